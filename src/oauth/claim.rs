@@ -1,0 +1,25 @@
+//! The claims that jeton sets itself.
+
+/// Registered claims (RFC 7519 section 4.1, RFC 8693, RFC 9068, RFC 7800) and those that jeton gives a
+/// meaning: no client may carry its own value for one.
+const REGISTERED: [&str; 14] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "client_id",
+    "scope",
+    "roles",
+    "cnf",
+    "act",
+    "status",
+    "exchanges",
+];
+
+/// Whether jeton alone sets this claim.
+pub fn is_registered_claim(name: &str) -> bool {
+    REGISTERED.contains(&name)
+}

@@ -1,0 +1,71 @@
+//! Grant types and the error codes of the token endpoint.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A grant type that the token endpoint knows (RFC 6749 section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// RFC 6749 section 4.4.
+    ClientCredentials,
+}
+
+impl GrantType {
+    /// Every grant type, in the order in which discovery lists them.
+    pub const ALL: [Self; 1] = [Self::ClientCredentials];
+
+    /// The grant type that `text` names, if it is one of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant_type| grant_type.as_str() == text)
+    }
+
+    /// Its registered name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+/// An error code of the token endpoint (RFC 6749 section 5.2, RFC 8707 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request is malformed.
+    InvalidRequest,
+    /// Client authentication failed.
+    InvalidClient,
+    /// This client may not do that.
+    UnauthorizedClient,
+    /// The grant type is not known here.
+    UnsupportedGrantType,
+    /// The scope is malformed or beyond the grant.
+    InvalidScope,
+    /// The resource is unknown or not granted (RFC 8707 section 2).
+    InvalidTarget,
+    /// Something failed on our side.
+    ServerError,
+}
+
+impl ErrorCode {
+    /// Its registered name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::ServerError => "server_error",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,15 @@
+//! The vocabulary of the RFCs: scopes, client ids, audiences, the issuer, grant types, error codes.
+//!
+//! Nothing here knows of files, keys or HTTP. Each type can only hold what its RFC allows.
+
+mod claim;
+mod error;
+mod issuer;
+mod name;
+mod scope;
+
+pub use claim::is_registered_claim;
+pub use error::{ErrorCode, GrantType};
+pub use issuer::{InvalidIssuer, Issuer};
+pub use name::{ApiName, Audience, ClientId, InvalidName, KeyId, Role, TokenId};
+pub use scope::{Scope, ScopeSet};
