@@ -1,0 +1,13 @@
+//! Keys: the ones that sign, the ones that verify, and the folder in which they lie.
+
+mod folder;
+mod jwks;
+mod public;
+mod ring;
+mod signing;
+
+pub use folder::{KeyError, KeyErrors, KeyFile, KeyFolder};
+pub use jwks::JwksDocument;
+pub use public::{InvalidJwks, PublicKey, PublicKeys};
+pub use ring::{KeyRing, RingKey};
+pub use signing::{SigningError, SigningKey};

@@ -1,0 +1,90 @@
+//! The private key that signs, parsed once.
+
+use aws_lc_rs::{
+    encoding::AsDer,
+    rand::SystemRandom,
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{KeyPair as _, RSA_PKCS1_SHA256},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use super::PublicKey;
+use crate::oauth::KeyId;
+
+/// Why a key could not be made, read or used. Never holds key material.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The text between the PEM lines is no RSA private key that we take.
+    #[error("it is not an RSA private key of 2048 to 8192 bits in PKCS#8 ({0})")]
+    Rejected(aws_lc_rs::error::KeyRejected),
+    /// The public half could not be described as a JWK.
+    #[error("its public key has no thumbprint ({0})")]
+    Thumbprint(jsonwebtoken::errors::Error),
+    /// The cryptographic library failed, without a reason.
+    #[error("the cryptographic library failed")]
+    Failed,
+}
+
+/// Room for the signature of the largest key that we take, in bytes.
+const LONGEST_SIGNATURE: usize = 8192 / 8;
+
+/// An RSA private key, ready to sign. It has no `Debug` and does not leave this module in any form
+/// but [`Self::to_pkcs8`].
+pub struct SigningKey {
+    pair: RsaKeyPair,
+    kid: KeyId,
+    random: SystemRandom,
+}
+
+impl SigningKey {
+    /// Makes a new RSA-2048 key.
+    pub(super) fn generate() -> Result<Self, SigningError> {
+        Self::new(RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| SigningError::Failed)?)
+    }
+
+    /// Reads a DER-encoded PKCS#8 private key (RFC 5958).
+    pub(super) fn from_pkcs8(der: &[u8]) -> Result<Self, SigningError> {
+        Self::new(RsaKeyPair::from_pkcs8(der).map_err(SigningError::Rejected)?)
+    }
+
+    fn new(pair: RsaKeyPair) -> Result<Self, SigningError> {
+        let public = PublicKey::from_rsa(pair.public_key()).map_err(SigningError::Thumbprint)?;
+        Ok(Self { kid: public.kid().clone(), pair, random: SystemRandom::new() })
+    }
+
+    /// The key as DER-encoded PKCS#8, wiped from memory when dropped.
+    pub(super) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, SigningError> {
+        let der = self.pair.as_der().map_err(|_| SigningError::Failed)?;
+        Ok(Zeroizing::new(der.as_ref().to_vec()))
+    }
+
+    /// The name of this key in token headers: its thumbprint (RFC 7638).
+    pub fn kid(&self) -> &KeyId {
+        &self.kid
+    }
+
+    /// The size of the modulus in bits.
+    pub fn bits(&self) -> usize {
+        self.pair.public_modulus_len() * 8
+    }
+
+    pub(super) fn public_key(&self) -> Result<PublicKey, SigningError> {
+        PublicKey::from_rsa(self.pair.public_key()).map_err(SigningError::Thumbprint)
+    }
+
+    /// Appends `.` and the base64url signature of what `token` holds (RFC 7515 section 5.1).
+    ///
+    /// # Errors
+    /// [`SigningError::Failed`] if the library cannot sign.
+    pub(crate) fn sign(&self, token: &mut String) -> Result<(), SigningError> {
+        let mut room = [0; LONGEST_SIGNATURE];
+        let signature = room.get_mut(..self.pair.public_modulus_len()).ok_or(SigningError::Failed)?;
+        self.pair
+            .sign(&RSA_PKCS1_SHA256, &self.random, token.as_bytes(), signature)
+            .map_err(|_| SigningError::Failed)?;
+        token.push('.');
+        BASE64_URL_SAFE_NO_PAD.encode_string(signature, token);
+        Ok(())
+    }
+}
