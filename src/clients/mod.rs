@@ -1,0 +1,9 @@
+//! The machines that may fetch tokens, and how one shows which of them it is.
+
+mod authenticate;
+mod registry;
+mod secret;
+
+pub use authenticate::{AuthenticatedClient, AuthenticationError, AuthenticationMethod, ClientCredentials};
+pub use registry::{Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole};
+pub use secret::{ClientSecret, DEMO_SECRETS, SecretHash, StoredSecret};

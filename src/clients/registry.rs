@@ -1,0 +1,108 @@
+//! The clients that the policies name, and what each may ask for.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde_json::{Map, Value};
+
+use super::StoredSecret;
+use crate::oauth::{ApiName, Audience, ClientId, Role, ScopeSet};
+
+/// A machine that may fetch tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// Its identifier.
+    pub id: ClientId,
+    /// Whether it may do anything at all.
+    pub state: ClientState,
+    /// Whether its tokens name it.
+    pub kind: ClientKind,
+    /// The secrets that it may use.
+    pub secrets: Vec<StoredSecret>,
+    /// What it may ask for, one entry for each API.
+    pub grants: Vec<Grant>,
+    /// The claims that each of its tokens carries.
+    pub claims: Arc<Map<String, Value>>,
+    /// The lifetime of its tokens in seconds, where it has its own.
+    pub ttl: Option<u64>,
+}
+
+/// Whether a client may do anything at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientState {
+    /// It may.
+    Enabled,
+    /// `enabled: false`.
+    Disabled,
+}
+
+/// Whether a client's tokens name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// Its tokens carry `sub` and `client_id`.
+    Named,
+    /// `anonymous: true`: they carry neither.
+    Anonymous,
+}
+
+/// What a client may ask for at one API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The API.
+    pub api: ApiName,
+    /// The `aud` of its tokens.
+    pub audience: Audience,
+    /// Every scope, those of the roles included.
+    pub scopes: ScopeSet,
+    /// The roles.
+    pub roles: Vec<GrantedRole>,
+}
+
+/// A role and the scopes that a token must all carry to carry the role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantedRole {
+    /// Its name.
+    pub role: Role,
+    /// Its scopes.
+    pub scopes: ScopeSet,
+}
+
+impl Grant {
+    /// The roles that a token with these scopes carries: those of which no scope is missing.
+    pub fn roles_within(&self, scopes: &ScopeSet) -> Vec<Role> {
+        let whole = self.roles.iter().filter(|role| role.scopes.is_subset(scopes));
+        whole.map(|role| role.role.clone()).collect()
+    }
+}
+
+/// Every client, by id.
+#[derive(Clone, Debug, Default)]
+pub struct ClientRegistry(FxHashMap<ClientId, Arc<Client>>);
+
+impl ClientRegistry {
+    /// The client of this id.
+    pub fn find(&self, id: &str) -> Option<&Arc<Client>> {
+        self.0.get(id)
+    }
+
+    /// Every client, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.0.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Client> for ClientRegistry {
+    fn from_iter<I: IntoIterator<Item = Client>>(clients: I) -> Self {
+        Self(clients.into_iter().map(|client| (client.id.clone(), Arc::new(client))).collect())
+    }
+}
