@@ -1,0 +1,192 @@
+//! Clients: secrets, grants, claims, lifetimes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{DemoSecrets, FileIndex, Names, Report, Surroundings};
+use crate::{
+    clients::{
+        Client, ClientKind, ClientRegistry, ClientState, DEMO_SECRETS, Grant, GrantedRole, SecretHash,
+        StoredSecret,
+    },
+    clock::parse_duration,
+    oauth::{ApiName, ClientId, is_registered_claim},
+    policy::{
+        document::{self, Document, Text},
+        finding::{Code, Problem},
+        read::{Field, Named, Spanned},
+        set::Api,
+    },
+};
+
+impl Report<'_> {
+    pub(super) fn compile_clients(
+        &mut self,
+        documents: &[Document],
+        names: &Names,
+        apis: &BTreeMap<ApiName, Api>,
+        surroundings: &Surroundings,
+    ) -> ClientRegistry {
+        let mut clients = Vec::new();
+        for (file, document) in documents.iter().enumerate() {
+            for (name, client) in &document.clients.0 {
+                let id = self.name(file, name, ClientId::parse);
+                let Some(client) = client else { continue };
+                let secrets = client
+                    .secrets
+                    .0
+                    .iter()
+                    .filter_map(|secret| self.secret(file, name, secret, surroundings.demo_secrets))
+                    .collect();
+                let grants = client
+                    .grants
+                    .0
+                    .iter()
+                    .filter_map(|(api, grant)| self.grant(file, api, grant.as_ref(), names, apis))
+                    .collect();
+                let claims = Arc::new(self.claims(file, &client.claims));
+                let ttl = self.ttl(file, client.ttl.given(), surroundings);
+                let Some(id) = id else { continue };
+                clients.push(Client {
+                    id,
+                    state: match client.enabled.given() {
+                        Some(false) => ClientState::Disabled,
+                        Some(true) | None => ClientState::Enabled,
+                    },
+                    kind: match client.anonymous.given() {
+                        Some(true) => ClientKind::Anonymous,
+                        Some(false) | None => ClientKind::Named,
+                    },
+                    secrets,
+                    grants,
+                    claims,
+                    ttl,
+                });
+            }
+        }
+        clients.into_iter().collect()
+    }
+
+    fn secret(
+        &mut self,
+        file: FileIndex,
+        client: &Spanned<String>,
+        secret: &document::Secret,
+        demo: DemoSecrets,
+    ) -> Option<StoredSecret> {
+        let text = match &secret.sha256 {
+            Field::Given(text) => text,
+            Field::Wrong => return None,
+            Field::Absent => {
+                let message = format!("a secret of client `{}` has no `sha256`", client.value);
+                let problem = Problem::new(client.at, Code::Missing, message);
+                self.add(file, problem.hint("`jeton clients add` and `rotate` write it"));
+                return None;
+            }
+        };
+        let Some(sha256) = SecretHash::parse(&text.value) else {
+            let problem = Problem::new(text.at, Code::BadSecret, "`sha256` is not 64 hexadecimal digits");
+            self.add(file, problem.hint("write the SHA-256 of the secret, never the secret itself"));
+            return None;
+        };
+        if demo == DemoSecrets::Refused && DEMO_SECRETS.contains(&sha256.to_string().as_str()) {
+            let message =
+                format!("client `{}` has a secret that everybody can read in README.md", client.value);
+            let problem = Problem::new(text.at, Code::DemoSecret, message);
+            let hint = format!(
+                "this server can be reached from elsewhere: remove the client, or run `jeton clients rotate {}` and remove this secret",
+                client.value
+            );
+            self.add(file, problem.hint(hint));
+        }
+        let expires = match &secret.expires {
+            Field::Given(text) => Some(self.time(file, text)?),
+            Field::Wrong => return None,
+            Field::Absent => None,
+        };
+        Some(StoredSecret { sha256, expires })
+    }
+
+    fn time(&mut self, file: FileIndex, text: &Text) -> Option<Timestamp> {
+        let time = text.value.parse().ok();
+        if time.is_none() {
+            let message = format!("`{}` is not a time", text.value);
+            let problem = Problem::new(text.at, Code::BadTime, message);
+            self.add(file, problem.hint("write it as `2027-06-30T00:00:00Z` (RFC 3339)"));
+        }
+        time
+    }
+
+    fn grant(
+        &mut self,
+        file: FileIndex,
+        api: &Spanned<String>,
+        grant: Option<&document::Grant>,
+        names: &Names,
+        apis: &BTreeMap<ApiName, Api>,
+    ) -> Option<Grant> {
+        if !names.apis.contains(&api.value) {
+            self.unknown(file, api, Code::UnknownApi, "API", names.apis.iter().map(String::as_str));
+        }
+        let grant = grant?;
+        let mut scopes = self.scopes(file, &grant.scopes, &names.scopes);
+        let mut roles = Vec::new();
+        for text in &grant.roles.0 {
+            if let Some(role) = self.role(file, text, &names.roles)
+                && let Some(expanded) = names.roles.get(&role)
+            {
+                scopes.extend(expanded);
+                roles.push(GrantedRole { role, scopes: expanded.clone() });
+            }
+        }
+        if grant.roles.0.is_empty() && grant.scopes.0.is_empty() {
+            let message = format!("the grant for `{}` grants nothing", api.value);
+            let problem = Problem::new(api.at, Code::Missing, message);
+            self.add(file, problem.hint("add `roles: [...]` or `scopes: [...]`, or remove it"));
+        }
+        let api = apis.get(&*api.value)?;
+        Some(Grant { api: api.name.clone(), audience: api.audience.clone(), scopes, roles })
+    }
+
+    fn claims(&mut self, file: FileIndex, claims: &Named<Value>) -> Map<String, Value> {
+        let mut taken = Map::new();
+        for (name, value) in &claims.0 {
+            if is_registered_claim(&name.value) {
+                let message = format!("`{}` is a claim that jeton sets itself", name.value);
+                let problem = Problem::new(name.at, Code::BadClaim, message);
+                self.add(file, problem.hint("give the claim another name"));
+            }
+            match value {
+                Some(Value::Null) => {
+                    let message = format!("claim `{}` has no value", name.value);
+                    let problem = Problem::new(name.at, Code::BadClaim, message);
+                    self.add(file, problem.hint("write one, in quotes if it is text"));
+                }
+                Some(value) => {
+                    taken.insert(name.value.clone(), value.clone());
+                }
+                None => {}
+            }
+        }
+        taken
+    }
+
+    fn ttl(&mut self, file: FileIndex, text: Option<&Text>, surroundings: &Surroundings) -> Option<u64> {
+        let text = text?;
+        let Some(ttl) = parse_duration(&text.value).map(|ttl| ttl.as_secs()).filter(|ttl| *ttl > 0) else {
+            let message = format!("`{}` is not a lifetime", text.value);
+            let problem = Problem::new(text.at, Code::BadDuration, message);
+            self.add(file, problem.hint("write a number and `s`, `m`, `h` or `d`, such as `15m`"));
+            return None;
+        };
+        if ttl > surroundings.max_ttl {
+            let message =
+                format!("`{}` is longer than `tokens.max_ttl` ({} s)", text.value, surroundings.max_ttl);
+            let problem = Problem::new(text.at, Code::TtlTooLong, message);
+            self.add(file, problem.hint("shorten it, or raise `tokens.max_ttl` in the settings"));
+        }
+        Some(ttl)
+    }
+}

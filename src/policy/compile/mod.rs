@@ -1,0 +1,139 @@
+//! From documents to a [`PolicySet`]: every name resolved, everything wrong reported at once.
+
+mod clients;
+mod names;
+mod rules;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use super::{
+    document::Document,
+    finding::{Code, Finding, Findings, Problem, Severity, Span},
+    read,
+    set::PolicySet,
+    source::{Source, Sources},
+    yaml,
+};
+use crate::oauth::{Audience, Role, Scope, ScopeSet};
+
+/// What policies must fit besides each other.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The audience of jeton's own API: its issuer.
+    pub issuer: Audience,
+    /// The longest lifetime that a client's tokens may have, in seconds (`tokens.max_ttl`).
+    pub max_ttl: u64,
+    /// Whether clients with the secrets of README.md are refused.
+    pub demo_secrets: DemoSecrets,
+}
+
+/// Whether clients with the secrets of README.md are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DemoSecrets {
+    /// Nobody but this machine can reach the server.
+    Allowed,
+    /// Others can.
+    Refused,
+}
+
+impl PolicySet {
+    /// Compiles what was read from a policies folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any file, in the order of files and lines.
+    pub fn compile(sources: &Sources, surroundings: &Surroundings) -> Result<Self, Findings> {
+        let mut report = Report { sources, findings: Vec::new(), names_are_known: true };
+        let documents = report.parse_all();
+        let names = report.collect_names(&documents);
+        let apis = report.compile_apis(&documents, &names, surroundings);
+        let clients = report.compile_clients(&documents, &names, &apis, surroundings);
+        report.check_tests(&documents, &names);
+        let Report { mut findings, .. } = report;
+        if findings.is_empty() {
+            let files = sources.files.iter().map(|source| source.name.clone()).collect();
+            let hash = sources.hash().clone();
+            let Names { scopes, roles, .. } = names;
+            return Ok(Self { scopes, roles, apis, clients, hash, files });
+        }
+        findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        findings.dedup();
+        Err(Findings(findings))
+    }
+}
+
+/// The position of a file among the sources.
+type FileIndex = usize;
+
+/// What every file may refer to.
+struct Names {
+    scopes: BTreeMap<Scope, String>,
+    roles: BTreeMap<Role, ScopeSet>,
+    /// API and client names, those of broken entries too.
+    apis: BTreeSet<String>,
+    clients: BTreeSet<String>,
+}
+
+/// Collects what is wrong.
+struct Report<'s> {
+    sources: &'s Sources,
+    findings: Vec<Finding>,
+    /// False once a file could not be parsed: what it defines is missing then, and nothing is said
+    /// about names that may stand in it.
+    names_are_known: bool,
+}
+
+impl<'s> Report<'s> {
+    fn parse_all(&mut self) -> Vec<Document> {
+        let sources: &'s [Source] = &self.sources.files;
+        let mut documents = Vec::with_capacity(sources.len());
+        for (file, source) in sources.iter().enumerate() {
+            let (node, problems) = yaml::parse(&source.text);
+            let problems = RefCell::new(problems);
+            let document = node.as_ref().and_then(|node| read::read::<Document>(node, &problems));
+            self.names_are_known &= document.is_some();
+            for problem in problems.into_inner() {
+                self.add(file, problem);
+            }
+            documents.push(document.unwrap_or_default());
+            if node.is_some() || source.text.trim().is_empty() {
+                self.check_version(file, documents.last());
+            }
+        }
+        documents
+    }
+
+    fn check_version(&mut self, file: FileIndex, document: Option<&Document>) {
+        use super::read::Field;
+        match document.map(|document| &document.version) {
+            Some(Field::Absent) | None => {
+                let problem = Problem::new(Span::default(), Code::Missing, "`version` is missing");
+                self.add(file, problem.hint("start the file with `version: 1`"));
+            }
+            Some(Field::Given(version)) if version.value != 1 => {
+                let message = format!("version {} is not known", version.value);
+                let problem = Problem::new(version.at, Code::BadVersion, message);
+                self.add(file, problem.hint("write `version: 1`"));
+            }
+            Some(Field::Given(_) | Field::Wrong) => {}
+        }
+    }
+
+    fn add(&mut self, file: FileIndex, problem: Problem) {
+        if let Some(source) = self.sources.files.get(file) {
+            let Problem { at, code, message, hint } = problem;
+            let finding = source.finding(Severity::Error, at, code, message);
+            self.findings.push(Finding { hint, ..finding });
+        }
+    }
+
+    /// `file:line:column` of a place, as a hint refers to it.
+    fn place(&self, file: FileIndex, at: Span) -> String {
+        self.sources.files.get(file).map_or_else(String::new, |source| {
+            let (line, column, _) = source.locate(at.start);
+            format!("{}:{line}:{column}", source.name)
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! What a rule asks of a subject: alternatives, each a list of conditions that must all hold.
+//!
+//! There is no negation: whatever holds for a token still holds when the token carries more.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::path::CanonicalPath;
+use crate::oauth::{ClientId, Role, Scope, ScopeSet};
+
+/// What policies judge: the permissions of a token, wherever they come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'s> {
+    /// The client that asked for the token, if it names one.
+    pub client: Option<&'s ClientId>,
+    /// Its scopes.
+    pub scopes: &'s ScopeSet,
+    /// Its roles.
+    pub roles: &'s [Role],
+    /// The claims that are neither registered nor jeton's own.
+    pub claims: &'s Map<String, Value>,
+}
+
+/// The values that the matched route took from the path.
+#[derive(Clone, Copy)]
+pub(super) struct Parameters<'p> {
+    pub(super) path: &'p CanonicalPath<'p>,
+    /// For each parameter that the rule's conditions name: its segment in the matched route.
+    pub(super) segments: &'p [u8],
+}
+
+impl Parameters<'_> {
+    fn value(&self, slot: u8) -> Option<&str> {
+        let segment = self.segments.get(usize::from(slot))?;
+        self.path.segment(usize::from(*segment))
+    }
+}
+
+/// Conditions that must all hold.
+#[derive(Debug)]
+pub(super) struct Alternative {
+    pub(super) conditions: Box<[Condition]>,
+}
+
+/// One thing that must hold of a subject.
+#[derive(Debug)]
+pub(super) enum Condition {
+    Scope(Scope),
+    AllScopes(Box<[Scope]>),
+    AnyScope(Box<[Scope]>),
+    Role(Role),
+    AnyRole(Box<[Role]>),
+    Client(ClientId),
+    AnyClient(Box<[ClientId]>),
+    Claim { name: Box<str>, test: ClaimTest },
+}
+
+#[derive(Debug)]
+pub(super) enum ClaimTest {
+    Is(Box<str>),
+    In(Box<[Box<str>]>),
+    Contains(Box<str>),
+    SameAsPath(PathParameter),
+    ContainsPath(PathParameter),
+}
+
+/// A parameter of the path, by name and by its position among those that the rule uses.
+#[derive(Debug)]
+pub(super) struct PathParameter {
+    pub(super) name: Box<str>,
+    pub(super) slot: u8,
+}
+
+impl Alternative {
+    pub(super) fn holds(&self, subject: &Subject<'_>, parameters: Parameters<'_>) -> bool {
+        self.conditions.iter().all(|condition| condition.holds(subject, parameters))
+    }
+
+    /// The conditions that do not hold, as the policy file has them.
+    pub(super) fn missing(&self, subject: &Subject<'_>, parameters: Parameters<'_>) -> Vec<String> {
+        let failing = self.conditions.iter().filter(|condition| !condition.holds(subject, parameters));
+        failing.map(ToString::to_string).collect()
+    }
+
+    /// The scopes that would be enough, if nothing else is missing.
+    pub(super) fn scopes_that_would_do(
+        &self,
+        subject: &Subject<'_>,
+        parameters: Parameters<'_>,
+    ) -> Option<ScopeSet> {
+        let mut needed = Vec::new();
+        for condition in &self.conditions {
+            match condition {
+                Condition::Scope(scope) => needed.push(scope.clone()),
+                Condition::AllScopes(scopes) => needed.extend(scopes.iter().cloned()),
+                Condition::AnyScope(scopes) => {
+                    let held = scopes.iter().find(|scope| subject.scopes.contains(scope));
+                    needed.extend(held.or(scopes.first()).cloned());
+                }
+                other if other.holds(subject, parameters) => {}
+                _ => return None,
+            }
+        }
+        Some(needed.into_iter().collect())
+    }
+}
+
+impl Condition {
+    pub(super) fn holds(&self, subject: &Subject<'_>, parameters: Parameters<'_>) -> bool {
+        match self {
+            Self::Scope(scope) => subject.scopes.contains(scope),
+            Self::AllScopes(scopes) => scopes.iter().all(|scope| subject.scopes.contains(scope)),
+            Self::AnyScope(scopes) => scopes.iter().any(|scope| subject.scopes.contains(scope)),
+            Self::Role(role) => subject.roles.contains(role),
+            Self::AnyRole(roles) => roles.iter().any(|role| subject.roles.contains(role)),
+            Self::Client(client) => subject.client == Some(client),
+            Self::AnyClient(clients) => subject.client.is_some_and(|client| clients.contains(client)),
+            Self::Claim { name, test } => {
+                subject.claims.get(&**name).is_some_and(|claim| test.holds(claim, parameters))
+            }
+        }
+    }
+}
+
+impl ClaimTest {
+    fn holds(&self, claim: &Value, parameters: Parameters<'_>) -> bool {
+        match self {
+            Self::Is(value) => claim.as_str() == Some(value),
+            Self::In(values) => {
+                claim.as_str().is_some_and(|claim| values.iter().any(|value| **value == *claim))
+            }
+            Self::Contains(value) => contains(claim, value),
+            Self::SameAsPath(parameter) => {
+                parameters.value(parameter.slot).is_some_and(|value| claim.as_str() == Some(value))
+            }
+            Self::ContainsPath(parameter) => {
+                parameters.value(parameter.slot).is_some_and(|value| contains(claim, value))
+            }
+        }
+    }
+}
+
+fn contains(claim: &Value, value: &str) -> bool {
+    claim.as_array().is_some_and(|items| items.iter().any(|item| item.as_str() == Some(value)))
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scope(scope) => write!(f, "scope: {scope}"),
+            Self::AllScopes(scopes) => write!(f, "all_scopes: [{}]", Listed(scopes)),
+            Self::AnyScope(scopes) => write!(f, "any_scope: [{}]", Listed(scopes)),
+            Self::Role(role) => write!(f, "role: {role}"),
+            Self::AnyRole(roles) => write!(f, "any_role: [{}]", Listed(roles)),
+            Self::Client(client) => write!(f, "client: {client}"),
+            Self::AnyClient(clients) => write!(f, "any_client: [{}]", Listed(clients)),
+            Self::Claim { name, test } => match test {
+                ClaimTest::Is(value) => write!(f, "claims.{name} is `{value}`"),
+                ClaimTest::In(values) => write!(f, "claims.{name} in [{}]", Listed(values)),
+                ClaimTest::Contains(value) => write!(f, "claims.{name} contains `{value}`"),
+                ClaimTest::SameAsPath(path) => write!(f, "claims.{name} same_as_path `{}`", path.name),
+                ClaimTest::ContainsPath(path) => write!(f, "claims.{name} contains_path `{}`", path.name),
+            },
+        }
+    }
+}
+
+struct Listed<'l, T>(&'l [T]);
+
+impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, item) in self.0.iter().enumerate() {
+            let comma = if position > 0 { ", " } else { "" };
+            write!(f, "{comma}{item}")?;
+        }
+        Ok(())
+    }
+}

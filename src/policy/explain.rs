@@ -1,0 +1,215 @@
+//! Why a request is allowed or refused: the route, the rule, and each condition.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{
+    condition::{Parameters, Subject},
+    decision::{Decision, Grounds},
+    path::CanonicalPath,
+    route::Method,
+    set::{Access, Api, CompiledRoute, PolicySet, Rule},
+};
+use crate::oauth::{ClientId, Role, ScopeSet};
+
+/// Permissions that somebody wrote down or that a client is granted, to be explained or tested.
+#[derive(Clone, Debug, Default)]
+pub struct Permissions {
+    /// The client that the token would name.
+    pub client: Option<ClientId>,
+    /// Its scopes.
+    pub scopes: ScopeSet,
+    /// Its roles.
+    pub roles: Vec<Role>,
+    /// Its other claims.
+    pub claims: Map<String, Value>,
+}
+
+impl Permissions {
+    /// What policies judge.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            client: self.client.as_ref(),
+            scopes: &self.scopes,
+            roles: &self.roles,
+            claims: &self.claims,
+        }
+    }
+}
+
+/// A decision with everything that led to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The answer.
+    pub allowed: bool,
+    /// The stable name of the reason: `public`, `met`, `bad-path`, `bad-method`, `no-api`, `no-route`,
+    /// `no-token`, `not-met`.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub detail: String,
+    /// The API that was asked.
+    pub api: String,
+    /// The method that was asked.
+    pub method: String,
+    /// The path that was asked.
+    pub path: String,
+    /// The route that decided.
+    pub decided_by: Option<ExplainedRoute>,
+    /// The routes that match too and are less specific.
+    pub also_matching: Vec<ExplainedRoute>,
+    /// The alternatives of the rule, the one that lacks least first.
+    pub alternatives: Vec<ExplainedAlternative>,
+}
+
+/// A route with its rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedRoute {
+    /// Method and pattern.
+    pub route: String,
+    /// The name of the rule.
+    pub rule: String,
+    /// The file of the rule.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u32,
+}
+
+/// One alternative of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedAlternative {
+    /// Its position in the rule, from 1.
+    pub position: usize,
+    /// Whether every condition holds.
+    pub holds: bool,
+    /// Each condition.
+    pub conditions: Vec<ExplainedCondition>,
+}
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedCondition {
+    /// As the policy file has it.
+    pub condition: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+impl PolicySet {
+    /// What a client is granted at an API: all of it.
+    pub fn permissions_of(&self, client: &str, api: &str) -> Option<Permissions> {
+        let client = self.clients().find(client)?;
+        let grant = client.grants.iter().find(|grant| grant.api.as_str() == api)?;
+        Some(Permissions {
+            client: match client.kind {
+                crate::clients::ClientKind::Named => Some(client.id.clone()),
+                crate::clients::ClientKind::Anonymous => None,
+            },
+            scopes: grant.scopes.clone(),
+            roles: grant.roles_within(&grant.scopes),
+            claims: (*client.claims).clone(),
+        })
+    }
+
+    /// Decides a request as [`Api::decide`] does, and says why.
+    pub fn explain(
+        &self,
+        api: &str,
+        method: &str,
+        target: &str,
+        subject: Option<&Subject<'_>>,
+    ) -> Explanation {
+        let mut explanation = Explanation {
+            allowed: false,
+            reason: "no-api",
+            detail: "no policy file defines this API".to_owned(),
+            api: api.to_owned(),
+            method: method.to_owned(),
+            path: target.to_owned(),
+            decided_by: None,
+            also_matching: Vec::new(),
+            alternatives: Vec::new(),
+        };
+        let Some(api) = self.api(api) else { return explanation };
+        let decision = api.decide(method, target, subject);
+        explanation.allowed = decision.is_allowed();
+        (explanation.reason, explanation.detail) = match &decision {
+            Decision::Allow { grounds: Grounds::Public, .. } => ("public", "the rule is public".to_owned()),
+            Decision::Allow { grounds: Grounds::Alternative(position), .. } => {
+                ("met", format!("alternative {} holds", position + 1))
+            }
+            Decision::Deny(denial) => (denial.reason(), denial.to_string()),
+        };
+        if let (Ok(path), Some(method)) = (CanonicalPath::parse(target), Method::parse(method)) {
+            self.explain_match(api, method, &path, subject, &mut explanation);
+        }
+        explanation
+    }
+
+    fn explain_match(
+        &self,
+        api: &Api,
+        method: Method,
+        path: &CanonicalPath<'_>,
+        subject: Option<&Subject<'_>>,
+        explanation: &mut Explanation,
+    ) {
+        let mut matching = api.trie.find_all(method, path).into_iter().filter_map(|id| api.route(id));
+        let Some((route, rule)) = matching.next() else { return };
+        explanation.decided_by = Some(self.explain_route(route, rule));
+        explanation.also_matching = matching.map(|(route, rule)| self.explain_route(route, rule)).collect();
+        let (Access::Require(alternatives), Some(subject)) = (&rule.access, subject) else { return };
+        let parameters = Parameters { path, segments: &route.parameters };
+        for (position, alternative) in alternatives.iter().enumerate() {
+            let each = alternative.conditions.iter().map(|condition| ExplainedCondition {
+                condition: condition.to_string(),
+                holds: condition.holds(subject, parameters),
+            });
+            let conditions: Vec<_> = each.collect();
+            let holds = conditions.iter().all(|condition| condition.holds);
+            explanation.alternatives.push(ExplainedAlternative { position: position + 1, holds, conditions });
+        }
+        explanation.alternatives.sort_by_key(|alternative| {
+            alternative.conditions.iter().filter(|condition| !condition.holds).count()
+        });
+    }
+
+    fn explain_route(&self, route: &CompiledRoute, rule: &Rule) -> ExplainedRoute {
+        let file = usize::try_from(rule.file).ok().and_then(|file| self.files().get(file));
+        ExplainedRoute {
+            route: route.route.to_string(),
+            rule: rule.name().to_owned(),
+            file: file.cloned().unwrap_or_default(),
+            line: rule.line,
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = if self.allowed { "ALLOWED" } else { "DENIED" };
+        writeln!(f, "{answer} {} {} at {}: {}", self.method, self.path, self.api, self.detail)?;
+        if let Some(route) = &self.decided_by {
+            writeln!(f, "  decided by {route}")?;
+        }
+        for route in &self.also_matching {
+            writeln!(f, "  also matching, less specific: {route}")?;
+        }
+        for alternative in &self.alternatives {
+            let holds = if alternative.holds { "holds" } else { "does not hold" };
+            writeln!(f, "  alternative {} {holds}", alternative.position)?;
+            for condition in &alternative.conditions {
+                let mark = if condition.holds { "held   " } else { "MISSING" };
+                writeln!(f, "    {mark}  {}", condition.condition)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ExplainedRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of rule `{}` ({}:{})", self.route, self.rule, self.file, self.line)
+    }
+}

@@ -1,0 +1,198 @@
+//! What is wrong with policy files: each finding with its place and the fix.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The policies do not load.
+    Error,
+    /// The policies load; an operator should look.
+    Warning,
+}
+
+/// The kind of a finding: stable, for scripts and for the reference in the documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// The folder or a file cannot be read.
+    Unreadable,
+    /// The text is not YAML.
+    YamlSyntax,
+    /// YAML that policies do not use: anchors, aliases, merge keys, tags, directives, several documents.
+    YamlFeature,
+    /// A key stands twice in one map.
+    DuplicateKey,
+    /// A key that has no meaning here.
+    UnknownKey,
+    /// A value of another kind than what belongs here.
+    WrongType,
+    /// Something that must be there is not.
+    Missing,
+    /// `version` is not one that this program knows.
+    BadVersion,
+    /// A name that breaks the rule of its kind.
+    BadName,
+    /// A name that is defined twice, in one file or in two.
+    DuplicateName,
+    /// A scope that no file defines.
+    UnknownScope,
+    /// A role that no file defines.
+    UnknownRole,
+    /// An API that no file defines.
+    UnknownApi,
+    /// A client that no file defines.
+    UnknownClient,
+    /// A route that is not a method and a pattern.
+    BadRoute,
+    /// Two routes of one API with the same method and pattern.
+    DuplicateRoute,
+    /// A rule whose every route is decided by more specific ones.
+    DeadRule,
+    /// A requirement that says nothing, or says it wrongly.
+    BadRequirement,
+    /// `same_as_path` or `contains_path` names what is not in every route.
+    UnknownParameter,
+    /// A claim that a client or a rule cannot have.
+    BadClaim,
+    /// An audience that is none.
+    BadAudience,
+    /// Two APIs of one audience.
+    DuplicateAudience,
+    /// A secret's hash or expiry that is none.
+    BadSecret,
+    /// A time that is not RFC 3339.
+    BadTime,
+    /// A duration that is none.
+    BadDuration,
+    /// A client's `ttl` over `tokens.max_ttl`.
+    TtlTooLong,
+    /// A secret that everybody knows from the documentation, on a server that others can reach.
+    DemoSecret,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A range of bytes in one file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// Something wrong at a place of the file that is being read.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub(super) at: Span,
+    pub(super) code: Code,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(at: Span, code: Code, message: impl Into<String>) -> Self {
+        Self { at, code, message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// One thing that is wrong, ready to be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Whether the policies load all the same.
+    pub severity: Severity,
+    /// Its kind.
+    pub code: Code,
+    /// What is wrong, on one line.
+    pub message: String,
+    /// The file, as it was reached from the policies folder that was given.
+    pub file: String,
+    /// The line, from 1; 0 where the finding is about the whole file.
+    pub line: usize,
+    /// The column in characters, from 1; 0 where the finding is about the whole file.
+    pub column: usize,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The source line and how many characters of it are meant.
+    #[serde(skip)]
+    pub(super) snippet: Option<Snippet>,
+}
+
+/// The source line of a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Snippet {
+    pub(super) line: String,
+    pub(super) width: usize,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, ": {severity}: {} [{}]", self.message, self.code)?;
+        let margin = " ".repeat(self.line.to_string().len());
+        if let Some(Snippet { line, width }) = &self.snippet {
+            // a tab keeps its width in the line of carets
+            let lead: String =
+                line.chars().take(self.column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+            let carets = "^".repeat(*width);
+            write!(f, "\n {margin} |\n {} | {line}\n {margin} | {lead}{carets}", self.line)?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n {margin} = help: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is wrong, in the order of files and lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings(pub Vec<Finding>);
+
+impl Findings {
+    /// Whether one of them keeps the policies from loading.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, finding) in self.0.iter().enumerate() {
+            if position > 0 {
+                f.write_str("\n")?;
+            }
+            writeln!(f, "{finding}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Findings {}
+
+/// "did you mean `x`?" for the known name nearest to what was written.
+pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(written, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min()
+        .map(|(_, name)| format!("did you mean `{name}`?"))
+}

@@ -1,0 +1,137 @@
+//! The policies in force, and how others take their place.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use jiff::Timestamp;
+
+use super::{ContentHash, Findings, PolicySet, Sources, Surroundings};
+use crate::clock::Clock;
+
+/// The policies in force. Readers take a snapshot and are never kept waiting; a reload replaces all or
+/// nothing.
+pub struct LivePolicies {
+    dir: PathBuf,
+    surroundings: Surroundings,
+    clock: Arc<dyn Clock>,
+    current: ArcSwap<Snapshot>,
+    rejected: ArcSwapOption<Rejection>,
+    reloads: AtomicU64,
+    rejections: AtomicU64,
+    /// Held while a reload runs, so that two do not overtake each other. No request takes it.
+    reloading: Mutex<()>,
+}
+
+/// Policies and when they came into force.
+pub struct Snapshot {
+    /// The policies.
+    pub policies: PolicySet,
+    /// Since when they are in force.
+    pub loaded_at: Timestamp,
+}
+
+/// A reading of the folder that could not take over.
+#[derive(Debug)]
+pub struct Rejection {
+    /// When it was read.
+    pub at: Timestamp,
+    /// What is wrong.
+    pub findings: Findings,
+}
+
+/// What a reload came to.
+pub enum Reload {
+    /// The files hold what is in force already.
+    Unchanged,
+    /// Other policies are in force now.
+    Reloaded {
+        /// Those before.
+        old: ContentHash,
+        /// Those now.
+        new: ContentHash,
+    },
+    /// What was in force stays.
+    Rejected(Arc<Rejection>),
+    /// What was in force stays, for the reason that was told last time.
+    StillRejected(Arc<Rejection>),
+}
+
+impl LivePolicies {
+    /// Loads the folder for the first time.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(dir: &Path, surroundings: Surroundings, clock: Arc<dyn Clock>) -> Result<Self, Findings> {
+        let policies = PolicySet::compile(&Sources::read(dir)?, &surroundings)?;
+        let snapshot = Snapshot { policies, loaded_at: clock.now() };
+        Ok(Self {
+            dir: dir.to_owned(),
+            surroundings,
+            clock,
+            current: ArcSwap::from_pointee(snapshot),
+            rejected: ArcSwapOption::empty(),
+            reloads: AtomicU64::new(0),
+            rejections: AtomicU64::new(0),
+            reloading: Mutex::new(()),
+        })
+    }
+
+    /// What is in force now. A request takes it once, and so never sees a mixture.
+    pub fn current(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// The last reading that could not take over, if none has since.
+    pub fn last_rejection(&self) -> Option<Arc<Rejection>> {
+        self.rejected.load_full()
+    }
+
+    /// How many reloads took over since the start.
+    pub fn reloads(&self) -> u64 {
+        self.reloads.load(Ordering::Relaxed)
+    }
+
+    /// How many readings could not take over since the start.
+    pub fn rejections(&self) -> u64 {
+        self.rejections.load(Ordering::Relaxed)
+    }
+
+    /// Reads the folder again, and lets it take over if it holds something else and nothing is wrong.
+    pub fn reload(&self) -> Reload {
+        // a reload that panicked left everything as it was
+        let _running = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.current.load().policies.hash().clone();
+        let compiled = match Sources::read(&self.dir) {
+            Ok(sources) if *sources.hash() == old => {
+                self.rejected.store(None);
+                return Reload::Unchanged;
+            }
+            Ok(sources) => PolicySet::compile(&sources, &self.surroundings),
+            Err(findings) => Err(findings),
+        };
+        match compiled {
+            Ok(policies) => {
+                let new = policies.hash().clone();
+                self.current.store(Arc::new(Snapshot { policies, loaded_at: self.clock.now() }));
+                self.rejected.store(None);
+                self.reloads.fetch_add(1, Ordering::Relaxed);
+                Reload::Reloaded { old, new }
+            }
+            Err(findings) => {
+                if let Some(last) = self.rejected.load_full().filter(|last| last.findings == findings) {
+                    return Reload::StillRejected(last);
+                }
+                let rejection = Arc::new(Rejection { at: self.clock.now(), findings });
+                self.rejected.store(Some(Arc::clone(&rejection)));
+                self.rejections.fetch_add(1, Ordering::Relaxed);
+                Reload::Rejected(rejection)
+            }
+        }
+    }
+}

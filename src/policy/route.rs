@@ -1,0 +1,212 @@
+//! Routes: a method and a path pattern.
+
+use std::fmt;
+
+use super::path::CanonicalPath;
+
+/// A request method that policies can allow (RFC 9110 section 9.3, RFC 5789).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// `GET`.
+    Get,
+    /// `HEAD`.
+    Head,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `PATCH`.
+    Patch,
+    /// `DELETE`.
+    Delete,
+    /// `OPTIONS`.
+    Options,
+}
+
+impl Method {
+    /// Every method; what `ANY` covers.
+    pub const ALL: [Self; 7] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Options];
+
+    /// The method of this name, byte by byte; methods are case-sensitive (RFC 9110 section 9.1).
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The method of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum RouteMethod {
+    Named(Method),
+    Any,
+}
+
+impl RouteMethod {
+    /// How exactly this names `method`: a named one before `GET` for `HEAD` before `ANY`. Smaller is
+    /// more specific; `None` does not match.
+    pub(super) fn precision(self, method: Method) -> Option<u8> {
+        match (self, method) {
+            (Self::Named(named), method) if named == method => Some(0),
+            (Self::Named(Method::Get), Method::Head) => Some(1),
+            (Self::Named(_), _) => None,
+            (Self::Any, _) => Some(2),
+        }
+    }
+}
+
+/// One segment of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// This text; empty only at the end, for a trailing slash.
+    Literal(Box<str>),
+    /// One whole segment that is not empty.
+    Parameter(Box<str>),
+    /// One or more segments, the last not empty; only at the end.
+    Rest,
+}
+
+/// A method and a path pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) method: RouteMethod,
+    pub(super) segments: Vec<Segment>,
+}
+
+/// What is wrong with a route, and what to write instead.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadRoute {
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+impl Route {
+    /// Reads `METHOD /pattern`.
+    pub(super) fn parse(text: &str) -> Result<Self, BadRoute> {
+        let bad = |message: &str, hint: &str| BadRoute { message: message.to_owned(), hint: hint.to_owned() };
+        let example = "write a method and a path, such as `GET /orders/{order}`";
+        let (method, pattern) =
+            text.split_once(' ').ok_or_else(|| bad("a route needs a method and a path", example))?;
+        let method = match (method, Method::parse(method)) {
+            ("ANY", _) => RouteMethod::Any,
+            (_, Some(method)) => RouteMethod::Named(method),
+            ("TRACE" | "CONNECT", None) => {
+                return Err(bad(&format!("`{method}` is never allowed"), "remove this route"));
+            }
+            (_, None) => {
+                let known: Vec<_> = Method::ALL.iter().map(|method| method.as_str()).collect();
+                let hint = format!("write one of {}, ANY in upper case", known.join(", "));
+                return Err(bad(&format!("unknown method `{method}`"), &hint));
+            }
+        };
+        let path = pattern.strip_prefix('/').ok_or_else(|| bad("the path must start with `/`", example))?;
+        let parts: Vec<&str> = path.split('/').collect();
+        if parts.len() > CanonicalPath::MOST_SEGMENTS || pattern.len() > CanonicalPath::LONGEST {
+            return Err(bad(
+                "the pattern is longer than any path that is judged",
+                "a path has at most 64 segments and 8 KiB",
+            ));
+        }
+        let mut segments = Vec::with_capacity(parts.len());
+        for (position, part) in parts.iter().enumerate() {
+            let is_last = position + 1 == parts.len();
+            segments.push(segment(part, is_last)?);
+        }
+        let route = Self { method, segments };
+        let mut names: Vec<_> = route.parameters().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        if let Some([name, _]) = names.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(bad(
+                &format!("`{{{name}}}` stands twice in this pattern"),
+                "give each parameter its own name",
+            ));
+        }
+        Ok(route)
+    }
+
+    /// The parameters by name and segment.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.segments.iter().enumerate().filter_map(|(position, segment)| match segment {
+            Segment::Parameter(name) => Some((&**name, position)),
+            Segment::Literal(_) | Segment::Rest => None,
+        })
+    }
+}
+
+fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
+    let bad = |message: String, hint: &str| Err(BadRoute { message, hint: hint.to_owned() });
+    if part.is_empty() && !is_last {
+        return bad("an empty segment (`//`) never matches".to_owned(), "remove one of the slashes");
+    }
+    if part == "**" {
+        if is_last {
+            return Ok(Segment::Rest);
+        }
+        return bad("`**` may stand at the end only".to_owned(), "use `{name}` for one segment");
+    }
+    if let Some(name) = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(word) {
+            let message = format!("`{part}` is not a parameter");
+            return bad(message, "write `{name}` with letters, digits, `_` and `-`");
+        }
+        return Ok(Segment::Parameter(name.into()));
+    }
+    if part.contains(['{', '}', '*']) {
+        let message = format!("`{part}` mixes a literal with `{{`, `}}` or `*`");
+        return bad(message, "a segment is literal, `{name}`, or `**` at the end");
+    }
+    if !part.is_empty() && part.bytes().all(|byte| byte == b'.') {
+        return bad(
+            format!("`{part}` never matches: dots-only segments are refused"),
+            "write the path that is meant",
+        );
+    }
+    if let Some(c) = part.chars().find(|c| c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#')) {
+        let message = format!("`{}` never matches: paths that hold it are refused", c.escape_default());
+        let hint = if c == '%' { "write the decoded character" } else { "write the path without it" };
+        return bad(message, hint);
+    }
+    Ok(Segment::Literal(part.into()))
+}
+
+impl fmt::Display for RouteMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Named(method) => method.as_str(),
+            Self::Any => "ANY",
+        })
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.method)?;
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => write!(f, "/{text}")?,
+                Segment::Parameter(name) => write!(f, "/{{{name}}}")?,
+                Segment::Rest => f.write_str("/**")?,
+            }
+        }
+        Ok(())
+    }
+}

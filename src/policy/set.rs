@@ -1,0 +1,180 @@
+//! The compiled policies: what every decision reads.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::{
+    condition::{Alternative, Parameters, Subject},
+    decision::{Decision, Denial, Grounds},
+    path::CanonicalPath,
+    route::{Method, Route},
+    trie::{RouteId, Trie},
+};
+use crate::{
+    clients::ClientRegistry,
+    oauth::{ApiName, Audience, Role, Scope, ScopeSet},
+};
+
+/// Everything that one reading of a policies folder says. Never changes; a reload makes another one.
+#[derive(Debug)]
+pub struct PolicySet {
+    pub(super) scopes: BTreeMap<Scope, String>,
+    pub(super) roles: BTreeMap<Role, ScopeSet>,
+    pub(super) apis: BTreeMap<ApiName, Api>,
+    pub(super) clients: ClientRegistry,
+    pub(super) hash: ContentHash,
+    pub(super) files: Vec<String>,
+}
+
+/// The SHA-256 of all policy files with their names, in hexadecimal: two replicas with the same hash
+/// serve the same policies.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ContentHash(pub(super) String);
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PolicySet {
+    /// The vocabulary: each scope with its description.
+    pub fn scopes(&self) -> &BTreeMap<Scope, String> {
+        &self.scopes
+    }
+
+    /// Each role with its scopes.
+    pub fn roles(&self) -> &BTreeMap<Role, ScopeSet> {
+        &self.roles
+    }
+
+    /// The protected APIs by name.
+    pub fn apis(&self) -> &BTreeMap<ApiName, Api> {
+        &self.apis
+    }
+
+    /// The API of this name.
+    pub fn api(&self, name: &str) -> Option<&Api> {
+        self.apis.get(name)
+    }
+
+    /// The API that takes tokens for `audience`.
+    pub fn api_of(&self, audience: &str) -> Option<&Api> {
+        self.apis.values().find(|api| api.audience.as_str() == audience)
+    }
+
+    /// The clients that may fetch tokens.
+    pub fn clients(&self) -> &ClientRegistry {
+        &self.clients
+    }
+
+    /// What the files held, in one number.
+    pub fn hash(&self) -> &ContentHash {
+        &self.hash
+    }
+
+    /// The files that were read, in order.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// How many rules there are.
+    pub fn rule_count(&self) -> usize {
+        self.apis.values().map(|api| api.rules.len()).sum()
+    }
+}
+
+/// One protected API: its routes and what they need.
+#[derive(Debug)]
+pub struct Api {
+    pub(super) name: ApiName,
+    pub(super) audience: Audience,
+    pub(super) rules: Vec<Rule>,
+    pub(super) routes: Vec<CompiledRoute>,
+    pub(super) trie: Trie,
+}
+
+/// A rule of an API.
+#[derive(Debug)]
+pub struct Rule {
+    pub(super) name: Arc<str>,
+    pub(super) file: u32,
+    pub(super) line: u32,
+    pub(super) access: Access,
+}
+
+#[derive(Debug)]
+pub(super) enum Access {
+    Public,
+    Require(Box<[Alternative]>),
+}
+
+/// A route and the rule to which it belongs.
+#[derive(Debug)]
+pub(super) struct CompiledRoute {
+    pub(super) route: Route,
+    pub(super) rule: usize,
+    pub(super) parameters: Box<[u8]>,
+}
+
+impl Rule {
+    /// Its name within the API.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name, to be kept beyond the policies.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+}
+
+impl Api {
+    /// Its name.
+    pub fn name(&self) -> &ApiName {
+        &self.name
+    }
+
+    /// The `aud` of the tokens that it takes.
+    pub fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// Decides a request: `method` and `target` as they were sent, `subject` what a verified token
+    /// carries, or `None` where no token came. Touches memory only, and allocates nothing when the
+    /// answer is yes and the path holds no escapes.
+    pub fn decide(&self, method: &str, target: &str, subject: Option<&Subject<'_>>) -> Decision<'_> {
+        let path = match CanonicalPath::parse(target) {
+            Ok(path) => path,
+            Err(bad) => return Decision::Deny(Denial::BadPath(bad)),
+        };
+        let Some(method) = Method::parse(method) else { return Decision::Deny(Denial::BadMethod) };
+        let Some((route, rule)) = self.trie.find(method, &path).and_then(|id| self.route(id)) else {
+            return Decision::Deny(Denial::NoRoute);
+        };
+        let alternatives = match &rule.access {
+            Access::Public => return Decision::Allow { rule, grounds: Grounds::Public },
+            Access::Require(alternatives) => alternatives,
+        };
+        let Some(subject) = subject else { return Decision::Deny(Denial::NoToken { rule }) };
+        let parameters = Parameters { path: &path, segments: &route.parameters };
+        match alternatives.iter().position(|alternative| alternative.holds(subject, parameters)) {
+            Some(alternative) => Decision::Allow { rule, grounds: Grounds::Alternative(alternative) },
+            None => Decision::Deny(Denial::NotMet {
+                rule,
+                missing: alternatives
+                    .iter()
+                    .map(|alternative| alternative.missing(subject, parameters))
+                    .min_by_key(Vec::len)
+                    .unwrap_or_default(),
+                scopes_that_would_do: alternatives
+                    .iter()
+                    .find_map(|alternative| alternative.scopes_that_would_do(subject, parameters)),
+            }),
+        }
+    }
+
+    pub(super) fn route(&self, id: RouteId) -> Option<(&CompiledRoute, &Rule)> {
+        let route = self.routes.get(usize::try_from(id).ok()?)?;
+        Some((route, self.rules.get(route.rule)?))
+    }
+}

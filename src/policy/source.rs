@@ -1,0 +1,144 @@
+//! The policies folder as files on disk.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ring::digest;
+
+use super::{
+    finding::{Code, Finding, Findings, Severity, Snippet, Span},
+    set::ContentHash,
+};
+
+/// The text of one policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// The path as findings show it: the folder as it was given, then the way below it.
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Everything read from a policies folder, before anything is understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources {
+    pub(super) files: Vec<Source>,
+    hash: ContentHash,
+}
+
+impl Sources {
+    /// Reads every `*.yaml` file below `dir`, sorted by path. Hidden files and folders are passed over
+    /// (a mounted volume's `..data`), links to files are followed, links to folders are not.
+    ///
+    /// # Errors
+    /// One finding for each file or folder that cannot be read or is not UTF-8.
+    pub fn read(dir: &Path) -> Result<Self, Findings> {
+        let mut paths = Vec::new();
+        let mut findings = Vec::new();
+        collect(dir, &mut paths, &mut findings);
+        paths.sort();
+        let mut files = Vec::with_capacity(paths.len());
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for path in paths {
+            match fs::read(&path) {
+                Err(error) => findings.push(unreadable(&path, &error)),
+                Ok(bytes) => match String::from_utf8(bytes) {
+                    Err(error) => findings.push(not_utf8(&path, &error)),
+                    Ok(text) => {
+                        let below = path.strip_prefix(dir).unwrap_or(&path);
+                        for part in [below.as_os_str().as_encoded_bytes(), text.as_bytes()] {
+                            hash.update(&part.len().to_be_bytes());
+                            hash.update(part);
+                        }
+                        files.push(Source { name: path.display().to_string(), text });
+                    }
+                },
+            }
+        }
+        let hex: Vec<String> = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        if findings.is_empty() {
+            Ok(Self { files, hash: ContentHash(hex.concat()) })
+        } else {
+            Err(Findings(findings))
+        }
+    }
+
+    /// The hash over all names and texts.
+    pub fn hash(&self) -> &ContentHash {
+        &self.hash
+    }
+}
+
+fn collect(dir: &Path, into: &mut Vec<PathBuf>, findings: &mut Vec<Finding>) {
+    let entries = match fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+        Ok(entries) => entries,
+        Err(error) => return findings.push(unreadable(dir, &error)),
+    };
+    for entry in entries {
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        match entry.file_type() {
+            Err(error) => findings.push(unreadable(&path, &error)),
+            Ok(kind) if kind.is_dir() => collect(&path, into, findings),
+            Ok(_) if path.extension().is_some_and(|extension| extension == "yaml") => {
+                // a link to a folder named `x.yaml` is no file
+                if !path.is_dir() {
+                    into.push(path);
+                }
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+fn whole_file(path: &Path, message: String, hint: &str) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        code: Code::Unreadable,
+        message,
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        hint: Some(hint.to_owned()),
+        snippet: None,
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Finding {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "make it, or set `policies.dir` to where the policies are",
+        io::ErrorKind::PermissionDenied => "let the user that runs jeton read it",
+        _ => "make it readable or remove it",
+    };
+    whole_file(path, format!("cannot be read: {error}"), hint)
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {
+    let valid = error.utf8_error().valid_up_to();
+    let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
+    whole_file(path, format!("is not UTF-8: line {line} holds other bytes"), "save the file as UTF-8")
+}
+
+impl Source {
+    /// The line and column of a byte, both from 1, and the line itself.
+    pub(super) fn locate(&self, byte: usize) -> (usize, usize, &str) {
+        let before = self.text.get(..byte).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        let column = before.get(line_start..).map_or(0, |start| start.chars().count()) + 1;
+        let text = self.text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
+        (line, column, text)
+    }
+
+    /// A finding at a place of this file, with the source line.
+    pub(super) fn finding(&self, severity: Severity, at: Span, code: Code, message: String) -> Finding {
+        let (line, column, text) = self.locate(at.start);
+        let meant = self.text.get(at.start..at.end).unwrap_or_default();
+        let width = meant.lines().next().unwrap_or_default().trim_end().chars().count().max(1);
+        let snippet = Some(Snippet { line: text.to_owned(), width });
+        Finding { severity, code, message, file: self.name.clone(), line, column, hint: None, snippet }
+    }
+}
