@@ -1,0 +1,115 @@
+//! The second flow: a token, a method and a path to a permit, or to the reason why not.
+
+use std::sync::Arc;
+
+use crate::{
+    oauth::{ApiName, ScopeSet},
+    policy::{Decision, Denial, LivePolicies},
+    principal::Principal,
+    token::{BearerToken, TokenError, Verifier},
+};
+
+/// Decides the requests to one API.
+#[derive(Clone)]
+pub struct Authorizer {
+    verifier: Verifier,
+    policies: Arc<LivePolicies>,
+    api: ApiName,
+}
+
+/// A request that may pass. Made by [`Authorizer::authorize`] alone.
+pub struct Permit {
+    principal: Option<Principal>,
+    rule: Arc<str>,
+}
+
+/// Why a request may not pass.
+pub enum Denied {
+    /// A token is needed and there is none.
+    NoToken,
+    /// The token is bad.
+    InvalidToken(TokenError),
+    /// The token is good and not enough.
+    NotAllowed(Box<NotAllowed>),
+}
+
+/// Why a good token is not enough: for the log, but for the scopes.
+pub struct NotAllowed {
+    /// The bearer.
+    pub principal: Principal,
+    /// The stable name of the reason.
+    pub reason: &'static str,
+    /// The rule that decided, if one did.
+    pub rule: Option<Arc<str>>,
+    /// The reason in words.
+    pub detail: String,
+    /// Scopes that would have been enough, where nothing else is missing.
+    pub scopes_that_would_do: Option<ScopeSet>,
+}
+
+impl Authorizer {
+    /// Decides for `api` by the policies in force, with tokens that `verifier` takes.
+    pub fn new(verifier: Verifier, policies: Arc<LivePolicies>, api: ApiName) -> Self {
+        Self { verifier, policies, api }
+    }
+
+    /// Decides one request, by its method and target as they were sent. A token that is sent must
+    /// verify, on a public route too.
+    ///
+    /// # Errors
+    /// [`Denied`], whatever went wrong.
+    pub fn authorize(
+        &self,
+        method: &str,
+        target: &str,
+        token: Option<&BearerToken>,
+    ) -> Result<Permit, Denied> {
+        let snapshot = self.policies.current();
+        let Some(api) = snapshot.policies.api(self.api.as_str()) else {
+            return Err(if token.is_none() {
+                Denied::NoToken
+            } else {
+                Denied::InvalidToken(TokenError::Audience)
+            });
+        };
+        let principal = match token {
+            None => None,
+            Some(token) => {
+                let claims = self.verifier.verify(token, api.audience()).map_err(Denied::InvalidToken)?;
+                Some(Principal::from(claims))
+            }
+        };
+        let subject = principal.as_ref().map(Principal::subject);
+        match (api.decide(method, target, subject.as_ref()), principal) {
+            (Decision::Allow { rule, .. }, principal) => Ok(Permit { principal, rule: rule.shared_name() }),
+            (Decision::Deny(_), None) => Err(Denied::NoToken),
+            (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
+                reason: denial.reason(),
+                rule: denial.rule().map(crate::policy::Rule::shared_name),
+                detail: denial.to_string(),
+                scopes_that_would_do: match denial {
+                    Denial::NotMet { scopes_that_would_do, .. } => scopes_that_would_do,
+                    Denial::BadPath(_) | Denial::BadMethod | Denial::NoRoute | Denial::NoToken { .. } => None,
+                },
+                principal,
+            }))),
+        }
+    }
+}
+
+impl Permit {
+    /// The bearer; `None` on a public route that was asked without a token.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+
+    /// The bearer, for the handler to keep.
+    pub fn into_principal(self) -> Option<Principal> {
+        self.principal
+    }
+
+    /// The rule that allowed the request.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+}

@@ -1,0 +1,83 @@
+//! Who is behind a request: not a person, but a package of permissions.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId},
+    policy::Subject,
+    token::VerifiedClaims,
+};
+
+/// The bearer of a verified token, built from its claims and nothing else.
+///
+/// There is one way to a `Principal`: a token whose signature was verified. It cannot be put together,
+/// read from JSON or made up:
+///
+/// ```compile_fail,E0451
+/// let principal = jeton::principal::Principal { claims: todo!() };
+/// ```
+/// ```compile_fail,E0599
+/// let principal = jeton::principal::Principal::default();
+/// ```
+/// ```compile_fail,E0277
+/// let principal: jeton::principal::Principal = serde_json::from_str("{}").unwrap();
+/// ```
+/// ```compile_fail,E0277
+/// let claims: jeton::token::VerifiedClaims = serde_json::from_str("{}").unwrap();
+/// ```
+pub struct Principal {
+    claims: VerifiedClaims,
+}
+
+impl From<VerifiedClaims> for Principal {
+    fn from(claims: VerifiedClaims) -> Self {
+        Self { claims }
+    }
+}
+
+impl Principal {
+    /// What it may do.
+    pub fn scopes(&self) -> &ScopeSet {
+        self.claims.scopes()
+    }
+
+    /// Whether it may do this.
+    pub fn has_scope(&self, scope: &Scope) -> bool {
+        self.claims.scopes().contains(scope)
+    }
+
+    /// The named sets of scopes that it holds whole.
+    pub fn roles(&self) -> &[Role] {
+        self.claims.roles()
+    }
+
+    /// The APIs for which its token is.
+    pub fn audiences(&self) -> &[Audience] {
+        self.claims.audiences()
+    }
+
+    /// When its token ends, in seconds since 1970.
+    pub fn expires_at(&self) -> i64 {
+        self.claims.expires_at()
+    }
+
+    /// The name of its token, as the log of the issuer has it.
+    pub fn token_id(&self) -> &TokenId {
+        self.claims.token_id()
+    }
+
+    /// The client that asked for the token, unless the token names nobody.
+    pub fn client(&self) -> Option<&ClientId> {
+        self.claims.client()
+    }
+
+    /// The remaining claims: those that the policies give to the client.
+    pub fn claims(&self) -> &Map<String, Value> {
+        self.claims.own()
+    }
+
+    /// What policies judge.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { client: self.client(), scopes: self.scopes(), roles: self.roles(), claims: self.claims() }
+    }
+}

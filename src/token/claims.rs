@@ -1,0 +1,57 @@
+//! What a token says, on its way to being signed.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Map, Value};
+
+use crate::oauth::{Audience, ClientId, Issuer, Role, ScopeSet, TokenId};
+
+/// The claims of an access token (RFC 9068 section 2.2).
+pub struct Claims {
+    /// `iss`.
+    pub issuer: Issuer,
+    /// `sub` and `client_id`; an anonymous token has neither.
+    pub client: Option<ClientId>,
+    /// `aud`.
+    pub audience: Audience,
+    /// `iat`, in seconds since 1970.
+    pub issued_at: i64,
+    /// `exp`, in seconds since 1970.
+    pub expires_at: i64,
+    /// `jti`.
+    pub token_id: TokenId,
+    /// `scope`, left out when empty.
+    pub scopes: ScopeSet,
+    /// `roles`, left out when empty.
+    pub roles: Vec<Role>,
+    /// The client's own claims.
+    pub own: Arc<Map<String, Value>>,
+}
+
+impl Serialize for Claims {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("iss", &self.issuer)?;
+        if let Some(client) = &self.client {
+            map.serialize_entry("sub", client)?;
+        }
+        map.serialize_entry("aud", &self.audience)?;
+        map.serialize_entry("exp", &self.expires_at)?;
+        map.serialize_entry("iat", &self.issued_at)?;
+        map.serialize_entry("jti", &self.token_id)?;
+        if let Some(client) = &self.client {
+            map.serialize_entry("client_id", client)?;
+        }
+        if !self.scopes.is_empty() {
+            map.serialize_entry("scope", &self.scopes)?;
+        }
+        if !self.roles.is_empty() {
+            map.serialize_entry("roles", &self.roles)?;
+        }
+        for (name, value) in self.own.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
