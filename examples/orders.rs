@@ -1,0 +1,96 @@
+//! A service of its own that is protected by jeton: it knows the policies folder and the public keys, and
+//! nothing else. It keeps no state and asks nobody.
+//!
+//! ```sh
+//! jeton keys jwks > jwks.json
+//! cargo run --example orders -- --policies policies --jwks jwks.json
+//! curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:9090/tenants/acme/orders
+//! ```
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use clap::Parser;
+use jeton::{
+    authorize::Authorizer,
+    clock::SystemClock,
+    http::{Protect, RequestSpan},
+    keys::PublicKeys,
+    oauth::{ApiName, Issuer},
+    policy::{DemoSecrets, LivePolicies, Surroundings},
+    principal::Principal,
+    token::Verifier,
+};
+use serde_json::json;
+use tracing_actix_web::TracingLogger;
+
+/// The orders API of the sample.
+#[derive(Parser)]
+struct Args {
+    /// The policies folder.
+    #[arg(long, default_value = "policies")]
+    policies: PathBuf,
+    /// The public keys of the issuer: what `jeton keys jwks` prints.
+    #[arg(long, default_value = "jwks.json")]
+    jwks: PathBuf,
+    /// The issuer of the tokens.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    issuer: String,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    listen: SocketAddr,
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args = Args::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+
+    let clock = Arc::new(SystemClock);
+    let issuer = Issuer::parse(&args.issuer)?;
+    let keys = Arc::new(PublicKeys::from_jwks(&std::fs::read(&args.jwks)?)?);
+    let verifier = Verifier::new(issuer.clone(), keys, Duration::from_secs(30), clock.clone());
+    let surroundings = Surroundings {
+        issuer: issuer.audience().clone(),
+        max_ttl: 24 * 60 * 60,
+        demo_secrets: DemoSecrets::Allowed, // this service takes no secrets
+    };
+    let policies = Arc::new(LivePolicies::load(&args.policies, surroundings, clock)?);
+    let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);
+
+    let protect = move || Protect::new(authorizer.clone());
+    HttpServer::new(move || {
+        App::new()
+            .route("/healthz", web::get().to(health))
+            .route("/tenants/{tenant}/orders", web::get().to(list_orders))
+            .route("/tenants/{tenant}/orders", web::post().to(create_order))
+            .route("/tenants/{tenant}/orders/{order}/refund", web::post().to(refund_order))
+            .wrap(protect())
+            .wrap(TracingLogger::<RequestSpan>::new())
+    })
+    .bind(args.listen)?
+    .run()
+    .await?;
+    Ok(())
+}
+
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "live" }))
+}
+
+async fn list_orders(principal: Principal, tenant: web::Path<String>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({
+        "tenant": *tenant,
+        "orders": [{ "order": 42, "total": "99.00" }],
+        "read_by": principal.client(),
+    }))
+}
+
+async fn create_order(principal: Principal, tenant: web::Path<String>) -> HttpResponse {
+    HttpResponse::Created().json(json!({ "tenant": *tenant, "order": 43, "created_by": principal.client() }))
+}
+
+async fn refund_order(principal: Principal, path: web::Path<(String, u64)>) -> HttpResponse {
+    let (tenant, order) = path.into_inner();
+    HttpResponse::Ok().json(json!({ "tenant": tenant, "refunded": order, "by": principal.client() }))
+}

@@ -1,0 +1,110 @@
+//! The command line: one file for each command. Results go to standard output, everything else to
+//! standard error.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks to people")]
+
+mod clients;
+mod health;
+mod keys;
+mod policies;
+mod serve;
+mod token;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::Settings,
+    policy::{DemoSecrets, Surroundings},
+};
+
+/// A stateless token service: scopes in claims, policies in a folder, no database.
+#[derive(Parser)]
+#[command(name = "jeton", version, max_term_width = 100)]
+struct Args {
+    /// The settings file; without it, `jeton.toml` in the working directory if it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve,
+    /// The signing keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// The clients in the policy files.
+    #[command(subcommand)]
+    Clients(clients::Command),
+    /// The policy files.
+    #[command(subcommand)]
+    Policies(policies::Command),
+    /// Tokens.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Ask the running service whether it is live; for container health checks.
+    Health,
+}
+
+/// What the process says to the shell: 0 for done, allowed, no difference; 1 for failed; 2 for wrong
+/// usage (by clap); 3 when the answer is no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    Failed,
+    No,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Failed => Self::from(1),
+            Outcome::No => Self::from(3),
+        }
+    }
+}
+
+/// Reads the arguments, runs the command, and says how it ended.
+pub fn run() -> ExitCode {
+    let Args { config, command } = Args::parse();
+    let config = config.as_deref();
+    let outcome = match command {
+        Command::Serve => serve::run(config),
+        Command::Keys(command) => keys::run(command, config),
+        Command::Clients(command) => clients::run(command, config),
+        Command::Policies(command) => policies::run(command, config),
+        Command::Token(command) => token::run(command, config),
+        Command::Health => health::run(config),
+    };
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Outcome::Failed.into()
+        }
+    }
+}
+
+fn settings(config: Option<&Path>) -> anyhow::Result<Settings> {
+    Settings::load(config).map_err(|errors| match errors.0.len() {
+        1 => anyhow::anyhow!("in the settings: {errors}"),
+        count => anyhow::anyhow!("{count} errors in the settings:\n{errors}"),
+    })
+}
+
+/// What policies are checked against on the command line: everything but the demo secrets, which only
+/// matter to a server that others can reach.
+fn surroundings(settings: &Settings) -> Surroundings {
+    Surroundings {
+        issuer: settings.issuer.audience().clone(),
+        max_ttl: settings.tokens.max_ttl.as_secs(),
+        demo_secrets: DemoSecrets::Allowed,
+    }
+}

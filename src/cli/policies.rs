@@ -1,0 +1,152 @@
+//! `jeton policies`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use super::{Outcome, token};
+use crate::{
+    oauth::{Role, Scope},
+    policy::{Findings, Permissions, PolicySet, Sources},
+    token::BearerToken,
+};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Say everything that is wrong with the policy files.
+    Check {
+        /// The policies folder; without it, `policies.dir` of the settings.
+        dir: Option<PathBuf>,
+        /// How to say it.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Say whether a request is allowed, and why.
+    Explain(Explain),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Format {
+    /// For people: the place, the line, the fix.
+    Text,
+    /// For programs: a list of objects.
+    Json,
+}
+
+#[derive(Args)]
+pub(super) struct Explain {
+    /// The API that is asked.
+    #[arg(long)]
+    api: String,
+    /// A client, with all it is granted at the API.
+    #[arg(long = "as", value_name = "CLIENT", conflicts_with_all = ["token", "scopes", "roles", "claims"])]
+    client: Option<String>,
+    /// A token, which is verified first.
+    #[arg(long, value_name = "JWT", conflicts_with_all = ["scopes", "roles", "claims"])]
+    token: Option<String>,
+    /// A scope that the bearer holds.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// A role that the bearer holds.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// A claim that the bearer's token carries.
+    #[arg(long = "claim", value_name = "NAME=VALUE")]
+    claims: Vec<String>,
+    /// The policies folder; without it, `policies.dir` of the settings.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// The request method.
+    method: String,
+    /// The request path.
+    path: String,
+}
+
+pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Check { dir, format } => check(dir, format, config),
+        Command::Explain(explain) => run_explain(explain, config),
+    }
+}
+
+fn check(dir: Option<PathBuf>, format: Format, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    let findings = match load(dir, config)? {
+        Ok(set) => {
+            if matches!(format, Format::Text) {
+                eprintln!(
+                    "ok: {} files, {} APIs, {} rules, {} scopes, {} roles, {} clients",
+                    set.files().len(),
+                    set.apis().len(),
+                    set.rule_count(),
+                    set.scopes().len(),
+                    set.roles().len(),
+                    set.clients().len()
+                );
+            }
+            Findings::default()
+        }
+        Err(findings) => findings,
+    };
+    match format {
+        Format::Text => print!("{findings}"),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&findings.0)?),
+    }
+    if findings.has_errors() {
+        let count = findings.0.len();
+        eprintln!("{count} {}", if count == 1 { "finding" } else { "findings" });
+        return Ok(Outcome::Failed);
+    }
+    Ok(Outcome::Done)
+}
+
+fn run_explain(explain: Explain, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    let Explain { api, client, token, scopes, roles, claims, dir, method, path } = explain;
+    let set =
+        load(dir, config)?.map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
+    let permissions = match (client, token) {
+        (Some(client), _) => Some(
+            set.permissions_of(&client, &api)
+                .with_context(|| format!("client `{client}` has no grant for API `{api}`"))?,
+        ),
+        (None, Some(token)) => {
+            let audience = set.api(&api).with_context(|| format!("there is no API `{api}`"))?.audience();
+            match token::verifier(config, None)?.verify(&BearerToken::new(token), audience) {
+                Ok(claims) => Some(Permissions {
+                    client: claims.client().cloned(),
+                    scopes: claims.scopes().clone(),
+                    roles: claims.roles().to_vec(),
+                    claims: claims.own().clone(),
+                }),
+                Err(error) => {
+                    println!("DENIED {method} {path} at {api}: the token does not verify: {error}");
+                    return Ok(Outcome::No);
+                }
+            }
+        }
+        (None, None) if scopes.is_empty() && roles.is_empty() && claims.is_empty() => None,
+        (None, None) => Some(Permissions {
+            client: None,
+            scopes: scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>()?,
+            roles: roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>()?,
+            claims: claims.iter().map(|claim| parse_claim(claim)).collect::<anyhow::Result<_>>()?,
+        }),
+    };
+    let subject = permissions.as_ref().map(Permissions::subject);
+    let explanation = set.explain(&api, &method, &path, subject.as_ref());
+    print!("{explanation}");
+    Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })
+}
+
+fn parse_claim(text: &str) -> anyhow::Result<(String, Value)> {
+    let (name, value) = text.split_once('=').with_context(|| format!("write `{text}` as NAME=VALUE"))?;
+    Ok((name.to_owned(), value.into()))
+}
+
+fn load(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result<Result<PolicySet, Findings>> {
+    let settings = super::settings(config)?;
+    let dir = dir.unwrap_or_else(|| settings.policies.dir.clone());
+    let surroundings = super::surroundings(&settings);
+    Ok(Sources::read(&dir).and_then(|sources| PolicySet::compile(&sources, &surroundings)))
+}

@@ -1,0 +1,25 @@
+//! `jeton serve`.
+
+use std::{path::Path, sync::Arc};
+
+use super::Outcome;
+use crate::{
+    clock::SystemClock,
+    http::{self, RunningServer, Service},
+};
+
+pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
+    let settings = super::settings(config)?;
+    http::init_log(settings.log);
+    actix_web::rt::System::new().block_on(async {
+        let issuer = settings.issuer.clone();
+        let service = Service::load(settings, Arc::new(SystemClock))?;
+        let kid = service.keys().signing().kid().clone();
+        let hash = service.policies().current().policies.hash().clone();
+        let RunningServer { address, server } = service.start()?;
+        tracing::info!(%address, %issuer, %kid, policies = %hash, "serving");
+        server.await?;
+        tracing::info!("stopped");
+        Ok(Outcome::Done)
+    })
+}

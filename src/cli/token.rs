@@ -1,0 +1,104 @@
+//! `jeton token`.
+
+use std::{io::Read, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::{Map, Value};
+
+use super::Outcome;
+use crate::{
+    clock::SystemClock,
+    keys::{KeyFolder, PublicKeys},
+    oauth::Audience,
+    token::{BearerToken, InsecureParts, Verifier, insecure_parts},
+};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Show what a token says, and whether it verifies and why not.
+    Inspect {
+        /// The token; without it, standard input is read.
+        jwt: Option<String>,
+        /// A key set to check against, instead of the key folder.
+        #[arg(long, value_name = "FILE_OR_URL")]
+        jwks: Option<String>,
+    },
+}
+
+/// How long a key set may take to be fetched.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    let Command::Inspect { jwt, jwks } = command;
+    let text = if let Some(jwt) = jwt {
+        jwt
+    } else {
+        let mut text = String::new();
+        std::io::stdin()
+            .take(64 * 1024)
+            .read_to_string(&mut text)
+            .context("standard input cannot be read")?;
+        text
+    };
+    let token = BearerToken::new(text.trim());
+    let InsecureParts { header, claims } = match insecure_parts(&token) {
+        Ok(parts) => parts,
+        Err(error) => {
+            println!("does not verify: {error}");
+            return Ok(Outcome::No);
+        }
+    };
+    println!("header: {}", serde_json::to_string_pretty(&header)?);
+    println!("claims: {}", serde_json::to_string_pretty(&claims)?);
+    // which API it is for is not ours to say: any audience that it names will do
+    let audience = insecure_audience(&claims).context("the claim `aud` names no audience")?;
+    match verifier(config, jwks.as_deref())?.verify(&token, &audience) {
+        Ok(_) => {
+            println!("verifies");
+            Ok(Outcome::Done)
+        }
+        Err(error) => {
+            println!("does not verify: {error}");
+            Ok(Outcome::No)
+        }
+    }
+}
+
+fn insecure_audience(claims: &Map<String, Value>) -> Option<Audience> {
+    let audience = match claims.get("aud")? {
+        Value::Array(items) => items.first()?.as_str()?,
+        one => one.as_str()?,
+    };
+    Audience::parse(audience).ok()
+}
+
+/// A verifier by the settings, with the keys of the folder or of another set.
+pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Result<Verifier> {
+    let settings = super::settings(config)?;
+    let keys = match jwks {
+        None => Arc::clone(KeyFolder::new(&settings.keys.dir).load()?.public()),
+        Some(source) => {
+            let json = if source.starts_with("https://") || source.starts_with("http://") {
+                fetch(source)?
+            } else {
+                std::fs::read(source).with_context(|| format!("{source} cannot be read"))?
+            };
+            Arc::new(PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?)
+        }
+    };
+    Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))
+}
+
+/// Fetches a small document.
+pub(super) fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
+    // a second call keeps the first provider
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
+        let response = client.get(url).send().await.with_context(|| format!("{url} cannot be fetched"))?;
+        let body = response.error_for_status()?.bytes().await?;
+        Ok(body.to_vec())
+    })
+}

@@ -1,0 +1,204 @@
+//! The three places from which settings come, read key by key so that everything wrong is found at once.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
+
+/// One setting that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingError {
+    /// The file and key, or the variable.
+    pub origin: String,
+    /// What is wrong, and the fix.
+    pub message: String,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingErrors(pub Vec<SettingError>);
+
+impl fmt::Display for SettingErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, error) in self.0.iter().enumerate() {
+            let newline = if position > 0 { "\n" } else { "" };
+            write!(f, "{newline}{}: {}", error.origin, error.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingErrors {}
+
+/// What `jeton.toml` in the source tree says: the defaults.
+const DEFAULTS: &str = include_str!("../../jeton.toml");
+/// What the names of our environment variables start with.
+const PREFIX: &str = "JETON";
+const SEPARATOR: &str = "__";
+
+/// The settings by dotted key, not yet understood.
+pub(super) struct Layers {
+    /// From the least to the most important.
+    layers: Vec<Layer>,
+    errors: Vec<SettingError>,
+}
+
+struct Layer {
+    origin: Origin,
+    /// What relative paths are relative to.
+    base: PathBuf,
+    values: BTreeMap<String, Value>,
+}
+
+enum Origin {
+    Defaults,
+    File(PathBuf),
+    Environment,
+}
+
+impl Origin {
+    fn name(&self, key: &str) -> String {
+        match self {
+            Self::Defaults => format!("the defaults: `{key}`"),
+            Self::File(path) => format!("{}: `{key}`", path.display()),
+            Self::Environment => variable(key),
+        }
+    }
+}
+
+/// The environment variable of a key.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{SEPARATOR}{}", key.replace('.', SEPARATOR).to_uppercase())
+}
+
+impl Layers {
+    /// Reads the three places. `file` must be there if it is given.
+    pub(super) fn read(file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
+        let mut errors = Vec::new();
+        let folder = file.and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        let mut layers = vec![Layer {
+            origin: Origin::Defaults,
+            base: folder.clone(),
+            values: read_layer(File::from_str(DEFAULTS, FileFormat::Toml), "the defaults", &mut errors),
+        }];
+        if let Some(path) = file {
+            let source = File::from(path).format(FileFormat::Toml).required(true);
+            let values = read_layer(source, &path.display().to_string(), &mut errors);
+            layers.push(Layer { origin: Origin::File(path.to_owned()), base: folder, values });
+        }
+        let environment = environment.prefix(PREFIX).prefix_separator(SEPARATOR).separator(SEPARATOR);
+        let values = read_layer(environment, "the environment", &mut errors);
+        layers.push(Layer { origin: Origin::Environment, base: PathBuf::new(), values });
+        if errors.is_empty() { Ok(Self { layers, errors }) } else { Err(SettingErrors(errors)) }
+    }
+
+    /// Takes a setting and understands it as text, by `parse`, whose error is what to do.
+    pub(super) fn text<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let (text, name, _) = self.take_text(key)?;
+        self.keep(parse(&text), name)
+    }
+
+    /// Takes a path, which is relative to where the setting stands.
+    pub(super) fn path(
+        &mut self,
+        key: &str,
+        check: impl FnOnce(&Path) -> Result<(), String>,
+    ) -> Option<PathBuf> {
+        let (text, name, base) = self.take_text(key)?;
+        let path = base.join(text);
+        self.keep(check(&path).map(|()| path), name)
+    }
+
+    /// Takes `true` or `false`.
+    pub(super) fn switch(&mut self, key: &str) -> Option<bool> {
+        let (value, name, _) = self.take(key)?;
+        let switch = match &value.kind {
+            ValueKind::Boolean(switch) => Ok(*switch),
+            ValueKind::String(text) if text == "true" => Ok(true),
+            ValueKind::String(text) if text == "false" => Ok(false),
+            _ => Err("write `true` or `false`".to_owned()),
+        };
+        self.keep(switch, name)
+    }
+
+    /// Adds an error that concerns several settings.
+    pub(super) fn refuse(&mut self, key: &str, message: &str) {
+        self.errors.push(SettingError { origin: format!("`{key}`"), message: message.to_owned() });
+    }
+
+    /// Everything wrong, the keys that nobody took included.
+    pub(super) fn finish(mut self, known: &[&str]) -> SettingErrors {
+        for layer in &self.layers {
+            for key in layer.values.keys() {
+                let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+                let hint = match nearest {
+                    Some(name) if strsim::damerau_levenshtein(name, key) <= 1 + key.len() / 4 => {
+                        let name = match layer.origin {
+                            Origin::Environment => variable(name),
+                            Origin::Defaults | Origin::File(_) => (*name).to_owned(),
+                        };
+                        format!("did you mean `{name}`?")
+                    }
+                    _ => "remove it; `jeton.toml` in the source tree lists all settings".to_owned(),
+                };
+                let message = format!("unknown setting: {hint}");
+                self.errors.push(SettingError { origin: layer.origin.name(key), message });
+            }
+        }
+        SettingErrors(self.errors)
+    }
+
+    fn take_text(&mut self, key: &str) -> Option<(String, String, PathBuf)> {
+        let (value, name, base) = self.take(key)?;
+        let text = match value.kind {
+            ValueKind::String(text) => Ok(text),
+            _ => Err("write it as text in quotes".to_owned()),
+        };
+        Some((self.keep(text, name.clone())?, name, base))
+    }
+
+    /// Takes a setting out of every layer; the most important one counts.
+    fn take(&mut self, key: &str) -> Option<(Value, String, PathBuf)> {
+        let mut found = None;
+        for layer in &mut self.layers {
+            if let Some(value) = layer.values.remove(key) {
+                found = Some((value, layer.origin.name(key), layer.base.clone()));
+            }
+        }
+        found
+    }
+
+    fn keep<T>(&mut self, outcome: Result<T, String>, origin: String) -> Option<T> {
+        outcome.map_err(|message| self.errors.push(SettingError { origin, message })).ok()
+    }
+}
+
+fn read_layer(
+    source: impl Source + Send + Sync + 'static,
+    origin: &str,
+    errors: &mut Vec<SettingError>,
+) -> BTreeMap<String, Value> {
+    let mut values = BTreeMap::new();
+    match Config::builder().add_source(source).build() {
+        Ok(config) => flatten("", config.cache, &mut values),
+        Err(error) => errors.push(SettingError { origin: origin.to_owned(), message: error.to_string() }),
+    }
+    values
+}
+
+fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {
+    match value.kind {
+        ValueKind::Table(table) => {
+            for (key, value) in table {
+                let key = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+                flatten(&key, value, into);
+            }
+        }
+        _ => {
+            into.insert(prefix.to_owned(), value);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Settings: the defaults, then `jeton.toml`, then the environment, checked as a whole.
+
+mod layers;
+mod settings;
+
+pub use layers::{SettingError, SettingErrors};
+pub use settings::{
+    KeySettings, LogFormat, LogSettings, PolicySettings, ServerSettings, Settings, TokenSettings,
+};

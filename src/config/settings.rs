@@ -1,0 +1,207 @@
+//! The settings, understood and checked.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use config::Environment;
+use tracing::Level;
+
+use super::layers::{Layers, SettingErrors};
+use crate::{clock::parse_duration, oauth::Issuer};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `issuer`.
+    pub issuer: Issuer,
+    /// `[server]`.
+    pub server: ServerSettings,
+    /// `[keys]`.
+    pub keys: KeySettings,
+    /// `[policies]`.
+    pub policies: PolicySettings,
+    /// `[tokens]`.
+    pub tokens: TokenSettings,
+    /// `[log]`.
+    pub log: LogSettings,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How long requests in flight may take after SIGTERM.
+    pub shutdown_timeout: Duration,
+}
+
+/// `[keys]`.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// The key folder.
+    pub dir: PathBuf,
+    /// Whether a start without a key makes one.
+    pub generate_if_missing: bool,
+}
+
+/// `[policies]`.
+#[derive(Clone, Debug)]
+pub struct PolicySettings {
+    /// The policies folder.
+    pub dir: PathBuf,
+    /// How often its content is compared; `None` for never.
+    pub poll: Option<Duration>,
+}
+
+/// `[tokens]`.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenSettings {
+    /// The lifetime of a token whose client has none of its own.
+    pub ttl: Duration,
+    /// The longest lifetime of any token.
+    pub max_ttl: Duration,
+    /// How far the clocks of issuer and verifier may be apart.
+    pub leeway: Duration,
+}
+
+/// `[log]`.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is left out.
+    pub level: Level,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Every key, for "did you mean".
+const KNOWN: [&str; 14] = [
+    "issuer",
+    "server.listen",
+    "server.shutdown_timeout",
+    "keys.dir",
+    "keys.algorithm",
+    "keys.generate_if_missing",
+    "policies.dir",
+    "policies.poll",
+    "tokens.ttl",
+    "tokens.max_ttl",
+    "tokens.leeway",
+    "tokens.reuse",
+    "log.format",
+    "log.level",
+];
+
+/// The settings file that is read without being asked for, if it is there.
+const DEFAULT_FILE: &str = "jeton.toml";
+
+impl Settings {
+    /// Reads the settings: the defaults, then `file` (or `jeton.toml` in the working directory, if it is
+    /// there), then the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its file and key or its variable.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingErrors> {
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default.exists().then_some(default));
+        Self::read(file, Environment::default())
+    }
+
+    fn read(file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
+        let mut layers = Layers::read(file, environment)?;
+        let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
+        let listen = layers.text("server.listen", |text| {
+            text.parse().map_err(|_| {
+                format!("`{text}` is not an address and port: write it as `127.0.0.1:8080` or `[::1]:8080`")
+            })
+        });
+        let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
+        let generate_if_missing = layers.switch("keys.generate_if_missing");
+        let key_dir = layers.path("keys.dir", |dir| match generate_if_missing {
+            Some(false) => folder(dir),
+            Some(true) | None => Ok(()),
+        });
+        layers.text("keys.algorithm", |text| match text {
+            "RS256" => Ok(()),
+            other => Err(format!("`{other}` is not an algorithm of this version: write `RS256`")),
+        });
+        let policy_dir = layers.path("policies.dir", folder);
+        let poll = layers.text("policies.poll", duration);
+        let ttl = layers.text("tokens.ttl", lifetime);
+        let max_ttl = layers.text("tokens.max_ttl", lifetime);
+        let leeway = layers.text("tokens.leeway", |text| match duration(text)? {
+            long if long > Duration::from_mins(5) => {
+                Err("more than 5 minutes: set the clocks instead".to_owned())
+            }
+            leeway => Ok(leeway),
+        });
+        layers.text("tokens.reuse", |text| match duration(text)? {
+            Duration::ZERO => Ok(()),
+            _ => Err("tokens are not reused in this version: write `0s`".to_owned()),
+        });
+        let format = layers.text("log.format", |text| match text {
+            "pretty" => Ok(LogFormat::Pretty),
+            "json" => Ok(LogFormat::Json),
+            other => Err(format!("`{other}` is not a format: write `pretty` or `json`")),
+        });
+        let level = layers.text("log.level", |text| match text {
+            "error" | "warn" | "info" | "debug" | "trace" => text.parse().map_err(|_| String::new()),
+            other => Err(format!("`{other}` is not a level: write error, warn, info, debug or trace")),
+        });
+        if ttl > max_ttl && max_ttl.is_some() {
+            layers.refuse("tokens.ttl", "is longer than `tokens.max_ttl`: shorten it, or raise the other");
+        }
+        let errors = layers.finish(&KNOWN);
+        let settings = || {
+            Some(Self {
+                issuer: issuer?,
+                server: ServerSettings { listen: listen?, shutdown_timeout: shutdown_timeout? },
+                keys: KeySettings { dir: key_dir?, generate_if_missing: generate_if_missing? },
+                policies: PolicySettings {
+                    dir: policy_dir?,
+                    poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
+                },
+                tokens: TokenSettings { ttl: ttl?, max_ttl: max_ttl?, leeway: leeway? },
+                log: LogSettings { format: format?, level: level? },
+            })
+        };
+        settings().filter(|_| errors.0.is_empty()).ok_or(errors)
+    }
+
+    /// Whether nobody but this machine can reach the server, by its address and its name.
+    pub fn is_loopback(&self) -> bool {
+        self.issuer.is_loopback() && self.server.listen.ip().is_loopback()
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| {
+        format!("`{text}` is not a duration: write a whole number and `s`, `m`, `h` or `d`, such as `90s`")
+    })
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a token must live: write more than `0s`".to_owned()),
+        lifetime => Ok(lifetime),
+    }
+}
+
+fn folder(path: &Path) -> Result<(), String> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let what = if path.exists() { "is not a folder" } else { "does not exist" };
+    Err(format!("the folder `{}` {what}", path.display()))
+}

@@ -1,0 +1,36 @@
+//! `GET /healthz` and `GET /readyz`, for probes.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, http::header, web::Data};
+use serde_json::json;
+
+use crate::{keys::KeyRing, policy::LivePolicies};
+
+pub(in crate::http) async fn live() -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "live" }))
+}
+
+/// Ready as soon as it answers: a server without keys and policies does not start. A reload that failed
+/// is told, and does not make the last good state less good.
+pub(in crate::http) async fn ready(
+    keys: Data<Arc<KeyRing>>,
+    policies: Data<Arc<LivePolicies>>,
+) -> HttpResponse {
+    let snapshot = policies.current();
+    let rejection = policies.last_rejection();
+    let detail = json!({
+        "status": "ready",
+        "keys": keys.keys().len(),
+        "policies": {
+            "hash": snapshot.policies.hash(),
+            "loaded_at": snapshot.loaded_at.to_string(),
+            "last_reload_error": rejection.map(|rejection| json!({
+                "at": rejection.at.to_string(),
+                "findings": rejection.findings.0.len(),
+                "first": rejection.findings.0.first().map(|first| format!("{}:{}:{}: {}", first.file, first.line, first.column, first.message)),
+            })),
+        },
+    });
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(detail)
+}

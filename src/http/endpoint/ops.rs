@@ -1,0 +1,168 @@
+//! `/ops/*`: what this replica serves, for operators with the scope that the policies ask for.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{Data, Payload},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    http::{
+        error::{Problem, ProblemKind},
+        reload::reload_beside,
+    },
+    keys::KeyRing,
+    oauth::{Role, Scope},
+    policy::{LivePolicies, Permissions, Reload},
+    token::{BearerToken, Verifier},
+};
+
+/// The longest body of a question, in bytes.
+const LONGEST: usize = 16 * 1024;
+
+pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>) -> HttpResponse {
+    let snapshot = policies.current();
+    let set = &snapshot.policies;
+    answer(&json!({
+        "hash": set.hash(),
+        "loaded_at": snapshot.loaded_at.to_string(),
+        "files": set.files(),
+        "apis": set.apis().values().map(|api| json!({ "name": api.name(), "audience": api.audience() })).collect::<Vec<_>>(),
+        "scopes": set.scopes().len(),
+        "roles": set.roles().len(),
+        "rules": set.rule_count(),
+        "clients": set.clients().len(),
+        "reloads": policies.reloads(),
+        "rejected_reloads": policies.rejections(),
+        "last_rejection": policies.last_rejection().map(|rejection| json!({
+            "at": rejection.at.to_string(),
+            "findings": rejection.findings.0,
+        })),
+    }))
+}
+
+pub(in crate::http) async fn keys(keys: Data<Arc<KeyRing>>) -> HttpResponse {
+    let keys: Vec<_> = keys
+        .keys()
+        .iter()
+        .map(|key| {
+            json!({
+                "kid": key.kid,
+                "state": if key.signs { "active" } else { "published" },
+                "alg": "RS256",
+                "bits": key.bits,
+                "created": key.created.to_string(),
+            })
+        })
+        .collect();
+    answer(&json!({ "keys": keys }))
+}
+
+/// A question to `/ops/explain`: a request, and who asks: a client with all it is granted, a bearer of
+/// just this, or a token.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    api: String,
+    method: String,
+    path: String,
+    #[serde(default)]
+    r#as: Option<Asker>,
+    #[serde(default)]
+    token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Asker {
+    Client(String),
+    Bearer(Bearer),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Bearer {
+    scopes: Vec<String>,
+    roles: Vec<String>,
+    claims: Map<String, Value>,
+}
+
+pub(in crate::http) async fn explain(
+    request: HttpRequest,
+    body: Payload,
+    policies: Data<Arc<LivePolicies>>,
+    verifier: Data<Verifier>,
+) -> Result<HttpResponse, Problem> {
+    let bad = |detail: String| Problem::new(ProblemKind::InvalidRequest(detail.into()), &request);
+    let body =
+        body.to_bytes_limited(LONGEST).await.map_err(|_| Problem::new(ProblemKind::TooLarge, &request))?;
+    let body = body.map_err(|error| bad(error.to_string()))?;
+    let question: Question = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
+    let snapshot = policies.current();
+    let set = &snapshot.policies;
+    let permissions = match (question.r#as, question.token) {
+        (Some(_), Some(_)) => return Err(bad("give either `as` or `token`".to_owned())),
+        (None, None) => None,
+        (None, Some(token)) => {
+            let api =
+                set.api(&question.api).ok_or_else(|| bad(format!("there is no API `{}`", question.api)))?;
+            let claims = match verifier.verify(&BearerToken::new(token), api.audience()) {
+                Ok(claims) => claims,
+                Err(error) => {
+                    let detail = error.to_string();
+                    return Ok(answer(
+                        &json!({ "allowed": false, "reason": "invalid-token", "detail": detail }),
+                    ));
+                }
+            };
+            Some(Permissions {
+                client: claims.client().cloned(),
+                scopes: claims.scopes().clone(),
+                roles: claims.roles().to_vec(),
+                claims: claims.own().clone(),
+            })
+        }
+        (Some(Asker::Client(client)), None) => {
+            let missing = || bad(format!("client `{client}` has no grant for API `{}`", question.api));
+            Some(set.permissions_of(&client, &question.api).ok_or_else(missing)?)
+        }
+        (Some(Asker::Bearer(bearer)), None) => {
+            let scopes = bearer.scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>();
+            let roles = bearer.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>();
+            Some(Permissions {
+                client: None,
+                scopes: scopes.map_err(|error| bad(error.to_string()))?,
+                roles: roles.map_err(|error| bad(error.to_string()))?,
+                claims: bearer.claims,
+            })
+        }
+    };
+    let subject = permissions.as_ref().map(Permissions::subject);
+    Ok(answer(&set.explain(&question.api, &question.method, &question.path, subject.as_ref())))
+}
+
+pub(in crate::http) async fn reload(
+    request: HttpRequest,
+    policies: Data<Arc<LivePolicies>>,
+) -> Result<HttpResponse, Problem> {
+    let outcome = reload_beside(Arc::clone(&policies), "POST /ops/reload").await;
+    match outcome.ok_or_else(|| Problem::new(ProblemKind::Internal, &request))? {
+        Reload::Unchanged => {
+            Ok(answer(&json!({ "reloaded": false, "hash": policies.current().policies.hash() })))
+        }
+        Reload::Reloaded { old, new } => {
+            Ok(answer(&json!({ "reloaded": true, "old_hash": old, "hash": new })))
+        }
+        Reload::Rejected(rejection) | Reload::StillRejected(rejection) => {
+            Err(Problem::new(ProblemKind::Rejected(rejection.findings.clone()), &request))
+        }
+    }
+}
+
+fn answer(body: &impl serde::Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
+}

@@ -1,0 +1,215 @@
+//! Every error response, and the only file that names status codes.
+
+use std::{borrow::Cow, fmt};
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    http::{StatusCode, header},
+};
+use serde_json::json;
+use tracing_actix_web::RequestId;
+
+use crate::{
+    oauth::{ErrorCode, ScopeSet},
+    policy::Findings,
+    token::TokenError,
+};
+
+/// An error of the token endpoint (RFC 6749 section 5.2).
+#[derive(Debug)]
+pub(super) struct TokenEndpointError {
+    /// The error code.
+    pub(super) code: ErrorCode,
+    /// The text for people.
+    pub(super) description: Cow<'static, str>,
+    /// What is special about this one.
+    pub(super) kind: TokenEndpointErrorKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenEndpointErrorKind {
+    Plain,
+    /// The client tried HTTP authentication, and is to be told of it (RFC 6749 section 5.2).
+    Challenged,
+    /// Not a POST.
+    Method,
+    /// The body is too long.
+    TooLarge,
+}
+
+impl TokenEndpointError {
+    pub(super) fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, description: description.into(), kind: TokenEndpointErrorKind::Plain }
+    }
+
+    pub(super) fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, description)
+    }
+}
+
+impl fmt::Display for TokenEndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.description)
+    }
+}
+
+impl ResponseError for TokenEndpointError {
+    fn status_code(&self) -> StatusCode {
+        match (self.kind, self.code) {
+            (TokenEndpointErrorKind::Method, _) => StatusCode::METHOD_NOT_ALLOWED,
+            (TokenEndpointErrorKind::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
+            (TokenEndpointErrorKind::Plain | TokenEndpointErrorKind::Challenged, code) => match code {
+                ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+                ErrorCode::InvalidRequest
+                | ErrorCode::UnauthorizedClient
+                | ErrorCode::UnsupportedGrantType
+                | ErrorCode::InvalidScope
+                | ErrorCode::InvalidTarget => StatusCode::BAD_REQUEST,
+                ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::PRAGMA, "no-cache"));
+        match self.kind {
+            TokenEndpointErrorKind::Challenged => {
+                response
+                    .insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"jeton\", charset=\"UTF-8\""));
+            }
+            TokenEndpointErrorKind::Method => {
+                response.insert_header((header::ALLOW, "POST"));
+            }
+            TokenEndpointErrorKind::TooLarge => {
+                response.insert_header((header::CONNECTION, "close"));
+            }
+            TokenEndpointErrorKind::Plain => {}
+        }
+        // RFC 6749 appendix A.8: printable ASCII without `"` and `\`
+        let printable = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
+        let description: String =
+            self.description.chars().map(|c| if printable(c) { c } else { '\'' }).take(400).collect();
+        response.json(json!({ "error": self.code, "error_description": description }))
+    }
+}
+
+/// An error of any other endpoint: a problem document (RFC 9457) and, where a token would help, a
+/// challenge (RFC 6750 section 3). The caller gets a reference; the reason stands in the log.
+#[derive(Debug)]
+pub(super) struct Problem {
+    kind: ProblemKind,
+    reference: Option<RequestId>,
+}
+
+#[derive(Debug)]
+pub(super) enum ProblemKind {
+    /// The request cannot be understood (RFC 6750 section 3.1 `invalid_request`).
+    InvalidRequest(Cow<'static, str>),
+    /// No token came.
+    NoToken,
+    /// The token is bad.
+    InvalidToken(TokenError),
+    /// The token is not enough.
+    NotAllowed(Option<ScopeSet>),
+    /// Nothing is here.
+    NotFound,
+    /// Something is here, for another method.
+    MethodNotAllowed(&'static str),
+    /// The body is too long.
+    TooLarge,
+    /// The policies were not taken.
+    Rejected(Findings),
+    /// Something failed on our side.
+    Internal,
+}
+
+impl Problem {
+    pub(super) fn new(kind: ProblemKind, request: &HttpRequest) -> Self {
+        Self { kind, reference: request.extensions().get::<RequestId>().copied() }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        match &self.kind {
+            ProblemKind::InvalidRequest(detail) => detail.clone(),
+            ProblemKind::NoToken => "this needs an access token".into(),
+            ProblemKind::InvalidToken(TokenError::Expired) => "the access token has expired".into(),
+            ProblemKind::InvalidToken(_) => "the access token is not valid here".into(),
+            ProblemKind::NotAllowed(_) => "the access token does not allow this".into(),
+            ProblemKind::NotFound => "nothing is here".into(),
+            ProblemKind::MethodNotAllowed(allow) => format!("only {allow} is taken here").into(),
+            ProblemKind::TooLarge => "the body is longer than 16 KiB".into(),
+            ProblemKind::Rejected(_) => "the policies are not taken; what was in force stays".into(),
+            ProblemKind::Internal => "something failed on our side".into(),
+        }
+    }
+
+    fn challenge(&self) -> Option<String> {
+        let error = match &self.kind {
+            ProblemKind::NoToken => return Some("Bearer".to_owned()),
+            ProblemKind::InvalidRequest(_) => "invalid_request",
+            ProblemKind::InvalidToken(_) => "invalid_token",
+            ProblemKind::NotAllowed(Some(scopes)) => {
+                return Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\""));
+            }
+            ProblemKind::NotAllowed(None) => "insufficient_scope",
+            ProblemKind::NotFound
+            | ProblemKind::MethodNotAllowed(_)
+            | ProblemKind::TooLarge
+            | ProblemKind::Rejected(_)
+            | ProblemKind::Internal => return None,
+        };
+        Some(format!(
+            "Bearer error=\"{error}\", error_description=\"{}\"",
+            self.detail().replace(['"', '\\'], "'")
+        ))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail())
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        match self.kind {
+            ProblemKind::InvalidRequest(_) => StatusCode::BAD_REQUEST,
+            ProblemKind::NoToken | ProblemKind::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            ProblemKind::NotAllowed(_) => StatusCode::FORBIDDEN,
+            ProblemKind::NotFound => StatusCode::NOT_FOUND,
+            ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ProblemKind::Rejected(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(challenge) = self.challenge() {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        if let ProblemKind::MethodNotAllowed(allow) = self.kind {
+            response.insert_header((header::ALLOW, allow));
+        }
+        let mut body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": self.detail(),
+        });
+        if let (Some(reference), Some(body)) = (self.reference, body.as_object_mut()) {
+            body.insert("reference".to_owned(), reference.to_string().into());
+        }
+        if let (ProblemKind::Rejected(findings), Some(body)) = (&self.kind, body.as_object_mut()) {
+            body.insert("findings".to_owned(), json!(findings.0));
+        }
+        response.content_type("application/problem+json").body(body.to_string())
+    }
+}

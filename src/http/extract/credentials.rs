@@ -1,0 +1,74 @@
+//! How a client says who it is at the token endpoint (RFC 6749 section 2.3).
+
+use actix_web::http::header::{self, HeaderMap};
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use super::form::{self, Form};
+use crate::{
+    clients::{AuthenticationMethod, ClientCredentials, ClientSecret},
+    http::error::{TokenEndpointError, TokenEndpointErrorKind},
+    oauth::ErrorCode,
+};
+
+/// Parameters that must never stand in the URL (RFC 6749 section 2.3.1).
+const NEVER_IN_URL: [&str; 4] = ["client_id", "client_secret", "client_assertion", "access_token"];
+
+/// The credentials of a request, by the one way in which they came.
+pub(in crate::http) fn client_credentials(
+    headers: &HeaderMap,
+    query: &str,
+    form: &mut Form,
+) -> Result<ClientCredentials, TokenEndpointError> {
+    if form::names(query).any(|name| NEVER_IN_URL.contains(&&*name)) {
+        let message = "credentials must not stand in the URL: send them in a header or in the body";
+        return Err(TokenEndpointError::invalid_request(message));
+    }
+    let mut authorizations = headers.get_all(header::AUTHORIZATION);
+    let (authorization, second) = (authorizations.next(), authorizations.next());
+    if second.is_some() {
+        return Err(TokenEndpointError::invalid_request("there are two authorization headers"));
+    }
+    let id = form.take("client_id");
+    let secret = form.take("client_secret").map(ClientSecret::new);
+    let has_assertion =
+        form.take("client_assertion").is_some() | form.take("client_assertion_type").is_some();
+    let ways = [authorization.is_some(), secret.is_some(), has_assertion];
+    if ways.into_iter().filter(|used| *used).count() > 1 {
+        return Err(TokenEndpointError::invalid_request("the client authenticates in two ways: use one"));
+    }
+    if let Some(authorization) = authorization {
+        let (client_id, secret) = authorization.to_str().ok().and_then(basic).ok_or_else(|| {
+            let message = "the authorization header holds no Basic credentials";
+            TokenEndpointError {
+                kind: TokenEndpointErrorKind::Challenged,
+                ..TokenEndpointError::new(ErrorCode::InvalidClient, message)
+            }
+        })?;
+        if id.is_some_and(|id| id != client_id) {
+            let message = "client_id differs from that of the authorization header";
+            return Err(TokenEndpointError::invalid_request(message));
+        }
+        return Ok(ClientCredentials { client_id, secret, method: AuthenticationMethod::ClientSecretBasic });
+    }
+    match (id, secret) {
+        (Some(client_id), Some(secret)) => {
+            Ok(ClientCredentials { client_id, secret, method: AuthenticationMethod::ClientSecretPost })
+        }
+        (None, Some(_)) => Err(TokenEndpointError::invalid_request("client_id is missing")),
+        (_, None) => {
+            let message = "authenticate with client_secret_basic or client_secret_post";
+            Err(TokenEndpointError::new(ErrorCode::InvalidClient, message))
+        }
+    }
+}
+
+/// Id and secret, each form-encoded before they were joined (RFC 6749 section 2.3.1).
+fn basic(header: &str) -> Option<(String, ClientSecret)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("Basic") {
+        return None;
+    }
+    let joined = String::from_utf8(BASE64_STANDARD.decode(encoded.trim_matches(' ')).ok()?).ok()?;
+    let (id, secret) = joined.split_once(':')?;
+    Some((form::decode(id)?, ClientSecret::new(form::decode(secret)?)))
+}

@@ -1,0 +1,119 @@
+//! `application/x-www-form-urlencoded`, strictly: what is not UTF-8 or stands twice is refused.
+
+use actix_web::{
+    HttpRequest,
+    http::header::{self, Header},
+    web,
+};
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    http::error::{TokenEndpointError, TokenEndpointErrorKind},
+    oauth::ErrorCode,
+};
+
+/// The longest body of a form, in bytes.
+const LONGEST: usize = 16 * 1024;
+
+/// The parameters of a form, those without a value left out (RFC 6749 section 3.2).
+pub(in crate::http) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads the body of a request.
+    pub(in crate::http) async fn read(
+        request: &HttpRequest,
+        body: web::Payload,
+    ) -> Result<Self, TokenEndpointError> {
+        let is_form = header::ContentType::parse(request)
+            .is_ok_and(|content_type| content_type.0.essence_str() == "application/x-www-form-urlencoded");
+        if !is_form {
+            let message = "send the parameters as application/x-www-form-urlencoded";
+            return Err(TokenEndpointError::invalid_request(message));
+        }
+        let too_large = || TokenEndpointError {
+            code: ErrorCode::InvalidRequest,
+            description: "the body is longer than 16 KiB".into(),
+            kind: TokenEndpointErrorKind::TooLarge,
+        };
+        let body = body
+            .to_bytes_limited(LONGEST)
+            .await
+            .map_err(|_| too_large())?
+            .map_err(|_| TokenEndpointError::invalid_request("the body could not be read to its end"))?;
+        let body = std::str::from_utf8(&body)
+            .map_err(|_| TokenEndpointError::invalid_request("the body is not text"))?;
+        Self::parse(body)
+    }
+
+    fn parse(body: &str) -> Result<Self, TokenEndpointError> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        for pair in body.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (decode(name), decode(value)) else {
+                return Err(TokenEndpointError::invalid_request("a parameter is not UTF-8"));
+            };
+            // RFC 8707 section 2 lets `resource` stand several times
+            let may_repeat = matches!(&*name, "resource" | "audience");
+            if !may_repeat && parameters.iter().any(|(other, _)| *other == name) {
+                return Err(TokenEndpointError::invalid_request(format!(
+                    "the parameter {name} stands twice"
+                )));
+            }
+            parameters.push((name, value));
+        }
+        parameters.retain(|(_, value)| !value.is_empty());
+        Ok(Self(parameters))
+    }
+
+    /// Takes a parameter out.
+    pub(in crate::http) fn take(&mut self, name: &str) -> Option<String> {
+        let position = self.0.iter().position(|(other, _)| other == name)?;
+        Some(self.0.swap_remove(position).1)
+    }
+
+    /// Takes every value of these parameters out.
+    pub(in crate::http) fn take_all(&mut self, names: [&str; 2]) -> Vec<String> {
+        let taken = self.0.extract_if(.., |(name, _)| names.contains(&name.as_str()));
+        taken.map(|(_, value)| value).collect()
+    }
+}
+
+/// The names in a query string.
+pub(super) fn names(query: &str) -> impl Iterator<Item = String> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.filter_map(|pair| decode(pair.split_once('=').map_or(pair, |(name, _)| name)))
+}
+
+/// Undoes the form encoding of one name or value; `None` where it is malformed or not UTF-8.
+pub(super) fn decode(text: &str) -> Option<String> {
+    let mut escapes = text.split('%');
+    escapes.next();
+    let hex = |escape: &str| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !escapes.all(hex) {
+        return None;
+    }
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn form_decoding_is_strict() {
+        for (text, expected) in [
+            ("a+b", Some("a b")),
+            ("a%2Bb", Some("a+b")),
+            ("%C3%A9", Some("é")),
+            ("", Some("")),
+            ("%", None),
+            ("%4", None),
+            ("%zz", None),
+            ("%C3", None),
+            ("%41%", None),
+        ] {
+            assert_eq!(decode(text).as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! From raw requests to the types of the core.
+
+mod bearer;
+mod credentials;
+mod form;
+mod protect;
+
+pub use bearer::{BearerFault, bearer_token};
+pub(super) use credentials::client_credentials;
+pub(super) use form::Form;
+pub use protect::Protect;

@@ -1,0 +1,13 @@
+//! HTTP: the only place that knows actix. Endpoints extract, call into the core once, and answer.
+
+mod endpoint;
+mod error;
+mod extract;
+mod log;
+mod reload;
+mod routes;
+mod server;
+
+pub use extract::{BearerFault, Protect, bearer_token};
+pub use log::{RequestSpan, init as init_log};
+pub use server::{RunningServer, Service, StartError};

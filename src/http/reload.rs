@@ -1,0 +1,61 @@
+//! When the policies are read again: on a timer, on SIGHUP, and when an operator asks.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::rt;
+use tokio::{signal::unix, time};
+
+use crate::policy::{LivePolicies, Reload};
+
+/// Reads the policies again and logs what came of it. Blocks on the disk.
+pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
+    let outcome = policies.reload();
+    match &outcome {
+        Reload::Reloaded { old, new } => {
+            tracing::info!(trigger, %old, %new, "policies.reloaded");
+        }
+        Reload::Rejected(rejection) => {
+            let count = rejection.findings.0.len();
+            tracing::error!(trigger, count, "policies.rejected: what was in force stays");
+            for finding in &rejection.findings.0 {
+                tracing::error!(%finding, "policies.rejected");
+            }
+        }
+        // the timer would say the same every time; whoever asks is told in the answer
+        Reload::StillRejected(_) | Reload::Unchanged => {}
+    }
+    outcome
+}
+
+/// As [`reload`], beside the requests.
+pub(super) async fn reload_beside(policies: Arc<LivePolicies>, trigger: &'static str) -> Option<Reload> {
+    let outcome = rt::task::spawn_blocking(move || reload(&policies, trigger)).await;
+    // the reload panicked: what was in force stays
+    outcome.inspect_err(|error| tracing::error!(%error, "policies.rejected")).ok()
+}
+
+/// Reads the policies again on SIGHUP and every `poll`, as long as the server runs.
+pub(super) fn watch(policies: &Arc<LivePolicies>, poll: Option<Duration>) {
+    if let Some(poll) = poll {
+        let policies = Arc::clone(policies);
+        rt::spawn(async move {
+            let mut ticks = time::interval(poll);
+            ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                reload_beside(Arc::clone(&policies), "poll").await;
+            }
+        });
+    }
+    match unix::signal(unix::SignalKind::hangup()) {
+        Ok(mut hangups) => {
+            let policies = Arc::clone(policies);
+            rt::spawn(async move {
+                while hangups.recv().await.is_some() {
+                    reload_beside(Arc::clone(&policies), "SIGHUP").await;
+                }
+            });
+        }
+        Err(error) => tracing::error!(%error, "SIGHUP will not reload the policies"),
+    }
+}

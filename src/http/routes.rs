@@ -1,0 +1,84 @@
+//! Which path leads to which endpoint.
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError, Route, guard,
+    web::{self, ServiceConfig, post},
+};
+
+use super::{
+    endpoint::{discovery, health, jwks, ops, principal, token},
+    error::{Problem, ProblemKind},
+    extract::Protect,
+    server::Service,
+};
+
+/// Mounts every endpoint.
+pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
+    let issuer = &service.settings.issuer;
+    for name in ["oauth-authorization-server", "openid-configuration"] {
+        config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
+    }
+    config.service(readable("/healthz", get_or_head().to(health::live)));
+    config.service(readable("/readyz", get_or_head().to(health::ready)));
+    // below the issuer's path, as published; and without it, for a proxy in front that cuts it off
+    mount("", service, config);
+    if !issuer.path().is_empty() {
+        mount(issuer.path(), service, config);
+    }
+    config.default_service(web::to(not_found));
+}
+
+fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
+    let protect = || Protect::new(service.authorizer.clone()).mounted_at(base);
+    config
+        .service(
+            web::resource(format!("{base}/oauth2/token"))
+                .route(post().to(token::post))
+                .default_service(web::to(token::other_method)),
+        )
+        .service(readable(&format!("{base}/.well-known/jwks.json"), get_or_head().to(jwks::get)))
+        .service(readable(&format!("{base}/principal"), get_or_head().to(principal::get)).wrap(protect()))
+        .service(
+            web::scope(&format!("{base}/ops"))
+                .wrap(protect())
+                .service(readable("/policies", get_or_head().to(ops::policies)))
+                .service(readable("/keys", get_or_head().to(ops::keys)))
+                .service(
+                    web::resource("/explain")
+                        .route(post().to(ops::explain))
+                        .default_service(web::to(post_only)),
+                )
+                .service(
+                    web::resource("/reload")
+                        .route(post().to(ops::reload))
+                        .default_service(web::to(post_only)),
+                )
+                .default_service(web::to(not_found)),
+        );
+    if !base.is_empty() {
+        // where OpenID Connect Discovery 1.0 section 4 places it
+        let path = format!("{base}/.well-known/openid-configuration");
+        config.service(readable(&path, get_or_head().to(discovery::get)));
+    }
+}
+
+/// A resource that is only read.
+fn readable(path: &str, route: Route) -> actix_web::Resource {
+    web::resource(path.to_owned()).route(route).default_service(web::to(get_only))
+}
+
+fn get_or_head() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    Problem::new(ProblemKind::NotFound, &request).error_response()
+}
+
+async fn get_only(request: HttpRequest) -> HttpResponse {
+    Problem::new(ProblemKind::MethodNotAllowed("GET, HEAD"), &request).error_response()
+}
+
+async fn post_only(request: HttpRequest) -> HttpResponse {
+    Problem::new(ProblemKind::MethodNotAllowed("POST"), &request).error_response()
+}

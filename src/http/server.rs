@@ -1,0 +1,162 @@
+//! The server: its collaborators, its limits, its start and its end.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, dev::Server, web::Data};
+use tracing_actix_web::TracingLogger;
+
+use super::{endpoint::discovery::Metadata, log::RequestSpan, reload, routes};
+use crate::{
+    authorize::Authorizer,
+    clock::Clock,
+    config::Settings,
+    grant::Lifetimes,
+    issue::TokenIssuer,
+    keys::{KeyErrors, KeyFolder, KeyRing},
+    oauth::{ApiName, InvalidName},
+    policy::{DemoSecrets, Findings, LivePolicies, Surroundings},
+    token::Verifier,
+};
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may stay open without a request.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a closing connection may take.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The key folder is not as it must be.
+    #[error(transparent)]
+    Keys(#[from] KeyErrors),
+    /// The policies are not as they must be.
+    #[error("{0}")]
+    Policies(#[from] Findings),
+    /// The name of jeton's own API.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The address is taken or not ours.
+    #[error("`server.listen`: {address} cannot be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Everything that requests are answered with.
+pub struct Service {
+    pub(super) settings: Settings,
+    pub(super) authorizer: Authorizer,
+    keys: Arc<KeyRing>,
+    policies: Arc<LivePolicies>,
+    verifier: Verifier,
+    issuer: Arc<TokenIssuer>,
+}
+
+/// A server that accepts connections.
+pub struct RunningServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// To be awaited; ends after SIGTERM or SIGINT, when the requests in flight are answered.
+    pub server: Server,
+}
+
+impl Service {
+    /// Loads keys and policies as the settings say.
+    ///
+    /// # Errors
+    /// [`StartError`] with everything that is wrong in the folder at fault.
+    pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let folder = KeyFolder::new(&settings.keys.dir);
+        let keys = if settings.keys.generate_if_missing {
+            folder.load_or_generate(&*clock)?
+        } else {
+            folder.load()?
+        };
+        let keys = Arc::new(keys);
+        let surroundings = Surroundings {
+            issuer: settings.issuer.audience().clone(),
+            max_ttl: settings.tokens.max_ttl.as_secs(),
+            demo_secrets: if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused },
+        };
+        let policies =
+            Arc::new(LivePolicies::load(&settings.policies.dir, surroundings, Arc::clone(&clock))?);
+        let verifier = Verifier::new(
+            settings.issuer.clone(),
+            Arc::clone(keys.public()),
+            settings.tokens.leeway,
+            Arc::clone(&clock),
+        );
+        let own_api = ApiName::parse("jeton")?;
+        Ok(Self {
+            authorizer: Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api),
+            issuer: Arc::new(TokenIssuer {
+                issuer: settings.issuer.clone(),
+                keys: Arc::clone(&keys),
+                policies: Arc::clone(&policies),
+                lifetimes: Lifetimes { ttl: settings.tokens.ttl, max_ttl: settings.tokens.max_ttl },
+                clock,
+            }),
+            settings,
+            keys,
+            policies,
+            verifier,
+        })
+    }
+
+    /// The keys that it signs with and publishes.
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
+    }
+
+    /// The policies in force.
+    pub fn policies(&self) -> &Arc<LivePolicies> {
+        &self.policies
+    }
+
+    /// Starts to listen and to watch the policies. Must run within an actix system.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`].
+    pub fn start(self) -> Result<RunningServer, StartError> {
+        let address = self.settings.server.listen;
+        let refused = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(refused)?;
+        let bound = listener.local_addr().map_err(refused)?;
+        let shutdown_timeout = self.settings.server.shutdown_timeout.as_secs();
+        reload::watch(&self.policies, self.settings.policies.poll);
+        let keys = Data::new(Arc::clone(&self.keys));
+        let policies = Data::new(Arc::clone(&self.policies));
+        let verifier = Data::new(self.verifier.clone());
+        let issuer = Data::new(Arc::clone(&self.issuer));
+        let metadata = Data::new(Metadata::new(&self.settings.issuer));
+        let service = Arc::new(self);
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(keys.clone())
+                .app_data(policies.clone())
+                .app_data(verifier.clone())
+                .app_data(issuer.clone())
+                .app_data(metadata.clone())
+                .configure(|config| routes::configure(&service, config))
+                .wrap(TracingLogger::<RequestSpan>::new())
+        })
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(shutdown_timeout)
+        .listen(listener)
+        .map_err(refused)?
+        .run();
+        Ok(RunningServer { address: bound, server })
+    }
+}

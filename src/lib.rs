@@ -1,0 +1,49 @@
+//! **jeton** issues tokens that say what their bearer may do, not who the bearer is, and decides requests
+//! by them and a folder of policies. No user table, no database.
+//!
+//! # The two flows
+//!
+//! ```text
+//! request to token ([`issue`])
+//!   form, header ─▶ ClientCredentials ─▶ AuthenticatedClient ─▶ ApprovedGrant ─▶ Claims ─▶ SignedToken
+//!                     (claimed)            (shown)                (narrowed)
+//!
+//! token to decision ([`authorize`])
+//!   header ─▶ BearerToken ─▶ VerifiedClaims ─▶ Principal ─▶ (method, canonical path) ─▶ Permit
+//!              (claimed)      (signature held)                        │
+//!                                                                     └▶ Denied
+//! ```
+//!
+//! Each step consumes the type before it, and no other constructor is public. Everything that a decision
+//! reads is in memory.
+//!
+//! # Modules, in reading order
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`oauth`] | the vocabulary of the RFCs |
+//! | [`clock`] | time as a parameter |
+//! | [`keys`] | the keys that sign and verify, and their folder |
+//! | [`clients`] | who may fetch tokens, and how they show who they are |
+//! | [`policy`] | the policies folder: read, compiled, asked |
+//! | [`token`] | claims to a token, a token to claims |
+//! | [`grant`] | what a client asks for, narrowed to what it is granted |
+//! | [`principal`] | who is behind a request |
+//! | [`issue`], [`authorize`] | the two flows |
+//! | [`config`] | the settings |
+//! | [`http`] | actix |
+//! | [`cli`] | the commands |
+
+pub mod authorize;
+pub mod cli;
+pub mod clients;
+pub mod clock;
+pub mod config;
+pub mod grant;
+pub mod http;
+pub mod issue;
+pub mod keys;
+pub mod oauth;
+pub mod policy;
+pub mod principal;
+pub mod token;

@@ -1,0 +1,176 @@
+//! A server on a free port, with the sample policies, a test key and a clock that tests move.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use jeton::{
+    clock::ManualClock,
+    config::Settings,
+    http::{RunningServer, Service},
+    oauth::Issuer,
+};
+use jiff::Timestamp;
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What the clock of a spawned server shows at first.
+pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
+
+/// The `iss` of a spawned server.
+pub(crate) const ISSUER: &str = "http://127.0.0.1:8080";
+
+/// The audience of the sample's orders API.
+pub(crate) const ORDERS: &str = "https://orders.example.com";
+
+/// A running server. It ends when this is dropped.
+pub(crate) struct TestApp {
+    /// Where it listens, as `http://127.0.0.1:PORT`.
+    pub(crate) address: String,
+    /// The clock that it reads.
+    pub(crate) clock: Arc<ManualClock>,
+    /// The folder that holds its `keys` and `policies`.
+    pub(crate) dir: TempDir,
+    pub(crate) http: Client,
+    handle: actix_web::dev::ServerHandle,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// What differs from the sample.
+pub(crate) struct Setup {
+    pub(crate) issuer: String,
+    /// Policy files by name, beside those of the sample; a name of the sample replaces its file.
+    pub(crate) policies: Vec<(&'static str, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { issuer: ISSUER.to_owned(), policies: Vec::new() }
+    }
+}
+
+/// The root of the source tree.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The secret of a demo client.
+pub(crate) fn secret(client: &str) -> String {
+    format!("demo-secret-of-{client}")
+}
+
+/// A private key of the fixtures.
+pub(crate) fn key_fixture(name: &str) -> PathBuf {
+    root().join("tests/fixtures/keys").join(name)
+}
+
+/// Copies a key of the fixtures into a key folder, with the mode that keys must have.
+pub(crate) fn install_key(fixture: &str, dir: &Path) -> PathBuf {
+    fs::create_dir_all(dir).unwrap();
+    let path = dir.join(fixture);
+    fs::copy(key_fixture(fixture), &path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+/// Copies the sample policies.
+pub(crate) fn install_policies(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    for entry in fs::read_dir(root().join("policies")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, dir.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+/// A client that follows no redirects.
+pub(crate) fn http_client() -> Client {
+    // a second call keeps the first provider
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// A server with the sample policies.
+pub(crate) fn spawn_app() -> TestApp {
+    spawn_app_with(Setup::default())
+}
+
+/// A server that differs from the sample.
+pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
+    let dir = TempDir::new().unwrap();
+    install_key("test-only-signing.pem", &dir.path().join("keys"));
+    install_policies(&dir.path().join("policies"));
+    for (name, text) in &setup.policies {
+        fs::write(dir.path().join("policies").join(name), text).unwrap();
+    }
+    let mut settings = Settings::load(Some(&root().join("jeton.toml"))).unwrap();
+    settings.issuer = Issuer::parse(&setup.issuer).unwrap();
+    settings.server.listen = "127.0.0.1:0".parse().unwrap();
+    settings.keys.dir = dir.path().join("keys");
+    settings.policies.dir = dir.path().join("policies");
+    settings.policies.poll = None;
+    let clock = Arc::new(ManualClock::at(NOW.parse::<Timestamp>().unwrap()));
+    let (sender, receiver) = mpsc::channel();
+    let service_clock = Arc::clone(&clock);
+    let thread = thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async {
+            let service = Service::load(settings, service_clock).unwrap();
+            let RunningServer { address, server } = service.start().unwrap();
+            sender.send((address, server.handle())).unwrap();
+            server.await.unwrap();
+        });
+    });
+    let (address, handle) = receiver.recv().unwrap();
+    TestApp {
+        address: format!("http://{address}"),
+        clock,
+        dir,
+        http: http_client(),
+        handle,
+        thread: Some(thread),
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false));
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl TestApp {
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    /// `POST /oauth2/token` as a demo client, by Basic.
+    pub(crate) fn post_token(&self, client: &str, form: &[(&str, &str)]) -> RequestBuilder {
+        self.http.post(self.url("/oauth2/token")).basic_auth(client, Some(secret(client))).form(form)
+    }
+
+    /// An access token of a demo client for an API of the sample.
+    pub(crate) async fn token_of(&self, client: &str, api: &str) -> String {
+        let resource = if api == "jeton" { ISSUER } else { ORDERS };
+        let form = [("grant_type", "client_credentials"), ("resource", resource)];
+        let answer = self.post_token(client, &form).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let body: Value = answer.json().await.unwrap();
+        body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// `GET /principal`.
+    pub(crate) async fn get_principal(&self, token: &str) -> Response {
+        self.http.get(self.url("/principal")).bearer_auth(token).send().await.unwrap()
+    }
+
+    /// `GET` of any path, without a token.
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.http.get(self.url(path)).send().await.unwrap()
+    }
+}
