@@ -48,14 +48,14 @@ pub(super) struct Add {
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
     claims: Vec<(String, String)>,
     /// The lifetime of its tokens, such as `15m`.
-    #[arg(long)]
+    #[arg(long, value_parser = ttl)]
     ttl: Option<String>,
     /// The policy file, below the policies folder; without it, the one that has clients already.
     #[arg(long)]
     file: Option<PathBuf>,
 }
 
-fn claim(text: &str) -> Result<(String, String), String> {
+pub(super) fn claim(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),
@@ -64,6 +64,10 @@ fn claim(text: &str) -> Result<(String, String), String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a whole number and `s`, `m`, `h` or `d`".to_owned())
+}
+
+fn ttl(text: &str) -> Result<String, String> {
+    duration(text).map(|_| text.to_owned())
 }
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -88,7 +92,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         anyhow::anyhow!("nothing was written, for the policies would not load:\n{findings}")
     })?;
     write(&edited)?;
-    eprintln!("{hint} in {}", edited.file);
+    eprintln!("{}: {hint}", edited.file);
     eprintln!("the secret is shown this once, and nobody can look it up again:");
     println!("{}", secret.reveal());
     Ok(Outcome::Done)
@@ -117,23 +121,31 @@ fn body(add: &Add, sha256: &str) -> Vec<String> {
     lines
 }
 
-/// The file to which a client is added.
+/// The file to which a client is added, by the name that the sources have for it.
 fn target(settings: &Settings, sources: &Sources, file: Option<&Path>) -> anyhow::Result<String> {
     let dir = &settings.policies.dir;
-    let path = match (file, sources.files_with_clients().as_slice()) {
+    let file = match (file, sources.files_with_clients().as_slice()) {
         (None, [only]) => return Ok((*only).to_owned()),
-        (None, []) => dir.join("clients.yaml"),
+        (None, []) => Path::new("clients.yaml"),
         (None, several) => {
             anyhow::bail!("clients stand in several files: choose one with `--file` ({})", several.join(", "))
         }
-        // as it is typed from here, or from within the policies folder
-        (Some(file), _) if file.starts_with(dir) => file.to_owned(),
-        (Some(file), _) => dir.join(file),
+        (Some(file), _) => file,
     };
+    // as it is typed from here, or from within the policies folder
+    let path = if file.is_absolute() || file.starts_with(dir) { file.to_owned() } else { dir.join(file) };
     let is_yaml = path.extension().is_some_and(|extension| extension == "yaml");
     anyhow::ensure!(is_yaml, "{}: only `*.yaml` files are read", path.display());
-    anyhow::ensure!(path.parent().is_some_and(Path::is_dir), "{}: there is no such folder", path.display());
-    Ok(path.display().to_string())
+    let inside = fs::canonicalize(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
+    let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    let parent = parent.with_context(|| format!("{}: there is no such folder", path.display()))?;
+    let below = parent.strip_prefix(&inside);
+    let below = below
+        .map_err(|_| anyhow::anyhow!("{}: policies are read below {} only", path.display(), dir.display()))?;
+    let below = below.join(path.file_name().context("the policy file has no name")?);
+    let hidden = below.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
+    anyhow::ensure!(!hidden, "{}: hidden files and folders are not read", path.display());
+    Ok(dir.join(below).display().to_string())
 }
 
 /// Writes a file so that a reader sees the old text or the new, with its mode kept.

@@ -23,8 +23,9 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
     match command {
         Command::Generate => println!("{}", folder.generate(&SystemClock)?),
         Command::List => {
+            let ring = folder.load()?;
             println!("{:<10} {:<43} {:>5} CREATED", "STATE", "KID", "BITS");
-            for key in folder.load()?.keys() {
+            for key in ring.keys() {
                 let state = if key.signs { "active" } else { "published" };
                 println!("{state:<10} {:<43} {:>5} {}", key.kid.as_str(), key.bits, key.created);
             }

@@ -17,7 +17,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::Settings,
+    config::{Needs, Settings},
     policy::{DemoSecrets, Surroundings},
 };
 
@@ -93,7 +93,11 @@ pub fn run() -> ExitCode {
 }
 
 fn settings(config: Option<&Path>) -> anyhow::Result<Settings> {
-    Settings::load(config).map_err(|errors| match errors.0.len() {
+    settings_for(Needs::Policies, config)
+}
+
+fn settings_for(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
+    Settings::load_for(needs, config).map_err(|errors| match errors.0.len() {
         1 => anyhow::anyhow!("in the settings: {errors}"),
         count => anyhow::anyhow!("{count} errors in the settings:\n{errors}"),
     })

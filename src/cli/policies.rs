@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::Value;
 
-use super::{Outcome, token};
+use super::{Outcome, clients::claim, token};
 use crate::{
+    config::Needs,
     oauth::{Role, Scope},
     policy::{Findings, Permissions, PolicySet, Sources},
     token::BearerToken,
@@ -53,8 +53,8 @@ pub(super) struct Explain {
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
     /// A claim that the bearer's token carries.
-    #[arg(long = "claim", value_name = "NAME=VALUE")]
-    claims: Vec<String>,
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    claims: Vec<(String, String)>,
     /// The policies folder; without it, `policies.dir` of the settings.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -105,6 +105,7 @@ fn run_explain(explain: Explain, config: Option<&Path>) -> anyhow::Result<Outcom
     let Explain { api, client, token, scopes, roles, claims, dir, method, path } = explain;
     let set =
         load(dir, config)?.map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
+    anyhow::ensure!(set.api(&api).is_some(), "there is no API `{api}` in the policies");
     let permissions = match (client, token) {
         (Some(client), _) => Some(
             set.permissions_of(&client, &api)
@@ -130,7 +131,7 @@ fn run_explain(explain: Explain, config: Option<&Path>) -> anyhow::Result<Outcom
             client: None,
             scopes: scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>()?,
             roles: roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>()?,
-            claims: claims.iter().map(|claim| parse_claim(claim)).collect::<anyhow::Result<_>>()?,
+            claims: claims.into_iter().map(|(name, value)| (name, value.into())).collect(),
         }),
     };
     let subject = permissions.as_ref().map(Permissions::subject);
@@ -139,13 +140,9 @@ fn run_explain(explain: Explain, config: Option<&Path>) -> anyhow::Result<Outcom
     Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })
 }
 
-fn parse_claim(text: &str) -> anyhow::Result<(String, Value)> {
-    let (name, value) = text.split_once('=').with_context(|| format!("write `{text}` as NAME=VALUE"))?;
-    Ok((name.to_owned(), value.into()))
-}
-
 fn load(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result<Result<PolicySet, Findings>> {
-    let settings = super::settings(config)?;
+    let needs = if dir.is_some() { Needs::Nothing } else { Needs::Policies };
+    let settings = super::settings_for(needs, config)?;
     let dir = dir.unwrap_or_else(|| settings.policies.dir.clone());
     let surroundings = super::surroundings(&settings);
     Ok(Sources::read(&dir).and_then(|sources| PolicySet::compile(&sources, &surroundings)))

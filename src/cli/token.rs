@@ -52,7 +52,10 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
     println!("header: {}", serde_json::to_string_pretty(&header)?);
     println!("claims: {}", serde_json::to_string_pretty(&claims)?);
     // which API it is for is not ours to say: any audience that it names will do
-    let audience = insecure_audience(&claims).context("the claim `aud` names no audience")?;
+    let Some(audience) = insecure_audience(&claims) else {
+        println!("does not verify: the claim `aud` names no audience");
+        return Ok(Outcome::No);
+    };
     match verifier(config, jwks.as_deref())?.verify(&token, &audience) {
         Ok(_) => {
             println!("verifies");
@@ -90,13 +93,24 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
     Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))
 }
 
+enum Scheme {
+    Http,
+    Https,
+}
+
 /// Fetches a small document.
 pub(super) fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
     // a second call keeps the first provider
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let scheme = if url.starts_with("https://") { Scheme::Https } else { Scheme::Http };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
+        let builder = reqwest::Client::builder().timeout(FETCH_TIMEOUT);
+        let client = match scheme {
+            // without TLS there is no need for certificate authorities, which a container may not have
+            Scheme::Http => builder.no_proxy().tls_certs_only([]).build()?,
+            Scheme::Https => builder.build()?,
+        };
         let response = client.get(url).send().await.with_context(|| format!("{url} cannot be fetched"))?;
         let body = response.error_for_status()?.bytes().await?;
         Ok(body.to_vec())

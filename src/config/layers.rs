@@ -89,6 +89,10 @@ impl Layers {
             let values = read_layer(source, &path.display().to_string(), &mut errors);
             layers.push(Layer { origin: Origin::File(path.to_owned()), base: folder, values });
         }
+        errors.extend(unreadable_variables());
+        if !errors.is_empty() {
+            return Err(SettingErrors(errors));
+        }
         let environment = environment.prefix(PREFIX).prefix_separator(SEPARATOR).separator(SEPARATOR);
         let values = read_layer(environment, "the environment", &mut errors);
         layers.push(Layer { origin: Origin::Environment, base: PathBuf::new(), values });
@@ -124,15 +128,12 @@ impl Layers {
         self.keep(switch, name)
     }
 
-    /// Adds an error that concerns several settings.
-    pub(super) fn refuse(&mut self, key: &str, message: &str) {
-        self.errors.push(SettingError { origin: format!("`{key}`"), message: message.to_owned() });
-    }
-
     /// Everything wrong, the keys that nobody took included.
     pub(super) fn finish(mut self, known: &[&str]) -> SettingErrors {
         for layer in &self.layers {
-            for key in layer.values.keys() {
+            let is_section = |key: &str| known.iter().any(|known| known.starts_with(&format!("{key}.")));
+            let empty = |value: &Value| matches!(&value.kind, ValueKind::Table(_));
+            for (key, _) in layer.values.iter().filter(|(key, value)| !(empty(value) && is_section(key))) {
                 let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
                 let hint = match nearest {
                     Some(name) if strsim::damerau_levenshtein(name, key) <= 1 + key.len() / 4 => {
@@ -176,6 +177,16 @@ impl Layers {
     }
 }
 
+/// Our variables that hold something else than text.
+fn unreadable_variables() -> Vec<SettingError> {
+    let ours = |name: &str| name.to_uppercase().starts_with(&format!("{PREFIX}{SEPARATOR}"));
+    let each = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
+    each.filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| ours(name))
+        .map(|origin| SettingError { origin, message: "is not text in UTF-8".to_owned() })
+        .collect()
+}
+
 fn read_layer(
     source: impl Source + Send + Sync + 'static,
     origin: &str,
@@ -191,7 +202,7 @@ fn read_layer(
 
 fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {
     match value.kind {
-        ValueKind::Table(table) => {
+        ValueKind::Table(table) if prefix.is_empty() || !table.is_empty() => {
             for (key, value) in table {
                 let key = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
                 flatten(&key, value, into);

@@ -5,5 +5,5 @@ mod settings;
 
 pub use layers::{SettingError, SettingErrors};
 pub use settings::{
-    KeySettings, LogFormat, LogSettings, PolicySettings, ServerSettings, Settings, TokenSettings,
+    KeySettings, LogFormat, LogSettings, Needs, PolicySettings, ServerSettings, Settings, TokenSettings,
 };

@@ -85,6 +85,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Which folders a command reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// The policies folder of the settings must be there.
+    Policies,
+    /// It need not.
+    Nothing,
+}
+
 /// Every key, for "did you mean".
 const KNOWN: [&str; 14] = [
     "issuer",
@@ -113,12 +122,20 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong, each with its file and key or its variable.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingErrors> {
-        let default = Path::new(DEFAULT_FILE);
-        let file = file.or_else(|| default.exists().then_some(default));
-        Self::read(file, Environment::default())
+        Self::load_for(Needs::Policies, file)
     }
 
-    fn read(file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
+    /// As [`Self::load`], for a command that may do without the policies folder.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_for(needs: Needs, file: Option<&Path>) -> Result<Self, SettingErrors> {
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default.exists().then_some(default));
+        Self::read(needs, file, Environment::default())
+    }
+
+    fn read(needs: Needs, file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
         let mut layers = Layers::read(file, environment)?;
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
         let listen = layers.text("server.listen", |text| {
@@ -136,10 +153,18 @@ impl Settings {
             "RS256" => Ok(()),
             other => Err(format!("`{other}` is not an algorithm of this version: write `RS256`")),
         });
-        let policy_dir = layers.path("policies.dir", folder);
+        let policy_dir = layers.path("policies.dir", |dir| match needs {
+            Needs::Policies => folder(dir),
+            Needs::Nothing => Ok(()),
+        });
         let poll = layers.text("policies.poll", duration);
-        let ttl = layers.text("tokens.ttl", lifetime);
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
+        let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
+            ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => {
+                Err(format!("`{text}` is longer than `tokens.max_ttl`: shorten it, or raise the other"))
+            }
+            ttl => Ok(ttl),
+        });
         let leeway = layers.text("tokens.leeway", |text| match duration(text)? {
             long if long > Duration::from_mins(5) => {
                 Err("more than 5 minutes: set the clocks instead".to_owned())
@@ -159,9 +184,6 @@ impl Settings {
             "error" | "warn" | "info" | "debug" | "trace" => text.parse().map_err(|_| String::new()),
             other => Err(format!("`{other}` is not a level: write error, warn, info, debug or trace")),
         });
-        if ttl > max_ttl && max_ttl.is_some() {
-            layers.refuse("tokens.ttl", "is longer than `tokens.max_ttl`: shorten it, or raise the other");
-        }
         let errors = layers.finish(&KNOWN);
         let settings = || {
             Some(Self {

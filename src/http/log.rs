@@ -1,9 +1,6 @@
 //! Log lines: one for each request, and the events in between, all with the request's id.
 
-use std::{
-    io::{self, IsTerminal},
-    time::Instant,
-};
+use std::{io, time::Instant};
 
 use actix_web::{
     Error, HttpMessage,
@@ -21,7 +18,7 @@ pub fn init(settings: LogSettings) {
     let builder = fmt().with_max_level(settings.level).with_writer(io::stderr).with_target(false);
     // a second call keeps the first subscriber
     let _ = match settings.format {
-        LogFormat::Pretty => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Pretty => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }

@@ -7,6 +7,9 @@ use tokio::{signal::unix, time};
 
 use crate::policy::{LivePolicies, Reload};
 
+/// The trigger that comes every few seconds, and is not worth a line when there is nothing new.
+const POLL: &str = "poll";
+
 /// Reads the policies again and logs what came of it. Blocks on the disk.
 pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
     let outcome = policies.reload();
@@ -21,6 +24,10 @@ pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
                 tracing::error!(%finding, "policies.rejected");
             }
         }
+        Reload::Restored => {
+            tracing::info!(trigger, "policies.restored: the files hold what is in force again");
+        }
+        Reload::Unchanged if trigger != POLL => tracing::info!(trigger, "policies.unchanged"),
         // the timer would say the same every time; whoever asks is told in the answer
         Reload::StillRejected(_) | Reload::Unchanged => {}
     }
@@ -43,7 +50,7 @@ pub(super) fn watch(policies: &Arc<LivePolicies>, poll: Option<Duration>) {
             ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                reload_beside(Arc::clone(&policies), "poll").await;
+                reload_beside(Arc::clone(&policies), POLL).await;
             }
         });
     }

@@ -17,7 +17,7 @@ use crate::{
     config::Settings,
     grant::Lifetimes,
     issue::TokenIssuer,
-    keys::{KeyErrors, KeyFolder, KeyRing},
+    keys::{FirstKey, KeyErrors, KeyFolder, KeyRing},
     oauth::{ApiName, InvalidName},
     policy::{DemoSecrets, Findings, LivePolicies, Surroundings},
     token::Verifier,
@@ -37,13 +37,13 @@ pub enum StartError {
     #[error(transparent)]
     Keys(#[from] KeyErrors),
     /// The policies are not as they must be.
-    #[error("{0}")]
+    #[error(transparent)]
     Policies(#[from] Findings),
     /// The name of jeton's own API.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// The address is taken or not ours.
-    #[error("`server.listen`: {address} cannot be listened on: {source}")]
+    #[error("`server.listen`: {address} cannot be listened on")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -66,7 +66,7 @@ pub struct Service {
 pub struct RunningServer {
     /// Where it listens.
     pub address: SocketAddr,
-    /// To be awaited; ends after SIGTERM or SIGINT, when the requests in flight are answered.
+    /// To be awaited; ends after SIGTERM, when the requests in flight are answered, or SIGINT, at once.
     pub server: Server,
 }
 
@@ -77,11 +77,15 @@ impl Service {
     /// [`StartError`] with everything that is wrong in the folder at fault.
     pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let folder = KeyFolder::new(&settings.keys.dir);
-        let keys = if settings.keys.generate_if_missing {
+        let (keys, first) = if settings.keys.generate_if_missing {
             folder.load_or_generate(&*clock)?
         } else {
-            folder.load()?
+            (folder.load()?, FirstKey::Found)
         };
+        if first == FirstKey::Made {
+            let dir = folder.path().display();
+            tracing::warn!(%dir, kid = %keys.signing().kid(), "keys.generated: there was no key, so tokens signed before are void");
+        }
         let keys = Arc::new(keys);
         let surroundings = Surroundings {
             issuer: settings.issuer.audience().clone(),

@@ -113,6 +113,15 @@ pub struct KeyFile {
 #[derive(Clone, Debug)]
 pub struct KeyFolder(PathBuf);
 
+/// Whether there was a key already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstKey {
+    /// There was.
+    Found,
+    /// One was made.
+    Made,
+}
+
 /// How the creation time stands in a file name.
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
@@ -159,15 +168,17 @@ impl KeyFolder {
     ///
     /// # Errors
     /// As [`Self::load`], and whatever stands in the way of writing.
-    pub fn load_or_generate(&self, clock: &dyn Clock) -> Result<KeyRing, KeyErrors> {
+    pub fn load_or_generate(&self, clock: &dyn Clock) -> Result<(KeyRing, FirstKey), KeyErrors> {
         fs::create_dir_all(&self.0).map_err(|source| self.io("cannot be made", source))?;
         match self.load() {
             Err(KeyErrors(errors)) if matches!(errors.as_slice(), [KeyError::Missing { .. }]) => {}
-            loaded => return loaded,
+            loaded => return Ok((loaded?, FirstKey::Found)),
         }
         match self.generate(clock) {
-            Ok(_) => self.load(),
-            Err(KeyErrors(errors)) if matches!(errors.as_slice(), [KeyError::Exists { .. }]) => self.load(),
+            Ok(_) => Ok((self.load()?, FirstKey::Made)),
+            Err(KeyErrors(errors)) if matches!(errors.as_slice(), [KeyError::Exists { .. }]) => {
+                Ok((self.load()?, FirstKey::Found))
+            }
             Err(errors) => Err(errors),
         }
     }
@@ -218,7 +229,14 @@ impl KeyFolder {
     /// The `*.pem` files by name; hidden ones are not looked at.
     fn pem_files(&self) -> Result<Vec<PathBuf>, KeyError> {
         let mut paths = Vec::new();
-        for entry in fs::read_dir(&self.0).map_err(|source| self.io("cannot be read", source))? {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(KeyError::Missing { dir: self.0.clone() });
+            }
+            Err(error) => return Err(self.io("cannot be read", error)),
+        };
+        for entry in entries {
             let path = entry.map_err(|source| self.io("cannot be read", source))?.path();
             let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
             if !hidden && path.extension().is_some_and(|extension| extension == "pem") {

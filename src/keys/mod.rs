@@ -6,7 +6,7 @@ mod public;
 mod ring;
 mod signing;
 
-pub use folder::{KeyError, KeyErrors, KeyFile, KeyFolder};
+pub use folder::{FirstKey, KeyError, KeyErrors, KeyFile, KeyFolder};
 pub use jwks::JwksDocument;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};
 pub use ring::{KeyRing, RingKey};

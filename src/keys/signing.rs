@@ -30,7 +30,7 @@ pub enum SigningError {
 const LONGEST_SIGNATURE: usize = 8192 / 8;
 
 /// An RSA private key, ready to sign. It has no `Debug` and does not leave this module in any form
-/// but [`Self::to_pkcs8`].
+/// but that which the key folder writes.
 pub struct SigningKey {
     pair: RsaKeyPair,
     kid: KeyId,

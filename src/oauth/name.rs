@@ -2,7 +2,7 @@
 
 /// Why a piece of text is not the name it was meant to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {what}: {rule}")]
+#[error("`{text}` is not {what}: {rule}")]
 pub struct InvalidName {
     what: &'static str,
     text: String,
@@ -82,25 +82,25 @@ fn is_word(byte: u8) -> bool {
 
 name! {
     /// A client identifier (RFC 6749 section 2.2, `VSCHAR` of appendix A.1).
-    ClientId, "client id", "1 to 512 printable ASCII characters", |byte| matches!(byte, 0x20..=0x7e)
+    ClientId, "a client id", "1 to 512 printable ASCII characters", |byte| matches!(byte, 0x20..=0x7e)
 }
 name! {
     /// The name of a set of scopes, as it stands in policies and in the `roles` claim.
-    Role, "role", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
+    Role, "a role", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
 }
 name! {
     /// The name of a protected API, as policies and the command line use it.
-    ApiName, "name of an API", "1 to 512 letters, digits, `-`, `_` and `.`", is_word
+    ApiName, "the name of an API", "1 to 512 letters, digits, `-`, `_` and `.`", is_word
 }
 name! {
     /// The `aud` of a token (RFC 7519 section 4.1.3): the API that takes it.
-    Audience, "audience", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
+    Audience, "an audience", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
 }
 name! {
     /// The `jti` of a token (RFC 7519 section 4.1.7).
-    TokenId, "token id", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
+    TokenId, "a token id", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
 }
 name! {
     /// The `kid` of a key (RFC 7515 section 4.1.4).
-    KeyId, "key id", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
+    KeyId, "a key id", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
 }

@@ -8,7 +8,7 @@ use super::name::{InvalidName, is_nqchar, name};
 
 name! {
     /// One scope token (RFC 6749 section 3.3).
-    Scope, "scope", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
+    Scope, "a scope", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar
 }
 
 /// A set of scopes, kept sorted; written as the space-separated list of RFC 6749 section 3.3.
@@ -30,7 +30,8 @@ impl ScopeSet {
 
     /// Whether `scope` is in the set.
     pub fn contains(&self, scope: &Scope) -> bool {
-        self.0.binary_search(scope).is_ok()
+        // comparing for equality is cheaper than for order, and most sets are small
+        if self.0.len() <= 16 { self.0.contains(scope) } else { self.0.binary_search(scope).is_ok() }
     }
 
     /// Whether every scope of `self` is in `other`.

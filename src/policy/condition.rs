@@ -2,7 +2,7 @@
 //!
 //! There is no negation: whatever holds for a token still holds when the token carries more.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -22,29 +22,8 @@ pub struct Subject<'s> {
     pub claims: &'s Map<String, Value>,
 }
 
-/// The values that the matched route took from the path.
-#[derive(Clone, Copy)]
-pub(super) struct Parameters<'p> {
-    pub(super) path: &'p CanonicalPath<'p>,
-    /// For each parameter that the rule's conditions name: its segment in the matched route.
-    pub(super) segments: &'p [u8],
-}
-
-impl Parameters<'_> {
-    fn value(&self, slot: u8) -> Option<&str> {
-        let segment = self.segments.get(usize::from(slot))?;
-        self.path.segment(usize::from(*segment))
-    }
-}
-
-/// Conditions that must all hold.
-#[derive(Debug)]
-pub(super) struct Alternative {
-    pub(super) conditions: Box<[Condition]>,
-}
-
-/// One thing that must hold of a subject.
-#[derive(Debug)]
+/// One thing that must hold of a subject, on the paths of one route.
+#[derive(Clone, Debug)]
 pub(super) enum Condition {
     Scope(Scope),
     AllScopes(Box<[Scope]>),
@@ -53,10 +32,10 @@ pub(super) enum Condition {
     AnyRole(Box<[Role]>),
     Client(ClientId),
     AnyClient(Box<[ClientId]>),
-    Claim { name: Box<str>, test: ClaimTest },
+    Claim { name: Arc<str>, test: ClaimTest },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum ClaimTest {
     Is(Box<str>),
     In(Box<[Box<str>]>),
@@ -65,32 +44,37 @@ pub(super) enum ClaimTest {
     ContainsPath(PathParameter),
 }
 
-/// A parameter of the path, by name and by its position among those that the rule uses.
-#[derive(Debug)]
+/// A parameter of the path: its name, and its segment in the route.
+#[derive(Clone, Debug)]
 pub(super) struct PathParameter {
-    pub(super) name: Box<str>,
-    pub(super) slot: u8,
+    pub(super) name: Arc<str>,
+    pub(super) segment: u8,
 }
 
-impl Alternative {
-    pub(super) fn holds(&self, subject: &Subject<'_>, parameters: Parameters<'_>) -> bool {
-        self.conditions.iter().all(|condition| condition.holds(subject, parameters))
+/// Conditions of which all must hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alternative<'c>(pub(super) &'c [Condition]);
+
+impl Alternative<'_> {
+    /// Whether all hold. No condition is no permission.
+    pub(super) fn holds(self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|condition| condition.holds(subject, path))
     }
 
     /// The conditions that do not hold, as the policy file has them.
-    pub(super) fn missing(&self, subject: &Subject<'_>, parameters: Parameters<'_>) -> Vec<String> {
-        let failing = self.conditions.iter().filter(|condition| !condition.holds(subject, parameters));
+    pub(super) fn missing(self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> Vec<String> {
+        let failing = self.0.iter().filter(|condition| !condition.holds(subject, path));
         failing.map(ToString::to_string).collect()
     }
 
     /// The scopes that would be enough, if nothing else is missing.
     pub(super) fn scopes_that_would_do(
-        &self,
+        self,
         subject: &Subject<'_>,
-        parameters: Parameters<'_>,
+        path: &CanonicalPath<'_>,
     ) -> Option<ScopeSet> {
         let mut needed = Vec::new();
-        for condition in &self.conditions {
+        for condition in self.0 {
             match condition {
                 Condition::Scope(scope) => needed.push(scope.clone()),
                 Condition::AllScopes(scopes) => needed.extend(scopes.iter().cloned()),
@@ -98,7 +82,7 @@ impl Alternative {
                     let held = scopes.iter().find(|scope| subject.scopes.contains(scope));
                     needed.extend(held.or(scopes.first()).cloned());
                 }
-                other if other.holds(subject, parameters) => {}
+                other if other.holds(subject, path) => {}
                 _ => return None,
             }
         }
@@ -107,7 +91,7 @@ impl Alternative {
 }
 
 impl Condition {
-    pub(super) fn holds(&self, subject: &Subject<'_>, parameters: Parameters<'_>) -> bool {
+    pub(super) fn holds(&self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> bool {
         match self {
             Self::Scope(scope) => subject.scopes.contains(scope),
             Self::AllScopes(scopes) => scopes.iter().all(|scope| subject.scopes.contains(scope)),
@@ -117,14 +101,26 @@ impl Condition {
             Self::Client(client) => subject.client == Some(client),
             Self::AnyClient(clients) => subject.client.is_some_and(|client| clients.contains(client)),
             Self::Claim { name, test } => {
-                subject.claims.get(&**name).is_some_and(|claim| test.holds(claim, parameters))
+                subject.claims.get(&**name).is_some_and(|claim| test.holds(claim, path))
             }
+        }
+    }
+
+    /// The parameter of the path that it names, if it does.
+    pub(super) fn parameter_mut(&mut self) -> Option<&mut PathParameter> {
+        match self {
+            Self::Claim {
+                test: ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter),
+                ..
+            } => Some(parameter),
+            _ => None,
         }
     }
 }
 
 impl ClaimTest {
-    fn holds(&self, claim: &Value, parameters: Parameters<'_>) -> bool {
+    fn holds(&self, claim: &Value, path: &CanonicalPath<'_>) -> bool {
+        let value_at = |parameter: &PathParameter| path.segment(usize::from(parameter.segment));
         match self {
             Self::Is(value) => claim.as_str() == Some(value),
             Self::In(values) => {
@@ -132,11 +128,9 @@ impl ClaimTest {
             }
             Self::Contains(value) => contains(claim, value),
             Self::SameAsPath(parameter) => {
-                parameters.value(parameter.slot).is_some_and(|value| claim.as_str() == Some(value))
+                value_at(parameter).is_some_and(|value| claim.as_str() == Some(value))
             }
-            Self::ContainsPath(parameter) => {
-                parameters.value(parameter.slot).is_some_and(|value| contains(claim, value))
-            }
+            Self::ContainsPath(parameter) => value_at(parameter).is_some_and(|value| contains(claim, value)),
         }
     }
 }

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::read::{Field, Items, Named, Spanned};
+use super::read::{Field, Items, Named, Read, Spanned};
 
 /// Text with its place.
 pub(super) type Text = Spanned<String>;
@@ -22,6 +22,13 @@ pub(super) struct Document {
     pub(super) apis: Named<Api>,
     pub(super) clients: Named<Client>,
     pub(super) tests: Items<Test>,
+}
+
+impl Document {
+    /// Whether every name that it defines could be read.
+    pub(super) fn names_are_whole(&self) -> bool {
+        [self.scopes.1, self.roles.1, self.apis.1, self.clients.1].iter().all(|read| *read == Read::Whole)
+    }
 }
 
 /// A protected API.
@@ -90,7 +97,7 @@ pub(super) struct Client {
     pub(super) description: Field<String>,
     pub(super) enabled: Field<bool>,
     pub(super) anonymous: Field<bool>,
-    pub(super) secrets: Items<Secret>,
+    pub(super) secrets: Items<Spanned<Secret>>,
     pub(super) grants: Named<Grant>,
     pub(super) claims: Named<Value>,
     pub(super) ttl: Field<Text>,

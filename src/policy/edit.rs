@@ -2,8 +2,8 @@
 
 use super::{
     finding::Span,
-    source::Sources,
-    yaml::{self, Node, Value},
+    source::{Source, Sources},
+    yaml::{self, Key, Node, Value},
 };
 
 /// Why a file cannot be changed by machine.
@@ -63,10 +63,8 @@ impl Sources {
     pub fn with(&self, edited: &Edited) -> Self {
         let mut sources = self.clone();
         match sources.files.iter_mut().find(|file| file.name == edited.file) {
-            Some(file) => file.text.clone_from(&edited.text),
-            None => sources
-                .files
-                .push(super::source::Source { name: edited.file.clone(), text: edited.text.clone() }),
+            Some(file) => *file = Source::new(edited.file.clone(), edited.text.clone()),
+            None => sources.files.push(Source::new(edited.file.clone(), edited.text.clone())),
         }
         sources
     }
@@ -79,28 +77,20 @@ impl Sources {
     pub fn add_client(&self, file: &str, id: &str, body: &[String]) -> Result<Edited, EditError> {
         let source = self.files.iter().find(|source| source.name == file);
         let text = source.map_or("version: 1\n", |source| source.text.as_str());
-        let block = |indent: usize| {
-            let pad = " ".repeat(indent);
-            let lines: Vec<_> = body.iter().map(|line| format!("{pad}  {line}\n")).collect();
-            format!("{pad}{}:\n{}", scalar(id), lines.concat())
-        };
         let broken = || EditError::Broken { file: file.to_owned() };
         let root = yaml::parse(text).0.ok_or_else(broken)?;
-        let (at, added) = match entry(&root, "clients") {
-            None => (text.len(), format!("\nclients:\n{}", block(2))),
-            Some(clients) if clients.is_null() => (line_end(text, clients.at.end), block(2)),
-            Some(clients) => {
-                let Value::Map(entries) = &clients.value else { return Err(broken()) };
-                let first = entries.first().map(|(key, _)| key.at.start).ok_or_else(|| EditError::Flow {
-                    file: file.to_owned(),
-                    section: "clients".to_owned(),
-                })?;
-                let indent = column(text, first);
+        let block = |indent: usize| format!("{}{}:\n{}", pad(indent), scalar(id), lines(indent + 2, body));
+        let piece = match pair(&root, "clients") {
+            None => Piece::insert(text.len(), format!("\nclients:\n{}", block(2))),
+            Some((key, clients)) if clients.is_null() => Piece::below(text, key, clients, &block(2)),
+            Some((_, clients)) => {
                 refuse_flow(text, clients.at, file, "clients")?;
-                (block_end(text, clients.at.end, indent), block(indent))
+                let Value::Map(entries) = &clients.value else { return Err(broken()) };
+                let indent = entries.first().map_or(2, |(key, _)| column(text, key.at.start));
+                Piece::insert(block_end(text, clients.at.end, indent), block(indent))
             }
         };
-        Ok(Edited { file: file.to_owned(), text: insert(text, vec![(at, added)]) })
+        Ok(Edited { file: file.to_owned(), text: apply(text, vec![piece]) })
     }
 
     /// Adds a secret to a client, and an expiry to those of its secrets that have none.
@@ -113,55 +103,100 @@ impl Sources {
         let source = self.files.iter().find(|source| source.name == file).ok_or_else(unknown)?;
         let text = source.text.as_str();
         let root = yaml::parse(text).0.ok_or_else(unknown)?;
-        let client = entry(&root, "clients").and_then(|clients| entry(clients, id)).ok_or_else(unknown)?;
-        let mut added = Vec::new();
-        match entry(client, "secrets") {
-            Some(Node { at, value: Value::List(items) }) if !items.is_empty() => {
-                refuse_flow(text, *at, file, "secrets")?;
-                let dash = column(text, at.start);
-                for item in items {
-                    if entry(item, "expires").is_none() {
-                        added.push(expiry(text, item, old_expire));
-                    }
-                }
-                let end = block_end(text, at.end, dash);
-                added.push((end, format!("{}- sha256: {sha256}\n", " ".repeat(dash))));
+        let clients = entry(&root, "clients").ok_or_else(unknown)?;
+        let (client_key, client) = pair(clients, id).ok_or_else(unknown)?;
+        let secret = [format!("- sha256: {sha256}")];
+        let section = |indent: usize| format!("{}secrets:\n{}", pad(indent), lines(indent + 2, &secret));
+        let mut pieces = Vec::new();
+        match (pair(client, "secrets"), &client.value) {
+            (Some((key, secrets)), _) if secrets.is_null() => {
+                let indent = column(text, key.at.start) + 2;
+                pieces.push(Piece::below(text, key, secrets, &lines(indent, &secret)));
             }
-            _ => {
-                let Value::Map(entries) = &client.value else { return Err(unknown()) };
-                refuse_flow(text, client.at, file, id)?;
-                if entry(client, "secrets").is_some() {
-                    return Err(EditError::Flow { file: file.to_owned(), section: "secrets".to_owned() });
+            (Some((_, secrets)), _) => {
+                refuse_flow(text, secrets.at, file, "secrets")?;
+                let Value::List(items) = &secrets.value else { return Err(unknown()) };
+                for item in items.iter().filter(|item| entry(item, "expires").is_none()) {
+                    pieces.push(expiry(text, item, old_expire));
                 }
+                // the dash stands on the line of its item, under `secrets` or deeper
+                let dash = |item: &Node<'_>| text.get(..item.at.start).and_then(|before| before.rfind('-'));
+                let indent = items.first().and_then(dash).map_or(0, |dash| column(text, dash));
+                let end = items.last().map_or(secrets.at.end, |item| item.at.end);
+                pieces.push(Piece::insert(block_end(text, end, indent), lines(indent, &secret)));
+            }
+            (None, Value::Map(entries)) => {
+                refuse_flow(text, client.at, file, id)?;
                 let indent = entries.first().map_or(4, |(key, _)| column(text, key.at.start));
-                let pad = " ".repeat(indent);
-                let end = block_end(text, client.at.end, indent);
-                added.push((end, format!("{pad}secrets:\n{pad}  - sha256: {sha256}\n")));
+                pieces.push(Piece::insert(block_end(text, client.at.end, indent), section(indent)));
+            }
+            (None, _) => {
+                let indent = column(text, client_key.at.start) + 2;
+                pieces.push(Piece::below(text, client_key, client, &section(indent)));
             }
         }
-        Ok(Edited { file: file.to_owned(), text: insert(text, added) })
+        Ok(Edited { file: file.to_owned(), text: apply(text, pieces) })
     }
 }
 
-/// Where and how an expiry is added to a secret, which is a block of lines or stands in braces.
-fn expiry(text: &str, item: &Node<'_>, time: &str) -> (usize, String) {
+/// A change: these bytes make way for this text.
+struct Piece {
+    from: usize,
+    to: usize,
+    text: String,
+}
+
+impl Piece {
+    fn insert(at: usize, text: String) -> Self {
+        Self { from: at, to: at, text }
+    }
+
+    /// Puts lines below a key that has no value; a `null` or `~` makes way, a comment behind it stays.
+    fn below(text: &str, key: &Key<'_>, null: &Node<'_>, lines: &str) -> Self {
+        let end = line_end(text, key.at.end);
+        let from = null.at.start.min(end).max(key.at.end);
+        let to = null.at.end.clamp(from, end);
+        let rest = text.get(to..end).unwrap_or_default().trim_end();
+        let line = if from == to { text.get(from..end).unwrap_or_default().trim_end() } else { rest };
+        Self { from, to: end, text: format!("{line}\n{lines}") }
+    }
+}
+
+fn pad(indent: usize) -> String {
+    " ".repeat(indent)
+}
+
+fn lines(indent: usize, lines: &[String]) -> String {
+    let pad = pad(indent);
+    let lines: Vec<_> = lines.iter().map(|line| format!("{pad}{line}\n")).collect();
+    lines.concat()
+}
+
+/// An expiry for a secret, which is a block of lines or stands in braces.
+fn expiry(text: &str, item: &Node<'_>, time: &str) -> Piece {
     let last = match &item.value {
         Value::Map(entries) => entries.last(),
         Value::List(_) | Value::Scalar { .. } => None,
     };
-    let Some((key, value)) = last else { return (item.at.end, String::new()) };
+    let Some((key, value)) = last else { return Piece::insert(item.at.end, String::new()) };
     if text.get(item.at.start..).is_some_and(|item| item.starts_with('{')) {
-        return (value.at.end, format!(", expires: {time}"));
+        return Piece::insert(value.at.end, format!(", expires: {time}"));
     }
-    let pad = " ".repeat(column(text, key.at.start));
-    (line_end(text, value.at.end), format!("{pad}expires: {time}\n"))
+    let indent = column(text, key.at.start);
+    Piece::insert(line_end(text, value.at.end), lines(indent, &[format!("expires: {time}")]))
+}
+
+fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t>, &'n Node<'t>)> {
+    match &node.value {
+        Value::Map(entries) => {
+            entries.iter().find(|(key, _)| key.text == name).map(|(key, value)| (key, value))
+        }
+        Value::List(_) | Value::Scalar { .. } => None,
+    }
 }
 
 fn entry<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
-    match &node.value {
-        Value::Map(entries) => entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value),
-        Value::List(_) | Value::Scalar { .. } => None,
-    }
+    pair(node, name).map(|(_, value)| value)
 }
 
 fn refuse_flow(text: &str, at: Span, file: &str, section: &str) -> Result<(), EditError> {
@@ -198,20 +233,21 @@ fn block_end(text: &str, end: usize, indent: usize) -> usize {
     settled
 }
 
-/// Inserts pieces at their places, with a line break before one that follows an unfinished line.
-fn insert(text: &str, mut pieces: Vec<(usize, String)>) -> String {
-    pieces.sort_by_key(|(at, _)| *at);
+/// Makes the changes, with a line break before a line that follows an unfinished one.
+fn apply(text: &str, mut pieces: Vec<Piece>) -> String {
+    pieces.sort_by_key(|piece| piece.from);
     let mut result = String::with_capacity(text.len() + 256);
-    let mut from = 0;
-    for (at, piece) in pieces {
-        result.push_str(text.get(from..at).unwrap_or_default());
-        if piece.ends_with('\n') && !result.is_empty() && !result.ends_with('\n') {
+    let mut at = 0;
+    for piece in pieces {
+        result.push_str(text.get(at..piece.from).unwrap_or_default());
+        let starts_line = piece.from == piece.to && piece.text.ends_with('\n');
+        if starts_line && !result.is_empty() && !result.ends_with('\n') {
             result.push('\n');
         }
-        result.push_str(&piece);
-        from = at;
+        result.push_str(&piece.text);
+        at = piece.to;
     }
-    result.push_str(text.get(from..).unwrap_or_default());
+    result.push_str(text.get(at..).unwrap_or_default());
     result
 }
 

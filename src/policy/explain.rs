@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    condition::{Parameters, Subject},
+    condition::Subject,
     decision::{Decision, Grounds},
     path::CanonicalPath,
     route::Method,
-    set::{Access, Api, CompiledRoute, PolicySet, Rule},
+    set::{Api, PolicySet},
+    trie::RouteId,
 };
 use crate::oauth::{ClientId, Role, ScopeSet};
 
@@ -155,34 +156,36 @@ impl PolicySet {
         subject: Option<&Subject<'_>>,
         explanation: &mut Explanation,
     ) {
-        let mut matching = api.trie.find_all(method, path).into_iter().filter_map(|id| api.route(id));
-        let Some((route, rule)) = matching.next() else { return };
-        explanation.decided_by = Some(self.explain_route(route, rule));
-        explanation.also_matching = matching.map(|(route, rule)| self.explain_route(route, rule)).collect();
-        let (Access::Require(alternatives), Some(subject)) = (&rule.access, subject) else { return };
-        let parameters = Parameters { path, segments: &route.parameters };
-        for (position, alternative) in alternatives.iter().enumerate() {
-            let each = alternative.conditions.iter().map(|condition| ExplainedCondition {
+        let matching = api.routes.trie.find_all(method, path);
+        let [route, others @ ..] = matching.as_slice() else { return };
+        explanation.decided_by = self.explain_route(api, *route);
+        explanation.also_matching =
+            others.iter().filter_map(|other| self.explain_route(api, *other)).collect();
+        let (Some((_, access)), Some(subject)) = (api.access(*route), subject) else { return };
+        for (position, alternative) in api.routes.alternatives(access).enumerate() {
+            let each = alternative.0.iter().map(|condition| ExplainedCondition {
                 condition: condition.to_string(),
-                holds: condition.holds(subject, parameters),
+                holds: condition.holds(subject, path),
             });
-            let conditions: Vec<_> = each.collect();
-            let holds = conditions.iter().all(|condition| condition.holds);
-            explanation.alternatives.push(ExplainedAlternative { position: position + 1, holds, conditions });
+            explanation.alternatives.push(ExplainedAlternative {
+                position: position + 1,
+                holds: alternative.holds(subject, path),
+                conditions: each.collect(),
+            });
         }
         explanation.alternatives.sort_by_key(|alternative| {
             alternative.conditions.iter().filter(|condition| !condition.holds).count()
         });
     }
 
-    fn explain_route(&self, route: &CompiledRoute, rule: &Rule) -> ExplainedRoute {
-        let file = usize::try_from(rule.file).ok().and_then(|file| self.files().get(file));
-        ExplainedRoute {
-            route: route.route.to_string(),
+    fn explain_route(&self, api: &Api, id: RouteId) -> Option<ExplainedRoute> {
+        let (rule, _) = api.access(id)?;
+        Some(ExplainedRoute {
+            route: api.routes.written.get(usize::try_from(id).ok()?)?.to_string(),
             rule: rule.name().to_owned(),
-            file: file.cloned().unwrap_or_default(),
+            file: self.files().get(usize::try_from(rule.file).ok()?)?.clone(),
             line: rule.line,
-        }
+        })
     }
 }
 

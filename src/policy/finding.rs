@@ -101,6 +101,11 @@ impl Problem {
         Self { at, code, message: message.into(), hint: None }
     }
 
+    /// What was written about it, on one line whatever the file holds.
+    pub(super) fn into_texts(self) -> (String, Option<String>) {
+        (printable(&self.message), self.hint.as_deref().map(printable))
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -150,8 +155,11 @@ impl fmt::Display for Finding {
         let margin = " ".repeat(self.line.to_string().len());
         if let Some(Snippet { line, width }) = &self.snippet {
             // a tab keeps its width in the line of carets
-            let lead: String =
-                line.chars().take(self.column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+            let lead: String = line
+                .chars()
+                .take(self.column.saturating_sub(1))
+                .map(|c| if c == '\t' { c } else { ' ' })
+                .collect();
             let carets = "^".repeat(*width);
             write!(f, "\n {margin} |\n {} | {line}\n {margin} | {lead}{carets}", self.line)?;
         }
@@ -186,6 +194,45 @@ impl fmt::Display for Findings {
 }
 
 impl std::error::Error for Findings {}
+
+/// Escapes control characters, so that a file cannot write to the operator's terminal or log.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
+impl Snippet {
+    /// The longest piece of a line that is shown, in characters.
+    const WIDEST: usize = 400;
+
+    /// A source line as it may be shown: cut, without control characters, and without what stands where
+    /// a secret could stand.
+    pub(super) fn of(line: &str, width: usize) -> Self {
+        let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        let line: String = without_secret(line).chars().map(shown).take(Self::WIDEST).collect();
+        let width = width.min(line.chars().count()).max(1);
+        Self { line, width }
+    }
+}
+
+/// Hides what follows a key that is about secrets, unless it is a hash as it should be.
+fn without_secret(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    let key =
+        ["sha256", "secret", "password"].iter().filter_map(|key| Some(lower.find(key)? + key.len())).min();
+    let value = key.and_then(|end| Some(end + lower.get(end..)?.find(':')? + 1));
+    let Some((kept, hidden)) = value.and_then(|value| line.split_at_checked(value)) else {
+        return line.to_owned();
+    };
+    let is_hash = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let word = hidden.trim_start().split([' ', ',', '}', '"', '\'']).find(|word| !word.is_empty());
+    if word.is_none_or(|word| is_hash(word) || word.starts_with(['#', '[', '{', '&', '!'])) {
+        return line.to_owned();
+    }
+    let lead = hidden.len() - hidden.trim_start().len();
+    format!("{kept}{}***", " ".repeat(lead))
+}
 
 /// "did you mean `x`?" for the known name nearest to what was written.
 pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {

@@ -49,6 +49,8 @@ pub struct Rejection {
 pub enum Reload {
     /// The files hold what is in force already.
     Unchanged,
+    /// As [`Self::Unchanged`], after a reading that could not take over.
+    Restored,
     /// Other policies are in force now.
     Reloaded {
         /// Those before.
@@ -109,8 +111,8 @@ impl LivePolicies {
         let old = self.current.load().policies.hash().clone();
         let compiled = match Sources::read(&self.dir) {
             Ok(sources) if *sources.hash() == old => {
-                self.rejected.store(None);
-                return Reload::Unchanged;
+                let was_rejected = self.rejected.swap(None).is_some();
+                return if was_rejected { Reload::Restored } else { Reload::Unchanged };
             }
             Ok(sources) => PolicySet::compile(&sources, &self.surroundings),
             Err(findings) => Err(findings),

@@ -36,6 +36,13 @@ pub enum BadPath {
     Dots,
 }
 
+impl BadPath {
+    fn forbidden(raw: &str, position: usize) -> Self {
+        let c = raw.get(position..).and_then(|rest| rest.chars().next());
+        Self::Forbidden(c.unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+}
+
 const MOST_SEGMENTS: usize = 64;
 
 /// A path that every server reads the same way: absolute, percent-decoded once, nothing normalised away.
@@ -43,9 +50,7 @@ const MOST_SEGMENTS: usize = 64;
 pub struct CanonicalPath<'r> {
     /// The decoded path without its first slash.
     text: Cow<'r, str>,
-    /// Where each segment ends in `text`.
-    ends: [u16; MOST_SEGMENTS],
-    segments: usize,
+    segments: Segments,
 }
 
 impl<'r> CanonicalPath<'r> {
@@ -59,48 +64,67 @@ impl<'r> CanonicalPath<'r> {
     /// # Errors
     /// [`BadPath`] for whatever two servers might read differently.
     pub fn parse(target: &'r str) -> Result<Self, BadPath> {
-        let raw = target.split_once('?').map_or(target, |(path, _)| path);
-        if raw.len() > Self::LONGEST {
+        let raw = target.strip_prefix('/').ok_or(BadPath::NotAbsolute)?;
+        let mut segments = Segments::default();
+        let mut end = raw.len();
+        for (position, byte) in raw.bytes().enumerate() {
+            match byte {
+                b'/' => segments.end_at(position, raw)?,
+                b'?' => {
+                    end = position;
+                    break;
+                }
+                b'%' => return Self::decode(raw.split_once('?').map_or(raw, |(path, _)| path)),
+                b'\\' | b';' | b'#' | 0x00..=0x20 | 0x7f.. => {
+                    return Err(BadPath::forbidden(raw, position));
+                }
+                _ => {}
+            }
+        }
+        segments.end(end, raw)?;
+        Ok(Self { text: Cow::Borrowed(raw.get(..end).unwrap_or_default()), segments })
+    }
+
+    /// Reads a path with escapes: decoded once, and then without what servers disagree about.
+    fn decode(raw: &'r str) -> Result<Self, BadPath> {
+        if raw.len() >= Self::LONGEST {
             return Err(BadPath::TooLong);
         }
-        let raw = raw.strip_prefix('/').ok_or(BadPath::NotAbsolute)?;
-        let text = decode(raw)?;
-        let mut ends = [0; Self::MOST_SEGMENTS];
-        let mut segments = 0;
-        let mut start = 0;
-        loop {
-            let rest = text.get(start..).unwrap_or_default();
-            let (segment, is_last) = match rest.split_once('/') {
-                Some((segment, _)) => (segment, false),
-                None => (rest, true),
-            };
-            if segment.is_empty() && !is_last {
-                return Err(BadPath::EmptySegment);
+        let mut bytes = raw.bytes().enumerate();
+        while let Some((position, byte)) = bytes.next() {
+            match byte {
+                b'%' => {
+                    let digits = [bytes.next(), bytes.next()];
+                    if !digits.iter().all(|digit| digit.is_some_and(|(_, digit)| digit.is_ascii_hexdigit())) {
+                        return Err(BadPath::MalformedEscape);
+                    }
+                }
+                b'\\' | b';' | b'#' | 0x00..=0x20 | 0x7f.. => {
+                    return Err(BadPath::forbidden(raw, position));
+                }
+                _ => {}
             }
-            if !segment.is_empty() && segment.bytes().all(|byte| byte == b'.') {
-                return Err(BadPath::Dots);
-            }
-            let end = start + segment.len();
-            *ends.get_mut(segments).ok_or(BadPath::TooManySegments)? =
-                u16::try_from(end).map_err(|_| BadPath::TooLong)?;
-            segments += 1;
-            if is_last {
-                return Ok(Self { text, ends, segments });
-            }
-            start = end + 1;
         }
+        let text = percent_decode_str(raw).decode_utf8().map_err(|_| BadPath::NotUtf8)?;
+        let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
+        if slashes(&text) != slashes(raw) {
+            return Err(BadPath::Escaped('/'));
+        }
+        let hidden = |c: &char| c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#');
+        if let Some(c) = text.chars().find(hidden) {
+            return Err(BadPath::Escaped(c));
+        }
+        let mut segments = Segments::default();
+        for (position, _) in text.match_indices('/') {
+            segments.end_at(position, &text)?;
+        }
+        segments.end(text.len(), &text)?;
+        Ok(Self { text, segments })
     }
 
     /// The decoded segment at `index`; a trailing slash makes an empty last one.
     pub(super) fn segment(&self, index: usize) -> Option<&str> {
-        if index >= self.segments {
-            return None;
-        }
-        let end = usize::from(*self.ends.get(index)?);
-        let start = match index.checked_sub(1) {
-            Some(previous) => usize::from(*self.ends.get(previous)?) + 1,
-            None => 0,
-        };
+        let (start, end) = self.segments.range(index)?;
         self.text.get(start..end)
     }
 
@@ -110,36 +134,56 @@ impl<'r> CanonicalPath<'r> {
     }
 }
 
-/// Percent-decodes once, without the characters that servers disagree about.
-fn decode(raw: &str) -> Result<Cow<'_, str>, BadPath> {
-    let mut bytes = raw.bytes();
-    let mut escaped = false;
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => {
-                escaped = true;
-                let digits = [bytes.next(), bytes.next()];
-                if !digits.iter().all(|digit| digit.is_some_and(|digit| digit.is_ascii_hexdigit())) {
-                    return Err(BadPath::MalformedEscape);
-                }
-            }
-            b'\\' | b';' | b'#' | b' ' | 0x00..=0x1f | 0x7f.. => {
-                return Err(BadPath::Forbidden(char::from(byte)));
-            }
-            _ => {}
+/// Where the segments of a path end.
+#[derive(Debug)]
+struct Segments {
+    ends: [u16; MOST_SEGMENTS],
+    count: usize,
+    /// Where the next segment starts.
+    next: usize,
+}
+
+impl Default for Segments {
+    fn default() -> Self {
+        Self { ends: [0; MOST_SEGMENTS], count: 0, next: 0 }
+    }
+}
+
+impl Segments {
+    /// Ends a segment of `text` before the slash at this byte.
+    fn end_at(&mut self, slash: usize, text: &str) -> Result<(), BadPath> {
+        if slash == self.next {
+            return Err(BadPath::EmptySegment);
         }
+        self.end(slash, text)
     }
-    if !escaped {
-        return Ok(Cow::Borrowed(raw));
+
+    /// Ends a segment of `text` before this byte.
+    fn end(&mut self, end: usize, text: &str) -> Result<(), BadPath> {
+        // with the first slash, which is not in `text`
+        if end >= CanonicalPath::LONGEST {
+            return Err(BadPath::TooLong);
+        }
+        let segment = text.as_bytes().get(self.next..end).unwrap_or_default();
+        if segment.first() == Some(&b'.') && segment.iter().all(|byte| *byte == b'.') {
+            return Err(BadPath::Dots);
+        }
+        let room = self.ends.get_mut(self.count).ok_or(BadPath::TooManySegments)?;
+        *room = u16::try_from(end).map_err(|_| BadPath::TooLong)?;
+        self.count += 1;
+        self.next = end + 1;
+        Ok(())
     }
-    let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| BadPath::NotUtf8)?;
-    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
-    if slashes(&decoded) != slashes(raw) {
-        return Err(BadPath::Escaped('/'));
-    }
-    let hidden = |c: &char| c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#');
-    match decoded.chars().find(hidden) {
-        Some(c) => Err(BadPath::Escaped(c)),
-        None => Ok(decoded),
+
+    fn range(&self, index: usize) -> Option<(usize, usize)> {
+        if index >= self.count {
+            return None;
+        }
+        let end = usize::from(*self.ends.get(index)?);
+        let start = match index.checked_sub(1) {
+            Some(previous) => usize::from(*self.ends.get(previous)?) + 1,
+            None => 0,
+        };
+        Some((start, end))
     }
 }

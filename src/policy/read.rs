@@ -58,24 +58,45 @@ impl<T> Field<T> {
     }
 }
 
+/// Whether all that was written could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    Whole,
+    InPart,
+}
+
 /// A list without its wrong items.
 #[derive(Debug)]
-pub(super) struct Items<T>(pub(super) Vec<T>);
+pub(super) struct Items<T>(pub(super) Vec<T>, pub(super) Read);
 
 /// A map in the order of the file. An entry that is wrong keeps its name, so that what refers to it
 /// is not reported as well.
 #[derive(Debug)]
-pub(super) struct Named<T>(pub(super) Vec<(Spanned<String>, Option<T>)>);
+pub(super) struct Named<T>(pub(super) Vec<(Spanned<String>, Option<T>)>, pub(super) Read);
 
 impl<T> Default for Items<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(Vec::new(), Read::Whole)
     }
 }
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(Vec::new(), Read::Whole)
+    }
+}
+
+impl<T> Items<T> {
+    /// Whether the list was written without an item; one whose items are all wrong was not.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty() && self.1 == Read::Whole
+    }
+}
+
+impl<T> Named<T> {
+    /// Whether the map was written without an entry.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty() && self.1 == Read::Whole
     }
 }
 
@@ -94,16 +115,17 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
                 f.write_str("a list")
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
+                let mut items = Items::default();
                 while let Some(item) = seq.next_element::<Field<T>>()? {
-                    if let Field::Given(item) = item {
-                        items.push(item);
+                    match item {
+                        Field::Given(item) => items.0.push(item),
+                        Field::Absent | Field::Wrong => items.1 = Read::InPart,
                     }
                 }
-                Ok(Items(items))
+                Ok(items)
             }
         }
-        deserializer.deserialize_seq(Collect(PhantomData))
+        Ok(deserializer.deserialize_seq(Collect(PhantomData)).unwrap_or(Self(Vec::new(), Read::InPart)))
     }
 }
 
@@ -116,18 +138,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
                 f.write_str("a map")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
+                let mut entries = Named::default();
                 while let Some((name, value)) = map.next_entry::<Spanned<String>, Field<T>>()? {
                     let value = match value {
                         Field::Given(value) => Some(value),
                         Field::Absent | Field::Wrong => None,
                     };
-                    entries.push((name, value));
+                    entries.0.push((name, value));
                 }
-                Ok(Named(entries))
+                Ok(entries)
             }
         }
-        deserializer.deserialize_map(Collect(PhantomData))
+        Ok(deserializer.deserialize_map(Collect(PhantomData)).unwrap_or(Self(Vec::new(), Read::InPart)))
     }
 }
 
@@ -235,7 +257,9 @@ impl<'n> Reader<'n, '_> {
     fn known(self, fields: &'static [&'static str]) -> Result<Vec<(&'n Key<'n>, &'n Node<'n>)>, ReadError> {
         let mut known: Vec<(&Key<'_>, &Node<'_>)> = Vec::new();
         for (key, node) in self.map()? {
-            if !fields.contains(&&*key.text) {
+            // a merge key is refused already
+            if key.text == "<<" {
+            } else if !fields.contains(&&*key.text) {
                 let message = format!("unknown key `{}`", key.text);
                 let hint = did_you_mean(&key.text, fields.iter().copied())
                     .unwrap_or_else(|| format!("known here: {}", fields.join(", ")));
@@ -287,6 +311,11 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         match &self.node.value {
             Value::Scalar { text, quoted: false } if text == "true" => visitor.visit_bool(true),
             Value::Scalar { text, quoted: false } if text == "false" => visitor.visit_bool(false),
+            Value::Scalar { text, quoted: false } if !self.node.is_null() => {
+                let message = format!("expected `true` or `false`, found `{text}`");
+                Err(self.note(ReadError::New { code: Code::WrongType, message }))
+            }
+            Value::Scalar { quoted: true, .. } => Err(self.expected("`true` or `false` without quotes")),
             _ => Err(self.expected("`true` or `false`")),
         }
     }

@@ -117,6 +117,9 @@ impl Route {
                 return Err(bad(&format!("unknown method `{method}`"), &hint));
             }
         };
+        if pattern.starts_with(' ') {
+            return Err(bad("more than one space stands between method and path", "leave one"));
+        }
         let path = pattern.strip_prefix('/').ok_or_else(|| bad("the path must start with `/`", example))?;
         let parts: Vec<&str> = path.split('/').collect();
         if parts.len() > CanonicalPath::MOST_SEGMENTS || pattern.len() > CanonicalPath::LONGEST {
@@ -172,7 +175,10 @@ fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
     }
     if part.contains(['{', '}', '*']) {
         let message = format!("`{part}` mixes a literal with `{{`, `}}` or `*`");
-        return bad(message, "a segment is literal, `{name}`, or `**` at the end");
+        return bad(
+            message,
+            "a parameter is a whole segment, as in `/{order}/{item}`; `**` stands alone at the end",
+        );
     }
     if !part.is_empty() && part.bytes().all(|byte| byte == b'.') {
         return bad(
@@ -181,7 +187,8 @@ fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
         );
     }
     if let Some(c) = part.chars().find(|c| c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#')) {
-        let message = format!("`{}` never matches: paths that hold it are refused", c.escape_default());
+        let shown = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        let message = format!("`{shown}` never matches: paths that hold it are refused");
         let hint = if c == '%' { "write the decoded character" } else { "write the path without it" };
         return bad(message, hint);
     }

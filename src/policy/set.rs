@@ -1,9 +1,9 @@
 //! The compiled policies: what every decision reads.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
 
 use super::{
-    condition::{Alternative, Parameters, Subject},
+    condition::{Alternative, Condition, Subject},
     decision::{Decision, Denial, Grounds},
     path::CanonicalPath,
     route::{Method, Route},
@@ -89,8 +89,7 @@ pub struct Api {
     pub(super) name: ApiName,
     pub(super) audience: Audience,
     pub(super) rules: Vec<Rule>,
-    pub(super) routes: Vec<CompiledRoute>,
-    pub(super) trie: Trie,
+    pub(super) routes: Routes,
 }
 
 /// A rule of an API.
@@ -99,21 +98,37 @@ pub struct Rule {
     pub(super) name: Arc<str>,
     pub(super) file: u32,
     pub(super) line: u32,
+}
+
+/// The routes of an API. What a decision reads lies side by side; what only an explanation reads lies
+/// apart.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    pub(super) trie: Trie,
+    /// By [`RouteId`].
+    pub(super) access: Vec<RouteAccess>,
+    /// Each a range of `conditions`.
+    pub(super) alternatives: Vec<Range<u32>>,
+    pub(super) conditions: Vec<Condition>,
+    /// By [`RouteId`]: the routes as they were written.
+    pub(super) written: Vec<Route>,
+}
+
+/// The rule of a route, and what it asks there.
+#[derive(Clone, Debug)]
+pub(super) struct RouteAccess {
+    pub(super) rule: u32,
     pub(super) access: Access,
 }
 
-#[derive(Debug)]
+/// Who may pass.
+#[derive(Clone, Debug)]
 pub(super) enum Access {
     Public,
-    Require(Box<[Alternative]>),
-}
-
-/// A route and the rule to which it belongs.
-#[derive(Debug)]
-pub(super) struct CompiledRoute {
-    pub(super) route: Route,
-    pub(super) rule: usize,
-    pub(super) parameters: Box<[u8]>,
+    /// Who meets all of the conditions in this range of [`Routes::conditions`].
+    All(Range<u32>),
+    /// Who meets one of the alternatives in this range of [`Routes::alternatives`].
+    AnyOf(Range<u32>),
 }
 
 impl Rule {
@@ -148,33 +163,48 @@ impl Api {
             Err(bad) => return Decision::Deny(Denial::BadPath(bad)),
         };
         let Some(method) = Method::parse(method) else { return Decision::Deny(Denial::BadMethod) };
-        let Some((route, rule)) = self.trie.find(method, &path).and_then(|id| self.route(id)) else {
+        let Some(route) = self.routes.trie.find(method, &path) else {
             return Decision::Deny(Denial::NoRoute);
         };
-        let alternatives = match &rule.access {
-            Access::Public => return Decision::Allow { rule, grounds: Grounds::Public },
-            Access::Require(alternatives) => alternatives,
-        };
-        let Some(subject) = subject else { return Decision::Deny(Denial::NoToken { rule }) };
-        let parameters = Parameters { path: &path, segments: &route.parameters };
-        match alternatives.iter().position(|alternative| alternative.holds(subject, parameters)) {
-            Some(alternative) => Decision::Allow { rule, grounds: Grounds::Alternative(alternative) },
-            None => Decision::Deny(Denial::NotMet {
-                rule,
-                missing: alternatives
-                    .iter()
-                    .map(|alternative| alternative.missing(subject, parameters))
-                    .min_by_key(Vec::len)
-                    .unwrap_or_default(),
-                scopes_that_would_do: alternatives
-                    .iter()
-                    .find_map(|alternative| alternative.scopes_that_would_do(subject, parameters)),
-            }),
+        let Some((rule, access)) = self.access(route) else { return Decision::Deny(Denial::NoRoute) };
+        if matches!(access, Access::Public) {
+            return Decision::Allow { rule, grounds: Grounds::Public };
         }
+        let Some(subject) = subject else { return Decision::Deny(Denial::NoToken { rule }) };
+        let mut alternatives = self.routes.alternatives(access);
+        if let Some(position) = alternatives.position(|alternative| alternative.holds(subject, &path)) {
+            return Decision::Allow { rule, grounds: Grounds::Alternative(position) };
+        }
+        let alternatives = || self.routes.alternatives(access);
+        let missing = alternatives().map(|alternative| alternative.missing(subject, &path));
+        Decision::Deny(Denial::NotMet {
+            rule,
+            missing: missing.min_by_key(Vec::len).unwrap_or_default(),
+            scopes_that_would_do: alternatives()
+                .find_map(|alternative| alternative.scopes_that_would_do(subject, &path)),
+        })
     }
 
-    pub(super) fn route(&self, id: RouteId) -> Option<(&CompiledRoute, &Rule)> {
-        let route = self.routes.get(usize::try_from(id).ok()?)?;
-        Some((route, self.rules.get(route.rule)?))
+    /// The rule of a route, and what it asks there.
+    pub(super) fn access(&self, route: RouteId) -> Option<(&Rule, &Access)> {
+        let route = self.routes.access.get(usize::try_from(route).ok()?)?;
+        Some((self.rules.get(usize::try_from(route.rule).ok()?)?, &route.access))
     }
+}
+
+impl Routes {
+    /// The alternatives of a route; a public one has none.
+    pub(super) fn alternatives<'a>(&'a self, access: &'a Access) -> impl Iterator<Item = Alternative<'a>> {
+        let alternatives = match access {
+            Access::Public => None,
+            Access::All(range) => Some(std::slice::from_ref(range)),
+            Access::AnyOf(range) => slice(&self.alternatives, range),
+        };
+        let each = alternatives.unwrap_or_default().iter();
+        each.map(|range| Alternative(slice(&self.conditions, range).unwrap_or_default()))
+    }
+}
+
+fn slice<'s, T>(all: &'s [T], range: &Range<u32>) -> Option<&'s [T]> {
+    all.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }

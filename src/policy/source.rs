@@ -18,6 +18,8 @@ pub(super) struct Source {
     /// The path as findings show it: the folder as it was given, then the way below it.
     pub(super) name: String,
     pub(super) text: String,
+    /// The byte at which each line but the first starts.
+    lines: Vec<usize>,
 }
 
 /// Everything read from a policies folder, before anything is understood.
@@ -38,6 +40,11 @@ impl Sources {
         let mut findings = Vec::new();
         collect(dir, &mut paths, &mut findings);
         paths.sort();
+        if paths.is_empty() && findings.is_empty() {
+            // an unmounted volume or a checkout under way, and never what an operator wants to serve
+            let hint = "put a policy file there, or set `policies.dir` to where they are";
+            findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), hint));
+        }
         let mut files = Vec::with_capacity(paths.len());
         let mut hash = digest::Context::new(&digest::SHA256);
         for path in paths {
@@ -51,7 +58,7 @@ impl Sources {
                             hash.update(&part.len().to_be_bytes());
                             hash.update(part);
                         }
-                        files.push(Source { name: path.display().to_string(), text });
+                        files.push(Source::new(path.display().to_string(), text));
                     }
                 },
             }
@@ -123,13 +130,22 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {
 }
 
 impl Source {
+    pub(super) fn new(name: String, text: String) -> Self {
+        let lines = text.match_indices('\n').map(|(newline, _)| newline + 1).collect();
+        Self { name, text, lines }
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line(&self, byte: usize) -> usize {
+        self.lines.partition_point(|start| *start <= byte) + 1
+    }
+
     /// The line and column of a byte, both from 1, and the line itself.
     pub(super) fn locate(&self, byte: usize) -> (usize, usize, &str) {
-        let before = self.text.get(..byte).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        let column = before.get(line_start..).map_or(0, |start| start.chars().count()) + 1;
-        let text = self.text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
+        let line = self.line(byte);
+        let start = line.checked_sub(2).and_then(|before| self.lines.get(before)).copied().unwrap_or(0);
+        let column = self.text.get(start..byte).map_or(0, |before| before.chars().count()) + 1;
+        let text = self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
         (line, column, text)
     }
 
@@ -138,7 +154,7 @@ impl Source {
         let (line, column, text) = self.locate(at.start);
         let meant = self.text.get(at.start..at.end).unwrap_or_default();
         let width = meant.lines().next().unwrap_or_default().trim_end().chars().count().max(1);
-        let snippet = Some(Snippet { line: text.to_owned(), width });
+        let snippet = Some(Snippet::of(text, width));
         Finding { severity, code, message, file: self.name.clone(), line, column, hint: None, snippet }
     }
 }

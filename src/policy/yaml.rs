@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
-use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle};
+use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle};
 
 use super::finding::{Code, Problem, Span};
 
@@ -37,6 +37,11 @@ impl Node<'_> {
         matches!(&self.value, Value::Scalar { text, quoted: false } if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    /// Whether it is a map.
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.value, Value::Map(_))
+    }
+
     /// What it is, in words.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
@@ -57,6 +62,7 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
         strict_indentation: true,
         disallow_directives: true,
         emit_unresolved_aliases: true,
+        emit_anchor_events: true,
         flow_nesting_limit: DEEPEST,
         block_nesting_limit: DEEPEST,
     };
@@ -68,7 +74,15 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
             Err(error) => {
                 let start = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
                 let at = Span { start, end: start };
-                tree.problems.push(Problem::new(at, Code::YamlSyntax, error.info()));
+                tree.problems.push(match error.kind() {
+                    ErrorKind::DirectiveDisallowed => {
+                        let message = "directives are not used in policies";
+                        Problem::new(at, Code::YamlFeature, message)
+                            .hint("remove the line that starts with `%`")
+                    }
+                    _ => Problem::new(at, Code::YamlSyntax, format!("this is not YAML: {}", error.info()))
+                        .hint("look at this line and the one before: indentation, quotes, `:` and brackets"),
+                });
                 return (None, tree.problems);
             }
         };
@@ -81,6 +95,12 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
                 tree.problems.push(problem.hint("put it into a file of its own"));
                 break;
             }
+        }
+        if event.tag().is_some() {
+            let range = span.tag_span().and_then(|tag| tag.byte_range()).unwrap_or(at.start..at.start);
+            let at = Span { start: range.start, end: range.end };
+            let problem = Problem::new(at, Code::YamlFeature, "tags are not used in policies");
+            tree.problems.push(problem.hint("remove the `!name`; quote the value to make it text"));
         }
         if tree.take(event, at).is_none() {
             return (None, tree.problems);
@@ -112,8 +132,12 @@ enum Frame<'t> {
 impl<'t> Tree<'t> {
     /// Takes one event; `None` where the tree cannot be continued.
     fn take(&mut self, event: Event<'t>, at: Span) -> Option<()> {
-        self.refuse_properties(&event, at);
         match event {
+            Event::Anchor(..) => {
+                let problem = Problem::new(at, Code::YamlFeature, "anchors are not used in policies");
+                self.problems.push(problem.hint("remove the `&name`"));
+                Some(())
+            }
             Event::Scalar(text, style, ..) => {
                 let quoted = style != ScalarStyle::Plain;
                 self.place(Node { at, value: Value::Scalar { text, quoted } })
@@ -182,24 +206,12 @@ impl<'t> Tree<'t> {
     fn refuse_compound_key(&mut self, at: Span) -> Option<()> {
         if let Some(Frame::Map { key: None, .. }) = self.frames.last() {
             let at = Span { start: at.start, end: at.start };
-            self.problems.push(Problem::new(at, Code::YamlFeature, "a key must be a single value"));
+            let problem = Problem::new(at, Code::YamlFeature, "a key must be a single value");
+            self.problems
+                .push(problem.hint("write it as `name: value`; quote a name that starts with `[` or `{`"));
             return None;
         }
         Some(())
-    }
-
-    fn refuse_properties(&mut self, event: &Event<'t>, at: Span) {
-        let at = Span { start: at.start, end: at.start };
-        let mut refuse = |what, hint: &str| {
-            let message = format!("{what} are not used in policies");
-            self.problems.push(Problem::new(at, Code::YamlFeature, message).hint(hint));
-        };
-        if event.is_node() && !event.is_alias() && event.anchor_id().is_some_and(|id| id != 0) {
-            refuse("anchors", "remove the `&name`");
-        }
-        if event.tag().is_some() {
-            refuse("tags", "remove the `!name`; quote the value to make it text");
-        }
     }
 }
 

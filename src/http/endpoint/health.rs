@@ -28,7 +28,11 @@ pub(in crate::http) async fn ready(
             "last_reload_error": rejection.map(|rejection| json!({
                 "at": rejection.at.to_string(),
                 "findings": rejection.findings.0.len(),
-                "first": rejection.findings.0.first().map(|first| format!("{}:{}:{}: {}", first.file, first.line, first.column, first.message)),
+                // anybody may ask: the place, and no names; the log and `/ops/policies` have the rest
+                "first": rejection.findings.0.first().map(|first| {
+                    let file = first.file.rsplit('/').next().unwrap_or_default();
+                    format!("{file}:{}:{}: {}", first.line, first.column, first.code)
+                }),
             })),
         },
     });

@@ -151,7 +151,7 @@ pub(in crate::http) async fn reload(
 ) -> Result<HttpResponse, Problem> {
     let outcome = reload_beside(Arc::clone(&policies), "POST /ops/reload").await;
     match outcome.ok_or_else(|| Problem::new(ProblemKind::Internal, &request))? {
-        Reload::Unchanged => {
+        Reload::Unchanged | Reload::Restored => {
             Ok(answer(&json!({ "reloaded": false, "hash": policies.current().policies.hash() })))
         }
         Reload::Reloaded { old, new } => {

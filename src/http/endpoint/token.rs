@@ -7,39 +7,30 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
-use serde::Serialize;
 
 use crate::{
-    clients::AuthenticationMethod,
+    clients::{AuthenticationMethod, ClientCredentials},
     grant::ClientCredentialsRequest,
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
         extract::{Form, client_credentials},
     },
     issue::{IssuedToken, Refused, TokenIssuer},
-    oauth::{ErrorCode, GrantType, ScopeSet},
+    oauth::{ErrorCode, GrantType},
 };
-
-/// The answer (RFC 6749 section 5.1).
-#[derive(Serialize)]
-struct TokenResponse<'t> {
-    access_token: &'t str,
-    token_type: &'static str,
-    expires_in: u64,
-    #[serde(skip_serializing_if = "ScopeSet::is_empty")]
-    scope: &'t ScopeSet,
-}
 
 pub(in crate::http) async fn post(
     request: HttpRequest,
     body: Payload,
     tokens: Data<Arc<TokenIssuer>>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let issued = issue(&request, body, &tokens).await.inspect_err(|error| {
-        if error.code != ErrorCode::InvalidClient {
-            tracing::info!(reason = %error.code, detail = %error.description, "token.refused");
-        }
+    let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
+        // with escapes, for the text may hold what the caller sent
+        tracing::info!(reason = %error.code, detail = ?error.description, "token.refused");
     })?;
+    let method = credentials.method;
+    let issued =
+        tokens.client_credentials(&credentials, &asked).map_err(|refused| refuse(refused, method))?;
     tracing::info!(
         jti = %issued.token_id,
         client = %issued.client,
@@ -49,35 +40,37 @@ pub(in crate::http) async fn post(
         kid = %issued.kid,
         "token.issued"
     );
-    let answer = TokenResponse {
-        access_token: issued.token.as_str(),
-        token_type: "Bearer",
-        expires_in: issued.expires_in,
-        scope: &issued.scopes,
-    };
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
-        .json(answer))
+        .content_type(header::ContentType::json())
+        .body(answer_body(&issued)))
 }
 
-async fn issue(
+/// The answer (RFC 6749 section 5.1). Put together by hand, for a token is long and a serializer would
+/// look at each of its characters: neither base64url nor a scope can hold what JSON escapes.
+fn answer_body(issued: &IssuedToken) -> String {
+    let token = issued.token.as_str();
+    let expires_in = issued.expires_in;
+    let scope =
+        if issued.scopes.is_empty() { String::new() } else { format!(r#","scope":"{}""#, issued.scopes) };
+    format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{expires_in}{scope}}}"#)
+}
+
+/// What a request says: who asks, and for what.
+async fn read(
     request: &HttpRequest,
     body: Payload,
-    issuer: &TokenIssuer,
-) -> Result<IssuedToken, TokenEndpointError> {
+) -> Result<(ClientCredentials, ClientCredentialsRequest), TokenEndpointError> {
     let mut form = Form::read(request, body).await?;
     let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
     let grant_type =
         form.take("grant_type").ok_or(TokenEndpointError::invalid_request("grant_type is missing"))?;
     match GrantType::parse(&grant_type) {
         Some(GrantType::ClientCredentials) => {
-            let asked = ClientCredentialsRequest {
-                scope: form.take("scope"),
-                targets: form.take_all(["resource", "audience"]),
-            };
-            let method = credentials.method;
-            issuer.client_credentials(&credentials, &asked).map_err(|refused| answer(refused, method))
+            let scope = form.take("scope");
+            let targets = form.take_all(["resource", "audience"]);
+            Ok((credentials, ClientCredentialsRequest { scope, targets }))
         }
         None => {
             let known: Vec<_> = GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect();
@@ -88,7 +81,7 @@ async fn issue(
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
-fn answer(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError {
+fn refuse(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError {
     match refused {
         Refused::Unauthenticated(error) => {
             let client = error.client().map(tracing::field::display);
@@ -101,7 +94,11 @@ fn answer(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError 
                 ..TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
             }
         }
-        Refused::NotGranted { error, .. } => TokenEndpointError::new(error.code(), error.to_string()),
+        Refused::NotGranted { client, error } => {
+            let code = error.code();
+            tracing::info!(reason = %code, detail = ?error.to_string(), %client, "token.refused");
+            TokenEndpointError::new(code, error.to_string())
+        }
         Refused::Failed(error) => {
             tracing::error!(%error, "token.failed");
             TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")

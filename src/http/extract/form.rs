@@ -1,8 +1,11 @@
 //! `application/x-www-form-urlencoded`, strictly: what is not UTF-8 or stands twice is refused.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest,
     http::header::{self, Header},
+    rt::time,
     web,
 };
 use percent_encoding::percent_decode_str;
@@ -14,6 +17,9 @@ use crate::{
 
 /// The longest body of a form, in bytes.
 const LONGEST: usize = 16 * 1024;
+
+/// How long the body of a form may take to come.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The parameters of a form, those without a value left out (RFC 6749 section 3.2).
 pub(in crate::http) struct Form(Vec<(String, String)>);
@@ -35,9 +41,10 @@ impl Form {
             description: "the body is longer than 16 KiB".into(),
             kind: TokenEndpointErrorKind::TooLarge,
         };
-        let body = body
-            .to_bytes_limited(LONGEST)
+        let too_slow = |_| TokenEndpointError::invalid_request("the body did not come in time");
+        let body = time::timeout(TIMEOUT, body.to_bytes_limited(LONGEST))
             .await
+            .map_err(too_slow)?
             .map_err(|_| too_large())?
             .map_err(|_| TokenEndpointError::invalid_request("the body could not be read to its end"))?;
         let body = std::str::from_utf8(&body)
@@ -86,6 +93,9 @@ pub(super) fn names(query: &str) -> impl Iterator<Item = String> {
 
 /// Undoes the form encoding of one name or value; `None` where it is malformed or not UTF-8.
 pub(super) fn decode(text: &str) -> Option<String> {
+    if !text.contains(['%', '+']) {
+        return Some(text.to_owned());
+    }
     let mut escapes = text.split('%');
     escapes.next();
     let hex = |escape: &str| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;

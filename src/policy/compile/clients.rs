@@ -73,15 +73,16 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         client: &Spanned<String>,
-        secret: &document::Secret,
+        secret: &Spanned<document::Secret>,
         demo: DemoSecrets,
     ) -> Option<StoredSecret> {
+        let Spanned { at, value: secret } = secret;
         let text = match &secret.sha256 {
             Field::Given(text) => text,
             Field::Wrong => return None,
             Field::Absent => {
                 let message = format!("a secret of client `{}` has no `sha256`", client.value);
-                let problem = Problem::new(client.at, Code::Missing, message);
+                let problem = Problem::new(*at, Code::Missing, message);
                 self.add(file, problem.hint("`jeton clients add` and `rotate` write it"));
                 return None;
             }
@@ -141,7 +142,7 @@ impl Report<'_> {
                 roles.push(GrantedRole { role, scopes: expanded.clone() });
             }
         }
-        if grant.roles.0.is_empty() && grant.scopes.0.is_empty() {
+        if grant.roles.is_empty() && grant.scopes.is_empty() {
             let message = format!("the grant for `{}` grants nothing", api.value);
             let problem = Problem::new(api.at, Code::Missing, message);
             self.add(file, problem.hint("add `roles: [...]` or `scopes: [...]`, or remove it"));
@@ -175,12 +176,16 @@ impl Report<'_> {
 
     fn ttl(&mut self, file: FileIndex, text: Option<&Text>, surroundings: &Surroundings) -> Option<u64> {
         let text = text?;
-        let Some(ttl) = parse_duration(&text.value).map(|ttl| ttl.as_secs()).filter(|ttl| *ttl > 0) else {
-            let message = format!("`{}` is not a lifetime", text.value);
+        let Some(ttl) = parse_duration(&text.value).map(|ttl| ttl.as_secs()) else {
+            let message = format!("`{}` is not a duration", text.value);
             let problem = Problem::new(text.at, Code::BadDuration, message);
             self.add(file, problem.hint("write a number and `s`, `m`, `h` or `d`, such as `15m`"));
             return None;
         };
+        if ttl == 0 {
+            let problem = Problem::new(text.at, Code::BadDuration, "a token must live");
+            self.add(file, problem.hint("write more than `0s`"));
+        }
         if ttl > surroundings.max_ttl {
             let message =
                 format!("`{}` is longer than `tokens.max_ttl` ({} s)", text.value, surroundings.max_ttl);

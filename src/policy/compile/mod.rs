@@ -1,18 +1,20 @@
 //! From documents to a [`PolicySet`]: every name resolved, everything wrong reported at once.
 
+mod apis;
 mod clients;
 mod names;
-mod rules;
+mod requirements;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
 };
 
 use super::{
     document::Document,
     finding::{Code, Finding, Findings, Problem, Severity, Span},
-    read,
+    read::{self, Field},
     set::PolicySet,
     source::{Source, Sources},
     yaml,
@@ -45,7 +47,8 @@ impl PolicySet {
     /// # Errors
     /// Everything that is wrong in any file, in the order of files and lines.
     pub fn compile(sources: &Sources, surroundings: &Surroundings) -> Result<Self, Findings> {
-        let mut report = Report { sources, findings: Vec::new(), names_are_known: true };
+        let mut report =
+            Report { sources, findings: Vec::new(), names_are_known: true, interned: HashSet::new() };
         let documents = report.parse_all();
         let names = report.collect_names(&documents);
         let apis = report.compile_apis(&documents, &names, surroundings);
@@ -83,6 +86,8 @@ struct Report<'s> {
     /// False once a file could not be parsed: what it defines is missing then, and nothing is said
     /// about names that may stand in it.
     names_are_known: bool,
+    /// Names of claims and parameters, of which each is kept once.
+    interned: HashSet<Arc<str>>,
 }
 
 impl<'s> Report<'s> {
@@ -91,39 +96,45 @@ impl<'s> Report<'s> {
         let mut documents = Vec::with_capacity(sources.len());
         for (file, source) in sources.iter().enumerate() {
             let (node, problems) = yaml::parse(&source.text);
+            let is_nothing = node.as_ref().map_or(problems.is_empty(), yaml::Node::is_null);
+            let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
             let problems = RefCell::new(problems);
-            let document = node.as_ref().and_then(|node| read::read::<Document>(node, &problems));
-            self.names_are_known &= document.is_some();
+            let document = match &node {
+                Some(node) => read::read::<Document>(node, &problems),
+                None => is_nothing.then(Document::default),
+            };
+            self.names_are_known &= document.as_ref().is_some_and(Document::names_are_whole);
             for problem in problems.into_inner() {
                 self.add(file, problem);
             }
-            documents.push(document.unwrap_or_default());
-            if node.is_some() || source.text.trim().is_empty() {
-                self.check_version(file, documents.last());
+            let document = document.unwrap_or_default();
+            if is_map || is_nothing {
+                self.check_version(file, &document);
             }
+            documents.push(document);
         }
         documents
     }
 
-    fn check_version(&mut self, file: FileIndex, document: Option<&Document>) {
-        use super::read::Field;
-        match document.map(|document| &document.version) {
-            Some(Field::Absent) | None => {
+    fn check_version(&mut self, file: FileIndex, document: &Document) {
+        match &document.version {
+            Field::Absent => {
                 let problem = Problem::new(Span::default(), Code::Missing, "`version` is missing");
                 self.add(file, problem.hint("start the file with `version: 1`"));
             }
-            Some(Field::Given(version)) if version.value != 1 => {
+            Field::Given(version) if version.value != 1 => {
                 let message = format!("version {} is not known", version.value);
                 let problem = Problem::new(version.at, Code::BadVersion, message);
                 self.add(file, problem.hint("write `version: 1`"));
             }
-            Some(Field::Given(_) | Field::Wrong) => {}
+            Field::Given(_) | Field::Wrong => {}
         }
     }
 
     fn add(&mut self, file: FileIndex, problem: Problem) {
         if let Some(source) = self.sources.files.get(file) {
-            let Problem { at, code, message, hint } = problem;
+            let (at, code) = (problem.at, problem.code);
+            let (message, hint) = problem.into_texts();
             let finding = source.finding(Severity::Error, at, code, message);
             self.findings.push(Finding { hint, ..finding });
         }

@@ -8,7 +8,7 @@ use crate::{
     policy::{
         document::{Document, Text},
         finding::{Code, Problem, Span, did_you_mean},
-        read::{Field, Items, Named, Spanned},
+        read::{Items, Named, Spanned},
     },
 };
 
@@ -191,9 +191,4 @@ impl Report<'_> {
             }
         }
     }
-}
-
-/// The items of a list that must not be empty.
-pub(super) fn items_of(field: &Field<Spanned<Items<Text>>>) -> Option<(Span, &[Text])> {
-    field.given().map(|items| (items.at, items.value.0.as_slice()))
 }

@@ -1,0 +1,240 @@
+//! APIs: audiences, rules, routes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    FileIndex, Names, Report, Surroundings,
+    requirements::{Requirement, Within},
+};
+use crate::{
+    oauth::{ApiName, Audience},
+    policy::{
+        condition::Condition,
+        document::{self, Document, Text},
+        finding::{Code, Problem, Span},
+        read::{Field, Items, Spanned},
+        route::Route,
+        set::{Access, Api, RouteAccess, Routes, Rule},
+        trie::{RouteId, small},
+    },
+};
+
+/// The name of jeton's own API: the one without an audience, for that is the issuer.
+const OWN_API: &str = "jeton";
+
+impl Report<'_> {
+    pub(super) fn compile_apis(
+        &mut self,
+        documents: &[Document],
+        names: &Names,
+        surroundings: &Surroundings,
+    ) -> BTreeMap<ApiName, Api> {
+        let mut apis = BTreeMap::new();
+        let mut audiences = HashMap::from([(surroundings.issuer.clone(), None)]);
+        for (file, document) in documents.iter().enumerate() {
+            for (name, api) in &document.apis.0 {
+                let parsed = self.name(file, name, ApiName::parse);
+                let Some(api) = api else { continue };
+                let audience = self.audience(file, name, api, surroundings, &mut audiences);
+                let (rules, routes) = self.compile_rules(file, api, names);
+                if let (Some(name), Some(audience)) = (parsed, audience) {
+                    apis.entry(name.clone()).or_insert(Api { name, audience, rules, routes });
+                }
+            }
+        }
+        apis
+    }
+
+    fn audience(
+        &mut self,
+        file: FileIndex,
+        name: &Spanned<String>,
+        api: &document::Api,
+        surroundings: &Surroundings,
+        taken: &mut HashMap<Audience, Option<(FileIndex, Span)>>,
+    ) -> Option<Audience> {
+        let is_own = name.value == OWN_API;
+        let text = match &api.audience {
+            Field::Absent if is_own => return Some(surroundings.issuer.clone()),
+            Field::Absent => {
+                let message = format!("API `{}` has no `audience`", name.value);
+                let hint = "add `audience: https://...`, the `aud` of the tokens that it takes";
+                self.add(file, Problem::new(name.at, Code::Missing, message).hint(hint));
+                return None;
+            }
+            Field::Given(text) if is_own => {
+                let problem = Problem::new(text.at, Code::BadAudience, "jeton's own API has no `audience`");
+                self.add(file, problem.hint("remove the line: it is the issuer"));
+                return None;
+            }
+            Field::Given(text) => text,
+            Field::Wrong => return None,
+        };
+        let audience = match Audience::parse(&text.value) {
+            Ok(audience) => audience,
+            Err(error) => {
+                self.add(file, Problem::new(text.at, Code::BadAudience, error.to_string()));
+                return None;
+            }
+        };
+        if let Some(first) = taken.insert(audience.clone(), Some((file, text.at))) {
+            let message = format!("audience `{audience}` is taken already");
+            let hint = match first {
+                Some((file, at)) => format!("it is taken at {} first", self.place(file, at)),
+                None => "it is the issuer, and so jeton's own API".to_owned(),
+            };
+            self.add(file, Problem::new(text.at, Code::DuplicateAudience, message).hint(hint));
+        }
+        Some(audience)
+    }
+
+    fn compile_rules(&mut self, file: FileIndex, api: &document::Api, names: &Names) -> (Vec<Rule>, Routes) {
+        let mut rules: Vec<Rule> = Vec::with_capacity(api.rules.0.len());
+        let mut routes = Routes::default();
+        let mut places = Vec::new();
+        for (name, rule) in &api.rules.0 {
+            let Some(rule) = rule else { continue };
+            let (at, parsed) = self.routes(file, name, &rule.routes);
+            let within = Within { file, name, routes: &parsed, names };
+            let requirement = self.requirement(within, rule).unwrap_or(Requirement::AnyOf(Vec::new()));
+            let line = self.sources.files.get(file).map_or(0, |source| source.line(name.at.start));
+            let index = small(rules.len());
+            rules.push(Rule { name: name.value.as_str().into(), file: small(file), line: small(line) });
+            let mut shared = HashMap::new();
+            for (at, route) in at.into_iter().zip(parsed) {
+                let id: RouteId = small(routes.written.len());
+                if let Err(first) = routes.trie.insert(&route, id) {
+                    self.duplicate_route(file, at, &route, first, &rules, &routes, &places);
+                    continue;
+                }
+                let access = routes.access_at(&route, &requirement, &mut shared);
+                routes.access.push(RouteAccess { rule: index, access });
+                routes.written.push(route);
+                places.push(at);
+            }
+        }
+        self.refuse_dead_rules(file, &rules, &routes, &places);
+        self.check_guarantees(file, api, names);
+        (rules, routes)
+    }
+
+    /// The routes of a rule or guarantee, with their places.
+    fn routes(
+        &mut self,
+        file: FileIndex,
+        name: &Spanned<String>,
+        field: &Field<Items<Text>>,
+    ) -> (Vec<Span>, Vec<Route>) {
+        let routes = match field {
+            Field::Given(routes) if !routes.is_empty() => routes.0.as_slice(),
+            Field::Wrong => &[],
+            Field::Given(_) | Field::Absent => {
+                let message = format!("`{}` has no routes", name.value);
+                let hint = "add `routes:` with lines such as `- GET /orders/{order}`";
+                self.add(file, Problem::new(name.at, Code::Missing, message).hint(hint));
+                &[]
+            }
+        };
+        let mut parsed = (Vec::with_capacity(routes.len()), Vec::with_capacity(routes.len()));
+        for text in routes {
+            match Route::parse(&text.value) {
+                Ok(route) => parsed.extend([(text.at, route)]),
+                Err(bad) => self.add(file, Problem::new(text.at, Code::BadRoute, bad.message).hint(bad.hint)),
+            }
+        }
+        parsed
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "both routes, and the lists in which the first one stands")]
+    fn duplicate_route(
+        &mut self,
+        file: FileIndex,
+        at: Span,
+        route: &Route,
+        first: RouteId,
+        rules: &[Rule],
+        routes: &Routes,
+        places: &[Span],
+    ) {
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        let rule = routes.access.get(first).and_then(|access| rules.get(usize::try_from(access.rule).ok()?));
+        let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", Rule::name));
+        let place = places.get(first).map(|at| self.place(file, *at)).unwrap_or_default();
+        let hint = format!("it stands at {place} first; parameters match alike, whatever they are called");
+        self.add(file, Problem::new(at, Code::DuplicateRoute, message).hint(hint));
+    }
+
+    fn refuse_dead_rules(&mut self, file: FileIndex, rules: &[Rule], routes: &Routes, places: &[Span]) {
+        // by rule: the place of its first route, and whether one of its routes ever decides
+        let mut seen: BTreeMap<u32, (Span, bool)> = BTreeMap::new();
+        for (id, ((route, access), at)) in routes.written.iter().zip(&routes.access).zip(places).enumerate() {
+            let decides = !routes.trie.never_decides(route, small(id));
+            seen.entry(access.rule).or_insert((*at, false)).1 |= decides;
+        }
+        for (rule, (at, decides)) in seen {
+            let rule = usize::try_from(rule).ok().and_then(|rule| rules.get(rule));
+            if let (Some(rule), false) = (rule, decides) {
+                let message = format!(
+                    "rule `{}` can never decide: more specific routes cover all of its own",
+                    rule.name()
+                );
+                let hint = "remove it, or the routes that cover it";
+                self.add(file, Problem::new(at, Code::DeadRule, message).hint(hint));
+            }
+        }
+    }
+
+    /// The names and routes that guarantees use.
+    fn check_guarantees(&mut self, file: FileIndex, api: &document::Api, names: &Names) {
+        for (name, guarantee) in &api.guarantees.0 {
+            let Some(guarantee) = guarantee else { continue };
+            let (_, routes) = self.routes(file, name, &guarantee.routes);
+            match &guarantee.only_when {
+                Field::Given(require) => {
+                    self.any_of(Within { file, name, routes: &routes, names }, require);
+                }
+                Field::Wrong => {}
+                Field::Absent => {
+                    let message = format!("guarantee `{}` does not say what must hold", name.value);
+                    let problem = Problem::new(name.at, Code::Missing, message);
+                    self.add(file, problem.hint("add `only_when:` with what must hold, as in `require`"));
+                }
+            }
+        }
+    }
+}
+
+impl Routes {
+    /// What a rule asks on this route: its conditions with each parameter at its segment. Routes of one
+    /// rule whose parameters stand at the same segments share them (`shared`, by segments).
+    fn access_at(
+        &mut self,
+        route: &Route,
+        requirement: &Requirement,
+        shared: &mut HashMap<Vec<u8>, Access>,
+    ) -> Access {
+        let Requirement::AnyOf(alternatives) = requirement else { return Access::Public };
+        let mut segments = Vec::new();
+        let mut placed: Vec<Vec<Condition>> = alternatives.clone();
+        for parameter in placed.iter_mut().flatten().filter_map(Condition::parameter_mut) {
+            let found = route.parameters().find(|(name, _)| **name == *parameter.name);
+            parameter.segment = found.and_then(|(_, segment)| u8::try_from(segment).ok()).unwrap_or(u8::MAX);
+            segments.push(parameter.segment);
+        }
+        let access = shared.entry(segments).or_insert_with(|| {
+            if let [only] = placed.as_slice() {
+                let start = small(self.conditions.len());
+                self.conditions.extend(only.iter().cloned());
+                return Access::All(start..small(self.conditions.len()));
+            }
+            let first = small(self.alternatives.len());
+            for alternative in placed {
+                let start = small(self.conditions.len());
+                self.conditions.extend(alternative);
+                self.alternatives.push(start..small(self.conditions.len()));
+            }
+            Access::AnyOf(first..small(self.alternatives.len()))
+        });
+        access.clone()
+    }
+}
