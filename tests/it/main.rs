@@ -1,5 +1,30 @@
 //! The service from outside: through a real socket, the real binary and the real files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, in its helpers too"
+)]
 
 mod support;
 
+mod architecture;
+mod binary;
+mod broken_policies;
+mod canonical_path;
+mod clients_commands;
+mod commands;
+mod conditions;
+mod discovery;
+mod keys_commands;
+mod policy_text;
+mod protected;
+mod reload;
+mod route_model;
+mod routes;
+mod server;
+mod settings;
 mod smoke;
+mod token_attacks;
+mod token_endpoint;

@@ -1,6 +1,9 @@
 //! A server on a free port, with the sample policies, a test key and a clock that tests move.
 
+pub(crate) mod forge;
+
 use std::{
+    fmt::Write,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -18,6 +21,10 @@ use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// What the clock of a spawned server shows at first.
 pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
@@ -54,6 +61,14 @@ impl Default for Setup {
     }
 }
 
+/// An answer as it came over the socket.
+pub(crate) struct RawResponse {
+    pub(crate) status: u16,
+    /// Status line and headers.
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
 /// The root of the source tree.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -67,6 +82,14 @@ pub(crate) fn secret(client: &str) -> String {
 /// A private key of the fixtures.
 pub(crate) fn key_fixture(name: &str) -> PathBuf {
     root().join("tests/fixtures/keys").join(name)
+}
+
+/// The SHA-256 of a client's secret, as policy files hold it.
+pub(crate) fn secret_hash(secret: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
+    let mut digits = String::new();
+    hash.as_ref().iter().for_each(|byte| write!(digits, "{byte:02x}").unwrap());
+    digits
 }
 
 /// Copies a key of the fixtures into a key folder, with the mode that keys must have.
@@ -104,7 +127,7 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     let dir = TempDir::new().unwrap();
     install_key("test-only-signing.pem", &dir.path().join("keys"));
     install_policies(&dir.path().join("policies"));
-    for (name, text) in &setup.policies {
+    for (name, text) in setup.policies {
         fs::write(dir.path().join("policies").join(name), text).unwrap();
     }
     let mut settings = Settings::load(Some(&root().join("jeton.toml"))).unwrap();
@@ -172,5 +195,41 @@ impl TestApp {
     /// `GET` of any path, without a token.
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.http.get(self.url(path)).send().await.unwrap()
+    }
+
+    /// Puts a file into the policies folder, in the place of one of that name.
+    pub(crate) fn write_policy(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join("policies").join(name), text).unwrap();
+    }
+
+    /// `POST /ops/reload` as the sample's operator.
+    pub(crate) async fn post_reload(&self) -> Response {
+        let token = self.token_of("operator", "jeton").await;
+        self.http.post(self.url("/ops/reload")).bearer_auth(token).send().await.unwrap()
+    }
+
+    /// A connection of one's own.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address.trim_start_matches("http://")).await.unwrap()
+    }
+
+    /// Sends bytes that no client would, and reads until the server hangs up: the request has to say
+    /// `Connection: close`.
+    pub(crate) async fn send_raw(&self, request: impl AsRef<[u8]>) -> RawResponse {
+        let mut stream = self.connect().await;
+        stream.write_all(request.as_ref()).await.unwrap();
+        RawResponse::read(&mut stream).await
+    }
+}
+
+impl RawResponse {
+    /// Reads until the server hangs up.
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Self { status: status.expect("a status line"), head: head.to_owned(), body: body.to_owned() }
     }
 }

@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""Does what README.md says, in a clean copy of the tree, as a new user would.
+
+Every ```sh block is run, in order, in one shell. A ```text block right after one is its standard output, in
+which `…` stands for anything (alone on a line: for any lines). A comment before a block says more:
+
+    <!-- ci: in the background, until URL answers -->   a server, which runs until the end
+    <!-- ci: a step of its own -->                      .ci/run does it elsewhere, in these words
+    <!-- ci: file NAME -->                              the block is written to this file
+    <!-- ci: lines of FILE -->                          each line of the block stands in this file
+
+Then the reference is held against the sources: finding codes, settings, demo secrets, links.
+"""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+# a first start may have to build
+START_TIMEOUT = 900
+MARK = "block-of-readme-ended"
+
+
+class Failed(Exception):
+    pass
+
+
+class Block:
+    def __init__(self, line, language, text, directive):
+        self.line, self.language, self.text, self.directive = line, language, text, directive
+
+
+def blocks():
+    directive, found = None, []
+    lines = iter(enumerate(README.splitlines(), 1))
+    for number, line in lines:
+        if match := re.fullmatch(r"<!-- ci: (.*) -->", line):
+            directive = match[1]
+        elif match := re.fullmatch(r"```(\S*)", line):
+            body = []
+            for _, inner in lines:
+                if inner == "```":
+                    break
+                body.append(inner)
+            found.append(Block(number, match[1], "\n".join(body) + "\n", directive))
+            directive = None
+        elif line.strip() and directive:
+            raise Failed(f"README.md:{number}: the comment `{directive}` stands before no block")
+    return found
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+class Server:
+    def __init__(self, block, url, copy, logs):
+        if answers(url):
+            raise Failed(f"README.md:{block.line}: something else answers at {url} already")
+        self.log = Path(logs) / f"server-of-line-{block.line}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", block.text],
+                cwd=copy, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        while not answers(url):
+            if self.process.poll() is not None:
+                raise Failed(f"README.md:{block.line}: the server ended:\n{self.log.read_text()}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise Failed(f"README.md:{block.line}: {url} does not answer:\n{self.log.read_text()}")
+            time.sleep(0.2)
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                raise Failed(f"a server did not end on SIGTERM:\n{self.log.read_text()}") from None
+
+
+class Shell:
+    """One bash, in which variables and functions last from block to block."""
+
+    def __init__(self, copy, logs):
+        self.logs = Path(logs)
+        self.errors = (self.logs / "shell.err").open("w+b")
+        self.process = subprocess.Popen(
+            ["bash", "-euo", "pipefail"], cwd=copy, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True,
+        )
+
+    def run(self, block):
+        script = self.logs / f"block-of-line-{block.line}.sh"
+        script.write_text(block.text)
+        self.process.stdin.write(f"source {script} </dev/null; printf '\\n{MARK}\\n'\n")
+        self.process.stdin.flush()
+        output = []
+        for line in self.process.stdout:
+            if line.rstrip("\n") == MARK:
+                return "".join(output)
+            output.append(line)
+        self.process.wait()
+        self.errors.seek(0)
+        errors = self.errors.read().decode(errors="replace")
+        raise Failed(f"README.md:{block.line}: exit code {self.process.returncode}\n{block.text}\n"
+                     f"--- standard output\n{''.join(output)}\n--- standard error\n{errors[-4000:]}")
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+def tidy(text):
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def matches(documented, output):
+    pattern = re.escape(tidy(documented))
+    pattern = re.sub(r"(?m)^…$", lambda _: r"(?s:.*)", pattern.replace(r"\…", "…").replace("\\\n", "\n"))
+    pattern = pattern.replace("…", r"[^\n]*")
+    return re.fullmatch(pattern, tidy(output)) is not None
+
+
+def copy_of_tree(into):
+    """Every file that is, or would be, in the repository; with its times, so that cargo builds nothing again."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True,
+    ).stdout
+    names = b"\0".join(name for name in names.split(b"\0") if name and (ROOT / name.decode()).exists())
+    packed = subprocess.run(
+        ["tar", "--null", "-T", "-", "-c"], cwd=ROOT, input=names, check=True, capture_output=True
+    ).stdout
+    subprocess.run(["tar", "-x", "-C", into], input=packed, check=True)
+
+
+def run_blocks(copy, logs):
+    ran = compared = 0
+    servers, shell, last = [], Shell(copy, logs), None
+    try:
+        for block in blocks():
+            directive, where = block.directive, f"README.md:{block.line}"
+            previous, last = last, None
+            if directive and (match := re.fullmatch(r"in the background, until (\S+) answers", directive)):
+                servers.append(Server(block, match[1], copy, logs))
+            elif directive == "a step of its own":
+                for command in block.text.splitlines():
+                    if command not in (ROOT / ".ci/run").read_text():
+                        raise Failed(f"{where}: .ci/run does not run `{command}`")
+                continue
+            elif directive and (match := re.fullmatch(r"file (\S+)", directive)):
+                target = Path(copy) / match[1]
+                if target.exists():
+                    raise Failed(f"{where}: {match[1]} is there already")
+                target.write_text(block.text)
+                continue
+            elif directive and (match := re.fullmatch(r"lines of (\S+)", directive)):
+                lines = {line.strip() for line in (ROOT / match[1]).read_text().splitlines()}
+                for line in block.text.splitlines():
+                    if line.strip() not in lines | {""}:
+                        raise Failed(f"{where}: `{line.strip()}` does not stand in {match[1]}")
+                continue
+            elif directive:
+                raise Failed(f"{where}: `{directive}` is not understood")
+            elif block.language == "sh":
+                last = shell.run(block)
+            elif block.language == "text" and previous is not None:
+                if not matches(block.text, previous):
+                    raise Failed(f"{where}: documented:\n{block.text}\nprinted:\n{previous}")
+                compared += 1
+                continue
+            else:
+                continue
+            ran += 1
+            print(f"ok: README.md:{block.line}: {block.text.splitlines()[0]}", flush=True)
+    finally:
+        # the shell has ended by itself if a block failed
+        for part in [shell, *servers]:
+            part.stop()
+    if not ran or not compared or not servers:
+        raise Failed("README.md holds no commands, or no outputs, or no server")
+    print(f"{ran} blocks ran, {compared} outputs are as documented")
+
+
+def check_reference():
+    def need(what, name):
+        if f"`{name}`" not in README:
+            raise Failed(f"README.md does not name the {what} `{name}`")
+
+    enum = re.search(r"pub enum Code \{(.*?)\n\}", (ROOT / "src/policy/finding.rs").read_text(), re.S)
+    codes = re.findall(r"^    ([A-Z]\w*),", enum[1], re.M)
+    for code in codes:
+        need("finding code", re.sub(r"(?<!^)([A-Z])", r"-\1", code).lower())
+
+    settings = 0
+    for section, value in tomllib.loads((ROOT / "jeton.toml").read_text()).items():
+        for name in [f"{section}.{key}" for key in value] if isinstance(value, dict) else [section]:
+            need("setting", name)
+            settings += 1
+
+    secrets = set(re.findall(r"demo-secret-of-[a-z]+-?[a-z]+", README))
+    clients = (ROOT / "policies/clients.yaml").read_text()
+    if len(secrets) != len(re.findall("sha256:", clients)):
+        raise Failed("README.md names another number of demo secrets than policies/clients.yaml")
+    for secret in secrets:
+        if hashlib.sha256(secret.encode()).hexdigest() not in clients:
+            raise Failed(f"policies/clients.yaml does not hold the hash of `{secret}`")
+
+    links = 0
+    for document in sorted(ROOT.glob("*.md")):
+        text = document.read_text()
+        anchors = {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
+                   for title in re.findall(r"^#+ (.*)$", text, re.M)}
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if target.startswith("#"):
+                good = target[1:] in anchors
+            elif re.match(r"[a-z]+:", target):
+                continue
+            else:
+                good = (ROOT / target.split("#")[0]).exists()
+            if not good:
+                raise Failed(f"{document.name}: the link `{target}` leads nowhere")
+            links += 1
+    print(f"{len(codes)} finding codes, {settings} settings, {len(secrets)} demo secrets, {links} links hold")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="jeton-readme-") as folder:
+        copy, logs = Path(folder) / "jeton", Path(folder) / "logs"
+        copy.mkdir()
+        logs.mkdir()
+        copy_of_tree(copy)
+        check_reference()
+        run_blocks(copy, logs)
+
+
+try:
+    main()
+except Failed as failure:
+    sys.exit(f"error: {failure}")

@@ -1,0 +1,133 @@
+//! The real binary, in a folder of its own.
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::support::{install_key, install_policies};
+
+/// A folder in which the binary runs, without settings from the environment.
+pub(crate) struct Workplace {
+    dir: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How a run of the binary ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Workplace {
+    /// An empty folder.
+    pub(crate) fn empty() -> Self {
+        Self { dir: TempDir::new().unwrap(), variables: Vec::new() }
+    }
+
+    /// A folder with an empty `policies` folder.
+    pub(crate) fn new() -> Self {
+        let workplace = Self::empty();
+        fs::create_dir(workplace.path("policies")).unwrap();
+        workplace
+    }
+
+    /// A folder with the sample policies and a key.
+    pub(crate) fn sample() -> Self {
+        let workplace = Self::empty();
+        install_policies(&workplace.path("policies"));
+        install_key("test-only-signing.pem", &workplace.path("keys"));
+        workplace
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file, with the folders above it.
+    pub(crate) fn write(&self, name: &str, text: &str) -> &Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Sets an environment variable of every run.
+    pub(crate) fn set(&mut self, variable: &str, value: &str) -> &mut Self {
+        self.variables.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        // a server that must not start, and does, ends all the same
+        command.arg("20").arg(Path::new(env!("CARGO_BIN_EXE_jeton"))).args(arguments);
+        command.current_dir(self.dir.path());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
+            command.env_remove(name);
+        }
+        command.envs(self.variables.iter().cloned());
+        command
+    }
+
+    /// Runs `jeton` with these arguments.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// Runs `jeton` with these arguments and this on standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Run {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Run {
+    /// Holds the exit code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// Holds that standard error says each of these.
+    #[track_caller]
+    pub(crate) fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.stderr.contains(text), "{text:?} is missing\n{self:#?}");
+        }
+        self
+    }
+
+    /// Holds that standard output shows each of these.
+    #[track_caller]
+    pub(crate) fn shows(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.stdout.contains(text), "{text:?} is missing\n{self:#?}");
+        }
+        self
+    }
+}

@@ -1,0 +1,178 @@
+//! What services and probes read: metadata (RFC 8414), the key set (RFC 7517) and health.
+
+use reqwest::{Method, Response, header};
+use serde_json::{Value, json};
+
+use crate::support::{
+    ISSUER, Setup, TestApp,
+    forge::{Forge, base64url},
+    spawn_app, spawn_app_with,
+};
+
+fn header_of<'r>(answer: &'r Response, name: &str) -> Option<&'r str> {
+    answer.headers().get(name).map(|value| value.to_str().unwrap())
+}
+
+/// The metadata of this issuer, and nothing besides: what is not there is not advertised.
+fn metadata(issuer: &str) -> Value {
+    json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{issuer}/oauth2/token"),
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "response_types_supported": [],
+    })
+}
+
+#[actix_web::test]
+async fn rfc8414_3_the_metadata_stands_between_host_and_path() {
+    let below = "http://127.0.0.1:8080/tenant/x";
+    for (name, issuer, path) in [
+        ("rfc8414_3_1_no_path", ISSUER, "/.well-known/oauth-authorization-server"),
+        ("rfc8414_5_openid", ISSUER, "/.well-known/openid-configuration"),
+        ("rfc8414_3_1_path", below, "/.well-known/oauth-authorization-server/tenant/x"),
+        ("rfc8414_5_openid_with_a_path", below, "/.well-known/openid-configuration/tenant/x"),
+        ("where OpenID Connect has it", below, "/tenant/x/.well-known/openid-configuration"),
+    ] {
+        let app = spawn_app_with(Setup { issuer: issuer.to_owned(), ..Setup::default() });
+        let answer = app.get(path).await;
+        assert_eq!(answer.status(), 200, "{name}");
+        assert_eq!(header_of(&answer, "content-type"), Some("application/json"), "rfc8414_3_2: {name}");
+        assert!(header_of(&answer, "cache-control").is_some_and(|it| it.contains("max-age=")), "{name}");
+        assert_eq!(answer.json::<Value>().await.unwrap(), metadata(issuer), "{name}");
+    }
+}
+
+#[actix_web::test]
+async fn rfc8414_3_3_the_metadata_of_another_issuer_is_not_given_out() {
+    let app = spawn_app_with(Setup { issuer: "http://127.0.0.1:8080/tenant".to_owned(), ..Setup::default() });
+    for path in [
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-authorization-server/other",
+        "/.well-known/oauth-authorization-server/tenant/",
+        "/.well-known/oauth-authorization-server/tenant/tenant",
+        "/.well-known/openid-configuration",
+        "/.well-known/",
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        assert_eq!(header_of(&answer, "content-type"), Some("application/problem+json"), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn rfc8414_2_every_published_address_is_served() {
+    for issuer in [ISSUER, "http://127.0.0.1:8080/tenant"] {
+        let app = spawn_app_with(Setup { issuer: issuer.to_owned(), ..Setup::default() });
+        let path = format!("/.well-known/oauth-authorization-server{}", &issuer[ISSUER.len()..]);
+        let metadata: Value = app.get(&path).await.json().await.unwrap();
+        let served = |member: &str| {
+            let address = metadata[member].as_str().unwrap();
+            app.url(address.strip_prefix(ISSUER).unwrap())
+        };
+        assert_eq!(app.http.get(served("jwks_uri")).send().await.unwrap().status(), 200, "{issuer}");
+        let form = [("grant_type", "client_credentials")];
+        let request = app.http.post(served("token_endpoint")).form(&form);
+        let request = request.basic_auth("operator", Some("demo-secret-of-operator"));
+        assert_eq!(request.send().await.unwrap().status(), 200, "{issuer}");
+    }
+}
+
+#[actix_web::test]
+async fn rfc7517_4_the_key_set_holds_public_members_only() {
+    let app = spawn_app();
+    let answer = app.get("/.well-known/jwks.json").await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(header_of(&answer, "content-type"), Some("application/jwk-set+json"));
+    assert_eq!(header_of(&answer, "cache-control"), Some("public, max-age=300"));
+    let forge = Forge::with_the_servers_key();
+    let key = json!({
+        "kty": "RSA", "use": "sig", "alg": "RS256", "kid": forge.kid(), "n": base64url(forge.modulus()), "e": "AQAB",
+    });
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "keys": [key] }));
+}
+
+#[actix_web::test]
+async fn a_key_set_that_did_not_change_is_not_sent_again() {
+    let app = spawn_app();
+    let first = app.get("/.well-known/jwks.json").await;
+    let etag = header_of(&first, "etag").unwrap().to_owned();
+    assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 2, "rfc9110_8_8_3: {etag}");
+    let bare = etag.trim_matches('"');
+    for (name, condition, status) in [
+        ("the same", etag.clone(), 304),
+        ("rfc9110_13_1_2_weak", format!("W/{etag}"), 304),
+        ("rfc9110_13_1_2_any", "*".to_owned(), 304),
+        ("rfc9110_13_1_2_list", format!("\"other\", {etag}"), 304),
+        ("another", "\"other\"".to_owned(), 200),
+        ("unquoted", bare.to_owned(), 200),
+        ("a longer one", format!("\"{bare}x\""), 200),
+        ("nothing", String::new(), 200),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            let request = app.http.request(method.clone(), app.url("/.well-known/jwks.json"));
+            let answer = request.header(header::IF_NONE_MATCH, &condition).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{name}, {method}");
+            // rfc9110_15_4_5: what a 200 would have carried
+            assert_eq!(header_of(&answer, "etag"), Some(&*etag), "{name}, {method}");
+            assert_eq!(header_of(&answer, "cache-control"), Some("public, max-age=300"), "{name}, {method}");
+            let sent = !answer.bytes().await.unwrap().is_empty();
+            assert_eq!(sent, status == 200 && method == Method::GET, "{name}, {method}: a body");
+        }
+    }
+}
+
+/// Sends each method to what can only be read.
+async fn only_read(app: &TestApp, path: &str) {
+    let head = app.http.head(app.url(path)).send().await.unwrap();
+    assert_eq!(head.status(), 200, "HEAD {path}");
+    assert!(head.bytes().await.unwrap().is_empty(), "HEAD {path}");
+    for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::TRACE] {
+        let answer = app.http.request(method.clone(), app.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 405, "{method} {path}");
+        assert_eq!(header_of(&answer, "allow"), Some("GET, HEAD"), "{method} {path}");
+        assert_eq!(header_of(&answer, "content-type"), Some("application/problem+json"), "{method} {path}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_public_can_only_be_read() {
+    let app = spawn_app();
+    for path in [
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+        "/.well-known/jwks.json",
+        "/healthz",
+        "/readyz",
+    ] {
+        only_read(&app, path).await;
+    }
+}
+
+#[actix_web::test]
+async fn what_is_not_there_is_a_problem() {
+    let app = spawn_app();
+    for path in ["/", "/nothing", "/oauth2", "/oauth2/token/", "/healthz/", "/.well-known/jwks.json/"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        assert_eq!(header_of(&answer, "content-type"), Some("application/problem+json"), "{path}");
+        assert_eq!(header_of(&answer, "www-authenticate"), None, "{path}");
+        let body: Value = answer.json().await.unwrap();
+        assert!(body["reference"].is_string(), "{path}: {body}");
+    }
+}
+
+#[actix_web::test]
+async fn probes_ask_without_a_token() {
+    let app = spawn_app();
+    let answer = app.get("/healthz").await;
+    assert_eq!((answer.status().as_u16(), header_of(&answer, "cache-control")), (200, Some("no-store")));
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "status": "live" }));
+    let answer = app.http.get(app.url("/readyz")).bearer_auth("a bad token").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), header_of(&answer, "cache-control")), (200, Some("no-store")));
+    let ready: Value = answer.json().await.unwrap();
+    assert_eq!(ready["keys"], 1);
+    assert_eq!(ready["policies"]["last_reload_error"], Value::Null);
+    assert!(ready["policies"]["hash"].as_str().is_some_and(|hash| hash.len() == 64), "{ready}");
+}

@@ -1,0 +1,241 @@
+//! `jeton keys`, and what a key folder must be.
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::digest;
+use serde_json::Value;
+
+use crate::{
+    binary::{Run, Workplace},
+    support::{install_key, key_fixture},
+};
+
+fn pem_files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "pem")).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// The thumbprint of RFC 7638 section 3: the required members in order, without spaces.
+fn thumbprint(jwk: &Value) -> String {
+    let text = format!(r#"{{"e":{},"kty":{},"n":{}}}"#, jwk["e"], jwk["kty"], jwk["n"]);
+    BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+}
+
+fn jwks(workplace: &Workplace) -> Vec<Value> {
+    let run = workplace.run(&["keys", "jwks"]).exits(0);
+    let set: Value = serde_json::from_str(&run.stdout).unwrap();
+    set["keys"].as_array().unwrap().clone()
+}
+
+#[test]
+fn generate_makes_the_first_key_for_its_owner_alone() {
+    let workplace = Workplace::new();
+    let run = workplace.run(&["keys", "generate"]).exits(0);
+    let kid = run.stdout.trim();
+    let files = pem_files(&workplace.path("keys"));
+    assert_eq!(files.len(), 1);
+    assert_eq!(mode(&files[0]), 0o600);
+    assert!(files[0].file_stem().unwrap().to_str().unwrap().ends_with(kid), "{files:?} of {kid}");
+    assert!(fs::read_to_string(&files[0]).unwrap().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    assert_eq!(jwks(&workplace)[0]["kid"], kid);
+    workplace.run(&["keys", "list"]).exits(0).shows(&[kid, "active", "2048"]);
+}
+
+#[test]
+fn generate_does_not_make_a_second_key() {
+    let workplace = Workplace::new();
+    let kid = workplace.run(&["keys", "generate"]).exits(0).stdout;
+    let run = workplace.run(&["keys", "generate"]).exits(1).says(&["keys: ", kid.trim()]);
+    assert_eq!(run.stdout, "");
+    assert_eq!(pem_files(&workplace.path("keys")).len(), 1);
+}
+
+#[test]
+fn generate_leaves_a_folder_alone_that_is_not_as_it_must_be() {
+    let workplace = Workplace::new();
+    workplace.write("keys/broken.pem", "garbage");
+    workplace.run(&["keys", "generate"]).exits(1).says(&["keys/broken.pem"]);
+    assert_eq!(pem_files(&workplace.path("keys")).len(), 1);
+}
+
+#[test]
+fn the_private_key_is_in_no_output() {
+    let workplace = Workplace::sample();
+    let pem = fs::read_to_string(key_fixture("test-only-signing.pem")).unwrap();
+    for command in ["generate", "list", "jwks"] {
+        let Run { stdout, stderr, .. } = workplace.run(&["keys", command]);
+        for line in pem.lines().filter(|line| line.len() > 40) {
+            assert!(!stdout.contains(line) && !stderr.contains(line), "{command}");
+        }
+    }
+    for key in jwks(&workplace) {
+        let names: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, ["alg", "e", "kid", "kty", "n", "use"]);
+    }
+}
+
+#[test]
+fn jwks_names_each_key_by_its_thumbprint() {
+    let workplace = Workplace::sample();
+    install_key("test-only-other.pem", &workplace.path("keys"));
+    let keys = jwks(&workplace);
+    assert_eq!(keys.len(), 2);
+    for key in &keys {
+        assert_eq!(key["kid"], thumbprint(key), "{key}");
+        assert_eq!((&key["kty"], &key["alg"], &key["use"]), (&"RSA".into(), &"RS256".into(), &"sig".into()));
+    }
+    assert_ne!(keys[0]["kid"], keys[1]["kid"]);
+}
+
+/// The example of RFC 7638 section 3.1 holds for the computation of these tests.
+#[test]
+fn rfc_7638_section_3_1() {
+    let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+    let jwk = serde_json::json!({ "kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29" });
+    assert_eq!(thumbprint(&jwk), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+}
+
+#[test]
+fn list_shows_every_key_and_which_of_them_signs() {
+    let workplace = Workplace::sample();
+    let keys = workplace.path("keys");
+    fs::rename(keys.join("test-only-signing.pem"), keys.join("20260101T000000Z-a.pem")).unwrap();
+    install_key("test-only-other.pem", &keys);
+    fs::rename(keys.join("test-only-other.pem"), keys.join("20260201T000000Z-b.pem")).unwrap();
+    let run = workplace.run(&["keys", "list"]).exits(0);
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{run:?}");
+    assert!(lines[1].contains("2026-01-01T00:00:00Z") && !lines[1].starts_with("active"), "{run:?}");
+    assert!(lines[2].contains("2026-02-01T00:00:00Z") && lines[2].starts_with("active"), "{run:?}");
+    for key in jwks(&workplace) {
+        assert!(run.stdout.contains(key["kid"].as_str().unwrap()));
+    }
+}
+
+/// Each command that reads the keys names the file and says why.
+#[track_caller]
+fn refused(workplace: &Workplace, says: &[&str]) {
+    for command in ["list", "jwks"] {
+        let run = workplace.run(&["keys", command]).exits(1).says(says);
+        assert!(!run.stderr.contains("PRIVATE KEY-----"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_key_is_named() {
+    let workplace = Workplace::new();
+    refused(&workplace, &["keys"]);
+    fs::create_dir(workplace.path("keys")).unwrap();
+    refused(&workplace, &["keys: there is no key", "jeton keys generate"]);
+    // hidden files and other names are no keys
+    workplace.write("keys/.hidden.pem", "garbage").write("keys/key.txt", "garbage");
+    refused(&workplace, &["keys: there is no key"]);
+}
+
+/// What to do about a folder that is not there is the same as for one that is empty.
+#[test]
+fn a_missing_key_folder_names_the_fix() {
+    let workplace = Workplace::new();
+    refused(&workplace, &["jeton keys generate"]);
+}
+
+/// Standard output holds results alone.
+#[test]
+fn nothing_is_printed_before_the_keys_are_read() {
+    let workplace = Workplace::new();
+    for command in ["list", "jwks"] {
+        assert_eq!(workplace.run(&["keys", command]).exits(1).stdout, "", "keys {command}");
+    }
+}
+
+#[test]
+fn a_world_readable_key_is_refused() {
+    let workplace = Workplace::sample();
+    let path = workplace.path("keys/test-only-signing.pem");
+    for mode in [0o644, 0o604, 0o666] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        refused(&workplace, &["keys/test-only-signing.pem", "readable by everyone", "chmod 600"]);
+    }
+    for mode in [0o600, 0o400] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        workplace.run(&["keys", "list"]).exits(0);
+    }
+}
+
+#[test]
+fn a_key_of_1024_bits_is_refused() {
+    let workplace = Workplace::sample();
+    install_key("test-only-1024-bits.pem", &workplace.path("keys"));
+    refused(&workplace, &["keys/test-only-1024-bits.pem", "2048"]);
+}
+
+#[test]
+fn a_key_of_an_elliptic_curve_is_refused() {
+    let workplace = Workplace::sample();
+    install_key("test-only-p256.pem", &workplace.path("keys"));
+    refused(&workplace, &["keys/test-only-p256.pem", "RSA"]);
+}
+
+#[test]
+fn the_same_key_twice_is_refused() {
+    let workplace = Workplace::sample();
+    let keys = workplace.path("keys");
+    fs::copy(keys.join("test-only-signing.pem"), keys.join("copy.pem")).unwrap();
+    refused(&workplace, &["keys/copy.pem", "keys/test-only-signing.pem", "the same key"]);
+}
+
+#[test]
+fn what_is_no_key_is_refused_and_named() {
+    let pem = fs::read_to_string(key_fixture("test-only-signing.pem")).unwrap();
+    let middle = pem.len() / 2;
+    for (name, text, says) in [
+        ("garbage", "garbage".to_owned(), "no PEM block"),
+        ("nothing", String::new(), "no PEM block"),
+        ("cut short", pem[..middle].to_owned(), ""),
+        ("two keys", format!("{pem}{pem}"), "2 PEM blocks"),
+        ("PKCS#1", pem.replace("PRIVATE KEY", "RSA PRIVATE KEY"), "`RSA PRIVATE KEY`"),
+        ("encrypted", pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "`ENCRYPTED PRIVATE KEY`"),
+        ("public", pem.replace("PRIVATE KEY", "PUBLIC KEY"), "`PUBLIC KEY`"),
+        ("certificate", pem.replace("PRIVATE KEY", "CERTIFICATE"), "`CERTIFICATE`"),
+        ("not base64", pem.replace('A', "*"), ""),
+        ("other bytes", pem.replacen("MII", "AAA", 1), ""),
+    ] {
+        let workplace = Workplace::sample();
+        workplace.write("keys/bad.pem", &text);
+        let path = workplace.path("keys/bad.pem");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let run = workplace.run(&["keys", "list"]).exits(1).says(&["keys/bad.pem: ", says]);
+        assert!(!run.stderr.contains("test-only-signing"), "{name}: {run:?}");
+        let leak = pem.lines().filter(|line| line.len() > 40).any(|line| run.stderr.contains(line));
+        assert!(!leak, "{name}: {run:?}");
+    }
+}
+
+#[test]
+fn everything_wrong_with_a_folder_is_said_at_once() {
+    let workplace = Workplace::sample();
+    let keys = workplace.path("keys");
+    install_key("test-only-1024-bits.pem", &keys);
+    install_key("test-only-p256.pem", &keys);
+    let world = install_key("test-only-other.pem", &keys);
+    fs::set_permissions(world, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::copy(keys.join("test-only-signing.pem"), keys.join("zzz.pem")).unwrap();
+    workplace.write("keys/garbage.pem", "garbage");
+    fs::set_permissions(keys.join("garbage.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    refused(
+        &workplace,
+        &[
+            "keys/test-only-1024-bits.pem: ",
+            "keys/test-only-p256.pem: ",
+            "keys/test-only-other.pem: ",
+            "keys/zzz.pem: ",
+            "keys/garbage.pem: ",
+        ],
+    );
+    let run = workplace.run(&["keys", "list"]);
+    assert_eq!(run.stderr.lines().count(), 5, "{run:?}");
+}

@@ -1,0 +1,249 @@
+//! Settings, from the file and the environment: each one that is wrong is named, all at once.
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
+
+use crate::{binary::Workplace, support::install_key};
+
+/// Runs a command that reads the settings and no more than it must.
+#[track_caller]
+fn refused(file: &str, environment: &[(&str, &str)], says: &[&str]) -> String {
+    let mut workplace = Workplace::new();
+    workplace.write("etc/jeton.toml", &format!("{file}\n[policies]\ndir = \"../policies\"\n"));
+    refused_at(&mut workplace, environment, says)
+}
+
+/// As above, with `[policies]` in the row.
+#[track_caller]
+fn refused_whole(file: &str, environment: &[(&str, &str)], says: &[&str]) -> String {
+    let mut workplace = Workplace::new();
+    workplace.write("etc/jeton.toml", file);
+    refused_at(&mut workplace, environment, says)
+}
+
+#[track_caller]
+fn refused_at(workplace: &mut Workplace, environment: &[(&str, &str)], says: &[&str]) -> String {
+    for (variable, value) in environment {
+        workplace.set(variable, value);
+    }
+    let run = workplace.run(&["keys", "list", "--config", "etc/jeton.toml"]).exits(1).says(says);
+    assert_eq!(run.stdout, "", "{run:?}");
+    run.stderr
+}
+
+#[test]
+fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
+    for (line, key, says) in [
+        ("issuer = \"\"", "issuer", "is not an issuer"),
+        ("issuer = \"tokens.example.com\"", "issuer", "absolute URL"),
+        ("issuer = \"ftp://tokens.example.com\"", "issuer", "scheme"),
+        ("issuer = \"https://tokens.example.com/\"", "issuer", "slash at the end"),
+        ("issuer = \"https://tokens.example.com?x\"", "issuer", "no query"),
+        ("issuer = \"https://a:b@tokens.example.com\"", "issuer", "user name"),
+        ("issuer = \"https://Tokens.example.com\"", "issuer", "canonical"),
+        ("issuer = 8080", "issuer", "in quotes"),
+        ("[server]\nlisten = \"8080\"", "server.listen", "`8080` is not an address and port"),
+        ("[server]\nlisten = \"localhost:8080\"", "server.listen", "`127.0.0.1:8080`"),
+        ("[server]\nlisten = \"127.0.0.1\"", "server.listen", "is not an address and port"),
+        ("[server]\nlisten = \"127.0.0.1:99999\"", "server.listen", "is not an address and port"),
+        ("[server]\nlisten = 8080", "server.listen", "in quotes"),
+        ("[server]\nshutdown_timeout = \"10\"", "server.shutdown_timeout", "`10` is not a duration"),
+        ("[server]\nshutdown_timeout = \"ten seconds\"", "server.shutdown_timeout", "`90s`"),
+        ("[keys]\nalgorithm = \"HS256\"", "keys.algorithm", "`RS256`"),
+        ("[keys]\ngenerate_if_missing = \"yes\"", "keys.generate_if_missing", "`true` or `false`"),
+        ("[keys]\ngenerate_if_missing = 1", "keys.generate_if_missing", "`true` or `false`"),
+        ("[keys]\ndir = \"nowhere\"\ngenerate_if_missing = false", "keys.dir", "etc/nowhere` does not exist"),
+        ("[keys]\ndir = \"jeton.toml\"\ngenerate_if_missing = false", "keys.dir", "is not a folder"),
+        ("[tokens]\nttl = \"1.5h\"", "tokens.ttl", "`1.5h` is not a duration"),
+        ("[tokens]\nttl = \"0s\"", "tokens.ttl", "more than `0s`"),
+        ("[tokens]\nttl = 3600", "tokens.ttl", "in quotes"),
+        ("[tokens]\nmax_ttl = \"1w\"", "tokens.max_ttl", "`1w` is not a duration"),
+        ("[tokens]\nmax_ttl = \"0h\"", "tokens.max_ttl", "more than `0s`"),
+        ("[tokens]\nleeway = \"6m\"", "tokens.leeway", "more than 5 minutes"),
+        ("[tokens]\nleeway = \"-1s\"", "tokens.leeway", "is not a duration"),
+        ("[log]\nformat = \"xml\"", "log.format", "`pretty` or `json`"),
+        ("[log]\nlevel = \"loud\"", "log.level", "error, warn, info, debug or trace"),
+        ("[log]\nlevel = \"INFO\"", "log.level", "error, warn, info, debug or trace"),
+        ("isuer = \"http://127.0.0.1\"", "isuer", "did you mean `issuer`?"),
+        ("[server]\nlistn = \"127.0.0.1:1\"", "server.listn", "did you mean `server.listen`?"),
+        ("[tokens]\nttll = \"1h\"", "tokens.ttll", "did you mean `tokens.ttl`?"),
+        ("[database]\nurl = \"postgres://\"", "database.url", "unknown setting"),
+        ("server = \"127.0.0.1:8080\"", "server", "unknown setting"),
+    ] {
+        let stderr = refused(line, &[], &[says]);
+        assert!(stderr.contains(&format!("etc/jeton.toml: `{key}`: ")), "{line}: {stderr}");
+    }
+}
+
+#[test]
+fn a_policies_folder_that_is_none_is_named() {
+    let origin = "etc/jeton.toml: `policies.dir`: ";
+    refused_whole("[policies]\ndir = \"nowhere\"\n", &[], &[origin, "etc/nowhere` does not exist"]);
+    refused_whole("[policies]\ndir = \"jeton.toml\"\n", &[], &[origin, "etc/jeton.toml` is not a folder"]);
+    refused_whole("[policies]\ndir = 1\n", &[], &[origin, "in quotes"]);
+    refused_whole("[policies]\ndir = \"../policies\"\npoll = 2\n", &[], &["`policies.poll`: ", "in quotes"]);
+    refused_whole(
+        "[policies]\ndir = \"../policies\"\npoll = \"often\"\n",
+        &[],
+        &["`often` is not a duration"],
+    );
+    // the default is relative to the file, too
+    refused_whole("", &[], &["`policies.dir`: ", "etc/policies` does not exist"]);
+}
+
+#[test]
+fn each_wrong_setting_of_the_environment_is_named_by_its_variable() {
+    for (variable, value, says) in [
+        ("JETON__ISSUER", "", "is not an issuer"),
+        ("JETON__ISSUER", "tokens.example.com", "absolute URL"),
+        ("JETON__SERVER__LISTEN", "0.0.0.0", "is not an address and port"),
+        ("JETON__SERVER__SHUTDOWN_TIMEOUT", "soon", "`soon` is not a duration"),
+        ("JETON__KEYS__ALGORITHM", "none", "`RS256`"),
+        ("JETON__KEYS__GENERATE_IF_MISSING", "1", "`true` or `false`"),
+        ("JETON__POLICIES__DIR", "nowhere", "the folder `nowhere` does not exist"),
+        ("JETON__POLICIES__POLL", "2", "`2` is not a duration"),
+        ("JETON__TOKENS__TTL", "0s", "more than `0s`"),
+        ("JETON__TOKENS__LEEWAY", "1h", "more than 5 minutes"),
+        ("JETON__LOG__FORMAT", "JSON", "`pretty` or `json`"),
+        ("JETON__LOG__LEVEL", "off", "error, warn, info, debug or trace"),
+        ("JETON__SERVER__LISTN", "127.0.0.1:1", "did you mean `JETON__SERVER__LISTEN`?"),
+        ("JETON__TOKENS_TTL", "1h", "did you mean `JETON__TOKENS__TTL`?"),
+        ("JETON__DATABASE__URL", "postgres://", "unknown setting"),
+    ] {
+        let stderr = refused("", &[(variable, value)], &[says]);
+        assert!(stderr.contains(&format!("{variable}: ")), "{variable}={value}: {stderr}");
+    }
+}
+
+/// The name by which the operator set it, and not a part of it.
+#[test]
+fn a_variable_that_is_no_text_is_named_as_it_was_set() {
+    let name = OsStr::from_bytes(b"127.0.0.1:\xff");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jeton"));
+    let workplace = Workplace::new();
+    let output = command
+        .args(["keys", "list"])
+        .current_dir(workplace.path(""))
+        .env("JETON__SERVER__LISTEN", name)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("JETON__SERVER__LISTEN"), "{stderr}");
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let stderr = refused_whole(
+        "isuer = \"x\"\nissuer = \"x\"\n[server]\nlisten = \"x\"\n[tokens]\nttl = \"x\"\n[policies]\ndir = \"x\"\n",
+        &[("JETON__LOG__LEVEL", "x"), ("JETON__LOG__FORMT", "json"), ("JETON__TOKENS__MAX_TTL", "x")],
+        &[
+            "8 errors",
+            "etc/jeton.toml: `isuer`: ",
+            "etc/jeton.toml: `issuer`: ",
+            "etc/jeton.toml: `server.listen`: ",
+            "etc/jeton.toml: `tokens.ttl`: ",
+            "etc/jeton.toml: `policies.dir`: ",
+            "JETON__LOG__LEVEL: ",
+            "JETON__LOG__FORMT: ",
+            "JETON__TOKENS__MAX_TTL: ",
+        ],
+    );
+    assert_eq!(stderr.lines().count(), 9, "{stderr}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let workplace = Workplace::new();
+    workplace.run(&["keys", "list", "--config", "nowhere.toml"]).exits(1).says(&["nowhere.toml"]);
+    workplace.run(&["keys", "list", "--config", "policies"]).exits(1).says(&["policies"]);
+    workplace.write("bad.toml", "[server\nlisten = \"127.0.0.1:1\"\n");
+    workplace.run(&["keys", "list", "--config", "bad.toml"]).exits(1).says(&["bad.toml", "1"]);
+    workplace.write("twice.toml", "issuer = \"http://127.0.0.1\"\nissuer = \"http://127.0.0.2\"\n");
+    workplace.run(&["keys", "list", "--config", "twice.toml"]).exits(1).says(&["twice.toml", "duplicate"]);
+}
+
+#[test]
+fn a_ttl_over_max_ttl_is_named_with_where_it_stands() {
+    let file = "[tokens]\nttl = \"2h\"\nmax_ttl = \"1h\"";
+    refused(file, &[], &["etc/jeton.toml: `tokens.ttl`: ", "is longer than `tokens.max_ttl`"]);
+    // against a default
+    refused(
+        "[tokens]\nttl = \"25h\"",
+        &[],
+        &["etc/jeton.toml: `tokens.ttl`: ", "is longer than `tokens.max_ttl`"],
+    );
+    refused("", &[("JETON__TOKENS__TTL", "25h")], &["JETON__TOKENS__TTL: ", "is longer than"]);
+}
+
+/// An unknown key is an error (DESIGN.md, section 2), a section without keys too: what stands below its
+/// name in comments is not in force, and nobody would know.
+#[test]
+fn an_unknown_section_is_refused_when_it_is_empty() {
+    refused("[sever]\n# listen = \"0.0.0.0:8080\"", &[], &["sever"]);
+}
+
+/// The key folder in force, as the error of `keys list` names it.
+#[track_caller]
+fn key_folder(workplace: &Workplace, arguments: &[&str], expected: &str) {
+    let run = workplace.run(&[&["keys", "list"], arguments].concat()).exits(1);
+    assert!(run.stderr.contains(&format!("error: {expected}: ")), "{expected} is not in force: {run:?}");
+}
+
+#[test]
+fn the_environment_is_before_the_file_is_before_the_defaults() {
+    let mut workplace = Workplace::new();
+    key_folder(&workplace, &[], "keys");
+    workplace.write("jeton.toml", "[keys]\ndir = \"of-the-file\"\n");
+    key_folder(&workplace, &[], "of-the-file");
+    workplace.write("other.toml", "[keys]\ndir = \"of-the-other-file\"\n");
+    key_folder(&workplace, &["--config", "other.toml"], "of-the-other-file");
+    workplace.set("JETON__KEYS__DIR", "of-the-environment");
+    key_folder(&workplace, &[], "of-the-environment");
+    key_folder(&workplace, &["--config", "other.toml"], "of-the-environment");
+}
+
+/// What the file has is not looked at where the environment has something else.
+#[test]
+fn a_wrong_setting_that_is_overridden_does_not_count() {
+    let mut workplace = Workplace::new();
+    workplace
+        .write("jeton.toml", "[keys]\ndir = \"k\"\n[policies]\ndir = \"nowhere\"\n[tokens]\nttl = \"99h\"\n");
+    workplace.run(&["keys", "list"]).exits(1).says(&["2 errors"]);
+    workplace.set("JETON__POLICIES__DIR", "policies").set("JETON__TOKENS__TTL", "1h");
+    key_folder(&workplace, &[], "k");
+}
+
+#[test]
+fn a_relative_path_is_relative_to_where_it_stands() {
+    let mut workplace = Workplace::new();
+    workplace.write("etc/jeton/jeton.toml", "[keys]\ndir = \"k\"\n[policies]\ndir = \"../../policies\"\n");
+    let config = ["--config", "etc/jeton/jeton.toml"];
+    key_folder(&workplace, &config, "etc/jeton/k");
+    install_key("test-only-signing.pem", &workplace.path("etc/jeton/k"));
+    workplace.run(&["keys", "list", config[0], config[1]]).exits(0).shows(&["active"]);
+    // in the environment it is relative to the working directory
+    workplace.set("JETON__KEYS__DIR", "k");
+    key_folder(&workplace, &config, "k");
+    install_key("test-only-signing.pem", &workplace.path("k"));
+    workplace.run(&["keys", "list", config[0], config[1]]).exits(0).shows(&["active"]);
+}
+
+#[test]
+fn an_absolute_path_stays_as_it_is() {
+    let workplace = Workplace::new();
+    let keys = workplace.path("elsewhere");
+    let policies = workplace.path("policies");
+    let file = format!("[keys]\ndir = {keys:?}\n[policies]\ndir = {policies:?}\n");
+    workplace.write("etc/jeton.toml", &file);
+    key_folder(&workplace, &["--config", "etc/jeton.toml"], keys.to_str().unwrap());
+}
+
+#[test]
+fn the_file_of_the_source_tree_holds_the_defaults() {
+    let workplace = Workplace::new();
+    install_key("test-only-signing.pem", &workplace.path("keys"));
+    let without = workplace.run(&["keys", "list"]).exits(0);
+    workplace
+        .write("jeton.toml", &std::fs::read_to_string(crate::support::root().join("jeton.toml")).unwrap());
+    let with = workplace.run(&["keys", "list"]).exits(0);
+    assert_eq!(with.stdout, without.stdout);
+}
