@@ -1,2 +1,241 @@
-//! Filled in by the next commit.
-fn main() {}
+//! CPU time of the whole server for each token, over HTTP, with default logging: against a raw RSA-2048
+//! signature and against a bare actix server that does nothing but sign, all in one run.
+//!
+//! The CPU time is that of the server's process, from `/proc`; the load comes from this process. The three
+//! take turns, so that a machine that slows down slows all of them.
+#![allow(
+    missing_docs,
+    clippy::pedantic,
+    clippy::restriction,
+    reason = "a measurement may stop at the first surprise"
+)]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::{rand::SystemRandom, rsa::KeyPair as RsaKeyPair, signature::RSA_PKCS1_SHA256};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+const ROUNDS: usize = 9;
+const REQUESTS: usize = 3_000;
+const CONNECTIONS: usize = 2;
+
+fn main() {
+    if std::env::args().any(|arg| arg == "--bare-server") {
+        return bare_server();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let pem = key_pem();
+    fs::create_dir(dir.path().join("keys")).unwrap();
+    fs::write(dir.path().join("keys/key.pem"), &pem).unwrap();
+    fs::set_permissions(dir.path().join("keys/key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    let log = fs::File::create(dir.path().join("log")).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let jeton = Server(
+        Command::new(env!("CARGO_BIN_EXE_jeton"))
+            .arg("serve")
+            .current_dir(dir.path())
+            .env("JETON__SERVER__LISTEN", "127.0.0.1:18080")
+            .env("JETON__POLICIES__DIR", root.join("policies"))
+            .stderr(log)
+            .spawn()
+            .unwrap(),
+    );
+    let bare = Server(
+        Command::new(std::env::current_exe().unwrap())
+            .arg("--bare-server")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let basic = base64::prelude::BASE64_STANDARD.encode("acme-sync:demo-secret-of-acme-sync");
+    let form = "grant_type=client_credentials&resource=https%3A%2F%2Forders.example.com";
+    let token = format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic {basic}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n");
+    let own_form = "grant_type=client_credentials&resource=http%3A%2F%2F127.0.0.1%3A8080";
+    let own = token
+        .replace(form, own_form)
+        .replace(&format!("Length: {}", form.len()), &format!("Length: {}", own_form.len()));
+    wait_for(18080);
+    wait_for(18081);
+    let bearer = {
+        let answer = String::from_utf8(exchange(&mut connect(18080), own.as_bytes())).unwrap();
+        let start = answer.find("\"access_token\":\"").expect(&answer) + 16;
+        answer[start..].split('"').next().unwrap().to_owned()
+    };
+    let health = get("/healthz", "");
+    let principal = get("/principal", &format!("Authorization: Bearer {bearer}\r\n"));
+
+    let der = pem::parse(&pem).unwrap();
+    let pair = RsaKeyPair::from_pkcs8(der.contents()).unwrap();
+    let random = SystemRandom::new();
+    let message = [b'x'; 600];
+
+    let mut figures: [Vec<f64>; 5] = Default::default();
+    for round in 0..=ROUNDS {
+        let start = cpu_nanos("self");
+        for _ in 0..REQUESTS / 3 {
+            let mut signature = [0; 256];
+            pair.sign(&RSA_PKCS1_SHA256, &random, &message, &mut signature).unwrap();
+        }
+        let raw = (cpu_nanos("self") - start) / (REQUESTS / 3) as f64;
+        let measured = [
+            raw,
+            load(&bare, 18081, health.as_bytes(), REQUESTS),
+            load(&jeton, 18080, token.as_bytes(), REQUESTS),
+            load(&jeton, 18080, health.as_bytes(), REQUESTS * 5),
+            load(&jeton, 18080, principal.as_bytes(), REQUESTS * 5),
+        ];
+        if round > 0 {
+            for (figure, nanos) in figures.iter_mut().zip(measured) {
+                figure.push(nanos);
+            }
+        }
+    }
+    let [raw, bare_figure, token, health, principal] = figures.map(|mut figure| median(&mut figure) / 1000.0);
+    println!("\nserver, CPU microseconds of its process for each request (median of {ROUNDS} rounds)");
+    println!("  raw RSA-2048 signature                 {raw:>8.1}");
+    println!(
+        "  bare actix server that only signs      {bare_figure:>8.1}   {:>6.3} x raw",
+        bare_figure / raw
+    );
+    println!(
+        "  jeton: token                           {token:>8.1}   {:>6.3} x raw   {:>6.3} x bare",
+        token / raw,
+        token / bare_figure
+    );
+    println!("  jeton: /healthz                        {health:>8.1}");
+    println!(
+        "  jeton: /principal, token verified      {principal:>8.1}   {:>6.3} x /healthz",
+        principal / health
+    );
+    println!(
+        "  resident memory after {} tokens    {:>8.1} MiB",
+        (ROUNDS + 1) * REQUESTS,
+        resident_mib(&jeton)
+    );
+}
+
+/// The middle of these numbers.
+fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn key_pem() -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read(root.join("tests/fixtures/keys/test-only-signing.pem")).unwrap()
+}
+
+/// Signs for each request, and does nothing else.
+fn bare_server() {
+    use actix_web::{App, HttpResponse, HttpServer, web};
+    actix_web::rt::System::new()
+        .block_on(
+            HttpServer::new(|| {
+                let der = pem::parse(key_pem()).unwrap();
+                let pair = RsaKeyPair::from_pkcs8(der.contents()).unwrap();
+                let pair = std::rc::Rc::new((pair, SystemRandom::new()));
+                App::new().route(
+                    "/healthz",
+                    web::get().to(move || {
+                        let pair = pair.clone();
+                        async move {
+                            let mut signature = [0; 256];
+                            pair.0.sign(&RSA_PKCS1_SHA256, &pair.1, &[b'x'; 600], &mut signature).unwrap();
+                            HttpResponse::Ok().body(BASE64_URL_SAFE_NO_PAD.encode(signature))
+                        }
+                    }),
+                )
+            })
+            .bind("127.0.0.1:18081")
+            .unwrap()
+            .run(),
+        )
+        .unwrap();
+}
+
+/// CPU nanoseconds of the server for each of these requests.
+fn load(server: &Server, port: u16, request: &[u8], requests: usize) -> f64 {
+    let pid = server.0.id().to_string();
+    let before = cpu_nanos(&pid);
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut stream = connect(port);
+                for _ in 0..requests / CONNECTIONS {
+                    let answer = exchange(&mut stream, request);
+                    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+                }
+            });
+        }
+    });
+    (cpu_nanos(&pid) - before) / requests as f64
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+fn wait_for(port: u16) {
+    let start = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(10), "nothing listens on {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// One request and its whole answer.
+fn exchange(stream: &mut TcpStream, request: &[u8]) -> Vec<u8> {
+    stream.write_all(request).unwrap();
+    let mut answer = Vec::with_capacity(2048);
+    let mut chunk = [0; 4096];
+    loop {
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "the server closed the connection");
+        answer.extend_from_slice(&chunk[..read]);
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() >= length.parse::<usize>().unwrap() {
+                return answer;
+            }
+        }
+    }
+}
+
+/// CPU nanoseconds of all threads of a process.
+fn cpu_nanos(pid: &str) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
+        .filter_map(|stat| stat.split_whitespace().next()?.parse::<f64>().ok())
+        .sum()
+}
+
+fn resident_mib(server: &Server) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.0.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
