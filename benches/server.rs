@@ -25,7 +25,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 const ROUNDS: usize = 9;
 const REQUESTS: usize = 3_000;
-const CONNECTIONS: usize = 2;
+/// Enough that a worker finds the next request waiting, as under load.
+const CONNECTIONS: usize = 16;
 
 fn main() {
     if std::env::args().any(|arg| arg == "--bare-server") {

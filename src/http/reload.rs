@@ -21,7 +21,9 @@ pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
             let count = rejection.findings.0.len();
             tracing::error!(trigger, count, "policies.rejected: what was in force stays");
             for finding in &rejection.findings.0 {
-                tracing::error!(%finding, "policies.rejected");
+                let at = format!("{}:{}:{}", finding.file, finding.line, finding.column);
+                let (code, hint) = (finding.code.to_string(), finding.hint.as_deref());
+                tracing::error!(at, code, finding = finding.message, hint, "policies.rejected");
             }
         }
         Reload::Restored => {

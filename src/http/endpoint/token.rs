@@ -16,7 +16,7 @@ use crate::{
         extract::{Form, client_credentials},
     },
     issue::{IssuedToken, Refused, TokenIssuer},
-    oauth::{ErrorCode, GrantType},
+    oauth::{ClientId, ErrorCode, GrantType},
 };
 
 pub(in crate::http) async fn post(
@@ -25,19 +25,18 @@ pub(in crate::http) async fn post(
     tokens: Data<Arc<TokenIssuer>>,
 ) -> Result<HttpResponse, TokenEndpointError> {
     let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
-        // with escapes, for the text may hold what the caller sent
-        tracing::info!(reason = %error.code, detail = ?error.description, "token.refused");
+        tracing::info!(reason = error.code.as_str(), detail = &*error.description, "token.refused");
     })?;
     let method = credentials.method;
     let issued =
         tokens.client_credentials(&credentials, &asked).map_err(|refused| refuse(refused, method))?;
     tracing::info!(
-        jti = %issued.token_id,
-        client = %issued.client,
-        api = %issued.api,
-        scopes = %issued.scopes,
+        jti = issued.token_id.as_str(),
+        client = issued.client.as_str(),
+        api = issued.api.as_str(),
+        scopes = issued.scopes.to_string(),
         ttl = issued.expires_in,
-        kid = %issued.kid,
+        kid = issued.kid.as_str(),
         "token.issued"
     );
     Ok(HttpResponse::Ok()
@@ -84,8 +83,8 @@ async fn read(
 fn refuse(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError {
     match refused {
         Refused::Unauthenticated(error) => {
-            let client = error.client().map(tracing::field::display);
-            tracing::warn!(reason = "invalid_client", detail = %error, client, "token.refused");
+            let client = error.client().map(ClientId::as_str);
+            tracing::warn!(reason = "invalid_client", detail = error.to_string(), client, "token.refused");
             TokenEndpointError {
                 kind: match method {
                     AuthenticationMethod::ClientSecretBasic => TokenEndpointErrorKind::Challenged,
@@ -96,7 +95,12 @@ fn refuse(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError 
         }
         Refused::NotGranted { client, error } => {
             let code = error.code();
-            tracing::info!(reason = %code, detail = ?error.to_string(), %client, "token.refused");
+            tracing::info!(
+                reason = code.as_str(),
+                detail = error.to_string(),
+                client = client.as_str(),
+                "token.refused"
+            );
             TokenEndpointError::new(code, error.to_string())
         }
         Refused::Failed(error) => {

@@ -16,6 +16,7 @@ use super::bearer_token;
 use crate::{
     authorize::{Authorizer, Denied, Permit},
     http::error::{Problem, ProblemKind},
+    oauth::ClientId,
     principal::Principal,
 };
 
@@ -43,7 +44,7 @@ impl Protect {
     fn judge(&self, request: &HttpRequest) -> Result<Permit, Problem> {
         let problem = |kind| Problem::new(kind, request);
         let token = bearer_token(request.headers(), request.query_string()).map_err(|fault| {
-            tracing::info!(reason = %fault, "decision.denied");
+            tracing::info!(reason = fault.to_string(), "decision.denied");
             problem(ProblemKind::InvalidRequest(fault.to_string().into()))
         })?;
         let path = request.uri().path();
@@ -55,7 +56,7 @@ impl Protect {
                     problem(ProblemKind::NoToken)
                 }
                 Denied::InvalidToken(error) => {
-                    tracing::info!(reason = "invalid-token", detail = %error, "decision.denied");
+                    tracing::info!(reason = "invalid-token", detail = error.to_string(), "decision.denied");
                     problem(ProblemKind::InvalidToken(error))
                 }
                 Denied::NotAllowed(not_allowed) => {
@@ -64,8 +65,8 @@ impl Protect {
                         reason = not_allowed.reason,
                         detail = not_allowed.detail,
                         rule = not_allowed.rule.as_deref(),
-                        client = principal.client().map(tracing::field::display),
-                        jti = %principal.token_id(),
+                        client = principal.client().map(ClientId::as_str),
+                        jti = principal.token_id().as_str(),
                         "decision.denied"
                     );
                     problem(ProblemKind::NotAllowed(not_allowed.scopes_that_would_do))
