@@ -15,16 +15,16 @@ use super::{
 /// Mounts every endpoint.
 pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
     let issuer = &service.settings.issuer;
-    for name in ["oauth-authorization-server", "openid-configuration"] {
-        config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
-    }
-    config.service(readable("/healthz", get_or_head().to(health::live)));
-    config.service(readable("/readyz", get_or_head().to(health::ready)));
     // below the issuer's path, as published; and without it, for a proxy in front that cuts it off
     mount("", service, config);
     if !issuer.path().is_empty() {
         mount(issuer.path(), service, config);
     }
+    for name in ["oauth-authorization-server", "openid-configuration"] {
+        config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
+    }
+    config.service(readable("/healthz", get_or_head().to(health::live)));
+    config.service(readable("/readyz", get_or_head().to(health::ready)));
     config.default_service(web::to(not_found));
 }
 

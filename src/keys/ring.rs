@@ -1,6 +1,6 @@
 //! The keys of this issuer: one signs, all are published.
 
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc, thread};
 
 use jiff::Timestamp;
 
@@ -55,7 +55,10 @@ impl KeyRing {
         let jwks = JwksDocument::render(&public);
         match (files.pop(), jwks) {
             (Some(last), Ok(jwks)) if errors.is_empty() => {
-                Ok(Self { signing: last.key, public: Arc::new(public), jwks, keys })
+                let threads = thread::available_parallelism().map_or(1, NonZero::get);
+                let unusable = |source| KeyError::Unusable { path: last.path, source };
+                let signing = last.key.for_threads(threads).map_err(unusable)?;
+                Ok(Self { signing, public: Arc::new(public), jwks, keys })
             }
             (_, Err(source)) => {
                 errors.push(KeyError::Jwks(source));

@@ -24,7 +24,8 @@ impl SignedToken {
     pub fn sign(claims: &Claims, key: &SigningKey) -> Result<Self, SigningError> {
         let typ = if claims.client.is_some() { Self::NAMED } else { Self::ANONYMOUS };
         let header = format!(r#"{{"typ":"{typ}","alg":"{:?}","kid":"{}"}}"#, PublicKey::ALGORITHM, key.kid());
-        let payload = serde_json::to_vec(claims).map_err(|_| SigningError::Failed)?;
+        let mut payload = Vec::with_capacity(512);
+        serde_json::to_writer(&mut payload, claims).map_err(|_| SigningError::Failed)?;
         let signature = key.bits().div_ceil(8);
         let mut token = String::with_capacity((header.len() + payload.len() + signature) * 4 / 3 + 8);
         BASE64_URL_SAFE_NO_PAD.encode_string(header, &mut token);

@@ -30,11 +30,12 @@ pub(in crate::http) async fn post(
     let method = credentials.method;
     let issued =
         tokens.client_credentials(&credentials, &asked).map_err(|refused| refuse(refused, method))?;
+    let scopes = issued.scopes.to_string();
     tracing::info!(
         jti = issued.token_id.as_str(),
         client = issued.client.as_str(),
         api = issued.api.as_str(),
-        scopes = issued.scopes.to_string(),
+        scopes,
         ttl = issued.expires_in,
         kid = issued.kid.as_str(),
         "token.issued"
@@ -43,16 +44,15 @@ pub(in crate::http) async fn post(
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
         .content_type(header::ContentType::json())
-        .body(answer_body(&issued)))
+        .body(answer_body(&issued, &scopes)))
 }
 
 /// The answer (RFC 6749 section 5.1). Put together by hand, for a token is long and a serializer would
 /// look at each of its characters: neither base64url nor a scope can hold what JSON escapes.
-fn answer_body(issued: &IssuedToken) -> String {
+fn answer_body(issued: &IssuedToken, scopes: &str) -> String {
     let token = issued.token.as_str();
     let expires_in = issued.expires_in;
-    let scope =
-        if issued.scopes.is_empty() { String::new() } else { format!(r#","scope":"{}""#, issued.scopes) };
+    let scope = if scopes.is_empty() { String::new() } else { format!(r#","scope":"{scopes}""#) };
     format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{expires_in}{scope}}}"#)
 }
 
