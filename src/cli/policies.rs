@@ -85,7 +85,7 @@ fn check(dir: Option<PathBuf>, format: Format, config: Option<&Path>) -> anyhow:
                     set.clients().len()
                 );
             }
-            Findings::default()
+            set.warnings().clone()
         }
         Err(findings) => findings,
     };
@@ -93,12 +93,11 @@ fn check(dir: Option<PathBuf>, format: Format, config: Option<&Path>) -> anyhow:
         Format::Text => print!("{findings}"),
         Format::Json => println!("{}", serde_json::to_string_pretty(&findings.0)?),
     }
-    if findings.has_errors() {
+    if !findings.0.is_empty() {
         let count = findings.0.len();
         eprintln!("{count} {}", if count == 1 { "finding" } else { "findings" });
-        return Ok(Outcome::Failed);
     }
-    Ok(Outcome::Done)
+    Ok(if findings.has_errors() { Outcome::Failed } else { Outcome::Done })
 }
 
 fn run_explain(explain: Explain, config: Option<&Path>) -> anyhow::Result<Outcome> {

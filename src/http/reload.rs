@@ -5,10 +5,22 @@ use std::{sync::Arc, time::Duration};
 use actix_web::rt;
 use tokio::{signal::unix, time};
 
-use crate::policy::{LivePolicies, Reload};
+use crate::policy::{Findings, LivePolicies, Reload, Severity};
 
 /// The trigger that comes every few seconds, and is not worth a line when there is nothing new.
 const POLL: &str = "poll";
+
+/// Logs each finding on a line of its own.
+pub(super) fn log_findings(event: &'static str, findings: &Findings) {
+    for finding in &findings.0 {
+        let at = format!("{}:{}:{}", finding.file, finding.line, finding.column);
+        let (code, hint) = (finding.code.to_string(), finding.hint.as_deref());
+        match finding.severity {
+            Severity::Error => tracing::error!(at, code, finding = finding.message, hint, "{event}"),
+            Severity::Warning => tracing::warn!(at, code, finding = finding.message, hint, "{event}"),
+        }
+    }
+}
 
 /// Reads the policies again and logs what came of it. Blocks on the disk.
 pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
@@ -16,15 +28,12 @@ pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
     match &outcome {
         Reload::Reloaded { old, new } => {
             tracing::info!(trigger, %old, %new, "policies.reloaded");
+            log_findings("policies.warning", policies.current().policies.warnings());
         }
         Reload::Rejected(rejection) => {
             let count = rejection.findings.0.len();
             tracing::error!(trigger, count, "policies.rejected: what was in force stays");
-            for finding in &rejection.findings.0 {
-                let at = format!("{}:{}:{}", finding.file, finding.line, finding.column);
-                let (code, hint) = (finding.code.to_string(), finding.hint.as_deref());
-                tracing::error!(at, code, finding = finding.message, hint, "policies.rejected");
-            }
+            log_findings("policies.rejected", &rejection.findings);
         }
         Reload::Restored => {
             tracing::info!(trigger, "policies.restored: the files hold what is in force again");

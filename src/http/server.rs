@@ -94,6 +94,7 @@ impl Service {
         };
         let policies =
             Arc::new(LivePolicies::load(&settings.policies.dir, surroundings, Arc::clone(&clock))?);
+        reload::log_findings("policies.warning", policies.current().policies.warnings());
         let verifier = Verifier::new(
             settings.issuer.clone(),
             Arc::clone(keys.public()),

@@ -70,6 +70,10 @@ pub enum Code {
     BadDuration,
     /// A client's `ttl` over `tokens.max_ttl`.
     TtlTooLong,
+    /// A guarantee, which this version reads and does not prove.
+    NotProved,
+    /// Test cases, which this version reads and does not run.
+    NotRun,
     /// A secret that everybody knows from the documentation, on a server that others can reach.
     DemoSecret,
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
 use super::{
     condition::{Alternative, Condition, Subject},
     decision::{Decision, Denial, Grounds},
+    finding::Findings,
     path::CanonicalPath,
     route::{Method, Route},
     trie::{RouteId, Trie},
@@ -23,6 +24,7 @@ pub struct PolicySet {
     pub(super) clients: ClientRegistry,
     pub(super) hash: ContentHash,
     pub(super) files: Vec<String>,
+    pub(super) warnings: Findings,
 }
 
 /// The SHA-256 of all policy files with their names, in hexadecimal: two replicas with the same hash
@@ -75,6 +77,11 @@ impl PolicySet {
     /// The files that were read, in order.
     pub fn files(&self) -> &[String] {
         &self.files
+    }
+
+    /// What an operator should look at, though the policies load.
+    pub fn warnings(&self) -> &Findings {
+        &self.warnings
     }
 
     /// How many rules there are.

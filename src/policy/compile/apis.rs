@@ -188,6 +188,13 @@ impl Report<'_> {
     fn check_guarantees(&mut self, file: FileIndex, api: &document::Api, names: &Names) {
         for (name, guarantee) in &api.guarantees.0 {
             let Some(guarantee) = guarantee else { continue };
+            let message =
+                format!("guarantee `{}` is not proved: this version only checks its names", name.value);
+            let problem = Problem::new(name.at, Code::NotProved, message);
+            self.warn(
+                file,
+                problem.hint("do not rely on it yet; `policies explain` answers for single requests"),
+            );
             let (_, routes) = self.routes(file, name, &guarantee.routes);
             match &guarantee.only_when {
                 Field::Given(require) => {

@@ -55,15 +55,17 @@ impl PolicySet {
         let clients = report.compile_clients(&documents, &names, &apis, surroundings);
         report.check_tests(&documents, &names);
         let Report { mut findings, .. } = report;
-        if findings.is_empty() {
+        findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        findings.dedup();
+        let findings = Findings(findings);
+        if !findings.has_errors() {
+            let warnings = findings;
             let files = sources.files.iter().map(|source| source.name.clone()).collect();
             let hash = sources.hash().clone();
             let Names { scopes, roles, .. } = names;
-            return Ok(Self { scopes, roles, apis, clients, hash, files });
+            return Ok(Self { scopes, roles, apis, clients, hash, files, warnings });
         }
-        findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-        findings.dedup();
-        Err(Findings(findings))
+        Err(findings)
     }
 }
 
@@ -132,10 +134,18 @@ impl<'s> Report<'s> {
     }
 
     fn add(&mut self, file: FileIndex, problem: Problem) {
+        self.add_as(Severity::Error, file, problem);
+    }
+
+    fn warn(&mut self, file: FileIndex, problem: Problem) {
+        self.add_as(Severity::Warning, file, problem);
+    }
+
+    fn add_as(&mut self, severity: Severity, file: FileIndex, problem: Problem) {
         if let Some(source) = self.sources.files.get(file) {
             let (at, code) = (problem.at, problem.code);
             let (message, hint) = problem.into_texts();
-            let finding = source.finding(Severity::Error, at, code, message);
+            let finding = source.finding(severity, at, code, message);
             self.findings.push(Finding { hint, ..finding });
         }
     }

@@ -166,6 +166,10 @@ impl Report<'_> {
     pub(super) fn check_tests(&mut self, documents: &[Document], names: &Names) {
         use crate::policy::document::TestSubject;
         for (file, document) in documents.iter().enumerate() {
+            if let Some(at) = document.tests.0.iter().find_map(|test| Some(test.r#as.given()?.at)) {
+                let problem = Problem::new(at, Code::NotRun, "test cases are not run by this version");
+                self.warn(file, problem.hint("`policies explain` answers for single requests"));
+            }
             for test in &document.tests.0 {
                 if let Some(api) = test.api.given()
                     && !names.apis.contains(&api.value)
