@@ -182,7 +182,7 @@ fn write_time(writer: &mut Writer<'_>) -> fmt::Result {
     })?;
     let millis = now.subsec_millisecond();
     for digit in [millis / 100, millis / 10 % 10, millis % 10] {
-        writer.write_char(char::from_digit(digit.unsigned_abs().into(), 10).unwrap_or('0'))?;
+        writer.write_char(char::from_digit(digit.unsigned_abs(), 10).unwrap_or('0'))?;
     }
     writer.write_char('Z')
 }
