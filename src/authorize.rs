@@ -26,11 +26,19 @@ pub struct Permit {
 /// Why a request may not pass.
 pub enum Denied {
     /// A token is needed and there is none.
-    NoToken,
+    NoToken(NoToken),
     /// The token is bad.
     InvalidToken(TokenError),
     /// The token is good and not enough.
     NotAllowed(Box<NotAllowed>),
+}
+
+/// Why a request without a token may not pass: for the log.
+pub struct NoToken {
+    /// The stable name of the reason.
+    pub reason: &'static str,
+    /// The rule that decided, if one did.
+    pub rule: Option<Arc<str>>,
 }
 
 /// Why a good token is not enough: for the log, but for the scopes.
@@ -53,8 +61,8 @@ impl Authorizer {
         Self { verifier, policies, api }
     }
 
-    /// Decides one request, by its method and target as they were sent. A token that is sent must
-    /// verify, on a public route too.
+    /// Decides one request, by its method and target as they were sent. A token that is sent must verify,
+    /// on a public route too. (actix's parser cuts a fragment off before anybody sees it.)
     ///
     /// # Errors
     /// [`Denied`], whatever went wrong.
@@ -66,10 +74,9 @@ impl Authorizer {
     ) -> Result<Permit, Denied> {
         let snapshot = self.policies.current();
         let Some(api) = snapshot.policies.api(self.api.as_str()) else {
-            return Err(if token.is_none() {
-                Denied::NoToken
-            } else {
-                Denied::InvalidToken(TokenError::Audience)
+            return Err(match token {
+                None => Denied::NoToken(NoToken { reason: "no-api", rule: None }),
+                Some(_) => Denied::InvalidToken(TokenError::Audience),
             });
         };
         let principal = match token {
@@ -82,7 +89,10 @@ impl Authorizer {
         let subject = principal.as_ref().map(Principal::subject);
         match (api.decide(method, target, subject.as_ref()), principal) {
             (Decision::Allow { rule, .. }, principal) => Ok(Permit { principal, rule: rule.shared_name() }),
-            (Decision::Deny(_), None) => Err(Denied::NoToken),
+            (Decision::Deny(denial), None) => Err(Denied::NoToken(NoToken {
+                reason: denial.reason(),
+                rule: denial.rule().map(crate::policy::Rule::shared_name),
+            })),
             (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
                 reason: denial.reason(),
                 rule: denial.rule().map(crate::policy::Rule::shared_name),
@@ -101,11 +111,6 @@ impl Permit {
     /// The bearer; `None` on a public route that was asked without a token.
     pub fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
-    }
-
-    /// The bearer, for the handler to keep.
-    pub fn into_principal(self) -> Option<Principal> {
-        self.principal
     }
 
     /// The rule that allowed the request.

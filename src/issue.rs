@@ -9,7 +9,7 @@ use crate::{
     keys::{KeyRing, SigningError},
     oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId},
     policy::LivePolicies,
-    token::SignedToken,
+    token::{BearerToken, SignedToken},
 };
 
 /// Issues the tokens of one issuer.
@@ -58,6 +58,12 @@ pub enum Refused {
         /// Why.
         error: GrantError,
     },
+    /// The token would be longer than a verifier takes.
+    #[error("the token would be longer than 8 KiB: ask for fewer scopes")]
+    TooLong {
+        /// The client.
+        client: ClientId,
+    },
     /// Something failed on our side.
     #[error("the token could not be signed: {0}")]
     Failed(SigningError),
@@ -86,6 +92,9 @@ impl TokenIssuer {
             .map_err(|_| Refused::Failed(SigningError::Failed))?;
         let key = self.keys.signing();
         let token = SignedToken::sign(&claims, key).map_err(Refused::Failed)?;
+        if token.as_str().len() > BearerToken::LONGEST {
+            return Err(Refused::TooLong { client });
+        }
         Ok(IssuedToken {
             token,
             token_id: claims.token_id,

@@ -1,10 +1,12 @@
 //! Who is behind a request: not a person, but a package of permissions.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::{
     oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId},
-    policy::Subject,
+    policy::{Permissions, Subject},
     token::VerifiedClaims,
 };
 
@@ -25,13 +27,14 @@ use crate::{
 /// ```compile_fail,E0277
 /// let claims: jeton::token::VerifiedClaims = serde_json::from_str("{}").unwrap();
 /// ```
+#[derive(Clone)]
 pub struct Principal {
-    claims: VerifiedClaims,
+    claims: Arc<VerifiedClaims>,
 }
 
 impl From<VerifiedClaims> for Principal {
     fn from(claims: VerifiedClaims) -> Self {
-        Self { claims }
+        Self { claims: Arc::new(claims) }
     }
 }
 
@@ -74,6 +77,16 @@ impl Principal {
     /// The remaining claims: those that the policies give to the client.
     pub fn claims(&self) -> &Map<String, Value> {
         self.claims.own()
+    }
+
+    /// What it may do, to be kept apart from the token.
+    pub fn permissions(&self) -> Permissions {
+        Permissions {
+            client: self.client().cloned(),
+            scopes: self.scopes().clone(),
+            roles: self.roles().to_vec(),
+            claims: self.claims().clone(),
+        }
     }
 
     /// What policies judge.

@@ -13,8 +13,8 @@ use super::Outcome;
 use crate::{
     clients::ClientSecret,
     clock::{Clock, SystemClock, parse_duration},
-    config::Settings,
-    policy::{Edited, PolicySet, Sources, scalar},
+    config::{Needs, Settings},
+    policy::{DemoSecrets, Edited, PolicySet, Sources, scalar},
 };
 
 #[derive(Subcommand)]
@@ -71,7 +71,10 @@ fn ttl(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let settings = super::settings(config)?;
+    let settings = super::settings(Needs::Policies, config)?;
+    // of several of us one writes at a time, and reads what the others wrote
+    let lock = fs::File::open(&settings.policies.dir)?;
+    lock.lock().context("the policies folder cannot be locked")?;
     let sources = Sources::read(&settings.policies.dir)?;
     let secret = ClientSecret::generate().context("the system gives no random bytes")?;
     let sha256 = secret.hash().to_string();
@@ -88,9 +91,10 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         }
     };
     // nothing is written that would not load
-    PolicySet::compile(&sources.with(&edited), &super::surroundings(&settings)).map_err(|findings| {
-        anyhow::anyhow!("nothing was written, for the policies would not load:\n{findings}")
-    })?;
+    PolicySet::compile(&sources.with(&edited), &super::surroundings(&settings, DemoSecrets::Allowed))
+        .map_err(|findings| {
+            anyhow::anyhow!("nothing was written, for the policies would not load:\n{findings}")
+        })?;
     write(&edited)?;
     eprintln!("{}: {hint}", edited.file);
     eprintln!("the secret is shown this once, and nobody can look it up again:");

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 
 use super::Outcome;
-use crate::{clock::SystemClock, keys::KeyFolder};
+use crate::{clock::SystemClock, config::Needs, keys::KeyFolder};
 
 #[derive(Clone, Copy, Subcommand)]
 pub(super) enum Command {
@@ -18,7 +18,7 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let settings = super::settings(config)?;
+    let settings = super::settings(Needs::Nothing, config)?;
     let folder = KeyFolder::new(&settings.keys.dir);
     match command {
         Command::Generate => println!("{}", folder.generate(&SystemClock)?),

@@ -92,23 +92,18 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn settings(config: Option<&Path>) -> anyhow::Result<Settings> {
-    settings_for(Needs::Policies, config)
-}
-
-fn settings_for(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
+fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
     Settings::load_for(needs, config).map_err(|errors| match errors.0.len() {
         1 => anyhow::anyhow!("in the settings: {errors}"),
         count => anyhow::anyhow!("{count} errors in the settings:\n{errors}"),
     })
 }
 
-/// What policies are checked against on the command line: everything but the demo secrets, which only
-/// matter to a server that others can reach.
-fn surroundings(settings: &Settings) -> Surroundings {
+/// What policies are checked against on the command line.
+fn surroundings(settings: &Settings, demo_secrets: DemoSecrets) -> Surroundings {
     Surroundings {
         issuer: settings.issuer.audience().clone(),
         max_ttl: settings.tokens.max_ttl.as_secs(),
-        demo_secrets: DemoSecrets::Allowed,
+        demo_secrets,
     }
 }

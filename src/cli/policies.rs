@@ -9,7 +9,8 @@ use super::{Outcome, clients::claim, token};
 use crate::{
     config::Needs,
     oauth::{Role, Scope},
-    policy::{Findings, Permissions, PolicySet, Sources},
+    policy::{DemoSecrets, Findings, Permissions, PolicySet, Sources},
+    principal::Principal,
     token::BearerToken,
 };
 
@@ -113,12 +114,7 @@ fn run_explain(explain: Explain, config: Option<&Path>) -> anyhow::Result<Outcom
         (None, Some(token)) => {
             let audience = set.api(&api).with_context(|| format!("there is no API `{api}`"))?.audience();
             match token::verifier(config, None)?.verify(&BearerToken::new(token), audience) {
-                Ok(claims) => Some(Permissions {
-                    client: claims.client().cloned(),
-                    scopes: claims.scopes().clone(),
-                    roles: claims.roles().to_vec(),
-                    claims: claims.own().clone(),
-                }),
+                Ok(claims) => Some(Principal::from(claims).permissions()),
                 Err(error) => {
                     println!("DENIED {method} {path} at {api}: the token does not verify: {error}");
                     return Ok(Outcome::No);
@@ -141,8 +137,10 @@ fn run_explain(explain: Explain, config: Option<&Path>) -> anyhow::Result<Outcom
 
 fn load(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result<Result<PolicySet, Findings>> {
     let needs = if dir.is_some() { Needs::Nothing } else { Needs::Policies };
-    let settings = super::settings_for(needs, config)?;
+    let settings = super::settings(needs, config)?;
     let dir = dir.unwrap_or_else(|| settings.policies.dir.clone());
-    let surroundings = super::surroundings(&settings);
+    // what a server with these settings would refuse
+    let demo = if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused };
+    let surroundings = super::surroundings(&settings, demo);
     Ok(Sources::read(&dir).and_then(|sources| PolicySet::compile(&sources, &surroundings)))
 }

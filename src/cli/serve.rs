@@ -5,11 +5,12 @@ use std::{path::Path, sync::Arc};
 use super::Outcome;
 use crate::{
     clock::SystemClock,
+    config::Needs,
     http::{self, RunningServer, Service},
 };
 
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let settings = super::settings(config)?;
+    let settings = super::settings(Needs::Everything, config)?;
     http::init_log(settings.log);
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();

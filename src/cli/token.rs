@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::Outcome;
 use crate::{
     clock::SystemClock,
+    config::Needs,
     keys::{KeyFolder, PublicKeys},
     oauth::Audience,
     token::{BearerToken, InsecureParts, Verifier, insecure_parts},
@@ -78,7 +79,7 @@ fn insecure_audience(claims: &Map<String, Value>) -> Option<Audience> {
 
 /// A verifier by the settings, with the keys of the folder or of another set.
 pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Result<Verifier> {
-    let settings = super::settings(config)?;
+    let settings = super::settings(Needs::Nothing, config)?;
     let keys = match jwks {
         None => Arc::clone(KeyFolder::new(&settings.keys.dir).load()?.public()),
         Some(source) => {

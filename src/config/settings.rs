@@ -88,9 +88,11 @@ pub enum LogFormat {
 /// Which folders a command reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// The policies folder of the settings must be there.
+    /// The key folder, if no key shall be made, and the policies folder.
+    Everything,
+    /// The policies folder.
     Policies,
-    /// It need not.
+    /// Neither.
     Nothing,
 }
 
@@ -122,7 +124,7 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong, each with its file and key or its variable.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingErrors> {
-        Self::load_for(Needs::Policies, file)
+        Self::load_for(Needs::Everything, file)
     }
 
     /// As [`Self::load`], for a command that may do without the policies folder.
@@ -145,16 +147,16 @@ impl Settings {
         });
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
         let generate_if_missing = layers.switch("keys.generate_if_missing");
-        let key_dir = layers.path("keys.dir", |dir| match generate_if_missing {
-            Some(false) => folder(dir),
-            Some(true) | None => Ok(()),
+        let key_dir = layers.path("keys.dir", |dir| match (needs, generate_if_missing) {
+            (Needs::Everything, Some(false)) => folder(dir),
+            (Needs::Everything | Needs::Policies | Needs::Nothing, _) => Ok(()),
         });
         layers.text("keys.algorithm", |text| match text {
             "RS256" => Ok(()),
             other => Err(format!("`{other}` is not an algorithm of this version: write `RS256`")),
         });
         let policy_dir = layers.path("policies.dir", |dir| match needs {
-            Needs::Policies => folder(dir),
+            Needs::Everything | Needs::Policies => folder(dir),
             Needs::Nothing => Ok(()),
         });
         let poll = layers.text("policies.poll", duration);

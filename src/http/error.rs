@@ -84,16 +84,20 @@ impl ResponseError for TokenEndpointError {
                 response.insert_header((header::ALLOW, "POST"));
             }
             TokenEndpointErrorKind::TooLarge => {
-                response.insert_header((header::CONNECTION, "close"));
+                response.force_close();
             }
             TokenEndpointErrorKind::Plain => {}
         }
-        // RFC 6749 appendix A.8: printable ASCII without `"` and `\`
-        let printable = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
-        let description: String =
-            self.description.chars().map(|c| if printable(c) { c } else { '\'' }).take(400).collect();
+        let description = printable(&self.description);
         response.json(json!({ "error": self.code, "error_description": description }))
     }
+}
+
+/// A description as both RFCs let it stand: printable ASCII without `"` and `\` (RFC 6749 appendix A.8,
+/// RFC 6750 section 3).
+fn printable(description: &str) -> String {
+    let printable = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
+    description.chars().map(|c| if printable(c) { c } else { '\'' }).take(400).collect()
 }
 
 /// An error of any other endpoint: a problem document (RFC 9457) and, where a token would help, a
@@ -108,6 +112,8 @@ pub(super) struct Problem {
 pub(super) enum ProblemKind {
     /// The request cannot be understood (RFC 6750 section 3.1 `invalid_request`).
     InvalidRequest(Cow<'static, str>),
+    /// The caller may ask, and the question cannot be understood.
+    BadQuestion(Cow<'static, str>),
     /// No token came.
     NoToken,
     /// The token is bad.
@@ -133,7 +139,7 @@ impl Problem {
 
     fn detail(&self) -> Cow<'static, str> {
         match &self.kind {
-            ProblemKind::InvalidRequest(detail) => detail.clone(),
+            ProblemKind::InvalidRequest(detail) | ProblemKind::BadQuestion(detail) => detail.clone(),
             ProblemKind::NoToken => "this needs an access token".into(),
             ProblemKind::InvalidToken(TokenError::Expired) => "the access token has expired".into(),
             ProblemKind::InvalidToken(_) => "the access token is not valid here".into(),
@@ -155,7 +161,8 @@ impl Problem {
                 return Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\""));
             }
             ProblemKind::NotAllowed(None) => "insufficient_scope",
-            ProblemKind::NotFound
+            ProblemKind::BadQuestion(_)
+            | ProblemKind::NotFound
             | ProblemKind::MethodNotAllowed(_)
             | ProblemKind::TooLarge
             | ProblemKind::Rejected(_)
@@ -177,7 +184,7 @@ impl fmt::Display for Problem {
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         match self.kind {
-            ProblemKind::InvalidRequest(_) => StatusCode::BAD_REQUEST,
+            ProblemKind::InvalidRequest(_) | ProblemKind::BadQuestion(_) => StatusCode::BAD_REQUEST,
             ProblemKind::NoToken | ProblemKind::InvalidToken(_) => StatusCode::UNAUTHORIZED,
             ProblemKind::NotAllowed(_) => StatusCode::FORBIDDEN,
             ProblemKind::NotFound => StatusCode::NOT_FOUND,
@@ -197,6 +204,9 @@ impl ResponseError for Problem {
         }
         if let ProblemKind::MethodNotAllowed(allow) = self.kind {
             response.insert_header((header::ALLOW, allow));
+        }
+        if let ProblemKind::TooLarge = self.kind {
+            response.force_close();
         }
         let mut body = json!({
             "type": "about:blank",

@@ -23,8 +23,11 @@ use tracing::{
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::{
     field::RecordFields,
+    filter::{LevelFilter, Targets},
     fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
+    layer::SubscriberExt,
     registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 use crate::{
@@ -34,12 +37,14 @@ use crate::{
 
 /// Starts logging to standard error, for the whole process.
 pub fn init(settings: LogSettings) {
-    let builder =
-        tracing_subscriber::fmt().with_max_level(settings.level).with_writer(io::stderr).with_target(false);
+    // what actix says of requests that it cannot parse comes from strangers, and is no error of ours
+    let filter = Targets::new().with_default(settings.level).with_target("actix_http", LevelFilter::OFF);
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
     // a second call keeps the first subscriber
     let _ = match settings.format {
-        LogFormat::Pretty => builder.event_format(Line).fmt_fields(Line).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Pretty => registry.with(layer.event_format(Line).fmt_fields(Line)).try_init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_span_list(false)).try_init(),
     };
 }
 
@@ -48,7 +53,7 @@ pub fn init(settings: LogSettings) {
 /// there.
 pub struct RequestSpan;
 
-/// The longest piece of a path that is logged, in bytes.
+/// The longest piece of a path that is logged, in characters.
 const LONGEST_PATH: usize = 512;
 
 #[derive(Clone, Copy)]

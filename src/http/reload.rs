@@ -7,6 +7,9 @@ use tokio::{signal::unix, time};
 
 use crate::policy::{Findings, LivePolicies, Reload, Severity};
 
+/// How long files must hold still before they are taken over by a poll.
+const SETTLING: Duration = Duration::from_millis(500);
+
 /// The trigger that comes every few seconds, and is not worth a line when there is nothing new.
 const POLL: &str = "poll";
 
@@ -24,7 +27,7 @@ pub(super) fn log_findings(event: &'static str, findings: &Findings) {
 
 /// Reads the policies again and logs what came of it. Blocks on the disk.
 pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
-    let outcome = policies.reload();
+    let outcome = if trigger == POLL { policies.poll() } else { policies.reload() };
     match &outcome {
         Reload::Reloaded { old, new } => {
             tracing::info!(trigger, %old, %new, "policies.reloaded");
@@ -40,16 +43,25 @@ pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
         }
         Reload::Unchanged if trigger != POLL => tracing::info!(trigger, "policies.unchanged"),
         // the timer would say the same every time; whoever asks is told in the answer
-        Reload::StillRejected(_) | Reload::Unchanged => {}
+        Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled => {}
     }
     outcome
 }
 
 /// As [`reload`], beside the requests.
 pub(super) async fn reload_beside(policies: Arc<LivePolicies>, trigger: &'static str) -> Option<Reload> {
-    let outcome = rt::task::spawn_blocking(move || reload(&policies, trigger)).await;
-    // the reload panicked: what was in force stays
-    outcome.inspect_err(|error| tracing::error!(%error, "policies.rejected")).ok()
+    let shared = Arc::clone(&policies);
+    let outcome = rt::task::spawn_blocking(move || reload(&shared, trigger)).await;
+    outcome
+        .inspect_err(|error| {
+            tracing::error!(
+                trigger,
+                detail = error.to_string(),
+                "policies.rejected: what was in force stays"
+            );
+            policies.reload_failed();
+        })
+        .ok()
 }
 
 /// Reads the policies again on SIGHUP and every `poll`, as long as the server runs.
@@ -61,7 +73,9 @@ pub(super) fn watch(policies: &Arc<LivePolicies>, poll: Option<Duration>) {
             ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                reload_beside(Arc::clone(&policies), POLL).await;
+                while let Some(Reload::Unsettled) = reload_beside(Arc::clone(&policies), POLL).await {
+                    time::sleep(SETTLING).await;
+                }
             }
         });
     }

@@ -16,10 +16,11 @@ use super::{
 pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
     let issuer = &service.settings.issuer;
     // below the issuer's path, as published; and without it, for a proxy in front that cuts it off
-    mount("", service, config);
+    // the longer paths first: an issuer's path may start as one of ours does
     if !issuer.path().is_empty() {
         mount(issuer.path(), service, config);
     }
+    mount("", service, config);
     for name in ["oauth-authorization-server", "openid-configuration"] {
         config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
     }

@@ -260,11 +260,18 @@ fn read(path: &Path) -> Result<KeyFile, KeyError> {
     }
     let text = Zeroizing::new(fs::read(path).map_err(io)?);
     let not_pkcs8 = |found: String| KeyError::NotPkcs8 { path: path.to_owned(), found };
-    let blocks = pem::parse_many(text.as_slice()).map_err(|error| not_pkcs8(error.to_string()))?;
+    // the library's errors quote the file, and so the key
+    let blocks =
+        pem::parse_many(text.as_slice()).map_err(|_| not_pkcs8("it is not well-formed PEM".to_owned()))?;
     let block = match blocks.as_slice() {
         [block] if block.tag() == "PRIVATE KEY" => block,
         [] => return Err(not_pkcs8("there is no PEM block in it".to_owned())),
-        [block] => return Err(not_pkcs8(format!("it holds a `{}` block", block.tag()))),
+        [block] => {
+            let known =
+                ["RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PUBLIC KEY", "CERTIFICATE"];
+            let tag = known.into_iter().find(|known| *known == block.tag()).unwrap_or("different");
+            return Err(not_pkcs8(format!("it holds a `{tag}` block")));
+        }
         many => return Err(not_pkcs8(format!("it holds {} PEM blocks", many.len()))),
     };
     let key = SigningKey::from_pkcs8(block.contents())

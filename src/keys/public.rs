@@ -25,6 +25,9 @@ impl PublicKey {
     /// The one algorithm this key is for; a token's header can only agree (RFC 8725 section 3.1).
     pub const ALGORITHM: Algorithm = Algorithm::RS256;
 
+    /// Its registered name (RFC 7518 section 3.1).
+    pub const ALGORITHM_NAME: &str = "RS256";
+
     /// The public half of an RSA key pair; its `kid` is its thumbprint (RFC 7638 section 3).
     pub(super) fn from_rsa(key: &RsaPublicKey) -> Result<Self, jsonwebtoken::errors::Error> {
         let modulus = key.modulus().big_endian_without_leading_zero();

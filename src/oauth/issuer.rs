@@ -48,6 +48,9 @@ impl Issuer {
         if url.as_str().trim_end_matches('/') != text {
             return Err(refuse("write it in its canonical form, in lower case and with `/` only"));
         }
+        if text.contains('%') {
+            return Err(refuse("its path must not hold escapes"));
+        }
         let audience = Audience::parse(text).map_err(|_| refuse("it is too long"))?;
         let loopback = match url.host() {
             Some(url::Host::Domain(name)) => name == "localhost",

@@ -1,5 +1,7 @@
 //! Small changes to policy files that keep every comment and the order of everything else.
 
+use jiff::Timestamp;
+
 use super::{
     finding::Span,
     source::{Source, Sources},
@@ -93,7 +95,7 @@ impl Sources {
         Ok(Edited { file: file.to_owned(), text: apply(text, vec![piece]) })
     }
 
-    /// Adds a secret to a client, and an expiry to those of its secrets that have none.
+    /// Adds a secret to a client, and lets its other secrets expire at `old_expire` at the latest.
     ///
     /// # Errors
     /// [`EditError`] for a client that is not there or cannot be changed line by line.
@@ -116,9 +118,7 @@ impl Sources {
             (Some((_, secrets)), _) => {
                 refuse_flow(text, secrets.at, file, "secrets")?;
                 let Value::List(items) = &secrets.value else { return Err(unknown()) };
-                for item in items.iter().filter(|item| entry(item, "expires").is_none()) {
-                    pieces.push(expiry(text, item, old_expire));
-                }
+                pieces.extend(items.iter().filter_map(|item| expiry(text, item, old_expire)));
                 // the dash stands on the line of its item, under `secrets` or deeper
                 let dash = |item: &Node<'_>| text.get(..item.at.start).and_then(|before| before.rfind('-'));
                 let indent = items.first().and_then(dash).map_or(0, |dash| column(text, dash));
@@ -172,18 +172,23 @@ fn lines(indent: usize, lines: &[String]) -> String {
     lines.concat()
 }
 
-/// An expiry for a secret, which is a block of lines or stands in braces.
-fn expiry(text: &str, item: &Node<'_>, time: &str) -> Piece {
+/// An expiry for a secret, which is a block of lines or stands in braces; none if it expires before.
+fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<Piece> {
+    if let Some(Node { at, value: Value::Scalar { text: written, .. } }) = entry(item, "expires") {
+        let instant = |time: &str| time.parse::<Timestamp>().ok();
+        let is_sooner = instant(written).zip(instant(time)).is_some_and(|(old, new)| old <= new);
+        return (!is_sooner).then(|| Piece { from: at.start, to: at.end, text: time.to_owned() });
+    }
     let last = match &item.value {
         Value::Map(entries) => entries.last(),
         Value::List(_) | Value::Scalar { .. } => None,
     };
-    let Some((key, value)) = last else { return Piece::insert(item.at.end, String::new()) };
+    let (key, value) = last?;
     if text.get(item.at.start..).is_some_and(|item| item.starts_with('{')) {
-        return Piece::insert(value.at.end, format!(", expires: {time}"));
+        return Some(Piece::insert(value.at.end, format!(", expires: {time}")));
     }
     let indent = column(text, key.at.start);
-    Piece::insert(line_end(text, value.at.end), lines(indent, &[format!("expires: {time}")]))
+    Some(Piece::insert(line_end(text, value.at.end), lines(indent, &[format!("expires: {time}")])))
 }
 
 fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t>, &'n Node<'t>)> {

@@ -70,6 +70,8 @@ pub enum Code {
     BadDuration,
     /// A client's `ttl` over `tokens.max_ttl`.
     TtlTooLong,
+    /// What looks like a policy file and is not read.
+    PassedOver,
     /// A guarantee, which this version reads and does not prove.
     NotProved,
     /// Test cases, which this version reads and does not run.
@@ -179,6 +181,20 @@ impl fmt::Display for Finding {
 pub struct Findings(pub Vec<Finding>);
 
 impl Findings {
+    /// One error about a whole file or folder.
+    pub(super) fn about(file: &str, message: &str) -> Self {
+        Self(vec![Finding {
+            severity: Severity::Error,
+            code: Code::Unreadable,
+            message: message.to_owned(),
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            hint: None,
+            snippet: None,
+        }])
+    }
+
     /// Whether one of them keeps the policies from loading.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|finding| finding.severity == Severity::Error)
@@ -210,32 +226,13 @@ impl Snippet {
     /// The longest piece of a line that is shown, in characters.
     const WIDEST: usize = 400;
 
-    /// A source line as it may be shown: cut, without control characters, and without what stands where
-    /// a secret could stand.
+    /// A source line as it may be shown: cut, and without control characters.
     pub(super) fn of(line: &str, width: usize) -> Self {
         let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
-        let line: String = without_secret(line).chars().map(shown).take(Self::WIDEST).collect();
+        let line: String = line.chars().map(shown).take(Self::WIDEST).collect();
         let width = width.min(line.chars().count()).max(1);
         Self { line, width }
     }
-}
-
-/// Hides what follows a key that is about secrets, unless it is a hash as it should be.
-fn without_secret(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
-    let key =
-        ["sha256", "secret", "password"].iter().filter_map(|key| Some(lower.find(key)? + key.len())).min();
-    let value = key.and_then(|end| Some(end + lower.get(end..)?.find(':')? + 1));
-    let Some((kept, hidden)) = value.and_then(|value| line.split_at_checked(value)) else {
-        return line.to_owned();
-    };
-    let is_hash = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let word = hidden.trim_start().split([' ', ',', '}', '"', '\'']).find(|word| !word.is_empty());
-    if word.is_none_or(|word| is_hash(word) || word.starts_with(['#', '[', '{', '&', '!'])) {
-        return line.to_owned();
-    }
-    let lead = hidden.len() - hidden.trim_start().len();
-    format!("{kept}{}***", " ".repeat(lead))
 }
 
 /// "did you mean `x`?" for the known name nearest to what was written.

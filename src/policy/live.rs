@@ -24,8 +24,9 @@ pub struct LivePolicies {
     rejected: ArcSwapOption<Rejection>,
     reloads: AtomicU64,
     rejections: AtomicU64,
-    /// Held while a reload runs, so that two do not overtake each other. No request takes it.
-    reloading: Mutex<()>,
+    /// What the last poll saw and did not take yet. Held while a reload runs, so that two do not overtake
+    /// each other; no request takes it.
+    seen: Mutex<Option<Result<ContentHash, Findings>>>,
 }
 
 /// Policies and when they came into force.
@@ -51,6 +52,8 @@ pub enum Reload {
     Unchanged,
     /// As [`Self::Unchanged`], after a reading that could not take over.
     Restored,
+    /// A poll saw something else than before, and nothing is done until the next one sees the same.
+    Unsettled,
     /// Other policies are in force now.
     Reloaded {
         /// Those before.
@@ -80,7 +83,7 @@ impl LivePolicies {
             rejected: ArcSwapOption::empty(),
             reloads: AtomicU64::new(0),
             rejections: AtomicU64::new(0),
-            reloading: Mutex::new(()),
+            seen: Mutex::new(None),
         })
     }
 
@@ -106,10 +109,35 @@ impl LivePolicies {
 
     /// Reads the folder again, and lets it take over if it holds something else and nothing is wrong.
     pub fn reload(&self) -> Reload {
-        // a reload that panicked left everything as it was
-        let _running = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = None;
+        self.take_over(Sources::read(&self.dir))
+    }
+
+    /// As [`Self::reload`], but only what two polls in a row saw: half of a file that is being written, or
+    /// of several that a checkout writes, could say something that nobody wrote.
+    pub fn poll(&self) -> Reload {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = Sources::read(&self.dir);
+        let now = sources.as_ref().map(|sources| sources.hash().clone()).map_err(Clone::clone);
+        let in_force = now.as_ref().is_ok_and(|hash| hash == self.current.load().policies.hash());
+        if in_force || seen.as_ref() == Some(&now) {
+            return self.take_over(sources);
+        }
+        *seen = Some(now);
+        Reload::Unsettled
+    }
+
+    /// Notes that a reload did not come to its end; what was in force stays.
+    pub fn reload_failed(&self) {
+        let findings =
+            Findings::about("the policies folder", "reading it failed within jeton: please report this");
+        self.reject(findings);
+    }
+
+    fn take_over(&self, sources: Result<Sources, Findings>) -> Reload {
         let old = self.current.load().policies.hash().clone();
-        let compiled = match Sources::read(&self.dir) {
+        let compiled = match sources {
             Ok(sources) if *sources.hash() == old => {
                 let was_rejected = self.rejected.swap(None).is_some();
                 return if was_rejected { Reload::Restored } else { Reload::Unchanged };
@@ -125,15 +153,17 @@ impl LivePolicies {
                 self.reloads.fetch_add(1, Ordering::Relaxed);
                 Reload::Reloaded { old, new }
             }
-            Err(findings) => {
-                if let Some(last) = self.rejected.load_full().filter(|last| last.findings == findings) {
-                    return Reload::StillRejected(last);
-                }
-                let rejection = Arc::new(Rejection { at: self.clock.now(), findings });
-                self.rejected.store(Some(Arc::clone(&rejection)));
-                self.rejections.fetch_add(1, Ordering::Relaxed);
-                Reload::Rejected(rejection)
-            }
+            Err(findings) => self.reject(findings),
         }
+    }
+
+    fn reject(&self, findings: Findings) -> Reload {
+        if let Some(last) = self.rejected.load_full().filter(|last| last.findings == findings) {
+            return Reload::StillRejected(last);
+        }
+        let rejection = Arc::new(Rejection { at: self.clock.now(), findings });
+        self.rejected.store(Some(Arc::clone(&rejection)));
+        self.rejections.fetch_add(1, Ordering::Relaxed);
+        Reload::Rejected(rejection)
     }
 }

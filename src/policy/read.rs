@@ -257,7 +257,7 @@ impl<'n> Reader<'n, '_> {
     fn known(self, fields: &'static [&'static str]) -> Result<Vec<(&'n Key<'n>, &'n Node<'n>)>, ReadError> {
         let mut known: Vec<(&Key<'_>, &Node<'_>)> = Vec::new();
         for (key, node) in self.map()? {
-            // a merge key is refused already
+            // a merge key is refused where it is read
             if key.text == "<<" {
             } else if !fields.contains(&&*key.text) {
                 let message = format!("unknown key `{}`", key.text);
@@ -287,6 +287,11 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
                 "false" | "False" | "FALSE" => visitor.visit_bool(false),
                 text => match (text.parse::<i64>(), text.parse::<f64>()) {
                     (Ok(number), _) => visitor.visit_i64(number),
+                    (_, Ok(_)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                        // a float would stand for another number
+                        let message = format!("`{text}` is too large a number: write it in quotes");
+                        Err(ReadError::New { code: Code::WrongType, message })
+                    }
                     (_, Ok(number))
                         if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) =>
                     {

@@ -59,11 +59,6 @@ impl PolicySet {
         self.apis.get(name)
     }
 
-    /// The API that takes tokens for `audience`.
-    pub fn api_of(&self, audience: &str) -> Option<&Api> {
-        self.apis.values().find(|api| api.audience.as_str() == audience)
-    }
-
     /// The clients that may fetch tokens.
     pub fn clients(&self) -> &ClientRegistry {
         &self.clients

@@ -22,11 +22,21 @@ pub(super) struct Source {
     lines: Vec<usize>,
 }
 
+/// The parts of a file that are not shown, by byte.
+#[derive(Clone, Debug)]
+pub(super) enum Hidden {
+    /// These.
+    Parts(Vec<Span>),
+    /// The file could not be parsed, so nobody knows: lines that look like a secret's, and the line after.
+    Suspicious,
+}
+
 /// Everything read from a policies folder, before anything is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
     pub(super) files: Vec<Source>,
     hash: ContentHash,
+    warnings: Vec<Finding>,
 }
 
 impl Sources {
@@ -64,11 +74,16 @@ impl Sources {
             }
         }
         let hex: Vec<String> = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        if findings.is_empty() {
-            Ok(Self { files, hash: ContentHash(hex.concat()) })
-        } else {
-            Err(Findings(findings))
+        let findings = Findings(findings);
+        if findings.has_errors() {
+            return Err(findings);
         }
+        Ok(Self { files, hash: ContentHash(hex.concat()), warnings: findings.0 })
+    }
+
+    /// What looks like a policy file and was passed over.
+    pub(super) fn warnings(&self) -> &[Finding] {
+        &self.warnings
     }
 
     /// The hash over all names and texts.
@@ -90,11 +105,14 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>, findings: &mut Vec<Finding>) {
         match entry.file_type() {
             Err(error) => findings.push(unreadable(&path, &error)),
             Ok(kind) if kind.is_dir() => collect(&path, into, findings),
-            Ok(_) if path.extension().is_some_and(|extension| extension == "yaml") => {
-                // a link to a folder named `x.yaml` is no file
-                if !path.is_dir() {
-                    into.push(path);
-                }
+            Ok(kind) if kind.is_symlink() && path.is_dir() => {
+                let message = "is a link to a folder, and not followed".to_owned();
+                findings.push(passed_over(&path, message, "put the folder itself there, or link its files"));
+            }
+            Ok(_) if path.extension().is_some_and(|extension| extension == "yaml") => into.push(path),
+            Ok(_) if path.extension().is_some_and(|extension| extension == "yml") => {
+                let message = "is not read: only `*.yaml` is".to_owned();
+                findings.push(passed_over(&path, message, "rename it to `.yaml`, or remove it"));
             }
             Ok(_) => {}
         }
@@ -112,6 +130,10 @@ fn whole_file(path: &Path, message: String, hint: &str) -> Finding {
         hint: Some(hint.to_owned()),
         snippet: None,
     }
+}
+
+fn passed_over(path: &Path, message: String, hint: &str) -> Finding {
+    Finding { severity: Severity::Warning, code: Code::PassedOver, ..whole_file(path, message, hint) }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Finding {
@@ -150,11 +172,34 @@ impl Source {
     }
 
     /// A finding at a place of this file, with the source line.
-    pub(super) fn finding(&self, severity: Severity, at: Span, code: Code, message: String) -> Finding {
+    pub(super) fn finding(
+        &self,
+        severity: Severity,
+        at: Span,
+        code: Code,
+        message: String,
+        hidden: &Hidden,
+    ) -> Finding {
         let (line, column, text) = self.locate(at.start);
         let meant = self.text.get(at.start..at.end).unwrap_or_default();
         let width = meant.lines().next().unwrap_or_default().trim_end().chars().count().max(1);
-        let snippet = Some(Snippet::of(text, width));
+        let start = line.checked_sub(2).and_then(|before| self.lines.get(before)).copied().unwrap_or(0);
+        let suspicious = |line: &str| {
+            let line = line.to_ascii_lowercase();
+            ["secret", "sha256", "password"].iter().any(|word| line.contains(word))
+        };
+        let snippet = match hidden {
+            Hidden::Parts(parts) => {
+                let is_hidden = |byte: usize| parts.iter().any(|part| part.start <= byte && byte < part.end);
+                let shown = text.char_indices().map(|(at, c)| if is_hidden(start + at) { '*' } else { c });
+                Some(Snippet::of(&shown.collect::<String>(), width))
+            }
+            Hidden::Suspicious => {
+                let before =
+                    self.text.get(..start).unwrap_or_default().lines().next_back().unwrap_or_default();
+                (!suspicious(text) && !suspicious(before)).then(|| Snippet::of(text, width))
+            }
+        };
         Finding { severity, code, message, file: self.name.clone(), line, column, hint: None, snippet }
     }
 }

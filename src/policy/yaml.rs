@@ -42,6 +42,33 @@ impl Node<'_> {
         matches!(self.value, Value::Map(_))
     }
 
+    /// Where something stands that could be a secret: every value below a key that is about secrets, but
+    /// hashes and expiries.
+    pub(super) fn secrets(&self) -> Vec<Span> {
+        let mut found = Vec::new();
+        self.collect_secrets(false, &mut found);
+        found
+    }
+
+    fn collect_secrets(&self, is_secret: bool, into: &mut Vec<Span>) {
+        match &self.value {
+            Value::Scalar { text, .. } => {
+                let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                if is_secret && !is_hash {
+                    into.push(self.at);
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| item.collect_secrets(is_secret, into)),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    let key = key.text.to_ascii_lowercase();
+                    let about = ["secret", "sha256", "password"].iter().any(|word| key.contains(word));
+                    value.collect_secrets((is_secret || about) && key != "expires", into);
+                }
+            }
+        }
+    }
+
     /// What it is, in words.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
@@ -188,8 +215,8 @@ impl<'t> Tree<'t> {
 
     fn place_key(&mut self, node: Node<'t>) -> Option<()> {
         let Some(Frame::Map { seen, key, .. }) = self.frames.last_mut() else { return None };
-        let Value::Scalar { text, quoted } = node.value else { return None };
-        if text == "<<" && !quoted {
+        let Value::Scalar { text, .. } = node.value else { return None };
+        if text == "<<" {
             let problem = Problem::new(node.at, Code::YamlFeature, "merge keys are not used in policies");
             self.problems.push(problem.hint("write the entries out"));
         }

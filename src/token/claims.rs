@@ -7,26 +7,26 @@ use serde_json::{Map, Value};
 
 use crate::oauth::{Audience, ClientId, Issuer, Role, ScopeSet, TokenId};
 
-/// The claims of an access token (RFC 9068 section 2.2).
+/// The claims of an access token (RFC 9068 section 2.2). Only an approved grant becomes claims.
 pub struct Claims {
     /// `iss`.
-    pub issuer: Issuer,
+    pub(crate) issuer: Issuer,
     /// `sub` and `client_id`; an anonymous token has neither.
-    pub client: Option<ClientId>,
+    pub(crate) client: Option<ClientId>,
     /// `aud`.
-    pub audience: Audience,
+    pub(crate) audience: Audience,
     /// `iat`, in seconds since 1970.
-    pub issued_at: i64,
+    pub(crate) issued_at: i64,
     /// `exp`, in seconds since 1970.
-    pub expires_at: i64,
+    pub(crate) expires_at: i64,
     /// `jti`.
-    pub token_id: TokenId,
+    pub(crate) token_id: TokenId,
     /// `scope`, left out when empty.
-    pub scopes: ScopeSet,
+    pub(crate) scopes: ScopeSet,
     /// `roles`, left out when empty.
-    pub roles: Vec<Role>,
+    pub(crate) roles: Vec<Role>,
     /// The client's own claims.
-    pub own: Arc<Map<String, Value>>,
+    pub(crate) own: Arc<Map<String, Value>>,
 }
 
 impl Serialize for Claims {

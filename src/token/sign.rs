@@ -21,9 +21,10 @@ impl SignedToken {
     ///
     /// # Errors
     /// [`SigningError::Failed`] if the cryptographic library fails.
-    pub fn sign(claims: &Claims, key: &SigningKey) -> Result<Self, SigningError> {
+    pub(crate) fn sign(claims: &Claims, key: &SigningKey) -> Result<Self, SigningError> {
         let typ = if claims.client.is_some() { Self::NAMED } else { Self::ANONYMOUS };
-        let header = format!(r#"{{"typ":"{typ}","alg":"{:?}","kid":"{}"}}"#, PublicKey::ALGORITHM, key.kid());
+        let header =
+            format!(r#"{{"typ":"{typ}","alg":"{}","kid":"{}"}}"#, PublicKey::ALGORITHM_NAME, key.kid());
         let mut payload = Vec::with_capacity(512);
         serde_json::to_writer(&mut payload, claims).map_err(|_| SigningError::Failed)?;
         let signature = key.bits().div_ceil(8);

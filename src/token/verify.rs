@@ -93,7 +93,7 @@ impl Verifier {
         let parts = token.parts()?;
         let header = Header::read(bearer::object(parts.header)?)?;
         let key = self.keys.find(&header.kid).ok_or(TokenError::UnknownKey)?;
-        if header.algorithm != format!("{:?}", PublicKey::ALGORITHM) {
+        if header.algorithm != PublicKey::ALGORITHM_NAME {
             return Err(TokenError::Algorithm);
         }
         if !key.verifies(parts.signed.as_bytes(), parts.signature) {

@@ -219,3 +219,11 @@ fn a_folder_that_is_not_there_is_named() {
          [unreadable]\n   = help: make it, or set `policies.dir` to where the policies are\n"
     );
 }
+
+/// Invariant 7, wherever somebody put the secret.
+#[test]
+fn no_finding_shows_a_secret() {
+    for (name, findings) in corpus() {
+        assert!(!findings.to_string().contains("hunter2"), "{name}:\n{findings}");
+    }
+}

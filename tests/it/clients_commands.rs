@@ -479,9 +479,9 @@ fn rotate_adds_a_secret_and_lets_the_old_ones_expire() {
         "version: 1\nclients:\n  acme:\n    secrets:\n      - sha256: ONE",
         "version: 1\nclients:\n  acme:\n    secrets:\n      - { sha256: ONE }\n",
         "version: 1\nclients:\n  acme:\n    secrets:\n      - { sha256: \"ONE\" } # the first\n    # more\n    ttl: 15m\n",
-        "version: 1\nclients:\n  acme:\n    secrets:\n      - sha256: 'ONE'\n      - sha256: TWO\n        expires: 2036-06-30T00:00:00Z\n",
-        "version: 1\nclients:\n  acme:\n    secrets:\n      - expires: 2036-06-30T00:00:00Z\n        sha256: TWO\n      # the other\n      - sha256: ONE\n\n\ntests: []\n",
-        "version: 1\nclients:\n  acme:\n    secrets:\n      - {sha256: ONE}\n      - {sha256: TWO, expires: 2036-06-30T00:00:00Z}\n  other: {}\n",
+        "version: 1\nclients:\n  acme:\n    secrets:\n      - sha256: 'ONE'\n      - sha256: TWO\n        expires: 2020-06-30T00:00:00Z\n",
+        "version: 1\nclients:\n  acme:\n    secrets:\n      - expires: 2020-06-30T00:00:00Z\n        sha256: TWO\n      # the other\n      - sha256: ONE\n\n\ntests: []\n",
+        "version: 1\nclients:\n  acme:\n    secrets:\n      - {sha256: ONE}\n      - {sha256: TWO, expires: 2020-06-30T00:00:00Z}\n  other: {}\n",
         "version: 1\nclients:\n  acme:\n    secrets:\n      - sha256:\n          ONE\n    ttl: 15m\n",
         "version: 1\r\nclients:\r\n  acme:\r\n    secrets:\r\n      - sha256: ONE\r\n    ttl: 15m\r\n",
     ] {
@@ -508,7 +508,7 @@ fn rotated_with_the_live_one_last(text: &str) {
     let workplace = with_clients(&text.replace("ONE", &hex("one")).replace("TWO", &hex("two")));
     let run = workplace.run(&["clients", "rotate", "acme"]).exits(0);
     let new = secrets(&workplace, "acme");
-    assert_eq!(new[0], (hex("two"), Some("2036-06-30T00:00:00Z".parse().unwrap())));
+    assert_eq!(new[0], (hex("two"), Some("2020-06-30T00:00:00Z".parse().unwrap())));
     assert!(new[1].0 == hex("one") && new[1].1.is_some(), "{new:?}");
     assert_eq!(new[2], (hex(&secret_of(&run)), None));
 }
@@ -568,4 +568,35 @@ fn rotate_finds_the_client_in_whichever_file() {
     assert!(is_let_in(&workplace, "acme", &secret_of(&run), 0));
     assert_eq!(workplace.read("policies/clients.yaml"), "version: 1\nclients:\n  other: {}\n");
     assert!(Path::new(&workplace.path("policies/team/acme.yaml")).is_file());
+}
+
+/// The command for a secret that leaked: a later expiry of an old one makes way, a sooner one stays.
+#[test]
+fn rotate_cuts_a_later_expiry() {
+    for text in [
+        "version: 1\nclients:\n  acme:\n    secrets:\n      - sha256: ONE\n        expires: 2099-01-01T00:00:00Z # far\n",
+        "version: 1\nclients:\n  acme:\n    secrets:\n      - { expires: 2099-01-01T00:00:00Z, sha256: ONE }\n",
+    ] {
+        let workplace = with_clients(&text.replace("ONE", &hex("one")));
+        workplace.run(&["clients", "rotate", "acme", "--keep-old", "0s"]).exits(0);
+        let after = workplace.read("policies/clients.yaml");
+        assert!(!after.contains("2099"), "{after}");
+        assert!(!is_let_in(&workplace, "acme", "one", 1), "{after}");
+    }
+}
+
+/// Six at once: each is stored, and no printed secret is lost.
+#[test]
+fn clients_are_added_one_after_the_other() {
+    let workplace = with_clients("version: 1\nclients:\n  old: {}\n");
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            let workplace = &workplace;
+            scope.spawn(move || workplace.run(&["clients", "add", name]).exits(0));
+        }
+    });
+    let after = workplace.read("policies/clients.yaml");
+    for name in ["a", "b", "c", "d", "e", "f", "old"] {
+        assert!(after.contains(&format!("\n  {name}:")), "{name} is lost:\n{after}");
+    }
 }

@@ -239,3 +239,29 @@ fn everything_wrong_with_a_folder_is_said_at_once() {
     let run = workplace.run(&["keys", "list"]);
     assert_eq!(run.stderr.lines().count(), 5, "{run:?}");
 }
+
+/// A blank line inside the block makes the PEM library quote the file in its error.
+#[test]
+fn a_broken_key_is_never_quoted() {
+    let workplace = Workplace::new();
+    let pem = std::fs::read_to_string(key_fixture("test-only-signing.pem")).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let tag = "PRIVATE KEY";
+    for text in [
+        format!("-----BEGIN {tag}-----\n{body}\n\n-----END {tag}-----\n"),
+        pem.replacen('\n', "\n\n", 3),
+        pem.replace(tag, &body[..60]),
+    ] {
+        let path = workplace.path("keys/broken.pem");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let run = workplace.run(&["keys", "list"]);
+        if run.code != Some(0) {
+            assert!(run.stderr.contains("broken.pem"), "{}", run.stderr);
+        }
+        for piece in [&body[..40], &body[body.len() - 40..]] {
+            assert!(!run.stderr.contains(piece) && !run.stdout.contains(piece), "the key is printed");
+        }
+    }
+}

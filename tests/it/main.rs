@@ -19,6 +19,7 @@ mod conditions;
 mod discovery;
 mod keys_commands;
 mod policy_text;
+mod polling;
 mod protected;
 mod reload;
 mod route_model;

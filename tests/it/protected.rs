@@ -463,3 +463,37 @@ async fn explain_refuses_what_is_no_question() {
         assert!(answer.json::<Value>().await.unwrap()["reference"].is_string(), "{name}");
     }
 }
+
+/// A question may quote what the caller sent; the answer stays a problem document.
+#[actix_web::test]
+async fn a_question_that_cannot_be_understood_is_a_problem_and_no_challenge() {
+    let app = spawn_app();
+    let operator = app.token_of("operator", "jeton").await;
+    for asker in ["x\ny", "\u{e9}\u{202e}", "\"\\"] {
+        let question = json!({ "api": "orders", "method": "GET", "path": "/", "as": asker });
+        let answer = app
+            .http
+            .post(app.url("/ops/explain"))
+            .bearer_auth(&operator)
+            .json(&question)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 400, "{asker:?}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert!(answer.headers().get("www-authenticate").is_none(), "a token would not help");
+    }
+}
+
+/// An issuer's path may start as one of ours does, and shadows nothing.
+#[actix_web::test]
+async fn an_issuer_below_ops_keeps_its_endpoints() {
+    let issuer = "http://127.0.0.1:8080/ops";
+    let app = spawn_app_with(Setup { issuer: issuer.to_owned(), ..Setup::default() });
+    assert_eq!(app.get("/ops/.well-known/jwks.json").await.status(), 200);
+    let form = [("grant_type", "client_credentials")];
+    let answer =
+        app.http.post(app.url("/ops/oauth2/token")).basic_auth("operator", Some("demo-secret-of-operator"));
+    assert_eq!(answer.form(&form).send().await.unwrap().status(), 200);
+    assert_eq!(app.get("/ops/ops/policies").await.status(), 401);
+}

@@ -24,7 +24,7 @@ fn refused_at(workplace: &mut Workplace, environment: &[(&str, &str)], says: &[&
     for (variable, value) in environment {
         workplace.set(variable, value);
     }
-    let run = workplace.run(&["keys", "list", "--config", "etc/jeton.toml"]).exits(1).says(says);
+    let run = workplace.run(&["serve", "--config", "etc/jeton.toml"]).exits(1).says(says);
     assert_eq!(run.stdout, "", "{run:?}");
     run.stderr
 }
@@ -207,7 +207,7 @@ fn a_wrong_setting_that_is_overridden_does_not_count() {
     let mut workplace = Workplace::new();
     workplace
         .write("jeton.toml", "[keys]\ndir = \"k\"\n[policies]\ndir = \"nowhere\"\n[tokens]\nttl = \"99h\"\n");
-    workplace.run(&["keys", "list"]).exits(1).says(&["2 errors"]);
+    workplace.run(&["serve"]).exits(1).says(&["2 errors"]);
     workplace.set("JETON__POLICIES__DIR", "policies").set("JETON__TOKENS__TTL", "1h");
     key_folder(&workplace, &[], "k");
 }

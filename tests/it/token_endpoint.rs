@@ -518,3 +518,35 @@ async fn the_token_follows_the_clock() {
     }
     assert_ne!(before["jti"], after["jti"]);
 }
+
+/// Each parameter is compared with those before it, so there must be few.
+#[actix_web::test]
+async fn many_parameters_are_refused() {
+    let app = spawn_app();
+    let body = (0..5_000).map(|n| format!("&p{n}")).collect::<Vec<_>>().concat();
+    let request =
+        app.http.post(app.url("/oauth2/token")).basic_auth("acme-sync", Some("demo-secret-of-acme-sync"));
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let answer = request.body(body[..16_000].to_owned()).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["error"], "invalid_request");
+}
+
+/// Nobody could verify a token over 8 KiB.
+#[actix_web::test]
+async fn a_token_that_no_verifier_takes_is_not_issued() {
+    let names: Vec<String> = (0..300).map(|n| format!("an:extraordinarily:long:scope:{n}")).collect();
+    let scopes = names.iter().map(|name| format!("  {name}: x\n")).collect::<Vec<_>>().concat();
+    let hash = crate::support::secret_hash("demo-secret-of-many");
+    let text = format!(
+        "version: 1\nscopes:\n{scopes}clients:\n  many:\n    secrets: [{{ sha256: {hash} }}]\n    grants: {{ orders: {{ scopes: [{}] }} }}\n",
+        names.join(", ")
+    );
+    let app = spawn_app_with(Setup { policies: vec![("many.yaml", text)], ..Setup::default() });
+    let answer = app.post_token("many", &[("grant_type", "client_credentials")]).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.json::<Value>().await.unwrap()["error"], "invalid_scope");
+    let few = [("grant_type", "client_credentials"), ("scope", names[0].as_str())];
+    assert_eq!(app.post_token("many", &few).send().await.unwrap().status(), 200);
+}

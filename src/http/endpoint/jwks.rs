@@ -8,12 +8,12 @@ use crate::keys::{JwksDocument, KeyRing};
 
 pub(in crate::http) async fn get(request: HttpRequest, keys: Data<Arc<KeyRing>>) -> HttpResponse {
     let jwks = keys.jwks();
-    let mut response =
-        if has_current(&request, jwks.etag()) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let has_current = has_current(&request, jwks.etag());
+    let mut response = if has_current { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::CACHE_CONTROL, format!("public, max-age={}", JwksDocument::MAX_AGE)))
         .insert_header((header::ETAG, jwks.etag()));
-    if has_current(&request, jwks.etag()) {
+    if has_current {
         return response.finish();
     }
     response.content_type("application/jwk-set+json").body(jwks.body().to_owned())

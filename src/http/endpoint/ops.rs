@@ -13,16 +13,15 @@ use serde_json::{Map, Value, json};
 use crate::{
     http::{
         error::{Problem, ProblemKind},
+        extract::{self, BodyFault},
         reload::reload_beside,
     },
-    keys::KeyRing,
+    keys::{KeyRing, PublicKey},
     oauth::{Role, Scope},
     policy::{LivePolicies, Permissions, Reload},
+    principal::Principal,
     token::{BearerToken, Verifier},
 };
-
-/// The longest body of a question, in bytes.
-const LONGEST: usize = 16 * 1024;
 
 pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>) -> HttpResponse {
     let snapshot = policies.current();
@@ -53,7 +52,7 @@ pub(in crate::http) async fn keys(keys: Data<Arc<KeyRing>>) -> HttpResponse {
             json!({
                 "kid": key.kid,
                 "state": if key.signs { "active" } else { "published" },
-                "alg": "RS256",
+                "alg": PublicKey::ALGORITHM_NAME,
                 "bits": key.bits,
                 "created": key.created.to_string(),
             })
@@ -97,10 +96,11 @@ pub(in crate::http) async fn explain(
     policies: Data<Arc<LivePolicies>>,
     verifier: Data<Verifier>,
 ) -> Result<HttpResponse, Problem> {
-    let bad = |detail: String| Problem::new(ProblemKind::InvalidRequest(detail.into()), &request);
-    let body =
-        body.to_bytes_limited(LONGEST).await.map_err(|_| Problem::new(ProblemKind::TooLarge, &request))?;
-    let body = body.map_err(|error| bad(error.to_string()))?;
+    let bad = |detail: String| Problem::new(ProblemKind::BadQuestion(detail.into()), &request);
+    let body = extract::body(body).await.map_err(|fault| match fault {
+        BodyFault::TooLong => Problem::new(ProblemKind::TooLarge, &request),
+        BodyFault::TooSlow | BodyFault::Broken => bad(fault.to_string()),
+    })?;
     let question: Question = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
     let snapshot = policies.current();
     let set = &snapshot.policies;
@@ -119,12 +119,7 @@ pub(in crate::http) async fn explain(
                     ));
                 }
             };
-            Some(Permissions {
-                client: claims.client().cloned(),
-                scopes: claims.scopes().clone(),
-                roles: claims.roles().to_vec(),
-                claims: claims.own().clone(),
-            })
+            Some(Principal::from(claims).permissions())
         }
         (Some(Asker::Client(client)), None) => {
             let missing = || bad(format!("client `{client}` has no grant for API `{}`", question.api));
@@ -151,7 +146,7 @@ pub(in crate::http) async fn reload(
 ) -> Result<HttpResponse, Problem> {
     let outcome = reload_beside(Arc::clone(&policies), "POST /ops/reload").await;
     match outcome.ok_or_else(|| Problem::new(ProblemKind::Internal, &request))? {
-        Reload::Unchanged | Reload::Restored => {
+        Reload::Unchanged | Reload::Restored | Reload::Unsettled => {
             Ok(answer(&json!({ "reloaded": false, "hash": policies.current().policies.hash() })))
         }
         Reload::Reloaded { old, new } => {

@@ -103,6 +103,11 @@ fn refuse(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError 
             );
             TokenEndpointError::new(code, error.to_string())
         }
+        Refused::TooLong { ref client } => {
+            let detail = refused.to_string();
+            tracing::warn!(reason = "invalid_scope", detail, client = client.as_str(), "token.refused");
+            TokenEndpointError::new(ErrorCode::InvalidScope, detail)
+        }
         Refused::Failed(error) => {
             tracing::error!(%error, "token.failed");
             TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")

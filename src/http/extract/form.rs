@@ -1,25 +1,20 @@
 //! `application/x-www-form-urlencoded`, strictly: what is not UTF-8 or stands twice is refused.
 
-use std::time::Duration;
-
 use actix_web::{
     HttpRequest,
     http::header::{self, Header},
-    rt::time,
     web,
 };
 use percent_encoding::percent_decode_str;
 
+use super::BodyFault;
 use crate::{
     http::error::{TokenEndpointError, TokenEndpointErrorKind},
     oauth::ErrorCode,
 };
 
-/// The longest body of a form, in bytes.
-const LONGEST: usize = 16 * 1024;
-
-/// How long the body of a form may take to come.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most parameters of a form: each is compared with those before it.
+const MOST_PARAMETERS: usize = 64;
 
 /// The parameters of a form, those without a value left out (RFC 6749 section 3.2).
 pub(in crate::http) struct Form(Vec<(String, String)>);
@@ -36,17 +31,14 @@ impl Form {
             let message = "send the parameters as application/x-www-form-urlencoded";
             return Err(TokenEndpointError::invalid_request(message));
         }
-        let too_large = || TokenEndpointError {
+        let body = super::body(body).await.map_err(|fault| TokenEndpointError {
             code: ErrorCode::InvalidRequest,
-            description: "the body is longer than 16 KiB".into(),
-            kind: TokenEndpointErrorKind::TooLarge,
-        };
-        let too_slow = |_| TokenEndpointError::invalid_request("the body did not come in time");
-        let body = time::timeout(TIMEOUT, body.to_bytes_limited(LONGEST))
-            .await
-            .map_err(too_slow)?
-            .map_err(|_| too_large())?
-            .map_err(|_| TokenEndpointError::invalid_request("the body could not be read to its end"))?;
+            description: fault.to_string().into(),
+            kind: match fault {
+                BodyFault::TooLong => TokenEndpointErrorKind::TooLarge,
+                BodyFault::TooSlow | BodyFault::Broken => TokenEndpointErrorKind::Plain,
+            },
+        })?;
         let body = std::str::from_utf8(&body)
             .map_err(|_| TokenEndpointError::invalid_request("the body is not text"))?;
         Self::parse(body)
@@ -55,6 +47,9 @@ impl Form {
     fn parse(body: &str) -> Result<Self, TokenEndpointError> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in body.split('&').filter(|pair| !pair.is_empty()) {
+            if parameters.len() == MOST_PARAMETERS {
+                return Err(TokenEndpointError::invalid_request("there are more than 64 parameters"));
+            }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {
                 return Err(TokenEndpointError::invalid_request("a parameter is not UTF-8"));

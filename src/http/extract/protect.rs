@@ -14,7 +14,7 @@ use actix_web::{
 
 use super::bearer_token;
 use crate::{
-    authorize::{Authorizer, Denied, Permit},
+    authorize::{Authorizer, Denied, NoToken, Permit},
     http::error::{Problem, ProblemKind},
     oauth::ClientId,
     principal::Principal,
@@ -51,8 +51,8 @@ impl Protect {
         let path = path.strip_prefix(&*self.mounted_at).unwrap_or(path);
         self.authorizer.authorize(request.method().as_str(), path, token.as_ref()).map_err(|denied| {
             match denied {
-                Denied::NoToken => {
-                    tracing::info!(reason = "no-token", "decision.denied");
+                Denied::NoToken(NoToken { reason, rule }) => {
+                    tracing::info!(reason, rule = rule.as_deref(), "decision.denied");
                     problem(ProblemKind::NoToken)
                 }
                 Denied::InvalidToken(error) => {
@@ -131,8 +131,8 @@ impl FromRequest for Principal {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let permit = request.extensions_mut().remove::<Permit>();
-        ready(match permit.map(Permit::into_principal) {
+        let permit = request.extensions().get::<Permit>().map(|permit| permit.principal().cloned());
+        ready(match permit {
             Some(Some(principal)) => Ok(principal),
             Some(None) => Err(Problem::new(ProblemKind::NoToken, request).into()),
             None => {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::{DemoSecrets, FileIndex, Names, Report, Surroundings};
 use crate::{
     clients::{
-        Client, ClientKind, ClientRegistry, ClientState, DEMO_SECRETS, Grant, GrantedRole, SecretHash,
-        StoredSecret,
+        Client, ClientKind, ClientRegistry, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole,
+        SecretHash, StoredSecret,
     },
     clock::parse_duration,
     oauth::{ApiName, ClientId, is_registered_claim},
@@ -92,6 +92,11 @@ impl Report<'_> {
             self.add(file, problem.hint("write the SHA-256 of the secret, never the secret itself"));
             return None;
         };
+        if sha256 == ClientSecret::new(String::new()).hash() {
+            let problem = Problem::new(text.at, Code::BadSecret, "this is the hash of nothing");
+            self.add(file, problem.hint("hash the secret, or let `jeton clients add` and `rotate` make one"));
+            return None;
+        }
         if demo == DemoSecrets::Refused && DEMO_SECRETS.contains(&sha256.to_string().as_str()) {
             let message =
                 format!("client `{}` has a secret that everybody can read in README.md", client.value);

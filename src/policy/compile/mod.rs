@@ -16,7 +16,7 @@ use super::{
     finding::{Code, Finding, Findings, Problem, Severity, Span},
     read::{self, Field},
     set::PolicySet,
-    source::{Source, Sources},
+    source::{Hidden, Source, Sources},
     yaml,
 };
 use crate::oauth::{Audience, Role, Scope, ScopeSet};
@@ -47,8 +47,13 @@ impl PolicySet {
     /// # Errors
     /// Everything that is wrong in any file, in the order of files and lines.
     pub fn compile(sources: &Sources, surroundings: &Surroundings) -> Result<Self, Findings> {
-        let mut report =
-            Report { sources, findings: Vec::new(), names_are_known: true, interned: HashSet::new() };
+        let mut report = Report {
+            sources,
+            hidden: Vec::new(),
+            findings: sources.warnings().to_vec(),
+            names_are_known: true,
+            interned: HashSet::new(),
+        };
         let documents = report.parse_all();
         let names = report.collect_names(&documents);
         let apis = report.compile_apis(&documents, &names, surroundings);
@@ -84,6 +89,8 @@ struct Names {
 /// Collects what is wrong.
 struct Report<'s> {
     sources: &'s Sources,
+    /// By file: what of it is not shown.
+    hidden: Vec<Hidden>,
     findings: Vec<Finding>,
     /// False once a file could not be parsed: what it defines is missing then, and nothing is said
     /// about names that may stand in it.
@@ -98,6 +105,10 @@ impl<'s> Report<'s> {
         let mut documents = Vec::with_capacity(sources.len());
         for (file, source) in sources.iter().enumerate() {
             let (node, problems) = yaml::parse(&source.text);
+            self.hidden.push(match &node {
+                Some(node) => Hidden::Parts(node.secrets()),
+                None => Hidden::Suspicious,
+            });
             let is_nothing = node.as_ref().map_or(problems.is_empty(), yaml::Node::is_null);
             let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
             let problems = RefCell::new(problems);
@@ -145,7 +156,13 @@ impl<'s> Report<'s> {
         if let Some(source) = self.sources.files.get(file) {
             let (at, code) = (problem.at, problem.code);
             let (message, hint) = problem.into_texts();
-            let finding = source.finding(severity, at, code, message);
+            let finding = source.finding(
+                severity,
+                at,
+                code,
+                message,
+                self.hidden.get(file).unwrap_or(&Hidden::Suspicious),
+            );
             self.findings.push(Finding { hint, ..finding });
         }
     }

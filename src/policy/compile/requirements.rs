@@ -120,13 +120,17 @@ impl Report<'_> {
             conditions.push(Condition::AnyClient(clients.into()));
         }
         if let Some(claims) = claims.given() {
+            if claims.value.is_empty() {
+                let problem = Problem::new(claims.at, Code::BadRequirement, "`claims` is empty");
+                self.add(file, problem.hint("name a claim and what must hold of it, or remove it"));
+            }
             for (name, test) in &claims.value.0 {
                 self.claim(within, name, test.as_ref(), &mut conditions);
             }
         }
         let asks_nothing = [scope, role, client].iter().all(|field| field.is_absent())
             && [all_scopes, any_scope, any_role, any_client].iter().all(|field| field.is_absent())
-            && (claims.is_absent() || claims.given().is_some_and(|claims| claims.value.is_empty()));
+            && claims.is_absent();
         if asks_nothing && self.findings.len() == before {
             let problem =
                 Problem::new(at, Code::BadRequirement, "an empty alternative would let every token pass");
