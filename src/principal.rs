@@ -16,7 +16,7 @@ use crate::{
 /// read from JSON or made up:
 ///
 /// ```compile_fail,E0451
-/// let principal = jeton::principal::Principal { claims: todo!() };
+/// let principal = jeton::principal::Principal { claims: loop {} };
 /// ```
 /// ```compile_fail,E0599
 /// let principal = jeton::principal::Principal::default();

@@ -23,11 +23,11 @@ use tracing::{
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::{
     field::RecordFields,
-    filter::{LevelFilter, Targets},
-    fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
-    layer::SubscriberExt,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        format::{self, Writer},
+    },
     registry::LookupSpan,
-    util::SubscriberInitExt,
 };
 
 use crate::{
@@ -37,15 +37,39 @@ use crate::{
 
 /// Starts logging to standard error, for the whole process.
 pub fn init(settings: LogSettings) {
-    // what actix says of requests that it cannot parse comes from strangers, and is no error of ours
-    let filter = Targets::new().with_default(settings.level).with_target("actix_http", LevelFilter::OFF);
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
-    let registry = tracing_subscriber::registry().with(filter);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(settings.level).with_writer(io::stderr).with_target(false);
     // a second call keeps the first subscriber
     let _ = match settings.format {
-        LogFormat::Pretty => registry.with(layer.event_format(Line).fmt_fields(Line)).try_init(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_span_list(false)).try_init(),
+        LogFormat::Pretty => builder.event_format(Own(Line)).fmt_fields(Line).try_init(),
+        LogFormat::Json => {
+            let json = format::format().json().flatten_event(true).with_span_list(false).with_target(false);
+            builder.event_format(Own(json)).fmt_fields(format::JsonFields::new()).try_init()
+        }
     };
+}
+
+/// Leaves out what actix says of requests that it cannot parse: it comes from strangers, at the level of
+/// an error of ours. (A filter in front of everything costs a microsecond for each token.)
+struct Own<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Own<F>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    N: for<'w> FormatFields<'w> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if event.metadata().target().starts_with("actix_http") {
+            return Ok(());
+        }
+        self.0.format_event(context, writer, event)
+    }
 }
 
 /// The span of a request, to be given to `TracingLogger`: carries the request id into every event, and
