@@ -259,7 +259,9 @@ impl<'n> Reader<'n, '_> {
         for (key, node) in self.map()? {
             // a merge key is refused where it is read
             if key.text == "<<" {
-            } else if !fields.contains(&&*key.text) {
+                continue;
+            }
+            if !fields.contains(&&*key.text) {
                 let message = format!("unknown key `{}`", key.text);
                 let hint = did_you_mean(&key.text, fields.iter().copied())
                     .unwrap_or_else(|| format!("known here: {}", fields.join(", ")));
