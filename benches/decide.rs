@@ -11,6 +11,7 @@ mod support;
 use std::{fmt::Write, fs};
 
 use jeton::{
+    clock::{Clock, SystemClock},
     oauth::{Audience, ScopeSet},
     policy::{Api, DemoSecrets, PolicySet, Sources, Subject, Surroundings},
 };
@@ -38,7 +39,8 @@ fn policies(rules: usize) -> PolicySet {
         demo_secrets: DemoSecrets::Allowed,
     };
     let start = std::time::Instant::now();
-    let set = PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings).unwrap();
+    let set =
+        PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
     println!("  {rules:>7} rules read and compiled in {:?}", start.elapsed());
     set
 }

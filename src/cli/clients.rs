@@ -91,10 +91,14 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         }
     };
     // nothing is written that would not load
-    PolicySet::compile(&sources.with(&edited), &super::surroundings(&settings, DemoSecrets::Allowed))
-        .map_err(|findings| {
-            anyhow::anyhow!("nothing was written, for the policies would not load:\n{findings}")
-        })?;
+    PolicySet::compile(
+        &sources.with(&edited),
+        &super::surroundings(&settings, DemoSecrets::Allowed),
+        SystemClock.now(),
+    )
+    .map_err(|findings| {
+        anyhow::anyhow!("nothing was written, for the policies would not load:\n{findings}")
+    })?;
     write(&edited)?;
     eprintln!("{}: {hint}", edited.file);
     eprintln!("the secret is shown this once, and nobody can look it up again:");

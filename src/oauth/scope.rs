@@ -12,7 +12,7 @@ name! {
 }
 
 /// A set of scopes, kept sorted; written as the space-separated list of RFC 6749 section 3.3.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet(Vec<Scope>);
 
 impl ScopeSet {

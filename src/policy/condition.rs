@@ -23,7 +23,7 @@ pub struct Subject<'s> {
 }
 
 /// One thing that must hold of a subject, on the paths of one route.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     Scope(Scope),
     AllScopes(Box<[Scope]>),
@@ -35,7 +35,7 @@ pub(super) enum Condition {
     Claim { name: Arc<str>, test: ClaimTest },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ClaimTest {
     Is(Box<str>),
     In(Box<[Box<str>]>),
@@ -51,6 +51,15 @@ pub(super) struct PathParameter {
     pub(super) segment: u8,
 }
 
+/// The same segment is the same parameter, whatever a route calls it.
+impl PartialEq for PathParameter {
+    fn eq(&self, other: &Self) -> bool {
+        self.segment == other.segment
+    }
+}
+
+impl Eq for PathParameter {}
+
 /// Conditions of which all must hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Alternative<'c>(pub(super) &'c [Condition]);
@@ -59,6 +68,18 @@ impl Alternative<'_> {
     /// Whether all hold. No condition is no permission.
     pub(super) fn holds(self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> bool {
         !self.0.is_empty() && self.0.iter().all(|condition| condition.holds(subject, path))
+    }
+
+    /// Whether all hold that do not depend on the path, so that there may be a path on which all do.
+    pub(super) fn may_hold(self, subject: &Subject<'_>) -> bool {
+        let Ok(anywhere) = CanonicalPath::parse("/") else { return false };
+        !self.0.is_empty()
+            && self.0.iter().all(|condition| match condition {
+                Condition::Claim { name, test: ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) } => {
+                    subject.claims.contains_key(&**name)
+                }
+                other => other.holds(subject, &anywhere),
+            })
     }
 
     /// The conditions that do not hold, as the policy file has them.

@@ -21,7 +21,7 @@ pub(super) struct Document {
     pub(super) roles: Named<Items<Text>>,
     pub(super) apis: Named<Api>,
     pub(super) clients: Named<Client>,
-    pub(super) tests: Items<Test>,
+    pub(super) tests: Items<Spanned<Test>>,
 }
 
 impl Document {

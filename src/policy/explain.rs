@@ -1,6 +1,6 @@
 //! Why a request is allowed or refused: the route, the rule, and each condition.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ use super::{
 use crate::oauth::{ClientId, Role, ScopeSet};
 
 /// Permissions that somebody wrote down or that a client is granted, to be explained or tested.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Permissions {
     /// The client that the token would name.
     pub client: Option<ClientId>,
@@ -38,6 +38,15 @@ impl Permissions {
             claims: &self.claims,
         }
     }
+
+    /// With every scope of its roles, as a token of this service carries them.
+    #[must_use]
+    pub fn with_scopes_of_roles(mut self, roles: &BTreeMap<Role, ScopeSet>) -> Self {
+        for scopes in self.roles.iter().filter_map(|role| roles.get(role)) {
+            self.scopes.extend(scopes);
+        }
+        self
+    }
 }
 
 /// A decision with everything that led to it.
@@ -46,7 +55,7 @@ pub struct Explanation {
     /// The answer.
     pub allowed: bool,
     /// The stable name of the reason: `public`, `met`, `bad-path`, `bad-method`, `no-api`, `no-route`,
-    /// `no-token`, `not-met`.
+    /// `no-token`, `invalid-token`, `not-met`.
     pub reason: &'static str,
     /// The reason in words.
     pub detail: String,
@@ -86,6 +95,20 @@ pub struct ExplainedAlternative {
     pub holds: bool,
     /// Each condition.
     pub conditions: Vec<ExplainedCondition>,
+}
+
+impl ExplainedAlternative {
+    /// Everything that it asks.
+    pub fn asked(&self) -> String {
+        let all: Vec<_> = self.conditions.iter().map(|condition| condition.condition.as_str()).collect();
+        all.join(", ")
+    }
+
+    /// The conditions that do not hold.
+    pub fn missing(&self) -> Vec<&str> {
+        let failing = self.conditions.iter().filter(|condition| !condition.holds);
+        failing.map(|condition| condition.condition.as_str()).collect()
+    }
 }
 
 /// One condition.
@@ -145,6 +168,16 @@ impl PolicySet {
         if let (Ok(path), Some(method)) = (CanonicalPath::parse(target), Method::parse(method)) {
             self.explain_match(api, method, &path, subject, &mut explanation);
         }
+        explanation
+    }
+
+    /// As [`Self::explain`] for a token that is good for nothing.
+    pub fn explain_bad_token(&self, api: &str, method: &str, target: &str, why: &str) -> Explanation {
+        let mut explanation = self.explain(api, method, target, None);
+        // a token that is sent must verify, on public routes too
+        explanation.allowed = false;
+        explanation.reason = "invalid-token";
+        explanation.detail = format!("the token does not verify: {why}");
         explanation
     }
 

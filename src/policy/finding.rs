@@ -72,10 +72,22 @@ pub enum Code {
     TtlTooLong,
     /// What looks like a policy file and is not read.
     PassedOver,
-    /// A guarantee, which this version reads and does not prove.
-    NotProved,
-    /// Test cases, which this version reads and does not run.
-    NotRun,
+    /// A guarantee that a request gets around.
+    BrokenGuarantee,
+    /// A test case that does not come out as it says.
+    FailedTest,
+    /// A scope that no route requires.
+    UnusedScope,
+    /// A route that no client can reach.
+    UnreachableRoute,
+    /// A client that has no secret that is still good.
+    NoCredentials,
+    /// `public` on a route that ends in `**`.
+    PublicCatchAll,
+    /// Another method at the path of a route, decided by a less specific route that asks for less.
+    MethodHole,
+    /// Another spelling of a route's path, decided by a `**` that asks for less.
+    LookAlike,
     /// A secret that everybody knows from the documentation, on a server that others can reach.
     DemoSecret,
 }
@@ -195,9 +207,20 @@ impl Findings {
         }])
     }
 
+    /// In the order of files and lines, each once.
+    pub(super) fn sorted(mut findings: Vec<Finding>) -> Self {
+        findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        findings.dedup();
+        Self(findings)
+    }
+
     /// Whether one of them keeps the policies from loading.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|finding| finding.severity == Severity::Error)
+        Self::any_error(&self.0)
+    }
+
+    pub(super) fn any_error(findings: &[Finding]) -> bool {
+        findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 }
 

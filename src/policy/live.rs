@@ -73,7 +73,7 @@ impl LivePolicies {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(dir: &Path, surroundings: Surroundings, clock: Arc<dyn Clock>) -> Result<Self, Findings> {
-        let policies = PolicySet::compile(&Sources::read(dir)?, &surroundings)?;
+        let policies = PolicySet::compile(&Sources::read(dir)?, &surroundings, clock.now())?;
         let snapshot = Snapshot { policies, loaded_at: clock.now() };
         Ok(Self {
             dir: dir.to_owned(),
@@ -142,7 +142,7 @@ impl LivePolicies {
                 let was_rejected = self.rejected.swap(None).is_some();
                 return if was_rejected { Reload::Restored } else { Reload::Unchanged };
             }
-            Ok(sources) => PolicySet::compile(&sources, &self.surroundings),
+            Ok(sources) => PolicySet::compile(&sources, &self.surroundings, self.clock.now()),
             Err(findings) => Err(findings),
         };
         match compiled {

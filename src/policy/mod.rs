@@ -1,33 +1,45 @@
 //! Policies: from the files of a folder to a decision.
 //!
 //! In reading order: [`Sources`] (files) -> `yaml` (nodes with places) -> `document` (what a file says)
-//! -> [`PolicySet::compile`] (every name resolved) -> [`Api::decide`]. Nothing here knows of HTTP, tokens
+//! -> [`Draft::compile`] (every name resolved) -> [`PolicySet`] (guarantees proved, tests passed) ->
+//! [`Api::decide`]. Nothing here knows of HTTP, tokens
 //! or settings: a decision is about a method, a path and a [`Subject`].
 
+mod cases;
 mod compile;
 mod condition;
 mod decision;
+mod diff;
 mod document;
 mod edit;
 mod explain;
 mod finding;
+mod guarantee;
+mod lint;
 mod live;
+mod matrix;
 mod path;
 mod read;
 mod route;
 mod set;
 mod source;
+mod space;
 mod trie;
 mod yaml;
 
-pub use compile::{DemoSecrets, Surroundings};
+pub use cases::{CaseOutcome, Expected, Untested};
+pub use compile::{DemoSecrets, Draft, Surroundings};
 pub use condition::Subject;
 pub use decision::{Decision, Denial, Grounds};
+pub use diff::{Change, ChangeKind, Difference, Effect, Effort, RulePlace, Summary, Who};
 pub use edit::{EditError, Edited, scalar};
 pub use explain::{ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, Permissions};
 pub use finding::{Code, Finding, Findings, Severity};
+pub use guarantee::Witness;
 pub use live::{LivePolicies, Rejection, Reload, Snapshot};
+pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath};
 pub use route::Method;
 pub use set::{Api, ContentHash, PolicySet, Rule};
 pub use source::Sources;
+pub use space::Token;

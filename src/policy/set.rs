@@ -79,6 +79,11 @@ impl PolicySet {
         &self.warnings
     }
 
+    /// The file that defines a rule.
+    pub(super) fn file_of(&self, rule: &Rule) -> &str {
+        usize::try_from(rule.file).ok().and_then(|file| self.files.get(file)).map_or("", String::as_str)
+    }
+
     /// How many rules there are.
     pub fn rule_count(&self) -> usize {
         self.apis.values().map(|api| api.rules.len()).sum()
@@ -133,6 +138,13 @@ pub(super) enum Access {
     AnyOf(Range<u32>),
 }
 
+impl Access {
+    /// Whether no token is needed.
+    pub(super) fn is_public(&self) -> bool {
+        matches!(self, Self::Public)
+    }
+}
+
 impl Rule {
     /// Its name within the API.
     pub fn name(&self) -> &str {
@@ -184,6 +196,21 @@ impl Api {
             missing: missing.min_by_key(Vec::len).unwrap_or_default(),
             scopes_that_would_do: alternatives()
                 .find_map(|alternative| alternative.scopes_that_would_do(subject, &path)),
+        })
+    }
+
+    /// Whether the route lets this bearer pass on a path; `None` is a request without a token.
+    pub(super) fn lets_through(
+        &self,
+        route: RouteId,
+        path: &CanonicalPath<'_>,
+        subject: Option<&Subject<'_>>,
+    ) -> bool {
+        self.access(route).is_some_and(|(_, access)| {
+            access.is_public()
+                || subject.is_some_and(|subject| {
+                    self.routes.alternatives(access).any(|alternative| alternative.holds(subject, path))
+                })
         })
     }
 

@@ -56,21 +56,46 @@ impl Sources {
             findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), hint));
         }
         let mut files = Vec::with_capacity(paths.len());
-        let mut hash = digest::Context::new(&digest::SHA256);
         for path in paths {
             match fs::read(&path) {
                 Err(error) => findings.push(unreadable(&path, &error)),
-                Ok(bytes) => match String::from_utf8(bytes) {
-                    Err(error) => findings.push(not_utf8(&path, &error)),
-                    Ok(text) => {
-                        let below = path.strip_prefix(dir).unwrap_or(&path);
-                        for part in [below.as_os_str().as_encoded_bytes(), text.as_bytes()] {
-                            hash.update(&part.len().to_be_bytes());
-                            hash.update(part);
-                        }
-                        files.push(Source::new(path.display().to_string(), text));
+                Ok(bytes) => files.push((path.strip_prefix(dir).unwrap_or(&path).to_owned(), bytes)),
+            }
+        }
+        Self::decode(dir, files, findings)
+    }
+
+    /// Files from elsewhere, by their path below `dir`, as [`Self::read`] would have read them.
+    ///
+    /// # Errors
+    /// One finding for each file that is not UTF-8, or that there is none.
+    pub fn of_files(dir: &Path, mut files: Vec<(PathBuf, Vec<u8>)>) -> Result<Self, Findings> {
+        files.sort();
+        let mut findings = Vec::new();
+        if files.is_empty() {
+            findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), "name another folder"));
+        }
+        Self::decode(dir, files, findings)
+    }
+
+    fn decode(
+        dir: &Path,
+        files: Vec<(PathBuf, Vec<u8>)>,
+        mut findings: Vec<Finding>,
+    ) -> Result<Self, Findings> {
+        let mut sources = Vec::with_capacity(files.len());
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for (below, bytes) in files {
+            let path = dir.join(&below);
+            match String::from_utf8(bytes) {
+                Err(error) => findings.push(not_utf8(&path, &error)),
+                Ok(text) => {
+                    for part in [below.as_os_str().as_encoded_bytes(), text.as_bytes()] {
+                        hash.update(&part.len().to_be_bytes());
+                        hash.update(part);
                     }
-                },
+                    sources.push(Source::new(path.display().to_string(), text));
+                }
             }
         }
         let hex: Vec<String> = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -78,7 +103,7 @@ impl Sources {
         if findings.has_errors() {
             return Err(findings);
         }
-        Ok(Self { files, hash: ContentHash(hex.concat()), warnings: findings.0 })
+        Ok(Self { files: sources, hash: ContentHash(hex.concat()), warnings: findings.0 })
     }
 
     /// What looks like a policy file and was passed over.

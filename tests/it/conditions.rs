@@ -338,14 +338,3 @@ fn a_refusal_says_what_is_missing() {
         });
     }
 }
-
-/// What this version reads and does not hold must not look as if it did.
-#[test]
-fn guarantees_and_tests_load_with_a_warning_each() {
-    let text = "version: 1\nscopes: { s: x }\napis:\n  a:\n    audience: https://a.example\n    rules:\n      r:\n        \
-                routes: [GET /x]\n        require: { scope: s }\n    guarantees:\n      g:\n        routes: [GET /x]\n        \
-                only_when: { scope: s }\ntests:\n  - as: { scopes: [s] }\n    api: a\n    allow: [GET /x]\n";
-    let set = crate::policy_text::compile(text).unwrap();
-    let codes: Vec<_> = set.warnings().0.iter().map(|finding| finding.code.to_string()).collect();
-    assert_eq!(codes, ["not-proved", "not-run"]);
-}

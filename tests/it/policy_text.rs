@@ -17,9 +17,14 @@ pub(crate) fn surroundings(demo_secrets: DemoSecrets) -> Surroundings {
     }
 }
 
+/// The time at which the policies of a test are compiled.
+pub(crate) fn now() -> jiff::Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
 /// Compiles the files of a folder.
 pub(crate) fn compile_folder(dir: &Path, demo_secrets: DemoSecrets) -> Result<PolicySet, Findings> {
-    Sources::read(dir).and_then(|sources| PolicySet::compile(&sources, &surroundings(demo_secrets)))
+    Sources::read(dir).and_then(|sources| PolicySet::compile(&sources, &surroundings(demo_secrets), now()))
 }
 
 /// Compiles one file.

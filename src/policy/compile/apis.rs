@@ -12,6 +12,7 @@ use crate::{
         condition::Condition,
         document::{self, Document, Text},
         finding::{Code, Problem, Span},
+        guarantee::Guaranteed,
         read::{Field, Items, Spanned},
         route::Route,
         set::{Access, Api, RouteAccess, Routes, Rule},
@@ -22,27 +23,76 @@ use crate::{
 /// The name of jeton's own API: the one without an audience, for that is the issuer.
 const OWN_API: &str = "jeton";
 
+/// The APIs, and what of them only the checks of whole policies need.
+pub(super) struct CompiledApis {
+    pub(super) apis: BTreeMap<ApiName, Api>,
+    pub(super) guarantees: Vec<Guarantee>,
+    /// By API: where it is defined, and where each of its routes stands.
+    pub(super) places: BTreeMap<ApiName, Places>,
+}
+
+/// Where an API and its routes stand.
+pub(super) struct Places {
+    pub(super) file: FileIndex,
+    pub(super) name: Span,
+    /// By [`RouteId`].
+    pub(super) routes: Vec<Span>,
+}
+
+/// A guarantee of an API, to be proved when all is compiled.
+pub(super) struct Guarantee {
+    pub(super) api: ApiName,
+    pub(super) file: FileIndex,
+    pub(super) name: Spanned<String>,
+    pub(super) routes: Vec<Guaranteed>,
+}
+
+impl Guarantee {
+    /// Its API and name, and what it says.
+    pub(super) fn in_words(&self) -> ((ApiName, String), String) {
+        let routes = self.routes.iter().map(|Guaranteed { route, only_when }| {
+            let alternatives = only_when.iter().map(|conditions| {
+                let conditions: Vec<_> = conditions.iter().map(ToString::to_string).collect();
+                conditions.join(", ")
+            });
+            format!("{route} only when {}", alternatives.collect::<Vec<_>>().join(" or "))
+        });
+        ((self.api.clone(), self.name.value.clone()), routes.collect::<Vec<_>>().join("; "))
+    }
+}
+
 impl Report<'_> {
     pub(super) fn compile_apis(
         &mut self,
         documents: &[Document],
         names: &Names,
         surroundings: &Surroundings,
-    ) -> BTreeMap<ApiName, Api> {
-        let mut apis = BTreeMap::new();
+    ) -> CompiledApis {
+        let mut compiled =
+            CompiledApis { apis: BTreeMap::new(), guarantees: Vec::new(), places: BTreeMap::new() };
         let mut audiences = HashMap::from([(surroundings.issuer.clone(), None)]);
         for (file, document) in documents.iter().enumerate() {
             for (name, api) in &document.apis.0 {
                 let parsed = self.name(file, name, ApiName::parse);
                 let Some(api) = api else { continue };
                 let audience = self.audience(file, name, api, surroundings, &mut audiences);
-                let (rules, routes) = self.compile_rules(file, api, names);
-                if let (Some(name), Some(audience)) = (parsed, audience) {
-                    apis.entry(name.clone()).or_insert(Api { name, audience, rules, routes });
+                let (rules, routes, places) = self.compile_rules(file, api, names);
+                let guarantees = self.guarantees(file, api, names);
+                if let (Some(parsed), Some(audience)) = (parsed, audience) {
+                    let of_api = guarantees.into_iter().map(|(name, routes)| Guarantee {
+                        api: parsed.clone(),
+                        file,
+                        name,
+                        routes,
+                    });
+                    compiled.guarantees.extend(of_api);
+                    compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
+                    let api = Api { name: parsed.clone(), audience, rules, routes };
+                    compiled.apis.entry(parsed).or_insert(api);
                 }
             }
         }
-        apis
+        compiled
     }
 
     fn audience(
@@ -88,7 +138,12 @@ impl Report<'_> {
         Some(audience)
     }
 
-    fn compile_rules(&mut self, file: FileIndex, api: &document::Api, names: &Names) -> (Vec<Rule>, Routes) {
+    fn compile_rules(
+        &mut self,
+        file: FileIndex,
+        api: &document::Api,
+        names: &Names,
+    ) -> (Vec<Rule>, Routes, Vec<Span>) {
         let mut rules: Vec<Rule> = Vec::with_capacity(api.rules.0.len());
         let mut routes = Routes::default();
         let mut places = Vec::new();
@@ -114,8 +169,7 @@ impl Report<'_> {
             }
         }
         self.refuse_dead_rules(file, &rules, &routes, &places);
-        self.check_guarantees(file, api, names);
-        (rules, routes)
+        (rules, routes, places)
     }
 
     /// The routes of a rule or guarantee, with their places.
@@ -184,21 +238,25 @@ impl Report<'_> {
         }
     }
 
-    /// The names and routes that guarantees use.
-    fn check_guarantees(&mut self, file: FileIndex, api: &document::Api, names: &Names) {
+    /// The guarantees of an API by name, each with its routes.
+    fn guarantees(
+        &mut self,
+        file: FileIndex,
+        api: &document::Api,
+        names: &Names,
+    ) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
+        let mut guarantees = Vec::new();
         for (name, guarantee) in &api.guarantees.0 {
             let Some(guarantee) = guarantee else { continue };
-            let message =
-                format!("guarantee `{}` is not proved: this version only checks its names", name.value);
-            let problem = Problem::new(name.at, Code::NotProved, message);
-            self.warn(
-                file,
-                problem.hint("do not rely on it yet; `policies explain` answers for single requests"),
-            );
             let (_, routes) = self.routes(file, name, &guarantee.routes);
             match &guarantee.only_when {
                 Field::Given(require) => {
-                    self.any_of(Within { file, name, routes: &routes, names }, require);
+                    let alternatives = self.any_of(Within { file, name, routes: &routes, names }, require);
+                    let each = routes.into_iter().map(|route| {
+                        let only_when = placed(&alternatives, &route).0;
+                        Guaranteed { route, only_when }
+                    });
+                    guarantees.push((name.clone(), each.collect()));
                 }
                 Field::Wrong => {}
                 Field::Absent => {
@@ -208,7 +266,20 @@ impl Report<'_> {
                 }
             }
         }
+        guarantees
     }
+}
+
+/// The alternatives with each parameter at its segment of the route, and these segments.
+fn placed(alternatives: &[Vec<Condition>], route: &Route) -> (Vec<Vec<Condition>>, Vec<u8>) {
+    let mut segments = Vec::new();
+    let mut placed = alternatives.to_vec();
+    for parameter in placed.iter_mut().flatten().filter_map(Condition::parameter_mut) {
+        let found = route.parameters().find(|(name, _)| **name == *parameter.name);
+        parameter.segment = found.and_then(|(_, segment)| u8::try_from(segment).ok()).unwrap_or(u8::MAX);
+        segments.push(parameter.segment);
+    }
+    (placed, segments)
 }
 
 impl Routes {
@@ -221,13 +292,7 @@ impl Routes {
         shared: &mut HashMap<Vec<u8>, Access>,
     ) -> Access {
         let Requirement::AnyOf(alternatives) = requirement else { return Access::Public };
-        let mut segments = Vec::new();
-        let mut placed: Vec<Vec<Condition>> = alternatives.clone();
-        for parameter in placed.iter_mut().flatten().filter_map(Condition::parameter_mut) {
-            let found = route.parameters().find(|(name, _)| **name == *parameter.name);
-            parameter.segment = found.and_then(|(_, segment)| u8::try_from(segment).ok()).unwrap_or(u8::MAX);
-            segments.push(parameter.segment);
-        }
+        let (placed, segments) = placed(alternatives, route);
         let access = shared.entry(segments).or_insert_with(|| {
             if let [only] = placed.as_slice() {
                 let start = small(self.conditions.len());

@@ -1,6 +1,7 @@
 //! From documents to a [`PolicySet`]: every name resolved, everything wrong reported at once.
 
 mod apis;
+mod checks;
 mod clients;
 mod names;
 mod requirements;
@@ -11,7 +12,11 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
+use self::apis::{CompiledApis, Guarantee};
 use super::{
+    cases::{self, CaseOutcome, Untested},
     document::Document,
     finding::{Code, Finding, Findings, Problem, Severity, Span},
     read::{self, Field},
@@ -19,7 +24,7 @@ use super::{
     source::{Hidden, Source, Sources},
     yaml,
 };
-use crate::oauth::{Audience, Role, Scope, ScopeSet};
+use crate::oauth::{ApiName, Audience, Role, Scope, ScopeSet};
 
 /// What policies must fit besides each other.
 #[derive(Clone, Debug)]
@@ -42,11 +47,32 @@ pub enum DemoSecrets {
 }
 
 impl PolicySet {
-    /// Compiles what was read from a policies folder.
+    /// Compiles what was read from a policies folder, proves its guarantees and runs its tests. `now` tells
+    /// which secrets have expired.
     ///
     /// # Errors
     /// Everything that is wrong in any file, in the order of files and lines.
-    pub fn compile(sources: &Sources, surroundings: &Surroundings) -> Result<Self, Findings> {
+    pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
+        Draft::compile(sources, surroundings, now)?.into_policies()
+    }
+}
+
+/// Policies that fit together, though a guarantee may not hold or a test fail: for commands that say so.
+/// Nothing serves them.
+#[derive(Debug)]
+pub struct Draft {
+    policies: PolicySet,
+    faults: Vec<Finding>,
+    outcomes: Vec<CaseOutcome>,
+    guarantees: BTreeMap<(ApiName, String), String>,
+}
+
+impl Draft {
+    /// Compiles what was read from a policies folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any file but guarantees and tests, in the order of files and lines.
+    pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
         let mut report = Report {
             sources,
             hidden: Vec::new(),
@@ -56,21 +82,59 @@ impl PolicySet {
         };
         let documents = report.parse_all();
         let names = report.collect_names(&documents);
-        let apis = report.compile_apis(&documents, &names, surroundings);
+        let CompiledApis { apis, guarantees, places } = report.compile_apis(&documents, &names, surroundings);
         let clients = report.compile_clients(&documents, &names, &apis, surroundings);
-        report.check_tests(&documents, &names);
-        let Report { mut findings, .. } = report;
-        findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-        findings.dedup();
-        let findings = Findings(findings);
-        if !findings.has_errors() {
-            let warnings = findings;
-            let files = sources.files.iter().map(|source| source.name.clone()).collect();
-            let hash = sources.hash().clone();
-            let Names { scopes, roles, .. } = names;
-            return Ok(Self { scopes, roles, apis, clients, hash, files, warnings });
+        let cases = report.cases(&documents, &names);
+        if Findings::any_error(&report.findings) {
+            return Err(Findings::sorted(report.findings));
         }
-        Err(findings)
+        report.unused_scopes(&documents, &names, &apis);
+        report.credentials(&documents, &clients, now);
+        let files = sources.files.iter().map(|source| source.name.clone()).collect();
+        let hash = sources.hash().clone();
+        let Names { scopes, roles, .. } = names;
+        let warnings = Findings::default();
+        let mut policies = PolicySet { scopes, roles, apis, clients, hash, files, warnings };
+        report.check_routes(&policies, &guarantees, &places);
+        let outcomes = report.run(&policies, &cases);
+        let (faults, warnings) =
+            report.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+        policies.warnings = Findings::sorted(warnings);
+        let guarantees = guarantees.iter().map(Guarantee::in_words).collect();
+        Ok(Self { policies, faults, outcomes, guarantees })
+    }
+
+    /// The policies, to be looked at.
+    pub fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    /// What is guaranteed, by API and name, in the words of the files.
+    pub(super) fn guarantees(&self) -> &BTreeMap<(ApiName, String), String> {
+        &self.guarantees
+    }
+
+    /// What came out of each test case, in the order of files and lines.
+    pub fn outcomes(&self) -> &[CaseOutcome] {
+        &self.outcomes
+    }
+
+    /// The rules and alternatives that no test case touches.
+    pub fn untested(&self) -> Vec<Untested> {
+        cases::untested(&self.policies, &self.outcomes)
+    }
+
+    /// Guarantees that do not hold and tests that fail, and all warnings.
+    pub fn findings(&self) -> Findings {
+        Findings::sorted(self.faults.iter().chain(&self.policies.warnings.0).cloned().collect())
+    }
+
+    /// The policies, if every guarantee holds and every test passes.
+    ///
+    /// # Errors
+    /// What does not, and all warnings.
+    pub fn into_policies(self) -> Result<PolicySet, Findings> {
+        if self.faults.is_empty() { Ok(self.policies) } else { Err(self.findings()) }
     }
 }
 

@@ -161,38 +161,4 @@ impl Report<'_> {
         let message = format!("{what} `{}` is not defined", text.value);
         self.add(file, Problem::new(text.at, code, message).hint(hint));
     }
-
-    /// The names that test cases use.
-    pub(super) fn check_tests(&mut self, documents: &[Document], names: &Names) {
-        use crate::policy::document::TestSubject;
-        for (file, document) in documents.iter().enumerate() {
-            if let Some(at) = document.tests.0.iter().find_map(|test| Some(test.r#as.given()?.at)) {
-                let problem = Problem::new(at, Code::NotRun, "test cases are not run by this version");
-                self.warn(file, problem.hint("`policies explain` answers for single requests"));
-            }
-            for test in &document.tests.0 {
-                if let Some(api) = test.api.given()
-                    && !names.apis.contains(&api.value)
-                {
-                    self.unknown(file, api, Code::UnknownApi, "API", names.apis.iter().map(String::as_str));
-                }
-                match test.r#as.given() {
-                    Some(Spanned { at, value: TestSubject::Text(client) })
-                        if !names.clients.contains(client) =>
-                    {
-                        let text = Text { at: *at, value: client.clone() };
-                        let known = names.clients.iter().map(String::as_str);
-                        self.unknown(file, &text, Code::UnknownClient, "client", known);
-                    }
-                    Some(Spanned { value: TestSubject::Map(bearer), .. }) => {
-                        self.scopes(file, &bearer.scopes, &names.scopes);
-                        for role in &bearer.roles.0 {
-                            self.role(file, role, &names.roles);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
 }

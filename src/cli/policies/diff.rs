@@ -1,0 +1,71 @@
+//! `jeton policies diff`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{super::Outcome, Reading, git, warn_of_faults};
+use crate::policy::{Draft, Effect, Findings};
+
+#[derive(Args)]
+pub(in crate::cli) struct Diff {
+    /// The folder before.
+    #[arg(required_unless_present = "git")]
+    old: Option<PathBuf>,
+    /// The folder after.
+    #[arg(required_unless_present = "git")]
+    new: Option<PathBuf>,
+    /// Compare with the folder as of this Git revision. One folder may be given, or it is `policies.dir` of
+    /// the settings.
+    #[arg(long, value_name = "REV", conflicts_with = "new")]
+    git: Option<String>,
+    /// How to say it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For a comment on a pull request.
+    Markdown,
+}
+
+impl Diff {
+    pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
+        let (old, new, new_name) = if let Some(revision) = &self.git {
+            let reading = Reading::new(self.old, config)?;
+            let sources = git::sources(&reading.dir, revision)?;
+            (
+                read(&format!("the folder as of {revision}"), reading.compile(&sources))?,
+                reading.draft(),
+                reading.dir,
+            )
+        } else {
+            let (old, new) = (Reading::new(self.old, config)?, Reading::new(self.new, config)?);
+            (read(&old.dir.display().to_string(), old.draft())?, new.draft(), new.dir)
+        };
+        let new = read(&new_name.display().to_string(), new)?;
+        let difference = old.difference(&new);
+        match self.format {
+            Format::Text => print!("{difference}"),
+            Format::Json => println!("{}", serde_json::to_string_pretty(&difference)?),
+            Format::Markdown => print!("{}", difference.to_markdown()),
+        }
+        let is_refused = warn_of_faults(&new, &new_name);
+        Ok(if difference.changes.iter().any(|change| change.effect == Effect::Gains) {
+            Outcome::No
+        } else if is_refused {
+            Outcome::Failed
+        } else {
+            Outcome::Done
+        })
+    }
+}
+
+fn read(name: &str, draft: Result<Draft, Findings>) -> anyhow::Result<Draft> {
+    draft.map_err(|findings| anyhow::anyhow!("{name} cannot be compared:\n{findings}"))
+}

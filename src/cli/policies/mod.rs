@@ -1,0 +1,87 @@
+//! `jeton policies`: what the files say, what they do, and what an edit of them changes.
+
+mod check;
+mod diff;
+mod explain;
+mod git;
+mod matrix;
+mod table;
+mod test;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::Outcome;
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{Needs, Settings},
+    policy::{DemoSecrets, Draft, Findings, Sources, Surroundings},
+};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Say everything that is wrong with the policy files.
+    Check(check::Check),
+    /// Run the test cases of the policy files.
+    Test(test::Test),
+    /// Say whether a request is allowed, and why.
+    Explain(explain::Explain),
+    /// Show which client may use which route.
+    Matrix(matrix::Matrix),
+    /// Say who gains and who loses what by an edit.
+    Diff(diff::Diff),
+}
+
+pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Check(check) => check.run(config),
+        Command::Test(test) => test.run(config),
+        Command::Explain(explain) => explain.run(config),
+        Command::Matrix(matrix) => matrix.run(config),
+        Command::Diff(diff) => diff.run(config),
+    }
+}
+
+/// What policies are read with: the folder, and what they must fit.
+struct Reading {
+    dir: PathBuf,
+    surroundings: Surroundings,
+}
+
+impl Reading {
+    /// By the settings, of this folder or of `policies.dir`.
+    fn new(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result<Self> {
+        let needs = if dir.is_some() { Needs::Nothing } else { Needs::Policies };
+        let settings: Settings = super::settings(needs, config)?;
+        let dir = dir.unwrap_or_else(|| settings.policies.dir.clone());
+        // what a server with these settings would refuse
+        let demo = if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused };
+        Ok(Self { dir, surroundings: super::surroundings(&settings, demo) })
+    }
+
+    fn draft(&self) -> Result<Draft, Findings> {
+        Sources::read(&self.dir).and_then(|sources| self.compile(&sources))
+    }
+
+    fn compile(&self, sources: &Sources) -> Result<Draft, Findings> {
+        Draft::compile(sources, &self.surroundings, SystemClock.now())
+    }
+
+    /// The policies for a command that is not about what is wrong with them.
+    fn usable_draft(&self) -> anyhow::Result<Draft> {
+        let draft =
+            self.draft().map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
+        warn_of_faults(&draft, &self.dir);
+        Ok(draft)
+    }
+}
+
+/// Says on standard error that a server would not take these policies.
+fn warn_of_faults(draft: &Draft, name: &Path) -> bool {
+    let findings = draft.findings();
+    if findings.has_errors() {
+        eprintln!("note: a server would refuse {}; see `jeton policies check`", name.display());
+    }
+    findings.has_errors()
+}

@@ -1,0 +1,272 @@
+//! What is checked when everything is compiled: guarantees, test cases, and what an operator should look at.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::{
+    FileIndex, Names, Report,
+    apis::{Guarantee, Places},
+};
+
+use crate::{
+    clients::{ClientRegistry, ClientState},
+    oauth::{ApiName, ClientId, Role, ScopeSet},
+    policy::{
+        cases::{Asker, Case, CaseOutcome, Expected},
+        condition::Condition,
+        document::{self, Document, TestSubject, Text},
+        explain::Permissions,
+        finding::{Code, Problem, Span},
+        guarantee::{self, Violation},
+        lint,
+        read::{Field, Spanned},
+        set::{Api, PolicySet},
+        space::RouteIndex,
+    },
+};
+
+impl Report<'_> {
+    /// Warns of scopes that no route requires.
+    pub(super) fn unused_scopes(
+        &mut self,
+        documents: &[Document],
+        names: &Names,
+        apis: &BTreeMap<ApiName, Api>,
+    ) {
+        let mut required = HashSet::new();
+        let mut of_role =
+            |role: &Role| required.extend(names.roles.get(role).into_iter().flat_map(ScopeSet::iter));
+        let conditions = || apis.values().flat_map(|api| &api.routes.conditions);
+        for condition in conditions() {
+            match condition {
+                Condition::Role(role) => of_role(role),
+                Condition::AnyRole(roles) => roles.iter().for_each(&mut of_role),
+                _ => {}
+            }
+        }
+        for condition in conditions() {
+            match condition {
+                Condition::Scope(scope) => drop(required.insert(scope)),
+                Condition::AllScopes(scopes) | Condition::AnyScope(scopes) => required.extend(scopes),
+                _ => {}
+            }
+        }
+        for (file, document) in documents.iter().enumerate() {
+            for (name, _) in &document.scopes.0 {
+                if !required.iter().any(|scope| scope.as_str() == name.value) {
+                    let message = format!("no route requires scope `{}`", name.value);
+                    let problem = Problem::new(name.at, Code::UnusedScope, message);
+                    self.warn(file, problem.hint("remove it, or require it in a rule"));
+                }
+            }
+        }
+    }
+
+    /// Warns of enabled clients that nobody can be.
+    pub(super) fn credentials(&mut self, documents: &[Document], clients: &ClientRegistry, now: Timestamp) {
+        for (file, document) in documents.iter().enumerate() {
+            for (name, _) in &document.clients.0 {
+                let Some(client) = clients.find(&name.value) else { continue };
+                let is_good = client.secrets.iter().any(|secret| secret.is_live(now));
+                if is_good || client.state == ClientState::Disabled {
+                    continue;
+                }
+                let message = if client.secrets.is_empty() {
+                    format!("client `{}` has no secret, and so can fetch no token", name.value)
+                } else {
+                    format!(
+                        "every secret of client `{}` has expired, and so it can fetch no token",
+                        name.value
+                    )
+                };
+                let hint = format!("run `jeton clients rotate {}`, or remove the client", name.value);
+                self.warn(file, Problem::new(name.at, Code::NoCredentials, message).hint(hint));
+            }
+        }
+    }
+
+    /// Proves the guarantees, and looks for routes that an operator should look at.
+    pub(super) fn check_routes(
+        &mut self,
+        policies: &PolicySet,
+        guarantees: &[Guarantee],
+        places: &BTreeMap<ApiName, Places>,
+    ) {
+        for (name, places) in places {
+            let Some(api) = policies.apis.get(name) else { continue };
+            let index = RouteIndex::new(&api.routes.written);
+            for guarantee in guarantees.iter().filter(|guarantee| guarantee.api == *name) {
+                // one for each alternative that breaks it, on however many routes
+                let mut seen = HashSet::new();
+                for guaranteed in &guarantee.routes {
+                    for violation in guarantee::violations(api, &index, &policies.roles, guaranteed) {
+                        if seen.insert((violation.rule.name(), violation.alternative)) {
+                            self.broken(policies, guarantee, &violation);
+                        }
+                    }
+                }
+            }
+            for lint in lint::lints(policies, api, &index) {
+                let route = lint.route.and_then(|route| usize::try_from(route).ok());
+                let at = route.and_then(|route| places.routes.get(route)).unwrap_or(&places.name);
+                let problem = Problem::new(*at, lint.code, lint.message);
+                self.warn(places.file, problem.hint(lint.hint));
+            }
+        }
+    }
+
+    fn broken(&mut self, policies: &PolicySet, guarantee: &Guarantee, violation: &Violation<'_>) {
+        let Violation { rule, alternative, witness, lacking } = violation;
+        let who = match (&witness.token, alternative) {
+            (Some(token), Some(_)) => format!("with no more than {token}"),
+            (None, _) | (_, None) => "without a token".to_owned(),
+        };
+        let what = match alternative {
+            Some(position) => format!("alternative {} of rule", position + 1),
+            None => "public rule".to_owned(),
+        };
+        let message = format!(
+            "guarantee `{}` does not hold: {what} `{}` ({}:{}) lets `{} {}` through {who}",
+            guarantee.name.value,
+            rule.name(),
+            policies.file_of(rule),
+            rule.line,
+            witness.method,
+            witness.path,
+        );
+        let hint = format!(
+            "ask there for what the guarantee says ({}), or change the guarantee",
+            lacking.join(", ")
+        );
+        let problem = Problem::new(guarantee.name.at, Code::BrokenGuarantee, message);
+        self.add(guarantee.file, problem.hint(hint));
+    }
+
+    /// Reads the test cases, one for each request.
+    pub(super) fn cases(&mut self, documents: &[Document], names: &Names) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for (file, document) in documents.iter().enumerate() {
+            for test in &document.tests.0 {
+                let document::Test { r#as, api, allow, deny } = &test.value;
+                let asker = self.asker(file, test.at, r#as, names);
+                let api = self.tested_api(file, test.at, api, names);
+                if allow.is_empty() && deny.is_empty() {
+                    let problem = Problem::new(test.at, Code::Missing, "this test asks for nothing");
+                    self.add(
+                        file,
+                        problem.hint("add `allow:` or `deny:` with lines such as `- GET /orders/42`"),
+                    );
+                }
+                for (expected, requests) in [(Expected::Allow, allow), (Expected::Deny, deny)] {
+                    for request in &requests.0 {
+                        let parts = self.request(file, request);
+                        let (Some(asker), Some(api), Some((method, path))) = (&asker, &api, parts) else {
+                            continue;
+                        };
+                        let (asker, api) = (asker.clone(), api.clone());
+                        cases.push(Case { file, at: request.at, api, asker, expected, method, path });
+                    }
+                }
+            }
+        }
+        cases
+    }
+
+    fn asker(
+        &mut self,
+        file: FileIndex,
+        whole: Span,
+        asker: &Field<Spanned<TestSubject>>,
+        names: &Names,
+    ) -> Option<Asker> {
+        match asker {
+            Field::Wrong => None,
+            Field::Absent => {
+                let problem = Problem::new(whole, Code::Missing, "this test does not say who asks");
+                self.add(
+                    file,
+                    problem.hint("add `as:` with a client, or `as: {}` for a token that carries nothing"),
+                );
+                None
+            }
+            Field::Given(Spanned { at, value: TestSubject::Text(client) }) => {
+                if !names.clients.contains(client) {
+                    let text = Text { at: *at, value: client.clone() };
+                    let known = names.clients.iter().map(String::as_str);
+                    self.unknown(file, &text, Code::UnknownClient, "client", known);
+                }
+                ClientId::parse(client).ok().map(Asker::Client)
+            }
+            Field::Given(Spanned { value: TestSubject::Map(bearer), .. }) => {
+                let document::Bearer { scopes, roles, claims } = &**bearer;
+                let scopes = self.scopes(file, scopes, &names.scopes);
+                let roles: Vec<Role> =
+                    roles.0.iter().filter_map(|role| self.role(file, role, &names.roles)).collect();
+                let bearer = Permissions { client: None, scopes, roles, claims: claims.clone() };
+                Some(Asker::Bearer(bearer.with_scopes_of_roles(&names.roles)))
+            }
+        }
+    }
+
+    fn tested_api(
+        &mut self,
+        file: FileIndex,
+        whole: Span,
+        api: &Field<Text>,
+        names: &Names,
+    ) -> Option<ApiName> {
+        match api {
+            Field::Wrong => None,
+            Field::Absent => {
+                let problem = Problem::new(whole, Code::Missing, "this test does not say which API is asked");
+                self.add(file, problem.hint("add `api:`"));
+                None
+            }
+            Field::Given(text) => {
+                if !names.apis.contains(&text.value) {
+                    self.unknown(file, text, Code::UnknownApi, "API", names.apis.iter().map(String::as_str));
+                }
+                ApiName::parse(&text.value).ok()
+            }
+        }
+    }
+
+    fn request(&mut self, file: FileIndex, request: &Text) -> Option<(String, String)> {
+        let parts = request.value.split_once(' ').filter(|(_, path)| path.starts_with('/'));
+        if parts.is_none() {
+            let message = format!("`{}` is not a request", request.value);
+            let problem = Problem::new(request.at, Code::BadRoute, message);
+            self.add(file, problem.hint("write a method and a path, such as `GET /orders/42`"));
+        }
+        parts.map(|(method, path)| (method.to_owned(), path.to_owned()))
+    }
+
+    /// Runs the test cases; each that fails is a finding.
+    pub(super) fn run(&mut self, policies: &PolicySet, cases: &[Case]) -> Vec<CaseOutcome> {
+        let mut outcomes = Vec::with_capacity(cases.len());
+        for case in cases {
+            let line = self.sources.files.get(case.file).map_or(0, |source| source.line(case.at.start));
+            let outcome = case.run(policies, line);
+            if let Some(to_pass) = &outcome.to_pass {
+                let (expected, explanation) = (outcome.expected.as_str(), &outcome.explanation);
+                let came = if explanation.allowed { "allowed" } else { "denied" };
+                let message = format!(
+                    "test failed: expected {expected} for {} at {}, but it is {came}{}: {}",
+                    outcome.who,
+                    case.api,
+                    explanation
+                        .decided_by
+                        .as_ref()
+                        .map(|route| format!(" by rule `{}`", route.rule))
+                        .unwrap_or_default(),
+                    explanation.detail,
+                );
+                let problem = Problem::new(case.at, Code::FailedTest, message);
+                self.add(case.file, problem.hint(to_pass.clone()));
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+}

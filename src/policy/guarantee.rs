@@ -1,0 +1,140 @@
+//! Guarantees: what must hold of every request that passes, proved for all paths and tokens.
+//!
+//! A guarantee is not evaluated at a request. It is checked once, when the policies load: for each route
+//! that shares paths with it, every smallest token that gets through must meet it. Since conditions are
+//! never negated, that is then so for every token.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use serde::Serialize;
+
+use super::{
+    condition::{Alternative, Condition},
+    explain::Permissions,
+    path::CanonicalPath,
+    route::{Method, Route},
+    set::{Api, Rule},
+    space::{Compared, Grid, RouteIndex, Shape, Token, smallest_tokens},
+    trie::RouteId,
+};
+use crate::oauth::{Role, ScopeSet};
+
+/// A request that shows what a finding or a difference says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Witness {
+    /// The request method.
+    pub method: String,
+    /// The request path, as it is sent.
+    pub path: String,
+    /// What the token of the request carries, or `None` for a request without a token.
+    pub token: Option<Token>,
+}
+
+/// One route of a guarantee, with what must hold there.
+#[derive(Debug)]
+pub(super) struct Guaranteed {
+    pub(super) route: Route,
+    /// Alternatives of conditions, each parameter at its segment of this route.
+    pub(super) only_when: Vec<Vec<Condition>>,
+}
+
+/// A way around a guarantee.
+#[derive(Debug)]
+pub(super) struct Violation<'p> {
+    pub(super) rule: &'p Rule,
+    /// The alternative of the rule, from 0; `None` where it is public.
+    pub(super) alternative: Option<usize>,
+    pub(super) witness: Witness,
+    /// What the guarantee asks and this request lacks.
+    pub(super) lacking: Vec<String>,
+}
+
+/// Every alternative of a rule that lets a request through without what is guaranteed; none if the
+/// guarantee holds.
+pub(super) fn violations<'p>(
+    api: &'p Api,
+    index: &RouteIndex<'p>,
+    roles: &BTreeMap<Role, ScopeSet>,
+    guaranteed: &'p Guaranteed,
+) -> Vec<Violation<'p>> {
+    let shape = Shape::of(&guaranteed.route);
+    let deepest = index.deepest().max(shape.depth());
+    let mut violations = Vec::new();
+    for (id, common) in index.meeting(&shape) {
+        let proof = Proof { api, index, roles, guaranteed, route: id };
+        proof.violations_on(&common, deepest, &mut violations);
+    }
+    violations
+}
+
+struct Proof<'a, 'p> {
+    api: &'p Api,
+    index: &'a RouteIndex<'p>,
+    roles: &'a BTreeMap<Role, ScopeSet>,
+    guaranteed: &'p Guaranteed,
+    /// The route whose rule is looked at.
+    route: RouteId,
+}
+
+impl<'p> Proof<'_, 'p> {
+    fn only_when(&self) -> impl Iterator<Item = Alternative<'p>> {
+        self.guaranteed.only_when.iter().map(|conditions| Alternative(conditions))
+    }
+
+    fn violations_on(&self, common: &Shape<'p>, deepest: usize, into: &mut Vec<Violation<'p>>) {
+        let Some((rule, access)) = self.api.access(self.route) else { return };
+        let mut compared = Compared::default();
+        compared.add(self.api.routes.alternatives(access));
+        compared.add(self.only_when());
+        let mut open: Vec<Option<usize>> = if access.is_public() {
+            vec![None]
+        } else {
+            (0..self.api.routes.alternatives(access).count()).map(Some).collect()
+        };
+        for (common, _) in common.lengths(deepest) {
+            let grid = Grid::for_any_token(common, &compared, &|text| self.index.names(text));
+            for (_, target) in grid.points() {
+                let Ok(path) = CanonicalPath::parse(&target) else { continue };
+                let Some(method) = self.deciding_method(&path) else { continue };
+                open.retain(|alternative| {
+                    let Some((token, lacking)) = self.way_around(*alternative, &path) else { return true };
+                    let witness = Witness { method: method.to_string(), path: target.clone(), token };
+                    into.push(Violation { rule, alternative: *alternative, witness, lacking });
+                    false
+                });
+            }
+        }
+    }
+
+    /// A method that the guarantee covers and for which the route decides on this path.
+    fn deciding_method(&self, path: &CanonicalPath<'_>) -> Option<Method> {
+        Method::ALL.into_iter().find(|method| {
+            self.guaranteed.route.method.precision(*method).is_some()
+                && self.api.routes.trie.find(*method, path) == Some(self.route)
+        })
+    }
+
+    /// A token that the alternative lets through and that lacks what is guaranteed, and what that is.
+    fn way_around(
+        &self,
+        alternative: Option<usize>,
+        path: &CanonicalPath<'_>,
+    ) -> Option<(Option<Token>, Vec<String>)> {
+        let lacking = |token: &Permissions| {
+            let missing = self.only_when().map(|one| one.missing(&token.subject(), path));
+            missing.min_by_key(Vec::len).unwrap_or_default()
+        };
+        let Some(alternative) = alternative else {
+            return Some((None, lacking(&Permissions::default())));
+        };
+        let (_, access) = self.api.access(self.route)?;
+        let alternative = self.api.routes.alternatives(access).nth(alternative)?;
+        let is_covered = |token: &Permissions| self.only_when().any(|one| one.holds(&token.subject(), path));
+        let mut found = None;
+        let _ = smallest_tokens(alternative, path, self.roles, &is_covered, &mut |token| {
+            found = Some(token);
+            ControlFlow::Break(())
+        });
+        found.map(|token| (Some(Token::from(&token)), lacking(&token)))
+    }
+}

@@ -1,0 +1,151 @@
+//! Who may do what: clients by routes.
+
+use serde::Serialize;
+
+use super::{
+    explain::Permissions,
+    path::CanonicalPath,
+    route::Method,
+    set::{Api, PolicySet},
+    space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
+    trie::RouteId,
+};
+use crate::clients::ClientState;
+
+/// The access of every client to every route of an API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Matrix {
+    /// The API.
+    pub api: String,
+    /// The clients in order.
+    pub clients: Vec<MatrixClient>,
+    /// The routes in the order of the file.
+    pub routes: Vec<MatrixRoute>,
+}
+
+/// A client, the head of a column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MatrixClient {
+    /// Its id.
+    pub id: String,
+    /// Whether it has a grant for the API and is enabled. Without, only public routes are open to it.
+    pub has_grant: bool,
+}
+
+/// A route, a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MatrixRoute {
+    /// Method and pattern.
+    pub route: String,
+    /// The rule.
+    pub rule: String,
+    /// Whether no token is needed.
+    pub public: bool,
+    /// By client, in the order of [`Matrix::clients`].
+    pub access: Vec<MatrixAccess>,
+}
+
+/// Whether a client may use a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MatrixAccess {
+    /// On every path.
+    Always,
+    /// On the paths of which this holds, such as `tenant = acme`.
+    When(String),
+    /// On none.
+    Never,
+}
+
+impl Matrix {
+    /// Leaves other clients out.
+    pub fn keep(&mut self, is_kept: impl Fn(&MatrixClient) -> bool) {
+        let kept: Vec<bool> = self.clients.iter().map(is_kept).collect();
+        let is_kept = |at: usize| kept.get(at).copied().unwrap_or_default();
+        let mut at = 0..;
+        self.clients.retain(|_| at.next().is_some_and(is_kept));
+        for route in &mut self.routes {
+            let mut at = 0..;
+            route.access.retain(|_| at.next().is_some_and(is_kept));
+        }
+    }
+}
+
+impl PolicySet {
+    /// The access of every client to every route of an API. Clients have all that they are granted; one
+    /// that is disabled has nothing.
+    pub fn matrix(&self, api: &Api) -> Matrix {
+        let mut clients: Vec<_> = self.clients().iter().collect();
+        clients.sort_by(|a, b| a.id.cmp(&b.id));
+        let bearers: Vec<Option<Permissions>> = clients
+            .iter()
+            .map(|client| match client.state {
+                ClientState::Enabled => self.permissions_of(client.id.as_str(), api.name().as_str()),
+                ClientState::Disabled => None,
+            })
+            .collect();
+        let index = RouteIndex::new(&api.routes.written);
+        let routes = (0..).zip(&api.routes.written).filter_map(|(id, written)| {
+            let (rule, access) = api.access(id)?;
+            let of_bearer = |bearer: &Option<Permissions>| match bearer {
+                _ if access.is_public() => MatrixAccess::Always,
+                None => MatrixAccess::Never,
+                Some(bearer) => reach(api, &index, id, bearer).into(),
+            };
+            Some(MatrixRoute {
+                route: written.to_string(),
+                rule: rule.name().to_owned(),
+                public: access.is_public(),
+                access: bearers.iter().map(of_bearer).collect(),
+            })
+        });
+        Matrix {
+            api: api.name().to_string(),
+            routes: routes.collect(),
+            clients: clients
+                .iter()
+                .zip(&bearers)
+                .map(|(client, bearer)| MatrixClient {
+                    id: client.id.to_string(),
+                    has_grant: bearer.is_some(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// On which of the paths on which the route decides it lets the bearer through.
+pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &Permissions) -> Clauses {
+    let (Some(shape), Some((_, access))) = (index.shape(route), api.access(route)) else {
+        return Clauses::never();
+    };
+    let mut compared = Compared::default();
+    compared.add(api.routes.alternatives(access));
+    for (shape, _) in shape.lengths(index.deepest()) {
+        let grid = Grid::for_claims(shape, &compared, &[&bearer.claims], &|text| index.names(text));
+        let mut seen = Seen::default();
+        for (point, target) in grid.points() {
+            let Ok(path) = CanonicalPath::parse(&target) else { continue };
+            if Method::ALL.into_iter().any(|method| api.routes.trie.find(method, &path) == Some(route)) {
+                seen.note(point, api.lets_through(route, &path, Some(&bearer.subject())));
+            }
+        }
+        // conditions look at no segment below `**`, so that all lengths on which it decides are alike
+        if !seen.is_empty() {
+            return grid.clauses(&seen);
+        }
+    }
+    Clauses::never()
+}
+
+impl From<Clauses> for MatrixAccess {
+    fn from(clauses: Clauses) -> Self {
+        if clauses.is_always() {
+            Self::Always
+        } else if clauses.is_never() {
+            Self::Never
+        } else {
+            Self::When(clauses.worded(Wording::Signs))
+        }
+    }
+}
