@@ -127,6 +127,39 @@ impl Condition {
         }
     }
 
+    /// What was found where this does not hold, if the condition itself does not tell.
+    pub(super) fn found(&self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> Option<String> {
+        match self {
+            Self::Scope(_) | Self::AnyScope(_) | Self::Role(_) | Self::AnyRole(_) => None,
+            Self::AllScopes(scopes) => {
+                let lacking: Vec<_> = scopes
+                    .iter()
+                    .filter(|scope| !subject.scopes.contains(scope))
+                    .map(Scope::as_str)
+                    .collect();
+                (lacking.len() < scopes.len()).then(|| format!("{} is not there", lacking.join(", ")))
+            }
+            Self::Client(_) | Self::AnyClient(_) => {
+                subject.client.map(|client| format!("the client is `{client}`"))
+            }
+            Self::Claim { name, test } => {
+                let Some(claim) = subject.claims.get(&**name) else {
+                    return Some("there is no such claim".to_owned());
+                };
+                let parameter = match test {
+                    ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter) => Some(parameter),
+                    ClaimTest::Is(_) | ClaimTest::In(_) | ClaimTest::Contains(_) => None,
+                };
+                let wanted = parameter.and_then(|parameter| path.segment(usize::from(parameter.segment)));
+                let wanted = wanted.map(|value| format!(", and the path has `{value}`")).unwrap_or_default();
+                Some(match claim {
+                    Value::String(text) => format!("the claim is `{text}`{wanted}"),
+                    other => format!("the claim is {other}{wanted}"),
+                })
+            }
+        }
+    }
+
     /// The parameter of the path that it names, if it does.
     pub(super) fn parameter_mut(&mut self) -> Option<&mut PathParameter> {
         match self {

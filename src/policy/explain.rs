@@ -1,6 +1,9 @@
 //! Why a request is allowed or refused: the route, the rule, and each condition.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -68,9 +71,23 @@ pub struct Explanation {
     /// The route that decided.
     pub decided_by: Option<ExplainedRoute>,
     /// The routes that match too and are less specific.
-    pub also_matching: Vec<ExplainedRoute>,
+    pub also_matching: Vec<LessSpecific>,
+    /// The routes at this path that do not take this method.
+    pub other_methods: Vec<ExplainedRoute>,
+    /// What else to look at, where no route matches: `without the slash at the end, ... matches`.
+    pub hint: Option<String>,
     /// The alternatives of the rule, the one that lacks least first.
     pub alternatives: Vec<ExplainedAlternative>,
+}
+
+/// A route that matches and does not decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LessSpecific {
+    /// The route.
+    #[serde(flatten)]
+    pub route: ExplainedRoute,
+    /// What makes the other one more specific.
+    pub because: String,
 }
 
 /// A route with its rule.
@@ -118,6 +135,8 @@ pub struct ExplainedCondition {
     pub condition: String,
     /// Whether it holds.
     pub holds: bool,
+    /// What was found instead, where it does not hold and that is not plain.
+    pub found: Option<String>,
 }
 
 impl PolicySet {
@@ -153,6 +172,8 @@ impl PolicySet {
             path: target.to_owned(),
             decided_by: None,
             also_matching: Vec::new(),
+            other_methods: Vec::new(),
+            hint: None,
             alternatives: Vec::new(),
         };
         let Some(api) = self.api(api) else { return explanation };
@@ -190,15 +211,32 @@ impl PolicySet {
         explanation: &mut Explanation,
     ) {
         let matching = api.routes.trie.find_all(method, path);
-        let [route, others @ ..] = matching.as_slice() else { return };
+        let at_path = Method::ALL.into_iter().flat_map(|other| api.routes.trie.find_all(other, path));
+        let others: BTreeSet<_> = at_path.filter(|route| !matching.contains(route)).collect();
+        explanation.other_methods = others.into_iter().filter_map(|id| self.explain_route(api, id)).collect();
+        let [route, others @ ..] = matching.as_slice() else {
+            explanation.hint = self.near_miss(api, method, &explanation.path);
+            return;
+        };
         explanation.decided_by = self.explain_route(api, *route);
-        explanation.also_matching =
-            others.iter().filter_map(|other| self.explain_route(api, *other)).collect();
-        let (Some((_, access)), Some(subject)) = (api.access(*route), subject) else { return };
+        explanation.also_matching = others
+            .iter()
+            .filter_map(|other| {
+                let (chosen, passed_over) = (api.written(*route)?, api.written(*other)?);
+                let because = chosen.why_before(passed_over);
+                Some(LessSpecific { route: self.explain_route(api, *other)?, because })
+            })
+            .collect();
+        let Some((_, access)) = api.access(*route) else { return };
+        // without a token everything is missing
+        let nothing = Permissions::default();
+        let nobody = nothing.subject();
+        let subject = subject.unwrap_or(&nobody);
         for (position, alternative) in api.routes.alternatives(access).enumerate() {
-            let each = alternative.0.iter().map(|condition| ExplainedCondition {
-                condition: condition.to_string(),
-                holds: condition.holds(subject, path),
+            let each = alternative.0.iter().map(|condition| {
+                let holds = condition.holds(subject, path);
+                let found = if holds { None } else { condition.found(subject, path) };
+                ExplainedCondition { condition: condition.to_string(), holds, found }
             });
             explanation.alternatives.push(ExplainedAlternative {
                 position: position + 1,
@@ -206,17 +244,29 @@ impl PolicySet {
                 conditions: each.collect(),
             });
         }
-        explanation.alternatives.sort_by_key(|alternative| {
-            alternative.conditions.iter().filter(|condition| !condition.holds).count()
-        });
+        explanation.alternatives.sort_by_key(|alternative| alternative.missing().len());
+    }
+
+    /// A path much like this one that a route does match.
+    fn near_miss(&self, api: &Api, method: Method, target: &str) -> Option<String> {
+        let path = target.split_once('?').map_or(target, |(path, _)| path);
+        let near = [
+            ("without the slash at the end", path.strip_suffix('/').map(str::to_owned)),
+            ("with a slash at the end", Some(format!("{path}/"))),
+            ("in lower case", Some(path.to_ascii_lowercase())),
+        ];
+        near.into_iter().filter_map(|(how, path)| Some((how, path?))).find_map(|(how, near)| {
+            let route = api.routes.trie.find(method, &CanonicalPath::parse(&near).ok()?)?;
+            Some(format!("{how}, {} would decide", self.explain_route(api, route)?))
+        })
     }
 
     fn explain_route(&self, api: &Api, id: RouteId) -> Option<ExplainedRoute> {
         let (rule, _) = api.access(id)?;
         Some(ExplainedRoute {
-            route: api.routes.written.get(usize::try_from(id).ok()?)?.to_string(),
+            route: api.written(id)?.to_string(),
             rule: rule.name().to_owned(),
-            file: self.files().get(usize::try_from(rule.file).ok()?)?.clone(),
+            file: self.file_of(rule).to_owned(),
             line: rule.line,
         })
     }
@@ -229,15 +279,26 @@ impl fmt::Display for Explanation {
         if let Some(route) = &self.decided_by {
             writeln!(f, "  decided by {route}")?;
         }
-        for route in &self.also_matching {
-            writeln!(f, "  also matching, less specific: {route}")?;
+        for LessSpecific { route, because } in &self.also_matching {
+            writeln!(f, "  passed over {route}: {because}")?;
         }
-        for alternative in &self.alternatives {
-            let holds = if alternative.holds { "holds" } else { "does not hold" };
-            writeln!(f, "  alternative {} {holds}", alternative.position)?;
-            for condition in &alternative.conditions {
-                let mark = if condition.holds { "held   " } else { "MISSING" };
-                writeln!(f, "    {mark}  {}", condition.condition)?;
+        for route in &self.other_methods {
+            writeln!(f, "  for other methods {route}")?;
+        }
+        if let Some(hint) = &self.hint {
+            writeln!(f, "  {hint}")?;
+        }
+        for (at, alternative) in self.alternatives.iter().enumerate() {
+            let state = match (alternative.holds, at) {
+                (true, _) => "holds",
+                (false, 0) if self.alternatives.len() > 1 => "does not hold, and lacks least",
+                (false, _) => "does not hold",
+            };
+            writeln!(f, "  alternative {} {state}", alternative.position)?;
+            for ExplainedCondition { condition, holds, found } in &alternative.conditions {
+                let mark = if *holds { "held   " } else { "MISSING" };
+                let found = found.as_ref().map(|found| format!(": {found}")).unwrap_or_default();
+                writeln!(f, "    {mark}  {condition}{found}")?;
             }
         }
         Ok(())

@@ -33,7 +33,9 @@ pub use condition::Subject;
 pub use decision::{Decision, Denial, Grounds};
 pub use diff::{Change, ChangeKind, Difference, Effect, Effort, RulePlace, Summary, Who};
 pub use edit::{EditError, Edited, scalar};
-pub use explain::{ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, Permissions};
+pub use explain::{
+    ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, Permissions,
+};
 pub use finding::{Code, Finding, Findings, Severity};
 pub use guarantee::Witness;
 pub use live::{LivePolicies, Rejection, Reload, Snapshot};

@@ -154,6 +154,19 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Why this route decides and not `other`, where both match a request.
+    pub(super) fn why_before(&self, other: &Self) -> String {
+        let mut pairs = self.segments.iter().zip(&other.segments).enumerate();
+        let first = pairs.find_map(|(at, pair)| match pair {
+            (Segment::Parameter(_), Segment::Parameter(_)) | (Segment::Rest, Segment::Rest) => None,
+            (mine, theirs) if mine == theirs => None,
+            (mine, theirs) => Some(format!("in segment {}, `{mine}` goes before `{theirs}`", at + 1)),
+        });
+        first.unwrap_or_else(|| format!("at the same path, `{}` goes before `{}`", self.method, other.method))
+    }
+}
+
 fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
     let bad = |message: String, hint: &str| Err(BadRoute { message, hint: hint.to_owned() });
     if part.is_empty() && !is_last {
@@ -195,6 +208,16 @@ fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
     Ok(Segment::Literal(part.into()))
 }
 
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(text) => f.write_str(text),
+            Self::Parameter(name) => write!(f, "{{{name}}}"),
+            Self::Rest => f.write_str("**"),
+        }
+    }
+}
+
 impl fmt::Display for RouteMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -207,13 +230,6 @@ impl fmt::Display for RouteMethod {
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.method)?;
-        for segment in &self.segments {
-            match segment {
-                Segment::Literal(text) => write!(f, "/{text}")?,
-                Segment::Parameter(name) => write!(f, "/{{{name}}}")?,
-                Segment::Rest => f.write_str("/**")?,
-            }
-        }
-        Ok(())
+        self.segments.iter().try_for_each(|segment| write!(f, "/{segment}"))
     }
 }

@@ -214,6 +214,11 @@ impl Api {
         })
     }
 
+    /// A route as it was written.
+    pub(super) fn written(&self, route: RouteId) -> Option<&Route> {
+        self.routes.written.get(usize::try_from(route).ok()?)
+    }
+
     /// The rule of a route, and what it asks there.
     pub(super) fn access(&self, route: RouteId) -> Option<(&Rule, &Access)> {
         let route = self.routes.access.get(usize::try_from(route).ok()?)?;

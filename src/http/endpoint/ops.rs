@@ -101,22 +101,20 @@ pub(in crate::http) async fn explain(
         BodyFault::TooLong => Problem::new(ProblemKind::TooLarge, &request),
         BodyFault::TooSlow | BodyFault::Broken => bad(fault.to_string()),
     })?;
-    let question: Question = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
+    let mut question: Question = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
     let snapshot = policies.current();
     let set = &snapshot.policies;
-    let permissions = match (question.r#as, question.token) {
+    let permissions = match (question.r#as.take(), &question.token) {
         (Some(_), Some(_)) => return Err(bad("give either `as` or `token`".to_owned())),
         (None, None) => None,
         (None, Some(token)) => {
             let api =
                 set.api(&question.api).ok_or_else(|| bad(format!("there is no API `{}`", question.api)))?;
-            let claims = match verifier.verify(&BearerToken::new(token), api.audience()) {
+            let claims = match verifier.verify(&BearerToken::new(token.as_str()), api.audience()) {
                 Ok(claims) => claims,
                 Err(error) => {
-                    let detail = error.to_string();
-                    return Ok(answer(
-                        &json!({ "allowed": false, "reason": "invalid-token", "detail": detail }),
-                    ));
+                    let Question { api, method, path, .. } = &question;
+                    return Ok(answer(&set.explain_bad_token(api, method, path, &error.to_string())));
                 }
             };
             Some(Principal::from(claims).permissions())
@@ -128,12 +126,13 @@ pub(in crate::http) async fn explain(
         (Some(Asker::Bearer(bearer)), None) => {
             let scopes = bearer.scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>();
             let roles = bearer.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>();
-            Some(Permissions {
+            let bearer = Permissions {
                 client: None,
                 scopes: scopes.map_err(|error| bad(error.to_string()))?,
                 roles: roles.map_err(|error| bad(error.to_string()))?,
                 claims: bearer.claims,
-            })
+            };
+            Some(bearer.with_scopes_of_roles(set.roles()))
         }
     };
     let subject = permissions.as_ref().map(Permissions::subject);
