@@ -9,7 +9,7 @@ use super::{Outcome, clients::claim, token};
 use crate::{
     config::Needs,
     oauth::{Role, Scope},
-    policy::{DemoSecrets, Findings, Permissions, PolicySet, Sources},
+    policy::{self, DemoSecrets, Findings, Permissions, PolicySet, Sources},
     principal::Principal,
     token::BearerToken,
 };
@@ -26,6 +26,8 @@ pub(super) enum Command {
     },
     /// Say whether a request is allowed, and why.
     Explain(Explain),
+    /// Print the JSON Schema of a policy file, for editors.
+    Schema,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -69,6 +71,10 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
     match command {
         Command::Check { dir, format } => check(dir, format, config),
         Command::Explain(explain) => run_explain(explain, config),
+        Command::Schema => {
+            println!("{}", serde_json::to_string_pretty(&policy::schema())?);
+            Ok(Outcome::Done)
+        }
     }
 }
 
