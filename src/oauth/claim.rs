@@ -2,7 +2,7 @@
 
 /// Registered claims (RFC 7519 section 4.1, RFC 8693, RFC 9068, RFC 7800) and those that jeton gives a
 /// meaning: no client may carry its own value for one.
-const REGISTERED: [&str; 14] = [
+pub(crate) const REGISTERED_CLAIMS: [&str; 14] = [
     "iss",
     "sub",
     "aud",
@@ -21,5 +21,5 @@ const REGISTERED: [&str; 14] = [
 
 /// Whether jeton alone sets this claim.
 pub fn is_registered_claim(name: &str) -> bool {
-    REGISTERED.contains(&name)
+    REGISTERED_CLAIMS.contains(&name)
 }

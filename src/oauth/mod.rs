@@ -8,6 +8,7 @@ mod issuer;
 mod name;
 mod scope;
 
+pub(crate) use claim::REGISTERED_CLAIMS;
 pub use claim::is_registered_claim;
 pub use error::{ErrorCode, GrantType};
 pub use issuer::{InvalidIssuer, Issuer};

@@ -1,26 +1,46 @@
 //! What a policy file says, before anything in it is checked against the rest.
 //!
-//! One type per thing an operator writes; the names of the fields are the keys of the file. Where
-//! several kinds of value may stand, the type is an enum whose variants are named `text`, `list` and
-//! `map` ([`super::read`] picks by what it finds).
+//! One type per thing an operator writes; the names of the fields are the keys of the file, and their
+//! comments are what an editor shows of them ([`super::schema`]). Where several kinds of value may stand,
+//! the type is an enum whose variants are named `text`, `list` and `map` ([`super::read`] picks by what it
+//! finds).
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::read::{Field, Items, Named, Read, Spanned};
+use super::{
+    read::{Field, Items, Named, Read, Spanned},
+    schema::{
+        self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, Duration, Entries, ParameterName,
+        Request, Role, Route, Scope, Sha256, SomeItems,
+    },
+};
 
 /// Text with its place.
 pub(super) type Text = Spanned<String>;
 
-/// One file.
-#[derive(Default, Deserialize)]
+/// The policies of jeton, or a part of them: all files of the folder together are the policies.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(title = "jeton policy file", extend("$id" = schema::ID, "required" = ["version"]))]
 pub(super) struct Document {
+    /// The version of this format, which is 1.
+    #[schemars(with = "Value", extend("const" = 1))]
     pub(super) version: Field<Spanned<u64>>,
+    /// Every scope, and what it allows in words. Nothing else can be granted or required.
+    #[schemars(with = "Entries<Scope, AnyText>")]
     pub(super) scopes: Named<String>,
+    /// Roles: each is a named set of scopes. Roles do not nest.
+    #[schemars(with = "Entries<Role, Items<Scope>>")]
     pub(super) roles: Named<Items<Text>>,
+    /// The protected APIs by name. `jeton` is jeton's own.
+    #[schemars(schema_with = "schema::apis")]
     pub(super) apis: Named<Api>,
+    /// The clients that may fetch tokens, by client id.
+    #[schemars(with = "Entries<ClientId, Client>")]
     pub(super) clients: Named<Client>,
+    /// Test cases: who asks, and which requests must be allowed and which denied.
     pub(super) tests: Items<Spanned<Test>>,
 }
 
@@ -32,118 +52,199 @@ impl Document {
 }
 
 /// A protected API.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("type" = ["object", "null"]))]
 pub(super) struct Api {
+    /// The `aud` of the tokens that this API takes. Left out for `jeton` alone: there it is the issuer.
+    #[schemars(with = "Audience")]
     pub(super) audience: Field<Text>,
+    /// The rules by name. The most specific route that matches a request decides; what none matches is denied.
     pub(super) rules: Named<Rule>,
+    /// What must hold for every possible token, whichever rule decides; by name.
     pub(super) guarantees: Named<Guarantee>,
 }
 
-/// Routes, and what a request to them needs.
-#[derive(Default, Deserialize)]
+/// Routes, and what a request to them needs: either `public: true` or `require`.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["routes"], "oneOf" = [{ "required": ["public"] }, { "required": ["require"] }]))]
 pub(super) struct Rule {
+    /// Methods and paths, such as `GET /orders/{order}`.
+    #[schemars(with = "SomeItems<Route>")]
     pub(super) routes: Field<Items<Text>>,
+    /// Allows every request, also without a token.
+    #[schemars(extend("const" = true))]
     pub(super) public: Field<Spanned<bool>>,
+    /// What the token must have: conditions that must all hold, or a list of such of which one must hold.
     pub(super) require: Field<Spanned<Require>>,
 }
 
 /// What must hold on every path that these routes cover, whichever rule decides.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["routes", "only_when"]))]
 pub(super) struct Guarantee {
+    /// The methods and paths that are guarded, such as `GET /tenants/{tenant}/**`.
+    #[schemars(with = "SomeItems<Route>")]
     pub(super) routes: Field<Items<Text>>,
+    /// Whatever is allowed there, this holds of its token; written as in `require`.
     pub(super) only_when: Field<Spanned<Require>>,
 }
 
 /// One alternative, or a list of which one must hold.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(untagged)]
 pub(super) enum Require {
     Map(Box<Alternative>),
-    List(Items<Spanned<Alternative>>),
+    List(#[schemars(with = "SomeItems<Alternative>")] Items<Spanned<Alternative>>),
 }
 
 /// Conditions that must all hold.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
 pub(super) struct Alternative {
+    /// The token has this scope.
+    #[schemars(with = "Scope")]
     pub(super) scope: Field<Text>,
+    /// The token has each of these scopes.
+    #[schemars(with = "SomeItems<Scope>")]
     pub(super) all_scopes: Field<Spanned<Items<Text>>>,
+    /// The token has one of these scopes.
+    #[schemars(with = "SomeItems<Scope>")]
     pub(super) any_scope: Field<Spanned<Items<Text>>>,
+    /// The token has this role.
+    #[schemars(with = "Role")]
     pub(super) role: Field<Text>,
+    /// The token has one of these roles.
+    #[schemars(with = "SomeItems<Role>")]
     pub(super) any_role: Field<Spanned<Items<Text>>>,
+    /// The token is this client's.
+    #[schemars(with = "ClientId")]
     pub(super) client: Field<Text>,
+    /// The token is one of these clients'.
+    #[schemars(with = "SomeItems<ClientId>")]
     pub(super) any_client: Field<Spanned<Items<Text>>>,
+    /// What must hold of the token's claims, by name.
+    #[schemars(with = "Entries<ClaimName, ClaimTest>", extend("type" = "object", "minProperties" = 1))]
     pub(super) claims: Field<Spanned<Named<ClaimTest>>>,
 }
 
 /// What must hold of one claim; several operators must all hold.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
 pub(super) struct ClaimTest {
+    /// The claim is this text.
+    #[schemars(with = "String")]
     pub(super) is: Field<Spanned<Value>>,
+    /// The claim is one of these texts.
+    #[schemars(with = "SomeItems<String>")]
     pub(super) r#in: Field<Spanned<Items<Spanned<Value>>>>,
+    /// The claim is a list that contains this text.
+    #[schemars(with = "String")]
     pub(super) contains: Field<Spanned<Value>>,
+    /// The claim is the text at this parameter of the path. It stands in every route of the rule.
+    #[schemars(with = "ParameterName")]
     pub(super) same_as_path: Field<Text>,
+    /// The claim is a list that contains the text at this parameter of the path. It stands in every route of the rule.
+    #[schemars(with = "ParameterName")]
     pub(super) contains_path: Field<Text>,
 }
 
 /// A machine that may fetch tokens.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("type" = ["object", "null"]))]
 pub(super) struct Client {
+    /// What this client is, in words.
+    #[schemars(with = "AnyText")]
     pub(super) description: Field<String>,
+    /// With `false` it gets no more tokens.
     pub(super) enabled: Field<bool>,
+    /// With `true` its tokens do not name it.
     pub(super) anonymous: Field<bool>,
+    /// The hashes of its secrets. Several may be live, so that a client can change over without a gap.
     pub(super) secrets: Items<Spanned<Secret>>,
+    /// What it may ask for, by API.
+    #[schemars(with = "Entries<ApiName, Grant>")]
     pub(super) grants: Named<Grant>,
+    /// What else its tokens say, by claim.
+    #[schemars(with = "Entries<ClaimName, ClaimValue>")]
     pub(super) claims: Named<Value>,
+    /// The lifetime of its tokens, such as `15m`: a whole number and `s`, `m`, `h` or `d`.
+    #[schemars(with = "Duration")]
     pub(super) ttl: Field<Text>,
 }
 
-/// What is kept of a client's secret.
-#[derive(Default, Deserialize)]
+/// What is kept of a client's secret; `jeton clients add` and `rotate` write it.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["sha256"]))]
 pub(super) struct Secret {
+    /// The SHA-256 of the secret, never the secret itself.
+    #[schemars(with = "Sha256")]
     pub(super) sha256: Field<Text>,
+    /// When it ceases to be good, such as `2027-06-30T00:00:00Z`.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub(super) expires: Field<Text>,
 }
 
-/// What a client may ask for at one API.
-#[derive(Default, Deserialize)]
+/// What a client may ask for at one API: roles, scopes or both.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = schema::grants_something)]
 pub(super) struct Grant {
+    /// Roles that it may have there, with every scope of theirs.
+    #[schemars(with = "Items<Role>")]
     pub(super) roles: Items<Text>,
+    /// Scopes that it may have there beside those of its roles.
+    #[schemars(with = "Items<Scope>")]
     pub(super) scopes: Items<Text>,
 }
 
 /// A test case: who asks, at which API, and what must come out.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["as", "api"]), transform = schema::asks_something)]
 pub(super) struct Test {
+    /// Who asks: a client, or what a token carries.
     pub(super) r#as: Field<Spanned<TestSubject>>,
+    /// The API that is asked.
+    #[schemars(with = "ApiName")]
     pub(super) api: Field<Text>,
+    /// Requests that must be allowed, such as `GET /tenants/acme/orders`.
+    #[schemars(with = "Items<Request>")]
     pub(super) allow: Items<Text>,
+    /// Requests that must be denied.
+    #[schemars(with = "Items<Request>")]
     pub(super) deny: Items<Text>,
 }
 
 /// Who asks in a test case.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(untagged)]
 pub(super) enum TestSubject {
     /// A client, with all it is granted at the API.
-    Text(String),
+    Text(#[schemars(with = "ClientId")] String),
     /// A bearer of just this.
     Map(Box<Bearer>),
 }
 
 /// What a token in a test case carries.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Bearer {
+    /// Its scopes.
+    #[schemars(with = "Items<Scope>")]
     pub(super) scopes: Items<Text>,
+    /// Its roles.
+    #[schemars(with = "Items<Role>")]
     pub(super) roles: Items<Text>,
+    /// Its other claims.
+    #[schemars(with = "Named<Value>")]
     pub(super) claims: Map<String, Value>,
 }

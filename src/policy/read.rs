@@ -328,7 +328,11 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        match self.text()?.parse() {
+        let text = self.text()?;
+        if matches!(self.node.value, Value::Scalar { quoted: true, .. }) {
+            return Err(self.expected("a whole number without quotes"));
+        }
+        match text.parse() {
             Ok(number) => visitor.visit_u64(number).map_err(|error: ReadError| self.note(error)),
             Err(_) => Err(self.expected("a whole number")),
         }

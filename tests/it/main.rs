@@ -24,6 +24,7 @@ mod protected;
 mod reload;
 mod route_model;
 mod routes;
+mod schema;
 mod server;
 mod settings;
 mod smoke;

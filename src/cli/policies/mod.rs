@@ -16,7 +16,7 @@ use super::Outcome;
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
-    policy::{DemoSecrets, Draft, Findings, Sources, Surroundings},
+    policy::{self, DemoSecrets, Draft, Findings, Sources, Surroundings},
 };
 
 #[derive(Subcommand)]
@@ -31,6 +31,8 @@ pub(super) enum Command {
     Matrix(matrix::Matrix),
     /// Say who gains and who loses what by an edit.
     Diff(diff::Diff),
+    /// Print the JSON Schema of a policy file, for editors.
+    Schema,
 }
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -40,6 +42,10 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         Command::Explain(explain) => explain.run(config),
         Command::Matrix(matrix) => matrix.run(config),
         Command::Diff(diff) => diff.run(config),
+        Command::Schema => {
+            println!("{}", serde_json::to_string_pretty(&policy::schema())?);
+            Ok(Outcome::Done)
+        }
     }
 }
 
