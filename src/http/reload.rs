@@ -29,8 +29,10 @@ pub(super) fn log_findings(event: &'static str, findings: &Findings) {
 pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
     let outcome = if trigger == POLL { policies.poll() } else { policies.reload() };
     match &outcome {
-        Reload::Reloaded { old, new } => {
-            tracing::info!(trigger, %old, %new, "policies.reloaded");
+        Reload::Reloaded { old, new, difference } => {
+            let effect = difference.as_ref().map_or("too much to compare", |found| found.summary.as_str());
+            let (gains, losses) = difference.as_ref().map(|found| (found.gains, found.losses)).unzip();
+            tracing::info!(trigger, %old, %new, effect, gains, losses, "policies.reloaded");
             log_findings("policies.warning", policies.current().policies.warnings());
         }
         Reload::Rejected(rejection) => {

@@ -11,7 +11,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use jiff::Timestamp;
 
-use super::{ContentHash, Findings, PolicySet, Sources, Surroundings};
+use super::{ContentHash, Difference, Effort, Findings, PolicySet, Sources, Surroundings};
 use crate::clock::Clock;
 
 /// The policies in force. Readers take a snapshot and are never kept waiting; a reload replaces all or
@@ -60,6 +60,8 @@ pub enum Reload {
         old: ContentHash,
         /// Those now.
         new: ContentHash,
+        /// What differs, where that is told in the time that a reload may take.
+        difference: Option<Difference>,
     },
     /// What was in force stays.
     Rejected(Arc<Rejection>),
@@ -136,7 +138,8 @@ impl LivePolicies {
     }
 
     fn take_over(&self, sources: Result<Sources, Findings>) -> Reload {
-        let old = self.current.load().policies.hash().clone();
+        let before = self.current.load_full();
+        let old = before.policies.hash().clone();
         let compiled = match sources {
             Ok(sources) if *sources.hash() == old => {
                 let was_rejected = self.rejected.swap(None).is_some();
@@ -148,10 +151,13 @@ impl LivePolicies {
         match compiled {
             Ok(policies) => {
                 let new = policies.hash().clone();
-                self.current.store(Arc::new(Snapshot { policies, loaded_at: self.clock.now() }));
+                let after = Arc::new(Snapshot { policies, loaded_at: self.clock.now() });
+                self.current.store(Arc::clone(&after));
                 self.rejected.store(None);
                 self.reloads.fetch_add(1, Ordering::Relaxed);
-                Reload::Reloaded { old, new }
+                // what is in force does not wait for this
+                let difference = before.policies.difference(&after.policies, Effort::Bounded);
+                Reload::Reloaded { old, new, difference }
             }
             Err(findings) => self.reject(findings),
         }

@@ -50,8 +50,15 @@ async fn good_files_take_over() {
     app.clock.advance(60);
     let (status, body) = reload(&app).await;
     let after = readyz(&app).await;
-    let expected = json!({ "reloaded": true, "old_hash": before["hash"], "hash": after["hash"] });
-    assert_eq!((status, body), (200, expected));
+    assert_eq!(status, 200);
+    assert_eq!(
+        json!([body["reloaded"], body["old_hash"], body["hash"]]),
+        json!([true, before["hash"], after["hash"]])
+    );
+    let changes: Vec<_> = body["difference"]["changes"].as_array().unwrap().iter().collect();
+    assert_eq!(body["difference"]["summary"], "widens");
+    assert!(changes.iter().all(|change| change["who"]["client"] == "newcomer"), "{changes:?}");
+    assert!(changes.iter().any(|change| change["what"] == "scope orders:read"), "{changes:?}");
     assert_ne!(before["hash"], after["hash"]);
     assert_ne!(before["loaded_at"], after["loaded_at"]);
     assert!(is_known(&app, "newcomer").await);

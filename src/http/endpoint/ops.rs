@@ -148,9 +148,12 @@ pub(in crate::http) async fn reload(
         Reload::Unchanged | Reload::Restored | Reload::Unsettled => {
             Ok(answer(&json!({ "reloaded": false, "hash": policies.current().policies.hash() })))
         }
-        Reload::Reloaded { old, new } => {
-            Ok(answer(&json!({ "reloaded": true, "old_hash": old, "hash": new })))
-        }
+        Reload::Reloaded { old, new, difference } => Ok(answer(&json!({
+            "reloaded": true,
+            "old_hash": old,
+            "hash": new,
+            "difference": difference,
+        }))),
         Reload::Rejected(rejection) | Reload::StillRejected(rejection) => {
             Err(Problem::new(ProblemKind::Rejected(rejection.findings.clone()), &request))
         }
