@@ -216,7 +216,7 @@ impl fmt::Display for Findings {
 impl std::error::Error for Findings {}
 
 /// Escapes control characters, so that a file cannot write to the operator's terminal or log.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
         .collect()
