@@ -8,8 +8,15 @@ use std::{
     process::Command,
 };
 
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
 use crate::{
     binary::Workplace,
+    support::{
+        install_policies,
+        program::{Binary, POLLING},
+    },
     watched::{Files, Watched, hash_of, write_all},
 };
 
@@ -200,4 +207,85 @@ fn everything_odd_is_told_at_once_in_the_order_of_names() {
         named,
         ["policies/a.yaml", "policies/b.yaml", "policies/c/d.yaml", "policies/m.yaml", "policies/z.yaml"]
     );
+}
+
+/// How many bytes one poll of the sample reads.
+fn size_of(dir: &Path) -> u64 {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[actix_web::test]
+async fn a_rejection_is_logged_once_and_shown_as_long_as_it_lasts() {
+    let mut binary = Binary::serve_in(sample(), POLLING).await;
+    let policies = binary.dir.path().join("policies");
+    let before = binary.readyz().await;
+    fs::write(policies.join("x.yaml"), "version: 1\nscopes: [\n").unwrap();
+    let rejected = binary.logged("policies.rejected").await;
+    assert_eq!((&rejected["trigger"], &rejected["count"]), (&json!("poll"), &json!(1)), "{rejected}");
+    let finding = binary.logged("policies.rejected").await;
+    assert_eq!((&finding["at"], &finding["code"]), (&json!("policies/x.yaml:2:9"), &json!("yaml-syntax")));
+    assert!(finding["hint"].is_string(), "{finding}");
+    let shown = binary.readyz().await;
+    assert_eq!((&shown["hash"], &shown["loaded_at"]), (&before["hash"], &before["loaded_at"]), "{shown}");
+    let error = &shown["last_reload_error"];
+    assert_eq!(error["findings"], 1, "{shown}");
+    assert_eq!(error["first"], "x.yaml:2:9: yaml-syntax");
+
+    binary.reads(3 * size_of(&policies)).await;
+    assert_eq!(binary.readyz().await, shown, "three polls later");
+    binary.signal("HUP").await;
+    let asked = binary.logged("policies.rejected").await;
+    assert_eq!(asked["trigger"], "SIGHUP", "no poll has told it again, and whoever asks is told: {asked}");
+    binary.logged("policies.rejected").await;
+
+    fs::remove_file(policies.join("x.yaml")).unwrap();
+    binary.logged("policies.restored").await;
+    assert_eq!(binary.lines_of("policies.rejected").len(), 4, "two times a head and a finding");
+    assert_eq!(binary.readyz().await, before);
+}
+
+#[actix_web::test]
+async fn a_mended_file_is_reloaded_without_a_word_of_restoring() {
+    let mut binary = Binary::serve_in(sample(), POLLING).await;
+    let policies = binary.dir.path().join("policies");
+    let before = binary.readyz().await;
+    fs::write(policies.join("x.yaml"), "version: 1\nscopes: { x:read }\n").unwrap();
+    binary.logged("policies.rejected").await;
+    fs::write(policies.join("x.yaml"), "version: 1\nscopes: { x:read: x }\n").unwrap();
+    let reloaded = binary.logged("policies.reloaded").await;
+    assert_eq!(reloaded["old"], before["hash"]);
+    let after = binary.readyz().await;
+    assert_eq!((&after["hash"], &after["last_reload_error"]), (&reloaded["new"], &Value::Null));
+    assert!(binary.lines_of("policies.restored").is_empty());
+}
+
+#[actix_web::test]
+async fn the_program_outlives_its_folder() {
+    let mut binary = Binary::serve_in(sample(), POLLING).await;
+    let before = binary.readyz().await;
+    let [policies, away] = ["policies", "away"].map(|name| binary.dir.path().join(name));
+    fs::rename(&policies, &away).unwrap();
+    let rejected = binary.logged("policies.rejected").await;
+    assert_eq!(rejected["trigger"], "poll", "{rejected}");
+    let finding = binary.logged("policies.rejected").await;
+    assert_eq!(finding["at"], "policies", "the folder and no line: {finding}");
+    assert_eq!(finding["hint"], "make it, or set `policies.dir` to where the policies are");
+    let shown = binary.readyz().await;
+    assert_eq!(shown["hash"], before["hash"]);
+    assert_eq!(shown["last_reload_error"]["first"], "policies: unreadable", "{shown}");
+    fs::create_dir(&policies).unwrap();
+    binary.logged("policies.rejected").await;
+    let finding = binary.logged("policies.rejected").await;
+    assert_eq!(finding["finding"], "holds no `*.yaml` file", "another fault is told: {finding}");
+    fs::remove_dir(&policies).unwrap();
+    fs::rename(&away, &policies).unwrap();
+    binary.logged("policies.restored").await;
+    assert_eq!(binary.readyz().await, before);
+}
+
+/// The sample policies in a folder of their own.
+fn sample() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    install_policies(&dir.path().join("policies"));
+    dir
 }
