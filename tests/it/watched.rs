@@ -103,4 +103,9 @@ impl Watched {
         let rejection = self.policies.last_rejection().expect("a rejection");
         rejection.findings.to_string().replace(&self.dir.display().to_string(), "policies")
     }
+
+    /// Writes a file of the folder.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir.join(name), text).unwrap();
+    }
 }
