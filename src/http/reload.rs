@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actix_web::rt;
 use tokio::{signal::unix, time};
 
-use crate::policy::{Findings, LivePolicies, Reload, Severity};
+use crate::policy::{Findings, LivePolicies, Rejection, Reload, Severity};
 
 /// How long files must hold still before they are taken over by a poll.
 const SETTLING: Duration = Duration::from_millis(500);
@@ -16,13 +16,18 @@ const POLL: &str = "poll";
 /// Logs each finding on a line of its own.
 pub(super) fn log_findings(event: &'static str, findings: &Findings) {
     for finding in &findings.0 {
-        let at = format!("{}:{}:{}", finding.file, finding.line, finding.column);
-        let (code, hint) = (finding.code.to_string(), finding.hint.as_deref());
+        let (at, code, hint) = (finding.place(), finding.code.to_string(), finding.hint.as_deref());
         match finding.severity {
             Severity::Error => tracing::error!(at, code, finding = finding.message, hint, "{event}"),
             Severity::Warning => tracing::warn!(at, code, finding = finding.message, hint, "{event}"),
         }
     }
+}
+
+fn log_rejection(trigger: &'static str, rejection: &Rejection) {
+    let count = rejection.findings.0.len();
+    tracing::error!(trigger, count, "policies.rejected: what was in force stays");
+    log_findings("policies.rejected", &rejection.findings);
 }
 
 /// Reads the policies again and logs what came of it. Blocks on the disk.
@@ -35,16 +40,13 @@ pub(super) fn reload(policies: &LivePolicies, trigger: &'static str) -> Reload {
             tracing::info!(trigger, %old, %new, effect, gains, losses, "policies.reloaded");
             log_findings("policies.warning", policies.current().policies.warnings());
         }
-        Reload::Rejected(rejection) => {
-            let count = rejection.findings.0.len();
-            tracing::error!(trigger, count, "policies.rejected: what was in force stays");
-            log_findings("policies.rejected", &rejection.findings);
-        }
+        Reload::Rejected(rejection) => log_rejection(trigger, rejection),
+        Reload::StillRejected(rejection) if trigger != POLL => log_rejection(trigger, rejection),
         Reload::Restored => {
             tracing::info!(trigger, "policies.restored: the files hold what is in force again");
         }
         Reload::Unchanged if trigger != POLL => tracing::info!(trigger, "policies.unchanged"),
-        // the timer would say the same every time; whoever asks is told in the answer
+        // the timer would say the same every time
         Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled => {}
     }
     outcome

@@ -159,17 +159,23 @@ pub(super) struct Snippet {
     pub(super) width: usize,
 }
 
+impl Finding {
+    /// Where it is: file, line and column; the file or folder alone where it is about the whole of it.
+    pub fn place(&self) -> String {
+        match self.line {
+            0 => self.file.clone(),
+            line => format!("{}:{line}:{}", self.file, self.column),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
-        write!(f, ": {severity}: {} [{}]", self.message, self.code)?;
+        write!(f, "{}: {severity}: {} [{}]", self.place(), self.message, self.code)?;
         let margin = " ".repeat(self.line.to_string().len());
         if let Some(Snippet { line, width }) = &self.snippet {
             // a tab keeps its width in the line of carets
@@ -239,7 +245,7 @@ impl fmt::Display for Findings {
 impl std::error::Error for Findings {}
 
 /// Escapes control characters, so that a file cannot write to the operator's terminal or log.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
         .collect()

@@ -14,6 +14,9 @@ use jiff::Timestamp;
 use super::{ContentHash, Difference, Effort, Findings, PolicySet, Sources, Surroundings};
 use crate::clock::Clock;
 
+/// How often a folder is read again that does not hold still, where nobody waits for the next poll.
+const MOST_READINGS: u32 = 10;
+
 /// The policies in force. Readers take a snapshot and are never kept waiting; a reload replaces all or
 /// nothing.
 pub struct LivePolicies {
@@ -75,7 +78,7 @@ impl LivePolicies {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(dir: &Path, surroundings: Surroundings, clock: Arc<dyn Clock>) -> Result<Self, Findings> {
-        let policies = PolicySet::compile(&Sources::read(dir)?, &surroundings, clock.now())?;
+        let policies = PolicySet::compile(&read_whole(dir)?, &surroundings, clock.now())?;
         let snapshot = Snapshot { policies, loaded_at: clock.now() };
         Ok(Self {
             dir: dir.to_owned(),
@@ -113,7 +116,7 @@ impl LivePolicies {
     pub fn reload(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = None;
-        self.take_over(Sources::read(&self.dir))
+        self.take_over(read_whole(&self.dir))
     }
 
     /// As [`Self::reload`], but only what two polls in a row saw: half of a file that is being written, or
@@ -123,11 +126,9 @@ impl LivePolicies {
         let sources = Sources::read(&self.dir);
         let now = sources.as_ref().map(|sources| sources.hash().clone()).map_err(Clone::clone);
         let in_force = now.as_ref().is_ok_and(|hash| hash == self.current.load().policies.hash());
-        if in_force || seen.as_ref() == Some(&now) {
-            return self.take_over(sources);
-        }
+        let holds_still = seen.as_ref() == Some(&now);
         *seen = Some(now);
-        Reload::Unsettled
+        if in_force || holds_still { self.take_over(sources) } else { Reload::Unsettled }
     }
 
     /// Notes that a reload did not come to its end; what was in force stays.
@@ -172,4 +173,17 @@ impl LivePolicies {
         self.rejections.fetch_add(1, Ordering::Relaxed);
         Reload::Rejected(rejection)
     }
+}
+
+/// Reads a folder until two readings agree: one alone may begin before a mounted volume is swapped and end
+/// after that, and hold some files of either. A folder that never holds still is taken as it is last.
+fn read_whole(dir: &Path) -> Result<Sources, Findings> {
+    let mut sources = Sources::read(dir);
+    for _ in 0..MOST_READINGS {
+        let before = std::mem::replace(&mut sources, Sources::read(dir));
+        if before == sources {
+            break;
+        }
+    }
+    sources
 }

@@ -1,16 +1,22 @@
 //! The policies folder as files on disk.
 
 use std::{
-    fs, io,
+    fs::{self, File, FileType},
+    io::{self, Read},
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
 use ring::digest;
 
 use super::{
-    finding::{Code, Finding, Findings, Severity, Snippet, Span},
+    finding::{Code, Finding, Findings, Severity, Snippet, Span, printable},
     set::ContentHash,
 };
+
+/// The longest policy file, in bytes. A million clients fit into one; what is longer is there by mistake, and
+/// reading it would take the memory of what serves.
+const LONGEST: usize = 512 * 1024 * 1024;
 
 /// The text of one policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,21 +50,22 @@ impl Sources {
     /// (a mounted volume's `..data`), links to files are followed, links to folders are not.
     ///
     /// # Errors
-    /// One finding for each file or folder that cannot be read or is not UTF-8.
+    /// One finding for each file or folder that cannot be read, or is not what its name says.
     pub fn read(dir: &Path) -> Result<Self, Findings> {
         let mut paths = Vec::new();
         let mut findings = Vec::new();
         collect(dir, &mut paths, &mut findings);
         paths.sort();
-        if paths.is_empty() && findings.is_empty() {
+        let is_error = |finding: &Finding| finding.severity == Severity::Error;
+        if paths.is_empty() && !findings.iter().any(is_error) {
             // an unmounted volume or a checkout under way, and never what an operator wants to serve
-            let hint = "put a policy file there, or set `policies.dir` to where they are";
+            let hint = "mount it or put the policy files back, or set `policies.dir` to where they are";
             findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), hint));
         }
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
-            match fs::read(&path) {
-                Err(error) => findings.push(unreadable(&path, &error)),
+            match bytes_of(&path) {
+                Err(finding) => findings.push(*finding),
                 Ok(bytes) => files.push((path.strip_prefix(dir).unwrap_or(&path).to_owned(), bytes)),
             }
         }
@@ -99,6 +106,8 @@ impl Sources {
             }
         }
         let hex: Vec<String> = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        // a folder tells its entries in any order
+        findings.sort_by(|a, b| a.file.cmp(&b.file));
         let findings = Findings(findings);
         if findings.has_errors() {
             return Err(findings);
@@ -120,7 +129,7 @@ impl Sources {
 fn collect(dir: &Path, into: &mut Vec<PathBuf>, findings: &mut Vec<Finding>) {
     let entries = match fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
         Ok(entries) => entries,
-        Err(error) => return findings.push(unreadable(dir, &error)),
+        Err(error) => return findings.push(unreadable_folder(dir, &error)),
     };
     for entry in entries {
         let path = entry.path();
@@ -129,12 +138,13 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>, findings: &mut Vec<Finding>) {
         }
         match entry.file_type() {
             Err(error) => findings.push(unreadable(&path, &error)),
+            // whatever it is: a policy file that is none must not be overlooked
+            Ok(_) if path.extension().is_some_and(|extension| extension == "yaml") => into.push(path),
             Ok(kind) if kind.is_dir() => collect(&path, into, findings),
             Ok(kind) if kind.is_symlink() && path.is_dir() => {
                 let message = "is a link to a folder, and not followed".to_owned();
                 findings.push(passed_over(&path, message, "put the folder itself there, or link its files"));
             }
-            Ok(_) if path.extension().is_some_and(|extension| extension == "yaml") => into.push(path),
             Ok(_) if path.extension().is_some_and(|extension| extension == "yml") => {
                 let message = "is not read: only `*.yaml` is".to_owned();
                 findings.push(passed_over(&path, message, "rename it to `.yaml`, or remove it"));
@@ -142,6 +152,28 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>, findings: &mut Vec<Finding>) {
             Ok(_) => {}
         }
     }
+}
+
+/// What stands in a policy file. Nothing but a file is opened: a pipe would be waited for, and a device may
+/// have no end.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Box<Finding>> {
+    let unreadable = |error: io::Error| Box::new(unreadable(path, &error));
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Box::new(not_a_file(path, metadata.file_type())));
+    }
+    let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    if length > LONGEST {
+        return Err(Box::new(too_long(path)));
+    }
+    let mut bytes = Vec::with_capacity(length);
+    // it may grow while it is read
+    let opened = File::open(path).map(|file| file.take(LONGEST as u64 + 1));
+    opened.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() > LONGEST {
+        return Err(Box::new(too_long(path)));
+    }
+    Ok(bytes)
 }
 
 fn whole_file(path: &Path, message: String, hint: &str) -> Finding {
@@ -161,13 +193,63 @@ fn passed_over(path: &Path, message: String, hint: &str) -> Finding {
     Finding { severity: Severity::Warning, code: Code::PassedOver, ..whole_file(path, message, hint) }
 }
 
+/// What cannot be read, and why. `ls` shows a link that leads nowhere, so it is told as one.
+fn cannot_be_read(path: &Path, error: &io::Error) -> String {
+    match fs::read_link(path) {
+        Ok(target) => {
+            let target = printable(&target.display().to_string());
+            format!("is a link to `{target}`, which cannot be read: {error}")
+        }
+        Err(_) => format!("cannot be read: {error}"),
+    }
+}
+
+fn unreadable_folder(path: &Path, error: &io::Error) -> Finding {
+    let (message, hint) = match error.kind() {
+        io::ErrorKind::NotADirectory => (
+            "is not a folder".to_owned(),
+            "put the folder back, or set `policies.dir` to where the policies are",
+        ),
+        io::ErrorKind::NotFound if path.is_symlink() => (
+            cannot_be_read(path, error),
+            "put a folder where it leads, or set `policies.dir` to where the policies are",
+        ),
+        io::ErrorKind::NotFound => {
+            (cannot_be_read(path, error), "make it, or set `policies.dir` to where the policies are")
+        }
+        _ => return unreadable(path, error),
+    };
+    whole_file(path, message, hint)
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Finding {
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "make it, or set `policies.dir` to where the policies are",
-        io::ErrorKind::PermissionDenied => "let the user that runs jeton read it",
+        io::ErrorKind::PermissionDenied => {
+            "let the user that runs jeton read it, and enter the folders above it"
+        }
+        _ if path.is_symlink() => "remove the link, or put a file where it leads",
+        io::ErrorKind::NotFound => "it went away while the folder was read: reload again",
         _ => "make it readable or remove it",
     };
-    whole_file(path, format!("cannot be read: {error}"), hint)
+    whole_file(path, cannot_be_read(path, error), hint)
+}
+
+fn not_a_file(path: &Path, kind: FileType) -> Finding {
+    let (what, hint) = match kind {
+        kind if kind.is_dir() => (
+            "a folder",
+            "rename or remove it; container engines make one where a file to be mounted is missing",
+        ),
+        kind if kind.is_fifo() => ("a pipe", "put a file in its place, or remove it"),
+        kind if kind.is_socket() => ("a socket", "put a file in its place, or remove it"),
+        _ => ("a device", "put a file in its place, or remove it"),
+    };
+    whole_file(path, format!("is {what}, and not a file"), hint)
+}
+
+fn too_long(path: &Path) -> Finding {
+    let message = format!("holds more than {} MiB", LONGEST / 1024 / 1024);
+    whole_file(path, message, "split it into several files, or remove it")
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {

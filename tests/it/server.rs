@@ -1,21 +1,21 @@
 //! The server's limits, and its end.
 
-use std::{fmt::Write, fs, process::Stdio, time::Duration};
+use std::{fmt::Write, fs};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    process::{Child, Command},
+    process::Command,
     time,
 };
 
-use crate::support::{RawResponse, TestApp, install_key, install_policies, secret, spawn_app};
-
-/// How long a test waits for what must come, before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::{
+    RawResponse, TestApp, install_key, install_policies,
+    program::{Binary, PATIENCE},
+    secret, spawn_app,
+};
 
 const PARAMETERS: &str = "grant_type=client_credentials&resource=https://orders.example.com";
 
@@ -145,58 +145,6 @@ async fn a_head_that_is_too_long_is_not_kept() {
     assert_eq!(app.get("/healthz").await.status(), 200, "the others are served");
 }
 
-/// The real binary with the sample policies, on a free port.
-struct Binary {
-    child: Child,
-    address: String,
-    log: tokio::io::Lines<BufReader<tokio::process::ChildStderr>>,
-    _dir: TempDir,
-}
-
-impl Binary {
-    async fn serve() -> Self {
-        let dir = TempDir::new().unwrap();
-        install_key("test-only-signing.pem", &dir.path().join("keys"));
-        install_policies(&dir.path().join("policies"));
-        let settings = "issuer = \"http://127.0.0.1:8080\"\n[server]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n";
-        fs::write(dir.path().join("jeton.toml"), settings).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_jeton"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
-            command.env_remove(name);
-        }
-        command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut binary = Self { child, address: String::new(), log, _dir: dir };
-        let serving = binary.logged("serving").await;
-        binary.address.push_str(serving["address"].as_str().unwrap());
-        binary
-    }
-
-    /// Reads the log up to this message.
-    async fn logged(&mut self, message: &str) -> Value {
-        let line = async {
-            while let Some(line) = self.log.next_line().await.unwrap() {
-                let line: Value = serde_json::from_str(&line).unwrap();
-                if line["message"] == message {
-                    return line;
-                }
-            }
-            panic!("the log ends without `{message}`");
-        };
-        time::timeout(PATIENCE, line).await.unwrap()
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(&self.address).await.unwrap()
-    }
-
-    async fn terminate(&self) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-    }
-}
-
 /// Reads just this text.
 async fn expect(stream: &mut TcpStream, text: &str) {
     let mut bytes = vec![0; text.len()];
@@ -217,7 +165,7 @@ async fn sigterm_lets_the_request_in_flight_finish() {
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: jeton\r\n\r\n").await.unwrap();
     expect(&mut idle, "HTTP/1.1 200 OK\r\n").await;
 
-    binary.terminate().await;
+    binary.signal("TERM").await;
     // says that the server has begun to end
     let rest = time::timeout(PATIENCE, idle.read_to_end(&mut Vec::new())).await;
     assert!(rest.is_ok(), "an idle connection is closed");

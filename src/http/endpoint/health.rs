@@ -30,8 +30,8 @@ pub(in crate::http) async fn ready(
                 "findings": rejection.findings.0.len(),
                 // anybody may ask: the place, and no names; the log and `/ops/policies` have the rest
                 "first": rejection.findings.0.first().map(|first| {
-                    let file = first.file.rsplit('/').next().unwrap_or_default();
-                    format!("{file}:{}:{}: {}", first.line, first.column, first.code)
+                    let place = first.place();
+                    format!("{}: {}", place.rsplit('/').next().unwrap_or_default(), first.code)
                 }),
             })),
         },

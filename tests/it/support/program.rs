@@ -1,0 +1,126 @@
+//! The real program, serving in a folder of its own.
+use std::{
+    fs::{self, File},
+    io::Read,
+    process::Stdio,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    net::TcpStream,
+    process::{Child, ChildStderr, Command},
+    time,
+};
+
+use super::{http_client, install_key, install_policies};
+
+/// How long a test waits for what must come, before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Settings with which the policies are polled as often as they can be.
+pub(crate) const POLLING: &str = "[policies]\npoll = \"1s\"\n";
+
+/// The real binary, on a free port.
+pub(crate) struct Binary {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    /// Where it runs.
+    pub(crate) dir: TempDir,
+    log: Lines<BufReader<ChildStderr>>,
+    /// The log as far as it was read.
+    read: Vec<Value>,
+}
+
+impl Binary {
+    /// With the sample policies.
+    pub(crate) async fn serve() -> Self {
+        let dir = TempDir::new().unwrap();
+        install_policies(&dir.path().join("policies"));
+        Self::serve_in(dir, "").await
+    }
+
+    /// In a folder with policies, and with these settings more.
+    pub(crate) async fn serve_in(dir: TempDir, settings: &str) -> Self {
+        install_key("test-only-signing.pem", &dir.path().join("keys"));
+        let settings = format!(
+            "issuer = \"http://127.0.0.1:8080\"\n[server]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{settings}"
+        );
+        fs::write(dir.path().join("jeton.toml"), settings).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jeton"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
+            command.env_remove(name);
+        }
+        command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut binary = Self { child, address: String::new(), dir, log, read: Vec::new() };
+        let serving = binary.logged("serving").await;
+        binary.address.push_str(serving["address"].as_str().unwrap());
+        binary
+    }
+
+    /// Reads the log up to this event.
+    pub(crate) async fn logged(&mut self, event: &str) -> Value {
+        let line = async {
+            while let Some(line) = self.log.next_line().await.unwrap() {
+                let line: Value = serde_json::from_str(&line).unwrap();
+                self.read.push(line.clone());
+                if is_event(&line, event) {
+                    return line;
+                }
+            }
+            panic!("the log ends without `{event}`");
+        };
+        time::timeout(PATIENCE, line).await.unwrap_or_else(|_| panic!("no `{event}` in {:#?}", self.read))
+    }
+
+    /// The lines of this event, as far as the log was read.
+    pub(crate) fn lines_of(&self, event: &str) -> Vec<&Value> {
+        self.read.iter().filter(|line| is_event(line, event)).collect()
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.address).await.unwrap()
+    }
+
+    /// What `/readyz` tells of the policies.
+    pub(crate) async fn readyz(&self) -> Value {
+        let answer = http_client().get(format!("http://{}/readyz", self.address)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "the last good state is good enough");
+        answer.json::<Value>().await.unwrap()["policies"].take()
+    }
+
+    /// Waits until the program has read this many bytes from files.
+    pub(crate) async fn reads(&self, bytes: u64) {
+        let start = self.bytes_read();
+        let reading = async {
+            let mut looks = time::interval(Duration::from_millis(20));
+            while self.bytes_read() < start + bytes {
+                looks.tick().await;
+            }
+        };
+        time::timeout(PATIENCE, reading).await.expect("the folder is polled");
+    }
+
+    fn bytes_read(&self) -> u64 {
+        let mut counters = String::new();
+        let path = format!("/proc/{}/io", self.child.id().unwrap());
+        File::open(path).unwrap().read_to_string(&mut counters).unwrap();
+        let counter = counters.lines().find_map(|line| line.strip_prefix("rchar: "));
+        counter.expect("the kernel counts what a process reads").parse().unwrap()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
+    }
+}
+
+/// Whether a line of the log is about this event: its name, and perhaps more in words.
+fn is_event(line: &Value, event: &str) -> bool {
+    line["message"].as_str().and_then(|message| message.split(": ").next()) == Some(event)
+}
