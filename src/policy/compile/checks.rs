@@ -11,7 +11,7 @@ use super::{
 
 use crate::{
     clients::{ClientRegistry, ClientState},
-    oauth::{ApiName, ClientId, Role, ScopeSet},
+    oauth::{ApiName, ClientId, Role, Scope, ScopeSet},
     policy::{
         cases::{Asker, Case, CaseOutcome, Expected},
         condition::Condition,
@@ -52,9 +52,10 @@ impl Report<'_> {
                 _ => {}
             }
         }
+        let required: HashSet<_> = required.into_iter().map(Scope::as_str).collect();
         for (file, document) in documents.iter().enumerate() {
             for (name, _) in &document.scopes.0 {
-                if !required.iter().any(|scope| scope.as_str() == name.value) {
+                if !required.contains(&*name.value) {
                     let message = format!("no route requires scope `{}`", name.value);
                     let problem = Problem::new(name.at, Code::UnusedScope, message);
                     self.warn(file, problem.hint("remove it, or require it in a rule"));

@@ -1,10 +1,10 @@
 //! What changes at routes: which requests pass with which token.
 
-use std::{collections::BTreeMap, fmt::Write, ops::ControlFlow};
+use std::{cell::OnceCell, collections::BTreeMap, fmt::Write, ops::ControlFlow};
 
 use super::{Budget, Change, ChangeKind, Effect, RulePlace, Who};
 use crate::{
-    clients::Client,
+    clients::{Client, ClientState},
     oauth::{ApiName, Role, ScopeSet},
     policy::{
         condition::{Alternative, Subject},
@@ -28,7 +28,9 @@ pub(super) fn compare(
 ) -> Option<()> {
     let (old, new) = (Side::new(old, api), Side::new(new, api));
     let bearers = Bearer::all(&old, &new, api);
-    let comparison = Comparison { old: &old, new: &new, bearers: &bearers };
+    let changed: Vec<_> = bearers.iter().filter(|bearer| bearer.is_changed).collect();
+    let all: Vec<_> = bearers.iter().collect();
+    let comparison = Comparison { old: &old, new: &new, api, all: &all, changed: &changed };
     for before in old.routes() {
         let Some(shape) = old.index.shape(before) else { continue };
         comparison.compare(Pair { before: Some(before), after: None }, shape, budget, into)?;
@@ -60,6 +62,11 @@ struct Pair {
 /// A client and what it is granted before and after.
 struct Bearer<'p> {
     client: &'p Client,
+    is_changed: bool,
+    granted: OnceCell<Granted>,
+}
+
+struct Granted {
     before: Option<Permissions>,
     after: Option<Permissions>,
 }
@@ -67,7 +74,7 @@ struct Bearer<'p> {
 impl<'p> Side<'p> {
     fn new(policies: &'p PolicySet, api: &ApiName) -> Self {
         let api = policies.apis().get(api);
-        let index = api.map_or_else(RouteIndex::default, |api| RouteIndex::new(&api.routes.written));
+        let index = RouteIndex::new(api.map_or(&[], |api| &api.routes.written));
         Self { policies, api, index }
     }
 
@@ -115,17 +122,33 @@ impl<'p> Bearer<'p> {
             clients.extend(policies.clients().iter().map(|client| (&client.id, &**client)));
         }
         let bearers = clients.into_values().map(|client| {
-            let granted = |side: &Side<'_>| side.policies.granted(client.id.as_str(), api.as_str());
-            Self { client, before: granted(old), after: granted(new) }
+            let found = |side: &Side<'p>| {
+                let client = side.policies.clients().find(client.id.as_str())?;
+                let grant = client.grants.iter().find(|grant| grant.api == *api)?;
+                (client.state == ClientState::Enabled).then_some((grant, client.kind, &client.claims))
+            };
+            let (before, after) = (found(old), found(new));
+            let has_grant = before.is_some() || after.is_some();
+            has_grant.then(|| Self { client, is_changed: before != after, granted: OnceCell::new() })
         });
-        bearers.filter(|bearer| bearer.before.is_some() || bearer.after.is_some()).collect()
+        bearers.flatten().collect()
+    }
+
+    /// Put together when it is asked for: of many clients, most stay as they are.
+    fn granted(&self, old: &Side<'_>, new: &Side<'_>, api: &ApiName) -> &Granted {
+        self.granted.get_or_init(|| {
+            let granted = |side: &Side<'_>| side.policies.granted(self.client.id.as_str(), api.as_str());
+            Granted { before: granted(old), after: granted(new) }
+        })
     }
 }
 
 struct Comparison<'a, 'p> {
     old: &'a Side<'p>,
     new: &'a Side<'p>,
-    bearers: &'a [Bearer<'p>],
+    api: &'a ApiName,
+    all: &'a [&'a Bearer<'p>],
+    changed: &'a [&'a Bearer<'p>],
 }
 
 /// The paths of a pair of one length, for methods that it decides alike.
@@ -148,8 +171,7 @@ impl<'p> Comparison<'_, 'p> {
         into: &mut Vec<Change>,
     ) -> Option<()> {
         let asks_the_same = self.asks_the_same(pair);
-        let is_changed = |bearer: &&Bearer<'_>| !asks_the_same || bearer.before != bearer.after;
-        let bearers: Vec<_> = self.bearers.iter().filter(is_changed).collect();
+        let bearers = if asks_the_same { self.changed } else { self.all };
         if asks_the_same && bearers.is_empty() {
             return Some(());
         }
@@ -179,7 +201,7 @@ impl<'p> Comparison<'_, 'p> {
                     self.any_token(pair, &grid, &decided, &mut note);
                 }
             }
-            for bearer in &bearers {
+            for bearer in bearers {
                 self.bearer(pair, shape, &compared, bearer, &mut note);
             }
         }
@@ -283,6 +305,7 @@ impl<'p> Comparison<'_, 'p> {
         bearer: &Bearer<'p>,
         note: &mut Note<'_>,
     ) {
+        let Granted { before, after } = bearer.granted(self.old, self.new, self.api);
         let may = |side: &Side<'p>, route, permissions: &Option<Permissions>| {
             side.is_public(route)
                 || permissions
@@ -291,13 +314,10 @@ impl<'p> Comparison<'_, 'p> {
         };
         // what becomes public, everybody gains
         let is_everybodys = self.new.is_public(pair.after) && !self.old.is_public(pair.before);
-        if is_everybodys
-            || !(may(self.old, pair.before, &bearer.before) || may(self.new, pair.after, &bearer.after))
-        {
+        if is_everybodys || !(may(self.old, pair.before, before) || may(self.new, pair.after, after)) {
             return;
         }
-        let claims: Vec<_> =
-            bearer.before.iter().chain(&bearer.after).map(|permissions| &permissions.claims).collect();
+        let claims: Vec<_> = before.iter().chain(after).map(|permissions| &permissions.claims).collect();
         let grid = Grid::for_claims(shape.clone(), compared, &claims, &|text| self.names(text));
         for decided in self.decided(pair, &grid) {
             for effect in [Effect::Gains, Effect::Loses] {
@@ -308,11 +328,11 @@ impl<'p> Comparison<'_, 'p> {
                     let passes = |side: &Side<'_>, route, bearer: &Option<Permissions>| {
                         side.lets_through(route, &path, bearer.as_ref().map(Permissions::subject).as_ref())
                     };
-                    let before = passes(self.old, pair.before, &bearer.before);
-                    let after = passes(self.new, pair.after, &bearer.after);
-                    let is_hit = Effect::between(before, after) == Some(effect);
+                    let passed = passes(self.old, pair.before, before);
+                    let passes_now = passes(self.new, pair.after, after);
+                    let is_hit = Effect::between(passed, passes_now) == Some(effect);
                     if is_hit {
-                        let token = if effect == Effect::Gains { &bearer.after } else { &bearer.before };
+                        let token = if effect == Effect::Gains { after } else { before };
                         witness
                             .get_or_insert_with(|| decided.witness(target, token.as_ref().map(Token::from)));
                     }

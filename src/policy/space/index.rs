@@ -1,23 +1,30 @@
 //! Which routes share paths with a pattern.
 
-use std::collections::{BTreeMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::shape::{Piece, Shape};
-use crate::policy::{route::Route, trie::RouteId};
+use crate::policy::{
+    route::Route,
+    trie::{RouteId, small},
+};
 
-/// Routes by segment, for finding all that meet a [`Shape`].
-#[derive(Default)]
+/// Routes by segment, for finding all that meet a [`Shape`]. Flat, for there may be many.
 pub(in crate::policy) struct RouteIndex<'r> {
-    root: Branch<'r>,
+    edges: FxHashMap<(NodeId, &'r str), NodeId>,
+    nodes: Vec<Node>,
     shapes: Vec<Shape<'r>>,
     deepest: usize,
-    literals: HashSet<&'r str>,
+    literals: FxHashSet<&'r str>,
 }
 
+type NodeId = u32;
+const ROOT: NodeId = 0;
+
 #[derive(Default)]
-struct Branch<'r> {
-    literals: BTreeMap<&'r str, Branch<'r>>,
-    free: Option<Box<Branch<'r>>>,
+struct Node {
+    /// The nodes behind its literals.
+    literals: Vec<NodeId>,
+    free: Option<NodeId>,
     /// Patterns that end here, in `**` or not.
     ends: Vec<RouteId>,
 }
@@ -25,24 +32,66 @@ struct Branch<'r> {
 impl<'r> RouteIndex<'r> {
     /// Indexes routes by their position.
     pub(in crate::policy) fn new(routes: &'r [Route]) -> Self {
-        let mut index = Self::default();
+        let mut index = Self {
+            edges: FxHashMap::default(),
+            nodes: vec![Node::default()],
+            shapes: Vec::with_capacity(routes.len()),
+            deepest: 0,
+            literals: FxHashSet::default(),
+        };
         for (id, route) in (0..).zip(routes) {
             let shape = Shape::of(route);
             index.deepest = index.deepest.max(shape.depth());
-            let mut at = &mut index.root;
+            let mut at = ROOT;
             for piece in &shape.pieces {
                 at = match piece {
-                    Piece::Literal(text) => {
-                        index.literals.insert(text);
-                        at.literals.entry(text).or_default()
-                    }
-                    Piece::Free(_) => at.free.get_or_insert_default(),
+                    Piece::Literal(text) => index.literal(at, text),
+                    Piece::Free(_) => index.free(at),
                 };
             }
-            at.ends.push(id);
+            if let Some(node) = index.node_mut(at) {
+                node.ends.push(id);
+            }
             index.shapes.push(shape);
         }
         index
+    }
+
+    fn literal(&mut self, from: NodeId, text: &'r str) -> NodeId {
+        if let Some(node) = self.edges.get(&(from, text)) {
+            return *node;
+        }
+        let new = self.add_node();
+        self.literals.insert(text);
+        self.edges.insert((from, text), new);
+        if let Some(node) = self.node_mut(from) {
+            node.literals.push(new);
+        }
+        new
+    }
+
+    fn free(&mut self, from: NodeId) -> NodeId {
+        if let Some(node) = self.node(from).and_then(|node| node.free) {
+            return node;
+        }
+        let new = self.add_node();
+        if let Some(node) = self.node_mut(from) {
+            node.free = Some(new);
+        }
+        new
+    }
+
+    fn add_node(&mut self) -> NodeId {
+        self.nodes.push(Node::default());
+        small(self.nodes.len() - 1)
+    }
+
+    fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(usize::try_from(id).ok()?)
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(usize::try_from(id).ok()?)
     }
 
     /// The most segments that any route names.
@@ -66,27 +115,28 @@ impl<'r> RouteIndex<'r> {
         'r: 's,
     {
         let mut candidates = Vec::new();
-        self.root.collect(&shape.pieces, shape.has_rest, &mut candidates);
+        self.collect(ROOT, &shape.pieces, shape.has_rest, &mut candidates);
         candidates.into_iter().filter_map(|route| Some((route, shape.meet(self.shape(route)?)?))).collect()
     }
-}
 
-impl Branch<'_> {
     /// Every route of which the first segments fit, those that end early too: they may end in `**`.
-    fn collect(&self, pieces: &[Piece<'_>], has_rest: bool, into: &mut Vec<RouteId>) {
-        into.extend(&self.ends);
+    fn collect(&self, at: NodeId, pieces: &[Piece<'_>], has_rest: bool, into: &mut Vec<RouteId>) {
+        let Some(node) = self.node(at) else { return };
+        into.extend(&node.ends);
         let below: &[Piece<'_>] = pieces.get(1..).unwrap_or_default();
         match pieces.first() {
             Some(Piece::Literal(text)) => {
-                self.literals.get(text).into_iter().for_each(|branch| branch.collect(below, has_rest, into));
+                if let Some(child) = self.edges.get(&(at, *text)) {
+                    self.collect(*child, below, has_rest, into);
+                }
             }
             None if !has_rest => return,
             Some(Piece::Free(_)) | None => {
-                self.literals.values().for_each(|branch| branch.collect(below, has_rest, into));
+                node.literals.iter().for_each(|child| self.collect(*child, below, has_rest, into));
             }
         }
-        if let Some(free) = &self.free {
-            free.collect(below, has_rest, into);
+        if let Some(free) = node.free {
+            self.collect(free, below, has_rest, into);
         }
     }
 }
