@@ -117,21 +117,33 @@ impl Case {
         let rule = explanation.decided_by.as_ref();
         match (self.expected, rule, nearest) {
             (Expected::Allow, Some(_), Some(nearest)) => {
-                let missing = nearest.missing();
-                format!("the bearer would need {}", missing.join(", "))
+                let who = match &self.asker {
+                    Asker::Client(client) => format!("`{client}`"),
+                    Asker::Bearer(_) => "the bearer".to_owned(),
+                };
+                format!("{who} would need {}", nearest.missing().join(", "))
             }
             (Expected::Allow, None, _) if explanation.reason == "no-route" => {
                 format!("a rule of API `{}` would need a route for it", self.api)
             }
-            (Expected::Allow, _, _) => {
-                format!("the request would need to be another: {}", explanation.detail)
+            (Expected::Allow, _, _) if explanation.reason == "bad-method" => {
+                "the request would need another method".to_owned()
             }
-            (Expected::Deny, Some(rule), Some(holding)) => format!(
-                "alternative {} of rule `{}` ({}) would need to ask for more",
-                holding.position,
-                rule.rule,
-                holding.asked()
-            ),
+            (Expected::Allow, _, _) => {
+                format!("the request would need another path: {}", explanation.detail)
+            }
+            (Expected::Deny, Some(rule), Some(holding)) if explanation.alternatives.len() == 1 => {
+                format!("rule `{}` ({}) would need to ask for more", rule.rule, holding.asked())
+            }
+            (Expected::Deny, Some(rule), Some(_)) => {
+                // each of them lets the request through
+                let holding = explanation.alternatives.iter().filter(|alternative| alternative.holds);
+                let holding: Vec<_> = holding
+                    .map(|alternative| format!("{} ({})", alternative.position, alternative.asked()))
+                    .collect();
+                let what = if holding.len() == 1 { "alternative" } else { "alternatives" };
+                format!("{what} {} of rule `{}` would need to ask for more", holding.join(" and "), rule.rule)
+            }
             (Expected::Deny, Some(rule), None) => {
                 format!("rule `{}` would need to `require` something", rule.rule)
             }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{super::Outcome, Reading};
+use super::{super::Outcome, Reading, emit};
+use crate::policy::Severity;
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {
@@ -29,29 +30,40 @@ impl Check {
             Ok(draft) => {
                 let (findings, set) = (draft.findings(), draft.policies());
                 if matches!(self.format, Format::Text) && !findings.has_errors() {
-                    eprintln!(
-                        "ok: {} files, {} APIs, {} rules, {} scopes, {} roles, {} clients, {} tests",
-                        set.files().len(),
-                        set.apis().len(),
-                        set.rule_count(),
-                        set.scopes().len(),
-                        set.roles().len(),
-                        set.clients().len(),
-                        draft.outcomes().len(),
-                    );
+                    let counts = [
+                        (set.files().len(), "file"),
+                        (set.apis().len(), "API"),
+                        (set.rule_count(), "rule"),
+                        (set.scopes().len(), "scope"),
+                        (set.roles().len(), "role"),
+                        (set.clients().len(), "client"),
+                        (draft.outcomes().len(), "test"),
+                    ];
+                    eprintln!("ok: {}", counts.map(counted).join(", "));
                 }
                 findings
             }
             Err(findings) => findings,
         };
         match self.format {
-            Format::Text => print!("{findings}"),
-            Format::Json => println!("{}", serde_json::to_string_pretty(&findings.0)?),
+            Format::Text => emit(&findings.to_string())?,
+            Format::Json => emit(&format!("{}\n", serde_json::to_string_pretty(&findings.0)?))?,
         }
         if !findings.0.is_empty() {
-            let count = findings.0.len();
-            eprintln!("{count} {}", if count == 1 { "finding" } else { "findings" });
+            let errors = findings.0.iter().filter(|finding| finding.severity == Severity::Error).count();
+            let warnings = findings.0.len() - errors;
+            let [all, errors, warnings] =
+                [(findings.0.len(), "finding"), (errors, "error"), (warnings, "warning")].map(counted);
+            eprintln!("{all}: {errors}, {warnings}");
         }
         Ok(if findings.has_errors() { Outcome::Failed } else { Outcome::Done })
+    }
+}
+
+fn counted((number, what): (usize, &str)) -> String {
+    match number {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        more => format!("{more} {what}s"),
     }
 }

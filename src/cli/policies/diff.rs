@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{super::Outcome, Reading, git, warn_of_faults};
+use super::{super::Outcome, Reading, emit, git, warn_of_faults};
 use crate::policy::{Draft, Effect, Findings};
 
 #[derive(Args)]
+#[command(
+    override_usage = "jeton policies diff [OPTIONS] <OLD> <NEW>\n       jeton policies diff [OPTIONS] --git <REV> [DIR]"
+)]
 pub(in crate::cli) struct Diff {
     /// The folder before.
     #[arg(required_unless_present = "git")]
@@ -15,8 +18,7 @@ pub(in crate::cli) struct Diff {
     /// The folder after.
     #[arg(required_unless_present = "git")]
     new: Option<PathBuf>,
-    /// Compare with the folder as of this Git revision. One folder may be given, or it is `policies.dir` of
-    /// the settings.
+    /// Compare a folder with itself as of this Git revision; without DIR, `policies.dir` of the settings.
     #[arg(long, value_name = "REV", conflicts_with = "new")]
     git: Option<String>,
     /// How to say it.
@@ -51,10 +53,11 @@ impl Diff {
         let new = read(&new_name.display().to_string(), new)?;
         let difference = old.difference(&new);
         match self.format {
-            Format::Text => print!("{difference}"),
-            Format::Json => println!("{}", serde_json::to_string_pretty(&difference)?),
-            Format::Markdown => print!("{}", difference.to_markdown()),
+            Format::Text => emit(&difference.to_string())?,
+            Format::Json => emit(&format!("{}\n", serde_json::to_string_pretty(&difference)?))?,
+            Format::Markdown => emit(&difference.to_markdown())?,
         }
+        // a gain is the answer that was asked for, also where a server would not take the new policies
         let is_refused = warn_of_faults(&new, &new_name);
         Ok(if difference.changes.iter().any(|change| change.effect == Effect::Gains) {
             Outcome::No

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 
-use super::{super::Outcome, Reading, table};
+use super::{
+    super::Outcome,
+    Reading, emit, emit_styled, printable,
+    table::{self, Columns},
+};
 use crate::policy::{self, MatrixAccess};
 
 #[derive(Args)]
@@ -62,22 +66,27 @@ impl Matrix {
                 matrix.keep(|client| self.clients.contains(&client.id));
             }
         }
-        match self.format {
-            Format::Table => anstream::print!("{}", table::of(&matrices)),
+        let text = match self.format {
+            Format::Table => {
+                let columns = if self.clients.is_empty() { Columns::Granted } else { Columns::All };
+                emit_styled(&table::of(&matrices, columns))?;
+                return Ok(Outcome::Done);
+            }
             Format::Csv => csv(&matrices)?,
-            Format::Json => println!("{}", serde_json::to_string_pretty(&matrices)?),
+            Format::Json => format!("{}\n", serde_json::to_string_pretty(&matrices)?),
             // within a script element, only `<` could end it
             Format::Html => {
                 let data = serde_json::to_string(&matrices)?.replace('<', "\\u003c");
-                print!("{}", PAGE.replacen(DATA, &data, 1));
+                PAGE.replacen(DATA, &data, 1)
             }
-        }
+        };
+        emit(&text)?;
         Ok(Outcome::Done)
     }
 }
 
-fn csv(matrices: &[policy::Matrix]) -> anyhow::Result<()> {
-    let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
+fn csv(matrices: &[policy::Matrix]) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["api", "client", "route", "rule", "access", "condition"])?;
     for matrix in matrices {
         for route in &matrix.routes {
@@ -87,17 +96,11 @@ fn csv(matrices: &[policy::Matrix]) -> anyhow::Result<()> {
                     MatrixAccess::When(condition) => ("when", condition.as_str()),
                     MatrixAccess::Never => ("never", ""),
                 };
-                writer.write_record([
-                    &matrix.api,
-                    &client.id,
-                    &route.route,
-                    &route.rule,
-                    access,
-                    condition,
-                ])?;
+                let fields =
+                    [&matrix.api, &client.id, &route.route, &route.rule, access, condition].map(printable);
+                writer.write_record(fields)?;
             }
         }
     }
-    writer.flush()?;
-    Ok(())
+    Ok(String::from_utf8(writer.into_inner()?)?)
 }

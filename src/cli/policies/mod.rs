@@ -8,8 +8,12 @@ mod matrix;
 mod table;
 mod test;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
+use anyhow::Context;
 use clap::Subcommand;
 
 use super::Outcome;
@@ -87,7 +91,32 @@ impl Reading {
 fn warn_of_faults(draft: &Draft, name: &Path) -> bool {
     let findings = draft.findings();
     if findings.has_errors() {
-        eprintln!("note: a server would refuse {}; see `jeton policies check`", name.display());
+        let name = printable(&name.display().to_string());
+        eprintln!("note: a server would refuse these policies; see `jeton policies check {name}`");
     }
     findings.has_errors()
+}
+
+/// Prints a result as it is. Whoever reads may stop before the end, as `head` does.
+fn emit(text: &str) -> anyhow::Result<()> {
+    emit_to(io::stdout().lock(), text)
+}
+
+/// Prints a result with colours, where somebody can see them.
+fn emit_styled(text: &str) -> anyhow::Result<()> {
+    emit_to(anstream::stdout().lock(), text)
+}
+
+fn emit_to(mut out: impl Write, text: &str) -> anyhow::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
+        _ => Ok(()),
+    }
+}
+
+/// Escapes control characters, so that a file cannot write to the operator's terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
 }

@@ -11,40 +11,64 @@ const WIDTH: usize = 80;
 /// The widest route that stands beside its cells; a longer one gets a line of its own.
 const WIDEST_ROUTE: usize = 44;
 const GAP: &str = "  ";
+/// How many clients without a column are named.
+const NAMED: usize = 12;
+
+/// Which clients have a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Columns {
+    /// Those with a grant for the API; the others are named below.
+    Granted,
+    /// All, for somebody asked for them by name.
+    All,
+}
 
 /// Each API with as many tables as its clients need.
-pub(super) fn of(matrices: &[Matrix]) -> String {
+pub(super) fn of(matrices: &[Matrix], columns: Columns) -> String {
     let mut text = String::new();
     for matrix in matrices {
-        let _ = writeln!(text, "{}{}{:#}", Style::new().bold(), matrix.api, Style::new().bold());
-        let (shown, others): (Vec<usize>, Vec<usize>) = (0..matrix.clients.len())
-            .partition(|at| matrix.clients.get(*at).is_some_and(|client| client.has_grant));
-        let first = first_column(matrix);
-        for page in pages(matrix, &shown, first) {
-            one_page(&mut text, matrix, &page, first);
+        let bold = Style::new().bold();
+        let _ = writeln!(text, "{bold}{}{bold:#}", matrix.api);
+        let (shown, others): (Vec<usize>, Vec<usize>) = (0..matrix.clients.len()).partition(|at| {
+            columns == Columns::All || matrix.clients.get(*at).is_some_and(|client| client.has_grant)
+        });
+        for page in pages(matrix, &shown) {
+            one_page(&mut text, matrix, &page);
+            text.push('\n');
         }
         if !others.is_empty() {
-            let ids: Vec<_> =
-                others.iter().filter_map(|at| Some(matrix.clients.get(*at)?.id.as_str())).collect();
-            let _ = writeln!(text, "{}", wrapped(&format!("public routes only: {}", ids.join(", "))));
+            let _ = writeln!(text, "{}\n", without_column(matrix, &others));
         }
-        text.push('\n');
     }
     text.push_str("always: on every path; -: never; else on the paths of which the condition holds\n");
     text
 }
 
-fn first_column(matrix: &Matrix) -> usize {
-    let widths = matrix.routes.iter().map(|route| route.route.chars().count());
-    widths.filter(|width| *width <= WIDEST_ROUTE).max().unwrap_or(0).max("route".len())
+fn without_column(matrix: &Matrix, others: &[usize]) -> String {
+    let ids = others.iter().filter_map(|at| Some(matrix.clients.get(*at)?.id.clone()));
+    let mut ids: Vec<_> = ids.take(NAMED).collect();
+    if others.len() > ids.len() {
+        ids.push(format!("and {} more", others.len() - ids.len()));
+    }
+    let may = if matrix.routes.iter().any(|route| route.public) { " (public routes only)" } else { "" };
+    wrapped(&format!("no grant here, or disabled{may}: {}", ids.join(", ")))
 }
 
 /// A column, by client and width.
 type Column = (usize, usize);
 
+/// Some clients, and how much room the routes have before them.
+struct Page {
+    first: usize,
+    columns: Vec<Column>,
+}
+
 /// The clients by page, so that a page fits.
-fn pages(matrix: &Matrix, clients: &[usize], first: usize) -> Vec<Vec<Column>> {
-    let mut pages: Vec<Vec<Column>> = vec![Vec::new()];
+fn pages(matrix: &Matrix, clients: &[usize]) -> Vec<Page> {
+    let widths = matrix.routes.iter().map(|route| route.route.chars().count());
+    let first = widths.filter(|width| *width <= WIDEST_ROUTE).max().unwrap_or(0).max("route".len());
+    let empty = || Page { first, columns: Vec::new() };
+    let mut pages = vec![empty()];
     let mut used = first;
     for at in clients {
         let cells = matrix
@@ -54,33 +78,40 @@ fn pages(matrix: &Matrix, clients: &[usize], first: usize) -> Vec<Vec<Column>> {
             .map(|access| word(access).chars().count());
         let id = matrix.clients.get(*at).map_or(0, |client| client.id.len());
         let width = cells.max().unwrap_or(0).max(id);
-        if used + GAP.len() + width > WIDTH && pages.last().is_some_and(|page| !page.is_empty()) {
-            pages.push(Vec::new());
+        if used + GAP.len() + width > WIDTH && pages.last().is_some_and(|page| !page.columns.is_empty()) {
+            pages.push(empty());
             used = first;
         }
         used += GAP.len() + width;
         if let Some(page) = pages.last_mut() {
-            page.push((*at, width));
+            page.columns.push((*at, width));
+        }
+    }
+    for page in &mut pages {
+        // a column that is too wide to stand beside the routes stands below them
+        if let [(_, width)] = page.columns.as_slice()
+            && page.first + GAP.len() + width > WIDTH
+        {
+            page.first = WIDTH.saturating_sub(GAP.len() + width).min(GAP.len());
         }
     }
     pages
 }
 
-fn one_page(text: &mut String, matrix: &Matrix, page: &[Column], first: usize) {
-    let heads = page.iter().map(|(at, width)| {
+fn one_page(text: &mut String, matrix: &Matrix, page: &Page) {
+    let heads = page.columns.iter().map(|(at, width)| {
         let id = matrix.clients.get(*at).map_or("", |client| client.id.as_str());
         (id.to_owned(), *width, Style::new())
     });
     let dimmed = Style::new().dimmed();
-    line(text, "route", first, dimmed, heads);
+    line(text, "route", page.first, dimmed, heads);
     for route in &matrix.routes {
-        let cells = page.iter().filter_map(|(at, width)| {
+        let cells = page.columns.iter().filter_map(|(at, width)| {
             let access = route.access.get(*at)?;
             Some((word(access).to_owned(), *width, style(access)))
         });
-        line(text, &route.route, first, Style::new(), cells);
+        line(text, &route.route, page.first, Style::new(), cells);
     }
-    text.push('\n');
 }
 
 fn line(
@@ -90,12 +121,14 @@ fn line(
     style: Style,
     cells: impl Iterator<Item = (String, usize, Style)>,
 ) {
-    if route.chars().count() > first {
+    let cells: Vec<_> = cells.collect();
+    if cells.is_empty() {
+        let _ = write!(text, "{style}{route}{style:#}");
+    } else if route.chars().count() > first {
         let _ = write!(text, "{style}{route}{style:#}\n{:first$}", "");
     } else {
         let _ = write!(text, "{style}{route:first$}{style:#}");
     }
-    let cells: Vec<_> = cells.collect();
     let last = cells.len().saturating_sub(1);
     for (at, (cell, width, style)) in cells.into_iter().enumerate() {
         // nothing after the last one, for a line must not be longer than it shows

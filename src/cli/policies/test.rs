@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{super::Outcome, Reading};
-use crate::policy::{CaseOutcome, Draft};
+use super::{super::Outcome, Reading, emit, printable};
+use crate::policy::{CaseOutcome, Code, Draft};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {
@@ -26,19 +26,21 @@ impl Test {
         let reading = Reading::new(self.dir, config)?;
         let draft =
             reading.draft().map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
-        for outcome in draft.outcomes() {
-            print_outcome(outcome);
-        }
-        print_untested(&draft);
         let total = draft.outcomes().len();
         let failed = draft.outcomes().iter().filter(|outcome| !outcome.passed).count();
-        println!("{} passed, {failed} failed", total - failed);
+        let summary = format!("{} passed, {failed} failed", total - failed);
+        let lines = draft.outcomes().iter().flat_map(lines).chain(untested(&draft)).chain([summary]);
+        emit(&lines.map(|line| printable(&line) + "\n").collect::<String>())?;
         if let Some(file) = &self.junit {
             let xml = junit(draft.outcomes()).to_string()?;
             fs::write(file, xml).with_context(|| format!("{} cannot be written", file.display()))?;
         }
+        let dir = printable(&reading.dir.display().to_string());
         if total == 0 {
-            eprintln!("note: there are no tests in {}; write some under `tests:`", reading.dir.display());
+            eprintln!("note: there are no tests in {dir}; write some under `tests:`");
+        }
+        if draft.findings().0.iter().any(|finding| finding.code == Code::BrokenGuarantee) {
+            eprintln!("note: a guarantee does not hold; see `jeton policies check {dir}`");
         }
         Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
     }
@@ -60,22 +62,23 @@ fn decision(outcome: &CaseOutcome) -> String {
     }
 }
 
-fn print_outcome(outcome: &CaseOutcome) {
+fn lines(outcome: &CaseOutcome) -> Vec<String> {
     let mark = if outcome.passed { "pass" } else { "FAIL" };
-    println!("{mark}  {}: {}", title(outcome), decision(outcome));
+    let mut lines = vec![format!("{mark}  {}: {}", title(outcome), decision(outcome))];
     if let Some(to_pass) = &outcome.to_pass {
-        println!("      {}:{}: to pass, {to_pass}", outcome.file, outcome.line);
+        lines.push(format!("      {}:{}: to pass, {to_pass}", outcome.file, outcome.line));
     }
+    lines
 }
 
-fn print_untested(draft: &Draft) {
-    for untested in draft.untested() {
+fn untested(draft: &Draft) -> impl Iterator<Item = String> {
+    draft.untested().into_iter().map(|untested| {
         let part = match untested.alternative {
             Some(position) => format!("alternative {position} of rule {}", untested.rule),
             None => format!("rule {}", untested.rule),
         };
-        println!("untested: {part} of API {} ({}:{})", untested.api, untested.file, untested.line);
-    }
+        format!("untested: {part} of API {} ({}:{})", untested.api, untested.file, untested.line)
+    })
 }
 
 /// One suite for each file.

@@ -21,7 +21,8 @@ use crate::{
         guarantee::{self, Violation},
         lint,
         read::{Field, Spanned},
-        set::{Api, PolicySet},
+        route::Method,
+        set::{Api, PolicySet, Rule},
         space::RouteIndex,
     },
 };
@@ -81,7 +82,10 @@ impl Report<'_> {
                         name.value
                     )
                 };
-                let hint = format!("run `jeton clients rotate {}`, or remove the client", name.value);
+                let hint = format!(
+                    "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
+                    shell_word(&name.value)
+                );
                 self.warn(file, Problem::new(name.at, Code::NoCredentials, message).hint(hint));
             }
         }
@@ -124,7 +128,10 @@ impl Report<'_> {
             (None, _) | (_, None) => "without a token".to_owned(),
         };
         let what = match alternative {
-            Some(position) => format!("alternative {} of rule", position + 1),
+            Some(position) if is_one_of_several(policies, guarantee, rule) => {
+                format!("alternative {} of rule", position + 1)
+            }
+            Some(_) => "rule".to_owned(),
             None => "public rule".to_owned(),
         };
         let message = format!(
@@ -221,7 +228,8 @@ impl Report<'_> {
             Field::Wrong => None,
             Field::Absent => {
                 let problem = Problem::new(whole, Code::Missing, "this test does not say which API is asked");
-                self.add(file, problem.hint("add `api:`"));
+                let known = names.apis.first().map_or("orders", String::as_str);
+                self.add(file, problem.hint(format!("add `api:` with a name, such as `api: {known}`")));
                 None
             }
             Field::Given(text) => {
@@ -233,14 +241,36 @@ impl Report<'_> {
         }
     }
 
+    /// One method and one path. What only looks like one would be denied and prove nothing.
     fn request(&mut self, file: FileIndex, request: &Text) -> Option<(String, String)> {
-        let parts = request.value.split_once(' ').filter(|(_, path)| path.starts_with('/'));
-        if parts.is_none() {
-            let message = format!("`{}` is not a request", request.value);
-            let problem = Problem::new(request.at, Code::BadRoute, message);
-            self.add(file, problem.hint("write a method and a path, such as `GET /orders/42`"));
+        let mut refuse = |what: String, hint: &str| {
+            let problem = Problem::new(request.at, Code::BadRoute, format!("`{}` {what}", request.value));
+            self.add(file, problem.hint(hint));
+        };
+        let Some((method, path)) = request.value.split_once(' ').filter(|(_, path)| path.starts_with('/'))
+        else {
+            refuse("is not a request".to_owned(), "write a method and a path, such as `GET /orders/42`");
+            return None;
+        };
+        let upper = method.to_ascii_uppercase();
+        let is_pattern =
+            |segment: &str| segment == "**" || segment.starts_with('{') && segment.ends_with('}');
+        if method == "ANY" {
+            refuse("asks for no method".to_owned(), "write one line for each method that is meant");
+        } else if method != upper && Method::parse(&upper).is_some() {
+            refuse(
+                "has its method in lower case".to_owned(),
+                "write the method in upper case, as it is sent",
+            );
+        } else if let Some(segment) = path.split('/').find(|segment| is_pattern(segment)) {
+            refuse(
+                format!("is a pattern: `{segment}` stands for many paths"),
+                "write one path, such as `/orders/42`",
+            );
+        } else {
+            return Some((method.to_owned(), path.to_owned()));
         }
-        parts.map(|(method, path)| (method.to_owned(), path.to_owned()))
+        None
     }
 
     /// Runs the test cases; each that fails is a finding.
@@ -259,7 +289,7 @@ impl Report<'_> {
                     explanation
                         .decided_by
                         .as_ref()
-                        .map(|route| format!(" by rule `{}`", route.rule))
+                        .map(|route| format!(" by rule `{}` ({}:{})", route.rule, route.file, route.line))
                         .unwrap_or_default(),
                     explanation.detail,
                 );
@@ -270,4 +300,24 @@ impl Report<'_> {
         }
         outcomes
     }
+}
+
+/// Whether the rule is a list of alternatives.
+fn is_one_of_several(policies: &PolicySet, guarantee: &Guarantee, rule: &Rule) -> bool {
+    let Some(Api { rules, routes, .. }) = policies.apis.get(&guarantee.api) else { return false };
+    let of_rule = |name: u32| {
+        let found = usize::try_from(name).ok().and_then(|at| rules.get(at));
+        found.is_some_and(|found| found.name() == rule.name())
+    };
+    let access = routes.access.iter().find(|access| of_rule(access.rule));
+    access.is_some_and(|access| routes.alternatives(&access.access).count() > 1)
+}
+
+/// As one word of a command line.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/' | '@');
+    if !text.starts_with('-') && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }

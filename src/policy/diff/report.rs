@@ -30,14 +30,16 @@ impl fmt::Display for Who {
 /// One sentence: `acme-sync gains GET /tenants/{tenant}/orders where tenant is not acme`.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.who, self.effect) {
-            (Who::Operators, _) => f.write_str(&self.what)?,
-            (who, Effect::Gains) => write!(f, "{who} gains {}", self.what)?,
-            (who, Effect::Loses) => write!(f, "{who} loses {}", self.what)?,
-            (who, Effect::Changes) => write!(f, "{who} changes {}", self.what)?,
-        }
+        let Self { who, what, .. } = self;
+        let change = match (who, self.effect) {
+            (Who::Operators, _) => what.clone(),
+            (who, Effect::Gains) => format!("{who} gains {what}"),
+            (who, Effect::Loses) => format!("{who} loses {what}"),
+            (who, Effect::Changes) => format!("{who} changes {what}"),
+        };
+        f.write_str(&one_line(&change))?;
         match &self.on {
-            Some(on) => write!(f, " where {on}"),
+            Some(on) => write!(f, " where {}", one_line(on)),
             None => Ok(()),
         }
     }
@@ -58,14 +60,14 @@ impl Change {
         let witness = self.witness.as_ref()?;
         let request = format!("{} {}", witness.method, witness.path);
         Some(match (&self.who, &witness.token) {
-            (Who::AnyTokenWith(_), Some(token)) => format!("{request} with {token}"),
+            (Who::AnyTokenWith(_), Some(token)) => one_line(&format!("{request} with {token}")),
             _ => request,
         })
     }
 
     /// The rules that decide before and after: `rule read-orders (policies/orders.yaml:22)`.
     fn rules(&self) -> Option<String> {
-        let place = |place: &RulePlace| format!("{} ({}:{})", place.rule, place.file, place.line);
+        let place = |place: &RulePlace| one_line(&format!("{} ({}:{})", place.rule, place.file, place.line));
         Some(match (&self.before, &self.after) {
             (Some(before), Some(after)) if before.rule == after.rule => format!("rule {}", place(after)),
             (Some(before), Some(after)) => format!("rule {}, was {}", place(after), place(before)),
@@ -128,11 +130,22 @@ impl Difference {
     }
 }
 
+/// Escapes control characters, so that a name in a file can neither write to the operator's terminal nor look
+/// like a line of the report.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
 /// As code in a cell of a table: nothing in it is markup, and it stays in its cell.
 fn as_code(text: &str) -> String {
     let text = text.replace('|', "\\|");
-    // within two backticks one is text
-    if text.contains('`') { format!("`` {} ``", text.replace("``", "' '")) } else { format!("`{text}`") }
+    // a fence of one backtick more than ever stand side by side
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest + 1);
+    let space = if longest > 0 { " " } else { "" };
+    format!("{fence}{space}{text}{space}{fence}")
 }
 
 impl fmt::Display for Difference {

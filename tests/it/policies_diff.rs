@@ -1,0 +1,790 @@
+//! `jeton policies diff` by the real binary: between two folders, and with a revision of Git.
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::binary::{Run, Workplace};
+
+const POLICIES: &str = "version: 1
+
+scopes:
+  orders:read: Read orders
+  orders:write: Change orders
+
+roles:
+  reader: [orders:read]
+
+apis:
+  orders:
+    audience: https://orders.example.com
+    rules:
+      health:
+        routes: [GET /healthz]
+        public: true
+      read:
+        routes:
+          - GET /tenants/{tenant}/orders
+        require:
+          scope: orders:read
+          claims: { tenant: { same_as_path: tenant } }
+      write:
+        routes: [PUT /orders]
+        require: { scope: orders:write }
+      named:
+        routes: [GET /named]
+        require: { client: acme-sync }
+    guarantees:
+      writes:
+        routes: [ANY /orders]
+        only_when: { scope: orders:write }
+
+clients:
+  acme-sync:
+    description: Nightly sync
+    enabled: true
+    secrets:
+      - sha256: 1111111111111111111111111111111111111111111111111111111111111111
+        expires: 2030-01-01T00:00:00Z
+      - sha256: 2222222222222222222222222222222222222222222222222222222222222222
+    grants:
+      orders: { roles: [reader] }
+    claims: { tenant: acme }
+    ttl: 15m
+  blocked:
+    enabled: false
+    secrets:
+      - sha256: 3333333333333333333333333333333333333333333333333333333333333333
+    grants:
+      orders: { scopes: [orders:write] }
+";
+
+/// The difference between these policies and the same with `edits`: parts to be replaced.
+#[track_caller]
+fn edited(edits: &[(&str, &str)], arguments: &[&str]) -> Run {
+    let mut new = POLICIES.to_owned();
+    for (from, to) in edits {
+        assert_eq!(new.matches(from).count(), 1, "{from:?}");
+        new = new.replacen(from, to, 1);
+    }
+    compared(POLICIES, &new, arguments)
+}
+
+fn compared(old: &str, new: &str, arguments: &[&str]) -> Run {
+    let workplace = Workplace::empty();
+    workplace.write("old/policies.yaml", old).write("new/policies.yaml", new);
+    let run = workplace.run(&[&["policies", "diff", "old", "new"], arguments].concat());
+    assert!(!run.stdout.contains('\u{1b}') && !run.stderr.contains('\u{1b}'), "{run:#?}");
+    run
+}
+
+/// An edit, and how it and its reverse end, with the changes that they show.
+struct Edit {
+    name: &'static str,
+    edits: &'static [(&'static str, &'static str)],
+    there: (i32, &'static [&'static str]),
+    back: (i32, &'static [&'static str]),
+}
+
+const EDITS: &[Edit] = &[
+    Edit {
+        name: "a longer lifetime",
+        edits: &[("ttl: 15m", "ttl: 30m")],
+        there: (3, &["+ acme-sync gains token lifetime, from 900 s to 1800 s"]),
+        back: (0, &["- acme-sync loses token lifetime, from 1800 s to 900 s"]),
+    },
+    Edit {
+        name: "the default lifetime, which is a setting",
+        edits: &[("    ttl: 15m\n", "")],
+        there: (0, &["~ acme-sync changes token lifetime, from 900 s to the default"]),
+        back: (0, &["~ acme-sync changes token lifetime, from the default to 900 s"]),
+    },
+    Edit {
+        name: "a claim that no rule looks at",
+        edits: &[("claims: { tenant: acme }", "claims: { tenant: acme, region: [eu] }")],
+        there: (0, &["~ acme-sync changes claim region, from nothing to [\"eu\"]"]),
+        back: (0, &["~ acme-sync changes claim region, from [\"eu\"] to nothing"]),
+    },
+    Edit {
+        name: "a claim that a rule looks at",
+        edits: &[("claims: { tenant: acme }", "claims: { tenant: globex }")],
+        there: (
+            3,
+            &[
+                "+ acme-sync gains GET /tenants/{tenant}/orders where tenant is globex",
+                "- acme-sync loses GET /tenants/{tenant}/orders where tenant is acme",
+                "~ acme-sync changes claim tenant, from \"acme\" to \"globex\"",
+            ],
+        ),
+        back: (
+            3,
+            &[
+                "+ acme-sync gains GET /tenants/{tenant}/orders where tenant is acme",
+                "- acme-sync loses GET /tenants/{tenant}/orders where tenant is globex",
+                "~ acme-sync changes claim tenant, from \"globex\" to \"acme\"",
+            ],
+        ),
+    },
+    Edit {
+        name: "a secret less",
+        edits: &[("      - sha256: 2222222222222222222222222222222222222222222222222222222222222222\n", "")],
+        there: (0, &["- acme-sync loses a secret (sha256 22222222...)"]),
+        back: (3, &["+ acme-sync gains a secret (sha256 22222222..., good for ever)"]),
+    },
+    Edit {
+        name: "a secret that is good for longer",
+        edits: &[("2030-01-01", "2031-01-01")],
+        there: (
+            3,
+            &[
+                "+ acme-sync gains time for a secret (sha256 11111111..., good until 2031-01-01T00:00:00Z, was until \
+               2030-01-01T00:00:00Z)",
+            ],
+        ),
+        back: (
+            0,
+            &[
+                "- acme-sync loses time for a secret (sha256 11111111..., good until 2030-01-01T00:00:00Z, was until \
+               2031-01-01T00:00:00Z)",
+            ],
+        ),
+    },
+    Edit {
+        name: "a secret that is good for ever",
+        edits: &[("        expires: 2030-01-01T00:00:00Z\n", "")],
+        there: (
+            3,
+            &[
+                "+ acme-sync gains time for a secret (sha256 11111111..., good for ever, was until 2030-01-01T00:00:00Z)",
+            ],
+        ),
+        back: (
+            0,
+            &[
+                "- acme-sync loses time for a secret (sha256 11111111..., good until 2030-01-01T00:00:00Z, was for ever)",
+            ],
+        ),
+    },
+    Edit {
+        name: "a client that is blocked",
+        edits: &[("enabled: true", "enabled: false")],
+        there: (
+            0,
+            &[
+                "- acme-sync loses GET /named",
+                "- acme-sync loses GET /tenants/{tenant}/orders where tenant is acme",
+                "- acme-sync loses role reader",
+                "- acme-sync loses scope orders:read",
+                "- acme-sync loses all of its grants: it is disabled",
+            ],
+        ),
+        back: (
+            3,
+            &[
+                "+ acme-sync gains GET /named",
+                "+ acme-sync gains GET /tenants/{tenant}/orders where tenant is acme",
+                "+ acme-sync gains role reader",
+                "+ acme-sync gains scope orders:read",
+                "+ acme-sync gains all of its grants: it is enabled",
+            ],
+        ),
+    },
+    Edit {
+        name: "a client whose tokens do not name it",
+        edits: &[("    enabled: true\n", "    anonymous: true\n")],
+        there: (
+            0,
+            &[
+                "- acme-sync loses GET /named",
+                "~ acme-sync changes anonymity: its tokens do not name it any more",
+            ],
+        ),
+        back: (3, &["+ acme-sync gains GET /named", "~ acme-sync changes anonymity: its tokens name it now"]),
+    },
+    Edit {
+        name: "a scope more",
+        edits: &[("{ roles: [reader] }", "{ roles: [reader], scopes: [orders:write] }")],
+        there: (3, &["+ acme-sync gains PUT /orders", "+ acme-sync gains scope orders:write"]),
+        back: (0, &["- acme-sync loses PUT /orders", "- acme-sync loses scope orders:write"]),
+    },
+    Edit {
+        name: "a role that holds more",
+        edits: &[("reader: [orders:read]", "reader: [orders:read, orders:write]")],
+        there: (3, &["+ acme-sync gains PUT /orders", "+ acme-sync gains scope orders:write"]),
+        back: (0, &["- acme-sync loses PUT /orders", "- acme-sync loses scope orders:write"]),
+    },
+    Edit {
+        name: "another audience",
+        edits: &[("https://orders.example.com", "https://orders.example.org")],
+        there: (0, &["~ audience, from https://orders.example.com to https://orders.example.org"]),
+        back: (0, &["~ audience, from https://orders.example.org to https://orders.example.com"]),
+    },
+    Edit {
+        name: "a guarantee of something else",
+        edits: &[(
+            "only_when: { scope: orders:write }",
+            "only_when: { any_scope: [orders:read, orders:write] }",
+        )],
+        there: (0, &["~ guarantee writes is changed"]),
+        back: (0, &["~ guarantee writes is changed"]),
+    },
+    Edit {
+        name: "no guarantee",
+        edits: &[(
+            "    guarantees:\n      writes:\n        routes: [ANY /orders]\n        only_when: { scope: orders:write }\n",
+            "",
+        )],
+        there: (0, &["~ guarantee writes is removed"]),
+        back: (0, &["~ guarantee writes is added"]),
+    },
+    Edit {
+        name: "a client more",
+        edits: &[(
+            "  blocked:\n",
+            "  more:\n    secrets: []\n    grants:\n      orders: { scopes: [orders:write] }\n  blocked:\n",
+        )],
+        there: (
+            3,
+            &[
+                "+ more gains PUT /orders",
+                "+ more gains scope orders:write",
+                "+ more gains a place among the clients: it is added",
+            ],
+        ),
+        back: (
+            0,
+            &[
+                "- more loses PUT /orders",
+                "- more loses scope orders:write",
+                "- more loses its place among the clients: it is removed",
+            ],
+        ),
+    },
+    Edit {
+        name: "an alternative more",
+        edits: &[(
+            "        require: { scope: orders:write }\n",
+            "        require: [{ scope: orders:write }, { role: reader, client: acme-sync, claims: { tenant: { is: acme } } }]\n",
+        )],
+        there: (
+            3,
+            &[
+                "+ any token that carries role: reader, client: acme-sync, claims.tenant is `acme` gains PUT /orders",
+                "+ acme-sync gains PUT /orders",
+            ],
+        ),
+        back: (
+            0,
+            &[
+                "- any token that carries role: reader, client: acme-sync, claims.tenant is `acme` loses PUT /orders",
+                "- acme-sync loses PUT /orders",
+            ],
+        ),
+    },
+];
+
+/// The changes of a report in text.
+fn changes(run: &Run) -> Vec<&str> {
+    run.stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| line.starts_with(['+', '-', '~'])))
+        .collect()
+}
+
+#[test]
+fn each_kind_of_edit_has_its_line_and_its_effect() {
+    for Edit { name, edits, there, back } in EDITS {
+        let reversed: Vec<_> = edits.iter().map(|(from, to)| (*to, *from)).collect();
+        let mut new = POLICIES.to_owned();
+        for (to, from) in &reversed {
+            assert_eq!(new.matches(from).count(), 1, "{name}: {from:?}");
+            new = new.replacen(from, to, 1);
+        }
+        for (run, (code, expected)) in
+            [(compared(POLICIES, &new, &[]), there), (compared(&new, POLICIES, &[]), back)]
+        {
+            assert_eq!(changes(&run), *expected, "{name}: {run:#?}");
+            assert_eq!(run.code, Some(*code), "{name}: {run:#?}");
+            let gains = expected.iter().any(|line| line.starts_with('+'));
+            let losses = expected.iter().any(|line| line.starts_with('-'));
+            let headline = match (gains, losses) {
+                (true, true) => "both narrows and widens: ",
+                (true, false) => "widens: ",
+                (false, true) => "narrows: ",
+                (false, false) => "neither narrows nor widens: ",
+            };
+            assert!(run.stdout.starts_with(headline), "{name}: {run:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_becomes_public_is_everybodys() {
+    let status = ("routes: [GET /healthz]", "routes: [GET /healthz, GET /status]");
+    let run = edited(&[status], &[]).exits(3);
+    assert_eq!(changes(&run), ["+ everybody, even without a token, gains GET /status"]);
+    let run = edited(&[("routes: [GET /healthz]", "routes: [GET /status]")], &[]).exits(3);
+    run.shows(&["both narrows and widens", "- everybody, even without a token, loses GET /healthz"]);
+    let run =
+        edited(&[("        public: true\n", "        require: { scope: orders:read }\n")], &[]).exits(0);
+    run.shows(&["narrows: ", "- everybody, even without a token, loses GET /healthz"]);
+}
+
+#[test]
+fn what_changes_nothing_is_no_difference() {
+    for (name, edits) in [
+        ("nothing", &[][..]),
+        ("another name for a rule", &[("      read:\n", "      list-orders:\n")]),
+        ("another description", &[("Nightly sync", "Daily sync"), ("Read orders", "See orders")]),
+        (
+            "another name for a parameter",
+            &[
+                ("GET /tenants/{tenant}/orders", "GET /tenants/{id}/orders"),
+                ("same_as_path: tenant", "same_as_path: id"),
+            ],
+        ),
+        ("the default written out", &[("    enabled: true\n", "    anonymous: false\n")]),
+        (
+            "another order",
+            &[(
+                "        routes: [ANY /orders]\n        only_when: { scope: orders:write }\n",
+                "        only_when: { scope: orders:write }\n        routes: [ANY /orders]\n",
+            )],
+        ),
+        ("the same of a role", &[("{ roles: [reader] }", "{ roles: [reader], scopes: [orders:read] }")]),
+        ("a scope that nobody uses", &[("roles:\n  reader", "  orders:more: x\n\nroles:\n  reader")]),
+        (
+            "what follows from the rest",
+            &[(
+                "        require: { scope: orders:write }\n",
+                "        require: [{ scope: orders:write }, { all_scopes: [orders:write, orders:read] }]\n",
+            )],
+        ),
+        (
+            "a test",
+            &[(
+                "clients:\n  acme-sync",
+                "tests: [{ as: blocked, api: orders, deny: [GET /named] }]\nclients:\n  acme-sync",
+            )],
+        ),
+        ("the end of lines", &[("version: 1\n\n", "version: 1\r\n\r\n")]),
+    ] {
+        let run = edited(edits, &[]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), "no difference\n"), "{name}: {run:#?}");
+        assert_eq!(run.stderr, "", "{name}");
+        let run = edited(edits, &["--format", "json"]).exits(0);
+        let difference: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(
+            difference,
+            json!({ "summary": "neither", "gains": 0, "losses": 0, "changes": [] }),
+            "{name}"
+        );
+        let run = edited(edits, &["--format", "markdown"]).exits(0);
+        assert_eq!(run.stdout, "### Policies: no difference\n", "{name}");
+    }
+}
+
+#[test]
+fn a_rule_in_another_file_is_no_difference() {
+    let workplace = Workplace::sample();
+    fs::create_dir_all(workplace.path("moved/team")).unwrap();
+    let rename = |from: &str, to: &str| fs::copy(workplace.path(from), workplace.path(to)).unwrap();
+    rename("policies/orders.yaml", "moved/team/z.yaml");
+    rename("policies/clients.yaml", "moved/team/a b.yaml");
+    rename("policies/jeton.yaml", "moved/jeton.yaml");
+    let run = workplace.run(&["policies", "diff", "policies", "moved"]).exits(0);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("no difference\n", ""));
+}
+
+/// The sample, of which one alternative does not look at the tenant any more.
+fn without_the_tenant(workplace: &Workplace, file: &str) {
+    let sample = workplace.read("policies/orders.yaml");
+    let same = "          - scope: orders:read\n            claims:\n              tenant: { same_as_path: tenant }\n";
+    assert_eq!(sample.matches(same).count(), 1);
+    workplace.write(file, &sample.replacen(same, "          - scope: orders:read\n", 1));
+}
+
+#[test]
+fn a_lost_tenant_is_refused_by_the_guarantee_and_shown_as_a_gain() {
+    let workplace = Workplace::sample();
+    for file in ["clients.yaml", "jeton.yaml"] {
+        workplace.write(&format!("new/{file}"), &workplace.read(&format!("policies/{file}")));
+    }
+    without_the_tenant(&workplace, "new/orders.yaml");
+    let run = workplace.run(&["policies", "check", "new"]).exits(1);
+    run.shows(&[
+        "error: guarantee `tenant-isolation` does not hold: alternative 1 of rule `read-orders`",
+        "lets `GET /tenants/some-tenant/orders` through with no more than scope `orders:read`",
+    ]);
+    // the gain is the answer, also where the policies are refused for it
+    let run = workplace.run(&["policies", "diff", "policies", "new"]).exits(3);
+    let run = run.says(&["a server would refuse these policies; see `jeton policies check new`"]);
+    let run = run.shows(&["+ acme-sync gains GET /tenants/{tenant}/orders where tenant is not acme\n"]);
+    insta::assert_snapshot!(run.stdout);
+    let run = workplace.run(&["policies", "diff", "policies", "new", "--format", "markdown"]).exits(3);
+    insta::assert_snapshot!(run.stdout);
+    let back = workplace.run(&["policies", "diff", "new", "policies"]).exits(0);
+    assert_eq!(back.stderr, "", "what was before may have been broken");
+    back.shows(&["- acme-sync loses GET /tenants/{tenant}/orders where tenant is not acme\n"]);
+}
+
+#[test]
+fn new_policies_that_a_server_would_refuse_exit_1_where_nobody_gains() {
+    let broken = ("only_when: { scope: orders:write }", "only_when: { scope: orders:read }");
+    edited(&[broken], &[])
+        .exits(1)
+        .says(&["a server would refuse these policies"])
+        .shows(&["guarantee writes is changed"]);
+    let failing = (
+        "clients:\n  acme-sync",
+        "tests: [{ as: acme-sync, api: orders, deny: [GET /named] }]\nclients:\n  acme-sync",
+    );
+    edited(&[failing], &[]).exits(1).says(&["a server would refuse"]).shows(&["no difference"]);
+}
+
+#[test]
+fn broken_policies_cannot_be_compared() {
+    for (old, new, name) in [("version: 2\n", POLICIES, "old"), (POLICIES, "version: 2\n", "new")] {
+        let run = compared(old, new, &[]).exits(1);
+        let run = run
+            .says(&[&format!("{name} cannot be compared"), &format!("{name}/policies.yaml:1:10: error: ")]);
+        assert_eq!(run.stdout, "");
+    }
+}
+
+#[test]
+fn a_difference_as_json_has_stable_fields() {
+    let run =
+        edited(&[("          claims: { tenant: { same_as_path: tenant } }\n", "")], &["--format", "json"])
+            .exits(3);
+    let difference: Value = serde_json::from_str(&run.stdout).unwrap();
+    let place =
+        |folder: &str| json!({ "rule": "read", "file": format!("{folder}/policies.yaml"), "line": 17 });
+    let change = |who: Value, on: Value, token: Value| {
+        json!({
+            "api": "orders", "kind": "route", "effect": "gains", "who": who,
+            "what": "GET /tenants/{tenant}/orders", "where": on,
+            "before": place("old"), "after": place("new"),
+            "witness": { "method": "GET", "path": "/tenants/some-tenant/orders", "token": token },
+        })
+    };
+    assert_eq!(
+        difference,
+        json!({
+            "summary": "widens", "gains": 2, "losses": 0,
+            "changes": [
+                change(
+                    json!({ "any_token_with": "scope: orders:read" }),
+                    Value::Null,
+                    json!({ "scopes": ["orders:read"], "roles": [], "claims": {} }),
+                ),
+                change(
+                    json!({ "client": "acme-sync" }),
+                    json!("tenant is not acme"),
+                    json!({
+                        "client": "acme-sync", "scopes": ["orders:read"], "roles": ["reader"],
+                        "claims": { "tenant": "acme" },
+                    }),
+                ),
+            ],
+        })
+    );
+    let run = edited(&[("ttl: 15m", "ttl: 30m")], &["--format", "json"]).exits(3);
+    let difference: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        difference["changes"][0],
+        json!({
+            "api": null, "kind": "ttl", "effect": "gains", "who": { "client": "acme-sync" },
+            "what": "token lifetime, from 900 s to 1800 s", "where": null, "before": null, "after": null,
+            "witness": null,
+        })
+    );
+}
+
+/// The cells of a row, as GitHub splits it: at pipes without a backslash before.
+fn cells(row: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut before = ' ';
+    for c in row.chars() {
+        match (before, c) {
+            ('\\', '|') => {
+                cells.last_mut().unwrap().pop();
+                cells.last_mut().unwrap().push('|');
+            }
+            (_, '|') => cells.push(String::new()),
+            (_, c) => cells.last_mut().unwrap().push(c),
+        }
+        before = c;
+    }
+    cells
+}
+
+#[test]
+fn odd_names_stay_in_their_cell_and_on_their_line() {
+    let odd = POLICIES
+        .replace("acme-sync", "\"|`` <img src=x> `a|b```\\\\| @all\"")
+        .replace("GET /named", "GET /a|b`c")
+        .replace("      named:", "      \"x\\n### forged | \\e[31m`\":")
+        .replace("claims: { tenant: acme }", "claims: { tenant: \"a\\u009b2J\\n|`\" }");
+    let new = odd.replace("tenant: \"a", "tenant: \"b").replace("GET /a|b`c", "GET /a|b`d");
+    for format in ["text", "markdown"] {
+        let run = compared(&odd, &new, &["--format", format]).exits(3);
+        assert!(!run.stdout.contains(|c: char| c.is_control() && c != '\n'), "{run:#?}");
+        assert!(!run.stdout.lines().any(|line| line.starts_with("### forged")), "{run:#?}");
+        if format == "markdown" {
+            let rows: Vec<_> = run.stdout.lines().filter(|line| line.starts_with('|')).collect();
+            assert!(rows.len() > 5, "{run:#?}");
+            for row in rows.into_iter().filter(|row| !row.starts_with("|---") && !row.starts_with("| |")) {
+                let cells = cells(row);
+                assert_eq!(cells.len(), 6, "{row}");
+                assert!(matches!(cells[1].trim(), "+" | "-" | "~"), "{row}");
+                for cell in cells.iter().map(|cell| cell.trim()).filter(|cell| cell.len() > 1) {
+                    // one piece of code, from the first backtick to the last, and none like its fence within
+                    let fence: String = cell.chars().take_while(|c| *c == '`').collect();
+                    let inner = cell.strip_prefix(&fence).and_then(|cell| cell.strip_suffix(&fence)).unwrap();
+                    assert!(!fence.is_empty() && !inner.ends_with('`') || inner.ends_with(' '), "{cell}");
+                    let runs = inner.split(|c| c != '`').map(str::len);
+                    assert!(runs.into_iter().all(|run| run != fence.len()), "{cell}");
+                }
+            }
+        }
+        insta::assert_snapshot!(format!("odd-names-as-{format}"), run.stdout);
+    }
+}
+
+/// Runs Git in a folder, without settings from elsewhere.
+#[track_caller]
+fn git(dir: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    // tests that run in a hook must not touch the repository of the hook
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    let output = command
+        .current_dir(dir)
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"])
+        .args(["-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false", "-c", "core.autocrlf=false"])
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_SYSTEM", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A repository with the policies in `policies`, committed and tagged `v1`.
+fn repository() -> Workplace {
+    let workplace = Workplace::empty();
+    workplace.write("repo/policies/policies.yaml", POLICIES).write("repo/README.md", "x");
+    git(&workplace.path("repo"), &["init", "-q"]);
+    commit(&workplace);
+    git(&workplace.path("repo"), &["tag", "v1"]);
+    workplace
+}
+
+fn commit(workplace: &Workplace) {
+    let repository = workplace.path("repo");
+    git(&repository, &["add", "-A"]);
+    git(&repository, &["commit", "-q", "--allow-empty", "-m", "x"]);
+}
+
+/// The difference of `repo/policies` from a revision, called from beside the repository.
+fn since(workplace: &Workplace, revision: &str) -> Run {
+    workplace.run(&["policies", "diff", &format!("--git={revision}"), "repo/policies"])
+}
+
+const LONGER: &str = "+ acme-sync gains token lifetime, from 900 s to 1800 s";
+const NONE: &[&str] = &[];
+
+#[test]
+fn a_folder_is_compared_with_a_revision() {
+    let workplace = repository();
+    assert_eq!(since(&workplace, "HEAD").exits(0).stdout, "no difference\n");
+    workplace.write("repo/policies/policies.yaml", &POLICIES.replace("ttl: 15m", "ttl: 30m"));
+    assert_eq!(changes(&since(&workplace, "HEAD").exits(3)), [LONGER]);
+    commit(&workplace);
+    let head = git(&workplace.path("repo"), &["rev-parse", "HEAD"]);
+    for same in ["HEAD", "main", "@", &head, &head[..8]] {
+        assert_eq!(changes(&since(&workplace, same).exits(0)), NONE, "{same}");
+    }
+    git(&workplace.path("repo"), &["tag", "-a", "-m", "x", "v2", "HEAD~1"]);
+    for before in ["HEAD~1", "v1", "v2", "main^", "@{0}~1"] {
+        assert_eq!(changes(&since(&workplace, before).exits(3)), [LONGER], "{before}");
+    }
+}
+
+/// In the folder, in the repository, and with the folder of the settings.
+#[test]
+fn a_folder_is_found_from_wherever_it_is_called() {
+    let mut workplace = repository();
+    workplace.write("repo/policies/policies.yaml", &POLICIES.replace("ttl: 15m", "ttl: 30m"));
+    workplace.write("jeton.toml", "[policies]\ndir = \"repo/policies\"\n");
+    workplace.write("elsewhere/jeton.toml", "[policies]\ndir = \"../repo/policies\"\n");
+    let absolute = workplace.path("repo/policies").display().to_string();
+    symlink(workplace.path("repo/policies"), workplace.path("link")).unwrap();
+    for arguments in [
+        &["--git", "HEAD"][..],
+        &["--git", "HEAD", "--config", "elsewhere/jeton.toml"],
+        &["--git", "HEAD", &absolute],
+        &["--git", "HEAD", "./repo/../repo/policies/"],
+        &["--git", "HEAD", "link"],
+        &["repo/policies", "--git", "HEAD"],
+    ] {
+        let run = workplace.run(&[&["policies", "diff"], arguments].concat()).exits(3);
+        assert_eq!(changes(&run), [LONGER], "{arguments:?}");
+    }
+    // as in a hook of Git
+    workplace.set("GIT_DIR", ".git").set("GIT_INDEX_FILE", ".git/index").set("GIT_PREFIX", "x/");
+    assert_eq!(changes(&since(&workplace, "HEAD").exits(3)), [LONGER]);
+}
+
+/// Called within the folder itself, which is then `.`.
+#[test]
+fn the_working_directory_may_be_the_folder() {
+    let workplace = repository();
+    workplace.write("repo/policies/policies.yaml", &POLICIES.replace("ttl: 15m", "ttl: 30m"));
+    for (dir, folder) in [("repo", "policies"), ("repo/policies", "."), ("repo/policies", "../policies")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_jeton"))
+            .current_dir(workplace.path(dir))
+            .args(["policies", "diff", "--git", "HEAD", folder])
+            .output()
+            .unwrap();
+        assert_eq!(changes(&output.into()), [LONGER], "{dir} {folder}");
+    }
+}
+
+#[test]
+fn what_is_no_revision_is_named() {
+    let workplace = repository();
+    git(&workplace.path("repo"), &["commit", "-q", "--amend", "-m", "y"]);
+    for unknown in [
+        "nope",
+        "",
+        "-x",
+        "--help",
+        "--all",
+        "HEAD:policies",
+        "HEAD..HEAD",
+        "^HEAD",
+        "HEAD~1",
+        "a b",
+        "0000000",
+    ] {
+        let run =
+            since(&workplace, unknown).exits(1).says(&[&format!("no revision `{unknown}`"), "repo/policies"]);
+        assert_eq!(run.stdout, "", "{unknown}");
+        assert_eq!(run.stderr.lines().count(), 1, "{unknown}: {run:#?}");
+    }
+}
+
+#[test]
+fn a_folder_outside_of_any_repository_is_named() {
+    let workplace = Workplace::sample();
+    let run = workplace.run(&["policies", "diff", "--git", "HEAD"]).exits(1);
+    let run = run.says(&["policies", "not a git repository"]);
+    assert_eq!(run.stdout, "");
+    workplace
+        .run(&["policies", "diff", "--git", "HEAD", "nowhere"])
+        .exits(1)
+        .says(&["nowhere is not a folder"]);
+}
+
+#[test]
+fn a_machine_without_git_is_told_what_is_needed() {
+    let mut workplace = repository();
+    let bin = workplace.path("bin");
+    fs::create_dir(&bin).unwrap();
+    let timeout = String::from_utf8(Command::new("which").arg("timeout").output().unwrap().stdout).unwrap();
+    symlink(timeout.trim(), bin.join("timeout")).unwrap();
+    workplace.set("PATH", &bin.display().to_string());
+    since(&workplace, "HEAD").exits(1).says(&["needs the program git"]);
+}
+
+#[test]
+fn a_folder_that_did_not_exist_then_is_named() {
+    let workplace = repository();
+    workplace.write("repo/more/policies.yaml", POLICIES);
+    commit(&workplace);
+    let run = workplace.run(&["policies", "diff", "--git", "HEAD~1", "repo/more"]).exits(1);
+    run.says(&["repo/more holds no `*.yaml` file at HEAD~1"]);
+    workplace.run(&["policies", "diff", "--git", "HEAD", "repo/more"]).exits(0);
+}
+
+#[test]
+fn files_are_read_as_they_are_from_disk() {
+    let workplace = repository();
+    let tests = "version: 1\ntests: [{ as: blocked, api: orders, deny: [GET /named] }]\n";
+    for name in
+        ["a b.yaml", "größe \"x\".yaml", "tab\there.yaml", "team/deep/er.yaml", "-x.yaml", "line\nend.yaml"]
+    {
+        workplace.write(&format!("repo/policies/{name}"), tests);
+    }
+    workplace.write("repo/policies/crlf.yaml", "version: 1\r\nscopes:\r\n  more: x\r\n");
+    workplace.write("repo/policies/no-newline.yaml", "version: 1");
+    workplace.write("repo/policies/empty-tests.yaml", "version: 1\ntests: []\n\n\n");
+    // what is passed over, in whatever state it is
+    for name in [".hidden.yaml", "..data/x.yaml", ".git-ish/x.yaml", "other.yml", "README.md", "yaml"] {
+        workplace.write(&format!("repo/policies/{name}"), "not: [valid");
+    }
+    commit(&workplace);
+    let run = since(&workplace, "HEAD").exits(0);
+    assert_eq!(run.stdout, "no difference\n");
+    fs::remove_dir_all(workplace.path("repo/policies/team")).unwrap();
+    workplace.write("repo/policies/crlf.yaml", "version: 1\nscopes:\n  more: x\n");
+    assert_eq!(since(&workplace, "HEAD").exits(0).stdout, "no difference\n");
+    // the files of the revision are read, not those on disk
+    workplace.write("repo/policies/policies.yaml", &POLICIES.replace("ttl: 15m", "ttl: 30m"));
+    assert_eq!(changes(&since(&workplace, "HEAD").exits(3)), [LONGER]);
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_no_trouble() {
+    use std::os::unix::ffi::OsStrExt;
+    let workplace = repository();
+    let name = std::ffi::OsStr::from_bytes(b"\xff.yaml");
+    fs::write(workplace.path("repo/policies").join(name), "version: 1\n").unwrap();
+    commit(&workplace);
+    assert_eq!(since(&workplace, "HEAD").exits(0).stdout, "no difference\n");
+}
+
+#[test]
+fn a_link_in_the_repository_is_not_followed() {
+    let workplace = repository();
+    workplace.write("repo/outside.yaml", "version: 1\n");
+    symlink("../outside.yaml", workplace.path("repo/policies/link.yaml")).unwrap();
+    symlink("../outside.yaml", workplace.path("repo/policies/.hidden.yaml")).unwrap();
+    symlink("..", workplace.path("repo/policies/above")).unwrap();
+    commit(&workplace);
+    let run = since(&workplace, "HEAD").exits(1);
+    run.says(&["repo/policies/link.yaml is a link at HEAD", "compare two folders"]);
+    fs::remove_file(workplace.path("repo/policies/link.yaml")).unwrap();
+    commit(&workplace);
+    assert_eq!(since(&workplace, "HEAD").exits(0).stdout, "no difference\n");
+}
+
+#[test]
+fn a_revision_that_does_not_load_is_named_with_its_place() {
+    let workplace = repository();
+    workplace.write("repo/policies/policies.yaml", "version: 2\n");
+    commit(&workplace);
+    workplace.write("repo/policies/policies.yaml", POLICIES);
+    let run = since(&workplace, "HEAD").exits(1);
+    run.says(&["the folder as of HEAD cannot be compared", "HEAD:repo/policies/policies.yaml:1:10: error: "]);
+    let run = since(&workplace, "v1").exits(0);
+    assert_eq!(run.stdout, "no difference\n");
+}
+
+/// More than fits into a pipe, both ways.
+#[test]
+fn many_files_do_not_block() {
+    let workplace = repository();
+    let filler = "# filler filler filler filler filler filler\n".repeat(20);
+    for number in 0..2000 {
+        workplace.write(
+            &format!("repo/policies/team-{}/file-{number}.yaml", number % 7),
+            &format!("version: 1\nscopes:\n  scope-{number}: x\n{filler}"),
+        );
+    }
+    commit(&workplace);
+    assert_eq!(since(&workplace, "HEAD").exits(0).stdout, "no difference\n");
+}
