@@ -43,7 +43,7 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
             (None, None) => {}
         }
         let apis: BTreeSet<&ApiName> =
-            before.iter().chain(&after).flat_map(|client| &client.grants).map(|grant| &grant.api).collect();
+            before.iter().chain(&after).flat_map(|client| &*client.grants).map(|grant| &grant.api).collect();
         for api in apis {
             let granted =
                 |policies: &PolicySet| policies.granted(id.as_str(), api.as_str()).unwrap_or_default();
