@@ -17,6 +17,7 @@ mod clients_commands;
 mod commands;
 mod conditions;
 mod discovery;
+mod exact;
 mod keys_commands;
 mod policy_text;
 mod polling;

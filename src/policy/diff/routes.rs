@@ -1,19 +1,23 @@
 //! What changes at routes: which requests pass with which token.
 
-use std::{collections::BTreeMap, fmt::Write, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write,
+    slice,
+};
 
 use super::{Budget, Change, ChangeKind, Effect, RulePlace, Who};
 use crate::{
     clients::Client,
-    oauth::{ApiName, Role, ScopeSet},
+    oauth::{ApiName, Role, Scope},
     policy::{
-        condition::{Alternative, Subject},
+        condition::{Alternative, Condition, Subject},
         explain::Permissions,
         guarantee::Witness,
         path::CanonicalPath,
         route::Method,
         set::{Access, Api, PolicySet},
-        space::{Compared, Grid, Point, RouteIndex, Seen, Shape, Tail, Token, Wording, smallest_tokens},
+        space::{Beyond, Compared, Grid, Point, RouteIndex, Seen, Shape, Tail, Token, Wording},
         trie::RouteId,
     },
 };
@@ -28,7 +32,12 @@ pub(super) fn compare(
 ) -> Option<()> {
     let (old, new) = (Side::new(old, api), Side::new(new, api));
     let bearers = Bearer::all(&old, &new, api);
-    let comparison = Comparison { old: &old, new: &new, bearers: &bearers };
+    let comparison = Comparison {
+        old: &old,
+        new: &new,
+        bearers: bearers.iter().collect(),
+        changed: Changed::of(&bearers),
+    };
     for before in old.routes() {
         let Some(shape) = old.index.shape(before) else { continue };
         comparison.compare(Pair { before: Some(before), after: None }, shape, budget, into)?;
@@ -125,18 +134,77 @@ impl<'p> Bearer<'p> {
 struct Comparison<'a, 'p> {
     old: &'a Side<'p>,
     new: &'a Side<'p>,
-    bearers: &'a [Bearer<'p>],
+    bearers: Vec<&'a Bearer<'p>>,
+    changed: Changed<'a, 'p>,
 }
 
-/// The paths of a pair of one length, for methods that it decides alike.
+/// Bearers that are granted something else than before.
+#[derive(Default)]
+struct Changed<'a, 'p> {
+    all: Vec<&'a Bearer<'p>>,
+    /// By scope or role that changes, as positions in `all`.
+    scopes: HashMap<&'a Scope, Vec<usize>>,
+    roles: HashMap<&'a Role, Vec<usize>>,
+    /// Those of which something else changes.
+    otherwise: Vec<usize>,
+}
+
+impl<'a, 'p> Changed<'a, 'p> {
+    fn of(bearers: &'a [Bearer<'p>]) -> Self {
+        let mut changed = Self::default();
+        for bearer in bearers.iter().filter(|bearer| bearer.before != bearer.after) {
+            let at = changed.all.len();
+            changed.all.push(bearer);
+            let (Some(before), Some(after)) = (&bearer.before, &bearer.after) else {
+                changed.otherwise.push(at);
+                continue;
+            };
+            if (&before.client, &before.claims) != (&after.client, &after.claims) {
+                changed.otherwise.push(at);
+                continue;
+            }
+            for (one, other) in [(before, after), (after, before)] {
+                for scope in one.scopes.iter().filter(|scope| !other.scopes.contains(scope)) {
+                    changed.scopes.entry(scope).or_default().push(at);
+                }
+                for role in one.roles.iter().filter(|role| !other.roles.contains(role)) {
+                    changed.roles.entry(role).or_default().push(at);
+                }
+            }
+        }
+        changed
+    }
+
+    /// Those for whom what these alternatives ask may have another answer than before.
+    fn by(&self, alternatives: impl Iterator<Item = Alternative<'p>>) -> Vec<&'a Bearer<'p>> {
+        let mut found = self.otherwise.clone();
+        for condition in alternatives.flat_map(|alternative| alternative.0) {
+            let (scopes, roles): (&[Scope], &[Role]) = match condition {
+                Condition::Scope(scope) => (slice::from_ref(scope), &[]),
+                Condition::AllScopes(scopes) | Condition::AnyScope(scopes) => (scopes, &[]),
+                Condition::Role(role) => (&[], slice::from_ref(role)),
+                Condition::AnyRole(roles) => (&[], roles),
+                Condition::Client(_) | Condition::AnyClient(_) | Condition::Claim { .. } => continue,
+            };
+            found.extend(scopes.iter().filter_map(|scope| self.scopes.get(scope)).flatten());
+            found.extend(roles.iter().filter_map(|role| self.roles.get(role)).flatten());
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().filter_map(|at| self.all.get(at).copied()).collect()
+    }
+}
+
+/// The paths of a pair of one length, the methods that it decides alike there, and a request among these.
 struct Region<'a, 'p> {
     shape: &'a Shape<'p>,
     tail: Tail,
+    methods: BTreeSet<Method>,
+    witness: Witness,
 }
 
-/// Changes of one pair that differ only in how long the path is: the witness, and the regions by length
-/// with their methods.
-type Merged<'a, 'p> = BTreeMap<(Effect, Who, Option<String>), (Witness, Vec<(Region<'a, 'p>, Vec<Method>)>)>;
+/// Changes of one pair that differ only in method and length of the path.
+type Merged<'a, 'p> = BTreeMap<(Effect, Who, Option<String>), Vec<Region<'a, 'p>>>;
 
 impl<'p> Comparison<'_, 'p> {
     /// What changes on the paths that a pair has in common.
@@ -147,9 +215,17 @@ impl<'p> Comparison<'_, 'p> {
         budget: &mut Budget,
         into: &mut Vec<Change>,
     ) -> Option<()> {
+        if self.old.is_public(pair.before) && self.new.is_public(pair.after) {
+            return Some(());
+        }
         let asks_the_same = self.asks_the_same(pair);
-        let is_changed = |bearer: &&Bearer<'_>| !asks_the_same || bearer.before != bearer.after;
-        let bearers: Vec<_> = self.bearers.iter().filter(is_changed).collect();
+        let changed;
+        let bearers = if asks_the_same {
+            changed = self.changed.by(self.new.alternatives(pair.after));
+            &changed
+        } else {
+            &self.bearers
+        };
         if asks_the_same && bearers.is_empty() {
             return Some(());
         }
@@ -166,20 +242,26 @@ impl<'p> Comparison<'_, 'p> {
             }
             budget.spend(1 + bearers.len())?;
             let mut note = |methods: &[Method], effect, who, on, witness| {
-                let (_, regions) = merged.entry((effect, who, on)).or_insert_with(|| (witness, Vec::new()));
+                let regions = merged.entry((effect, who, on)).or_default();
                 match regions.last_mut() {
-                    Some((last, all)) if std::ptr::eq(last.shape, shape) => all.extend(methods),
-                    _ => regions.push((Region { shape, tail: *tail }, methods.to_vec())),
+                    Some(last) if std::ptr::eq(last.shape, shape) => last.methods.extend(methods),
+                    _ => regions.push(Region {
+                        shape,
+                        tail: *tail,
+                        methods: methods.iter().copied().collect(),
+                        witness,
+                    }),
                 }
             };
             if !asks_the_same {
                 let grid = Grid::for_any_token(shape.clone(), &compared, &|text| self.names(text));
+                budget.spend(grid.size())?;
                 for decided in self.decided(pair, &grid) {
                     self.everybody(pair, &grid, &decided, &mut note);
                     self.any_token(pair, &grid, &decided, &mut note);
                 }
             }
-            for bearer in &bearers {
+            for bearer in bearers {
                 self.bearer(pair, shape, &compared, bearer, &mut note);
             }
         }
@@ -228,7 +310,7 @@ impl<'p> Comparison<'_, 'p> {
         let (before, after) = (self.old.is_public(pair.before), self.new.is_public(pair.after));
         if let (Some(effect), Some((_, path))) = (Effect::between(before, after), decided.points.first()) {
             let mut seen = Seen::default();
-            decided.points.iter().for_each(|(point, _)| seen.note(point.clone(), true));
+            decided.points.iter().for_each(|(point, _)| seen.note(point, true));
             let on = worded(grid, &seen);
             note(&decided.methods, effect, Who::Everybody, on, decided.witness(path, None));
         }
@@ -244,30 +326,21 @@ impl<'p> Comparison<'_, 'p> {
             (Effect::Loses, self.old, pair.before, self.new, pair.after),
         ];
         for (effect, side, route, other, other_route) in sides {
+            let others: Vec<_> = other.alternatives(other_route).collect();
+            let roles = side.policies.roles();
             for alternative in side.alternatives(route) {
                 let mut found: BTreeMap<String, (Seen, Witness)> = BTreeMap::new();
-                let mut reached = Vec::new();
                 for (point, target) in &decided.points {
                     let Ok(path) = CanonicalPath::parse(target) else { continue };
-                    let passes_other =
-                        |token: &Permissions| other.lets_through(other_route, &path, Some(&token.subject()));
-                    let roles = side.policies.roles();
-                    for (words, token) in tokens_beyond(alternative, &path, roles, &passes_other) {
-                        let witness = decided.witness(target, Some(Token::from(&token)));
-                        found
-                            .entry(words)
-                            .or_insert_with(|| (Seen::default(), witness))
-                            .0
-                            .note(point.clone(), true);
+                    let beyond = Beyond { path: &path, roles, others: &others, others_path: &path };
+                    for (words, token) in beyond.all(alternative) {
+                        let witness = || decided.witness(target, Some(Token::from(&token)));
+                        let (seen, _) = found.entry(words).or_insert_with(|| (Seen::default(), witness()));
+                        seen.note(point, true);
                     }
-                    reached.push(point);
                 }
                 for (words, (mut seen, witness)) in found {
-                    for point in &reached {
-                        if !seen.has(point) {
-                            seen.note((*point).clone(), false);
-                        }
-                    }
+                    decided.points.iter().for_each(|(point, _)| seen.note(point, false));
                     note(&decided.methods, effect, Who::AnyTokenWith(words), worded(grid, &seen), witness);
                 }
             }
@@ -316,7 +389,7 @@ impl<'p> Comparison<'_, 'p> {
                         witness
                             .get_or_insert_with(|| decided.witness(target, token.as_ref().map(Token::from)));
                     }
-                    seen.note(point.clone(), is_hit);
+                    seen.note(point, is_hit);
                 }
                 if let Some(witness) = witness {
                     let who = Who::Client(bearer.client.id.to_string());
@@ -327,8 +400,8 @@ impl<'p> Comparison<'_, 'p> {
     }
 
     fn report(&self, pair: Pair, merged: Merged<'_, 'p>, into: &mut Vec<Change>) {
-        for ((effect, who, on), (witness, regions)) in merged {
-            for route in patterns(&regions) {
+        for ((effect, who, on), regions) in merged {
+            for (route, witness) in patterns(&regions) {
                 into.push(Change {
                     api: self.new.api.or(self.old.api).map(|api| api.name().to_string()),
                     what: route,
@@ -364,57 +437,33 @@ fn worded(grid: &Grid<'_>, seen: &Seen) -> Option<String> {
     (!clauses.is_always()).then(|| clauses.worded(Wording::Words))
 }
 
-/// The smallest tokens that an alternative lets through and the other side does not, each in words: the
-/// words of the alternative where that is so for all of its tokens.
-fn tokens_beyond(
-    alternative: Alternative<'_>,
-    path: &CanonicalPath<'_>,
-    roles: &BTreeMap<Role, ScopeSet>,
-    passes_other: &dyn Fn(&Permissions) -> bool,
-) -> Vec<(String, Permissions)> {
-    let mut beyond = Vec::new();
-    let _ = smallest_tokens(alternative, path, roles, passes_other, &mut |token| {
-        beyond.push(token);
-        ControlFlow::Continue(())
-    });
-    let some_pass = smallest_tokens(alternative, path, roles, &|_| false, &mut |token| {
-        if passes_other(&token) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    if some_pass.is_break() {
-        return beyond.into_iter().map(|token| (Token::from(&token).to_string(), token)).collect();
-    }
-    let words: Vec<_> = alternative.0.iter().map(ToString::to_string).collect();
-    beyond.into_iter().next().map(|token| (words.join(", "), token)).into_iter().collect()
-}
-
-/// Regions as routes: those that go on alike to any length as one that ends in `**`.
-fn patterns(regions: &[(Region<'_, '_>, Vec<Method>)]) -> Vec<String> {
+/// Regions as routes, each with a request: those that go on alike to any length as one that ends in `**`.
+fn patterns<'r>(regions: &'r [Region<'_, '_>]) -> Vec<(String, &'r Witness)> {
     let mut patterns = Vec::new();
-    let open = regions.last().is_some_and(|(region, _)| region.tail == Tail::More);
+    let open = regions.last().is_some_and(|region| region.tail == Tail::More);
     // from where on all lengths are there, with the same methods
     let alike = regions.windows(2).rev().take_while(|pair| match pair {
-        [(a, of_a), (b, of_b)] => of_a == of_b && a.shape.depth() + 1 == b.shape.depth(),
+        [a, b] => a.methods == b.methods && a.shape.depth() + 1 == b.shape.depth(),
         _ => false,
     });
     let first_alike = if open { regions.len() - 1 - alike.count() } else { regions.len() };
-    for (at, (region, methods)) in regions.iter().enumerate().take(first_alike + 1) {
+    for (at, region) in regions.iter().enumerate().take(first_alike + 1) {
         let tail = if at == first_alike { Tail::More } else { Tail::End };
-        let mut pattern = methods_in_words(methods);
+        let mut pattern = methods_in_words(&region.methods);
         let _ = write!(pattern, " {}", region.shape.pattern(tail));
-        patterns.push(pattern);
+        patterns.push((pattern, &region.witness));
     }
     patterns
 }
 
 /// `GET` where `HEAD` goes along, `ANY` for all.
-fn methods_in_words(methods: &[Method]) -> String {
+fn methods_in_words(methods: &BTreeSet<Method>) -> String {
     let has = |method: Method| methods.contains(&method);
     if Method::ALL.into_iter().all(has) {
         return "ANY".to_owned();
     }
-    let shown = Method::ALL.into_iter().filter(|method| has(*method));
-    let shown = shown.filter(|method| *method != Method::Head || !has(Method::Get));
-    let names: Vec<_> = shown.map(Method::as_str).collect();
+    let shown = methods.iter().filter(|method| **method != Method::Head || !has(Method::Get));
+    let names: Vec<_> = shown.map(|method| method.as_str()).collect();
     let but_head = if has(Method::Get) && !has(Method::Head) { " (not HEAD)" } else { "" };
     names.join(", ") + but_head
 }
