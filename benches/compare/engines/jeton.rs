@@ -3,6 +3,7 @@
 use std::{fmt::Write, fs};
 
 use jeton::{
+    clock::{Clock, SystemClock},
     oauth::{Audience, ScopeSet},
     policy::{DemoSecrets, PolicySet, Sources, Subject, Surroundings},
 };
@@ -32,7 +33,7 @@ pub(super) fn set_up(table: &Table) -> Allows {
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
     };
-    let set = PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings).unwrap();
+    let set = PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
 
     let scopes = ScopeSet::parse(&SCOPES.join(" ")).unwrap();
     let serde_json::Value::Object(claims) = json!({ "tenant": TENANT, "region": "eu" }) else {

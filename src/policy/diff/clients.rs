@@ -16,7 +16,8 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
         old.clients().iter().chain(new.clients().iter()).map(|client| &client.id).collect();
     for id in ids {
         let (before, after) = (old.clients().find(id.as_str()), new.clients().find(id.as_str()));
-        if before == after && old.roles() == new.roles() {
+        // with the scopes of its roles
+        if before == after {
             continue;
         }
         let mut note = |change: Change| into.push(change);
