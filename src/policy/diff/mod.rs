@@ -141,15 +141,15 @@ impl Draft {
     /// What differs between these policies and `new` ones.
     pub fn difference(&self, new: &Self) -> Difference {
         let mut changes = changes(self.policies(), new.policies(), Effort::Whole).unwrap_or_default();
-        let names: BTreeSet<_> = self.guarantees().keys().chain(new.guarantees().keys()).collect();
-        for name in names {
-            let what = match (self.guarantees().get(name), new.guarantees().get(name)) {
+        let (old, new) = (self.guarantees(), new.guarantees());
+        let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        for (api, name) in names {
+            let what = match (old.get(&(*api, name)), new.get(&(*api, name))) {
                 (Some(old), Some(new)) if old == new => continue,
                 (Some(_), Some(_)) => "is changed",
                 (Some(_), None) => "is removed",
                 (None, _) => "is added",
             };
-            let (api, name) = name;
             changes.push(Change {
                 api: Some(api.to_string()),
                 what: format!("guarantee {name} {what}"),
