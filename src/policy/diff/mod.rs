@@ -172,7 +172,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: Effort) -> Option<Vec<Chang
     let mut changes = Vec::new();
     let mut budget = Budget(match effort {
         Effort::Whole => usize::MAX,
-        Effort::Bounded => 200_000,
+        Effort::Bounded => 500_000,
     });
     let names: BTreeSet<_> = old.apis().keys().chain(new.apis().keys()).collect();
     for name in names {
@@ -186,6 +186,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: Effort) -> Option<Vec<Chang
                 ..Change::of(ChangeKind::Audience, Effect::Changes, Who::Operators)
             });
         }
+        budget.spend(old.clients().len() + new.clients().len())?;
         routes::compare(old, new, name, &mut budget, &mut changes)?;
     }
     clients::compare(old, new, &mut changes);
