@@ -143,7 +143,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::clients::{ClientKind, Grant};
+    use crate::clients::ClientKind;
 
     thread_local! {
         /// Comparisons made on this thread: the work that must not depend on what is wrong.
@@ -165,7 +165,7 @@ mod tests {
             state,
             kind: ClientKind::Named,
             secrets,
-            grants: Vec::<Grant>::new(),
+            grants: Arc::new([]),
             claims: Arc::default(),
             ttl: None,
         }

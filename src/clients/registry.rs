@@ -19,8 +19,8 @@ pub struct Client {
     pub kind: ClientKind,
     /// The secrets that it may use.
     pub secrets: Vec<StoredSecret>,
-    /// What it may ask for, one entry for each API.
-    pub grants: Vec<Grant>,
+    /// What it may ask for, one entry for each API. Clients that are granted the same share them.
+    pub grants: Arc<[Grant]>,
     /// The claims that each of its tokens carries.
     pub claims: Arc<Map<String, Value>>,
     /// The lifetime of its tokens in seconds, where it has its own.
@@ -46,7 +46,7 @@ pub enum ClientKind {
 }
 
 /// What a client may ask for at one API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Grant {
     /// The API.
     pub api: ApiName,
@@ -59,7 +59,7 @@ pub struct Grant {
 }
 
 /// A role and the scopes that a token must all carry to carry the role.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GrantedRole {
     /// Its name.
     pub role: Role,

@@ -52,7 +52,7 @@ pub fn approve(
 }
 
 fn target<'c>(client: &'c Client, targets: &[String]) -> Result<&'c Grant, GrantError> {
-    match (targets, client.grants.as_slice()) {
+    match (targets, &*client.grants) {
         ([], [only]) => Ok(only),
         ([], _) => Err(GrantError::NoTarget),
         ([first, rest @ ..], grants) => {

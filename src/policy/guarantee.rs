@@ -4,7 +4,7 @@
 //! that shares paths with it, every smallest token that gets through must meet it. Since conditions are
 //! never negated, that is then so for every token.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use super::{
     path::CanonicalPath,
     route::{Method, Route},
     set::{Api, Rule},
-    space::{Compared, Grid, RouteIndex, Shape, Token, smallest_tokens},
+    space::{Beyond, Compared, Grid, RouteIndex, Shape, Token},
     trie::RouteId,
 };
 use crate::oauth::{Role, ScopeSet};
@@ -129,12 +129,8 @@ impl<'p> Proof<'_, 'p> {
         };
         let (_, access) = self.api.access(self.route)?;
         let alternative = self.api.routes.alternatives(access).nth(alternative)?;
-        let is_covered = |token: &Permissions| self.only_when().any(|one| one.holds(&token.subject(), path));
-        let mut found = None;
-        let _ = smallest_tokens(alternative, path, self.roles, &is_covered, &mut |token| {
-            found = Some(token);
-            ControlFlow::Break(())
-        });
-        found.map(|token| (Some(Token::from(&token)), lacking(&token)))
+        let others: Vec<_> = self.only_when().collect();
+        let beyond = Beyond { path, roles: self.roles, others: &others, others_path: path };
+        beyond.first(alternative).map(|token| (Some(Token::from(&token)), lacking(&token)))
     }
 }

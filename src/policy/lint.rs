@@ -1,22 +1,19 @@
 //! What an operator should look at in policies that load: routes that nobody reaches, and requests that a
 //! backend may read differently.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    ops::ControlFlow,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
 use super::{
-    condition::{ClaimTest, Condition},
+    condition::{Alternative, ClaimTest, Condition},
     explain::Permissions,
     finding::Code,
     matrix,
     path::CanonicalPath,
     route::{Method, Route, Segment},
     set::{Api, PolicySet},
-    space::{Compared, Grid, RouteIndex, Shape, Tail, is_segment, smallest_tokens},
+    space::{Beyond, Compared, Grid, RouteIndex, Shape, Tail, is_segment},
     trie::RouteId,
 };
 use crate::{
@@ -205,14 +202,11 @@ impl<'p> Backends<'_, 'p> {
         if access.is_public() {
             return true;
         }
-        let is_covered =
-            |token: &Permissions| self.api.lets_through(strict, strict_path, Some(&token.subject()));
-        self.api.routes.alternatives(access).any(|alternative| {
-            smallest_tokens(alternative, lax_path, self.policies.roles(), &is_covered, &mut |_| {
-                ControlFlow::Break(())
-            })
-            .is_break()
-        })
+        let Some((_, strict_access)) = self.api.access(strict) else { return false };
+        let others: Vec<_> = self.api.routes.alternatives(strict_access).collect();
+        let roles = self.policies.roles();
+        let beyond = Beyond { path: lax_path, roles, others: &others, others_path: strict_path };
+        self.api.routes.alternatives(access).any(|alternative| beyond.first(alternative).is_some())
     }
 }
 
@@ -235,11 +229,12 @@ fn unreachable_routes(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, i
             hint: "grant a client what the rules ask".to_owned(),
         });
     }
+    let by_carried = BearerIndex::new(&bearers);
     for (id, route) in routes(api) {
         let Some((_, access)) = api.access(id) else { continue };
         let is_reached = access.is_public()
             || api.routes.alternatives(access).any(|alternative| {
-                bearers.iter().any(|bearer| {
+                by_carried.any_for(alternative, &|bearer| {
                     alternative.may_hold(&bearer.subject())
                         && !matrix::reach(api, index, id, bearer).is_never()
                 })
@@ -251,6 +246,73 @@ fn unreachable_routes(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, i
                 message: format!("no client can reach `{route}`"),
                 hint: "grant a client what the rule asks, or remove the route".to_owned(),
             });
+        }
+    }
+}
+
+/// Bearers by what they carry.
+struct BearerIndex<'b> {
+    all: &'b [Permissions],
+    carrying: HashMap<Carried<'b>, Vec<&'b Permissions>>,
+}
+
+/// One thing that a condition asks for by its name.
+#[derive(PartialEq, Eq, Hash)]
+enum Carried<'b> {
+    Scope(&'b str),
+    Role(&'b str),
+    Client(&'b str),
+    /// A claim that is a text.
+    Claim(&'b str, &'b str),
+}
+
+impl<'b> BearerIndex<'b> {
+    fn new(all: &'b [Permissions]) -> Self {
+        let mut carrying: HashMap<_, Vec<_>> = HashMap::new();
+        for bearer in all {
+            let Permissions { client, scopes, roles, claims } = bearer;
+            let texts = claims.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+            let carried = scopes
+                .iter()
+                .map(|scope| Carried::Scope(scope.as_str()))
+                .chain(roles.iter().map(|role| Carried::Role(role.as_str())))
+                .chain(client.iter().map(|client| Carried::Client(client.as_str())))
+                .chain(texts.map(|(name, value)| Carried::Claim(name, value)));
+            carried.for_each(|carried| carrying.entry(carried).or_default().push(bearer));
+        }
+        Self { all, carrying }
+    }
+
+    /// Whether a bearer is as asked, of those that meet the rarest condition of the alternative.
+    fn any_for(&self, alternative: Alternative<'_>, is_so: &dyn Fn(&Permissions) -> bool) -> bool {
+        let by_condition = alternative.0.iter().filter_map(|condition| {
+            let asked: Vec<Carried<'_>> = match condition {
+                Condition::Scope(scope) => vec![Carried::Scope(scope.as_str())],
+                Condition::AnyScope(scopes) => {
+                    scopes.iter().map(|scope| Carried::Scope(scope.as_str())).collect()
+                }
+                Condition::AllScopes(scopes) => {
+                    scopes.first().map(|scope| Carried::Scope(scope.as_str())).into_iter().collect()
+                }
+                Condition::Role(role) => vec![Carried::Role(role.as_str())],
+                Condition::AnyRole(roles) => roles.iter().map(|role| Carried::Role(role.as_str())).collect(),
+                Condition::Client(client) => vec![Carried::Client(client.as_str())],
+                Condition::AnyClient(clients) => {
+                    clients.iter().map(|client| Carried::Client(client.as_str())).collect()
+                }
+                Condition::Claim { name, test } => match test {
+                    ClaimTest::Is(value) => vec![Carried::Claim(name, value)],
+                    ClaimTest::In(values) => values.iter().map(|value| Carried::Claim(name, value)).collect(),
+                    ClaimTest::Contains(_) | ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) => {
+                        return None;
+                    }
+                },
+            };
+            Some(asked.iter().filter_map(|asked| self.carrying.get(asked)).collect::<Vec<_>>())
+        });
+        match by_condition.min_by_key(|found| found.iter().map(|some| some.len()).sum::<usize>()) {
+            Some(found) => found.into_iter().flatten().any(|bearer| is_so(bearer)),
+            None => self.all.iter().any(is_so),
         }
     }
 }
@@ -271,7 +333,7 @@ fn bearers(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>) -> Vec<Permi
             || policies.permissions_of(client.id.as_str(), api.name().as_str()).unwrap_or_default();
         bearers.entry(key).or_insert_with(permissions);
     }
-    bearers.into_values().collect()
+    bearers.into_values().collect::<Vec<_>>()
 }
 
 /// What the conditions of an API look at.
@@ -282,13 +344,14 @@ struct ToldApart<'p> {
     index: &'p RouteIndex<'p>,
 }
 
-/// A claim as far as conditions tell it apart from others.
+/// A claim as far as conditions tell it apart from others. A value that nothing names counts by the claims
+/// that have it, for two may be compared with one segment.
 #[derive(PartialEq, Eq, Hash)]
 enum ClaimKind<'v> {
     Absent,
     Named(&'v str),
-    Text { is_segment: bool },
-    List(BTreeSet<&'v str>, bool),
+    Text { of: Option<Vec<usize>> },
+    List(BTreeSet<&'v str>, BTreeSet<Vec<usize>>),
     OfNoUse,
 }
 
@@ -318,16 +381,27 @@ impl<'p> ToldApart<'p> {
     }
 
     fn claims_of<'v>(&self, claims: &'v Map<String, Value>) -> Vec<ClaimKind<'v>> {
+        let texts = |name: &str| -> Vec<&'v str> {
+            match claims.get(name) {
+                Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+                other => other.and_then(Value::as_str).into_iter().collect(),
+            }
+        };
+        // the claims that have a value, where a path can have it
+        let of = |text: &str| -> Option<Vec<usize>> {
+            let having = self.claims.keys().enumerate().filter(|(_, name)| texts(name).contains(&text));
+            is_segment(text).then(|| having.map(|(at, _)| at).collect())
+        };
         let each = self.claims.iter().map(|(name, values)| {
             let is_named = |text: &str| values.contains(text) || self.index.names(text);
             match claims.get(*name) {
                 None => ClaimKind::Absent,
                 Some(Value::String(text)) if is_named(text) => ClaimKind::Named(text),
-                Some(Value::String(text)) => ClaimKind::Text { is_segment: is_segment(text) },
-                Some(Value::Array(items)) => {
-                    let texts = || items.iter().filter_map(Value::as_str);
-                    let named = texts().filter(|text| is_named(text)).collect();
-                    ClaimKind::List(named, texts().any(|text| !is_named(text) && is_segment(text)))
+                Some(Value::String(text)) => ClaimKind::Text { of: of(text) },
+                Some(Value::Array(_)) => {
+                    let (named, others): (Vec<_>, Vec<_>) =
+                        texts(name).into_iter().partition(|text| is_named(text));
+                    ClaimKind::List(named.into_iter().collect(), others.into_iter().filter_map(of).collect())
                 }
                 Some(_) => ClaimKind::OfNoUse,
             }

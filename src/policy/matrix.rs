@@ -121,21 +121,21 @@ pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &
     };
     let mut compared = Compared::default();
     compared.add(api.routes.alternatives(access));
+    // conditions look at no segment below `**`, so that a point is let through at every length or at none;
+    // but at some lengths another route may decide there
+    let mut seen = Seen::default();
+    let mut last = None;
     for (shape, _) in shape.lengths(index.deepest()) {
         let grid = Grid::for_claims(shape, &compared, &[&bearer.claims], &|text| index.names(text));
-        let mut seen = Seen::default();
         for (point, target) in grid.points() {
             let Ok(path) = CanonicalPath::parse(&target) else { continue };
             if Method::ALL.into_iter().any(|method| api.routes.trie.find(method, &path) == Some(route)) {
-                seen.note(point, api.lets_through(route, &path, Some(&bearer.subject())));
+                seen.note(&point, api.lets_through(route, &path, Some(&bearer.subject())));
             }
         }
-        // conditions look at no segment below `**`, so that all lengths on which it decides are alike
-        if !seen.is_empty() {
-            return grid.clauses(&seen);
-        }
+        last = Some(grid);
     }
-    Clauses::never()
+    last.map_or_else(Clauses::never, |grid| grid.clauses(&seen))
 }
 
 impl From<Clauses> for MatrixAccess {

@@ -115,7 +115,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
                 f.write_str("a list")
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items = Items::default();
+                // exact, for there may be many short lists
+                let mut items = Items(Vec::with_capacity(seq.size_hint().unwrap_or(0)), Read::Whole);
                 while let Some(item) = seq.next_element::<Field<T>>()? {
                     match item {
                         Field::Given(item) => items.0.push(item),
@@ -138,7 +139,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
                 f.write_str("a map")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Named::default();
+                let mut entries = Named(Vec::with_capacity(map.size_hint().unwrap_or(0)), Read::Whole);
                 while let Some((name, value)) = map.next_entry::<Spanned<String>, Field<T>>()? {
                     let value = match value {
                         Field::Given(value) => Some(value),
@@ -412,6 +413,10 @@ impl<'n> SeqAccess<'n> for Nodes<'_, 'n, '_> {
         let problems = self.problems;
         self.items.next().map(|node| seed.deserialize(Reader { node, problems })).transpose()
     }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
 }
 
 /// The entries of a map.
@@ -435,6 +440,10 @@ impl<'n> MapAccess<'n> for Entries<'n, '_> {
             Some((_, node)) => seed.deserialize(Reader { node, problems: self.problems }),
             None => Err(de::Error::custom("a value without its key")),
         }
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.pairs.len().saturating_sub(self.position))
     }
 }
 

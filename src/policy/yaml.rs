@@ -191,8 +191,15 @@ impl<'t> Tree<'t> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let (start, value) = match self.frames.pop()? {
-                    Frame::List { start, items } => (start, Value::List(items)),
-                    Frame::Map { start, entries, .. } => (start, Value::Map(entries)),
+                    Frame::List { start, mut items } => {
+                        items.shrink_to_fit();
+                        (start, Value::List(items))
+                    }
+                    // a map of one entry has room for four, and there may be many
+                    Frame::Map { start, mut entries, .. } => {
+                        entries.shrink_to_fit();
+                        (start, Value::Map(entries))
+                    }
                 };
                 let end = trimmed_end(self.text, start, at.end);
                 self.place(Node { at: Span { start, end }, value })

@@ -29,7 +29,7 @@ while read -r sources; do
   for source in $sources; do
     [[ -e $source ]] || fail "Dockerfile: COPY $source: there is no such file"
     grep -qx "!$source" .dockerignore || fail "Dockerfile: COPY $source: .dockerignore keeps it out"
-    cp -a "$source" "$context/"
+    tar -c --exclude-from=<(grep -v '^[!*#]' .dockerignore) "$source" | tar -x -C "$context"
   done
 done < <(sed -n 's/^COPY \([^-].*\) [^ ]*$/\1/p' Dockerfile)
 [[ -e $context/Cargo.toml ]] || fail 'Dockerfile: no COPY was found'

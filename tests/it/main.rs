@@ -17,6 +17,7 @@ mod clients_commands;
 mod commands;
 mod conditions;
 mod discovery;
+mod exact;
 mod keys_commands;
 mod policies_commands;
 mod policies_diff;

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use super::{
     FileIndex, Names, Report,
     apis::{Guarantee, Places},
+    clients::CompiledClients,
 };
 
 use crate::{
-    clients::{ClientRegistry, ClientState},
+    clients::ClientState,
     oauth::{ApiName, ClientId, Role, Scope, ScopeSet},
     policy::{
         cases::{Asker, Case, CaseOutcome, Expected},
@@ -66,28 +67,22 @@ impl Report<'_> {
     }
 
     /// Warns of enabled clients that nobody can be.
-    pub(super) fn credentials(&mut self, documents: &[Document], clients: &ClientRegistry, now: Timestamp) {
-        for (file, document) in documents.iter().enumerate() {
-            for (name, _) in &document.clients.0 {
-                let Some(client) = clients.find(&name.value) else { continue };
-                let is_good = client.secrets.iter().any(|secret| secret.is_live(now));
-                if is_good || client.state == ClientState::Disabled {
-                    continue;
-                }
-                let message = if client.secrets.is_empty() {
-                    format!("client `{}` has no secret, and so can fetch no token", name.value)
-                } else {
-                    format!(
-                        "every secret of client `{}` has expired, and so it can fetch no token",
-                        name.value
-                    )
-                };
-                let hint = format!(
-                    "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
-                    shell_word(&name.value)
-                );
-                self.warn(file, Problem::new(name.at, Code::NoCredentials, message).hint(hint));
+    pub(super) fn credentials(&mut self, compiled: &CompiledClients, now: Timestamp) {
+        for (client, (file, at)) in compiled.clients.iter().zip(&compiled.places) {
+            let is_good = client.secrets.iter().any(|secret| secret.is_live(now));
+            if is_good || client.state == ClientState::Disabled {
+                continue;
             }
+            let message = if client.secrets.is_empty() {
+                format!("client `{}` has no secret, and so can fetch no token", client.id)
+            } else {
+                format!("every secret of client `{}` has expired, and so it can fetch no token", client.id)
+            };
+            let hint = format!(
+                "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
+                shell_word(client.id.as_str())
+            );
+            self.warn(*file, Problem::new(*at, Code::NoCredentials, message).hint(hint));
         }
     }
 

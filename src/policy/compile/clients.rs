@@ -3,35 +3,47 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use rustc_hash::FxHashSet;
 use serde_json::{Map, Value};
 
 use super::{DemoSecrets, FileIndex, Names, Report, Surroundings};
 use crate::{
     clients::{
-        Client, ClientKind, ClientRegistry, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole,
-        SecretHash, StoredSecret,
+        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, SecretHash,
+        StoredSecret,
     },
     clock::parse_duration,
     oauth::{ApiName, ClientId, is_registered_claim},
     policy::{
         document::{self, Document, Text},
-        finding::{Code, Problem},
+        finding::{Code, Problem, Span},
         read::{Field, Named, Spanned},
         set::Api,
     },
 };
 
+/// The clients, and where each is defined.
+pub(super) struct CompiledClients {
+    pub(super) clients: Vec<Client>,
+    pub(super) places: Vec<(FileIndex, Span)>,
+}
+
 impl Report<'_> {
+    /// Compiles the clients; their parts of the documents are gone afterwards.
     pub(super) fn compile_clients(
         &mut self,
-        documents: &[Document],
+        documents: &mut [Document],
         names: &Names,
         apis: &BTreeMap<ApiName, Api>,
         surroundings: &Surroundings,
-    ) -> ClientRegistry {
+    ) -> CompiledClients {
         let mut clients = Vec::new();
-        for (file, document) in documents.iter().enumerate() {
-            for (name, client) in &document.clients.0 {
+        let mut places = Vec::new();
+        // there may be a million clients, and few kinds of grants
+        let mut shared: FxHashSet<Arc<[Grant]>> = FxHashSet::default();
+        for (file, document) in documents.iter_mut().enumerate() {
+            for (name, client) in std::mem::take(&mut document.clients.0) {
+                let name = &name;
                 let id = self.name(file, name, ClientId::parse);
                 let Some(client) = client else { continue };
                 let secrets = client
@@ -40,7 +52,7 @@ impl Report<'_> {
                     .iter()
                     .filter_map(|secret| self.secret(file, name, secret, surroundings.demo_secrets))
                     .collect();
-                let grants = client
+                let grants: Vec<_> = client
                     .grants
                     .0
                     .iter()
@@ -49,6 +61,12 @@ impl Report<'_> {
                 let claims = Arc::new(self.claims(file, &client.claims));
                 let ttl = self.ttl(file, client.ttl.given(), surroundings);
                 let Some(id) = id else { continue };
+                let grants = shared.get(grants.as_slice()).cloned().unwrap_or_else(|| {
+                    let grants: Arc<[Grant]> = grants.into();
+                    shared.insert(Arc::clone(&grants));
+                    grants
+                });
+                places.push((file, name.at));
                 clients.push(Client {
                     id,
                     state: match client.enabled.given() {
@@ -66,7 +84,7 @@ impl Report<'_> {
                 });
             }
         }
-        clients.into_iter().collect()
+        CompiledClients { clients, places }
     }
 
     fn secret(

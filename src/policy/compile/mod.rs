@@ -80,16 +80,17 @@ impl Draft {
             names_are_known: true,
             interned: HashSet::new(),
         };
-        let documents = report.parse_all();
+        let mut documents = report.parse_all();
         let names = report.collect_names(&documents);
         let CompiledApis { apis, guarantees, places } = report.compile_apis(&documents, &names, surroundings);
-        let clients = report.compile_clients(&documents, &names, &apis, surroundings);
+        let clients = report.compile_clients(&mut documents, &names, &apis, surroundings);
         let cases = report.cases(&documents, &names);
         if Findings::any_error(&report.findings) {
             return Err(Findings::sorted(report.findings));
         }
         report.unused_scopes(&documents, &names, &apis);
-        report.credentials(&documents, &clients, now);
+        report.credentials(&clients, now);
+        let clients = clients.clients.into_iter().collect();
         let files = sources.files.iter().map(|source| source.name.clone()).collect();
         let hash = sources.hash().clone();
         let Names { scopes, roles, .. } = names;

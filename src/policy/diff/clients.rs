@@ -16,7 +16,8 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
         old.clients().iter().chain(new.clients().iter()).map(|client| &client.id).collect();
     for id in ids {
         let (before, after) = (old.clients().find(id.as_str()), new.clients().find(id.as_str()));
-        if before == after && old.roles() == new.roles() {
+        // with the scopes of its roles
+        if before == after {
             continue;
         }
         let mut note = |change: Change| into.push(change);
@@ -43,7 +44,7 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
             (None, None) => {}
         }
         let apis: BTreeSet<&ApiName> =
-            before.iter().chain(&after).flat_map(|client| &client.grants).map(|grant| &grant.api).collect();
+            before.iter().chain(&after).flat_map(|client| &*client.grants).map(|grant| &grant.api).collect();
         for api in apis {
             let granted =
                 |policies: &PolicySet| policies.granted(id.as_str(), api.as_str()).unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Exact for every request and token: the paths of each pair of an old and a new route are looked at by
 //! the few that stand for all of them ([`super::space`]), and both engines are asked.
 
+mod bearers;
 mod clients;
 mod report;
 mod routes;

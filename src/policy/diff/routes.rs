@@ -1,11 +1,16 @@
 //! What changes at routes: which requests pass with which token.
 
-use std::{cell::OnceCell, collections::BTreeMap, fmt::Write, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
-use super::{Budget, Change, ChangeKind, Effect, RulePlace, Who};
+use super::{
+    Budget, Change, ChangeKind, Effect, RulePlace, Who,
+    bearers::{Bearer, Changed, Granted},
+};
 use crate::{
-    clients::{Client, ClientState},
-    oauth::{ApiName, Role, ScopeSet},
+    oauth::ApiName,
     policy::{
         condition::{Alternative, Subject},
         explain::Permissions,
@@ -13,24 +18,27 @@ use crate::{
         path::CanonicalPath,
         route::Method,
         set::{Access, Api, PolicySet},
-        space::{Compared, Grid, Point, RouteIndex, Seen, Shape, Tail, Token, Wording, smallest_tokens},
+        space::{Beyond, Compared, Grid, Point, RouteIndex, Seen, Shape, Tail, Token, Wording},
         trie::RouteId,
     },
 };
 
 /// Compares one API. `None` where the budget does not suffice.
-pub(super) fn compare(
-    old: &PolicySet,
-    new: &PolicySet,
-    api: &ApiName,
+pub(super) fn compare<'p>(
+    old: &'p PolicySet,
+    new: &'p PolicySet,
+    api: &'p ApiName,
     budget: &mut Budget,
     into: &mut Vec<Change>,
 ) -> Option<()> {
+    let bearers = Bearer::all(old, new, api);
     let (old, new) = (Side::new(old, api), Side::new(new, api));
-    let bearers = Bearer::all(&old, &new, api);
-    let changed: Vec<_> = bearers.iter().filter(|bearer| bearer.is_changed).collect();
-    let all: Vec<_> = bearers.iter().collect();
-    let comparison = Comparison { old: &old, new: &new, api, all: &all, changed: &changed };
+    let comparison = Comparison {
+        old: &old,
+        new: &new,
+        bearers: bearers.iter().collect(),
+        changed: Changed::of(&bearers),
+    };
     for before in old.routes() {
         let Some(shape) = old.index.shape(before) else { continue };
         comparison.compare(Pair { before: Some(before), after: None }, shape, budget, into)?;
@@ -57,18 +65,6 @@ struct Side<'p> {
 struct Pair {
     before: Option<RouteId>,
     after: Option<RouteId>,
-}
-
-/// A client and what it is granted before and after.
-struct Bearer<'p> {
-    client: &'p Client,
-    is_changed: bool,
-    granted: OnceCell<Granted>,
-}
-
-struct Granted {
-    before: Option<Permissions>,
-    after: Option<Permissions>,
 }
 
 impl<'p> Side<'p> {
@@ -115,51 +111,23 @@ impl<'p> Side<'p> {
     }
 }
 
-impl<'p> Bearer<'p> {
-    fn all(old: &Side<'p>, new: &Side<'p>, api: &ApiName) -> Vec<Self> {
-        let mut clients: BTreeMap<_, &Client> = BTreeMap::new();
-        for policies in [old.policies, new.policies] {
-            clients.extend(policies.clients().iter().map(|client| (&client.id, &**client)));
-        }
-        let bearers = clients.into_values().map(|client| {
-            let found = |side: &Side<'p>| {
-                let client = side.policies.clients().find(client.id.as_str())?;
-                let grant = client.grants.iter().find(|grant| grant.api == *api)?;
-                (client.state == ClientState::Enabled).then_some((grant, client.kind, &client.claims))
-            };
-            let (before, after) = (found(old), found(new));
-            let has_grant = before.is_some() || after.is_some();
-            has_grant.then(|| Self { client, is_changed: before != after, granted: OnceCell::new() })
-        });
-        bearers.flatten().collect()
-    }
-
-    /// Put together when it is asked for: of many clients, most stay as they are.
-    fn granted(&self, old: &Side<'_>, new: &Side<'_>, api: &ApiName) -> &Granted {
-        self.granted.get_or_init(|| {
-            let granted = |side: &Side<'_>| side.policies.granted(self.client.id.as_str(), api.as_str());
-            Granted { before: granted(old), after: granted(new) }
-        })
-    }
-}
-
 struct Comparison<'a, 'p> {
     old: &'a Side<'p>,
     new: &'a Side<'p>,
-    api: &'a ApiName,
-    all: &'a [&'a Bearer<'p>],
-    changed: &'a [&'a Bearer<'p>],
+    bearers: Vec<&'a Bearer<'p>>,
+    changed: Changed<'a, 'p>,
 }
 
-/// The paths of a pair of one length, for methods that it decides alike.
+/// The paths of a pair of one length, the methods that it decides alike there, and a request among these.
 struct Region<'a, 'p> {
     shape: &'a Shape<'p>,
     tail: Tail,
+    methods: BTreeSet<Method>,
+    witness: Witness,
 }
 
-/// Changes of one pair that differ only in how long the path is: the witness, and the regions by length
-/// with their methods.
-type Merged<'a, 'p> = BTreeMap<(Effect, Who, Option<String>), (Witness, Vec<(Region<'a, 'p>, Vec<Method>)>)>;
+/// Changes of one pair that differ only in method and length of the path.
+type Merged<'a, 'p> = BTreeMap<(Effect, Who, Option<String>), Vec<Region<'a, 'p>>>;
 
 impl<'p> Comparison<'_, 'p> {
     /// What changes on the paths that a pair has in common.
@@ -170,8 +138,17 @@ impl<'p> Comparison<'_, 'p> {
         budget: &mut Budget,
         into: &mut Vec<Change>,
     ) -> Option<()> {
+        if self.old.is_public(pair.before) && self.new.is_public(pair.after) {
+            return Some(());
+        }
         let asks_the_same = self.asks_the_same(pair);
-        let bearers = if asks_the_same { self.changed } else { self.all };
+        let changed;
+        let bearers = if asks_the_same {
+            changed = self.changed.by(self.new.alternatives(pair.after));
+            &changed
+        } else {
+            &self.bearers
+        };
         if asks_the_same && bearers.is_empty() {
             return Some(());
         }
@@ -188,14 +165,20 @@ impl<'p> Comparison<'_, 'p> {
             }
             budget.spend(1 + bearers.len())?;
             let mut note = |methods: &[Method], effect, who, on, witness| {
-                let (_, regions) = merged.entry((effect, who, on)).or_insert_with(|| (witness, Vec::new()));
+                let regions = merged.entry((effect, who, on)).or_default();
                 match regions.last_mut() {
-                    Some((last, all)) if std::ptr::eq(last.shape, shape) => all.extend(methods),
-                    _ => regions.push((Region { shape, tail: *tail }, methods.to_vec())),
+                    Some(last) if std::ptr::eq(last.shape, shape) => last.methods.extend(methods),
+                    _ => regions.push(Region {
+                        shape,
+                        tail: *tail,
+                        methods: methods.iter().copied().collect(),
+                        witness,
+                    }),
                 }
             };
             if !asks_the_same {
                 let grid = Grid::for_any_token(shape.clone(), &compared, &|text| self.names(text));
+                budget.spend(grid.size())?;
                 for decided in self.decided(pair, &grid) {
                     self.everybody(pair, &grid, &decided, &mut note);
                     self.any_token(pair, &grid, &decided, &mut note);
@@ -250,7 +233,7 @@ impl<'p> Comparison<'_, 'p> {
         let (before, after) = (self.old.is_public(pair.before), self.new.is_public(pair.after));
         if let (Some(effect), Some((_, path))) = (Effect::between(before, after), decided.points.first()) {
             let mut seen = Seen::default();
-            decided.points.iter().for_each(|(point, _)| seen.note(point.clone(), true));
+            decided.points.iter().for_each(|(point, _)| seen.note(point, true));
             let on = worded(grid, &seen);
             note(&decided.methods, effect, Who::Everybody, on, decided.witness(path, None));
         }
@@ -266,30 +249,21 @@ impl<'p> Comparison<'_, 'p> {
             (Effect::Loses, self.old, pair.before, self.new, pair.after),
         ];
         for (effect, side, route, other, other_route) in sides {
+            let others: Vec<_> = other.alternatives(other_route).collect();
+            let roles = side.policies.roles();
             for alternative in side.alternatives(route) {
                 let mut found: BTreeMap<String, (Seen, Witness)> = BTreeMap::new();
-                let mut reached = Vec::new();
                 for (point, target) in &decided.points {
                     let Ok(path) = CanonicalPath::parse(target) else { continue };
-                    let passes_other =
-                        |token: &Permissions| other.lets_through(other_route, &path, Some(&token.subject()));
-                    let roles = side.policies.roles();
-                    for (words, token) in tokens_beyond(alternative, &path, roles, &passes_other) {
-                        let witness = decided.witness(target, Some(Token::from(&token)));
-                        found
-                            .entry(words)
-                            .or_insert_with(|| (Seen::default(), witness))
-                            .0
-                            .note(point.clone(), true);
+                    let beyond = Beyond { path: &path, roles, others: &others, others_path: &path };
+                    for (words, token) in beyond.all(alternative) {
+                        let witness = || decided.witness(target, Some(Token::from(&token)));
+                        let (seen, _) = found.entry(words).or_insert_with(|| (Seen::default(), witness()));
+                        seen.note(point, true);
                     }
-                    reached.push(point);
                 }
                 for (words, (mut seen, witness)) in found {
-                    for point in &reached {
-                        if !seen.has(point) {
-                            seen.note((*point).clone(), false);
-                        }
-                    }
+                    decided.points.iter().for_each(|(point, _)| seen.note(point, false));
                     note(&decided.methods, effect, Who::AnyTokenWith(words), worded(grid, &seen), witness);
                 }
             }
@@ -305,7 +279,7 @@ impl<'p> Comparison<'_, 'p> {
         bearer: &Bearer<'p>,
         note: &mut Note<'_>,
     ) {
-        let Granted { before, after } = bearer.granted(self.old, self.new, self.api);
+        let Granted { before, after } = bearer.granted();
         let may = |side: &Side<'p>, route, permissions: &Option<Permissions>| {
             side.is_public(route)
                 || permissions
@@ -328,15 +302,15 @@ impl<'p> Comparison<'_, 'p> {
                     let passes = |side: &Side<'_>, route, bearer: &Option<Permissions>| {
                         side.lets_through(route, &path, bearer.as_ref().map(Permissions::subject).as_ref())
                     };
-                    let passed = passes(self.old, pair.before, before);
-                    let passes_now = passes(self.new, pair.after, after);
-                    let is_hit = Effect::between(passed, passes_now) == Some(effect);
+                    let was = passes(self.old, pair.before, before);
+                    let is = passes(self.new, pair.after, after);
+                    let is_hit = Effect::between(was, is) == Some(effect);
                     if is_hit {
                         let token = if effect == Effect::Gains { after } else { before };
                         witness
                             .get_or_insert_with(|| decided.witness(target, token.as_ref().map(Token::from)));
                     }
-                    seen.note(point.clone(), is_hit);
+                    seen.note(point, is_hit);
                 }
                 if let Some(witness) = witness {
                     let who = Who::Client(bearer.client.id.to_string());
@@ -347,8 +321,8 @@ impl<'p> Comparison<'_, 'p> {
     }
 
     fn report(&self, pair: Pair, merged: Merged<'_, 'p>, into: &mut Vec<Change>) {
-        for ((effect, who, on), (witness, regions)) in merged {
-            for route in patterns(&regions) {
+        for ((effect, who, on), regions) in merged {
+            for (route, witness) in patterns(&regions) {
                 into.push(Change {
                     api: self.new.api.or(self.old.api).map(|api| api.name().to_string()),
                     what: route,
@@ -384,57 +358,33 @@ fn worded(grid: &Grid<'_>, seen: &Seen) -> Option<String> {
     (!clauses.is_always()).then(|| clauses.worded(Wording::Words))
 }
 
-/// The smallest tokens that an alternative lets through and the other side does not, each in words: the
-/// words of the alternative where that is so for all of its tokens.
-fn tokens_beyond(
-    alternative: Alternative<'_>,
-    path: &CanonicalPath<'_>,
-    roles: &BTreeMap<Role, ScopeSet>,
-    passes_other: &dyn Fn(&Permissions) -> bool,
-) -> Vec<(String, Permissions)> {
-    let mut beyond = Vec::new();
-    let _ = smallest_tokens(alternative, path, roles, passes_other, &mut |token| {
-        beyond.push(token);
-        ControlFlow::Continue(())
-    });
-    let some_pass = smallest_tokens(alternative, path, roles, &|_| false, &mut |token| {
-        if passes_other(&token) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    if some_pass.is_break() {
-        return beyond.into_iter().map(|token| (Token::from(&token).to_string(), token)).collect();
-    }
-    let words: Vec<_> = alternative.0.iter().map(ToString::to_string).collect();
-    beyond.into_iter().next().map(|token| (words.join(", "), token)).into_iter().collect()
-}
-
-/// Regions as routes: those that go on alike to any length as one that ends in `**`.
-fn patterns(regions: &[(Region<'_, '_>, Vec<Method>)]) -> Vec<String> {
+/// Regions as routes, each with a request: those that go on alike to any length as one that ends in `**`.
+fn patterns<'r>(regions: &'r [Region<'_, '_>]) -> Vec<(String, &'r Witness)> {
     let mut patterns = Vec::new();
-    let open = regions.last().is_some_and(|(region, _)| region.tail == Tail::More);
+    let open = regions.last().is_some_and(|region| region.tail == Tail::More);
     // from where on all lengths are there, with the same methods
     let alike = regions.windows(2).rev().take_while(|pair| match pair {
-        [(a, of_a), (b, of_b)] => of_a == of_b && a.shape.depth() + 1 == b.shape.depth(),
+        [a, b] => a.methods == b.methods && a.shape.depth() + 1 == b.shape.depth(),
         _ => false,
     });
     let first_alike = if open { regions.len() - 1 - alike.count() } else { regions.len() };
-    for (at, (region, methods)) in regions.iter().enumerate().take(first_alike + 1) {
+    for (at, region) in regions.iter().enumerate().take(first_alike + 1) {
         let tail = if at == first_alike { Tail::More } else { Tail::End };
-        let mut pattern = methods_in_words(methods);
+        let mut pattern = methods_in_words(&region.methods);
         let _ = write!(pattern, " {}", region.shape.pattern(tail));
-        patterns.push(pattern);
+        patterns.push((pattern, &region.witness));
     }
     patterns
 }
 
 /// `GET` where `HEAD` goes along, `ANY` for all.
-fn methods_in_words(methods: &[Method]) -> String {
+fn methods_in_words(methods: &BTreeSet<Method>) -> String {
     let has = |method: Method| methods.contains(&method);
     if Method::ALL.into_iter().all(has) {
         return "ANY".to_owned();
     }
-    let shown = Method::ALL.into_iter().filter(|method| has(*method));
-    let shown = shown.filter(|method| *method != Method::Head || !has(Method::Get));
-    let names: Vec<_> = shown.map(Method::as_str).collect();
+    let shown = methods.iter().filter(|method| **method != Method::Head || !has(Method::Get));
+    let names: Vec<_> = shown.map(|method| method.as_str()).collect();
     let but_head = if has(Method::Get) && !has(Method::Head) { " (not HEAD)" } else { "" };
     names.join(", ") + but_head
 }

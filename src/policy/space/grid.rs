@@ -64,27 +64,37 @@ impl<'c> Compared<'c> {
         self.values_of.entry(claim).or_default().insert(value);
     }
 
-    /// The values that the claims at a segment are compared with elsewhere: constants, and literals of the
-    /// shape at other segments.
-    fn values_at(&self, position: usize, shape: &Shape<'c>) -> BTreeSet<&'c str> {
+    /// The values that the claims at linked segments are compared with: constants, and the literals of the
+    /// shape among these segments.
+    fn values_at(&self, linked: &BTreeSet<usize>, shape: &Shape<'c>) -> BTreeSet<&'c str> {
         let mut values = BTreeSet::new();
-        let Some(claims) = self.claims_at.get(&position) else { return values };
-        for claim in claims {
-            values.extend(self.values_of.get(claim).into_iter().flatten());
-        }
-        for (other, others) in &self.claims_at {
-            if let (Some(Piece::Literal(text)), false) =
-                (shape.pieces.get(*other), others.is_disjoint(claims))
-            {
+        for position in linked {
+            let claims = self.claims_at.get(position).into_iter().flatten();
+            values.extend(claims.filter_map(|claim| self.values_of.get(claim)).flatten().copied());
+            if let Some(Piece::Literal(text)) = shape.pieces.get(*position) {
                 values.insert(text);
             }
         }
         values
     }
 
-    fn share_a_claim(&self, a: usize, b: usize) -> bool {
-        let at = |position| self.claims_at.get(&position);
-        at(a).zip(at(b)).is_some_and(|(a, b)| !a.is_disjoint(b))
+    /// The segments that conditions link with this one, itself included: two that are compared with one
+    /// claim, and so on from claim to claim, for if `a` is `b` and `b` is `c` then `a` is `c`.
+    fn linked(&self, position: usize) -> BTreeSet<usize> {
+        let mut linked = BTreeSet::from([position]);
+        let mut claims: BTreeSet<&str> =
+            self.claims_at.get(&position).into_iter().flatten().copied().collect();
+        loop {
+            let reached = self.claims_at.iter().filter(|(_, at)| !at.is_disjoint(&claims));
+            let reached: Vec<_> = reached.filter(|(other, _)| !linked.contains(*other)).collect();
+            if reached.is_empty() {
+                return linked;
+            }
+            for (other, at) in reached {
+                linked.insert(*other);
+                claims.extend(at);
+            }
+        }
     }
 }
 
@@ -102,6 +112,16 @@ struct Axis {
     position: usize,
     name: String,
     choices: Vec<Choice>,
+}
+
+/// Whether paths may be too long to be judged unless what stands for others is short.
+fn is_tight(shape: &Shape<'_>, values: impl Fn(usize) -> BTreeSet<String>) -> bool {
+    let length = |text: &str| utf8_percent_encode(text, ESCAPED).map(str::len).sum::<usize>();
+    let lengths = shape.pieces.iter().enumerate().map(|(position, piece)| match piece {
+        Piece::Literal(text) => 1 + length(text),
+        Piece::Free(_) => values(position).iter().map(|value| 1 + length(value)).fold(48, usize::max),
+    });
+    lengths.sum::<usize>() > CanonicalPath::LONGEST
 }
 
 /// The paths that stand for all of a shape, by what conditions can tell apart.
@@ -125,17 +145,16 @@ impl<'r> Grid<'r> {
         is_taken: &dyn Fn(&str) -> bool,
     ) -> Self {
         let values = |position: usize, shape: &Shape<'r>| {
-            compared.values_at(position, shape).into_iter().map(str::to_owned).collect()
+            let values = compared.values_at(&compared.linked(position), shape);
+            values.into_iter().map(str::to_owned).collect()
         };
         let mut grid = Self::new(shape, compared, values, is_taken);
-        for axis in 1..grid.axes.len() {
-            let earlier = grid.axes.get(..axis).unwrap_or_default().iter().enumerate();
-            let position = |axis: usize| grid.axes.get(axis).map_or(usize::MAX, |axis| axis.position);
-            let same = earlier.filter(|(_, other)| compared.share_a_claim(other.position, position(axis)));
-            let same: Vec<_> = same.map(|(other, _)| Choice::SameAs(other)).collect();
-            if let Some(axis) = grid.axes.get_mut(axis) {
-                axis.choices.extend(same);
-            }
+        let positions: Vec<_> = grid.axes.iter().map(|axis| axis.position).collect();
+        for (at, axis) in grid.axes.iter_mut().enumerate() {
+            let linked = compared.linked(axis.position);
+            let earlier = positions.iter().enumerate().take(at);
+            let same = earlier.filter(|(_, position)| linked.contains(*position));
+            axis.choices.extend(same.map(|(other, _)| Choice::SameAs(other)));
         }
         grid
     }
@@ -173,13 +192,18 @@ impl<'r> Grid<'r> {
     ) -> Self {
         let mut axes = Vec::new();
         let mut others: Vec<String> = Vec::with_capacity(shape.depth());
+        let compared_with = |position| match compared.claims_at.get(&position) {
+            Some(_) => values(position, &shape),
+            None => BTreeSet::new(),
+        };
+        let is_tight = is_tight(&shape, compared_with);
         for (position, piece) in shape.pieces.iter().enumerate() {
             let Piece::Free(name) = piece else {
                 others.push(String::new());
                 continue;
             };
-            let values = if compared.claims_at.contains_key(&position) {
-                let values = values(position, &shape);
+            let values = compared_with(position);
+            if compared.claims_at.contains_key(&position) {
                 let mut choices: Vec<_> = values.iter().cloned().map(Choice::Is).collect();
                 choices.push(Choice::Other);
                 let is_unique = shape.pieces.iter().filter(|other| *other == piece).count() == 1;
@@ -188,18 +212,22 @@ impl<'r> Grid<'r> {
                     _ => format!("segment {}", position + 1),
                 };
                 axes.push(Axis { position, name, choices });
-                values
-            } else {
-                BTreeSet::new()
-            };
-            let name: String = name.unwrap_or("path").chars().take(20).collect();
-            let mut other = format!("some-{name}");
-            while is_taken(&other) || values.contains(&other) || others.contains(&other) {
-                other.push('x');
             }
-            others.push(other);
+            let name: String = name.unwrap_or("path").chars().take(20).collect();
+            let mut candidates = (0_usize..).map(|number| match (is_tight, number) {
+                (true, _) => number.to_string(),
+                (false, 0) => format!("some-{name}"),
+                (false, _) => format!("some-{name}-{number}"),
+            });
+            let is_free = |text: &String| !is_taken(text) && !values.contains(text) && !others.contains(text);
+            others.push(candidates.find(is_free).unwrap_or_default());
         }
         Self { shape, others, axes }
+    }
+
+    /// At most how many points there are.
+    pub(in crate::policy) fn size(&self) -> usize {
+        self.axes.iter().fold(1, |size, axis| size.saturating_mul(axis.choices.len()))
     }
 
     /// Every point with its request target.
@@ -253,11 +281,12 @@ impl<'r> Grid<'r> {
 
     /// What tells the points that were hit from the other points that were seen.
     pub(in crate::policy) fn clauses(&self, seen: &Seen) -> Clauses {
-        Clauses(self.split(0, &seen.0))
+        let seen: Vec<_> = seen.0.iter().map(|(point, hit)| (point, *hit)).collect();
+        if seen.is_empty() { Clauses::never() } else { Clauses(self.split(0, &seen)) }
     }
 
     /// By axis: choices that lead to the same further conditions are named together.
-    fn split(&self, axis: usize, seen: &[(Point, bool)]) -> Vec<Vec<Clause>> {
+    fn split(&self, axis: usize, seen: &[(&Point, bool)]) -> Vec<Vec<Clause>> {
         if seen.iter().all(|(_, hit)| *hit) {
             return vec![Vec::new()];
         }
@@ -265,7 +294,7 @@ impl<'r> Grid<'r> {
         let mut groups: Vec<(Vec<Vec<Clause>>, Vec<&Choice>)> = Vec::new();
         for (at, choice) in choices.iter().enumerate() {
             let chosen: Vec<_> =
-                seen.iter().filter(|(point, _)| point.get(axis) == Some(&at)).cloned().collect();
+                seen.iter().filter(|(point, _)| point.get(axis) == Some(&at)).copied().collect();
             if chosen.is_empty() {
                 continue;
             }
@@ -309,19 +338,15 @@ impl<'r> Grid<'r> {
 
 /// Points that were looked at, and whether they have what is looked for.
 #[derive(Clone, Debug, Default)]
-pub(in crate::policy) struct Seen(Vec<(Point, bool)>);
+pub(in crate::policy) struct Seen(BTreeMap<Point, bool>);
 
 impl Seen {
-    pub(in crate::policy) fn note(&mut self, point: Point, hit: bool) {
-        self.0.push((point, hit));
-    }
-
-    pub(in crate::policy) fn has(&self, point: &Point) -> bool {
-        self.0.iter().any(|(seen, _)| seen == point)
-    }
-
-    pub(in crate::policy) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Notes a point; one hit is enough for it to have been hit.
+    pub(in crate::policy) fn note(&mut self, point: &Point, hit: bool) {
+        match self.0.get_mut(point) {
+            Some(seen) => *seen |= hit,
+            None => drop(self.0.insert(point.clone(), hit)),
+        }
     }
 }
 

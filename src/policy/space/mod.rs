@@ -3,7 +3,7 @@
 //! A policy can tell two paths apart only by the literals of its routes, by the values that it compares
 //! with, and by which segments are the same. So for every pattern a handful of paths stands for all of
 //! them ([`Shape`], [`Grid`]), and since no condition is negated, an alternative holds for a token exactly
-//! when the token carries one of its smallest ones ([`smallest_tokens`]). Proofs and comparisons look at
+//! when the token carries one of its smallest ones ([`Beyond`]). Proofs and comparisons look at
 //! these and are exact; every answer is one that the engine itself gave.
 
 mod grid;
@@ -14,5 +14,5 @@ mod token;
 pub(super) use grid::{Clauses, Compared, Grid, Point, Seen, Wording, is_segment};
 pub(super) use index::RouteIndex;
 pub(super) use shape::{Shape, Tail};
+pub(super) use token::Beyond;
 pub use token::Token;
-pub(super) use token::smallest_tokens;

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    oauth::{Role, Scope, ScopeSet},
+    oauth::{ClientId, Role, Scope, ScopeSet},
     policy::{
-        condition::{Alternative, ClaimTest, Condition},
+        condition::{Alternative, ClaimTest, Condition, PathParameter},
         explain::Permissions,
         path::CanonicalPath,
     },
@@ -57,103 +57,101 @@ impl fmt::Display for Token {
     }
 }
 
-/// Visits the smallest tokens that meet `alternative` on `path`: every token that meets it carries all of
-/// one of these. A token carries each scope of its roles, as every token of this service does.
+/// The search for tokens that an alternative lets through and others do not. A token carries each scope of
+/// its roles, as every token of this service does.
 ///
-/// Where `is_covered` holds for what all further ones would carry too, they are left out.
-pub(in crate::policy) fn smallest_tokens(
-    alternative: Alternative<'_>,
-    path: &CanonicalPath<'_>,
-    roles: &BTreeMap<Role, ScopeSet>,
-    is_covered: &dyn Fn(&Permissions) -> bool,
-    visit: &mut dyn FnMut(Permissions) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    if alternative.0.is_empty() {
-        return ControlFlow::Continue(());
+/// Since no condition is negated, it looks at the smallest tokens alone: whoever meets an alternative
+/// carries all of one of these.
+pub(in crate::policy) struct Beyond<'s> {
+    pub(in crate::policy) path: &'s CanonicalPath<'s>,
+    pub(in crate::policy) roles: &'s BTreeMap<Role, ScopeSet>,
+    /// What must not let a token through.
+    pub(in crate::policy) others: &'s [Alternative<'s>],
+    /// On which path.
+    pub(in crate::policy) others_path: &'s CanonicalPath<'s>,
+}
+
+impl Beyond<'_> {
+    /// A token, if there is one.
+    pub(in crate::policy) fn first(&self, alternative: Alternative<'_>) -> Option<Permissions> {
+        let mut found = None;
+        self.search(alternative, &mut |part| {
+            found = Some(part.token);
+            ControlFlow::Break(())
+        });
+        found
     }
-    // what leaves no choice first, and roles before scopes: a role brings scopes along
-    let mut conditions: Vec<&Condition> = alternative.0.iter().collect();
-    conditions.sort_by_key(|condition| match condition {
-        Condition::AnyRole(_) => 1,
-        Condition::AnyScope(_) => 2,
-        Condition::AnyClient(_) | Condition::Claim { test: ClaimTest::In(_), .. } => 3,
-        _ => 0,
-    });
-    Search { path, roles, is_covered, visit }.extend(Permissions::default(), &conditions)
-}
 
-struct Search<'s> {
-    path: &'s CanonicalPath<'s>,
-    roles: &'s BTreeMap<Role, ScopeSet>,
-    is_covered: &'s dyn Fn(&Permissions) -> bool,
-    visit: &'s mut dyn FnMut(Permissions) -> ControlFlow<()>,
-}
-
-impl Search<'_> {
-    /// Goes on with a token that meets all conditions but these.
-    fn extend(&mut self, mut token: Permissions, conditions: &[&Condition]) -> ControlFlow<()> {
-        let Some((condition, others)) = conditions.split_first() else {
-            return if (self.is_covered)(&token) { ControlFlow::Continue(()) } else { (self.visit)(token) };
-        };
-        if condition.holds(&token.subject(), self.path) {
-            return self.extend(token, others);
+    /// All of them, as few tokens with the words for what they stand for: those of the alternative where it
+    /// is beyond the others as a whole.
+    pub(in crate::policy) fn all(&self, alternative: Alternative<'_>) -> Vec<(String, Permissions)> {
+        let mut found = Vec::new();
+        let is_whole = self.search(alternative, &mut |part| {
+            found.push((part.words(), part.token));
+            ControlFlow::Continue(())
+        });
+        if is_whole {
+            let words: Vec<_> = alternative.0.iter().map(ToString::to_string).collect();
+            found = found.into_iter().take(1).map(|(_, token)| (words.join(", "), token)).collect();
         }
-        let possible = match condition {
-            Condition::Scope(scope) => add_scope(&mut token, scope),
-            Condition::AllScopes(scopes) => scopes.iter().all(|scope| add_scope(&mut token, scope)),
-            Condition::Role(role) => self.add_role(&mut token, role),
-            // the token names another client already, for it would hold else
-            Condition::Client(client) => token.client.replace(client.clone()).is_none(),
+        found
+    }
+
+    /// Visits what is beyond; tells whether no smallest token of the alternative is not.
+    fn search(
+        &self,
+        alternative: Alternative<'_>,
+        visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
+    ) -> bool {
+        let mut token = Permissions::default();
+        let (mut open, certain): (Vec<_>, Vec<_>) =
+            alternative.0.iter().partition(|condition| choices(condition) > 1);
+        // a role brings scopes along, so it is chosen before them
+        open.sort_by_key(|condition| match condition {
+            Condition::AnyScope(_) => 2,
+            Condition::AnyRole(_) => 1,
+            _ => 0,
+        });
+        let is_possible = certain.into_iter().all(|condition| self.add(&mut token, condition, 0));
+        if alternative.0.is_empty() || !is_possible {
+            return false;
+        }
+        let mut search = Search { beyond: self, is_whole: true, visit };
+        let _ = search.extend(Part { token: token.clone(), told: token, narrowed: Vec::new(), open });
+        search.is_whole
+    }
+
+    /// Gives the token what meets the condition, by one of its choices; `false` where it carries something
+    /// else already.
+    fn add(&self, token: &mut Permissions, condition: &Condition, choice: usize) -> bool {
+        if condition.holds(&token.subject(), self.path) {
+            return true;
+        }
+        let segment = |parameter: &PathParameter| self.path.segment(usize::from(parameter.segment));
+        match condition {
+            Condition::Scope(scope) => add_scope(token, scope),
+            Condition::AllScopes(scopes) => scopes.iter().all(|scope| add_scope(token, scope)),
+            Condition::AnyScope(scopes) => scopes.get(choice).is_some_and(|scope| add_scope(token, scope)),
+            Condition::Role(role) => self.add_role(token, role),
+            Condition::AnyRole(roles) => roles.get(choice).is_some_and(|role| self.add_role(token, role)),
+            Condition::Client(client) => set_client(token, client),
+            Condition::AnyClient(clients) => {
+                clients.get(choice).is_some_and(|client| set_client(token, client))
+            }
             Condition::Claim { name, test } => match test {
-                ClaimTest::Is(value) => set_claim(&mut token, name, value),
-                ClaimTest::SameAsPath(parameter) => self
-                    .path
-                    .segment(usize::from(parameter.segment))
-                    .is_some_and(|value| set_claim(&mut token, name, value)),
-                ClaimTest::Contains(value) => add_to_claim(&mut token, name, value),
-                ClaimTest::ContainsPath(parameter) => self
-                    .path
-                    .segment(usize::from(parameter.segment))
-                    .is_some_and(|value| add_to_claim(&mut token, name, value)),
+                ClaimTest::Is(value) => set_claim(token, name, value),
                 ClaimTest::In(values) => {
-                    return self
-                        .branch(&token, others, values, |_, token, value| set_claim(token, name, value));
+                    values.get(choice).is_some_and(|value| set_claim(token, name, value))
+                }
+                ClaimTest::Contains(value) => add_to_claim(token, name, value),
+                ClaimTest::SameAsPath(parameter) => {
+                    segment(parameter).is_some_and(|value| set_claim(token, name, value))
+                }
+                ClaimTest::ContainsPath(parameter) => {
+                    segment(parameter).is_some_and(|value| add_to_claim(token, name, value))
                 }
             },
-            Condition::AnyScope(scopes) => {
-                return self.branch(&token, others, scopes, |_, token, scope| add_scope(token, scope));
-            }
-            Condition::AnyRole(roles) => {
-                return self.branch(&token, others, roles, Self::add_role);
-            }
-            Condition::AnyClient(clients) => {
-                return self.branch(&token, others, clients, |_, token, client| {
-                    token.client.replace(client.clone()).is_none()
-                });
-            }
-        };
-        if possible { self.extend(token, others) } else { ControlFlow::Continue(()) }
-    }
-
-    /// Goes on with each choice that is possible.
-    fn branch<T>(
-        &mut self,
-        token: &Permissions,
-        others: &[&Condition],
-        choices: &[T],
-        mut choose: impl FnMut(&Self, &mut Permissions, &T) -> bool,
-    ) -> ControlFlow<()> {
-        // what is covered stays so however the token grows, and most proofs end here
-        if (self.is_covered)(token) {
-            return ControlFlow::Continue(());
         }
-        for choice in choices {
-            let mut chosen = token.clone();
-            if choose(self, &mut chosen, choice) {
-                self.extend(chosen, others)?;
-            }
-        }
-        ControlFlow::Continue(())
     }
 
     fn add_role(&self, token: &mut Permissions, role: &Role) -> bool {
@@ -165,9 +163,204 @@ impl Search<'_> {
     }
 }
 
+/// Some smallest tokens of an alternative.
+struct Part<'c> {
+    /// One of them, without what is open.
+    token: Permissions,
+    /// What all of them carry.
+    told: Permissions,
+    /// Conditions of which some choices are left, in words; `token` has the first of these.
+    narrowed: Vec<String>,
+    /// Conditions of which all choices are left.
+    open: Vec<&'c Condition>,
+}
+
+impl Part<'_> {
+    fn words(&self) -> String {
+        let told = Some(Token::from(&self.told).to_string()).filter(|told| !told.is_empty());
+        let open = self.open.iter().map(ToString::to_string);
+        told.into_iter().chain(self.narrowed.iter().cloned()).chain(open).collect::<Vec<_>>().join(", ")
+    }
+}
+
+struct Search<'a, 's> {
+    beyond: &'a Beyond<'s>,
+    /// Whether nothing was found that is not beyond.
+    is_whole: bool,
+    visit: &'a mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
+}
+
+impl Search<'_, '_> {
+    /// Looks at a part, and where some of it is beyond and some is not, at smaller ones.
+    fn extend(&mut self, mut part: Part<'_>) -> ControlFlow<()> {
+        let beyond = self.beyond;
+        part.open.retain(|condition| !condition.holds(&part.token.subject(), beyond.path));
+        // by open condition and choice what the token carries then; none where it carries something else already
+        let with = |condition: &&Condition| -> Vec<Permissions> {
+            let each = (0..choices(condition)).filter_map(|choice| {
+                let mut token = part.token.clone();
+                beyond.add(&mut token, condition, choice).then_some(token)
+            });
+            each.collect()
+        };
+        let mut further: Vec<_> = part.open.iter().map(with).collect();
+        if further.iter().any(Vec::is_empty) {
+            return ControlFlow::Continue(());
+        }
+        // scopes that every role brings are no choice
+        let is_brought = |(at, condition): (usize, &&Condition)| {
+            let brings = |token: &Permissions| condition.holds(&token.subject(), beyond.path);
+            further.iter().take(at).any(|tokens| tokens.iter().all(brings))
+        };
+        let brought: Vec<_> = part.open.iter().enumerate().map(is_brought).collect();
+        let mut is_open = brought.iter().map(|brought| !brought);
+        part.open.retain(|_| is_open.next().unwrap_or(true));
+        let mut is_open = brought.iter().map(|brought| !brought);
+        further.retain(|_| is_open.next().unwrap_or(true));
+        let is_covered = |other: &Alternative<'_>| {
+            beyond.others_hold(*other, |holds| {
+                holds(&part.token) || further.iter().any(|tokens| tokens.iter().all(holds))
+            })
+        };
+        if beyond.others.iter().any(is_covered) {
+            self.is_whole = false;
+            return ControlFlow::Continue(());
+        }
+        let most = beyond.most(&part);
+        let may_hold = |other: &&Alternative<'_>| {
+            beyond.others_hold(**other, |holds| holds(&most) || further.iter().flatten().any(holds))
+        };
+        let possible: Vec<_> = beyond.others.iter().filter(may_hold).copied().collect();
+        let groups = further.iter().map(|tokens| self.alike(tokens, &part.open, &possible));
+        let told_apart = groups.enumerate().find(|(_, groups)| groups.len() > 1);
+        let Some((at, groups)) = told_apart.filter(|_| !possible.is_empty()) else {
+            // all of it is alike
+            for condition in &part.open {
+                beyond.add(&mut part.token, condition, 0);
+            }
+            if possible.iter().any(|other| other.holds(&part.token.subject(), beyond.others_path)) {
+                self.is_whole = false;
+                return ControlFlow::Continue(());
+            }
+            return (self.visit)(part);
+        };
+        let next = part.open.remove(at);
+        for group in groups {
+            let Some(token) = group.first().and_then(|choice| further.get(at)?.get(*choice)) else {
+                continue;
+            };
+            let (mut told, mut narrowed) = (part.told.clone(), part.narrowed.clone());
+            match group.as_slice() {
+                [choice] => drop(beyond.add(&mut told, next, *choice)),
+                several => narrowed.extend(narrow(next, several)),
+            }
+            self.extend(Part { token: token.clone(), told, narrowed, open: part.open.clone() })?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Choices by what the open conditions and the others can tell of them.
+    fn alike(
+        &self,
+        tokens: &[Permissions],
+        open: &[&Condition],
+        others: &[Alternative<'_>],
+    ) -> Vec<Vec<usize>> {
+        let Beyond { path, others_path, .. } = *self.beyond;
+        let mut groups: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
+        for (choice, token) in tokens.iter().enumerate() {
+            let subject = token.subject();
+            let mut told: Vec<bool> = open.iter().map(|condition| condition.holds(&subject, path)).collect();
+            for condition in others.iter().flat_map(|other| other.0) {
+                match condition {
+                    // of which several choices may bring some each
+                    Condition::AllScopes(scopes) => {
+                        told.extend(scopes.iter().map(|scope| token.scopes.contains(scope)));
+                    }
+                    _ => told.push(condition.holds(&subject, others_path)),
+                }
+            }
+            match groups.iter_mut().find(|(other, _)| *other == told) {
+                Some((_, choices)) => choices.push(choice),
+                None => groups.push((told, vec![choice])),
+            }
+        }
+        groups.into_iter().map(|(_, choices)| choices).collect()
+    }
+}
+
+impl Beyond<'_> {
+    /// Whether `is_so` of each condition of an alternative of the other side.
+    fn others_hold(
+        &self,
+        other: Alternative<'_>,
+        is_so: impl Fn(&dyn Fn(&Permissions) -> bool) -> bool,
+    ) -> bool {
+        let mut conditions = other.0.iter();
+        !other.0.is_empty()
+            && conditions.all(|condition| {
+                is_so(&|token: &Permissions| condition.holds(&token.subject(), self.others_path))
+            })
+    }
+
+    /// The token with every open scope and role at once.
+    fn most(&self, part: &Part<'_>) -> Permissions {
+        let mut most = part.token.clone();
+        for condition in &part.open {
+            match condition {
+                Condition::AnyScope(scopes) => most.scopes.extend(&scopes.iter().cloned().collect()),
+                Condition::AnyRole(roles) => {
+                    for role in roles {
+                        self.add_role(&mut most, role);
+                    }
+                }
+                _ => {}
+            }
+        }
+        most
+    }
+}
+
+/// A condition with some of its choices, in words.
+fn narrow(condition: &Condition, choices: &[usize]) -> Option<String> {
+    fn some<T: Clone>(items: &[T], choices: &[usize]) -> Box<[T]> {
+        choices.iter().filter_map(|choice| items.get(*choice)).cloned().collect()
+    }
+    let narrowed = match condition {
+        Condition::AnyScope(scopes) => Condition::AnyScope(some(scopes, choices)),
+        Condition::AnyRole(roles) => Condition::AnyRole(some(roles, choices)),
+        Condition::AnyClient(clients) => Condition::AnyClient(some(clients, choices)),
+        Condition::Claim { name, test: ClaimTest::In(values) } => {
+            Condition::Claim { name: name.clone(), test: ClaimTest::In(some(values, choices)) }
+        }
+        _ => return None,
+    };
+    Some(narrowed.to_string())
+}
+
+/// In how many ways a token can meet a condition.
+fn choices(condition: &Condition) -> usize {
+    match condition {
+        Condition::AnyScope(scopes) => scopes.len(),
+        Condition::AnyRole(roles) => roles.len(),
+        Condition::AnyClient(clients) => clients.len(),
+        Condition::Claim { test: ClaimTest::In(values), .. } => values.len(),
+        Condition::Scope(_)
+        | Condition::AllScopes(_)
+        | Condition::Role(_)
+        | Condition::Client(_)
+        | Condition::Claim { .. } => 1,
+    }
+}
+
 fn add_scope(token: &mut Permissions, scope: &Scope) -> bool {
     token.scopes.extend(&ScopeSet::from_iter([scope.clone()]));
     true
+}
+
+/// Names the client, unless the token names another one.
+fn set_client(token: &mut Permissions, client: &ClientId) -> bool {
+    token.client.replace(client.clone()).is_none()
 }
 
 /// Gives the claim this text, unless it has another value.

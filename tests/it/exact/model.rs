@@ -1,0 +1,357 @@
+//! Policies over few words, and what they mean by the contract alone.
+use std::{collections::BTreeSet, fmt::Write, path::Path};
+
+use jeton::{
+    oauth::{ClientId, Role, Scope},
+    policy::{Code, DemoSecrets, Draft, Permissions, Severity, Sources},
+};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use crate::policy_text::{now, surroundings};
+
+/// The segments of requests: two that policies name, two that they do not.
+pub(super) const SEGMENTS: [&str; 4] = ["a", "b", "z", "é x"];
+pub(super) const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "DELETE"];
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Ask {
+    Scope(&'static str),
+    AllScopes(Vec<&'static str>),
+    AnyScope(Vec<&'static str>),
+    Role(&'static str),
+    AnyRole(Vec<&'static str>),
+    Client(&'static str),
+    AnyClient(Vec<&'static str>),
+    Claim(&'static str, Test),
+}
+
+/// What is asked of a claim; a parameter is meant by its segment, which is its name too.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Test {
+    Is(&'static str),
+    In(Vec<&'static str>),
+    Contains(&'static str),
+    SameAsPath(usize),
+    ContainsPath(usize),
+}
+
+pub(super) type Alternatives = Vec<Vec<Ask>>;
+
+/// A rule: its routes, and what it asks for; `None` for a public one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) routes: Vec<String>,
+    pub(super) require: Option<Alternatives>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Guarantee {
+    pub(super) route: String,
+    pub(super) only_when: Alternatives,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Client {
+    pub(super) id: &'static str,
+    pub(super) enabled: bool,
+    pub(super) anonymous: bool,
+    /// Scopes and roles.
+    pub(super) grant: Option<(Vec<&'static str>, Vec<&'static str>)>,
+    pub(super) claims: Vec<(&'static str, Value)>,
+}
+
+/// Policies of one API, `api`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Policy {
+    /// The scopes of `r1` and `r2`.
+    pub(super) roles: [Vec<&'static str>; 2],
+    pub(super) rules: Vec<Rule>,
+    pub(super) guarantees: Vec<Guarantee>,
+    pub(super) clients: Vec<Client>,
+}
+
+impl Ask {
+    fn yaml(&self) -> String {
+        match self {
+            Self::Scope(scope) => format!("scope: {scope}"),
+            Self::AllScopes(scopes) => format!("all_scopes: [{}]", scopes.join(", ")),
+            Self::AnyScope(scopes) => format!("any_scope: [{}]", scopes.join(", ")),
+            Self::Role(role) => format!("role: {role}"),
+            Self::AnyRole(roles) => format!("any_role: [{}]", roles.join(", ")),
+            Self::Client(client) => format!("client: {client}"),
+            Self::AnyClient(clients) => format!("any_client: [{}]", clients.join(", ")),
+            Self::Claim(_, test) => match test {
+                Test::Is(value) => format!("is: {value}"),
+                Test::In(values) => format!("in: [{}]", values.join(", ")),
+                Test::Contains(value) => format!("contains: {value}"),
+                Test::SameAsPath(segment) => format!("same_as_path: p{segment}"),
+                Test::ContainsPath(segment) => format!("contains_path: p{segment}"),
+            },
+        }
+    }
+
+    /// What stands once in an alternative.
+    pub(super) fn key(&self) -> (&'static str, String) {
+        let claim = if let Self::Claim(name, _) = self { name } else { "" };
+        (claim, self.yaml().split(':').next().unwrap().to_owned())
+    }
+
+    pub(super) fn parameter(&self) -> Option<usize> {
+        match self {
+            Self::Claim(_, Test::SameAsPath(segment) | Test::ContainsPath(segment)) => Some(*segment),
+            _ => None,
+        }
+    }
+
+    pub(super) fn holds(&self, bearer: &Permissions, path: &[String]) -> bool {
+        let scope = |scope: &&str| bearer.scopes.contains(&Scope::parse(scope).unwrap());
+        let role = |role: &&str| bearer.roles.contains(&Role::parse(role).unwrap());
+        let client = |client: &&str| bearer.client.as_ref().is_some_and(|id| id.as_str() == *client);
+        match self {
+            Self::Scope(name) => scope(name),
+            Self::AllScopes(names) => names.iter().all(scope),
+            Self::AnyScope(names) => names.iter().any(scope),
+            Self::Role(name) => role(name),
+            Self::AnyRole(names) => names.iter().any(role),
+            Self::Client(name) => client(name),
+            Self::AnyClient(names) => names.iter().any(client),
+            Self::Claim(name, test) => {
+                let claim = bearer.claims.get(*name).unwrap_or(&Value::Null);
+                let lists = |value: &str| claim.as_array().is_some_and(|items| items.contains(&json!(value)));
+                match test {
+                    Test::Is(value) => claim == value,
+                    Test::In(values) => values.iter().any(|value| claim == value),
+                    Test::Contains(value) => lists(value),
+                    Test::SameAsPath(segment) => claim == path[*segment].as_str(),
+                    Test::ContainsPath(segment) => lists(&path[*segment]),
+                }
+            }
+        }
+    }
+}
+
+/// Whether one of the alternatives holds.
+pub(super) fn meets(alternatives: &Alternatives, bearer: &Permissions, path: &[String]) -> bool {
+    alternatives.iter().any(|asks| asks.iter().all(|ask| ask.holds(bearer, path)))
+}
+
+fn write_alternatives(text: &mut String, indent: &str, alternatives: &Alternatives) {
+    for alternative in alternatives {
+        let mut keys: Vec<String> = Vec::new();
+        let mut claims: Vec<String> = Vec::new();
+        for name in ["t", "u"] {
+            let of_claim =
+                alternative.iter().filter(|ask| matches!(ask, Ask::Claim(claim, _) if *claim == name));
+            let tests: Vec<_> = of_claim.map(Ask::yaml).collect();
+            if !tests.is_empty() {
+                claims.push(format!("{name}: {{ {} }}", tests.join(", ")));
+            }
+        }
+        keys.extend(alternative.iter().filter(|ask| !matches!(ask, Ask::Claim(..))).map(Ask::yaml));
+        if !claims.is_empty() {
+            keys.push(format!("claims: {{ {} }}", claims.join(", ")));
+        }
+        writeln!(text, "{indent}- {{ {} }}", keys.join(", ")).unwrap();
+    }
+}
+
+const AUDIENCE: &str = "version: 1\napis:\n  api:\n    audience: https://api.example.com\n";
+
+impl Policy {
+    fn vocabulary(&self) -> String {
+        let [r1, r2] = &self.roles;
+        format!(
+            "version: 1\nscopes: {{ s1: x, s2: x, s3: x }}\nroles: {{ r1: [{}], r2: [{}] }}\n",
+            r1.join(", "),
+            r2.join(", ")
+        )
+    }
+
+    fn api(&self) -> String {
+        let mut text = AUDIENCE.to_owned();
+        if self.rules.is_empty() {
+            return text;
+        }
+        text.push_str("    rules:\n");
+        for rule in &self.rules {
+            writeln!(text, "      {}:\n        routes:", rule.name).unwrap();
+            for route in &rule.routes {
+                writeln!(text, "          - {route}").unwrap();
+            }
+            match &rule.require {
+                None => text.push_str("        public: true\n"),
+                Some(alternatives) => {
+                    text.push_str("        require:\n");
+                    write_alternatives(&mut text, "          ", alternatives);
+                }
+            }
+        }
+        if !self.guarantees.is_empty() {
+            text.push_str("    guarantees:\n");
+        }
+        for (at, guarantee) in self.guarantees.iter().enumerate() {
+            writeln!(text, "      g-{at}:\n        routes:\n          - {}", guarantee.route).unwrap();
+            text.push_str("        only_when:\n");
+            write_alternatives(&mut text, "          ", &guarantee.only_when);
+        }
+        text
+    }
+
+    fn client_entries(&self) -> String {
+        let mut text = "version: 1\nclients:\n".to_owned();
+        for client in &self.clients {
+            writeln!(text, "  {}:\n    enabled: {}", client.id, client.enabled).unwrap();
+            writeln!(text, "    anonymous: {}", client.anonymous).unwrap();
+            if let Some((scopes, roles)) = &client.grant {
+                text.push_str("    grants:\n      api:\n");
+                for (key, items) in [("scopes", scopes), ("roles", roles)] {
+                    if !items.is_empty() {
+                        writeln!(text, "        {key}: [{}]", items.join(", ")).unwrap();
+                    }
+                }
+            }
+            let claims: serde_json::Map<String, Value> =
+                client.claims.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            writeln!(text, "    claims: {}", Value::Object(claims)).unwrap();
+        }
+        text
+    }
+
+    /// Its files.
+    pub(super) fn files(&self) -> Vec<String> {
+        vec![self.vocabulary(), self.api(), self.client_entries()]
+    }
+
+    pub(super) fn yaml(&self) -> String {
+        self.files().join("---\n")
+    }
+
+    /// Compiled; `None` where a rule can never decide, which is an error.
+    #[track_caller]
+    pub(super) fn draft(&self) -> Option<Draft> {
+        draft_of(self.files())
+    }
+
+    pub(super) fn rule(&self, name: &str) -> &Rule {
+        self.rules.iter().find(|rule| rule.name == name).unwrap()
+    }
+}
+
+/// Compiles files; `None` where a rule can never decide, which is an error.
+#[track_caller]
+pub(super) fn draft_of(files: Vec<String>) -> Option<Draft> {
+    let text = files.join("---\n");
+    let files = files.into_iter().enumerate();
+    let files = files.map(|(at, text)| (format!("{at}.yaml").into(), text.into_bytes())).collect();
+    let sources = Sources::of_files(Path::new("p"), files).unwrap();
+    match Draft::compile(&sources, &surroundings(DemoSecrets::Allowed), now()) {
+        Ok(draft) => Some(draft),
+        Err(findings) => {
+            let mut errors = findings.0.iter().filter(|finding| finding.severity == Severity::Error);
+            assert!(errors.all(|finding| finding.code == Code::DeadRule), "{findings}\n{text}");
+            None
+        }
+    }
+}
+
+/// A request target of these segments.
+pub(super) fn target(segments: &[String]) -> String {
+    let encoded = segments.iter().map(|segment| utf8_percent_encode(segment, NON_ALPHANUMERIC).to_string());
+    format!("/{}", encoded.collect::<Vec<_>>().join("/"))
+}
+
+/// The segments of a request target.
+pub(super) fn segments(target: &str) -> Vec<String> {
+    let decode = |part| percent_encoding::percent_decode_str(part).decode_utf8().unwrap().into_owned();
+    target[1..].split('/').map(decode).collect()
+}
+
+/// Every path of up to `depth` segments, up to three with a slash at the end too.
+pub(super) fn paths(depth: usize) -> Vec<Vec<String>> {
+    let mut all = vec![vec![String::new()]];
+    let mut longest: Vec<Vec<String>> = vec![Vec::new()];
+    for length in 1..=depth {
+        longest = longest
+            .into_iter()
+            .flat_map(|path| SEGMENTS.map(|segment| [path.clone(), vec![segment.to_owned()]].concat()))
+            .collect();
+        all.extend(longest.iter().cloned());
+        if length <= 3 {
+            all.extend(longest.iter().map(|path| [path.clone(), vec![String::new()]].concat()));
+        }
+    }
+    all
+}
+
+/// Whether a pattern has this path.
+pub(super) fn covers(pattern: &str, path: &[String]) -> bool {
+    let parts: Vec<_> = pattern[1..].split('/').collect();
+    for (at, part) in parts.iter().enumerate() {
+        let Some(segment) = path.get(at) else { return false };
+        let fits = match *part {
+            "**" => return !path.last().unwrap().is_empty(),
+            name if name.starts_with('{') => !segment.is_empty(),
+            literal => literal == segment,
+        };
+        if !fits {
+            return false;
+        }
+    }
+    parts.len() == path.len()
+}
+
+/// Whether a route has this request.
+pub(super) fn has(route: &str, method: &str, path: &[String]) -> bool {
+    let (named, pattern) = route.split_once(' ').unwrap();
+    (named == method || named == "ANY" || (named == "GET" && method == "HEAD")) && covers(pattern, path)
+}
+
+/// Every token over the scopes `s1` and `s2`, both roles, both claims, and two clients.
+pub(super) fn tokens() -> Vec<Permissions> {
+    let claims = [
+        Value::Null,
+        json!("a"),
+        json!("b"),
+        json!("c"),
+        json!("z"),
+        json!("é x"),
+        json!([]),
+        json!(["a"]),
+        json!(["b"]),
+        json!(["z"]),
+        json!(["a", "b"]),
+        json!(["a", "z"]),
+        json!(["b", "z"]),
+        json!(["z", "é x"]),
+        json!(["a", "é x"]),
+        json!(["b", "é x"]),
+    ];
+    let mut tokens = Vec::new();
+    for carried in 0..32_u8 {
+        let pick = |bit: u8, name: &'static str| (carried & bit != 0).then_some(name);
+        let scopes = [pick(1, "s1"), pick(2, "s2"), pick(4, "s3")].into_iter().flatten();
+        let roles = [pick(8, "r1"), pick(16, "r2")].into_iter().flatten();
+        for t in &claims {
+            for u in &claims {
+                for client in [None, Some("x"), Some("y")] {
+                    let claims = [("t", t), ("u", u)].into_iter().filter(|(_, value)| !value.is_null());
+                    tokens.push(Permissions {
+                        client: client.map(|id| ClientId::parse(id).unwrap()),
+                        scopes: scopes.clone().map(|scope| Scope::parse(scope).unwrap()).collect(),
+                        roles: roles.clone().map(|role| Role::parse(role).unwrap()).collect(),
+                        claims: claims.map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+                    });
+                }
+            }
+        }
+    }
+    tokens
+}
+
+/// The texts of a column of words.
+pub(super) fn set<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
+    items.into_iter().collect()
+}
