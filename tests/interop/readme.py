@@ -1,24 +1,28 @@
 #!/usr/bin/env python3
-"""Does what README.md says, in a clean copy of the tree, as a new user would.
+"""Does what README.md and then docs/operators.md say, each in a clean copy of the tree, as a new user would.
 
-Every ```sh block is run, in order, in one shell. A ```text block right after one is its standard output, in
-which `…` stands for anything (alone on a line: for any lines). A comment before a block says more:
+A copy is a Git repository of one commit. Every ```sh block is run, in order, in one shell. A ```text block right
+after one is its standard output, in which `…` stands for anything (alone on a line: for any lines). A comment
+before a block says more:
 
     <!-- ci: in the background, until URL answers -->   a server, which runs until the end
     <!-- ci: a step of its own -->                      .ci/run does it elsewhere, in these words
     <!-- ci: file NAME -->                              the block is written to this file
+    <!-- ci: edit NAME -->                              the ```diff block is an edit of this file
     <!-- ci: lines of FILE -->                          each line of the block stands in this file
 
-Then the reference is held against the sources: finding codes, settings, demo secrets, links.
+Before that, the reference is held against the sources: finding codes, settings, demo secrets, links.
 """
 
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 import urllib.error
@@ -26,9 +30,18 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ["README.md", "docs/operators.md"]
 README = (ROOT / "README.md").read_text()
+# whoever commits in a copy, with no settings of this machine
+GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "Reader"), ("EMAIL", "reader@example.com"))
+}
 # a first start may have to build
 START_TIMEOUT = 900
+# so may a block
+BLOCK_TIMEOUT = 900
 MARK = "block-of-readme-ended"
 
 
@@ -37,13 +50,14 @@ class Failed(Exception):
 
 
 class Block:
-    def __init__(self, line, language, text, directive):
-        self.line, self.language, self.text, self.directive = line, language, text, directive
+    def __init__(self, document, line, language, text, directive):
+        self.where, self.line = f"{document}:{line}", line
+        self.language, self.text, self.directive = language, text, directive
 
 
-def blocks():
+def blocks(document):
     directive, found = None, []
-    lines = iter(enumerate(README.splitlines(), 1))
+    lines = iter(enumerate((ROOT / document).read_text().splitlines(), 1))
     for number, line in lines:
         if match := re.fullmatch(r"<!-- ci: (.*) -->", line):
             directive = match[1]
@@ -53,10 +67,10 @@ def blocks():
                 if inner == "```":
                     break
                 body.append(inner)
-            found.append(Block(number, match[1], "\n".join(body) + "\n", directive))
+            found.append(Block(document, number, match[1], "\n".join(body) + "\n", directive))
             directive = None
         elif line.strip() and directive:
-            raise Failed(f"README.md:{number}: the comment `{directive}` stands before no block")
+            raise Failed(f"{document}:{number}: the comment `{directive}` stands before no block")
     return found
 
 
@@ -73,20 +87,21 @@ def answers(url):
 class Server:
     def __init__(self, block, url, copy, logs):
         if answers(url):
-            raise Failed(f"README.md:{block.line}: something else answers at {url} already")
+            raise Failed(f"{block.where}: something else answers at {url} already")
         self.log = Path(logs) / f"server-of-line-{block.line}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 ["bash", "-euo", "pipefail", "-c", block.text],
-                cwd=copy, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                cwd=copy, env=os.environ | GIT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT
         while not answers(url):
             if self.process.poll() is not None:
-                raise Failed(f"README.md:{block.line}: the server ended:\n{self.log.read_text()}")
+                raise Failed(f"{block.where}: the server ended:\n{self.log.read_text()}")
             if time.monotonic() > deadline:
                 self.stop()
-                raise Failed(f"README.md:{block.line}: {url} does not answer:\n{self.log.read_text()}")
+                raise Failed(f"{block.where}: {url} does not answer:\n{self.log.read_text()}")
             time.sleep(0.2)
 
     def stop(self):
@@ -106,7 +121,7 @@ class Shell:
         self.logs = Path(logs)
         self.errors = (self.logs / "shell.err").open("w+b")
         self.process = subprocess.Popen(
-            ["bash", "-euo", "pipefail"], cwd=copy, text=True,
+            ["bash", "-euo", "pipefail"], cwd=copy, env=os.environ | GIT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True,
         )
 
@@ -116,14 +131,19 @@ class Shell:
         self.process.stdin.write(f"source {script} </dev/null; printf '\\n{MARK}\\n'\n")
         self.process.stdin.flush()
         output = []
-        for line in self.process.stdout:
-            if line.rstrip("\n") == MARK:
-                return "".join(output)
-            output.append(line)
+        watchdog = threading.Timer(BLOCK_TIMEOUT, os.killpg, (self.process.pid, signal.SIGKILL))
+        watchdog.start()
+        try:
+            for line in self.process.stdout:
+                if line.rstrip("\n") == MARK:
+                    return "".join(output)
+                output.append(line)
+        finally:
+            watchdog.cancel()
         self.process.wait()
         self.errors.seek(0)
         errors = self.errors.read().decode(errors="replace")
-        raise Failed(f"README.md:{block.line}: exit code {self.process.returncode}\n{block.text}\n"
+        raise Failed(f"{block.where}: exit code {self.process.returncode}\n{block.text}\n"
                      f"--- standard output\n{''.join(output)}\n--- standard error\n{errors[-4000:]}")
 
     def stop(self):
@@ -153,14 +173,28 @@ def copy_of_tree(into):
         ["tar", "--null", "-T", "-", "-c"], cwd=ROOT, input=names, check=True, capture_output=True
     ).stdout
     subprocess.run(["tar", "-x", "-C", into], input=packed, check=True)
+    for command in (["init", "--quiet", "--initial-branch=main"], ["add", "--all"], ["commit", "--quiet", "-m", "Start"]):
+        subprocess.run(["git", *command], cwd=into, env=os.environ | GIT, check=True)
 
 
-def run_blocks(copy, logs):
+def edit(block, target):
+    """Puts the lines of a ```diff block that begin with ` ` and `+` in the place of those with ` ` and `-`."""
+    lines = block.text.splitlines()
+    if block.language != "diff" or not all(line[:1] in ("", " ", "-", "+") for line in lines):
+        raise Failed(f"{block.where}: this is no edit: each line begins with a space, `-` or `+`")
+    before, after = ("".join(line[1:] + "\n" for line in lines if line[:1] in ("", " ", sign)) for sign in "-+")
+    text = target.read_text()
+    if text.count(before) != 1:
+        raise Failed(f"{block.where}: these lines stand {text.count(before)} times in {target.name}:\n{before}")
+    target.write_text(text.replace(before, after))
+
+
+def run_blocks(document, copy, logs):
     ran = compared = 0
     servers, shell, last = [], Shell(copy, logs), None
     try:
-        for block in blocks():
-            directive, where = block.directive, f"README.md:{block.line}"
+        for block in blocks(document):
+            directive, where = block.directive, block.where
             previous, last = last, None
             if directive and (match := re.fullmatch(r"in the background, until (\S+) answers", directive)):
                 servers.append(Server(block, match[1], copy, logs))
@@ -174,6 +208,9 @@ def run_blocks(copy, logs):
                 if target.exists():
                     raise Failed(f"{where}: {match[1]} is there already")
                 target.write_text(block.text)
+                continue
+            elif directive and (match := re.fullmatch(r"edit (\S+)", directive)):
+                edit(block, Path(copy) / match[1])
                 continue
             elif directive and (match := re.fullmatch(r"lines of (\S+)", directive)):
                 lines = {line.strip() for line in (ROOT / match[1]).read_text().splitlines()}
@@ -193,14 +230,19 @@ def run_blocks(copy, logs):
             else:
                 continue
             ran += 1
-            print(f"ok: README.md:{block.line}: {block.text.splitlines()[0]}", flush=True)
+            print(f"ok: {where}: {block.text.splitlines()[0]}", flush=True)
     finally:
         # the shell has ended by itself if a block failed
         for part in [shell, *servers]:
             part.stop()
     if not ran or not compared or not servers:
-        raise Failed("README.md holds no commands, or no outputs, or no server")
-    print(f"{ran} blocks ran, {compared} outputs are as documented")
+        raise Failed(f"{document} holds no commands, or no outputs, or no server")
+    print(f"{document}: {ran} blocks ran, {compared} outputs are as documented")
+
+
+def anchors(document):
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
 
 
 def check_reference():
@@ -209,9 +251,15 @@ def check_reference():
             raise Failed(f"README.md does not name the {what} `{name}`")
 
     enum = re.search(r"pub enum Code \{(.*?)\n\}", (ROOT / "src/policy/finding.rs").read_text(), re.S)
-    codes = re.findall(r"^    ([A-Z]\w*),", enum[1], re.M)
-    for code in codes:
-        need("finding code", re.sub(r"(?<!^)([A-Z])", r"-\1", code).lower())
+    codes = {re.sub(r"(?<!^)([A-Z])", r"-\1", code).lower() for code in re.findall(r"^    ([A-Z]\w*),", enum[1], re.M)}
+    section = re.search(r"^### Finding codes\n(.*?)^### ", README, re.S | re.M)[1]
+    heads = re.findall(r"^\| (`.*?`) \|", section, re.M)
+    documented = re.findall(r"`([^`]+)`", " ".join(heads))
+    for code in codes.symmetric_difference(documented):
+        where = "README.md" if code in codes else "src/policy/finding.rs"
+        raise Failed(f"{where} does not have the finding code `{code}`")
+    if len(documented) != len(codes):
+        raise Failed("README.md has a finding code twice")
 
     settings = 0
     for section, value in tomllib.loads((ROOT / "jeton.toml").read_text()).items():
@@ -228,31 +276,31 @@ def check_reference():
             raise Failed(f"policies/clients.yaml does not hold the hash of `{secret}`")
 
     links = 0
-    for document in sorted(ROOT.glob("*.md")):
+    for document in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]):
         text = document.read_text()
-        anchors = {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
-                   for title in re.findall(r"^#+ (.*)$", text, re.M)}
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
-            if target.startswith("#"):
-                good = target[1:] in anchors
-            elif re.match(r"[a-z]+:", target):
+            if re.match(r"[a-z]+:", target):
                 continue
-            else:
-                good = (ROOT / target.split("#")[0]).exists()
-            if not good:
-                raise Failed(f"{document.name}: the link `{target}` leads nowhere")
+            name, _, anchor = target.partition("#")
+            file = document.parent / name if name else document
+            if not file.exists() or anchor and anchor not in anchors(file):
+                raise Failed(f"{document.relative_to(ROOT)}: the link `{target}` leads nowhere")
             links += 1
     print(f"{len(codes)} finding codes, {settings} settings, {len(secrets)} demo secrets, {links} links hold")
 
 
 def main():
+    check_reference()
     with tempfile.TemporaryDirectory(prefix="jeton-readme-") as folder:
-        copy, logs = Path(folder) / "jeton", Path(folder) / "logs"
-        copy.mkdir()
-        logs.mkdir()
-        copy_of_tree(copy)
-        check_reference()
-        run_blocks(copy, logs)
+        # in one place one after the other, so that cargo builds the second copy as little as the first
+        place = Path(folder) / "place"
+        for document in DOCUMENTS:
+            copy, logs = place / "jeton", place / "logs"
+            copy.mkdir(parents=True)
+            logs.mkdir()
+            copy_of_tree(copy)
+            run_blocks(document, copy, logs)
+            shutil.rmtree(place)
 
 
 try:
