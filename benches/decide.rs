@@ -66,6 +66,16 @@ fn main() {
                 .collect();
             (set.api("big").unwrap(), paths)
         });
+        if allowed {
+            for (api, paths) in &questions {
+                let counted = allocation_counter::measure(|| {
+                    for path in paths {
+                        assert!(api.decide("GET", path, Some(&subject)).is_allowed());
+                    }
+                });
+                assert_eq!(counted.count_total, 0, "an allowed decision allocates");
+            }
+        }
         let ask = |(api, paths): &(&Api, Vec<String>), at: &mut usize| {
             *at = (*at + 1) % paths.len();
             assert_eq!(api.decide("GET", &paths[*at], Some(&subject)).is_allowed(), allowed);

@@ -146,15 +146,21 @@ impl Condition {
                 let Some(claim) = subject.claims.get(&**name) else {
                     return Some("there is no such claim".to_owned());
                 };
+                let wants_list = matches!(test, ClaimTest::Contains(_) | ClaimTest::ContainsPath(_));
                 let parameter = match test {
                     ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter) => Some(parameter),
                     ClaimTest::Is(_) | ClaimTest::In(_) | ClaimTest::Contains(_) => None,
                 };
-                let wanted = parameter.and_then(|parameter| path.segment(usize::from(parameter.segment)));
-                let wanted = wanted.map(|value| format!(", and the path has `{value}`")).unwrap_or_default();
+                let segment = parameter.and_then(|parameter| path.segment(usize::from(parameter.segment)));
+                let but = match (claim, segment) {
+                    (Value::String(_), _) if wants_list => ", which is no list".to_owned(),
+                    (Value::Array(_), _) if !wants_list => ", which is no text".to_owned(),
+                    (_, Some(segment)) => format!(", and the path has `{segment}`"),
+                    (_, None) => String::new(),
+                };
                 Some(match claim {
-                    Value::String(text) => format!("the claim is `{text}`{wanted}"),
-                    other => format!("the claim is {other}{wanted}"),
+                    Value::String(text) => format!("the claim is `{text}`{but}"),
+                    other => format!("the claim is {other}{but}"),
                 })
             }
         }

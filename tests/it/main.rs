@@ -18,6 +18,7 @@ mod commands;
 mod conditions;
 mod discovery;
 mod exact;
+mod explain;
 mod keys_commands;
 mod policies_commands;
 mod policies_diff;

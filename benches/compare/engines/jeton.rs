@@ -33,7 +33,8 @@ pub(super) fn set_up(table: &Table) -> Allows {
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
     };
-    let set = PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
+    let set =
+        PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
 
     let scopes = ScopeSet::parse(&SCOPES.join(" ")).unwrap();
     let serde_json::Value::Object(claims) = json!({ "tenant": TENANT, "region": "eu" }) else {

@@ -1,0 +1,155 @@
+//! What `policies explain` and `POST /ops/explain` say of a decision.
+
+use jeton::policy::Permissions;
+use serde_json::{Value, json};
+
+use crate::{
+    binary::Workplace,
+    policy_text::{compile_good, with_claim, with_client, with_scopes},
+    support::spawn_app,
+};
+
+const POLICIES: &str = "\
+version: 1
+scopes: { orders:read: x, orders:write: x }
+roles: { support: [orders:read, orders:write] }
+apis:
+  orders:
+    audience: https://orders.example.com
+    rules:
+      one:
+        routes: [\"GET /tenants/{tenant}/orders/{order}\"]
+        require:
+          - scope: orders:read
+            claims: { tenant: { same_as_path: tenant }, plan: { in: [gold, silver] } }
+          - role: support
+          - any_client: [alice, bob]
+      latest:
+        routes: [GET /tenants/acme/orders/latest, ANY /tenants/acme/orders/**]
+        require: { all_scopes: [orders:read, orders:write] }
+      rest:
+        routes: [\"GET /tenants/{tenant}/**\", \"POST /tenants/{tenant}/orders/{order}\"]
+        require: { claims: { tenants: { contains_path: tenant } } }
+      slash:
+        routes: [GET /orders/]
+        require: { scope: orders:read }
+clients: { alice: {}, bob: {} }
+";
+
+#[track_caller]
+fn explained(name: &str, method: &str, path: &str, bearer: Option<&Permissions>) {
+    let policies = compile_good(POLICIES);
+    let subject = bearer.map(Permissions::subject);
+    let explanation = policies.explain("orders", method, path, subject.as_ref()).to_string();
+    // the folder is a temporary one
+    let file = policies.files()[0].clone();
+    insta::assert_snapshot!(name, explanation.replace(&file, "policies.yaml"));
+}
+
+#[test]
+fn the_nearest_miss_comes_first_with_what_was_found() {
+    let mut bearer = with_scopes(&["orders:read"]);
+    bearer.claims = json!({ "tenant": "globex", "plan": "gold" }).as_object().unwrap().clone();
+    bearer.client = with_client("carol").client;
+    explained("explain-nearest-miss", "GET", "/tenants/acme/orders/7", Some(&bearer));
+    explained("explain-elsewhere", "GET", "/tenants/globex/orders/7", Some(&bearer));
+}
+
+#[test]
+fn a_claim_of_another_kind_is_shown() {
+    explained(
+        "explain-list-for-text",
+        "GET",
+        "/tenants/globex/orders/7",
+        Some(&with_claim("tenant", json!(["globex"]))),
+    );
+    explained(
+        "explain-text-for-list",
+        "GET",
+        "/tenants/globex/items",
+        Some(&with_claim("tenants", json!("globex"))),
+    );
+}
+
+#[test]
+fn what_was_passed_over_is_told_with_the_reason() {
+    let bearer = with_scopes(&["orders:read", "orders:write"]);
+    explained("explain-passed-over", "GET", "/tenants/acme/orders/latest", Some(&bearer));
+}
+
+#[test]
+fn other_methods_and_near_misses_are_told() {
+    explained("explain-other-methods", "DELETE", "/tenants/globex/orders/7", Some(&with_scopes(&[])));
+    explained("explain-slash", "GET", "/orders", Some(&with_scopes(&["orders:read"])));
+    explained("explain-no-slash", "GET", "/tenants/globex/orders/7/", Some(&with_scopes(&["orders:read"])));
+    explained("explain-case", "GET", "/ORDERS/", Some(&with_scopes(&["orders:read"])));
+}
+
+#[test]
+fn without_a_token_everything_is_missing() {
+    explained("explain-no-token", "GET", "/tenants/globex/orders/7", None);
+}
+
+/// The issue's word: the same answer from both.
+#[actix_web::test]
+async fn the_service_answers_as_the_command_does() {
+    let app = spawn_app();
+    let workplace = Workplace::sample();
+    let token = app.token_of("operator", "jeton").await;
+    for (arguments, question) in [
+        (
+            vec!["--as", "acme-sync", "GET", "/tenants/globex/orders"],
+            json!({ "as": "acme-sync", "method": "GET", "path": "/tenants/globex/orders" }),
+        ),
+        (
+            vec!["--role", "support-lead", "HEAD", "/tenants/globex/orders/7"],
+            json!({ "as": { "roles": ["support-lead"] }, "method": "HEAD", "path": "/tenants/globex/orders/7" }),
+        ),
+        (vec!["GET", "/healthz/"], json!({ "method": "GET", "path": "/healthz/" })),
+    ] {
+        let command = [&["policies", "explain", "--api", "orders", "--format", "json"], &*arguments].concat();
+        let mut told: Value = serde_json::from_str(&workplace.run(&command).stdout).unwrap();
+        let mut question = question;
+        question["api"] = json!("orders");
+        let answer = app.http.post(app.url("/ops/explain")).bearer_auth(&token).json(&question).send().await;
+        let mut answered: Value = answer.unwrap().json().await.unwrap();
+        for explanation in [&mut told, &mut answered] {
+            leave_out_folders(explanation);
+        }
+        assert_eq!(told, answered, "{question}");
+    }
+}
+
+/// Files are named by the folder that each was started with.
+fn leave_out_folders(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(file) if key == "file" => {
+                        *file = file.rsplit('/').next().unwrap_or_default().to_owned();
+                    }
+                    // ... of rule `health` (policies/orders.yaml:19) would decide
+                    Value::String(hint) if key == "hint" => {
+                        let (before, after) = hint.split_once('(').unwrap();
+                        *hint = format!("{before}{}", after.rsplit('/').next().unwrap());
+                    }
+                    other => leave_out_folders(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(leave_out_folders),
+        _ => {}
+    }
+}
+
+/// A token that does not verify is good for nothing, on a public route neither.
+#[test]
+fn a_bad_token_is_told_first() {
+    let workplace = Workplace::sample();
+    let explain = ["policies", "explain", "--api", "orders", "--token", "eyJ.x.y", "GET", "/healthz"];
+    workplace
+        .run(&explain)
+        .exits(3)
+        .shows(&["DENIED GET /healthz at orders: the token does not verify", "rule `health`"]);
+}
