@@ -74,6 +74,8 @@ pub enum Code {
     PassedOver,
     /// A guarantee that a request gets around.
     BrokenGuarantee,
+    /// A guarantee that meets no route of a rule, and so says nothing.
+    IdleGuarantee,
     /// A test case that does not come out as it says.
     FailedTest,
     /// A scope that no route requires.

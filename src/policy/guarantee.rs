@@ -38,6 +38,15 @@ pub(super) struct Guaranteed {
     pub(super) only_when: Vec<Vec<Condition>>,
 }
 
+/// The same paths and conditions are the same, whatever parameters are called.
+impl PartialEq for Guaranteed {
+    fn eq(&self, other: &Self) -> bool {
+        self.route.method == other.route.method
+            && Shape::of(&self.route).is_same_paths(&Shape::of(&other.route))
+            && self.only_when == other.only_when
+    }
+}
+
 /// A way around a guarantee.
 #[derive(Debug)]
 pub(super) struct Violation<'p> {
@@ -47,6 +56,16 @@ pub(super) struct Violation<'p> {
     pub(super) witness: Witness,
     /// What the guarantee asks and this request lacks.
     pub(super) lacking: Vec<String>,
+}
+
+/// Whether a rule has a route on the paths and methods that are guaranteed.
+pub(super) fn meets_a_rule(api: &Api, index: &RouteIndex<'_>, guaranteed: &Guaranteed) -> bool {
+    let covers = |method: &Method| guaranteed.route.method.precision(*method).is_some();
+    index.meeting(&Shape::of(&guaranteed.route)).into_iter().any(|(id, _)| {
+        api.written(id).is_some_and(|route| {
+            Method::ALL.iter().any(|method| covers(method) && route.method.precision(*method).is_some())
+        })
+    })
 }
 
 /// Every alternative of a rule that lets a request through without what is guaranteed; none if the

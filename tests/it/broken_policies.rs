@@ -43,7 +43,8 @@ const CODES: [Code; 29] = [
 ];
 
 /// The codes of what an operator should look at, though the policies load.
-const WARNINGS: [Code; 7] = [
+const WARNINGS: [Code; 8] = [
+    Code::IdleGuarantee,
     Code::PassedOver,
     Code::UnusedScope,
     Code::UnreachableRoute,

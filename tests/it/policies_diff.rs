@@ -172,8 +172,6 @@ const EDITS: &[Edit] = &[
             &[
                 "- acme-sync loses GET /named",
                 "- acme-sync loses GET /tenants/{tenant}/orders where tenant is acme",
-                "- acme-sync loses role reader",
-                "- acme-sync loses scope orders:read",
                 "- acme-sync loses all of its grants: it is disabled",
             ],
         ),
@@ -182,8 +180,6 @@ const EDITS: &[Edit] = &[
             &[
                 "+ acme-sync gains GET /named",
                 "+ acme-sync gains GET /tenants/{tenant}/orders where tenant is acme",
-                "+ acme-sync gains role reader",
-                "+ acme-sync gains scope orders:read",
                 "+ acme-sync gains all of its grants: it is enabled",
             ],
         ),

@@ -90,6 +90,7 @@ fn expected(code: Code) -> Expected {
         | Code::TtlTooLong
         | Code::DemoSecret
         | Code::PassedOver
+        | Code::IdleGuarantee
         | Code::UnusedScope
         | Code::UnreachableRoute
         | Code::NoCredentials

@@ -9,7 +9,8 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-const CODES: [Code; 7] = [
+const CODES: [Code; 8] = [
+    Code::IdleGuarantee,
     Code::PassedOver,
     Code::UnusedScope,
     Code::UnreachableRoute,

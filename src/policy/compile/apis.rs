@@ -40,25 +40,12 @@ pub(super) struct Places {
 }
 
 /// A guarantee of an API, to be proved when all is compiled.
+#[derive(Debug)]
 pub(super) struct Guarantee {
     pub(super) api: ApiName,
     pub(super) file: FileIndex,
     pub(super) name: Spanned<String>,
     pub(super) routes: Vec<Guaranteed>,
-}
-
-impl Guarantee {
-    /// Its API and name, and what it says.
-    pub(super) fn in_words(&self) -> ((ApiName, String), String) {
-        let routes = self.routes.iter().map(|Guaranteed { route, only_when }| {
-            let alternatives = only_when.iter().map(|conditions| {
-                let conditions: Vec<_> = conditions.iter().map(ToString::to_string).collect();
-                conditions.join(", ")
-            });
-            format!("{route} only when {}", alternatives.collect::<Vec<_>>().join(" or "))
-        });
-        ((self.api.clone(), self.name.value.clone()), routes.collect::<Vec<_>>().join("; "))
-    }
 }
 
 impl Report<'_> {

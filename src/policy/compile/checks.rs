@@ -100,6 +100,15 @@ impl Report<'_> {
                 // one for each alternative that breaks it, on however many routes
                 let mut seen = HashSet::new();
                 for guaranteed in &guarantee.routes {
+                    if !guarantee::meets_a_rule(api, &index, guaranteed) {
+                        let (name, route) = (&guarantee.name, &guaranteed.route);
+                        let message = format!(
+                            "guarantee `{}` says nothing of `{route}`: no rule has a route there",
+                            name.value
+                        );
+                        let problem = Problem::new(name.at, Code::IdleGuarantee, message);
+                        self.warn(guarantee.file, problem.hint("look for a slip in the path, or remove it"));
+                    }
                     for violation in guarantee::violations(api, &index, &policies.roles, guaranteed) {
                         if seen.insert((violation.rule.name(), violation.alternative)) {
                             self.broken(policies, guarantee, &violation);

@@ -19,6 +19,7 @@ use super::{
     cases::{self, CaseOutcome, Untested},
     document::Document,
     finding::{Code, Finding, Findings, Problem, Severity, Span},
+    guarantee::Guaranteed,
     read::{self, Field},
     set::PolicySet,
     source::{Hidden, Source, Sources},
@@ -64,7 +65,7 @@ pub struct Draft {
     policies: PolicySet,
     faults: Vec<Finding>,
     outcomes: Vec<CaseOutcome>,
-    guarantees: BTreeMap<(ApiName, String), String>,
+    guarantees: Vec<Guarantee>,
 }
 
 impl Draft {
@@ -101,7 +102,6 @@ impl Draft {
         let (faults, warnings) =
             report.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
         policies.warnings = Findings::sorted(warnings);
-        let guarantees = guarantees.iter().map(Guarantee::in_words).collect();
         Ok(Self { policies, faults, outcomes, guarantees })
     }
 
@@ -110,9 +110,10 @@ impl Draft {
         &self.policies
     }
 
-    /// What is guaranteed, by API and name, in the words of the files.
-    pub(super) fn guarantees(&self) -> &BTreeMap<(ApiName, String), String> {
-        &self.guarantees
+    /// What is guaranteed, by API and name of the guarantee.
+    pub(super) fn guarantees(&self) -> BTreeMap<(&ApiName, &str), &[Guaranteed]> {
+        let each = self.guarantees.iter();
+        each.map(|one| ((&one.api, one.name.value.as_str()), one.routes.as_slice())).collect()
     }
 
     /// What came out of each test case, in the order of files and lines.

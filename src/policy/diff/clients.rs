@@ -45,9 +45,17 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
         }
         let apis: BTreeSet<&ApiName> =
             before.iter().chain(&after).flat_map(|client| &*client.grants).map(|grant| &grant.api).collect();
+        // one line says it of all grants where a client is enabled or disabled
+        let is_switched = before.zip(after).is_some_and(|(before, after)| before.state != after.state);
         for api in apis {
-            let granted =
-                |policies: &PolicySet| policies.granted(id.as_str(), api.as_str()).unwrap_or_default();
+            let granted = |policies: &PolicySet| {
+                let granted = if is_switched {
+                    policies.permissions_of(id.as_str(), api.as_str())
+                } else {
+                    policies.granted(id.as_str(), api.as_str())
+                };
+                granted.unwrap_or_default()
+            };
             let (before, after) = (granted(old), granted(new));
             for (effect, more, less) in [(Effect::Gains, &after, &before), (Effect::Loses, &before, &after)] {
                 let scopes = more.scopes.difference(&less.scopes);

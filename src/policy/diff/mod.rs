@@ -141,15 +141,15 @@ impl Draft {
     /// What differs between these policies and `new` ones.
     pub fn difference(&self, new: &Self) -> Difference {
         let mut changes = changes(self.policies(), new.policies(), Effort::Whole).unwrap_or_default();
-        let names: BTreeSet<_> = self.guarantees().keys().chain(new.guarantees().keys()).collect();
-        for name in names {
-            let what = match (self.guarantees().get(name), new.guarantees().get(name)) {
+        let (old, new) = (self.guarantees(), new.guarantees());
+        let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        for (api, name) in names {
+            let what = match (old.get(&(*api, name)), new.get(&(*api, name))) {
                 (Some(old), Some(new)) if old == new => continue,
                 (Some(_), Some(_)) => "is changed",
                 (Some(_), None) => "is removed",
                 (None, _) => "is added",
             };
-            let (api, name) = name;
             changes.push(Change {
                 api: Some(api.to_string()),
                 what: format!("guarantee {name} {what}"),
@@ -172,7 +172,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: Effort) -> Option<Vec<Chang
     let mut changes = Vec::new();
     let mut budget = Budget(match effort {
         Effort::Whole => usize::MAX,
-        Effort::Bounded => 200_000,
+        Effort::Bounded => 500_000,
     });
     let names: BTreeSet<_> = old.apis().keys().chain(new.apis().keys()).collect();
     for name in names {
@@ -186,6 +186,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: Effort) -> Option<Vec<Chang
                 ..Change::of(ChangeKind::Audience, Effect::Changes, Who::Operators)
             });
         }
+        budget.spend(old.clients().len() + new.clients().len())?;
         routes::compare(old, new, name, &mut budget, &mut changes)?;
     }
     clients::compare(old, new, &mut changes);

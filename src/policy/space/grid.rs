@@ -33,9 +33,14 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
+/// A segment as it is sent.
+pub(in crate::policy) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
 /// Whether a path can have this segment.
 pub(in crate::policy) fn is_segment(text: &str) -> bool {
-    !text.is_empty() && CanonicalPath::parse(&format!("/{}", utf8_percent_encode(text, ESCAPED))).is_ok()
+    !text.is_empty() && CanonicalPath::parse(&format!("/{}", encoded(text))).is_ok()
 }
 
 /// Which segments of the path conditions compare, with which claims, and what else these are compared with.

@@ -11,7 +11,7 @@ mod index;
 mod shape;
 mod token;
 
-pub(super) use grid::{Clauses, Compared, Grid, Point, Seen, Wording, is_segment};
+pub(super) use grid::{Clauses, Compared, Grid, Point, Seen, Wording, encoded, is_segment};
 pub(super) use index::RouteIndex;
 pub(super) use shape::{Shape, Tail};
 pub(super) use token::Beyond;

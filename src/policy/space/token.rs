@@ -50,8 +50,8 @@ impl fmt::Display for Token {
         parts.extend(several("role", &self.roles));
         parts.extend(several("scope", &self.scopes));
         parts.extend(self.claims.iter().map(|(name, value)| match value {
-            Value::String(text) => format!("{name} = `{text}`"),
-            other => format!("{name} = {other}"),
+            Value::String(text) => format!("claim {name} = `{text}`"),
+            other => format!("claim {name} = {other}"),
         }));
         f.write_str(&parts.join(", "))
     }

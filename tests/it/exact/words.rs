@@ -98,7 +98,7 @@ pub(super) fn token(words: &str) -> Token {
                 Some(_) => quoted(value).into(),
                 None => serde_json::from_str(value).unwrap(),
             };
-            token.claims.insert(name.to_owned(), value);
+            token.claims.insert(name.strip_prefix("claim ").unwrap().to_owned(), value);
             continue;
         }
         let value = match part.split_once(' ') {
