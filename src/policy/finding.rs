@@ -76,6 +76,8 @@ pub enum Code {
     BrokenGuarantee,
     /// A guarantee that meets no route of a rule, and so says nothing.
     IdleGuarantee,
+    /// A guarantee on `**` that does not cover a route which ends in `/`.
+    GuaranteeGap,
     /// A test case that does not come out as it says.
     FailedTest,
     /// A scope that no route requires.

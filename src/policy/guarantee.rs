@@ -86,6 +86,24 @@ pub(super) fn violations<'p>(
     violations
 }
 
+/// As [`violations`], on the paths that end in a slash where the others are guaranteed: `**` covers none.
+pub(super) fn gaps<'p>(
+    api: &'p Api,
+    index: &RouteIndex<'p>,
+    roles: &BTreeMap<Role, ScopeSet>,
+    guaranteed: &'p Guaranteed,
+) -> Vec<Violation<'p>> {
+    let mut gaps = Vec::new();
+    let shape = Shape::of(&guaranteed.route);
+    for (route, ending) in index.shapes().filter_map(|(id, shape)| Some((id, shape.without_slash()?))) {
+        if let Some(common) = ending.meet(&shape).filter(|_| shape.has_rest()) {
+            let proof = Proof { api, index, roles, guaranteed, route };
+            proof.violations_on(&common.with_slash(), index.deepest(), &mut gaps);
+        }
+    }
+    gaps
+}
+
 struct Proof<'a, 'p> {
     api: &'p Api,
     index: &'a RouteIndex<'p>,

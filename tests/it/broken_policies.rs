@@ -43,8 +43,9 @@ const CODES: [Code; 29] = [
 ];
 
 /// The codes of what an operator should look at, though the policies load.
-const WARNINGS: [Code; 8] = [
+const WARNINGS: [Code; 9] = [
     Code::IdleGuarantee,
+    Code::GuaranteeGap,
     Code::PassedOver,
     Code::UnusedScope,
     Code::UnreachableRoute,

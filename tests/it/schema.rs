@@ -91,6 +91,7 @@ fn expected(code: Code) -> Expected {
         | Code::DemoSecret
         | Code::PassedOver
         | Code::IdleGuarantee
+        | Code::GuaranteeGap
         | Code::UnusedScope
         | Code::UnreachableRoute
         | Code::NoCredentials

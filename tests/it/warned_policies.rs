@@ -9,8 +9,9 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-const CODES: [Code; 8] = [
+const CODES: [Code; 9] = [
     Code::IdleGuarantee,
+    Code::GuaranteeGap,
     Code::PassedOver,
     Code::UnusedScope,
     Code::UnreachableRoute,

@@ -109,6 +109,9 @@ impl Report<'_> {
                         let problem = Problem::new(name.at, Code::IdleGuarantee, message);
                         self.warn(guarantee.file, problem.hint("look for a slip in the path, or remove it"));
                     }
+                    for gap in guarantee::gaps(api, &index, &policies.roles, guaranteed) {
+                        self.gap(policies, guarantee, &gap);
+                    }
                     for violation in guarantee::violations(api, &index, &policies.roles, guaranteed) {
                         if seen.insert((violation.rule.name(), violation.alternative)) {
                             self.broken(policies, guarantee, &violation);
@@ -123,6 +126,22 @@ impl Report<'_> {
                 self.warn(places.file, problem.hint(lint.hint));
             }
         }
+    }
+
+    fn gap(&mut self, policies: &PolicySet, guarantee: &Guarantee, gap: &Violation<'_>) {
+        let Violation { rule, witness, .. } = gap;
+        let message = format!(
+            "guarantee `{}` does not cover `{} {}`, which rule `{}` ({}:{}) lets through: `**` covers no slash at the end",
+            guarantee.name.value,
+            witness.method,
+            witness.path,
+            rule.name(),
+            policies.file_of(rule),
+            rule.line,
+        );
+        let hint = "add a route that ends in `/` to the guarantee too, or take it out of the rule";
+        let problem = Problem::new(guarantee.name.at, Code::GuaranteeGap, message);
+        self.warn(guarantee.file, problem.hint(hint));
     }
 
     fn broken(&mut self, policies: &PolicySet, guarantee: &Guarantee, violation: &Violation<'_>) {

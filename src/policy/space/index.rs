@@ -109,6 +109,11 @@ impl<'r> RouteIndex<'r> {
         self.shapes.get(usize::try_from(route).ok()?)
     }
 
+    /// Every route with its paths.
+    pub(in crate::policy) fn shapes(&self) -> impl Iterator<Item = (RouteId, &Shape<'r>)> {
+        (0..).zip(&self.shapes)
+    }
+
     /// Every route that has paths in common with `shape`, and these paths.
     pub(in crate::policy) fn meeting<'s>(&self, shape: &Shape<'s>) -> Vec<(RouteId, Shape<'s>)>
     where

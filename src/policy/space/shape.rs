@@ -52,6 +52,24 @@ impl<'r> Shape<'r> {
         self.pieces.len()
     }
 
+    /// Whether it ends in `**`.
+    pub(in crate::policy) fn has_rest(&self) -> bool {
+        self.has_rest
+    }
+
+    /// The paths without the slash in which they all end.
+    pub(in crate::policy) fn without_slash(&self) -> Option<Self> {
+        let (last, pieces) = self.pieces.split_last()?;
+        (*last == Piece::Literal("") && !pieces.is_empty())
+            .then(|| Self { pieces: pieces.to_vec(), has_rest: false })
+    }
+
+    /// The paths with a slash at the end.
+    pub(in crate::policy) fn with_slash(mut self) -> Self {
+        self.pieces.push(Piece::Literal(""));
+        self
+    }
+
     /// What is known of a segment: its piece, or anything where `**` covers it.
     fn piece(&self, index: usize) -> Option<Piece<'r>> {
         self.pieces.get(index).copied().or_else(|| self.has_rest.then_some(Piece::Free(None)))
