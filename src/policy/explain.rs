@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     condition::Subject,
     decision::{Decision, Grounds},
+    finding::printable,
     path::CanonicalPath,
     route::Method,
     set::{Api, PolicySet},
@@ -74,7 +75,8 @@ pub struct Explanation {
     pub also_matching: Vec<LessSpecific>,
     /// The routes at this path that do not take this method.
     pub other_methods: Vec<ExplainedRoute>,
-    /// What else to look at, where no route matches: `without the slash at the end, ... matches`.
+    /// What else to look at: where no route matches, `without the slash at the end, ... would decide`; of a
+    /// client that is disabled, that it gets no token.
     pub hint: Option<String>,
     /// The alternatives of the rule, the one that lacks least first.
     pub alternatives: Vec<ExplainedAlternative>,
@@ -192,11 +194,25 @@ impl PolicySet {
         explanation
     }
 
+    /// As [`Self::explain`] for a client with all that it is granted; `None` where it has no grant. One that
+    /// is disabled is judged alike, for tokens that it has still are, and the hint says so.
+    pub fn explain_client(&self, api: &str, method: &str, target: &str, client: &str) -> Option<Explanation> {
+        let granted = self.permissions_of(client, api)?;
+        let mut explanation = self.explain(api, method, target, Some(&granted.subject()));
+        if self.clients().find(client)?.state == crate::clients::ClientState::Disabled {
+            explanation.hint = Some(format!(
+                "client `{client}` is disabled: it gets no token any more; tokens that it has still are judged as here"
+            ));
+        }
+        Some(explanation)
+    }
+
     /// As [`Self::explain`] for a token that is good for nothing.
     pub fn explain_bad_token(&self, api: &str, method: &str, target: &str, why: &str) -> Explanation {
         let mut explanation = self.explain(api, method, target, None);
-        // a token that is sent must verify, on public routes too
+        // a token that is sent must verify, on public routes too; what it would lack is not known
         explanation.allowed = false;
+        explanation.alternatives.clear();
         explanation.reason = "invalid-token";
         explanation.detail = format!("the token does not verify: {why}");
         explanation
@@ -274,19 +290,27 @@ impl PolicySet {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // path, method and claims are others' words
+        self.lines().iter().try_for_each(|line| writeln!(f, "{}", printable(line)))
+    }
+}
+
+impl Explanation {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         let answer = if self.allowed { "ALLOWED" } else { "DENIED" };
-        writeln!(f, "{answer} {} {} at {}: {}", self.method, self.path, self.api, self.detail)?;
+        lines.push(format!("{answer} {} {} at {}: {}", self.method, self.path, self.api, self.detail));
         if let Some(route) = &self.decided_by {
-            writeln!(f, "  decided by {route}")?;
+            lines.push(format!("  decided by {route}"));
         }
         for LessSpecific { route, because } in &self.also_matching {
-            writeln!(f, "  passed over {route}: {because}")?;
+            lines.push(format!("  passed over {route}: {because}"));
         }
         for route in &self.other_methods {
-            writeln!(f, "  for other methods {route}")?;
+            lines.push(format!("  for other methods {route}"));
         }
         if let Some(hint) = &self.hint {
-            writeln!(f, "  {hint}")?;
+            lines.push(format!("  {hint}"));
         }
         for (at, alternative) in self.alternatives.iter().enumerate() {
             let state = match (alternative.holds, at) {
@@ -294,14 +318,14 @@ impl fmt::Display for Explanation {
                 (false, 0) if self.alternatives.len() > 1 => "does not hold, and lacks least",
                 (false, _) => "does not hold",
             };
-            writeln!(f, "  alternative {} {state}", alternative.position)?;
+            lines.push(format!("  alternative {} {state}", alternative.position));
             for ExplainedCondition { condition, holds, found } in &alternative.conditions {
                 let mark = if *holds { "held   " } else { "MISSING" };
                 let found = found.as_ref().map(|found| format!(": {found}")).unwrap_or_default();
-                writeln!(f, "    {mark}  {condition}{found}")?;
+                lines.push(format!("    {mark}  {condition}{found}"));
             }
         }
-        Ok(())
+        lines
     }
 }
 

@@ -74,6 +74,8 @@ pub enum Code {
     PassedOver,
     /// A guarantee that a request gets around.
     BrokenGuarantee,
+    /// A guarantee that is too much to prove: it and a rule compare too many segments with too many values.
+    TooComplex,
     /// A guarantee that meets no route of a rule, and so says nothing.
     IdleGuarantee,
     /// A guarantee on `**` that does not cover a route which ends in `/`.
@@ -248,11 +250,17 @@ impl fmt::Display for Findings {
 
 impl std::error::Error for Findings {}
 
-/// Escapes control characters, so that a file cannot write to the operator's terminal or log.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
+/// Escapes what is not seen or moves what is seen, on one line: so that what stands in a file or a token
+/// can neither write to the operator's terminal nor look like a line of its own.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if is_unseen(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// Controls, and marks without width: those that turn the direction of text (Unicode TR 9), joiners, a byte
+/// order mark.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 impl Snippet {
@@ -261,7 +269,7 @@ impl Snippet {
 
     /// A source line as it may be shown: cut, and without control characters.
     pub(super) fn of(line: &str, width: usize) -> Self {
-        let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        let shown = |c: char| if is_unseen(c) && c != '\t' { '\u{fffd}' } else { c };
         let line: String = line.chars().map(shown).take(Self::WIDEST).collect();
         let width = width.min(line.chars().count()).max(1);
         Self { line, width }
@@ -269,7 +277,7 @@ impl Snippet {
 }
 
 /// "did you mean `x`?" for the known name nearest to what was written.
-pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(written, name), name))

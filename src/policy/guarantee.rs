@@ -68,6 +68,10 @@ pub(super) fn meets_a_rule(api: &Api, index: &RouteIndex<'_>, guaranteed: &Guara
     })
 }
 
+/// A guarantee that cannot be proved for a rule: together they compare too many segments with too many values.
+#[derive(Debug)]
+pub(super) struct TooComplex<'p>(pub(super) &'p Rule);
+
 /// Every alternative of a rule that lets a request through without what is guaranteed; none if the
 /// guarantee holds.
 pub(super) fn violations<'p>(
@@ -75,15 +79,15 @@ pub(super) fn violations<'p>(
     index: &RouteIndex<'p>,
     roles: &BTreeMap<Role, ScopeSet>,
     guaranteed: &'p Guaranteed,
-) -> Vec<Violation<'p>> {
+) -> Result<Vec<Violation<'p>>, TooComplex<'p>> {
     let shape = Shape::of(&guaranteed.route);
     let deepest = index.deepest().max(shape.depth());
     let mut violations = Vec::new();
     for (id, common) in index.meeting(&shape) {
         let proof = Proof { api, index, roles, guaranteed, route: id };
-        proof.violations_on(&common, deepest, &mut violations);
+        proof.violations_on(&common, deepest, &mut violations)?;
     }
-    violations
+    Ok(violations)
 }
 
 /// As [`violations`], on the paths that end in a slash where the others are guaranteed: `**` covers none.
@@ -92,16 +96,16 @@ pub(super) fn gaps<'p>(
     index: &RouteIndex<'p>,
     roles: &BTreeMap<Role, ScopeSet>,
     guaranteed: &'p Guaranteed,
-) -> Vec<Violation<'p>> {
+) -> Result<Vec<Violation<'p>>, TooComplex<'p>> {
     let mut gaps = Vec::new();
     let shape = Shape::of(&guaranteed.route);
     for (route, ending) in index.shapes().filter_map(|(id, shape)| Some((id, shape.without_slash()?))) {
         if let Some(common) = ending.meet(&shape).filter(|_| shape.has_rest()) {
             let proof = Proof { api, index, roles, guaranteed, route };
-            proof.violations_on(&common.with_slash(), index.deepest(), &mut gaps);
+            proof.violations_on(&common.with_slash(), index.deepest(), &mut gaps)?;
         }
     }
-    gaps
+    Ok(gaps)
 }
 
 struct Proof<'a, 'p> {
@@ -118,8 +122,13 @@ impl<'p> Proof<'_, 'p> {
         self.guaranteed.only_when.iter().map(|conditions| Alternative(conditions))
     }
 
-    fn violations_on(&self, common: &Shape<'p>, deepest: usize, into: &mut Vec<Violation<'p>>) {
-        let Some((rule, access)) = self.api.access(self.route) else { return };
+    fn violations_on(
+        &self,
+        common: &Shape<'p>,
+        deepest: usize,
+        into: &mut Vec<Violation<'p>>,
+    ) -> Result<(), TooComplex<'p>> {
+        let Some((rule, access)) = self.api.access(self.route) else { return Ok(()) };
         let mut compared = Compared::default();
         compared.add(self.api.routes.alternatives(access));
         compared.add(self.only_when());
@@ -130,7 +139,7 @@ impl<'p> Proof<'_, 'p> {
         };
         for (common, _) in common.lengths(deepest) {
             let grid = Grid::for_any_token(common, &compared, &|text| self.index.names(text));
-            for (_, target) in grid.points() {
+            for (_, target) in grid.points().ok_or(TooComplex(rule))? {
                 let Ok(path) = CanonicalPath::parse(&target) else { continue };
                 let Some(method) = self.deciding_method(&path) else { continue };
                 open.retain(|alternative| {
@@ -141,6 +150,7 @@ impl<'p> Proof<'_, 'p> {
                 });
             }
         }
+        Ok(())
     }
 
     /// A method that the guarantee covers and for which the route decides on this path.

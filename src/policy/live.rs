@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -29,8 +29,11 @@ pub struct LivePolicies {
     rejections: AtomicU64,
     /// What the last poll saw and did not take yet. Held while a reload runs, so that two do not overtake
     /// each other; no request takes it.
-    seen: Mutex<Option<Result<ContentHash, Findings>>>,
+    seen: Mutex<Seen>,
 }
+
+/// The last look of a poll: the hash of what was there, or what was wrong with it.
+type Seen = Option<Result<ContentHash, Findings>>;
 
 /// Policies and when they came into force.
 pub struct Snapshot {
@@ -116,7 +119,7 @@ impl LivePolicies {
     pub fn reload(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = None;
-        self.take_over(read_whole(&self.dir))
+        self.take_over(read_whole(&self.dir), seen)
     }
 
     /// As [`Self::reload`], but only what two polls in a row saw: half of a file that is being written, or
@@ -128,7 +131,7 @@ impl LivePolicies {
         let in_force = now.as_ref().is_ok_and(|hash| hash == self.current.load().policies.hash());
         let holds_still = seen.as_ref() == Some(&now);
         *seen = Some(now);
-        if in_force || holds_still { self.take_over(sources) } else { Reload::Unsettled }
+        if in_force || holds_still { self.take_over(sources, seen) } else { Reload::Unsettled }
     }
 
     /// Notes that a reload did not come to its end; what was in force stays.
@@ -138,7 +141,7 @@ impl LivePolicies {
         self.reject(findings);
     }
 
-    fn take_over(&self, sources: Result<Sources, Findings>) -> Reload {
+    fn take_over(&self, sources: Result<Sources, Findings>, seen: MutexGuard<'_, Seen>) -> Reload {
         let before = self.current.load_full();
         let old = before.policies.hash().clone();
         let compiled = match sources {
@@ -156,7 +159,8 @@ impl LivePolicies {
                 self.current.store(Arc::clone(&after));
                 self.rejected.store(None);
                 self.reloads.fetch_add(1, Ordering::Relaxed);
-                // what is in force does not wait for this
+                // neither what is in force nor the next reload waits for this
+                drop(seen);
                 let difference = before.policies.difference(&after.policies, Effort::Bounded);
                 Reload::Reloaded { old, new, difference }
             }

@@ -127,7 +127,8 @@ pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &
     let mut last = None;
     for (shape, _) in shape.lengths(index.deepest()) {
         let grid = Grid::for_claims(shape, &compared, &[&bearer.claims], &|text| index.names(text));
-        for (point, target) in grid.points() {
+        let Some(points) = grid.points() else { return Clauses::too_many() };
+        for (point, target) in points {
             let Ok(path) = CanonicalPath::parse(&target) else { continue };
             if Method::ALL.into_iter().any(|method| api.routes.trie.find(method, &path) == Some(route)) {
                 seen.note(&point, api.lets_through(route, &path, Some(&bearer.subject())));

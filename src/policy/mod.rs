@@ -37,7 +37,7 @@ pub use edit::{EditError, Edited, scalar};
 pub use explain::{
     ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, Permissions,
 };
-pub use finding::{Code, Finding, Findings, Severity};
+pub use finding::{Code, Finding, Findings, Severity, did_you_mean, printable};
 pub use guarantee::Witness;
 pub use live::{LivePolicies, Rejection, Reload, Snapshot};
 pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};

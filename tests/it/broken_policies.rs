@@ -10,7 +10,8 @@ use crate::policy_text::compile_folder;
 const CORPUS: &str = "tests/fixtures/policies/broken";
 
 /// Every code that the content of a file can come to.
-const CODES: [Code; 29] = [
+const CODES: [Code; 30] = [
+    Code::TooComplex,
     Code::Unreadable,
     Code::YamlSyntax,
     Code::YamlFeature,

@@ -153,3 +153,58 @@ fn a_bad_token_is_told_first() {
         .exits(3)
         .shows(&["DENIED GET /healthz at orders: the token does not verify", "rule `health`"]);
 }
+
+#[test]
+fn what_is_not_in_the_policies_is_named() {
+    let workplace = Workplace::sample();
+    for (arguments, says) in [
+        (["--as", "acme-synk"], "there is no client `acme-synk` in the policies: did you mean `acme-sync`?"),
+        (
+            ["--scope", "orders:reed"],
+            "there is no scope `orders:reed` in the policies: did you mean `orders:read`?",
+        ),
+        (
+            ["--role", "suport-lead"],
+            "there is no role `suport-lead` in the policies: did you mean `support-lead`?",
+        ),
+        (["--as", "operator"], "client `operator` has no grant for API `orders`"),
+        (["--as", "x\u{1b}[31m"], "there is no client `x\\u{1b}[31m` in the policies"),
+    ] {
+        let explain =
+            [&["policies", "explain", "--api", "orders"], &arguments[..], &["GET", "/healthz"]].concat();
+        workplace.run(&explain).exits(1).says(&[says]);
+    }
+    workplace
+        .run(&["policies", "explain", "--api", "order", "GET", "/"])
+        .exits(1)
+        .says(&["did you mean `orders`?"]);
+}
+
+/// Whoever blocks a client must not read that it is allowed and think that the block failed.
+#[test]
+fn of_a_disabled_client_it_is_said() {
+    let workplace = Workplace::sample();
+    let clients = workplace.read("policies/clients.yaml");
+    workplace.write(
+        "policies/clients.yaml",
+        &clients.replace("  acme-sync:\n", "  acme-sync:\n    enabled: false\n"),
+    );
+    let explain =
+        ["policies", "explain", "--api", "orders", "--as", "acme-sync", "GET", "/tenants/acme/orders"];
+    workplace
+        .run(&explain)
+        .exits(0)
+        .shows(&["ALLOWED", "client `acme-sync` is disabled: it gets no token any more"]);
+}
+
+/// What a token or a path holds is somebody else's text.
+#[test]
+fn nothing_writes_to_the_terminal() {
+    let mut bearer = with_claim("tenant", "x\u{1b}[31m\u{202e}");
+    bearer.scopes = with_scopes(&["orders:read"]).scopes;
+    let policies = compile_good(POLICIES);
+    let explained =
+        policies.explain("orders", "GET", "/tenants/globex/orders/7", Some(&bearer.subject())).to_string();
+    assert!(explained.contains("the claim is `x\\u{1b}[31m\\u{202e}`"), "{explained}");
+    assert!(!explained.replace('\n', "").contains(char::is_control), "{explained:?}");
+}

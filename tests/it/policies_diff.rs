@@ -457,7 +457,8 @@ fn a_difference_as_json_has_stable_fields() {
         |folder: &str| json!({ "rule": "read", "file": format!("{folder}/policies.yaml"), "line": 17 });
     let change = |who: Value, on: Value, token: Value| {
         json!({
-            "api": "orders", "kind": "route", "effect": "gains", "who": who,
+            "api": "orders", "kind": "route",
+                    "except": [], "effect": "gains", "who": who,
             "what": "GET /tenants/{tenant}/orders", "where": on,
             "before": place("old"), "after": place("new"),
             "witness": { "method": "GET", "path": "/tenants/some-tenant/orders", "token": token },
@@ -489,7 +490,8 @@ fn a_difference_as_json_has_stable_fields() {
     assert_eq!(
         difference["changes"][0],
         json!({
-            "api": null, "kind": "ttl", "effect": "gains", "who": { "client": "acme-sync" },
+            "api": null, "kind": "ttl",
+            "except": [], "effect": "gains", "who": { "client": "acme-sync" },
             "what": "token lifetime, from 900 s to 1800 s", "where": null, "before": null, "after": null,
             "witness": null,
         })

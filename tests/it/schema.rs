@@ -90,6 +90,7 @@ fn expected(code: Code) -> Expected {
         | Code::TtlTooLong
         | Code::DemoSecret
         | Code::PassedOver
+        | Code::TooComplex
         | Code::IdleGuarantee
         | Code::GuaranteeGap
         | Code::UnusedScope

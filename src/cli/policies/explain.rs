@@ -1,17 +1,20 @@
 //! `jeton policies explain`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Borrow,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
 use super::{
     super::{Outcome, clients::claim, token},
-    Reading,
+    Reading, emit,
 };
 use crate::{
     oauth::{Role, Scope},
-    policy::{Permissions, PolicySet},
+    policy::{Explanation, Permissions, PolicySet, did_you_mean, printable},
     principal::Principal,
     token::BearerToken,
 };
@@ -56,56 +59,78 @@ enum Format {
     Json,
 }
 
-/// Who asks.
-enum Asker {
-    NoToken,
-    Bearer(Permissions),
-    /// A token that is good for nothing, and why.
-    BadToken(String),
-}
-
 impl Explain {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let draft = Reading::new(self.dir.clone(), config)?.usable_draft()?;
-        let policies = draft.policies();
-        anyhow::ensure!(policies.api(&self.api).is_some(), "there is no API `{}` in the policies", self.api);
-        let explanation = match self.asker(policies, config)? {
-            Asker::NoToken => policies.explain(&self.api, &self.method, &self.path, None),
-            Asker::Bearer(bearer) => {
-                policies.explain(&self.api, &self.method, &self.path, Some(&bearer.subject()))
-            }
-            Asker::BadToken(why) => policies.explain_bad_token(&self.api, &self.method, &self.path, &why),
-        };
+        let explanation = self.explain(draft.policies(), config).map_err(|error| printed(&error))?;
         match self.format {
-            Format::Text => print!("{explanation}"),
-            Format::Json => println!("{}", serde_json::to_string_pretty(&explanation)?),
+            Format::Text => emit(&explanation.to_string())?,
+            Format::Json => emit(&(serde_json::to_string_pretty(&explanation)? + "\n"))?,
         }
         Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })
     }
 
-    fn asker(&self, policies: &PolicySet, config: Option<&Path>) -> anyhow::Result<Asker> {
+    fn explain(&self, policies: &PolicySet, config: Option<&Path>) -> anyhow::Result<Explanation> {
+        let Self { api, method, path, .. } = self;
+        let audience =
+            policies.api(api).with_context(|| unknown("API", api, policies.apis().keys()))?.audience();
         if let Some(client) = &self.client {
-            let granted = policies.permissions_of(client, &self.api);
-            let lacks = || format!("client `{client}` has no grant for API `{}`", self.api);
-            return Ok(Asker::Bearer(granted.with_context(lacks)?));
+            let ids = policies.clients().iter().map(|client| &client.id);
+            policies.clients().find(client).with_context(|| unknown("client", client, ids))?;
+            let explained = policies.explain_client(api, method, path, client);
+            return explained.with_context(|| format!("client `{client}` has no grant for API `{api}`"));
         }
-        if let Some(token) = &self.token {
-            let audience = policies.api(&self.api).context("the API is there")?.audience();
-            let verified = token::verifier(config, None)?.verify(&BearerToken::new(token.as_str()), audience);
-            return Ok(match verified {
-                Ok(claims) => Asker::Bearer(Principal::from(claims).permissions()),
-                Err(error) => Asker::BadToken(error.to_string()),
-            });
-        }
-        if self.scopes.is_empty() && self.roles.is_empty() && self.claims.is_empty() {
-            return Ok(Asker::NoToken);
-        }
-        let bearer = Permissions {
-            client: None,
-            scopes: self.scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>()?,
-            roles: self.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>()?,
-            claims: self.claims.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect(),
+        let bearer = match &self.token {
+            Some(token) => {
+                let verifier = token::verifier(config, None)?;
+                match verifier.verify(&BearerToken::new(token.as_str()), audience) {
+                    Ok(claims) => Some(Principal::from(claims).permissions()),
+                    Err(error) => {
+                        return Ok(policies.explain_bad_token(api, method, path, &error.to_string()));
+                    }
+                }
+            }
+            None if self.scopes.is_empty() && self.roles.is_empty() && self.claims.is_empty() => None,
+            None => Some(self.bearer(policies)?),
         };
-        Ok(Asker::Bearer(bearer.with_scopes_of_roles(policies.roles())))
+        let subject = bearer.as_ref().map(Permissions::subject);
+        Ok(policies.explain(api, method, path, subject.as_ref()))
     }
+
+    /// A bearer of the scopes, roles and claims that were given.
+    fn bearer(&self, policies: &PolicySet) -> anyhow::Result<Permissions> {
+        let mut bearer = Permissions::default();
+        for name in &self.scopes {
+            let scope = Scope::parse(name)?;
+            let is_known = policies.scopes().contains_key(&scope);
+            ensure!(is_known, unknown("scope", name, policies.scopes().keys()));
+            bearer.scopes.extend(&[scope].into_iter().collect());
+        }
+        for name in &self.roles {
+            let role = Role::parse(name)?;
+            ensure!(policies.roles().contains_key(&role), unknown("role", name, policies.roles().keys()));
+            bearer.roles.push(role);
+        }
+        for (name, value) in &self.claims {
+            let before = bearer.claims.insert(name.clone(), value.as_str().into());
+            ensure!(before.is_none(), "claim `{name}` is given twice");
+        }
+        Ok(bearer.with_scopes_of_roles(policies.roles()))
+    }
+}
+
+/// What is not in the policies, and what may have been meant.
+fn unknown<'k, K: Borrow<str> + 'k>(
+    what: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'k K>,
+) -> String {
+    let hint = did_you_mean(name, known.into_iter().map(Borrow::borrow));
+    let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+    format!("there is no {what} `{name}` in the policies{hint}")
+}
+
+/// An error on one line, whatever was given.
+fn printed(error: &anyhow::Error) -> anyhow::Error {
+    anyhow::anyhow!(printable(&format!("{error:#}")))
 }

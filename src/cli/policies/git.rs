@@ -10,8 +10,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 
-use super::printable;
-use crate::policy::Sources;
+use crate::policy::{Sources, printable};
 
 /// What Git sets for its hooks. The folder alone tells which repository is meant.
 const OF_HOOKS: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"];

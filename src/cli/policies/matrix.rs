@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 
 use super::{
     super::Outcome,
-    Reading, emit, emit_styled, printable,
+    Reading, emit, emit_styled,
     table::{self, Columns},
 };
-use crate::policy::{self, MatrixAccess};
+use crate::policy::{self, MatrixAccess, printable};
 
 #[derive(Args)]
 pub(in crate::cli) struct Matrix {

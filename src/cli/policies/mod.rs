@@ -47,7 +47,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         Command::Matrix(matrix) => matrix.run(config),
         Command::Diff(diff) => diff.run(config),
         Command::Schema => {
-            println!("{}", serde_json::to_string_pretty(&policy::schema())?);
+            emit(&(serde_json::to_string_pretty(&policy::schema())? + "\n"))?;
             Ok(Outcome::Done)
         }
     }
@@ -91,7 +91,7 @@ impl Reading {
 fn warn_of_faults(draft: &Draft, name: &Path) -> bool {
     let findings = draft.findings();
     if findings.has_errors() {
-        let name = printable(&name.display().to_string());
+        let name = policy::printable(&name.display().to_string());
         eprintln!("note: a server would refuse these policies; see `jeton policies check {name}`");
     }
     findings.has_errors()
@@ -112,11 +112,4 @@ fn emit_to(mut out: impl Write, text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
         _ => Ok(()),
     }
-}
-
-/// Escapes control characters, so that a file cannot write to the operator's terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
 }

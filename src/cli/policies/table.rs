@@ -40,7 +40,7 @@ pub(super) fn of(matrices: &[Matrix], columns: Columns) -> String {
             let _ = writeln!(text, "{}\n", without_column(matrix, &others));
         }
     }
-    text.push_str("always: on every path; -: never; else on the paths of which the condition holds\n");
+    text.push_str("always: wherever the route decides; -: never; else where the condition holds\n");
     text
 }
 

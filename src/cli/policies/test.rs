@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{super::Outcome, Reading, emit, printable};
-use crate::policy::{CaseOutcome, Code, Draft};
+use super::{super::Outcome, Reading, emit};
+use crate::policy::{CaseOutcome, Code, Draft, printable};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {

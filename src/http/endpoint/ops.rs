@@ -120,8 +120,9 @@ pub(in crate::http) async fn explain(
             Some(Principal::from(claims).permissions())
         }
         (Some(Asker::Client(client)), None) => {
-            let missing = || bad(format!("client `{client}` has no grant for API `{}`", question.api));
-            Some(set.permissions_of(&client, &question.api).ok_or_else(missing)?)
+            let Question { api, method, path, .. } = &question;
+            let missing = || bad(format!("client `{client}` has no grant for API `{api}`"));
+            return Ok(answer(&set.explain_client(api, method, path, &client).ok_or_else(missing)?));
         }
         (Some(Asker::Bearer(bearer)), None) => {
             let scopes = bearer.scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>();

@@ -19,7 +19,7 @@ use crate::{
         document::{self, Document, TestSubject, Text},
         explain::Permissions,
         finding::{Code, Problem, Span},
-        guarantee::{self, Violation},
+        guarantee::{self, TooComplex, Violation},
         lint,
         read::{Field, Spanned},
         route::Method,
@@ -109,13 +109,19 @@ impl Report<'_> {
                         let problem = Problem::new(name.at, Code::IdleGuarantee, message);
                         self.warn(guarantee.file, problem.hint("look for a slip in the path, or remove it"));
                     }
-                    for gap in guarantee::gaps(api, &index, &policies.roles, guaranteed) {
+                    let gaps = guarantee::gaps(api, &index, &policies.roles, guaranteed);
+                    for gap in gaps.unwrap_or_default() {
                         self.gap(policies, guarantee, &gap);
                     }
-                    for violation in guarantee::violations(api, &index, &policies.roles, guaranteed) {
-                        if seen.insert((violation.rule.name(), violation.alternative)) {
-                            self.broken(policies, guarantee, &violation);
+                    match guarantee::violations(api, &index, &policies.roles, guaranteed) {
+                        Ok(violations) => {
+                            for violation in violations {
+                                if seen.insert((violation.rule.name(), violation.alternative)) {
+                                    self.broken(policies, guarantee, &violation);
+                                }
+                            }
                         }
+                        Err(TooComplex(rule)) => self.unproved(policies, guarantee, rule),
                     }
                 }
             }
@@ -126,6 +132,18 @@ impl Report<'_> {
                 self.warn(places.file, problem.hint(lint.hint));
             }
         }
+    }
+
+    fn unproved(&mut self, policies: &PolicySet, guarantee: &Guarantee, rule: &Rule) {
+        let message = format!(
+            "guarantee `{}` cannot be proved for rule `{}` ({}:{}): they compare too many segments with too many values",
+            guarantee.name.value,
+            rule.name(),
+            policies.file_of(rule),
+            rule.line,
+        );
+        let hint = "compare fewer segments of the path in one rule, or name fewer values";
+        self.add(guarantee.file, Problem::new(guarantee.name.at, Code::TooComplex, message).hint(hint));
     }
 
     fn gap(&mut self, policies: &PolicySet, guarantee: &Guarantee, gap: &Violation<'_>) {

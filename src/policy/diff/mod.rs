@@ -61,6 +61,8 @@ pub struct Change {
     /// On which paths of the route, where not on all: `tenant is not acme`.
     #[serde(rename = "where")]
     pub on: Option<String>,
+    /// Routes for which other rules decide on some of these paths, so that this says nothing of them.
+    pub except: Vec<String>,
     /// The rule that decided before.
     pub before: Option<RulePlace>,
     /// The rule that decides after.
@@ -233,6 +235,7 @@ impl Change {
             who,
             what: String::new(),
             on: None,
+            except: Vec::new(),
             before: None,
             after: None,
             witness: None,

@@ -3,6 +3,10 @@
 use std::fmt::{self, Write};
 
 use super::{Change, Difference, Effect, RulePlace, Summary, Who};
+use crate::policy::finding::printable;
+
+/// How many routes a line names that decide by themselves.
+const MOST_EXCEPTIONS: usize = 5;
 
 impl Summary {
     /// Its name.
@@ -37,15 +41,25 @@ impl fmt::Display for Change {
             (who, Effect::Loses) => format!("{who} loses {what}"),
             (who, Effect::Changes) => format!("{who} changes {what}"),
         };
-        f.write_str(&one_line(&change))?;
+        f.write_str(&printable(&change))?;
         match &self.on {
-            Some(on) => write!(f, " where {}", one_line(on)),
+            Some(on) => write!(f, " where {}", printable(on)),
             None => Ok(()),
         }
     }
 }
 
 impl Change {
+    /// What other rules decide on these paths: `but for GET /files/secret`.
+    fn exception(&self) -> Option<String> {
+        let shown: Vec<_> = self.except.iter().take(MOST_EXCEPTIONS).map(|route| printable(route)).collect();
+        let more = match self.except.len().saturating_sub(MOST_EXCEPTIONS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!shown.is_empty()).then(|| format!("but for {}{more}, which decide by themselves", shown.join(", ")))
+    }
+
     /// `+`, `-` or `~`.
     fn sign(&self) -> char {
         match self.effect {
@@ -60,14 +74,14 @@ impl Change {
         let witness = self.witness.as_ref()?;
         let request = format!("{} {}", witness.method, witness.path);
         Some(match (&self.who, &witness.token) {
-            (Who::AnyTokenWith(_), Some(token)) => one_line(&format!("{request} with {token}")),
+            (Who::AnyTokenWith(_), Some(token)) => printable(&format!("{request} with {token}")),
             _ => request,
         })
     }
 
     /// The rules that decide before and after: `rule read-orders (policies/orders.yaml:22)`.
     fn rules(&self) -> Option<String> {
-        let place = |place: &RulePlace| one_line(&format!("{} ({}:{})", place.rule, place.file, place.line));
+        let place = |place: &RulePlace| printable(&format!("{} ({}:{})", place.rule, place.file, place.line));
         Some(match (&self.before, &self.after) {
             (Some(before), Some(after)) if before.rule == after.rule => format!("rule {}", place(after)),
             (Some(before), Some(after)) => format!("rule {}, was {}", place(after), place(before)),
@@ -120,7 +134,13 @@ impl Difference {
                     text,
                     "| {} | {} | {} | {} |",
                     change.sign(),
-                    as_code(&change.to_string()),
+                    as_code(
+                        &[Some(change.to_string()), change.exception()]
+                            .into_iter()
+                            .flatten()
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    ),
                     code(change.example()),
                     code(change.rules())
                 );
@@ -128,14 +148,6 @@ impl Difference {
         }
         text
     }
-}
-
-/// Escapes control characters, so that a name in a file can neither write to the operator's terminal nor look
-/// like a line of the report.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
 }
 
 /// As code in a cell of a table: nothing in it is markup, and it stays in its cell.
@@ -155,6 +167,9 @@ impl fmt::Display for Difference {
             writeln!(f, "\n{title}")?;
             for change in changes {
                 writeln!(f, "  {} {change}", change.sign())?;
+                if let Some(exception) = change.exception() {
+                    writeln!(f, "      {exception}")?;
+                }
                 if let Some(example) = change.example() {
                     writeln!(f, "      try {example}")?;
                 }

@@ -42,7 +42,9 @@ pub(super) fn compare<'p>(
     for before in old.routes() {
         let Some(shape) = old.index.shape(before) else { continue };
         comparison.compare(Pair { before: Some(before), after: None }, shape, budget, into)?;
-        for (after, common) in new.index.meeting(shape) {
+        let meeting = new.index.meeting(shape);
+        budget.spend(1 + meeting.len())?;
+        for (after, common) in meeting {
             comparison.compare(Pair { before: Some(before), after: Some(after) }, &common, budget, into)?;
         }
     }
@@ -160,10 +162,10 @@ impl<'p> Comparison<'_, 'p> {
         let mut merged = Merged::new();
         for (shape, tail) in &lengths {
             let bare = Grid::for_any_token(shape.clone(), &Compared::default(), &|text| self.names(text));
-            if self.decided(pair, &bare).is_empty() {
+            if self.decided(pair, &bare).is_none_or(|decided| decided.is_empty()) {
                 continue;
             }
-            budget.spend(1 + bearers.len())?;
+            budget.spend(1)?;
             let mut note = |methods: &[Method], effect, who, on, witness| {
                 let regions = merged.entry((effect, who, on)).or_default();
                 match regions.last_mut() {
@@ -179,17 +181,37 @@ impl<'p> Comparison<'_, 'p> {
             if !asks_the_same {
                 let grid = Grid::for_any_token(shape.clone(), &compared, &|text| self.names(text));
                 budget.spend(grid.size())?;
-                for decided in self.decided(pair, &grid) {
+                let Some(decided) = self.decided(pair, &grid) else {
+                    self.too_much(shape, into);
+                    return Some(());
+                };
+                for decided in decided {
                     self.everybody(pair, &grid, &decided, &mut note);
                     self.any_token(pair, &grid, &decided, &mut note);
                 }
             }
             for bearer in bearers {
-                self.bearer(pair, shape, &compared, bearer, &mut note);
+                budget.spend(1)?;
+                let Some(grid) = self.concerns(pair, shape, &compared, bearer) else { continue };
+                budget.spend(grid.size())?;
+                let Some(decided) = self.decided(pair, &grid) else {
+                    self.too_much(shape, into);
+                    return Some(());
+                };
+                self.bearer(pair, &grid, &decided, bearer, &mut note);
             }
         }
-        self.report(pair, merged, into);
+        self.report(pair, common, merged, into);
         Some(())
+    }
+
+    /// Says that a route is not compared, for it compares too many segments with too many values.
+    fn too_much(&self, shape: &Shape<'p>, into: &mut Vec<Change>) {
+        into.push(Change {
+            api: self.new.api.or(self.old.api).map(|api| api.name().to_string()),
+            what: format!("{}: too many segments and values to compare", shape.pattern(Tail::End)),
+            ..Change::of(ChangeKind::Route, Effect::Changes, Who::Operators)
+        });
     }
 
     fn names(&self, text: &str) -> bool {
@@ -207,9 +229,9 @@ impl<'p> Comparison<'_, 'p> {
     }
 
     /// The points on which the pair decides, by methods for which these are the same.
-    fn decided(&self, pair: Pair, grid: &Grid<'p>) -> Vec<Decided> {
+    fn decided(&self, pair: Pair, grid: &Grid<'p>) -> Option<Vec<Decided>> {
         let mut by_points: Vec<Decided> = Vec::new();
-        let points = grid.points();
+        let points = grid.points()?;
         for method in Method::ALL {
             let is_decided = |target: &str| {
                 CanonicalPath::parse(target).is_ok_and(|path| {
@@ -226,7 +248,7 @@ impl<'p> Comparison<'_, 'p> {
                 None => by_points.push(Decided { methods: vec![method], points }),
             }
         }
-        by_points
+        Some(by_points)
     }
 
     fn everybody(&self, pair: Pair, grid: &Grid<'p>, decided: &Decided, note: &mut Note<'_>) {
@@ -270,15 +292,14 @@ impl<'p> Comparison<'_, 'p> {
         }
     }
 
-    /// What a client gains or loses.
-    fn bearer(
+    /// The paths to look at for a client, if the pair may decide otherwise for it.
+    fn concerns(
         &self,
         pair: Pair,
         shape: &Shape<'p>,
         compared: &Compared<'p>,
         bearer: &Bearer<'p>,
-        note: &mut Note<'_>,
-    ) {
+    ) -> Option<Grid<'p>> {
         let Granted { before, after } = bearer.granted();
         let may = |side: &Side<'p>, route, permissions: &Option<Permissions>| {
             side.is_public(route)
@@ -288,12 +309,23 @@ impl<'p> Comparison<'_, 'p> {
         };
         // what becomes public, everybody gains
         let is_everybodys = self.new.is_public(pair.after) && !self.old.is_public(pair.before);
-        if is_everybodys || !(may(self.old, pair.before, before) || may(self.new, pair.after, after)) {
-            return;
-        }
+        let may_pass = may(self.old, pair.before, before) || may(self.new, pair.after, after);
         let claims: Vec<_> = before.iter().chain(after).map(|permissions| &permissions.claims).collect();
-        let grid = Grid::for_claims(shape.clone(), compared, &claims, &|text| self.names(text));
-        for decided in self.decided(pair, &grid) {
+        (may_pass && !is_everybodys)
+            .then(|| Grid::for_claims(shape.clone(), compared, &claims, &|text| self.names(text)))
+    }
+
+    /// What a client gains or loses.
+    fn bearer(
+        &self,
+        pair: Pair,
+        grid: &Grid<'p>,
+        decided: &[Decided],
+        bearer: &Bearer<'p>,
+        note: &mut Note<'_>,
+    ) {
+        let Granted { before, after } = bearer.granted();
+        for decided in decided {
             for effect in [Effect::Gains, Effect::Loses] {
                 let mut seen = Seen::default();
                 let mut witness = None;
@@ -314,19 +346,41 @@ impl<'p> Comparison<'_, 'p> {
                 }
                 if let Some(witness) = witness {
                     let who = Who::Client(bearer.client.id.to_string());
-                    note(&decided.methods, effect, who, worded(&grid, &seen), witness);
+                    note(&decided.methods, effect, who, worded(grid, &seen), witness);
                 }
             }
         }
     }
 
-    fn report(&self, pair: Pair, merged: Merged<'_, 'p>, into: &mut Vec<Change>) {
+    /// The routes that decide on some paths of a pair instead of it.
+    fn except(&self, pair: Pair, common: &Shape<'p>, regions: &[Region<'_, '_>]) -> Vec<String> {
+        let mut except = BTreeSet::new();
+        for (side, own) in [(self.old, pair.before), (self.new, pair.after)] {
+            for (other, inside) in side.index.meeting(common) {
+                let Some((shape, _)) = inside.lengths(0).into_iter().next() else { continue };
+                let grid = Grid::for_any_token(shape, &Compared::default(), &|text| self.names(text));
+                let target = grid.points().and_then(|points| Some(points.into_iter().next()?.1));
+                let takes = target.as_ref().is_some_and(|target| {
+                    let Ok(path) = CanonicalPath::parse(target) else { return false };
+                    let mut methods = regions.iter().flat_map(|region| &region.methods);
+                    Some(other) != own && methods.any(|method| side.deciding(*method, &path) == Some(other))
+                });
+                except
+                    .extend(side.api.filter(|_| takes).and_then(|api| Some(api.written(other)?.to_string())));
+            }
+        }
+        except.into_iter().collect()
+    }
+
+    fn report(&self, pair: Pair, common: &Shape<'p>, merged: Merged<'_, 'p>, into: &mut Vec<Change>) {
         for ((effect, who, on), regions) in merged {
+            let except = self.except(pair, common, &regions);
             for (route, witness) in patterns(&regions) {
                 into.push(Change {
                     api: self.new.api.or(self.old.api).map(|api| api.name().to_string()),
                     what: route,
                     on: on.clone(),
+                    except: except.clone(),
                     before: self.old.rule(pair.before),
                     after: self.new.rule(pair.after),
                     witness: Some(witness.clone()),

@@ -30,7 +30,7 @@ pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into
 fn some_path(shape: &Shape<'_>, index: &RouteIndex<'_>) -> Option<String> {
     let (shape, _) = shape.lengths(0).into_iter().next()?;
     let grid = Grid::for_any_token(shape, &Compared::default(), &|text| index.names(text));
-    grid.points().into_iter().next().map(|(_, target)| target)
+    grid.points()?.into_iter().next().map(|(_, target)| target)
 }
 
 /// A route that asks for something, and one of its paths.

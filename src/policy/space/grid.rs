@@ -48,6 +48,7 @@ pub(in crate::policy) fn is_segment(text: &str) -> bool {
 pub(in crate::policy) struct Compared<'c> {
     claims_at: BTreeMap<usize, BTreeSet<&'c str>>,
     values_of: BTreeMap<&'c str, BTreeSet<&'c str>>,
+    tests_of: BTreeMap<&'c str, Vec<&'c ClaimTest>>,
 }
 
 impl<'c> Compared<'c> {
@@ -55,6 +56,7 @@ impl<'c> Compared<'c> {
     pub(in crate::policy) fn add(&mut self, alternatives: impl Iterator<Item = Alternative<'c>>) {
         for condition in alternatives.flat_map(|alternative| alternative.0) {
             let Condition::Claim { name, test } = condition else { continue };
+            self.tests_of.entry(name).or_default().push(test);
             match test {
                 ClaimTest::Is(value) | ClaimTest::Contains(value) => self.add_value(name, value),
                 ClaimTest::In(values) => values.iter().for_each(|value| self.add_value(name, value)),
@@ -83,6 +85,18 @@ impl<'c> Compared<'c> {
         values
     }
 
+    /// What conditions tell of a value at a segment: values of which they tell the same are alike.
+    fn told(&self, position: usize, value: &str) -> Vec<bool> {
+        let claims = self.claims_at.get(&position).into_iter().flatten();
+        let tests = claims.filter_map(|claim| self.tests_of.get(claim)).flatten();
+        let told = tests.map(|test| match test {
+            ClaimTest::Is(other) | ClaimTest::Contains(other) => **other == *value,
+            ClaimTest::In(others) => others.iter().any(|other| **other == *value),
+            ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) => false,
+        });
+        told.collect()
+    }
+
     /// The segments that conditions link with this one, itself included: two that are compared with one
     /// claim, and so on from claim to claim, for if `a` is `b` and `b` is `c` then `a` is `c`.
     fn linked(&self, position: usize) -> BTreeSet<usize> {
@@ -106,7 +120,8 @@ impl<'c> Compared<'c> {
 /// One value of a segment, standing for itself or for all that nothing else stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Choice {
-    Is(String),
+    /// One of these, which are alike; never empty.
+    Is(Vec<String>),
     /// The same as the segment of an earlier axis, where that is [`Choice::Other`].
     SameAs(usize),
     Other,
@@ -120,13 +135,47 @@ struct Axis {
 }
 
 /// Whether paths may be too long to be judged unless what stands for others is short.
-fn is_tight(shape: &Shape<'_>, values: impl Fn(usize) -> BTreeSet<String>) -> bool {
+fn is_tight(shape: &Shape<'_>, values: impl Fn(usize) -> Vec<Vec<String>>) -> bool {
     let length = |text: &str| utf8_percent_encode(text, ESCAPED).map(str::len).sum::<usize>();
     let lengths = shape.pieces.iter().enumerate().map(|(position, piece)| match piece {
         Piece::Literal(text) => 1 + length(text),
-        Piece::Free(_) => values(position).iter().map(|value| 1 + length(value)).fold(48, usize::max),
+        Piece::Free(_) => {
+            values(position).iter().flatten().map(|value| 1 + length(value)).fold(48, usize::max)
+        }
     });
     lengths.sum::<usize>() > CanonicalPath::LONGEST
+}
+
+/// Values that a segment can have, those together of which the same is told. What a route names stands alone,
+/// and so does everything where nothing is told.
+fn alike(
+    values: BTreeSet<String>,
+    is_taken: &dyn Fn(&str) -> bool,
+    told: impl Fn(&str) -> Option<Vec<bool>>,
+) -> Vec<Vec<String>> {
+    let mut groups: Vec<(Option<Vec<bool>>, Vec<String>)> = Vec::new();
+    for value in values.into_iter().filter(|value| is_segment(value)) {
+        let told = if is_taken(&value) { None } else { told(&value) };
+        match groups.iter_mut().find(|(other, _)| other.is_some() && *other == told) {
+            Some((_, group)) => group.push(value),
+            None => groups.push((told, vec![value])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// Whether a claim is this text, or has it in its list.
+fn has(claim: Option<&Value>, text: &str) -> bool {
+    match claim {
+        Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(text)),
+        other => other.and_then(Value::as_str) == Some(text),
+    }
+}
+
+/// A value in words, in quotes where it could be taken for more than one.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+');
+    if text.chars().all(is_plain) && !text.is_empty() { text.to_owned() } else { format!("{text:?}") }
 }
 
 /// The paths that stand for all of a shape, by what conditions can tell apart.
@@ -137,6 +186,9 @@ pub(in crate::policy) struct Grid<'r> {
     others: Vec<String>,
     axes: Vec<Axis>,
 }
+
+/// The most paths of one grid that are looked at.
+const MOST_POINTS: usize = 1 << 16;
 
 /// A path of a grid: by axis, which choice.
 pub(in crate::policy) type Point = Vec<usize>;
@@ -150,8 +202,11 @@ impl<'r> Grid<'r> {
         is_taken: &dyn Fn(&str) -> bool,
     ) -> Self {
         let values = |position: usize, shape: &Shape<'r>| {
-            let values = compared.values_at(&compared.linked(position), shape);
-            values.into_iter().map(str::to_owned).collect()
+            let linked = compared.linked(position);
+            let values = compared.values_at(&linked, shape).into_iter().map(str::to_owned).collect();
+            // linked segments may have the same value or not, so there each counts
+            let is_alone = linked.len() == 1;
+            alike(values, is_taken, |value| is_alone.then(|| compared.told(position, value)))
         };
         let mut grid = Self::new(shape, compared, values, is_taken);
         let positions: Vec<_> = grid.axes.iter().map(|axis| axis.position).collect();
@@ -184,7 +239,11 @@ impl<'r> Grid<'r> {
                     _ => {}
                 }
             }
-            texts
+            alike(texts, is_taken, |text| {
+                let names = compared.claims_at.get(&position).into_iter().flatten();
+                let found = names.flat_map(|name| claims.iter().map(|claims| claims.get(*name)));
+                Some(found.map(|claim| has(claim, text)).collect())
+            })
         };
         Self::new(shape, compared, values, is_taken)
     }
@@ -192,14 +251,14 @@ impl<'r> Grid<'r> {
     fn new(
         shape: Shape<'r>,
         compared: &Compared<'r>,
-        values: impl Fn(usize, &Shape<'r>) -> BTreeSet<String>,
+        values: impl Fn(usize, &Shape<'r>) -> Vec<Vec<String>>,
         is_taken: &dyn Fn(&str) -> bool,
     ) -> Self {
         let mut axes = Vec::new();
         let mut others: Vec<String> = Vec::with_capacity(shape.depth());
         let compared_with = |position| match compared.claims_at.get(&position) {
             Some(_) => values(position, &shape),
-            None => BTreeSet::new(),
+            None => Vec::new(),
         };
         let is_tight = is_tight(&shape, compared_with);
         for (position, piece) in shape.pieces.iter().enumerate() {
@@ -224,7 +283,11 @@ impl<'r> Grid<'r> {
                 (false, 0) => format!("some-{name}"),
                 (false, _) => format!("some-{name}-{number}"),
             });
-            let is_free = |text: &String| !is_taken(text) && !values.contains(text) && !others.contains(text);
+            let is_free = |text: &String| {
+                !is_taken(text)
+                    && !values.iter().flatten().any(|value| value == text)
+                    && !others.contains(text)
+            };
             others.push(candidates.find(is_free).unwrap_or_default());
         }
         Self { shape, others, axes }
@@ -235,8 +298,11 @@ impl<'r> Grid<'r> {
         self.axes.iter().fold(1, |size, axis| size.saturating_mul(axis.choices.len()))
     }
 
-    /// Every point with its request target.
-    pub(in crate::policy) fn points(&self) -> Vec<(Point, String)> {
+    /// Every point with its request target; `None` where there are too many to look at.
+    pub(in crate::policy) fn points(&self) -> Option<Vec<(Point, String)>> {
+        if self.size() > MOST_POINTS {
+            return None;
+        }
         let mut points: Vec<Point> = vec![Vec::new()];
         for axis in &self.axes {
             let mut longer = Vec::with_capacity(points.len() * axis.choices.len());
@@ -258,7 +324,7 @@ impl<'r> Grid<'r> {
             // a value that no segment can have, such as one with a slash
             CanonicalPath::parse(&target).is_ok().then_some((point, target))
         });
-        with_target.collect()
+        Some(with_target.collect())
     }
 
     fn choice(&self, point: &[usize], axis: usize) -> Option<&Choice> {
@@ -272,8 +338,7 @@ impl<'r> Grid<'r> {
             let text = match (piece, axis.and_then(|axis| self.choice(point, axis))) {
                 (Piece::Literal(text), _) => text,
                 (Piece::Free(_), None | Some(Choice::Other)) => other.as_str(),
-                (Piece::Free(_), Some(Choice::Is(text))) if text.is_empty() => return None,
-                (Piece::Free(_), Some(Choice::Is(text))) => text,
+                (Piece::Free(_), Some(Choice::Is(texts))) => texts.first()?,
                 (Piece::Free(_), Some(Choice::SameAs(axis))) => {
                     self.others.get(self.axes.get(*axis)?.position)?
                 }
@@ -320,7 +385,7 @@ impl<'r> Grid<'r> {
             } else {
                 chosen.clone()
             };
-            let values = named.into_iter().map(|choice| self.word(choice)).collect();
+            let values = named.into_iter().flat_map(|choice| self.words(choice)).collect();
             let clause = Clause { name: name.clone(), is: !has_other, values };
             for rest in further {
                 let first = (!is_one_group).then(|| clause.clone());
@@ -330,13 +395,13 @@ impl<'r> Grid<'r> {
         clauses
     }
 
-    fn word(&self, choice: &Choice) -> String {
+    fn words(&self, choice: &Choice) -> Vec<String> {
         match choice {
-            Choice::Is(text) => text.clone(),
+            Choice::Is(texts) => texts.iter().map(|text| quoted(text)).collect(),
             Choice::SameAs(axis) => {
-                self.axes.get(*axis).map_or_else(String::new, |axis| format!("{{{}}}", axis.name))
+                self.axes.get(*axis).map(|axis| format!("{{{}}}", axis.name)).into_iter().collect()
             }
-            Choice::Other => String::new(),
+            Choice::Other => Vec::new(),
         }
     }
 }
@@ -379,6 +444,12 @@ pub(in crate::policy) enum Wording {
 impl Clauses {
     pub(in crate::policy) fn never() -> Self {
         Self(Vec::new())
+    }
+
+    /// Where there are too many paths to look at.
+    pub(in crate::policy) fn too_many() -> Self {
+        let values = vec!["one of too many to list".to_owned()];
+        Self(vec![vec![Clause { name: "path".to_owned(), is: true, values }]])
     }
 
     pub(in crate::policy) fn is_always(&self) -> bool {

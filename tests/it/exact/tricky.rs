@@ -178,7 +178,7 @@ fn values_that_need_escapes_are_shown_as_they_are_and_sent_as_they_must_be() {
     assert_eq!(
         shown[1..],
         [
-            ("x gains GET /{tenant} where tenant is acme corp".to_owned(), "/acme%20corp"),
+            ("x gains GET /{tenant} where tenant is \"acme corp\"".to_owned(), "/acme%20corp"),
             ("y gains GET /{tenant} where tenant is é".to_owned(), "/%C3%A9"),
         ]
     );
@@ -358,4 +358,61 @@ fn long_lists_are_compared_and_proved_in_no_time() {
         let broken = findings.0.iter().any(|finding| finding.code == Code::BrokenGuarantee);
         assert_eq!(broken, !holds, "{ask}");
     }
+}
+
+/// Seven segments of which each is compared with twelve values have 62,748,517 combinations; what is told of
+/// the twelve is the same, so that a hundred or so stand for all.
+#[test]
+fn many_segments_with_many_values_are_proved_and_compared() {
+    let parameters: Vec<_> = (0..7).map(|at| format!("{{p{at}}}")).collect();
+    let values: Vec<_> = (0..12).map(|at| format!("v{at}")).collect();
+    let asks = |values: &[String]| {
+        let claims: Vec<_> = (0..7)
+            .map(|at| format!("c{at}: {{ same_as_path: p{at}, in: [{}] }}", values.join(", ")))
+            .collect();
+        let require = format!("require: {{ scope: s, claims: {{ {} }} }}", claims.join(", "));
+        rules(&[(&format!("GET /{}", parameters.join("/")), &require)])
+    };
+    let claims: Vec<_> = (0..7).map(|at| format!("c{at}: v{at}")).collect();
+    let clients = client("x", &format!("{{ {} }}", claims.join(", ")));
+    let guarantee = "    guarantees: { g: { routes: [\"GET /**\"], only_when: { scope: s } } }\n";
+    let old = draft(&(asks(&values) + guarantee), &clients);
+    assert!(!old.findings().has_errors(), "{}", old.findings());
+    let new = draft(&(asks(&values[..3]) + guarantee), &clients);
+    let lost = lines(&old.difference(&new));
+    assert!(lost.iter().any(|line| line.starts_with("x loses GET")), "{lost:?}");
+}
+
+/// As above, for claims that are lists.
+#[test]
+fn a_client_with_many_long_lists_is_compared() {
+    let contains: Vec<_> = (0..5).map(|at| format!("c{at}: {{ contains_path: p{at} }}")).collect();
+    let route = "GET /{p0}/{p1}/{p2}/{p3}/{p4}";
+    let require = format!("require: {{ claims: {{ {} }} }}", contains.join(", "));
+    let lists: Vec<_> = (0..5)
+        .map(|at| {
+            let items: Vec<_> = (0..40).map(|item| format!("x{at}-{item}")).collect();
+            format!("c{at}: [{}]", items.join(", "))
+        })
+        .collect();
+    let draft = draft(&rules(&[(route, &require)]), &client("x", &format!("{{ {} }}", lists.join(", "))));
+    let api = draft.policies().api("api").unwrap();
+    let MatrixAccess::When(condition) = &draft.policies().matrix(api).routes[0].access[0] else { panic!() };
+    assert!(condition.starts_with("p0 = x0-0, x0-1, "), "{condition}");
+    assert_eq!(condition.matches(", ").count(), 5 * 39, "{condition}");
+}
+
+/// A line about `**` says nothing of what more specific routes decide.
+#[test]
+fn what_more_specific_routes_decide_is_left_out_by_name() {
+    let inside =
+        [("GET /files/secret", "require: { scope: s2 }"), ("GET /files/{x}/keys", "require: { scope: s2 }")];
+    let old = draft(&rules(&inside), &client("k", "{}"));
+    let with_all = [&inside[..], &[("GET /files/**", "require: { scope: s }")]].concat();
+    let difference = old.difference(&draft(&rules(&with_all), &client("k", "{}")));
+    let of_client = routes(&difference).find(|change| change.to_string().starts_with("k gains")).unwrap();
+    assert_eq!(of_client.to_string(), "k gains GET /files/**");
+    assert_eq!(of_client.except, ["GET /files/secret", "GET /files/{x}/keys"]);
+    let shown = "but for GET /files/secret, GET /files/{x}/keys, which decide by themselves";
+    assert!(difference.to_string().contains(shown), "{difference}");
 }

@@ -74,6 +74,8 @@ fn is(name: &str, value: &str, pattern: &str, path: &[String]) -> bool {
         None => pattern[1..].split('/').position(|part| part == format!("{{{name}}}")).unwrap(),
     };
     let same = value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    // what could be taken for more than one value is in quotes
+    let value = value.trim_matches('"');
     path[at(name)] == same.map_or(value, |other| path[at(other)].as_str())
 }
 
