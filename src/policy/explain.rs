@@ -17,7 +17,10 @@ use super::{
     set::{Api, PolicySet},
     trie::RouteId,
 };
-use crate::oauth::{ClientId, Role, ScopeSet};
+use crate::{
+    clients::{ClientKind, ClientState},
+    oauth::{ClientId, Role, ScopeSet},
+};
 
 /// Permissions that somebody wrote down or that a client is granted, to be explained or tested.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -148,13 +151,19 @@ impl PolicySet {
         let grant = client.grants.iter().find(|grant| grant.api.as_str() == api)?;
         Some(Permissions {
             client: match client.kind {
-                crate::clients::ClientKind::Named => Some(client.id.clone()),
-                crate::clients::ClientKind::Anonymous => None,
+                ClientKind::Named => Some(client.id.clone()),
+                ClientKind::Anonymous => None,
             },
             scopes: grant.scopes.clone(),
             roles: grant.roles_within(&grant.scopes),
             claims: (*client.claims).clone(),
         })
+    }
+
+    /// As [`Self::permissions_of`], for a client that is enabled and so gets tokens.
+    pub(super) fn granted(&self, client: &str, api: &str) -> Option<Permissions> {
+        let is_enabled = self.clients().find(client)?.state == ClientState::Enabled;
+        is_enabled.then(|| self.permissions_of(client, api))?
     }
 
     /// Decides a request as [`Api::decide`] does, and says why.
@@ -199,7 +208,7 @@ impl PolicySet {
     pub fn explain_client(&self, api: &str, method: &str, target: &str, client: &str) -> Option<Explanation> {
         let granted = self.permissions_of(client, api)?;
         let mut explanation = self.explain(api, method, target, Some(&granted.subject()));
-        if self.clients().find(client)?.state == crate::clients::ClientState::Disabled {
+        if self.clients().find(client)?.state == ClientState::Disabled {
             explanation.hint = Some(format!(
                 "client `{client}` is disabled: it gets no token any more; tokens that it has still are judged as here"
             ));

@@ -10,7 +10,6 @@ use super::{
     space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
     trie::RouteId,
 };
-use crate::clients::ClientState;
 
 /// The access of every client to every route of an API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,13 +76,8 @@ impl PolicySet {
     pub fn matrix(&self, api: &Api) -> Matrix {
         let mut clients: Vec<_> = self.clients().iter().collect();
         clients.sort_by(|a, b| a.id.cmp(&b.id));
-        let bearers: Vec<Option<Permissions>> = clients
-            .iter()
-            .map(|client| match client.state {
-                ClientState::Enabled => self.permissions_of(client.id.as_str(), api.name().as_str()),
-                ClientState::Disabled => None,
-            })
-            .collect();
+        let bearers: Vec<Option<Permissions>> =
+            clients.iter().map(|client| self.granted(client.id.as_str(), api.name().as_str())).collect();
         let index = RouteIndex::new(&api.routes.written);
         let routes = (0..).zip(&api.routes.written).filter_map(|(id, written)| {
             let (rule, access) = api.access(id)?;

@@ -122,7 +122,8 @@ fn policies_that_do_not_load_exit_1_and_say_where() {
         let run = plain(run).says(&["policies/broken.yaml:2:1: error: unknown key `scope`"]);
         assert_eq!(run.stdout, "", "policies {}", arguments.join(" "));
     }
-    assert!(!workplace.path("out.xml").exists());
+    let report = Report::deserialize_from_str(&workplace.read("out.xml")).unwrap();
+    assert_eq!((report.tests, report.failures, report.errors), (1, 0, 1), "a CI system is told too");
     let run = workplace.run(&["policies", "check"]).exits(1).says(&["1 finding: 1 error, no warnings"]);
     assert!(run.stdout.contains("policies/broken.yaml:2:1: error"), "{run:#?}");
 }
@@ -207,7 +208,7 @@ fn tests_that_pass_say_that_a_guarantee_does_not_hold() {
     workplace.write("policies/orders.yaml", &TESTED.replacen("\nclients:\n", guarantee, 1));
     workplace
         .run(&["policies", "test"])
-        .exits(0)
+        .exits(1)
         .says(&["a guarantee does not hold", "jeton policies check policies"]);
     let run = workplace.run(&["policies", "matrix"]).exits(0).says(&["a server would refuse these policies"]);
     assert!(run.stdout.starts_with("orders\n"), "{run:#?}");

@@ -10,7 +10,7 @@ use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{super::Outcome, Reading, emit};
-use crate::policy::{CaseOutcome, Code, Draft, printable};
+use crate::policy::{CaseOutcome, Code, Draft, Findings, printable};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {
@@ -23,26 +23,39 @@ pub(in crate::cli) struct Test {
 
 impl Test {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let reading = Reading::new(self.dir, config)?;
-        let draft =
-            reading.draft().map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
+        let reading = Reading::new(self.dir.clone(), config)?;
+        let draft = match reading.draft() {
+            Ok(draft) => draft,
+            Err(findings) => {
+                // a CI system that finds no file says nothing of why
+                self.write(&broken(&findings))?;
+                anyhow::bail!("the policies do not load:\n{findings}");
+            }
+        };
         let total = draft.outcomes().len();
         let failed = draft.outcomes().iter().filter(|outcome| !outcome.passed).count();
         let summary = format!("{} passed, {failed} failed", total - failed);
         let lines = draft.outcomes().iter().flat_map(lines).chain(untested(&draft)).chain([summary]);
         emit(&lines.map(|line| printable(&line) + "\n").collect::<String>())?;
-        if let Some(file) = &self.junit {
-            let xml = junit(draft.outcomes()).to_string()?;
-            fs::write(file, xml).with_context(|| format!("{} cannot be written", file.display()))?;
-        }
+        self.write(&junit(draft.outcomes()))?;
         let dir = printable(&reading.dir.display().to_string());
         if total == 0 {
             eprintln!("note: there are no tests in {dir}; write some under `tests:`");
         }
-        if draft.findings().0.iter().any(|finding| finding.code == Code::BrokenGuarantee) {
+        if draft
+            .findings()
+            .0
+            .iter()
+            .any(|finding| matches!(finding.code, Code::BrokenGuarantee | Code::TooComplex))
+        {
             eprintln!("note: a guarantee does not hold; see `jeton policies check {dir}`");
         }
-        Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
+        Ok(if draft.findings().has_errors() { Outcome::Failed } else { Outcome::Done })
+    }
+
+    fn write(&self, report: &Report) -> anyhow::Result<()> {
+        let Some(file) = &self.junit else { return Ok(()) };
+        fs::write(file, report.to_string()?).with_context(|| format!("{} cannot be written", file.display()))
     }
 }
 
@@ -79,6 +92,17 @@ fn untested(draft: &Draft) -> impl Iterator<Item = String> {
         };
         format!("untested: {part} of API {} ({}:{})", untested.api, untested.file, untested.line)
     })
+}
+
+/// One error: there are no tests to run where the policies do not load.
+fn broken(findings: &Findings) -> Report {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message("the policies do not load").set_description(findings.to_string());
+    let mut suite = TestSuite::new("policies");
+    suite.add_test_case(TestCase::new("the policies load", status));
+    let mut report = Report::new("jeton policies test");
+    report.add_test_suite(suite);
+    report
 }
 
 /// One suite for each file.

@@ -8,7 +8,7 @@ use super::{Change, ChangeKind, Effect, Who};
 use crate::{
     clients::{Client, ClientKind, ClientState, StoredSecret},
     oauth::ApiName,
-    policy::{explain::Permissions, set::PolicySet},
+    policy::set::PolicySet,
 };
 
 pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) {
@@ -142,13 +142,5 @@ fn compare_secrets(
     }
     for secret in before.iter().filter(|secret| find(after, secret).is_none()) {
         note(ChangeKind::Credential, Effect::Loses, format!("a secret (sha256 {}...)", name(secret)));
-    }
-}
-
-impl PolicySet {
-    /// What an enabled client is granted at an API.
-    pub(super) fn granted(&self, client: &str, api: &str) -> Option<Permissions> {
-        let is_enabled = self.clients().find(client)?.state == ClientState::Enabled;
-        is_enabled.then(|| self.permissions_of(client, api))?
     }
 }
