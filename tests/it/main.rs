@@ -22,6 +22,7 @@ mod explain;
 mod keys_commands;
 mod policies_commands;
 mod policies_diff;
+mod policies_diff_git;
 mod policy_text;
 mod polling;
 mod protected;
