@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use jeton::policy::{Code, DemoSecrets, Findings, Severity};
 
-use crate::policy_text::compile_folder;
+use crate::{policy_text::compile_folder, warned_policies::CODES as WARNINGS};
 
 const CORPUS: &str = "tests/fixtures/policies/broken";
 
@@ -41,19 +41,6 @@ const CODES: [Code; 30] = [
     Code::DemoSecret,
     Code::BrokenGuarantee,
     Code::FailedTest,
-];
-
-/// The codes of what an operator should look at, though the policies load.
-const WARNINGS: [Code; 9] = [
-    Code::IdleGuarantee,
-    Code::GuaranteeGap,
-    Code::PassedOver,
-    Code::UnusedScope,
-    Code::UnreachableRoute,
-    Code::NoCredentials,
-    Code::PublicCatchAll,
-    Code::MethodHole,
-    Code::LookAlike,
 ];
 
 /// The names of the corpus.

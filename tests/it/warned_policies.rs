@@ -9,7 +9,7 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-const CODES: [Code; 9] = [
+pub(crate) const CODES: [Code; 9] = [
     Code::IdleGuarantee,
     Code::GuaranteeGap,
     Code::PassedOver,
