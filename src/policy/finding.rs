@@ -90,9 +90,9 @@ pub enum Code {
     NoCredentials,
     /// `public` on a route that ends in `**`.
     PublicCatchAll,
-    /// Another method at the path of a route, decided by a less specific route that asks for less.
+    /// Another method at the path of a route, decided by a less specific route that lets other tokens through.
     MethodHole,
-    /// Another spelling of a route's path, decided by a `**` that asks for less.
+    /// Another spelling of a route's path, decided by a `**` that lets other tokens through.
     LookAlike,
     /// A secret that everybody knows from the documentation, on a server that others can reach.
     DemoSecret,

@@ -16,7 +16,7 @@ use crate::policy::{
 pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
     for (id, route) in routes(api) {
         let Some(shape) = index.shape(id) else { continue };
-        // nothing asks for less than a public route
+        // nothing lets more through than a public route
         let Some((rule, _)) = api.access(id).filter(|(_, access)| !access.is_public()) else { continue };
         let Some(target) = some_path(shape, index) else { continue };
         let Ok(path) = CanonicalPath::parse(&target) else { continue };
@@ -46,7 +46,7 @@ struct Guarded<'a> {
 }
 
 impl Guarded<'_> {
-    /// Other methods at the path, decided by a less specific route of another rule that asks for less.
+    /// Other methods at the path, decided by a less specific route of another rule that lets more through.
     fn method_holes(&self, into: &mut Vec<Lint>) {
         let mut holes: BTreeMap<RouteId, Vec<Method>> = BTreeMap::new();
         for method in Method::ALL.into_iter().filter(|method| self.route.method.precision(*method).is_none())
@@ -56,7 +56,7 @@ impl Guarded<'_> {
             // a preflight request (CORS) carries no token, and whoever names the method means it
             let is_preflight = method == Method::Options
                 && self.api.written(other).is_some_and(|route| route.method == RouteMethod::Named(method));
-            if is_wider && !is_preflight && self.asks_less(other, self.path) {
+            if is_wider && !is_preflight && self.lets_more_through(other, self.path) {
                 holes.entry(other).or_default().push(method);
             }
         }
@@ -75,7 +75,7 @@ impl Guarded<'_> {
                 route: Some(self.id),
                 code: Code::MethodHole,
                 message: format!(
-                    "`{first} {pattern}`{others} is decided by `{route}` of rule `{}`, which asks for less than rule `{}`",
+                    "`{first} {pattern}`{others} is decided by `{route}` of rule `{}`, which lets tokens through that rule `{}` does not",
                     rule.name(),
                     self.rule
                 ),
@@ -87,7 +87,7 @@ impl Guarded<'_> {
         }
     }
 
-    /// Other spellings of the path's last literal, decided by a rule that asks for less.
+    /// Other spellings of the path's last literal, decided by a rule that lets more through.
     fn look_alikes(&self, target: &str, into: &mut Vec<Lint>) {
         let Some(Segment::Literal(literal)) = self.route.segments.last().filter(|_| !target.ends_with('/'))
         else {
@@ -108,7 +108,7 @@ impl Guarded<'_> {
             let Some(other) = found else { continue };
             // one segment of another name is another thing, but for a slash at the end
             let is_catch_all = self.api.written(other).is_some_and(ends_in_rest) || spelling.ends_with('/');
-            if is_catch_all && self.asks_less(other, &read) {
+            if is_catch_all && self.lets_more_through(other, &read) {
                 covered.entry(other).or_default().push(format!("`{spelling}`"));
             }
         }
@@ -120,7 +120,7 @@ impl Guarded<'_> {
                 route: Some(self.id),
                 code: Code::LookAlike,
                 message: format!(
-                    "{} {} decided by `{route}` of rule `{}`, which asks for less than rule `{}`",
+                    "{} {} decided by `{route}` of rule `{}`, which lets tokens through that rule `{}` does not",
                     spellings.join(", "),
                     if spellings.len() == 1 { "is" } else { "are" },
                     rule.name(),
@@ -134,7 +134,7 @@ impl Guarded<'_> {
     }
 
     /// Whether another rule lets a token pass on `path` that does not pass on this route's own path.
-    fn asks_less(&self, other: RouteId, path: &CanonicalPath<'_>) -> bool {
+    fn lets_more_through(&self, other: RouteId, path: &CanonicalPath<'_>) -> bool {
         let (Some((rule, access)), Some((_, own))) = (self.api.access(other), self.api.access(self.id))
         else {
             return false;
