@@ -23,7 +23,9 @@
 //! |---|---|
 //! | [`oauth`] | the vocabulary of the RFCs |
 //! | [`clock`] | time as a parameter |
+//! | [`jose`] | signed JSON as it travels |
 //! | [`keys`] | the keys that sign and verify, and their folder |
+//! | [`status`] | revocation that offline verifiers see |
 //! | [`clients`] | who may fetch tokens, and how they show who they are |
 //! | [`policy`] | the policies folder: read, compiled, asked |
 //! | [`token`] | claims to a token, a token to claims |
@@ -42,8 +44,10 @@ pub mod config;
 pub mod grant;
 pub mod http;
 pub mod issue;
+pub mod jose;
 pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+pub mod status;
 pub mod token;

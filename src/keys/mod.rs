@@ -8,6 +8,7 @@ mod signing;
 
 pub use folder::{FirstKey, KeyError, KeyErrors, KeyFile, KeyFolder};
 pub use jwks::JwksDocument;
+pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};
 pub use ring::{KeyRing, RingKey};
 pub use signing::{SigningError, SigningKey};

@@ -11,8 +11,12 @@ use jsonwebtoken::{
         RSAKeyType, ThumbprintHash,
     },
 };
+use serde_json::{Map, Value};
 
-use crate::oauth::KeyId;
+use crate::{
+    jose::{CompactJws, JwsError, Kind},
+    oauth::KeyId,
+};
 
 /// A key that verifies signatures of one algorithm.
 pub struct PublicKey {
@@ -74,7 +78,7 @@ impl PublicKey {
     }
 
     /// Whether `signature` (base64url) over `message` was made by this key.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &str) -> bool {
+    fn verifies(&self, message: &[u8], signature: &str) -> bool {
         matches!(jsonwebtoken::crypto::verify(signature, message, &self.decoding, Self::ALGORITHM), Ok(true))
     }
 }
@@ -91,6 +95,16 @@ pub enum InvalidJwks {
     /// Nothing in it could verify a token.
     #[error("it holds no RSA key with a `kid` for RS256")]
     NoKey,
+}
+
+/// A token whose signature holds, and whose claims are still to be understood.
+pub(crate) struct Opened {
+    /// Its `typ`, as the kind has it.
+    pub(crate) typ: &'static str,
+    /// The key that signed.
+    pub(crate) kid: KeyId,
+    /// What it says.
+    pub(crate) claims: Map<String, Value>,
 }
 
 /// The public keys of an issuer by `kid`.
@@ -118,6 +132,25 @@ impl PublicKeys {
     /// The key of this `kid`. The name is only looked up: never a path, an address or a query.
     pub fn find(&self, kid: &str) -> Option<&PublicKey> {
         self.0.get(kid)
+    }
+
+    /// Opens a token that one of these keys signed.
+    ///
+    /// # Errors
+    /// [`JwsError`] with the first thing that is wrong.
+    pub(crate) fn open(&self, token: &str, kind: Kind) -> Result<Opened, JwsError> {
+        let parts = CompactJws::parse(token)?;
+        let header = parts.header()?;
+        let typ = header.typ(kind)?;
+        let kid = header.kid.ok_or(JwsError::NoKeyId)?;
+        let key = self.find(&kid).ok_or(JwsError::UnknownKey)?;
+        if header.algorithm != PublicKey::ALGORITHM_NAME {
+            return Err(JwsError::Algorithm);
+        }
+        if !key.verifies(parts.signed.as_bytes(), parts.signature) {
+            return Err(JwsError::Signature);
+        }
+        Ok(Opened { typ, kid: key.kid.clone(), claims: parts.payload()? })
     }
 
     pub(super) fn insert(&mut self, key: PublicKey) {

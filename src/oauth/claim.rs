@@ -2,7 +2,7 @@
 
 /// Registered claims (RFC 7519 section 4.1, RFC 8693, RFC 9068, RFC 7800) and those that jeton gives a
 /// meaning: no client may carry its own value for one.
-pub(crate) const REGISTERED_CLAIMS: [&str; 14] = [
+pub(crate) const REGISTERED_CLAIMS: [&str; 15] = [
     "iss",
     "sub",
     "aud",
@@ -17,6 +17,7 @@ pub(crate) const REGISTERED_CLAIMS: [&str; 14] = [
     "act",
     "status",
     "exchanges",
+    "auth_time",
 ];
 
 /// Whether jeton alone sets this claim.

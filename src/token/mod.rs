@@ -2,7 +2,6 @@
 
 mod bearer;
 mod claims;
-mod json;
 mod sign;
 mod verify;
 

@@ -4,46 +4,24 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{SignedToken, bearer, bearer::BearerToken};
+use super::{
+    bearer::BearerToken,
+    sign::{ACCESS_TOKEN, NAMED},
+};
 use crate::{
     clock::Clock,
-    keys::{PublicKey, PublicKeys},
+    jose::JwsError,
+    keys::{Opened, PublicKeys},
     oauth::{Audience, ClientId, Issuer, KeyId, Role, ScopeSet, TokenId},
+    status::StatusReference,
 };
 
 /// Why a token is not taken: for the log. The bearer learns that it is bad, and no more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Over [`BearerToken::LONGEST`] bytes.
-    #[error("the token is longer than 8 KiB")]
-    TooLong,
-    /// Not three parts; five are a JWE.
-    #[error("the token has not the three parts of a compact JWS")]
-    NotCompactJws,
-    /// A part is not base64url in its canonical form.
-    #[error("a part of the token is not base64url without padding")]
-    NotBase64Url,
-    /// A part is not one JSON object with each name once.
-    #[error("a part of the token is not a JSON object with each name once")]
-    NotJsonObject,
-    /// The header asks for something that is never done.
-    #[error("the header parameter `{0}` is not taken")]
-    HeaderParameter(&'static str),
-    /// `alg` is missing or not that of the key.
-    #[error("`alg` is not the algorithm of the key")]
-    Algorithm,
-    /// `typ` is missing or that of another kind of token.
-    #[error("`typ` is not that of an access token")]
-    Type,
-    /// `kid` is missing or not text.
-    #[error("`kid` is missing")]
-    NoKeyId,
-    /// No published key has this `kid`.
-    #[error("no key has this `kid`")]
-    UnknownKey,
-    /// The signature was not made by the key.
-    #[error("the signature is wrong")]
-    Signature,
+    /// It is not a token that one of the keys signed, whatever it says.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
     /// A claim is missing.
     #[error("the claim `{0}` is missing")]
     Missing(&'static str),
@@ -90,73 +68,50 @@ impl Verifier {
     /// # Errors
     /// [`TokenError`] with the first thing that is wrong.
     pub fn verify(&self, token: &BearerToken, audience: &Audience) -> Result<VerifiedClaims, TokenError> {
-        let parts = token.parts()?;
-        let header = Header::read(bearer::object(parts.header)?)?;
-        let key = self.keys.find(&header.kid).ok_or(TokenError::UnknownKey)?;
-        if header.algorithm != PublicKey::ALGORITHM_NAME {
-            return Err(TokenError::Algorithm);
-        }
-        if !key.verifies(parts.signed.as_bytes(), parts.signature) {
-            return Err(TokenError::Signature);
-        }
-        let claims = VerifiedClaims::read(bearer::object(parts.payload)?, header.typ, key.kid().clone())?;
-        if claims.issuer != self.issuer.as_str() {
+        let claims = self.verify_for_any(token)?;
+        if claims.audiences.contains(audience) { Ok(claims) } else { Err(TokenError::Audience) }
+    }
+
+    /// As [`Self::verify`], whichever audience it is for.
+    ///
+    /// # Errors
+    /// [`TokenError`] with the first thing that is wrong.
+    pub fn verify_for_any(&self, token: &BearerToken) -> Result<VerifiedClaims, TokenError> {
+        let claims = VerifiedClaims::read(self.keys.open(token.as_str(), ACCESS_TOKEN)?)?;
+        self.check(&claims.issuer, claims.issued_at, claims.not_before, claims.expires_at)?;
+        Ok(claims)
+    }
+
+    /// What must hold of every token of ours: its issuer and its times.
+    pub(super) fn check(
+        &self,
+        issuer: &str,
+        issued_at: i64,
+        not_before: Option<i64>,
+        expires_at: i64,
+    ) -> Result<(), TokenError> {
+        if issuer != self.issuer.as_str() {
             return Err(TokenError::Issuer);
         }
-        if !claims.audiences.contains(audience) {
-            return Err(TokenError::Audience);
-        }
         let now = self.clock.numeric_date();
-        if claims.expires_at.saturating_add(self.leeway) <= now {
+        if expires_at.saturating_add(self.leeway) <= now {
             return Err(TokenError::Expired);
         }
         let latest_start = now.saturating_add(self.leeway);
-        if claims.issued_at > latest_start || claims.not_before.is_some_and(|start| start > latest_start) {
+        if issued_at > latest_start || not_before.is_some_and(|start| start > latest_start) {
             return Err(TokenError::NotYetValid);
         }
-        Ok(claims)
+        Ok(())
     }
-}
 
-/// The two kinds of access token that there are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Type {
-    Named,
-    Anonymous,
-}
+    /// The keys that it trusts.
+    pub(super) fn keys(&self) -> &PublicKeys {
+        &self.keys
+    }
 
-struct Header {
-    algorithm: String,
-    typ: Type,
-    kid: String,
-}
-
-impl Header {
-    /// What a header could make a careless verifier do: trust a key that the token brings or points to
-    /// (RFC 8725 section 3.5, 3.10), skip an extension, decrypt, unpack, or look into a nested token.
-    const REFUSED: [&str; 11] =
-        ["crit", "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "enc", "zip", "cty", "b64"];
-
-    fn read(mut header: Map<String, Value>) -> Result<Self, TokenError> {
-        if let Some(name) = Self::REFUSED.into_iter().find(|name| header.contains_key(*name)) {
-            return Err(TokenError::HeaderParameter(name));
-        }
-        let Some(Value::String(algorithm)) = header.remove("alg") else { return Err(TokenError::Algorithm) };
-        // media types are case-insensitive, and `application/` may be left out (RFC 7515 section 4.1.9)
-        let typ = match header.get("typ") {
-            Some(Value::String(typ)) => {
-                let (prefix, rest) = typ.split_at_checked("application/".len()).unwrap_or(("", typ));
-                let typ = if prefix.eq_ignore_ascii_case("application/") { rest } else { typ };
-                match typ {
-                    typ if typ.eq_ignore_ascii_case(SignedToken::NAMED) => Type::Named,
-                    typ if typ.eq_ignore_ascii_case(SignedToken::ANONYMOUS) => Type::Anonymous,
-                    _ => return Err(TokenError::Type),
-                }
-            }
-            _ => return Err(TokenError::Type),
-        };
-        let Some(Value::String(kid)) = header.remove("kid") else { return Err(TokenError::NoKeyId) };
-        Ok(Self { algorithm, typ, kid })
+    /// The issuer whose tokens it takes.
+    pub(super) fn issuer(&self) -> &Issuer {
+        &self.issuer
     }
 }
 
@@ -168,16 +123,21 @@ pub struct VerifiedClaims {
     issued_at: i64,
     not_before: Option<i64>,
     token_id: TokenId,
+    subject: Option<ClientId>,
     client: Option<ClientId>,
     scopes: ScopeSet,
     roles: Vec<Role>,
+    exchanges: u32,
+    authenticated_at: i64,
+    status: Option<StatusReference>,
     own: Map<String, Value>,
     kid: KeyId,
 }
 
 impl VerifiedClaims {
     /// Reads the payload of a token whose signature holds.
-    fn read(mut claims: Map<String, Value>, typ: Type, kid: KeyId) -> Result<Self, TokenError> {
+    fn read(token: Opened) -> Result<Self, TokenError> {
+        let Opened { typ, kid, mut claims } = token;
         let issuer = text(&mut claims, "iss")?.ok_or(TokenError::Missing("iss"))?;
         let audiences = match claims.remove("aud").ok_or(TokenError::Missing("aud"))? {
             Value::Array(items) if !items.is_empty() => items,
@@ -191,12 +151,9 @@ impl VerifiedClaims {
         let not_before = date(&mut claims, "nbf")?;
         let token_id = text(&mut claims, "jti")?.ok_or(TokenError::Missing("jti"))?;
         let token_id = TokenId::parse(&token_id).map_err(|_| TokenError::WrongType("jti"))?;
-        let subject = text(&mut claims, "sub")?;
-        let client = match text(&mut claims, "client_id")? {
-            Some(client) => Some(ClientId::parse(&client).map_err(|_| TokenError::WrongType("client_id"))?),
-            None => None,
-        };
-        if (typ == Type::Named) != client.is_some() || client.is_some() != subject.is_some() {
+        let subject = client_id(&mut claims, "sub")?;
+        let client = client_id(&mut claims, "client_id")?;
+        if (typ == NAMED) != client.is_some() || client.is_some() != subject.is_some() {
             return Err(TokenError::ClientAgainstType);
         }
         let scopes = ScopeSet::parse(&text(&mut claims, "scope")?.unwrap_or_default())
@@ -209,6 +166,18 @@ impl VerifiedClaims {
             Some(_) => None,
         };
         let roles = roles.ok_or(TokenError::WrongType("roles"))?;
+        let exchanges = match claims.remove("exchanges") {
+            None => 0,
+            Some(number) => number
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or(TokenError::WrongType("exchanges"))?,
+        };
+        let authenticated_at = date(&mut claims, "auth_time")?.unwrap_or(issued_at);
+        let status = match claims.remove("status") {
+            None => None,
+            Some(status) => Some(StatusReference::read(&status).ok_or(TokenError::WrongType("status"))?),
+        };
         Ok(Self {
             issuer,
             audiences,
@@ -216,9 +185,13 @@ impl VerifiedClaims {
             issued_at,
             not_before,
             token_id,
+            subject,
             client,
             scopes,
             roles,
+            exchanges,
+            authenticated_at,
+            status,
             own: claims,
             kid,
         })
@@ -242,6 +215,27 @@ impl VerifiedClaims {
     /// `jti`.
     pub fn token_id(&self) -> &TokenId {
         &self.token_id
+    }
+
+    /// `sub`: the client to which the permissions were granted, unless the token names nobody.
+    pub fn subject(&self) -> Option<&ClientId> {
+        self.subject.as_ref()
+    }
+
+    /// `exchanges`: how many token exchanges (RFC 8693) lie between the first token and this one.
+    pub fn exchanges(&self) -> u32 {
+        self.exchanges
+    }
+
+    /// `auth_time`: when the subject fetched the first token of an exchange, in seconds since 1970; the `iat`
+    /// of a token that was not exchanged.
+    pub fn authenticated_at(&self) -> i64 {
+        self.authenticated_at
+    }
+
+    /// `status`: where the token's status stands, if its client has a list.
+    pub fn status(&self) -> Option<&StatusReference> {
+        self.status.as_ref()
     }
 
     /// `client_id`, unless the token names nobody.
@@ -270,8 +264,20 @@ impl VerifiedClaims {
     }
 }
 
+/// Takes a claim that names a client.
+pub(super) fn client_id(
+    claims: &mut Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<ClientId>, TokenError> {
+    let id = text(claims, name)?;
+    id.map(|id| ClientId::parse(&id).map_err(|_| TokenError::WrongType(name))).transpose()
+}
+
 /// Takes a claim that is text.
-fn text(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<String>, TokenError> {
+pub(super) fn text(
+    claims: &mut Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<String>, TokenError> {
     match claims.remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -281,7 +287,7 @@ fn text(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<St
 
 /// Takes a claim that is a date: whole seconds since 1970 (RFC 7519 section 2 would let through
 /// fractions, which this issuer never writes).
-fn date(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<i64>, TokenError> {
+pub(super) fn date(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<i64>, TokenError> {
     match claims.remove(name) {
         None => Ok(None),
         Some(value) => {

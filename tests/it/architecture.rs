@@ -9,14 +9,16 @@ use crate::support::root;
 
 /// The modules from left to right: each may use what stands further right, and of its own column nothing
 /// but what [`SIBLINGS`] allows.
-const COLUMNS: [&[&str]; 8] = [
+const COLUMNS: [&[&str]; 10] = [
     &["main"],
     &["cli"],
     &["http"],
     &["authorize", "issue"],
     &["grant", "principal"],
     &["token", "policy", "clients"],
+    &["store", "status"],
     &["keys"],
+    &["jose"],
     &["oauth", "clock"],
 ];
 
