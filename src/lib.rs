@@ -26,6 +26,7 @@
 //! | [`keys`] | the keys that sign and verify, and their folder |
 //! | [`clients`] | who may fetch tokens, and how they show who they are |
 //! | [`policy`] | the policies folder: read, compiled, asked |
+//! | [`store`] | what is seen once over all replicas |
 //! | [`token`] | claims to a token, a token to claims |
 //! | [`grant`] | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
@@ -46,4 +47,5 @@ pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+pub mod store;
 pub mod token;
