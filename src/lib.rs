@@ -28,6 +28,7 @@
 //! | [`status`] | revocation that offline verifiers see |
 //! | [`clients`] | who may fetch tokens, and how they show who they are |
 //! | [`policy`] | the policies folder: read, compiled, asked |
+//! | [`store`] | what is seen once over all replicas |
 //! | [`token`] | claims to a token, a token to claims |
 //! | [`grant`] | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
@@ -50,4 +51,5 @@ pub mod oauth;
 pub mod policy;
 pub mod principal;
 pub mod status;
+pub mod store;
 pub mod token;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
+use zeroize::Zeroizing;
 
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +115,39 @@ impl Layers {
         let (text, name, base) = self.take_text(key)?;
         let path = base.join(text);
         self.keep(check(&path).map(|()| path), name)
+    }
+
+    /// Takes the path of a file that there may be, by `read`; `""` is none.
+    pub(super) fn file<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(Option<PathBuf>) -> Result<T, String>,
+    ) -> Option<T> {
+        let (text, name, base) = self.take_text(key)?;
+        let path = (!text.is_empty()).then(|| base.join(text));
+        self.keep(read(path), name)
+    }
+
+    /// Takes a secret, if there is one. The environment may hold it, a settings file may not: it is copied,
+    /// committed and mounted where anybody can read it. `instead` names the setting to use there.
+    pub(super) fn secret(&mut self, key: &str, instead: &str) -> Option<Zeroizing<String>> {
+        let mut secret = None;
+        for layer in &mut self.layers {
+            let Some(value) = layer.values.remove(key) else { continue };
+            let outcome = match (&layer.origin, value.kind) {
+                (Origin::Environment, ValueKind::String(text)) if !text.is_empty() => {
+                    Ok(Zeroizing::new(text))
+                }
+                (Origin::Environment, _) => Err("is empty: set it, or leave it out".to_owned()),
+                (Origin::Defaults | Origin::File(_), _) => Err(format!(
+                    "a secret does not belong into this file: use `{instead}`, or the variable {}",
+                    variable(key)
+                )),
+            };
+            let origin = layer.origin.name(key);
+            secret = outcome.map_err(|message| self.errors.push(SettingError { origin, message })).ok();
+        }
+        secret
     }
 
     /// Takes `true` or `false`.

@@ -2,8 +2,10 @@
 
 mod layers;
 mod settings;
+mod store;
 
 pub use layers::{SettingError, SettingErrors};
 pub use settings::{
     KeySettings, LogFormat, LogSettings, Needs, PolicySettings, ServerSettings, Settings, TokenSettings,
 };
+pub use store::StoreSettings;

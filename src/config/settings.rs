@@ -9,7 +9,10 @@ use std::{
 use config::Environment;
 use tracing::Level;
 
-use super::layers::{Layers, SettingErrors};
+use super::{
+    layers::{Layers, SettingErrors},
+    store::StoreSettings,
+};
 use crate::{clock::parse_duration, oauth::Issuer};
 
 /// Everything that can be set.
@@ -25,6 +28,8 @@ pub struct Settings {
     pub policies: PolicySettings,
     /// `[tokens]`.
     pub tokens: TokenSettings,
+    /// `[store]`.
+    pub store: StoreSettings,
     /// `[log]`.
     pub log: LogSettings,
 }
@@ -97,7 +102,7 @@ pub enum Needs {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 19] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -110,6 +115,11 @@ const KNOWN: [&str; 14] = [
     "tokens.max_ttl",
     "tokens.leeway",
     "tokens.reuse",
+    "store.url",
+    "store.password",
+    "store.password_file",
+    "store.prefix",
+    "store.ca_file",
     "log.format",
     "log.level",
 ];
@@ -177,6 +187,7 @@ impl Settings {
             Duration::ZERO => Ok(()),
             _ => Err("tokens are not reused in this version: write `0s`".to_owned()),
         });
+        let store = StoreSettings::read(needs, &mut layers);
         let format = layers.text("log.format", |text| match text {
             "pretty" => Ok(LogFormat::Pretty),
             "json" => Ok(LogFormat::Json),
@@ -197,6 +208,7 @@ impl Settings {
                     poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
                 },
                 tokens: TokenSettings { ttl: ttl?, max_ttl: max_ttl?, leeway: leeway? },
+                store: store?,
                 log: LogSettings { format: format?, level: level? },
             })
         };

@@ -34,13 +34,14 @@ const UNKNOWN_TO_POLICY: [&str; 8] =
     ["http", "token", "config", "principal", "grant", "authorize", "issue", "keys"];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("actix_web", &["http/", "cli/serve.rs"]),
     ("actix_rt", &["http/", "cli/serve.rs"]),
     ("tracing_actix_web", &["http/"]),
     ("jsonwebtoken", &["token/", "keys/"]),
     ("anyhow", &["cli/"]),
     ("clap", &["cli/"]),
+    ("redis", &["store/"]),
     ("SystemTime", &["clock.rs"]),
     ("Timestamp::now", &["clock.rs"]),
     ("Zoned::now", &["clock.rs"]),
@@ -298,6 +299,7 @@ fn a_forbidden_line_is_detected() {
     forbidden("config/layers.rs", "use anyhow::Context;");
     forbidden("keys/folder.rs", "fn f() -> anyhow::Result<()> { Ok(()) }");
     forbidden("http/log.rs", "use clap::Args;");
+    forbidden("http/server.rs", "use redis::Client;");
     forbidden("token/verify.rs", "let now = std::time::SystemTime::now();");
     forbidden("token/verify.rs", "use std::{time::{Duration, SystemTime}};");
     forbidden("policy/live.rs", "let now = Timestamp::now();");
@@ -326,6 +328,9 @@ fn a_forbidden_direction_is_detected() {
     forbidden("config/settings.rs", "use crate::keys::KeyFolder;");
     forbidden("token/sign.rs", "use crate::config::Settings;");
     forbidden("issue.rs", "use crate::config::Settings;");
+    forbidden("store/shared.rs", "use crate::token::Claims;");
+    forbidden("store/mod.rs", "use crate::config::StoreSettings;");
+    forbidden("config/store.rs", "use crate::store::SharedOptions;");
     forbidden("principal.rs", "#[cfg(test)] mod tests { use crate :: http :: Service; }");
 }
 
@@ -342,5 +347,7 @@ fn what_is_right_is_let_through() {
     );
     allowed("policy/set.rs", "let text = \"crate::http and StatusCode \\\" actix_web\"; let c = '\"'; // \"");
     allowed("policy/set.rs", "let text = r#\"crate::http \" actix_web\"#; let lifetime: &'static str;");
+    allowed("config/store.rs", "let url = \"redis://127.0.0.1\";");
+    allowed("http/server.rs", "use crate::store::Store;");
     allowed("main.rs", "jeton::cli::run()");
 }

@@ -35,6 +35,7 @@ mod routes;
 mod schema;
 mod server;
 mod settings;
+mod shared_store;
 mod smoke;
 mod token_attacks;
 mod token_endpoint;

@@ -1,5 +1,13 @@
 //! Settings, from the file and the environment: each one that is wrong is named, all at once.
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    path::Path,
+    process::Command,
+};
+
+use jeton::config::Settings;
 
 use crate::{binary::Workplace, support::install_key};
 
@@ -59,6 +67,38 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
         ("[tokens]\nmax_ttl = \"0h\"", "tokens.max_ttl", "more than `0s`"),
         ("[tokens]\nleeway = \"6m\"", "tokens.leeway", "more than 5 minutes"),
         ("[tokens]\nleeway = \"-1s\"", "tokens.leeway", "is not a duration"),
+        ("[store]\nurl = \"redis\"", "store.url", "this is not a URL"),
+        ("[store]\nurl = \"127.0.0.1:6379\"", "store.url", "this is not a URL"),
+        ("[store]\nurl = \"http://127.0.0.1:6379\"", "store.url", "`redis://HOST:PORT`"),
+        ("[store]\nurl = \"valkey://127.0.0.1\"", "store.url", "the scheme is another one"),
+        ("[store]\nurl = \"unix:///run/redis.sock\"", "store.url", "the scheme is another one"),
+        ("[store]\nurl = \"redis://\"", "store.url", "there is no host"),
+        ("[store]\nurl = \"redis:///1\"", "store.url", "there is no host"),
+        ("[store]\nurl = \"redis://127.0.0.1:99999\"", "store.url", "this is not a URL"),
+        ("[store]\nurl = \"redis://127.0.0.1/first\"", "store.url", "the number of a database"),
+        ("[store]\nurl = \"redis://127.0.0.1?protocol=resp3\"", "store.url", "`?` or `#`"),
+        ("[store]\nurl = \"rediss://127.0.0.1/#insecure\"", "store.url", "`?` or `#`"),
+        ("[store]\nurl = 6379", "store.url", "in quotes"),
+        ("[store]\npassword = \"hunter2\"", "store.password", "use `store.password_file`, or the variable"),
+        ("[store]\npassword = \"\"", "store.password", "JETON__STORE__PASSWORD"),
+        ("[store]\npassword_file = \"nowhere\"", "store.password_file", "etc/nowhere` cannot be read"),
+        ("[store]\npassword_file = \"jeton.toml\"", "store.password_file", "`chmod 600 "),
+        (
+            "[store]\nurl = \"redis://:p@127.0.0.1\"\npassword_file = \"p\"",
+            "store.password_file",
+            "keep one of them",
+        ),
+        ("[store]\nprefix = \"\"", "store.prefix", "1 to 64"),
+        ("[store]\nprefix = \"a:b\"", "store.prefix", "`a:b` is not a prefix"),
+        ("[store]\nprefix = \"jéton\"", "store.prefix", "letters, digits"),
+        ("[store]\nurl = \"redis://h\"\nca_file = \"jeton.toml\"", "store.ca_file", "`rediss://`"),
+        ("[store]\nca_file = \"jeton.toml\"", "store.ca_file", "`rediss://`"),
+        (
+            "[store]\nurl = \"rediss://h\"\nca_file = \"nowhere\"",
+            "store.ca_file",
+            "etc/nowhere` does not exist",
+        ),
+        ("[store]\nulr = \"redis://h\"", "store.ulr", "did you mean `store.url`?"),
         ("[log]\nformat = \"xml\"", "log.format", "`pretty` or `json`"),
         ("[log]\nlevel = \"loud\"", "log.level", "error, warn, info, debug or trace"),
         ("[log]\nlevel = \"INFO\"", "log.level", "error, warn, info, debug or trace"),
@@ -102,6 +142,11 @@ fn each_wrong_setting_of_the_environment_is_named_by_its_variable() {
         ("JETON__POLICIES__POLL", "2", "`2` is not a duration"),
         ("JETON__TOKENS__TTL", "0s", "more than `0s`"),
         ("JETON__TOKENS__LEEWAY", "1h", "more than 5 minutes"),
+        ("JETON__STORE__URL", "redis:/127.0.0.1", "there is no host"),
+        ("JETON__STORE__PASSWORD", "", "is empty"),
+        ("JETON__STORE__PASSWORD_FILE", "nowhere", "the file `nowhere` cannot be read"),
+        ("JETON__STORE__PREFIX", "a b", "1 to 64"),
+        ("JETON__STORE__PASWORD", "x", "did you mean `JETON__STORE__PASSWORD`?"),
         ("JETON__LOG__FORMAT", "JSON", "`pretty` or `json`"),
         ("JETON__LOG__LEVEL", "off", "error, warn, info, debug or trace"),
         ("JETON__SERVER__LISTN", "127.0.0.1:1", "did you mean `JETON__SERVER__LISTEN`?"),
@@ -111,6 +156,66 @@ fn each_wrong_setting_of_the_environment_is_named_by_its_variable() {
         let stderr = refused("", &[(variable, value)], &[says]);
         assert!(stderr.contains(&format!("{variable}: ")), "{variable}={value}: {stderr}");
     }
+}
+
+/// What could be a password is in no error, wherever it stands.
+#[test]
+fn no_error_shows_the_password_of_the_store() {
+    for (file, environment) in [
+        ("[store]\npassword = \"hunter2\"", &[] as &[(&str, &str)]),
+        ("[store]\nurl = \"redis://:hunter2@h:99999\"", &[]),
+        ("[store]\nurl = \"rediss://:hunter2@h/#insecure\"", &[]),
+        ("[store]\nurl = \"http://:hunter2@h\"", &[]),
+        ("[store]\nurl = \"redis://:hunter2@/0\"", &[]),
+        ("[store]\nurl = \"redis://:hunter2@h\"", &[("JETON__STORE__PASSWORD", "hunter2")]),
+        ("[store]\npassword_file = \"p\"", &[("JETON__STORE__PASSWORD", "hunter2")]),
+        ("[store]\nurl = \"redis://:hunter2@h\"\npassword_file = \"p\"", &[]),
+    ] {
+        let stderr = refused(file, environment, &["`store."]);
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+    }
+}
+
+#[test]
+fn the_password_of_the_store_is_read_from_its_file_without_the_newline() {
+    for (text, password) in [
+        ("hunter2", "hunter2"),
+        ("hunter2\n", "hunter2"),
+        ("hunter2\r\n", "hunter2"),
+        (" h 2 \n\n", " h 2 \n"),
+    ] {
+        let workplace = Workplace::new();
+        workplace.write("jeton.toml", "[keys]\n[store]\nurl = \"redis://u@h\"\npassword_file = \"p\"\n");
+        workplace.write("p", text);
+        set_mode(&workplace.path("p"), 0o640);
+        let settings = Settings::load(Some(&workplace.path("jeton.toml"))).unwrap();
+        assert_eq!(settings.store.password.as_ref().unwrap().as_str(), password);
+        let shown = format!("{settings:?}");
+        assert!(
+            shown.contains("redis://h") && !shown.contains("h 2") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        assert!(!shown.contains("u@"), "{shown}");
+    }
+}
+
+#[test]
+fn a_password_file_that_everyone_reads_or_that_is_empty_is_refused() {
+    for (mode, text, says) in [(0o644, "hunter2", "is readable by everyone"), (0o600, "\n", "is empty")] {
+        let mut workplace = Workplace::new();
+        workplace
+            .write("etc/jeton.toml", "[policies]\ndir = \"../policies\"\n[store]\npassword_file = \"p\"\n");
+        workplace.write("etc/p", text);
+        set_mode(&workplace.path("etc/p"), mode);
+        let stderr = refused_at(&mut workplace, &[], &["`store.password_file`: the file `etc/p` ", says]);
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+        // a command that does not need the store does not ask for its password
+        workplace.run(&["keys", "list", "--config", "etc/jeton.toml"]).exits(1).says(&["there is no key"]);
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// The name by which the operator set it, and not a part of it.

@@ -2,6 +2,7 @@
 
 pub(crate) mod forge;
 pub(crate) mod program;
+pub(crate) mod redis;
 
 use std::{
     fmt::Write,

@@ -1,0 +1,172 @@
+//! The task behind a shared store: it connects, follows what is revoked, and connects again.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use redis::{ErrorKind, RedisError, aio::MultiplexedConnection};
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time;
+
+use super::shared::{Inner, Link, SLACK, entry, is_full, parse_entry};
+
+/// How often the set of revoked tokens is asked for what is new.
+const POLL: Duration = Duration::from_millis(250);
+/// How many revoked tokens are read or written at a time.
+const PAGE: usize = 1000;
+/// The pause after the first attempt that failed; each further one is twice as long.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Up to where the set of revoked tokens was read.
+struct Place {
+    /// Which set it was.
+    epoch: String,
+    /// The place of the last token that was read.
+    last: String,
+}
+
+/// What the log said last, so that it says each thing once.
+#[derive(PartialEq)]
+enum Told {
+    Nothing,
+    Reachable,
+    Unreachable(ErrorKind),
+}
+
+/// Never ends by itself.
+pub(super) async fn follow(inner: Arc<Inner>) {
+    let mut pause = SHORTEST_PAUSE;
+    let mut told = Told::Nothing;
+    loop {
+        match inner.connect().await {
+            Ok((mut connection, place)) => {
+                inner.link.send_replace(Link::Up(connection.clone()));
+                inner.tell_reachable(&mut told);
+                pause = SHORTEST_PAUSE;
+                let error = inner.stay(&mut connection, place).await;
+                tracing::debug!(%error, "store.broken");
+                inner.link.send_replace(Link::Connecting);
+            }
+            Err(error) => {
+                inner.tell_unreachable(&error, &mut told);
+                inner.link.send_replace(Link::Down(error));
+                time::sleep(with_jitter(pause)).await;
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Connects, and reads everything that is revoked: what a new connection leads to may be another server,
+    /// or one that lost something.
+    async fn connect(&self) -> Result<(MultiplexedConnection, Place), RedisError> {
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&self.timeouts).await?;
+        self.probe_with(&mut connection).await?;
+        let mut place = Place { epoch: String::new(), last: "0".to_owned() };
+        self.read_news(&mut connection, &mut place).await?;
+        self.mirror.set_read();
+        Ok((connection, place))
+    }
+
+    /// Follows what is revoked until the connection fails.
+    async fn stay(&self, connection: &mut MultiplexedConnection, mut place: Place) -> RedisError {
+        loop {
+            let suspected = time::timeout(POLL, self.suspected.notified()).await.is_ok();
+            let outcome = async {
+                if suspected {
+                    self.probe_with(connection).await?;
+                }
+                self.read_news(connection, &mut place).await?;
+                self.drop_passed(connection).await
+            };
+            if let Err(error) = outcome.await {
+                return error;
+            }
+        }
+    }
+
+    async fn probe_with(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        match self.probe().query_async(connection).await {
+            Err(error) if !is_full(&error) => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Reads what was revoked since the last time. Where that means everything, what is known here and not
+    /// there is written back: a server that came back empty learns it again.
+    async fn read_news(
+        &self,
+        connection: &mut MultiplexedConnection,
+        place: &mut Place,
+    ) -> Result<(), RedisError> {
+        let mut there: Option<HashSet<_>> = None;
+        loop {
+            let mut news = self.scripts.news.key(self.revoked_key());
+            news.arg(&place.epoch).arg(&place.last).arg(PAGE);
+            let (afresh, epoch, page): (bool, String, Vec<(String, String)>) =
+                news.invoke_async(connection).await?;
+            place.epoch = epoch;
+            if afresh {
+                "0".clone_into(&mut place.last);
+                there = Some(HashSet::new());
+            }
+            let is_last = page.len() < PAGE;
+            for (text, score) in page {
+                place.last = score;
+                if let Some((token, until)) = parse_entry(&text) {
+                    if let Some(there) = &mut there {
+                        there.insert(token.clone());
+                    }
+                    self.mirror.add(token, until);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        let Some(there) = there else { return Ok(()) };
+        for missing in self.mirror.beyond(&there).chunks(PAGE) {
+            let entries: Vec<_> = missing.iter().map(|(token, until)| entry(token, *until)).collect();
+            let () =
+                self.scripts.revoke.key(self.revoked_key()).arg(entries).invoke_async(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what has passed, here and there.
+    async fn drop_passed(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let passed = self.mirror.drop_passed(self.clock.numeric_date().saturating_sub(SLACK));
+        if passed.is_empty() {
+            return Ok(());
+        }
+        let entries: Vec<_> = passed.iter().map(|(token, until)| entry(token, *until)).collect();
+        redis::cmd("ZREM").arg(self.revoked_key()).arg(entries).query_async(connection).await
+    }
+
+    fn tell_reachable(&self, told: &mut Told) {
+        if *told != Told::Reachable {
+            *told = Told::Reachable;
+            let address = self.client.get_connection_info().addr();
+            tracing::info!(%address, "store.reachable");
+        }
+    }
+
+    fn tell_unreachable(&self, error: &RedisError, told: &mut Told) {
+        let now = Told::Unreachable(error.kind());
+        if *told != now {
+            *told = now;
+            let address = self.client.get_connection_info().addr();
+            let refused = error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH");
+            let hint = refused.then_some("the password is refused: see `store.password_file`");
+            tracing::warn!(%address, %error, hint, "store.unreachable: what needs it fails until it is back");
+        }
+    }
+}
+
+/// Somewhat less than `pause`, so that replicas do not all come back at once.
+fn with_jitter(pause: Duration) -> Duration {
+    let mut byte = [0];
+    // without randomness there is no jitter
+    let _ = SystemRandom::new().fill(&mut byte);
+    pause.saturating_sub(pause * u32::from(byte[0]) / 1024)
+}

@@ -1,0 +1,150 @@
+//! The store of a single process.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{OnceName, StoreError, Use, expiring::Expiring};
+use crate::clock::Clock;
+
+/// How many names are kept at most.
+const ROOM: usize = 1_000_000;
+
+/// How many names that have passed a use drops: more than it adds, so that none stays.
+const DROPS: usize = 64;
+
+/// Single uses in the memory of this process.
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    room: usize,
+    used: Mutex<Expiring<OnceName>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with_room(clock, ROOM)
+    }
+
+    fn with_room(clock: Arc<dyn Clock>, room: usize) -> Self {
+        Self { clock, room, used: Mutex::new(Expiring::new()) }
+    }
+
+    /// As [`Store::use_once`](super::Store::use_once).
+    pub(super) fn use_once(&self, name: OnceName, until: i64) -> Result<Use, StoreError> {
+        let now = self.clock.numeric_date();
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.drop_passed(now, DROPS);
+        if used.until(&name).is_some_and(|until| now <= until) {
+            return Ok(Use::Again);
+        }
+        if used.len() >= self.room {
+            return Err(StoreError::Full);
+        }
+        used.keep(name, until);
+        Ok(Use::First)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::{DROPS, MemoryStore};
+    use crate::{
+        clock::ManualClock,
+        store::{OnceName, StoreError, Use},
+    };
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn store(room: usize) -> (MemoryStore, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_second(NOW).unwrap()));
+        (MemoryStore::with_room(clock.clone(), room), clock)
+    }
+
+    fn name(number: usize) -> OnceName {
+        OnceName::of(&[&number.to_be_bytes()])
+    }
+
+    #[track_caller]
+    fn uses(store: &MemoryStore, number: usize, until: i64, expected: Use) {
+        assert_eq!(store.use_once(name(number), until).unwrap(), expected, "{number}");
+    }
+
+    #[track_caller]
+    fn is_full(store: &MemoryStore, number: usize) {
+        assert!(matches!(store.use_once(name(number), NOW + 1000), Err(StoreError::Full)));
+    }
+
+    #[test]
+    fn a_name_is_used_once() {
+        let (store, _) = store(10);
+        uses(&store, 1, NOW + 60, Use::First);
+        uses(&store, 1, NOW + 60, Use::Again);
+        uses(&store, 2, NOW + 60, Use::First);
+        uses(&store, 1, NOW + 60, Use::Again);
+    }
+
+    #[test]
+    fn a_name_is_kept_until_its_time_and_no_longer() {
+        let (store, clock) = store(10);
+        uses(&store, 1, NOW + 60, Use::First);
+        clock.advance(60);
+        uses(&store, 1, NOW + 600, Use::Again);
+        clock.advance(1);
+        uses(&store, 1, NOW + 120, Use::First);
+        clock.advance(59);
+        uses(&store, 1, NOW + 120, Use::Again);
+    }
+
+    #[test]
+    fn a_full_store_refuses_and_forgets_nothing() {
+        let (store, clock) = store(3);
+        for number in 0..3 {
+            uses(&store, number, NOW + 60, Use::First);
+        }
+        is_full(&store, 3);
+        for number in 0..3 {
+            uses(&store, number, NOW + 60, Use::Again);
+        }
+        clock.advance(61);
+        uses(&store, 3, NOW + 120, Use::First);
+    }
+
+    /// Nobody asks for a name again, and it goes all the same; and not all in one call.
+    #[test]
+    fn what_has_passed_is_dropped_by_other_uses() {
+        let many = 10 * DROPS;
+        let (store, clock) = store(many);
+        for number in 0..many {
+            uses(&store, number, NOW + 60, Use::First);
+        }
+        is_full(&store, many);
+        clock.advance(61);
+        uses(&store, many, NOW + 120, Use::First);
+        assert_eq!(store.used.lock().unwrap().len(), many - DROPS + 1);
+        for number in many..many + 10 {
+            store.use_once(name(number), NOW + 120).unwrap();
+        }
+        assert_eq!(store.used.lock().unwrap().len(), 10);
+    }
+
+    /// One that has passed and was not dropped yet counts as none.
+    #[test]
+    fn a_name_can_be_used_anew_while_its_old_use_waits_to_be_dropped() {
+        let many = 3 * DROPS;
+        let (store, clock) = store(2 * many);
+        for number in 0..many {
+            uses(&store, number, NOW + 60, Use::First);
+        }
+        clock.advance(61);
+        for number in (0..many).rev() {
+            uses(&store, number, NOW + 600, Use::First);
+        }
+        clock.advance(60);
+        for number in 0..many {
+            uses(&store, number, NOW + 600, Use::Again);
+        }
+    }
+}
