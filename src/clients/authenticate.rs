@@ -143,7 +143,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::clients::ClientKind;
+    use crate::clients::{Abilities, ClientKind};
 
     thread_local! {
         /// Comparisons made on this thread: the work that must not depend on what is wrong.
@@ -165,6 +165,9 @@ mod tests {
             state,
             kind: ClientKind::Named,
             secrets,
+            public_keys: Vec::new(),
+            abilities: Abilities::default(),
+            revoked_before: None,
             grants: Arc::new([]),
             claims: Arc::default(),
             ttl: None,

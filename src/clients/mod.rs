@@ -4,6 +4,7 @@ mod authenticate;
 mod registry;
 mod secret;
 
+pub use crate::keys::{ForeignKey, InvalidPublicKey};
 pub use authenticate::{AuthenticatedClient, AuthenticationError, AuthenticationMethod, ClientCredentials};
-pub use registry::{Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole};
+pub use registry::{Abilities, Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole};
 pub use secret::{ClientSecret, DEMO_SECRETS, SecretHash, StoredSecret};

@@ -6,7 +6,10 @@ use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 
 use super::StoredSecret;
-use crate::oauth::{ApiName, Audience, ClientId, Role, ScopeSet};
+use crate::{
+    keys::ForeignKey,
+    oauth::{ApiName, Audience, ClientId, Role, ScopeSet},
+};
 
 /// A machine that may fetch tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,12 +22,34 @@ pub struct Client {
     pub kind: ClientKind,
     /// The secrets that it may use.
     pub secrets: Vec<StoredSecret>,
+    /// The public keys by which it may show who it is.
+    pub public_keys: Vec<ForeignKey>,
+    /// What else it may do at the endpoints for clients.
+    pub abilities: Abilities,
+    /// `revoked_before`: tokens issued before it, in seconds since 1970, are ended.
+    pub revoked_before: Option<i64>,
     /// What it may ask for, one entry for each API. Clients that are granted the same share them.
     pub grants: Arc<[Grant]>,
     /// The claims that each of its tokens carries.
     pub claims: Arc<Map<String, Value>>,
     /// The lifetime of its tokens in seconds, where it has its own.
     pub ttl: Option<u64>,
+}
+
+/// What a client may do beside fetching tokens for itself; nothing, unless the policies say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the policy files")]
+pub struct Abilities {
+    /// `token_exchange: true`: it may exchange tokens for narrower ones (RFC 8693).
+    pub token_exchange: bool,
+    /// `refresh: true`: it gets refresh tokens.
+    pub refresh: bool,
+    /// `introspect: true`: it may ask whether tokens are live (RFC 7662).
+    pub introspect: bool,
+    /// `strict_assertions: true`: its assertions name the issuer alone, and their type.
+    pub strict_assertions: bool,
+    /// `status_list`, where it is given: whether its tokens point to a status list.
+    pub status_list: Option<bool>,
 }
 
 /// Whether a client may do anything at all.

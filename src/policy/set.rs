@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
 
+use jiff::Timestamp;
+use rustc_hash::FxHashMap;
+
 use super::{
     condition::{Alternative, Condition, Subject},
     decision::{Decision, Denial, Grounds},
@@ -12,7 +15,7 @@ use super::{
 };
 use crate::{
     clients::ClientRegistry,
-    oauth::{ApiName, Audience, Role, Scope, ScopeSet},
+    oauth::{ApiName, Audience, Role, Scope, ScopeSet, TokenId},
 };
 
 /// Everything that one reading of a policies folder says. Never changes; a reload makes another one.
@@ -22,6 +25,8 @@ pub struct PolicySet {
     pub(super) roles: BTreeMap<Role, ScopeSet>,
     pub(super) apis: BTreeMap<ApiName, Api>,
     pub(super) clients: ClientRegistry,
+    /// `revoked_tokens`: each with the time from which on it has no effect any more.
+    pub(super) revoked: FxHashMap<TokenId, Option<Timestamp>>,
     pub(super) hash: ContentHash,
     pub(super) files: Vec<String>,
     pub(super) warnings: Findings,
@@ -62,6 +67,16 @@ impl PolicySet {
     /// The clients that may fetch tokens.
     pub fn clients(&self) -> &ClientRegistry {
         &self.clients
+    }
+
+    /// Whether the files list this token as revoked.
+    pub fn has_revoked(&self, token: &TokenId) -> bool {
+        !self.revoked.is_empty() && self.revoked.contains_key(token)
+    }
+
+    /// How many tokens the files list as revoked.
+    pub fn revoked_count(&self) -> usize {
+        self.revoked.len()
     }
 
     /// What the files held, in one number.

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::{DemoSecrets, FileIndex, Names, Report, Surroundings};
 use crate::{
     clients::{
-        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, SecretHash,
-        StoredSecret,
+        Abilities, Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole,
+        SecretHash, StoredSecret,
     },
     clock::parse_duration,
     oauth::{ApiName, ClientId, is_registered_claim},
@@ -78,6 +78,9 @@ impl Report<'_> {
                         Some(false) | None => ClientKind::Named,
                     },
                     secrets,
+                    public_keys: Vec::new(),
+                    abilities: Abilities::default(),
+                    revoked_before: None,
                     grants,
                     claims,
                     ttl,

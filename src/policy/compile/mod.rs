@@ -13,6 +13,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use rustc_hash::FxHashMap;
 
 use self::apis::{CompiledApis, Guarantee};
 use super::{
@@ -96,7 +97,8 @@ impl Draft {
         let hash = sources.hash().clone();
         let Names { scopes, roles, .. } = names;
         let warnings = Findings::default();
-        let mut policies = PolicySet { scopes, roles, apis, clients, hash, files, warnings };
+        let mut policies =
+            PolicySet { scopes, roles, apis, clients, revoked: FxHashMap::default(), hash, files, warnings };
         report.check_routes(&policies, &guarantees, &places);
         let outcomes = report.run(&policies, &cases);
         let (faults, warnings) =

@@ -1,0 +1,264 @@
+//! Public keys of which somebody else holds the private half: those of clients.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
+    rsa::PublicKeyComponents,
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+        RSA_PSS_2048_8192_SHA256, VerificationAlgorithm,
+    },
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash};
+use serde_json::{Map, Value};
+
+use crate::oauth::KeyId;
+
+/// How a client may sign its assertions (RFC 7518 section 3.1, RFC 8037, RFC 9864).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519; `EdDSA` and `Ed25519` both name it.
+    EdDsa,
+}
+
+impl SignatureAlgorithm {
+    /// Every name that `alg` may have, in the order in which discovery lists them.
+    pub const NAMES: [&str; 5] = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
+
+    /// The algorithm that `alg` names, if it is one of these.
+    pub fn parse(alg: &str) -> Option<Self> {
+        match alg {
+            "RS256" => Some(Self::Rs256),
+            "PS256" => Some(Self::Ps256),
+            "ES256" => Some(Self::Es256),
+            "EdDSA" | "Ed25519" => Some(Self::EdDsa),
+            _ => None,
+        }
+    }
+
+    fn verification(self) -> &'static dyn VerificationAlgorithm {
+        match self {
+            Self::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+            Self::Ps256 => &RSA_PSS_2048_8192_SHA256,
+            Self::Es256 => &ECDSA_P256_SHA256_FIXED,
+            Self::EdDsa => &ED25519,
+        }
+    }
+}
+
+/// Why a text is no public key that we take. Never quotes it: it may be a private one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPublicKey {
+    /// Somebody gave away a private key.
+    #[error("it is a private key: give the public half, and treat this one as leaked")]
+    Private,
+    /// A key that both sides would know.
+    #[error("it is a symmetric key: a client signs with a private key of its own")]
+    Symmetric,
+    /// Neither RSA, nor P-256, nor Ed25519.
+    #[error("it is no key for RS256, PS256, ES256 or EdDSA: use RSA, P-256 or Ed25519")]
+    Kind,
+    /// Too short, too long, or numbers that are no key.
+    #[error("it is not a sound key: RSA keys have 2048 to 8192 bits, points lie on their curve")]
+    Unsound,
+    /// `use` or `alg` say that it is for something else.
+    #[error("its `use`, `key_ops` or `alg` say that it is not for such signatures")]
+    Purpose,
+    /// Not the JSON of RFC 7517.
+    #[error("it is not a JSON Web Key")]
+    NotJwk,
+    /// Not PEM with `PUBLIC KEY` blocks.
+    #[error("it is not PEM with a `PUBLIC KEY` block (SPKI)")]
+    NotPem,
+    /// A key set or file without a key.
+    #[error("there is no key in it")]
+    Empty,
+}
+
+/// A public key and the algorithms for which it may be used.
+#[derive(Clone)]
+pub struct ForeignKey(Arc<Inner>);
+
+struct Inner {
+    thumbprint: KeyId,
+    kid: Option<String>,
+    /// Each with the key, ready to verify.
+    algorithms: Vec<(SignatureAlgorithm, ParsedPublicKey)>,
+    jwk: Map<String, Value>,
+}
+
+/// SPKI of an uncompressed point on P-256, but for the point (RFC 5480 section 2).
+const P256_PREFIX: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// SPKI of an Ed25519 key, but for the key (RFC 8410 section 4).
+const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+impl ForeignKey {
+    /// Reads a JSON Web Key (RFC 7517 section 4).
+    ///
+    /// # Errors
+    /// [`InvalidPublicKey`] for anything but a sound public key for one of the algorithms.
+    pub fn from_jwk(jwk: &Value) -> Result<Self, InvalidPublicKey> {
+        let members = jwk.as_object().ok_or(InvalidPublicKey::NotJwk)?;
+        if members.get("kty").and_then(Value::as_str) == Some("oct") {
+            return Err(InvalidPublicKey::Symmetric);
+        }
+        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|private| members.contains_key(*private))
+        {
+            return Err(InvalidPublicKey::Private);
+        }
+        let for_verifying = members.get("key_ops").is_none_or(|operations| {
+            operations.as_array().is_some_and(|each| each.iter().any(|one| one == "verify"))
+        });
+        let stated = match members.get("alg") {
+            None => None,
+            Some(alg) => {
+                let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
+                Some(alg.ok_or(InvalidPublicKey::Purpose)?)
+            }
+        };
+        // the library knows neither every spelling of `alg` nor every operation; they were looked at above
+        let mut plain = members.clone();
+        plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
+        let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
+        if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
+            return Err(InvalidPublicKey::Purpose);
+        }
+        let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPublicKey::NotJwk);
+        let (bytes, fitting) = match &jwk.algorithm {
+            AlgorithmParameters::RSA(rsa) => {
+                let components = PublicKeyComponents { n: decode(&rsa.n)?, e: decode(&rsa.e)? };
+                let der: PublicKeyX509Der<'_> = components.as_der().map_err(|_| InvalidPublicKey::Unsound)?;
+                (der.as_ref().to_vec(), &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256][..])
+            }
+            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
+                let (x, y) = (decode(&ec.x)?, decode(&ec.y)?);
+                if (x.len(), y.len()) != (32, 32) {
+                    return Err(InvalidPublicKey::Unsound);
+                }
+                ([&[4], x.as_slice(), y.as_slice()].concat(), &[SignatureAlgorithm::Es256][..])
+            }
+            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
+                (decode(&okp.x)?, &[SignatureAlgorithm::EdDsa][..])
+            }
+            _ => return Err(InvalidPublicKey::Kind),
+        };
+        let algorithms = fitting
+            .iter()
+            .filter(|algorithm| stated.is_none_or(|stated| stated == **algorithm))
+            .map(|algorithm| {
+                let key = ParsedPublicKey::new(algorithm.verification(), &bytes);
+                key.map(|key| (*algorithm, key)).map_err(|_| InvalidPublicKey::Unsound)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if algorithms.is_empty() {
+            return Err(InvalidPublicKey::Purpose);
+        }
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidPublicKey::NotJwk)?;
+        let thumbprint = KeyId::parse(&thumbprint).map_err(|_| InvalidPublicKey::NotJwk)?;
+        let jwk_members = members.clone();
+        Ok(Self(Arc::new(Inner { thumbprint, kid: jwk.common.key_id, algorithms, jwk: jwk_members })))
+    }
+
+    /// Reads PEM with one or several `PUBLIC KEY` blocks (RFC 7468 section 13).
+    ///
+    /// # Errors
+    /// As [`Self::from_jwk`].
+    pub fn from_pem(text: &str) -> Result<Vec<Self>, InvalidPublicKey> {
+        let blocks = pem::parse_many(text).map_err(|_| InvalidPublicKey::NotPem)?;
+        if blocks.iter().any(|block| block.tag().ends_with("PRIVATE KEY")) {
+            return Err(InvalidPublicKey::Private);
+        }
+        if blocks.is_empty() || blocks.iter().any(|block| block.tag() != "PUBLIC KEY") {
+            return Err(InvalidPublicKey::NotPem);
+        }
+        blocks.iter().map(|block| Self::from_jwk(&jwk_of_spki(block.contents())?)).collect()
+    }
+
+    /// Reads a file: PEM, a JSON Web Key, or a set of them (RFC 7517 section 5).
+    ///
+    /// # Errors
+    /// As [`Self::from_jwk`].
+    pub fn from_file(bytes: &[u8]) -> Result<Vec<Self>, InvalidPublicKey> {
+        let text = std::str::from_utf8(bytes).map_err(|_| InvalidPublicKey::NotPem)?;
+        if !text.trim_start().starts_with('{') {
+            return Self::from_pem(text);
+        }
+        let json: Value = serde_json::from_str(text).map_err(|_| InvalidPublicKey::NotJwk)?;
+        match json.get("keys") {
+            None => Ok(vec![Self::from_jwk(&json)?]),
+            Some(Value::Array(keys)) if keys.is_empty() => Err(InvalidPublicKey::Empty),
+            Some(Value::Array(keys)) => keys.iter().map(Self::from_jwk).collect(),
+            Some(_) => Err(InvalidPublicKey::NotJwk),
+        }
+    }
+
+    /// Its thumbprint (RFC 7638 section 3): two keys with the same are the same key.
+    pub fn thumbprint(&self) -> &KeyId {
+        &self.0.thumbprint
+    }
+
+    /// The name that its owner gave it.
+    pub fn kid(&self) -> Option<&str> {
+        self.0.kid.as_deref()
+    }
+
+    /// The key as it may be written down: its JSON Web Key.
+    pub fn jwk(&self) -> &Map<String, Value> {
+        &self.0.jwk
+    }
+
+    /// Whether it may be used with this algorithm.
+    pub fn is_for(&self, algorithm: SignatureAlgorithm) -> bool {
+        self.0.algorithms.iter().any(|(own, _)| *own == algorithm)
+    }
+
+    /// Whether `signature` (base64url) over `message` was made by its private half with this algorithm.
+    pub(crate) fn verifies(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &str) -> bool {
+        let key = self.0.algorithms.iter().find(|(own, _)| *own == algorithm);
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok();
+        key.zip(signature).is_some_and(|((_, key), signature)| key.verify_sig(message, &signature).is_ok())
+    }
+}
+
+/// A SubjectPublicKeyInfo as a JSON Web Key.
+fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
+    let text = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
+    let members = if let Some([4, point @ ..]) = der.strip_prefix(&P256_PREFIX) {
+        let (x, y) = point.split_at_checked(32).ok_or(InvalidPublicKey::Unsound)?;
+        vec![("kty", "EC".into()), ("crv", "P-256".into()), ("x", text(x)), ("y", text(y))]
+    } else if let Some(key) = der.strip_prefix(&ED25519_PREFIX) {
+        vec![("kty", "OKP".into()), ("crv", "Ed25519".into()), ("x", text(key))]
+    } else {
+        let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| InvalidPublicKey::Kind)?;
+        let (n, e) = (key.modulus(), key.exponent());
+        let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
+        vec![("kty", "RSA".into()), ("n", text(n)), ("e", text(e))]
+    };
+    Ok(Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+}
+
+impl PartialEq for ForeignKey {
+    fn eq(&self, other: &Self) -> bool {
+        let algorithms = |key: &Self| key.0.algorithms.iter().map(|(one, _)| *one).collect::<Vec<_>>();
+        self.0.thumbprint == other.0.thumbprint
+            && self.0.kid == other.0.kid
+            && algorithms(self) == algorithms(other)
+    }
+}
+
+impl fmt::Debug for ForeignKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ForeignKey").field(&self.0.thumbprint.as_str()).finish()
+    }
+}
