@@ -16,16 +16,52 @@ use aws_lc_rs::{
     rsa::KeyPair as RsaKeyPair,
     signature::{self, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton::{
-    clients::{AuthenticationMethod, ClientCredentials, ClientSecret},
-    clock::SystemClock,
-    grant::{ClientCredentialsRequest, Lifetimes},
-    issue::TokenIssuer,
+    clients::{
+        AssertionRules, AuthenticationMethod, Authenticator, ClientAssertion, ClientCredentials, ClientSecret,
+    },
+    clock::{Clock, SystemClock},
+    grant::{ClientCredentialsRequest, Lifetimes, StatusLists},
+    issue::{TokenIssuer, TokenRequest},
     keys::KeyFolder,
     oauth::{Audience, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
+    standing::Standing,
+    store::{MemoryStore, Store},
     token::{BearerToken, Verifier},
 };
+
+/// Calls in a round.
+const CALLS: usize = 40;
+/// Enough for all rounds, the one that warms up too.
+const ASSERTIONS: usize = CALLS * (support::ROUNDS + 1);
+
+/// A policy file with one client that has this key and no secret.
+fn client_with_key(pair: &RsaKeyPair) -> String {
+    let part = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
+    let public = pair.public_key();
+    let n = part(public.modulus().big_endian_without_leading_zero());
+    let e = part(public.exponent().big_endian_without_leading_zero());
+    format!(
+        "version: 1\nclients:\n  bench-jwt:\n    public_keys:\n      - jwk: {{ kty: RSA, n: \"{n}\", e: {e} }}\n    \
+         grants: {{ orders: {{ scopes: [orders:read] }} }}\n"
+    )
+}
+
+/// An assertion of that client.
+fn assertion(pair: &RsaKeyPair, issuer: &Issuer, number: usize) -> String {
+    let now = SystemClock.now().as_second();
+    let claims = format!(
+        r#"{{"iss":"bench-jwt","sub":"bench-jwt","aud":"{issuer}","exp":{},"iat":{now},"jti":"assertion-{number}"}}"#,
+        now + 60
+    );
+    let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims));
+    let mut signature = [0; 256];
+    pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -41,22 +77,55 @@ fn main() {
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
     };
-    let policies = LivePolicies::load(&root.join("policies"), surroundings, clock.clone()).unwrap();
+    let other = fs::read(root.join("tests/fixtures/keys/test-only-other.pem")).unwrap();
+    let other = RsaKeyPair::from_pkcs8(pem::parse(other).unwrap().contents()).unwrap();
+    for entry in fs::read_dir(root.join("policies")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
+    fs::write(dir.path().join("jwt.yaml"), client_with_key(&other)).unwrap();
+    let policies = Arc::new(LivePolicies::load(dir.path(), surroundings, clock.clone()).unwrap());
+    let store = Arc::new(Store::Memory(MemoryStore::new(clock.clone())));
+    let leeway = Duration::from_secs(30);
     let tokens = TokenIssuer {
         issuer: issuer.clone(),
         keys: Arc::clone(&keys),
-        policies: Arc::new(policies),
-        lifetimes: Lifetimes { ttl: Duration::from_secs(3600), max_ttl: Duration::from_secs(86_400) },
+        policies,
+        authenticator: Arc::new(Authenticator {
+            assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
+            store: Arc::clone(&store),
+        }),
+        verifier: Verifier::new(issuer.clone(), Arc::clone(keys.public()), leeway, clock.clone()),
+        standing: Standing::of_issuer(Arc::clone(&store)),
+        store,
+        lifetimes: Lifetimes {
+            ttl: Duration::from_secs(3600),
+            max_ttl: Duration::from_secs(86_400),
+            refresh_ttl: Duration::from_secs(86_400),
+        },
+        status_lists: StatusLists::OnRequest,
+        max_exchanges: 4,
         clock: clock.clone(),
     };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let audience = Audience::parse("https://orders.example.com").unwrap();
-    let credentials = || ClientCredentials {
+    let credentials = || ClientCredentials::Secret {
         client_id: "acme-sync".to_owned(),
         secret: ClientSecret::new("demo-secret-of-acme-sync".to_owned()),
         method: AuthenticationMethod::ClientSecretBasic,
     };
-    let request = ClientCredentialsRequest { scope: None, targets: vec![audience.as_str().to_owned()] };
-    let issue = || tokens.client_credentials(&credentials(), &request).unwrap();
+    let targets = vec![audience.as_str().to_owned()];
+    let request = TokenRequest::ClientCredentials(ClientCredentialsRequest { scope: None, targets });
+    let issue_to = |credentials: &ClientCredentials| {
+        runtime.block_on(tokens.issue(credentials, &request)).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let issue = || issue_to(&credentials());
+    // each is good for one token
+    let mut assertions: Vec<_> = (0..ASSERTIONS).map(|number| assertion(&other, &issuer, number)).collect();
+    let mut issue_by_assertion = || {
+        let assertion = ClientAssertion::new(assertions.pop().unwrap());
+        issue_to(&ClientCredentials::Assertion { client_id: None, assertion })
+    };
 
     let der = pem::parse(&pem).unwrap();
     let pair = RsaKeyPair::from_pkcs8(der.contents()).unwrap();
@@ -68,7 +137,7 @@ fn main() {
     assert!(encoded.len() == 342);
 
     let measured = support::in_turns(
-        40,
+        CALLS,
         &mut [
             ("raw RSA-2048 signature (aws-lc-rs, key parsed once)", &mut || {
                 let mut signature = [0; 256];
@@ -82,10 +151,25 @@ fn main() {
     );
     support::print("issue", &measured);
 
-    let verifier = Verifier::new(issuer, Arc::clone(keys.public()), Duration::from_secs(30), clock);
+    let verifier = Verifier::new(issuer, Arc::clone(keys.public()), leeway, clock);
     let raw = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref().to_vec());
     let parsed =
         signature::ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref()).unwrap();
+    let measured = support::in_turns(
+        CALLS,
+        &mut [
+            ("raw RSA-2048 signature and raw verification", &mut || {
+                let mut signature = [0; 256];
+                pair.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
+                raw.verify(signed.as_bytes(), &signature).unwrap();
+            }),
+            ("jeton: assertion (private_key_jwt) to signed token", &mut || {
+                std::hint::black_box(issue_by_assertion());
+            }),
+        ],
+    );
+    support::print("issue by private_key_jwt", &measured);
+
     let bearer = BearerToken::new(token.clone());
     let measured = support::in_turns(
         400,

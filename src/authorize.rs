@@ -6,6 +6,8 @@ use crate::{
     oauth::{ApiName, ScopeSet},
     policy::{Decision, Denial, LivePolicies},
     principal::Principal,
+    standing::{NotInForce, Standing},
+    store::RevocationsUnknown,
     token::{BearerToken, TokenError, Verifier},
 };
 
@@ -14,6 +16,7 @@ use crate::{
 pub struct Authorizer {
     verifier: Verifier,
     policies: Arc<LivePolicies>,
+    standing: Standing,
     api: ApiName,
 }
 
@@ -31,6 +34,8 @@ pub enum Denied {
     InvalidToken(TokenError),
     /// The token is good and not enough.
     NotAllowed(Box<NotAllowed>),
+    /// Whether the token was revoked is not known yet; a fault of ours.
+    Unavailable(RevocationsUnknown),
 }
 
 /// Why a request without a token may not pass: for the log.
@@ -56,9 +61,16 @@ pub struct NotAllowed {
 }
 
 impl Authorizer {
-    /// Decides for `api` by the policies in force, with tokens that `verifier` takes.
+    /// Decides for `api` by the policies in force, with tokens that `verifier` takes and that these policies
+    /// do not revoke.
     pub fn new(verifier: Verifier, policies: Arc<LivePolicies>, api: ApiName) -> Self {
-        Self { verifier, policies, api }
+        Self { verifier, policies, standing: Standing::by_files(), api }
+    }
+
+    /// As the issuer knows which tokens are in force.
+    #[must_use]
+    pub fn with_standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
     }
 
     /// Decides one request, by its method and target as they were sent. A token that is sent must verify,
@@ -83,6 +95,12 @@ impl Authorizer {
             None => None,
             Some(token) => {
                 let claims = self.verifier.verify(token, api.audience()).map_err(Denied::InvalidToken)?;
+                self.standing.check(&snapshot.policies, &claims).map_err(
+                    |not_in_force| match not_in_force {
+                        NotInForce::Ended(error) => Denied::InvalidToken(error),
+                        NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
+                    },
+                )?;
                 Some(Principal::from(claims))
             }
         };

@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::{
-    clients::{AuthenticationError, ClientCredentials},
+    clients::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
-    grant::{self, ClientCredentialsRequest, GrantError, Lifetimes},
+    grant::{
+        self, ApprovedGrant, ClientCredentialsRequest, ExchangeRequest, GrantError, Lifetimes,
+        RefreshRequest, StatusLists,
+    },
     keys::{KeyRing, SigningError},
-    oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId},
-    policy::LivePolicies,
-    token::{BearerToken, SignedToken},
+    oauth::{ApiName, ClientId, GrantType, Issuer, KeyId, ScopeSet, TokenId},
+    policy::{LivePolicies, PolicySet},
+    standing::{NotInForce, Standing},
+    store::{Advance, RevocationsUnknown, SharedStore, Store, StoreError},
+    token::{BearerToken, RefreshClaims, SignedToken, VerifiedRefresh, Verifier},
 };
 
 /// Issues the tokens of one issuer.
@@ -20,20 +27,69 @@ pub struct TokenIssuer {
     pub keys: Arc<KeyRing>,
     /// The clients and what they are granted.
     pub policies: Arc<LivePolicies>,
+    /// Lets clients in.
+    pub authenticator: Arc<Authenticator>,
+    /// Opens tokens that clients bring.
+    pub verifier: Verifier,
+    /// Tells which of them are in force.
+    pub standing: Standing,
+    /// Where families of refresh tokens are followed, if it is shared.
+    pub store: Arc<Store>,
     /// How long tokens live.
     pub lifetimes: Lifetimes,
+    /// Whether tokens point to a status list where the policies do not say.
+    pub status_lists: StatusLists,
+    /// The most exchanges that may lead to one token.
+    pub max_exchanges: u32,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+}
+
+/// What a client asks the token endpoint for.
+pub enum TokenRequest {
+    /// A token for itself (RFC 6749 section 4.4).
+    ClientCredentials(ClientCredentialsRequest),
+    /// A token for a refresh token (RFC 6749 section 6).
+    Refresh {
+        /// The refresh token.
+        token: BearerToken,
+        /// What of it.
+        request: RefreshRequest,
+    },
+    /// A narrower token for a token (RFC 8693 section 2).
+    Exchange {
+        /// The subject token.
+        subject: BearerToken,
+        /// What of it.
+        request: ExchangeRequest,
+    },
+}
+
+impl TokenRequest {
+    /// Its `grant_type`.
+    pub fn grant_type(&self) -> GrantType {
+        match self {
+            Self::ClientCredentials(_) => GrantType::ClientCredentials,
+            Self::Refresh { .. } => GrantType::RefreshToken,
+            Self::Exchange { .. } => GrantType::TokenExchange,
+        }
+    }
 }
 
 /// A token and what the answer and the log say of it.
 pub struct IssuedToken {
     /// The token itself.
     pub token: SignedToken,
+    /// The refresh token that goes with it.
+    pub refresh_token: Option<SignedToken>,
+    /// What brought it.
+    pub grant_type: GrantType,
     /// Its `jti`.
     pub token_id: TokenId,
     /// The client that asked; the token of an anonymous client does not name it.
     pub client: ClientId,
+    /// The client to which the permissions were granted, after an exchange.
+    pub subject: Option<ClientId>,
     /// The API for which it is.
     pub api: ApiName,
     /// What it allows.
@@ -57,6 +113,8 @@ pub enum Refused {
         client: ClientId,
         /// Why.
         error: GrantError,
+        /// What the client is not told.
+        detail: Option<String>,
     },
     /// The token would be longer than a verifier takes.
     #[error("the token would be longer than 8 KiB: ask for fewer scopes")]
@@ -64,45 +122,198 @@ pub enum Refused {
         /// The client.
         client: ClientId,
     },
+    /// What must be asked cannot be asked now; a fault of ours.
+    #[error("{0}")]
+    Unavailable(String),
     /// Something failed on our side.
     #[error("the token could not be signed: {0}")]
-    Failed(SigningError),
+    Failed(#[from] SigningError),
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<RevocationsUnknown> for Refused {
+    fn from(error: RevocationsUnknown) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// One request on its way: who asks, when, under which policies.
+struct Desk<'i> {
+    issuer: &'i TokenIssuer,
+    policies: &'i PolicySet,
+    client: AuthenticatedClient,
+    now: i64,
 }
 
 impl TokenIssuer {
-    /// The client credentials grant (RFC 6749 section 4.4): credentials, to an authenticated client, to an
-    /// approved grant, to claims, to a signed token.
+    /// Credentials, to an authenticated client, to an approved grant, to claims, to a signed token.
     ///
     /// # Errors
     /// [`Refused`], of which the client learns the grant's error in full and of authentication nothing.
-    pub fn client_credentials(
+    pub async fn issue(
         &self,
         credentials: &ClientCredentials,
-        request: &ClientCredentialsRequest,
+        request: &TokenRequest,
     ) -> Result<IssuedToken, Refused> {
-        let now = self.clock.now();
-        let snapshot = self.policies.current();
-        let client =
-            snapshot.policies.clients().authenticate(credentials, now).map_err(Refused::Unauthenticated)?;
-        let approved = grant::approve(&client, request, self.lifetimes)
-            .map_err(|error| Refused::NotGranted { client: client.client().id.clone(), error })?;
+        let now: Timestamp = self.clock.now();
+        let snapshot = self.policies.snapshot();
+        let policies = &snapshot.policies;
+        let client = self.authenticator.authenticate(policies.clients(), credentials, now).await;
+        let client = client.map_err(Refused::Unauthenticated)?;
+        let desk = Desk { issuer: self, policies, client, now: now.as_second() };
+        match request {
+            TokenRequest::ClientCredentials(request) => desk.client_credentials(request),
+            TokenRequest::Refresh { token, request } => desk.refresh(token, request).await,
+            TokenRequest::Exchange { subject, request } => desk.exchange(subject, request),
+        }
+    }
+}
+
+impl Desk<'_> {
+    fn client_credentials(&self, request: &ClientCredentialsRequest) -> Result<IssuedToken, Refused> {
+        let TokenIssuer { lifetimes, status_lists, .. } = *self.issuer;
+        let approved = grant::approve_client_credentials(&self.client, request, lifetimes, status_lists)
+            .map_err(|error| self.refuse(error))?;
+        let first =
+            if self.client.client().abilities.refresh { Some(self.first_refresh(&approved)?) } else { None };
+        self.sign(
+            GrantType::ClientCredentials,
+            approved,
+            first.as_ref().map(|first| first.family.clone()),
+            first,
+        )
+    }
+
+    async fn refresh(&self, token: &BearerToken, request: &RefreshRequest) -> Result<IssuedToken, Refused> {
+        if !self.client.client().abilities.refresh {
+            return Err(self.refuse(GrantError::NotForThisClient("refresh")));
+        }
+        let bad = |detail: String| self.refuse_for(GrantError::BadRefreshToken, detail);
+        let verified = self.issuer.verifier.verify_refresh(token).map_err(|error| bad(error.to_string()))?;
+        match self.issuer.standing.check_refresh(self.policies, &verified) {
+            Ok(()) => {}
+            Err(NotInForce::Ended(error)) => return Err(bad(error.to_string())),
+            Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
+        }
+        let TokenIssuer { lifetimes, status_lists, .. } = *self.issuer;
+        let approved = grant::approve_refresh(&self.client, &verified, request, lifetimes, status_lists)
+            .map_err(|error| self.refuse(error))?;
+        // last of all: a request that fails otherwise uses nothing up
+        let next = match self.issuer.store.shared() {
+            None => None,
+            Some(store) => match self.advance(store, &verified).await? {
+                Advance::Taken => Some(verified.next(self.now)),
+                Advance::Ended => return Err(bad("its family was ended".to_owned())),
+                Advance::Reused => {
+                    return Err(bad("it was used before: its family is ended now".to_owned()));
+                }
+            },
+        };
+        self.sign(GrantType::RefreshToken, approved, Some(verified.family().clone()), next)
+    }
+
+    /// Uses a refresh token up. One that was used before is in two hands: with its family end the access
+    /// tokens that the family brought (RFC 9700 section 4.14.2).
+    async fn advance(&self, store: &SharedStore, token: &VerifiedRefresh) -> Result<Advance, Refused> {
+        let family = token.family();
+        let outcome = store.advance(family, token.generation(), token.expires_at()).await?;
+        if outcome == Advance::Reused {
+            let client = token.client().as_str();
+            tracing::warn!(client, family = family.as_str(), "refresh.reused: the family is ended");
+            store.revoke(family, token.expires_at().max(self.latest_expiry())).await?;
+        }
+        Ok(outcome)
+    }
+
+    fn exchange(&self, subject: &BearerToken, request: &ExchangeRequest) -> Result<IssuedToken, Refused> {
+        if !self.client.client().abilities.token_exchange {
+            return Err(self.refuse(GrantError::NotForThisClient("token_exchange")));
+        }
+        let bad = |error| self.refuse(GrantError::BadSubjectToken(error));
+        let verified = self.issuer.verifier.verify_for_any(subject).map_err(bad)?;
+        // the leeway is for clocks that differ, and this one is the clock that set `exp`
+        if verified.expires_at() <= self.now {
+            return Err(bad(crate::token::TokenError::Expired));
+        }
+        match self.issuer.standing.check(self.policies, &verified) {
+            Ok(()) => {}
+            Err(NotInForce::Ended(error)) => return Err(bad(error)),
+            Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
+        }
+        let TokenIssuer { lifetimes, max_exchanges, .. } = *self.issuer;
+        let rules = grant::ExchangeRules { policies: self.policies, lifetimes, max_exchanges, now: self.now };
+        let approved = grant::approve_exchange(&self.client, &verified, request, &rules)
+            .map_err(|error| self.refuse(error))?;
+        self.sign(GrantType::TokenExchange, approved, None, None)
+    }
+
+    /// The first refresh token of a new family. The store is not asked: it learns of a family when it is used.
+    fn first_refresh(&self, approved: &ApprovedGrant) -> Result<RefreshClaims, Refused> {
+        let lifetime = self.issuer.lifetimes.refresh_ttl.as_secs();
+        Ok(RefreshClaims {
+            issuer: self.issuer.issuer.clone(),
+            client: approved.client().clone(),
+            family: grant::random_id().map_err(|_| SigningError::Failed)?,
+            generation: 0,
+            audience: approved.audience().clone(),
+            scopes: approved.scopes().clone(),
+            issued_at: self.now,
+            authenticated_at: self.now,
+            expires_at: self.now.saturating_add_unsigned(lifetime),
+        })
+    }
+
+    fn sign(
+        &self,
+        grant_type: GrantType,
+        approved: ApprovedGrant,
+        family: Option<TokenId>,
+        refresh: Option<RefreshClaims>,
+    ) -> Result<IssuedToken, Refused> {
+        let key = self.issuer.keys.signing();
         let (client, api, expires_in) = (approved.client().clone(), approved.api().clone(), approved.ttl());
         let claims = approved
-            .into_claims(&self.issuer, now.as_second())
-            .map_err(|_| Refused::Failed(SigningError::Failed))?;
-        let key = self.keys.signing();
-        let token = SignedToken::sign(&claims, key).map_err(Refused::Failed)?;
-        if token.as_str().len() > BearerToken::LONGEST {
+            .into_claims(&self.issuer.issuer, family.as_ref(), self.now)
+            .map_err(|_| SigningError::Failed)?;
+        let token = SignedToken::sign(&claims, key)?;
+        let refresh_token = refresh.map(|refresh| SignedToken::sign_refresh(&refresh, key)).transpose()?;
+        let is_long = |token: &SignedToken| token.as_str().len() > BearerToken::LONGEST;
+        if is_long(&token) || refresh_token.as_ref().is_some_and(is_long) {
             return Err(Refused::TooLong { client });
         }
         Ok(IssuedToken {
             token,
+            refresh_token,
+            grant_type,
             token_id: claims.token_id,
+            subject: claims.named.map(|named| named.subject).filter(|subject| *subject != client),
             client,
             api,
             scopes: claims.scopes,
             expires_in,
             kid: key.kid().clone(),
         })
+    }
+
+    /// When the last token expires that was issued until now, in seconds since 1970.
+    fn latest_expiry(&self) -> i64 {
+        self.now.saturating_add_unsigned(self.issuer.lifetimes.max_ttl.as_secs())
+    }
+
+    fn refuse(&self, error: GrantError) -> Refused {
+        let detail = match &error {
+            GrantError::BadSubjectToken(why) => Some(why.to_string()),
+            _ => None,
+        };
+        Refused::NotGranted { client: self.client.client().id.clone(), error, detail }
+    }
+
+    fn refuse_for(&self, error: GrantError, detail: String) -> Refused {
+        Refused::NotGranted { client: self.client.client().id.clone(), error, detail: Some(detail) }
     }
 }

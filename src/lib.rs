@@ -32,7 +32,9 @@
 //! | [`token`] | claims to a token, a token to claims |
 //! | [`grant`] | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
+//! | [`standing`] | which tokens are in force still |
 //! | [`issue`], [`authorize`] | the two flows |
+//! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
 //! | [`config`] | the settings |
 //! | [`http`] | actix |
 //! | [`cli`] | the commands |
@@ -44,12 +46,15 @@ pub mod clock;
 pub mod config;
 pub mod grant;
 pub mod http;
+pub mod introspect;
 pub mod issue;
 pub mod jose;
 pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+pub mod revoke;
+pub mod standing;
 pub mod status;
 pub mod store;
 pub mod token;

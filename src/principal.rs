@@ -69,6 +69,12 @@ impl Principal {
         self.claims.token_id()
     }
 
+    /// The client to which the permissions were granted, unless the token names nobody. After a token
+    /// exchange it is another than [`Self::client`].
+    pub fn subject_client(&self) -> Option<&ClientId> {
+        self.claims.subject()
+    }
+
     /// The client that asked for the token, unless the token names nobody.
     pub fn client(&self) -> Option<&ClientId> {
         self.claims.client()
@@ -79,10 +85,16 @@ impl Principal {
         self.claims.own()
     }
 
+    /// The client as `client` conditions see it. One that acts with another's permissions is neither of them:
+    /// what is open to either of them alone stays shut.
+    fn sole_client(&self) -> Option<&ClientId> {
+        self.client().filter(|client| self.subject_client() == Some(client))
+    }
+
     /// What it may do, to be kept apart from the token.
     pub fn permissions(&self) -> Permissions {
         Permissions {
-            client: self.client().cloned(),
+            client: self.sole_client().cloned(),
             scopes: self.scopes().clone(),
             roles: self.roles().to_vec(),
             claims: self.claims().clone(),
@@ -91,6 +103,11 @@ impl Principal {
 
     /// What policies judge.
     pub fn subject(&self) -> Subject<'_> {
-        Subject { client: self.client(), scopes: self.scopes(), roles: self.roles(), claims: self.claims() }
+        Subject {
+            client: self.sole_client(),
+            scopes: self.scopes(),
+            roles: self.roles(),
+            claims: self.claims(),
+        }
     }
 }

@@ -11,7 +11,7 @@ pub(crate) struct Measured {
 }
 
 /// Rounds in which the pieces take turns, so that a machine that slows down slows all of them.
-const ROUNDS: usize = 31;
+pub(crate) const ROUNDS: usize = 31;
 
 /// Measures these pieces of work in turns, `calls` of each in a round.
 pub(crate) fn in_turns(calls: usize, works: &mut [(&'static str, &mut dyn FnMut())]) -> Vec<Measured> {

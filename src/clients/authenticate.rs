@@ -5,17 +5,43 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use subtle::Choice;
 
-use super::{Client, ClientRegistry, ClientSecret, ClientState, SecretHash, StoredSecret};
-use crate::oauth::ClientId;
+use super::{
+    AssertionError, AssertionRules, Client, ClientAssertion, ClientRegistry, ClientSecret, ClientState,
+    SecretHash, StoredSecret,
+};
+use crate::{
+    oauth::ClientId,
+    store::{Store, StoreError, Use},
+};
 
-/// What a request claims: an id and the secret that shall show it. Nothing of it is checked yet.
-pub struct ClientCredentials {
-    /// The claimed id, as it was sent.
-    pub client_id: String,
-    /// The secret.
-    pub secret: ClientSecret,
+/// What a request claims, and what shall show it. Nothing of it is checked yet.
+pub enum ClientCredentials {
+    /// An id and a secret.
+    Secret {
+        /// The claimed id, as it was sent.
+        client_id: String,
+        /// The secret.
+        secret: ClientSecret,
+        /// How they came.
+        method: AuthenticationMethod,
+    },
+    /// An assertion that the client signed.
+    Assertion {
+        /// The id beside the assertion, if there was one.
+        client_id: Option<String>,
+        /// The assertion.
+        assertion: ClientAssertion,
+    },
+}
+
+impl ClientCredentials {
     /// How they came.
-    pub method: AuthenticationMethod,
+    pub fn method(&self) -> AuthenticationMethod {
+        match self {
+            Self::Secret { method, .. } => *method,
+            Self::Assertion { .. } => AuthenticationMethod::PrivateKeyJwt,
+        }
+    }
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
@@ -25,22 +51,25 @@ pub enum AuthenticationMethod {
     ClientSecretBasic,
     /// In the form (RFC 6749 section 2.3.1).
     ClientSecretPost,
+    /// By a signed assertion (RFC 7523 section 2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthenticationMethod {
     /// Every method, in the order in which discovery lists them.
-    pub const ALL: [Self; 2] = [Self::ClientSecretBasic, Self::ClientSecretPost];
+    pub const ALL: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
 
     /// Its registered name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }
 
-/// A client that has shown who it is. Made only by [`ClientRegistry::authenticate`].
+/// A client that has shown who it is. Made only by [`Authenticator::authenticate`].
 pub struct AuthenticatedClient(Arc<Client>);
 
 impl AuthenticatedClient {
@@ -51,7 +80,7 @@ impl AuthenticatedClient {
 }
 
 /// Why a client was not let in: for the log alone. The client learns one and the same for all.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum AuthenticationError {
     /// No client has this id.
     #[error("unknown client")]
@@ -65,6 +94,29 @@ pub enum AuthenticationError {
     /// The secret is right, and the client is disabled.
     #[error("disabled client")]
     Disabled(ClientId),
+    /// `revoked_before` lies ahead: what was issued now would be ended at once.
+    #[error("the client's `revoked_before` lies ahead")]
+    RevokedAhead(ClientId),
+    /// The assertion shows nothing.
+    #[error("bad assertion: {error}")]
+    BadAssertion {
+        /// The client that it names, where it is one.
+        client: Option<ClientId>,
+        /// Why.
+        error: AssertionError,
+    },
+    /// The assertion was used before.
+    #[error("the assertion was used before: each needs a `jti` of its own")]
+    Replayed(ClientId),
+    /// Whether it was used before cannot be found out now; a fault of ours.
+    #[error("whether the assertion was used before cannot be found out: {error}")]
+    Unavailable {
+        /// The client.
+        client: ClientId,
+        /// Why.
+        #[source]
+        error: StoreError,
+    },
 }
 
 impl AuthenticationError {
@@ -72,35 +124,86 @@ impl AuthenticationError {
     pub fn client(&self) -> Option<&ClientId> {
         match self {
             Self::UnknownClient => None,
-            Self::WrongSecret(client) | Self::ExpiredSecret(client) | Self::Disabled(client) => Some(client),
+            Self::BadAssertion { client, .. } => client.as_ref(),
+            Self::WrongSecret(client)
+            | Self::ExpiredSecret(client)
+            | Self::Disabled(client)
+            | Self::RevokedAhead(client)
+            | Self::Replayed(client)
+            | Self::Unavailable { client, .. } => Some(client),
         }
     }
 }
 
-impl ClientRegistry {
-    /// Lets a client in that has a live secret and is enabled.
+/// Lets clients in.
+pub struct Authenticator {
+    /// What assertions must fit.
+    pub assertions: AssertionRules,
+    /// Where it is noted which assertions were used.
+    pub store: Arc<Store>,
+}
+
+impl Authenticator {
+    /// Lets a client in that is enabled and shows a live secret, or an assertion that it signed and that was
+    /// not used before.
     ///
-    /// Whatever fails, the work is the same: one look-up, one hash, and a comparison with every secret
-    /// of the client, or with one decoy for a client that is not there (or has no secret).
+    /// Whatever fails, the work is the same: one look-up, and a comparison with every secret of the client or
+    /// with one decoy; or a signature checked, by a decoy's key for a client that has none.
     ///
     /// # Errors
-    /// [`AuthenticationError`], to be logged and not told.
-    pub fn authenticate(
+    /// [`AuthenticationError`], to be logged and not told; but [`AuthenticationError::Unavailable`] is not the
+    /// client's fault.
+    pub async fn authenticate(
         &self,
+        clients: &ClientRegistry,
         credentials: &ClientCredentials,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
-        let client = self.find(&credentials.client_id);
-        let secrets = client.map_or(&[][..], |client| &client.secrets);
-        let found = compare(&credentials.secret, secrets, now);
-        let client = client.ok_or(AuthenticationError::UnknownClient)?;
-        let id = || client.id.clone();
-        match (found, client.state) {
-            (Match::None, _) => Err(AuthenticationError::WrongSecret(id())),
-            (Match::Expired, _) => Err(AuthenticationError::ExpiredSecret(id())),
-            (Match::Live, ClientState::Disabled) => Err(AuthenticationError::Disabled(id())),
-            (Match::Live, ClientState::Enabled) => Ok(AuthenticatedClient(Arc::clone(client))),
+        match credentials {
+            ClientCredentials::Secret { client_id, secret, .. } => {
+                let client = by_secret(clients, client_id, secret, now)?;
+                may_act(client, now)?;
+                Ok(AuthenticatedClient(Arc::clone(client)))
+            }
+            ClientCredentials::Assertion { client_id, assertion } => {
+                let (client, unused) =
+                    self.assertions.check(assertion, client_id.as_deref(), clients, now)?;
+                may_act(client, now)?;
+                match self.store.use_once(unused.name, unused.until).await {
+                    Ok(Use::First) => Ok(AuthenticatedClient(Arc::clone(client))),
+                    Ok(Use::Again) => Err(AuthenticationError::Replayed(client.id.clone())),
+                    Err(error) => Err(AuthenticationError::Unavailable { client: client.id.clone(), error }),
+                }
+            }
         }
+    }
+}
+
+fn by_secret<'r>(
+    clients: &'r ClientRegistry,
+    client_id: &str,
+    secret: &ClientSecret,
+    now: Timestamp,
+) -> Result<&'r Arc<Client>, AuthenticationError> {
+    let client = clients.find(client_id);
+    let secrets = client.map_or(&[][..], |client| &client.secrets);
+    let found = compare(secret, secrets, now);
+    let client = client.ok_or(AuthenticationError::UnknownClient)?;
+    match found {
+        Match::None => Err(AuthenticationError::WrongSecret(client.id.clone())),
+        Match::Expired => Err(AuthenticationError::ExpiredSecret(client.id.clone())),
+        Match::Live => Ok(client),
+    }
+}
+
+/// Whether a client that has shown who it is may do anything now.
+fn may_act(client: &Client, now: Timestamp) -> Result<(), AuthenticationError> {
+    match client.state {
+        ClientState::Disabled => Err(AuthenticationError::Disabled(client.id.clone())),
+        ClientState::Enabled if client.revoked_before.is_some_and(|before| now.as_second() < before) => {
+            Err(AuthenticationError::RevokedAhead(client.id.clone()))
+        }
+        ClientState::Enabled => Ok(()),
     }
 }
 
@@ -189,13 +292,11 @@ mod tests {
     #[track_caller]
     fn check(id: &str, secret: &str, expected: &str, comparisons: usize) {
         COMPARISONS.with(|count| count.set(0));
-        let credentials = ClientCredentials {
-            client_id: id.to_owned(),
-            secret: ClientSecret::new(secret.to_owned()),
-            method: AuthenticationMethod::ClientSecretBasic,
-        };
-        let outcome = registry().authenticate(&credentials, NOW);
-        let outcome = outcome.map_or_else(|error| error.to_string(), |_| "in".to_owned());
+        let secret_sent = ClientSecret::new(secret.to_owned());
+        let clients = registry();
+        let outcome = by_secret(&clients, id, &secret_sent, NOW);
+        let outcome = outcome.and_then(|client| may_act(client, NOW));
+        let outcome = outcome.map_or_else(|error| error.to_string(), |()| "in".to_owned());
         assert_eq!(outcome, expected, "{id} with {secret}");
         assert_eq!(COMPARISONS.with(Cell::get), comparisons, "comparisons for {id} with {secret}");
     }

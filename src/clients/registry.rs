@@ -83,6 +83,19 @@ pub struct Grant {
     pub roles: Vec<GrantedRole>,
 }
 
+impl Client {
+    /// What it is granted at the API of this audience.
+    pub fn grant_for(&self, audience: &str) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.audience.as_str() == audience)
+    }
+
+    /// Whether its tokens point to a status list: as the policies say, else `by_default`. Those that name
+    /// nobody have none.
+    pub fn has_status_list(&self, by_default: bool) -> bool {
+        self.kind == ClientKind::Named && self.abilities.status_list.unwrap_or(by_default)
+    }
+}
+
 /// A role and the scopes that a token must all carry to carry the role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GrantedRole {

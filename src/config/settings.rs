@@ -70,6 +70,16 @@ pub struct TokenSettings {
     pub max_ttl: Duration,
     /// How far the clocks of issuer and verifier may be apart.
     pub leeway: Duration,
+    /// The lifetime of a family of refresh tokens, from the first one on.
+    pub refresh_ttl: Duration,
+    /// The most exchanges that may lead to one token.
+    pub max_exchanges: u32,
+    /// The furthest that the `exp` of a client's assertion may lie ahead.
+    pub max_assertion_ttl: Duration,
+    /// Whether the tokens of clients that do not say have a status list.
+    pub status_list: bool,
+    /// How long verifiers keep a status list.
+    pub status_list_ttl: Duration,
 }
 
 /// `[log]`.
@@ -102,7 +112,7 @@ pub enum Needs {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 24] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -115,6 +125,11 @@ const KNOWN: [&str; 19] = [
     "tokens.max_ttl",
     "tokens.leeway",
     "tokens.reuse",
+    "tokens.refresh_ttl",
+    "tokens.max_exchanges",
+    "tokens.max_assertion_ttl",
+    "tokens.status_list",
+    "tokens.status_list_ttl",
     "store.url",
     "store.password",
     "store.password_file",
@@ -188,6 +203,21 @@ impl Settings {
             _ => Err("tokens are not reused in this version: write `0s`".to_owned()),
         });
         let store = StoreSettings::read(needs, &mut layers);
+        let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
+        let max_exchanges = layers.number("tokens.max_exchanges");
+        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| match lifetime(text)? {
+            long if long > Duration::from_mins(5) => {
+                Err("more than 5 minutes: an assertion is made for one request".to_owned())
+            }
+            ttl => Ok(ttl),
+        });
+        let status_list = layers.switch("tokens.status_list");
+        let status_list_ttl = layers.text("tokens.status_list_ttl", |text| match lifetime(text)? {
+            long if long > Duration::from_hours(24) => {
+                Err("more than a day: verifiers would not see a revocation for so long".to_owned())
+            }
+            ttl => Ok(ttl),
+        });
         let format = layers.text("log.format", |text| match text {
             "pretty" => Ok(LogFormat::Pretty),
             "json" => Ok(LogFormat::Json),
@@ -207,7 +237,16 @@ impl Settings {
                     dir: policy_dir?,
                     poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
                 },
-                tokens: TokenSettings { ttl: ttl?, max_ttl: max_ttl?, leeway: leeway? },
+                tokens: TokenSettings {
+                    ttl: ttl?,
+                    max_ttl: max_ttl?,
+                    leeway: leeway?,
+                    refresh_ttl: refresh_ttl?,
+                    max_exchanges: max_exchanges?,
+                    max_assertion_ttl: max_assertion_ttl?,
+                    status_list: status_list?,
+                    status_list_ttl: status_list_ttl?,
+                },
                 store: store?,
                 log: LogSettings { format: format?, level: level? },
             })

@@ -7,63 +7,180 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
 use crate::{
+    clients::{Client, ClientKind, Grant},
     oauth::{ApiName, Audience, ClientId, ErrorCode, Issuer, Role, ScopeSet, TokenId},
-    token::Claims,
+    status::{StatusHandle, StatusReference, index_of},
+    token::{Claims, Exchanged, Named, TokenError},
 };
 
 /// A grant that was approved. Made by the grant types alone.
 pub struct ApprovedGrant {
     pub(super) client: ClientId,
-    /// The client as the token names it.
-    pub(super) named: Option<ClientId>,
+    /// Whom the token names.
+    pub(super) named: Option<Named>,
     pub(super) api: ApiName,
     pub(super) audience: Audience,
     pub(super) scopes: ScopeSet,
     pub(super) roles: Vec<Role>,
+    pub(super) exchanged: Option<Exchanged>,
+    pub(super) status: Status,
     pub(super) claims: Arc<Map<String, Value>>,
     pub(super) ttl: u64,
 }
 
-/// How long tokens live.
+/// Where the status of a token will stand.
+pub(super) enum Status {
+    /// Nowhere.
+    None,
+    /// In the list of the client itself.
+    Own {
+        /// The client's `revoked_before`, in seconds since 1970.
+        revoked_before: Option<i64>,
+    },
+    /// Where that of the token stands from which it comes.
+    Kept(StatusReference),
+}
+
+/// What the settings say of tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
     /// Of a client that has no `ttl` of its own.
     pub ttl: Duration,
     /// The longest of all.
     pub max_ttl: Duration,
+    /// Of a family of refresh tokens, from the first one on.
+    pub refresh_ttl: Duration,
+}
+
+/// Whether tokens point to a status list where the policies do not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusLists {
+    /// They do.
+    ByDefault,
+    /// Those of clients with `status_list: true` alone do.
+    OnRequest,
 }
 
 /// Why a grant was not approved; told to the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
+    /// The policies do not let the client use this grant.
+    #[error("this client may not use this grant: it needs `{0}: true` in the policies")]
+    NotForThisClient(&'static str),
     /// `scope` breaks the grammar of RFC 6749 section 3.3.
     #[error("`scope` is not a list of scopes separated by single spaces")]
     MalformedScope,
     /// Scopes that the client is not granted at this API.
     #[error("not granted to this client: {0}")]
     ScopeBeyondGrant(ScopeSet),
+    /// Scopes that the token lacks from which the new one shall come.
+    #[error("beyond what the token allows that was presented: {0}")]
+    ScopeBeyondToken(ScopeSet),
+    /// None of the scopes can be had at the API.
+    #[error("none of the subject token's scopes can be had there")]
+    NoScope,
     /// Two different audiences in one request (RFC 8707 section 2).
     #[error("a token has one audience: ask for one `resource` at a time")]
     SeveralTargets,
     /// The client has no grant for the audience, or there is none of that name.
     #[error("this client has no grant for the `resource`")]
     UnknownTarget,
+    /// The refresh token is for another API.
+    #[error("the refresh token is for another `resource`")]
+    TargetBeyondToken,
     /// No audience was named, and the client has not just one.
     #[error("name the API with `resource`: this client has not exactly one")]
     NoTarget,
+    /// The refresh token is bad, of another client, used up or ended.
+    #[error("the refresh token is not valid: fetch a new one with your credentials")]
+    BadRefreshToken,
+    /// Nothing that the refresh token stands for is granted any more.
+    #[error("nothing of what the refresh token stands for is granted any more")]
+    NothingLeft,
+    /// The subject token is bad.
+    #[error("the subject token is not valid: {}", if matches!(.0, TokenError::Expired) { "it has expired" } else { "it must be an access token of this issuer, in force" })]
+    BadSubjectToken(TokenError),
+    /// The subject token names nobody.
+    #[error("the subject token names no client, and could not be revoked any more")]
+    AnonymousSubject,
+    /// The subject token came from as many exchanges as there may be.
+    #[error("the subject token was exchanged {0} times already, which is the most")]
+    TooManyExchanges(u32),
 }
 
 impl GrantError {
-    /// The error code of the token endpoint (RFC 6749 section 5.2, RFC 8707 section 2).
+    /// The error code of the token endpoint (RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 8707
+    /// section 2).
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::MalformedScope | Self::ScopeBeyondGrant(_) => ErrorCode::InvalidScope,
-            Self::SeveralTargets | Self::UnknownTarget | Self::NoTarget => ErrorCode::InvalidTarget,
+            Self::NotForThisClient(_) => ErrorCode::UnauthorizedClient,
+            Self::MalformedScope | Self::ScopeBeyondGrant(_) | Self::ScopeBeyondToken(_) | Self::NoScope => {
+                ErrorCode::InvalidScope
+            }
+            Self::SeveralTargets | Self::UnknownTarget | Self::TargetBeyondToken | Self::NoTarget => {
+                ErrorCode::InvalidTarget
+            }
+            Self::BadRefreshToken | Self::NothingLeft => ErrorCode::InvalidGrant,
+            Self::BadSubjectToken(_) | Self::AnonymousSubject | Self::TooManyExchanges(_) => {
+                ErrorCode::InvalidRequest
+            }
         }
     }
 }
 
+/// The scopes of a request.
+pub(super) fn scopes(list: &str) -> Result<ScopeSet, GrantError> {
+    ScopeSet::parse(list).map_err(|_| GrantError::MalformedScope)
+}
+
+/// The one audience of a request, if it names any.
+pub(super) fn target(targets: &[String]) -> Result<Option<&str>, GrantError> {
+    match targets {
+        [] => Ok(None),
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => Ok(Some(first)),
+        _ => Err(GrantError::SeveralTargets),
+    }
+}
+
+/// 128 random bits.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub(crate) fn random_id() -> Result<TokenId, ring::error::Unspecified> {
+    let mut random = [0; 16];
+    SystemRandom::new().fill(&mut random)?;
+    TokenId::parse(&BASE64_URL_SAFE_NO_PAD.encode(random)).map_err(|_| ring::error::Unspecified)
+}
+
 impl ApprovedGrant {
+    /// What a client gets for itself.
+    pub(super) fn own(
+        client: &Client,
+        grant: &Grant,
+        scopes: ScopeSet,
+        lifetimes: Lifetimes,
+        lists: StatusLists,
+    ) -> Self {
+        let is_named = client.kind == ClientKind::Named;
+        let has_list = client.has_status_list(lists == StatusLists::ByDefault);
+        Self {
+            client: client.id.clone(),
+            named: is_named.then(|| Named { subject: client.id.clone(), client: client.id.clone() }),
+            api: grant.api.clone(),
+            audience: grant.audience.clone(),
+            roles: grant.roles_within(&scopes),
+            scopes,
+            exchanged: None,
+            status: if has_list {
+                Status::Own { revoked_before: client.revoked_before }
+            } else {
+                Status::None
+            },
+            claims: Arc::clone(&client.claims),
+            ttl: lifetimes.of(client),
+        }
+    }
+
     /// The client, for the log; an anonymous client's token does not name it.
     pub fn client(&self) -> &ClientId {
         &self.client
@@ -72,6 +189,11 @@ impl ApprovedGrant {
     /// The API.
     pub fn api(&self) -> &ApiName {
         &self.api
+    }
+
+    /// The `aud` of the token.
+    pub fn audience(&self) -> &Audience {
+        &self.audience
     }
 
     /// The scopes that the token carries.
@@ -84,25 +206,48 @@ impl ApprovedGrant {
         self.ttl
     }
 
-    /// The claims of a token issued at `now` (seconds since 1970), with a new `jti` of 128 random bits.
+    /// The claims of a token issued at `now` (seconds since 1970), with a new `jti` of 128 random bits, behind
+    /// the id of the family of refresh tokens, if it comes of one.
     ///
     /// # Errors
     /// When the system gives no random bytes.
-    pub fn into_claims(self, issuer: &Issuer, now: i64) -> Result<Claims, ring::error::Unspecified> {
-        let mut random = [0; 16];
-        SystemRandom::new().fill(&mut random)?;
-        let token_id =
-            TokenId::parse(&BASE64_URL_SAFE_NO_PAD.encode(random)).map_err(|_| ring::error::Unspecified)?;
+    pub fn into_claims(
+        self,
+        issuer: &Issuer,
+        family: Option<&TokenId>,
+        now: i64,
+    ) -> Result<Claims, ring::error::Unspecified> {
+        let mut token_id = random_id()?;
+        if let Some(family) = family {
+            token_id =
+                TokenId::parse(&format!("{family}.{token_id}")).map_err(|_| ring::error::Unspecified)?;
+        }
         Ok(Claims {
             issuer: issuer.clone(),
-            client: self.named,
+            status: match self.status {
+                Status::None => None,
+                Status::Kept(reference) => Some(reference),
+                Status::Own { revoked_before } => Some(StatusReference {
+                    index: index_of(now, revoked_before),
+                    uri: StatusHandle::of(&self.client).uri(issuer).into(),
+                }),
+            },
+            named: self.named,
             audience: self.audience,
             issued_at: now,
             expires_at: now.saturating_add_unsigned(self.ttl),
             token_id,
             scopes: self.scopes,
             roles: self.roles,
+            exchanged: self.exchanged,
             own: self.claims,
         })
+    }
+}
+
+impl Lifetimes {
+    /// The lifetime of a client's access tokens, in seconds.
+    pub(super) fn of(self, client: &Client) -> u64 {
+        client.ttl.unwrap_or(self.ttl.as_secs()).min(self.max_ttl.as_secs())
     }
 }

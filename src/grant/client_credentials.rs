@@ -1,12 +1,10 @@
 //! `grant_type=client_credentials` (RFC 6749 section 4.4) with `resource` (RFC 8707).
 
-use std::sync::Arc;
-
-use super::{ApprovedGrant, GrantError, Lifetimes};
-use crate::{
-    clients::{AuthenticatedClient, Client, ClientKind, Grant},
-    oauth::ScopeSet,
+use super::{
+    ApprovedGrant, GrantError, Lifetimes, StatusLists,
+    approved::{scopes, target},
 };
+use crate::clients::{AuthenticatedClient, Client, Grant};
 
 /// What the client asks for.
 #[derive(Debug, Default)]
@@ -25,41 +23,25 @@ pub fn approve(
     client: &AuthenticatedClient,
     request: &ClientCredentialsRequest,
     lifetimes: Lifetimes,
+    lists: StatusLists,
 ) -> Result<ApprovedGrant, GrantError> {
     let client = client.client();
-    let grant = target(client, &request.targets)?;
+    let grant = grant(client, &request.targets)?;
     let scopes = match &request.scope {
         None => grant.scopes.clone(),
-        Some(list) => ScopeSet::parse(list).map_err(|_| GrantError::MalformedScope)?,
+        Some(list) => scopes(list)?,
     };
     let beyond = scopes.difference(&grant.scopes);
     if !beyond.is_empty() {
         return Err(GrantError::ScopeBeyondGrant(beyond));
     }
-    Ok(ApprovedGrant {
-        client: client.id.clone(),
-        named: match client.kind {
-            ClientKind::Named => Some(client.id.clone()),
-            ClientKind::Anonymous => None,
-        },
-        api: grant.api.clone(),
-        audience: grant.audience.clone(),
-        roles: grant.roles_within(&scopes),
-        scopes,
-        claims: Arc::clone(&client.claims),
-        ttl: client.ttl.unwrap_or(lifetimes.ttl.as_secs()).min(lifetimes.max_ttl.as_secs()),
-    })
+    Ok(ApprovedGrant::own(client, grant, scopes, lifetimes, lists))
 }
 
-fn target<'c>(client: &'c Client, targets: &[String]) -> Result<&'c Grant, GrantError> {
-    match (targets, &*client.grants) {
-        ([], [only]) => Ok(only),
-        ([], _) => Err(GrantError::NoTarget),
-        ([first, rest @ ..], grants) => {
-            if rest.iter().any(|other| other != first) {
-                return Err(GrantError::SeveralTargets);
-            }
-            grants.iter().find(|grant| grant.audience.as_str() == first).ok_or(GrantError::UnknownTarget)
-        }
+fn grant<'c>(client: &'c Client, targets: &[String]) -> Result<&'c Grant, GrantError> {
+    match (target(targets)?, &*client.grants) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(GrantError::NoTarget),
+        (Some(target), _) => client.grant_for(target).ok_or(GrantError::UnknownTarget),
     }
 }

@@ -2,6 +2,11 @@
 
 mod approved;
 mod client_credentials;
+mod refresh_token;
+mod token_exchange;
 
-pub use approved::{ApprovedGrant, GrantError, Lifetimes};
-pub use client_credentials::{ClientCredentialsRequest, approve};
+pub(crate) use approved::random_id;
+pub use approved::{ApprovedGrant, GrantError, Lifetimes, StatusLists};
+pub use client_credentials::{ClientCredentialsRequest, approve as approve_client_credentials};
+pub use refresh_token::{RefreshRequest, approve as approve_refresh};
+pub use token_exchange::{ExchangeRequest, ExchangeRules, approve as approve_exchange};

@@ -15,7 +15,10 @@ use crate::{
     token::TokenError,
 };
 
-/// An error of the token endpoint (RFC 6749 section 5.2).
+/// After how many seconds it is worth asking again when the shared store was away.
+const RETRY_AFTER: &str = "2";
+
+/// An error of the endpoints for clients (RFC 6749 section 5.2).
 #[derive(Debug)]
 pub(super) struct TokenEndpointError {
     /// The error code.
@@ -61,10 +64,13 @@ impl ResponseError for TokenEndpointError {
             (TokenEndpointErrorKind::Plain | TokenEndpointErrorKind::Challenged, code) => match code {
                 ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
                 ErrorCode::InvalidRequest
+                | ErrorCode::InvalidGrant
                 | ErrorCode::UnauthorizedClient
                 | ErrorCode::UnsupportedGrantType
+                | ErrorCode::UnsupportedTokenType
                 | ErrorCode::InvalidScope
                 | ErrorCode::InvalidTarget => StatusCode::BAD_REQUEST,
+                ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
                 ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             },
         }
@@ -87,6 +93,9 @@ impl ResponseError for TokenEndpointError {
                 response.force_close();
             }
             TokenEndpointErrorKind::Plain => {}
+        }
+        if self.code == ErrorCode::TemporarilyUnavailable {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
         }
         let description = printable(&self.description);
         response.json(json!({ "error": self.code, "error_description": description }))
@@ -128,6 +137,8 @@ pub(super) enum ProblemKind {
     TooLarge,
     /// The policies were not taken.
     Rejected(Findings),
+    /// What must be known is not known yet.
+    Unavailable,
     /// Something failed on our side.
     Internal,
 }
@@ -148,6 +159,7 @@ impl Problem {
             ProblemKind::MethodNotAllowed(allow) => format!("only {allow} is taken here").into(),
             ProblemKind::TooLarge => "the body is longer than 16 KiB".into(),
             ProblemKind::Rejected(_) => "the policies are not taken; what was in force stays".into(),
+            ProblemKind::Unavailable => "which tokens are revoked is not known yet: ask again".into(),
             ProblemKind::Internal => "something failed on our side".into(),
         }
     }
@@ -166,6 +178,7 @@ impl Problem {
             | ProblemKind::MethodNotAllowed(_)
             | ProblemKind::TooLarge
             | ProblemKind::Rejected(_)
+            | ProblemKind::Unavailable
             | ProblemKind::Internal => return None,
         };
         Some(format!(
@@ -191,6 +204,7 @@ impl ResponseError for Problem {
             ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemKind::Rejected(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ProblemKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -207,6 +221,9 @@ impl ResponseError for Problem {
         }
         if let ProblemKind::TooLarge = self.kind {
             response.force_close();
+        }
+        if let ProblemKind::Unavailable = self.kind {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
         }
         let mut body = json!({
             "type": "about:blank",

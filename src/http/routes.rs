@@ -6,7 +6,7 @@ use actix_web::{
 };
 
 use super::{
-    endpoint::{discovery, health, jwks, ops, principal, token},
+    endpoint::{client, discovery, health, introspect, jwks, ops, principal, revoke, token},
     error::{Problem, ProblemKind},
     extract::Protect,
     server::Service,
@@ -32,11 +32,9 @@ pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
 fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
     let protect = || Protect::new(service.authorizer.clone()).mounted_at(base);
     config
-        .service(
-            web::resource(format!("{base}/oauth2/token"))
-                .route(post().to(token::post))
-                .default_service(web::to(token::other_method)),
-        )
+        .service(for_clients(&format!("{base}/oauth2/token"), post().to(token::post)))
+        .service(for_clients(&format!("{base}/oauth2/introspect"), post().to(introspect::post)))
+        .service(for_clients(&format!("{base}/oauth2/revoke"), post().to(revoke::post)))
         .service(readable(&format!("{base}/.well-known/jwks.json"), get_or_head().to(jwks::get)))
         .service(readable(&format!("{base}/principal"), get_or_head().to(principal::get)).wrap(protect()))
         .service(
@@ -61,6 +59,11 @@ fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
         let path = format!("{base}/.well-known/openid-configuration");
         config.service(readable(&path, get_or_head().to(discovery::get)));
     }
+}
+
+/// A resource that takes forms of clients.
+fn for_clients(path: &str, route: Route) -> actix_web::Resource {
+    web::resource(path.to_owned()).route(route).default_service(web::to(client::other_method))
 }
 
 /// A resource that is only read.

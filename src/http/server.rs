@@ -13,13 +13,18 @@ use tracing_actix_web::TracingLogger;
 use super::{endpoint::discovery::Metadata, log::RequestSpan, reload, routes};
 use crate::{
     authorize::Authorizer,
+    clients::{AssertionRules, Authenticator},
     clock::Clock,
-    config::Settings,
-    grant::Lifetimes,
+    config::{Settings, StoreSettings},
+    grant::{Lifetimes, StatusLists},
+    introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyFolder, KeyRing},
     oauth::{ApiName, InvalidName},
     policy::{DemoSecrets, Findings, LivePolicies, Surroundings},
+    revoke::Revoker,
+    standing::Standing,
+    store::{MemoryStore, SharedOptions, SharedStore, Store, StoreError},
     token::Verifier,
 };
 
@@ -39,6 +44,9 @@ pub enum StartError {
     /// The policies are not as they must be.
     #[error(transparent)]
     Policies(#[from] Findings),
+    /// The shared store cannot be what the settings say.
+    #[error("`[store]`: {0}")]
+    Store(#[from] StoreError),
     /// The name of jeton's own API.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -59,7 +67,11 @@ pub struct Service {
     keys: Arc<KeyRing>,
     policies: Arc<LivePolicies>,
     verifier: Verifier,
+    standing: Standing,
+    store: Arc<Store>,
     issuer: Arc<TokenIssuer>,
+    introspector: Arc<Introspector>,
+    revoker: Arc<Revoker>,
 }
 
 /// A server that accepts connections.
@@ -71,7 +83,8 @@ pub struct RunningServer {
 }
 
 impl Service {
-    /// Loads keys and policies as the settings say.
+    /// Loads keys and policies as the settings say, and starts to follow the shared store, if there is one.
+    /// Must run within an actix system.
     ///
     /// # Errors
     /// [`StartError`] with everything that is wrong in the folder at fault.
@@ -101,20 +114,60 @@ impl Service {
             settings.tokens.leeway,
             Arc::clone(&clock),
         );
+        let store = Arc::new(store(&settings.store, &clock)?);
+        let standing = Standing::of_issuer(Arc::clone(&store));
+        let tokens = settings.tokens;
+        let authenticator = Arc::new(Authenticator {
+            assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
+            store: Arc::clone(&store),
+        });
         let own_api = ApiName::parse("jeton")?;
         Ok(Self {
-            authorizer: Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api),
+            authorizer: Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
+                .with_standing(standing.clone()),
+            introspector: Arc::new(Introspector {
+                authenticator: Arc::clone(&authenticator),
+                policies: Arc::clone(&policies),
+                verifier: verifier.clone(),
+                standing: standing.clone(),
+                clock: Arc::clone(&clock),
+            }),
+            revoker: Arc::new(Revoker {
+                authenticator: Arc::clone(&authenticator),
+                policies: Arc::clone(&policies),
+                verifier: verifier.clone(),
+                store: Arc::clone(&store),
+                leeway: tokens.leeway,
+                max_ttl: tokens.max_ttl,
+                clock: Arc::clone(&clock),
+            }),
             issuer: Arc::new(TokenIssuer {
                 issuer: settings.issuer.clone(),
                 keys: Arc::clone(&keys),
                 policies: Arc::clone(&policies),
-                lifetimes: Lifetimes { ttl: settings.tokens.ttl, max_ttl: settings.tokens.max_ttl },
+                authenticator,
+                verifier: verifier.clone(),
+                standing: standing.clone(),
+                store: Arc::clone(&store),
+                lifetimes: Lifetimes {
+                    ttl: tokens.ttl,
+                    max_ttl: tokens.max_ttl,
+                    refresh_ttl: tokens.refresh_ttl,
+                },
+                status_lists: if tokens.status_list {
+                    StatusLists::ByDefault
+                } else {
+                    StatusLists::OnRequest
+                },
+                max_exchanges: tokens.max_exchanges,
                 clock,
             }),
             settings,
             keys,
             policies,
             verifier,
+            standing,
+            store,
         })
     }
 
@@ -143,7 +196,12 @@ impl Service {
         let policies = Data::new(Arc::clone(&self.policies));
         let verifier = Data::new(self.verifier.clone());
         let issuer = Data::new(Arc::clone(&self.issuer));
-        let metadata = Data::new(Metadata::new(&self.settings.issuer));
+        let standing = Data::new(self.standing.clone());
+        let introspector = Data::new(Arc::clone(&self.introspector));
+        let revoker = Data::new(Arc::clone(&self.revoker));
+        let store = Data::new(Arc::clone(&self.store));
+        let issuer_name = Data::new(self.settings.issuer.clone());
+        let metadata = Data::new(Metadata::new(&self.settings.issuer, &self.store));
         let service = Arc::new(self);
         let server = HttpServer::new(move || {
             App::new()
@@ -151,6 +209,11 @@ impl Service {
                 .app_data(policies.clone())
                 .app_data(verifier.clone())
                 .app_data(issuer.clone())
+                .app_data(standing.clone())
+                .app_data(introspector.clone())
+                .app_data(revoker.clone())
+                .app_data(store.clone())
+                .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
                 .configure(|config| routes::configure(&service, config))
                 .wrap(TracingLogger::<RequestSpan>::new())
@@ -164,4 +227,16 @@ impl Service {
         .run();
         Ok(RunningServer { address: bound, server })
     }
+}
+
+/// The store that the settings name.
+fn store(settings: &StoreSettings, clock: &Arc<dyn Clock>) -> Result<Store, StoreError> {
+    let StoreSettings { url, password, prefix, ca_file } = settings.clone();
+    Ok(match url {
+        None => Store::Memory(MemoryStore::new(Arc::clone(clock))),
+        Some(url) => {
+            let options = SharedOptions { url, password, prefix, ca: ca_file };
+            Store::Shared(SharedStore::start(options, Arc::clone(clock))?)
+        }
+    })
 }

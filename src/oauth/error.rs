@@ -5,16 +5,19 @@ use std::fmt;
 use serde::Serialize;
 
 /// A grant type that the token endpoint knows (RFC 6749 section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantType {
     /// RFC 6749 section 4.4.
     ClientCredentials,
+    /// RFC 6749 section 6.
+    RefreshToken,
+    /// RFC 8693 section 2.1.
+    TokenExchange,
 }
 
 impl GrantType {
     /// Every grant type, in the order in which discovery lists them.
-    pub const ALL: [Self; 1] = [Self::ClientCredentials];
+    pub const ALL: [Self; 3] = [Self::ClientCredentials, Self::RefreshToken, Self::TokenExchange];
 
     /// The grant type that `text` names, if it is one of ours.
     pub fn parse(text: &str) -> Option<Self> {
@@ -25,11 +28,14 @@ impl GrantType {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ClientCredentials => "client_credentials",
+            Self::RefreshToken => "refresh_token",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 }
 
-/// An error code of the token endpoint (RFC 6749 section 5.2, RFC 8707 section 2).
+/// An error code of the endpoints for clients (RFC 6749 section 5.2, RFC 7009 section 2.2.1, RFC 8707
+/// section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
@@ -37,6 +43,8 @@ pub enum ErrorCode {
     InvalidRequest,
     /// Client authentication failed.
     InvalidClient,
+    /// The refresh token is bad.
+    InvalidGrant,
     /// This client may not do that.
     UnauthorizedClient,
     /// The grant type is not known here.
@@ -45,6 +53,10 @@ pub enum ErrorCode {
     InvalidScope,
     /// The resource is unknown or not granted (RFC 8707 section 2).
     InvalidTarget,
+    /// Tokens of this kind cannot be revoked here (RFC 7009 section 2.2.1).
+    UnsupportedTokenType,
+    /// Something that is needed is away for now (RFC 6749 section 4.1.2.1).
+    TemporarilyUnavailable,
     /// Something failed on our side.
     ServerError,
 }
@@ -55,10 +67,13 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
     }

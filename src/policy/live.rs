@@ -100,6 +100,11 @@ impl LivePolicies {
         self.current.load()
     }
 
+    /// As [`Self::current`], to be held while a request waits for something.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
     /// The last reading that could not take over, if none has since.
     pub fn last_rejection(&self) -> Option<Arc<Rejection>> {
         self.rejected.load_full()

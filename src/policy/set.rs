@@ -70,7 +70,7 @@ impl PolicySet {
     }
 
     /// Whether the files list this token as revoked.
-    pub fn has_revoked(&self, token: &TokenId) -> bool {
+    pub fn has_revoked(&self, token: &str) -> bool {
         !self.revoked.is_empty() && self.revoked.contains_key(token)
     }
 

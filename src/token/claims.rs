@@ -5,14 +5,17 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
-use crate::oauth::{Audience, ClientId, Issuer, Role, ScopeSet, TokenId};
+use crate::{
+    oauth::{Audience, ClientId, Issuer, Role, ScopeSet, TokenId},
+    status::StatusReference,
+};
 
 /// The claims of an access token (RFC 9068 section 2.2). Only an approved grant becomes claims.
 pub struct Claims {
     /// `iss`.
     pub(crate) issuer: Issuer,
-    /// `sub` and `client_id`; an anonymous token has neither.
-    pub(crate) client: Option<ClientId>,
+    /// Whom it names; an anonymous token names nobody.
+    pub(crate) named: Option<Named>,
     /// `aud`.
     pub(crate) audience: Audience,
     /// `iat`, in seconds since 1970.
@@ -25,29 +28,59 @@ pub struct Claims {
     pub(crate) scopes: ScopeSet,
     /// `roles`, left out when empty.
     pub(crate) roles: Vec<Role>,
+    /// What a token that was exchanged says of that.
+    pub(crate) exchanged: Option<Exchanged>,
+    /// `status`, where the client has a list.
+    pub(crate) status: Option<StatusReference>,
     /// The client's own claims.
     pub(crate) own: Arc<Map<String, Value>>,
+}
+
+/// Whom a token names.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    /// `sub`: the client to which the permissions were granted.
+    pub(crate) subject: ClientId,
+    /// `client_id`: the client that fetched the token.
+    pub(crate) client: ClientId,
+}
+
+/// What a token says of the exchanges that led to it (RFC 8693).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exchanged {
+    /// `exchanges`: how many there were.
+    pub(crate) exchanges: u32,
+    /// `auth_time`: the `iat` of the first token (RFC 9068 section 2.2.1), by which a revocation of the
+    /// subject finds what came of its tokens.
+    pub(crate) authenticated_at: i64,
 }
 
 impl Serialize for Claims {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("iss", &self.issuer)?;
-        if let Some(client) = &self.client {
-            map.serialize_entry("sub", client)?;
+        if let Some(named) = &self.named {
+            map.serialize_entry("sub", &named.subject)?;
         }
         map.serialize_entry("aud", &self.audience)?;
         map.serialize_entry("exp", &self.expires_at)?;
         map.serialize_entry("iat", &self.issued_at)?;
         map.serialize_entry("jti", &self.token_id)?;
-        if let Some(client) = &self.client {
-            map.serialize_entry("client_id", client)?;
+        if let Some(named) = &self.named {
+            map.serialize_entry("client_id", &named.client)?;
         }
         if !self.scopes.is_empty() {
             map.serialize_entry("scope", &self.scopes)?;
         }
         if !self.roles.is_empty() {
             map.serialize_entry("roles", &self.roles)?;
+        }
+        if let Some(exchanged) = &self.exchanged {
+            map.serialize_entry("auth_time", &exchanged.authenticated_at)?;
+            map.serialize_entry("exchanges", &exchanged.exchanges)?;
+        }
+        if let Some(status) = &self.status {
+            map.serialize_entry("status", status)?;
         }
         for (name, value) in self.own.iter() {
             map.serialize_entry(name, value)?;

@@ -2,10 +2,13 @@
 
 mod bearer;
 mod claims;
+mod refresh;
 mod sign;
 mod verify;
 
 pub use bearer::{BearerToken, InsecureParts, insecure_parts};
 pub use claims::Claims;
+pub(crate) use claims::{Exchanged, Named};
+pub use refresh::{RefreshClaims, VerifiedRefresh};
 pub use sign::SignedToken;
 pub use verify::{TokenError, VerifiedClaims, Verifier};

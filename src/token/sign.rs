@@ -1,6 +1,6 @@
 //! Claims to a signed token.
 
-use super::{BearerToken, Claims};
+use super::{BearerToken, Claims, RefreshClaims};
 use crate::{
     jose::Kind,
     keys::{SigningError, SigningKey},
@@ -17,14 +17,28 @@ pub(super) const ANONYMOUS: &str = "JWT";
 /// Access tokens.
 pub(super) const ACCESS_TOKEN: Kind = Kind { name: "an access token", types: &[NAMED, "jwt"] };
 
+/// The `typ` of a refresh token.
+const REFRESH: &str = "rt+jwt";
+
+/// Refresh tokens.
+pub(super) const REFRESH_TOKEN: Kind = Kind { name: "a refresh token", types: &[REFRESH] };
+
 impl SignedToken {
     /// Signs the claims of an access token.
     ///
     /// # Errors
     /// [`SigningError::Failed`] if the cryptographic library fails.
     pub(crate) fn sign(claims: &Claims, key: &SigningKey) -> Result<Self, SigningError> {
-        let typ = if claims.client.is_some() { NAMED } else { ANONYMOUS };
+        let typ = if claims.named.is_some() { NAMED } else { ANONYMOUS };
         key.sign(typ, claims).map(Self)
+    }
+
+    /// Signs a refresh token.
+    ///
+    /// # Errors
+    /// As [`Self::sign`].
+    pub(crate) fn sign_refresh(claims: &RefreshClaims, key: &SigningKey) -> Result<Self, SigningError> {
+        key.sign(REFRESH, claims).map(Self)
     }
 
     /// The compact serialization.

@@ -43,6 +43,18 @@ pub enum TokenError {
     /// `sub` and `client_id` are not as `typ` says.
     #[error("`sub` and `client_id` do not go with `typ`")]
     ClientAgainstType,
+    /// The token itself was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// A client that it names is disabled.
+    #[error("client `{0}` is disabled")]
+    ClientDisabled(ClientId),
+    /// A client that it names is none any more.
+    #[error("client `{0}` is gone")]
+    ClientGone(ClientId),
+    /// It was issued before the `revoked_before` of a client that it names.
+    #[error("it was issued before client `{0}`'s `revoked_before`")]
+    ClientRevoked(ClientId),
 }
 
 /// Checks tokens of one issuer offline, with its public keys alone.

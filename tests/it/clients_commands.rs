@@ -1,10 +1,12 @@
 //! `jeton clients`: secrets are shown once, and the rest of the file stays as it is.
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use jeton::{
-    clients::{AuthenticationMethod, ClientCredentials, ClientSecret},
+    clients::{AssertionRules, AuthenticationMethod, Authenticator, ClientCredentials, ClientSecret},
     clock::{Clock, SystemClock},
+    oauth::Issuer,
     policy::{DemoSecrets, PolicySet},
+    store::{MemoryStore, Store},
 };
 use jiff::{SignedDuration, Timestamp};
 use ring::digest;
@@ -48,13 +50,20 @@ fn policies(workplace: &Workplace) -> PolicySet {
 
 /// Whether the client is let in with this secret, in so many seconds.
 fn is_let_in(workplace: &Workplace, client: &str, secret: &str, in_seconds: i64) -> bool {
-    let credentials = ClientCredentials {
+    let credentials = ClientCredentials::Secret {
         client_id: client.to_owned(),
         secret: ClientSecret::new(secret.to_owned()),
         method: AuthenticationMethod::ClientSecretBasic,
     };
     let now = SystemClock.now() + SignedDuration::from_secs(in_seconds);
-    policies(workplace).clients().authenticate(&credentials, now).is_ok()
+    let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
+    let authenticator = Authenticator {
+        assertions: AssertionRules::new(&issuer, Duration::from_mins(1), Duration::ZERO),
+        store: Arc::new(Store::Memory(MemoryStore::new(Arc::new(SystemClock)))),
+    };
+    let policies = policies(workplace);
+    let shown = authenticator.authenticate(policies.clients(), &credentials, now);
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(shown).is_ok()
 }
 
 /// The secret that a run printed: `jeton_`, 43 random digits, 6 of the checksum, and nothing else.

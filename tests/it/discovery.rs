@@ -15,12 +15,19 @@ fn header_of<'r>(answer: &'r Response, name: &str) -> Option<&'r str> {
 
 /// The metadata of this issuer, and nothing besides: what is not there is not advertised.
 fn metadata(issuer: &str) -> Value {
+    let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let algorithms = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
     json!({
         "issuer": issuer,
         "token_endpoint": format!("{issuer}/oauth2/token"),
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "grant_types_supported":
+            ["client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"],
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
+        "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "response_types_supported": [],
     })
 }

@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use crate::{
     clients::AuthenticationMethod,
+    keys::SignatureAlgorithm,
     oauth::{GrantType, Issuer},
+    store::Store,
 };
 
 /// The metadata (RFC 8414 section 2).
@@ -16,21 +18,43 @@ pub(in crate::http) struct Metadata {
     jwks_uri: String,
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    #[serde(flatten)]
+    revocation: Option<RevocationMetadata>,
     /// Required by the RFC, and empty: there is no authorization endpoint.
     response_types_supported: [&'static str; 0],
 }
 
+/// What is there with a shared store alone.
+#[derive(Serialize)]
+struct RevocationMetadata {
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+}
+
 impl Metadata {
-    pub(in crate::http) fn new(issuer: &Issuer) -> Self {
+    pub(in crate::http) fn new(issuer: &Issuer, store: &Store) -> Self {
+        let methods: Vec<_> = AuthenticationMethod::ALL.iter().map(|method| method.as_str()).collect();
+        let algorithms = SignatureAlgorithm::NAMES;
         Self {
             token_endpoint: issuer.endpoint("/oauth2/token"),
             jwks_uri: issuer.endpoint("/.well-known/jwks.json"),
             issuer: issuer.clone(),
             grant_types_supported: GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect(),
-            token_endpoint_auth_methods_supported: AuthenticationMethod::ALL
-                .iter()
-                .map(|method| method.as_str())
-                .collect(),
+            revocation: store.shared().map(|_| RevocationMetadata {
+                revocation_endpoint: issuer.endpoint("/oauth2/revoke"),
+                revocation_endpoint_auth_methods_supported: methods.clone(),
+                revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+            }),
+            introspection_endpoint: issuer.endpoint("/oauth2/introspect"),
+            introspection_endpoint_auth_methods_supported: methods.clone(),
+            introspection_endpoint_auth_signing_alg_values_supported: algorithms,
+            token_endpoint_auth_methods_supported: methods,
+            token_endpoint_auth_signing_alg_values_supported: algorithms,
             response_types_supported: [],
         }
     }

@@ -5,22 +5,35 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, http::header, web::Data};
 use serde_json::json;
 
-use crate::{keys::KeyRing, policy::LivePolicies};
+use crate::{
+    keys::KeyRing,
+    policy::LivePolicies,
+    store::{Store, StoreState},
+};
 
 pub(in crate::http) async fn live() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "live" }))
 }
 
 /// Ready as soon as it answers: a server without keys and policies does not start. A reload that failed
-/// is told, and does not make the last good state less good.
+/// is told, and does not make the last good state less good. Until the shared store told once which tokens are
+/// revoked, no token can be judged, and the answer is 503.
 pub(in crate::http) async fn ready(
     keys: Data<Arc<KeyRing>>,
     policies: Data<Arc<LivePolicies>>,
+    store: Data<Arc<Store>>,
 ) -> HttpResponse {
+    let (is_ready, store) = match store.state() {
+        StoreState::Memory => (true, "memory"),
+        StoreState::Ready => (true, "ready"),
+        StoreState::Unreachable => (true, "unreachable"),
+        StoreState::NotYetRead => (false, "not yet read"),
+    };
     let snapshot = policies.current();
     let rejection = policies.last_rejection();
     let detail = json!({
-        "status": "ready",
+        "status": if is_ready { "ready" } else { "not ready" },
+        "store": store,
         "keys": keys.keys().len(),
         "policies": {
             "hash": snapshot.policies.hash(),
@@ -36,5 +49,6 @@ pub(in crate::http) async fn ready(
             })),
         },
     });
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(detail)
+    let mut response = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.insert_header((header::CACHE_CONTROL, "no-store")).json(detail)
 }

@@ -1,8 +1,11 @@
 //! One file for each group of endpoints.
 
+pub(super) mod client;
 pub(super) mod discovery;
 pub(super) mod health;
+pub(super) mod introspect;
 pub(super) mod jwks;
 pub(super) mod ops;
 pub(super) mod principal;
+pub(super) mod revoke;
 pub(super) mod token;

@@ -20,6 +20,7 @@ use crate::{
     oauth::{Role, Scope},
     policy::{LivePolicies, Permissions, Reload},
     principal::Principal,
+    standing::{NotInForce, Standing},
     token::{BearerToken, Verifier},
 };
 
@@ -95,6 +96,7 @@ pub(in crate::http) async fn explain(
     body: Payload,
     policies: Data<Arc<LivePolicies>>,
     verifier: Data<Verifier>,
+    standing: Data<Standing>,
 ) -> Result<HttpResponse, Problem> {
     let bad = |detail: String| Problem::new(ProblemKind::BadQuestion(detail.into()), &request);
     let body = extract::body(body).await.map_err(|fault| match fault {
@@ -110,7 +112,12 @@ pub(in crate::http) async fn explain(
         (None, Some(token)) => {
             let api =
                 set.api(&question.api).ok_or_else(|| bad(format!("there is no API `{}`", question.api)))?;
-            let claims = match verifier.verify(&BearerToken::new(token.as_str()), api.audience()) {
+            let verified = verifier.verify(&BearerToken::new(token.as_str()), api.audience());
+            let in_force = verified.map_err(NotInForce::Ended).and_then(|claims| {
+                standing.check(set, &claims)?;
+                Ok(claims)
+            });
+            let claims = match in_force {
                 Ok(claims) => claims,
                 Err(error) => {
                     let Question { api, method, path, .. } = &question;

@@ -3,21 +3,28 @@
 use std::sync::Arc;
 
 use actix_web::{
-    HttpRequest, HttpResponse, ResponseError,
+    HttpRequest, HttpResponse,
     http::header,
     web::{Data, Payload},
 };
 
+use super::client;
 use crate::{
     clients::{AuthenticationMethod, ClientCredentials},
-    grant::ClientCredentialsRequest,
+    grant::{ClientCredentialsRequest, ExchangeRequest, RefreshRequest},
     http::{
-        error::{TokenEndpointError, TokenEndpointErrorKind},
+        error::TokenEndpointError,
         extract::{Form, client_credentials},
     },
-    issue::{IssuedToken, Refused, TokenIssuer},
+    issue::{IssuedToken, Refused, TokenIssuer, TokenRequest},
     oauth::{ClientId, ErrorCode, GrantType},
+    token::BearerToken,
 };
+
+/// The token type of what an exchange takes and gives (RFC 8693 section 3).
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// What an access token of ours is too.
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 pub(in crate::http) async fn post(
     request: HttpRequest,
@@ -27,13 +34,14 @@ pub(in crate::http) async fn post(
     let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
         tracing::info!(reason = error.code.as_str(), detail = &*error.description, "token.refused");
     })?;
-    let method = credentials.method;
-    let issued =
-        tokens.client_credentials(&credentials, &asked).map_err(|refused| refuse(refused, method))?;
+    let issued = tokens.issue(&credentials, &asked).await;
+    let issued = issued.map_err(|refused| refuse(refused, credentials.method()))?;
     let scopes = issued.scopes.to_string();
     tracing::info!(
         jti = issued.token_id.as_str(),
         client = issued.client.as_str(),
+        subject = issued.subject.as_ref().map(ClientId::as_str),
+        grant = log_name(issued.grant_type),
         api = issued.api.as_str(),
         scopes,
         ttl = issued.expires_in,
@@ -47,57 +55,87 @@ pub(in crate::http) async fn post(
         .body(answer_body(&issued, &scopes)))
 }
 
-/// The answer (RFC 6749 section 5.1). Put together by hand, for a token is long and a serializer would
-/// look at each of its characters: neither base64url nor a scope can hold what JSON escapes.
+/// What brought a token, where it is not what brings most.
+fn log_name(grant_type: GrantType) -> Option<&'static str> {
+    match grant_type {
+        GrantType::ClientCredentials => None,
+        GrantType::RefreshToken => Some("refresh_token"),
+        GrantType::TokenExchange => Some("token-exchange"),
+    }
+}
+
+/// The answer (RFC 6749 section 5.1, RFC 8693 section 2.2.1). Put together by hand, for a token is long and a
+/// serializer would look at each of its characters: neither base64url nor a scope can hold what JSON escapes.
 fn answer_body(issued: &IssuedToken, scopes: &str) -> String {
     let token = issued.token.as_str();
     let expires_in = issued.expires_in;
     let scope = if scopes.is_empty() { String::new() } else { format!(r#","scope":"{scopes}""#) };
-    format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{expires_in}{scope}}}"#)
+    let refresh =
+        issued.refresh_token.as_ref().map(|token| format!(r#","refresh_token":"{}""#, token.as_str()));
+    let refresh = refresh.unwrap_or_default();
+    let issued_type = match issued.grant_type {
+        GrantType::TokenExchange => format!(r#","issued_token_type":"{ACCESS_TOKEN}""#),
+        GrantType::ClientCredentials | GrantType::RefreshToken => String::new(),
+    };
+    format!(
+        r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{expires_in}{scope}{refresh}{issued_type}}}"#
+    )
 }
 
 /// What a request says: who asks, and for what.
 async fn read(
     request: &HttpRequest,
     body: Payload,
-) -> Result<(ClientCredentials, ClientCredentialsRequest), TokenEndpointError> {
+) -> Result<(ClientCredentials, TokenRequest), TokenEndpointError> {
     let mut form = Form::read(request, body).await?;
     let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
-    let grant_type =
-        form.take("grant_type").ok_or(TokenEndpointError::invalid_request("grant_type is missing"))?;
-    match GrantType::parse(&grant_type) {
-        Some(GrantType::ClientCredentials) => {
-            let scope = form.take("scope");
-            let targets = form.take_all(["resource", "audience"]);
-            Ok((credentials, ClientCredentialsRequest { scope, targets }))
+    let grant_type = form.require("grant_type")?;
+    let Some(grant_type) = GrantType::parse(&grant_type) else {
+        let known: Vec<_> = GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect();
+        let message = format!("the grant types here are: {}", known.join(", "));
+        return Err(TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message));
+    };
+    let scope = form.take("scope");
+    let targets = form.take_all(["resource", "audience"]);
+    let asked = match grant_type {
+        GrantType::ClientCredentials => {
+            TokenRequest::ClientCredentials(ClientCredentialsRequest { scope, targets })
         }
-        None => {
-            let known: Vec<_> = GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect();
-            let message = format!("the grant types here are: {}", known.join(", "));
-            Err(TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message))
+        GrantType::RefreshToken => TokenRequest::Refresh {
+            token: BearerToken::new(form.require("refresh_token")?),
+            request: RefreshRequest { scope, targets },
+        },
+        GrantType::TokenExchange => {
+            let subject = form.require("subject_token")?;
+            let is_access_token = |token_type: &str| [ACCESS_TOKEN, JWT].contains(&token_type);
+            if !is_access_token(&form.require("subject_token_type")?) {
+                let message = format!("subject_token_type must be {ACCESS_TOKEN}");
+                return Err(TokenEndpointError::invalid_request(message));
+            }
+            if form.take("requested_token_type").is_some_and(|wanted| !is_access_token(&wanted)) {
+                let message = format!("requested_token_type can only be {ACCESS_TOKEN}");
+                return Err(TokenEndpointError::invalid_request(message));
+            }
+            if form.take("actor_token").is_some() | form.take("actor_token_type").is_some() {
+                let message = "actor_token is not taken: the client that exchanges is the actor";
+                return Err(TokenEndpointError::invalid_request(message));
+            }
+            let request = ExchangeRequest { scope, targets };
+            TokenRequest::Exchange { subject: BearerToken::new(subject), request }
         }
-    }
+    };
+    Ok((credentials, asked))
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
 fn refuse(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError {
     match refused {
-        Refused::Unauthenticated(error) => {
-            let client = error.client().map(ClientId::as_str);
-            tracing::warn!(reason = "invalid_client", detail = error.to_string(), client, "token.refused");
-            TokenEndpointError {
-                kind: match method {
-                    AuthenticationMethod::ClientSecretBasic => TokenEndpointErrorKind::Challenged,
-                    AuthenticationMethod::ClientSecretPost => TokenEndpointErrorKind::Plain,
-                },
-                ..TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
-            }
-        }
-        Refused::NotGranted { client, error } => {
+        Refused::Unauthenticated(error) => client::unauthenticated(&error, method, "token.refused"),
+        Refused::NotGranted { client, error, detail } => {
             let code = error.code();
             tracing::info!(
                 reason = code.as_str(),
-                detail = error.to_string(),
+                detail = detail.unwrap_or_else(|| error.to_string()),
                 client = client.as_str(),
                 "token.refused"
             );
@@ -108,17 +146,10 @@ fn refuse(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError 
             tracing::warn!(reason = "invalid_scope", detail, client = client.as_str(), "token.refused");
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
+        Refused::Unavailable(detail) => client::unavailable(&detail, "token.refused"),
         Refused::Failed(error) => {
             tracing::error!(%error, "token.failed");
             TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
         }
     }
-}
-
-pub(in crate::http) async fn other_method() -> HttpResponse {
-    let error = TokenEndpointError {
-        kind: TokenEndpointErrorKind::Method,
-        ..TokenEndpointError::invalid_request("the token endpoint takes POST only (RFC 6749 section 3.2)")
-    };
-    error.error_response()
 }

@@ -1,11 +1,11 @@
-//! How a client says who it is at the token endpoint (RFC 6749 section 2.3).
+//! How a client says who it is at the endpoints for clients (RFC 6749 section 2.3, RFC 7521 section 4.2).
 
 use actix_web::http::header::{self, HeaderMap};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::form::{self, Form};
 use crate::{
-    clients::{AuthenticationMethod, ClientCredentials, ClientSecret},
+    clients::{AuthenticationMethod, ClientAssertion, ClientCredentials, ClientSecret},
     http::error::{TokenEndpointError, TokenEndpointErrorKind},
     oauth::ErrorCode,
 };
@@ -30,8 +30,8 @@ pub(in crate::http) fn client_credentials(
     }
     let id = form.take("client_id");
     let secret = form.take("client_secret").map(ClientSecret::new);
-    let has_assertion =
-        form.take("client_assertion").is_some() | form.take("client_assertion_type").is_some();
+    let (assertion, assertion_type) = (form.take("client_assertion"), form.take("client_assertion_type"));
+    let has_assertion = assertion.is_some() || assertion_type.is_some();
     let ways = [authorization.is_some(), secret.is_some(), has_assertion];
     if ways.into_iter().filter(|used| *used).count() > 1 {
         return Err(TokenEndpointError::invalid_request("the client authenticates in two ways: use one"));
@@ -48,15 +48,27 @@ pub(in crate::http) fn client_credentials(
             let message = "client_id differs from that of the authorization header";
             return Err(TokenEndpointError::invalid_request(message));
         }
-        return Ok(ClientCredentials { client_id, secret, method: AuthenticationMethod::ClientSecretBasic });
+        let method = AuthenticationMethod::ClientSecretBasic;
+        return Ok(ClientCredentials::Secret { client_id, secret, method });
+    }
+    if has_assertion {
+        if assertion_type.as_deref() != Some(ClientAssertion::TYPE) {
+            let message = format!("client_assertion_type must be {}", ClientAssertion::TYPE);
+            return Err(TokenEndpointError::invalid_request(message));
+        }
+        let assertion =
+            assertion.ok_or(TokenEndpointError::invalid_request("client_assertion is missing"))?;
+        let assertion = ClientAssertion::new(assertion);
+        return Ok(ClientCredentials::Assertion { client_id: id, assertion });
     }
     match (id, secret) {
         (Some(client_id), Some(secret)) => {
-            Ok(ClientCredentials { client_id, secret, method: AuthenticationMethod::ClientSecretPost })
+            let method = AuthenticationMethod::ClientSecretPost;
+            Ok(ClientCredentials::Secret { client_id, secret, method })
         }
         (None, Some(_)) => Err(TokenEndpointError::invalid_request("client_id is missing")),
         (_, None) => {
-            let message = "authenticate with client_secret_basic or client_secret_post";
+            let message = "authenticate with client_secret_basic, client_secret_post or private_key_jwt";
             Err(TokenEndpointError::new(ErrorCode::InvalidClient, message))
         }
     }

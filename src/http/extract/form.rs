@@ -73,6 +73,11 @@ impl Form {
         Some(self.0.swap_remove(position).1)
     }
 
+    /// Takes a parameter out that must be there.
+    pub(in crate::http) fn require(&mut self, name: &str) -> Result<String, TokenEndpointError> {
+        self.take(name).ok_or_else(|| TokenEndpointError::invalid_request(format!("{name} is missing")))
+    }
+
     /// Takes every value of these parameters out.
     pub(in crate::http) fn take_all(&mut self, names: [&str; 2]) -> Vec<String> {
         let taken = self.0.extract_if(.., |(name, _)| names.contains(&name.as_str()));

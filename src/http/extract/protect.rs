@@ -59,6 +59,10 @@ impl Protect {
                     tracing::info!(reason = "invalid-token", detail = error.to_string(), "decision.denied");
                     problem(ProblemKind::InvalidToken(error))
                 }
+                Denied::Unavailable(unknown) => {
+                    tracing::error!(reason = "unavailable", detail = unknown.to_string(), "decision.denied");
+                    problem(ProblemKind::Unavailable)
+                }
                 Denied::NotAllowed(not_allowed) => {
                     let principal = &not_allowed.principal;
                     tracing::info!(

@@ -1,0 +1,220 @@
+//! JWTs by which clients authenticate (RFC 7523 section 3, `private_key_jwt`).
+
+use std::{sync::LazyLock, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{AuthenticationError, Client, ClientRegistry};
+use crate::{
+    jose::{CompactJws, JwsError, Kind},
+    keys::{ForeignKey, SignatureAlgorithm},
+    oauth::Issuer,
+    store::OnceName,
+};
+
+/// An assertion as it was sent. Has no `Debug`: whoever reads it could use it.
+pub struct ClientAssertion(String);
+
+impl ClientAssertion {
+    /// The `client_assertion_type` of such an assertion (RFC 7523 section 2.2).
+    pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+    /// Takes what a client sent.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// What assertions must fit.
+#[derive(Clone, Debug)]
+pub struct AssertionRules {
+    issuer: Issuer,
+    token_endpoint: String,
+    max_ttl: i64,
+    leeway: i64,
+}
+
+/// Why an assertion shows nothing; for the log alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AssertionError {
+    /// It is not a signed token, or not signed by the client.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// `alg` is none that we take.
+    #[error("`alg` is none of RS256, PS256, ES256, EdDSA and Ed25519")]
+    Algorithm,
+    /// The client has no key for this `alg` and `kid`.
+    #[error("the client has no key for its `alg` and `kid`")]
+    NoKey,
+    /// A claim is missing.
+    #[error("the claim `{0}` is missing")]
+    Missing(&'static str),
+    /// A claim has another JSON type or form than its own.
+    #[error("the claim `{0}` is not of its type")]
+    WrongType(&'static str),
+    /// `iss` and `sub` are not both the client id, or `client_id` is another.
+    #[error("`iss`, `sub` and `client_id` are not all the same client id")]
+    NotTheClient,
+    /// `aud` holds something else than this issuer.
+    #[error("`aud` is not the issuer{0}")]
+    Audience(&'static str),
+    /// `exp` has passed.
+    #[error("it has expired")]
+    Expired,
+    /// `exp` lies too far ahead.
+    #[error("`exp` lies further ahead than `tokens.max_assertion_ttl` allows")]
+    TooLongLived,
+    /// `nbf` or `iat` lie ahead.
+    #[error("it is not valid yet")]
+    NotYetValid,
+}
+
+/// An assertion that its client signed, to be used once.
+pub(super) struct Unused {
+    /// What stands for its `jti`.
+    pub(super) name: OnceName,
+    /// Until when it would be taken again, in seconds since 1970.
+    pub(super) until: i64,
+}
+
+/// What shall stand in `typ`, if anything does: `JWT`, or what draft-ietf-oauth-rfc7523bis asks for.
+const ANY: Kind = Kind { name: "a client assertion", types: &[STRICT_TYPE, "jwt"] };
+/// What must stand in `typ` of a client with `strict_assertions: true`.
+const STRICT: Kind = Kind { name: "a client assertion", types: &[STRICT_TYPE] };
+const STRICT_TYPE: &str = "client-authentication+jwt";
+
+/// Keys of nobody, of each kind one: checked where a client has no key, so that a stranger cannot tell by the
+/// time whether it exists. Their private halves were thrown away.
+static DECOYS: LazyLock<Vec<ForeignKey>> =
+    LazyLock::new(|| ForeignKey::from_pem(include_str!("decoys.pem")).unwrap_or_default());
+
+impl AssertionRules {
+    /// Assertions made for `issuer`, living `max_ttl` at most, by clocks that are off by `leeway`.
+    pub fn new(issuer: &Issuer, max_ttl: Duration, leeway: Duration) -> Self {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        Self {
+            issuer: issuer.clone(),
+            token_endpoint: issuer.endpoint("/oauth2/token"),
+            max_ttl: seconds(max_ttl),
+            leeway: seconds(leeway),
+        }
+    }
+
+    /// Checks all that one replica can: whose key signed it, and what it says. One signature at least is
+    /// checked, whatever client it names.
+    pub(super) fn check<'r>(
+        &self,
+        assertion: &ClientAssertion,
+        client_id: Option<&str>,
+        clients: &'r ClientRegistry,
+        now: Timestamp,
+    ) -> Result<(&'r std::sync::Arc<Client>, Unused), AuthenticationError> {
+        let stranger = |error| AuthenticationError::BadAssertion { client: None, error };
+        let parts = CompactJws::parse(&assertion.0).map_err(|error| stranger(error.into()))?;
+        let header = parts.header().map_err(|error| stranger(error.into()))?;
+        let algorithm =
+            SignatureAlgorithm::parse(&header.algorithm).ok_or(stranger(AssertionError::Algorithm))?;
+        let mut claims = parts.payload().map_err(|error| stranger(error.into()))?;
+        let subject = text(&mut claims, "sub").map_err(stranger)?;
+        let client = clients.find(&subject);
+        let candidates: Vec<_> = client
+            .iter()
+            .flat_map(|client| &client.public_keys)
+            .filter(|key| key.is_for(algorithm) && is_named(key, header.kid.as_deref()))
+            .collect();
+        let verifies = |key: &ForeignKey| key.verifies(algorithm, parts.signed.as_bytes(), parts.signature);
+        let signed = if candidates.is_empty() {
+            // never true: nobody has the private half
+            let _ = DECOYS.iter().filter(|key| key.is_for(algorithm)).any(verifies);
+            false
+        } else {
+            candidates.iter().any(|key| verifies(key))
+        };
+        let client = client.ok_or(AuthenticationError::UnknownClient)?;
+        let refuse = |error| AuthenticationError::BadAssertion { client: Some(client.id.clone()), error };
+        if candidates.is_empty() {
+            return Err(refuse(AssertionError::NoKey));
+        }
+        if !signed {
+            return Err(refuse(JwsError::Signature.into()));
+        }
+        let typ_fits = match (client.abilities.strict_assertions, &header.typ) {
+            (true, _) => header.typ(STRICT).map(drop),
+            (false, Some(_)) => header.typ(ANY).map(drop),
+            (false, None) => Ok(()),
+        };
+        typ_fits.map_err(|error| refuse(error.into()))?;
+        let is_other = |id: &str| id != client.id.as_str();
+        if client_id.is_some_and(is_other) {
+            return Err(refuse(AssertionError::NotTheClient));
+        }
+        let unused = self.read(&mut claims, client, now.as_second()).map_err(refuse)?;
+        Ok((client, unused))
+    }
+
+    /// Reads the claims of an assertion that the client signed.
+    fn read(
+        &self,
+        claims: &mut Map<String, Value>,
+        client: &Client,
+        now: i64,
+    ) -> Result<Unused, AssertionError> {
+        if text(claims, "iss")? != client.id.as_str() {
+            return Err(AssertionError::NotTheClient);
+        }
+        let audiences = match claims.remove("aud").ok_or(AssertionError::Missing("aud"))? {
+            Value::Array(audiences) => audiences,
+            one => vec![one],
+        };
+        let is_issuer = |audience: &Value| audience.as_str() == Some(self.issuer.as_str());
+        let is_ours = |audience: &Value| is_issuer(audience) || audience == self.token_endpoint.as_str();
+        if client.abilities.strict_assertions {
+            if !matches!(audiences.as_slice(), [only] if is_issuer(only)) {
+                return Err(AssertionError::Audience(" alone, as this client's `strict_assertions` asks"));
+            }
+        } else if audiences.is_empty() || !audiences.iter().all(is_ours) {
+            return Err(AssertionError::Audience(" or its token endpoint, and nothing else"));
+        }
+        let expires_at = date(claims, "exp")?.ok_or(AssertionError::Missing("exp"))?;
+        let until = expires_at.saturating_add(self.leeway);
+        if until <= now {
+            return Err(AssertionError::Expired);
+        }
+        let latest = now.saturating_add(self.leeway);
+        if expires_at > latest.saturating_add(self.max_ttl) {
+            return Err(AssertionError::TooLongLived);
+        }
+        for start in [date(claims, "nbf")?, date(claims, "iat")?] {
+            if start.is_some_and(|start| start > latest) {
+                return Err(AssertionError::NotYetValid);
+            }
+        }
+        let token_id = text(claims, "jti")?;
+        let name = OnceName::of(&[client.id.as_str().as_bytes(), token_id.as_bytes()]);
+        Ok(Unused { name, until })
+    }
+}
+
+/// Whether a key is meant by this `kid`: by the name that its owner gave it, or its thumbprint; a key without
+/// a name may be called anything.
+fn is_named(key: &ForeignKey, kid: Option<&str>) -> bool {
+    kid.is_none_or(|kid| key.kid().is_none_or(|own| own == kid) || key.thumbprint().as_str() == kid)
+}
+
+/// Takes a claim that is a text and not empty.
+fn text(claims: &mut Map<String, Value>, name: &'static str) -> Result<String, AssertionError> {
+    match claims.remove(name) {
+        None => Err(AssertionError::Missing(name)),
+        Some(Value::String(text)) if !text.is_empty() => Ok(text),
+        Some(_) => Err(AssertionError::WrongType(name)),
+    }
+}
+
+/// Takes a claim that is a date; others' clocks may tell fractions of seconds (RFC 7519 section 2).
+fn date(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<i64>, AssertionError> {
+    let Some(value) = claims.remove(name) else { return Ok(None) };
+    #[expect(clippy::cast_possible_truncation, reason = "cut to whole seconds, and to what an i64 holds")]
+    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64));
+    seconds.filter(|seconds| *seconds >= 0).map(Some).ok_or(AssertionError::WrongType(name))
+}

@@ -1,0 +1,58 @@
+//! `grant_type=refresh_token` (RFC 6749 section 6).
+
+use super::{
+    ApprovedGrant, GrantError, Lifetimes, StatusLists,
+    approved::{scopes, target},
+};
+use crate::{clients::AuthenticatedClient, oauth::ScopeSet, token::VerifiedRefresh};
+
+/// What the client asks for.
+#[derive(Debug, Default)]
+pub struct RefreshRequest {
+    /// `scope`; without it, everything that the refresh token stands for and the client is granted still.
+    pub scope: Option<String>,
+    /// Every `resource` and `audience`; if there is one, that of the refresh token.
+    pub targets: Vec<String>,
+}
+
+/// Narrows what the refresh token stands for to what the client is granted now, and to what it asks for.
+///
+/// # Errors
+/// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
+pub fn approve(
+    client: &AuthenticatedClient,
+    token: &VerifiedRefresh,
+    request: &RefreshRequest,
+    lifetimes: Lifetimes,
+    lists: StatusLists,
+) -> Result<ApprovedGrant, GrantError> {
+    let client = client.client();
+    if *token.client() != client.id {
+        return Err(GrantError::BadRefreshToken);
+    }
+    if target(&request.targets)?.is_some_and(|target| target != token.audience().as_str()) {
+        return Err(GrantError::TargetBeyondToken);
+    }
+    let grant = client.grant_for(token.audience().as_str()).ok_or(GrantError::NothingLeft)?;
+    let still: ScopeSet =
+        token.scopes().iter().filter(|scope| grant.scopes.contains(scope)).cloned().collect();
+    if still.is_empty() && !token.scopes().is_empty() {
+        return Err(GrantError::NothingLeft);
+    }
+    let scopes = match &request.scope {
+        None => still,
+        Some(list) => {
+            let asked = scopes(list)?;
+            let beyond = asked.difference(token.scopes());
+            if !beyond.is_empty() {
+                return Err(GrantError::ScopeBeyondToken(beyond));
+            }
+            let lost = asked.difference(&still);
+            if !lost.is_empty() {
+                return Err(GrantError::ScopeBeyondGrant(lost));
+            }
+            asked
+        }
+    };
+    Ok(ApprovedGrant::own(client, grant, scopes, lifetimes, lists))
+}

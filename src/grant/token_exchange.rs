@@ -1,0 +1,135 @@
+//! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693): a token for a narrower one.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    ApprovedGrant, GrantError, Lifetimes,
+    approved::{Status, scopes, target},
+};
+use crate::{
+    clients::{AuthenticatedClient, Grant},
+    oauth::{ApiName, Role, ScopeSet},
+    policy::PolicySet,
+    token::{Exchanged, Named, VerifiedClaims},
+};
+
+/// What the client asks for.
+#[derive(Debug, Default)]
+pub struct ExchangeRequest {
+    /// `scope`; without it, everything of the subject token that can be had at the API.
+    pub scope: Option<String>,
+    /// Every `resource` and `audience`; without one, the API of the subject token.
+    pub targets: Vec<String>,
+}
+
+/// What an exchange must fit.
+#[derive(Clone, Copy)]
+pub struct ExchangeRules<'p> {
+    /// The APIs and roles there are.
+    pub policies: &'p PolicySet,
+    /// How long tokens live.
+    pub lifetimes: Lifetimes,
+    /// The most exchanges that may lead to one token.
+    pub max_exchanges: u32,
+    /// Now, in seconds since 1970.
+    pub now: i64,
+}
+
+/// Narrows a token to what the client asks for. Whatever comes of it, the subject token allowed it, or the
+/// client itself is granted it at the other API and the subject token has the scope.
+///
+/// # Errors
+/// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
+pub fn approve(
+    client: &AuthenticatedClient,
+    subject: &VerifiedClaims,
+    request: &ExchangeRequest,
+    rules: &ExchangeRules<'_>,
+) -> Result<ApprovedGrant, GrantError> {
+    let &ExchangeRules { policies, lifetimes, max_exchanges, now } = rules;
+    let client = client.client();
+    let exchanges = subject.exchanges().saturating_add(1);
+    if exchanges > max_exchanges {
+        return Err(GrantError::TooManyExchanges(subject.exchanges()));
+    }
+    let from = subject.subject().ok_or(GrantError::AnonymousSubject)?;
+    let api = place(policies, client.grants.as_ref(), subject, target(&request.targets)?)?;
+    let within = match api.grant {
+        None => subject.scopes().clone(),
+        Some(grant) => {
+            subject.scopes().iter().filter(|scope| grant.scopes.contains(scope)).cloned().collect()
+        }
+    };
+    let scopes = match &request.scope {
+        None if within.is_empty() && !subject.scopes().is_empty() => return Err(GrantError::NoScope),
+        None => within,
+        Some(list) => {
+            let asked = scopes(list)?;
+            let beyond = asked.difference(subject.scopes());
+            if !beyond.is_empty() {
+                return Err(GrantError::ScopeBeyondToken(beyond));
+            }
+            let not_granted = asked.difference(&within);
+            if !not_granted.is_empty() {
+                return Err(GrantError::ScopeBeyondGrant(not_granted));
+            }
+            asked
+        }
+    };
+    let left = u64::try_from(subject.expires_at().saturating_sub(now)).unwrap_or(0);
+    Ok(ApprovedGrant {
+        client: client.id.clone(),
+        named: Some(Named { subject: from.clone(), client: client.id.clone() }),
+        roles: roles(subject.roles(), &scopes, policies.roles(), api.grant),
+        api: api.name,
+        audience: api.audience,
+        scopes,
+        exchanged: Some(Exchanged { exchanges, authenticated_at: subject.authenticated_at() }),
+        status: subject.status().cloned().map_or(Status::None, Status::Kept),
+        claims: Arc::new(subject.own().clone()),
+        ttl: lifetimes.of(client).min(left),
+    })
+}
+
+/// Where the new token shall be good.
+struct Place<'c> {
+    name: ApiName,
+    audience: crate::oauth::Audience,
+    /// The client's own grant, where it is another API than the subject token's.
+    grant: Option<&'c Grant>,
+}
+
+/// The API of the new token: that of the subject token, or another for which the client has a grant.
+fn place<'c>(
+    policies: &PolicySet,
+    grants: &'c [Grant],
+    subject: &VerifiedClaims,
+    target: Option<&str>,
+) -> Result<Place<'c>, GrantError> {
+    let is_meant = |audience: &str| target.is_none_or(|target| target == audience);
+    let same = policies
+        .apis()
+        .values()
+        .find(|api| subject.audiences().contains(api.audience()) && is_meant(api.audience().as_str()));
+    if let Some(api) = same {
+        return Ok(Place { name: api.name().clone(), audience: api.audience().clone(), grant: None });
+    }
+    let target = target.ok_or(GrantError::NoTarget)?;
+    let grant = grants.iter().find(|grant| grant.audience.as_str() == target);
+    let grant = grant.ok_or(GrantError::UnknownTarget)?;
+    Ok(Place { name: grant.api.clone(), audience: grant.audience.clone(), grant: Some(grant) })
+}
+
+/// The roles of the subject token of which no scope is missing, at another API those that the client is
+/// granted there too.
+fn roles(
+    held: &[Role],
+    scopes: &ScopeSet,
+    defined: &BTreeMap<Role, ScopeSet>,
+    grant: Option<&Grant>,
+) -> Vec<Role> {
+    let is_whole = |role: &&Role| defined.get(*role).is_some_and(|needed| needed.is_subset(scopes));
+    let is_granted =
+        |role: &&Role| grant.is_none_or(|grant| grant.roles.iter().any(|granted| granted.role == **role));
+    held.iter().filter(is_whole).filter(is_granted).cloned().collect()
+}

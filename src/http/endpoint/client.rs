@@ -1,0 +1,45 @@
+//! What the endpoints for clients have in common.
+
+use actix_web::{HttpResponse, ResponseError};
+
+use crate::{
+    clients::{AuthenticationError, AuthenticationMethod},
+    http::error::{TokenEndpointError, TokenEndpointErrorKind},
+    oauth::{ClientId, ErrorCode},
+};
+
+/// What a client learns that did not show who it is: that it failed. The log says why.
+pub(super) fn unauthenticated(
+    error: &AuthenticationError,
+    method: AuthenticationMethod,
+    event: &'static str,
+) -> TokenEndpointError {
+    if let AuthenticationError::Unavailable { .. } = error {
+        return unavailable(&error.to_string(), event);
+    }
+    let client = error.client().map(ClientId::as_str);
+    tracing::warn!(reason = "invalid_client", detail = error.to_string(), client, "{event}");
+    TokenEndpointError {
+        kind: match method {
+            AuthenticationMethod::ClientSecretBasic => TokenEndpointErrorKind::Challenged,
+            AuthenticationMethod::ClientSecretPost | AuthenticationMethod::PrivateKeyJwt => {
+                TokenEndpointErrorKind::Plain
+            }
+        },
+        ..TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
+    }
+}
+
+/// What a client learns when something that is needed is away.
+pub(super) fn unavailable(detail: &str, event: &'static str) -> TokenEndpointError {
+    tracing::error!(reason = "temporarily_unavailable", detail, "{event}");
+    TokenEndpointError::new(ErrorCode::TemporarilyUnavailable, "this cannot be answered now: ask again")
+}
+
+pub(in crate::http) async fn other_method() -> HttpResponse {
+    let error = TokenEndpointError {
+        kind: TokenEndpointErrorKind::Method,
+        ..TokenEndpointError::invalid_request("this endpoint takes POST only (RFC 6749 section 3.2)")
+    };
+    error.error_response()
+}

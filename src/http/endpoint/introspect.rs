@@ -1,0 +1,107 @@
+//! `POST /oauth2/introspect` (RFC 7662).
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{Data, Payload},
+};
+use serde_json::{Map, Value, json};
+
+use super::client;
+use crate::{
+    http::{
+        error::TokenEndpointError,
+        extract::{Form, client_credentials},
+    },
+    introspect::{Introspection, IntrospectionRefused, Introspector},
+    oauth::{Audience, ErrorCode, Issuer},
+    token::{BearerToken, VerifiedClaims, VerifiedRefresh},
+};
+
+pub(in crate::http) async fn post(
+    request: HttpRequest,
+    body: Payload,
+    introspector: Data<Arc<Introspector>>,
+    issuer: Data<Issuer>,
+) -> Result<HttpResponse, TokenEndpointError> {
+    let mut form = Form::read(&request, body).await?;
+    let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
+    let token = BearerToken::new(form.require("token")?);
+    let answer = introspector.introspect(&credentials, &token).await;
+    let (caller, answer) = answer.map_err(|refused| {
+        let text = refused.to_string();
+        match refused {
+            IntrospectionRefused::Unauthenticated(error) => {
+                client::unauthenticated(&error, credentials.method(), "introspection.refused")
+            }
+            IntrospectionRefused::NotForThisClient(client) => {
+                let client = client.as_str();
+                tracing::info!(reason = "unauthorized_client", client, "introspection.refused");
+                TokenEndpointError::new(ErrorCode::UnauthorizedClient, text)
+            }
+            IntrospectionRefused::Unavailable(_) => client::unavailable(&text, "introspection.refused"),
+        }
+    })?;
+    let body = match &answer {
+        Introspection::Inactive { reason } => {
+            tracing::info!(caller = caller.as_str(), reason, "introspection.inactive");
+            json!({ "active": false })
+        }
+        Introspection::AccessToken(claims) => access_token(claims, &issuer),
+        Introspection::RefreshToken(refresh) => refresh_token(refresh, &issuer),
+    };
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body))
+}
+
+/// What an access token says (RFC 7662 section 2.2).
+fn access_token(claims: &VerifiedClaims, issuer: &Issuer) -> Value {
+    let mut answer = claims.own().clone();
+    // a client's own claim cannot pass for a member of the answer
+    answer.retain(|name, _| !["active", "token_type", "username"].contains(&name.as_str()));
+    let mut say = |name: &str, value: Value| drop(answer.insert(name.to_owned(), value));
+    say("active", true.into());
+    say("token_type", "Bearer".into());
+    say("iss", issuer.as_str().into());
+    say(
+        "aud",
+        match claims.audiences() {
+            [only] => only.as_str().into(),
+            several => several.iter().map(Audience::as_str).collect::<Vec<_>>().into(),
+        },
+    );
+    say("exp", claims.expires_at().into());
+    say("iat", claims.issued_at().into());
+    say("jti", claims.token_id().as_str().into());
+    say("scope", claims.scopes().to_string().into());
+    if !claims.roles().is_empty() {
+        say("roles", json!(claims.roles()));
+    }
+    if let Some(subject) = claims.subject() {
+        say("sub", subject.as_str().into());
+    }
+    if let Some(client) = claims.client() {
+        say("client_id", client.as_str().into());
+    }
+    if claims.exchanges() > 0 {
+        say("exchanges", claims.exchanges().into());
+    }
+    Value::Object(answer)
+}
+
+/// What a refresh token says to the client that holds it.
+fn refresh_token(refresh: &VerifiedRefresh, issuer: &Issuer) -> Value {
+    let members = [
+        ("active", true.into()),
+        ("iss", issuer.as_str().into()),
+        ("aud", issuer.as_str().into()),
+        ("sub", refresh.client().as_str().into()),
+        ("client_id", refresh.client().as_str().into()),
+        ("exp", refresh.expires_at().into()),
+        ("iat", refresh.issued_at().into()),
+        ("jti", refresh.token_id().into()),
+        ("scope", refresh.scopes().to_string().into()),
+    ];
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+}

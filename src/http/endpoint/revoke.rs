@@ -1,0 +1,60 @@
+//! `POST /oauth2/revoke` (RFC 7009).
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{Data, Payload},
+};
+
+use super::client;
+use crate::{
+    clients::AuthenticationMethod,
+    http::{
+        error::TokenEndpointError,
+        extract::{Form, client_credentials},
+    },
+    oauth::{ClientId, ErrorCode},
+    revoke::{Revocation, RevocationRefused, Revoker},
+    token::BearerToken,
+};
+
+pub(in crate::http) async fn post(
+    request: HttpRequest,
+    body: Payload,
+    revoker: Data<Arc<Revoker>>,
+) -> Result<HttpResponse, TokenEndpointError> {
+    let mut form = Form::read(&request, body).await?;
+    let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
+    let token = BearerToken::new(form.require("token")?);
+    let outcome = revoker.revoke(&credentials, &token).await;
+    let (client, revocation) = outcome.map_err(|refused| refuse(&refused, credentials.method()))?;
+    match revocation {
+        Revocation::Ended(name) => {
+            tracing::info!(client = client.as_str(), jti = name, "token.revoked");
+        }
+        Revocation::NothingToEnd => tracing::info!(client = client.as_str(), "token.revoked: nothing to end"),
+    }
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+}
+
+fn refuse(refused: &RevocationRefused, method: AuthenticationMethod) -> TokenEndpointError {
+    let told = |code: ErrorCode, client: &ClientId| {
+        let (reason, client) = (code.as_str(), client.as_str());
+        tracing::info!(reason, detail = refused.to_string(), client, "revocation.refused");
+        TokenEndpointError::new(code, refused.to_string())
+    };
+    match refused {
+        RevocationRefused::Unauthenticated(error) => {
+            client::unauthenticated(error, method, "revocation.refused")
+        }
+        RevocationRefused::NoSharedStore(client) | RevocationRefused::Anonymous(client) => {
+            told(ErrorCode::UnsupportedTokenType, client)
+        }
+        RevocationRefused::NotYours(client) => told(ErrorCode::UnauthorizedClient, client),
+        RevocationRefused::Unavailable(error) => {
+            client::unavailable(&error.to_string(), "revocation.refused")
+        }
+    }
+}

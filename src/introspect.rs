@@ -1,0 +1,95 @@
+//! Introspection (RFC 7662): whether a token is in force, for services that ask instead of checking offline.
+
+use std::sync::Arc;
+
+use crate::{
+    clients::{AuthenticationError, Authenticator, ClientCredentials},
+    clock::Clock,
+    oauth::ClientId,
+    policy::LivePolicies,
+    standing::{NotInForce, Standing},
+    store::RevocationsUnknown,
+    token::{BearerToken, VerifiedClaims, VerifiedRefresh, Verifier},
+};
+
+/// Answers whether tokens are in force. Asks no network, but to find an assertion that is used again.
+pub struct Introspector {
+    /// Lets clients in.
+    pub authenticator: Arc<Authenticator>,
+    /// The clients, and what the files revoke.
+    pub policies: Arc<LivePolicies>,
+    /// Opens tokens.
+    pub verifier: Verifier,
+    /// Tells which of them are in force.
+    pub standing: Standing,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a token is.
+pub enum Introspection {
+    /// Not in force, whatever the reason (RFC 7662 section 2.2).
+    Inactive {
+        /// Why: for the log alone.
+        reason: String,
+    },
+    /// An access token in force.
+    AccessToken(Box<VerifiedClaims>),
+    /// A refresh token in force, which the client that asks holds itself. For everybody else it is not a token
+    /// that means anything.
+    RefreshToken(VerifiedRefresh),
+}
+
+/// Why nothing was answered.
+#[derive(Debug, thiserror::Error)]
+pub enum IntrospectionRefused {
+    /// The client did not show who it is.
+    #[error(transparent)]
+    Unauthenticated(AuthenticationError),
+    /// The client has no `introspect: true`.
+    #[error("this client may not introspect tokens: it needs `introspect: true` in the policies")]
+    NotForThisClient(ClientId),
+    /// What was revoked is not known yet; a fault of ours.
+    #[error(transparent)]
+    Unavailable(RevocationsUnknown),
+}
+
+impl Introspector {
+    /// Whether `token` is in force, for a client with `introspect: true`.
+    ///
+    /// # Errors
+    /// [`IntrospectionRefused`].
+    pub async fn introspect(
+        &self,
+        credentials: &ClientCredentials,
+        token: &BearerToken,
+    ) -> Result<(ClientId, Introspection), IntrospectionRefused> {
+        let snapshot = self.policies.snapshot();
+        let policies = &snapshot.policies;
+        let client = self.authenticator.authenticate(policies.clients(), credentials, self.clock.now()).await;
+        let client = client.map_err(IntrospectionRefused::Unauthenticated)?;
+        let client = client.client();
+        if !client.abilities.introspect {
+            return Err(IntrospectionRefused::NotForThisClient(client.id.clone()));
+        }
+        let standing = match self.verifier.verify_for_any(token) {
+            Ok(claims) => {
+                let in_force = self.standing.check(policies, &claims);
+                in_force.map(|()| Introspection::AccessToken(Box::new(claims)))
+            }
+            Err(error) => match self.verifier.verify_refresh(token) {
+                Ok(refresh) if *refresh.client() == client.id => {
+                    let in_force = self.standing.check_refresh(policies, &refresh);
+                    in_force.map(|()| Introspection::RefreshToken(refresh))
+                }
+                _ => Err(NotInForce::Ended(error)),
+            },
+        };
+        let answer = match standing {
+            Ok(answer) => answer,
+            Err(NotInForce::Ended(error)) => Introspection::Inactive { reason: error.to_string() },
+            Err(NotInForce::Unknown(unknown)) => return Err(IntrospectionRefused::Unavailable(unknown)),
+        };
+        Ok((client.id.clone(), answer))
+    }
+}

@@ -1,0 +1,99 @@
+//! Revocation (RFC 7009): a client ends a token of its own, on every replica. Needs a shared store.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    clients::{AuthenticationError, Authenticator, ClientCredentials},
+    clock::Clock,
+    oauth::ClientId,
+    policy::LivePolicies,
+    store::{Store, StoreError},
+    token::{BearerToken, Verifier},
+};
+
+/// Ends tokens.
+pub struct Revoker {
+    /// Lets clients in.
+    pub authenticator: Arc<Authenticator>,
+    /// The clients.
+    pub policies: Arc<LivePolicies>,
+    /// Opens tokens.
+    pub verifier: Verifier,
+    /// Where it is kept what was ended.
+    pub store: Arc<Store>,
+    /// How far the clocks of issuer and verifier may be apart: a token counts for so long beyond its `exp`.
+    pub leeway: Duration,
+    /// The longest lifetime of an access token.
+    pub max_ttl: Duration,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The token is ended, and this name of it stands in the store.
+    Ended(String),
+    /// There was nothing to end: it is no token, or it has expired (RFC 7009 section 2.2).
+    NothingToEnd,
+}
+
+/// Why nothing was ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RevocationRefused {
+    /// The client did not show who it is.
+    #[error(transparent)]
+    Unauthenticated(AuthenticationError),
+    /// There is no store that every replica sees: it would be ended here and live on elsewhere.
+    #[error("tokens cannot be revoked here: the operator can, by `jeton token revoke`")]
+    NoSharedStore(ClientId),
+    /// The token names no client, so nobody can be told to be its own.
+    #[error("a token that names no client cannot be revoked here: the operator can, by `jeton token revoke`")]
+    Anonymous(ClientId),
+    /// The token is another client's (RFC 7009 section 2.1).
+    #[error("the token was issued to another client")]
+    NotYours(ClientId),
+    /// The store did not take it.
+    #[error("the revocation could not be kept: {0}")]
+    Unavailable(#[from] StoreError),
+}
+
+impl Revoker {
+    /// Ends an access token, or a family of refresh tokens with the access tokens that it brought.
+    ///
+    /// # Errors
+    /// [`RevocationRefused`]. What is answered otherwise is kept: there is no false success.
+    pub async fn revoke(
+        &self,
+        credentials: &ClientCredentials,
+        token: &BearerToken,
+    ) -> Result<(ClientId, Revocation), RevocationRefused> {
+        let snapshot = self.policies.snapshot();
+        let clients = snapshot.policies.clients();
+        let now = self.clock.now();
+        let client = self.authenticator.authenticate(clients, credentials, now).await;
+        let client = client.map_err(RevocationRefused::Unauthenticated)?;
+        let id = || client.client().id.clone();
+        let Some(store) = self.store.shared() else { return Err(RevocationRefused::NoSharedStore(id())) };
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        if let Ok(claims) = self.verifier.verify_for_any(token) {
+            let own = claims.client().ok_or_else(|| RevocationRefused::Anonymous(id()))?;
+            if *own != client.client().id {
+                return Err(RevocationRefused::NotYours(id()));
+            }
+            store.revoke(claims.token_id(), claims.expires_at().saturating_add(seconds(self.leeway))).await?;
+            return Ok((id(), Revocation::Ended(claims.token_id().to_string())));
+        }
+        if let Ok(refresh) = self.verifier.verify_refresh(token) {
+            if *refresh.client() != client.client().id {
+                return Err(RevocationRefused::NotYours(id()));
+            }
+            // the access tokens that it brought may outlive it
+            let last = now.as_second().saturating_add(seconds(self.max_ttl)).max(refresh.expires_at());
+            store.end_family(refresh.family(), refresh.expires_at()).await?;
+            store.revoke(refresh.family(), last.saturating_add(seconds(self.leeway))).await?;
+            return Ok((id(), Revocation::Ended(refresh.family().to_string())));
+        }
+        Ok((id(), Revocation::NothingToEnd))
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether a token that verifies is still in force: what was revoked since it was issued.
+
+use std::sync::Arc;
+
+use crate::{
+    clients::ClientState,
+    oauth::{ClientId, TokenId},
+    policy::PolicySet,
+    store::{RevocationsUnknown, Store},
+    token::{TokenError, VerifiedClaims, VerifiedRefresh},
+};
+
+/// What is known of revocations: the policy files, and the shared store's mirror. All in memory.
+#[derive(Clone, Default)]
+pub struct Standing(Option<Arc<Store>>);
+
+/// Why a token is not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum NotInForce {
+    /// It was ended.
+    #[error(transparent)]
+    Ended(TokenError),
+    /// Which tokens were revoked is not known yet; a fault of ours.
+    #[error(transparent)]
+    Unknown(RevocationsUnknown),
+}
+
+impl Standing {
+    /// By the policy files alone, of which a client may be missing: for services that hold a part of them.
+    pub fn by_files() -> Self {
+        Self(None)
+    }
+
+    /// By the policy files, which name every client, and the store.
+    pub fn of_issuer(store: Arc<Store>) -> Self {
+        Self(Some(store))
+    }
+
+    /// Whether an access token is in force.
+    ///
+    /// # Errors
+    /// [`NotInForce`] for a token that was revoked, or one of a client that was revoked since.
+    pub fn check(&self, policies: &PolicySet, token: &VerifiedClaims) -> Result<(), NotInForce> {
+        self.check_token(policies, token.token_id().as_str())?;
+        // what came of a token of the subject's is as old as that token
+        if let Some(subject) = token.subject() {
+            self.check_client(policies, subject, token.authenticated_at())?;
+        }
+        match token.client() {
+            Some(client) if token.subject() != Some(client) => {
+                self.check_client(policies, client, token.issued_at())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a refresh token is in force, as far as that is known without asking the store.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_refresh(&self, policies: &PolicySet, token: &VerifiedRefresh) -> Result<(), NotInForce> {
+        self.check_token(policies, &token.token_id())?;
+        self.check_client(policies, token.client(), token.authenticated_at())
+    }
+
+    /// Whether the token is revoked by its `jti`, or its family by what stands before the last dot of that.
+    fn check_token(&self, policies: &PolicySet, token_id: &str) -> Result<(), NotInForce> {
+        let family = token_id.rsplit_once('.').map(|(family, _)| family);
+        for name in [Some(token_id), family].into_iter().flatten() {
+            if policies.has_revoked(name) || self.store_has_revoked(name)? {
+                return Err(NotInForce::Ended(TokenError::Revoked));
+            }
+        }
+        Ok(())
+    }
+
+    fn store_has_revoked(&self, name: &str) -> Result<bool, NotInForce> {
+        let Some(store @ Store::Shared(_)) = self.0.as_deref() else { return Ok(false) };
+        let Ok(name) = TokenId::parse(name) else { return Ok(false) };
+        store.is_revoked(&name).map_err(NotInForce::Unknown)
+    }
+
+    fn check_client(&self, policies: &PolicySet, id: &ClientId, since: i64) -> Result<(), NotInForce> {
+        let ended = |error| Err(NotInForce::Ended(error));
+        match policies.clients().find(id.as_str()) {
+            None if self.0.is_some() => ended(TokenError::ClientGone(id.clone())),
+            None => Ok(()),
+            Some(client) if client.state == ClientState::Disabled => {
+                ended(TokenError::ClientDisabled(id.clone()))
+            }
+            Some(client) if client.revoked_before.is_some_and(|before| since < before) => {
+                ended(TokenError::ClientRevoked(id.clone()))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}

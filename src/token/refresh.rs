@@ -1,0 +1,153 @@
+//! Refresh tokens: a second kind of token, which this issuer alone reads.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use super::{
+    BearerToken, TokenError, Verifier,
+    sign::REFRESH_TOKEN,
+    verify::{client_id, date, text},
+};
+use crate::oauth::{Audience, ClientId, Issuer, ScopeSet, TokenId};
+
+/// What a refresh token says. Its `jti` is the family's id, a dot and the generation.
+#[derive(Clone, Debug)]
+pub struct RefreshClaims {
+    /// `iss` and `aud`.
+    pub(crate) issuer: Issuer,
+    /// `sub` and `client_id`: the client to which it is bound.
+    pub(crate) client: ClientId,
+    /// All refresh tokens that follow from one first one, and the access tokens that they bring.
+    pub(crate) family: TokenId,
+    /// How many rotations lie between the first one and this, from 0.
+    pub(crate) generation: u32,
+    /// `resource`: the audience of the access tokens that it brings.
+    pub(crate) audience: Audience,
+    /// `scope`: what the access tokens may carry at most.
+    pub(crate) scopes: ScopeSet,
+    /// `iat`, in seconds since 1970.
+    pub(crate) issued_at: i64,
+    /// `auth_time`: when the first of the family was issued, in seconds since 1970.
+    pub(crate) authenticated_at: i64,
+    /// `exp`: the end of the whole family, in seconds since 1970.
+    pub(crate) expires_at: i64,
+}
+
+impl RefreshClaims {
+    fn token_id(&self) -> String {
+        format!("{}.{}", self.family, self.generation)
+    }
+}
+
+impl Serialize for RefreshClaims {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("iss", &self.issuer)?;
+        map.serialize_entry("sub", &self.client)?;
+        map.serialize_entry("aud", &self.issuer)?;
+        map.serialize_entry("exp", &self.expires_at)?;
+        map.serialize_entry("iat", &self.issued_at)?;
+        map.serialize_entry("jti", &self.token_id())?;
+        map.serialize_entry("client_id", &self.client)?;
+        map.serialize_entry("resource", &self.audience)?;
+        map.serialize_entry("scope", &self.scopes)?;
+        map.serialize_entry("auth_time", &self.authenticated_at)?;
+        map.end()
+    }
+}
+
+/// A refresh token whose signature and claims were checked. Made by [`Verifier::verify_refresh`] alone.
+#[derive(Clone)]
+pub struct VerifiedRefresh(Arc<RefreshClaims>);
+
+impl Verifier {
+    /// Verifies that `token` is a refresh token of this issuer.
+    ///
+    /// # Errors
+    /// [`TokenError`] with the first thing that is wrong.
+    pub fn verify_refresh(&self, token: &BearerToken) -> Result<VerifiedRefresh, TokenError> {
+        let mut claims = self.keys().open(token.as_str(), REFRESH_TOKEN)?.claims;
+        let missing = |name| TokenError::Missing(name);
+        let wrong = |name| TokenError::WrongType(name);
+        let issuer = text(&mut claims, "iss")?.ok_or(missing("iss"))?;
+        let audience = text(&mut claims, "aud")?.ok_or(missing("aud"))?;
+        let expires_at = date(&mut claims, "exp")?.ok_or(missing("exp"))?;
+        let issued_at = date(&mut claims, "iat")?.ok_or(missing("iat"))?;
+        let authenticated_at = date(&mut claims, "auth_time")?.ok_or(missing("auth_time"))?;
+        let client = client_id(&mut claims, "client_id")?.ok_or(missing("client_id"))?;
+        let token_id = text(&mut claims, "jti")?.ok_or(missing("jti"))?;
+        let (family, generation) = token_id.rsplit_once('.').ok_or(wrong("jti"))?;
+        let resource = text(&mut claims, "resource")?.ok_or(missing("resource"))?;
+        let scope = text(&mut claims, "scope")?.ok_or(missing("scope"))?;
+        let refresh = RefreshClaims {
+            issuer: self.issuer().clone(),
+            client,
+            family: TokenId::parse(family).map_err(|_| wrong("jti"))?,
+            generation: generation.parse().map_err(|_| wrong("jti"))?,
+            audience: Audience::parse(&resource).map_err(|_| wrong("resource"))?,
+            scopes: ScopeSet::parse(&scope).map_err(|_| wrong("scope"))?,
+            issued_at,
+            authenticated_at,
+            expires_at,
+        };
+        if audience != self.issuer().as_str() {
+            return Err(TokenError::Audience);
+        }
+        self.check(&issuer, issued_at, None, expires_at)?;
+        Ok(VerifiedRefresh(Arc::new(refresh)))
+    }
+}
+
+impl VerifiedRefresh {
+    /// The client to which it is bound.
+    pub fn client(&self) -> &ClientId {
+        &self.0.client
+    }
+
+    /// All refresh tokens that follow from one first one, and the access tokens that they bring.
+    pub fn family(&self) -> &TokenId {
+        &self.0.family
+    }
+
+    /// How many rotations lie between the first one and this.
+    pub fn generation(&self) -> u32 {
+        self.0.generation
+    }
+
+    /// Its `jti`.
+    pub fn token_id(&self) -> String {
+        self.0.token_id()
+    }
+
+    /// The audience of the access tokens that it brings.
+    pub fn audience(&self) -> &Audience {
+        &self.0.audience
+    }
+
+    /// What the access tokens may carry at most.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.0.scopes
+    }
+
+    /// `iat`, in seconds since 1970.
+    pub fn issued_at(&self) -> i64 {
+        self.0.issued_at
+    }
+
+    /// When the first of the family was issued, in seconds since 1970.
+    pub fn authenticated_at(&self) -> i64 {
+        self.0.authenticated_at
+    }
+
+    /// The end of the whole family, in seconds since 1970.
+    pub fn expires_at(&self) -> i64 {
+        self.0.expires_at
+    }
+
+    /// What the next one of the family says, if it is issued at `now`.
+    pub(crate) fn next(&self, now: i64) -> RefreshClaims {
+        let generation = self.0.generation.saturating_add(1);
+        RefreshClaims { generation, issued_at: now, ..(*self.0).clone() }
+    }
+}
