@@ -26,6 +26,7 @@ mod policies_diff_git;
 mod policy_text;
 mod polling;
 mod protected;
+mod public_keys;
 mod reload;
 mod reload_cases;
 mod reload_faults;
