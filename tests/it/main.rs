@@ -31,6 +31,7 @@ mod reload;
 mod reload_cases;
 mod reload_faults;
 mod reload_volumes;
+mod revoke_commands;
 mod route_model;
 mod routes;
 mod schema;
