@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{
     ISSUER, NOW, ORDERS, Setup, TestApp,
     forge::{Forge, base64url, decoded, sign_hs256},
+    redis::RedisServer,
     signer::Signer,
     spawn_app_with,
 };
@@ -26,6 +27,11 @@ fn now() -> i64 {
 }
 
 fn clients() -> Clients {
+    let (app, rsa, p256, ed25519, strict) = parts(None);
+    Clients { app, rsa, p256, ed25519, strict }
+}
+
+fn parts(store: Option<String>) -> (TestApp, Signer, Signer, Signer, Signer) {
     let (rsa, p256, ed25519, strict) = (Signer::rsa(), Signer::p256(), Signer::ed25519(), Signer::p256());
     let client = |id: &str, key: &Signer, more: &str| {
         format!(
@@ -42,7 +48,7 @@ fn clients() -> Clients {
         client("off", &rsa, "    enabled: false\n"),
     );
     let policies = vec![("keyed.yaml", text)];
-    Clients { app: spawn_app_with(Setup { policies, ..Setup::default() }), rsa, p256, ed25519, strict }
+    (spawn_app_with(Setup { policies, store, ..Setup::default() }), rsa, p256, ed25519, strict)
 }
 
 /// A good assertion of `client` for one use.
@@ -121,6 +127,7 @@ async fn what_rfc_7523_section_3_leaves_open_is_taken() {
     let kid = json!({ "alg": "ES256", "kid": "the client's own name for it" });
     let jwt = json!({ "alg": "ES256", "typ": "JWT" });
     let good = || claims("p256", "x");
+    let fractional = serde_json::from_str(&format!("{}.5", now() + 30)).unwrap();
     for (name, header, claims) in [
         ("the token endpoint as audience", &plain, with(good(), "aud", json!(endpoint))),
         ("a list of one", &plain, with(good(), "aud", json!([ISSUER]))),
@@ -128,7 +135,7 @@ async fn what_rfc_7523_section_3_leaves_open_is_taken() {
         ("typ JWT", &jwt, good()),
         ("a kid for a key without a name", &kid, good()),
         ("no iat and nbf", &plain, without(without(good(), "iat"), "nbf")),
-        ("fractions of seconds", &plain, with(good(), "exp", json!(now() as f64 + 30.5))),
+        ("fractions of seconds", &plain, with(good(), "exp", fractional)),
         ("clocks that differ", &plain, with(good(), "exp", json!(now() + 85))),
         ("claims that nobody knows", &plain, with(good(), "x", json!({ "y": 1 }))),
     ] {
@@ -262,14 +269,10 @@ async fn each_assertion_is_taken_once() {
 async fn at_once_one_use_wins() {
     let clients = clients();
     let assertion = clients.p256.sign("ES256", &json!({ "alg": "ES256" }), &claims("p256", "raced"));
-    let both = futures_join(clients.ask(&assertion), clients.ask(&assertion)).await;
+    let both = tokio::join!(clients.ask(&assertion), clients.ask(&assertion));
     let mut statuses = [both.0.status().as_u16(), both.1.status().as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 401]);
-}
-
-async fn futures_join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-    tokio::join!(a, b)
 }
 
 #[actix_web::test]
@@ -353,4 +356,47 @@ async fn no_token_passes_for_an_assertion_and_no_assertion_for_a_token() {
     let forged = forge.sign(header.to_string(), claims("p256", "forged").to_string());
     assert_eq!(clients.app.get_principal(&forged).await.status(), 401);
     clients.is_refused("signed by the server", &forged).await;
+}
+
+#[actix_web::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn with_a_shared_store_once_counts_over_all_replicas() {
+    let mut redis = RedisServer::start();
+    let key = Signer::p256();
+    let text = format!(
+        "version: 1\nclients:\n  p256:\n    public_keys: [{{ jwk: {} }}]\n    grants: {{ orders: {{ scopes: [orders:read] }} }}\n",
+        key.jwk()
+    );
+    let spawn = || {
+        let policies = vec![("keyed.yaml", text.clone())];
+        spawn_app_with(Setup { policies, store: Some(redis.url()), ..Setup::default() })
+    };
+    let (one, two) = (spawn(), spawn());
+    let ask = async |app: &TestApp, assertion: &str| {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", ASSERTION),
+            ("client_assertion", assertion),
+        ];
+        let answer = app.http.post(app.url("/oauth2/token")).form(&form).send().await.unwrap();
+        let retry = answer.headers().contains_key("retry-after");
+        (answer.status().as_u16(), retry, answer.json::<Value>().await.unwrap()["error"].clone())
+    };
+    for app in [&one, &two] {
+        app.is_ready().await;
+    }
+    let sign = |jti: &str| key.sign("ES256", &json!({ "alg": "ES256" }), &claims("p256", jti));
+    let first = sign("1");
+    assert_eq!(ask(&one, &first).await.0, 200);
+    assert_eq!(ask(&two, &first).await, (401, false, json!("invalid_client")), "replayed at the other");
+    let raced = sign("2");
+    let both = tokio::join!(ask(&one, &raced), ask(&two, &raced));
+    let mut statuses = [both.0.0, both.1.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401]);
+    redis.stop();
+    let while_away = sign("3");
+    assert_eq!(ask(&one, &while_away).await, (503, true, json!("temporarily_unavailable")));
+    redis.start_again();
+    two.until_answered(async || ask(&two, &while_away).await.0 == 200).await;
 }

@@ -311,7 +311,7 @@ fn no_chain_widens_anything() {
     };
     let runtime = actix_web::rt::System::new();
     let app = spawn();
-    let taken = std::cell::Cell::new(0);
+    let exchanged = std::cell::Cell::new(0);
     let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(steps in steps())| {
         runtime.block_on(async {
@@ -328,7 +328,7 @@ fn no_chain_widens_anything() {
                     prop_assert_eq!(status, 400);
                     continue;
                 }
-                taken.set(taken.get() + 1);
+                exchanged.set(exchanged.get() + 1);
                 body["access_token"].as_str().unwrap().clone_into(&mut token);
                 let after = decoded(&token).1;
                 prop_assert!(set(&after, "scope").is_subset(&set(&before, "scope")));
@@ -350,5 +350,5 @@ fn no_chain_widens_anything() {
             Ok(())
         })?;
     });
-    assert!(taken.get() > 50, "only {} exchanges were taken", taken.get());
+    assert!(exchanged.get() > 50, "only {} exchanges were taken", exchanged.get());
 }
