@@ -33,6 +33,7 @@
 //! | [`grant`] | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
 //! | [`issue`], [`authorize`] | the two flows |
+//! | [`status_lists`] | the lists of the clients, signed |
 //! | [`config`] | the settings |
 //! | [`http`] | actix |
 //! | [`cli`] | the commands |
@@ -51,5 +52,6 @@ pub mod oauth;
 pub mod policy;
 pub mod principal;
 pub mod status;
+pub mod status_lists;
 pub mod store;
 pub mod token;

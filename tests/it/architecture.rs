@@ -13,7 +13,7 @@ const COLUMNS: [&[&str]; 10] = [
     &["main"],
     &["cli"],
     &["http"],
-    &["authorize", "issue"],
+    &["authorize", "issue", "status_lists"],
     &["grant", "principal"],
     &["token", "policy", "clients"],
     &["store", "status"],
@@ -328,6 +328,8 @@ fn a_forbidden_direction_is_detected() {
     forbidden("config/settings.rs", "use crate::keys::KeyFolder;");
     forbidden("token/sign.rs", "use crate::config::Settings;");
     forbidden("issue.rs", "use crate::config::Settings;");
+    forbidden("status_lists.rs", "use crate::issue::TokenIssuer;");
+    forbidden("status/list.rs", "use crate::clients::Client;");
     forbidden("store/shared.rs", "use crate::token::Claims;");
     forbidden("store/mod.rs", "use crate::config::StoreSettings;");
     forbidden("config/store.rs", "use crate::store::SharedOptions;");
