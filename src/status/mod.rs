@@ -5,9 +5,11 @@
 //! which it was issued, and a client's `revoked_before` sets every bit before it. Nothing is allocated, so
 //! nothing has to be remembered.
 
+mod fetched;
 mod list;
 mod reference;
 
+pub use fetched::{FetchError, FetchOptions, FetchedLists, StatusError, Unknown};
 pub use list::{InvalidList, Revocation, StatusList};
 pub use reference::{StatusHandle, StatusReference, index_of};
 
