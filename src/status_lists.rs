@@ -124,8 +124,9 @@ impl StatusLists {
         {
             return Ok(Some(ServedStatusList { list: Arc::clone(&kept.list), max_age }));
         }
-        // what came into force within the window is newer than what was signed at its start
-        let issued_at = window.max(snapshot.loaded_at.as_second());
+        // what came into force within the window is newer than what was signed at its start; not from the
+        // future, should the clock have been set back
+        let issued_at = window.max(snapshot.loaded_at.as_second().min(now));
         let list = Arc::new(self.sign(handle, client, issued_at)?);
         index.keep(entry, Kept { window, kid: kid.clone(), list: Arc::clone(&list) });
         Ok(Some(ServedStatusList { list, max_age }))

@@ -231,7 +231,7 @@ impl ForeignKey {
     }
 }
 
-/// A SubjectPublicKeyInfo as a JSON Web Key.
+/// A `SubjectPublicKeyInfo` as a JSON Web Key.
 fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
     let text = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
     let members = if let Some([4, point @ ..]) = der.strip_prefix(&P256_PREFIX) {

@@ -1,165 +1,34 @@
 //! The status lists as a service elsewhere keeps them, against an issuer that answers what a row says.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fs, io::Write, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use flate2::{Compression, write::ZlibEncoder};
 use futures_util::future::join_all;
 use jeton::{
     authorize::Authorizer,
-    clock::{Clock, ManualClock},
+    clock::Clock,
     http::Protect,
-    keys::{KeyFolder, PublicKeys},
-    oauth::{ApiName, Audience, Issuer},
-    policy::{DemoSecrets, LivePolicies, Surroundings},
+    keys::KeyFolder,
+    oauth::{ApiName, Audience, ClientId, Issuer},
     principal::Principal,
-    status::{FetchError, FetchOptions, FetchedLists, StatusError, StatusReference, Unknown},
+    status::{
+        FetchError, FetchOptions, FetchedLists, StatusError, StatusHandle, StatusReference, Unknown, index_of,
+    },
+    status_lists::{StatusListOptions, StatusLists},
     token::{BearerToken, TokenError, Verifier},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-    time,
-};
+use tokio::time;
 
 use crate::support::{
     NOW,
     forge::{Draft, Forge, base64url},
-    http_client, install_key, install_policies,
+    http_client,
+    issuer::{Answer, EXAMPLE, FakeIssuer, signed, signed_as},
     program::PATIENCE,
 };
-
-/// The first example of the draft: place 0 is INVALID, place 1 VALID, place 16 is behind the end.
-const LST: &str = "eNrbuRgAAhcBXQ";
-
-/// What the issuer answers.
-#[derive(Clone)]
-enum Answer {
-    Status(u16, &'static str, Vec<u8>),
-    /// Nothing, ever.
-    Silence,
-    /// The connection is closed.
-    HangUp,
-    /// A head that promises more than comes.
-    Half,
-}
-
-/// An issuer that serves lists, or what else a test wants.
-struct FakeIssuer {
-    issuer: Issuer,
-    clock: Arc<ManualClock>,
-    keys: Arc<PublicKeys>,
-    answer: Arc<Mutex<Answer>>,
-    /// The heads of the requests so far.
-    seen: Arc<Mutex<Vec<String>>>,
-    dir: TempDir,
-}
-
-impl FakeIssuer {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = Issuer::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let answer = Arc::new(Mutex::new(Answer::Status(404, "", Vec::new())));
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let shared = (Arc::clone(&answer), Arc::clone(&seen));
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let (answer, seen) = (Arc::clone(&shared.0), Arc::clone(&shared.1));
-                tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        match stream.read_u8().await {
-                            Ok(byte) => head.push(byte),
-                            Err(_) => return,
-                        }
-                    }
-                    seen.lock().unwrap().push(String::from_utf8(head).unwrap());
-                    let answer = answer.lock().unwrap().clone();
-                    match answer {
-                        Answer::Status(status, headers, body) => {
-                            let head = format!(
-                                "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
-                                body.len()
-                            );
-                            // whoever has read enough hangs up
-                            let _ = stream.write_all(head.as_bytes()).await;
-                            let _ = stream.write_all(&body).await;
-                        }
-                        Answer::Half => {
-                            let _ = stream.write_all(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nabc").await;
-                            time::sleep(PATIENCE).await;
-                        }
-                        Answer::Silence => time::sleep(PATIENCE).await,
-                        Answer::HangUp => {}
-                    }
-                });
-            }
-        });
-        let dir = TempDir::new().unwrap();
-        install_key("test-only-signing.pem", &dir.path().join("keys"));
-        let keys = Arc::clone(KeyFolder::new(dir.path().join("keys")).load().unwrap().public());
-        let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
-        Self { issuer, clock, keys, answer, seen, dir }
-    }
-
-    fn lists(&self, options: &FetchOptions) -> Arc<FetchedLists> {
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let keys = Arc::clone(&self.keys);
-        Arc::new(FetchedLists::new(self.issuer.clone(), keys, options, clock).unwrap())
-    }
-
-    fn uri(&self, handle: &str) -> String {
-        format!("{}/status/{handle}", self.issuer)
-    }
-
-    fn at(&self, handle: &str, index: u64) -> StatusReference {
-        StatusReference { index, uri: self.uri(handle).into() }
-    }
-
-    fn now(&self) -> i64 {
-        self.clock.now().as_second()
-    }
-
-    /// The claims of a good list named `a`.
-    fn good(&self) -> Value {
-        let now = self.now();
-        json!({
-            "sub": self.uri("a"), "iat": now, "exp": now + 3600, "ttl": 60,
-            "status_list": { "bits": 1, "lst": LST },
-        })
-    }
-
-    fn answers(&self, answer: Answer) {
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
-    }
-
-    fn serves(&self, claims: &Value) {
-        self.answers(signed(claims));
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
-    }
-}
-
-/// A list by the issuer's key.
-fn signed(claims: &Value) -> Answer {
-    signed_as("statuslist+jwt", &Forge::with_the_servers_key(), claims)
-}
-
-fn signed_as(typ: &str, forge: &Forge, claims: &Value) -> Answer {
-    let header = json!({ "typ": typ, "alg": "RS256", "kid": Forge::with_the_servers_key().kid() });
-    let body = forge.sign(header.to_string(), claims.to_string());
-    Answer::Status(200, "ETag: \"one\"\r\n", body.into_bytes())
-}
 
 fn with(claims: &Value, name: &str, value: Value) -> Value {
     let mut claims = claims.clone();
@@ -180,8 +49,13 @@ fn zeros() -> String {
     base64url(encoder.finish().unwrap())
 }
 
-fn quick() -> FetchOptions {
-    FetchOptions { timeout: Duration::from_millis(300), ..FetchOptions::default() }
+fn patient() -> FetchOptions {
+    FetchOptions { timeout: PATIENCE, ..FetchOptions::default() }
+}
+
+/// Where an issuer is silent, and a busy machine must not seem to be.
+fn impatient() -> FetchOptions {
+    FetchOptions { timeout: Duration::from_secs(2), ..FetchOptions::default() }
 }
 
 /// Everything that is no good list, whatever is in memory.
@@ -228,8 +102,8 @@ fn bad_answers(issuer: &FakeIssuer) -> Vec<(&'static str, Answer)> {
         ("a ttl of nothing", signed(&with(&good, "ttl", 0.into()))),
         ("a negative ttl", signed(&with(&good, "ttl", (-1).into()))),
         ("no list", signed(&without(&good, "status_list"))),
-        ("no bits", signed(&with(&good, "status_list", json!({ "lst": LST })))),
-        ("three bits", signed(&list(3.into(), LST))),
+        ("no bits", signed(&with(&good, "status_list", json!({ "lst": EXAMPLE })))),
+        ("three bits", signed(&list(3.into(), EXAMPLE))),
         ("no zlib", signed(&list(1.into(), "AAAA"))),
         ("a bomb", signed(&list(1.into(), &bomb))),
     ];
@@ -240,7 +114,7 @@ fn bad_answers(issuer: &FakeIssuer) -> Vec<(&'static str, Answer)> {
 async fn draft_8_3_what_is_no_good_list_is_not_taken() {
     let issuer = FakeIssuer::start().await;
     for (name, answer) in bad_answers(&issuer) {
-        let lists = issuer.lists(&quick());
+        let lists = issuer.lists(&impatient());
         issuer.answers(answer);
         lists.fetch(&issuer.uri("a")).await;
         let reference = issuer.at("a", 1);
@@ -253,7 +127,7 @@ async fn draft_8_3_what_is_no_good_list_is_not_taken() {
 #[actix_web::test]
 async fn the_last_good_list_counts() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&impatient());
     issuer.serves(&issuer.good());
     lists.fetch(&issuer.uri("a")).await;
     let rows = bad_answers(&issuer);
@@ -273,7 +147,7 @@ async fn the_last_good_list_counts() {
 #[actix_web::test]
 async fn a_list_is_fetched_again_after_its_ttl() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&patient());
     issuer.serves(&issuer.good());
     lists.fetch(&issuer.uri("a")).await;
     assert_eq!(lists.check(&issuer.at("a", 1)), Ok(()));
@@ -308,7 +182,7 @@ async fn clocks_may_be_off_by_the_leeway() {
         ("just expired", "exp", -59, true),
         ("expired", "exp", -60, false),
     ] {
-        let lists = issuer.lists(&quick());
+        let lists = issuer.lists(&patient());
         issuer.serves(&with(&issuer.good(), claim, (issuer.now() + offset).into()));
         lists.fetch(&issuer.uri("a")).await;
         assert_eq!(lists.check(&reference).is_ok(), taken, "{name}");
@@ -318,7 +192,7 @@ async fn clocks_may_be_off_by_the_leeway() {
 #[actix_web::test]
 async fn a_newer_list_is_not_replaced_by_an_older() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&patient());
     issuer.serves(&issuer.good());
     lists.fetch(&issuer.uri("a")).await;
     let zeros = json!({ "bits": 1, "lst": zeros() });
@@ -333,7 +207,7 @@ async fn a_newer_list_is_not_replaced_by_an_older() {
 #[actix_web::test]
 async fn a_failed_fetch_is_tried_again_later_and_later() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&patient());
     issuer.answers(Answer::HangUp);
     let uri = issuer.uri("a");
     let mut before = 0;
@@ -356,7 +230,7 @@ async fn a_failed_fetch_is_tried_again_later_and_later() {
 #[actix_web::test]
 async fn one_fetch_serves_all_who_wait() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&patient());
     issuer.serves(&issuer.good());
     let uri = issuer.uri("a");
     join_all((0..20).map(|_| lists.fetch(&uri))).await;
@@ -374,7 +248,7 @@ async fn an_old_list_is_refused_by_the_options_or_its_end() {
     ] {
         let issuer = FakeIssuer::start().await;
         let refuse_after = refuse_after.map(Duration::from_secs);
-        let lists = issuer.lists(&FetchOptions { refuse_after, ..quick() });
+        let lists = issuer.lists(&FetchOptions { refuse_after, ..patient() });
         issuer.serves(&issuer.good());
         lists.fetch(&issuer.uri("a")).await;
         issuer.answers(Answer::HangUp);
@@ -394,7 +268,7 @@ async fn an_old_list_is_refused_by_the_options_or_its_end() {
 #[actix_web::test]
 async fn an_ended_list_is_not_renewed_by_not_modified() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&patient());
     issuer.serves(&issuer.good());
     lists.fetch(&issuer.uri("a")).await;
     issuer.answers(Answer::Status(304, "", Vec::new()));
@@ -407,7 +281,7 @@ async fn an_ended_list_is_not_renewed_by_not_modified() {
 #[actix_web::test]
 async fn without_a_list_the_options_decide() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&FetchOptions { on_unknown: Unknown::Accept, ..quick() });
+    let lists = issuer.lists(&FetchOptions { on_unknown: Unknown::Accept, ..patient() });
     issuer.serves(&issuer.good());
     assert_eq!(lists.check(&issuer.at("a", 0)), Ok(()), "no list yet");
     assert!(issuer.requests().is_empty(), "asking fetches nothing");
@@ -418,7 +292,7 @@ async fn without_a_list_the_options_decide() {
 #[actix_web::test]
 async fn a_foreign_list_is_refused_and_never_fetched() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&FetchOptions { on_unknown: Unknown::Accept, ..quick() });
+    let lists = issuer.lists(&FetchOptions { on_unknown: Unknown::Accept, ..patient() });
     issuer.serves(&issuer.good());
     let base = issuer.issuer.as_str();
     for uri in [
@@ -451,7 +325,7 @@ async fn a_foreign_list_is_refused_and_never_fetched() {
 #[actix_web::test]
 async fn a_list_that_nobody_needs_is_let_go() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&patient());
     issuer.serves(&with(&issuer.good(), "exp", (issuer.now() + 1_000_000).into()));
     lists.fetch(&issuer.uri("a")).await;
     issuer.clock.advance(86_400);
@@ -483,7 +357,7 @@ async fn lists_come_over_https_or_from_this_machine() {
 #[actix_web::test]
 async fn the_task_fetches_what_a_token_asks_for() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&patient());
     issuer.serves(&issuer.good());
     let task = tokio::spawn(Arc::clone(&lists).run());
     let reference = issuer.at("a", 1);
@@ -496,6 +370,34 @@ async fn the_task_fetches_what_a_token_asks_for() {
     time::timeout(PATIENCE, fetched).await.expect("the list is fetched");
     assert_eq!(issuer.requests().len(), 1);
     task.abort();
+}
+
+/// From an edit of the files to a verifier that never sees them.
+#[actix_web::test]
+async fn what_the_policies_end_is_refused_elsewhere() {
+    let issuer = FakeIssuer::start().await;
+    let policies = issuer.policies();
+    let clock = Arc::clone(&issuer.clock) as Arc<dyn Clock>;
+    let keys = Arc::new(KeyFolder::new(issuer.dir.path().join("keys")).load().unwrap());
+    let options = StatusListOptions { ttl: Duration::from_mins(1), by_default: true };
+    let signed = StatusLists::new(issuer.issuer.clone(), keys, Arc::clone(&policies), options, clock);
+    let handle = StatusHandle::of(&ClientId::parse("acme-sync").unwrap());
+    let path = issuer.dir.path().join("policies/clients.yaml");
+    let enabled = fs::read_to_string(&path).unwrap();
+    let disabled = enabled.replace("  acme-sync:\n", "  acme-sync:\n    enabled: false\n");
+
+    let lists = issuer.lists(&patient());
+    let token = issuer.at(handle.as_str(), index_of(issuer.now(), None));
+    for (text, expected) in [(&enabled, Ok(())), (&disabled, Err(StatusError::Revoked)), (&enabled, Ok(()))] {
+        fs::write(&path, text).unwrap();
+        policies.reload();
+        let served = signed.serve(handle.as_str()).unwrap().unwrap();
+        let etag: &'static str = format!("ETag: {}\r\n", served.list.etag()).leak();
+        issuer.answers(Answer::Status(200, etag, served.list.body().to_owned().into_bytes()));
+        lists.fetch(&token.uri).await;
+        assert_eq!(lists.check(&token), expected);
+        issuer.clock.advance(60);
+    }
 }
 
 /// An access token of `acme-sync` for jeton's own API, with this claim more.
@@ -518,7 +420,7 @@ async fn a_verifier_looks_at_the_status_last() {
     let clock = Arc::clone(&issuer.clock) as Arc<dyn Clock>;
     let plain =
         Verifier::new(issuer.issuer.clone(), Arc::clone(&issuer.keys), Duration::from_secs(30), clock);
-    let lists = issuer.lists(&quick());
+    let lists = issuer.lists(&patient());
     lists.fetch(&issuer.uri("a")).await;
     let looking = plain.clone().with_status_lists(lists);
     let own = issuer.issuer.audience();
@@ -558,15 +460,9 @@ async fn a_protected_service_fetches_a_list_at_first_sight() {
         Duration::from_secs(30),
         Arc::clone(&clock),
     );
-    install_policies(&issuer.dir.path().join("policies"));
-    let surroundings = Surroundings {
-        issuer: issuer.issuer.audience().clone(),
-        max_ttl: 86_400,
-        demo_secrets: DemoSecrets::Allowed,
-    };
-    let policies = LivePolicies::load(&issuer.dir.path().join("policies"), surroundings, clock).unwrap();
-    let verifier = verifier.with_status_lists(issuer.lists(&quick()));
-    let authorizer = Authorizer::new(verifier, Arc::new(policies), ApiName::parse("jeton").unwrap());
+    let policies = issuer.policies();
+    let verifier = verifier.with_status_lists(issuer.lists(&patient()));
+    let authorizer = Authorizer::new(verifier, policies, ApiName::parse("jeton").unwrap());
     let server = HttpServer::new(move || {
         let client = |principal: Principal| async move {
             HttpResponse::Ok().body(principal.client().unwrap().as_str().to_owned())

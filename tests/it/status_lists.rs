@@ -190,6 +190,14 @@ fn a_list_is_signed_anew_when_the_policies_change() {
 }
 
 #[test]
+fn a_list_is_never_from_the_future() {
+    let replica = Replica::new();
+    replica.clock.advance(-90);
+    let (claims, ..) = replica.list_of("acme-sync");
+    assert_eq!(claims["iat"].as_i64(), Some(now() - 90), "the clock was set back");
+}
+
+#[test]
 fn replicas_answer_the_same_bytes() {
     let (one, other) = (Replica::new(), Replica::started(20, Duration::from_mins(1), true));
     one.clock.advance(61);
