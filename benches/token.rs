@@ -77,6 +77,7 @@ fn main() {
             ttl: Duration::from_secs(3600),
             max_ttl: Duration::from_secs(86_400),
             refresh_ttl: Duration::from_secs(86_400),
+            leeway,
         },
         status_claim: StatusClaim::OnRequest,
         max_exchanges: 4,

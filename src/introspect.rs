@@ -9,7 +9,7 @@ use crate::{
     policy::LivePolicies,
     standing::{NotInForce, Standing},
     store::RevocationsUnknown,
-    token::{BearerToken, VerifiedClaims, VerifiedRefresh, Verifier},
+    token::{BearerToken, TokenError, VerifiedClaims, VerifiedRefresh, Verifier},
 };
 
 /// Answers whether tokens are in force. Asks no network, but to find an assertion that is used again.
@@ -72,13 +72,16 @@ impl Introspector {
         if !client.abilities.introspect {
             return Err(IntrospectionRefused::NotForThisClient(client.id.clone()));
         }
+        let now = self.clock.numeric_date();
         let standing = match self.verifier.verify_for_any(token) {
+            // the leeway is for clocks that differ, and this one is the clock that set `exp`
+            Ok(claims) if claims.expires_at() <= now => Err(NotInForce::Ended(TokenError::Expired)),
             Ok(claims) => {
                 let in_force = self.standing.check(policies, &claims);
                 in_force.map(|()| Introspection::AccessToken(Box::new(claims)))
             }
             Err(error) => match self.verifier.verify_refresh(token) {
-                Ok(refresh) if *refresh.client() == client.id => {
+                Ok(refresh) if *refresh.client() == client.id && now < refresh.expires_at() => {
                     let in_force = self.standing.check_refresh(policies, &refresh);
                     in_force.map(|()| Introspection::RefreshToken(refresh))
                 }

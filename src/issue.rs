@@ -16,7 +16,7 @@ use crate::{
     policy::{LivePolicies, PolicySet},
     standing::{NotInForce, Standing},
     store::{Advance, RevocationsUnknown, SharedStore, Store, StoreError},
-    token::{BearerToken, RefreshClaims, SignedToken, VerifiedRefresh, Verifier},
+    token::{BearerToken, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
 };
 
 /// Issues the tokens of one issuer.
@@ -191,6 +191,10 @@ impl Desk<'_> {
         }
         let bad = |detail: String| self.refuse_for(GrantError::BadRefreshToken, detail);
         let verified = self.issuer.verifier.verify_refresh(token).map_err(|error| bad(error.to_string()))?;
+        // the leeway is for clocks that differ, and this one is the clock that set `exp`
+        if verified.expires_at() <= self.now {
+            return Err(bad(TokenError::Expired.to_string()));
+        }
         match self.issuer.standing.check_refresh(self.policies, &verified) {
             Ok(()) => {}
             Err(NotInForce::Ended(error)) => return Err(bad(error.to_string())),
@@ -199,31 +203,34 @@ impl Desk<'_> {
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
         let approved = grant::approve_refresh(&self.client, &verified, request, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
-        // last of all: a request that fails otherwise uses nothing up
-        let next = match self.issuer.store.shared() {
-            None => None,
-            Some(store) => match self.advance(store, &verified).await? {
-                Advance::Taken => Some(verified.next(self.now)),
-                Advance::Ended => return Err(bad("its family was ended".to_owned())),
-                Advance::Reused => {
-                    return Err(bad("it was used before: its family is ended now".to_owned()));
-                }
-            },
-        };
-        self.sign(GrantType::RefreshToken, approved, Some(verified.family()), next)
+        let shared = self.issuer.store.shared();
+        let next = shared.map(|_| verified.next(self.now));
+        let issued = self.sign(GrantType::RefreshToken, approved, Some(verified.family()), next)?;
+        // last of all: a request that fails for another reason uses nothing up
+        if let Some(store) = shared {
+            self.advance(store, &verified).await?;
+        }
+        Ok(issued)
     }
 
     /// Uses a refresh token up. One that was used before is in two hands: with its family end the access
     /// tokens that the family brought (RFC 9700 section 4.14.2).
-    async fn advance(&self, store: &SharedStore, token: &VerifiedRefresh) -> Result<Advance, Refused> {
+    async fn advance(&self, store: &SharedStore, token: &VerifiedRefresh) -> Result<(), Refused> {
         let family = token.family();
-        let outcome = store.advance(family, token.generation(), token.expires_at()).await?;
-        if outcome == Advance::Reused {
-            let client = token.client().as_str();
-            tracing::warn!(client, family = family.as_str(), "refresh.reused: the family is ended");
-            store.revoke(family, token.expires_at().max(self.latest_expiry())).await?;
-        }
-        Ok(outcome)
+        let lifetimes = self.issuer.lifetimes;
+        let outcome = store.advance(family, token.generation(), lifetimes.family_end(token)).await?;
+        let detail = match outcome {
+            Advance::Taken => return Ok(()),
+            Advance::Ended => "its family was ended",
+            Advance::Reused => {
+                let client = token.client().as_str();
+                tracing::warn!(client, family = family.as_str(), "refresh.reused: the family is ended");
+                "it was used before: its family is ended now"
+            }
+        };
+        // of an ended one too: whoever ended it may have been cut off before this
+        store.revoke(family, lifetimes.family_tokens_end(token)).await?;
+        Err(self.refuse_for(GrantError::BadRefreshToken, detail.to_owned()))
     }
 
     fn exchange(&self, subject: &BearerToken, request: &ExchangeRequest) -> Result<IssuedToken, Refused> {
@@ -234,7 +241,7 @@ impl Desk<'_> {
         let verified = self.issuer.verifier.verify_for_any(subject).map_err(bad)?;
         // the leeway is for clocks that differ, and this one is the clock that set `exp`
         if verified.expires_at() <= self.now {
-            return Err(bad(crate::token::TokenError::Expired));
+            return Err(bad(TokenError::Expired));
         }
         match self.issuer.standing.check(self.policies, &verified) {
             Ok(()) => {}
@@ -245,7 +252,7 @@ impl Desk<'_> {
         let rules = grant::ExchangeRules { policies: self.policies, lifetimes, max_exchanges, now: self.now };
         let approved = grant::approve_exchange(&self.client, &verified, request, &rules)
             .map_err(|error| self.refuse(error))?;
-        self.sign(GrantType::TokenExchange, approved, None, None)
+        self.sign(GrantType::TokenExchange, approved, Some(verified.token_id()), None)
     }
 
     /// The first refresh token of a new family. The store is not asked: it learns of a family when it is used.
@@ -268,13 +275,14 @@ impl Desk<'_> {
         &self,
         grant_type: GrantType,
         approved: ApprovedGrant,
-        family: Option<&TokenId>,
+        comes_from: Option<&TokenId>,
         refresh: Option<RefreshClaims>,
     ) -> Result<IssuedToken, Refused> {
         let key = self.issuer.keys.signing();
         let (client, api, expires_in) = (approved.client().clone(), approved.api().clone(), approved.ttl());
-        let claims =
-            approved.into_claims(&self.issuer.issuer, family, self.now).map_err(|_| SigningError::Failed)?;
+        let claims = approved
+            .into_claims(&self.issuer.issuer, comes_from, self.now)
+            .map_err(|_| SigningError::Failed)?;
         let token = SignedToken::sign(&claims, key)?;
         let refresh_token = refresh.map(|refresh| SignedToken::sign_refresh(&refresh, key)).transpose()?;
         let is_long = |token: &SignedToken| token.as_str().len() > BearerToken::LONGEST;
@@ -293,11 +301,6 @@ impl Desk<'_> {
             expires_in,
             kid: key.kid().clone(),
         })
-    }
-
-    /// When the last token expires that was issued until now, in seconds since 1970.
-    fn latest_expiry(&self) -> i64 {
-        self.now.saturating_add_unsigned(self.issuer.lifetimes.max_ttl.as_secs())
     }
 
     fn refuse(&self, error: GrantError) -> Refused {

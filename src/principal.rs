@@ -85,10 +85,10 @@ impl Principal {
         self.claims.own()
     }
 
-    /// The client as `client` conditions see it. One that acts with another's permissions is neither of them:
-    /// what is open to either of them alone stays shut.
+    /// The client as `client` conditions see it. A token that was exchanged is no client's own, not even where
+    /// it came back to the first: what is open to a client alone stays shut.
     fn sole_client(&self) -> Option<&ClientId> {
-        self.client().filter(|client| self.subject_client() == Some(client))
+        self.client().filter(|client| self.claims.exchanges() == 0 && self.subject_client() == Some(client))
     }
 
     /// What it may do, to be kept apart from the token.

@@ -1,11 +1,12 @@
 //! Revocation (RFC 7009): a client ends a token of its own, on every replica. Needs a shared store.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
     clients::{AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
-    oauth::ClientId,
+    grant::Lifetimes,
+    oauth::{ClientId, TokenId},
     policy::LivePolicies,
     store::{Store, StoreError},
     token::{BearerToken, Verifier},
@@ -21,10 +22,8 @@ pub struct Revoker {
     pub verifier: Verifier,
     /// Where it is kept what was ended.
     pub store: Arc<Store>,
-    /// How far the clocks of issuer and verifier may be apart: a token counts for so long beyond its `exp`.
-    pub leeway: Duration,
-    /// The longest lifetime of an access token.
-    pub max_ttl: Duration,
+    /// How long tokens live.
+    pub lifetimes: Lifetimes,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -33,7 +32,7 @@ pub struct Revoker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
     /// The token is ended, and this name of it stands in the store.
-    Ended(String),
+    Ended(TokenId),
     /// There was nothing to end: it is no token, or it has expired (RFC 7009 section 2.2).
     NothingToEnd,
 }
@@ -75,24 +74,22 @@ impl Revoker {
         let client = client.map_err(RevocationRefused::Unauthenticated)?;
         let id = || client.client().id.clone();
         let Some(store) = self.store.shared() else { return Err(RevocationRefused::NoSharedStore(id())) };
-        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         if let Ok(claims) = self.verifier.verify_for_any(token) {
             let own = claims.client().ok_or_else(|| RevocationRefused::Anonymous(id()))?;
             if *own != client.client().id {
                 return Err(RevocationRefused::NotYours(id()));
             }
-            store.revoke(claims.token_id(), claims.expires_at().saturating_add(seconds(self.leeway))).await?;
-            return Ok((id(), Revocation::Ended(claims.token_id().to_string())));
+            store.revoke(claims.token_id(), self.lifetimes.token_end(&claims)).await?;
+            return Ok((id(), Revocation::Ended(claims.token_id().clone())));
         }
         if let Ok(refresh) = self.verifier.verify_refresh(token) {
             if *refresh.client() != client.client().id {
                 return Err(RevocationRefused::NotYours(id()));
             }
-            // the access tokens that it brought may outlive it
-            let last = now.as_second().saturating_add(seconds(self.max_ttl)).max(refresh.expires_at());
-            store.end_family(refresh.family(), refresh.expires_at()).await?;
-            store.revoke(refresh.family(), last.saturating_add(seconds(self.leeway))).await?;
-            return Ok((id(), Revocation::Ended(refresh.family().to_string())));
+            // the access tokens first: of the two, they may do something by themselves
+            store.revoke(refresh.family(), self.lifetimes.family_tokens_end(&refresh)).await?;
+            store.end_family(refresh.family(), self.lifetimes.family_end(&refresh)).await?;
+            return Ok((id(), Revocation::Ended(refresh.family().clone())));
         }
         Ok((id(), Revocation::NothingToEnd))
     }

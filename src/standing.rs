@@ -46,6 +46,10 @@ impl Standing {
         if let Some(subject) = token.subject() {
             self.check_client(policies, subject, token.authenticated_at())?;
         }
+        // when the clients before the last one exchanged it is not known: not before the subject fetched it
+        for actor in token.earlier_actors() {
+            self.check_client(policies, actor, token.authenticated_at())?;
+        }
         match token.client() {
             Some(client) if token.subject() != Some(client) => {
                 self.check_client(policies, client, token.issued_at())
@@ -77,10 +81,11 @@ impl Standing {
         self.check_client(policies, token.client(), token.authenticated_at())
     }
 
-    /// Whether the token is revoked by its `jti`, or its family by what stands before the last dot of that.
+    /// Whether the token is revoked by its `jti`, or what it came from: the names of the family of refresh
+    /// tokens and of the tokens that were exchanged stand before it, each with a dot.
     fn check_token(&self, policies: &PolicySet, token_id: &str) -> Result<(), NotInForce> {
-        let family = token_id.rsplit_once('.').map(|(family, _)| family);
-        for name in [Some(token_id), family].into_iter().flatten() {
+        let before_dots = token_id.match_indices('.').filter_map(|(dot, _)| token_id.get(..dot));
+        for name in before_dots.chain([token_id]) {
             if policies.has_revoked(name) || self.store_has_revoked(name)? {
                 return Err(NotInForce::Ended(TokenError::Revoked));
             }

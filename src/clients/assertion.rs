@@ -84,8 +84,13 @@ const ANY: Kind = Kind { name: "a client assertion", types: &[STRICT_TYPE, "jwt"
 const STRICT: Kind = Kind { name: "a client assertion", types: &[STRICT_TYPE] };
 const STRICT_TYPE: &str = "client-authentication+jwt";
 
-/// Keys of nobody, of each kind one: checked where a client has no key, so that a stranger cannot tell by the
-/// time whether it exists. Their private halves were thrown away.
+/// The most public keys that a client may have: enough to change over, and the most signatures that are checked
+/// for one assertion.
+pub const MOST_KEYS: usize = 4;
+
+/// Keys of nobody, of each kind one: checked where a client has fewer than [`MOST_KEYS`], so that a stranger
+/// cannot tell by the time whether it exists, or how many it has. (A key longer than 2048 bits takes longer.)
+/// Their private halves were thrown away.
 static DECOYS: LazyLock<Vec<ForeignKey>> =
     LazyLock::new(|| ForeignKey::from_pem(include_str!("decoys.pem")).unwrap_or_default());
 
@@ -112,7 +117,7 @@ impl AssertionRules {
     ) -> Result<(&'r std::sync::Arc<Client>, Unused), AuthenticationError> {
         let stranger = |error| AuthenticationError::BadAssertion { client: None, error };
         let parts = CompactJws::parse(&assertion.0).map_err(|error| stranger(error.into()))?;
-        let header = parts.header().map_err(|error| stranger(error.into()))?;
+        let header = parts.foreign_header().map_err(|error| stranger(error.into()))?;
         let algorithm =
             SignatureAlgorithm::parse(&header.algorithm).ok_or(stranger(AssertionError::Algorithm))?;
         let mut claims = parts.payload().map_err(|error| stranger(error.into()))?;
@@ -124,13 +129,14 @@ impl AssertionRules {
             .filter(|key| key.is_for(algorithm) && is_named(key, header.kid.as_deref()))
             .collect();
         let verifies = |key: &ForeignKey| key.verifies(algorithm, parts.signed.as_bytes(), parts.signature);
-        let signed = if candidates.is_empty() {
+        let signed = candidates.iter().any(|key| verifies(key));
+        if !signed {
             // never true: nobody has the private half
-            let _ = DECOYS.iter().filter(|key| key.is_for(algorithm)).any(verifies);
-            false
-        } else {
-            candidates.iter().any(|key| verifies(key))
-        };
+            let decoy = DECOYS.iter().filter(|key| key.is_for(algorithm)).cycle();
+            for key in decoy.take(MOST_KEYS.saturating_sub(candidates.len())) {
+                let _ = verifies(key);
+            }
+        }
         let client = client.ok_or(AuthenticationError::UnknownClient)?;
         let refuse = |error| AuthenticationError::BadAssertion { client: Some(client.id.clone()), error };
         if candidates.is_empty() {
@@ -217,4 +223,17 @@ fn date(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<i6
     #[expect(clippy::cast_possible_truncation, reason = "cut to whole seconds, and to what an i64 holds")]
     let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64));
     seconds.filter(|seconds| *seconds >= 0).map(Some).ok_or(AssertionError::WrongType(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_decoy_for_every_algorithm() {
+        for name in SignatureAlgorithm::NAMES {
+            let algorithm = SignatureAlgorithm::parse(name).unwrap();
+            assert!(DECOYS.iter().any(|key| key.is_for(algorithm)), "{name}");
+        }
+    }
 }

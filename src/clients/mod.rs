@@ -6,7 +6,7 @@ mod registry;
 mod secret;
 
 pub use crate::keys::{ForeignKey, InvalidPublicKey};
-pub use assertion::{AssertionError, AssertionRules, ClientAssertion};
+pub use assertion::{AssertionError, AssertionRules, ClientAssertion, MOST_KEYS};
 pub use authenticate::{
     AuthenticatedClient, AuthenticationError, AuthenticationMethod, Authenticator, ClientCredentials,
 };

@@ -163,14 +163,19 @@ impl Layers {
     }
 
     /// Takes a whole number, not negative.
-    pub(super) fn number(&mut self, key: &str) -> Option<u32> {
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        check: impl FnOnce(u32) -> Result<u32, String>,
+    ) -> Option<u32> {
         let (value, name, _) = self.take(key)?;
         let number = match &value.kind {
             ValueKind::I64(number) => u32::try_from(*number).ok(),
             ValueKind::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
             _ => None,
         };
-        self.keep(number.ok_or_else(|| "write a whole number, such as `4`".to_owned()), name)
+        let number = number.ok_or_else(|| "write a whole number, such as `4`".to_owned());
+        self.keep(number.and_then(check), name)
     }
 
     /// Everything wrong, the keys that nobody took included.

@@ -204,7 +204,10 @@ impl Settings {
         });
         let store = StoreSettings::read(needs, &mut layers);
         let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
-        let max_exchanges = layers.number("tokens.max_exchanges");
+        let max_exchanges = layers.number("tokens.max_exchanges", |number| match number {
+            0..=16 => Ok(number),
+            _ => Err("more than 16: each exchange makes the token longer".to_owned()),
+        });
         let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| match lifetime(text)? {
             long if long > Duration::from_mins(5) => {
                 Err("more than 5 minutes: an assertion is made for one request".to_owned())

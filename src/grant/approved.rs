@@ -10,7 +10,7 @@ use crate::{
     clients::{Client, ClientKind, Grant},
     oauth::{ApiName, Audience, ClientId, ErrorCode, Issuer, Role, ScopeSet, TokenId},
     status::{StatusHandle, StatusReference, index_of},
-    token::{Claims, Exchanged, Named, TokenError},
+    token::{Claims, Exchanged, Named, TokenError, VerifiedClaims, VerifiedRefresh},
 };
 
 /// A grant that was approved. Made by the grant types alone.
@@ -50,6 +50,8 @@ pub struct Lifetimes {
     pub max_ttl: Duration,
     /// Of a family of refresh tokens, from the first one on.
     pub refresh_ttl: Duration,
+    /// How far the clocks of issuer and verifier may be apart: tokens count for so long beyond their `exp`.
+    pub leeway: Duration,
 }
 
 /// Whether tokens point to a status list where the policies do not say.
@@ -207,20 +209,20 @@ impl ApprovedGrant {
     }
 
     /// The claims of a token issued at `now` (seconds since 1970), with a new `jti` of 128 random bits, behind
-    /// the id of the family of refresh tokens, if it comes of one.
+    /// the name of what it comes from: a family of refresh tokens, or a token that was exchanged.
     ///
     /// # Errors
     /// When the system gives no random bytes.
     pub fn into_claims(
         self,
         issuer: &Issuer,
-        family: Option<&TokenId>,
+        comes_from: Option<&TokenId>,
         now: i64,
     ) -> Result<Claims, ring::error::Unspecified> {
         let mut token_id = random_id()?;
-        if let Some(family) = family {
+        if let Some(before) = comes_from {
             token_id =
-                TokenId::parse(&format!("{family}.{token_id}")).map_err(|_| ring::error::Unspecified)?;
+                TokenId::parse(&format!("{before}.{token_id}")).map_err(|_| ring::error::Unspecified)?;
         }
         Ok(Claims {
             issuer: issuer.clone(),
@@ -246,6 +248,22 @@ impl ApprovedGrant {
 }
 
 impl Lifetimes {
+    /// Until when it matters what was used of the family of this refresh token, in seconds since 1970.
+    pub(crate) fn family_end(&self, token: &VerifiedRefresh) -> i64 {
+        token.expires_at().saturating_add_unsigned(self.leeway.as_secs())
+    }
+
+    /// When the last access token ends that the family can have brought, in seconds since 1970. Always the same
+    /// for a family, so that to write it twice is to write it once.
+    pub(crate) fn family_tokens_end(&self, token: &VerifiedRefresh) -> i64 {
+        self.family_end(token).saturating_add_unsigned(self.max_ttl.as_secs())
+    }
+
+    /// Until when an access token is taken anywhere, in seconds since 1970.
+    pub(crate) fn token_end(&self, token: &VerifiedClaims) -> i64 {
+        token.expires_at().saturating_add_unsigned(self.leeway.as_secs())
+    }
+
     /// The lifetime of a client's access tokens, in seconds.
     pub(super) fn of(self, client: &Client) -> u64 {
         client.ttl.unwrap_or(self.ttl.as_secs()).min(self.max_ttl.as_secs())

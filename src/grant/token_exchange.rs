@@ -84,7 +84,11 @@ pub fn approve(
         api: api.name,
         audience: api.audience,
         scopes,
-        exchanged: Some(Exchanged { exchanges, authenticated_at: subject.authenticated_at() }),
+        exchanged: Some(Exchanged {
+            exchanges,
+            authenticated_at: subject.authenticated_at(),
+            actors: [&client.id].into_iter().chain(subject.actors()).cloned().collect(),
+        }),
         status: subject.status().cloned().map_or(Status::None, Status::Kept),
         claims: Arc::new(subject.own().clone()),
         ttl: lifetimes.of(client).min(left),

@@ -123,6 +123,12 @@ impl Service {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
             store: Arc::clone(&store),
         });
+        let lifetimes = Lifetimes {
+            ttl: tokens.ttl,
+            max_ttl: tokens.max_ttl,
+            refresh_ttl: tokens.refresh_ttl,
+            leeway: tokens.leeway,
+        };
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
         let own_api = ApiName::parse("jeton")?;
         Ok(Self {
@@ -147,8 +153,7 @@ impl Service {
                 policies: Arc::clone(&policies),
                 verifier: verifier.clone(),
                 store: Arc::clone(&store),
-                leeway: tokens.leeway,
-                max_ttl: tokens.max_ttl,
+                lifetimes,
                 clock: Arc::clone(&clock),
             }),
             issuer: Arc::new(TokenIssuer {
@@ -159,11 +164,7 @@ impl Service {
                 verifier: verifier.clone(),
                 standing: standing.clone(),
                 store: Arc::clone(&store),
-                lifetimes: Lifetimes {
-                    ttl: tokens.ttl,
-                    max_ttl: tokens.max_ttl,
-                    refresh_ttl: tokens.refresh_ttl,
-                },
+                lifetimes,
                 status_claim: if tokens.status_list {
                     StatusClaim::ByDefault
                 } else {

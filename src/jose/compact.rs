@@ -103,6 +103,14 @@ impl<'t> CompactJws<'t> {
         Header::read(self.raw_header()?)
     }
 
+    /// As [`Self::header`], of a token that others write: some name a certificate by its thumbprint (RFC 7515
+    /// section 4.1.7), which is not looked at.
+    pub(crate) fn foreign_header(&self) -> Result<Header, JwsError> {
+        let mut header = self.raw_header()?;
+        header.retain(|name, _| !["x5t", "x5t#S256"].contains(&name.as_str()));
+        Header::read(header)
+    }
+
     /// The payload, as it was sent.
     pub(crate) fn payload(&self) -> Result<Map<String, Value>, JwsError> {
         object(self.payload)

@@ -46,13 +46,29 @@ pub(crate) struct Named {
 }
 
 /// What a token says of the exchanges that led to it (RFC 8693).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exchanged {
     /// `exchanges`: how many there were.
     pub(crate) exchanges: u32,
     /// `auth_time`: the `iat` of the first token (RFC 9068 section 2.2.1), by which a revocation of the
     /// subject finds what came of its tokens.
     pub(crate) authenticated_at: i64,
+    /// `act`: the clients that exchanged, the last one first (RFC 8693 section 4.1).
+    pub(crate) actors: Vec<ClientId>,
+}
+
+impl Exchanged {
+    /// The actors, each with those before it inside.
+    fn act(&self) -> Value {
+        self.actors.iter().rev().fold(Value::Null, |earlier, actor| {
+            let mut act = Map::new();
+            act.insert("sub".to_owned(), actor.as_str().into());
+            if !earlier.is_null() {
+                act.insert("act".to_owned(), earlier);
+            }
+            Value::Object(act)
+        })
+    }
 }
 
 impl Serialize for Claims {
@@ -78,6 +94,7 @@ impl Serialize for Claims {
         if let Some(exchanged) = &self.exchanged {
             map.serialize_entry("auth_time", &exchanged.authenticated_at)?;
             map.serialize_entry("exchanges", &exchanged.exchanges)?;
+            map.serialize_entry("act", &exchanged.act())?;
         }
         if let Some(status) = &self.status {
             map.serialize_entry("status", status)?;

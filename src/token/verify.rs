@@ -175,6 +175,7 @@ pub struct VerifiedClaims {
     scopes: ScopeSet,
     roles: Vec<Role>,
     exchanges: u32,
+    actors: Vec<ClientId>,
     authenticated_at: i64,
     status: Option<StatusReference>,
     own: Map<String, Value>,
@@ -220,6 +221,10 @@ impl VerifiedClaims {
                 .and_then(|number| u32::try_from(number).ok())
                 .ok_or(TokenError::WrongType("exchanges"))?,
         };
+        let actors = match claims.remove("act") {
+            None => Vec::new(),
+            Some(act) => actors(&act).ok_or(TokenError::WrongType("act"))?,
+        };
         let authenticated_at = date(&mut claims, "auth_time")?.unwrap_or(issued_at);
         let status = match claims.remove("status") {
             None => None,
@@ -237,6 +242,7 @@ impl VerifiedClaims {
             scopes,
             roles,
             exchanges,
+            actors,
             authenticated_at,
             status,
             own: claims,
@@ -274,6 +280,16 @@ impl VerifiedClaims {
         self.exchanges
     }
 
+    /// `act`: the clients that exchanged, the last one first (RFC 8693 section 4.1).
+    pub fn actors(&self) -> &[ClientId] {
+        &self.actors
+    }
+
+    /// The clients that exchanged before the one that fetched this token.
+    pub fn earlier_actors(&self) -> &[ClientId] {
+        self.actors.get(1..).unwrap_or_default()
+    }
+
     /// `auth_time`: when the subject fetched the first token of an exchange, in seconds since 1970; the `iat`
     /// of a token that was not exchanged.
     pub fn authenticated_at(&self) -> i64 {
@@ -309,6 +325,19 @@ impl VerifiedClaims {
     pub fn kid(&self) -> &KeyId {
         &self.kid
     }
+}
+
+/// The clients in `act` and within it; `None` where it is not of its form. JSON that nests deeper than the
+/// parser goes does not come here.
+fn actors(act: &Value) -> Option<Vec<ClientId>> {
+    let mut actors = Vec::new();
+    let mut next = Some(act);
+    while let Some(act) = next {
+        let act = act.as_object()?;
+        actors.push(ClientId::parse(act.get("sub")?.as_str()?).ok()?);
+        next = act.get("act");
+    }
+    Some(actors)
 }
 
 /// Takes a claim that names a client.

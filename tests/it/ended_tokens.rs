@@ -196,12 +196,12 @@ async fn what_the_files_revoke_is_ended_at_the_next_reload() {
         ("revoked after both", policies(&revoked_at(20), ""), false, false, true),
         ("the exchanger is revoked", policies("", &revoked_at(11)), true, false, true),
         ("the exchanger is disabled", policies("", "    enabled: false"), true, false, true),
-        ("the token is listed", listed(&jti), false, true, true),
+        ("the token is listed, and what came of it", listed(&jti), false, false, true),
         (
             "listed with a time",
             listed(&format!("{{ jti: {jti}, until: {} }}", time(now() + 9000))),
             false,
-            true,
+            false,
             true,
         ),
     ] {
@@ -212,6 +212,56 @@ async fn what_the_files_revoke_is_ended_at_the_next_reload() {
             assert_eq!(is_in_force(&app, token).await, lives, "{name}: {which}");
         }
         assert!(is_in_force(&app, &nameless).await, "{name}: it names nobody");
+    }
+}
+
+/// Each client that a token passed through can end it.
+#[actix_web::test]
+async fn a_chain_ends_with_each_of_its_clients() {
+    let app = spawn_with(None);
+    let last = secret_hash("demo-secret-of-last");
+    let of_last = format!(
+        "  last:\n    secrets: [{{ sha256: {last} }}]\n    token_exchange: true\n    grants: {{ jeton: {{ scopes: [jeton:principal] }} }}\n"
+    );
+    let reload = async |agent: &str, relay: &str, last: &str| {
+        app.write_policy("ended.yaml", &format!("{}{of_last}{last}", policies(agent, relay)));
+        assert_eq!(app.post_reload().await.status(), 200);
+    };
+    reload("", "", "").await;
+    let first = fetch(&app, "agent").await;
+    app.clock.advance(5);
+    let second = exchange(&app, &first).await;
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", &second),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+    ];
+    let (_, body) = app.post_form("/oauth2/token", "last", &form).await;
+    let third = body["access_token"].as_str().unwrap();
+    assert_eq!(
+        decoded(third).1["act"],
+        json!({ "sub": "last", "act": { "sub": "relay" } }),
+        "RFC 8693 section 4.1"
+    );
+    assert!(is_in_force(&app, third).await);
+    let off = "    enabled: false";
+    let before = format!("    revoked_before: {}", time(now() + 3));
+    for (name, agent, relay, last) in [
+        ("the subject", off, "", ""),
+        ("the first exchanger", "", off, ""),
+        ("the last exchanger", "", "", off),
+        ("the first exchanger's revoked_before", "", before.as_str(), ""),
+    ] {
+        reload(agent, relay, last).await;
+        assert!(!is_in_force(&app, third).await, "{name}");
+    }
+    reload("", "", "").await;
+    assert!(is_in_force(&app, third).await);
+    // and each token on the way
+    for token in [first.as_str(), &second, third] {
+        let jti = decoded(token).1["jti"].as_str().unwrap().to_owned();
+        reload("", "", &format!("revoked_tokens: [{jti}]\n")).await;
+        assert!(!is_in_force(&app, third).await, "{jti}");
     }
 }
 
@@ -268,6 +318,7 @@ async fn rfc7009_a_client_ends_its_own_token_everywhere() {
     let metadata: Value = one.get("/.well-known/oauth-authorization-server").await.json().await.unwrap();
     assert_eq!(metadata["revocation_endpoint"], format!("{ISSUER}/oauth2/revoke"));
     let (token, other) = (fetch(&one, "agent").await, fetch(&one, "agent").await);
+    let exchanged = exchange(&one, &token).await;
     let nameless = fetch(&one, "nameless").await;
     for (name, client, token, status, error) in [
         ("another client's", "gateway", &token, 400, "unauthorized_client"),
@@ -285,6 +336,9 @@ async fn rfc7009_a_client_ends_its_own_token_everywhere() {
     assert!(!is_in_force(&one, &token).await, "at once where it was revoked");
     two.until_inactive("gateway", &token).await;
     assert!(!is_in_force(&two, &token).await);
+    for app in [&one, &two] {
+        assert!(!is_in_force(app, &exchanged).await, "and what came of it");
+    }
     for app in [&one, &two] {
         assert!(is_in_force(app, &other).await, "and no other");
     }

@@ -32,7 +32,7 @@ pub(in crate::http) async fn post(
     let (client, revocation) = outcome.map_err(|refused| refuse(&refused, credentials.method()))?;
     match revocation {
         Revocation::Ended(name) => {
-            tracing::info!(client = client.as_str(), jti = name, "token.revoked");
+            tracing::info!(client = client.as_str(), jti = name.as_str(), "token.revoked");
         }
         Revocation::NothingToEnd => tracing::info!(client = client.as_str(), "token.revoked: nothing to end"),
     }

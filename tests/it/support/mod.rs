@@ -60,11 +60,13 @@ pub(crate) struct Setup {
     pub(crate) policies: Vec<(&'static str, String)>,
     /// Where the shared store is, if there is one.
     pub(crate) store: Option<String>,
+    /// What else is set.
+    pub(crate) settings: fn(&mut Settings),
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { issuer: ISSUER.to_owned(), policies: Vec::new(), store: None }
+        Self { issuer: ISSUER.to_owned(), policies: Vec::new(), store: None, settings: |_| {} }
     }
 }
 
@@ -144,6 +146,7 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     settings.policies.dir = dir.path().join("policies");
     settings.policies.poll = None;
     settings.store.url = setup.store;
+    (setup.settings)(&mut settings);
     let clock = Arc::new(ManualClock::at(NOW.parse::<Timestamp>().unwrap()));
     let (sender, receiver) = mpsc::channel();
     let service_clock = Arc::clone(&clock);
