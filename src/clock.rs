@@ -49,6 +49,11 @@ impl Clock for ManualClock {
     }
 }
 
+/// An instant in whole seconds since 1970, rounded up.
+pub fn seconds_up(time: Timestamp) -> i64 {
+    time.as_second() + i64::from(time.subsec_nanosecond() > 0)
+}
+
 /// Reads a duration such as `90s`, `15m`, `1h` or `30d`; `None` for anything else.
 pub fn parse_duration(text: &str) -> Option<std::time::Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -1,26 +1,31 @@
 //! `jeton clients`.
 
 use std::{
-    fs,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 
-use super::Outcome;
+use super::{
+    Outcome,
+    files::{OfSeveral, Place, PolicyFiles},
+};
 use crate::{
-    clients::ClientSecret,
-    clock::{Clock, SystemClock, parse_duration},
-    config::{Needs, Settings},
-    policy::{DemoSecrets, Edited, PolicySet, Sources, scalar},
+    clients::{ClientSecret, ForeignKey},
+    clock::{Clock, SystemClock, parse_duration, seconds_up},
+    policy::scalar,
 };
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Add a client to a policy file, and print its new secret once.
-    Add(Add),
+    /// Add a client to a policy file, and print its new secret once; with a public key it needs none.
+    Add(Box<Add>),
     /// Add a second secret to a client, print it once, and let the old ones expire.
     Rotate {
         /// The client.
@@ -29,9 +34,18 @@ pub(super) enum Command {
         #[arg(long, default_value = "7d", value_parser = duration, value_name = "DURATION")]
         keep_old: Duration,
     },
+    /// Disable a client, and take none of its tokens any more.
+    Revoke {
+        /// The client.
+        id: String,
+        /// Take its tokens that were issued before this time no more, and do not disable it.
+        #[arg(long, value_parser = time, value_name = "TIME")]
+        before: Option<Timestamp>,
+    },
 }
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct Add {
     /// The client.
     id: String,
@@ -50,6 +64,24 @@ pub(super) struct Add {
     /// The lifetime of its tokens, such as `15m`.
     #[arg(long, value_parser = ttl)]
     ttl: Option<String>,
+    /// A file with its public keys: PEM, a JSON Web Key or a set of them. It gets no secret then.
+    #[arg(long = "public-key", value_name = "FILE")]
+    public_keys: Vec<PathBuf>,
+    /// Make a secret, though it has a public key.
+    #[arg(long)]
+    secret: bool,
+    /// It gets refresh tokens.
+    #[arg(long)]
+    refresh: bool,
+    /// It may exchange tokens for narrower ones.
+    #[arg(long)]
+    token_exchange: bool,
+    /// It may ask whether tokens are live.
+    #[arg(long)]
+    introspect: bool,
+    /// Its tokens point to a status list.
+    #[arg(long)]
+    status_list: bool,
     /// The policy file, below the policies folder; without it, the one that has clients already.
     #[arg(long)]
     file: Option<PathBuf>,
@@ -66,52 +98,163 @@ fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a whole number and `s`, `m`, `h` or `d`".to_owned())
 }
 
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "write it as `2027-06-30T00:00:00Z` (RFC 3339)".to_owned())
+}
+
 fn ttl(text: &str) -> Result<String, String> {
     duration(text).map(|_| text.to_owned())
 }
 
+/// The longest file of public keys, in bytes.
+const LONGEST_KEYS: u64 = 64 * 1024;
+
+/// The members of a JSON Web Key that everybody may know and somebody may need, in this order.
+const PUBLIC_MEMBERS: [&str; 9] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
+
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let settings = super::settings(Needs::Policies, config)?;
-    // of several of us one writes at a time, and reads what the others wrote
-    let lock = fs::File::open(&settings.policies.dir)?;
-    lock.lock().context("the policies folder cannot be locked")?;
-    let sources = Sources::read(&settings.policies.dir)?;
-    let secret = ClientSecret::generate().context("the system gives no random bytes")?;
-    let sha256 = secret.hash().to_string();
-    let (edited, hint) = match command {
-        Command::Add(add) => {
-            let file = target(&settings, &sources, add.file.as_deref())?;
-            let edited = sources.add_client(&file, &add.id, &body(&add, &sha256))?;
-            (edited, format!("added client `{}`", add.id))
-        }
-        Command::Rotate { id, keep_old } => {
-            let until = SystemClock.now().round(jiff::Unit::Second)?.checked_add(keep_old)?;
-            let edited = sources.add_secret(&id, &sha256, &until.to_string())?;
-            (edited, format!("added a secret to client `{id}`; the old ones expire at {until}"))
-        }
-    };
-    // nothing is written that would not load
-    PolicySet::compile(
-        &sources.with(&edited),
-        &super::surroundings(&settings, DemoSecrets::Allowed),
-        SystemClock.now(),
-    )
-    .map_err(|findings| {
-        anyhow::anyhow!("nothing was written, for the policies would not load:\n{findings}")
-    })?;
-    write(&edited)?;
-    eprintln!("{}: {hint}", edited.file);
-    eprintln!("the secret is shown this once, and nobody can look it up again:");
-    println!("{}", secret.reveal());
+    let files = PolicyFiles::open(config)?;
+    match command {
+        Command::Add(command) => add(&files, &command)?,
+        Command::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
+        Command::Revoke { id, before } => revoke(&files, &id, before)?,
+    }
     Ok(Outcome::Done)
 }
 
-fn body(add: &Add, sha256: &str) -> Vec<String> {
+fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
+    let place = Place { section: "clients", new: "clients.yaml", of_several: OfSeveral::Chosen };
+    let file = files.target(add.file.as_deref(), &place)?;
+    let keys = add.public_keys.iter().map(|file| public_keys(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let keys = keys.concat();
+    let secret = if add.secret || keys.is_empty() { Some(generate()?) } else { None };
+    let edited = files.sources.add_client(&file, &add.id, &body(add, secret.as_ref(), &keys))?;
+    files.write(&[edited])?;
+    eprintln!("{file}: added client `{}`", add.id);
+    for key in &keys {
+        eprintln!("public key {}", key.thumbprint());
+    }
+    secret.iter().for_each(show);
+    Ok(())
+}
+
+fn rotate(files: &PolicyFiles, id: &str, keep_old: Duration) -> anyhow::Result<()> {
+    let secret = generate()?;
+    let until = SystemClock.now().round(jiff::Unit::Second)?.checked_add(keep_old)?;
+    let edited = files.sources.add_secret(id, &secret.hash().to_string(), &until.to_string())?;
+    let file = edited.file.clone();
+    files.write(&[edited])?;
+    eprintln!("{file}: added a secret to client `{id}`; the old ones expire at {until}");
+    show(&secret);
+    Ok(())
+}
+
+fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<()> {
+    let former = files.sources.revoked_before(id)?.map(seconds_up);
+    let now = seconds_up(SystemClock.now());
+    let time = match before {
+        None => revoked_now(former, now),
+        Some(before) => revoked_until(id, former, seconds_up(before))?,
+    };
+    let at = Timestamp::from_second(time)?;
+    let mut values = vec![("revoked_before", at.to_string())];
+    if before.is_none() {
+        values.insert(0, ("enabled", "false".to_owned()));
+    }
+    let edited = files.sources.set_client(id, &values)?;
+    let file = edited.file.clone();
+    files.write(&[edited])?;
+    if before.is_none() {
+        eprintln!("{file}: client `{id}` is disabled, and its tokens issued before {at} are revoked");
+    } else {
+        eprintln!("{file}: the tokens of client `{id}` issued before {at} are revoked");
+    }
+    match (before, time > now) {
+        (Some(_), true) => eprintln!("that lies ahead: the client gets no token before {at}"),
+        (None, true) => eprintln!("that lies ahead: also when enabled, the client gets no token before {at}"),
+        (_, false) => {}
+    }
+    Ok(())
+}
+
+/// From when on a client's tokens are good if all that it has end now. Tokens since the former time stand in
+/// the status list at the minute to which that moved them, and so this must lie after it.
+fn revoked_now(former: Option<i64>, now: i64) -> i64 {
+    match former {
+        Some(former) if former >= now => former,
+        Some(former) => now.max(moved_to(former) + 1),
+        None => now,
+    }
+}
+
+/// As [`revoked_now`] for a time that the operator chose.
+fn revoked_until(id: &str, former: Option<i64>, time: i64) -> anyhow::Result<i64> {
+    let Some(former) = former else { return Ok(time) };
+    let at = |time: i64| Timestamp::from_second(time).map_or_else(|_| time.to_string(), |at| at.to_string());
+    anyhow::ensure!(
+        time >= former,
+        "the tokens of client `{id}` issued before {} are revoked already, and {} would make some of them good \
+         again: edit the file if that is meant",
+        at(former),
+        at(time)
+    );
+    let earliest = moved_to(former) + 1;
+    anyhow::ensure!(
+        time == former || time >= earliest,
+        "{} is too close to {}, before which its tokens are revoked already, for a status list to tell the two \
+         apart: the earliest time that works is {}",
+        at(time),
+        at(former),
+        at(earliest)
+    );
+    Ok(time)
+}
+
+/// The start of the whole minute at or after `revoked_before`, whose bit in the status list tokens since then
+/// have.
+fn moved_to(revoked_before: i64) -> i64 {
+    revoked_before + (-revoked_before).rem_euclid(60)
+}
+
+fn generate() -> anyhow::Result<ClientSecret> {
+    ClientSecret::generate().context("the system gives no random bytes")
+}
+
+fn show(secret: &ClientSecret) {
+    eprintln!("the secret is shown this once, and nobody can look it up again:");
+    println!("{}", secret.reveal());
+}
+
+/// The public keys in a file of the client's.
+fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST_KEYS + 1).read_to_end(&mut bytes));
+    let length = read.with_context(|| format!("{} cannot be read", file.display()))?;
+    anyhow::ensure!(length as u64 <= LONGEST_KEYS, "{} holds more than 64 KiB", file.display());
+    ForeignKey::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))
+}
+
+/// The lines of a client.
+fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<String> {
     let list = |items: &[String]| {
         let items: Vec<_> = items.iter().map(|item| scalar(item)).collect();
         format!("[{}]", items.join(", "))
     };
-    let mut lines = vec!["secrets:".to_owned(), format!("  - sha256: {sha256}")];
+    let mut lines = Vec::new();
+    if let Some(secret) = secret {
+        lines.extend(["secrets:".to_owned(), format!("  - sha256: {}", secret.hash())]);
+    }
+    if !keys.is_empty() {
+        lines.push("public_keys:".to_owned());
+        lines.extend(keys.iter().map(|key| format!("  - jwk: {{ {} }}", members(key.jwk()))));
+    }
+    let switches = [
+        ("token_exchange", add.token_exchange),
+        ("refresh", add.refresh),
+        ("introspect", add.introspect),
+        ("status_list", add.status_list),
+    ];
+    lines.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|(key, _)| format!("{key}: true")));
     if let Some(api) = &add.api {
         lines.extend(["grants:".to_owned(), format!("  {}:", scalar(api))]);
         if !add.roles.is_empty() {
@@ -129,45 +272,55 @@ fn body(add: &Add, sha256: &str) -> Vec<String> {
     lines
 }
 
-/// The file to which a client is added, by the name that the sources have for it.
-fn target(settings: &Settings, sources: &Sources, file: Option<&Path>) -> anyhow::Result<String> {
-    let dir = &settings.policies.dir;
-    let file = match (file, sources.files_with_clients().as_slice()) {
-        (None, [only]) => return Ok((*only).to_owned()),
-        (None, []) => Path::new("clients.yaml"),
-        (None, several) => {
-            anyhow::bail!("clients stand in several files: choose one with `--file` ({})", several.join(", "))
-        }
-        (Some(file), _) => file,
-    };
-    // as it is typed from here, or from within the policies folder
-    let path = if file.is_absolute() || file.starts_with(dir) { file.to_owned() } else { dir.join(file) };
-    let is_yaml = path.extension().is_some_and(|extension| extension == "yaml");
-    anyhow::ensure!(is_yaml, "{}: only `*.yaml` files are read", path.display());
-    let inside = fs::canonicalize(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
-    let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
-    let parent = parent.with_context(|| format!("{}: there is no such folder", path.display()))?;
-    let below = parent.strip_prefix(&inside);
-    let below = below
-        .map_err(|_| anyhow::anyhow!("{}: policies are read below {} only", path.display(), dir.display()))?;
-    let below = below.join(path.file_name().context("the policy file has no name")?);
-    let hidden = below.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
-    anyhow::ensure!(!hidden, "{}: hidden files and folders are not read", path.display());
-    Ok(dir.join(below).display().to_string())
+/// The public members of a JSON Web Key, as a line of YAML has them.
+fn members(jwk: &Map<String, Value>) -> String {
+    let texts = PUBLIC_MEMBERS.iter().filter_map(|name| Some((name, jwk.get(*name)?.as_str()?)));
+    let members: Vec<_> = texts.map(|(name, text)| format!("{name}: {}", scalar(text))).collect();
+    members.join(", ")
 }
 
-/// Writes a file so that a reader sees the old text or the new, with its mode kept.
-fn write(edited: &Edited) -> anyhow::Result<()> {
-    let path = fs::canonicalize(&edited.file).unwrap_or_else(|_| PathBuf::from(&edited.file));
-    let name = path.file_name().context("the policy file has no name")?.to_string_lossy();
-    let partial = path.with_file_name(format!(".{name}.partial"));
-    let write = || {
-        fs::write(&partial, &edited.text)?;
-        if let Ok(metadata) = fs::metadata(&path) {
-            fs::set_permissions(&partial, metadata.permissions())?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_move_to_the_whole_minute_at_or_after() {
+        for (revoked_before, minute) in [(0, 0), (1, 60), (59, 60), (60, 60), (61, 120), (-1, 0), (-60, -60)]
+        {
+            assert_eq!(moved_to(revoked_before), minute, "{revoked_before}");
         }
-        fs::File::open(&partial)?.sync_all()?;
-        fs::rename(&partial, &path)
-    };
-    write().with_context(|| format!("{} cannot be written", edited.file))
+    }
+
+    #[test]
+    fn all_that_a_client_has_ends_after_the_former_minute() {
+        for (former, now, expected) in [
+            (None, 1000, 1000),
+            // 960 is a whole minute
+            (Some(900), 1000, 1000),
+            (Some(960), 1000, 1000),
+            (Some(960), 961, 961),
+            (Some(961), 1000, 1021),
+            (Some(999), 1000, 1021),
+            // what lies ahead covers it
+            (Some(1000), 1000, 1000),
+            (Some(5000), 1000, 5000),
+        ] {
+            assert_eq!(revoked_now(former, now), expected, "{former:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_chosen_time_is_the_former_or_lies_after_its_minute() {
+        for (former, time, is_taken) in [
+            (None, 1, true),
+            (Some(961), 961, true),
+            (Some(961), 960, false),
+            (Some(961), 962, false),
+            (Some(961), 1020, false),
+            (Some(961), 1021, true),
+            (Some(960), 961, true),
+        ] {
+            assert_eq!(revoked_until("x", former, time).is_ok(), is_taken, "{former:?}, {time}");
+        }
+    }
 }

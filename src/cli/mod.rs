@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks to people")]
 
 mod clients;
+mod files;
 mod health;
 mod keys;
 mod policies;

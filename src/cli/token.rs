@@ -1,17 +1,28 @@
 //! `jeton token`.
 
-use std::{io::Read, path::Path, sync::Arc, time::Duration};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::Outcome;
+use super::{
+    Outcome,
+    clients::time,
+    files::{OfSeveral, Place, PolicyFiles},
+};
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock, seconds_up},
     config::Needs,
     keys::{KeyFolder, PublicKeys},
-    oauth::Audience,
+    oauth::{Audience, TokenId},
+    policy::{Pruned, TokenRevocation, printable},
     token::{BearerToken, InsecureParts, Verifier, insecure_parts},
 };
 
@@ -25,13 +36,61 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE_OR_URL")]
         jwks: Option<String>,
     },
+    /// Take a token no more: add it to the policy files, and remove from them what has expired since.
+    Revoke(Revoke),
+}
+
+#[derive(Args)]
+pub(super) struct Revoke {
+    /// The claim `jti` of the token; `jeton token inspect` shows it.
+    #[arg(value_parser = token_id)]
+    jti: TokenId,
+    /// When the token has expired at the latest: its claim `exp`.
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    until: Timestamp,
+    /// The policy file, below the policies folder; without it, the first that lists such tokens already.
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+fn token_id(text: &str) -> Result<TokenId, String> {
+    TokenId::parse(text).map_err(|error| error.to_string())
 }
 
 /// How long a key set may take to be fetched.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let Command::Inspect { jwt, jwks } = command;
+    match command {
+        Command::Inspect { jwt, jwks } => inspect(jwt, jwks.as_deref(), config),
+        Command::Revoke(command) => revoke(&command, config),
+    }
+}
+
+fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    let Revoke { jti, until, file } = command;
+    let now = SystemClock.now();
+    anyhow::ensure!(*until > now, "{until} has passed: by then the token has expired, and nobody takes it");
+    let until = Timestamp::from_second(seconds_up(*until))?;
+    let files = PolicyFiles::open(config)?;
+    let place = Place { section: "revoked_tokens", new: "revoked.yaml", of_several: OfSeveral::First };
+    let file = files.target(file.as_deref(), &place)?;
+    let was_listed = files.sources.lists(jti);
+    let revocation = TokenRevocation { token: jti, until, file: &file, now };
+    let (edited, pruned) = files.sources.revoke_token(&revocation)?;
+    files.write(&edited)?;
+    if was_listed {
+        eprintln!("token `{jti}` is revoked already; it is so until {until} at least");
+    } else {
+        eprintln!("{file}: token `{jti}` is revoked until {until}");
+    }
+    for Pruned { file, token } in pruned {
+        eprintln!("{file}: removed token `{}`, which has expired", printable(&token));
+    }
+    Ok(Outcome::Done)
+}
+
+fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let text = if let Some(jwt) = jwt {
         jwt
     } else {
@@ -57,7 +116,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         println!("does not verify: the claim `aud` names no audience");
         return Ok(Outcome::No);
     };
-    match verifier(config, jwks.as_deref())?.verify(&token, &audience) {
+    match verifier(config, jwks)?.verify(&token, &audience) {
         Ok(_) => {
             println!("verifies");
             Ok(Outcome::Done)

@@ -1,6 +1,6 @@
 //! Public keys of which somebody else holds the private half: those of clients.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -95,6 +95,8 @@ struct Inner {
     jwk: Map<String, Value>,
 }
 
+/// How long an RSA modulus may be.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 /// SPKI of an uncompressed point on P-256, but for the point (RFC 5480 section 2).
 const P256_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
@@ -138,6 +140,10 @@ impl ForeignKey {
         let (bytes, fitting) = match &jwk.algorithm {
             AlgorithmParameters::RSA(rsa) => {
                 let components = PublicKeyComponents { n: decode(&rsa.n)?, e: decode(&rsa.e)? };
+                // the library looks at the length at the first signature, which is late to be told
+                if !RSA_BITS.contains(&bits(&components.n)) {
+                    return Err(InvalidPublicKey::Unsound);
+                }
                 let der: PublicKeyX509Der<'_> = components.as_der().map_err(|_| InvalidPublicKey::Unsound)?;
                 (der.as_ref().to_vec(), &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256][..])
             }
@@ -231,7 +237,14 @@ impl ForeignKey {
     }
 }
 
-/// A SubjectPublicKeyInfo as a JSON Web Key.
+/// The length of a number, big-endian.
+fn bits(number: &[u8]) -> usize {
+    let first = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
+    let unused = number.get(first).map_or(0, |byte| byte.leading_zeros() as usize);
+    (number.len() - first) * 8 - unused
+}
+
+/// A `SubjectPublicKeyInfo` as a JSON Web Key.
 fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
     let text = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
     let members = if let Some([4, point @ ..]) = der.strip_prefix(&P256_PREFIX) {

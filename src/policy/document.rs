@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use super::{
     read::{Field, Items, Named, Read, Spanned},
     schema::{
-        self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, Duration, Entries, ParameterName,
-        Request, Role, Route, Scope, Sha256, SomeItems,
+        self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, Duration, Entries, KeyFile,
+        ParameterName, Request, Role, Route, Scope, Sha256, SomeItems, Time, TokenId,
     },
 };
 
@@ -40,6 +40,8 @@ pub(super) struct Document {
     /// The clients that may fetch tokens, by client id.
     #[schemars(with = "Entries<ClientId, Client>")]
     pub(super) clients: Named<Client>,
+    /// Tokens that are taken no more, each by its `jti`; `jeton token revoke` writes it.
+    pub(super) revoked_tokens: Items<Spanned<RevokedToken>>,
     /// Test cases: who asks, and which requests must be allowed and which denied.
     pub(super) tests: Items<Spanned<Test>>,
 }
@@ -162,12 +164,30 @@ pub(super) struct Client {
     /// What this client is, in words.
     #[schemars(with = "AnyText")]
     pub(super) description: Field<String>,
-    /// With `false` it gets no more tokens.
+    /// With `false` it gets no more tokens, and this service takes none of those that it has.
     pub(super) enabled: Field<bool>,
+    /// Its tokens issued before this time are taken no more, and it gets none before it. Rounded up to a
+    /// whole second; `jeton clients revoke` writes it.
+    #[schemars(with = "Time")]
+    pub(super) revoked_before: Field<Text>,
     /// With `true` its tokens do not name it.
     pub(super) anonymous: Field<bool>,
     /// The hashes of its secrets. Several may be live, so that a client can change over without a gap.
     pub(super) secrets: Items<Spanned<Secret>>,
+    /// The public keys of the key pairs with which it signs its assertions (`private_key_jwt`), instead of or
+    /// beside secrets.
+    pub(super) public_keys: Items<Spanned<PublicKey>>,
+    /// With `true` its assertions must name the issuer alone as `aud`, and be of `typ: client-authentication+jwt`.
+    pub(super) strict_assertions: Field<bool>,
+    /// With `true` it may exchange tokens for narrower ones.
+    pub(super) token_exchange: Field<Spanned<bool>>,
+    /// With `true` it gets refresh tokens.
+    pub(super) refresh: Field<Spanned<bool>>,
+    /// With `true` it may ask whether tokens are live.
+    pub(super) introspect: Field<bool>,
+    /// Whether its tokens point to a status list, which says offline what is revoked; without it, a setting
+    /// decides.
+    pub(super) status_list: Field<Spanned<bool>>,
     /// What it may ask for, by API.
     #[schemars(with = "Entries<ApiName, Grant>")]
     pub(super) grants: Named<Grant>,
@@ -188,8 +208,48 @@ pub(super) struct Secret {
     #[schemars(with = "Sha256")]
     pub(super) sha256: Field<Text>,
     /// When it ceases to be good, such as `2027-06-30T00:00:00Z`.
-    #[schemars(with = "String", extend("format" = "date-time"))]
+    #[schemars(with = "Time")]
     pub(super) expires: Field<Text>,
+}
+
+/// The public half of a client's key pair, in one of these forms. RSA of 2048 to 8192 bits, P-256 or Ed25519.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(super) struct PublicKey {
+    /// The members of a JSON Web Key.
+    #[schemars(with = "Map<String, Value>")]
+    pub(super) jwk: Field<Spanned<Map<String, Value>>>,
+    /// PEM with `PUBLIC KEY` blocks.
+    #[schemars(with = "String")]
+    pub(super) pem: Field<Text>,
+    /// A file below the policies folder, relative to this one: PEM, a JSON Web Key or a set of them.
+    #[schemars(with = "KeyFile")]
+    pub(super) file: Field<Text>,
+}
+
+/// A token that is taken no more.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(untagged)]
+pub(super) enum RevokedToken {
+    /// Its `jti`, for ever.
+    Text(#[schemars(with = "TokenId")] String),
+    /// Its `jti`, and how long it matters.
+    Map(Box<Revocation>),
+}
+
+/// A token that is taken no more, and how long that matters.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["jti"]))]
+pub(super) struct Revocation {
+    /// The claim `jti` of the token.
+    #[schemars(with = "TokenId")]
+    pub(super) jti: Field<Text>,
+    /// When the token has expired at the latest; then the entry can go.
+    #[schemars(with = "Time")]
+    pub(super) until: Field<Text>,
 }
 
 /// What a client may ask for at one API: roles, scopes or both.

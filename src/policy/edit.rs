@@ -28,6 +28,14 @@ pub enum EditError {
     /// No file has the client.
     #[error("client `{0}` is not defined in any file")]
     UnknownClient(String),
+    /// What would have to change is not written as it should be.
+    #[error("{file}: `{key}` is not understood: run `jeton policies check` first")]
+    Strange {
+        /// The file.
+        file: String,
+        /// The key.
+        key: String,
+    },
 }
 
 /// One file with a change.
@@ -40,33 +48,41 @@ pub struct Edited {
 }
 
 impl Sources {
-    /// The files that have a `clients:` section.
-    pub fn files_with_clients(&self) -> Vec<&str> {
+    /// The files that have a section of this name, such as `clients`.
+    pub fn files_with(&self, section: &str) -> Vec<&str> {
         let with = self.files.iter().filter(|file| {
-            yaml::parse(&file.text).0.as_ref().and_then(|root| entry(root, "clients")).is_some()
+            yaml::parse(&file.text).0.as_ref().and_then(|root| entry(root, section)).is_some()
         });
         with.map(|file| file.name.as_str()).collect()
     }
 
     /// The file in which a client is defined.
-    pub fn file_of_client(&self, id: &str) -> Option<&str> {
-        let defines = |text: &str| {
-            let root = yaml::parse(text).0;
-            root.as_ref()
-                .and_then(|root| entry(root, "clients"))
-                .and_then(|clients| entry(clients, id))
-                .is_some()
-        };
-        self.files.iter().find(|file| defines(&file.text)).map(|file| file.name.as_str())
+    pub(super) fn source_of_client(&self, id: &str) -> Result<&Source, EditError> {
+        let mut broken = None;
+        for source in &self.files {
+            match yaml::parse(&source.text).0 {
+                Some(root) if entry(&root, "clients").and_then(|clients| entry(clients, id)).is_some() => {
+                    return Ok(source);
+                }
+                Some(_) => {}
+                // it may stand in there
+                None if source.text.trim().is_empty() => {}
+                None => broken = Some(source.name.clone()),
+            }
+        }
+        Err(broken.map_or_else(|| EditError::UnknownClient(id.to_owned()), |file| EditError::Broken { file }))
     }
 
-    /// These sources with one file changed or added.
+    /// These sources with some files changed or added.
     #[must_use]
-    pub fn with(&self, edited: &Edited) -> Self {
+    pub fn with(&self, edited: &[Edited]) -> Self {
         let mut sources = self.clone();
-        match sources.files.iter_mut().find(|file| file.name == edited.file) {
-            Some(file) => *file = Source::new(edited.file.clone(), edited.text.clone()),
-            None => sources.files.push(Source::new(edited.file.clone(), edited.text.clone())),
+        for Edited { file: name, text } in edited {
+            let new = Source::new(name.clone(), text.clone());
+            match sources.files.iter_mut().find(|file| file.name == *name) {
+                Some(file) => *file = new,
+                None => sources.files.push(new),
+            }
         }
         sources
     }
@@ -101,8 +117,8 @@ impl Sources {
     /// [`EditError`] for a client that is not there or cannot be changed line by line.
     pub fn add_secret(&self, id: &str, sha256: &str, old_expire: &str) -> Result<Edited, EditError> {
         let unknown = || EditError::UnknownClient(id.to_owned());
-        let file = self.file_of_client(id).ok_or_else(unknown)?;
-        let source = self.files.iter().find(|source| source.name == file).ok_or_else(unknown)?;
+        let source = self.source_of_client(id)?;
+        let file = source.name.as_str();
         let text = source.text.as_str();
         let root = yaml::parse(text).0.ok_or_else(unknown)?;
         let clients = entry(&root, "clients").ok_or_else(unknown)?;
@@ -140,19 +156,19 @@ impl Sources {
 }
 
 /// A change: these bytes make way for this text.
-struct Piece {
-    from: usize,
-    to: usize,
-    text: String,
+pub(super) struct Piece {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) text: String,
 }
 
 impl Piece {
-    fn insert(at: usize, text: String) -> Self {
+    pub(super) fn insert(at: usize, text: String) -> Self {
         Self { from: at, to: at, text }
     }
 
     /// Puts lines below a key that has no value; a `null` or `~` makes way, a comment behind it stays.
-    fn below(text: &str, key: &Key<'_>, null: &Node<'_>, lines: &str) -> Self {
+    pub(super) fn below(text: &str, key: &Key<'_>, null: &Node<'_>, lines: &str) -> Self {
         let end = line_end(text, key.at.end);
         let from = null.at.start.min(end).max(key.at.end);
         let to = null.at.end.clamp(from, end);
@@ -162,11 +178,11 @@ impl Piece {
     }
 }
 
-fn pad(indent: usize) -> String {
+pub(super) fn pad(indent: usize) -> String {
     " ".repeat(indent)
 }
 
-fn lines(indent: usize, lines: &[String]) -> String {
+pub(super) fn lines(indent: usize, lines: &[String]) -> String {
     let pad = pad(indent);
     let lines: Vec<_> = lines.iter().map(|line| format!("{pad}{line}\n")).collect();
     lines.concat()
@@ -191,7 +207,7 @@ fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<Piece> {
     Some(Piece::insert(line_end(text, value.at.end), lines(indent, &[format!("expires: {time}")])))
 }
 
-fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t>, &'n Node<'t>)> {
+pub(super) fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t>, &'n Node<'t>)> {
     match &node.value {
         Value::Map(entries) => {
             entries.iter().find(|(key, _)| key.text == name).map(|(key, value)| (key, value))
@@ -200,11 +216,11 @@ fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t>, &'n Node
     }
 }
 
-fn entry<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
+pub(super) fn entry<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
     pair(node, name).map(|(_, value)| value)
 }
 
-fn refuse_flow(text: &str, at: Span, file: &str, section: &str) -> Result<(), EditError> {
+pub(super) fn refuse_flow(text: &str, at: Span, file: &str, section: &str) -> Result<(), EditError> {
     if text.get(at.start..).is_some_and(|block| block.starts_with(['{', '['])) {
         return Err(EditError::Flow { file: file.to_owned(), section: section.to_owned() });
     }
@@ -212,18 +228,18 @@ fn refuse_flow(text: &str, at: Span, file: &str, section: &str) -> Result<(), Ed
 }
 
 /// The column of a byte, from 0.
-fn column(text: &str, byte: usize) -> usize {
+pub(super) fn column(text: &str, byte: usize) -> usize {
     let before = text.get(..byte).unwrap_or_default();
     before.len() - before.rfind('\n').map_or(0, |newline| newline + 1)
 }
 
 /// The byte after the line in which `byte` stands.
-fn line_end(text: &str, byte: usize) -> usize {
+pub(super) fn line_end(text: &str, byte: usize) -> usize {
     text.get(byte..).and_then(|rest| rest.find('\n')).map_or(text.len(), |newline| byte + newline + 1)
 }
 
 /// The byte after a block, with the comments that are indented deeper than its keys.
-fn block_end(text: &str, end: usize, indent: usize) -> usize {
+pub(super) fn block_end(text: &str, end: usize, indent: usize) -> usize {
     let mut at = line_end(text, end);
     let mut settled = at;
     for line in text.get(at..).unwrap_or_default().split_inclusive('\n') {
@@ -239,7 +255,7 @@ fn block_end(text: &str, end: usize, indent: usize) -> usize {
 }
 
 /// Makes the changes, with a line break before a line that follows an unfinished one.
-fn apply(text: &str, mut pieces: Vec<Piece>) -> String {
+pub(super) fn apply(text: &str, mut pieces: Vec<Piece>) -> String {
     pieces.sort_by_key(|piece| piece.from);
     let mut result = String::with_capacity(text.len() + 256);
     let mut at = 0;

@@ -5,6 +5,7 @@ use std::{
     fmt,
 };
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -79,7 +80,7 @@ pub struct Explanation {
     /// The routes at this path that do not take this method.
     pub other_methods: Vec<ExplainedRoute>,
     /// What else to look at: where no route matches, `without the slash at the end, ... would decide`; of a
-    /// client that is disabled, that it gets no token.
+    /// client that is disabled or has `revoked_before`, which tokens are not taken.
     pub hint: Option<String>,
     /// The alternatives of the rule, the one that lacks least first.
     pub alternatives: Vec<ExplainedAlternative>,
@@ -204,15 +205,23 @@ impl PolicySet {
     }
 
     /// As [`Self::explain`] for a client with all that it is granted; `None` where it has no grant. One that
-    /// is disabled is judged alike, for tokens that it has still are, and the hint says so.
+    /// is disabled, or has tokens that are revoked, is judged alike, and the hint says what is not taken.
     pub fn explain_client(&self, api: &str, method: &str, target: &str, client: &str) -> Option<Explanation> {
         let granted = self.permissions_of(client, api)?;
         let mut explanation = self.explain(api, method, target, Some(&granted.subject()));
-        if self.clients().find(client)?.state == ClientState::Disabled {
-            explanation.hint = Some(format!(
-                "client `{client}` is disabled: it gets no token any more; tokens that it has still are judged as here"
-            ));
-        }
+        let known = self.clients().find(client)?;
+        let disabled = (known.state == ClientState::Disabled).then(|| {
+            format!(
+                "client `{client}` is disabled: it gets no token, and this service takes none of those it has"
+            )
+        });
+        let revoked = known.revoked_before.map(|seconds| {
+            let time =
+                Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
+            format!("tokens of client `{client}` issued before {time} are not taken")
+        });
+        let hints: Vec<_> = [disabled, revoked, explanation.hint].into_iter().flatten().collect();
+        explanation.hint = (!hints.is_empty()).then(|| hints.join("; "));
         Some(explanation)
     }
 

@@ -64,6 +64,10 @@ pub enum Code {
     DuplicateAudience,
     /// A secret's hash or expiry that is none.
     BadSecret,
+    /// A client's public key that is none, is too weak, or is a private one.
+    BadPublicKey,
+    /// What a client that its tokens do not name cannot have.
+    Anonymous,
     /// A time that is not RFC 3339.
     BadTime,
     /// A duration that is none.

@@ -76,6 +76,12 @@ scalars! {
     Duration: { "type": "string", "pattern": "^[0-9]+[smhd]$" };
     /// 64 hexadecimal digits. Those without a letter are a number to YAML.
     Sha256: { "type": ["string", "number"], "pattern": "^[0-9A-Fa-f]{64}$" };
+    /// A time, such as `2027-06-30T00:00:00Z`.
+    Time: { "type": "string", "format": "date-time" };
+    /// The `jti` of a token: printable ASCII without space, `"` and `\`.
+    TokenId: { "type": TEXT, "pattern": NQCHAR, "maxLength": 512 };
+    /// A `*.pem`, `*.jwk`, `*.jwks` or `*.json` file.
+    KeyFile: { "type": "string", "pattern": r"\.(pem|jwk|jwks|json)$" };
     /// The name of a claim that jeton does not set itself.
     ClaimName: { "not": { "enum": REGISTERED_CLAIMS } };
     /// The value of a claim: anything but nothing.

@@ -27,12 +27,14 @@ pub struct PolicySet {
     pub(super) clients: ClientRegistry,
     /// `revoked_tokens`: each with the time from which on it has no effect any more.
     pub(super) revoked: FxHashMap<TokenId, Option<Timestamp>>,
+    /// When they were compiled.
+    pub(super) read_at: Timestamp,
     pub(super) hash: ContentHash,
     pub(super) files: Vec<String>,
     pub(super) warnings: Findings,
 }
 
-/// The SHA-256 of all policy files with their names, in hexadecimal: two replicas with the same hash
+/// The SHA-256 of all policy files and key files with their names, in hexadecimal: two replicas with the same hash
 /// serve the same policies.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ContentHash(pub(super) String);

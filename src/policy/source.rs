@@ -1,6 +1,7 @@
 //! The policies folder as files on disk.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, FileType},
     io::{self, Read},
     os::unix::fs::FileTypeExt,
@@ -17,6 +18,8 @@ use super::{
 /// The longest policy file, in bytes. A million clients fit into one; what is longer is there by mistake, and
 /// reading it would take the memory of what serves.
 const LONGEST: usize = 512 * 1024 * 1024;
+/// The longest file of public keys, in bytes.
+const LONGEST_KEYS: usize = 64 * 1024;
 
 /// The text of one policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,24 +40,32 @@ pub(super) enum Hidden {
     Suspicious,
 }
 
+/// The bytes of a file, or why there are none.
+type KeyFile = Result<Vec<u8>, Box<Finding>>;
+
 /// Everything read from a policies folder, before anything is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
     pub(super) files: Vec<Source>,
+    /// The folder, as the names of files begin.
+    dir: String,
+    /// What may hold public keys, by its path below the folder. What cannot be read matters once a client
+    /// names it.
+    keys: BTreeMap<PathBuf, KeyFile>,
     hash: ContentHash,
     warnings: Vec<Finding>,
 }
 
 impl Sources {
-    /// Reads every `*.yaml` file below `dir`, sorted by path. Hidden files and folders are passed over
+    /// Reads every `*.yaml` file below `dir`, sorted by path, and what may hold public keys. Hidden files and folders are passed over
     /// (a mounted volume's `..data`), links to files are followed, links to folders are not.
     ///
     /// # Errors
     /// One finding for each file or folder that cannot be read, or is not what its name says.
     pub fn read(dir: &Path) -> Result<Self, Findings> {
-        let mut paths = Vec::new();
-        let mut findings = Vec::new();
-        collect(dir, &mut paths, &mut findings);
+        let mut found = Found::default();
+        found.collect(dir);
+        let Found { policies: mut paths, keys, mut findings } = found;
         paths.sort();
         let is_error = |finding: &Finding| finding.severity == Severity::Error;
         if paths.is_empty() && !findings.iter().any(is_error) {
@@ -64,30 +75,41 @@ impl Sources {
         }
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
-            match bytes_of(&path) {
+            match bytes_of(&path, LONGEST) {
                 Err(finding) => findings.push(*finding),
                 Ok(bytes) => files.push((path.strip_prefix(dir).unwrap_or(&path).to_owned(), bytes)),
             }
         }
-        Self::decode(dir, files, findings)
+        let below = |path: &Path| path.strip_prefix(dir).unwrap_or(path).to_owned();
+        let keys = keys.iter().map(|path| (below(path), bytes_of(path, LONGEST_KEYS))).collect();
+        Self::decode(dir, files, keys, findings)
     }
 
     /// Files from elsewhere, by their path below `dir`, as [`Self::read`] would have read them.
     ///
     /// # Errors
     /// One finding for each file that is not UTF-8, or that there is none.
-    pub fn of_files(dir: &Path, mut files: Vec<(PathBuf, Vec<u8>)>) -> Result<Self, Findings> {
+    pub fn of_files(dir: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<Self, Findings> {
+        let (keys, mut files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|(path, _)| Self::is_key_file(path));
+        let keys = keys.into_iter().map(|(path, bytes)| {
+            let is_too_long = bytes.len() > LONGEST_KEYS;
+            let read = if is_too_long { Err(Box::new(too_long(&path, LONGEST_KEYS))) } else { Ok(bytes) };
+            (path, read)
+        });
+        let keys = keys.collect();
         files.sort();
         let mut findings = Vec::new();
         if files.is_empty() {
             findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), "name another folder"));
         }
-        Self::decode(dir, files, findings)
+        Self::decode(dir, files, keys, findings)
     }
 
     fn decode(
         dir: &Path,
         files: Vec<(PathBuf, Vec<u8>)>,
+        keys: BTreeMap<PathBuf, KeyFile>,
         mut findings: Vec<Finding>,
     ) -> Result<Self, Findings> {
         let mut sources = Vec::with_capacity(files.len());
@@ -105,6 +127,13 @@ impl Sources {
                 }
             }
         }
+        for (below, read) in &keys {
+            hash.update(&below.as_os_str().len().to_be_bytes());
+            hash.update(below.as_os_str().as_encoded_bytes());
+            // no file is as long as that
+            hash.update(&read.as_ref().map_or(usize::MAX, Vec::len).to_be_bytes());
+            hash.update(read.as_deref().unwrap_or_default());
+        }
         let hex: Vec<String> = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         // a folder tells its entries in any order
         findings.sort_by(|a, b| a.file.cmp(&b.file));
@@ -112,7 +141,28 @@ impl Sources {
         if findings.has_errors() {
             return Err(findings);
         }
-        Ok(Self { files: sources, hash: ContentHash(hex.concat()), warnings: findings.0 })
+        let dir = dir.display().to_string();
+        Ok(Self { files: sources, dir, keys, hash: ContentHash(hex.concat()), warnings: findings.0 })
+    }
+
+    /// Whether a file of this name may hold public keys, and so is read: `*.pem`, `*.jwk`, `*.jwks` and
+    /// `*.json`, but `*.schema.json`.
+    pub fn is_key_file(path: &Path) -> bool {
+        let is_schema =
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".schema.json"));
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        !is_schema && matches!(extension, Some("pem" | "jwk" | "jwks" | "json"))
+    }
+
+    /// What a file below the folder holds, or why that cannot be said; `None` where there is none.
+    pub(super) fn key_file(&self, below: &Path) -> Option<Result<&[u8], &Finding>> {
+        let read = self.keys.get(below)?;
+        Some(read.as_deref().map_err(|finding| &**finding))
+    }
+
+    /// The way to a policy file below the folder, from its name.
+    pub(super) fn below(&self, name: &str) -> PathBuf {
+        Path::new(name).strip_prefix(&self.dir).unwrap_or(Path::new(name)).to_owned()
     }
 
     /// What looks like a policy file and was passed over.
@@ -120,58 +170,73 @@ impl Sources {
         &self.warnings
     }
 
-    /// The hash over all names and texts.
+    /// The hash over all names and contents.
     pub fn hash(&self) -> &ContentHash {
         &self.hash
     }
 }
 
-fn collect(dir: &Path, into: &mut Vec<PathBuf>, findings: &mut Vec<Finding>) {
-    let entries = match fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-        Ok(entries) => entries,
-        Err(error) => return findings.push(unreadable_folder(dir, &error)),
-    };
-    for entry in entries {
-        let path = entry.path();
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        match entry.file_type() {
-            Err(error) => findings.push(unreadable(&path, &error)),
-            // whatever it is: a policy file that is none must not be overlooked
-            Ok(_) if path.extension().is_some_and(|extension| extension == "yaml") => into.push(path),
-            Ok(kind) if kind.is_dir() => collect(&path, into, findings),
-            Ok(kind) if kind.is_symlink() && path.is_dir() => {
-                let message = "is a link to a folder, and not followed".to_owned();
-                findings.push(passed_over(&path, message, "put the folder itself there, or link its files"));
+/// The files below a folder.
+#[derive(Default)]
+struct Found {
+    policies: Vec<PathBuf>,
+    /// What may hold public keys.
+    keys: Vec<PathBuf>,
+    findings: Vec<Finding>,
+}
+
+impl Found {
+    fn collect(&mut self, dir: &Path) {
+        let entries = match fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(error) => return self.findings.push(unreadable_folder(dir, &error)),
+        };
+        for entry in entries {
+            let path = entry.path();
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
             }
-            Ok(_) if path.extension().is_some_and(|extension| extension == "yml") => {
-                let message = "is not read: only `*.yaml` is".to_owned();
-                findings.push(passed_over(&path, message, "rename it to `.yaml`, or remove it"));
+            let has = |wanted: &str| path.extension().is_some_and(|extension| extension == wanted);
+            match entry.file_type() {
+                Err(error) => self.findings.push(unreadable(&path, &error)),
+                // whatever it is: a policy file that is none must not be overlooked
+                Ok(_) if has("yaml") => self.policies.push(path),
+                Ok(kind) if kind.is_dir() => self.collect(&path),
+                Ok(kind) if kind.is_symlink() && path.is_dir() => {
+                    let message = "is a link to a folder, and not followed".to_owned();
+                    let hint = "put the folder itself there, or link its files";
+                    self.findings.push(passed_over(&path, message, hint));
+                }
+                Ok(_) if has("yml") => {
+                    let message = "is not read: only `*.yaml` is".to_owned();
+                    let hint = "rename it to `.yaml`, or remove it";
+                    self.findings.push(passed_over(&path, message, hint));
+                }
+                Ok(_) if Sources::is_key_file(&path) => self.keys.push(path),
+                Ok(_) => {}
             }
-            Ok(_) => {}
         }
     }
 }
 
-/// What stands in a policy file. Nothing but a file is opened: a pipe would be waited for, and a device may
+/// What stands in a file of no more than `longest` bytes. Nothing but a file is opened: a pipe would be waited for, and a device may
 /// have no end.
-fn bytes_of(path: &Path) -> Result<Vec<u8>, Box<Finding>> {
+fn bytes_of(path: &Path, longest: usize) -> Result<Vec<u8>, Box<Finding>> {
     let unreadable = |error: io::Error| Box::new(unreadable(path, &error));
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Box::new(not_a_file(path, metadata.file_type())));
     }
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-    if length > LONGEST {
-        return Err(Box::new(too_long(path)));
+    if length > longest {
+        return Err(Box::new(too_long(path, longest)));
     }
     let mut bytes = Vec::with_capacity(length);
     // it may grow while it is read
-    let opened = File::open(path).map(|file| file.take(LONGEST as u64 + 1));
+    let opened = File::open(path).map(|file| file.take(longest as u64 + 1));
     opened.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.len() > LONGEST {
-        return Err(Box::new(too_long(path)));
+    if bytes.len() > longest {
+        return Err(Box::new(too_long(path, longest)));
     }
     Ok(bytes)
 }
@@ -247,8 +312,12 @@ fn not_a_file(path: &Path, kind: FileType) -> Finding {
     whole_file(path, format!("is {what}, and not a file"), hint)
 }
 
-fn too_long(path: &Path) -> Finding {
-    let message = format!("holds more than {} MiB", LONGEST / 1024 / 1024);
+fn too_long(path: &Path, longest: usize) -> Finding {
+    let longest = match longest / 1024 {
+        kibibytes @ ..1024 => format!("{kibibytes} KiB"),
+        kibibytes => format!("{} MiB", kibibytes / 1024),
+    };
+    let message = format!("holds more than {longest}");
     whole_file(path, message, "split it into several files, or remove it")
 }
 
@@ -292,9 +361,14 @@ impl Source {
         let width = meant.lines().next().unwrap_or_default().trim_end().chars().count().max(1);
         let start = line.checked_sub(2).and_then(|before| self.lines.get(before)).copied().unwrap_or(0);
         let suspicious = |line: &str| {
-            let line = line.to_ascii_lowercase();
-            ["secret", "sha256", "password"].iter().any(|word| line.contains(word))
+            let lower = line.to_ascii_lowercase();
+            let is_about_secrets = ["secret", "sha256", "password"].iter().any(|word| lower.contains(word));
+            is_about_secrets || holds_key_material(line)
         };
+        // of a key in PEM, a line that is short too
+        let before = self.text.get(..start).unwrap_or_default();
+        let in_pem = before.rfind("-----BEGIN").and_then(|begin| before.get(begin..));
+        let in_pem = in_pem.is_some_and(|block| !block.contains("-----END"));
         let snippet = match hidden {
             Hidden::Parts(parts) => {
                 let is_hidden = |byte: usize| parts.iter().any(|part| part.start <= byte && byte < part.end);
@@ -302,11 +376,16 @@ impl Source {
                 Some(Snippet::of(&shown.collect::<String>(), width))
             }
             Hidden::Suspicious => {
-                let before =
-                    self.text.get(..start).unwrap_or_default().lines().next_back().unwrap_or_default();
-                (!suspicious(text) && !suspicious(before)).then(|| Snippet::of(text, width))
+                let before = before.lines().next_back().unwrap_or_default();
+                (!in_pem && !suspicious(text) && !suspicious(before)).then(|| Snippet::of(text, width))
             }
         };
         Finding { severity, code, message, file: self.name.clone(), line, column, hint: None, snippet }
     }
+}
+
+/// Whether part of a key could stand in a line: 40 digits of base64 in a row.
+fn holds_key_material(line: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
+    line.split(|c| !is_digit(c)).any(|run| run.len() >= 40)
 }

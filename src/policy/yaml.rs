@@ -43,27 +43,36 @@ impl Node<'_> {
     }
 
     /// Where something stands that could be a secret: every value below a key that is about secrets, but
-    /// hashes and expiries.
+    /// hashes and expiries; and what could be a private key, for it is given by mistake where a public one belongs.
     pub(super) fn secrets(&self) -> Vec<Span> {
         let mut found = Vec::new();
-        self.collect_secrets(false, &mut found);
+        self.collect_secrets(Below::Anything, &mut found);
         found
     }
 
-    fn collect_secrets(&self, is_secret: bool, into: &mut Vec<Span>) {
+    fn collect_secrets(&self, below: Below, into: &mut Vec<Span>) {
         match &self.value {
             Value::Scalar { text, .. } => {
                 let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-                if is_secret && !is_hash {
+                if below == Below::Key || (below == Below::Secret && !is_hash) {
                     into.push(self.at);
                 }
             }
-            Value::List(items) => items.iter().for_each(|item| item.collect_secrets(is_secret, into)),
+            Value::List(items) => items.iter().for_each(|item| item.collect_secrets(below, into)),
             Value::Map(entries) => {
                 for (key, value) in entries {
                     let key = key.text.to_ascii_lowercase();
-                    let about = ["secret", "sha256", "password"].iter().any(|word| key.contains(word));
-                    value.collect_secrets((is_secret || about) && key != "expires", into);
+                    let about = |words: &[&str]| words.iter().any(|word| key.contains(word));
+                    let below = match below {
+                        _ if key == "expires" => Below::Anything,
+                        Below::Key if ["file", "kty", "crv", "kid", "alg", "use"].contains(&&*key) => {
+                            Below::Anything
+                        }
+                        Below::Anything if about(&["secret", "sha256", "password"]) => Below::Secret,
+                        Below::Anything if about(&["public_key", "private_key", "jwk", "pem"]) => Below::Key,
+                        same => same,
+                    };
+                    value.collect_secrets(below, into);
                 }
             }
         }
@@ -78,6 +87,14 @@ impl Node<'_> {
             Value::Scalar { .. } => "a single value",
         }
     }
+}
+
+/// What a value is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Below {
+    Anything,
+    Secret,
+    Key,
 }
 
 /// How deep maps and lists may stand in each other.

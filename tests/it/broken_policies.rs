@@ -10,7 +10,7 @@ use crate::{policy_text::compile_folder, warned_policies::CODES as WARNINGS};
 const CORPUS: &str = "tests/fixtures/policies/broken";
 
 /// Every code that the content of a file can come to.
-const CODES: [Code; 30] = [
+const CODES: [Code; 32] = [
     Code::TooComplex,
     Code::Unreadable,
     Code::YamlSyntax,
@@ -35,6 +35,8 @@ const CODES: [Code; 30] = [
     Code::BadAudience,
     Code::DuplicateAudience,
     Code::BadSecret,
+    Code::BadPublicKey,
+    Code::Anonymous,
     Code::BadTime,
     Code::BadDuration,
     Code::TtlTooLong,

@@ -191,10 +191,10 @@ fn of_a_disabled_client_it_is_said() {
     );
     let explain =
         ["policies", "explain", "--api", "orders", "--as", "acme-sync", "GET", "/tenants/acme/orders"];
-    workplace
-        .run(&explain)
-        .exits(0)
-        .shows(&["ALLOWED", "client `acme-sync` is disabled: it gets no token any more"]);
+    workplace.run(&explain).exits(0).shows(&[
+        "ALLOWED",
+        "client `acme-sync` is disabled: it gets no token, and this service takes none of those it has",
+    ]);
 }
 
 /// What a token or a path holds is somebody else's text.

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 use crate::{
     binary::{Run, Workplace},
     policies_diff::{POLICIES, changes},
+    support::key_fixture,
 };
 
 /// Runs Git in a folder, without settings from elsewhere.
@@ -242,4 +243,25 @@ fn many_files_do_not_block() {
     }
     commit(&workplace);
     assert_eq!(since(&workplace, "HEAD").exits(0).stdout, "no difference\n");
+}
+
+/// A revision has its files of keys too, and a link is none of them.
+#[test]
+fn a_file_of_keys_is_read_as_of_the_revision() {
+    let workplace = repository();
+    let key = |name: &str| fs::read_to_string(key_fixture("public").join(name)).unwrap();
+    let client = "version: 1\nclients:\n  signer:\n    public_keys: [{ file: keys/signer.pem }]\n";
+    workplace.write("repo/policies/signer.yaml", client);
+    workplace.write("repo/policies/keys/signer.pem", &key("ed25519.pem"));
+    commit(&workplace);
+    assert_eq!(since(&workplace, "HEAD").exits(0).stdout, "no difference\n");
+    workplace.write("repo/policies/keys/signer.pem", &key("p256.pem"));
+    let run = since(&workplace, "HEAD").exits(3);
+    let lines = changes(&run);
+    assert_eq!(lines.len(), 2, "{run:?}");
+    assert!(lines[1].starts_with("- signer loses a public key (thumbprint CcUbMYPA...)"), "{run:?}");
+    symlink("signer.pem", workplace.path("repo/policies/keys/link.pem")).unwrap();
+    workplace.write("repo/policies/signer.yaml", &client.replace("signer.pem", "link.pem"));
+    commit(&workplace);
+    since(&workplace, "HEAD").exits(1).says(&["`keys/link.pem` is not there"]);
 }

@@ -9,14 +9,15 @@ use std::{
     sync::OnceLock,
 };
 
-use jeton::policy::{Code, DemoSecrets, Findings, Severity};
+use jeton::policy::{Code, DemoSecrets, Findings, PolicySet, Severity, Sources};
 use jsonschema::{Validator, draft202012};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
 use crate::{
     binary::Workplace,
-    policy_text::{compile, compile_folder},
+    policy_text::{compile, compile_folder, now, surroundings},
+    support::key_fixture,
 };
 
 const COMMITTED: &str = "policies/policy.schema.json";
@@ -75,9 +76,12 @@ fn expected(code: Code) -> Expected {
         | Code::BadName
         | Code::BadRequirement
         | Code::BadClaim => Expected::Refuses,
-        Code::BadRoute | Code::BadAudience | Code::BadSecret | Code::BadTime | Code::BadDuration => {
-            Expected::Either
-        }
+        Code::BadRoute
+        | Code::BadAudience
+        | Code::BadSecret
+        | Code::BadPublicKey
+        | Code::BadTime
+        | Code::BadDuration => Expected::Either,
         Code::DuplicateName
         | Code::UnknownScope
         | Code::UnknownRole
@@ -89,6 +93,7 @@ fn expected(code: Code) -> Expected {
         | Code::DuplicateAudience
         | Code::TtlTooLong
         | Code::DemoSecret
+        | Code::Anonymous
         | Code::PassedOver
         | Code::TooComplex
         | Code::IdleGuarantee
@@ -126,12 +131,22 @@ fn error_codes(findings: &Findings) -> Vec<Code> {
     errors.map(|finding| finding.code).collect()
 }
 
+/// A public key of the fixtures.
+fn public_key(name: &str) -> String {
+    fs::read_to_string(key_fixture("public").join(name)).unwrap()
+}
+
 /// What the parser finds wrong with a document. JSON is YAML, once it is ASCII without DEL.
 fn codes_of(document: &Value) -> Vec<Code> {
     let escaped =
         |c: char| if matches!(c, ' '..='~') { c.to_string() } else { format!("\\U{:08x}", u32::from(c)) };
     let text: String = document.to_string().chars().map(escaped).collect();
-    compile(&text).map_or_else(|findings| error_codes(&findings), |_| Vec::new())
+    // beside a file of keys
+    let files = [("policies.yaml", text.into_bytes()), ("rsa.pem", public_key("rsa.pem").into_bytes())];
+    let files = files.map(|(name, bytes)| (PathBuf::from(name), bytes)).into();
+    Sources::of_files(Path::new("p"), files)
+        .and_then(|sources| PolicySet::compile(&sources, &surroundings(DemoSecrets::Allowed), now()))
+        .map_or_else(|findings| error_codes(&findings), |_| Vec::new())
 }
 
 #[test]
@@ -267,9 +282,21 @@ fn everything() -> Value {
                 "grants": { "orders": { "roles": ["agent"], "scopes": ["orders:read"] }, "jeton": { "scopes": ["jeton:ops"] } },
                 "claims": { "tenant": "acme", "plan": { "seats": [1, true, null, 1.5] } },
                 "ttl": "15m",
+                "public_keys": [
+                    { "jwk": serde_json::from_str::<Value>(&public_key("p256.jwk")).unwrap() },
+                    { "pem": public_key("ed25519.pem") },
+                    { "file": "rsa.pem" },
+                ],
+                "strict_assertions": true,
+                "token_exchange": true,
+                "refresh": true,
+                "introspect": true,
+                "status_list": true,
+                "revoked_before": "2026-11-01T00:00:00Z",
             },
             "1": {},
         },
+        "revoked_tokens": ["01jd-a", { "jti": "01jd-b", "until": "2027-06-30T00:00:00Z" }],
         "tests": [
             { "as": "acme-sync", "api": "orders", "allow": ["GET /tenants/acme/orders"], "deny": ["GET /x"] },
             { "as": { "scopes": ["orders:read"], "roles": ["agent"], "claims": { "tenant": "acme" } }, "api": "orders", "deny": ["GET /x"] },

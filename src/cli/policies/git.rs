@@ -15,7 +15,7 @@ use crate::policy::{Sources, printable};
 /// What Git sets for its hooks. The folder alone tells which repository is meant.
 const OF_HOOKS: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"];
 
-/// Reads the `*.yaml` files below `dir` as of a revision, by the `git` program.
+/// Reads the `*.yaml` files and the files of public keys below `dir` as of a revision, by the `git` program.
 ///
 /// # Errors
 /// No `git`, no repository, no such revision, a policy file that is a link, or what is wrong with the files.
@@ -49,7 +49,9 @@ pub(super) fn sources(dir: &Path, revision: &str) -> anyhow::Result<Sources> {
         let [mode, kind, object] = about.split(' ').collect::<Vec<_>>()[..] else {
             bail!("git ls-tree says what is not understood: {about}");
         };
-        if is_hidden || !is_policies || kind != "blob" {
+        // a link to keys is missed by whoever names it
+        let is_keys = Sources::is_key_file(path) && mode != "120000";
+        if is_hidden || !(is_policies || is_keys) || kind != "blob" {
             continue;
         }
         ensure!(
@@ -62,7 +64,8 @@ pub(super) fn sources(dir: &Path, revision: &str) -> anyhow::Result<Sources> {
         objects.push('\n');
         paths.push(path.to_owned());
     }
-    ensure!(!paths.is_empty(), "{} holds no `*.yaml` file at {revision}", dir.display());
+    let has_policies = paths.iter().any(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    ensure!(has_policies, "{} holds no `*.yaml` file at {revision}", dir.display());
     let contents = run(dir, &["cat-file", "--batch"], Some(objects))?;
     let mut rest = contents.as_slice();
     let mut files = Vec::with_capacity(paths.len());

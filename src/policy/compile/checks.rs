@@ -69,12 +69,13 @@ impl Report<'_> {
     /// Warns of enabled clients that nobody can be.
     pub(super) fn credentials(&mut self, compiled: &CompiledClients, now: Timestamp) {
         for (client, (file, at)) in compiled.clients.iter().zip(&compiled.places) {
-            let is_good = client.secrets.iter().any(|secret| secret.is_live(now));
+            let is_good =
+                !client.public_keys.is_empty() || client.secrets.iter().any(|secret| secret.is_live(now));
             if is_good || client.state == ClientState::Disabled {
                 continue;
             }
             let message = if client.secrets.is_empty() {
-                format!("client `{}` has no secret, and so can fetch no token", client.id)
+                format!("client `{}` has neither secret nor public key, and so can fetch no token", client.id)
             } else {
                 format!("every secret of client `{}` has expired, and so it can fetch no token", client.id)
             };

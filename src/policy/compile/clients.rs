@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use super::{DemoSecrets, FileIndex, Names, Report, Surroundings};
 use crate::{
     clients::{
-        Abilities, Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole,
-        SecretHash, StoredSecret,
+        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, SecretHash,
+        StoredSecret,
     },
-    clock::parse_duration,
+    clock::{parse_duration, seconds_up},
     oauth::{ApiName, ClientId, is_registered_claim},
     policy::{
         document::{self, Document, Text},
@@ -52,6 +52,10 @@ impl Report<'_> {
                     .iter()
                     .filter_map(|secret| self.secret(file, name, secret, surroundings.demo_secrets))
                     .collect();
+                let public_keys = self.public_keys(file, name, &client.public_keys);
+                let abilities = self.abilities(file, name, &client);
+                let revoked_before = client.revoked_before.given();
+                let revoked_before = revoked_before.and_then(|text| self.time(file, text)).map(seconds_up);
                 let grants: Vec<_> = client
                     .grants
                     .0
@@ -78,9 +82,9 @@ impl Report<'_> {
                         Some(false) | None => ClientKind::Named,
                     },
                     secrets,
-                    public_keys: Vec::new(),
-                    abilities: Abilities::default(),
-                    revoked_before: None,
+                    public_keys,
+                    abilities,
+                    revoked_before,
                     grants,
                     claims,
                     ttl,
@@ -136,7 +140,7 @@ impl Report<'_> {
         Some(StoredSecret { sha256, expires })
     }
 
-    fn time(&mut self, file: FileIndex, text: &Text) -> Option<Timestamp> {
+    pub(super) fn time(&mut self, file: FileIndex, text: &Text) -> Option<Timestamp> {
         let time = text.value.parse().ok();
         if time.is_none() {
             let message = format!("`{}` is not a time", text.value);

@@ -3,6 +3,7 @@
 mod apis;
 mod checks;
 mod clients;
+mod credentials;
 mod names;
 mod requirements;
 
@@ -13,7 +14,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rustc_hash::FxHashMap;
 
 use self::apis::{CompiledApis, Guarantee};
 use super::{
@@ -86,6 +86,7 @@ impl Draft {
         let names = report.collect_names(&documents);
         let CompiledApis { apis, guarantees, places } = report.compile_apis(&documents, &names, surroundings);
         let clients = report.compile_clients(&mut documents, &names, &apis, surroundings);
+        let revoked = report.revoked_tokens(&documents);
         let cases = report.cases(&documents, &names);
         if Findings::any_error(&report.findings) {
             return Err(Findings::sorted(report.findings));
@@ -98,7 +99,7 @@ impl Draft {
         let Names { scopes, roles, .. } = names;
         let warnings = Findings::default();
         let mut policies =
-            PolicySet { scopes, roles, apis, clients, revoked: FxHashMap::default(), hash, files, warnings };
+            PolicySet { scopes, roles, apis, clients, revoked, read_at: now, hash, files, warnings };
         report.check_routes(&policies, &guarantees, &places);
         let outcomes = report.run(&policies, &cases);
         let (faults, warnings) =

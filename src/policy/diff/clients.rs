@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Change, ChangeKind, Effect, Who};
 use crate::{
-    clients::{Client, ClientKind, ClientState, StoredSecret},
+    clients::{Abilities, Client, ClientKind, ClientState, ForeignKey, StoredSecret},
     oauth::ApiName,
     policy::set::PolicySet,
 };
@@ -67,6 +68,25 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
             }
         }
     }
+    compare_revoked_tokens(old, new, into);
+}
+
+fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) {
+    let tokens: BTreeSet<_> = old.revoked.keys().chain(new.revoked.keys()).collect();
+    for token in tokens {
+        // what has expired is taken by nobody, revoked or not
+        let matters = |policies: &PolicySet| {
+            let until = policies.revoked.get(token);
+            until.is_some_and(|until| until.is_none_or(|until| until > new.read_at))
+        };
+        let (effect, what) = match Effect::between(!matters(old), !matters(new)) {
+            Some(Effect::Gains) => (Effect::Gains, "all that it carries: it is not revoked any more"),
+            Some(effect) => (effect, "all that it carries: it is revoked"),
+            None => continue,
+        };
+        let who = Who::Token(token.to_string());
+        into.push(Change { what: what.to_owned(), ..Change::of(ChangeKind::Revocation, effect, who) });
+    }
 }
 
 fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKind, Effect, String)) {
@@ -86,6 +106,9 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
         note(ChangeKind::Client, Effect::Changes, what.to_owned());
     }
     compare_secrets(&before.secrets, &after.secrets, note);
+    compare_public_keys(&before.public_keys, &after.public_keys, note);
+    compare_abilities(before.abilities, after.abilities, note);
+    compare_revoked_before(before.revoked_before, after.revoked_before, note);
     let names: BTreeSet<_> = before.claims.keys().chain(after.claims.keys()).collect();
     for name in names {
         let (before, after) = (before.claims.get(name), after.claims.get(name));
@@ -143,4 +166,95 @@ fn compare_secrets(
     for secret in before.iter().filter(|secret| find(after, secret).is_none()) {
         note(ChangeKind::Credential, Effect::Loses, format!("a secret (sha256 {}...)", name(secret)));
     }
+}
+
+fn compare_public_keys(
+    before: &[ForeignKey],
+    after: &[ForeignKey],
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
+    let name = |key: &ForeignKey| key.thumbprint().as_str().chars().take(8).collect::<String>();
+    let find = |among: &[ForeignKey], key: &ForeignKey| {
+        among.iter().find(|other| other.thumbprint() == key.thumbprint()).cloned()
+    };
+    for key in after {
+        match find(before, key) {
+            None => {
+                let what = format!("a public key (thumbprint {}...)", name(key));
+                note(ChangeKind::Credential, Effect::Gains, what);
+            }
+            Some(old) if old != *key => {
+                let what = format!("the `kid` or `alg` of a public key (thumbprint {}...)", name(key));
+                note(ChangeKind::Credential, Effect::Changes, what);
+            }
+            Some(_) => {}
+        }
+    }
+    for key in before.iter().filter(|key| find(after, key).is_none()) {
+        let what = format!("a public key (thumbprint {}...)", name(key));
+        note(ChangeKind::Credential, Effect::Loses, what);
+    }
+}
+
+fn compare_abilities(before: Abilities, after: Abilities, note: &mut dyn FnMut(ChangeKind, Effect, String)) {
+    let switches = [
+        (before.token_exchange, after.token_exchange, "token exchange"),
+        (before.refresh, after.refresh, "refresh tokens"),
+        (before.introspect, after.introspect, "introspection"),
+        (
+            !before.strict_assertions,
+            !after.strict_assertions,
+            "assertions that name the token endpoint or tell no type",
+        ),
+    ];
+    for (before, after, what) in switches {
+        if let Some(effect) = Effect::between(before, after) {
+            note(ChangeKind::Ability, effect, what.to_owned());
+        }
+    }
+    if before.status_list != after.status_list {
+        let word =
+            |status_list: Option<bool>| status_list.map_or("the default", |on| if on { "on" } else { "off" });
+        let (before, after) = (word(before.status_list), word(after.status_list));
+        let what = format!("status list, from {before} to {after}");
+        note(ChangeKind::Ability, Effect::Changes, what);
+    }
+}
+
+fn compare_revoked_before(
+    before: Option<i64>,
+    after: Option<i64>,
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
+    let word = |seconds: i64| {
+        Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+    };
+    let (effect, what) = match (before, after) {
+        (before, after) if before == after => return,
+        (None, Some(after)) => {
+            (Effect::Loses, format!("its tokens issued before {}: they are revoked", word(after)))
+        }
+        (Some(before), Some(after)) if before < after => (
+            Effect::Loses,
+            format!(
+                "its tokens issued before {}: they are revoked, so far before {}",
+                word(after),
+                word(before)
+            ),
+        ),
+        (Some(before), Some(after)) => (
+            Effect::Gains,
+            format!(
+                "its tokens issued from {} to {}: they are not revoked any more",
+                word(after),
+                word(before)
+            ),
+        ),
+        (Some(before), None) => (
+            Effect::Gains,
+            format!("its tokens issued before {}: they are not revoked any more", word(before)),
+        ),
+        (None, None) => return,
+    };
+    note(ChangeKind::Revocation, effect, what);
 }

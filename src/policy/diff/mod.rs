@@ -92,8 +92,12 @@ pub enum ChangeKind {
     Grant,
     /// A client is there, enabled, anonymous, or not.
     Client,
-    /// A secret of a client.
+    /// A secret or public key of a client.
     Credential,
+    /// What a client may do beside fetching tokens for itself.
+    Ability,
+    /// Tokens that are taken no more.
+    Revocation,
     /// A claim in a client's tokens.
     Claim,
     /// The lifetime of a client's tokens.
@@ -126,6 +130,8 @@ pub enum Who {
     AnyTokenWith(String),
     /// A client, with all that it is granted.
     Client(String),
+    /// The bearer of the token with this `jti`.
+    Token(String),
     /// The operators of the API.
     Operators,
 }

@@ -26,6 +26,7 @@ impl fmt::Display for Who {
             Self::Everybody => f.write_str("everybody, even without a token,"),
             Self::AnyTokenWith(what) => write!(f, "any token that carries {what}"),
             Self::Client(client) => f.write_str(client),
+            Self::Token(jti) => write!(f, "token {jti}"),
             Self::Operators => Ok(()),
         }
     }
