@@ -181,12 +181,8 @@ impl Desk<'_> {
             .map_err(|error| self.refuse(error))?;
         let first =
             if self.client.client().abilities.refresh { Some(self.first_refresh(&approved)?) } else { None };
-        self.sign(
-            GrantType::ClientCredentials,
-            approved,
-            first.as_ref().map(|first| first.family.clone()),
-            first,
-        )
+        let family = first.as_ref().map(|first| first.family.clone());
+        self.sign(GrantType::ClientCredentials, approved, family.as_ref(), first)
     }
 
     async fn refresh(&self, token: &BearerToken, request: &RefreshRequest) -> Result<IssuedToken, Refused> {
@@ -214,7 +210,7 @@ impl Desk<'_> {
                 }
             },
         };
-        self.sign(GrantType::RefreshToken, approved, Some(verified.family().clone()), next)
+        self.sign(GrantType::RefreshToken, approved, Some(verified.family()), next)
     }
 
     /// Uses a refresh token up. One that was used before is in two hands: with its family end the access
@@ -272,14 +268,13 @@ impl Desk<'_> {
         &self,
         grant_type: GrantType,
         approved: ApprovedGrant,
-        family: Option<TokenId>,
+        family: Option<&TokenId>,
         refresh: Option<RefreshClaims>,
     ) -> Result<IssuedToken, Refused> {
         let key = self.issuer.keys.signing();
         let (client, api, expires_in) = (approved.client().clone(), approved.api().clone(), approved.ttl());
-        let claims = approved
-            .into_claims(&self.issuer.issuer, family.as_ref(), self.now)
-            .map_err(|_| SigningError::Failed)?;
+        let claims =
+            approved.into_claims(&self.issuer.issuer, family, self.now).map_err(|_| SigningError::Failed)?;
         let token = SignedToken::sign(&claims, key)?;
         let refresh_token = refresh.map(|refresh| SignedToken::sign_refresh(&refresh, key)).transpose()?;
         let is_long = |token: &SignedToken| token.as_str().len() > BearerToken::LONGEST;

@@ -84,14 +84,13 @@ impl Standing {
         let ended = |error| Err(NotInForce::Ended(error));
         match policies.clients().find(id.as_str()) {
             None if self.0.is_some() => ended(TokenError::ClientGone(id.clone())),
-            None => Ok(()),
             Some(client) if client.state == ClientState::Disabled => {
                 ended(TokenError::ClientDisabled(id.clone()))
             }
             Some(client) if client.revoked_before.is_some_and(|before| since < before) => {
                 ended(TokenError::ClientRevoked(id.clone()))
             }
-            Some(_) => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 }

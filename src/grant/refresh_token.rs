@@ -47,9 +47,9 @@ pub fn approve(
             if !beyond.is_empty() {
                 return Err(GrantError::ScopeBeyondToken(beyond));
             }
-            let lost = asked.difference(&still);
-            if !lost.is_empty() {
-                return Err(GrantError::ScopeBeyondGrant(lost));
+            let not_granted = asked.difference(&still);
+            if !not_granted.is_empty() {
+                return Err(GrantError::ScopeBeyondGrant(not_granted));
             }
             asked
         }

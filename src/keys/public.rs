@@ -142,8 +142,8 @@ impl PublicKeys {
         let parts = CompactJws::parse(token)?;
         let header = parts.header()?;
         let typ = header.typ(kind)?;
-        let kid = header.kid.ok_or(JwsError::NoKeyId)?;
-        let key = self.find(&kid).ok_or(JwsError::UnknownKey)?;
+        let name = header.kid.ok_or(JwsError::NoKeyId)?;
+        let key = self.find(&name).ok_or(JwsError::UnknownKey)?;
         if header.algorithm != PublicKey::ALGORITHM_NAME {
             return Err(JwsError::Algorithm);
         }

@@ -31,9 +31,12 @@ pub(in crate::http) struct Metadata {
 /// What is there with a shared store alone.
 #[derive(Serialize)]
 struct RevocationMetadata {
-    revocation_endpoint: String,
-    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
-    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    #[serde(rename = "revocation_endpoint")]
+    endpoint: String,
+    #[serde(rename = "revocation_endpoint_auth_methods_supported")]
+    auth_methods: Vec<&'static str>,
+    #[serde(rename = "revocation_endpoint_auth_signing_alg_values_supported")]
+    auth_signing_algorithms: [&'static str; 5],
 }
 
 impl Metadata {
@@ -46,9 +49,9 @@ impl Metadata {
             issuer: issuer.clone(),
             grant_types_supported: GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect(),
             revocation: store.shared().map(|_| RevocationMetadata {
-                revocation_endpoint: issuer.endpoint("/oauth2/revoke"),
-                revocation_endpoint_auth_methods_supported: methods.clone(),
-                revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+                endpoint: issuer.endpoint("/oauth2/revoke"),
+                auth_methods: methods.clone(),
+                auth_signing_algorithms: algorithms,
             }),
             introspection_endpoint: issuer.endpoint("/oauth2/introspect"),
             introspection_endpoint_auth_methods_supported: methods.clone(),

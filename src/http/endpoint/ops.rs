@@ -112,8 +112,8 @@ pub(in crate::http) async fn explain(
         (None, Some(token)) => {
             let api =
                 set.api(&question.api).ok_or_else(|| bad(format!("there is no API `{}`", question.api)))?;
-            let verified = verifier.verify(&BearerToken::new(token.as_str()), api.audience());
-            let in_force = verified.map_err(NotInForce::Ended).and_then(|claims| {
+            let claims = verifier.verify(&BearerToken::new(token.as_str()), api.audience());
+            let in_force = claims.map_err(NotInForce::Ended).and_then(|claims| {
                 standing.check(set, &claims)?;
                 Ok(claims)
             });

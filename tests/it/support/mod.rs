@@ -3,6 +3,7 @@
 pub(crate) mod forge;
 pub(crate) mod program;
 pub(crate) mod redis;
+pub(crate) mod signer;
 
 use std::{
     fmt::Write,
@@ -11,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 use jeton::{
@@ -55,11 +57,13 @@ pub(crate) struct Setup {
     pub(crate) issuer: String,
     /// Policy files by name, beside those of the sample; a name of the sample replaces its file.
     pub(crate) policies: Vec<(&'static str, String)>,
+    /// Where the shared store is, if there is one.
+    pub(crate) store: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { issuer: ISSUER.to_owned(), policies: Vec::new() }
+        Self { issuer: ISSUER.to_owned(), policies: Vec::new(), store: None }
     }
 }
 
@@ -138,6 +142,7 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     settings.keys.dir = dir.path().join("keys");
     settings.policies.dir = dir.path().join("policies");
     settings.policies.poll = None;
+    settings.store.url = setup.store;
     let clock = Arc::new(ManualClock::at(NOW.parse::<Timestamp>().unwrap()));
     let (sender, receiver) = mpsc::channel();
     let service_clock = Arc::clone(&clock);
@@ -187,6 +192,35 @@ impl TestApp {
         assert_eq!(answer.status(), 200);
         let body: Value = answer.json().await.unwrap();
         body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// `POST` of a form by a client with the secret of a demo client, and what came.
+    pub(crate) async fn post_form(&self, path: &str, client: &str, form: &[(&str, &str)]) -> (u16, Value) {
+        let request = self.http.post(self.url(path)).basic_auth(client, Some(secret(client))).form(form);
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Asks again and again until this is so; it must come to be so within some seconds.
+    pub(crate) async fn until_answered(&self, mut is_so: impl AsyncFnMut() -> bool) {
+        let started = Instant::now();
+        while !is_so().await {
+            assert!(started.elapsed() < Duration::from_secs(20), "it never came to be so");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the shared store was read.
+    pub(crate) async fn is_ready(&self) {
+        self.until_answered(async || self.get("/readyz").await.status() == 200).await;
+    }
+
+    /// Waits until the token is not in force any more, as this client is told.
+    pub(crate) async fn until_inactive(&self, client: &str, token: &str) {
+        let answer = async || self.post_form("/oauth2/introspect", client, &[("token", token)]).await.1;
+        self.until_answered(async || answer().await["active"] == false).await;
     }
 
     /// `GET /principal`.

@@ -1,0 +1,330 @@
+//! Tokens that are ended before their time: by the files, by their client, and how that is told.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    ISSUER, NOW, ORDERS, Setup, TestApp,
+    forge::{Draft, Forge, decoded},
+    redis::RedisServer,
+    secret_hash, spawn_app, spawn_app_with,
+};
+
+fn secrets(client: &str) -> String {
+    format!("secrets: [{{ sha256: {} }}]", secret_hash(&format!("demo-secret-of-{client}")))
+}
+
+/// `agent` fetches tokens, `gateway` asks about them, `relay` exchanges them.
+fn policies(of_agent: &str, of_relay: &str) -> String {
+    let grants = "grants: { orders: { scopes: [orders:read] }, jeton: { scopes: [jeton:principal] } }";
+    format!(
+        "version: 1
+clients:
+  agent:
+    {}
+    {grants}
+    claims: {{ tenant: acme, active: maybe, tier: 3 }}
+{of_agent}
+  gateway:
+    {}
+    introspect: true
+    {grants}
+  nameless:
+    {}
+    anonymous: true
+    {grants}
+  relay:
+    {}
+    token_exchange: true
+    {grants}
+{of_relay}
+",
+        secrets("agent"),
+        secrets("gateway"),
+        secrets("nameless"),
+        secrets("relay")
+    )
+}
+
+fn spawn_with(store: Option<String>) -> TestApp {
+    spawn_app_with(Setup { policies: vec![("ended.yaml", policies("", ""))], store, ..Setup::default() })
+}
+
+async fn fetch(app: &TestApp, client: &str) -> String {
+    let form = [("grant_type", "client_credentials"), ("resource", ISSUER)];
+    let (status, body) = app.post_form("/oauth2/token", client, &form).await;
+    assert_eq!(status, 200, "{body}");
+    body["access_token"].as_str().unwrap().to_owned()
+}
+
+async fn exchange(app: &TestApp, subject: &str) -> String {
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", subject),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+    ];
+    let (status, body) = app.post_form("/oauth2/token", "relay", &form).await;
+    assert_eq!(status, 200, "{body}");
+    body["access_token"].as_str().unwrap().to_owned()
+}
+
+async fn introspect(app: &TestApp, token: &str) -> Value {
+    let (status, body) = app.post_form("/oauth2/introspect", "gateway", &[("token", token)]).await;
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+/// What introspection says and what a decision says are one.
+async fn is_in_force(app: &TestApp, token: &str) -> bool {
+    let active = introspect(app, token).await["active"].as_bool().unwrap();
+    let status = app.get_principal(token).await.status().as_u16();
+    assert_eq!(status, if active { 200 } else { 401 }, "the decision against introspection");
+    active
+}
+
+fn now() -> i64 {
+    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
+}
+
+fn time(seconds: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(seconds).unwrap()
+}
+
+#[actix_web::test]
+async fn rfc7662_2_2_a_live_token_is_told_in_full() {
+    let app = spawn_with(None);
+    let token = fetch(&app, "agent").await;
+    let jti = decoded(&token).1["jti"].clone();
+    let expected = json!({
+        "active": true, "token_type": "Bearer", "iss": ISSUER, "aud": ISSUER, "sub": "agent", "client_id": "agent",
+        "exp": now() + 3600, "iat": now(), "jti": jti, "scope": "jeton:principal", "tenant": "acme", "tier": 3,
+    });
+    assert_eq!(introspect(&app, &token).await, expected, "and no claim passes for a member of the answer");
+    let exchanged = introspect(&app, &exchange(&app, &token).await).await;
+    assert_eq!((&exchanged["sub"], &exchanged["client_id"]), (&json!("agent"), &json!("relay")));
+    assert_eq!(exchanged["exchanges"], 1);
+    let nameless = introspect(&app, &fetch(&app, "nameless").await).await;
+    assert_eq!(
+        (&nameless["active"], nameless.get("sub"), nameless.get("client_id")),
+        (&json!(true), None, None)
+    );
+    let form = [("grant_type", "client_credentials"), ("resource", ORDERS)];
+    let (_, body) = app.post_form("/oauth2/token", "agent", &form).await;
+    let other_api = introspect(&app, body["access_token"].as_str().unwrap()).await;
+    assert_eq!((&other_api["active"], &other_api["aud"]), (&json!(true), &json!(ORDERS)));
+}
+
+#[actix_web::test]
+async fn rfc7662_2_2_of_any_other_token_nothing_is_told() {
+    let app = spawn_with(None);
+    let forge = Forge::with_the_servers_key();
+    let draft = || Draft::good(&forge.kid(), now());
+    let other = Forge::with("test-only-other.pem");
+    assert_eq!(
+        introspect(&app, &draft().sign(&forge)).await["active"],
+        true,
+        "the one that all are made from"
+    );
+    for (name, token) in [
+        ("no token", "x".to_owned()),
+        ("another key", draft().sign(&other)),
+        ("expired", draft().claim("exp", (now() - 31).to_string()).sign(&forge)),
+        ("another issuer", draft().claim("iss", "\"https://elsewhere.example\"").sign(&forge)),
+        (
+            "a client that is gone",
+            draft().claim("client_id", "\"gone\"").claim("sub", "\"gone\"").sign(&forge),
+        ),
+        ("a subject that is gone", draft().claim("sub", "\"gone\"").sign(&forge)),
+        ("another kind", draft().header("typ", "\"statuslist+jwt\"").sign(&forge)),
+        ("too long", "x".repeat(9000)),
+    ] {
+        assert_eq!(introspect(&app, &token).await, json!({ "active": false }), "{name}");
+    }
+}
+
+#[actix_web::test]
+async fn rfc7662_2_1_only_clients_that_may_ask_are_answered() {
+    let app = spawn_with(None);
+    let token = fetch(&app, "agent").await;
+    let (status, body) = app.post_form("/oauth2/introspect", "agent", &[("token", &token)]).await;
+    assert_eq!((status, &body["error"]), (400, &json!("unauthorized_client")));
+    let (status, body) = app.post_form("/oauth2/introspect", "gateway", &[]).await;
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_request")));
+    let wrong = app.http.post(app.url("/oauth2/introspect")).basic_auth("gateway", Some("wrong"));
+    let wrong = wrong.form(&[("token", &token)]).send().await.unwrap();
+    assert_eq!(wrong.status(), 401);
+    assert!(wrong.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic"));
+    for path in ["/oauth2/introspect", "/oauth2/revoke"] {
+        let anonymous = app.http.post(app.url(path)).form(&[("token", &token)]).send().await.unwrap();
+        assert_eq!(anonymous.status(), 401, "{path}");
+        let get = app.get(path).await;
+        assert_eq!(
+            (get.status().as_u16(), get.headers()["allow"].to_str().unwrap()),
+            (405, "POST"),
+            "{path}"
+        );
+        let twice = app.http.post(app.url(path)).basic_auth("gateway", Some("demo-secret-of-gateway"));
+        let twice = twice.header("content-type", "application/x-www-form-urlencoded").body("token=a&token=b");
+        assert_eq!(twice.send().await.unwrap().status(), 400, "{path}: a parameter twice");
+    }
+}
+
+/// Each edit of the files ends the tokens of before, at the next reload and nowhere else.
+#[actix_web::test]
+async fn what_the_files_revoke_is_ended_at_the_next_reload() {
+    let app = spawn_with(None);
+    let old = fetch(&app, "agent").await;
+    let jti = decoded(&old).1["jti"].as_str().unwrap().to_owned();
+    app.clock.advance(10);
+    let by_relay = exchange(&app, &old).await;
+    let nameless = fetch(&app, "nameless").await;
+    app.clock.advance(10);
+    let new = fetch(&app, "agent").await;
+    let reload = async |policy: &str| {
+        app.write_policy("ended.yaml", policy);
+        assert_eq!(app.post_reload().await.status(), 200);
+    };
+    let revoked_at = |seconds: i64| format!("    revoked_before: {}", time(now() + seconds));
+    let listed = |entry: &str| format!("{}revoked_tokens:\n  - {entry}\n", policies("", ""));
+    for (name, policy, old_lives, relay_lives, new_lives) in [
+        ("nothing", policies("", ""), true, true, true),
+        ("disabled", policies("    enabled: false", ""), false, false, false),
+        // the exchanged one is as old as what it came from, though it was made after the revocation
+        ("revoked between", policies(&revoked_at(5), ""), false, false, true),
+        ("revoked before both", policies(&revoked_at(0), ""), true, true, true),
+        ("revoked after both", policies(&revoked_at(20), ""), false, false, true),
+        ("the exchanger is revoked", policies("", &revoked_at(11)), true, false, true),
+        ("the exchanger is disabled", policies("", "    enabled: false"), true, false, true),
+        ("the token is listed", listed(&jti), false, true, true),
+        (
+            "listed with a time",
+            listed(&format!("{{ jti: {jti}, until: {} }}", time(now() + 9000))),
+            false,
+            true,
+            true,
+        ),
+    ] {
+        reload(&policy).await;
+        for (which, token, lives) in
+            [("old", &old, old_lives), ("by relay", &by_relay, relay_lives), ("new", &new, new_lives)]
+        {
+            assert_eq!(is_in_force(&app, token).await, lives, "{name}: {which}");
+        }
+        assert!(is_in_force(&app, &nameless).await, "{name}: it names nobody");
+    }
+}
+
+#[actix_web::test]
+async fn a_client_that_is_removed_takes_its_tokens_along() {
+    let app = spawn_with(None);
+    let token = fetch(&app, "agent").await;
+    assert!(is_in_force(&app, &token).await);
+    app.write_policy("ended.yaml", &policies("", "").replace("  agent:", "  agent-two:"));
+    assert_eq!(app.post_reload().await.status(), 200);
+    assert!(!is_in_force(&app, &token).await);
+}
+
+#[actix_web::test]
+async fn while_revoked_before_lies_ahead_there_is_no_new_token() {
+    let app = spawn_with(None);
+    app.write_policy("ended.yaml", &policies(&format!("    revoked_before: {}", time(now() + 60)), ""));
+    assert_eq!(app.post_reload().await.status(), 200);
+    let form = [("grant_type", "client_credentials"), ("resource", ISSUER)];
+    let (status, body) = app.post_form("/oauth2/token", "agent", &form).await;
+    assert_eq!((status, &body["error"]), (401, &json!("invalid_client")));
+    app.clock.advance(60);
+    let token = fetch(&app, "agent").await;
+    assert!(is_in_force(&app, &token).await);
+}
+
+#[actix_web::test]
+async fn without_a_shared_store_no_revocation_is_promised() {
+    let app = spawn_app();
+    let metadata: Value = app.get("/.well-known/oauth-authorization-server").await.json().await.unwrap();
+    assert_eq!(metadata.get("revocation_endpoint"), None);
+    let token = app.token_of("acme-sync", "jeton").await;
+    for token in [token.as_str(), "x"] {
+        let (status, body) = app.post_form("/oauth2/revoke", "acme-sync", &[("token", token)]).await;
+        assert_eq!(
+            (status, &body["error"]),
+            (400, &json!("unsupported_token_type")),
+            "RFC 7009 section 2.2.1"
+        );
+    }
+    assert_eq!(app.get_principal(&token).await.status(), 200);
+    let (status, _) = app.post_form("/oauth2/revoke", "nobody", &[("token", &token)]).await;
+    assert_eq!(status, 401, "who asks comes first");
+}
+
+#[actix_web::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn rfc7009_a_client_ends_its_own_token_everywhere() {
+    let redis = RedisServer::start();
+    let (one, two) = (spawn_with(Some(redis.url())), spawn_with(Some(redis.url())));
+    for app in [&one, &two] {
+        app.is_ready().await;
+    }
+    let metadata: Value = one.get("/.well-known/oauth-authorization-server").await.json().await.unwrap();
+    assert_eq!(metadata["revocation_endpoint"], format!("{ISSUER}/oauth2/revoke"));
+    let (token, other) = (fetch(&one, "agent").await, fetch(&one, "agent").await);
+    let nameless = fetch(&one, "nameless").await;
+    for (name, client, token, status, error) in [
+        ("another client's", "gateway", &token, 400, "unauthorized_client"),
+        ("nobody's", "agent", &nameless, 400, "unsupported_token_type"),
+    ] {
+        let (answered, body) = one.post_form("/oauth2/revoke", client, &[("token", token)]).await;
+        assert_eq!((answered, &body["error"]), (status, &json!(error)), "{name}");
+        assert!(is_in_force(&one, token).await, "{name}");
+    }
+    let (status, body) = one.post_form("/oauth2/revoke", "agent", &[("token", "no token at all")]).await;
+    assert_eq!((status, body), (200, Value::Null), "RFC 7009 section 2.2");
+    let hint = ("token_type_hint", "refresh_token");
+    let (status, _) = one.post_form("/oauth2/revoke", "agent", &[("token", &token), hint]).await;
+    assert_eq!(status, 200, "a wrong hint changes nothing");
+    assert!(!is_in_force(&one, &token).await, "at once where it was revoked");
+    two.until_inactive("gateway", &token).await;
+    assert!(!is_in_force(&two, &token).await);
+    for app in [&one, &two] {
+        assert!(is_in_force(app, &other).await, "and no other");
+    }
+}
+
+/// Introspection and decisions ask no network: with the store cut off both answer as before.
+#[actix_web::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn with_the_store_cut_off_what_was_revoked_stays_so_and_the_rest_lives() {
+    let mut redis = RedisServer::start();
+    let app = spawn_with(Some(redis.url()));
+    app.is_ready().await;
+    let (ended, live) = (fetch(&app, "agent").await, fetch(&app, "agent").await);
+    assert_eq!(app.post_form("/oauth2/revoke", "agent", &[("token", &ended)]).await.0, 200);
+    redis.stop();
+    assert!(!is_in_force(&app, &ended).await);
+    assert!(is_in_force(&app, &live).await);
+    let (status, body) = app.post_form("/oauth2/revoke", "agent", &[("token", &live)]).await;
+    assert_eq!((status, &body["error"]), (503, &json!("temporarily_unavailable")), "never a false success");
+    assert!(is_in_force(&app, &live).await);
+    assert!(is_in_force(&app, &fetch(&app, "agent").await).await, "a new one by its secret");
+    // it comes back empty, and recovers by itself
+    redis.start_again();
+    app.until_answered(async || app.post_form("/oauth2/revoke", "agent", &[("token", &live)]).await.0 == 200)
+        .await;
+    assert!(!is_in_force(&app, &live).await);
+    assert!(!is_in_force(&app, &ended).await);
+}
+
+#[actix_web::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn until_the_store_told_what_is_revoked_no_token_is_judged() {
+    let mut redis = RedisServer::away();
+    let app = spawn_with(Some(redis.url()));
+    let token = fetch(&app, "agent").await;
+    assert_eq!(app.get("/readyz").await.status(), 503);
+    let denied = app.get_principal(&token).await;
+    assert_eq!(denied.status(), 503);
+    assert!(denied.headers().contains_key("retry-after"));
+    let (status, body) = app.post_form("/oauth2/introspect", "gateway", &[("token", &token)]).await;
+    assert_eq!((status, &body["error"]), (503, &json!("temporarily_unavailable")));
+    redis.start_again();
+    app.is_ready().await;
+    assert!(is_in_force(&app, &token).await);
+}

@@ -1,0 +1,354 @@
+//! Token exchange (RFC 8693): a token for a narrower one, and never for more.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::{
+    ISSUER, NOW, ORDERS, Setup, TestApp,
+    forge::{Draft, Forge, decoded},
+    secret_hash, spawn_app_with,
+};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const BILLING: &str = "https://billing.example.com";
+
+fn secrets(client: &str) -> String {
+    format!("secrets: [{{ sha256: {} }}]", secret_hash(&format!("demo-secret-of-{client}")))
+}
+
+/// `relay` and `relay-two` exchange; `plain` may not; `front` and `acme-sync` fetch what is exchanged.
+fn policies() -> String {
+    format!(
+        "version: 1
+scopes:
+  bills:read: Read bills
+  bills:pay: Pay bills
+roles:
+  clerk: [orders:read, bills:read]
+apis:
+  billing:
+    audience: {BILLING}
+    rules:
+      read: {{ routes: [GET /bills], require: {{ scope: bills:read }} }}
+      pay: {{ routes: [POST /bills], require: {{ scope: bills:pay }} }}
+clients:
+  front:
+    {}
+    grants: {{ orders: {{ roles: [clerk], scopes: [orders:read, orders:write, bills:pay] }} }}
+    claims: {{ tenant: acme, tier: 3 }}
+    ttl: 10m
+  relay:
+    {}
+    token_exchange: true
+    grants: {{ billing: {{ scopes: [bills:read] }}, jeton: {{ scopes: [jeton:principal] }} }}
+    claims: {{ tenant: relay }}
+    ttl: 5m
+  relay-two:
+    {}
+    token_exchange: true
+    grants: {{ orders: {{ scopes: [orders:read] }} }}
+  plain:
+    {}
+    grants: {{ orders: {{ scopes: [orders:read] }} }}
+",
+        secrets("front"),
+        secrets("relay"),
+        secrets("relay-two"),
+        secrets("plain")
+    )
+}
+
+fn spawn() -> TestApp {
+    spawn_app_with(Setup { policies: vec![("exchange.yaml", policies())], ..Setup::default() })
+}
+
+async fn fetch(app: &TestApp, client: &str, form: &[(&str, &str)]) -> String {
+    let mut all = vec![("grant_type", "client_credentials")];
+    all.extend_from_slice(form);
+    let (status, body) = app.post_form("/oauth2/token", client, &all).await;
+    assert_eq!(status, 200, "{body}");
+    body["access_token"].as_str().unwrap().to_owned()
+}
+
+async fn exchange(app: &TestApp, client: &str, subject: &str, more: &[(&str, &str)]) -> (u16, Value) {
+    let mut form =
+        vec![("grant_type", EXCHANGE), ("subject_token", subject), ("subject_token_type", ACCESS_TOKEN)];
+    form.extend_from_slice(more);
+    app.post_form("/oauth2/token", client, &form).await
+}
+
+#[track_caller]
+fn claims((status, body): (u16, Value)) -> Value {
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["issued_token_type"], ACCESS_TOKEN, "RFC 8693 section 2.2.1");
+    assert_eq!(body["token_type"], "Bearer");
+    decoded(body["access_token"].as_str().unwrap()).1
+}
+
+fn now() -> i64 {
+    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
+}
+
+#[actix_web::test]
+async fn the_new_token_is_the_subjects_by_the_exchanger_and_narrower() {
+    let app = spawn();
+    let subject = fetch(&app, "front", &[]).await;
+    app.clock.advance(100);
+    let new = claims(exchange(&app, "relay", &subject, &[("scope", "orders:read bills:read")]).await);
+    let expected = json!({
+        "iss": ISSUER, "sub": "front", "client_id": "relay", "aud": ORDERS,
+        "iat": now() + 100, "exp": now() + 400, "auth_time": now(), "exchanges": 1,
+        "scope": "bills:read orders:read", "roles": ["clerk"], "tenant": "acme", "tier": 3, "jti": new["jti"],
+    });
+    assert_eq!(new, expected);
+    // without a scope: all of them; without the whole role: not the role
+    let all = claims(exchange(&app, "relay", &subject, &[]).await);
+    assert_eq!(all["scope"], "bills:pay bills:read orders:read orders:write");
+    let less = claims(exchange(&app, "relay", &subject, &[("scope", "orders:read")]).await);
+    assert_eq!((&less["scope"], less.get("roles")), (&json!("orders:read"), None));
+    // it lives no longer than what it came from
+    app.clock.advance(400);
+    let late = claims(exchange(&app, "relay", &subject, &[("requested_token_type", ACCESS_TOKEN)]).await);
+    assert_eq!((&late["exp"], &late["iat"]), (&json!(now() + 600), &json!(now() + 500)));
+}
+
+#[actix_web::test]
+async fn another_api_is_open_as_far_as_the_exchanger_has_it_itself() {
+    let app = spawn();
+    let subject = fetch(&app, "front", &[]).await;
+    let new = claims(exchange(&app, "relay", &subject, &[("resource", BILLING)]).await);
+    assert_eq!((&new["aud"], &new["scope"]), (&json!(BILLING), &json!("bills:read")));
+    assert_eq!(
+        (&new["tenant"], new.get("roles")),
+        (&json!("acme"), None),
+        "its claims stay, its role is not granted"
+    );
+    for (name, form, error) in [
+        (
+            "a scope that the exchanger lacks",
+            vec![("resource", BILLING), ("scope", "bills:pay")],
+            "invalid_scope",
+        ),
+        (
+            "a scope that the subject lacks",
+            vec![("resource", ISSUER), ("scope", "jeton:principal")],
+            "invalid_scope",
+        ),
+        ("no scope in common", vec![("resource", ISSUER)], "invalid_scope"),
+        ("an API of nobody", vec![("resource", "https://nowhere.example")], "invalid_target"),
+        ("two at once", vec![("resource", BILLING), ("audience", ORDERS)], "invalid_target"),
+    ] {
+        let (status, body) = exchange(&app, "relay", &subject, &form).await;
+        assert_eq!((status, &body["error"]), (400, &json!(error)), "{name}: {body}");
+    }
+    let (status, body) = exchange(&app, "relay-two", &subject, &[("resource", BILLING)]).await;
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_target")), "no grant there: {body}");
+}
+
+#[actix_web::test]
+async fn rfc8693_2_2_2_each_refusal_has_its_error() {
+    let app = spawn();
+    let subject = fetch(&app, "front", &[]).await;
+    let forge = Forge::with_the_servers_key();
+    let draft = || Draft::good(&forge.kid(), now());
+    let anonymous = draft().header("typ", "\"JWT\"").no_claim("sub").no_claim("client_id").sign(&forge);
+    let expired = draft().claim("exp", now().to_string()).sign(&forge);
+    let foreign = Forge::with("test-only-other.pem");
+    let foreign = draft().sign(&foreign);
+    let gone = draft().claim("sub", "\"nobody\"").sign(&forge);
+    let worn = draft().claim("exchanges", "4").sign(&forge);
+    let refresh = draft().header("typ", "\"rt+jwt\"").sign(&forge);
+    for (name, client, subject, more, error) in [
+        ("beyond the subject's scopes", "relay", &subject, vec![("scope", "orders:refund")], "invalid_scope"),
+        ("a malformed scope", "relay", &subject, vec![("scope", "a  b")], "invalid_scope"),
+        ("not for this client", "plain", &subject, vec![], "unauthorized_client"),
+        ("not for the subject itself either", "front", &subject, vec![], "unauthorized_client"),
+        ("no token", "relay", &"x".to_owned(), vec![], "invalid_request"),
+        ("another issuer's", "relay", &foreign, vec![], "invalid_request"),
+        ("names nobody", "relay", &anonymous, vec![], "invalid_request"),
+        ("of a client that is gone", "relay", &gone, vec![], "invalid_request"),
+        ("just expired", "relay", &expired, vec![], "invalid_request"),
+        ("a refresh token", "relay", &refresh, vec![], "invalid_request"),
+        ("exchanged too often", "relay", &worn, vec![], "invalid_request"),
+        (
+            "an actor",
+            "relay",
+            &subject,
+            vec![("actor_token", "x"), ("actor_token_type", ACCESS_TOKEN)],
+            "invalid_request",
+        ),
+        (
+            "a refresh token wanted",
+            "relay",
+            &subject,
+            vec![("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")],
+            "invalid_request",
+        ),
+    ] {
+        let (status, body) = exchange(&app, client, subject, &more).await;
+        assert_eq!((status, &body["error"]), (400, &json!(error)), "{name}: {body}");
+    }
+    for (name, form) in [
+        ("no subject token", vec![("subject_token_type", ACCESS_TOKEN)]),
+        ("no type", vec![("subject_token", subject.as_str())]),
+        (
+            "an ID token",
+            vec![
+                ("subject_token", &subject),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+            ],
+        ),
+    ] {
+        let mut form = form;
+        form.push(("grant_type", EXCHANGE));
+        let (status, body) = app.post_form("/oauth2/token", "relay", &form).await;
+        assert_eq!((status, &body["error"]), (400, &json!("invalid_request")), "{name}");
+    }
+}
+
+#[actix_web::test]
+async fn a_chain_ends_at_its_length() {
+    let app = spawn();
+    let mut token = fetch(&app, "front", &[]).await;
+    for exchanges in 1..=4 {
+        let (status, body) = exchange(&app, ["relay", "relay-two"][exchanges % 2], &token, &[]).await;
+        assert_eq!(status, 200, "{body}");
+        token = body["access_token"].as_str().unwrap().to_owned();
+        let (_, claims) = decoded(&token);
+        assert_eq!((&claims["exchanges"], &claims["sub"]), (&json!(exchanges), &json!("front")));
+    }
+    let (status, body) = exchange(&app, "relay", &token, &[]).await;
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_request")), "{body}");
+}
+
+/// A client condition is met by a client that acts for itself.
+#[actix_web::test]
+async fn an_exchanged_token_is_neither_client_where_a_rule_names_one() {
+    let rules = "version: 1
+apis:
+  named:
+    audience: https://named.example.com
+    rules:
+      front: { routes: [GET /front], require: { client: front } }
+      relay: { routes: [GET /relay], require: { client: relay } }
+";
+    let policies = vec![("exchange.yaml", policies()), ("named.yaml", rules.to_owned())];
+    let app = spawn_app_with(Setup { policies, ..Setup::default() });
+    let operator = app.token_of("operator", "jeton").await;
+    let explain = async |token: &str, path: &str| {
+        let question = json!({ "api": "orders", "method": "GET", "path": path, "token": token });
+        let request = app.http.post(app.url("/ops/explain")).bearer_auth(&operator).json(&question);
+        request.send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let subject = fetch(&app, "front", &[]).await;
+    let (_, body) = exchange(&app, "relay", &subject, &[]).await;
+    let new = body["access_token"].as_str().unwrap();
+    // what the subject token opens by scope and claims, the new one opens as well
+    assert_eq!(explain(&subject, "/tenants/acme/orders").await["allowed"], true);
+    assert_eq!(explain(new, "/tenants/acme/orders").await["allowed"], true);
+    assert_eq!(explain(new, "/tenants/globex/orders").await["allowed"], false);
+    // told about the client alone
+    let forge = Forge::with_the_servers_key();
+    let named = |sub: &str, client: &str| {
+        let draft = Draft::good(&forge.kid(), now()).claim("aud", "\"https://named.example.com\"");
+        draft.claim("sub", format!("\"{sub}\"")).claim("client_id", format!("\"{client}\"")).sign(&forge)
+    };
+    for (sub, client, path, allowed) in [
+        ("front", "front", "/front", true),
+        ("relay", "relay", "/relay", true),
+        ("front", "relay", "/front", false),
+        ("front", "relay", "/relay", false),
+    ] {
+        let question = json!({ "api": "named", "method": "GET", "path": path, "token": named(sub, client) });
+        let request = app.http.post(app.url("/ops/explain")).bearer_auth(&operator).json(&question);
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["allowed"], allowed, "{sub} by {client} at {path}: {answer}");
+    }
+}
+
+fn set(claims: &Value, name: &str) -> BTreeSet<String> {
+    match &claims[name] {
+        Value::String(list) => list.split(' ').filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+        Value::Array(items) => items.iter().map(|item| item.as_str().unwrap().to_owned()).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// One request of a chain: who exchanges, for which API, which scopes, how long after the last.
+#[derive(Clone, Debug)]
+struct Step {
+    client: &'static str,
+    resource: Option<&'static str>,
+    scopes: Option<Vec<&'static str>>,
+    wait: i64,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let scopes =
+        vec!["orders:read", "orders:write", "bills:read", "bills:pay", "orders:refund", "jeton:principal"];
+    let step = (
+        prop::sample::select(vec!["relay", "relay-two"]),
+        prop::option::of(prop::sample::select(vec![ORDERS, BILLING, ISSUER])),
+        prop::option::of(prop::sample::subsequence(scopes, 1..4)),
+        0..200_i64,
+    );
+    let step = step.prop_map(|(client, resource, scopes, wait)| Step { client, resource, scopes, wait });
+    prop::collection::vec(step, 1..6)
+}
+
+/// A chain of exchanges, whatever is asked on the way: each token holds no more than the one before, and at
+/// another API than that no more than the exchanger is granted there.
+#[test]
+fn no_chain_widens_anything() {
+    let granted = |client: &str, audience: &Value| match (client, audience.as_str().unwrap()) {
+        ("relay", BILLING) => BTreeSet::from(["bills:read".to_owned()]),
+        ("relay", ISSUER) => BTreeSet::from(["jeton:principal".to_owned()]),
+        ("relay-two", ORDERS) => BTreeSet::from(["orders:read".to_owned()]),
+        _ => BTreeSet::new(),
+    };
+    let runtime = actix_web::rt::System::new();
+    let app = spawn();
+    let exchanged = std::cell::Cell::new(0);
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(steps in steps())| {
+        runtime.block_on(async {
+            let mut token = fetch(&app, "front", &[]).await;
+            let mut before = decoded(&token).1;
+            for step in steps {
+                app.clock.advance(step.wait);
+                let scope = step.scopes.as_ref().map(|scopes| scopes.join(" "));
+                let mut more = Vec::new();
+                more.extend(step.resource.map(|resource| ("resource", resource)));
+                more.extend(scope.as_deref().map(|scope| ("scope", scope)));
+                let (status, body) = exchange(&app, step.client, &token, &more).await;
+                if status != 200 {
+                    prop_assert_eq!(status, 400);
+                    continue;
+                }
+                exchanged.set(exchanged.get() + 1);
+                body["access_token"].as_str().unwrap().clone_into(&mut token);
+                let after = decoded(&token).1;
+                prop_assert!(set(&after, "scope").is_subset(&set(&before, "scope")));
+                prop_assert!(set(&after, "roles").is_subset(&set(&before, "roles")));
+                prop_assert!(after["exp"].as_i64() <= before["exp"].as_i64());
+                prop_assert!(after["auth_time"].as_i64() <= before["iat"].as_i64());
+                for same in ["sub", "tenant", "tier", "iss"] {
+                    prop_assert_eq!(&after[same], &before[same]);
+                }
+                if after["aud"] != before["aud"] {
+                    prop_assert!(set(&after, "scope").is_subset(&granted(step.client, &after["aud"])));
+                }
+                prop_assert_eq!(
+                    after["exchanges"].as_u64().unwrap(),
+                    before["exchanges"].as_u64().unwrap_or(0) + 1
+                );
+                before = after;
+            }
+            Ok(())
+        })?;
+    });
+    assert!(exchanged.get() > 50, "only {} exchanges were taken", exchanged.get());
+}
