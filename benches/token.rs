@@ -22,7 +22,7 @@ use jeton::{
         AssertionRules, AuthenticationMethod, Authenticator, ClientAssertion, ClientCredentials, ClientSecret,
     },
     clock::{Clock, SystemClock},
-    grant::{ClientCredentialsRequest, Lifetimes, StatusLists},
+    grant::{ClientCredentialsRequest, Lifetimes, StatusClaim},
     issue::{TokenIssuer, TokenRequest},
     keys::KeyFolder,
     oauth::{Audience, Issuer},
@@ -103,7 +103,7 @@ fn main() {
             max_ttl: Duration::from_secs(86_400),
             refresh_ttl: Duration::from_secs(86_400),
         },
-        status_lists: StatusLists::OnRequest,
+        status_claim: StatusClaim::OnRequest,
         max_exchanges: 4,
         clock: clock.clone(),
     };

@@ -73,6 +73,11 @@ impl Authorizer {
         Self { standing, ..self }
     }
 
+    /// Fetches a status list that was not there yet, so that the request can be decided again.
+    pub async fn fetch_status_list(&self, uri: &str) {
+        self.verifier.fetch_status_list(uri).await;
+    }
+
     /// Decides one request, by its method and target as they were sent. A token that is sent must verify,
     /// on a public route too. (actix's parser cuts a fragment off before anybody sees it.)
     ///

@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     grant::{
         self, ApprovedGrant, ClientCredentialsRequest, ExchangeRequest, GrantError, Lifetimes,
-        RefreshRequest, StatusLists,
+        RefreshRequest, StatusClaim,
     },
     keys::{KeyRing, SigningError},
     oauth::{ApiName, ClientId, GrantType, Issuer, KeyId, ScopeSet, TokenId},
@@ -38,7 +38,7 @@ pub struct TokenIssuer {
     /// How long tokens live.
     pub lifetimes: Lifetimes,
     /// Whether tokens point to a status list where the policies do not say.
-    pub status_lists: StatusLists,
+    pub status_claim: StatusClaim,
     /// The most exchanges that may lead to one token.
     pub max_exchanges: u32,
     /// What time it is.
@@ -176,8 +176,8 @@ impl TokenIssuer {
 
 impl Desk<'_> {
     fn client_credentials(&self, request: &ClientCredentialsRequest) -> Result<IssuedToken, Refused> {
-        let TokenIssuer { lifetimes, status_lists, .. } = *self.issuer;
-        let approved = grant::approve_client_credentials(&self.client, request, lifetimes, status_lists)
+        let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
+        let approved = grant::approve_client_credentials(&self.client, request, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
         let first =
             if self.client.client().abilities.refresh { Some(self.first_refresh(&approved)?) } else { None };
@@ -196,8 +196,8 @@ impl Desk<'_> {
             Err(NotInForce::Ended(error)) => return Err(bad(error.to_string())),
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
         }
-        let TokenIssuer { lifetimes, status_lists, .. } = *self.issuer;
-        let approved = grant::approve_refresh(&self.client, &verified, request, lifetimes, status_lists)
+        let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
+        let approved = grant::approve_refresh(&self.client, &verified, request, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
         // last of all: a request that fails otherwise uses nothing up
         let next = match self.issuer.store.shared() {

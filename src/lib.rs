@@ -35,6 +35,7 @@
 //! | [`standing`] | which tokens are in force still |
 //! | [`issue`], [`authorize`] | the two flows |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
+//! | [`status_lists`] | the lists of the clients, signed |
 //! | [`config`] | the settings |
 //! | [`http`] | actix |
 //! | [`cli`] | the commands |
@@ -56,5 +57,6 @@ pub mod principal;
 pub mod revoke;
 pub mod standing;
 pub mod status;
+pub mod status_lists;
 pub mod store;
 pub mod token;

@@ -17,7 +17,7 @@ use super::{
     files::{OfSeveral, Place, PolicyFiles},
 };
 use crate::{
-    clients::{ClientSecret, ForeignKey},
+    clients::{ClientKind, ClientSecret, ForeignKey},
     clock::{Clock, SystemClock, parse_duration, seconds_up},
     policy::scalar,
 };
@@ -163,11 +163,18 @@ fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::R
     }
     let edited = files.sources.set_client(id, &values)?;
     let file = edited.file.clone();
-    files.write(&[edited])?;
-    if before.is_none() {
-        eprintln!("{file}: client `{id}` is disabled, and its tokens issued before {at} are revoked");
-    } else {
-        eprintln!("{file}: the tokens of client `{id}` issued before {at} are revoked");
+    let policies = files.write(&[edited])?;
+    let is_anonymous = policies.clients().find(id).is_some_and(|client| client.kind == ClientKind::Anonymous);
+    match (before, is_anonymous) {
+        (None, false) => {
+            eprintln!("{file}: client `{id}` is disabled, and its tokens issued before {at} are revoked");
+        }
+        (None, true) => eprintln!("{file}: client `{id}` is disabled"),
+        (Some(_), false) => eprintln!("{file}: the tokens of client `{id}` issued before {at} are revoked"),
+        (Some(_), true) => eprintln!("{file}: client `{id}` gets no token before {at}"),
+    }
+    if is_anonymous {
+        eprintln!("its tokens do not name it, and so those that it has stay good until they expire");
     }
     match (before, time > now) {
         (Some(_), true) => eprintln!("that lies ahead: the client gets no token before {at}"),

@@ -77,7 +77,9 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let file = files.target(file.as_deref(), &place)?;
     let was_listed = files.sources.lists(jti);
     let revocation = TokenRevocation { token: jti, until, file: &file, now };
-    let (edited, pruned) = files.sources.revoke_token(&revocation)?;
+    let (mut edited, pruned) = files.sources.revoke_token(&revocation)?;
+    // what is asked for before what is tidied up
+    edited.sort_by_key(|edited| edited.file != file);
     files.write(&edited)?;
     if was_listed {
         eprintln!("token `{jti}` is revoked already; it is so until {until} at least");

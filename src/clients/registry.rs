@@ -36,6 +36,19 @@ pub struct Client {
     pub ttl: Option<u64>,
 }
 
+impl Client {
+    /// What it is granted at the API of this audience.
+    pub fn grant_for(&self, audience: &str) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.audience.as_str() == audience)
+    }
+
+    /// Whether its tokens point to a status list, where those clients have one `by_default` of which the
+    /// policies say nothing. A token that names nobody points to none, which would name its client.
+    pub fn has_status_list(&self, by_default: bool) -> bool {
+        self.kind == ClientKind::Named && self.abilities.status_list.unwrap_or(by_default)
+    }
+}
+
 /// What a client may do beside fetching tokens for itself; nothing, unless the policies say so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the policy files")]
@@ -81,19 +94,6 @@ pub struct Grant {
     pub scopes: ScopeSet,
     /// The roles.
     pub roles: Vec<GrantedRole>,
-}
-
-impl Client {
-    /// What it is granted at the API of this audience.
-    pub fn grant_for(&self, audience: &str) -> Option<&Grant> {
-        self.grants.iter().find(|grant| grant.audience.as_str() == audience)
-    }
-
-    /// Whether its tokens point to a status list: as the policies say, else `by_default`. Those that name
-    /// nobody have none.
-    pub fn has_status_list(&self, by_default: bool) -> bool {
-        self.kind == ClientKind::Named && self.abilities.status_list.unwrap_or(by_default)
-    }
 }
 
 /// A role and the scopes that a token must all carry to carry the role.

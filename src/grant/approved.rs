@@ -54,7 +54,7 @@ pub struct Lifetimes {
 
 /// Whether tokens point to a status list where the policies do not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusLists {
+pub enum StatusClaim {
     /// They do.
     ByDefault,
     /// Those of clients with `status_list: true` alone do.
@@ -159,10 +159,10 @@ impl ApprovedGrant {
         grant: &Grant,
         scopes: ScopeSet,
         lifetimes: Lifetimes,
-        lists: StatusLists,
+        lists: StatusClaim,
     ) -> Self {
         let is_named = client.kind == ClientKind::Named;
-        let has_list = client.has_status_list(lists == StatusLists::ByDefault);
+        let has_list = client.has_status_list(lists == StatusClaim::ByDefault);
         Self {
             client: client.id.clone(),
             named: is_named.then(|| Named { subject: client.id.clone(), client: client.id.clone() }),

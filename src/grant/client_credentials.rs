@@ -1,7 +1,7 @@
 //! `grant_type=client_credentials` (RFC 6749 section 4.4) with `resource` (RFC 8707).
 
 use super::{
-    ApprovedGrant, GrantError, Lifetimes, StatusLists,
+    ApprovedGrant, GrantError, Lifetimes, StatusClaim,
     approved::{scopes, target},
 };
 use crate::clients::{AuthenticatedClient, Client, Grant};
@@ -23,7 +23,7 @@ pub fn approve(
     client: &AuthenticatedClient,
     request: &ClientCredentialsRequest,
     lifetimes: Lifetimes,
-    lists: StatusLists,
+    lists: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
     let client = client.client();
     let grant = grant(client, &request.targets)?;

@@ -1,7 +1,7 @@
 //! `grant_type=refresh_token` (RFC 6749 section 6).
 
 use super::{
-    ApprovedGrant, GrantError, Lifetimes, StatusLists,
+    ApprovedGrant, GrantError, Lifetimes, StatusClaim,
     approved::{scopes, target},
 };
 use crate::{clients::AuthenticatedClient, oauth::ScopeSet, token::VerifiedRefresh};
@@ -24,7 +24,7 @@ pub fn approve(
     token: &VerifiedRefresh,
     request: &RefreshRequest,
     lifetimes: Lifetimes,
-    lists: StatusLists,
+    lists: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
     let client = client.client();
     if *token.client() != client.id {

@@ -6,7 +6,7 @@ use actix_web::{
 };
 
 use super::{
-    endpoint::{client, discovery, health, introspect, jwks, ops, principal, revoke, token},
+    endpoint::{client, discovery, health, introspect, jwks, ops, principal, revoke, status, token},
     error::{Problem, ProblemKind},
     extract::Protect,
     server::Service,
@@ -36,6 +36,7 @@ fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
         .service(for_clients(&format!("{base}/oauth2/introspect"), post().to(introspect::post)))
         .service(for_clients(&format!("{base}/oauth2/revoke"), post().to(revoke::post)))
         .service(readable(&format!("{base}/.well-known/jwks.json"), get_or_head().to(jwks::get)))
+        .service(readable(&format!("{base}/status/{{handle}}"), get_or_head().to(status::get)))
         .service(readable(&format!("{base}/principal"), get_or_head().to(principal::get)).wrap(protect()))
         .service(
             web::scope(&format!("{base}/ops"))

@@ -16,7 +16,7 @@ use crate::{
     clients::{AssertionRules, Authenticator},
     clock::Clock,
     config::{Settings, StoreSettings},
-    grant::{Lifetimes, StatusLists},
+    grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyFolder, KeyRing},
@@ -24,6 +24,7 @@ use crate::{
     policy::{DemoSecrets, Findings, LivePolicies, Surroundings},
     revoke::Revoker,
     standing::Standing,
+    status_lists::{StatusListOptions, StatusLists},
     store::{MemoryStore, SharedOptions, SharedStore, Store, StoreError},
     token::Verifier,
 };
@@ -69,6 +70,7 @@ pub struct Service {
     verifier: Verifier,
     standing: Standing,
     store: Arc<Store>,
+    status_lists: Arc<StatusLists>,
     issuer: Arc<TokenIssuer>,
     introspector: Arc<Introspector>,
     revoker: Arc<Revoker>,
@@ -121,8 +123,16 @@ impl Service {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
             store: Arc::clone(&store),
         });
+        let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
         let own_api = ApiName::parse("jeton")?;
         Ok(Self {
+            status_lists: Arc::new(StatusLists::new(
+                settings.issuer.clone(),
+                Arc::clone(&keys),
+                Arc::clone(&policies),
+                lists,
+                Arc::clone(&clock),
+            )),
             authorizer: Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
                 .with_standing(standing.clone()),
             introspector: Arc::new(Introspector {
@@ -154,10 +164,10 @@ impl Service {
                     max_ttl: tokens.max_ttl,
                     refresh_ttl: tokens.refresh_ttl,
                 },
-                status_lists: if tokens.status_list {
-                    StatusLists::ByDefault
+                status_claim: if tokens.status_list {
+                    StatusClaim::ByDefault
                 } else {
-                    StatusLists::OnRequest
+                    StatusClaim::OnRequest
                 },
                 max_exchanges: tokens.max_exchanges,
                 clock,
@@ -199,6 +209,7 @@ impl Service {
         let standing = Data::new(self.standing.clone());
         let introspector = Data::new(Arc::clone(&self.introspector));
         let revoker = Data::new(Arc::clone(&self.revoker));
+        let status_lists = Data::new(Arc::clone(&self.status_lists));
         let store = Data::new(Arc::clone(&self.store));
         let issuer_name = Data::new(self.settings.issuer.clone());
         let metadata = Data::new(Metadata::new(&self.settings.issuer, &self.store));
@@ -212,6 +223,7 @@ impl Service {
                 .app_data(standing.clone())
                 .app_data(introspector.clone())
                 .app_data(revoker.clone())
+                .app_data(status_lists.clone())
                 .app_data(store.clone())
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())

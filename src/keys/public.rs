@@ -139,7 +139,18 @@ impl PublicKeys {
     /// # Errors
     /// [`JwsError`] with the first thing that is wrong.
     pub(crate) fn open(&self, token: &str, kind: Kind) -> Result<Opened, JwsError> {
-        let parts = CompactJws::parse(token)?;
+        self.open_parts(CompactJws::parse(token)?, kind)
+    }
+
+    /// As [`Self::open`], of a document that may have any length: whoever fetched it has bounded that.
+    ///
+    /// # Errors
+    /// [`JwsError`] with the first thing that is wrong.
+    pub(crate) fn open_long(&self, document: &str, kind: Kind) -> Result<Opened, JwsError> {
+        self.open_parts(CompactJws::parse_long(document)?, kind)
+    }
+
+    fn open_parts(&self, parts: CompactJws<'_>, kind: Kind) -> Result<Opened, JwsError> {
         let header = parts.header()?;
         let typ = header.typ(kind)?;
         let name = header.kid.ok_or(JwsError::NoKeyId)?;

@@ -164,10 +164,10 @@ pub(super) struct Client {
     /// What this client is, in words.
     #[schemars(with = "AnyText")]
     pub(super) description: Field<String>,
-    /// With `false` it gets no more tokens, and this service takes none of those that it has.
+    /// With `false` it gets no more tokens, and this service takes none of those that name it.
     pub(super) enabled: Field<bool>,
-    /// Its tokens issued before this time are taken no more, and it gets none before it. Rounded up to a
-    /// whole second; `jeton clients revoke` writes it.
+    /// Tokens that name it and were issued before this time are taken no more, and it gets none before it.
+    /// Rounded up to a whole second; `jeton clients revoke` writes it.
     #[schemars(with = "Time")]
     pub(super) revoked_before: Field<Text>,
     /// With `true` its tokens do not name it.

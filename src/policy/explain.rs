@@ -210,12 +210,18 @@ impl PolicySet {
         let granted = self.permissions_of(client, api)?;
         let mut explanation = self.explain(api, method, target, Some(&granted.subject()));
         let known = self.clients().find(client)?;
-        let disabled = (known.state == ClientState::Disabled).then(|| {
-            format!(
-                "client `{client}` is disabled: it gets no token, and this service takes none of those it has"
-            )
-        });
-        let revoked = known.revoked_before.map(|seconds| {
+        let disabled = match (known.state, known.kind) {
+            (ClientState::Enabled, _) => None,
+            (ClientState::Disabled, ClientKind::Named) => {
+                Some("gets no token, and this service takes none of those it has")
+            }
+            (ClientState::Disabled, ClientKind::Anonymous) => {
+                Some("gets no token; those it has do not name it, and are judged as here")
+            }
+        };
+        let disabled = disabled.map(|so| format!("client `{client}` is disabled: it {so}"));
+        let revoked_before = known.revoked_before.filter(|_| known.kind == ClientKind::Named);
+        let revoked = revoked_before.map(|seconds| {
             let time =
                 Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
             format!("tokens of client `{client}` issued before {time} are not taken")

@@ -5,6 +5,15 @@
 //! which it was issued, and a client's `revoked_before` sets every bit before it. Nothing is allocated, so
 //! nothing has to be remembered.
 
+mod fetched;
+mod list;
 mod reference;
 
+pub use fetched::{FetchError, FetchOptions, FetchedLists, StatusError, Unknown};
+pub use list::{InvalidList, Revocation, StatusList};
 pub use reference::{StatusHandle, StatusReference, index_of};
+
+use crate::jose::Kind;
+
+/// The `typ` of a signed list (draft-ietf-oauth-status-list section 5.1).
+pub(crate) const STATUS_LIST: Kind = Kind { name: "a status list", types: &["statuslist+jwt"] };

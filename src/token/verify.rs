@@ -13,7 +13,7 @@ use crate::{
     jose::JwsError,
     keys::{Opened, PublicKeys},
     oauth::{Audience, ClientId, Issuer, KeyId, Role, ScopeSet, TokenId},
-    status::StatusReference,
+    status::{FetchedLists, StatusError, StatusReference},
 };
 
 /// Why a token is not taken: for the log. The bearer learns that it is bad, and no more.
@@ -55,6 +55,9 @@ pub enum TokenError {
     /// It was issued before the `revoked_before` of a client that it names.
     #[error("it was issued before client `{0}`'s `revoked_before`")]
     ClientRevoked(ClientId),
+    /// Its status list does not let it pass.
+    #[error(transparent)]
+    Status(#[from] StatusError),
 }
 
 /// Checks tokens of one issuer offline, with its public keys alone.
@@ -64,6 +67,7 @@ pub struct Verifier {
     keys: Arc<PublicKeys>,
     leeway: i64,
     clock: Arc<dyn Clock>,
+    status_lists: Option<Arc<FetchedLists>>,
 }
 
 impl Verifier {
@@ -71,7 +75,20 @@ impl Verifier {
     /// whole seconds).
     pub fn new(issuer: Issuer, keys: Arc<PublicKeys>, leeway: Duration, clock: Arc<dyn Clock>) -> Self {
         let leeway = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
-        Self { issuer, keys, leeway, clock }
+        Self { issuer, keys, leeway, clock, status_lists: None }
+    }
+
+    /// Also looks at the status of tokens that point to a list. It takes [`FetchedLists::run`] beside it.
+    #[must_use]
+    pub fn with_status_lists(self, lists: Arc<FetchedLists>) -> Self {
+        Self { status_lists: Some(lists), ..self }
+    }
+
+    /// Fetches a list of which [`StatusError::Unknown`] tells, so that the token can be judged again.
+    pub async fn fetch_status_list(&self, uri: &str) {
+        if let Some(lists) = &self.status_lists {
+            lists.fetch(uri).await;
+        }
     }
 
     /// Verifies that `token` is an access token of this issuer for `audience`, as RFC 9068 section 4 and
@@ -80,8 +97,12 @@ impl Verifier {
     /// # Errors
     /// [`TokenError`] with the first thing that is wrong.
     pub fn verify(&self, token: &BearerToken, audience: &Audience) -> Result<VerifiedClaims, TokenError> {
-        let claims = self.verify_for_any(token)?;
-        if claims.audiences.contains(audience) { Ok(claims) } else { Err(TokenError::Audience) }
+        let claims = self.open(token)?;
+        if !claims.audiences.contains(audience) {
+            return Err(TokenError::Audience);
+        }
+        self.check_status(&claims)?;
+        Ok(claims)
     }
 
     /// As [`Self::verify`], whichever audience it is for.
@@ -89,9 +110,23 @@ impl Verifier {
     /// # Errors
     /// [`TokenError`] with the first thing that is wrong.
     pub fn verify_for_any(&self, token: &BearerToken) -> Result<VerifiedClaims, TokenError> {
+        let claims = self.open(token)?;
+        self.check_status(&claims)?;
+        Ok(claims)
+    }
+
+    fn open(&self, token: &BearerToken) -> Result<VerifiedClaims, TokenError> {
         let claims = VerifiedClaims::read(self.keys.open(token.as_str(), ACCESS_TOKEN)?)?;
         self.check(&claims.issuer, claims.issued_at, claims.not_before, claims.expires_at)?;
         Ok(claims)
+    }
+
+    /// The status comes last: what a token that is bad anyway points to is not looked at.
+    fn check_status(&self, claims: &VerifiedClaims) -> Result<(), TokenError> {
+        match (&self.status_lists, &claims.status) {
+            (Some(lists), Some(reference)) => Ok(lists.check(reference)?),
+            _ => Ok(()),
+        }
     }
 
     /// What must hold of every token of ours: its issuer and its times.

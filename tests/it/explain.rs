@@ -195,6 +195,21 @@ fn of_a_disabled_client_it_is_said() {
         "ALLOWED",
         "client `acme-sync` is disabled: it gets no token, and this service takes none of those it has",
     ]);
+    for (entry, hint) in [
+        (
+            "revoked_before: 2026-01-01T00:00:00Z",
+            "tokens of client `acme-sync` issued before 2026-01-01T00:00:00Z are not taken",
+        ),
+        (
+            "{ enabled: false, anonymous: true }",
+            "it gets no token; those it has do not name it, and are judged as here",
+        ),
+    ] {
+        let lines = entry.trim_matches(['{', '}', ' ']).replace(", ", "\n    ");
+        let new = clients.replace("  acme-sync:\n", &format!("  acme-sync:\n    {lines}\n"));
+        workplace.write("policies/clients.yaml", &new);
+        workplace.run(&explain).exits(0).shows(&["ALLOWED", hint]);
+    }
 }
 
 /// What a token or a path holds is somebody else's text.

@@ -42,6 +42,8 @@ mod server;
 mod settings;
 mod shared_store;
 mod smoke;
+mod status_fetched;
+mod status_lists;
 mod token_attacks;
 mod token_endpoint;
 mod token_exchange;

@@ -148,6 +148,17 @@ fn revoking_again_keeps_what_covers_now_and_else_lies_after_the_former_minute() 
     assert!((now() - 20..=now() + 1).contains(&moved));
 }
 
+/// Its tokens do not name it, so nothing is said that would not be so.
+#[test]
+fn the_tokens_of_an_anonymous_client_are_not_said_to_end() {
+    let workplace = with_policies("version: 1\nclients:\n  acme: { anonymous: true }\n");
+    let stay = "those that it has stay good until they expire";
+    let run = workplace.run(&["clients", "revoke", "acme"]).exits(0).says(&["is disabled\n", stay]);
+    assert!(!run.stderr.contains("are revoked"), "{run:?}");
+    let run = workplace.run(&["clients", "revoke", "acme", "--before", LATE]).exits(0).says(&[stay]);
+    assert!(!run.stderr.contains("are revoked"), "{run:?}");
+}
+
 #[test]
 fn before_a_time_sets_that_alone() {
     let workplace = with_policies("version: 1\nclients:\n  acme:\n    ttl: 15m\n");
@@ -463,6 +474,11 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
             client("revoked_before: 2026-01-01T00:00:00Z"),
             client(""),
             vec!["+ acme gains its tokens issued before 2026-01-01T00:00:00Z: they are not revoked any more"],
+        ),
+        (
+            client("anonymous: true"),
+            client("anonymous: true, revoked_before: 2026-01-01T00:00:00Z"),
+            vec!["~ acme changes when it gets tokens again: `revoked_before`"],
         ),
         (
             client("introspect: true, strict_assertions: false"),

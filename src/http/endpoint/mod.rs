@@ -1,5 +1,6 @@
 //! One file for each group of endpoints.
 
+mod cached;
 pub(super) mod client;
 pub(super) mod discovery;
 pub(super) mod health;
@@ -8,4 +9,5 @@ pub(super) mod jwks;
 pub(super) mod ops;
 pub(super) mod principal;
 pub(super) mod revoke;
+pub(super) mod status;
 pub(super) mod token;

@@ -4,6 +4,7 @@ use std::{
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
 };
 
 use actix_web::{
@@ -12,12 +13,14 @@ use actix_web::{
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 
-use super::bearer_token;
+use super::{BearerFault, bearer_token};
 use crate::{
     authorize::{Authorizer, Denied, NoToken, Permit},
     http::error::{Problem, ProblemKind},
     oauth::ClientId,
     principal::Principal,
+    status::StatusError,
+    token::TokenError,
 };
 
 /// Middleware that lets through what the policies allow, judged by method and path as they were sent,
@@ -41,42 +44,65 @@ impl Protect {
         Self { mounted_at: prefix.into(), ..self }
     }
 
-    fn judge(&self, request: &HttpRequest) -> Result<Permit, Problem> {
-        let problem = |kind| Problem::new(kind, request);
-        let token = bearer_token(request.headers(), request.query_string()).map_err(|fault| {
-            tracing::info!(reason = fault.to_string(), "decision.denied");
-            problem(ProblemKind::InvalidRequest(fault.to_string().into()))
-        })?;
+    fn judge(&self, request: &HttpRequest) -> Result<Permit, Refusal> {
+        let token = bearer_token(request.headers(), request.query_string()).map_err(Refusal::BadRequest)?;
         let path = request.uri().path();
         let path = path.strip_prefix(&*self.mounted_at).unwrap_or(path);
-        self.authorizer.authorize(request.method().as_str(), path, token.as_ref()).map_err(|denied| {
-            match denied {
-                Denied::NoToken(NoToken { reason, rule }) => {
-                    tracing::info!(reason, rule = rule.as_deref(), "decision.denied");
-                    problem(ProblemKind::NoToken)
-                }
-                Denied::InvalidToken(error) => {
-                    tracing::info!(reason = "invalid-token", detail = error.to_string(), "decision.denied");
-                    problem(ProblemKind::InvalidToken(error))
-                }
-                Denied::Unavailable(unknown) => {
-                    tracing::error!(reason = "unavailable", detail = unknown.to_string(), "decision.denied");
-                    problem(ProblemKind::Unavailable)
-                }
-                Denied::NotAllowed(not_allowed) => {
-                    let principal = &not_allowed.principal;
-                    tracing::info!(
-                        reason = not_allowed.reason,
-                        detail = not_allowed.detail,
-                        rule = not_allowed.rule.as_deref(),
-                        client = principal.client().map(ClientId::as_str),
-                        jti = principal.token_id().as_str(),
-                        "decision.denied"
-                    );
-                    problem(ProblemKind::NotAllowed(not_allowed.scopes_that_would_do))
-                }
+        let judged = self.authorizer.authorize(request.method().as_str(), path, token.as_ref());
+        judged.map_err(Refusal::Denied)
+    }
+}
+
+/// Why a request does not get through.
+enum Refusal {
+    BadRequest(BearerFault),
+    Denied(Denied),
+}
+
+impl Refusal {
+    /// The status list that is to be fetched before the request can be judged.
+    fn missing_list(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Denied(Denied::InvalidToken(TokenError::Status(StatusError::Unknown(uri)))) => {
+                Some(Arc::clone(uri))
             }
-        })
+            Self::BadRequest(_) | Self::Denied(_) => None,
+        }
+    }
+
+    /// The answer, once the log has the reason.
+    fn into_problem(self, request: &HttpRequest) -> Problem {
+        let kind = match self {
+            Self::BadRequest(fault) => {
+                tracing::info!(reason = fault.to_string(), "decision.denied");
+                ProblemKind::InvalidRequest(fault.to_string().into())
+            }
+            Self::Denied(Denied::NoToken(NoToken { reason, rule })) => {
+                tracing::info!(reason, rule = rule.as_deref(), "decision.denied");
+                ProblemKind::NoToken
+            }
+            Self::Denied(Denied::InvalidToken(error)) => {
+                tracing::info!(reason = "invalid-token", detail = error.to_string(), "decision.denied");
+                ProblemKind::InvalidToken(error)
+            }
+            Self::Denied(Denied::Unavailable(unknown)) => {
+                tracing::error!(reason = "unavailable", detail = unknown.to_string(), "decision.denied");
+                ProblemKind::Unavailable
+            }
+            Self::Denied(Denied::NotAllowed(not_allowed)) => {
+                let principal = &not_allowed.principal;
+                tracing::info!(
+                    reason = not_allowed.reason,
+                    detail = not_allowed.detail,
+                    rule = not_allowed.rule.as_deref(),
+                    client = principal.client().map(ClientId::as_str),
+                    jti = principal.token_id().as_str(),
+                    "decision.denied"
+                );
+                ProblemKind::NotAllowed(not_allowed.scopes_that_would_do)
+            }
+        };
+        Problem::new(kind, request)
     }
 }
 
@@ -92,14 +118,19 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(Protected { protect: self.clone(), service }))
+        ready(Ok(Protected { protect: self.clone(), service: Rc::new(service) }))
     }
 }
 
 /// A service behind [`Protect`].
 pub struct Protected<S> {
     protect: Protect,
-    service: S,
+    service: Rc<S>,
+}
+
+fn refused<B: MessageBody>(request: ServiceRequest, refusal: Refusal) -> ServiceResponse<EitherBody<B>> {
+    let problem = refusal.into_problem(request.request());
+    request.into_response(problem.error_response()).map_into_right_body()
 }
 
 impl<S, B> Service<ServiceRequest> for Protected<S>
@@ -120,9 +151,22 @@ where
                 let answer = self.service.call(request);
                 Box::pin(async move { Ok(answer.await?.map_into_left_body()) })
             }
-            Err(problem) => {
-                let answer = request.into_response(problem.error_response()).map_into_right_body();
-                Box::pin(ready(Ok(answer)))
+            Err(refusal) => {
+                let Some(list) = refusal.missing_list() else {
+                    return Box::pin(ready(Ok(refused(request, refusal))));
+                };
+                // the first token of a client since the start: nothing else waits for the network
+                let (protect, service) = (self.protect.clone(), Rc::clone(&self.service));
+                Box::pin(async move {
+                    protect.authorizer.fetch_status_list(&list).await;
+                    match protect.judge(request.request()) {
+                        Ok(permit) => {
+                            request.extensions_mut().insert(permit);
+                            Ok(service.call(request).await?.map_into_left_body())
+                        }
+                        Err(refusal) => Ok(refused(request, refusal)),
+                    }
+                })
             }
         }
     }

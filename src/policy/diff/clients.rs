@@ -108,7 +108,15 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
     compare_secrets(&before.secrets, &after.secrets, note);
     compare_public_keys(&before.public_keys, &after.public_keys, note);
     compare_abilities(before.abilities, after.abilities, note);
-    compare_revoked_before(before.revoked_before, after.revoked_before, note);
+    // tokens that do not name the client are not ended by it
+    let is_named = after.kind == ClientKind::Named;
+    compare_revoked_before(before.revoked_before, after.revoked_before, &mut |kind, effect, what| {
+        if is_named {
+            note(kind, effect, what);
+        } else {
+            note(kind, Effect::Changes, "when it gets tokens again: `revoked_before`".to_owned());
+        }
+    });
     let names: BTreeSet<_> = before.claims.keys().chain(after.claims.keys()).collect();
     for name in names {
         let (before, after) = (before.claims.get(name), after.claims.get(name));

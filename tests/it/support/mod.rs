@@ -1,6 +1,7 @@
 //! A server on a free port, with the sample policies, a test key and a clock that tests move.
 
 pub(crate) mod forge;
+pub(crate) mod issuer;
 pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod signer;

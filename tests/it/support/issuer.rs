@@ -1,0 +1,158 @@
+//! An issuer of status lists that answers whatever a test wants.
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jeton::{
+    clock::{Clock, ManualClock},
+    keys::{KeyFolder, PublicKeys},
+    oauth::Issuer,
+    policy::{DemoSecrets, LivePolicies, Surroundings},
+    status::{FetchOptions, FetchedLists, StatusReference},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time,
+};
+
+use super::{NOW, forge::Forge, install_key, install_policies, program::PATIENCE};
+
+/// The first example of the draft: place 0 is INVALID, place 1 VALID, place 16 is behind the end.
+pub(crate) const EXAMPLE: &str = "eNrbuRgAAhcBXQ";
+
+/// What the issuer answers.
+#[derive(Clone)]
+pub(crate) enum Answer {
+    Status(u16, &'static str, Vec<u8>),
+    /// Nothing, ever.
+    Silence,
+    /// The connection is closed.
+    HangUp,
+    /// A head that promises more than comes.
+    Half,
+}
+
+/// An issuer that serves lists, or what else a test wants.
+pub(crate) struct FakeIssuer {
+    pub(crate) issuer: Issuer,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) keys: Arc<PublicKeys>,
+    answer: Arc<Mutex<Answer>>,
+    /// The heads of the requests so far.
+    seen: Arc<Mutex<Vec<String>>>,
+    pub(crate) dir: TempDir,
+}
+
+impl FakeIssuer {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = Issuer::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let answer = Arc::new(Mutex::new(Answer::Status(404, "", Vec::new())));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let shared = (Arc::clone(&answer), Arc::clone(&seen));
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (answer, seen) = (Arc::clone(&shared.0), Arc::clone(&shared.1));
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        match stream.read_u8().await {
+                            Ok(byte) => head.push(byte),
+                            Err(_) => return,
+                        }
+                    }
+                    seen.lock().unwrap().push(String::from_utf8(head).unwrap());
+                    let answer = answer.lock().unwrap().clone();
+                    match answer {
+                        Answer::Status(status, headers, body) => {
+                            let head = format!(
+                                "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+                                body.len()
+                            );
+                            // whoever has read enough hangs up
+                            let _ = stream.write_all(head.as_bytes()).await;
+                            let _ = stream.write_all(&body).await;
+                        }
+                        Answer::Half => {
+                            let _ = stream.write_all(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nabc").await;
+                            time::sleep(PATIENCE).await;
+                        }
+                        Answer::Silence => time::sleep(PATIENCE).await,
+                        Answer::HangUp => {}
+                    }
+                });
+            }
+        });
+        let dir = TempDir::new().unwrap();
+        install_key("test-only-signing.pem", &dir.path().join("keys"));
+        let keys = Arc::clone(KeyFolder::new(dir.path().join("keys")).load().unwrap().public());
+        let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+        Self { issuer, clock, keys, answer, seen, dir }
+    }
+
+    pub(crate) fn lists(&self, options: &FetchOptions) -> Arc<FetchedLists> {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let keys = Arc::clone(&self.keys);
+        Arc::new(FetchedLists::new(self.issuer.clone(), keys, options, clock).unwrap())
+    }
+
+    /// The policies of the sample.
+    pub(crate) fn policies(&self) -> Arc<LivePolicies> {
+        let dir = self.dir.path().join("policies");
+        install_policies(&dir);
+        let surroundings = Surroundings {
+            issuer: self.issuer.audience().clone(),
+            max_ttl: 86_400,
+            demo_secrets: DemoSecrets::Allowed,
+        };
+        Arc::new(LivePolicies::load(&dir, surroundings, Arc::clone(&self.clock) as Arc<dyn Clock>).unwrap())
+    }
+
+    pub(crate) fn uri(&self, handle: &str) -> String {
+        format!("{}/status/{handle}", self.issuer)
+    }
+
+    pub(crate) fn at(&self, handle: &str, index: u64) -> StatusReference {
+        StatusReference { index, uri: self.uri(handle).into() }
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
+    /// The claims of a good list named `a`.
+    pub(crate) fn good(&self) -> Value {
+        let now = self.now();
+        json!({
+            "sub": self.uri("a"), "iat": now, "exp": now + 3600, "ttl": 60,
+            "status_list": { "bits": 1, "lst": EXAMPLE },
+        })
+    }
+
+    pub(crate) fn answers(&self, answer: Answer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    }
+
+    /// Answers this list, signed with its key.
+    pub(crate) fn serves(&self, claims: &Value) {
+        self.answers(signed(claims));
+    }
+
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+/// A list by the issuer's key.
+pub(crate) fn signed(claims: &Value) -> Answer {
+    signed_as("statuslist+jwt", &Forge::with_the_servers_key(), claims)
+}
+
+/// As [`signed`], with another `typ` or key.
+pub(crate) fn signed_as(typ: &str, forge: &Forge, claims: &Value) -> Answer {
+    let header = json!({ "typ": typ, "alg": "RS256", "kid": Forge::with_the_servers_key().kid() });
+    let body = forge.sign(header.to_string(), claims.to_string());
+    Answer::Status(200, "ETag: \"one\"\r\n", body.into_bytes())
+}
