@@ -10,21 +10,30 @@
     reason = "a measurement may stop at the first surprise"
 )]
 
+#[path = "support/assertion.rs"]
+mod assertion;
+
 use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use aws_lc_rs::{rand::SystemRandom, rsa::KeyPair as RsaKeyPair, signature::RSA_PKCS1_SHA256};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    rsa::KeyPair as RsaKeyPair,
+    signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 const ROUNDS: usize = 9;
-const REQUESTS: usize = 3_000;
+/// A multiple of the connections.
+const REQUESTS: usize = 3_200;
 /// Enough that a worker finds the next request waiting, as under load.
 const CONNECTIONS: usize = 16;
 
@@ -37,14 +46,22 @@ fn main() {
     fs::create_dir(dir.path().join("keys")).unwrap();
     fs::write(dir.path().join("keys/key.pem"), &pem).unwrap();
     fs::set_permissions(dir.path().join("keys/key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    let client = pem::parse(fs::read(fixture("test-only-other.pem")).unwrap()).unwrap();
+    let client = RsaKeyPair::from_pkcs8(client.contents()).unwrap();
+    let policies = dir.path().join("policies");
+    fs::create_dir(&policies).unwrap();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, policies.join(path.file_name().unwrap())).unwrap();
+    }
+    fs::write(policies.join("jwt.yaml"), assertion::policies(&client)).unwrap();
     let log = fs::File::create(dir.path().join("log")).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let jeton = Server(
         Command::new(env!("CARGO_BIN_EXE_jeton"))
             .arg("serve")
             .current_dir(dir.path())
             .env("JETON__SERVER__LISTEN", "127.0.0.1:18080")
-            .env("JETON__POLICIES__DIR", root.join("policies"))
+            .env("JETON__POLICIES__DIR", &policies)
             .stderr(log)
             .spawn()
             .unwrap(),
@@ -81,8 +98,9 @@ fn main() {
     let pair = RsaKeyPair::from_pkcs8(der.contents()).unwrap();
     let random = SystemRandom::new();
     let message = [b'x'; 600];
+    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref().to_vec());
 
-    let mut figures: [Vec<f64>; 5] = Default::default();
+    let mut figures: [Vec<f64>; 7] = Default::default();
     for round in 0..=ROUNDS {
         let start = cpu_nanos("self");
         for _ in 0..REQUESTS / 3 {
@@ -90,8 +108,20 @@ fn main() {
             pair.sign(&RSA_PKCS1_SHA256, &random, &message, &mut signature).unwrap();
         }
         let raw = (cpu_nanos("self") - start) / (REQUESTS / 3) as f64;
+        let mut signature = [0; 256];
+        pair.sign(&RSA_PKCS1_SHA256, &random, &message, &mut signature).unwrap();
+        let start = cpu_nanos("self");
+        for _ in 0..REQUESTS {
+            public.verify(&message, &signature).unwrap();
+        }
+        let raw_verify = (cpu_nanos("self") - start) / REQUESTS as f64;
+        // each is good for one token, and signed before the clock runs
+        let first = round * REQUESTS;
+        let by_key = (first..first + REQUESTS).map(|number| by_assertion(&client, number)).collect();
         let measured = [
             raw,
+            raw_verify,
+            load_each(&jeton, 18080, by_key),
             load(&bare, 18081, health.as_bytes(), REQUESTS),
             load(&jeton, 18080, token.as_bytes(), REQUESTS),
             load(&jeton, 18080, health.as_bytes(), REQUESTS * 5),
@@ -103,7 +133,8 @@ fn main() {
             }
         }
     }
-    let [raw, bare_figure, token, health, principal] = figures.map(|mut figure| median(&mut figure) / 1000.0);
+    let [raw, raw_verify, by_key, bare_figure, token, health, principal] =
+        figures.map(|mut figure| median(&mut figure) / 1000.0);
     println!("\nserver, CPU microseconds of its process for each request (median of {ROUNDS} rounds)");
     println!("  raw RSA-2048 signature                 {raw:>8.1}");
     println!(
@@ -114,6 +145,12 @@ fn main() {
         "  jeton: token                           {token:>8.1}   {:>6.3} x raw   {:>6.3} x bare",
         token / raw,
         token / bare_figure
+    );
+    let both = raw + raw_verify;
+    println!("  raw signature and raw verification     {both:>8.1}");
+    println!(
+        "  jeton: token by private_key_jwt        {by_key:>8.1}   {:>6.3} x raw signature and verification",
+        by_key / both
     );
     println!("  jeton: /healthz                        {health:>8.1}");
     println!(
@@ -143,8 +180,11 @@ impl Drop for Server {
 }
 
 fn key_pem() -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::read(root.join("tests/fixtures/keys/test-only-signing.pem")).unwrap()
+    fs::read(fixture("test-only-signing.pem")).unwrap()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys").join(name)
 }
 
 /// Signs for each request, and does nothing else.
@@ -175,22 +215,58 @@ fn bare_server() {
         .unwrap();
 }
 
-/// CPU nanoseconds of the server for each of these requests.
+/// CPU nanoseconds of the server for each of this many requests.
 fn load(server: &Server, port: u16, request: &[u8], requests: usize) -> f64 {
+    measure(server, requests, || {
+        let mut stream = connect(port);
+        for _ in 0..requests / CONNECTIONS {
+            ask(&mut stream, request);
+        }
+    })
+}
+
+/// CPU nanoseconds of the server for each of these requests.
+fn load_each(server: &Server, port: u16, requests: Vec<Vec<u8>>) -> f64 {
+    let count = requests.len();
+    let requests = Mutex::new(requests);
+    measure(server, count, || {
+        let mut stream = connect(port);
+        loop {
+            let next = requests.lock().unwrap().pop();
+            let Some(request) = next else { break };
+            ask(&mut stream, &request);
+        }
+    })
+}
+
+/// CPU nanoseconds of the server for each request, while all connections work.
+fn measure(server: &Server, requests: usize, connection: impl Fn() + Sync) -> f64 {
     let pid = server.0.id().to_string();
     let before = cpu_nanos(&pid);
     std::thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
-            scope.spawn(|| {
-                let mut stream = connect(port);
-                for _ in 0..requests / CONNECTIONS {
-                    let answer = exchange(&mut stream, request);
-                    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-                }
-            });
+            scope.spawn(&connection);
         }
     });
     (cpu_nanos(&pid) - before) / requests as f64
+}
+
+fn ask(stream: &mut TcpStream, request: &[u8]) {
+    let answer = exchange(stream, request);
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+}
+
+/// A request for a token by an assertion of its own.
+fn by_assertion(client: &RsaKeyPair, number: usize) -> Vec<u8> {
+    let form = format!(
+        "grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion={}",
+        assertion::sign(client, "http://127.0.0.1:8080", number)
+    );
+    format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    )
+    .into_bytes()
 }
 
 fn connect(port: u16) -> TcpStream {

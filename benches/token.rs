@@ -7,6 +7,8 @@
     reason = "a measurement may stop at the first surprise"
 )]
 
+#[path = "support/assertion.rs"]
+mod assertion;
 mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
@@ -16,12 +18,11 @@ use aws_lc_rs::{
     rsa::KeyPair as RsaKeyPair,
     signature::{self, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton::{
     clients::{
         AssertionRules, AuthenticationMethod, Authenticator, ClientAssertion, ClientCredentials, ClientSecret,
     },
-    clock::{Clock, SystemClock},
+    clock::SystemClock,
     grant::{ClientCredentialsRequest, Lifetimes, StatusClaim},
     issue::{TokenIssuer, TokenRequest},
     keys::KeyFolder,
@@ -36,32 +37,6 @@ use jeton::{
 const CALLS: usize = 40;
 /// Enough for all rounds, the one that warms up too.
 const ASSERTIONS: usize = CALLS * (support::ROUNDS + 1);
-
-/// A policy file with one client that has this key and no secret.
-fn client_with_key(pair: &RsaKeyPair) -> String {
-    let part = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
-    let public = pair.public_key();
-    let n = part(public.modulus().big_endian_without_leading_zero());
-    let e = part(public.exponent().big_endian_without_leading_zero());
-    format!(
-        "version: 1\nclients:\n  bench-jwt:\n    public_keys:\n      - jwk: {{ kty: RSA, n: \"{n}\", e: {e} }}\n    \
-         grants: {{ orders: {{ scopes: [orders:read] }} }}\n"
-    )
-}
-
-/// An assertion of that client.
-fn assertion(pair: &RsaKeyPair, issuer: &Issuer, number: usize) -> String {
-    let now = SystemClock.now().as_second();
-    let claims = format!(
-        r#"{{"iss":"bench-jwt","sub":"bench-jwt","aud":"{issuer}","exp":{},"iat":{now},"jti":"assertion-{number}"}}"#,
-        now + 60
-    );
-    let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
-    let signed = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims));
-    let mut signature = [0; 256];
-    pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
-}
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -83,7 +58,7 @@ fn main() {
         let path = entry.unwrap().path();
         fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
     }
-    fs::write(dir.path().join("jwt.yaml"), client_with_key(&other)).unwrap();
+    fs::write(dir.path().join("jwt.yaml"), assertion::policies(&other)).unwrap();
     let policies = Arc::new(LivePolicies::load(dir.path(), surroundings, clock.clone()).unwrap());
     let store = Arc::new(Store::Memory(MemoryStore::new(clock.clone())));
     let leeway = Duration::from_secs(30);
@@ -121,7 +96,8 @@ fn main() {
     };
     let issue = || issue_to(&credentials());
     // each is good for one token
-    let mut assertions: Vec<_> = (0..ASSERTIONS).map(|number| assertion(&other, &issuer, number)).collect();
+    let mut assertions: Vec<_> =
+        (0..ASSERTIONS).map(|number| assertion::sign(&other, issuer.as_str(), number)).collect();
     let mut issue_by_assertion = || {
         let assertion = ClientAssertion::new(assertions.pop().unwrap());
         issue_to(&ClientCredentials::Assertion { client_id: None, assertion })

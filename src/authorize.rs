@@ -99,13 +99,12 @@ impl Authorizer {
         let principal = match token {
             None => None,
             Some(token) => {
-                let claims = self.verifier.verify(token, api.audience()).map_err(Denied::InvalidToken)?;
-                self.standing.check(&snapshot.policies, &claims).map_err(
-                    |not_in_force| match not_in_force {
-                        NotInForce::Ended(error) => Denied::InvalidToken(error),
-                        NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
-                    },
-                )?;
+                let claims = self.verifier.verify(token, api.audience());
+                let claims = self.standing.in_force(&snapshot.policies, claims);
+                let claims = claims.map_err(|not_in_force| match not_in_force {
+                    NotInForce::Ended(error) => Denied::InvalidToken(error),
+                    NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
+                })?;
                 Some(Principal::from(claims))
             }
         };

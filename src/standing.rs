@@ -54,6 +54,20 @@ impl Standing {
         }
     }
 
+    /// The claims of a token that verified, if it is in force.
+    ///
+    /// # Errors
+    /// [`NotInForce`] for one that did not verify, and as [`Self::check`].
+    pub fn in_force(
+        &self,
+        policies: &PolicySet,
+        verified: Result<VerifiedClaims, TokenError>,
+    ) -> Result<VerifiedClaims, NotInForce> {
+        let claims = verified.map_err(NotInForce::Ended)?;
+        self.check(policies, &claims)?;
+        Ok(claims)
+    }
+
     /// Whether a refresh token is in force, as far as that is known without asking the store.
     ///
     /// # Errors

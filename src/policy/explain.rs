@@ -238,7 +238,7 @@ impl PolicySet {
         explanation.allowed = false;
         explanation.alternatives.clear();
         explanation.reason = "invalid-token";
-        explanation.detail = format!("the token does not verify: {why}");
+        explanation.detail = format!("the token is not taken: {why}");
         explanation
     }
 

@@ -244,7 +244,10 @@ fn explain_takes_a_token_that_verifies() {
     explain(&token_of(json!({ "aud": "https://x.example" })), "/tenants/acme/orders")
         .exits(3)
         .shows(&["audience"]);
-    explain("x", "/tenants/acme/orders").exits(3).shows(&["DENIED", "does not verify"]);
+    explain("x", "/tenants/acme/orders").exits(3).shows(&["DENIED", "is not taken"]);
+    workplace
+        .write("policies/revoked.yaml", "version: 1\nrevoked_tokens: [0123456789abcdef0123456789abcdef]\n");
+    explain(&good_token(&workplace), "/tenants/acme/orders").exits(3).shows(&["the token was revoked"]);
 }
 
 #[test]

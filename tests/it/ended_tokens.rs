@@ -1,5 +1,7 @@
 //! Tokens that are ended before their time: by the files, by their client, and how that is told.
 
+use jeton::{keys::PublicKeys, status::StatusList};
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -327,4 +329,77 @@ async fn until_the_store_told_what_is_revoked_no_token_is_judged() {
     redis.start_again();
     app.is_ready().await;
     assert!(is_in_force(&app, &token).await);
+}
+
+/// What an offline verifier sees that reads the key set and the status list, and asks nobody.
+async fn offline(app: &TestApp, token: &str) -> bool {
+    let (_, claims) = decoded(token);
+    let reference = &claims["status"]["status_list"];
+    let uri = reference["uri"].as_str().unwrap();
+    let path = uri.strip_prefix(ISSUER).expect("the list stands below the issuer");
+    let keys = app.get("/.well-known/jwks.json").await.bytes().await.unwrap();
+    let keys = PublicKeys::from_jwks(&keys).unwrap();
+    let answer = app.get(path).await;
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (200, &HeaderValue::from_static(TYPE))
+    );
+    let list = answer.text().await.unwrap();
+    let (header, said) = decoded(&list);
+    assert_eq!((&header["typ"], &said["sub"]), (&json!("statuslist+jwt"), &json!(uri)));
+    assert!(keys.find(header["kid"].as_str().unwrap()).is_some(), "the key set has its key");
+    let list = &said["status_list"];
+    let list = StatusList::decode(list["lst"].as_str().unwrap(), list["bits"].as_u64().unwrap()).unwrap();
+    list.status(reference["idx"].as_u64().unwrap()).expect("the list reaches that far") == 0
+}
+
+const TYPE: &str = "application/statuslist+jwt";
+
+#[actix_web::test]
+async fn offline_verifiers_see_a_revocation_and_take_no_new_token_for_revoked() {
+    let app = spawn_with(None);
+    let reload = async |of_agent: &str| {
+        let of_agent = format!("    status_list: true\n{of_agent}");
+        app.write_policy("ended.yaml", &policies(&of_agent, ""));
+        assert_eq!(app.post_reload().await.status(), 200);
+    };
+    assert!(decoded(&fetch(&app, "agent").await).1.get("status").is_none(), "not by default");
+    reload("").await;
+    app.clock.advance(7);
+    let old = fetch(&app, "agent").await;
+    let exchanged = exchange(&app, &old).await;
+    assert_eq!(decoded(&old).1["status"], decoded(&exchanged).1["status"], "the status is the subject's");
+    assert!(offline(&app, &old).await && offline(&app, &exchanged).await);
+    // in the middle of a minute, as it comes
+    app.clock.advance(10);
+    reload(&format!("    enabled: false\n    revoked_before: {}", time(now() + 17))).await;
+    for token in [&old, &exchanged] {
+        assert!(!offline(&app, token).await && !is_in_force(&app, token).await);
+    }
+    reload(&format!("    revoked_before: {}", time(now() + 17))).await;
+    for wait in [0, 1, 42, 60] {
+        app.clock.advance(wait);
+        let new = fetch(&app, "agent").await;
+        assert!(offline(&app, &new).await && is_in_force(&app, &new).await, "{wait} s later");
+        assert!(!offline(&app, &old).await && !is_in_force(&app, &old).await, "{wait} s later");
+    }
+    assert_eq!(app.get("/status/AAAAAAAAAAAAAAAAAAAAAA").await.status(), 404, "a list of nobody");
+}
+
+#[actix_web::test]
+async fn status_lists_are_cached_and_only_read() {
+    let app = spawn_with(None);
+    app.write_policy("ended.yaml", &policies("    status_list: true", ""));
+    assert_eq!(app.post_reload().await.status(), 200);
+    let (_, claims) = decoded(&fetch(&app, "agent").await);
+    let uri = claims["status"]["status_list"]["uri"].as_str().unwrap();
+    let url = app.url(uri.strip_prefix(ISSUER).unwrap());
+    let first = app.http.get(&url).send().await.unwrap();
+    let etag = first.headers()["etag"].clone();
+    let age = first.headers()["cache-control"].to_str().unwrap().to_owned();
+    assert!(age.starts_with("public, max-age="), "{age}");
+    let again = app.http.get(&url).header("if-none-match", etag).send().await.unwrap();
+    assert_eq!(again.status(), 304);
+    assert_eq!(app.http.head(&url).send().await.unwrap().status(), 200);
+    assert_eq!(app.http.post(&url).send().await.unwrap().status(), 405);
 }

@@ -151,7 +151,7 @@ fn a_bad_token_is_told_first() {
     workplace
         .run(&explain)
         .exits(3)
-        .shows(&["DENIED GET /healthz at orders: the token does not verify", "rule `health`"]);
+        .shows(&["DENIED GET /healthz at orders: the token is not taken", "rule `health`"]);
 }
 
 #[test]

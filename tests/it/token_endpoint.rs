@@ -201,6 +201,13 @@ async fn requests_that_cannot_be_understood() {
             "invalid_request",
         ),
         ("no type", acme().content_type(None), "invalid_request"),
+        (
+            "another charset",
+            acme().content_type(Some("application/x-www-form-urlencoded; charset=iso-8859-1")),
+            "invalid_request",
+        ),
+        ("a refresh token in the URL", acme().query("?refresh_token=x"), "invalid_request"),
+        ("a subject token in the URL", acme().query("?subject_token=x"), "invalid_request"),
         ("malformed escape", acme().and("scope=%zz"), "invalid_request"),
         ("cut escape", acme().and("scope=a%4"), "invalid_request"),
         ("escape in a name", acme().and("sc%ope=a"), "invalid_request"),
@@ -223,6 +230,35 @@ async fn requests_that_cannot_be_understood() {
         let body = granted(&app, name, ask).await;
         assert_eq!(body["scope"], "orders:read orders:write", "{name}");
     }
+}
+
+/// A body in chunks is read as one that came whole, and bounded alike.
+#[actix_web::test]
+async fn chunked_bodies() {
+    let app = spawn_app();
+    let basic = basic_header("acme-sync", &secret("acme-sync"));
+    let chunked = |chunks: &[&str]| {
+        let body: Vec<_> = chunks.iter().map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len())).collect();
+        format!(
+            "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {basic}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            body.concat()
+        )
+    };
+    // cut within an escape
+    let whole = app
+        .send_raw(chunked(&[
+            "grant_type=client_cred",
+            "entials&resource=https%3",
+            "A%2F%2Forders.example.com",
+        ]))
+        .await;
+    assert_eq!(whole.status, 200, "{}", whole.body);
+    let long = "x".repeat(9000);
+    assert_eq!(app.send_raw(chunked(&[&long, &long])).await.status, 413);
+    let twice =
+        app.send_raw(chunked(&["grant_type=client_credentials", "&grant_type=client_credentials"])).await;
+    assert_eq!(twice.status, 400);
 }
 
 #[actix_web::test]

@@ -16,6 +16,7 @@ use crate::{
     oauth::{Role, Scope},
     policy::{Explanation, Permissions, PolicySet, did_you_mean, printable},
     principal::Principal,
+    standing::Standing,
     token::BearerToken,
 };
 
@@ -83,7 +84,8 @@ impl Explain {
         let bearer = match &self.token {
             Some(token) => {
                 let verifier = token::verifier(config, None)?;
-                match verifier.verify(&BearerToken::new(token.as_str()), audience) {
+                let claims = verifier.verify(&BearerToken::new(token.as_str()), audience);
+                match Standing::by_files().in_force(policies, claims) {
                     Ok(claims) => Some(Principal::from(claims).permissions()),
                     Err(error) => {
                         return Ok(policies.explain_bad_token(api, method, path, &error.to_string()));

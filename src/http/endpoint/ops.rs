@@ -20,7 +20,7 @@ use crate::{
     oauth::{Role, Scope},
     policy::{LivePolicies, Permissions, Reload},
     principal::Principal,
-    standing::{NotInForce, Standing},
+    standing::Standing,
     token::{BearerToken, Verifier},
 };
 
@@ -113,11 +113,7 @@ pub(in crate::http) async fn explain(
             let api =
                 set.api(&question.api).ok_or_else(|| bad(format!("there is no API `{}`", question.api)))?;
             let claims = verifier.verify(&BearerToken::new(token.as_str()), api.audience());
-            let in_force = claims.map_err(NotInForce::Ended).and_then(|claims| {
-                standing.check(set, &claims)?;
-                Ok(claims)
-            });
-            let claims = match in_force {
+            let claims = match standing.in_force(set, claims) {
                 Ok(claims) => claims,
                 Err(error) => {
                     let Question { api, method, path, .. } = &question;

@@ -10,8 +10,17 @@ use crate::{
     oauth::ErrorCode,
 };
 
-/// Parameters that must never stand in the URL (RFC 6749 section 2.3.1).
-const NEVER_IN_URL: [&str; 4] = ["client_id", "client_secret", "client_assertion", "access_token"];
+/// Parameters that must never stand in the URL (RFC 6749 section 2.3.1): credentials, and tokens that are worth
+/// as much.
+const NEVER_IN_URL: [&str; 7] = [
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "access_token",
+    "refresh_token",
+    "subject_token",
+    "token",
+];
 
 /// The credentials of a request, by the one way in which they came.
 pub(in crate::http) fn client_credentials(

@@ -25,10 +25,15 @@ impl Form {
         request: &HttpRequest,
         body: web::Payload,
     ) -> Result<Self, TokenEndpointError> {
-        let is_form = header::ContentType::parse(request)
-            .is_ok_and(|content_type| content_type.0.essence_str() == "application/x-www-form-urlencoded");
-        if !is_form {
-            let message = "send the parameters as application/x-www-form-urlencoded";
+        let content_type = header::ContentType::parse(request).ok();
+        let is_form = |media: &header::ContentType| {
+            // another encoding than UTF-8 would make other text of the same bytes (RFC 6749 appendix B)
+            let charset = media.0.get_param("charset");
+            media.0.essence_str() == "application/x-www-form-urlencoded"
+                && charset.is_none_or(|charset| charset.as_str().eq_ignore_ascii_case("utf-8"))
+        };
+        if !content_type.as_ref().is_some_and(is_form) {
+            let message = "send the parameters as application/x-www-form-urlencoded in UTF-8";
             return Err(TokenEndpointError::invalid_request(message));
         }
         let body = super::body(body).await.map_err(|fault| TokenEndpointError {
