@@ -38,6 +38,11 @@ class Checks:
         self.count += 1
         print(f"ok: {name}", flush=True)
 
+    def refuses(self, name, answer, status, error):
+        """An answer of an endpoint for clients, where the library shows it as it is."""
+        seen = (answer.status_code, answer.json().get("error"))
+        self.holds(f"{name}: {error}", seen == (status, error), answer.text)
+
     def soon(self, name, holds, seconds=3.0):
         """Holds now, or within seconds."""
         deadline = time.monotonic() + seconds
@@ -123,14 +128,20 @@ class Place:
         self.start([self.program, "serve"], f"jeton-{port}", lambda: answers(f"{base}/readyz"), env=environment)
         return base
 
-    def redis(self):
-        port = free_port()
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    def redis(self, port=None):
+        """A redis-server that keeps what it holds in the folder; with `port` the one that was there before."""
+        port = port or free_port()
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
         self.start(command, "redis", lambda: connects(port), cwd=self.folder)
         return f"redis://127.0.0.1:{port}"
 
     def start(self, command, name, ready, **more):
         self.running.append(Program(command, self.folder / f"{name}.log", ready, **more))
+
+    def stop_redis(self):
+        [store] = [program for program in self.running if program.log.name == "redis.log"]
+        self.running.remove(store)
+        store.stop()
 
     def jeton(self, *arguments):
         """Runs a command of the program on the same folders."""
@@ -150,7 +161,6 @@ class Place:
         file.write_text(text.replace(before, after))
 
     def stop(self):
-        # the store last
         for program in reversed(self.running):
             program.stop()
         self.running = []

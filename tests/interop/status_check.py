@@ -47,7 +47,10 @@ def run(place, base):
     old_orders, refresh = with_refresh["access_token"], with_refresh["refresh_token"]
     reference = server.verify(old_orders)["status"]["status_list"]
     holds("a token of a client with status_list points to its list", reference["uri"].startswith(f"{base}/status/"))
-    holds("one of a client without does not", "status" not in server.verify(server.fetch(server.session("plain"))["access_token"]))
+    holds(
+        "one of a client without does not",
+        "status" not in server.verify(server.fetch(server.session("plain"))["access_token"]),
+    )
 
     answer, claims, first = read_list(server, old_orders)
     holds("the list is signed, of its type, and about itself", claims["sub"] == reference["uri"])
@@ -82,7 +85,10 @@ def run(place, base):
     holds("the token is refused by decisions", server.principal(old) == 401)
     refused("a new token", "invalid_client", server.fetch, listed)
     refused("a refresh", "invalid_client", server.refresh, listed, refresh)
-    holds("the token of another client is active still", server.introspect(server.fetch(server.session("plain"))["access_token"])["active"])
+    holds(
+        "the token of another client is active still",
+        server.introspect(server.fetch(server.session("plain"))["access_token"])["active"],
+    )
 
     # --- the client again, without a reload that is asked for
 
