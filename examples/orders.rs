@@ -1,5 +1,5 @@
 //! A service of its own that is protected by jeton: it knows the policies folder and the public keys, and
-//! nothing else. It keeps no state and asks nobody.
+//! nothing else. It keeps no state and asks nobody; with `--status-lists` it fetches which tokens were revoked.
 //!
 //! ```sh
 //! jeton keys jwks > jwks.json
@@ -19,6 +19,7 @@ use jeton::{
     oauth::{ApiName, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
     principal::Principal,
+    status::{FetchOptions, FetchedLists},
     token::Verifier,
 };
 use serde_json::json;
@@ -36,6 +37,10 @@ struct Args {
     /// The issuer of the tokens.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     issuer: String,
+    /// Also looks at the status lists of the issuer, which it fetches in the background: a token that was
+    /// revoked is refused within their `ttl`.
+    #[arg(long)]
+    status_lists: bool,
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
@@ -49,7 +54,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = Arc::new(SystemClock);
     let issuer = Issuer::parse(&args.issuer)?;
     let keys = Arc::new(PublicKeys::from_jwks(&std::fs::read(&args.jwks)?)?);
-    let verifier = Verifier::new(issuer.clone(), keys, Duration::from_secs(30), clock.clone());
+    let mut verifier =
+        Verifier::new(issuer.clone(), Arc::clone(&keys), Duration::from_secs(30), clock.clone());
+    if args.status_lists {
+        let lists = FetchedLists::new(issuer.clone(), keys, &FetchOptions::default(), clock.clone())?;
+        let lists = Arc::new(lists);
+        actix_web::rt::spawn(Arc::clone(&lists).run());
+        verifier = verifier.with_status_lists(lists);
+    }
     let surroundings = Surroundings {
         issuer: issuer.audience().clone(),
         max_ttl: 24 * 60 * 60,
