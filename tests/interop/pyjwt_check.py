@@ -94,7 +94,8 @@ def verify(token, **changes):
     return jwt.decode_complete(token, keys.get_signing_key_from_jwt(token), **wanted)
 
 
-for method in metadata["token_endpoint_auth_methods_supported"]:
+for method in ["client_secret_basic", "client_secret_post"]:
+    check(f"{method} is advertised", method in metadata["token_endpoint_auth_methods_supported"])
     answer = token_of("acme-sync", ORDERS, method)
     token = answer["access_token"]
     decoded = verify(token)

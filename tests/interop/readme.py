@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Does what README.md and then docs/operators.md say, each in a clean copy of the tree, as a new user would.
+"""Does what README.md and then each guide in docs/ says, each in a clean copy of the tree, as a new user would.
 
 A copy is a Git repository of one commit. Every ```sh block is run, in order, in one shell. A ```text block right
 after one is its standard output, in which `…` stands for anything (alone on a line: for any lines). A comment
@@ -10,6 +10,7 @@ before a block says more:
     <!-- ci: file NAME -->                              the block is written to this file
     <!-- ci: edit NAME -->                              the ```diff block is an edit of this file
     <!-- ci: lines of FILE -->                          each line of the block stands in this file
+    <!-- ci: packages of FILE -->                       .ci/run installs what stands in this file, and so these
 
 Before that, the reference is held against the sources: finding codes, settings, demo secrets, links.
 """
@@ -30,7 +31,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "docs/operators.md"]
+DOCUMENTS = ["README.md", "docs/clients.md", "docs/operators.md"]
 README = (ROOT / "README.md").read_text()
 # whoever commits in a copy, with no settings of this machine
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
@@ -189,6 +190,20 @@ def edit(block, target):
     target.write_text(text.replace(before, after))
 
 
+def packages(block, file, copy):
+    """What `pip install` and `npm install` of the block install is there already, in pinned versions."""
+    for command in block.text.splitlines():
+        program, verb, *names = command.split()
+        if (program, verb, file.suffix) not in (("pip", "install", ".txt"), ("npm", "install", ".json")):
+            raise Failed(f"{block.where}: `{command}` installs nothing of {file.name}")
+        for name in names:
+            pinned = f'"{name}": "' if file.suffix == ".json" else f"\n{name}=="
+            if pinned not in file.read_text():
+                raise Failed(f"{block.where}: {file.name} does not pin `{name}`")
+    if file.suffix == ".json":
+        (Path(copy) / "node_modules").symlink_to(file.parent / "node_modules")
+
+
 def run_blocks(document, copy, logs):
     ran = compared = 0
     servers, shell, last = [], Shell(copy, logs), None
@@ -217,6 +232,9 @@ def run_blocks(document, copy, logs):
                 for line in block.text.splitlines():
                     if line.strip() not in lines | {""}:
                         raise Failed(f"{where}: `{line.strip()}` does not stand in {match[1]}")
+                continue
+            elif directive and (match := re.fullmatch(r"packages of (\S+)", directive)):
+                packages(block, ROOT / match[1], copy)
                 continue
             elif directive:
                 raise Failed(f"{where}: `{directive}` is not understood")
