@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{FileIndex, Report};
 use crate::{
-    clients::{Abilities, ForeignKey, InvalidPublicKey},
+    clients::{Abilities, ForeignKey, InvalidPublicKey, MOST_KEYS},
     oauth::TokenId,
     policy::{
         document::{self, Document, PublicKey, RevokedToken, Text},
@@ -48,6 +48,11 @@ impl Report<'_> {
                 // it is told already
                 Err(None) => {}
             }
+        }
+        if taken.len() > MOST_KEYS {
+            let message = format!("client `{}` has more than {MOST_KEYS} public keys", client.value);
+            let problem = Problem::new(client.at, Code::BadPublicKey, message);
+            self.add(file, problem.hint("remove those that it signs with no more"));
         }
         taken
     }
