@@ -83,6 +83,15 @@ async fn rfc8414_2_every_published_address_is_served() {
         let request = app.http.post(served("token_endpoint")).form(&form);
         let request = request.basic_auth("operator", Some("demo-secret-of-operator"));
         assert_eq!(request.send().await.unwrap().status(), 200, "{issuer}");
+        // it answers, and says that this client may not ask
+        let request = app.http.post(served("introspection_endpoint")).form(&[("token", "x")]);
+        let request = request.basic_auth("operator", Some("demo-secret-of-operator"));
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["error"], "unauthorized_client", "{issuer}");
+        let members = metadata.as_object().unwrap().iter();
+        let addresses =
+            members.filter(|(_, value)| value.as_str().is_some_and(|text| text.starts_with("http")));
+        assert_eq!(addresses.count(), 4, "{issuer}: the issuer, and those above");
     }
 }
 

@@ -1,12 +1,32 @@
 //! What the endpoints for clients have in common.
 
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
 
 use crate::{
-    clients::{AuthenticationError, AuthenticationMethod},
-    http::error::{TokenEndpointError, TokenEndpointErrorKind},
+    clients::{AuthenticationError, AuthenticationMethod, ClientCredentials},
+    http::{
+        error::{TokenEndpointError, TokenEndpointErrorKind},
+        extract::{Form, client_credentials},
+    },
     oauth::{ClientId, ErrorCode},
+    token::BearerToken,
 };
+
+/// Who asks about which token (RFC 7009 section 2.1, RFC 7662 section 2.1).
+pub(super) async fn credentials_and_token(
+    request: &HttpRequest,
+    body: Payload,
+    event: &'static str,
+) -> Result<(ClientCredentials, BearerToken), TokenEndpointError> {
+    let read = async {
+        let mut form = Form::read(request, body).await?;
+        let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
+        Ok((credentials, BearerToken::new(form.require("token")?)))
+    };
+    read.await.inspect_err(|error: &TokenEndpointError| {
+        tracing::info!(reason = error.code.as_str(), detail = &*error.description, "{event}");
+    })
+}
 
 /// What a client learns that did not show who it is: that it failed. The log says why.
 pub(super) fn unauthenticated(

@@ -11,13 +11,11 @@ use serde_json::{Map, Value, json};
 
 use super::client;
 use crate::{
-    http::{
-        error::TokenEndpointError,
-        extract::{Form, client_credentials},
-    },
+    clients::AuthenticationMethod,
+    http::error::TokenEndpointError,
     introspect::{Introspection, IntrospectionRefused, Introspector},
     oauth::{Audience, ErrorCode, Issuer},
-    token::{BearerToken, VerifiedClaims, VerifiedRefresh},
+    token::{VerifiedClaims, VerifiedRefresh},
 };
 
 pub(in crate::http) async fn post(
@@ -26,24 +24,9 @@ pub(in crate::http) async fn post(
     introspector: Data<Arc<Introspector>>,
     issuer: Data<Issuer>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let mut form = Form::read(&request, body).await?;
-    let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
-    let token = BearerToken::new(form.require("token")?);
+    let (credentials, token) = client::credentials_and_token(&request, body, "introspection.refused").await?;
     let answer = introspector.introspect(&credentials, &token).await;
-    let (caller, answer) = answer.map_err(|refused| {
-        let text = refused.to_string();
-        match refused {
-            IntrospectionRefused::Unauthenticated(error) => {
-                client::unauthenticated(&error, credentials.method(), "introspection.refused")
-            }
-            IntrospectionRefused::NotForThisClient(client) => {
-                let client = client.as_str();
-                tracing::info!(reason = "unauthorized_client", client, "introspection.refused");
-                TokenEndpointError::new(ErrorCode::UnauthorizedClient, text)
-            }
-            IntrospectionRefused::Unavailable(_) => client::unavailable(&text, "introspection.refused"),
-        }
-    })?;
+    let (caller, answer) = answer.map_err(|refused| refuse(&refused, credentials.method()))?;
     let body = match &answer {
         Introspection::Inactive { reason } => {
             tracing::info!(caller = caller.as_str(), reason, "introspection.inactive");
@@ -53,6 +36,18 @@ pub(in crate::http) async fn post(
         Introspection::RefreshToken(refresh) => refresh_token(refresh, &issuer),
     };
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body))
+}
+
+fn refuse(refused: &IntrospectionRefused, method: AuthenticationMethod) -> TokenEndpointError {
+    const EVENT: &str = "introspection.refused";
+    match refused {
+        IntrospectionRefused::Unauthenticated(error) => client::unauthenticated(error, method, EVENT),
+        IntrospectionRefused::NotForThisClient(client) => {
+            tracing::info!(reason = "unauthorized_client", client = client.as_str(), "{EVENT}");
+            TokenEndpointError::new(ErrorCode::UnauthorizedClient, refused.to_string())
+        }
+        IntrospectionRefused::Unavailable(unknown) => client::unavailable(&unknown.to_string(), EVENT),
+    }
 }
 
 /// What an access token says (RFC 7662 section 2.2).

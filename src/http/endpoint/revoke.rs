@@ -11,13 +11,9 @@ use actix_web::{
 use super::client;
 use crate::{
     clients::AuthenticationMethod,
-    http::{
-        error::TokenEndpointError,
-        extract::{Form, client_credentials},
-    },
+    http::error::TokenEndpointError,
     oauth::{ClientId, ErrorCode},
     revoke::{Revocation, RevocationRefused, Revoker},
-    token::BearerToken,
 };
 
 pub(in crate::http) async fn post(
@@ -25,9 +21,7 @@ pub(in crate::http) async fn post(
     body: Payload,
     revoker: Data<Arc<Revoker>>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let mut form = Form::read(&request, body).await?;
-    let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
-    let token = BearerToken::new(form.require("token")?);
+    let (credentials, token) = client::credentials_and_token(&request, body, "revocation.refused").await?;
     let outcome = revoker.revoke(&credentials, &token).await;
     let (client, revocation) = outcome.map_err(|refused| refuse(&refused, credentials.method()))?;
     match revocation {
