@@ -54,8 +54,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = Arc::new(SystemClock);
     let issuer = Issuer::parse(&args.issuer)?;
     let keys = Arc::new(PublicKeys::from_jwks(&std::fs::read(&args.jwks)?)?);
-    let mut verifier =
-        Verifier::new(issuer.clone(), Arc::clone(&keys), Duration::from_secs(30), clock.clone());
+    let leeway = Duration::from_secs(30);
+    let mut verifier = Verifier::new(issuer.clone(), keys.clone(), leeway, clock.clone());
     if args.status_lists {
         let lists = FetchedLists::new(issuer.clone(), keys, &FetchOptions::default(), clock.clone())?;
         let lists = Arc::new(lists);
