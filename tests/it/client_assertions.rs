@@ -133,6 +133,7 @@ async fn what_rfc_7523_section_3_leaves_open_is_taken() {
         ("a list of one", &plain, with(good(), "aud", json!([ISSUER]))),
         ("a list of both", &plain, with(good(), "aud", json!([endpoint, ISSUER]))),
         ("typ JWT", &jwt, good()),
+        ("the thumbprint of a certificate", &json!({ "alg": "ES256", "x5t": "x", "x5t#S256": "x" }), good()),
         ("a kid for a key without a name", &kid, good()),
         ("no iat and nbf", &plain, without(without(good(), "iat"), "nbf")),
         ("fractions of seconds", &plain, with(good(), "exp", fractional)),

@@ -337,3 +337,24 @@ async fn a_refresh_that_fails_for_another_reason_uses_nothing_up() {
     assert_eq!(app.post_reload().await.status(), 200);
     assert_eq!(refresh(&app, "agent", token, &[]).await.0, 200);
 }
+
+/// Whoever found the second use may have been cut off before it ended the access tokens: the next use does.
+#[actix_web::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn a_family_that_was_ended_halfway_is_ended_whole_at_the_next_use() {
+    let redis = RedisServer::start();
+    let app = spawn_with(Some(redis.url()));
+    app.is_ready().await;
+    let first = fetch(&app, "agent").await;
+    let (status, second) = refresh(&app, "agent", text(&first, "refresh_token"), &[]).await;
+    assert_eq!(status, 200, "{second}");
+    let family =
+        decoded(text(&first, "refresh_token")).1["jti"].as_str().unwrap().trim_end_matches(".0").to_owned();
+    let _: () = redis.ask(&format!("SET jeton:family:{family} ended"));
+    let access = text(&second, "access_token");
+    let active =
+        async || app.post_form("/oauth2/introspect", "plain", &[("token", access)]).await.1["active"].clone();
+    assert_eq!(active().await, true, "ended by half");
+    refused(refresh(&app, "agent", text(&second, "refresh_token"), &[]).await, "invalid_grant", "ended");
+    assert_eq!(active().await, false);
+}
