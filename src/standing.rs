@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     clients::ClientState,
-    oauth::{ClientId, TokenId},
+    oauth::ClientId,
     policy::PolicySet,
     store::{RevocationsUnknown, Store},
     token::{TokenError, VerifiedClaims, VerifiedRefresh},
@@ -86,17 +86,15 @@ impl Standing {
     fn check_token(&self, policies: &PolicySet, token_id: &str) -> Result<(), NotInForce> {
         let before_dots = token_id.match_indices('.').filter_map(|(dot, _)| token_id.get(..dot));
         for name in before_dots.chain([token_id]) {
-            if policies.has_revoked(name) || self.store_has_revoked(name)? {
+            let store_has_revoked = match self.0.as_deref() {
+                Some(store) => store.is_revoked(name).map_err(NotInForce::Unknown)?,
+                None => false,
+            };
+            if store_has_revoked || policies.has_revoked(name) {
                 return Err(NotInForce::Ended(TokenError::Revoked));
             }
         }
         Ok(())
-    }
-
-    fn store_has_revoked(&self, name: &str) -> Result<bool, NotInForce> {
-        let Some(store @ Store::Shared(_)) = self.0.as_deref() else { return Ok(false) };
-        let Ok(name) = TokenId::parse(name) else { return Ok(false) };
-        store.is_revoked(&name).map_err(NotInForce::Unknown)
     }
 
     fn check_client(&self, policies: &PolicySet, id: &ClientId, since: i64) -> Result<(), NotInForce> {

@@ -1,6 +1,7 @@
 //! Names that are kept until a time.
 
 use std::{
+    borrow::Borrow,
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     hash::Hash,
@@ -25,7 +26,10 @@ impl<N: Clone + Eq + Hash + Ord> Expiring<N> {
     }
 
     /// Until when a name is kept.
-    pub(super) fn until(&self, name: &N) -> Option<i64> {
+    pub(super) fn until<Q: ?Sized + Hash + Eq>(&self, name: &Q) -> Option<i64>
+    where
+        N: Borrow<Q>,
+    {
         self.until.get(name).copied()
     }
 

@@ -38,7 +38,7 @@ impl Mirror {
     }
 
     /// Whether a token is revoked.
-    pub(super) fn is_revoked(&self, token: &TokenId) -> Result<bool, RevocationsUnknown> {
+    pub(super) fn is_revoked(&self, token: &str) -> Result<bool, RevocationsUnknown> {
         if self.was_read() { Ok(self.read().until(token).is_some()) } else { Err(RevocationsUnknown) }
     }
 

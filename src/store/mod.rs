@@ -23,8 +23,6 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use redis::RedisError;
 use ring::digest::{Context, SHA256};
 
-use crate::oauth::TokenId;
-
 pub use memory::MemoryStore;
 pub use shared::{OptionsError, SharedOptions, SharedStore};
 
@@ -118,7 +116,7 @@ impl Store {
     ///
     /// # Errors
     /// [`RevocationsUnknown`]: the caller denies.
-    pub fn is_revoked(&self, token: &TokenId) -> Result<bool, RevocationsUnknown> {
+    pub fn is_revoked(&self, token: &str) -> Result<bool, RevocationsUnknown> {
         match self {
             Self::Memory(_) => Ok(false),
             Self::Shared(shared) => shared.is_revoked(token),

@@ -262,7 +262,7 @@ impl SharedStore {
         Ok(if set.is_some() { Use::First } else { Use::Again })
     }
 
-    pub(super) fn is_revoked(&self, token: &TokenId) -> Result<bool, RevocationsUnknown> {
+    pub(super) fn is_revoked(&self, token: &str) -> Result<bool, RevocationsUnknown> {
         self.inner.mirror.is_revoked(token)
     }
 
