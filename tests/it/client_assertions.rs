@@ -4,8 +4,9 @@ use reqwest::Response;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, NOW, ORDERS, Setup, TestApp,
+    ISSUER, ORDERS, Setup, TestApp,
     forge::{Forge, base64url, decoded, sign_hs256},
+    now,
     redis::RedisServer,
     signer::Signer,
     spawn_app_with,
@@ -20,10 +21,6 @@ struct Clients {
     p256: Signer,
     ed25519: Signer,
     strict: Signer,
-}
-
-fn now() -> i64 {
-    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
 }
 
 fn clients() -> Clients {

@@ -5,15 +5,12 @@ use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, NOW, ORDERS, Setup, TestApp,
+    ISSUER, ORDERS, Setup, TestApp,
     forge::{Draft, Forge, decoded},
+    now,
     redis::RedisServer,
-    secret_hash, spawn_app, spawn_app_with,
+    secret_hash, secrets, spawn_app, spawn_app_with,
 };
-
-fn secrets(client: &str) -> String {
-    format!("secrets: [{{ sha256: {} }}]", secret_hash(&format!("demo-secret-of-{client}")))
-}
 
 /// `agent` fetches tokens, `gateway` asks about them, `relay` exchanges them.
 fn policies(of_agent: &str, of_relay: &str) -> String {
@@ -81,10 +78,6 @@ async fn is_in_force(app: &TestApp, token: &str) -> bool {
     let status = app.get_principal(token).await.status().as_u16();
     assert_eq!(status, if active { 200 } else { 401 }, "the decision against introspection");
     active
-}
-
-fn now() -> i64 {
-    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
 }
 
 fn time(seconds: i64) -> jiff::Timestamp {

@@ -5,15 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, NOW, ORDERS, Setup, TestApp,
+    ISSUER, ORDERS, Setup, TestApp,
     forge::{Draft, Forge, decoded},
+    now,
     redis::RedisServer,
-    secret_hash, spawn_app_with,
+    secrets, spawn_app_with,
 };
-
-fn secrets(client: &str) -> String {
-    format!("secrets: [{{ sha256: {} }}]", secret_hash(&format!("demo-secret-of-{client}")))
-}
 
 fn policies(of_agent: &str) -> String {
     format!(
@@ -71,10 +68,6 @@ fn text<'v>(body: &'v Value, name: &str) -> &'v str {
 #[track_caller]
 fn refused((status, body): (u16, Value), error: &str, name: &str) {
     assert_eq!((status, &body["error"]), (400, &json!(error)), "{name}: {body}");
-}
-
-fn now() -> i64 {
-    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
 }
 
 #[actix_web::test]

@@ -6,18 +6,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, NOW, ORDERS, Setup, TestApp,
+    ISSUER, ORDERS, Setup, TestApp,
     forge::{Draft, Forge, decoded},
-    secret_hash, spawn_app_with,
+    now, secrets, spawn_app_with,
 };
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const BILLING: &str = "https://billing.example.com";
-
-fn secrets(client: &str) -> String {
-    format!("secrets: [{{ sha256: {} }}]", secret_hash(&format!("demo-secret-of-{client}")))
-}
 
 /// `relay` and `relay-two` exchange what `front` fetches, who may exchange too; `plain` may not.
 fn policies() -> String {
@@ -89,10 +85,6 @@ fn claims((status, body): (u16, Value)) -> Value {
     assert_eq!(body["issued_token_type"], ACCESS_TOKEN, "RFC 8693 section 2.2.1");
     assert_eq!(body["token_type"], "Bearer");
     decoded(body["access_token"].as_str().unwrap()).1
-}
-
-fn now() -> i64 {
-    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
 }
 
 #[actix_web::test]

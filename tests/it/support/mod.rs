@@ -101,6 +101,16 @@ pub(crate) fn secret_hash(secret: &str) -> String {
     digits
 }
 
+/// `secrets:` of a client whose secret is made as those of the demo clients are.
+pub(crate) fn secrets(client: &str) -> String {
+    format!("secrets: [{{ sha256: {} }}]", secret_hash(&secret(client)))
+}
+
+/// [`NOW`] in seconds since 1970.
+pub(crate) fn now() -> i64 {
+    NOW.parse::<Timestamp>().unwrap().as_second()
+}
+
 /// Copies a key of the fixtures into a key folder, with the mode that keys must have.
 pub(crate) fn install_key(fixture: &str, dir: &Path) -> PathBuf {
     fs::create_dir_all(dir).unwrap();
