@@ -25,7 +25,7 @@ use jeton::{
     clock::SystemClock,
     grant::{ClientCredentialsRequest, Lifetimes, StatusClaim},
     issue::{TokenIssuer, TokenRequest},
-    keys::KeyFolder,
+    keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
     oauth::{Audience, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
     standing::Standing,
@@ -42,9 +42,11 @@ fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = tempfile::tempdir().unwrap();
     let pem = fs::read(root.join("tests/fixtures/keys/test-only-signing.pem")).unwrap();
-    fs::write(dir.path().join("key.pem"), &pem).unwrap();
-    fs::set_permissions(dir.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
-    let keys = Arc::new(KeyFolder::new(dir.path()).load().unwrap());
+    let keeper =
+        KeyKeeper::new(KeyFolder::new(dir.path().join("keys")), KeyTerms::default(), Arc::new(SystemClock));
+    keeper.generate().unwrap();
+    let keys = LiveKeys::load(keeper.folder().clone(), KeyTerms::default(), Arc::new(SystemClock));
+    let keys = Arc::new(keys.unwrap());
     let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
     let clock = Arc::new(SystemClock);
     let surroundings = Surroundings {
@@ -70,7 +72,7 @@ fn main() {
             assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
             store: Arc::clone(&store),
         }),
-        verifier: Verifier::new(issuer.clone(), Arc::clone(keys.public()), leeway, clock.clone()),
+        verifier: Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone()),
         standing: Standing::of_issuer(Arc::clone(&store)),
         store,
         lifetimes: Lifetimes {
@@ -128,7 +130,7 @@ fn main() {
     );
     support::print("issue", &measured);
 
-    let verifier = Verifier::new(issuer, Arc::clone(keys.public()), leeway, clock);
+    let verifier = Verifier::new(issuer, Arc::clone(&keys), leeway, clock);
     let raw = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref().to_vec());
     let parsed =
         signature::ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref()).unwrap();

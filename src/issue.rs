@@ -11,7 +11,7 @@ use crate::{
         self, ApprovedGrant, ClientCredentialsRequest, ExchangeRequest, GrantError, Lifetimes,
         RefreshRequest, StatusClaim,
     },
-    keys::{KeyRing, SigningError},
+    keys::{LiveKeys, SigningError},
     oauth::{ApiName, ClientId, GrantType, Issuer, KeyId, ScopeSet, TokenId},
     policy::{LivePolicies, PolicySet},
     standing::{NotInForce, Standing},
@@ -23,8 +23,8 @@ use crate::{
 pub struct TokenIssuer {
     /// The `iss` of every token.
     pub issuer: Issuer,
-    /// The key that signs.
-    pub keys: Arc<KeyRing>,
+    /// The keys, of which one signs.
+    pub keys: Arc<LiveKeys>,
     /// The clients and what they are granted.
     pub policies: Arc<LivePolicies>,
     /// Lets clients in.
@@ -167,22 +167,22 @@ impl TokenIssuer {
         let client = client.map_err(Refused::Unauthenticated)?;
         let desk = Desk { issuer: self, policies, client, now: now.as_second() };
         match request {
-            TokenRequest::ClientCredentials(request) => desk.client_credentials(request),
+            TokenRequest::ClientCredentials(request) => desk.client_credentials(request).await,
             TokenRequest::Refresh { token, request } => desk.refresh(token, request).await,
-            TokenRequest::Exchange { subject, request } => desk.exchange(subject, request),
+            TokenRequest::Exchange { subject, request } => desk.exchange(subject, request).await,
         }
     }
 }
 
 impl Desk<'_> {
-    fn client_credentials(&self, request: &ClientCredentialsRequest) -> Result<IssuedToken, Refused> {
+    async fn client_credentials(&self, request: &ClientCredentialsRequest) -> Result<IssuedToken, Refused> {
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
         let approved = grant::approve_client_credentials(&self.client, request, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
         let first =
             if self.client.client().abilities.refresh { Some(self.first_refresh(&approved)?) } else { None };
         let family = first.as_ref().map(|first| first.family.clone());
-        self.sign(GrantType::ClientCredentials, approved, family.as_ref(), first)
+        self.sign(GrantType::ClientCredentials, approved, family.as_ref(), first).await
     }
 
     async fn refresh(&self, token: &BearerToken, request: &RefreshRequest) -> Result<IssuedToken, Refused> {
@@ -205,7 +205,7 @@ impl Desk<'_> {
             .map_err(|error| self.refuse(error))?;
         let shared = self.issuer.store.shared();
         let next = shared.map(|_| verified.next(self.now));
-        let issued = self.sign(GrantType::RefreshToken, approved, Some(verified.family()), next)?;
+        let issued = self.sign(GrantType::RefreshToken, approved, Some(verified.family()), next).await?;
         // last of all: a request that fails for another reason uses nothing up
         if let Some(store) = shared {
             self.advance(store, &verified).await?;
@@ -233,7 +233,11 @@ impl Desk<'_> {
         Err(self.refuse_for(GrantError::BadRefreshToken, detail.to_owned()))
     }
 
-    fn exchange(&self, subject: &BearerToken, request: &ExchangeRequest) -> Result<IssuedToken, Refused> {
+    async fn exchange(
+        &self,
+        subject: &BearerToken,
+        request: &ExchangeRequest,
+    ) -> Result<IssuedToken, Refused> {
         if !self.client.client().abilities.token_exchange {
             return Err(self.refuse(GrantError::NotForThisClient("token_exchange")));
         }
@@ -252,7 +256,7 @@ impl Desk<'_> {
         let rules = grant::ExchangeRules { policies: self.policies, lifetimes, max_exchanges, now: self.now };
         let approved = grant::approve_exchange(&self.client, &verified, request, &rules)
             .map_err(|error| self.refuse(error))?;
-        self.sign(GrantType::TokenExchange, approved, Some(verified.token_id()), None)
+        self.sign(GrantType::TokenExchange, approved, Some(verified.token_id()), None).await
     }
 
     /// The first refresh token of a new family. The store is not asked: it learns of a family when it is used.
@@ -271,20 +275,24 @@ impl Desk<'_> {
         })
     }
 
-    fn sign(
+    async fn sign(
         &self,
         grant_type: GrantType,
         approved: ApprovedGrant,
         comes_from: Option<&TokenId>,
         refresh: Option<RefreshClaims>,
     ) -> Result<IssuedToken, Refused> {
-        let key = self.issuer.keys.signing();
+        let ring = self.issuer.keys.ring();
+        let key = ring.signing();
         let (client, api, expires_in) = (approved.client().clone(), approved.api().clone(), approved.ttl());
         let claims = approved
             .into_claims(&self.issuer.issuer, comes_from, self.now)
             .map_err(|_| SigningError::Failed)?;
-        let token = SignedToken::sign(&claims, key)?;
-        let refresh_token = refresh.map(|refresh| SignedToken::sign_refresh(&refresh, key)).transpose()?;
+        let token = SignedToken::sign(&claims, key).await?;
+        let refresh_token = match refresh {
+            Some(refresh) => Some(SignedToken::sign_refresh(&refresh, key).await?),
+            None => None,
+        };
         let is_long = |token: &SignedToken| token.as_str().len() > BearerToken::LONGEST;
         if is_long(&token) || refresh_token.as_ref().is_some_and(is_long) {
             return Err(Refused::TooLong { client });

@@ -1,7 +1,5 @@
 //! Who is behind a request: not a person, but a package of permissions.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use crate::{
@@ -29,12 +27,12 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Principal {
-    claims: Arc<VerifiedClaims>,
+    claims: VerifiedClaims,
 }
 
 impl From<VerifiedClaims> for Principal {
     fn from(claims: VerifiedClaims) -> Self {
-        Self { claims: Arc::new(claims) }
+        Self { claims }
     }
 }
 

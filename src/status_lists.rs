@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     clients::{Client, ClientState},
     clock::Clock,
-    keys::{KeyRing, SigningError},
+    keys::{LiveKeys, SigningError, SigningKey},
     oauth::{ClientId, Issuer, KeyId},
     policy::{LivePolicies, Snapshot},
     status::{Revocation, STATUS_LIST, StatusHandle, StatusList},
@@ -47,7 +47,7 @@ pub struct StatusListOptions {
 /// same bytes.
 pub struct StatusLists {
     issuer: Issuer,
-    keys: Arc<KeyRing>,
+    keys: Arc<LiveKeys>,
     policies: Arc<LivePolicies>,
     ttl: i64,
     by_default: bool,
@@ -94,7 +94,7 @@ impl StatusLists {
     /// The lists of the clients in `policies`, signed with the key of `keys` that signs.
     pub fn new(
         issuer: Issuer,
-        keys: Arc<KeyRing>,
+        keys: Arc<LiveKeys>,
         policies: Arc<LivePolicies>,
         options: StatusListOptions,
         clock: Arc<dyn Clock>,
@@ -108,8 +108,8 @@ impl StatusLists {
     ///
     /// # Errors
     /// [`SigningError`] if the cryptographic library fails.
-    pub fn serve(&self, handle: &str) -> Result<Option<ServedStatusList>, SigningError> {
-        let snapshot = self.policies.current();
+    pub async fn serve(&self, handle: &str) -> Result<Option<ServedStatusList>, SigningError> {
+        let snapshot = self.policies.snapshot();
         let index = self.index(&snapshot);
         let by_handle = index.by_handle.get_or_init(|| self.handles(&snapshot));
         let Some((handle, entry)) = by_handle.get_key_value(handle) else { return Ok(None) };
@@ -117,18 +117,19 @@ impl StatusLists {
         let now = self.clock.numeric_date();
         let window = now.div_euclid(self.ttl) * self.ttl;
         let max_age = window + self.ttl - now;
-        let kid = self.keys.signing().kid();
+        let ring = self.keys.ring();
+        let key = ring.signing();
         if let Some(kept) = &*entry.signed.load()
             && kept.window == window
-            && kept.kid == *kid
+            && kept.kid == *key.kid()
         {
             return Ok(Some(ServedStatusList { list: Arc::clone(&kept.list), max_age }));
         }
         // what came into force within the window is newer than what was signed at its start; not from the
         // future, should the clock have been set back
         let issued_at = window.max(snapshot.loaded_at.as_second().min(now));
-        let list = Arc::new(self.sign(handle, client, issued_at)?);
-        index.keep(entry, Kept { window, kid: kid.clone(), list: Arc::clone(&list) });
+        let list = Arc::new(self.sign(key, handle, client, issued_at).await?);
+        index.keep(entry, Kept { window, kid: key.kid().clone(), list: Arc::clone(&list) });
         Ok(Some(ServedStatusList { list, max_age }))
     }
 
@@ -154,8 +155,9 @@ impl StatusLists {
         listed.map(entry).collect()
     }
 
-    fn sign(
+    async fn sign(
         &self,
+        key: &SigningKey,
         handle: &StatusHandle,
         client: &Client,
         issued_at: i64,
@@ -178,7 +180,7 @@ impl StatusLists {
             "status_list": { "bits": list.bits(), "lst": encoded },
         });
         let typ = STATUS_LIST.types.first().copied().unwrap_or_default();
-        let body = self.keys.signing().sign(typ, &claims)?;
+        let body = key.sign(typ, &claims).await?;
         let hash = digest::digest(&digest::SHA256, body.as_bytes());
         let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref()));
         Ok(SignedStatusList { body, etag })

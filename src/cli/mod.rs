@@ -78,7 +78,7 @@ pub fn run() -> ExitCode {
     let config = config.as_deref();
     let outcome = match command {
         Command::Serve => serve::run(config),
-        Command::Keys(command) => keys::run(command, config),
+        Command::Keys(command) => keys::run(&command, config),
         Command::Clients(command) => clients::run(command, config),
         Command::Policies(command) => policies::run(command, config),
         Command::Token(command) => token::run(command, config),

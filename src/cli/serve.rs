@@ -15,7 +15,7 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();
         let service = Service::load(settings, Arc::new(SystemClock))?;
-        let kid = service.keys().signing().kid().clone();
+        let kid = service.keys().ring().signing().kid().clone();
         let hash = service.policies().current().policies.hash().clone();
         let RunningServer { address, server } = service.start()?;
         tracing::info!(%address, %issuer, %kid, policies = %hash, "serving");

@@ -20,7 +20,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
-    keys::{KeyFolder, PublicKeys},
+    http::key_keeper,
+    keys::PublicKeys,
     oauth::{Audience, TokenId},
     policy::{Pruned, TokenRevocation, printable},
     token::{BearerToken, InsecureParts, Verifier, insecure_parts},
@@ -140,9 +141,9 @@ fn insecure_audience(claims: &Map<String, Value>) -> Option<Audience> {
 
 /// A verifier by the settings, with the keys of the folder or of another set.
 pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Result<Verifier> {
-    let settings = super::settings(Needs::Nothing, config)?;
+    let settings = super::settings(Needs::Keys, config)?;
     let keys = match jwks {
-        None => Arc::clone(KeyFolder::new(&settings.keys.dir).load()?.public()),
+        None => Arc::clone(super::keys::ring(&key_keeper(&settings, Arc::new(SystemClock)))?.public()),
         Some(source) => {
             let json = if source.starts_with("https://") || source.starts_with("http://") {
                 fetch(source)?

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::{AuthenticationError, Client, ClientRegistry};
 use crate::{
     jose::{CompactJws, JwsError, Kind},
-    keys::{ForeignKey, SignatureAlgorithm},
-    oauth::Issuer,
+    keys::ForeignKey,
+    oauth::{Issuer, SignatureAlgorithm},
     store::OnceName,
 };
 

@@ -10,6 +10,7 @@ use config::Environment;
 use tracing::Level;
 
 use super::{
+    keys::KeySettings,
     layers::{Layers, SettingErrors},
     store::StoreSettings,
 };
@@ -43,15 +44,6 @@ pub struct ServerSettings {
     pub shutdown_timeout: Duration,
 }
 
-/// `[keys]`.
-#[derive(Clone, Debug)]
-pub struct KeySettings {
-    /// The key folder.
-    pub dir: PathBuf,
-    /// Whether a start without a key makes one.
-    pub generate_if_missing: bool,
-}
-
 /// `[policies]`.
 #[derive(Clone, Debug)]
 pub struct PolicySettings {
@@ -70,6 +62,8 @@ pub struct TokenSettings {
     pub max_ttl: Duration,
     /// How far the clocks of issuer and verifier may be apart.
     pub leeway: Duration,
+    /// For how long a client that asks again gets the token that it got; `None` for never.
+    pub reuse: Option<Duration>,
     /// The lifetime of a family of refresh tokens, from the first one on.
     pub refresh_ttl: Duration,
     /// The most exchanges that may lead to one token.
@@ -107,18 +101,25 @@ pub enum Needs {
     Everything,
     /// The policies folder.
     Policies,
+    /// The key folder.
+    Keys,
     /// Neither.
     Nothing,
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 29] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
     "keys.dir",
     "keys.algorithm",
+    "keys.rsa_bits",
     "keys.generate_if_missing",
+    "keys.publish_ahead",
+    "keys.rotate_every",
+    "keys.passphrase",
+    "keys.passphrase_file",
     "policies.dir",
     "policies.poll",
     "tokens.ttl",
@@ -171,18 +172,10 @@ impl Settings {
             })
         });
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
-        let generate_if_missing = layers.switch("keys.generate_if_missing");
-        let key_dir = layers.path("keys.dir", |dir| match (needs, generate_if_missing) {
-            (Needs::Everything, Some(false)) => folder(dir),
-            (Needs::Everything | Needs::Policies | Needs::Nothing, _) => Ok(()),
-        });
-        layers.text("keys.algorithm", |text| match text {
-            "RS256" => Ok(()),
-            other => Err(format!("`{other}` is not an algorithm of this version: write `RS256`")),
-        });
+        let keys = KeySettings::read(needs, &mut layers);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
             Needs::Everything | Needs::Policies => folder(dir),
-            Needs::Nothing => Ok(()),
+            Needs::Keys | Needs::Nothing => Ok(()),
         });
         let poll = layers.text("policies.poll", duration);
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
@@ -198,9 +191,12 @@ impl Settings {
             }
             leeway => Ok(leeway),
         });
-        layers.text("tokens.reuse", |text| match duration(text)? {
-            Duration::ZERO => Ok(()),
-            _ => Err("tokens are not reused in this version: write `0s`".to_owned()),
+        let reuse = layers.text("tokens.reuse", |text| match duration(text)? {
+            Duration::ZERO => Ok(None),
+            long if ttl.is_some_and(|ttl| long >= ttl) => {
+                Err(format!("`{text}` is not shorter than `tokens.ttl`: a token is reused while it lives"))
+            }
+            reuse => Ok(Some(reuse)),
         });
         let store = StoreSettings::read(needs, &mut layers);
         let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
@@ -235,7 +231,7 @@ impl Settings {
             Some(Self {
                 issuer: issuer?,
                 server: ServerSettings { listen: listen?, shutdown_timeout: shutdown_timeout? },
-                keys: KeySettings { dir: key_dir?, generate_if_missing: generate_if_missing? },
+                keys: keys?,
                 policies: PolicySettings {
                     dir: policy_dir?,
                     poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
@@ -244,6 +240,7 @@ impl Settings {
                     ttl: ttl?,
                     max_ttl: max_ttl?,
                     leeway: leeway?,
+                    reuse: reuse?,
                     refresh_ttl: refresh_ttl?,
                     max_exchanges: max_exchanges?,
                     max_assertion_ttl: max_assertion_ttl?,
@@ -263,7 +260,7 @@ impl Settings {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| {
         format!("`{text}` is not a duration: write a whole number and `s`, `m`, `h` or `d`, such as `90s`")
     })
@@ -276,7 +273,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn folder(path: &Path) -> Result<(), String> {
+pub(super) fn folder(path: &Path) -> Result<(), String> {
     if path.is_dir() {
         return Ok(());
     }

@@ -1,15 +1,11 @@
 //! `[store]`.
 
-use std::{
-    fmt, fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::PathBuf};
 
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Needs, layers::Layers};
+use super::{Needs, layers::Layers, secret_file};
 
 /// `[store]`.
 #[derive(Clone)]
@@ -58,8 +54,8 @@ impl StoreSettings {
                 Err("JETON__STORE__PASSWORD is set too: keep one of the passwords".to_owned())
             }
             (Some(_), _) if in_url => Err("`store.url` has a password too: keep one of them".to_owned()),
-            (Some(path), Needs::Everything) => read_password(&path).map(Some),
-            (Some(_), Needs::Policies | Needs::Nothing) => Ok(None),
+            (Some(path), Needs::Everything) => secret_file::read(&path, "password").map(Some),
+            (Some(_), Needs::Policies | Needs::Keys | Needs::Nothing) => Ok(None),
         });
         let prefix = layers.text("store.prefix", |text| {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -103,19 +99,4 @@ fn parse_url(text: &str) -> Result<Url, String> {
         return Err(wrong("what follows the host is not the number of a database"));
     }
     Ok(url)
-}
-
-fn read_password(path: &Path) -> Result<Zeroizing<String>, String> {
-    let file = path.display();
-    let unreadable = |error| format!("the file `{file}` cannot be read: {error}");
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if metadata.permissions().mode() & 0o004 != 0 {
-        return Err(format!("the file `{file}` is readable by everyone: run `chmod 600 {file}`"));
-    }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
-    let password = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(&text);
-    if password.is_empty() {
-        return Err(format!("the file `{file}` is empty: write the password into it"));
-    }
-    Ok(Zeroizing::new(password.to_owned()))
 }

@@ -3,11 +3,14 @@
 mod endpoint;
 mod error;
 mod extract;
+mod keeper;
+mod key_watch;
 mod log;
 mod reload;
 mod routes;
 mod server;
 
 pub use extract::{BearerFault, Protect, bearer_token};
+pub use keeper::key_keeper;
 pub use log::{RequestSpan, init as init_log};
 pub use server::{RunningServer, Service, StartError};

@@ -1,17 +1,21 @@
-//! When the policies are read again: on a timer, on SIGHUP, and when an operator asks.
+//! When the policies are read again: on a timer, on SIGHUP (and the keys with them), and when an operator asks.
 
 use std::{sync::Arc, time::Duration};
 
 use actix_web::rt;
 use tokio::{signal::unix, time};
 
-use crate::policy::{Findings, LivePolicies, Rejection, Reload, Severity};
+use super::key_watch::reload_keys_beside;
+use crate::{
+    keys::LiveKeys,
+    policy::{Findings, LivePolicies, Rejection, Reload, Severity},
+};
 
 /// How long files must hold still before they are taken over by a poll.
-const SETTLING: Duration = Duration::from_millis(500);
+pub(super) const SETTLING: Duration = Duration::from_millis(500);
 
 /// The trigger that comes every few seconds, and is not worth a line when there is nothing new.
-const POLL: &str = "poll";
+pub(super) const POLL: &str = "poll";
 
 /// Logs each finding on a line of its own.
 pub(super) fn log_findings(event: &'static str, findings: &Findings) {
@@ -69,7 +73,7 @@ pub(super) async fn reload_beside(policies: Arc<LivePolicies>, trigger: &'static
 }
 
 /// Reads the policies again on SIGHUP and every `poll`, as long as the server runs.
-pub(super) fn watch(policies: &Arc<LivePolicies>, poll: Option<Duration>) {
+pub(super) fn watch(policies: &Arc<LivePolicies>, keys: &Arc<LiveKeys>, poll: Option<Duration>) {
     if let Some(poll) = poll {
         let policies = Arc::clone(policies);
         rt::spawn(async move {
@@ -85,9 +89,10 @@ pub(super) fn watch(policies: &Arc<LivePolicies>, poll: Option<Duration>) {
     }
     match unix::signal(unix::SignalKind::hangup()) {
         Ok(mut hangups) => {
-            let policies = Arc::clone(policies);
+            let (policies, keys) = (Arc::clone(policies), Arc::clone(keys));
             rt::spawn(async move {
                 while hangups.recv().await.is_some() {
+                    reload_keys_beside(Arc::clone(&keys), "SIGHUP").await;
                     reload_beside(Arc::clone(&policies), "SIGHUP").await;
                 }
             });

@@ -10,7 +10,7 @@ use std::{
 use actix_web::{App, HttpServer, dev::Server, web::Data};
 use tracing_actix_web::TracingLogger;
 
-use super::{endpoint::discovery::Metadata, log::RequestSpan, reload, routes};
+use super::{endpoint::discovery::Metadata, keeper::key_keeper, key_watch, log::RequestSpan, reload, routes};
 use crate::{
     authorize::Authorizer,
     clients::{AssertionRules, Authenticator},
@@ -19,7 +19,7 @@ use crate::{
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
-    keys::{FirstKey, KeyErrors, KeyFolder, KeyRing},
+    keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
     oauth::{ApiName, InvalidName},
     policy::{DemoSecrets, Findings, LivePolicies, Surroundings},
     revoke::Revoker,
@@ -42,6 +42,9 @@ pub enum StartError {
     /// The key folder is not as it must be.
     #[error(transparent)]
     Keys(#[from] KeyErrors),
+    /// The first key could not be made.
+    #[error(transparent)]
+    FirstKey(#[from] OrderError),
     /// The policies are not as they must be.
     #[error(transparent)]
     Policies(#[from] Findings),
@@ -65,7 +68,8 @@ pub enum StartError {
 pub struct Service {
     pub(super) settings: Settings,
     pub(super) authorizer: Authorizer,
-    keys: Arc<KeyRing>,
+    keeper: KeyKeeper,
+    keys: Arc<LiveKeys>,
     policies: Arc<LivePolicies>,
     verifier: Verifier,
     standing: Standing,
@@ -91,17 +95,16 @@ impl Service {
     /// # Errors
     /// [`StartError`] with everything that is wrong in the folder at fault.
     pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let folder = KeyFolder::new(&settings.keys.dir);
-        let (keys, first) = if settings.keys.generate_if_missing {
-            folder.load_or_generate(&*clock)?
-        } else {
-            (folder.load()?, FirstKey::Found)
-        };
-        if first == FirstKey::Made {
-            let dir = folder.path().display();
-            tracing::warn!(%dir, kid = %keys.signing().kid(), "keys.generated: there was no key, so tokens signed before are void");
+        let keeper = key_keeper(&settings, Arc::clone(&clock));
+        if settings.keys.generate_if_missing
+            && let FirstKey::Made(new) = keeper.ensure_first_key()?
+        {
+            let dir = keeper.folder().path().display();
+            tracing::warn!(%dir, kid = %new.kid, "keys.generated: there was no key, so tokens signed before are void");
         }
+        let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
+        key_watch::log_start(&keys, &keeper);
         let surroundings = Surroundings {
             issuer: settings.issuer.audience().clone(),
             max_ttl: settings.tokens.max_ttl.as_secs(),
@@ -112,7 +115,7 @@ impl Service {
         reload::log_findings("policies.warning", policies.current().policies.warnings());
         let verifier = Verifier::new(
             settings.issuer.clone(),
-            Arc::clone(keys.public()),
+            Arc::clone(&keys),
             settings.tokens.leeway,
             Arc::clone(&clock),
         );
@@ -174,6 +177,7 @@ impl Service {
                 clock,
             }),
             settings,
+            keeper,
             keys,
             policies,
             verifier,
@@ -183,7 +187,7 @@ impl Service {
     }
 
     /// The keys that it signs with and publishes.
-    pub fn keys(&self) -> &Arc<KeyRing> {
+    pub fn keys(&self) -> &Arc<LiveKeys> {
         &self.keys
     }
 
@@ -202,7 +206,8 @@ impl Service {
         let listener = TcpListener::bind(address).map_err(refused)?;
         let bound = listener.local_addr().map_err(refused)?;
         let shutdown_timeout = self.settings.server.shutdown_timeout.as_secs();
-        reload::watch(&self.policies, self.settings.policies.poll);
+        reload::watch(&self.policies, &self.keys, self.settings.policies.poll);
+        key_watch::watch_keys(&self.keys, self.keeper.clone(), self.settings.policies.poll);
         let keys = Data::new(Arc::clone(&self.keys));
         let policies = Data::new(Arc::clone(&self.policies));
         let verifier = Data::new(self.verifier.clone());

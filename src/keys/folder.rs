@@ -1,238 +1,161 @@
-//! The key folder: one PEM file per private key, named by its creation time and `kid`.
+//! The key folder: one PEM file per private key, and `keyring.yaml` with the times of each.
 
 use std::{
-    fmt, fs,
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::Timestamp;
+use ring::digest;
 use zeroize::Zeroizing;
 
-use super::{KeyRing, SigningError, SigningKey};
-use crate::{clock::Clock, oauth::KeyId};
-
-/// What is wrong with a key file or the folder. Names the file, never what stands in it.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file system refused.
-    #[error("{}: {doing}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What was tried.
-        doing: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Anybody on the machine can read the private key.
-    #[error("{}: the private key is readable by everyone: run `chmod 600 {}`", path.display(), path.display())]
-    WorldReadable {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file holds something else than one PKCS#8 private key.
-    #[error("{}: {found}: a key file holds one `PRIVATE KEY` block (PKCS#8, unencrypted)", path.display())]
-    NotPkcs8 {
-        /// The file.
-        path: PathBuf,
-        /// What stands there instead.
-        found: String,
-    },
-    /// The key itself was refused.
-    #[error("{}: {source}", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: SigningError,
-    },
-    /// Two files hold the same key.
-    #[error("{}: the same key stands in {} too: remove one of them", second.display(), first.display())]
-    Duplicate {
-        /// The first file.
-        first: PathBuf,
-        /// The second file.
-        second: PathBuf,
-    },
-    /// There is no key, and none may be made.
-    #[error("{}: there is no key: run `jeton keys generate`, or set `keys.generate_if_missing = true`", dir.display())]
-    Missing {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// `keys generate` found a key.
-    #[error("{}: there is a key already (`{kid}`): `jeton keys generate` makes the first one only", dir.display())]
-    Exists {
-        /// The folder.
-        dir: PathBuf,
-        /// The key that signs.
-        kid: KeyId,
-    },
-    /// A new key could not be made.
-    #[error("no key could be made: {0}")]
-    Generate(SigningError),
-    /// The key set could not be rendered.
-    #[error("the key set could not be written as JSON: {0}")]
-    Jwks(serde_json::Error),
-}
-
-/// Everything that is wrong with a key folder.
-#[derive(Debug)]
-pub struct KeyErrors(pub Vec<KeyError>);
-
-impl fmt::Display for KeyErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, error) in self.0.iter().enumerate() {
-            if position > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{error}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for KeyErrors {}
-
-impl From<KeyError> for KeyErrors {
-    fn from(error: KeyError) -> Self {
-        Self(vec![error])
-    }
-}
-
-/// A private key and the file from which it came.
-pub struct KeyFile {
-    pub(super) path: PathBuf,
-    pub(super) created: Timestamp,
-    pub(super) key: SigningKey,
-}
+use super::{KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, pem_file};
 
 /// The folder in which the private keys lie.
-#[derive(Clone, Debug)]
-pub struct KeyFolder(PathBuf);
-
-/// Whether there was a key already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FirstKey {
-    /// There was.
-    Found,
-    /// One was made.
-    Made,
+#[derive(Clone)]
+pub struct KeyFolder {
+    dir: PathBuf,
+    passphrase: Option<Passphrase>,
 }
 
-/// How the creation time stands in a file name.
-const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
+/// The name of the file with the times.
+pub(super) const KEYRING: &str = "keyring.yaml";
+/// The longest file that is read, in bytes: an RSA key of 8192 bits has 6 KiB, a ring of a thousand keys 200.
+const LONGEST_FILE: u64 = 1024 * 1024;
+
+/// What lies in the folder, not yet understood.
+pub(super) struct Sources {
+    pub(super) keyring: Option<String>,
+    pems: Vec<(PathBuf, Zeroizing<Vec<u8>>, Timestamp)>,
+}
+
+/// The SHA-256 of everything that counts in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FolderHash(Vec<u8>);
 
 impl KeyFolder {
-    /// The folder at `dir`.
+    /// The folder at `dir`, of keys in the clear.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self(dir.into())
+        Self { dir: dir.into(), passphrase: None }
+    }
+
+    /// With what encrypted keys are opened, and new ones encrypted.
+    #[must_use]
+    pub fn with_passphrase(self, passphrase: Option<Passphrase>) -> Self {
+        Self { passphrase, ..self }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.dir
     }
 
-    /// Loads every `*.pem` file.
+    pub(super) fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.as_ref()
+    }
+
+    /// Loads `keyring.yaml` and every `*.pem` file.
     ///
     /// # Errors
     /// All that is wrong, file by file; [`KeyError::Missing`] for a folder without a key.
-    pub fn load(&self) -> Result<KeyRing, KeyErrors> {
-        let mut files: Vec<KeyFile> = Vec::new();
+    pub fn load(&self) -> Result<KeySet, KeyErrors> {
+        self.understand(&self.read()?)
+    }
+
+    /// Reads all files; hidden ones are not looked at.
+    pub(super) fn read(&self) -> Result<Sources, KeyErrors> {
+        let mut pems = Vec::new();
         let mut errors = Vec::new();
         for path in self.pem_files()? {
-            match read(&path) {
-                Ok(file) => match files.iter().find(|other| other.key.kid() == file.key.kid()) {
-                    Some(first) => {
-                        errors.push(KeyError::Duplicate { first: first.path.clone(), second: path });
-                    }
-                    None => files.push(file),
-                },
+            match read_private(&path) {
+                Ok((text, modified)) => pems.push((path, text, modified)),
                 Err(error) => errors.push(error),
             }
         }
-        if !errors.is_empty() {
-            return Err(KeyErrors(errors));
-        }
-        if files.is_empty() {
-            return Err(KeyError::Missing { dir: self.0.clone() }.into());
-        }
-        KeyRing::new(files)
-    }
-
-    /// Loads the keys, and makes the first one if there is none. Of several processes that start at
-    /// once on one folder, one makes it.
-    ///
-    /// # Errors
-    /// As [`Self::load`], and whatever stands in the way of writing.
-    pub fn load_or_generate(&self, clock: &dyn Clock) -> Result<(KeyRing, FirstKey), KeyErrors> {
-        fs::create_dir_all(&self.0).map_err(|source| self.io("cannot be made", source))?;
-        match self.load() {
-            Err(KeyErrors(errors)) if matches!(errors.as_slice(), [KeyError::Missing { .. }]) => {}
-            loaded => return Ok((loaded?, FirstKey::Found)),
-        }
-        match self.generate(clock) {
-            Ok(_) => Ok((self.load()?, FirstKey::Made)),
-            Err(KeyErrors(errors)) if matches!(errors.as_slice(), [KeyError::Exists { .. }]) => {
-                Ok((self.load()?, FirstKey::Found))
+        let path = self.dir.join(KEYRING);
+        let keyring = match read_file(&path) {
+            Ok((bytes, _)) => match String::from_utf8(bytes.to_vec()) {
+                Ok(text) => Some(text),
+                Err(_) => {
+                    errors.push(KeyError::NotText { path });
+                    None
+                }
+            },
+            Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                errors.push(error);
+                None
             }
-            Err(errors) => Err(errors),
-        }
+        };
+        if errors.is_empty() { Ok(Sources { keyring, pems }) } else { Err(KeyErrors(errors)) }
     }
 
-    /// Makes the first key.
-    ///
-    /// # Errors
-    /// [`KeyError::Exists`] when there is one; otherwise what is wrong with the folder.
-    pub fn generate(&self, clock: &dyn Clock) -> Result<KeyId, KeyErrors> {
-        fs::create_dir_all(&self.0).map_err(|source| self.io("cannot be made", source))?;
-        let lock =
-            fs::File::create(self.0.join(".lock")).map_err(|source| self.io("cannot be written", source))?;
-        lock.lock().map_err(|source| self.io("cannot be locked", source))?;
-        match self.load() {
-            Ok(ring) => {
-                let kid = ring.signing().kid().clone();
-                return Err(KeyError::Exists { dir: self.0.clone(), kid }.into());
+    /// Understands what was read.
+    pub(super) fn understand(&self, sources: &Sources) -> Result<KeySet, KeyErrors> {
+        let mut errors = Vec::new();
+        let mut files: Vec<(PathBuf, Timestamp, pem_file::KeyInFile)> = Vec::new();
+        for (path, text, modified) in &sources.pems {
+            match pem_file::read(text, self.passphrase.as_ref()) {
+                Ok(key) => match files.iter().find(|(_, _, other)| other.kid() == key.kid()) {
+                    Some((first, ..)) => {
+                        errors.push(KeyError::Duplicate { first: first.clone(), second: path.clone() });
+                    }
+                    None => files.push((path.clone(), *modified, key)),
+                },
+                Err(source) => errors.push(KeyError::Unusable { path: path.clone(), source }),
             }
-            Err(KeyErrors(errors)) if matches!(errors.as_slice(), [KeyError::Missing { .. }]) => {}
-            Err(errors) => return Err(errors),
         }
-        let key = SigningKey::generate().map_err(KeyError::Generate)?;
-        self.write(&key, clock.now())?;
-        Ok(key.kid().clone())
+        let keyring = match &sources.keyring {
+            None if sources.pems.is_empty() => return Err(KeyError::Missing { dir: self.dir.clone() }.into()),
+            None => Err(KeyError::NoKeyring { path: self.dir.join(KEYRING), fix: fix_for(&files) }),
+            Some(text) => Keyring::parse(text).map_err(|source| KeyError::Keyring {
+                path: self.dir.join(KEYRING),
+                source,
+                fix: fix_for(&files),
+            }),
+        };
+        let keyring = keyring.map_err(|error| errors.push(error)).ok();
+        let mut keys = BTreeMap::new();
+        let mut unlisted = Vec::new();
+        for (path, _, key) in files {
+            let entry = keyring.iter().flat_map(Keyring::entries).find(|entry| entry.kid == *key.kid());
+            match entry.map(|entry| key.signing_key(entry.algorithm)) {
+                Some(Ok(signing)) => {
+                    keys.insert(key.kid().clone(), (path, Arc::new(signing)));
+                }
+                Some(Err(source)) => errors.push(KeyError::Unusable { path, source }),
+                None => unlisted.push(UnlistedKey { kid: key.kid().clone(), path }),
+            }
+        }
+        if errors.is_empty() {
+            for entry in
+                keyring.iter().flat_map(Keyring::entries).filter(|entry| !keys.contains_key(&entry.kid))
+            {
+                errors.push(KeyError::NoFile { path: self.dir.join(KEYRING), kid: entry.kid.clone() });
+            }
+        }
+        match keyring {
+            Some(keyring) if errors.is_empty() => Ok(KeySet { keyring, keys, unlisted }),
+            _ => Err(KeyErrors(errors)),
+        }
     }
 
-    /// Writes the key so that a reader sees the whole file or none.
-    fn write(&self, key: &SigningKey, created: Timestamp) -> Result<(), KeyError> {
-        let der = key.to_pkcs8().map_err(KeyError::Generate)?;
-        let pem = Zeroizing::new(pem::encode_config(
-            &pem::Pem::new("PRIVATE KEY", der.as_slice()),
-            pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
-        ));
-        let name = format!("{}-{}", created.strftime(TIME_FORMAT), key.kid());
-        let path = self.0.join(format!("{name}.pem"));
-        let partial = self.0.join(format!(".{name}.partial"));
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&partial)
-            .and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&partial, &path))
-            .and_then(|()| fs::File::open(&self.0)?.sync_all());
-        written.map_err(|source| KeyError::Io { path, doing: "cannot be written", source })
+    /// Whether a new file could be written here. Root may be told so of a folder that is mounted for reading.
+    pub fn is_writable(&self) -> bool {
+        rustix::fs::access(&self.dir, rustix::fs::Access::WRITE_OK).is_ok()
     }
 
     /// The `*.pem` files by name; hidden ones are not looked at.
     fn pem_files(&self) -> Result<Vec<PathBuf>, KeyError> {
         let mut paths = Vec::new();
-        let entries = match fs::read_dir(&self.0) {
+        let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(KeyError::Missing { dir: self.0.clone() });
+                return Err(KeyError::Missing { dir: self.dir.clone() });
             }
             Err(error) => return Err(self.io("cannot be read", error)),
         };
@@ -247,45 +170,69 @@ impl KeyFolder {
         Ok(paths)
     }
 
-    fn io(&self, doing: &'static str, source: io::Error) -> KeyError {
-        KeyError::Io { path: self.0.clone(), doing, source }
+    pub(super) fn io(&self, doing: &'static str, source: io::Error) -> KeyError {
+        KeyError::Io { path: self.dir.clone(), doing, source }
     }
 }
 
-fn read(path: &Path) -> Result<KeyFile, KeyError> {
-    let io = |source| KeyError::Io { path: path.to_owned(), doing: "cannot be read", source };
-    let metadata = fs::metadata(path).map_err(io)?;
-    if metadata.permissions().mode() & 0o004 != 0 {
-        return Err(KeyError::WorldReadable { path: path.to_owned() });
-    }
-    let text = Zeroizing::new(fs::read(path).map_err(io)?);
-    let not_pkcs8 = |found: String| KeyError::NotPkcs8 { path: path.to_owned(), found };
-    // the library's errors quote the file, and so the key
-    let blocks =
-        pem::parse_many(text.as_slice()).map_err(|_| not_pkcs8("it is not well-formed PEM".to_owned()))?;
-    let block = match blocks.as_slice() {
-        [block] if block.tag() == "PRIVATE KEY" => block,
-        [] => return Err(not_pkcs8("there is no PEM block in it".to_owned())),
-        [block] => {
-            let known =
-                ["RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PUBLIC KEY", "CERTIFICATE"];
-            let tag = known.into_iter().find(|known| *known == block.tag()).unwrap_or("different");
-            return Err(not_pkcs8(format!("it holds a `{tag}` block")));
+impl Sources {
+    pub(super) fn hash(&self) -> FolderHash {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let mut part = |bytes: &[u8]| {
+            context.update(&bytes.len().to_be_bytes());
+            context.update(bytes);
+        };
+        part(self.keyring.as_deref().unwrap_or_default().as_bytes());
+        for (path, text, _) in &self.pems {
+            part(path.as_os_str().as_encoded_bytes());
+            part(text);
         }
-        many => return Err(not_pkcs8(format!("it holds {} PEM blocks", many.len()))),
-    };
-    let key = SigningKey::from_pkcs8(block.contents())
-        .map_err(|source| KeyError::Unusable { path: path.to_owned(), source })?;
-    let created = match created_by_name(path) {
-        Some(created) => created,
-        None => metadata.modified().map_err(io)?.try_into().unwrap_or(Timestamp::MIN),
-    };
-    Ok(KeyFile { path: path.to_owned(), created, key })
+        FolderHash(context.finish().as_ref().to_vec())
+    }
 }
 
-/// The creation time in a file name of ours; a key from elsewhere has the age of its file.
-fn created_by_name(path: &Path) -> Option<Timestamp> {
-    let (time, _) = path.file_stem()?.to_str()?.split_once('-')?;
-    let civil = DateTime::strptime(TIME_FORMAT, time).ok()?;
-    TimeZone::UTC.to_timestamp(civil).ok()
+/// Reads a private key's file, which nobody else may read.
+fn read_private(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Timestamp), KeyError> {
+    let (text, metadata) = read_file(path)?;
+    let mode = metadata.permissions().mode();
+    let path = path.to_owned();
+    if mode & 0o006 != 0 {
+        return Err(KeyError::Readable { path, by: "everyone" });
+    }
+    // a mounted Secret is root's, and its group is how the process may read it
+    if mode & 0o060 != 0 && metadata.uid() == rustix::process::geteuid().as_raw() {
+        return Err(KeyError::Readable { path, by: "its group" });
+    }
+    let modified = metadata.modified().ok().and_then(|time| time.try_into().ok());
+    Ok((text, modified.unwrap_or(Timestamp::UNIX_EPOCH)))
+}
+
+/// Reads a file that is one: a pipe would keep the reader waiting.
+fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, fs::Metadata), KeyError> {
+    let io = |source| KeyError::Io { path: path.to_owned(), doing: "cannot be read", source };
+    if !fs::metadata(path).map_err(io)?.is_file() {
+        return Err(KeyError::NotAFile { path: path.to_owned() });
+    }
+    let file = fs::File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if metadata.len() > LONGEST_FILE {
+        return Err(KeyError::TooLong { path: path.to_owned() });
+    }
+    // room for all of it: a vector that grows leaves copies behind
+    let room = usize::try_from(metadata.len()).unwrap_or_default() + 1;
+    let mut text = Zeroizing::new(Vec::with_capacity(room));
+    file.take(LONGEST_FILE).read_to_end(&mut text).map_err(io)?;
+    Ok((text, metadata))
+}
+
+/// The lines that would make a ring of these keys, the youngest last.
+fn fix_for(files: &[(PathBuf, Timestamp, pem_file::KeyInFile)]) -> String {
+    let mut files: Vec<_> = files.iter().collect();
+    files.sort_by_key(|(path, modified, _)| (*modified, path.clone()));
+    let entries = files.into_iter().map(|(_, modified, key)| {
+        let created = Timestamp::from_second(modified.as_second()).unwrap_or(*modified);
+        let (kid, algorithm) = (key.kid().clone(), key.usual_algorithm());
+        KeyEntry { kid, algorithm, created, activates: created, retires: None }.render()
+    });
+    format!("keys:\n{}", entries.collect::<String>())
 }

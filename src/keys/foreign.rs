@@ -5,54 +5,14 @@ use std::{fmt, ops::RangeInclusive, sync::Arc};
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
     rsa::PublicKeyComponents,
-    signature::{
-        ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PSS_2048_8192_SHA256, VerificationAlgorithm,
-    },
+    signature::ParsedPublicKey,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash};
 use serde_json::{Map, Value};
 
-use crate::oauth::KeyId;
-
-/// How a client may sign its assertions (RFC 7518 section 3.1, RFC 8037, RFC 9864).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureAlgorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// RSASSA-PSS with SHA-256.
-    Ps256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519; `EdDSA` and `Ed25519` both name it.
-    EdDsa,
-}
-
-impl SignatureAlgorithm {
-    /// Every name that `alg` may have, in the order in which discovery lists them.
-    pub const NAMES: [&str; 5] = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
-
-    /// The algorithm that `alg` names, if it is one of these.
-    pub fn parse(alg: &str) -> Option<Self> {
-        match alg {
-            "RS256" => Some(Self::Rs256),
-            "PS256" => Some(Self::Ps256),
-            "ES256" => Some(Self::Es256),
-            "EdDSA" | "Ed25519" => Some(Self::EdDsa),
-            _ => None,
-        }
-    }
-
-    fn verification(self) -> &'static dyn VerificationAlgorithm {
-        match self {
-            Self::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
-            Self::Ps256 => &RSA_PSS_2048_8192_SHA256,
-            Self::Es256 => &ECDSA_P256_SHA256_FIXED,
-            Self::EdDsa => &ED25519,
-        }
-    }
-}
+use super::algorithm::verification;
+use crate::oauth::{KeyId, SignatureAlgorithm};
 
 /// Why a text is no public key that we take. Never quotes it: it may be a private one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -163,7 +123,7 @@ impl ForeignKey {
             .iter()
             .filter(|algorithm| stated.is_none_or(|stated| stated == **algorithm))
             .map(|algorithm| {
-                let key = ParsedPublicKey::new(algorithm.verification(), &bytes);
+                let key = ParsedPublicKey::new(verification(*algorithm), &bytes);
                 key.map(|key| (*algorithm, key)).map_err(|_| InvalidPublicKey::Unsound)
             })
             .collect::<Result<Vec<_>, _>>()?;

@@ -1,16 +1,34 @@
 //! Keys: the ones that sign, the ones that verify, and the folder in which they lie.
+//!
+//! What a key does follows from `keyring.yaml` and the time alone ([`Keyring::at`]); [`KeyKeeper`] changes the
+//! folder, [`LiveKeys`] follows it, and nothing outside knows where a private key lives.
 
+mod algorithm;
+mod error;
 mod folder;
 mod foreign;
 mod jwks;
+mod keyring;
+mod live;
+mod local;
+mod orders;
+mod pem_file;
 mod public;
 mod ring;
 mod signing;
+mod steps;
+mod trusted;
 
-pub use folder::{FirstKey, KeyError, KeyErrors, KeyFile, KeyFolder};
-pub use foreign::{ForeignKey, InvalidPublicKey, SignatureAlgorithm};
+pub use error::{KeyError, KeyErrors};
+pub use folder::KeyFolder;
+pub use foreign::{ForeignKey, InvalidPublicKey};
 pub use jwks::JwksDocument;
+pub use keyring::{InvalidKeyring, KeyEntry, KeyState, Keyring};
+pub use live::{KeyReload, LiveKeys, RejectedKeys};
+pub use orders::{FirstKey, KeyKeeper, NewKey, OrderError, Replaced, Retired};
+pub use pem_file::{InvalidKeyFile, Passphrase};
 pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};
-pub use ring::{KeyRing, RingKey};
+pub use ring::{KeyRing, KeySet, KeyTerms, RingKey, UnlistedKey};
 pub use signing::{SigningError, SigningKey};
+pub use trusted::TrustedKeys;

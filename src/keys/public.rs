@@ -1,71 +1,91 @@
 //! Public keys: what verifies a signature, alone or as a set by `kid`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use aws_lc_rs::rsa::PublicKey as RsaPublicKey;
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
-    Algorithm, DecodingKey,
-    jwk::{
-        AlgorithmParameters, CommonParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, RSAKeyParameters,
-        RSAKeyType, ThumbprintHash,
-    },
+    DecodingKey,
+    errors::ErrorKind,
+    jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash},
 };
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::algorithm::{in_jwk, in_jws};
 use crate::{
     jose::{CompactJws, JwsError, Kind},
-    oauth::KeyId,
+    oauth::{KeyId, SignatureAlgorithm},
 };
 
 /// A key that verifies signatures of one algorithm.
 pub struct PublicKey {
     kid: KeyId,
-    jwk: Jwk,
+    thumbprint: String,
+    algorithm: SignatureAlgorithm,
+    bits: usize,
+    /// The JSON Web Key as it is published.
+    json: String,
     decoding: DecodingKey,
 }
 
 impl PublicKey {
-    /// The one algorithm this key is for; a token's header can only agree (RFC 8725 section 3.1).
-    pub const ALGORITHM: Algorithm = Algorithm::RS256;
-
-    /// Its registered name (RFC 7518 section 3.1).
-    pub const ALGORITHM_NAME: &str = "RS256";
-
-    /// The public half of an RSA key pair; its `kid` is its thumbprint (RFC 7638 section 3).
-    pub(super) fn from_rsa(key: &RsaPublicKey) -> Result<Self, jsonwebtoken::errors::Error> {
-        let modulus = key.modulus().big_endian_without_leading_zero();
-        let exponent = key.exponent().big_endian_without_leading_zero();
-        let mut jwk = Jwk {
-            common: CommonParameters {
-                public_key_use: Some(PublicKeyUse::Signature),
-                key_algorithm: Some(KeyAlgorithm::RS256),
-                ..CommonParameters::default()
-            },
-            algorithm: AlgorithmParameters::RSA(RSAKeyParameters {
-                key_type: RSAKeyType::RSA,
-                n: BASE64_URL_SAFE_NO_PAD.encode(modulus),
-                e: BASE64_URL_SAFE_NO_PAD.encode(exponent),
-            }),
+    /// A public key of ours; its `kid` is its thumbprint (RFC 7638 section 3).
+    pub(super) fn of_issuer(
+        algorithm: SignatureAlgorithm,
+        parameters: AlgorithmParameters,
+    ) -> Result<Self, jsonwebtoken::errors::Error> {
+        let common = CommonParameters {
+            public_key_use: Some(PublicKeyUse::Signature),
+            key_algorithm: Some(in_jwk(algorithm)),
+            ..CommonParameters::default()
         };
+        let mut jwk = Jwk { common, algorithm: parameters };
         let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256)?;
-        let kid = KeyId::parse(&thumbprint).map_err(|_| {
-            jsonwebtoken::errors::Error::from(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat)
-        })?;
-        jwk.common.key_id = Some(thumbprint);
-        Ok(Self { kid, jwk, decoding: DecodingKey::from_rsa_raw_components(modulus, exponent) })
+        let kid = KeyId::parse(&thumbprint).map_err(|_| ErrorKind::InvalidKeyFormat)?;
+        jwk.common.key_id = Some(thumbprint.clone());
+        let json = serde_json::to_string(&jwk).map_err(|_| ErrorKind::InvalidKeyFormat)?;
+        Ok(Self {
+            kid,
+            thumbprint,
+            algorithm,
+            bits: bits(&jwk),
+            json,
+            decoding: DecodingKey::from_jwk(&jwk)?,
+        })
     }
 
-    /// A key of a published set, if it is one that can verify our tokens.
-    fn from_jwk(jwk: &Jwk) -> Option<Self> {
-        let AlgorithmParameters::RSA(_) = jwk.algorithm else { return None };
-        let signs = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
-        let rs256 = matches!(jwk.common.key_algorithm, None | Some(KeyAlgorithm::RS256));
-        if !(signs && rs256) {
+    /// A key of a published set, if it is one that can verify tokens.
+    fn from_jwk(jwk: &Value) -> Option<Self> {
+        // the library does not know every name of `alg`
+        let stated = match jwk.get("alg") {
+            None => None,
+            Some(alg) => Some(SignatureAlgorithm::parse(alg.as_str()?)?),
+        };
+        let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
+        let fitting: &[_] = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256],
+            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
+                &[SignatureAlgorithm::Es256]
+            }
+            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
+                &[SignatureAlgorithm::EdDsa]
+            }
+            _ => return None,
+        };
+        let algorithm = stated.or(fitting.first().copied()).filter(|stated| fitting.contains(stated))?;
+        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
             return None;
         }
         let kid = KeyId::parse(jwk.common.key_id.as_deref()?).ok()?;
-        Some(Self { kid, decoding: DecodingKey::from_jwk(jwk).ok()?, jwk: jwk.clone() })
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
+        let json = serde_json::to_string(&jwk).ok()?;
+        Some(Self {
+            kid,
+            thumbprint,
+            algorithm,
+            bits: bits(&jwk),
+            json,
+            decoding: DecodingKey::from_jwk(&jwk).ok()?,
+        })
     }
 
     /// The name of this key in token headers.
@@ -73,13 +93,38 @@ impl PublicKey {
         &self.kid
     }
 
-    pub(super) fn jwk(&self) -> &Jwk {
-        &self.jwk
+    /// The one algorithm this key is for; a token's header can only agree (RFC 8725 section 3.1).
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// Its length in bits: that of the modulus, or of the curve.
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    pub(super) fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Whether both verify the same signatures, whatever they are called.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.thumbprint == other.thumbprint
     }
 
     /// Whether `signature` (base64url) over `message` was made by this key.
     fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        matches!(jsonwebtoken::crypto::verify(signature, message, &self.decoding, Self::ALGORITHM), Ok(true))
+        let algorithm = in_jws(self.algorithm);
+        matches!(jsonwebtoken::crypto::verify(signature, message, &self.decoding, algorithm), Ok(true))
+    }
+}
+
+/// The length of a key.
+fn bits(jwk: &Jwk) -> usize {
+    match &jwk.algorithm {
+        // base64url without padding: four characters for three bytes
+        AlgorithmParameters::RSA(rsa) => rsa.n.len() * 3 / 4 * 8,
+        _ => 256,
     }
 }
 
@@ -93,7 +138,7 @@ pub enum InvalidJwks {
     #[error("it holds two keys with the kid `{0}`")]
     DuplicateKid(KeyId),
     /// Nothing in it could verify a token.
-    #[error("it holds no RSA key with a `kid` for RS256")]
+    #[error("it holds no key with a `kid` for RS256, PS256, ES256 or EdDSA")]
     NoKey,
 }
 
@@ -102,35 +147,53 @@ pub(crate) struct Opened {
     /// Its `typ`, as the kind has it.
     pub(crate) typ: &'static str,
     /// The key that signed.
-    pub(crate) kid: KeyId,
+    pub(crate) key: Arc<PublicKey>,
     /// What it says.
     pub(crate) claims: Map<String, Value>,
 }
 
 /// The public keys of an issuer by `kid`.
 #[derive(Default)]
-pub struct PublicKeys(BTreeMap<KeyId, PublicKey>);
+pub struct PublicKeys(BTreeMap<KeyId, Arc<PublicKey>>);
+
+/// The shape of a key set (RFC 7517 section 5); its keys are looked at one by one, for each may be of a kind
+/// that is not known here.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Value>,
+}
 
 impl PublicKeys {
     /// Reads a JSON Web Key Set (RFC 7517 section 5), as `/.well-known/jwks.json` answers and
-    /// `jeton keys jwks` prints it. Keys that are not for RS256 signatures are passed over.
+    /// `jeton keys jwks` prints it. Keys of other algorithms than those of [`SignatureAlgorithm`], or without a
+    /// `kid`, are passed over.
     ///
     /// # Errors
     /// [`InvalidJwks`] when the text is no key set, names a key twice, or holds no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, InvalidJwks> {
-        let set: JwkSet = serde_json::from_slice(json)?;
+        let set: KeySet = serde_json::from_slice(json)?;
         let mut keys = Self::default();
         for key in set.keys.iter().filter_map(PublicKey::from_jwk) {
             let kid = key.kid.clone();
-            if keys.0.insert(kid.clone(), key).is_some() {
+            if keys.0.insert(kid.clone(), Arc::new(key)).is_some() {
                 return Err(InvalidJwks::DuplicateKid(kid));
             }
         }
         if keys.0.is_empty() { Err(InvalidJwks::NoKey) } else { Ok(keys) }
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The key of this `kid`. The name is only looked up: never a path, an address or a query.
-    pub fn find(&self, kid: &str) -> Option<&PublicKey> {
+    pub fn find(&self, kid: &str) -> Option<&Arc<PublicKey>> {
         self.0.get(kid)
     }
 
@@ -155,20 +218,22 @@ impl PublicKeys {
         let typ = header.typ(kind)?;
         let name = header.kid.ok_or(JwsError::NoKeyId)?;
         let key = self.find(&name).ok_or(JwsError::UnknownKey)?;
-        if header.algorithm != PublicKey::ALGORITHM_NAME {
+        if SignatureAlgorithm::parse(&header.algorithm) != Some(key.algorithm) {
             return Err(JwsError::Algorithm);
         }
         if !key.verifies(parts.signed.as_bytes(), parts.signature) {
             return Err(JwsError::Signature);
         }
-        Ok(Opened { typ, kid: key.kid.clone(), claims: parts.payload()? })
-    }
-
-    pub(super) fn insert(&mut self, key: PublicKey) {
-        self.0.insert(key.kid.clone(), key);
+        Ok(Opened { typ, key: Arc::clone(key), claims: parts.payload()? })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PublicKey> {
-        self.0.values()
+        self.0.values().map(AsRef::as_ref)
+    }
+}
+
+impl FromIterator<Arc<PublicKey>> for PublicKeys {
+    fn from_iter<K: IntoIterator<Item = Arc<PublicKey>>>(keys: K) -> Self {
+        Self(keys.into_iter().map(|key| (key.kid.clone(), key)).collect())
     }
 }

@@ -1,75 +1,140 @@
-//! The keys of this issuer: one signs, all are published.
+//! The keys of this issuer at a time: one signs, all that tokens may need are published.
 
-use std::{num::NonZero, sync::Arc, thread};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{JwksDocument, KeyError, KeyErrors, KeyFile, PublicKeys, SigningKey};
-use crate::oauth::KeyId;
+use super::{JwksDocument, KeyState, Keyring, PublicKeys, SigningKey};
+use crate::oauth::{KeyId, RsaBits, SignatureAlgorithm};
+
+/// By what rules keys follow each other: the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyTerms {
+    /// The algorithm of new keys.
+    pub algorithm: SignatureAlgorithm,
+    /// The length of new RSA keys.
+    pub rsa_bits: RsaBits,
+    /// For how long a new key is published before it signs.
+    pub publish_ahead: SignedDuration,
+    /// After what time a server lets a new key follow; `None` for never.
+    pub rotate_every: Option<SignedDuration>,
+    /// For how long a key stays published after it retired: as long as a token that it signed may live.
+    pub retention: SignedDuration,
+}
+
+/// As `jeton.toml` has them where nothing is set.
+impl Default for KeyTerms {
+    fn default() -> Self {
+        Self {
+            algorithm: SignatureAlgorithm::Rs256,
+            rsa_bits: RsaBits::B2048,
+            publish_ahead: SignedDuration::from_hours(1),
+            rotate_every: None,
+            retention: SignedDuration::from_secs(30 * 24 * 60 * 60 + 30),
+        }
+    }
+}
+
+/// The longest time for which verifiers may keep the key set, in seconds.
+const LONGEST_MAX_AGE: u32 = 300;
+
+impl KeyTerms {
+    /// For how long verifiers may keep the key set, in seconds: half of the time for which a key is published
+    /// ahead, and five minutes at most.
+    pub fn max_age(&self) -> u32 {
+        let half = self.publish_ahead.as_secs() / 2;
+        u32::try_from(half).map_or(LONGEST_MAX_AGE, |half| half.min(LONGEST_MAX_AGE))
+    }
+}
+
+/// What a key folder holds, whatever the time is.
+pub struct KeySet {
+    pub(super) keyring: Keyring,
+    /// A key for each entry of the ring.
+    pub(super) keys: BTreeMap<KeyId, (PathBuf, Arc<SigningKey>)>,
+    /// The files of keys without an entry.
+    pub(super) unlisted: Vec<UnlistedKey>,
+}
+
+/// A key file of which `keyring.yaml` says nothing: it never signs and is not published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnlistedKey {
+    /// The file.
+    pub path: PathBuf,
+    /// The key in it.
+    pub kid: KeyId,
+}
 
 /// One key of the ring, as `keys list` and `/ops/keys` show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RingKey {
     /// Its name in token headers.
     pub kid: KeyId,
+    /// The algorithm that it signs by.
+    pub algorithm: SignatureAlgorithm,
+    /// Its length in bits.
+    pub bits: usize,
     /// When it was made.
     pub created: Timestamp,
-    /// The size of its modulus in bits.
-    pub bits: usize,
-    /// Whether it is the one that signs.
-    pub signs: bool,
+    /// When it begins to sign.
+    pub activates: Timestamp,
+    /// What it does.
+    pub state: KeyState,
 }
 
-/// All keys of the issuer: the newest signs, each is published.
+/// All keys of the issuer as they are for a while: until the time of the next change, or the next reading of the folder.
 pub struct KeyRing {
-    signing: SigningKey,
+    signing: Arc<SigningKey>,
     public: Arc<PublicKeys>,
     jwks: JwksDocument,
     keys: Vec<RingKey>,
+    unlisted: Vec<UnlistedKey>,
+    /// The time for which it was made.
+    made_at: Timestamp,
+    next_change: Option<Timestamp>,
 }
 
-impl KeyRing {
-    /// Makes the ring of these keys. Of two made in the same second the one whose `kid` sorts last
-    /// signs, so that every replica picks the same.
-    pub(super) fn new(mut files: Vec<KeyFile>) -> Result<Self, KeyErrors> {
-        files.sort_by(|a, b| (a.created, a.key.kid()).cmp(&(b.created, b.key.kid())));
-        let mut public = PublicKeys::default();
-        let mut errors = Vec::new();
-        for file in &files {
-            match file.key.public_key() {
-                Ok(key) => public.insert(key),
-                Err(source) => errors.push(KeyError::Unusable { path: file.path.clone(), source }),
-            }
-        }
-        let newest = files.len().saturating_sub(1);
-        let keys = files
-            .iter()
-            .enumerate()
-            .map(|(position, file)| RingKey {
-                kid: file.key.kid().clone(),
-                created: file.created,
-                bits: file.key.bits(),
-                signs: position == newest,
-            })
-            .collect();
-        let jwks = JwksDocument::render(&public);
-        match (files.pop(), jwks) {
-            (Some(last), Ok(jwks)) if errors.is_empty() => {
-                let threads = thread::available_parallelism().map_or(1, NonZero::get);
-                let unusable = |source| KeyError::Unusable { path: last.path, source };
-                let signing = last.key.for_threads(threads).map_err(unusable)?;
-                Ok(Self { signing, public: Arc::new(public), jwks, keys })
-            }
-            (_, Err(source)) => {
-                errors.push(KeyError::Jwks(source));
-                Err(KeyErrors(errors))
-            }
-            _ => Err(KeyErrors(errors)),
+impl KeySet {
+    /// What the keys do at `now`.
+    pub fn at(&self, now: Timestamp, terms: &KeyTerms) -> KeyRing {
+        let states = self.keyring.at(now, terms.retention);
+        let key = |kid: &KeyId| self.keys.get(kid).map(|(_, key)| key);
+        let published = states.iter().filter(|(_, state)| state.is_published());
+        let public: PublicKeys =
+            published.filter_map(|(entry, _)| key(&entry.kid)).map(|key| Arc::clone(key.public())).collect();
+        let signs = states.iter().find(|(_, state)| matches!(state, KeyState::Active { .. }));
+        let signs =
+            signs.and_then(|(entry, _)| key(&entry.kid)).or(self.keys.values().next().map(|(_, key)| key));
+        #[expect(clippy::expect_used, reason = "a ring has an entry at least, and each entry a key")]
+        let signing = Arc::clone(signs.expect("a ring has a key"));
+        let keys = states.iter().map(|(entry, state)| RingKey {
+            kid: entry.kid.clone(),
+            algorithm: entry.algorithm,
+            bits: key(&entry.kid).map_or(0, |key| key.public().bits()),
+            created: entry.created,
+            activates: entry.activates,
+            state: *state,
+        });
+        KeyRing {
+            signing,
+            jwks: JwksDocument::render(&public, terms.max_age()),
+            public: Arc::new(public),
+            keys: keys.collect(),
+            unlisted: self.unlisted.clone(),
+            made_at: now,
+            next_change: self.keyring.next_change(now, terms.retention),
         }
     }
 
-    /// The key that signs now.
-    pub fn signing(&self) -> &SigningKey {
+    /// Its times.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+}
+
+impl KeyRing {
+    /// The key that signs.
+    pub fn signing(&self) -> &Arc<SigningKey> {
         &self.signing
     }
 
@@ -83,8 +148,24 @@ impl KeyRing {
         &self.jwks
     }
 
-    /// Every key, oldest first.
+    /// Every key, in the order in which they sign.
     pub fn keys(&self) -> &[RingKey] {
         &self.keys
+    }
+
+    /// The key files that count for nothing.
+    pub fn unlisted(&self) -> &[UnlistedKey] {
+        &self.unlisted
+    }
+
+    /// When a key does something else next.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        self.next_change
+    }
+
+    /// Whether it is as it is at `now` too. It is not asked for times before it was made, but by a clock that
+    /// was set back.
+    pub(super) fn holds_at(&self, now: Timestamp) -> bool {
+        self.made_at <= now && self.next_change.is_none_or(|change| now < change)
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows of files, keys or HTTP. Each type can only hold what its RFC allows.
 
+mod algorithm;
 mod claim;
 mod error;
 mod issuer;
 mod name;
 mod scope;
 
+pub use algorithm::{RsaBits, SignatureAlgorithm};
 pub(crate) use claim::REGISTERED_CLAIMS;
 pub use claim::is_registered_claim;
 pub use error::{ErrorCode, GrantType};

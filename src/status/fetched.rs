@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{InvalidList, STATUS_LIST, StatusList, StatusReference};
-use crate::{clock::Clock, jose::JwsError, keys::PublicKeys, oauth::Issuer};
+use crate::{clock::Clock, jose::JwsError, keys::TrustedKeys, oauth::Issuer};
 
 /// How many lists are kept.
 const MOST_LISTS: usize = 10_000;
@@ -131,7 +131,7 @@ pub enum FetchError {
 /// issuer is away or answers anything but a good list, the last good one counts.
 pub struct FetchedLists {
     issuer: Issuer,
-    keys: Arc<PublicKeys>,
+    keys: TrustedKeys,
     on_unknown: Unknown,
     refuse_after: i64,
     leeway: i64,
@@ -171,7 +171,7 @@ impl FetchedLists {
     /// [`FetchError`] if lists cannot be fetched from there by HTTPS; an issuer on this machine may do without.
     pub fn new(
         issuer: Issuer,
-        keys: Arc<PublicKeys>,
+        keys: impl Into<TrustedKeys>,
         options: &FetchOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, FetchError> {
@@ -192,7 +192,7 @@ impl FetchedLists {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         Ok(Self {
             issuer,
-            keys,
+            keys: keys.into(),
             on_unknown: options.on_unknown,
             refuse_after: options.refuse_after.map_or(i64::MAX, seconds),
             leeway: seconds(options.leeway),
@@ -356,7 +356,7 @@ impl FetchedLists {
     /// Checks a list (draft-ietf-oauth-status-list section 8.3) and reads it.
     fn open(&self, uri: &str, body: &[u8]) -> Result<Held, FetchError> {
         let text = std::str::from_utf8(body).map_err(|_| JwsError::NotCompactJws)?;
-        let claims = self.keys.open_long(text.trim_ascii_end(), STATUS_LIST)?.claims;
+        let claims = self.keys.current().open_long(text.trim_ascii_end(), STATUS_LIST)?.claims;
         if claims.get("sub").and_then(Value::as_str) != Some(uri) {
             return Err(FetchError::Claim("sub"));
         }

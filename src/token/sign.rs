@@ -28,17 +28,17 @@ impl SignedToken {
     ///
     /// # Errors
     /// [`SigningError::Failed`] if the cryptographic library fails.
-    pub(crate) fn sign(claims: &Claims, key: &SigningKey) -> Result<Self, SigningError> {
+    pub(crate) async fn sign(claims: &Claims, key: &SigningKey) -> Result<Self, SigningError> {
         let typ = if claims.named.is_some() { NAMED } else { ANONYMOUS };
-        key.sign(typ, claims).map(Self)
+        key.sign(typ, claims).await.map(Self)
     }
 
     /// Signs a refresh token.
     ///
     /// # Errors
     /// As [`Self::sign`].
-    pub(crate) fn sign_refresh(claims: &RefreshClaims, key: &SigningKey) -> Result<Self, SigningError> {
-        key.sign(REFRESH, claims).map(Self)
+    pub(crate) async fn sign_refresh(claims: &RefreshClaims, key: &SigningKey) -> Result<Self, SigningError> {
+        key.sign(REFRESH, claims).await.map(Self)
     }
 
     /// The compact serialization.

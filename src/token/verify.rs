@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Clock,
     jose::JwsError,
-    keys::{Opened, PublicKeys},
+    keys::{Opened, PublicKey, PublicKeys, TrustedKeys},
     oauth::{Audience, ClientId, Issuer, KeyId, Role, ScopeSet, TokenId},
     status::{FetchedLists, StatusError, StatusReference},
 };
@@ -64,7 +64,7 @@ pub enum TokenError {
 #[derive(Clone)]
 pub struct Verifier {
     issuer: Issuer,
-    keys: Arc<PublicKeys>,
+    keys: TrustedKeys,
     leeway: i64,
     clock: Arc<dyn Clock>,
     status_lists: Option<Arc<FetchedLists>>,
@@ -73,9 +73,14 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier of tokens of `issuer` by `keys`, which forgives clocks that are off by `leeway` (cut to
     /// whole seconds).
-    pub fn new(issuer: Issuer, keys: Arc<PublicKeys>, leeway: Duration, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        issuer: Issuer,
+        keys: impl Into<TrustedKeys>,
+        leeway: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let leeway = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
-        Self { issuer, keys, leeway, clock, status_lists: None }
+        Self { issuer, keys: keys.into(), leeway, clock, status_lists: None }
     }
 
     /// Also looks at the status of tokens that point to a list. It takes [`FetchedLists::run`] beside it.
@@ -98,7 +103,7 @@ impl Verifier {
     /// [`TokenError`] with the first thing that is wrong.
     pub fn verify(&self, token: &BearerToken, audience: &Audience) -> Result<VerifiedClaims, TokenError> {
         let claims = self.open(token)?;
-        if !claims.audiences.contains(audience) {
+        if !claims.0.audiences.contains(audience) {
             return Err(TokenError::Audience);
         }
         self.check_status(&claims)?;
@@ -116,14 +121,14 @@ impl Verifier {
     }
 
     fn open(&self, token: &BearerToken) -> Result<VerifiedClaims, TokenError> {
-        let claims = VerifiedClaims::read(self.keys.open(token.as_str(), ACCESS_TOKEN)?)?;
-        self.check(&claims.issuer, claims.issued_at, claims.not_before, claims.expires_at)?;
+        let claims = VerifiedClaims::read(self.keys().open(token.as_str(), ACCESS_TOKEN)?)?;
+        self.check(&claims.0.issuer, claims.0.issued_at, claims.0.not_before, claims.0.expires_at)?;
         Ok(claims)
     }
 
     /// The status comes last: what a token that is bad anyway points to is not looked at.
     fn check_status(&self, claims: &VerifiedClaims) -> Result<(), TokenError> {
-        match (&self.status_lists, &claims.status) {
+        match (&self.status_lists, &claims.0.status) {
             (Some(lists), Some(reference)) => Ok(lists.check(reference)?),
             _ => Ok(()),
         }
@@ -151,9 +156,9 @@ impl Verifier {
         Ok(())
     }
 
-    /// The keys that it trusts.
-    pub(super) fn keys(&self) -> &PublicKeys {
-        &self.keys
+    /// The keys that it trusts now.
+    pub(super) fn keys(&self) -> Arc<PublicKeys> {
+        self.keys.current()
     }
 
     /// The issuer whose tokens it takes.
@@ -162,8 +167,12 @@ impl Verifier {
     }
 }
 
-/// The claims of a token whose signature and claims were checked. Made by [`Verifier::verify`] alone.
-pub struct VerifiedClaims {
+/// The claims of a token whose signature and claims were checked. Made by [`Verifier::verify`] alone; a clone
+/// shares them.
+#[derive(Clone)]
+pub struct VerifiedClaims(Arc<Claims>);
+
+struct Claims {
     issuer: String,
     audiences: Vec<Audience>,
     expires_at: i64,
@@ -179,13 +188,13 @@ pub struct VerifiedClaims {
     authenticated_at: i64,
     status: Option<StatusReference>,
     own: Map<String, Value>,
-    kid: KeyId,
+    key: Arc<PublicKey>,
 }
 
 impl VerifiedClaims {
     /// Reads the payload of a token whose signature holds.
     fn read(token: Opened) -> Result<Self, TokenError> {
-        let Opened { typ, kid, mut claims } = token;
+        let Opened { typ, key, mut claims } = token;
         let issuer = text(&mut claims, "iss")?.ok_or(TokenError::Missing("iss"))?;
         let audiences = match claims.remove("aud").ok_or(TokenError::Missing("aud"))? {
             Value::Array(items) if !items.is_empty() => items,
@@ -230,7 +239,7 @@ impl VerifiedClaims {
             None => None,
             Some(status) => Some(StatusReference::read(&status).ok_or(TokenError::WrongType("status"))?),
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Claims {
             issuer,
             audiences,
             expires_at,
@@ -246,84 +255,84 @@ impl VerifiedClaims {
             authenticated_at,
             status,
             own: claims,
-            kid,
-        })
+            key,
+        })))
     }
 
     /// `aud`: the APIs for which the token is.
     pub fn audiences(&self) -> &[Audience] {
-        &self.audiences
+        &self.0.audiences
     }
 
     /// `exp`, in seconds since 1970.
     pub fn expires_at(&self) -> i64 {
-        self.expires_at
+        self.0.expires_at
     }
 
     /// `iat`, in seconds since 1970.
     pub fn issued_at(&self) -> i64 {
-        self.issued_at
+        self.0.issued_at
     }
 
     /// `jti`.
     pub fn token_id(&self) -> &TokenId {
-        &self.token_id
+        &self.0.token_id
     }
 
     /// `sub`: the client to which the permissions were granted, unless the token names nobody.
     pub fn subject(&self) -> Option<&ClientId> {
-        self.subject.as_ref()
+        self.0.subject.as_ref()
     }
 
     /// `exchanges`: how many token exchanges (RFC 8693) lie between the first token and this one.
     pub fn exchanges(&self) -> u32 {
-        self.exchanges
+        self.0.exchanges
     }
 
     /// `act`: the clients that exchanged, the last one first (RFC 8693 section 4.1).
     pub fn actors(&self) -> &[ClientId] {
-        &self.actors
+        &self.0.actors
     }
 
     /// The clients that exchanged before the one that fetched this token.
     pub fn earlier_actors(&self) -> &[ClientId] {
-        self.actors.get(1..).unwrap_or_default()
+        self.0.actors.get(1..).unwrap_or_default()
     }
 
     /// `auth_time`: when the subject fetched the first token of an exchange, in seconds since 1970; the `iat`
     /// of a token that was not exchanged.
     pub fn authenticated_at(&self) -> i64 {
-        self.authenticated_at
+        self.0.authenticated_at
     }
 
     /// `status`: where the token's status stands, if its client has a list.
     pub fn status(&self) -> Option<&StatusReference> {
-        self.status.as_ref()
+        self.0.status.as_ref()
     }
 
     /// `client_id`, unless the token names nobody.
     pub fn client(&self) -> Option<&ClientId> {
-        self.client.as_ref()
+        self.0.client.as_ref()
     }
 
     /// `scope`.
     pub fn scopes(&self) -> &ScopeSet {
-        &self.scopes
+        &self.0.scopes
     }
 
     /// `roles`.
     pub fn roles(&self) -> &[Role] {
-        &self.roles
+        &self.0.roles
     }
 
     /// The remaining claims: the client's own.
     pub fn own(&self) -> &Map<String, Value> {
-        &self.own
+        &self.0.own
     }
 
     /// The key that signed.
     pub fn kid(&self) -> &KeyId {
-        &self.kid
+        self.0.key.kid()
     }
 }
 

@@ -9,7 +9,6 @@ use jeton::{
     authorize::Authorizer,
     clock::Clock,
     http::Protect,
-    keys::KeyFolder,
     oauth::{ApiName, Audience, ClientId, Issuer},
     principal::Principal,
     status::{
@@ -27,6 +26,7 @@ use crate::support::{
     forge::{Draft, Forge, base64url},
     http_client,
     issuer::{Answer, EXAMPLE, FakeIssuer, signed, signed_as},
+    live_keys,
     program::PATIENCE,
 };
 
@@ -378,7 +378,7 @@ async fn what_the_policies_end_is_refused_elsewhere() {
     let issuer = FakeIssuer::start().await;
     let policies = issuer.policies();
     let clock = Arc::clone(&issuer.clock) as Arc<dyn Clock>;
-    let keys = Arc::new(KeyFolder::new(issuer.dir.path().join("keys")).load().unwrap());
+    let keys = live_keys(&issuer.dir.path().join("keys"), &issuer.clock);
     let options = StatusListOptions { ttl: Duration::from_mins(1), by_default: true };
     let signed = StatusLists::new(issuer.issuer.clone(), keys, Arc::clone(&policies), options, clock);
     let handle = StatusHandle::of(&ClientId::parse("acme-sync").unwrap());
@@ -391,7 +391,7 @@ async fn what_the_policies_end_is_refused_elsewhere() {
     for (text, expected) in [(&enabled, Ok(())), (&disabled, Err(StatusError::Revoked)), (&enabled, Ok(()))] {
         fs::write(&path, text).unwrap();
         policies.reload();
-        let served = signed.serve(handle.as_str()).unwrap().unwrap();
+        let served = signed.serve(handle.as_str()).await.unwrap().unwrap();
         let etag: &'static str = format!("ETag: {}\r\n", served.list.etag()).leak();
         issuer.answers(Answer::Status(200, etag, served.list.body().to_owned().into_bytes()));
         lists.fetch(&token.uri).await;

@@ -3,9 +3,9 @@
 use std::{fs, io::Write, sync::Arc, time::Duration};
 
 use flate2::{Compression, write::ZlibEncoder};
+use futures_util::FutureExt;
 use jeton::{
     clock::{Clock, ManualClock},
-    keys::KeyFolder,
     oauth::{ClientId, Issuer},
     policy::{DemoSecrets, LivePolicies, Reload, Surroundings},
     status::{Revocation, StatusHandle, StatusList, index_of},
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::support::{
     ISSUER, NOW,
     forge::{base64url, decoded},
-    install_key, install_policies,
+    install_key, install_policies, live_keys,
 };
 
 /// One replica: lists over a folder of policies.
@@ -63,7 +63,7 @@ impl Replica {
         let policies =
             LivePolicies::load(&dir.path().join("policies"), surroundings, Arc::clone(&shared)).unwrap();
         let policies = Arc::new(policies);
-        let keys = Arc::new(KeyFolder::new(dir.path().join("keys")).load().unwrap());
+        let keys = live_keys(&dir.path().join("keys"), &clock);
         let options = StatusListOptions { ttl, by_default };
         let lists = StatusLists::new(issuer, keys, Arc::clone(&policies), options, shared);
         Self { dir, clock, policies, lists }
@@ -76,14 +76,28 @@ impl Replica {
     /// The list of a client: its claims, its entity tag and for how long it may be kept.
     #[track_caller]
     fn list_of(&self, client: &str) -> (Value, String, i64) {
-        let served = self.lists.serve(handle(client).as_str()).unwrap().expect("there is a list");
+        let served = self
+            .lists
+            .serve(handle(client).as_str())
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .expect("there is a list");
         let (header, claims) = decoded(served.list.body());
         assert_eq!((&header["typ"], &header["alg"]), (&"statuslist+jwt".into(), &"RS256".into()));
         (claims, served.list.etag().to_owned(), served.max_age)
     }
 
     fn body_of(&self, client: &str) -> String {
-        self.lists.serve(handle(client).as_str()).unwrap().unwrap().list.body().to_owned()
+        self.lists
+            .serve(handle(client).as_str())
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .unwrap()
+            .list
+            .body()
+            .to_owned()
     }
 }
 
@@ -130,14 +144,14 @@ fn a_list_is_long_enough_until_it_expires() {
 fn who_has_a_list() {
     let by_default = Replica::new();
     for (client, has) in [("acme-sync", true), ("operator", true), ("gone", true), ("nobody", false)] {
-        let served = by_default.lists.serve(handle(client).as_str()).unwrap();
+        let served = by_default.lists.serve(handle(client).as_str()).now_or_never().unwrap().unwrap();
         assert_eq!(served.is_some(), has, "{client}");
     }
     for name in ["", "acme-sync", "x", &"A".repeat(10_000), &format!("{}x", handle("acme-sync"))] {
-        assert!(by_default.lists.serve(name).unwrap().is_none(), "{name}");
+        assert!(by_default.lists.serve(name).now_or_never().unwrap().unwrap().is_none(), "{name}");
     }
     let asked = Replica::started(0, Duration::from_mins(1), false);
-    assert!(asked.lists.serve(handle("acme-sync").as_str()).unwrap().is_none());
+    assert!(asked.lists.serve(handle("acme-sync").as_str()).now_or_never().unwrap().unwrap().is_none());
 }
 
 #[test]
@@ -154,7 +168,8 @@ fn every_token_of_a_disabled_client_is_invalid() {
 #[test]
 fn a_list_is_signed_once_for_each_ttl() {
     let replica = Replica::new();
-    let serve = || replica.lists.serve(handle("acme-sync").as_str()).unwrap().unwrap();
+    let serve =
+        || replica.lists.serve(handle("acme-sync").as_str()).now_or_never().unwrap().unwrap().unwrap();
     let first = serve();
     assert_eq!(first.max_age, 60);
     replica.clock.advance(59);
@@ -186,7 +201,7 @@ fn a_list_is_signed_anew_when_the_policies_change() {
     replica.clock.advance(1);
     assert!(matches!(replica.policies.reload(), Reload::Unchanged));
     assert_eq!(replica.list_of("acme-sync").1, after, "nothing changed");
-    assert!(replica.lists.serve(handle("nobody").as_str()).unwrap().is_none());
+    assert!(replica.lists.serve(handle("nobody").as_str()).now_or_never().unwrap().unwrap().is_none());
 }
 
 #[test]

@@ -5,8 +5,7 @@ use serde::Serialize;
 
 use crate::{
     clients::AuthenticationMethod,
-    keys::SignatureAlgorithm,
-    oauth::{GrantType, Issuer},
+    oauth::{GrantType, Issuer, SignatureAlgorithm},
     store::Store,
 };
 

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, http::header, web::Data};
 use serde_json::json;
 
 use crate::{
-    keys::KeyRing,
+    keys::LiveKeys,
     policy::LivePolicies,
     store::{Store, StoreState},
 };
@@ -19,7 +19,7 @@ pub(in crate::http) async fn live() -> HttpResponse {
 /// is told, and does not make the last good state less good. Until the shared store told once which tokens are
 /// revoked, no token can be judged, and the answer is 503.
 pub(in crate::http) async fn ready(
-    keys: Data<Arc<KeyRing>>,
+    keys: Data<Arc<LiveKeys>>,
     policies: Data<Arc<LivePolicies>>,
     store: Data<Arc<Store>>,
 ) -> HttpResponse {
@@ -34,7 +34,14 @@ pub(in crate::http) async fn ready(
     let detail = json!({
         "status": if is_ready { "ready" } else { "not ready" },
         "store": store,
-        "keys": keys.keys().len(),
+        "keys": {
+            "signing": keys.ring().signing().kid(),
+            "published": keys.ring().public().len(),
+            // which of them is at fault the log and `/ops/keys` tell
+            "last_reload_error": keys.last_rejection().map(|rejection| json!({
+                "at": rejection.at.to_string(),
+            })),
+        },
         "policies": {
             "hash": snapshot.policies.hash(),
             "loaded_at": snapshot.loaded_at.to_string(),

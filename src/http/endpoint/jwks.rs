@@ -5,15 +5,16 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 
 use super::cached::Document;
-use crate::keys::{JwksDocument, KeyRing};
+use crate::keys::LiveKeys;
 
-pub(in crate::http) async fn get(request: HttpRequest, keys: Data<Arc<KeyRing>>) -> HttpResponse {
-    let jwks = keys.jwks();
+pub(in crate::http) async fn get(request: HttpRequest, keys: Data<Arc<LiveKeys>>) -> HttpResponse {
+    let ring = keys.ring();
+    let jwks = ring.jwks();
     let document = Document {
         content_type: "application/jwk-set+json",
         body: jwks.body(),
         etag: jwks.etag(),
-        max_age: JwksDocument::MAX_AGE.into(),
+        max_age: jwks.max_age().into(),
     };
     document.answer(&request)
 }

@@ -16,7 +16,7 @@ use crate::{
         extract::{self, BodyFault},
         reload::reload_beside,
     },
-    keys::{KeyRing, PublicKey},
+    keys::{KeyState, LiveKeys},
     oauth::{Role, Scope},
     policy::{LivePolicies, Permissions, Reload},
     principal::Principal,
@@ -45,21 +45,40 @@ pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>) -> Http
     }))
 }
 
-pub(in crate::http) async fn keys(keys: Data<Arc<KeyRing>>) -> HttpResponse {
-    let keys: Vec<_> = keys
+pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
+    let ring = keys.ring();
+    let each: Vec<_> = ring
         .keys()
         .iter()
         .map(|key| {
+            let (retires, published_until) = match key.state {
+                KeyState::Next { .. } => (None, None),
+                KeyState::Active { until } => (until, None),
+                KeyState::Retired { since, until } => (Some(since), Some(until)),
+                KeyState::Expired { since } => (None, Some(since)),
+            };
             json!({
                 "kid": key.kid,
-                "state": if key.signs { "active" } else { "published" },
-                "alg": PublicKey::ALGORITHM_NAME,
+                "state": key.state.name(),
+                "alg": key.algorithm.name(),
                 "bits": key.bits,
                 "created": key.created.to_string(),
+                "activates": key.activates.to_string(),
+                "retires": retires.map(|time| time.to_string()),
+                "published_until": published_until.map(|time| time.to_string()),
             })
         })
         .collect();
-    answer(&json!({ "keys": keys }))
+    answer(&json!({
+        "keys": each,
+        "next_change": ring.next_change().map(|time| time.to_string()),
+        "max_age": ring.jwks().max_age(),
+        "unlisted": ring.unlisted().iter().map(|key| &key.kid).collect::<Vec<_>>(),
+        "last_rejection": keys.last_rejection().map(|rejection| json!({
+            "at": rejection.at.to_string(),
+            "errors": rejection.errors.lines().collect::<Vec<_>>(),
+        })),
+    }))
 }
 
 /// A question to `/ops/explain`: a request, and who asks: a client with all it is granted, a bearer of

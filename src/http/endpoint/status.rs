@@ -18,7 +18,7 @@ pub(in crate::http) async fn get(
     handle: Path<String>,
     lists: Data<Arc<StatusLists>>,
 ) -> HttpResponse {
-    match lists.serve(&handle) {
+    match lists.serve(&handle).await {
         Ok(Some(served)) => {
             let document = Document {
                 content_type: "application/statuslist+jwt",
@@ -38,14 +38,14 @@ pub(in crate::http) async fn get(
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt, path::Path as FilePath, time::Duration};
+    use std::{path::Path as FilePath, time::Duration};
 
     use actix_web::{App, body, dev::ServiceResponse, http::header, test, web};
 
     use super::*;
     use crate::{
         clock::{Clock, ManualClock},
-        keys::KeyFolder,
+        keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
         oauth::{ClientId, Issuer},
         policy::{DemoSecrets, LivePolicies, Surroundings},
         status::StatusHandle,
@@ -55,9 +55,6 @@ mod tests {
     /// The lists of the sample, 20 seconds into a minute.
     fn lists(dir: &FilePath) -> Arc<StatusLists> {
         let root = FilePath::new(env!("CARGO_MANIFEST_DIR"));
-        let key = dir.join("key.pem");
-        fs::copy(root.join("tests/fixtures/keys/test-only-signing.pem"), &key).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at("2026-11-23T12:00:20Z".parse().unwrap()));
         let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
         let surroundings = Surroundings {
@@ -66,7 +63,10 @@ mod tests {
             demo_secrets: DemoSecrets::Allowed,
         };
         let policies = LivePolicies::load(&root.join("policies"), surroundings, Arc::clone(&clock)).unwrap();
-        let keys = Arc::new(KeyFolder::new(dir).load().unwrap());
+        let keeper = KeyKeeper::new(KeyFolder::new(dir), KeyTerms::default(), Arc::clone(&clock));
+        keeper.generate().unwrap();
+        let keys = LiveKeys::load(keeper.folder().clone(), KeyTerms::default(), Arc::clone(&clock));
+        let keys = Arc::new(keys.unwrap());
         let options = StatusListOptions { ttl: Duration::from_mins(1), by_default: true };
         Arc::new(StatusLists::new(issuer, keys, Arc::new(policies), options, clock))
     }
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(answer.status(), 200);
         assert_eq!(header(&answer, header::CONTENT_TYPE), "application/statuslist+jwt");
         assert_eq!(header(&answer, header::CACHE_CONTROL), "public, max-age=40");
-        let served = data.serve(handle.as_str()).unwrap().unwrap();
+        let served = data.serve(handle.as_str()).await.unwrap().unwrap();
         assert_eq!(header(&answer, header::ETAG), served.list.etag());
         let sent = body::to_bytes(answer.into_body()).await.unwrap();
         assert_eq!(sent, served.list.body());

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jeton::{
     clock::{Clock, ManualClock},
-    keys::{KeyFolder, PublicKeys},
+    keys::PublicKeys,
     oauth::Issuer,
     policy::{DemoSecrets, LivePolicies, Surroundings},
     status::{FetchOptions, FetchedLists, StatusReference},
@@ -16,7 +16,7 @@ use tokio::{
     time,
 };
 
-use super::{NOW, forge::Forge, install_key, install_policies, program::PATIENCE};
+use super::{NOW, forge::Forge, install_key, install_policies, live_keys, program::PATIENCE};
 
 /// The first example of the draft: place 0 is INVALID, place 1 VALID, place 16 is behind the end.
 pub(crate) const EXAMPLE: &str = "eNrbuRgAAhcBXQ";
@@ -87,8 +87,8 @@ impl FakeIssuer {
         });
         let dir = TempDir::new().unwrap();
         install_key("test-only-signing.pem", &dir.path().join("keys"));
-        let keys = Arc::clone(KeyFolder::new(dir.path().join("keys")).load().unwrap().public());
         let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+        let keys = Arc::clone(live_keys(&dir.path().join("keys"), &clock).ring().public());
         Self { issuer, clock, keys, answer, seen, dir }
     }
 

@@ -16,10 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::forge::Forge;
 use jeton::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     config::Settings,
     http::{RunningServer, Service},
+    keys::{KeyFolder, KeyTerms, LiveKeys},
     oauth::Issuer,
 };
 use jiff::Timestamp;
@@ -111,8 +113,27 @@ pub(crate) fn now() -> i64 {
     NOW.parse::<Timestamp>().unwrap().as_second()
 }
 
-/// Copies a key of the fixtures into a key folder, with the mode that keys must have.
+/// Installs a key of the fixtures, made a day after the one before it: the last one signs.
 pub(crate) fn install_key(fixture: &str, dir: &Path) -> PathBuf {
+    let path = copy_key(fixture, dir);
+    let keyring = dir.join("keyring.yaml");
+    let mut text = fs::read_to_string(&keyring).unwrap_or_else(|_| "keys:\n".to_owned());
+    let created = format!("2026-01-{:02}T00:00:00Z", text.matches("kid:").count() + 1);
+    let kid = Forge::with(fixture).kid();
+    write!(text, "  - kid: {kid}\n    alg: RS256\n    created: {created}\n    activates: {created}\n")
+        .unwrap();
+    fs::write(keyring, text).unwrap();
+    path
+}
+
+/// The keys of a folder, by the rules of the default settings.
+pub(crate) fn live_keys(dir: &Path, clock: &Arc<ManualClock>) -> Arc<LiveKeys> {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    Arc::new(LiveKeys::load(KeyFolder::new(dir), KeyTerms::default(), clock).unwrap())
+}
+
+/// Copies a key of the fixtures into a key folder, with the mode that keys must have.
+pub(crate) fn copy_key(fixture: &str, dir: &Path) -> PathBuf {
     fs::create_dir_all(dir).unwrap();
     let path = dir.join(fixture);
     fs::copy(key_fixture(fixture), &path).unwrap();

@@ -1,0 +1,172 @@
+//! When the keys are read again, and when a server lets a new one follow.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::rt;
+use tokio::time;
+
+use super::reload::{POLL, SETTLING};
+use crate::keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError};
+
+/// How often time is looked at where the folder is not.
+const TICK: Duration = Duration::from_secs(10);
+/// After what time a rotation is tried again that failed.
+const RETRY: Duration = Duration::from_mins(1);
+
+/// Tells what is in force, once: at the start.
+pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper) {
+    let ring = keys.ring();
+    log_unlisted(&ring);
+    let wanted = keys.terms().algorithm;
+    let signs = ring.signing().public().algorithm();
+    if wanted != signs && !ring.keys().iter().any(|key| key.algorithm == wanted) {
+        tracing::info!(
+            signs = signs.name(),
+            set = wanted.name(),
+            "keys.algorithm: it changes with the next key"
+        );
+    }
+    if keys.terms().rotate_every.is_some() && !keeper.folder().is_writable() {
+        let dir = keeper.folder().path().display();
+        tracing::warn!(%dir, "keys.read_only: `keys.rotate_every` does nothing here: rotate where the folder is written");
+    }
+}
+
+fn log_unlisted(ring: &KeyRing) {
+    for key in ring.unlisted() {
+        let (path, kid) = (key.path.display(), key.kid.as_str());
+        tracing::warn!(%path, kid, "keys.unlisted: it has no entry in `keyring.yaml`, never signs, and `jeton keys prune` deletes it");
+    }
+}
+
+/// Reads the keys again and logs what came of it. Blocks on the disk.
+pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
+    let outcome = if trigger == POLL { keys.poll() } else { keys.reload() };
+    match &outcome {
+        KeyReload::Reloaded { old, new } => {
+            let kids = |ring: &KeyRing| {
+                let each = ring.keys().iter().filter(|key| key.state.is_published());
+                each.map(|key| key.kid.clone()).collect::<Vec<_>>()
+            };
+            let (before, after) = (kids(old), kids(new));
+            for kid in after.iter().filter(|kid| !before.contains(kid)) {
+                tracing::info!(trigger, kid = kid.as_str(), "keys.added");
+            }
+            for kid in before.iter().filter(|kid| !after.contains(kid)) {
+                tracing::warn!(
+                    trigger,
+                    kid = kid.as_str(),
+                    "keys.dropped: tokens that it signed are refused"
+                );
+            }
+            tracing::info!(
+                trigger,
+                signing = new.signing().kid().as_str(),
+                published = after.len(),
+                "keys.reloaded"
+            );
+            log_unlisted(new);
+        }
+        KeyReload::Rejected(rejection) => {
+            for error in rejection.errors.lines() {
+                tracing::error!(trigger, error, "keys.rejected: what was in force stays");
+            }
+        }
+        KeyReload::Restored => {
+            tracing::info!(trigger, "keys.restored: the files hold what is in force again");
+        }
+        KeyReload::StillRejected(_) | KeyReload::Unchanged | KeyReload::Unsettled => {}
+    }
+    outcome
+}
+
+/// As [`reload_keys`], beside the requests.
+pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: &'static str) -> Option<KeyReload> {
+    let outcome = rt::task::spawn_blocking(move || reload_keys(&keys, trigger)).await;
+    outcome
+        .inspect_err(|error| tracing::error!(trigger, %error, "keys.rejected: what was in force stays"))
+        .ok()
+}
+
+/// Follows the keys as long as the server runs: what the folder holds, every `poll`; the time; and lets a new
+/// key follow when `rotate_every` says so.
+pub(super) fn watch_keys(keys: &Arc<LiveKeys>, keeper: KeyKeeper, poll: Option<Duration>) {
+    let keys = Arc::clone(keys);
+    let rotates = keys.terms().rotate_every.is_some() && keeper.folder().is_writable();
+    rt::spawn(async move {
+        let mut ticks = time::interval(poll.unwrap_or(TICK).min(TICK));
+        ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut signing = keys.ring().signing().kid().clone();
+        let mut rotation = rotates.then(Rotation::default);
+        loop {
+            ticks.tick().await;
+            if poll.is_some() {
+                while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
+                    time::sleep(SETTLING).await;
+                }
+            }
+            if let Some(state) = &mut rotation
+                && state.rotate_if_due(&keys, &keeper).await == Goes::No
+            {
+                rotation = None;
+            }
+            let ring = keys.ring();
+            let now = ring.signing().kid();
+            if *now != signing {
+                tracing::info!(kid = now.as_str(), before = signing.as_str(), "keys.activated");
+                signing = now.clone();
+            }
+        }
+    });
+}
+
+/// Whether this server goes on to rotate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goes {
+    On,
+    No,
+}
+
+/// The attempts of this server to let a new key follow.
+#[derive(Default)]
+struct Rotation {
+    failed_at: Option<time::Instant>,
+}
+
+impl Rotation {
+    async fn rotate_if_due(&mut self, keys: &Arc<LiveKeys>, keeper: &KeyKeeper) -> Goes {
+        let waits = self.failed_at.is_some_and(|failed_at| failed_at.elapsed() < RETRY);
+        if waits || !keys.is_rotation_due() {
+            return Goes::On;
+        }
+        let (shared, keeper) = (Arc::clone(keys), keeper.clone());
+        let rotated = rt::task::spawn_blocking(move || {
+            let made = keeper.rotate_if_due();
+            if made.is_ok() {
+                // also where another replica was faster
+                reload_keys(&shared, "rotation");
+            }
+            made
+        });
+        match rotated.await {
+            Ok(Ok(made)) => {
+                self.failed_at = None;
+                if let Some(new) = made {
+                    tracing::info!(kid = new.kid.as_str(), signs_from = %new.activates, "keys.rotated");
+                }
+            }
+            Ok(Err(OrderError::Keys(errors))) if errors.is_read_only() => {
+                tracing::warn!(%errors, "keys.read_only: this server does not rotate any more");
+                return Goes::No;
+            }
+            Ok(Err(error)) => self.failed(&error.to_string()),
+            Err(error) => self.failed(&error.to_string()),
+        }
+        Goes::On
+    }
+
+    fn failed(&mut self, error: &str) {
+        tracing::error!(error, "keys.rotation_failed: it is tried again in a minute");
+        self.failed_at = Some(time::Instant::now());
+    }
+}

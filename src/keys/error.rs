@@ -1,0 +1,157 @@
+//! What can be wrong with a key folder.
+
+use std::{fmt, io, path::PathBuf};
+
+use super::{InvalidKeyFile, InvalidKeyring, SigningError};
+use crate::oauth::KeyId;
+
+/// What is wrong with a key file or the folder. Names the file, never what stands in it.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file system refused.
+    #[error("{}: {doing}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others on the machine can read or replace the private key.
+    #[error("{}: the private key is readable by {by}: run `chmod 600 {}`", path.display(), path.display())]
+    Readable {
+        /// The file.
+        path: PathBuf,
+        /// Who can.
+        by: &'static str,
+    },
+    /// A folder, a pipe or a device.
+    #[error("{}: this is not a file", path.display())]
+    NotAFile {
+        /// What it is.
+        path: PathBuf,
+    },
+    /// No key is so long.
+    #[error("{}: the file is longer than 1 MiB", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not UTF-8.
+    #[error("{}: the file is not text in UTF-8", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file holds no key that we take, or the key is not for the algorithm of its entry.
+    #[error("{}: {source}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: InvalidKeyFile,
+    },
+    /// Two files hold the same key.
+    #[error("{}: the same key stands in {} too: remove one of them", second.display(), first.display())]
+    Duplicate {
+        /// The first file.
+        first: PathBuf,
+        /// The second file.
+        second: PathBuf,
+    },
+    /// There are keys, and nothing says when they sign.
+    #[error("{}: the file is missing, and so which key signs is unknown: restore it, or write it:\n{fix}", path.display())]
+    NoKeyring {
+        /// Where it should be.
+        path: PathBuf,
+        /// What could stand in it.
+        fix: String,
+    },
+    /// `keyring.yaml` is not as it must be.
+    #[error("{}:{}{source}{}", path.display(), place(source), or_fix(source, fix))]
+    Keyring {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: InvalidKeyring,
+        /// What could stand in it.
+        fix: String,
+    },
+    /// `keyring.yaml` names a key that is not there.
+    #[error("{}: there is no `*.pem` file of the key `{kid}`: put it back, or remove the entry", path.display())]
+    NoFile {
+        /// The file that names it.
+        path: PathBuf,
+        /// The key.
+        kid: KeyId,
+    },
+    /// There is no key, and none may be made.
+    #[error("{}: there is no key: run `jeton keys generate`, or set `keys.generate_if_missing = true`", dir.display())]
+    Missing {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A new key could not be made.
+    #[error("no key could be made: {0}")]
+    Generate(SigningError),
+}
+
+/// Between the file's name and what is wrong in it.
+fn place(source: &InvalidKeyring) -> &'static str {
+    match source {
+        // it begins with the line
+        InvalidKeyring::Value { .. } => "",
+        InvalidKeyring::Yaml(_) | InvalidKeyring::Empty | InvalidKeyring::NoSuccessor(_) => " ",
+    }
+}
+
+/// What to write into a file without a key.
+fn or_fix(source: &InvalidKeyring, fix: &str) -> String {
+    match source {
+        InvalidKeyring::Empty => format!(", and so which key signs is unknown: restore it, or write:\n{fix}"),
+        InvalidKeyring::Yaml(_) | InvalidKeyring::Value { .. } | InvalidKeyring::NoSuccessor(_) => {
+            String::new()
+        }
+    }
+}
+
+/// Everything that is wrong with a key folder.
+#[derive(Debug)]
+pub struct KeyErrors(pub Vec<KeyError>);
+
+impl fmt::Display for KeyErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, error) in self.0.iter().enumerate() {
+            if position > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl KeyErrors {
+    /// Whether nothing is wrong but that there is no key.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.0.as_slice(), [KeyError::Missing { .. }])
+    }
+
+    /// Whether nothing can be written here, now or later.
+    pub fn is_read_only(&self) -> bool {
+        let of_system = self.0.iter().filter_map(|error| match error {
+            KeyError::Io { source, .. } => Some(source.kind()),
+            _ => None,
+        });
+        of_system.into_iter().any(|kind| kind == io::ErrorKind::ReadOnlyFilesystem)
+    }
+}
+
+impl std::error::Error for KeyErrors {}
+
+impl From<KeyError> for KeyErrors {
+    fn from(error: KeyError) -> Self {
+        Self(vec![error])
+    }
+}

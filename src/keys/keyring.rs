@@ -1,0 +1,276 @@
+//! `keys/keyring.yaml`: when each key begins to sign and when it stopped, and what follows from that at any time.
+
+use std::fmt::Write;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::KeyTerms;
+use crate::oauth::{KeyId, SignatureAlgorithm};
+
+/// The times of one key: an entry of `keyring.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyEntry {
+    /// Its thumbprint, and its name in token headers.
+    pub kid: KeyId,
+    /// The one algorithm that it signs by.
+    pub algorithm: SignatureAlgorithm,
+    /// When it was made, and so published.
+    pub created: Timestamp,
+    /// When it begins to sign.
+    pub activates: Timestamp,
+    /// When its successor began to sign or will begin; `None` while none is known.
+    pub retires: Option<Timestamp>,
+}
+
+/// What a key does at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It is published, and will sign.
+    Next {
+        /// From then on.
+        from: Timestamp,
+    },
+    /// It signs.
+    Active {
+        /// Until its successor does, if there is one.
+        until: Option<Timestamp>,
+    },
+    /// It signs no more, and is published as long as tokens by it may live.
+    Retired {
+        /// Since then.
+        since: Timestamp,
+        /// When it leaves the published set.
+        until: Timestamp,
+    },
+    /// It is published no more: `jeton keys prune` deletes it.
+    Expired {
+        /// Since then.
+        since: Timestamp,
+    },
+}
+
+impl KeyState {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Next { .. } => "next",
+            Self::Active { .. } => "active",
+            Self::Retired { .. } => "retired",
+            Self::Expired { .. } => "expired",
+        }
+    }
+
+    /// Whether the key stands in the published set.
+    pub fn is_published(self) -> bool {
+        !matches!(self, Self::Expired { .. })
+    }
+}
+
+/// What is wrong with a text that should be a key ring.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidKeyring {
+    /// Not the YAML that it should be; the message has its line and column.
+    #[error("{0}")]
+    Yaml(String),
+    /// A value is not what its field takes.
+    #[error("{line}:{column}: {message}")]
+    Value {
+        /// From 1.
+        line: u64,
+        /// From 1.
+        column: u64,
+        /// What is wrong, and the fix.
+        message: String,
+    },
+    /// There is no entry.
+    #[error("it names no key")]
+    Empty,
+    /// Nobody would sign.
+    #[error(
+        "`{0}` retires and no key follows it: remove its `retires`, or add a successor with `jeton keys rotate`"
+    )]
+    NoSuccessor(KeyId),
+}
+
+/// The entries of `keyring.yaml`, of which there is at least one, in the order in which they sign.
+///
+/// Which key does what follows from these and the time alone, so replicas that see the same file agree without
+/// talking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyring(Vec<KeyEntry>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    keys: Vec<FileEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileEntry {
+    kid: Spanned<String>,
+    alg: Option<Spanned<String>>,
+    created: Spanned<String>,
+    activates: Spanned<String>,
+    retires: Option<Spanned<String>>,
+}
+
+/// The first lines of every file that we write.
+const HEAD: &str = "\
+# When each key of this folder signs: written by `jeton keys`, read by every server that sees the folder.
+# A key signs from `activates` until its successor does, and stays published until its last token has ended.
+# `jeton keys list` shows what follows from these times now.
+";
+
+impl Keyring {
+    /// A ring of these keys.
+    ///
+    /// # Errors
+    /// [`InvalidKeyring::Empty`], and [`InvalidKeyring::NoSuccessor`].
+    pub fn new(mut entries: Vec<KeyEntry>) -> Result<Self, InvalidKeyring> {
+        entries.sort_by(|a, b| (a.activates, a.created, &a.kid).cmp(&(b.activates, b.created, &b.kid)));
+        match entries.last() {
+            None => Err(InvalidKeyring::Empty),
+            Some(last) if last.retires.is_some() => Err(InvalidKeyring::NoSuccessor(last.kid.clone())),
+            Some(_) => Ok(Self(entries)),
+        }
+    }
+
+    /// Reads `keyring.yaml`.
+    ///
+    /// # Errors
+    /// [`InvalidKeyring`] with the first thing that is wrong.
+    pub fn parse(text: &str) -> Result<Self, InvalidKeyring> {
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Err(InvalidKeyring::Empty);
+        }
+        let file: File = serde_saphyr::from_str(text)
+            .map_err(|error| InvalidKeyring::Yaml(one_line(&error.to_string())))?;
+        let mut entries: Vec<KeyEntry> = Vec::with_capacity(file.keys.len());
+        for entry in &file.keys {
+            let kid = KeyId::parse(&entry.kid.value).map_err(|error| wrong(&entry.kid, error.to_string()))?;
+            if entries.iter().any(|other| other.kid == kid) {
+                return Err(wrong(
+                    &entry.kid,
+                    format!("`{kid}` stands here twice: remove one of the entries"),
+                ));
+            }
+            let algorithm = match &entry.alg {
+                None => SignatureAlgorithm::Rs256,
+                Some(alg) => SignatureAlgorithm::parse(&alg.value).ok_or_else(|| {
+                    let alg_value = &alg.value;
+                    wrong(
+                        alg,
+                        format!("`{alg_value}` is not an algorithm: write RS256, PS256, ES256 or EdDSA"),
+                    )
+                })?,
+            };
+            let created = time(&entry.created)?;
+            let activates = time(&entry.activates)?;
+            let retires = entry.retires.as_ref().map(time).transpose()?;
+            if let Some(late) = entry.retires.as_ref().filter(|_| retires < Some(activates)) {
+                return Err(wrong(late, "`retires` lies before `activates`: a key signs first".to_owned()));
+            }
+            entries.push(KeyEntry { kid, algorithm, created, activates, retires });
+        }
+        Self::new(entries)
+    }
+
+    /// The text of a `keyring.yaml` with these entries.
+    pub fn render(entries: &[KeyEntry]) -> String {
+        format!("{HEAD}keys:\n{}", entries.iter().map(KeyEntry::render).collect::<String>())
+    }
+
+    /// The entries, in the order in which they sign.
+    pub fn entries(&self) -> &[KeyEntry] {
+        &self.0
+    }
+
+    /// What each key does at `now`, if keys stay published for `retention` after they retired.
+    ///
+    /// The newest key whose activation has come signs; while there is none, the one that activates first, so
+    /// that a clock that is behind does not leave a replica without one.
+    pub fn at(&self, now: Timestamp, retention: SignedDuration) -> Vec<(&KeyEntry, KeyState)> {
+        let signs = self.signing_at(now);
+        let successors = self.0.iter().skip(1).map(Some).chain([None]);
+        let each = self.0.iter().zip(successors).enumerate();
+        each.map(|(place, (entry, successor))| {
+            let handover = entry.retires.or(successor.map(|successor| successor.activates));
+            let state = match handover {
+                until if place == signs => KeyState::Active { until },
+                Some(since) if entry.activates <= now => {
+                    let until = since.checked_add(retention).unwrap_or(Timestamp::MAX);
+                    if now < until {
+                        KeyState::Retired { since, until }
+                    } else {
+                        KeyState::Expired { since: until }
+                    }
+                }
+                _ => KeyState::Next { from: entry.activates },
+            };
+            (entry, state)
+        })
+        .collect()
+    }
+
+    /// The place of the key that signs.
+    fn signing_at(&self, now: Timestamp) -> usize {
+        let has_come = |entry: &KeyEntry| entry.activates <= now;
+        let is_over = |entry: &KeyEntry| entry.retires.is_some_and(|retires| retires <= now);
+        let newest = self.0.iter().rposition(|entry| has_come(entry) && !is_over(entry));
+        // the first that lies ahead; the last entry never retires, so there is one or the other
+        newest.or_else(|| self.0.iter().position(|entry| !has_come(entry))).unwrap_or(self.0.len() - 1)
+    }
+
+    /// When the key would sign that is to be made now so that one follows the other `every` so often; `None`
+    /// while it is too early for that, or a next key is there.
+    pub fn due(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<Timestamp> {
+        let signs = self.signing_at(now);
+        // whatever stands behind it is next
+        let active = self.0.get(signs).filter(|_| signs + 1 == self.0.len())?;
+        let activates = active.activates.saturating_add(every).ok()?;
+        let soonest = now.saturating_add(terms.publish_ahead).ok()?;
+        (activates <= soonest).then_some(soonest)
+    }
+
+    /// The first moment after `now` at which a key does something else.
+    pub fn next_change(&self, now: Timestamp, retention: SignedDuration) -> Option<Timestamp> {
+        let times = self.0.iter().flat_map(|entry| [Some(entry.activates), entry.retires]).flatten();
+        let ends = times.clone().filter_map(|time| time.checked_add(retention).ok());
+        times.chain(ends).filter(|time| *time > now).min()
+    }
+}
+
+impl KeyEntry {
+    /// The lines of this entry.
+    pub fn render(&self) -> String {
+        let Self { kid, algorithm, created, activates, retires } = self;
+        let mut text = format!(
+            "  - kid: {kid}\n    alg: {algorithm}\n    created: {created}\n    activates: {activates}\n"
+        );
+        if let Some(retires) = retires {
+            let _ = writeln!(text, "    retires: {retires}");
+        }
+        text
+    }
+}
+
+fn wrong(at: &Spanned<String>, message: String) -> InvalidKeyring {
+    let place = at.referenced;
+    InvalidKeyring::Value { line: place.line(), column: place.column(), message }
+}
+
+fn time(text: &Spanned<String>) -> Result<Timestamp, InvalidKeyring> {
+    text.value.parse().map_err(|_| {
+        let given = &text.value;
+        wrong(text, format!("`{given}` is not a time: write it as `2026-11-24T12:00:00Z`"))
+    })
+}
+
+/// The first line of what the library says, which has the place; a snippet follows.
+fn one_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}

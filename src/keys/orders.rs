@@ -1,0 +1,496 @@
+//! What can be ordered of a key folder: a first key, the next one, the end of one. Each order is refused that
+//! would leave a live token without a published key, or sign with a key that verifiers may not have fetched.
+
+use std::{fs, io, path::PathBuf, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use zeroize::Zeroizing;
+
+use super::{
+    KeyEntry, KeyError, KeyErrors, KeyFolder, KeySet, KeyState, KeyTerms, Keyring,
+    folder::KEYRING,
+    local::PrivateKey,
+    pem_file,
+    steps::{self, Step},
+};
+use crate::{clock::Clock, oauth::KeyId};
+
+/// Why an order was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The folder is not as it must be, or cannot be written.
+    #[error(transparent)]
+    Keys(#[from] KeyErrors),
+    /// `generate` makes the first key only.
+    #[error("{}: there is a key already (`{kid}`): `jeton keys generate` makes the first one only, `jeton keys rotate` the next", dir.display())]
+    Exists {
+        /// The folder.
+        dir: PathBuf,
+        /// The key that signs.
+        kid: KeyId,
+    },
+    /// A next key waits already.
+    #[error(
+        "`{kid}` is the next key already, and signs from {from}: wait until then, or, if a key has leaked, run `jeton keys rotate --now`"
+    )]
+    NextExists {
+        /// The next key.
+        kid: KeyId,
+        /// When it signs.
+        from: Timestamp,
+    },
+    /// Nobody knows this key.
+    #[error("there is no key `{0}`: `jeton keys list` shows them")]
+    Unknown(String),
+    /// The key signs, and no other could.
+    #[error(
+        "`{kid}` signs, and no key follows it: run `jeton keys rotate`, and it retires by itself at {safe_from}; if it has leaked, `jeton keys rotate --now`"
+    )]
+    SignsAlone {
+        /// The key.
+        kid: KeyId,
+        /// When a key made now could sign.
+        safe_from: Timestamp,
+    },
+    /// The key signs, and its successor was not published for long enough.
+    #[error(
+        "`{kid}` signs, and verifiers may not have fetched `{next}` yet: it is safe from {safe_from}; if the key has leaked, run `jeton keys rotate --now`"
+    )]
+    NextNotReady {
+        /// The key.
+        kid: KeyId,
+        /// Its successor.
+        next: KeyId,
+        /// When the successor was published for long enough.
+        safe_from: Timestamp,
+    },
+    /// Tokens by the key may live.
+    #[error(
+        "tokens that `{kid}` signed may live: it is safe from {safe_from}; if the key has leaked, run `jeton keys retire {kid} --now`"
+    )]
+    StillNeeded {
+        /// The key.
+        kid: KeyId,
+        /// When the last of them has ended.
+        safe_from: Timestamp,
+    },
+    /// The next key signs in a moment; a replica may not hear of the order before.
+    #[error("`{kid}` signs from {from}, in a moment: retire it when its successor signs")]
+    AboutToSign {
+        /// The key.
+        kid: KeyId,
+        /// When.
+        from: Timestamp,
+    },
+}
+
+impl From<KeyError> for OrderError {
+    fn from(error: KeyError) -> Self {
+        Self::Keys(error.into())
+    }
+}
+
+/// A key that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// Its name.
+    pub kid: KeyId,
+    /// When it signs.
+    pub activates: Timestamp,
+}
+
+/// What `rotate --now` did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The key that signs from now on.
+    pub new: NewKey,
+    /// The keys that left the published set: the one that signed, and the next.
+    pub dropped: Vec<KeyId>,
+    /// The retired keys that stay published, and until when.
+    pub still_published: Vec<(KeyId, Timestamp)>,
+}
+
+/// What `retire` did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retired {
+    /// The key that signed handed over.
+    HandedOver {
+        /// To this one.
+        to: KeyId,
+        /// Until when it stays published.
+        published_until: Timestamp,
+    },
+    /// It left the ring, and its file is deleted.
+    Dropped,
+}
+
+/// Whether there was a key already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirstKey {
+    /// There was.
+    Found,
+    /// One was made.
+    Made(NewKey),
+}
+
+/// How the creation time stands in a file name.
+const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
+/// How close to its activation the next key is not withdrawn any more: clocks differ, and replicas read the
+/// folder every few seconds.
+const TOO_CLOSE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Carries out orders on one folder, one after the other: a file lock keeps others from it meanwhile.
+#[derive(Clone)]
+pub struct KeyKeeper {
+    folder: KeyFolder,
+    terms: KeyTerms,
+    clock: Arc<dyn Clock>,
+}
+
+/// The folder while nobody else changes it.
+struct Locked<'k> {
+    keeper: &'k KeyKeeper,
+    now: Timestamp,
+    /// The lock; the system lets go of it with the file.
+    _lock: fs::File,
+}
+
+impl KeyKeeper {
+    /// A keeper of `folder`, by these rules.
+    pub fn new(folder: KeyFolder, terms: KeyTerms, clock: Arc<dyn Clock>) -> Self {
+        Self { folder, terms, clock }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &KeyFolder {
+        &self.folder
+    }
+
+    /// The rules.
+    pub fn terms(&self) -> &KeyTerms {
+        &self.terms
+    }
+
+    /// Makes the first key if there is none. Of several processes that start at once on one folder, one makes it.
+    ///
+    /// # Errors
+    /// What is wrong with the folder, or stands in the way of writing.
+    pub fn ensure_first_key(&self) -> Result<FirstKey, OrderError> {
+        let Err(errors) = self.folder.load() else { return Ok(FirstKey::Found) };
+        // somebody else may be about to make the first key, or was stopped while doing so
+        let locked = match self.lock() {
+            Ok(locked) => locked,
+            Err(_) if !errors.is_missing() => return Err(errors.into()),
+            Err(error) => return Err(error.into()),
+        };
+        match self.folder.load() {
+            Err(errors) if errors.is_missing() => locked.generate().map(FirstKey::Made),
+            loaded => loaded.map(|_| FirstKey::Found).map_err(OrderError::from),
+        }
+    }
+
+    /// Makes the first key, which signs at once.
+    ///
+    /// # Errors
+    /// [`OrderError::Exists`] when there is one.
+    pub fn generate(&self) -> Result<NewKey, OrderError> {
+        let locked = self.lock()?;
+        match self.folder.load() {
+            Ok(keys) => {
+                let kid = keys.at(locked.now, &self.terms).signing().kid().clone();
+                Err(OrderError::Exists { dir: self.folder.path().to_owned(), kid })
+            }
+            Err(errors) if errors.is_missing() => locked.generate(),
+            Err(errors) => Err(errors.into()),
+        }
+    }
+
+    /// Makes the next key, which is published now and signs after `publish_ahead`.
+    ///
+    /// # Errors
+    /// [`OrderError::NextExists`] while there is one.
+    pub fn rotate(&self) -> Result<NewKey, OrderError> {
+        let locked = self.lock()?;
+        let keys = self.folder.load()?;
+        locked.add_next(&keys, locked.now + self.terms.publish_ahead)
+    }
+
+    /// Makes the next key if it is time for it, and nobody else is about to.
+    ///
+    /// # Errors
+    /// What stands in the way; the next attempt may do better.
+    pub fn rotate_if_due(&self) -> Result<Option<NewKey>, OrderError> {
+        let now = self.clock.now();
+        let due = |keys: &KeySet| {
+            self.terms.rotate_every.and_then(|every| keys.keyring.due(now, every, &self.terms))
+        };
+        if due(&self.folder.load()?).is_none() {
+            return Ok(None);
+        }
+        let Some(locked) = self.try_lock()? else { return Ok(None) };
+        // another replica may have been faster
+        let keys = self.folder.load()?;
+        due(&keys).map(|activates| locked.add_next(&keys, activates)).transpose()
+    }
+
+    /// Lets a new key sign at once, and drops the one that signs and the next: for a key that has leaked.
+    ///
+    /// # Errors
+    /// What stands in the way of writing.
+    pub fn rotate_now(&self) -> Result<Replaced, OrderError> {
+        let locked = self.lock()?;
+        let keys = self.folder.load()?;
+        let now = locked.now;
+        let (mut kept, mut dropped, mut still_published) = (Vec::new(), Vec::new(), Vec::new());
+        for (entry, state) in keys.keyring.at(now, self.terms.retention) {
+            match state {
+                KeyState::Retired { since, until } => {
+                    still_published.push((entry.kid.clone(), until));
+                    // what followed it may be dropped now
+                    kept.push(KeyEntry { retires: Some(since), ..entry.clone() });
+                }
+                KeyState::Expired { .. } => {
+                    kept.push(KeyEntry { retires: entry.retires.or(Some(now)), ..entry.clone() });
+                }
+                KeyState::Active { .. } | KeyState::Next { .. } => dropped.push(entry.kid.clone()),
+            }
+        }
+        let (new, file) = locked.new_key(now)?;
+        kept.push(new.clone());
+        let mut steps = locked.write_key(&new, file)?;
+        steps.extend(locked.write_ring(kept));
+        steps.extend(locked.delete(&keys, &dropped));
+        locked.take(&steps)?;
+        Ok(Replaced { new: NewKey { kid: new.kid, activates: now }, dropped, still_published })
+    }
+
+    /// Ends a key: one that signs hands over to a next key that was published for long enough; a next key is
+    /// withdrawn; a retired one leaves the set, once no token by it can live.
+    ///
+    /// # Errors
+    /// [`OrderError`], with the time from which on it is safe.
+    pub fn retire(&self, kid: &str) -> Result<Retired, OrderError> {
+        let locked = self.lock()?;
+        let keys = self.folder.load()?;
+        let now = locked.now;
+        let states = keys.keyring.at(now, self.terms.retention);
+        let (entry, state) = *find(&states, kid)?;
+        let kid = entry.kid.clone();
+        match state {
+            KeyState::Active { .. } => {
+                let next = states.iter().find(|(_, state)| matches!(state, KeyState::Next { .. }));
+                let Some((next, _)) = next else {
+                    return Err(OrderError::SignsAlone { kid, safe_from: now + self.terms.publish_ahead });
+                };
+                let safe_from = next.created + self.terms.publish_ahead;
+                if now < safe_from {
+                    return Err(OrderError::NextNotReady { kid, next: next.kid.clone(), safe_from });
+                }
+                let to = next.kid.clone();
+                let changed = keys.keyring.entries().iter().map(|entry| {
+                    let retires = if entry.kid == kid { Some(now) } else { entry.retires };
+                    let activates = if entry.kid == to { now } else { entry.activates };
+                    KeyEntry { retires, activates, ..entry.clone() }
+                });
+                locked.take(&locked.write_ring(changed.collect()))?;
+                Ok(Retired::HandedOver { to, published_until: now + self.terms.retention })
+            }
+            KeyState::Next { from } if from <= now + TOO_CLOSE => Err(OrderError::AboutToSign { kid, from }),
+            KeyState::Retired { until, .. } => Err(OrderError::StillNeeded { kid, safe_from: until }),
+            KeyState::Next { .. } | KeyState::Expired { .. } => {
+                locked.drop_keys(&keys, &[kid])?;
+                Ok(Retired::Dropped)
+            }
+        }
+    }
+
+    /// Drops a retired key from the published set, whatever tokens by it live: for one that has leaked.
+    ///
+    /// # Errors
+    /// [`OrderError`] as [`Self::retire`] for a key that is not retired.
+    pub fn retire_now(&self, kid: &str) -> Result<Retired, OrderError> {
+        let locked = self.lock()?;
+        let keys = self.folder.load()?;
+        let states = keys.keyring.at(locked.now, self.terms.retention);
+        let (entry, state) = *find(&states, kid)?;
+        let kid = entry.kid.clone();
+        if let KeyState::Active { .. } = state {
+            return Err(OrderError::SignsAlone { kid, safe_from: locked.now + self.terms.publish_ahead });
+        }
+        locked.drop_keys(&keys, &[kid])?;
+        Ok(Retired::Dropped)
+    }
+
+    /// Deletes what counts for nothing: keys that are published no more, files without an entry, and what an
+    /// order left that was stopped. The names of the keys.
+    ///
+    /// # Errors
+    /// What stands in the way of writing.
+    pub fn prune(&self) -> Result<Vec<KeyId>, OrderError> {
+        let locked = self.lock()?;
+        let keys = self.folder.load()?;
+        let states = keys.keyring.at(locked.now, self.terms.retention);
+        let expired = states.iter().filter(|(_, state)| !state.is_published());
+        let mut pruned: Vec<_> = expired.map(|(entry, _)| entry.kid.clone()).collect();
+        if !pruned.is_empty() {
+            locked.drop_keys(&keys, &pruned)?;
+        }
+        let unlisted = keys.unlisted.iter().map(|key| Step::Delete { path: key.path.clone() });
+        locked.take(&unlisted.collect::<Vec<_>>())?;
+        pruned.extend(keys.unlisted.iter().map(|key| key.kid.clone()));
+        Ok(pruned)
+    }
+
+    fn lock(&self) -> Result<Locked<'_>, KeyError> {
+        let lock = self.lock_file()?;
+        lock.lock().map_err(|source| self.folder.io("cannot be locked", source))?;
+        self.locked(lock)
+    }
+
+    /// The lock, unless somebody else has it.
+    fn try_lock(&self) -> Result<Option<Locked<'_>>, KeyError> {
+        let lock = self.lock_file()?;
+        match lock.try_lock() {
+            Ok(()) => self.locked(lock).map(Some),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(source)) => Err(self.folder.io("cannot be locked", source)),
+        }
+    }
+
+    fn lock_file(&self) -> Result<fs::File, KeyError> {
+        let dir = self.folder.path();
+        fs::create_dir_all(dir).map_err(|source| self.folder.io("cannot be made", source))?;
+        fs::File::create(dir.join(".lock")).map_err(|source| self.folder.io("cannot be written", source))
+    }
+
+    fn locked(&self, lock: fs::File) -> Result<Locked<'_>, KeyError> {
+        let now = self.clock.now();
+        // times in files are whole seconds
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let locked = Locked { keeper: self, now, _lock: lock };
+        locked.finish_stopped_order().map_err(|source| self.folder.io("cannot be written", source))?;
+        Ok(locked)
+    }
+}
+
+fn find<'s, 'k>(
+    states: &'s [(&'k KeyEntry, KeyState)],
+    kid: &str,
+) -> Result<&'s (&'k KeyEntry, KeyState), OrderError> {
+    let found = states.iter().find(|(entry, _)| entry.kid.as_str() == kid);
+    found.ok_or_else(|| OrderError::Unknown(kid.chars().take(100).collect()))
+}
+
+impl Locked<'_> {
+    /// The first key. The ring is written before the key gets its name: keys without a ring are an error, and
+    /// a ring without its key is made whole by [`Self::finish_stopped_order`].
+    fn generate(&self) -> Result<NewKey, OrderError> {
+        self.take(&self.first_key()?.1).map_err(OrderError::from)?;
+        let keys = self.keeper.folder.load()?;
+        let ring = keys.at(self.now, &self.keeper.terms);
+        Ok(NewKey { kid: ring.signing().kid().clone(), activates: self.now })
+    }
+
+    fn first_key(&self) -> Result<(KeyEntry, Vec<Step>), OrderError> {
+        let (new, file) = self.new_key(self.now)?;
+        let mut steps = self.write_key(&new, file)?;
+        let naming: Vec<_> = steps.drain(1..).collect();
+        steps.extend(self.write_ring(vec![new.clone()]));
+        steps.extend(naming);
+        Ok((new, steps))
+    }
+
+    fn add_next(&self, keys: &KeySet, activates: Timestamp) -> Result<NewKey, OrderError> {
+        let (new, steps) = self.next_key(keys, activates)?;
+        self.take(&steps)?;
+        Ok(NewKey { kid: new.kid, activates })
+    }
+
+    fn next_key(&self, keys: &KeySet, activates: Timestamp) -> Result<(KeyEntry, Vec<Step>), OrderError> {
+        let states = keys.keyring.at(self.now, self.keeper.terms.retention);
+        for (entry, state) in states {
+            if let KeyState::Next { from } = state {
+                return Err(OrderError::NextExists { kid: entry.kid.clone(), from });
+            }
+        }
+        let (new, file) = self.new_key(activates)?;
+        let mut entries = keys.keyring.entries().to_vec();
+        // no next key: the last one is the one that signs
+        if let Some(active) = entries.last_mut() {
+            active.retires = Some(activates);
+        }
+        entries.push(new.clone());
+        let mut steps = self.write_key(&new, file)?;
+        steps.extend(self.write_ring(entries));
+        Ok((new, steps))
+    }
+
+    fn new_key(&self, activates: Timestamp) -> Result<(KeyEntry, PrivateKey), KeyError> {
+        let KeyTerms { algorithm, rsa_bits, .. } = self.keeper.terms;
+        let key = PrivateKey::generate(algorithm, rsa_bits).map_err(KeyError::Generate)?;
+        let kid = key.kid().map_err(KeyError::Generate)?;
+        Ok((KeyEntry { kid, algorithm, created: self.now, activates, retires: None }, key))
+    }
+
+    fn write_key(&self, entry: &KeyEntry, key: PrivateKey) -> Result<Vec<Step>, KeyError> {
+        let folder = &self.keeper.folder;
+        let text = pem_file::write(&key, folder.passphrase()).map_err(KeyError::Generate)?;
+        let name = format!("{}-{}.pem", entry.created.strftime(TIME_FORMAT), entry.kid);
+        Ok(self.write(folder.path().join(name), text))
+    }
+
+    fn write_ring(&self, entries: Vec<KeyEntry>) -> Vec<Step> {
+        let text = Keyring::render(&entries).into();
+        self.write(self.keeper.folder.path().join(KEYRING), text)
+    }
+
+    fn write(&self, path: PathBuf, text: Zeroizing<String>) -> Vec<Step> {
+        let dir = self.keeper.folder.path().to_owned();
+        vec![Step::Write { path: path.clone(), text }, Step::Name { path }, Step::Sync { dir }]
+    }
+
+    fn delete(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
+        let paths = kids.iter().filter_map(|kid| keys.keys.get(kid)).map(|(path, _)| path.clone());
+        paths.map(|path| Step::Delete { path }).collect()
+    }
+
+    /// Takes keys that do not sign out of the ring, and deletes their files.
+    fn drop_keys(&self, keys: &KeySet, kids: &[KeyId]) -> Result<(), KeyError> {
+        let states = keys.keyring.at(self.now, self.keeper.terms.retention);
+        let kept = states.iter().filter(|(entry, _)| !kids.contains(&entry.kid));
+        let mut kept: Vec<_> = kept.map(|(entry, _)| (*entry).clone()).collect();
+        // a next key that is withdrawn is nobody's successor
+        if let Some(last) =
+            kept.last_mut().filter(|last| last.retires.is_some_and(|retires| retires > self.now))
+        {
+            last.retires = None;
+        }
+        let mut steps = self.write_ring(kept);
+        steps.extend(self.delete(keys, kids));
+        self.take(&steps)
+    }
+
+    fn take(&self, steps: &[Step]) -> Result<(), KeyError> {
+        let taken = steps.iter().try_for_each(Step::take);
+        taken.map_err(|source| self.keeper.folder.io("cannot be written", source))
+    }
+
+    /// Goes to the end of an order that was stopped between two steps, or back to its beginning: a key that the
+    /// ring names gets its name, everything else that has none is deleted.
+    fn finish_stopped_order(&self) -> io::Result<()> {
+        let dir = self.keeper.folder.path();
+        let ring = fs::read_to_string(dir.join(KEYRING)).ok().and_then(|text| Keyring::parse(&text).ok());
+        for path in steps::unnamed(dir)? {
+            let named = ring.iter().flat_map(Keyring::entries).any(|entry| {
+                let end = format!("-{}.pem", entry.kid);
+                path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end))
+            });
+            if named && !path.exists() {
+                Step::Name { path }.take()?;
+            } else {
+                Step::Delete { path: steps::partial(&path) }.take()?;
+            }
+        }
+        Step::Sync { dir: dir.to_owned() }.take()
+    }
+}

@@ -1,0 +1,79 @@
+//! The names of signature algorithms, and the lengths of keys.
+
+use std::fmt;
+
+/// A digital signature algorithm of JOSE (RFC 7518 section 3.1, RFC 8037 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519; `EdDSA` and `Ed25519` (RFC 9864) both name it.
+    EdDsa,
+}
+
+impl SignatureAlgorithm {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+
+    /// Every name that `alg` may have, in the order in which discovery lists them.
+    pub const NAMES: [&str; 5] = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
+
+    /// The algorithm that `alg` names, if it is one of these.
+    pub fn parse(alg: &str) -> Option<Self> {
+        match alg {
+            "RS256" => Some(Self::Rs256),
+            "PS256" => Some(Self::Ps256),
+            "ES256" => Some(Self::Es256),
+            "EdDSA" | "Ed25519" => Some(Self::EdDsa),
+            _ => None,
+        }
+    }
+
+    /// Its `alg`; of two the one that more verifiers know.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// Whether it takes RSA keys.
+    pub fn is_rsa(self) -> bool {
+        matches!(self, Self::Rs256 | Self::Ps256)
+    }
+}
+
+impl fmt::Display for SignatureAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The length of the modulus of a new RSA key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaBits {
+    /// 2048.
+    B2048,
+    /// 3072.
+    B3072,
+    /// 4096.
+    B4096,
+}
+
+impl RsaBits {
+    /// The length that a number says, if it is one of these.
+    pub fn parse(bits: u32) -> Option<Self> {
+        match bits {
+            2048 => Some(Self::B2048),
+            3072 => Some(Self::B3072),
+            4096 => Some(Self::B4096),
+            _ => None,
+        }
+    }
+}
