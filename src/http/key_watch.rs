@@ -88,58 +88,43 @@ pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: &'static st
         .ok()
 }
 
-/// Follows the keys as long as the server runs: what the folder holds, every `poll`; the time; and lets a new
+/// Follows the keys as long as the server runs: what the folder holds, every `poll`, and the time; and lets a new
 /// key follow when `rotate_every` says so.
 pub(super) fn watch_keys(keys: &Arc<LiveKeys>, keeper: KeyKeeper, poll: Option<Duration>) {
-    let keys = Arc::clone(keys);
-    let rotates = keys.terms().rotate_every.is_some() && keeper.folder().is_writable();
-    rt::spawn(async move {
-        let mut ticks = time::interval(poll.unwrap_or(TICK).min(TICK));
-        ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-        let mut signing = keys.ring().signing().kid().clone();
-        let mut rotation = rotates.then(Rotation::default);
-        loop {
-            ticks.tick().await;
-            if poll.is_some() {
-                while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
-                    time::sleep(SETTLING).await;
-                }
-            }
-            if let Some(state) = &mut rotation
-                && state.rotate_if_due(&keys, &keeper).await == Goes::No
-            {
-                rotation = None;
-            }
-            let ring = keys.ring();
-            let now = ring.signing().kid();
-            if *now != signing {
-                tracing::info!(kid = now.as_str(), before = signing.as_str(), "keys.activated");
-                signing = now.clone();
+    let tick = poll.unwrap_or(TICK).min(TICK);
+    rt::spawn(follow(Arc::clone(keys), poll, tick));
+    if keys.terms().rotate_every.is_some() && keeper.folder().is_writable() {
+        rt::spawn(rotate(Arc::clone(keys), keeper, tick));
+    }
+}
+
+async fn follow(keys: Arc<LiveKeys>, poll: Option<Duration>, tick: Duration) {
+    let mut ticks = time::interval(tick);
+    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut signing = keys.ring().signing().kid().clone();
+    loop {
+        ticks.tick().await;
+        if poll.is_some() {
+            while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
+                time::sleep(SETTLING).await;
             }
         }
-    });
-}
-
-/// Whether this server goes on to rotate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goes {
-    On,
-    No,
-}
-
-/// The attempts of this server to let a new key follow.
-#[derive(Default)]
-struct Rotation {
-    failed_at: Option<time::Instant>,
-}
-
-impl Rotation {
-    async fn rotate_if_due(&mut self, keys: &Arc<LiveKeys>, keeper: &KeyKeeper) -> Goes {
-        let waits = self.failed_at.is_some_and(|failed_at| failed_at.elapsed() < RETRY);
-        if waits || !keys.is_rotation_due() {
-            return Goes::On;
+        let ring = keys.ring();
+        let now = ring.signing().kid();
+        if *now != signing {
+            tracing::info!(kid = now.as_str(), before = signing.as_str(), "keys.activated");
+            signing = now.clone();
         }
-        let (shared, keeper) = (Arc::clone(keys), keeper.clone());
+    }
+}
+
+async fn rotate(keys: Arc<LiveKeys>, keeper: KeyKeeper, tick: Duration) {
+    loop {
+        time::sleep(tick).await;
+        if !keys.is_rotation_due() {
+            continue;
+        }
+        let (shared, keeper) = (Arc::clone(&keys), keeper.clone());
         let rotated = rt::task::spawn_blocking(move || {
             let made = keeper.rotate_if_due();
             if made.is_ok() {
@@ -148,25 +133,19 @@ impl Rotation {
             }
             made
         });
-        match rotated.await {
-            Ok(Ok(made)) => {
-                self.failed_at = None;
-                if let Some(new) = made {
-                    tracing::info!(kid = new.kid.as_str(), signs_from = %new.activates, "keys.rotated");
-                }
+        let error = match rotated.await {
+            Ok(Ok(None)) => continue,
+            Ok(Ok(Some(new))) => {
+                tracing::info!(kid = new.kid.as_str(), signs_from = %new.activates, "keys.rotated");
+                continue;
             }
             Ok(Err(OrderError::Keys(errors))) if errors.is_read_only() => {
-                tracing::warn!(%errors, "keys.read_only: this server does not rotate any more");
-                return Goes::No;
+                return tracing::warn!(%errors, "keys.read_only: this server does not rotate any more");
             }
-            Ok(Err(error)) => self.failed(&error.to_string()),
-            Err(error) => self.failed(&error.to_string()),
-        }
-        Goes::On
-    }
-
-    fn failed(&mut self, error: &str) {
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
         tracing::error!(error, "keys.rotation_failed: it is tried again in a minute");
-        self.failed_at = Some(time::Instant::now());
+        time::sleep(RETRY).await;
     }
 }

@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use ring::digest;
 use zeroize::Zeroizing;
 
-use super::{KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, pem_file};
+use super::{
+    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, pem_file,
+};
 
 /// The folder in which the private keys lie.
 #[derive(Clone)]
@@ -29,8 +31,10 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// What lies in the folder, not yet understood.
 pub(super) struct Sources {
-    pub(super) keyring: Option<String>,
+    keyring: Option<String>,
     pems: Vec<(PathBuf, Zeroizing<Vec<u8>>, Timestamp)>,
+    /// What could not be read.
+    errors: Vec<KeyError>,
 }
 
 /// The SHA-256 of everything that counts in a folder.
@@ -63,7 +67,7 @@ impl KeyFolder {
     /// # Errors
     /// All that is wrong, file by file; [`KeyError::Missing`] for a folder without a key.
     pub fn load(&self) -> Result<KeySet, KeyErrors> {
-        self.understand(&self.read()?)
+        self.understand(self.read()?)
     }
 
     /// Reads all files; hidden ones are not looked at.
@@ -91,14 +95,18 @@ impl KeyFolder {
                 None
             }
         };
-        if errors.is_empty() { Ok(Sources { keyring, pems }) } else { Err(KeyErrors(errors)) }
+        Ok(Sources { keyring, pems, errors })
     }
 
     /// Understands what was read.
-    pub(super) fn understand(&self, sources: &Sources) -> Result<KeySet, KeyErrors> {
-        let mut errors = Vec::new();
+    pub(super) fn understand(&self, sources: Sources) -> Result<KeySet, KeyErrors> {
+        let Sources { keyring, pems, mut errors } = sources;
+        let is_empty = |text: &String| matches!(Keyring::parse(text), Err(InvalidKeyring::Empty));
+        if keyring.as_ref().is_none_or(is_empty) && pems.is_empty() && errors.is_empty() {
+            return Err(KeyError::Missing { dir: self.dir.clone() }.into());
+        }
         let mut files: Vec<(PathBuf, Timestamp, pem_file::KeyInFile)> = Vec::new();
-        for (path, text, modified) in &sources.pems {
+        for (path, text, modified) in &pems {
             match pem_file::read(text, self.passphrase.as_ref()) {
                 Ok(key) => match files.iter().find(|(_, _, other)| other.kid() == key.kid()) {
                     Some((first, ..)) => {
@@ -109,16 +117,20 @@ impl KeyFolder {
                 Err(source) => errors.push(KeyError::Unusable { path: path.clone(), source }),
             }
         }
-        let keyring = match &sources.keyring {
-            None if sources.pems.is_empty() => return Err(KeyError::Missing { dir: self.dir.clone() }.into()),
-            None => Err(KeyError::NoKeyring { path: self.dir.join(KEYRING), fix: fix_for(&files) }),
-            Some(text) => Keyring::parse(text).map_err(|source| KeyError::Keyring {
-                path: self.dir.join(KEYRING),
-                source,
-                fix: fix_for(&files),
-            }),
+        let path = self.dir.join(KEYRING);
+        let keyring = match keyring.as_deref().map(Keyring::parse) {
+            Some(Ok(keyring)) => Some(keyring),
+            // whatever else lies there has been named
+            None | Some(Err(InvalidKeyring::Empty)) if files.is_empty() => None,
+            None => {
+                errors.push(KeyError::NoKeyring { path: path.clone(), fix: fix_for(&files) });
+                None
+            }
+            Some(Err(source)) => {
+                errors.push(KeyError::Keyring { path: path.clone(), source, fix: fix_for(&files) });
+                None
+            }
         };
-        let keyring = keyring.map_err(|error| errors.push(error)).ok();
         let mut keys = BTreeMap::new();
         let mut unlisted = Vec::new();
         for (path, _, key) in files {
@@ -132,11 +144,10 @@ impl KeyFolder {
             }
         }
         if errors.is_empty() {
-            for entry in
-                keyring.iter().flat_map(Keyring::entries).filter(|entry| !keys.contains_key(&entry.kid))
-            {
-                errors.push(KeyError::NoFile { path: self.dir.join(KEYRING), kid: entry.kid.clone() });
-            }
+            let missing =
+                keyring.iter().flat_map(Keyring::entries).filter(|entry| !keys.contains_key(&entry.kid));
+            errors
+                .extend(missing.map(|entry| KeyError::NoFile { path: path.clone(), kid: entry.kid.clone() }));
         }
         match keyring {
             Some(keyring) if errors.is_empty() => Ok(KeySet { keyring, keys, unlisted }),
@@ -186,6 +197,9 @@ impl Sources {
         for (path, text, _) in &self.pems {
             part(path.as_os_str().as_encoded_bytes());
             part(text);
+        }
+        for error in &self.errors {
+            part(error.to_string().as_bytes());
         }
         FolderHash(context.finish().as_ref().to_vec())
     }

@@ -72,9 +72,10 @@ impl LiveKeys {
     /// Everything that is wrong with it.
     pub fn load(folder: KeyFolder, terms: KeyTerms, clock: Arc<dyn Clock>) -> Result<Self, KeyErrors> {
         let sources = read_whole(&folder)?;
-        let keys = Arc::new(folder.understand(&sources)?);
+        let hash = sources.hash();
+        let keys = Arc::new(folder.understand(sources)?);
         let ring = Arc::new(keys.at(clock.now(), &terms));
-        let current = ArcSwap::from_pointee(Held { keys, hash: sources.hash(), ring });
+        let current = ArcSwap::from_pointee(Held { keys, hash, ring });
         Ok(Self { folder, terms, clock, current, rejected: ArcSwapOption::empty(), seen: Mutex::new(None) })
     }
 
@@ -146,7 +147,10 @@ impl LiveKeys {
                 let was_rejected = self.rejected.swap(None).is_some();
                 return if was_rejected { KeyReload::Restored } else { KeyReload::Unchanged };
             }
-            Ok(sources) => self.folder.understand(&sources).map(|keys| (keys, sources.hash())),
+            Ok(sources) => {
+                let hash = sources.hash();
+                self.folder.understand(sources).map(|keys| (keys, hash))
+            }
             Err(errors) => Err(errors),
         };
         match loaded {

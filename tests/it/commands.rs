@@ -287,7 +287,7 @@ fn inspect_checks_against_another_key_set() {
     workplace
         .run(&["token", "inspect", &token, "--jwks", "empty.json"])
         .exits(1)
-        .says(&["empty.json", "no RSA key"]);
+        .says(&["empty.json", "it holds no key"]);
     workplace.run(&["token", "inspect", &token, "--jwks", "bad.json"]).exits(1).says(&["bad.json"]);
     workplace.run(&["token", "inspect", &token, "--jwks", "nowhere.json"]).exits(1).says(&["nowhere.json"]);
 }

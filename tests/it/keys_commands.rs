@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     binary::{Run, Workplace},
-    support::{install_key, key_fixture},
+    support::{copy_key, key_fixture},
 };
 
 fn pem_files(dir: &Path) -> Vec<std::path::PathBuf> {
@@ -81,7 +81,7 @@ fn the_private_key_is_in_no_output() {
 #[test]
 fn jwks_names_each_key_by_its_thumbprint() {
     let workplace = Workplace::sample();
-    install_key("test-only-other.pem", &workplace.path("keys"));
+    workplace.run(&["keys", "rotate"]).exits(0);
     let keys = jwks(&workplace);
     assert_eq!(keys.len(), 2);
     for key in &keys {
@@ -100,20 +100,22 @@ fn rfc_7638_section_3_1() {
 }
 
 #[test]
-fn list_shows_every_key_and_which_of_them_signs() {
+fn list_shows_what_each_key_does_and_when() {
     let workplace = Workplace::sample();
-    let keys = workplace.path("keys");
-    fs::rename(keys.join("test-only-signing.pem"), keys.join("20260101T000000Z-a.pem")).unwrap();
-    install_key("test-only-other.pem", &keys);
-    fs::rename(keys.join("test-only-other.pem"), keys.join("20260201T000000Z-b.pem")).unwrap();
+    let signing = workplace.run(&["keys", "jwks"]).exits(0);
+    let signing: Value = serde_json::from_str(&signing.stdout).unwrap();
+    let signing = signing["keys"][0]["kid"].as_str().unwrap();
+    let next = workplace.run(&["keys", "rotate"]).exits(0);
+    let next = next.stdout.lines().next().unwrap();
     let run = workplace.run(&["keys", "list"]).exits(0);
     let lines: Vec<_> = run.stdout.lines().collect();
     assert_eq!(lines.len(), 3, "{run:?}");
-    assert!(lines[1].contains("2026-01-01T00:00:00Z") && !lines[1].starts_with("active"), "{run:?}");
-    assert!(lines[2].contains("2026-02-01T00:00:00Z") && lines[2].starts_with("active"), "{run:?}");
-    for key in jwks(&workplace) {
-        assert!(run.stdout.contains(key["kid"].as_str().unwrap()));
-    }
+    assert!(
+        lines[1].starts_with(&format!("active   {signing} RS256 2048  2026-01-01T00:00:00Z  signs since "))
+    );
+    assert!(lines[1].contains(", until "), "{run:?}");
+    assert!(lines[2].starts_with(&format!("next     {next} RS256 2048  ")), "{run:?}");
+    assert!(lines[2].contains("  signs from ") && lines[2].contains("(in 59 min)"), "{run:?}");
 }
 
 /// Each command that reads the keys names the file and says why.
@@ -169,15 +171,26 @@ fn a_world_readable_key_is_refused() {
 #[test]
 fn a_key_of_1024_bits_is_refused() {
     let workplace = Workplace::sample();
-    install_key("test-only-1024-bits.pem", &workplace.path("keys"));
+    copy_key("test-only-1024-bits.pem", &workplace.path("keys"));
     refused(&workplace, &["keys/test-only-1024-bits.pem", "2048"]);
 }
 
 #[test]
-fn a_key_of_an_elliptic_curve_is_refused() {
+fn a_key_without_an_entry_counts_for_nothing() {
     let workplace = Workplace::sample();
-    install_key("test-only-p256.pem", &workplace.path("keys"));
-    refused(&workplace, &["keys/test-only-p256.pem", "RSA"]);
+    let before = jwks(&workplace);
+    copy_key("test-only-p256.pem", &workplace.path("keys"));
+    assert_eq!(jwks(&workplace), before);
+    workplace.run(&["keys", "list"]).exits(0).shows(&[
+        "unlisted",
+        "test-only-p256.pem",
+        "never signs",
+        "prune",
+    ]);
+    workplace.run(&["keys", "prune"]).exits(0).shows(&["deleted"]);
+    assert!(!workplace.path("keys/test-only-p256.pem").exists());
+    workplace.run(&["keys", "prune"]).exits(0).shows(&["nothing to delete"]);
+    assert_eq!(jwks(&workplace), before);
 }
 
 #[test]
@@ -198,7 +211,7 @@ fn what_is_no_key_is_refused_and_named() {
         ("cut short", pem[..middle].to_owned(), ""),
         ("two keys", format!("{pem}{pem}"), "2 PEM blocks"),
         ("PKCS#1", pem.replace("PRIVATE KEY", "RSA PRIVATE KEY"), "`RSA PRIVATE KEY`"),
-        ("encrypted", pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "`ENCRYPTED PRIVATE KEY`"),
+        ("encrypted as it says", pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "not taken"),
         ("public", pem.replace("PRIVATE KEY", "PUBLIC KEY"), "`PUBLIC KEY`"),
         ("certificate", pem.replace("PRIVATE KEY", "CERTIFICATE"), "`CERTIFICATE`"),
         ("not base64", pem.replace('A', "*"), ""),
@@ -219,9 +232,8 @@ fn what_is_no_key_is_refused_and_named() {
 fn everything_wrong_with_a_folder_is_said_at_once() {
     let workplace = Workplace::sample();
     let keys = workplace.path("keys");
-    install_key("test-only-1024-bits.pem", &keys);
-    install_key("test-only-p256.pem", &keys);
-    let world = install_key("test-only-other.pem", &keys);
+    copy_key("test-only-1024-bits.pem", &keys);
+    let world = copy_key("test-only-other.pem", &keys);
     fs::set_permissions(world, fs::Permissions::from_mode(0o644)).unwrap();
     fs::copy(keys.join("test-only-signing.pem"), keys.join("zzz.pem")).unwrap();
     workplace.write("keys/garbage.pem", "garbage");
@@ -230,14 +242,13 @@ fn everything_wrong_with_a_folder_is_said_at_once() {
         &workplace,
         &[
             "keys/test-only-1024-bits.pem: ",
-            "keys/test-only-p256.pem: ",
             "keys/test-only-other.pem: ",
             "keys/zzz.pem: ",
             "keys/garbage.pem: ",
         ],
     );
     let run = workplace.run(&["keys", "list"]);
-    assert_eq!(run.stderr.lines().count(), 5, "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 4, "{run:?}");
 }
 
 /// A blank line inside the block makes the PEM library quote the file in its error.
