@@ -124,11 +124,12 @@ fn relative(time: Timestamp, now: Timestamp) -> String {
 /// How far two times are apart, in the largest unit that tells it well.
 fn span(one: Timestamp, other: Timestamp) -> String {
     let seconds = one.duration_since(other).abs().as_secs();
+    let rounded = |unit: i64| (seconds + unit / 2) / unit;
     match seconds {
         0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
+        120..7_200 => format!("{} min", rounded(60)),
+        7_200..172_800 => format!("{} h", rounded(3_600)),
+        _ => format!("{} days", rounded(86_400)),
     }
 }
 

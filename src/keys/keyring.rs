@@ -131,7 +131,12 @@ impl Keyring {
     /// # Errors
     /// [`InvalidKeyring::Empty`], and [`InvalidKeyring::NoSuccessor`].
     pub fn new(mut entries: Vec<KeyEntry>) -> Result<Self, InvalidKeyring> {
-        entries.sort_by(|a, b| (a.activates, a.created, &a.kid).cmp(&(b.activates, b.created, &b.kid)));
+        // of two that activate in one second the one that retires came first
+        let order = |entry: &KeyEntry| {
+            let retires = entry.retires.unwrap_or(Timestamp::MAX);
+            (entry.activates, retires, entry.created, entry.kid.clone())
+        };
+        entries.sort_by_cached_key(order);
         match entries.last() {
             None => Err(InvalidKeyring::Empty),
             Some(last) if last.retires.is_some() => Err(InvalidKeyring::NoSuccessor(last.kid.clone())),

@@ -115,7 +115,7 @@ fn list_shows_what_each_key_does_and_when() {
     );
     assert!(lines[1].contains(", until "), "{run:?}");
     assert!(lines[2].starts_with(&format!("next     {next} RS256 2048  ")), "{run:?}");
-    assert!(lines[2].contains("  signs from ") && lines[2].contains("(in 59 min)"), "{run:?}");
+    assert!(lines[2].contains("  signs from ") && lines[2].contains("(in 60 min)"), "{run:?}");
 }
 
 /// Each command that reads the keys names the file and says why.
