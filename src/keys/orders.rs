@@ -1,7 +1,7 @@
 //! What can be ordered of a key folder: a first key, the next one, the end of one. Each order is refused that
 //! would leave a live token without a published key, or sign with a key that verifiers may not have fetched.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{fs, io, path::PathBuf, slice, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use zeroize::Zeroizing;
@@ -97,6 +97,12 @@ pub struct NewKey {
     pub kid: KeyId,
     /// When it signs.
     pub activates: Timestamp,
+}
+
+impl From<KeyEntry> for NewKey {
+    fn from(entry: KeyEntry) -> Self {
+        Self { kid: entry.kid, activates: entry.activates }
+    }
 }
 
 /// What `rotate --now` did.
@@ -239,29 +245,9 @@ impl KeyKeeper {
     /// What stands in the way of writing.
     pub fn rotate_now(&self) -> Result<Replaced, OrderError> {
         let locked = self.lock()?;
-        let keys = self.folder.load()?;
-        let now = locked.now;
-        let (mut kept, mut dropped, mut still_published) = (Vec::new(), Vec::new(), Vec::new());
-        for (entry, state) in keys.keyring.at(now, self.terms.retention) {
-            match state {
-                KeyState::Retired { since, until } => {
-                    still_published.push((entry.kid.clone(), until));
-                    // what followed it may be dropped now
-                    kept.push(KeyEntry { retires: Some(since), ..entry.clone() });
-                }
-                KeyState::Expired { .. } => {
-                    kept.push(KeyEntry { retires: entry.retires.or(Some(now)), ..entry.clone() });
-                }
-                KeyState::Active { .. } | KeyState::Next { .. } => dropped.push(entry.kid.clone()),
-            }
-        }
-        let (new, file) = locked.new_key(now)?;
-        kept.push(new.clone());
-        let mut steps = locked.write_key(&new, file)?;
-        steps.extend(locked.write_ring(kept));
-        steps.extend(locked.delete(&keys, &dropped));
+        let (replaced, steps) = locked.replacement(&self.folder.load()?)?;
         locked.take(&steps)?;
-        Ok(Replaced { new: NewKey { kid: new.kid, activates: now }, dropped, still_published })
+        Ok(replaced)
     }
 
     /// Ends a key: one that signs hands over to a next key that was published for long enough; a next key is
@@ -292,13 +278,13 @@ impl KeyKeeper {
                     let activates = if entry.kid == to { now } else { entry.activates };
                     KeyEntry { retires, activates, ..entry.clone() }
                 });
-                locked.take(&locked.write_ring(changed.collect()))?;
+                locked.take(&locked.write_ring(&changed.collect::<Vec<_>>()))?;
                 Ok(Retired::HandedOver { to, published_until: now + self.terms.retention })
             }
             KeyState::Next { from } if from <= now + TOO_CLOSE => Err(OrderError::AboutToSign { kid, from }),
             KeyState::Retired { until, .. } => Err(OrderError::StillNeeded { kid, safe_from: until }),
             KeyState::Next { .. } | KeyState::Expired { .. } => {
-                locked.drop_keys(&keys, &[kid])?;
+                locked.take(&locked.removal(&keys, &[kid]))?;
                 Ok(Retired::Dropped)
             }
         }
@@ -317,7 +303,7 @@ impl KeyKeeper {
         if let KeyState::Active { .. } = state {
             return Err(OrderError::SignsAlone { kid, safe_from: locked.now + self.terms.publish_ahead });
         }
-        locked.drop_keys(&keys, &[kid])?;
+        locked.take(&locked.removal(&keys, &[kid]))?;
         Ok(Retired::Dropped)
     }
 
@@ -333,7 +319,7 @@ impl KeyKeeper {
         let expired = states.iter().filter(|(_, state)| !state.is_published());
         let mut pruned: Vec<_> = expired.map(|(entry, _)| entry.kid.clone()).collect();
         if !pruned.is_empty() {
-            locked.drop_keys(&keys, &pruned)?;
+            locked.take(&locked.removal(&keys, &pruned))?;
         }
         let unlisted = keys.unlisted.iter().map(|key| Step::Delete { path: key.path.clone() });
         locked.take(&unlisted.collect::<Vec<_>>())?;
@@ -385,17 +371,16 @@ impl Locked<'_> {
     /// The first key. The ring is written before the key gets its name: keys without a ring are an error, and
     /// a ring without its key is made whole by [`Self::finish_stopped_order`].
     fn generate(&self) -> Result<NewKey, OrderError> {
-        self.take(&self.first_key()?.1).map_err(OrderError::from)?;
-        let keys = self.keeper.folder.load()?;
-        let ring = keys.at(self.now, &self.keeper.terms);
-        Ok(NewKey { kid: ring.signing().kid().clone(), activates: self.now })
+        let (new, steps) = self.first_key()?;
+        self.take(&steps)?;
+        Ok(new.into())
     }
 
     fn first_key(&self) -> Result<(KeyEntry, Vec<Step>), OrderError> {
-        let (new, file) = self.new_key(self.now)?;
-        let mut steps = self.write_key(&new, file)?;
+        let (new, key) = self.new_key(self.now)?;
+        let mut steps = self.write_key(&new, &key)?;
         let naming: Vec<_> = steps.drain(1..).collect();
-        steps.extend(self.write_ring(vec![new.clone()]));
+        steps.extend(self.write_ring(slice::from_ref(&new)));
         steps.extend(naming);
         Ok((new, steps))
     }
@@ -403,7 +388,7 @@ impl Locked<'_> {
     fn add_next(&self, keys: &KeySet, activates: Timestamp) -> Result<NewKey, OrderError> {
         let (new, steps) = self.next_key(keys, activates)?;
         self.take(&steps)?;
-        Ok(NewKey { kid: new.kid, activates })
+        Ok(new.into())
     }
 
     fn next_key(&self, keys: &KeySet, activates: Timestamp) -> Result<(KeyEntry, Vec<Step>), OrderError> {
@@ -413,16 +398,41 @@ impl Locked<'_> {
                 return Err(OrderError::NextExists { kid: entry.kid.clone(), from });
             }
         }
-        let (new, file) = self.new_key(activates)?;
         let mut entries = keys.keyring.entries().to_vec();
-        // no next key: the last one is the one that signs
+        // no next key: the last one is the one that signs, early if this clock is behind
+        let signs = entries.last().map_or(activates, |active| active.activates);
+        let (new, key) = self.new_key(activates.max(signs))?;
         if let Some(active) = entries.last_mut() {
-            active.retires = Some(activates);
+            active.retires = Some(new.activates);
         }
         entries.push(new.clone());
-        let mut steps = self.write_key(&new, file)?;
-        steps.extend(self.write_ring(entries));
+        let mut steps = self.write_key(&new, &key)?;
+        steps.extend(self.write_ring(&entries));
         Ok((new, steps))
+    }
+
+    /// A key that signs at once, in the place of those that sign or will.
+    fn replacement(&self, keys: &KeySet) -> Result<(Replaced, Vec<Step>), OrderError> {
+        let (mut kept, mut dropped, mut still_published) = (Vec::new(), Vec::new(), Vec::new());
+        for (entry, state) in keys.keyring.at(self.now, self.keeper.terms.retention) {
+            match state {
+                KeyState::Retired { since, until } => {
+                    still_published.push((entry.kid.clone(), until));
+                    // what followed it may be dropped now
+                    kept.push(KeyEntry { retires: Some(since), ..entry.clone() });
+                }
+                KeyState::Expired { .. } => {
+                    kept.push(KeyEntry { retires: entry.retires.or(Some(self.now)), ..entry.clone() });
+                }
+                KeyState::Active { .. } | KeyState::Next { .. } => dropped.push(entry.kid.clone()),
+            }
+        }
+        let (new, key) = self.new_key(self.now)?;
+        kept.push(new.clone());
+        let mut steps = self.write_key(&new, &key)?;
+        steps.extend(self.write_ring(&kept));
+        steps.extend(self.delete(keys, &dropped));
+        Ok((Replaced { new: new.into(), dropped, still_published }, steps))
     }
 
     fn new_key(&self, activates: Timestamp) -> Result<(KeyEntry, PrivateKey), KeyError> {
@@ -432,15 +442,15 @@ impl Locked<'_> {
         Ok((KeyEntry { kid, algorithm, created: self.now, activates, retires: None }, key))
     }
 
-    fn write_key(&self, entry: &KeyEntry, key: PrivateKey) -> Result<Vec<Step>, KeyError> {
+    fn write_key(&self, entry: &KeyEntry, key: &PrivateKey) -> Result<Vec<Step>, KeyError> {
         let folder = &self.keeper.folder;
-        let text = pem_file::write(&key, folder.passphrase()).map_err(KeyError::Generate)?;
+        let text = pem_file::write(key, folder.passphrase()).map_err(KeyError::Generate)?;
         let name = format!("{}-{}.pem", entry.created.strftime(TIME_FORMAT), entry.kid);
         Ok(self.write(folder.path().join(name), text))
     }
 
-    fn write_ring(&self, entries: Vec<KeyEntry>) -> Vec<Step> {
-        let text = Keyring::render(&entries).into();
+    fn write_ring(&self, entries: &[KeyEntry]) -> Vec<Step> {
+        let text = Keyring::render(entries).into();
         self.write(self.keeper.folder.path().join(KEYRING), text)
     }
 
@@ -455,19 +465,16 @@ impl Locked<'_> {
     }
 
     /// Takes keys that do not sign out of the ring, and deletes their files.
-    fn drop_keys(&self, keys: &KeySet, kids: &[KeyId]) -> Result<(), KeyError> {
-        let states = keys.keyring.at(self.now, self.keeper.terms.retention);
-        let kept = states.iter().filter(|(entry, _)| !kids.contains(&entry.kid));
-        let mut kept: Vec<_> = kept.map(|(entry, _)| (*entry).clone()).collect();
-        // a next key that is withdrawn is nobody's successor
-        if let Some(last) =
-            kept.last_mut().filter(|last| last.retires.is_some_and(|retires| retires > self.now))
-        {
-            last.retires = None;
+    fn removal(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
+        let entries = keys.keyring.entries().iter();
+        let mut kept: Vec<_> = entries.filter(|entry| !kids.contains(&entry.kid)).cloned().collect();
+        // a next key that is withdrawn is nobody's successor; who is follows from the ring
+        for entry in kept.iter_mut().filter(|entry| entry.retires.is_some_and(|retires| retires > self.now)) {
+            entry.retires = None;
         }
-        let mut steps = self.write_ring(kept);
+        let mut steps = self.write_ring(&kept);
         steps.extend(self.delete(keys, kids));
-        self.take(&steps)
+        steps
     }
 
     fn take(&self, steps: &[Step]) -> Result<(), KeyError> {
@@ -494,3 +501,6 @@ impl Locked<'_> {
         Step::Sync { dir: dir.to_owned() }.take()
     }
 }
+
+#[cfg(test)]
+mod tests;

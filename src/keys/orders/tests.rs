@@ -1,0 +1,276 @@
+//! Orders that are stopped between any two steps, and orders that meet.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Barrier},
+    thread,
+};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{clock::ManualClock, keys::KeyRing, oauth::SignatureAlgorithm};
+
+const START: &str = "2026-11-24T12:00:00Z";
+const HOUR: i64 = 60 * 60;
+
+/// A folder with a clock of its own.
+struct Place {
+    dir: TempDir,
+    clock: Arc<ManualClock>,
+    keeper: KeyKeeper,
+}
+
+fn keeper(dir: &Path, clock: &Arc<ManualClock>) -> KeyKeeper {
+    let terms = KeyTerms {
+        algorithm: SignatureAlgorithm::Es256,
+        rotate_every: Some(SignedDuration::from_hours(24)),
+        ..KeyTerms::default()
+    };
+    KeyKeeper::new(KeyFolder::new(dir), terms, Arc::clone(clock) as Arc<dyn Clock>)
+}
+
+impl Place {
+    fn empty() -> Self {
+        let dir = TempDir::new().unwrap();
+        let clock = Arc::new(ManualClock::at(START.parse().unwrap()));
+        let keeper = keeper(dir.path(), &clock);
+        Self { dir, clock, keeper }
+    }
+
+    /// With a retired key, the one that signs, and the next.
+    fn with_three_keys() -> Self {
+        let place = Self::empty();
+        place.keeper.generate().unwrap();
+        for _ in 0..2 {
+            place.clock.advance(24 * HOUR);
+            place.keeper.rotate().unwrap();
+        }
+        let states: Vec<_> = place.ring().keys().iter().map(|key| key.state.name()).collect();
+        assert_eq!(states, ["retired", "active", "next"]);
+        place
+    }
+
+    fn ring(&self) -> KeyRing {
+        self.keeper.folder.load().unwrap().at(self.clock.now(), &self.keeper.terms)
+    }
+
+    fn published(&self) -> BTreeSet<KeyId> {
+        let ring = self.ring();
+        ring.keys().iter().filter(|key| key.state.is_published()).map(|key| key.kid.clone()).collect()
+    }
+
+    fn kid_that_is(&self, state: &str) -> KeyId {
+        self.ring().keys().iter().find(|key| key.state.name() == state).unwrap().kid.clone()
+    }
+
+    fn hidden_files(&self) -> Vec<PathBuf> {
+        steps::unnamed(self.dir.path()).unwrap()
+    }
+}
+
+/// The steps of an order that is about to be given.
+type Plan = fn(&Locked<'_>, &KeySet) -> Vec<Step>;
+
+/// Takes so many steps as if the process were killed behind them; half of the next one too, if it writes.
+fn take_some(steps: &[Step], taken: usize, half: bool) {
+    steps[..taken].iter().for_each(|step| step.take().unwrap());
+    if half && let Some(Step::Write { path, text }) = steps.get(taken) {
+        fs::write(steps::partial(path), &text[..text.len() / 2]).unwrap();
+    }
+}
+
+#[track_caller]
+fn stop_anywhere(name: &str, start: fn() -> Place, plan: Plan, may_drop: &[&str]) {
+    let length = {
+        let place = start();
+        let locked = place.keeper.lock().unwrap();
+        plan(&locked, &place.keeper.folder.load().unwrap()).len()
+    };
+    for (taken, half) in (0..=length).flat_map(|taken| [(taken, false), (taken, true)]) {
+        let place = start();
+        let before = place.published();
+        let may_go: Vec<_> = may_drop.iter().map(|state| place.kid_that_is(state)).collect();
+        {
+            let locked = place.keeper.lock().unwrap();
+            let steps = plan(&locked, &place.keeper.folder.load().unwrap());
+            take_some(&steps, taken, half);
+        }
+        let at = format!("{name}, stopped behind step {taken}{}", if half { " and a half" } else { "" });
+        // others read the folder as it is
+        let ring = place.ring();
+        let signs = ring.keys().iter().filter(|key| key.state.name() == "active").count();
+        assert_eq!(signs, 1, "{at}");
+        let after = place.published();
+        let lost: Vec<_> = before.difference(&after).filter(|kid| !may_go.contains(kid)).collect();
+        assert!(lost.is_empty(), "{at}: {lost:?}");
+        // the next start, and the next order, tidy up
+        assert_eq!(place.keeper.ensure_first_key().unwrap(), FirstKey::Found, "{at}");
+        place.keeper.prune().unwrap();
+        assert_eq!(place.published(), after, "{at}");
+        assert!(place.hidden_files().is_empty() && place.ring().unlisted().is_empty(), "{at}");
+        place.keeper.rotate_now().unwrap();
+    }
+}
+
+#[test]
+fn a_rotation_can_stop_anywhere() {
+    let start = || {
+        let place = Place::empty();
+        place.keeper.generate().unwrap();
+        place
+    };
+    stop_anywhere("rotate", start, |locked, keys| locked.next_key(keys, locked.now).unwrap().1, &[]);
+}
+
+#[test]
+fn a_replacement_can_stop_anywhere() {
+    let plan: Plan = |locked, keys| locked.replacement(keys).unwrap().1;
+    stop_anywhere("rotate --now", Place::with_three_keys, plan, &["active", "next"]);
+}
+
+#[test]
+fn a_removal_can_stop_anywhere() {
+    let plan: Plan = |locked, keys| {
+        let next = keys.keyring.entries().last().unwrap().kid.clone();
+        locked.removal(keys, &[next])
+    };
+    stop_anywhere("retire", Place::with_three_keys, plan, &["next"]);
+}
+
+/// Until the ring is written there is nothing; from then on the next start makes it whole.
+#[test]
+fn the_making_of_the_first_key_can_stop_anywhere() {
+    let length = {
+        let place = Place::empty();
+        place.keeper.lock().unwrap().first_key().unwrap().1.len()
+    };
+    for (taken, half) in (0..=length).flat_map(|taken| [(taken, false), (taken, true)]) {
+        let place = Place::empty();
+        let (first, steps) = place.keeper.lock().unwrap().first_key().unwrap();
+        take_some(&steps, taken, half);
+        let named = fs::read_to_string(place.dir.path().join(KEYRING)).is_ok();
+        place.keeper.ensure_first_key().unwrap();
+        let ring = place.ring();
+        assert_eq!(ring.keys().len(), 1, "{taken} {half}");
+        assert_eq!(*ring.signing().kid() == first.kid, named, "{taken} {half}");
+        assert!(place.hidden_files().is_empty(), "{taken} {half}");
+    }
+}
+
+#[test]
+fn of_many_replicas_one_makes_the_key() {
+    let place = Place::empty();
+    let at_once = |order: fn(&KeyKeeper) -> bool| {
+        let barrier = Arc::new(Barrier::new(8));
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let (barrier, keeper) = (Arc::clone(&barrier), keeper(place.dir.path(), &place.clock));
+                thread::spawn(move || {
+                    barrier.wait();
+                    order(&keeper)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).filter(|made| *made).count()
+    };
+    let first = |keeper: &KeyKeeper| matches!(keeper.ensure_first_key().unwrap(), FirstKey::Made(_));
+    assert_eq!(at_once(first), 1);
+    let next = |keeper: &KeyKeeper| keeper.rotate_if_due().unwrap().is_some();
+    assert_eq!(at_once(next), 0, "it is not time yet");
+    for day in 1..=3 {
+        place.clock.advance(24 * HOUR);
+        assert_eq!(at_once(next), 1, "day {day}");
+        assert_eq!(at_once(next), 0, "day {day}");
+        assert_eq!(place.ring().keys().len(), day + 1);
+    }
+}
+
+#[test]
+fn a_next_key_that_is_withdrawn_leaves_the_other_signing() {
+    let place = Place::with_three_keys();
+    let (active, next) = (place.kid_that_is("active"), place.kid_that_is("next"));
+    assert_eq!(place.keeper.retire(next.as_str()).unwrap(), Retired::Dropped);
+    place.clock.advance(48 * HOUR);
+    assert_eq!(*place.ring().signing().kid(), active);
+    assert!(!place.published().contains(&next));
+}
+
+#[test]
+fn what_is_not_safe_is_refused_and_says_from_when_it_is() {
+    let place = Place::with_three_keys();
+    let kid = |state: &str| place.kid_that_is(state);
+    let (retired, active, next) = (kid("retired"), kid("active"), kid("next"));
+    let now = place.clock.now();
+    let safe_from = |outcome: Result<Retired, OrderError>| match outcome {
+        Err(
+            OrderError::NextNotReady { safe_from, .. }
+            | OrderError::StillNeeded { safe_from, .. }
+            | OrderError::SignsAlone { safe_from, .. },
+        ) => safe_from,
+        Err(other) => panic!("{other}"),
+        Ok(done) => panic!("{done:?}"),
+    };
+    assert_eq!(safe_from(place.keeper.retire(active.as_str())), now + SignedDuration::from_hours(1));
+    // it retired an hour after the day on which its successor was made
+    let until = now - SignedDuration::from_hours(23) + place.keeper.terms.retention;
+    assert_eq!(safe_from(place.keeper.retire(retired.as_str())), until);
+    assert!(matches!(place.keeper.rotate(), Err(OrderError::NextExists { .. })));
+    assert!(matches!(place.keeper.generate(), Err(OrderError::Exists { .. })));
+    assert!(matches!(place.keeper.retire("unknown"), Err(OrderError::Unknown(_))));
+    assert!(matches!(place.keeper.retire_now(active.as_str()), Err(OrderError::SignsAlone { .. })));
+    // in a moment it signs, and replicas may not hear of an order in time
+    place.clock.advance(HOUR - 30);
+    assert!(matches!(place.keeper.retire(next.as_str()), Err(OrderError::AboutToSign { .. })));
+    place.clock.advance(30);
+    assert_eq!(kid("active"), next);
+    assert_eq!(place.keeper.retire_now(retired.as_str()).unwrap(), Retired::Dropped);
+    assert!(!place.published().contains(&retired));
+    // the one that it followed is needed for as long as its tokens live, and no longer
+    let until = place.clock.now() + place.keeper.terms.retention;
+    assert_eq!(safe_from(place.keeper.retire(active.as_str())), until);
+    place.clock.advance(until.as_second() - place.clock.now().as_second());
+    assert_eq!(place.keeper.retire(active.as_str()).unwrap(), Retired::Dropped);
+    assert_eq!(place.published(), BTreeSet::from([next]));
+}
+
+/// An order to hand over early is carried out where verifiers have had the time.
+#[test]
+fn a_key_hands_over_to_one_that_was_published_for_long_enough() {
+    let place = Place::empty();
+    place.keeper.generate().unwrap();
+    let first = place.kid_that_is("active");
+    let locked = place.keeper.lock().unwrap();
+    let tomorrow = locked.now + SignedDuration::from_hours(24);
+    locked.add_next(&place.keeper.folder.load().unwrap(), tomorrow).unwrap();
+    drop(locked);
+    place.clock.advance(HOUR - 1);
+    assert!(matches!(place.keeper.retire(first.as_str()), Err(OrderError::NextNotReady { .. })));
+    place.clock.advance(1);
+    let next = place.kid_that_is("next");
+    let published_until = place.clock.now() + place.keeper.terms.retention;
+    let expected = Retired::HandedOver { to: next.clone(), published_until };
+    assert_eq!(place.keeper.retire(first.as_str()).unwrap(), expected);
+    assert_eq!(*place.ring().signing().kid(), next);
+    assert!(place.published().contains(&first));
+}
+
+#[test]
+fn a_replaced_key_is_published_no_more() {
+    let place = Place::with_three_keys();
+    let (retired, active, next) =
+        (place.kid_that_is("retired"), place.kid_that_is("active"), place.kid_that_is("next"));
+    let Replaced { new, dropped, still_published } = place.keeper.rotate_now().unwrap();
+    assert_eq!(dropped, [active, next]);
+    assert_eq!(still_published.iter().map(|(kid, _)| kid).collect::<Vec<_>>(), [&retired]);
+    assert_eq!(place.published(), BTreeSet::from([retired.clone(), new.kid.clone()]));
+    // a replica whose clock is behind signs with it all the same
+    place.clock.advance(-20);
+    assert_eq!(*place.ring().signing().kid(), new.kid);
+    place.clock.advance(20);
+    // the retired one ends when it would have ended
+    let (_, until) = still_published[0];
+    place.clock.advance(until.as_second() - place.clock.now().as_second());
+    assert_eq!(place.published(), BTreeSet::from([new.kid]));
+}
