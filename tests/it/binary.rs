@@ -3,7 +3,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -68,11 +68,21 @@ impl Workplace {
         self
     }
 
+    /// Starts `jeton` with these arguments, to be killed.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.prepared(Command::new(env!("CARGO_BIN_EXE_jeton")), arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         // a server that must not start, and does, ends all the same
-        command.arg("20").arg(Path::new(env!("CARGO_BIN_EXE_jeton"))).args(arguments);
-        command.current_dir(self.dir.path());
+        command.arg("20").arg(Path::new(env!("CARGO_BIN_EXE_jeton")));
+        self.prepared(command, arguments)
+    }
+
+    fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
+        command.args(arguments).current_dir(self.dir.path());
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
             command.env_remove(name);
         }

@@ -21,6 +21,7 @@ mod discovery;
 mod ended_tokens;
 mod exact;
 mod explain;
+mod key_rotation;
 mod key_year;
 mod keys_commands;
 mod policies_commands;

@@ -77,6 +77,11 @@ impl Binary {
         time::timeout(PATIENCE, line).await.unwrap_or_else(|_| panic!("no `{event}` in {:#?}", self.read))
     }
 
+    /// Reads the log for as long as the program runs: a pipe that is full would stop it.
+    pub(crate) async fn drain(&mut self) {
+        while self.log.next_line().await.unwrap().is_some() {}
+    }
+
     /// The lines of this event, as far as the log was read.
     pub(crate) fn lines_of(&self, event: &str) -> Vec<&Value> {
         self.read.iter().filter(|line| is_event(line, event)).collect()
