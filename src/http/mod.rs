@@ -7,6 +7,7 @@ mod log;
 mod reload;
 mod routes;
 mod server;
+mod together;
 
 pub use extract::{BearerFault, Protect, bearer_token};
 pub use log::{RequestSpan, init as init_log};

@@ -36,7 +36,6 @@ fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
         .service(for_clients(&format!("{base}/oauth2/introspect"), post().to(introspect::post)))
         .service(for_clients(&format!("{base}/oauth2/revoke"), post().to(revoke::post)))
         .service(readable(&format!("{base}/.well-known/jwks.json"), get_or_head().to(jwks::get)))
-        .service(readable(&format!("{base}/status/{{handle}}"), get_or_head().to(status::get)))
         .service(readable(&format!("{base}/principal"), get_or_head().to(principal::get)).wrap(protect()))
         .service(
             web::scope(&format!("{base}/ops"))
@@ -54,7 +53,9 @@ fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
                         .default_service(web::to(post_only)),
                 )
                 .default_service(web::to(not_found)),
-        );
+        )
+        // behind the others, for a path with a parameter is compared by a regular expression
+        .service(readable(&format!("{base}/status/{{handle}}"), get_or_head().to(status::get)));
     if !base.is_empty() {
         // where OpenID Connect Discovery 1.0 section 4 places it
         let path = format!("{base}/.well-known/openid-configuration");
