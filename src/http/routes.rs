@@ -2,7 +2,8 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError, Route, guard,
-    web::{self, ServiceConfig, post},
+    http::Method,
+    web::{self, ServiceConfig},
 };
 
 use super::{
@@ -74,7 +75,17 @@ fn readable(path: &str, route: Route) -> actix_web::Resource {
 }
 
 fn get_or_head() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    on(&[Method::GET, Method::HEAD])
+}
+
+fn post() -> Route {
+    on(&[Method::POST])
+}
+
+/// A route for these methods. The guards of the library would also note them in the request for an answer to
+/// other methods, which is ours here.
+fn on(methods: &'static [Method]) -> Route {
+    web::route().guard(guard::fn_guard(|context| methods.contains(&context.head().method)))
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
