@@ -2,13 +2,13 @@
 //!
 //! `json` is written by the library. `pretty` is written here, for two reasons: no value can write a line
 //! break or an escape sequence into the log, and a token's two lines cost half as much as the library's
-//! (benches/README.md).
+//! (benches/README.md). The lines of a request leave together.
 
 use std::{
     cell::RefCell,
     fmt::{self, Write},
     io,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -25,11 +25,16 @@ use tracing_subscriber::{
     field::RecordFields,
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields,
-        format::{self, Writer},
+        format::{self, JsonFields, Writer},
+        layer,
     },
+    layer::SubscriberExt,
+    registry,
     registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
+use super::together::{Together, Waiting};
 use crate::{
     clock::{Clock, SystemClock},
     config::{LogFormat, LogSettings},
@@ -37,39 +42,21 @@ use crate::{
 
 /// Starts logging to standard error, for the whole process.
 pub fn init(settings: LogSettings) {
-    let builder =
-        tracing_subscriber::fmt().with_max_level(settings.level).with_writer(io::stderr).with_target(false);
+    let LogSettings { level, format } = settings;
+    let writer = io::stderr;
+    let lines = layer().with_writer(Waiting(writer)).with_target(false);
     // a second call keeps the first subscriber
-    let _ = match settings.format {
-        LogFormat::Pretty => builder.event_format(Own(Line)).fmt_fields(Line).try_init(),
+    let _ = match format {
+        LogFormat::Pretty => {
+            let lines = lines.event_format(Line).fmt_fields(Line);
+            registry().with(Together { level, lines, writer }).try_init()
+        }
         LogFormat::Json => {
             let json = format::format().json().flatten_event(true).with_span_list(false).with_target(false);
-            builder.event_format(Own(json)).fmt_fields(format::JsonFields::new()).try_init()
+            let lines = lines.event_format(json).fmt_fields(JsonFields::new());
+            registry().with(Together { level, lines, writer }).try_init()
         }
     };
-}
-
-/// Leaves out what actix says of requests that it cannot parse: it comes from strangers, at the level of
-/// an error of ours. (A filter in front of everything costs a microsecond for each token.)
-struct Own<F>(F);
-
-impl<S, N, F> FormatEvent<S, N> for Own<F>
-where
-    S: Subscriber + for<'l> LookupSpan<'l>,
-    N: for<'w> FormatFields<'w> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        if event.metadata().target().starts_with("actix_http") {
-            return Ok(());
-        }
-        self.0.format_event(context, writer, event)
-    }
 }
 
 /// The span of a request, to be given to `TracingLogger`: carries the request id into every event, and
@@ -80,16 +67,19 @@ pub struct RequestSpan;
 /// The longest piece of a path that is logged, in characters.
 const LONGEST_PATH: usize = 512;
 
+/// The length of a request's id as text.
+const LENGTH_OF_ID: usize = 36;
+
 #[derive(Clone, Copy)]
 struct Started(Instant);
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         request.extensions_mut().insert(Started(Instant::now()));
-        match request.extensions().get::<RequestId>() {
-            Some(id) => tracing::info_span!("request", id = %id),
-            None => Span::none(),
-        }
+        let id = request.extensions().get::<RequestId>().copied();
+        let Some(id) = id else { return Span::none() };
+        let mut room = [0; LENGTH_OF_ID];
+        tracing::info_span!("request", id = &*id.hyphenated().encode_lower(&mut room))
     }
 
     fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {
@@ -101,7 +91,6 @@ impl RootSpanBuilder for RequestSpan {
         };
         let request = response.request();
         let started = request.extensions().get::<Started>().copied();
-        let micros = started.map_or(0, |started| started.0.elapsed().as_micros());
         let path = request.path();
         let shown =
             path.char_indices().nth(LONGEST_PATH).and_then(|(end, _)| path.get(..end)).unwrap_or(path);
@@ -109,10 +98,18 @@ impl RootSpanBuilder for RequestSpan {
             method = request.method().as_str(),
             path = shown,
             status = response.status().as_u16(),
-            ms = %format_args!("{}.{:03}", micros / 1000, micros % 1000),
+            ms = started.map(|started| millis(started.0.elapsed())),
             "request"
         );
     }
+}
+
+/// In milliseconds, such as `1.234`.
+fn millis(time: Duration) -> String {
+    let mut text = time.as_millis().to_string();
+    text.push('.');
+    text.extend(three_digits(time.subsec_micros()));
+    text
 }
 
 /// One line for people: time, level, event, `name=value` for each field, the request.
@@ -173,6 +170,11 @@ impl Visit for Fields<'_, '_> {
         };
     }
 
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.name(field);
+        let _ = write!(self.0, "{value}");
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field);
         let _ = write!(OneLine(self.0), "{value:?}");
@@ -209,11 +211,14 @@ fn write_time(writer: &mut Writer<'_>) -> fmt::Result {
         }
         writer.write_str(text)
     })?;
-    let millis = now.subsec_millisecond();
-    for digit in [millis / 100, millis / 10 % 10, millis % 10] {
-        writer.write_char(char::from_digit(digit.unsigned_abs(), 10).unwrap_or('0'))?;
-    }
+    let millis = now.subsec_millisecond().unsigned_abs();
+    three_digits(millis).into_iter().try_for_each(|digit| writer.write_char(digit))?;
     writer.write_char('Z')
+}
+
+/// The last three digits of a number.
+fn three_digits(number: u32) -> [char; 3] {
+    [number / 100, number / 10, number].map(|number| char::from_digit(number % 10, 10).unwrap_or('0'))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod log;
 mod reload;
 mod routes;
 mod server;
+mod together;
 
 pub use extract::{BearerFault, Protect, bearer_token};
 pub use keeper::key_keeper;

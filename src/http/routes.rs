@@ -2,7 +2,8 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError, Route, guard,
-    web::{self, ServiceConfig, post},
+    http::Method,
+    web::{self, ServiceConfig},
 };
 
 use super::{
@@ -36,7 +37,6 @@ fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
         .service(for_clients(&format!("{base}/oauth2/introspect"), post().to(introspect::post)))
         .service(for_clients(&format!("{base}/oauth2/revoke"), post().to(revoke::post)))
         .service(readable(&format!("{base}/.well-known/jwks.json"), get_or_head().to(jwks::get)))
-        .service(readable(&format!("{base}/status/{{handle}}"), get_or_head().to(status::get)))
         .service(readable(&format!("{base}/principal"), get_or_head().to(principal::get)).wrap(protect()))
         .service(
             web::scope(&format!("{base}/ops"))
@@ -54,7 +54,9 @@ fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
                         .default_service(web::to(post_only)),
                 )
                 .default_service(web::to(not_found)),
-        );
+        )
+        // behind the others, for a path with a parameter is compared by a regular expression
+        .service(readable(&format!("{base}/status/{{handle}}"), get_or_head().to(status::get)));
     if !base.is_empty() {
         // where OpenID Connect Discovery 1.0 section 4 places it
         let path = format!("{base}/.well-known/openid-configuration");
@@ -73,7 +75,17 @@ fn readable(path: &str, route: Route) -> actix_web::Resource {
 }
 
 fn get_or_head() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    on(&[Method::GET, Method::HEAD])
+}
+
+fn post() -> Route {
+    on(&[Method::POST])
+}
+
+/// A route for these methods. The guards of the library would also note them in the request for an answer to
+/// other methods, which is ours here.
+fn on(methods: &'static [Method]) -> Route {
+    web::route().guard(guard::fn_guard(|context| methods.contains(&context.head().method)))
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {

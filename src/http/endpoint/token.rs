@@ -26,6 +26,9 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// What an access token of ours is too.
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
+/// What most answers have around token and scopes, in bytes.
+const ROOM_AROUND: usize = 80;
+
 pub(in crate::http) async fn post(
     request: HttpRequest,
     body: Payload,
@@ -67,19 +70,21 @@ fn log_name(grant_type: GrantType) -> Option<&'static str> {
 /// The answer (RFC 6749 section 5.1, RFC 8693 section 2.2.1). Put together by hand, for a token is long and a
 /// serializer would look at each of its characters: neither base64url nor a scope can hold what JSON escapes.
 fn answer_body(issued: &IssuedToken, scopes: &str) -> String {
-    let token = issued.token.as_str();
-    let expires_in = issued.expires_in;
-    let scope = if scopes.is_empty() { String::new() } else { format!(r#","scope":"{scopes}""#) };
-    let refresh =
-        issued.refresh_token.as_ref().map(|token| format!(r#","refresh_token":"{}""#, token.as_str()));
-    let refresh = refresh.unwrap_or_default();
-    let issued_type = match issued.grant_type {
-        GrantType::TokenExchange => format!(r#","issued_token_type":"{ACCESS_TOKEN}""#),
-        GrantType::ClientCredentials | GrantType::RefreshToken => String::new(),
-    };
-    format!(
-        r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{expires_in}{scope}{refresh}{issued_type}}}"#
-    )
+    let mut body = String::with_capacity(issued.token.as_str().len() + scopes.len() + ROOM_AROUND);
+    let mut add = |parts: &[&str]| parts.iter().for_each(|part| body.push_str(part));
+    add(&[r#"{"access_token":""#, issued.token.as_str(), r#"","token_type":"Bearer","expires_in":"#]);
+    add(&[&issued.expires_in.to_string()]);
+    if !scopes.is_empty() {
+        add(&[r#","scope":""#, scopes, r#"""#]);
+    }
+    if let Some(token) = &issued.refresh_token {
+        add(&[r#","refresh_token":""#, token.as_str(), r#"""#]);
+    }
+    if issued.grant_type == GrantType::TokenExchange {
+        add(&[r#","issued_token_type":""#, ACCESS_TOKEN, r#"""#]);
+    }
+    add(&["}"]);
+    body
 }
 
 /// What a request says: who asks, and for what.
