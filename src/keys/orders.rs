@@ -226,17 +226,16 @@ impl KeyKeeper {
     /// # Errors
     /// What stands in the way; the next attempt may do better.
     pub fn rotate_if_due(&self) -> Result<Option<NewKey>, OrderError> {
-        let now = self.clock.now();
-        let due = |keys: &KeySet| {
+        let due = |keys: &KeySet, now| {
             self.terms.rotate_every.and_then(|every| keys.keyring.due(now, every, &self.terms))
         };
-        if due(&self.folder.load()?).is_none() {
+        if due(&self.folder.load()?, self.clock.now()).is_none() {
             return Ok(None);
         }
         let Some(locked) = self.try_lock()? else { return Ok(None) };
         // another replica may have been faster
         let keys = self.folder.load()?;
-        due(&keys).map(|activates| locked.add_next(&keys, activates)).transpose()
+        due(&keys, locked.now).map(|activates| locked.add_next(&keys, activates)).transpose()
     }
 
     /// Lets a new key sign at once, and drops the one that signs and the next: for a key that has leaked.
