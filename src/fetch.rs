@@ -9,7 +9,7 @@ use std::{
 
 use reqwest::{
     Client, Response,
-    header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH},
+    header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH},
     redirect,
 };
 
@@ -79,9 +79,14 @@ pub(crate) enum Fetched {
         body: Vec<u8>,
         /// By which it can be asked for again.
         etag: Option<Etag>,
+        /// For how long it may be kept, in seconds, if that is said.
+        max_age: Option<i64>,
     },
     /// The one that is known (RFC 9110 section 15.4.5).
-    NotModified,
+    NotModified {
+        /// For how much longer it may be kept, in seconds, if that is said.
+        max_age: Option<i64>,
+    },
 }
 
 impl Fetcher {
@@ -116,15 +121,38 @@ impl Fetcher {
             request = request.header(IF_NONE_MATCH, etag);
         }
         let answer = request.send().await?;
+        let max_age = max_age(answer.headers());
         match (answer.status().as_u16(), known) {
-            (304, Some(_)) => Ok(Fetched::NotModified),
+            (304, Some(_)) => Ok(Fetched::NotModified { max_age }),
             (200, _) => {
                 let etag = answer.headers().get(ETAG).cloned().map(Etag);
-                Ok(Fetched::New { body: read_body(answer).await?, etag })
+                Ok(Fetched::New { body: read_body(answer).await?, etag, max_age })
             }
             (status, _) => Err(HttpError::Answer(status)),
         }
     }
+}
+
+/// For how many seconds an answer may be kept (RFC 9111 section 4.2); `None` where it does not say.
+fn max_age(headers: &HeaderMap) -> Option<i64> {
+    let said = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let lifetimes = said.flat_map(|value| value.split(',')).filter_map(|directive| {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "no-store" | "no-cache" => Some(0),
+            "max-age" => seconds(value.trim().trim_matches('"')),
+            _ => None,
+        }
+    });
+    // how long it lay in caches on the way (RFC 9111 section 5.1)
+    let age = headers.get(AGE).and_then(|value| seconds(value.to_str().ok()?.trim())).unwrap_or(0);
+    lifetimes.min().map(|lifetime| lifetime.saturating_sub(age).max(0))
+}
+
+/// A `delta-seconds` (RFC 9111 section 1.2.2); what is longer than any number is very long.
+fn seconds(digits: &str) -> Option<i64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(i64::MAX))
 }
 
 /// Reads an answer as far as it is short enough.
@@ -189,7 +217,41 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use super::Schedule;
+    use reqwest::header::{AGE, CACHE_CONTROL, HeaderMap};
+
+    use super::{Schedule, max_age};
+
+    #[test]
+    fn rfc_9111_4_2_the_lifetime_is_what_the_header_says() {
+        for (said, age, expected) in [
+            (&[][..], None, None),
+            (&[""], None, None),
+            (&["public"], None, None),
+            (&["max-age=60"], None, Some(60)),
+            (&[r#"public, Max-Age = "60" , immutable"#], None, Some(60)),
+            (&["s-maxage=5, max-age=60"], None, Some(60)),
+            (&["max-age=60, max-age=30"], None, Some(30)),
+            (&["public", "max-age=60"], None, Some(60)),
+            (&["max-age=60, no-store"], None, Some(0)),
+            (&["no-cache"], None, Some(0)),
+            (&["max-age=0"], None, Some(0)),
+            (&["max-age"], None, None),
+            (&["max-age=-1"], None, None),
+            (&["max-age=1.5"], None, None),
+            (&["max-age=99999999999999999999"], None, Some(i64::MAX)),
+            (&["max-age=60"], Some("20"), Some(40)),
+            (&["max-age=60"], Some("90"), Some(0)),
+            (&["max-age=60"], Some("soon"), Some(60)),
+            (&["public"], Some("20"), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in said {
+                headers.append(CACHE_CONTROL, value.parse().unwrap());
+            }
+            age.map(|age| headers.insert(AGE, age.parse().unwrap()));
+            assert_eq!(max_age(&headers), expected, "{said:?}, {age:?}");
+        }
+    }
 
     #[test]
     fn it_is_tried_again_later_and_later() {

@@ -165,6 +165,6 @@ pub(super) fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
         runtime.block_on(async { Fetcher::new(transport, FETCH_TIMEOUT)?.get(url, "*/*", None).await });
     match fetched.with_context(|| url.to_owned())? {
         Fetched::New { body, .. } => Ok(body),
-        Fetched::NotModified => anyhow::bail!("{url}: nothing is there"),
+        Fetched::NotModified { .. } => anyhow::bail!("{url}: nothing is there"),
     }
 }

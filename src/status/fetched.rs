@@ -312,10 +312,16 @@ impl FetchedLists {
         let known = held.clone().filter(|held| !self.has_ended(held, self.clock.numeric_date()));
         let etag = known.as_ref().and_then(|held| held.etag.as_ref());
         match (self.fetcher.get(&slot.uri, "application/statuslist+jwt", etag).await?, known) {
-            (Fetched::NotModified, Some(known)) => Ok(known),
-            (Fetched::NotModified, None) => Err(HttpError::Answer(304).into()),
-            (Fetched::New { body, etag }, _) => {
-                let fetched = Held { etag, ..self.open(&slot.uri, &body)? };
+            (Fetched::NotModified { .. }, Some(known)) => Ok(known),
+            (Fetched::NotModified { .. }, None) => Err(HttpError::Answer(304).into()),
+            (Fetched::New { body, etag, .. }, _) => {
+                let mut opened = self.open(&slot.uri, &body);
+                if let Err(FetchError::Jws(JwsError::UnknownKey)) = opened {
+                    // the issuer may sign with a key that is newer than those that are known
+                    self.keys.fetch_unknown().await;
+                    opened = self.open(&slot.uri, &body);
+                }
+                let fetched = Held { etag, ..opened? };
                 if held.is_some_and(|held| fetched.issued_at < held.issued_at) {
                     return Err(FetchError::Older);
                 }
