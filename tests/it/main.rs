@@ -21,6 +21,7 @@ mod discovery;
 mod ended_tokens;
 mod exact;
 mod explain;
+mod jwks_source;
 mod keys_commands;
 mod policies_commands;
 mod policies_diff;
