@@ -1,9 +1,11 @@
 //! A service of its own that is protected by jeton: it knows the policies folder and the public keys, and
-//! nothing else. It keeps no state and asks nobody; with `--status-lists` it fetches which tokens were revoked.
+//! nothing else. It keeps no state, and no request has anybody else asked. It fetches the keys in the background
+//! where `--jwks` is an address, and with `--status-lists` which tokens were revoked.
 //!
 //! ```sh
 //! jeton keys jwks > jwks.json
 //! cargo run --example orders -- --policies policies --jwks jwks.json
+//! cargo run --example orders -- --policies policies --jwks http://127.0.0.1:8080/.well-known/jwks.json
 //! curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:9090/tenants/acme/orders
 //! ```
 
@@ -15,7 +17,7 @@ use jeton::{
     authorize::Authorizer,
     clock::SystemClock,
     http::{Protect, RequestSpan},
-    keys::PublicKeys,
+    keys::{JwksOptions, JwksSource, PublicKeys, TrustedKeys},
     oauth::{ApiName, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
     principal::Principal,
@@ -31,9 +33,10 @@ struct Args {
     /// The policies folder.
     #[arg(long, default_value = "policies")]
     policies: PathBuf,
-    /// The public keys of the issuer: what `jeton keys jwks` prints.
-    #[arg(long, default_value = "jwks.json")]
-    jwks: PathBuf,
+    /// The public keys of the issuer: a file with what `jeton keys jwks` prints, or the address of the key set,
+    /// which is fetched again and again.
+    #[arg(long, value_name = "FILE_OR_URL", default_value = "jwks.json")]
+    jwks: String,
     /// The issuer of the tokens.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     issuer: String,
@@ -53,7 +56,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let clock = Arc::new(SystemClock);
     let issuer = Issuer::parse(&args.issuer)?;
-    let keys = Arc::new(PublicKeys::from_jwks(&std::fs::read(&args.jwks)?)?);
+    let keys: TrustedKeys = if args.jwks.starts_with("https://") || args.jwks.starts_with("http://") {
+        let keys = Arc::new(JwksSource::new(&args.jwks, &JwksOptions::default(), clock.clone())?);
+        actix_web::rt::spawn(keys.clone().run());
+        keys.into()
+    } else {
+        Arc::new(PublicKeys::from_jwks(&std::fs::read(&args.jwks)?)?).into()
+    };
     let leeway = Duration::from_secs(30);
     let mut verifier = Verifier::new(issuer.clone(), keys.clone(), leeway, clock.clone());
     if args.status_lists {

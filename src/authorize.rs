@@ -78,6 +78,17 @@ impl Authorizer {
         self.verifier.fetch_status_list(uri).await;
     }
 
+    /// Whether [`Self::fetch_keys`] may find a key that is unknown.
+    pub fn can_fetch_keys(&self) -> bool {
+        self.verifier.can_fetch_keys()
+    }
+
+    /// Fetches the issuer's keys because a token names one that is unknown, so that the request can be decided
+    /// again.
+    pub async fn fetch_keys(&self) {
+        self.verifier.fetch_keys().await;
+    }
+
     /// Decides one request, by its method and target as they were sent. A token that is sent must verify,
     /// on a public route too. (actix's parser cuts a fragment off before anybody sees it.)
     ///

@@ -23,6 +23,7 @@
 //! |---|---|
 //! | [`oauth`] | the vocabulary of the RFCs |
 //! | [`clock`] | time as a parameter |
+//! | [`fetch`] | small documents by HTTP |
 //! | [`jose`] | signed JSON as it travels |
 //! | [`keys`] | the keys that sign and verify, and their folder |
 //! | [`status`] | revocation that offline verifiers see |
@@ -45,6 +46,7 @@ pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod config;
+pub mod fetch;
 pub mod grant;
 pub mod http;
 pub mod introspect;

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
+    fetch::{Fetched, Fetcher, Transport},
     http::key_keeper,
     keys::PublicKeys,
     oauth::{Audience, TokenId},
@@ -156,26 +157,14 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
     Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))
 }
 
-enum Scheme {
-    Http,
-    Https,
-}
-
 /// Fetches a small document.
 pub(super) fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
-    // a second call keeps the first provider
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let scheme = if url.starts_with("https://") { Scheme::Https } else { Scheme::Http };
+    let transport = if url.starts_with("https://") { Transport::Https } else { Transport::Http };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let builder = reqwest::Client::builder().timeout(FETCH_TIMEOUT);
-        let client = match scheme {
-            // without TLS there is no need for certificate authorities, which a container may not have
-            Scheme::Http => builder.no_proxy().tls_certs_only([]).build()?,
-            Scheme::Https => builder.build()?,
-        };
-        let response = client.get(url).send().await.with_context(|| format!("{url} cannot be fetched"))?;
-        let body = response.error_for_status()?.bytes().await?;
-        Ok(body.to_vec())
-    })
+    let fetched =
+        runtime.block_on(async { Fetcher::new(transport, FETCH_TIMEOUT)?.get(url, "*/*", None).await });
+    match fetched.with_context(|| url.to_owned())? {
+        Fetched::New { body, .. } => Ok(body),
+        Fetched::NotModified { .. } => anyhow::bail!("{url}: nothing is there"),
+    }
 }

@@ -1,7 +1,8 @@
 //! Keys: the ones that sign, the ones that verify, and the folder in which they lie.
 //!
 //! What a key does follows from `keyring.yaml` and the time alone ([`Keyring::at`]); [`KeyKeeper`] changes the
-//! folder, [`LiveKeys`] follows it, and nothing outside knows where a private key lives.
+//! folder, [`LiveKeys`] follows it, and nothing outside knows where a private key lives. A service elsewhere follows the
+//! published set ([`JwksSource`]).
 
 mod algorithm;
 mod error;
@@ -14,6 +15,7 @@ mod local;
 mod orders;
 mod pem_file;
 mod public;
+mod remote;
 mod ring;
 mod signing;
 mod steps;
@@ -29,6 +31,7 @@ pub use orders::{FirstKey, KeyKeeper, NewKey, OrderError, Replaced, Retired};
 pub use pem_file::{InvalidKeyFile, Passphrase};
 pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};
+pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
 pub use ring::{KeyRing, KeySet, KeyTerms, RingKey, UnlistedKey};
 pub use signing::{SigningError, SigningKey};
 pub use trusted::TrustedKeys;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{LiveKeys, PublicKeys};
+use super::{JwksSource, LiveKeys, PublicKeys};
 
 /// The public keys of an issuer, as they are whenever they are asked for.
 #[derive(Clone)]
@@ -12,6 +12,7 @@ pub struct TrustedKeys(Source);
 enum Source {
     Fixed(Arc<PublicKeys>),
     Own(Arc<LiveKeys>),
+    Remote(Arc<JwksSource>),
 }
 
 impl TrustedKeys {
@@ -20,6 +21,20 @@ impl TrustedKeys {
         match &self.0 {
             Source::Fixed(keys) => Arc::clone(keys),
             Source::Own(keys) => Arc::clone(keys.ring().public()),
+            Source::Remote(keys) => keys.current(),
+        }
+    }
+
+    /// Whether a key that is unknown may be found by [`Self::fetch_unknown`].
+    pub fn can_fetch(&self) -> bool {
+        matches!(self.0, Source::Remote(_))
+    }
+
+    /// Fetches the keys of an issuer elsewhere because one is unknown, as [`JwksSource::fetch`] does; others are
+    /// known already.
+    pub async fn fetch_unknown(&self) {
+        if let Source::Remote(keys) = &self.0 {
+            keys.fetch().await;
         }
     }
 }
@@ -35,5 +50,12 @@ impl From<Arc<PublicKeys>> for TrustedKeys {
 impl From<Arc<LiveKeys>> for TrustedKeys {
     fn from(keys: Arc<LiveKeys>) -> Self {
         Self(Source::Own(keys))
+    }
+}
+
+/// The keys of an issuer elsewhere, as it publishes them. It takes [`JwksSource::run`] beside it.
+impl From<Arc<JwksSource>> for TrustedKeys {
+    fn from(keys: Arc<JwksSource>) -> Self {
+        Self(Source::Remote(keys))
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
-use url::Url;
+use url::{Host, Url};
 
 use super::Audience;
 
@@ -52,13 +52,7 @@ impl Issuer {
             return Err(refuse("its path must not hold escapes"));
         }
         let audience = Audience::parse(text).map_err(|_| refuse("it is too long"))?;
-        let loopback = match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        Ok(Self { audience, path: url.path().trim_end_matches('/').into(), loopback })
+        Ok(Self { audience, path: url.path().trim_end_matches('/').into(), loopback: is_loopback(&url) })
     }
 
     /// The identifier itself.
@@ -90,6 +84,16 @@ impl Issuer {
     /// The issuer as the audience of its own API and of what only it reads.
     pub fn audience(&self) -> &Audience {
         &self.audience
+    }
+}
+
+/// Whether the host of an address is this machine itself.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

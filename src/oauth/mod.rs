@@ -13,6 +13,7 @@ pub use algorithm::{RsaBits, SignatureAlgorithm};
 pub(crate) use claim::REGISTERED_CLAIMS;
 pub use claim::is_registered_claim;
 pub use error::{ErrorCode, GrantType};
+pub(crate) use issuer::is_loopback;
 pub use issuer::{InvalidIssuer, Issuer};
 pub use name::{ApiName, Audience, ClientId, InvalidName, KeyId, Role, TokenId};
 pub use scope::{Scope, ScopeSet};

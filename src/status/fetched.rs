@@ -3,18 +3,13 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::{StreamExt, stream};
-use reqwest::{
-    Client, Response,
-    header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH},
-    redirect,
-};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 use tokio::{
@@ -23,20 +18,23 @@ use tokio::{
 };
 
 use super::{InvalidList, STATUS_LIST, StatusList, StatusReference};
-use crate::{clock::Clock, jose::JwsError, keys::TrustedKeys, oauth::Issuer};
+use crate::{
+    clock::Clock,
+    fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
+    jose::JwsError,
+    keys::TrustedKeys,
+    oauth::Issuer,
+};
 
 /// How many lists are kept.
 const MOST_LISTS: usize = 10_000;
-/// The longest answer that is read, in bytes.
-const LONGEST_ANSWER: usize = 1024 * 1024;
 /// How many lists are fetched at the same time.
 const AT_ONCE: usize = 8;
 /// After how many seconds a list is fetched again that does not say.
 const DEFAULT_TTL: i64 = 5 * 60;
 /// The longest time for which a list is not fetched again, whatever it says, in seconds.
 const LONGEST_TTL: i64 = 24 * 60 * 60;
-/// The seconds after an attempt that failed; twice as many after each further one.
-const SHORTEST_PAUSE: i64 = 5;
+/// The longest time for which nobody looks whether a list is due, in seconds.
 const LONGEST_PAUSE: i64 = 60;
 /// A list of which no token was seen for so many seconds is let go.
 const IDLE: i64 = 24 * 60 * 60;
@@ -102,15 +100,9 @@ pub enum FetchError {
     /// The lists would come over an unprotected network.
     #[error("the issuer `{0}` must be `https` for its status lists to be fetched")]
     Insecure(Issuer),
-    /// There is no connection, or it ended.
-    #[error("it cannot be fetched: {0}")]
-    Http(#[from] reqwest::Error),
-    /// Another answer than a list; redirects are not followed.
-    #[error("the issuer answers with status {0}")]
-    Answer(u16),
-    /// The answer goes on and on.
-    #[error("the answer is longer than 1 MiB")]
-    TooLong,
+    /// Nothing came that could be a list.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// It is not a status list that the issuer signed.
     #[error(transparent)]
     Jws(#[from] JwsError),
@@ -136,7 +128,7 @@ pub struct FetchedLists {
     refuse_after: i64,
     leeway: i64,
     clock: Arc<dyn Clock>,
-    http: Client,
+    fetcher: Fetcher,
     slots: ArcSwap<FxHashMap<Arc<str>, Arc<Slot>>>,
     wanted: Notify,
 }
@@ -145,10 +137,7 @@ pub struct FetchedLists {
 struct Slot {
     uri: Arc<str>,
     held: ArcSwapOption<Held>,
-    /// When it is to be fetched, in seconds since 1970.
-    due_at: AtomicI64,
-    /// How many attempts failed since the last that did not.
-    failures: AtomicU32,
+    schedule: Schedule,
     /// When a token of it was seen last.
     asked_at: AtomicI64,
     /// Held by who fetches it.
@@ -161,7 +150,7 @@ struct Held {
     issued_at: i64,
     expires_at: i64,
     ttl: i64,
-    etag: Option<HeaderValue>,
+    etag: Option<Etag>,
 }
 
 impl FetchedLists {
@@ -179,16 +168,7 @@ impl FetchedLists {
         if !is_https && !issuer.is_loopback() {
             return Err(FetchError::Insecure(issuer));
         }
-        // a second call keeps the first provider
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .timeout(options.timeout)
-            .redirect(redirect::Policy::none())
-            .https_only(is_https);
-        if !is_https {
-            // without TLS there is no need for certificate authorities, which a container may not have
-            builder = builder.no_proxy().tls_certs_only([]);
-        }
+        let transport = if is_https { Transport::Https } else { Transport::Http };
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         Ok(Self {
             issuer,
@@ -197,7 +177,7 @@ impl FetchedLists {
             refuse_after: options.refuse_after.map_or(i64::MAX, seconds),
             leeway: seconds(options.leeway),
             clock,
-            http: builder.build()?,
+            fetcher: Fetcher::new(transport, options.timeout)?,
             slots: ArcSwap::default(),
             wanted: Notify::new(),
         })
@@ -251,7 +231,7 @@ impl FetchedLists {
                 fewer
             });
         }
-        let due = slots.values().filter(|slot| slot.is_due(now) && !slot.is_idle(now));
+        let due = slots.values().filter(|slot| slot.schedule.is_due(now) && !slot.is_idle(now));
         stream::iter(due).for_each_concurrent(AT_ONCE, |slot| self.fetch_due(slot)).await;
     }
 
@@ -260,7 +240,7 @@ impl FetchedLists {
         loop {
             self.refresh().await;
             let now = self.clock.numeric_date();
-            let next = self.slots.load().values().map(|slot| slot.due_at.load(Ordering::Relaxed) - now).min();
+            let next = self.slots.load().values().map(|slot| slot.schedule.due_in(now)).min();
             let pause = next.unwrap_or(LONGEST_PAUSE).clamp(1, LONGEST_PAUSE).unsigned_abs();
             let _ = time::timeout(Duration::from_secs(pause), self.wanted.notified()).await;
         }
@@ -303,53 +283,50 @@ impl FetchedLists {
     async fn fetch_due(&self, slot: &Slot) {
         let _flight = slot.flight.lock().await;
         let started = self.clock.numeric_date();
-        if !slot.is_due(started) {
+        if !slot.schedule.is_due(started) {
             // somebody else was faster
             return;
         }
         let outcome = self.download(slot).await;
         let now = self.clock.numeric_date();
-        let pause = match outcome {
+        match outcome {
             Ok(held) => {
-                slot.failures.store(0, Ordering::Relaxed);
                 let pause = held.ttl.min(held.expires_at.saturating_sub(now)).max(1);
                 slot.held.store(Some(held));
-                pause
+                slot.schedule.note_success(now, pause);
             }
             Err(error) => {
-                let failures = slot.failures.fetch_add(1, Ordering::Relaxed);
-                if failures == 0 {
+                if slot.schedule.note_failure(now) == 0 {
                     tracing::warn!(uri = &*slot.uri, %error, "status_list.not_fetched");
                 } else {
                     tracing::debug!(uri = &*slot.uri, %error, "status_list.not_fetched");
                 }
-                SHORTEST_PAUSE.checked_shl(failures.min(8)).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
             }
-        };
-        slot.due_at.store(now + pause, Ordering::Relaxed);
+        }
     }
 
     /// What the issuer has, or what is in memory where that is the same.
     async fn download(&self, slot: &Slot) -> Result<Arc<Held>, FetchError> {
         let held = slot.held.load_full();
-        let mut request = self.http.get(&*slot.uri).header(ACCEPT, "application/statuslist+jwt");
+        // a list that has ended cannot be `not modified`
         let known = held.clone().filter(|held| !self.has_ended(held, self.clock.numeric_date()));
-        if let Some(etag) = known.as_ref().and_then(|held| held.etag.as_ref()) {
-            request = request.header(IF_NONE_MATCH, etag);
-        }
-        let answer = request.send().await?;
-        match (answer.status().as_u16(), known) {
-            (304, Some(known)) if known.etag.is_some() => Ok(known),
-            (200, _) => {
-                let etag = answer.headers().get(ETAG).cloned();
-                let body = read_body(answer).await?;
-                let fetched = Held { etag, ..self.open(&slot.uri, &body)? };
+        let etag = known.as_ref().and_then(|held| held.etag.as_ref());
+        match (self.fetcher.get(&slot.uri, "application/statuslist+jwt", etag).await?, known) {
+            (Fetched::NotModified { .. }, Some(known)) => Ok(known),
+            (Fetched::NotModified { .. }, None) => Err(HttpError::Answer(304).into()),
+            (Fetched::New { body, etag, .. }, _) => {
+                let mut opened = self.open(&slot.uri, &body);
+                if let Err(FetchError::Jws(JwsError::UnknownKey)) = opened {
+                    // the issuer may sign with a key that is newer than those that are known
+                    self.keys.fetch_unknown().await;
+                    opened = self.open(&slot.uri, &body);
+                }
+                let fetched = Held { etag, ..opened? };
                 if held.is_some_and(|held| fetched.issued_at < held.issued_at) {
                     return Err(FetchError::Older);
                 }
                 Ok(Arc::new(fetched))
             }
-            (status, _) => Err(FetchError::Answer(status)),
         }
     }
 
@@ -385,17 +362,10 @@ impl Slot {
         Self {
             uri: uri.into(),
             held: ArcSwapOption::empty(),
-            due_at: AtomicI64::new(now),
-            failures: AtomicU32::new(0),
+            schedule: Schedule::due(now),
             asked_at: AtomicI64::new(now),
             flight: Mutex::new(()),
         }
-    }
-
-    fn is_due(&self, now: i64) -> bool {
-        let due_at = self.due_at.load(Ordering::Relaxed);
-        // further ahead than anything is put off: the clock was set back
-        due_at <= now || due_at > now.saturating_add(LONGEST_TTL)
     }
 
     fn is_idle(&self, now: i64) -> bool {
@@ -414,16 +384,4 @@ impl Slot {
 fn number(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, FetchError> {
     let read = |value: &Value| value.as_i64().filter(|number| *number >= 0).ok_or(FetchError::Claim(name));
     claims.get(name).map(read).transpose()
-}
-
-/// Reads an answer as far as it is short enough.
-async fn read_body(mut answer: Response) -> Result<Vec<u8>, FetchError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(FetchError::TooLong);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

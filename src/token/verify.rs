@@ -96,6 +96,18 @@ impl Verifier {
         }
     }
 
+    /// Whether keys may be fetched when [`JwsError::UnknownKey`] is told.
+    pub fn can_fetch_keys(&self) -> bool {
+        self.keys.can_fetch()
+    }
+
+    /// Fetches the issuer's keys because a token names one that is unknown ([`JwsError::UnknownKey`]), so that
+    /// the token can be judged again: at most once per [`cooldown`](crate::keys::JwksOptions::cooldown), and only
+    /// keys that come from a [`JwksSource`](crate::keys::JwksSource).
+    pub async fn fetch_keys(&self) {
+        self.keys.fetch_unknown().await;
+    }
+
     /// Verifies that `token` is an access token of this issuer for `audience`, as RFC 9068 section 4 and
     /// RFC 8725 section 3 ask.
     ///

@@ -23,6 +23,7 @@ mod exact;
 mod explain;
 mod key_rotation;
 mod key_year;
+mod jwks_source;
 mod keys_commands;
 mod policies_commands;
 mod policies_diff;

@@ -17,6 +17,7 @@ use super::{BearerFault, bearer_token};
 use crate::{
     authorize::{Authorizer, Denied, NoToken, Permit},
     http::error::{Problem, ProblemKind},
+    jose::JwsError,
     oauth::ClientId,
     principal::Principal,
     status::StatusError,
@@ -51,6 +52,48 @@ impl Protect {
         let judged = self.authorizer.authorize(request.method().as_str(), path, token.as_ref());
         judged.map_err(Refusal::Denied)
     }
+
+    /// What is to be fetched before a request that was refused can be judged.
+    fn missing(&self, refusal: &Refusal) -> Option<Missing> {
+        let Refusal::Denied(Denied::InvalidToken(error)) = refusal else { return None };
+        match error {
+            TokenError::Jws(JwsError::UnknownKey) if self.authorizer.can_fetch_keys() => Some(Missing::Key),
+            TokenError::Status(StatusError::Unknown(uri)) => Some(Missing::List(Arc::clone(uri))),
+            _ => None,
+        }
+    }
+
+    /// Judges a request once more when what was missing is there.
+    async fn judge_later(&self, request: &HttpRequest, missing: Missing) -> Result<Permit, Refusal> {
+        self.fetch(&missing).await;
+        let refusal = match self.judge(request) {
+            Ok(permit) => return Ok(permit),
+            Err(refusal) => refusal,
+        };
+        match (missing, self.missing(&refusal)) {
+            // a token whose key is new may point to a list that is new; nothing is fetched twice for one request
+            (Missing::Key, Some(list @ Missing::List(_))) => {
+                self.fetch(&list).await;
+                self.judge(request)
+            }
+            _ => Err(refusal),
+        }
+    }
+
+    async fn fetch(&self, missing: &Missing) {
+        match missing {
+            Missing::Key => self.authorizer.fetch_keys().await,
+            Missing::List(uri) => self.authorizer.fetch_status_list(uri).await,
+        }
+    }
+}
+
+/// What must be in memory for a token to be judged, and is not.
+enum Missing {
+    /// The public key that its header names.
+    Key,
+    /// The status list to which it points.
+    List(Arc<str>),
 }
 
 /// Why a request does not get through.
@@ -60,16 +103,6 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// The status list that is to be fetched before the request can be judged.
-    fn missing_list(&self) -> Option<Arc<str>> {
-        match self {
-            Self::Denied(Denied::InvalidToken(TokenError::Status(StatusError::Unknown(uri)))) => {
-                Some(Arc::clone(uri))
-            }
-            Self::BadRequest(_) | Self::Denied(_) => None,
-        }
-    }
-
     /// The answer, once the log has the reason.
     fn into_problem(self, request: &HttpRequest) -> Problem {
         let kind = match self {
@@ -152,14 +185,13 @@ where
                 Box::pin(async move { Ok(answer.await?.map_into_left_body()) })
             }
             Err(refusal) => {
-                let Some(list) = refusal.missing_list() else {
+                let Some(missing) = self.protect.missing(&refusal) else {
                     return Box::pin(ready(Ok(refused(request, refusal))));
                 };
-                // the first token of a client since the start: nothing else waits for the network
+                // the first token of a client or of a key: nothing else waits for the network
                 let (protect, service) = (self.protect.clone(), Rc::clone(&self.service));
                 Box::pin(async move {
-                    protect.authorizer.fetch_status_list(&list).await;
-                    match protect.judge(request.request()) {
+                    match protect.judge_later(request.request(), missing).await {
                         Ok(permit) => {
                             request.extensions_mut().insert(permit);
                             Ok(service.call(request).await?.map_into_left_body())

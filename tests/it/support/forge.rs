@@ -10,7 +10,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{digest, hmac};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{ISSUER, key_fixture};
 
@@ -51,6 +51,13 @@ impl Forge {
         let (n, e) = (base64url(self.modulus()), base64url(exponent));
         let members = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
         base64url(digest::digest(&digest::SHA256, members.as_bytes()))
+    }
+
+    /// The public key as a JSON Web Key.
+    pub(crate) fn jwk(&self) -> Value {
+        let exponent = self.pair.public_key().exponent().big_endian_without_leading_zero();
+        let (n, e) = (base64url(self.modulus()), base64url(exponent));
+        json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid(), "n": n, "e": e })
     }
 
     /// The modulus, which everybody may know.

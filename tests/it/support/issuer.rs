@@ -1,9 +1,13 @@
-//! An issuer of status lists that answers whatever a test wants.
-use std::sync::{Arc, Mutex, PoisonError};
+//! An issuer of status lists and key sets that answers whatever a test wants.
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jeton::{
     clock::{Clock, ManualClock},
-    keys::PublicKeys,
+    keys::{JwksOptions, JwksSource, PublicKeys},
     oauth::Issuer,
     policy::{DemoSecrets, LivePolicies, Surroundings},
     status::{FetchOptions, FetchedLists, StatusReference},
@@ -13,6 +17,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::Semaphore,
     time,
 };
 
@@ -20,6 +25,9 @@ use super::{NOW, forge::Forge, install_key, install_policies, live_keys, program
 
 /// The first example of the draft: place 0 is INVALID, place 1 VALID, place 16 is behind the end.
 pub(crate) const EXAMPLE: &str = "eNrbuRgAAhcBXQ";
+
+/// Where the issuer publishes its keys.
+pub(crate) const JWKS: &str = "/.well-known/jwks.json";
 
 /// What the issuer answers.
 #[derive(Clone)]
@@ -31,6 +39,12 @@ pub(crate) enum Answer {
     HangUp,
     /// A head that promises more than comes.
     Half,
+    /// A byte now and then, without an end.
+    Trickle,
+    /// Chunks without an end.
+    Endless,
+    /// The body, once there is a permit.
+    Gate(Arc<Semaphore>, Vec<u8>),
 }
 
 /// An issuer that serves lists, or what else a test wants.
@@ -39,6 +53,8 @@ pub(crate) struct FakeIssuer {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) keys: Arc<PublicKeys>,
     answer: Arc<Mutex<Answer>>,
+    /// What it answers at some paths instead.
+    elsewhere: Arc<Mutex<BTreeMap<String, Answer>>>,
     /// The heads of the requests so far.
     seen: Arc<Mutex<Vec<String>>>,
     pub(crate) dir: TempDir,
@@ -46,15 +62,19 @@ pub(crate) struct FakeIssuer {
 
 impl FakeIssuer {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    pub(crate) fn on(listener: TcpListener) -> Self {
         let issuer = Issuer::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let answer = Arc::new(Mutex::new(Answer::Status(404, "", Vec::new())));
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let shared = (Arc::clone(&answer), Arc::clone(&seen));
+        let elsewhere = Arc::new(Mutex::new(BTreeMap::new()));
+        let shared = (Arc::clone(&answer), Arc::clone(&seen), Arc::clone(&elsewhere));
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let (answer, seen) = (Arc::clone(&shared.0), Arc::clone(&shared.1));
+                let (answer, seen, elsewhere) = shared.clone();
                 tokio::spawn(async move {
                     let mut head = Vec::new();
                     while !head.ends_with(b"\r\n\r\n") {
@@ -63,8 +83,11 @@ impl FakeIssuer {
                             Err(_) => return,
                         }
                     }
-                    seen.lock().unwrap().push(String::from_utf8(head).unwrap());
-                    let answer = answer.lock().unwrap().clone();
+                    let head = String::from_utf8(head).unwrap();
+                    let path = head.split(' ').nth(1).unwrap().to_owned();
+                    seen.lock().unwrap().push(head);
+                    let answer_there: Option<Answer> = elsewhere.lock().unwrap().get(&path).cloned();
+                    let answer = answer_there.unwrap_or_else(|| answer.lock().unwrap().clone());
                     match answer {
                         Answer::Status(status, headers, body) => {
                             let head = format!(
@@ -81,6 +104,27 @@ impl FakeIssuer {
                         }
                         Answer::Silence => time::sleep(PATIENCE).await,
                         Answer::HangUp => {}
+                        Answer::Trickle => {
+                            let _ = stream.write_all(b"HTTP/1.1 200 X\r\nContent-Length: 999\r\n\r\n").await;
+                            while stream.write_all(b"{").await.is_ok() {
+                                time::sleep(Duration::from_millis(100)).await;
+                            }
+                        }
+                        Answer::Endless => {
+                            let head = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n";
+                            let _ = stream.write_all(head).await;
+                            let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+                            while stream.write_all(chunk.as_bytes()).await.is_ok() {}
+                        }
+                        Answer::Gate(gate, body) => {
+                            gate.acquire().await.unwrap().forget();
+                            let length = body.len();
+                            let head = format!(
+                                "HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+                            );
+                            let _ = stream.write_all(head.as_bytes()).await;
+                            let _ = stream.write_all(&body).await;
+                        }
                     }
                 });
             }
@@ -89,13 +133,19 @@ impl FakeIssuer {
         install_key("test-only-signing.pem", &dir.path().join("keys"));
         let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
         let keys = Arc::clone(live_keys(&dir.path().join("keys"), &clock).ring().public());
-        Self { issuer, clock, keys, answer, seen, dir }
+        Self { issuer, clock, keys, answer, elsewhere, seen, dir }
     }
 
     pub(crate) fn lists(&self, options: &FetchOptions) -> Arc<FetchedLists> {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let keys = Arc::clone(&self.keys);
         Arc::new(FetchedLists::new(self.issuer.clone(), keys, options, clock).unwrap())
+    }
+
+    /// The keys that are published at [`JWKS`].
+    pub(crate) fn source(&self, options: &JwksOptions) -> Arc<JwksSource> {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        Arc::new(JwksSource::new(&format!("{}{JWKS}", self.issuer), options, clock).unwrap())
     }
 
     /// The policies of the sample.
@@ -133,6 +183,11 @@ impl FakeIssuer {
 
     pub(crate) fn answers(&self, answer: Answer) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    }
+
+    /// Answers this at one path, whatever is answered elsewhere.
+    pub(crate) fn answers_at(&self, path: &str, answer: Answer) {
+        self.elsewhere.lock().unwrap().insert(path.to_owned(), answer);
     }
 
     /// Answers this list, signed with its key.
