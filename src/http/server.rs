@@ -118,7 +118,8 @@ impl Service {
             Arc::clone(&keys),
             settings.tokens.leeway,
             Arc::clone(&clock),
-        );
+        )
+        .remembering(Verifier::USUAL_MEMORY);
         let store = Arc::new(store(&settings.store, &clock)?);
         let standing = Standing::of_issuer(Arc::clone(&store));
         let tokens = settings.tokens;

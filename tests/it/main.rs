@@ -38,6 +38,7 @@ mod revoke_commands;
 mod route_model;
 mod routes;
 mod schema;
+mod seen_tokens;
 mod server;
 mod settings;
 mod shared_store;
