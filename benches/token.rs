@@ -11,7 +11,7 @@
 mod assertion;
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -28,6 +28,7 @@ use jeton::{
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
     oauth::{Audience, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
+    reuse::TokenReuse,
     standing::Standing,
     store::{MemoryStore, Store},
     token::{BearerToken, Verifier},
@@ -64,27 +65,30 @@ fn main() {
     let policies = Arc::new(LivePolicies::load(dir.path(), surroundings, clock.clone()).unwrap());
     let store = Arc::new(Store::Memory(MemoryStore::new(clock.clone())));
     let leeway = Duration::from_secs(30);
-    let tokens = TokenIssuer {
+    let token_issuer = |reuse| TokenIssuer {
         issuer: issuer.clone(),
         keys: Arc::clone(&keys),
-        policies,
+        policies: Arc::clone(&policies),
         authenticator: Arc::new(Authenticator {
             assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
             store: Arc::clone(&store),
         }),
         verifier: Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone()),
         standing: Standing::of_issuer(Arc::clone(&store)),
-        store,
+        store: Arc::clone(&store),
         lifetimes: Lifetimes {
             ttl: Duration::from_secs(3600),
             max_ttl: Duration::from_secs(86_400),
             refresh_ttl: Duration::from_secs(86_400),
             leeway,
         },
+        reuse,
         status_claim: StatusClaim::OnRequest,
         max_exchanges: 4,
         clock: clock.clone(),
     };
+    let tokens = token_issuer(None);
+    let reusing = token_issuer(Some(TokenReuse::within(Duration::from_secs(1800))));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let audience = Audience::parse("https://orders.example.com").unwrap();
     let credentials = || ClientCredentials::Secret {
@@ -94,10 +98,12 @@ fn main() {
     };
     let targets = vec![audience.as_str().to_owned()];
     let request = TokenRequest::ClientCredentials(ClientCredentialsRequest { scope: None, targets });
-    let issue_to = |credentials: &ClientCredentials| {
+    let issue_by = |tokens: &TokenIssuer, credentials: &ClientCredentials| {
         runtime.block_on(tokens.issue(credentials, &request)).unwrap_or_else(|error| panic!("{error}"))
     };
+    let issue_to = |credentials: &ClientCredentials| issue_by(&tokens, credentials);
     let issue = || issue_to(&credentials());
+    assert!(!issue_by(&reusing, &credentials()).is_reused);
     // each is good for one token
     let mut assertions: Vec<_> =
         (0..ASSERTIONS).map(|number| assertion::sign(&other, issuer.as_str(), number)).collect();
@@ -125,6 +131,11 @@ fn main() {
             }),
             ("jeton: credentials to signed token", &mut || {
                 std::hint::black_box(issue());
+            }),
+            ("jeton: credentials to a token that is reused", &mut || {
+                let issued = issue_by(&reusing, &credentials());
+                assert!(issued.is_reused);
+                std::hint::black_box(issued);
             }),
         ],
     );

@@ -7,6 +7,7 @@ use crate::{
 };
 
 /// A token of ours. Has no `Debug`: whoever reads it can use it.
+#[derive(Clone)]
 pub struct SignedToken(String);
 
 /// The `typ` of a token that names its client (RFC 9068 section 2.1).

@@ -13,7 +13,7 @@ const COLUMNS: [&[&str]; 10] = [
     &["main"],
     &["cli"],
     &["http"],
-    &["authorize", "issue", "introspect", "revoke", "status_lists"],
+    &["authorize", "issue", "reuse", "introspect", "revoke", "status_lists"],
     &["grant", "principal", "standing"],
     &["token", "policy", "clients"],
     &["store", "status"],
@@ -23,7 +23,7 @@ const COLUMNS: [&[&str]; 10] = [
 ];
 
 /// What a module may use of its own column.
-const SIBLINGS: [(&str, &str); 1] = [("policy", "clients")];
+const SIBLINGS: [(&str, &str); 2] = [("policy", "clients"), ("issue", "reuse")];
 
 /// `config` stands beside the columns.
 const CONFIG_USES: [&str; 2] = ["oauth", "clock"];
