@@ -48,5 +48,6 @@ mod status_lists;
 mod token_attacks;
 mod token_endpoint;
 mod token_exchange;
+mod token_reuse;
 mod warned_policies;
 mod watched;
