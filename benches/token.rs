@@ -36,15 +36,20 @@ use jeton::{
 
 /// Calls in a round.
 const CALLS: usize = 40;
+/// Different tokens, several times as many as are remembered.
+const FLOOD: usize = 4 * Verifier::USUAL_MEMORY;
 /// Enough for all rounds, the one that warms up too.
 const ASSERTIONS: usize = CALLS * (support::ROUNDS + 1);
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let dir = tempfile::tempdir().unwrap();
+    let (dir, key_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let pem = fs::read(root.join("tests/fixtures/keys/test-only-signing.pem")).unwrap();
-    let keeper =
-        KeyKeeper::new(KeyFolder::new(dir.path().join("keys")), KeyTerms::default(), Arc::new(SystemClock));
+    let keeper = KeyKeeper::new(
+        KeyFolder::new(key_dir.path().join("keys")),
+        KeyTerms::default(),
+        Arc::new(SystemClock),
+    );
     keeper.generate().unwrap();
     let keys = LiveKeys::load(keeper.folder().clone(), KeyTerms::default(), Arc::new(SystemClock));
     let keys = Arc::new(keys.unwrap());
@@ -181,4 +186,42 @@ fn main() {
         ],
     );
     support::print("verify", &measured);
+
+    let flood: Vec<_> = (0..FLOOD).map(|_| BearerToken::from(issue().token)).collect();
+    let before = resident();
+    for token in &flood {
+        verifier.verify(token, &audience).unwrap_or_else(|e| panic!("{e}"));
+    }
+    let forgetful = resident();
+    let remembering = verifier.clone().remembering(Verifier::USUAL_MEMORY);
+    for token in &flood {
+        remembering.verify(token, &audience).unwrap_or_else(|e| panic!("{e}"));
+    }
+    let kept = resident() - forgetful;
+    println!("\nresident after {FLOOD} different tokens of {} bytes", token.len());
+    println!("  forgetful {} KiB more, remembering {kept} KiB more", forgetful - before);
+    // the first ones filled the memory when it was empty, and are in it still
+    let (_, late) = flood.split_at(2 * Verifier::USUAL_MEMORY);
+    let (mut one, mut other) = (late.iter().cycle(), late.iter().cycle());
+    let measured = support::in_turns(
+        200,
+        &mut [
+            ("jeton: each token once", &mut || {
+                let token = one.next().unwrap();
+                std::hint::black_box(verifier.verify(token, &audience).unwrap_or_else(|e| panic!("{e}")));
+            }),
+            ("jeton: each token once, remembering", &mut || {
+                let token = other.next().unwrap();
+                std::hint::black_box(remembering.verify(token, &audience).unwrap_or_else(|e| panic!("{e}")));
+            }),
+        ],
+    );
+    support::print("a flood of different tokens", &measured);
+}
+
+/// The memory of this process, in KiB.
+fn resident() -> i64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -129,3 +129,103 @@ impl Wish {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use jiff::Timestamp;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        oauth::Issuer,
+        policy::{DemoSecrets, LivePolicies, Reload, Surroundings},
+    };
+
+    fn wish(number: usize) -> Wish {
+        Wish {
+            client: ClientId::parse(&format!("client-{number}")).unwrap(),
+            api: ApiName::parse("orders").unwrap(),
+            scopes: ScopeSet::parse("a b").unwrap(),
+        }
+    }
+
+    /// One that was issued at 1000 for an hour.
+    fn token(length: usize) -> KeptToken {
+        KeptToken {
+            token: SignedToken::pretended("x".repeat(length)),
+            token_id: TokenId::parse("j").unwrap(),
+            kid: kid("k"),
+            issued_at: 1_000,
+            expires_at: 4_600,
+        }
+    }
+
+    fn kid(name: &str) -> KeyId {
+        KeyId::parse(name).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_found_while_it_is_as_good_as_a_new_one() {
+        let shelf = Shelf::of(Weak::new(), 600);
+        shelf.keep(wish(1), token(700));
+        let forever = Shelf::of(Weak::new(), i64::MAX);
+        forever.keep(wish(1), token(700));
+        for (name, shelf, number, now, key, found) in [
+            ("at once", &shelf, 1, 1_000, "k", true),
+            ("at the last second", &shelf, 1, 1_599, "k", true),
+            ("at the end of the window", &shelf, 1, 1_600, "k", false),
+            ("from the future", &shelf, 1, 999, "k", false),
+            ("the end of time", &shelf, 1, i64::MAX, "k", false),
+            ("its beginning", &shelf, 1, i64::MIN, "k", false),
+            ("another key signs", &shelf, 1, 1_000, "l", false),
+            ("for somebody else", &shelf, 2, 1_000, "k", false),
+            ("its last second", &forever, 1, 4_599, "k", true),
+            ("expired", &forever, 1, 4_600, "k", false),
+        ] {
+            assert_eq!(shelf.find(&wish(number), now, &kid(key)).is_some(), found, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_bound_holds_for_tokens_of_any_length() {
+        // each shard rounds up
+        for (length, most) in [(700, MOST_KEPT + 256), (8_192, (MOST_KEPT + 256) / 8)] {
+            let shelf = Shelf::of(Weak::new(), 600);
+            (0..20_000).for_each(|number| shelf.keep(wish(number), token(length)));
+            let kept = shelf.tokens.len();
+            assert!((most / 2..=most).contains(&kept), "{kept} of {length} bytes");
+        }
+    }
+
+    #[test]
+    fn what_was_kept_under_other_policies_is_let_go_with_them() {
+        let dir = TempDir::new().unwrap();
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        for entry in fs::read_dir(sample).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let surroundings = Surroundings {
+            issuer: Issuer::parse("http://127.0.0.1:8080").unwrap().audience().clone(),
+            max_ttl: 86_400,
+            demo_secrets: DemoSecrets::Allowed,
+        };
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let policies = LivePolicies::load(dir.path(), surroundings, clock).unwrap();
+        let reuse = TokenReuse::within(Duration::from_secs(600));
+        let first = policies.snapshot();
+        reuse.shelf(&first).keep(wish(1), token(700));
+        let find = |snapshot| reuse.shelf(snapshot).find(&wish(1), 1_000, &kid("k"));
+        let found = Arc::downgrade(&find(&first).unwrap());
+        fs::write(dir.path().join("more.yaml"), "version: 1\n").unwrap();
+        assert!(matches!(policies.reload(), Reload::Reloaded { .. }));
+        let before = Arc::downgrade(&first);
+        drop(first);
+        assert!(before.upgrade().is_none(), "policies are not kept alive by what was issued under them");
+        assert!(find(&policies.snapshot()).is_none());
+        assert!(found.upgrade().is_none(), "nor are the tokens");
+    }
+}
