@@ -22,7 +22,7 @@ use crate::{
     token::SignedToken,
 };
 
-/// How many tokens are kept, of at most [`USUAL_LENGTH`] each: some 6 MiB. Where there are more, those that
+/// How many tokens are kept, of at most [`USUAL_LENGTH`] each: some 7 MiB. Where there are more, those that
 /// were asked for once go first.
 const MOST_KEPT: usize = 4_096;
 /// Up to this length, in bytes, a token counts as one.

@@ -73,7 +73,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// How many tokens a server may well remember: 6 MiB, if they are as large as most.
+    /// How many tokens a server may well remember: 7 MiB, if they are as large as most.
     pub const USUAL_MEMORY: usize = 4_096;
 
     /// A verifier of tokens of `issuer` by `keys`, which forgives clocks that are off by `leeway` (cut to
@@ -91,7 +91,7 @@ impl Verifier {
     /// Remembers the claims of tokens that verified, so that the next request with such a token costs no
     /// signature. A clone shares them.
     ///
-    /// Up to `tokens` are remembered, each by its SHA-256 alone and with about 1.5 KiB; one that is longer than
+    /// Up to `tokens` are remembered, each by its SHA-256 alone and with about 1.7 KiB; one that is longer than
     /// 1 KiB takes the place of several. Those that come again and again stay, however many others come
     /// between. What can change is judged each time as at first sight: times, audience, status list, and
     /// whether its key is still one of the keys.
