@@ -195,8 +195,8 @@ impl Desk<'_> {
         let Some(reuse) = &self.issuer.reuse else {
             return self.sign(grant_type, approved, None, None).await;
         };
-        let (shelf, wish) = (reuse.shelf(self.snapshot), Wish::of(&approved));
-        if let Some(again) = self.find_issued(&shelf, &wish, &approved) {
+        let (tokens, wish) = (reuse.shelf(self.snapshot), Wish::of(&approved));
+        if let Some(again) = self.find_issued(&tokens, &wish, &approved) {
             return Ok(again);
         }
         let issued = self.sign(grant_type, approved, None, None).await?;
@@ -207,14 +207,14 @@ impl Desk<'_> {
             issued_at: self.now,
             expires_at: self.now.saturating_add_unsigned(issued.expires_in),
         };
-        shelf.keep(wish, kept);
+        tokens.keep(wish, kept);
         Ok(issued)
     }
 
     /// The token that was issued for the same a moment ago, if it is as good as a new one. Where revocations are
     /// not known, none is.
-    fn find_issued(&self, shelf: &Shelf, wish: &Wish, approved: &ApprovedGrant) -> Option<IssuedToken> {
-        let kept = shelf.find(wish, self.now, self.issuer.keys.ring().signing().kid())?;
+    fn find_issued(&self, tokens: &Shelf, wish: &Wish, approved: &ApprovedGrant) -> Option<IssuedToken> {
+        let kept = tokens.find(wish, self.now, self.issuer.keys.ring().signing().kid())?;
         let client = approved.client();
         self.issuer.standing.check_own(self.policies, &kept.token_id, client, kept.issued_at).ok()?;
         Some(IssuedToken {

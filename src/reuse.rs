@@ -215,10 +215,10 @@ mod tests {
         };
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
         let policies = LivePolicies::load(dir.path(), surroundings, clock).unwrap();
-        let reuse = TokenReuse::within(Duration::from_secs(600));
+        let reuse = TokenReuse::within(Duration::from_mins(10));
         let first = policies.snapshot();
         reuse.shelf(&first).keep(wish(1), token(700));
-        let find = |snapshot| reuse.shelf(snapshot).find(&wish(1), 1_000, &kid("k"));
+        let find = |snapshot: &Arc<Snapshot>| reuse.shelf(snapshot).find(&wish(1), 1_000, &kid("k"));
         let found = Arc::downgrade(&find(&first).unwrap());
         fs::write(dir.path().join("more.yaml"), "version: 1\n").unwrap();
         assert!(matches!(policies.reload(), Reload::Reloaded { .. }));

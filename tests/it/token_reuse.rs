@@ -26,7 +26,7 @@ use crate::support::{
 const WINDOW: i64 = 600;
 
 fn reusing(settings: &mut Settings) {
-    settings.tokens.reuse = Some(Duration::from_secs(600));
+    settings.tokens.reuse = Some(Duration::from_mins(10));
 }
 
 fn policies(of_agent: &str) -> String {
