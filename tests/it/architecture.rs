@@ -333,6 +333,7 @@ fn a_forbidden_direction_is_detected() {
     forbidden("token/sign.rs", "use crate::config::Settings;");
     forbidden("issue.rs", "use crate::config::Settings;");
     forbidden("status_lists.rs", "use crate::issue::TokenIssuer;");
+    forbidden("reuse.rs", "use crate::issue::TokenIssuer;");
     forbidden("status/list.rs", "use crate::clients::Client;");
     forbidden("store/shared.rs", "use crate::token::Claims;");
     forbidden("store/mod.rs", "use crate::config::StoreSettings;");
