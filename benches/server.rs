@@ -17,7 +17,6 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -43,9 +42,6 @@ fn main() {
     }
     let dir = tempfile::tempdir().unwrap();
     let pem = key_pem();
-    fs::create_dir(dir.path().join("keys")).unwrap();
-    fs::write(dir.path().join("keys/key.pem"), &pem).unwrap();
-    fs::set_permissions(dir.path().join("keys/key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
     let client = pem::parse(fs::read(fixture("test-only-other.pem")).unwrap()).unwrap();
     let client = RsaKeyPair::from_pkcs8(client.contents()).unwrap();
     let policies = dir.path().join("policies");
@@ -55,17 +51,25 @@ fn main() {
         fs::copy(&path, policies.join(path.file_name().unwrap())).unwrap();
     }
     fs::write(policies.join("jwt.yaml"), assertion::policies(&client)).unwrap();
-    let log = fs::File::create(dir.path().join("log")).unwrap();
-    let jeton = Server(
-        Command::new(env!("CARGO_BIN_EXE_jeton"))
-            .arg("serve")
-            .current_dir(dir.path())
-            .env("JETON__SERVER__LISTEN", "127.0.0.1:18080")
-            .env("JETON__POLICIES__DIR", &policies)
-            .stderr(log)
-            .spawn()
-            .unwrap(),
-    );
+    // each makes a key of its own
+    let serve = |port: u16, reuse: &str| {
+        let place = dir.path().join(port.to_string());
+        fs::create_dir(&place).unwrap();
+        let log = fs::File::create(place.join("log")).unwrap();
+        Server(
+            Command::new(env!("CARGO_BIN_EXE_jeton"))
+                .arg("serve")
+                .current_dir(&place)
+                .env("JETON__SERVER__LISTEN", format!("127.0.0.1:{port}"))
+                .env("JETON__POLICIES__DIR", &policies)
+                .env("JETON__TOKENS__REUSE", reuse)
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+        )
+    };
+    let jeton = serve(18080, "0s");
+    let reusing = serve(18082, "14m");
     let bare = Server(
         Command::new(std::env::current_exe().unwrap())
             .arg("--bare-server")
@@ -86,6 +90,7 @@ fn main() {
         .replace(&format!("Length: {}", form.len()), &format!("Length: {}", own_form.len()));
     wait_for(18080);
     wait_for(18081);
+    wait_for(18082);
     let bearer = {
         let answer = String::from_utf8(exchange(&mut connect(18080), own.as_bytes())).unwrap();
         let start = answer.find("\"access_token\":\"").expect(&answer) + 16;
@@ -100,7 +105,7 @@ fn main() {
     let message = [b'x'; 600];
     let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref().to_vec());
 
-    let mut figures: [Vec<f64>; 7] = Default::default();
+    let mut figures: [Vec<f64>; 8] = Default::default();
     for round in 0..=ROUNDS {
         let start = cpu_nanos("self");
         for _ in 0..REQUESTS / 3 {
@@ -126,6 +131,7 @@ fn main() {
             load(&jeton, 18080, token.as_bytes(), REQUESTS),
             load(&jeton, 18080, health.as_bytes(), REQUESTS * 5),
             load(&jeton, 18080, principal.as_bytes(), REQUESTS * 5),
+            load(&reusing, 18082, token.as_bytes(), REQUESTS * 5),
         ];
         if round > 0 {
             for (figure, nanos) in figures.iter_mut().zip(measured) {
@@ -133,7 +139,7 @@ fn main() {
             }
         }
     }
-    let [raw, raw_verify, by_key, bare_figure, token, health, principal] =
+    let [raw, raw_verify, by_key, bare_figure, token, health, principal, reused] =
         figures.map(|mut figure| median(&mut figure) / 1000.0);
     println!("\nserver, CPU microseconds of its process for each request (median of {ROUNDS} rounds)");
     println!("  raw RSA-2048 signature                 {raw:>8.1}");
@@ -152,9 +158,10 @@ fn main() {
         "  jeton: token by private_key_jwt        {by_key:>8.1}   {:>6.3} x raw signature and verification",
         by_key / both
     );
+    println!("  jeton: token that is reused            {reused:>8.1}   a {:.1}th of a token", token / reused);
     println!("  jeton: /healthz                        {health:>8.1}");
     println!(
-        "  jeton: /principal, token verified      {principal:>8.1}   {:>6.3} x /healthz",
+        "  jeton: /principal, token seen before   {principal:>8.1}   {:>6.3} x /healthz",
         principal / health
     );
     println!(

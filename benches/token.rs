@@ -11,7 +11,7 @@
 mod assertion;
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -28,6 +28,7 @@ use jeton::{
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
     oauth::{Audience, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
+    reuse::TokenReuse,
     standing::Standing,
     store::{MemoryStore, Store},
     token::{BearerToken, Verifier},
@@ -35,15 +36,20 @@ use jeton::{
 
 /// Calls in a round.
 const CALLS: usize = 40;
+/// Different tokens, several times as many as are remembered.
+const FLOOD: usize = 4 * Verifier::USUAL_MEMORY;
 /// Enough for all rounds, the one that warms up too.
 const ASSERTIONS: usize = CALLS * (support::ROUNDS + 1);
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let dir = tempfile::tempdir().unwrap();
+    let (dir, key_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let pem = fs::read(root.join("tests/fixtures/keys/test-only-signing.pem")).unwrap();
-    let keeper =
-        KeyKeeper::new(KeyFolder::new(dir.path().join("keys")), KeyTerms::default(), Arc::new(SystemClock));
+    let keeper = KeyKeeper::new(
+        KeyFolder::new(key_dir.path().join("keys")),
+        KeyTerms::default(),
+        Arc::new(SystemClock),
+    );
     keeper.generate().unwrap();
     let keys = LiveKeys::load(keeper.folder().clone(), KeyTerms::default(), Arc::new(SystemClock));
     let keys = Arc::new(keys.unwrap());
@@ -64,27 +70,30 @@ fn main() {
     let policies = Arc::new(LivePolicies::load(dir.path(), surroundings, clock.clone()).unwrap());
     let store = Arc::new(Store::Memory(MemoryStore::new(clock.clone())));
     let leeway = Duration::from_secs(30);
-    let tokens = TokenIssuer {
+    let token_issuer = |reuse| TokenIssuer {
         issuer: issuer.clone(),
         keys: Arc::clone(&keys),
-        policies,
+        policies: Arc::clone(&policies),
         authenticator: Arc::new(Authenticator {
             assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
             store: Arc::clone(&store),
         }),
         verifier: Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone()),
         standing: Standing::of_issuer(Arc::clone(&store)),
-        store,
+        store: Arc::clone(&store),
         lifetimes: Lifetimes {
             ttl: Duration::from_secs(3600),
             max_ttl: Duration::from_secs(86_400),
             refresh_ttl: Duration::from_secs(86_400),
             leeway,
         },
+        reuse,
         status_claim: StatusClaim::OnRequest,
         max_exchanges: 4,
         clock: clock.clone(),
     };
+    let tokens = token_issuer(None);
+    let reusing = token_issuer(Some(TokenReuse::within(Duration::from_secs(1800))));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let audience = Audience::parse("https://orders.example.com").unwrap();
     let credentials = || ClientCredentials::Secret {
@@ -94,10 +103,12 @@ fn main() {
     };
     let targets = vec![audience.as_str().to_owned()];
     let request = TokenRequest::ClientCredentials(ClientCredentialsRequest { scope: None, targets });
-    let issue_to = |credentials: &ClientCredentials| {
+    let issue_by = |tokens: &TokenIssuer, credentials: &ClientCredentials| {
         runtime.block_on(tokens.issue(credentials, &request)).unwrap_or_else(|error| panic!("{error}"))
     };
+    let issue_to = |credentials: &ClientCredentials| issue_by(&tokens, credentials);
     let issue = || issue_to(&credentials());
+    assert!(!issue_by(&reusing, &credentials()).is_reused);
     // each is good for one token
     let mut assertions: Vec<_> =
         (0..ASSERTIONS).map(|number| assertion::sign(&other, issuer.as_str(), number)).collect();
@@ -126,6 +137,11 @@ fn main() {
             ("jeton: credentials to signed token", &mut || {
                 std::hint::black_box(issue());
             }),
+            ("jeton: credentials to a token that is reused", &mut || {
+                let issued = issue_by(&reusing, &credentials());
+                assert!(issued.is_reused);
+                std::hint::black_box(issued);
+            }),
         ],
     );
     support::print("issue", &measured);
@@ -150,6 +166,7 @@ fn main() {
     support::print("issue by private_key_jwt", &measured);
 
     let bearer = BearerToken::new(token.clone());
+    let remembering = verifier.clone().remembering(Verifier::USUAL_MEMORY);
     let measured = support::in_turns(
         400,
         &mut [
@@ -162,7 +179,49 @@ fn main() {
             ("jeton: token to verified claims, first sight", &mut || {
                 std::hint::black_box(verifier.verify(&bearer, &audience).unwrap_or_else(|e| panic!("{e}")));
             }),
+            ("jeton: token to verified claims, seen before", &mut || {
+                let claims = remembering.verify(&bearer, &audience).unwrap_or_else(|e| panic!("{e}"));
+                std::hint::black_box(claims);
+            }),
         ],
     );
     support::print("verify", &measured);
+
+    let flood: Vec<_> = (0..FLOOD).map(|_| BearerToken::from(issue().token)).collect();
+    let before = resident();
+    for token in &flood {
+        verifier.verify(token, &audience).unwrap_or_else(|e| panic!("{e}"));
+    }
+    let forgetful = resident();
+    let remembering = verifier.clone().remembering(Verifier::USUAL_MEMORY);
+    for token in &flood {
+        remembering.verify(token, &audience).unwrap_or_else(|e| panic!("{e}"));
+    }
+    let kept = resident() - forgetful;
+    println!("\nresident after {FLOOD} different tokens of {} bytes", token.len());
+    println!("  forgetful {} KiB more, remembering {kept} KiB more", forgetful - before);
+    // the first ones filled the memory when it was empty, and are in it still
+    let (_, late) = flood.split_at(2 * Verifier::USUAL_MEMORY);
+    let (mut one, mut other) = (late.iter().cycle(), late.iter().cycle());
+    let measured = support::in_turns(
+        200,
+        &mut [
+            ("jeton: each token once", &mut || {
+                let token = one.next().unwrap();
+                std::hint::black_box(verifier.verify(token, &audience).unwrap_or_else(|e| panic!("{e}")));
+            }),
+            ("jeton: each token once, remembering", &mut || {
+                let token = other.next().unwrap();
+                std::hint::black_box(remembering.verify(token, &audience).unwrap_or_else(|e| panic!("{e}")));
+            }),
+        ],
+    );
+    support::print("a flood of different tokens", &measured);
+}
+
+/// The memory of this process, in KiB.
+fn resident() -> i64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

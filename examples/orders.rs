@@ -64,7 +64,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Arc::new(PublicKeys::from_jwks(&std::fs::read(&args.jwks)?)?).into()
     };
     let leeway = Duration::from_secs(30);
-    let mut verifier = Verifier::new(issuer.clone(), keys.clone(), leeway, clock.clone());
+    let verifier = Verifier::new(issuer.clone(), keys.clone(), leeway, clock.clone());
+    let mut verifier = verifier.remembering(Verifier::USUAL_MEMORY);
     if args.status_lists {
         let lists = FetchedLists::new(issuer.clone(), keys, &FetchOptions::default(), clock.clone())?;
         let lists = Arc::new(lists);

@@ -13,7 +13,8 @@ use crate::{
     },
     keys::{LiveKeys, SigningError},
     oauth::{ApiName, ClientId, GrantType, Issuer, KeyId, ScopeSet, TokenId},
-    policy::{LivePolicies, PolicySet},
+    policy::{LivePolicies, PolicySet, Snapshot},
+    reuse::{KeptToken, Shelf, TokenReuse, Wish},
     standing::{NotInForce, Standing},
     store::{Advance, RevocationsUnknown, SharedStore, Store, StoreError},
     token::{BearerToken, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
@@ -37,6 +38,8 @@ pub struct TokenIssuer {
     pub store: Arc<Store>,
     /// How long tokens live.
     pub lifetimes: Lifetimes,
+    /// Tokens that may be handed out again, if that is wanted.
+    pub reuse: Option<TokenReuse>,
     /// Whether tokens point to a status list where the policies do not say.
     pub status_claim: StatusClaim,
     /// The most exchanges that may lead to one token.
@@ -94,10 +97,12 @@ pub struct IssuedToken {
     pub api: ApiName,
     /// What it allows.
     pub scopes: ScopeSet,
-    /// Its lifetime in seconds.
+    /// Its lifetime in seconds from now on.
     pub expires_in: u64,
     /// The key that signed it.
     pub kid: KeyId,
+    /// Whether it was handed out before.
+    pub is_reused: bool,
 }
 
 /// Why no token was issued.
@@ -145,6 +150,7 @@ impl From<RevocationsUnknown> for Refused {
 /// One request on its way: who asks, when, under which policies.
 struct Desk<'i> {
     issuer: &'i TokenIssuer,
+    snapshot: &'i Arc<Snapshot>,
     policies: &'i PolicySet,
     client: AuthenticatedClient,
     now: i64,
@@ -165,7 +171,7 @@ impl TokenIssuer {
         let policies = &snapshot.policies;
         let client = self.authenticator.authenticate(policies.clients(), credentials, now).await;
         let client = client.map_err(Refused::Unauthenticated)?;
-        let desk = Desk { issuer: self, policies, client, now: now.as_second() };
+        let desk = Desk { issuer: self, snapshot: &snapshot, policies, client, now: now.as_second() };
         match request {
             TokenRequest::ClientCredentials(request) => desk.client_credentials(request).await,
             TokenRequest::Refresh { token, request } => desk.refresh(token, request).await,
@@ -179,10 +185,51 @@ impl Desk<'_> {
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
         let approved = grant::approve_client_credentials(&self.client, request, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
-        let first =
-            if self.client.client().abilities.refresh { Some(self.first_refresh(&approved)?) } else { None };
-        let family = first.as_ref().map(|first| first.family.clone());
-        self.sign(GrantType::ClientCredentials, approved, family.as_ref(), first).await
+        let grant_type = GrantType::ClientCredentials;
+        if self.client.client().abilities.refresh {
+            // each family begins with a token of its own
+            let first = self.first_refresh(&approved)?;
+            let family = first.family.clone();
+            return self.sign(grant_type, approved, Some(&family), Some(first)).await;
+        }
+        let Some(reuse) = &self.issuer.reuse else {
+            return self.sign(grant_type, approved, None, None).await;
+        };
+        let (tokens, wish) = (reuse.shelf(self.snapshot), Wish::of(&approved));
+        if let Some(again) = self.find_issued(&tokens, &wish, &approved) {
+            return Ok(again);
+        }
+        let issued = self.sign(grant_type, approved, None, None).await?;
+        let kept = KeptToken {
+            token: issued.token.clone(),
+            token_id: issued.token_id.clone(),
+            kid: issued.kid.clone(),
+            issued_at: self.now,
+            expires_at: self.now.saturating_add_unsigned(issued.expires_in),
+        };
+        tokens.keep(wish, kept);
+        Ok(issued)
+    }
+
+    /// The token that was issued for the same a moment ago, if it is as good as a new one. Where revocations are
+    /// not known, none is.
+    fn find_issued(&self, tokens: &Shelf, wish: &Wish, approved: &ApprovedGrant) -> Option<IssuedToken> {
+        let kept = tokens.find(wish, self.now, self.issuer.keys.ring().signing().kid())?;
+        let client = approved.client();
+        self.issuer.standing.check_own(self.policies, &kept.token_id, client, kept.issued_at).ok()?;
+        Some(IssuedToken {
+            token: kept.token.clone(),
+            refresh_token: None,
+            grant_type: GrantType::ClientCredentials,
+            token_id: kept.token_id.clone(),
+            client: client.clone(),
+            subject: None,
+            api: approved.api().clone(),
+            scopes: approved.scopes().clone(),
+            expires_in: u64::try_from(kept.expires_at.saturating_sub(self.now)).ok()?,
+            kid: kept.kid.clone(),
+            is_reused: true,
+        })
     }
 
     async fn refresh(&self, token: &BearerToken, request: &RefreshRequest) -> Result<IssuedToken, Refused> {
@@ -308,6 +355,7 @@ impl Desk<'_> {
             scopes: claims.scopes,
             expires_in,
             kid: key.kid().clone(),
+            is_reused: false,
         })
     }
 

@@ -35,6 +35,7 @@
 //! | [`principal`] | who is behind a request |
 //! | [`standing`] | which tokens are in force still |
 //! | [`issue`], [`authorize`] | the two flows |
+//! | [`reuse`] | tokens that are handed out again |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
 //! | [`status_lists`] | the lists of the clients, signed |
 //! | [`config`] | the settings |
@@ -56,6 +57,7 @@ pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+pub mod reuse;
 pub mod revoke;
 pub mod standing;
 pub mod status;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     clients::ClientState,
-    oauth::ClientId,
+    oauth::{ClientId, TokenId},
     policy::PolicySet,
     store::{RevocationsUnknown, Store},
     token::{TokenError, VerifiedClaims, VerifiedRefresh},
@@ -56,6 +56,21 @@ impl Standing {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a token is in force that `client` fetched for itself at `issued_at` (seconds since 1970).
+    ///
+    /// # Errors
+    /// As [`Self::check`]; also for the token of an anonymous client, which does not name it.
+    pub(crate) fn check_own(
+        &self,
+        policies: &PolicySet,
+        token: &TokenId,
+        client: &ClientId,
+        issued_at: i64,
+    ) -> Result<(), NotInForce> {
+        self.check_token(policies, token.as_str())?;
+        self.check_client(policies, client, issued_at)
     }
 
     /// The claims of a token that verified, if it is in force.

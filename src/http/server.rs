@@ -22,6 +22,7 @@ use crate::{
     keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
     oauth::{ApiName, InvalidName},
     policy::{DemoSecrets, Findings, LivePolicies, Surroundings},
+    reuse::TokenReuse,
     revoke::Revoker,
     standing::Standing,
     status_lists::{StatusListOptions, StatusLists},
@@ -118,7 +119,8 @@ impl Service {
             Arc::clone(&keys),
             settings.tokens.leeway,
             Arc::clone(&clock),
-        );
+        )
+        .remembering(Verifier::USUAL_MEMORY);
         let store = Arc::new(store(&settings.store, &clock)?);
         let standing = Standing::of_issuer(Arc::clone(&store));
         let tokens = settings.tokens;
@@ -168,6 +170,7 @@ impl Service {
                 standing: standing.clone(),
                 store: Arc::clone(&store),
                 lifetimes,
+                reuse: tokens.reuse.map(TokenReuse::within),
                 status_claim: if tokens.status_list {
                     StatusClaim::ByDefault
                 } else {

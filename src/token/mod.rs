@@ -3,6 +3,7 @@
 mod bearer;
 mod claims;
 mod refresh;
+mod seen;
 mod sign;
 mod verify;
 

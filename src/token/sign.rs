@@ -7,6 +7,7 @@ use crate::{
 };
 
 /// A token of ours. Has no `Debug`: whoever reads it can use it.
+#[derive(Clone)]
 pub struct SignedToken(String);
 
 /// The `typ` of a token that names its client (RFC 9068 section 2.1).
@@ -39,6 +40,12 @@ impl SignedToken {
     /// As [`Self::sign`].
     pub(crate) async fn sign_refresh(claims: &RefreshClaims, key: &SigningKey) -> Result<Self, SigningError> {
         key.sign(REFRESH, claims).await.map(Self)
+    }
+
+    /// A text in the place of a token, where only that one is kept is of interest.
+    #[cfg(test)]
+    pub(crate) fn pretended(text: String) -> Self {
+        Self(text)
     }
 
     /// The compact serialization.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     bearer::BearerToken,
+    seen::{SeenTokens, TokenHash},
     sign::{ACCESS_TOKEN, NAMED},
 };
 use crate::{
@@ -68,9 +69,13 @@ pub struct Verifier {
     leeway: i64,
     clock: Arc<dyn Clock>,
     status_lists: Option<Arc<FetchedLists>>,
+    seen: Option<Arc<SeenTokens<VerifiedClaims>>>,
 }
 
 impl Verifier {
+    /// How many tokens a server may well remember: 7 MiB, if they are as large as most.
+    pub const USUAL_MEMORY: usize = 4_096;
+
     /// A verifier of tokens of `issuer` by `keys`, which forgives clocks that are off by `leeway` (cut to
     /// whole seconds).
     pub fn new(
@@ -80,7 +85,19 @@ impl Verifier {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let leeway = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
-        Self { issuer, keys: keys.into(), leeway, clock, status_lists: None }
+        Self { issuer, keys: keys.into(), leeway, clock, status_lists: None, seen: None }
+    }
+
+    /// Remembers the claims of tokens that verified, so that the next request with such a token costs no
+    /// signature. A clone shares them.
+    ///
+    /// Up to `tokens` are remembered, each by its SHA-256 alone and with about 1.7 KiB; one that is longer than
+    /// 1 KiB takes the place of several. Those that come again and again stay, however many others come
+    /// between. What can change is judged each time as at first sight: times, audience, status list, and
+    /// whether its key is still one of the keys.
+    #[must_use]
+    pub fn remembering(self, tokens: usize) -> Self {
+        Self { seen: Some(Arc::new(SeenTokens::new(tokens))), ..self }
     }
 
     /// Also looks at the status of tokens that point to a list. It takes [`FetchedLists::run`] beside it.
@@ -133,9 +150,35 @@ impl Verifier {
     }
 
     fn open(&self, token: &BearerToken) -> Result<VerifiedClaims, TokenError> {
-        let claims = VerifiedClaims::read(self.keys().open(token.as_str(), ACCESS_TOKEN)?)?;
-        self.check(&claims.0.issuer, claims.0.issued_at, claims.0.not_before, claims.0.expires_at)?;
+        let keys = self.keys();
+        let seen = self.seen.as_ref().filter(|_| token.as_str().len() <= BearerToken::LONGEST);
+        let Some(seen) = seen else { return self.open_unseen(&keys, token) };
+        let hash = TokenHash::of(token.as_str());
+        if let Some(claims) = seen.find(&hash) {
+            if claims.is_signed_by_one_of(&keys) {
+                let checked = self.check_claims(&claims);
+                if checked == Err(TokenError::Expired) {
+                    seen.forget(&hash);
+                }
+                return checked.map(|()| claims);
+            }
+            // the answer is that of a token never seen
+            seen.forget(&hash);
+        }
+        let claims = self.open_unseen(&keys, token)?;
+        seen.keep(hash, token.as_str().len(), claims.clone());
         Ok(claims)
+    }
+
+    fn open_unseen(&self, keys: &PublicKeys, token: &BearerToken) -> Result<VerifiedClaims, TokenError> {
+        let claims = VerifiedClaims::read(keys.open(token.as_str(), ACCESS_TOKEN)?)?;
+        self.check_claims(&claims)?;
+        Ok(claims)
+    }
+
+    fn check_claims(&self, claims: &VerifiedClaims) -> Result<(), TokenError> {
+        let Claims { issuer, issued_at, not_before, expires_at, .. } = &*claims.0;
+        self.check(issuer, *issued_at, *not_before, *expires_at)
     }
 
     /// The status comes last: what a token that is bad anyway points to is not looked at.
@@ -271,6 +314,12 @@ impl VerifiedClaims {
         })))
     }
 
+    /// Whether the key that signed is still among these; not only one of its name.
+    fn is_signed_by_one_of(&self, keys: &PublicKeys) -> bool {
+        let key = &self.0.key;
+        keys.find(key.kid().as_str()).is_some_and(|now| Arc::ptr_eq(now, key) || now.is_same_as(key))
+    }
+
     /// `aud`: the APIs for which the token is.
     pub fn audiences(&self) -> &[Audience] {
         &self.0.audiences
@@ -391,5 +440,90 @@ pub(super) fn date(claims: &mut Map<String, Value>, name: &'static str) -> Resul
             let date = value.as_i64().filter(|date| *date >= 0).ok_or(TokenError::WrongType(name))?;
             Ok(Some(date))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const ISSUER: &str = "https://issuer.example";
+    const NOW: i64 = 1_800_000_000;
+
+    /// The key set of one key that is called `k`, whichever key it is.
+    fn called_k(pair: &Ed25519KeyPair) -> TrustedKeys {
+        let x = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+        let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k" });
+        Arc::new(PublicKeys::from_jwks(json!({ "keys": [key] }).to_string().as_bytes()).unwrap()).into()
+    }
+
+    fn token(pair: &Ed25519KeyPair) -> BearerToken {
+        let header = json!({ "typ": "at+jwt", "alg": "EdDSA", "kid": "k" });
+        let claims = json!({
+            "iss": ISSUER, "aud": "https://api.example", "sub": "a", "client_id": "a", "jti": "j",
+            "iat": NOW, "exp": NOW + 60,
+        });
+        let parts = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+        let signed = parts.join(".");
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+        BearerToken::new(format!("{signed}.{signature}"))
+    }
+
+    fn remembering(keys: TrustedKeys) -> (Verifier, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_second(NOW).unwrap()));
+        let of_verifier = Arc::clone(&clock) as Arc<dyn Clock>;
+        let issuer = Issuer::parse(ISSUER).unwrap();
+        (Verifier::new(issuer, keys, Duration::from_secs(5), of_verifier).remembering(100), clock)
+    }
+
+    fn remembers(verifier: &Verifier, token: &BearerToken) -> bool {
+        verifier.seen.as_ref().unwrap().find(&TokenHash::of(token.as_str())).is_some()
+    }
+
+    #[test]
+    fn another_key_of_the_same_name_ends_what_is_remembered() {
+        let [one, other] = [(); 2].map(|()| Ed25519KeyPair::generate().unwrap());
+        let (verifier, _) = remembering(called_k(&one));
+        let of_one = token(&one);
+        let first = verifier.verify_for_any(&of_one).unwrap_or_else(|error| panic!("{error}"));
+        let again = verifier.verify_for_any(&of_one).unwrap_or_else(|error| panic!("{error}"));
+        assert!(Arc::ptr_eq(&first.0, &again.0));
+        // the set was read again, and holds the same key
+        let read_again = Verifier { keys: called_k(&one), ..verifier.clone() };
+        let again = read_again.verify_for_any(&of_one).unwrap_or_else(|error| panic!("{error}"));
+        assert!(Arc::ptr_eq(&first.0, &again.0));
+        let replaced = Verifier { keys: called_k(&other), ..verifier.clone() };
+        assert_eq!(replaced.verify_for_any(&of_one).err(), Some(JwsError::Signature.into()));
+        assert!(!remembers(&verifier, &of_one), "forgotten");
+        assert_eq!(replaced.verify_for_any(&of_one).err(), Some(JwsError::Signature.into()));
+        let gone = Verifier { keys: Arc::new(PublicKeys::default()).into(), ..verifier.clone() };
+        assert!(verifier.verify_for_any(&of_one).is_ok() && remembers(&verifier, &of_one));
+        assert_eq!(gone.verify_for_any(&of_one).err(), Some(JwsError::UnknownKey.into()));
+        assert!(!remembers(&verifier, &of_one), "forgotten");
+    }
+
+    #[test]
+    fn what_expired_is_forgotten_and_what_is_bad_never_remembered() {
+        let [one, other] = [(); 2].map(|()| Ed25519KeyPair::generate().unwrap());
+        let (verifier, clock) = remembering(called_k(&one));
+        let (good, bad) = (token(&one), token(&other));
+        assert!(verifier.verify_for_any(&good).is_ok() && verifier.verify_for_any(&bad).is_err());
+        assert!(remembers(&verifier, &good) && !remembers(&verifier, &bad));
+        clock.advance(-6);
+        assert_eq!(verifier.verify_for_any(&good).err(), Some(TokenError::NotYetValid));
+        assert!(remembers(&verifier, &good), "its time comes");
+        clock.advance(70);
+        assert!(verifier.verify_for_any(&good).is_ok(), "within the leeway");
+        clock.advance(1);
+        assert_eq!(verifier.verify_for_any(&good).err(), Some(TokenError::Expired));
+        assert!(!remembers(&verifier, &good));
+        assert_eq!(verifier.verify_for_any(&good).err(), Some(TokenError::Expired));
+        assert!(!remembers(&verifier, &good));
     }
 }

@@ -49,6 +49,7 @@ pub(in crate::http) async fn post(
         scopes,
         ttl = issued.expires_in,
         kid = issued.kid.as_str(),
+        reused = issued.is_reused.then_some(true),
         "token.issued"
     );
     Ok(HttpResponse::Ok()
