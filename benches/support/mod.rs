@@ -2,6 +2,11 @@
 
 use std::{hint::black_box, time::Instant};
 
+use median::median;
+
+#[path = "median.rs"]
+mod median;
+
 /// Nanoseconds per call of one piece of work, over all rounds.
 pub(crate) struct Measured {
     /// What was measured.
@@ -34,12 +39,6 @@ pub(crate) fn in_turns(calls: usize, works: &mut [(&'static str, &mut dyn FnMut(
         .zip(rounds)
         .map(|((name, _), mut nanos)| Measured { name, nanos: median(&mut nanos) })
         .collect()
-}
-
-/// The middle of these numbers.
-pub(crate) fn median(numbers: &mut [f64]) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
 }
 
 /// Prints one line for each, with its ratio to the first.

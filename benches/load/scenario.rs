@@ -1,0 +1,152 @@
+//! What is asked of which server.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use crate::{
+    Effort, assertion,
+    client::{self, ID, SECRET},
+    reference,
+    servers::{Server, Servers},
+};
+
+/// The issuer of a jeton that nobody told another one, which is also the audience of its own API.
+const ISSUER: &str = "http://127.0.0.1:8080";
+const TOKEN_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2Forders.example.com";
+const OWN_TOKEN_FORM: &str = "grant_type=client_credentials&resource=http%3A%2F%2F127.0.0.1%3A8080";
+/// The peer grants no scope that is not asked for.
+const PEER_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2Forders.example.com&scope=orders%3Aread%20orders%3Awrite";
+const ASSERTION_FORM: &str = "grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Bare,
+    Token,
+    Reuse,
+    Assertion,
+    Cold,
+    Warm,
+    Healthz,
+    Peer,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare actix server that only signs",
+            Self::Token => "jeton: token, client secret",
+            Self::Reuse => "jeton: token, client secret, reused",
+            Self::Assertion => "jeton: token, private_key_jwt",
+            Self::Cold => "jeton: /principal, each token once",
+            Self::Warm => "jeton: /principal, one token",
+            Self::Healthz => "jeton: /healthz",
+            Self::Peer => "oidc-provider: token, client secret",
+        }
+    }
+}
+
+/// One kind of request to one server.
+pub(crate) struct Scenario<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) server: &'a Server,
+    pub(crate) path: &'static str,
+    /// Whether the client shows its secret, by HTTP Basic.
+    with_secret: bool,
+    pub(crate) body: Body,
+}
+
+/// What differs between requests, if anything.
+pub(crate) enum Body {
+    Nothing,
+    Form(&'static str),
+    /// A form in each line of the file.
+    Forms(PathBuf),
+    /// A token in each line of the file.
+    Bearers(PathBuf),
+}
+
+pub(crate) fn all<'a>(servers: &'a Servers, dir: &Path) -> Vec<Scenario<'a>> {
+    use Kind::{Assertion, Bare, Cold, Healthz, Peer, Reuse, Token, Warm};
+    let jeton = &servers.jeton;
+    let scenario = |kind, server, path, body| {
+        let with_secret = matches!(kind, Token | Reuse | Peer);
+        Scenario { kind, server, path, with_secret, body }
+    };
+    let mut all = vec![
+        scenario(Bare, &servers.bare, "/", Body::Nothing),
+        scenario(Token, jeton, "/oauth2/token", Body::Form(TOKEN_FORM)),
+        scenario(Peer, &servers.peer, "/token", Body::Form(PEER_FORM)),
+        scenario(Assertion, jeton, "/oauth2/token", Body::Forms(dir.join("assertions"))),
+        scenario(Cold, jeton, "/principal", Body::Bearers(dir.join("tokens"))),
+        scenario(Warm, jeton, "/principal", Body::Bearers(dir.join("token"))),
+        scenario(Healthz, jeton, "/healthz", Body::Nothing),
+    ];
+    if let Some(reuse) = &servers.reuse {
+        all.insert(2, scenario(Reuse, reuse, "/oauth2/token", Body::Form(TOKEN_FORM)));
+    }
+    all
+}
+
+impl Scenario<'_> {
+    /// Checks what the server answers, and writes down what the generator is to send.
+    pub(crate) fn prepare(&self, effort: &Effort) -> Result<(), String> {
+        match &self.body {
+            Body::Nothing => {}
+            Body::Form(form) => {
+                let tokens = client::tokens(self.server, self.path, form, 2)?;
+                let same = tokens[0] == tokens[1];
+                if same != (self.kind == Kind::Reuse) {
+                    return Err(format!("{}: the same token twice: {same}", self.kind.name()));
+                }
+            }
+            Body::Forms(file) => write_lines(file, &assertions(self.seconds(effort))),
+            Body::Bearers(file) => {
+                let count = if self.kind == Kind::Cold { effort.cold_tokens } else { 1 };
+                let tokens = client::tokens(self.server, "/oauth2/token", OWN_TOKEN_FORM, count)?;
+                write_lines(file, &tokens);
+            }
+        }
+        Ok(())
+    }
+
+    /// How long it is driven; what needs many tokens of its own is the shortest.
+    pub(crate) fn seconds(&self, effort: &Effort) -> u64 {
+        if self.kind == Kind::Cold { 1 } else { effort.seconds }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.server.url(self.path)
+    }
+
+    /// `Name: value`, as both generators take it.
+    pub(crate) fn authorization(&self) -> Option<String> {
+        let credentials = BASE64_STANDARD.encode(format!("{ID}:{SECRET}"));
+        self.with_secret.then(|| format!("Authorization: Basic {credentials}"))
+    }
+}
+
+/// Forms with an assertion each, more than any server with one core can take in that time: it would have to
+/// make as many signatures.
+fn assertions(seconds: u64) -> Vec<String> {
+    let client = reference::key(&reference::fixture("test-only-other.pem"));
+    let signature = reference::measure_raw(100).signature;
+    let count = (seconds as f64 * 1.3e9 / signature) as usize;
+    (0..count)
+        .map(|_| format!("{ASSERTION_FORM}{}", assertion::sign(&client, ISSUER, next_number())))
+        .collect()
+}
+
+/// No assertion may have the name of another.
+fn next_number() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn write_lines(file: &Path, lines: &[String]) {
+    fs::write(file, lines.join("\n") + "\n").unwrap();
+}

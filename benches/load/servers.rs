@@ -1,0 +1,168 @@
+//! The servers under load, each a process on the same core.
+
+use std::{
+    cell::Cell,
+    ffi::OsStr,
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{assertion, process, reference};
+
+/// On which servers and raw signatures run.
+pub(crate) const CORE: usize = 0;
+
+/// A command on one core.
+pub(crate) fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string()).arg(program);
+    command
+}
+
+pub(crate) struct Servers {
+    pub(crate) jeton: Server,
+    /// The same with `tokens.reuse`.
+    pub(crate) reuse: Option<Server>,
+    pub(crate) bare: Server,
+    pub(crate) peer: Server,
+}
+
+impl Servers {
+    /// Starts all of them; what does not know a setting yet is left out and told.
+    pub(crate) fn start(dir: &Path, not_run: &mut Vec<String>) -> Result<Self, String> {
+        let reuse = jeton(dir, "reuse", &[("JETON__TOKENS__REUSE", "5m")]);
+        let reuse = reuse
+            .map_err(|reason| not_run.push(format!("token, reused: the server does not start: {reason}")));
+        Ok(Self {
+            jeton: jeton(dir, "jeton", &[])?,
+            reuse: reuse.ok(),
+            bare: Server::start(dir, "bare", reference::bare_command)?,
+            peer: peer(dir)?,
+        })
+    }
+}
+
+/// jeton with the sample's policies, one more client that has a key, and the settings as they are by default.
+fn jeton(dir: &Path, name: &str, settings: &[(&str, &str)]) -> Result<Server, String> {
+    let home = dir.join(format!("{name}-home"));
+    let (keys, policies) = (home.join("keys"), home.join("policies"));
+    fs::create_dir_all(&keys).unwrap();
+    fs::create_dir_all(&policies).unwrap();
+    fs::copy(reference::signing_key(), keys.join("key.pem")).unwrap();
+    fs::set_permissions(keys.join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), policies.join(entry.file_name())).unwrap();
+    }
+    let client = reference::key(&reference::fixture("test-only-other.pem"));
+    fs::write(policies.join("assertion.yaml"), assertion::policies(&client)).unwrap();
+    Server::start(dir, name, |port| {
+        let mut command = pinned(CORE, env!("CARGO_BIN_EXE_jeton"));
+        command
+            .arg("serve")
+            .current_dir(&home)
+            .env("JETON__SERVER__LISTEN", format!("127.0.0.1:{port}"))
+            .envs(settings.iter().copied());
+        command
+    })
+}
+
+/// oidc-provider, installed as its lock file says if it is not there.
+fn peer(dir: &Path) -> Result<Server, String> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/load/peer");
+    if !home.join("node_modules").exists() {
+        let npm = Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+            .arg(&home)
+            .stdout(Stdio::null())
+            .status();
+        if !npm.is_ok_and(|status| status.success()) {
+            return Err(
+                "`npm ci` in benches/load/peer failed; Node 20 or newer and npm are needed".to_owned()
+            );
+        }
+    }
+    let node = node()?;
+    Server::start(dir, "peer", |port| {
+        let mut command = pinned(CORE, &node);
+        command
+            .arg(home.join("server.mjs"))
+            .arg(port.to_string())
+            .arg(reference::signing_key())
+            .env("NODE_ENV", "production");
+        command
+    })
+}
+
+/// The program itself, for `node` may be a script that starts it; tells its version.
+fn node() -> Result<String, String> {
+    let script =
+        "console.log(process.execPath); console.error('oidc-provider runs on Node', process.version)";
+    let output = Command::new("node").args(["-e", script]).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("node: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// A process that listens, until this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+    answered: Cell<u64>,
+}
+
+impl Server {
+    /// Starts a command that gets a port, with its output in a file; the last line of that if it ends instead.
+    fn start(dir: &Path, name: &str, command: impl FnOnce(u16) -> Command) -> Result<Self, String> {
+        let port = free_port();
+        let log: PathBuf = dir.join(format!("{name}.log"));
+        let file = fs::File::create(&log).unwrap();
+        let child = command(port).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        let mut server = Self { child, port, answered: Cell::new(0) };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = server.child.try_wait().unwrap().is_some();
+            if ended || start.elapsed() > Duration::from_secs(20) {
+                let log = fs::read_to_string(&log).unwrap();
+                return Err(log.lines().last().unwrap_or("it says nothing").to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub(crate) fn cpu_nanos(&self) -> f64 {
+        process::cpu_nanos(&self.child.id().to_string())
+    }
+
+    pub(crate) fn resident_mib(&self) -> f64 {
+        process::resident_mib(&self.child.id().to_string())
+    }
+
+    /// How many requests it answered so far, as those who sent them say.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.get()
+    }
+
+    pub(crate) fn count(&self, requests: u64) {
+        self.answered.set(self.answered.get() + requests);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
