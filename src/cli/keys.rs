@@ -64,7 +64,9 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
         }
         Command::Prune => {
             let pruned = keeper.prune()?;
-            pruned.iter().for_each(|kid| println!("{kid} deleted"));
+            for kid in &pruned {
+                println!("{kid} deleted");
+            }
             if pruned.is_empty() {
                 println!("there is nothing to delete");
             }

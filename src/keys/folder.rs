@@ -82,13 +82,13 @@ impl KeyFolder {
         }
         let path = self.dir.join(KEYRING);
         let keyring = match read_file(&path) {
-            Ok((bytes, _)) => match String::from_utf8(bytes.to_vec()) {
-                Ok(text) => Some(text),
-                Err(_) => {
+            Ok((bytes, _)) => {
+                let text = String::from_utf8(bytes.to_vec()).ok();
+                if text.is_none() {
                     errors.push(KeyError::NotText { path });
-                    None
                 }
-            },
+                text
+            }
             Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 errors.push(error);

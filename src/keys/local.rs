@@ -170,7 +170,6 @@ impl PrivateKey {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn rejected(error: aws_lc_rs::error::KeyRejected) -> SigningError {
     SigningError::Rejected(error.description_())
 }

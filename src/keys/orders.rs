@@ -275,7 +275,7 @@ impl KeyKeeper {
                 let changed = keys.keyring.entries().iter().map(|entry| {
                     let retires = if entry.kid == kid { Some(now) } else { entry.retires };
                     let activates = if entry.kid == to { now } else { entry.activates };
-                    KeyEntry { retires, activates, ..entry.clone() }
+                    KeyEntry { activates, retires, ..entry.clone() }
                 });
                 locked.take(&locked.write_ring(&changed.collect::<Vec<_>>()))?;
                 Ok(Retired::HandedOver { to, published_until: now + self.terms.retention })
@@ -366,6 +366,11 @@ fn find<'s, 'k>(
     found.ok_or_else(|| OrderError::Unknown(kid.chars().take(100).collect()))
 }
 
+fn deletion(keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
+    let paths = kids.iter().filter_map(|kid| keys.keys.get(kid)).map(|(path, _)| path.clone());
+    paths.map(|path| Step::Delete { path }).collect()
+}
+
 impl Locked<'_> {
     /// The first key. The ring is written before the key gets its name: keys without a ring are an error, and
     /// a ring without its key is made whole by [`Self::finish_stopped_order`].
@@ -430,7 +435,7 @@ impl Locked<'_> {
         kept.push(new.clone());
         let mut steps = self.write_key(&new, &key)?;
         steps.extend(self.write_ring(&kept));
-        steps.extend(self.delete(keys, &dropped));
+        steps.extend(deletion(keys, &dropped));
         Ok((Replaced { new: new.into(), dropped, still_published }, steps))
     }
 
@@ -458,11 +463,6 @@ impl Locked<'_> {
         vec![Step::Write { path: path.clone(), text }, Step::Name { path }, Step::Sync { dir }]
     }
 
-    fn delete(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
-        let paths = kids.iter().filter_map(|kid| keys.keys.get(kid)).map(|(path, _)| path.clone());
-        paths.map(|path| Step::Delete { path }).collect()
-    }
-
     /// Takes keys that do not sign out of the ring, and deletes their files.
     fn removal(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
         let entries = keys.keyring.entries().iter();
@@ -472,7 +472,7 @@ impl Locked<'_> {
             entry.retires = None;
         }
         let mut steps = self.write_ring(&kept);
-        steps.extend(self.delete(keys, kids));
+        steps.extend(deletion(keys, kids));
         steps
     }
 

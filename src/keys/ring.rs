@@ -105,7 +105,11 @@ impl KeySet {
         let signs = states.iter().find(|(_, state)| matches!(state, KeyState::Active { .. }));
         let signs =
             signs.and_then(|(entry, _)| key(&entry.kid)).or(self.keys.values().next().map(|(_, key)| key));
-        #[expect(clippy::expect_used, reason = "a ring has an entry at least, and each entry a key")]
+        #[expect(
+            clippy::expect_used,
+            clippy::missing_panics_doc,
+            reason = "a ring has an entry at least, and each entry a key"
+        )]
         let signing = Arc::clone(signs.expect("a ring has a key"));
         let keys = states.iter().map(|(entry, state)| RingKey {
             kid: entry.kid.clone(),

@@ -133,7 +133,9 @@ fn no_token_fails_in_a_year_of_rotations() {
             (600 + dice.roll(5 * HOUR)).min(far.unwrap_or(i64::MAX))
         };
         now += step;
-        replicas.iter().for_each(|replica| replica.clock.advance(step));
+        for replica in &replicas {
+            replica.clock.advance(step);
+        }
         // not all of them look at the folder in the same second
         for replica in &replicas {
             if !near || dice.roll(2) == 0 {
