@@ -133,7 +133,7 @@ fn run(args: &Args) -> Result<(), String> {
         Err(absent) => return Err(absent),
     };
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let servers = Servers::start(dir.path(), &mut not_run)?;
+    let servers = Servers::start(dir.path())?;
     let scenarios = scenario::all(&servers, dir.path());
 
     let figures = in_turns(&scenarios, effort)?;

@@ -99,8 +99,8 @@ impl Report {
                 ));
             }
             if let Some(peer) = of(Kind::Peer) {
-                let times = token.against(peer, |sample| sample.rate);
-                budgets.push(Budget::at_least("requests/s: token / oidc-provider", times, 1.6, "x"));
+                let times = peer.against(token, cpu);
+                budgets.push(Budget::at_least("CPU: oidc-provider / token", times, 1.6, "x"));
             }
         }
         if let Some(assertion) = of(Kind::Assertion) {

@@ -76,19 +76,16 @@ pub(crate) fn all<'a>(servers: &'a Servers, dir: &Path) -> Vec<Scenario<'a>> {
         let with_secret = matches!(kind, Token | Reuse | Peer);
         Scenario { kind, server, path, with_secret, body }
     };
-    let mut all = vec![
+    vec![
         scenario(Bare, &servers.bare, "/", Body::Nothing),
         scenario(Token, jeton, "/oauth2/token", Body::Form(TOKEN_FORM)),
+        scenario(Reuse, &servers.reuse, "/oauth2/token", Body::Form(TOKEN_FORM)),
         scenario(Peer, &servers.peer, "/token", Body::Form(PEER_FORM)),
         scenario(Assertion, jeton, "/oauth2/token", Body::Forms(dir.join("assertions"))),
         scenario(Cold, jeton, "/principal", Body::Bearers(dir.join("tokens"))),
         scenario(Warm, jeton, "/principal", Body::Bearers(dir.join("token"))),
         scenario(Healthz, jeton, "/healthz", Body::Nothing),
-    ];
-    if let Some(reuse) = &servers.reuse {
-        all.insert(2, scenario(Reuse, reuse, "/oauth2/token", Body::Form(TOKEN_FORM)));
-    }
-    all
+    ]
 }
 
 impl Scenario<'_> {

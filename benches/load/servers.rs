@@ -5,7 +5,6 @@ use std::{
     ffi::OsStr,
     fs,
     net::{TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -26,20 +25,17 @@ pub(crate) fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
 pub(crate) struct Servers {
     pub(crate) jeton: Server,
     /// The same with `tokens.reuse`.
-    pub(crate) reuse: Option<Server>,
+    pub(crate) reuse: Server,
     pub(crate) bare: Server,
     pub(crate) peer: Server,
 }
 
 impl Servers {
-    /// Starts all of them; what does not know a setting yet is left out and told.
-    pub(crate) fn start(dir: &Path, not_run: &mut Vec<String>) -> Result<Self, String> {
-        let reuse = jeton(dir, "reuse", &[("JETON__TOKENS__REUSE", "5m")]);
-        let reuse = reuse
-            .map_err(|reason| not_run.push(format!("token, reused: the server does not start: {reason}")));
+    /// Starts all of them.
+    pub(crate) fn start(dir: &Path) -> Result<Self, String> {
         Ok(Self {
             jeton: jeton(dir, "jeton", &[])?,
-            reuse: reuse.ok(),
+            reuse: jeton(dir, "reuse", &[("JETON__TOKENS__REUSE", "5m")])?,
             bare: Server::start(dir, "bare", reference::bare_command)?,
             peer: peer(dir)?,
         })
@@ -49,11 +45,8 @@ impl Servers {
 /// jeton with the sample's policies, one more client that has a key, and the settings as they are by default.
 fn jeton(dir: &Path, name: &str, settings: &[(&str, &str)]) -> Result<Server, String> {
     let home = dir.join(format!("{name}-home"));
-    let (keys, policies) = (home.join("keys"), home.join("policies"));
-    fs::create_dir_all(&keys).unwrap();
+    let policies = home.join("policies");
     fs::create_dir_all(&policies).unwrap();
-    fs::copy(reference::signing_key(), keys.join("key.pem")).unwrap();
-    fs::set_permissions(keys.join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), policies.join(entry.file_name())).unwrap();
@@ -66,6 +59,7 @@ fn jeton(dir: &Path, name: &str, settings: &[(&str, &str)]) -> Result<Server, St
             .arg("serve")
             .current_dir(&home)
             .env("JETON__SERVER__LISTEN", format!("127.0.0.1:{port}"))
+            .env("JETON__KEYS__GENERATE_IF_MISSING", "true")
             .envs(settings.iter().copied());
         command
     })
@@ -115,7 +109,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a command that gets a port, with its output in a file; the last line of that if it ends instead.
+    /// Starts a command that gets a port, with its output in a file; what it said if it ends instead.
     fn start(dir: &Path, name: &str, command: impl FnOnce(u16) -> Command) -> Result<Self, String> {
         let port = free_port();
         let log: PathBuf = dir.join(format!("{name}.log"));
@@ -127,7 +121,7 @@ impl Server {
             let ended = server.child.try_wait().unwrap().is_some();
             if ended || start.elapsed() > Duration::from_secs(20) {
                 let log = fs::read_to_string(&log).unwrap();
-                return Err(log.lines().last().unwrap_or("it says nothing").to_owned());
+                return Err(format!("{name} does not start: {log}"));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
