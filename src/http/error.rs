@@ -135,8 +135,13 @@ pub(super) enum ProblemKind {
     MethodNotAllowed(&'static str),
     /// The body is too long.
     TooLarge,
-    /// The policies were not taken.
-    Rejected(Findings),
+    /// The policies were not taken, or the keys, or neither; what of them is fine has no fault here.
+    Rejected {
+        /// What is wrong with the policies.
+        findings: Findings,
+        /// What is wrong with the keys, a line each.
+        key_errors: Vec<String>,
+    },
     /// What must be known is not known yet.
     Unavailable,
     /// Something failed on our side.
@@ -158,7 +163,14 @@ impl Problem {
             ProblemKind::NotFound => "nothing is here".into(),
             ProblemKind::MethodNotAllowed(allow) => format!("only {allow} is taken here").into(),
             ProblemKind::TooLarge => "the body is longer than 16 KiB".into(),
-            ProblemKind::Rejected(_) => "the policies are not taken; what was in force stays".into(),
+            ProblemKind::Rejected { findings, key_errors } => {
+                let what = match (findings.0.is_empty(), key_errors.is_empty()) {
+                    (false, true) => "the policies are",
+                    (true, _) => "the keys are",
+                    (false, false) => "the policies and the keys are",
+                };
+                format!("{what} not taken; what was in force stays").into()
+            }
             ProblemKind::Unavailable => "which tokens are revoked is not known yet: ask again".into(),
             ProblemKind::Internal => "something failed on our side".into(),
         }
@@ -177,7 +189,7 @@ impl Problem {
             | ProblemKind::NotFound
             | ProblemKind::MethodNotAllowed(_)
             | ProblemKind::TooLarge
-            | ProblemKind::Rejected(_)
+            | ProblemKind::Rejected { .. }
             | ProblemKind::Unavailable
             | ProblemKind::Internal => return None,
         };
@@ -203,7 +215,7 @@ impl ResponseError for Problem {
             ProblemKind::NotFound => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ProblemKind::Rejected(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemKind::Rejected { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ProblemKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ProblemKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -234,8 +246,11 @@ impl ResponseError for Problem {
         if let (Some(reference), Some(body)) = (self.reference, body.as_object_mut()) {
             body.insert("reference".to_owned(), reference.to_string().into());
         }
-        if let (ProblemKind::Rejected(findings), Some(body)) = (&self.kind, body.as_object_mut()) {
+        if let (ProblemKind::Rejected { findings, key_errors }, Some(body)) =
+            (&self.kind, body.as_object_mut())
+        {
             body.insert("findings".to_owned(), json!(findings.0));
+            body.insert("key_errors".to_owned(), json!(key_errors));
         }
         response.content_type("application/problem+json").body(body.to_string())
     }

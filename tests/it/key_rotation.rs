@@ -145,10 +145,24 @@ async fn a_broken_folder_leaves_the_keys_in_force() {
     assert_eq!(ready.status(), 200);
     let ready: Value = ready.json().await.unwrap();
     assert!(ready["keys"]["last_reload_error"]["at"].is_string(), "{ready}");
+    let url = format!("http://{}/ops/reload", server.address);
+    let reload = async || {
+        let request = http.post(&url).bearer_auth(&token);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, answer) = reload().await;
+    assert_eq!(status, 422, "{answer}");
+    assert!(answer["key_errors"][0].as_str().unwrap().contains("keyring.yaml: "), "{answer}");
+    assert_eq!(answer["findings"], serde_json::json!([]));
+    assert!(answer["detail"].as_str().unwrap().starts_with("the keys are not taken"), "{answer}");
 
     fs::write(keys.path().join("keyring.yaml"), good).unwrap();
     server.logged("keys.restored").await;
     assert_eq!(server.lines_of("keys.rejected").len(), 1);
+    let (status, answer) = reload().await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["keys"], serde_json::json!({ "reloaded": false, "signing": kid_of(&token) }));
 
     // a key without an entry is told, and changes nothing
     copy_key("test-only-other.pem", keys.path());

@@ -14,15 +14,19 @@ use crate::{
     http::{
         error::{Problem, ProblemKind},
         extract::{self, BodyFault},
+        key_watch::reload_keys_beside,
         reload::reload_beside,
     },
-    keys::{KeyState, LiveKeys},
+    keys::{KeyReload, KeyState, LiveKeys},
     oauth::{Role, Scope},
-    policy::{LivePolicies, Permissions, Reload},
+    policy::{Findings, LivePolicies, Permissions, Reload},
     principal::Principal,
     standing::Standing,
     token::{BearerToken, Verifier},
 };
+
+/// Why they were read again, in the log.
+const TRIGGER: &str = "POST /ops/reload";
 
 pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>) -> HttpResponse {
     let snapshot = policies.current();
@@ -162,24 +166,45 @@ pub(in crate::http) async fn explain(
     Ok(answer(&set.explain(&question.api, &question.method, &question.path, subject.as_ref())))
 }
 
+/// Reads the keys and the policies again. Each of them is taken or not, whatever becomes of the other.
 pub(in crate::http) async fn reload(
     request: HttpRequest,
     policies: Data<Arc<LivePolicies>>,
+    keys: Data<Arc<LiveKeys>>,
 ) -> Result<HttpResponse, Problem> {
-    let outcome = reload_beside(Arc::clone(&policies), "POST /ops/reload").await;
-    match outcome.ok_or_else(|| Problem::new(ProblemKind::Internal, &request))? {
-        Reload::Unchanged | Reload::Restored | Reload::Unsettled => {
-            Ok(answer(&json!({ "reloaded": false, "hash": policies.current().policies.hash() })))
+    let failed = || Problem::new(ProblemKind::Internal, &request);
+    let of_keys = reload_keys_beside(Arc::clone(&keys), TRIGGER).await.ok_or_else(failed)?;
+    let of_policies = reload_beside(Arc::clone(&policies), TRIGGER).await.ok_or_else(failed)?;
+
+    let key_errors: Vec<_> = match &of_keys {
+        KeyReload::Rejected(rejection) | KeyReload::StillRejected(rejection) => {
+            rejection.errors.lines().map(str::to_owned).collect()
         }
+        _ => Vec::new(),
+    };
+    let keys_are_fine = key_errors.is_empty();
+    let key_answer = json!({
+        "reloaded": matches!(of_keys, KeyReload::Reloaded { .. }),
+        "signing": keys.ring().signing().kid(),
+    });
+    let rejected = |findings| Err(Problem::new(ProblemKind::Rejected { findings, key_errors }, &request));
+    match of_policies {
+        Reload::Rejected(rejection) | Reload::StillRejected(rejection) => {
+            rejected(rejection.findings.clone())
+        }
+        _ if !keys_are_fine => rejected(Findings::default()),
+        Reload::Unchanged | Reload::Restored | Reload::Unsettled => Ok(answer(&json!({
+            "reloaded": false,
+            "hash": policies.current().policies.hash(),
+            "keys": key_answer,
+        }))),
         Reload::Reloaded { old, new, difference } => Ok(answer(&json!({
             "reloaded": true,
             "old_hash": old,
             "hash": new,
             "difference": difference,
+            "keys": key_answer,
         }))),
-        Reload::Rejected(rejection) | Reload::StillRejected(rejection) => {
-            Err(Problem::new(ProblemKind::Rejected(rejection.findings.clone()), &request))
-        }
     }
 }
 
