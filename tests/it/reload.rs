@@ -79,9 +79,12 @@ async fn the_same_files_change_nothing() {
     app.write_policy("clients.yaml", &clients);
     app.write_policy("README.md", "not a policy");
     app.write_policy(".hidden.yaml", "not a policy either");
-    let keys = json!({ "reloaded": false, "signing": before["keys"]["signing"] });
-    let unchanged = json!({ "reloaded": false, "hash": before["hash"], "keys": keys });
-    assert_eq!(reload(&app).await, (200, unchanged));
+    let (status, answer) = reload(&app).await;
+    assert_eq!(
+        (status, &answer["reloaded"], &answer["hash"]),
+        (200, &json!(false), &before["hash"]),
+        "{answer}"
+    );
     assert_eq!(readyz(&app).await, before);
 }
 
@@ -218,9 +221,12 @@ async fn a_mended_file_takes_the_error_away() {
     };
     assert_eq!(policies["last_rejection"]["findings"][0]["code"], "unknown-key", "{policies}");
     fs::remove_file(app.dir.path().join("policies/x.yaml")).unwrap();
-    let keys = json!({ "reloaded": false, "signing": before["keys"]["signing"] });
-    let unchanged = json!({ "reloaded": false, "hash": before["hash"], "keys": keys });
-    assert_eq!(reload(&app).await, (200, unchanged));
+    let (status, answer) = reload(&app).await;
+    assert_eq!(
+        (status, &answer["reloaded"], &answer["hash"]),
+        (200, &json!(false), &before["hash"]),
+        "{answer}"
+    );
     assert_eq!(readyz(&app).await, before);
 }
 
