@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 # no shell, no package manager; user and group 65532
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/jeton /usr/local/bin/jeton
-# keys/ must be writable for the first key only; policies/ is only read
+# keys/ must be writable for the first key and for `keys.rotate_every`; policies/ is only read
 COPY --from=build --chown=65532:65532 /out/keys /keys
 COPY --from=build /out/policies /policies
 VOLUME ["/keys", "/policies"]
