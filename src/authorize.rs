@@ -67,6 +67,12 @@ impl Authorizer {
         Self { verifier, policies, standing: Standing::by_files(), api }
     }
 
+    /// Decides in the same way for another API.
+    #[must_use]
+    pub fn for_api(&self, api: ApiName) -> Self {
+        Self { api, ..self.clone() }
+    }
+
     /// As the issuer knows which tokens are in force.
     #[must_use]
     pub fn with_standing(self, standing: Standing) -> Self {

@@ -24,6 +24,7 @@
 //! | [`oauth`] | the vocabulary of the RFCs |
 //! | [`clock`] | time as a parameter |
 //! | [`fetch`] | small documents by HTTP |
+//! | [`gateway`] | who asks for others |
 //! | [`jose`] | signed JSON as it travels |
 //! | [`keys`] | the keys that sign and verify, and their folder |
 //! | [`status`] | revocation that offline verifiers see |
@@ -48,6 +49,7 @@ pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod fetch;
+pub mod gateway;
 pub mod grant;
 pub mod http;
 pub mod introspect;

@@ -4,8 +4,10 @@
 
 mod clients;
 mod files;
+mod gateway;
 mod health;
 mod keys;
+mod output;
 mod policies;
 mod serve;
 mod token;
@@ -49,6 +51,9 @@ enum Command {
     /// Tokens.
     #[command(subcommand)]
     Token(token::Command),
+    /// Gateways that ask jeton about each request.
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Ask the running service whether it is live; for container health checks.
     Health,
 }
@@ -82,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Clients(command) => clients::run(command, config),
         Command::Policies(command) => policies::run(command, config),
         Command::Token(command) => token::run(command, config),
+        Command::Gateway(command) => gateway::run(&command, config),
         Command::Health => health::run(config),
     };
     match outcome {

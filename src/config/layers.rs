@@ -1,7 +1,7 @@
 //! The three places from which settings come, read key by key so that everything wrong is found at once.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
 };
@@ -176,6 +176,88 @@ impl Layers {
         };
         let number = number.ok_or_else(|| "write a whole number, such as `4`".to_owned());
         self.keep(number.and_then(check), name)
+    }
+
+    /// Takes a list of text; in the environment, text with commas between.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&[String]) -> Result<T, String>,
+    ) -> Option<T> {
+        let (value, name, _) = self.take(key)?;
+        let text = |value: Value| match value.kind {
+            ValueKind::String(text) => Some(text),
+            _ => None,
+        };
+        let list: Option<Vec<_>> = match value.kind {
+            ValueKind::Array(items) => items.into_iter().map(text).collect(),
+            ValueKind::String(text) => Some(
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+            ),
+            _ => None,
+        };
+        let list = list.ok_or_else(|| "write it as a list of text, such as `[\"a\", \"b\"]`".to_owned());
+        self.keep(list.and_then(|list| parse(&list)), name)
+    }
+
+    /// Takes a table from text to text, each value by `parse`. `None` where there is no table, `Some(None)` where
+    /// something in it is wrong.
+    pub(super) fn table<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str, &str) -> Result<T, String>,
+    ) -> Option<Option<BTreeMap<String, T>>> {
+        let prefix = format!("{key}.");
+        let keys: BTreeSet<_> =
+            self.keys().filter(|key| key.starts_with(&prefix)).map(str::to_owned).collect();
+        if keys.is_empty() {
+            let (_, name, _) = self.take(key)?;
+            return Some(self.refuse(&name, "is empty, or no table: write it as `{ \"host\" = \"api\" }`"));
+        }
+        let mut table = Some(BTreeMap::new());
+        for key in keys {
+            let name = key.get(prefix.len()..).unwrap_or_default();
+            match (self.text(&key, |text| parse(name, text)), &mut table) {
+                (Some(value), Some(table)) => drop(table.insert(name.to_owned(), value)),
+                _ => table = None,
+            }
+        }
+        Some(table)
+    }
+
+    /// The names of the sections of `[section.NAME]`.
+    pub(super) fn names_below(&self, section: &str) -> BTreeSet<String> {
+        let below = |key: &str| {
+            let name = key.strip_prefix(section)?.strip_prefix('.')?;
+            Some(name.split('.').next().unwrap_or_default().to_owned())
+        };
+        self.keys().filter_map(below).collect()
+    }
+
+    /// Whether a setting is given anywhere.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.layers.iter().any(|layer| layer.values.contains_key(key))
+    }
+
+    /// The most important place that says something of a section, to be asked before its settings are taken.
+    pub(super) fn origin_of(&self, section: &str) -> String {
+        let prefix = format!("{section}.");
+        let says = |layer: &&Layer| layer.values.keys().any(|key| key.starts_with(&prefix) || key == section);
+        self.layers
+            .iter()
+            .rev()
+            .find(says)
+            .map_or_else(|| section.to_owned(), |layer| layer.origin.name(section))
+    }
+
+    /// Notes what is wrong at a place; in the place of a value, nothing.
+    pub(super) fn refuse<T>(&mut self, origin: &str, message: impl Into<String>) -> Option<T> {
+        self.errors.push(SettingError { origin: origin.to_owned(), message: message.into() });
+        None
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().flat_map(|layer| layer.values.keys()).map(String::as_str)
     }
 
     /// Everything wrong, the keys that nobody took included.

@@ -10,6 +10,7 @@ use config::Environment;
 use tracing::Level;
 
 use super::{
+    gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
     store::StoreSettings,
@@ -31,6 +32,8 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[gateways.NAME]`.
+    pub gateways: Vec<GatewaySettings>,
     /// `[log]`.
     pub log: LogSettings,
 }
@@ -226,7 +229,9 @@ impl Settings {
             "error" | "warn" | "info" | "debug" | "trace" => text.parse().map_err(|_| String::new()),
             other => Err(format!("`{other}` is not a level: write error, warn, info, debug or trace")),
         });
-        let errors = layers.finish(&KNOWN);
+        let (gateways, known) = gateways::read(&mut layers);
+        let known: Vec<_> = KNOWN.into_iter().chain(known.iter().map(String::as_str)).collect();
+        let errors = layers.finish(&known);
         let settings = || {
             Some(Self {
                 issuer: issuer?,
@@ -248,6 +253,7 @@ impl Settings {
                     status_list_ttl: status_list_ttl?,
                 },
                 store: store?,
+                gateways,
                 log: LogSettings { format: format?, level: level? },
             })
         };

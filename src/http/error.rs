@@ -129,6 +129,8 @@ pub(super) enum ProblemKind {
     InvalidToken(TokenError),
     /// The token is not enough.
     NotAllowed(Option<ScopeSet>),
+    /// Not for this caller, whatever token it has.
+    Forbidden(Cow<'static, str>),
     /// Nothing is here.
     NotFound,
     /// Something is here, for another method.
@@ -148,6 +150,24 @@ pub(super) enum ProblemKind {
     Internal,
 }
 
+impl ProblemKind {
+    /// As a gateway is told: it knows 401 and 403, and takes anything else for a fault of its own.
+    pub(super) fn for_gateway(self) -> Self {
+        match self {
+            Self::NoToken | Self::InvalidToken(_) | Self::NotAllowed(_) | Self::Forbidden(_) => self,
+            Self::InvalidRequest(detail) | Self::BadQuestion(detail) => Self::Forbidden(detail),
+            Self::Unavailable => {
+                Self::Forbidden("which tokens are revoked is not known yet: ask again".into())
+            }
+            Self::NotFound
+            | Self::MethodNotAllowed(_)
+            | Self::TooLarge
+            | Self::Rejected { .. }
+            | Self::Internal => Self::Forbidden("something failed on our side".into()),
+        }
+    }
+}
+
 impl Problem {
     pub(super) fn new(kind: ProblemKind, request: &HttpRequest) -> Self {
         Self { kind, reference: request.extensions().get::<RequestId>().copied() }
@@ -155,7 +175,9 @@ impl Problem {
 
     fn detail(&self) -> Cow<'static, str> {
         match &self.kind {
-            ProblemKind::InvalidRequest(detail) | ProblemKind::BadQuestion(detail) => detail.clone(),
+            ProblemKind::InvalidRequest(detail)
+            | ProblemKind::BadQuestion(detail)
+            | ProblemKind::Forbidden(detail) => detail.clone(),
             ProblemKind::NoToken => "this needs an access token".into(),
             ProblemKind::InvalidToken(TokenError::Expired) => "the access token has expired".into(),
             ProblemKind::InvalidToken(_) => "the access token is not valid here".into(),
@@ -186,6 +208,7 @@ impl Problem {
             }
             ProblemKind::NotAllowed(None) => "insufficient_scope",
             ProblemKind::BadQuestion(_)
+            | ProblemKind::Forbidden(_)
             | ProblemKind::NotFound
             | ProblemKind::MethodNotAllowed(_)
             | ProblemKind::TooLarge
@@ -211,7 +234,7 @@ impl ResponseError for Problem {
         match self.kind {
             ProblemKind::InvalidRequest(_) | ProblemKind::BadQuestion(_) => StatusCode::BAD_REQUEST,
             ProblemKind::NoToken | ProblemKind::InvalidToken(_) => StatusCode::UNAUTHORIZED,
-            ProblemKind::NotAllowed(_) => StatusCode::FORBIDDEN,
+            ProblemKind::NotAllowed(_) | ProblemKind::Forbidden(_) => StatusCode::FORBIDDEN,
             ProblemKind::NotFound => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -6,6 +6,7 @@ mod extract;
 mod keeper;
 mod key_watch;
 mod log;
+mod refusal;
 mod reload;
 mod routes;
 mod server;

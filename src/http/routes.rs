@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use super::{
-    endpoint::{client, discovery, health, introspect, jwks, ops, principal, revoke, status, token},
+    endpoint::{authz, client, discovery, health, introspect, jwks, ops, principal, revoke, status, token},
     error::{Problem, ProblemKind},
     extract::Protect,
     server::Service,
@@ -22,6 +22,7 @@ pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
         mount(issuer.path(), service, config);
     }
     mount("", service, config);
+    ask_as_gateways(service, config);
     for name in ["oauth-authorization-server", "openid-configuration"] {
         config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
     }
@@ -62,6 +63,15 @@ fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
         let path = format!("{base}/.well-known/openid-configuration");
         config.service(readable(&path, get_or_head().to(discovery::get)));
     }
+}
+
+/// Where gateways ask: with any method, and below that path too.
+fn ask_as_gateways(service: &Service, config: &mut ServiceConfig) {
+    for gateway in &service.gateways {
+        let scope = web::scope(gateway.path()).app_data(gateway.clone());
+        config.service(scope.default_service(web::to(authz::ask)));
+    }
+    config.service(web::scope("/authz").default_service(web::to(authz::unknown)));
 }
 
 /// A resource that takes forms of clients.

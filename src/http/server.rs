@@ -10,12 +10,19 @@ use std::{
 use actix_web::{App, HttpServer, dev::Server, web::Data};
 use tracing_actix_web::TracingLogger;
 
-use super::{endpoint::discovery::Metadata, keeper::key_keeper, key_watch, log::RequestSpan, reload, routes};
+use super::{
+    endpoint::{authz::Gateway, discovery::Metadata},
+    keeper::key_keeper,
+    key_watch,
+    log::RequestSpan,
+    reload, routes,
+};
 use crate::{
     authorize::Authorizer,
     clients::{AssertionRules, Authenticator},
     clock::Clock,
-    config::{Settings, StoreSettings},
+    config::{GatewaySettings, Settings, StoreSettings},
+    gateway::GatewayName,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
@@ -55,6 +62,16 @@ pub enum StartError {
     /// The name of jeton's own API.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// A gateway asks for an API that the policies do not have.
+    #[error("`gateways.{gateway}`: `{api}` is no API of the policies: they have {known}")]
+    UnknownApi {
+        /// The gateway.
+        gateway: GatewayName,
+        /// What it asks for.
+        api: ApiName,
+        /// What there is.
+        known: String,
+    },
     /// The address is taken or not ours.
     #[error("`server.listen`: {address} cannot be listened on")]
     Listen {
@@ -79,6 +96,7 @@ pub struct Service {
     issuer: Arc<TokenIssuer>,
     introspector: Arc<Introspector>,
     revoker: Arc<Revoker>,
+    pub(super) gateways: Vec<Data<Gateway>>,
 }
 
 /// A server that accepts connections.
@@ -135,7 +153,9 @@ impl Service {
             leeway: tokens.leeway,
         };
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
-        let own_api = ApiName::parse("jeton")?;
+        let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse("jeton")?)
+            .with_standing(standing.clone());
+        let gateways = gateways(&settings.gateways, &policies, &authorizer)?;
         Ok(Self {
             status_lists: Arc::new(StatusLists::new(
                 settings.issuer.clone(),
@@ -144,8 +164,8 @@ impl Service {
                 lists,
                 Arc::clone(&clock),
             )),
-            authorizer: Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
-                .with_standing(standing.clone()),
+            authorizer,
+            gateways,
             introspector: Arc::new(Introspector {
                 authenticator: Arc::clone(&authenticator),
                 policies: Arc::clone(&policies),
@@ -248,6 +268,24 @@ impl Service {
         .run();
         Ok(RunningServer { address: bound, server })
     }
+}
+
+/// Everybody who asks for others. An API that goes away at a reload is refused from then on.
+fn gateways(
+    settings: &[GatewaySettings],
+    policies: &LivePolicies,
+    authorizer: &Authorizer,
+) -> Result<Vec<Data<Gateway>>, StartError> {
+    let snapshot = policies.current();
+    let apis = snapshot.policies.apis();
+    for gateway in settings {
+        if let Some(api) = gateway.apis.names().find(|api| !apis.contains_key(*api)) {
+            let known: Vec<_> = apis.keys().map(|api| format!("`{api}`")).collect();
+            let (gateway, api) = (gateway.name.clone(), api.clone());
+            return Err(StartError::UnknownApi { gateway, api, known: known.join(", ") });
+        }
+    }
+    Ok(settings.iter().map(|settings| Data::new(Gateway::new(settings, authorizer))).collect())
 }
 
 /// The store that the settings name.

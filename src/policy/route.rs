@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::path::CanonicalPath;
+
+/// What is escaped in a segment: all but the unreserved characters (RFC 3986 section 2.3).
+const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request method that policies can allow (RFC 9110 section 9.3, RFC 5789).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,6 +160,15 @@ impl Route {
 }
 
 impl Route {
+    /// The path with this text in the place of each parameter, percent-encoded as a client sends it.
+    pub(super) fn with_parameters(&self, value: &str) -> String {
+        let segment = |segment: &Segment| match segment {
+            Segment::Literal(text) => utf8_percent_encode(text, IN_SEGMENT).to_string(),
+            Segment::Parameter(_) | Segment::Rest => utf8_percent_encode(value, IN_SEGMENT).to_string(),
+        };
+        self.segments.iter().flat_map(|it| ["/".to_owned(), segment(it)]).collect()
+    }
+
     /// Why this route decides and not `other`, where both match a request.
     pub(super) fn why_before(&self, other: &Self) -> String {
         let mut pairs = self.segments.iter().zip(&other.segments).enumerate();

@@ -10,7 +10,7 @@ use super::{
     decision::{Decision, Denial, Grounds},
     finding::Findings,
     path::CanonicalPath,
-    route::{Method, Route},
+    route::{Method, Route, RouteMethod},
     trie::{RouteId, Trie},
 };
 use crate::{
@@ -213,6 +213,22 @@ impl Api {
             missing: missing.min_by_key(Vec::len).unwrap_or_default(),
             scopes_that_would_do: alternatives()
                 .find_map(|alternative| alternative.scopes_that_would_do(subject, &path)),
+        })
+    }
+
+    /// Requests that its routes match: each route with each of these texts in the place of its parameters, and
+    /// for `ANY` two methods. Not every one is decided by the route from which it was made.
+    pub fn sample_requests<'a>(
+        &'a self,
+        values: &'a [String],
+    ) -> impl Iterator<Item = (Method, String)> + 'a {
+        let first_to_last = |route: &'a Route| values.iter().map(move |value| route.with_parameters(value));
+        self.routes.written.iter().flat_map(move |route| {
+            let methods = match route.method {
+                RouteMethod::Named(method) => vec![method],
+                RouteMethod::Any => vec![Method::Get, Method::Delete],
+            };
+            methods.into_iter().flat_map(move |method| first_to_last(route).map(move |path| (method, path)))
         })
     }
 

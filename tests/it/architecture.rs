@@ -9,7 +9,7 @@ use crate::support::root;
 
 /// The modules from left to right: each may use what stands further right, and of its own column nothing
 /// but what [`SIBLINGS`] allows.
-const COLUMNS: [&[&str]; 10] = [
+const COLUMNS: [&[&str]; 11] = [
     &["main"],
     &["cli"],
     &["http"],
@@ -19,6 +19,7 @@ const COLUMNS: [&[&str]; 10] = [
     &["store", "status"],
     &["keys"],
     &["jose"],
+    &["gateway"],
     &["oauth", "clock", "fetch"],
 ];
 
@@ -26,7 +27,7 @@ const COLUMNS: [&[&str]; 10] = [
 const SIBLINGS: [(&str, &str); 2] = [("policy", "clients"), ("issue", "reuse")];
 
 /// `config` stands beside the columns.
-const CONFIG_USES: [&str; 2] = ["oauth", "clock"];
+const CONFIG_USES: [&str; 3] = ["gateway", "oauth", "clock"];
 const CONFIG_USED_BY: [&str; 2] = ["http", "cli"];
 
 /// Policies know nothing of these, not even through another's name.

@@ -13,12 +13,14 @@ use actix_web::{
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 
-use super::{BearerFault, bearer_token};
+use super::bearer_token;
 use crate::{
-    authorize::{Authorizer, Denied, NoToken, Permit},
-    http::error::{Problem, ProblemKind},
+    authorize::{Authorizer, Denied, Permit},
+    http::{
+        error::{Problem, ProblemKind},
+        refusal::Refusal,
+    },
     jose::JwsError,
-    oauth::ClientId,
     principal::Principal,
     status::StatusError,
     token::TokenError,
@@ -96,49 +98,6 @@ enum Missing {
     List(Arc<str>),
 }
 
-/// Why a request does not get through.
-enum Refusal {
-    BadRequest(BearerFault),
-    Denied(Denied),
-}
-
-impl Refusal {
-    /// The answer, once the log has the reason.
-    fn into_problem(self, request: &HttpRequest) -> Problem {
-        let kind = match self {
-            Self::BadRequest(fault) => {
-                tracing::info!(reason = fault.to_string(), "decision.denied");
-                ProblemKind::InvalidRequest(fault.to_string().into())
-            }
-            Self::Denied(Denied::NoToken(NoToken { reason, rule })) => {
-                tracing::info!(reason, rule = rule.as_deref(), "decision.denied");
-                ProblemKind::NoToken
-            }
-            Self::Denied(Denied::InvalidToken(error)) => {
-                tracing::info!(reason = "invalid-token", detail = error.to_string(), "decision.denied");
-                ProblemKind::InvalidToken(error)
-            }
-            Self::Denied(Denied::Unavailable(unknown)) => {
-                tracing::error!(reason = "unavailable", detail = unknown.to_string(), "decision.denied");
-                ProblemKind::Unavailable
-            }
-            Self::Denied(Denied::NotAllowed(not_allowed)) => {
-                let principal = &not_allowed.principal;
-                tracing::info!(
-                    reason = not_allowed.reason,
-                    detail = not_allowed.detail,
-                    rule = not_allowed.rule.as_deref(),
-                    client = principal.client().map(ClientId::as_str),
-                    jti = principal.token_id().as_str(),
-                    "decision.denied"
-                );
-                ProblemKind::NotAllowed(not_allowed.scopes_that_would_do)
-            }
-        };
-        Problem::new(kind, request)
-    }
-}
-
 impl<S, B> Transform<S, ServiceRequest> for Protect
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -162,7 +121,7 @@ pub struct Protected<S> {
 }
 
 fn refused<B: MessageBody>(request: ServiceRequest, refusal: Refusal) -> ServiceResponse<EitherBody<B>> {
-    let problem = refusal.into_problem(request.request());
+    let problem = Problem::new(refusal.into_logged(None), request.request());
     request.into_response(problem.error_response()).map_into_right_body()
 }
 

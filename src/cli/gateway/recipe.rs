@@ -1,0 +1,201 @@
+//! `jeton gateway config`: a configuration made from the template of its kind.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{super::Outcome, Address, gateway};
+use crate::{
+    config::{GatewaySettings, Needs, Settings},
+    gateway::{GatewayKind, IDENTITY_HEADERS},
+};
+
+#[derive(Args)]
+pub(in crate::cli) struct Config {
+    /// The gateway: `[gateways.NAME]` of the settings.
+    name: String,
+    /// Where the gateway shall listen.
+    #[arg(long, value_name = "ADDR")]
+    listen: Address,
+    /// What stands behind it.
+    #[arg(long, value_name = "ADDR")]
+    upstream: Address,
+    /// Where the gateway finds jeton; without it, `server.listen`.
+    #[arg(long, value_name = "ADDR")]
+    jeton: Option<Address>,
+    /// The folder to write to; without it, the working directory.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+}
+
+/// A file of a recipe, by name, and its template.
+type Template = (&'static str, &'static str);
+
+/// What each kind of gateway needs.
+fn templates(kind: GatewayKind) -> &'static [Template] {
+    match kind {
+        GatewayKind::Nginx => &[("nginx.conf", include_str!("recipes/nginx.conf"))],
+        GatewayKind::Caddy => &[("Caddyfile", include_str!("recipes/Caddyfile"))],
+        GatewayKind::Haproxy => &[
+            ("haproxy.cfg", include_str!("recipes/haproxy.cfg")),
+            ("jeton.lua", include_str!("recipes/jeton.lua")),
+        ],
+        GatewayKind::Envoy => &[("envoy.yaml", include_str!("recipes/envoy.yaml"))],
+        GatewayKind::Traefik => &[
+            ("traefik.yml", include_str!("recipes/traefik.yml")),
+            ("traefik.dynamic.yml", include_str!("recipes/traefik.dynamic.yml")),
+        ],
+    }
+}
+
+impl Config {
+    pub(super) fn run(&self, config: Option<&Path>) -> anyhow::Result<Outcome> {
+        let settings = super::super::settings(Needs::Nothing, config)?;
+        let gateway = gateway(&settings, &self.name)?;
+        fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be made", self.out.display()))?;
+        let out = fs::canonicalize(&self.out).with_context(|| format!("{}", self.out.display()))?;
+        let values = self.values(gateway, &settings, &out)?;
+        for (name, template) in templates(gateway.kind) {
+            let path = self.out.join(name);
+            write(&path, &render(template, &values, &identity_headers(gateway)))?;
+            eprintln!("{} is written", path.display());
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// What stands in the place of each `{{name}}`.
+    fn values(
+        &self,
+        gateway: &GatewaySettings,
+        settings: &Settings,
+        out: &Path,
+    ) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let jeton = match &self.jeton {
+            Some(jeton) => jeton.clone(),
+            None => reachable(settings)?,
+        };
+        let out = out.to_str().filter(|out| !out.contains(['"', '\\', '\n', ' ', '\'']));
+        let out = out.context("the path of the folder holds a space or quotes: choose another `--out`")?;
+        let mut values = vec![("name", gateway.name.to_string()), ("dir", out.to_owned())];
+        let addresses = [
+            (["listen", "listen_host", "listen_port"], &self.listen),
+            (["upstream", "upstream_host", "upstream_port"], &self.upstream),
+            (["jeton", "jeton_host", "jeton_port"], &jeton),
+        ];
+        for ([whole, host, port], address) in addresses {
+            let bare = address.host.trim_start_matches('[').trim_end_matches(']');
+            values.extend([
+                (whole, address.to_string()),
+                (host, bare.to_owned()),
+                (port, address.port.to_string()),
+            ]);
+        }
+        Ok(values)
+    }
+}
+
+/// Where the server listens, as others on this machine reach it.
+fn reachable(settings: &Settings) -> anyhow::Result<Address> {
+    let mut listen = settings.server.listen;
+    if listen.ip().is_unspecified() {
+        let loopback =
+            if listen.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        listen.set_ip(loopback);
+    }
+    listen.to_string().parse().map_err(|_| {
+        anyhow::anyhow!(
+            "`server.listen` has no fixed port: say where the gateway finds jeton, with `--jeton`"
+        )
+    })
+}
+
+/// The headers of a positive answer, in small letters.
+fn identity_headers(gateway: &GatewaySettings) -> Vec<String> {
+    let of_claims = gateway.claims.iter().map(|claim| claim.header.clone());
+    IDENTITY_HEADERS.iter().map(|&header| header.to_owned()).chain(of_claims).collect()
+}
+
+/// Puts values in their places. A line that names a header stands once for each header.
+fn render(template: &str, values: &[(&'static str, String)], headers: &[String]) -> String {
+    let mut text = String::with_capacity(template.len() * 2);
+    for line in template.lines() {
+        let line = values
+            .iter()
+            .fold(line.to_owned(), |line, (name, value)| line.replace(&format!("{{{{{name}}}}}"), value));
+        if ["{{header}}", "{{header_lower}}", "{{variable}}"].iter().any(|name| line.contains(name)) {
+            for header in headers {
+                let line = line
+                    .replace("{{header}}", &in_capitals(header))
+                    .replace("{{header_lower}}", header)
+                    .replace("{{variable}}", &header.replace('-', "_"));
+                text.push_str(&line);
+                text.push('\n');
+            }
+        } else {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// `X-Auth-Client` for `x-auth-client`.
+fn in_capitals(header: &str) -> String {
+    let mut starts = true;
+    let capital = |c: char| {
+        let capital = if starts { c.to_ascii_uppercase() } else { c };
+        starts = c == '-';
+        capital
+    };
+    header.chars().map(capital).collect()
+}
+
+/// Writes a file; one with other content keeps it under another name.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    match fs::read(path) {
+        Ok(before) if before == text.as_bytes() => return Ok(()),
+        Ok(_) => {
+            let mut kept = path.as_os_str().to_owned();
+            kept.push(".old");
+            fs::rename(path, &kept).with_context(|| format!("{} cannot be renamed", path.display()))?;
+            eprintln!("{} is kept as {}", path.display(), Path::new(&kept).display());
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+    fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{in_capitals, render, templates};
+    use crate::gateway::GatewayKind;
+
+    #[test]
+    fn a_line_with_a_header_stands_once_for_each() {
+        let values = [("listen", "127.0.0.1:1".to_owned())];
+        let headers = ["x-auth-client".to_owned(), "x-auth-claim-tenant-id".to_owned()];
+        let text = render("listen {{listen}};\nset {{header}} ${{variable}};\nend\n", &values, &headers);
+        let expected = "listen 127.0.0.1:1;\nset X-Auth-Client $x_auth_client;\n\
+            set X-Auth-Claim-Tenant-Id $x_auth_claim_tenant_id;\nend\n";
+        assert_eq!(text, expected);
+        assert_eq!(in_capitals("x-auth-token-id"), "X-Auth-Token-Id");
+    }
+
+    #[test]
+    fn templates_name_nothing_that_there_is_not() {
+        let names = ["name", "dir", "listen", "upstream", "jeton", "header", "header_lower", "variable"];
+        for kind in GatewayKind::ALL {
+            for (file, template) in templates(kind) {
+                for place in template.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()) {
+                    let name = place.trim_end_matches("_host").trim_end_matches("_port");
+                    assert!(names.contains(&name), "{file}: {{{{{place}}}}}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `[gateways.NAME]`.
+
+use std::collections::BTreeMap;
+
+use super::layers::Layers;
+use crate::{
+    gateway::{ClaimHeader, GatewayKind, GatewayName, TrustedPeers},
+    oauth::ApiName,
+};
+
+/// One gateway that asks at `/authz/NAME`.
+#[derive(Clone, Debug)]
+pub struct GatewaySettings {
+    /// What it is called.
+    pub name: GatewayName,
+    /// Which program it is.
+    pub kind: GatewayKind,
+    /// What stands behind it.
+    pub apis: GatewayApis,
+    /// Who may ask.
+    pub trusted_peers: TrustedPeers,
+    /// The claims that are answered beside client, scopes, roles and token id.
+    pub claims: Vec<ClaimHeader>,
+}
+
+/// Which API a request is for. The client has no say in it.
+#[derive(Clone, Debug)]
+pub enum GatewayApis {
+    /// Always this one.
+    One(ApiName),
+    /// By the host as the gateway forwards it, byte by byte; one that is not named is refused.
+    ByHost(BTreeMap<String, ApiName>),
+}
+
+impl GatewayApis {
+    /// Every API that it may be.
+    pub fn names(&self) -> impl Iterator<Item = &ApiName> {
+        let (one, by_host) = match self {
+            Self::One(api) => (Some(api), None),
+            Self::ByHost(hosts) => (None, Some(hosts.values())),
+        };
+        one.into_iter().chain(by_host.into_iter().flatten())
+    }
+}
+
+/// The keys of a section.
+const KEYS: [&str; 5] = ["kind", "api", "hosts", "trusted_peers", "claims"];
+
+/// Every gateway, and every key that there may be of those that are named.
+pub(super) fn read(layers: &mut Layers) -> (Vec<GatewaySettings>, Vec<String>) {
+    let names = layers.names_below("gateways");
+    let known = names.iter().flat_map(|name| KEYS.map(|key| format!("gateways.{name}.{key}"))).collect();
+    (names.iter().filter_map(|name| read_one(layers, name)).collect(), known)
+}
+
+fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
+    let key = |key| format!("gateways.{name}.{key}");
+    let section = layers.origin_of(&format!("gateways.{name}"));
+    let parsed = match GatewayName::parse(name) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => layers.refuse(&section, error.to_string()),
+    };
+    let kind = if layers.has(&key("kind")) {
+        layers.text(&key("kind"), |text| GatewayKind::parse(text).map_err(|error| error.to_string()))
+    } else {
+        GatewayKind::parse(name).ok().or_else(|| {
+            let kinds = "write nginx, caddy, traefik, envoy or haproxy";
+            layers.refuse(&section, format!("`kind` is missing, and `{name}` is none: {kinds}"))
+        })
+    };
+    let api = |text: &str| ApiName::parse(text).map_err(|error| error.to_string());
+    let has_one = layers.has(&key("api"));
+    let one = layers.text(&key("api"), api);
+    let hosts = layers.table(&key("hosts"), |host, text| match host {
+        "" => Err("a host is empty".to_owned()),
+        host if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            Err(format!("write the host `{host}` in small letters, as gateways forward it"))
+        }
+        _ => api(text),
+    });
+    let apis = match (has_one, hosts) {
+        (true, None) => one.map(GatewayApis::One),
+        (false, Some(hosts)) => hosts.map(GatewayApis::ByHost),
+        (true, Some(_)) => layers.refuse(&section, "has `api` and `hosts`: keep one of them"),
+        (false, None) => {
+            layers.refuse(&section, "says no API: write `api = \"NAME\"`, or `hosts` with an API for each")
+        }
+    };
+    let trusted_peers = if layers.has(&key("trusted_peers")) {
+        layers.list(&key("trusted_peers"), |ranges| match ranges {
+            [] => Err("is empty: name the addresses from which the gateway asks".to_owned()),
+            ranges => TrustedPeers::parse(ranges).map_err(|error| error.to_string()),
+        })
+    } else {
+        let missing = "`trusted_peers` is missing: name the addresses from which the gateway asks, such as `[\"127.0.0.1/32\"]`";
+        layers.refuse(&section, missing)
+    };
+    let claims = if layers.has(&key("claims")) {
+        layers.list(&key("claims"), claim_headers)
+    } else {
+        Some(Vec::new())
+    };
+    Some(GatewaySettings {
+        name: parsed?,
+        kind: kind?,
+        apis: apis?,
+        trusted_peers: trusted_peers?,
+        claims: claims?,
+    })
+}
+
+fn claim_headers(claims: &[String]) -> Result<Vec<ClaimHeader>, String> {
+    let mut headers: Vec<ClaimHeader> = Vec::new();
+    for claim in claims {
+        let header = ClaimHeader::parse(claim).map_err(|error| error.to_string())?;
+        if let Some(other) = headers.iter().find(|other| other.header == header.header) {
+            let ClaimHeader { claim: other, header } = other;
+            return Err(format!("`{other}` and `{claim}` would be one header, `{header}`: keep one of them"));
+        }
+        headers.push(header);
+    }
+    Ok(headers)
+}
