@@ -1,12 +1,20 @@
 -- Asks jeton whether a request may pass. Made by `jeton gateway config {{name}}`, for haproxy.cfg beside it.
 
-local ENDPOINT = "http://{{jeton}}/authz/{{name}}"
 local TIMEOUT_MS = 1500 -- HAProxy asks up to four times
 
 -- The headers of jeton's answer, and the variables that haproxy.cfg reads them from.
 local IDENTITY = {
     ["{{header_lower}}"] = "txn.{{variable}}",
 }
+
+-- Where jeton is: the address of its server in haproxy.cfg.
+local function endpoint()
+    local host, port = core.backends["jeton"].servers["jeton"]:get_addr():match("^(.*):(%d+)$")
+    if host:find(":") then
+        host = "[" .. host .. "]"
+    end
+    return "http://" .. host .. ":" .. port .. "/authz/{{name}}"
+end
 
 -- The first value of a header, or nothing.
 local function first(headers, name)
@@ -40,7 +48,7 @@ core.register_action("jeton", { "http-req" }, function(txn)
         headers["authorization"] = tokens
     end
 
-    local decision = core.httpclient():get({ url = ENDPOINT, headers = headers, timeout = TIMEOUT_MS })
+    local decision = core.httpclient():get({ url = endpoint(), headers = headers, timeout = TIMEOUT_MS })
 
     if decision and decision.status == 200 then
         for name, variable in pairs(IDENTITY) do
