@@ -69,7 +69,7 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
         })
     };
     let api = |text: &str| ApiName::parse(text).map_err(|error| error.to_string());
-    let has_one = layers.has(&key("api"));
+    let (has_one, has_hosts) = (layers.has(&key("api")), layers.has(&key("hosts")));
     let one = layers.text(&key("api"), api);
     let hosts = layers.table(&key("hosts"), |host, text| match host {
         "" => Err("a host is empty".to_owned()),
@@ -78,11 +78,11 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
         }
         _ => api(text),
     });
-    let apis = match (has_one, hosts) {
-        (true, None) => one.map(GatewayApis::One),
-        (false, Some(hosts)) => hosts.map(GatewayApis::ByHost),
-        (true, Some(_)) => layers.refuse(&section, "has `api` and `hosts`: keep one of them"),
-        (false, None) => {
+    let apis = match (has_one, has_hosts) {
+        (true, false) => one.map(GatewayApis::One),
+        (false, true) => hosts.map(GatewayApis::ByHost),
+        (true, true) => layers.refuse(&section, "has `api` and `hosts`: keep one of them"),
+        (false, false) => {
             layers.refuse(&section, "says no API: write `api = \"NAME\"`, or `hosts` with an API for each")
         }
     };

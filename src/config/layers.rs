@@ -200,29 +200,27 @@ impl Layers {
         self.keep(list.and_then(|list| parse(&list)), name)
     }
 
-    /// Takes a table from text to text, each value by `parse`. `None` where there is no table, `Some(None)` where
-    /// something in it is wrong.
+    /// Takes a table from text to text, each value by `parse`; `None` where something in it is wrong.
     pub(super) fn table<T>(
         &mut self,
         key: &str,
         parse: impl Fn(&str, &str) -> Result<T, String>,
-    ) -> Option<Option<BTreeMap<String, T>>> {
+    ) -> Option<BTreeMap<String, T>> {
+        if let Some((_, name, _)) = self.take(key) {
+            return self.refuse(&name, "is empty, or no table: write it as `{ \"name\" = \"value\" }`");
+        }
         let prefix = format!("{key}.");
         let keys: BTreeSet<_> =
             self.keys().filter(|key| key.starts_with(&prefix)).map(str::to_owned).collect();
-        if keys.is_empty() {
-            let (_, name, _) = self.take(key)?;
-            return Some(self.refuse(&name, "is empty, or no table: write it as `{ \"host\" = \"api\" }`"));
-        }
-        let mut table = Some(BTreeMap::new());
-        for key in keys {
-            let name = key.get(prefix.len()..).unwrap_or_default();
-            match (self.text(&key, |text| parse(name, text)), &mut table) {
-                (Some(value), Some(table)) => drop(table.insert(name.to_owned(), value)),
-                _ => table = None,
-            }
-        }
-        Some(table)
+        let each: Vec<_> = keys
+            .into_iter()
+            .map(|key| {
+                let name = key.get(prefix.len()..).unwrap_or_default().to_owned();
+                let value = self.text(&key, |text| parse(&name, text));
+                Some((name, value?))
+            })
+            .collect();
+        each.into_iter().collect()
     }
 
     /// The names of the sections of `[section.NAME]`.
@@ -234,9 +232,10 @@ impl Layers {
         self.keys().filter_map(below).collect()
     }
 
-    /// Whether a setting is given anywhere.
+    /// Whether a setting is given anywhere, or something below it.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.layers.iter().any(|layer| layer.values.contains_key(key))
+        let prefix = format!("{key}.");
+        self.keys().any(|other| other == key || other.starts_with(&prefix))
     }
 
     /// The most important place that says something of a section, to be asked before its settings are taken.

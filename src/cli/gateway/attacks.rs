@@ -2,6 +2,7 @@
 
 use super::{
     samples::{Bearer, Sample, Samples},
+    spellings::spellings,
     wire::Target,
 };
 use crate::gateway::{IDENTITY_HEADERS, METHOD_OVERRIDES};
@@ -24,7 +25,7 @@ pub(super) const MARK_HEADER: &str = "X-Jeton-Check";
 /// Stands for the number of an attempt.
 pub(super) const MARK: &str = "<mark>";
 
-/// The most paths that are attacked, each from one that is allowed.
+/// The most requests that are attacked, each from one that is allowed.
 const MOST_TARGETS: usize = 6;
 /// The longest start of a request that is shown.
 const LONGEST_TITLE: usize = 100;
@@ -116,24 +117,21 @@ struct Table<'t> {
 }
 
 impl Table<'_> {
-    /// Requests to be refused, one for each path first.
+    /// Requests to be refused: one of each bearer, each with a path of its own.
     fn forbidden(&self) -> Vec<Sample> {
         let mut chosen: Vec<Sample> = Vec::new();
         for sample in &self.samples.refused {
-            if chosen.len() < MOST_TARGETS && chosen.iter().all(|other| other.path != sample.path) {
+            let is_new = |other: &Sample| other.path != sample.path && other.bearer != sample.bearer;
+            if chosen.len() < MOST_TARGETS && chosen.iter().all(is_new) {
                 chosen.push(sample.clone());
             }
         }
         chosen
     }
 
-    /// A request of this bearer, or of anybody, that passes.
+    /// A request of this bearer that passes.
     fn allowed_for(&self, bearer: usize) -> Option<&Sample> {
-        let allowed = &self.samples.allowed;
-        allowed
-            .iter()
-            .find(|sample| sample.bearer == bearer)
-            .or_else(|| allowed.iter().find(|it| it.bearer == 0))
+        self.samples.allowed.iter().find(|sample| sample.bearer == bearer)
     }
 
     fn bearer(&self, bearer: usize) -> Option<&Bearer> {
@@ -321,9 +319,7 @@ impl Table<'_> {
     /// More than one token, and tokens in other places.
     fn tokens(&mut self) {
         let class = "tokens";
-        let Some(sample) = self.samples.allowed.iter().find(|sample| sample.bearer > 1).cloned() else {
-            return;
-        };
+        let Some(sample) = self.samples.needs_token.clone() else { return };
         let Some(token) = self.bearer(sample.bearer).and_then(|bearer| bearer.token.clone()) else { return };
         let Some(weak) = self.bearer(1).and_then(|bearer| bearer.token.clone()) else { return };
         let plain = || Raw::new(self.target, &sample.method, &sample.path);
@@ -485,169 +481,4 @@ fn forgeries(token: &str) -> Vec<(&'static str, String)> {
         ("bits behind the signature", format!("{header}.{payload}.{other}")),
         ("a fourth part", format!("{token}.{signature}")),
     ]
-}
-
-/// Spellings of a path that is refused; `start` is one that is allowed.
-fn spellings(start: &str, refused: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let to = refused.trim_start_matches('/');
-    let (first, rest) = to.split_once('/').unwrap_or((to, ""));
-    let mut all: Vec<(&'static str, Vec<u8>)> = Vec::new();
-    let mut add =
-        |class, paths: &[String]| all.extend(paths.iter().map(|path| (class, path.clone().into_bytes())));
-    add(
-        "as it is",
-        &[
-            refused.to_owned(),
-            format!("{refused}?a=b"),
-            format!("{refused}?x={start}"),
-            format!("{start}?/../{to}"),
-        ],
-    );
-    let dots = |up: &str| {
-        [
-            format!("{start}/{up}/{to}"),
-            format!("/x/{up}/{to}"),
-            format!("/{up}/{to}"),
-            format!("/{first}/x/{up}/{rest}"),
-            format!("/{to}/x/{up}"),
-            format!("/{to}/{up}/{first}"),
-        ]
-    };
-    for up in ["..", ".", "...", "./..", "../.", "....//"] {
-        add("dot segments", &dots(up));
-    }
-    add("dot segments", &[format!("/{to}/."), format!("/{to}/.."), format!("/./{to}/")]);
-    for up in ["%2e%2e", "%2E%2e", ".%2e", "%2e.", "%2e", "%2e%2e%2e"] {
-        add("encoded dots", &dots(up));
-    }
-    for up in ["%252e%252e", "%25%32%65%25%32%65", "%2525252e%2525252e", "..%252f", "..%255c", "%u002e%u002e"]
-    {
-        add("double encoding", &dots(up));
-    }
-    for up in ["..;", ".;", "..;x=1", ";/..", ";x/..", "..%3b", "%2e%2e;"] {
-        add("semicolons", &dots(up));
-    }
-    add(
-        "semicolons",
-        &[
-            format!("/{to};"),
-            format!("/{to};a=b"),
-            format!("/{first};a/{rest}"),
-            format!("/;/{to}"),
-            format!("/{to}%3b"),
-            format!("{start};/../{to}"),
-            format!("/{to};{start}"),
-        ],
-    );
-    add(
-        "empty segments",
-        &[
-            format!("//{to}"),
-            format!("///{to}"),
-            format!("/{first}//{rest}"),
-            format!("{start}//../{to}"),
-            format!("/{to}//"),
-            format!("{start}//{to}"),
-        ],
-    );
-    for slash in ["%2f", "%2F", "%5c", "%5C", "\\", "%c0%af", "%ef%bc%8f", "%252f"] {
-        let class = if slash.to_lowercase().contains("5c") || slash == "\\" {
-            "backslashes"
-        } else {
-            "encoded slashes"
-        };
-        add(
-            class,
-            &[
-                format!("{start}{slash}..{slash}{to}"),
-                format!("/{slash}{to}"),
-                format!("/{first}{slash}{rest}"),
-                format!("/{to}{slash}"),
-                format!("/x/..{slash}{to}"),
-                format!("{slash}{to}"),
-            ],
-        );
-    }
-    add(
-        "case",
-        &[refused.to_uppercase(), format!("/{}/{rest}", first.to_uppercase()), format!("/{}", capital(to))],
-    );
-    add(
-        "trailing slash",
-        &[
-            format!("{refused}/"),
-            format!("{refused}/?"),
-            format!("{refused}%20"),
-            format!("{refused}/%20"),
-            format!("{refused}."),
-        ],
-    );
-    for mark in ["#", "%23", "%3f", "%3F", "%26"] {
-        add(
-            "encoded marks",
-            &[
-                format!("/{to}{mark}"),
-                format!("/{to}{mark}x"),
-                format!("{start}{mark}/../{to}"),
-                format!("/{to}{mark}/..{start}"),
-                format!("{start}{mark}/{to}"),
-            ],
-        );
-    }
-    for control in ["%00", "%0a", "%0d%0a", "%09", "%7f", "%c2%80", "%08", "%1b"] {
-        add(
-            "control characters",
-            &[
-                format!("/{to}{control}"),
-                format!("/{to}{control}.html"),
-                format!("{start}{control}/../{to}"),
-                format!("/{first}{control}/{rest}"),
-            ],
-        );
-    }
-    add(
-        "encodings",
-        &[
-            format!("/{}", escaped(to)),
-            format!("/{to}%"),
-            format!("/{to}%4"),
-            format!("/{to}%zz"),
-            format!("/{to}%ff"),
-            format!("/{to}%e0%80%ae"),
-            format!("{start}/%c0%ae%c0%ae/{to}"),
-            format!("{start}/%uff0e%uff0e/{to}"),
-            format!("{start}/%ef%bc%8e%ef%bc%8e/{to}"),
-            format!("/{to}%C3%A9"),
-        ],
-    );
-    let mut raw = |class, path: &[&[u8]]| all.push((class, path.concat()));
-    raw("raw bytes", &[refused.as_bytes(), b"\xff"]);
-    raw("raw bytes", &[refused.as_bytes(), b"\xc3\xa9"]);
-    raw("raw bytes", &[refused.as_bytes(), b"\0"]);
-    raw("raw bytes", &[refused.as_bytes(), b"\x01"]);
-    raw("raw bytes", &[refused.as_bytes(), b"\t"]);
-    raw("raw bytes", &[refused.as_bytes(), b" x"]);
-    raw("raw bytes", &[refused.as_bytes(), b"\r"]);
-    raw("raw bytes", &[start.as_bytes(), b" HTTP/1.1\r\nX-Nothing: ", refused.as_bytes()]);
-    let mut long = |path: String| all.push(("over-long", path.into_bytes()));
-    long(format!("/{}/../{to}", "a".repeat(9_000)));
-    long(format!("{start}?{}", "a".repeat(70_000)));
-    long(format!("{refused}?{}", "a".repeat(9_000)));
-    long(format!("{}{refused}", "/a/..".repeat(70)));
-    long(format!("/{to}{}", "/a".repeat(70)));
-    long(format!("/{to}/{}", "%61".repeat(3_000)));
-    all
-}
-
-/// The first letter in capitals.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-/// Each letter as an escape.
-fn escaped(text: &str) -> String {
-    let escape =
-        |c: char| if c.is_ascii_alphabetic() { format!("%{:02x}", u32::from(c)) } else { c.to_string() };
-    text.chars().map(escape).collect()
 }

@@ -28,7 +28,7 @@ use crate::{
     grant::random_id,
     http::key_keeper,
     keys::KeyRing,
-    oauth::{ApiName, ClientId, TokenId},
+    oauth::{ApiName, ClientId, Role, TokenId},
     policy::{Api, Decision, Denial, Permissions, PolicySet, Sources, printable},
 };
 
@@ -302,7 +302,7 @@ impl Run<'_> {
     fn identity(&self, bearer: &Bearer) -> BTreeMap<String, String> {
         let permissions = bearer.permissions.as_ref();
         let joined = |items: Vec<&str>| items.join(" ");
-        let roles = permissions.map(|it| joined(it.roles.iter().map(|role| role.as_str()).collect()));
+        let roles = permissions.map(|it| joined(it.roles.iter().map(Role::as_str).collect()));
         let mut identity = BTreeMap::from([
             ("x-auth-client".to_owned(), bearer.client.as_ref().map_or("", ClientId::as_str).to_owned()),
             ("x-auth-scopes".to_owned(), permissions.map(|it| it.scopes.to_string()).unwrap_or_default()),
@@ -347,29 +347,32 @@ fn progress(done: usize, of: usize) {
 }
 
 fn report(tallies: &BTreeMap<&'static str, Tally>, holes: &[Hole]) -> anyhow::Result<Outcome> {
-    let mut text =
-        format!("{:<20} {:>5} {:>8} {:>8} {:>6}\n", "attempts", "sent", "refused", "allowed", "holes");
-    let mut sum = Tally::default();
-    for (class, tally) in tallies {
+    let row = |name: &str, of: [String; 4]| {
+        let [sent, refused, passed, holes] = of;
+        format!("{name:<20} {sent:>5} {refused:>8} {passed:>8} {holes:>6}\n")
+    };
+    let counts = |tally: &Tally| {
         let Tally { sent, refused, passed, holes } = tally;
-        text += &format!("{class:<20} {sent:>5} {refused:>8} {passed:>8} {holes:>6}\n");
-        sum.sent += sent;
-        sum.refused += refused;
-        sum.passed += passed;
-        sum.holes += holes;
-    }
-    text += &format!("{:<20} {:>5} {:>8} {:>8} {:>6}\n", "all", sum.sent, sum.refused, sum.passed, sum.holes);
-    for Hole { class, title, bearer, seen, why } in holes {
+        [sent, refused, passed, holes].map(ToString::to_string)
+    };
+    let mut text = row("attempts", ["sent", "refused", "allowed", "holes"].map(str::to_owned));
+    text.extend(tallies.iter().map(|(class, tally)| row(class, counts(tally))));
+    let sum = |of: fn(&Tally) -> usize| tallies.values().map(of).sum();
+    let all = Tally {
+        sent: sum(|tally| tally.sent),
+        refused: sum(|tally| tally.refused),
+        passed: sum(|tally| tally.passed),
+        holes: sum(|tally| tally.holes),
+    };
+    text.push_str(&row("all", counts(&all)));
+    text.extend(holes.iter().map(|Hole { class, title, bearer, seen, why }| {
         let [title, seen, why] = [title, seen, why].map(|text| printable(text));
-        text += &format!(
-            "\nHOLE ({class}): {title}\n  by:       {bearer}\n  upstream: {seen}\n  but:      {why}\n"
-        );
-    }
-    text += match holes.len() {
+        format!("\nHOLE ({class}): {title}\n  by:       {bearer}\n  upstream: {seen}\n  but:      {why}\n")
+    }));
+    text.push_str(&match holes.len() {
         0 => "\nnothing got through that must not\n".to_owned(),
-        count => format!("\n{count} requests reached the upstream that must not\n"),
-    }
-    .as_str();
+        count => format!("\n{count} times something reached the upstream that must not\n"),
+    });
     emit(&text)?;
     Ok(if holes.is_empty() { Outcome::Done } else { Outcome::No })
 }

@@ -49,7 +49,7 @@ impl Seen {
 pub(super) struct Echo(Arc<Mutex<Vec<Seen>>>);
 
 /// How long a connection may be silent.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest head that is read.
 const LONGEST_HEAD: usize = 256 * 1024;
 

@@ -5,6 +5,7 @@ mod check;
 mod echo;
 mod recipe;
 mod samples;
+mod spellings;
 mod wire;
 
 use std::{fmt, path::Path, str::FromStr};

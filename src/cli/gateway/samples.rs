@@ -45,6 +45,8 @@ pub(super) struct Samples {
     pub(super) allowed: Vec<Sample>,
     /// Requests that must not.
     pub(super) refused: Vec<Sample>,
+    /// One that passes with its token and without it does not.
+    pub(super) needs_token: Option<Sample>,
 }
 
 /// How long tokens of a check live, in seconds.
@@ -131,13 +133,17 @@ impl Samples {
             bearers.push(mint.bearer(api, Some(&client))?);
         }
         let values = values(&bearers);
-        let (mut allowed, mut refused) = (BTreeSet::new(), BTreeSet::new());
+        let (mut allowed, mut refused, mut needs_token) = (BTreeSet::new(), BTreeSet::new(), None);
         for (bearer, who) in bearers.iter().enumerate() {
             let subject = who.permissions.as_ref().map(Permissions::subject);
             let (mut passing, mut failing) = (0, 0);
             for (method, path) in api.sample_requests(&values) {
                 let sample = || Sample { method: method.to_string(), path: path.clone(), bearer };
-                if api.decide(method.as_str(), &path, subject.as_ref()).is_allowed() {
+                let passes = |subject| api.decide(method.as_str(), &path, subject).is_allowed();
+                if passes(subject.as_ref()) {
+                    if needs_token.is_none() && !passes(None) {
+                        needs_token = Some(sample());
+                    }
                     if passing < MOST_OF_A_BEARER && allowed.insert(sample()) {
                         passing += 1;
                     }
@@ -146,7 +152,8 @@ impl Samples {
                 }
             }
         }
-        Ok(Self { bearers, allowed: allowed.into_iter().collect(), refused: refused.into_iter().collect() })
+        let (allowed, refused) = (allowed.into_iter().collect(), refused.into_iter().collect());
+        Ok(Self { bearers, allowed, refused, needs_token })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         extract::{self, ForwardedRequest, Question},
         refusal::{Elsewhere, Refusal},
     },
-    oauth::ClientId,
+    oauth::{ClientId, Role},
     principal::Principal,
 };
 
@@ -137,7 +137,7 @@ impl Gateway {
             .insert_header((scopes, principal.map_or(Some(EMPTY), |it| text(&it.scopes().to_string()))?))
             .insert_header((
                 roles,
-                principal.map_or(Some(EMPTY), |it| list(it.roles().iter().map(|role| role.as_str())))?,
+                principal.map_or(Some(EMPTY), |it| list(it.roles().iter().map(Role::as_str)))?,
             ))
             .insert_header((token_id, text(principal.map_or("", |it| it.token_id().as_str()))?));
         for (claim, name) in self.claims.iter().zip(&self.claim_names) {
