@@ -10,6 +10,7 @@
 mod support;
 
 mod architecture;
+mod authz;
 mod binary;
 mod broken_policies;
 mod canonical_path;
@@ -21,6 +22,7 @@ mod discovery;
 mod ended_tokens;
 mod exact;
 mod explain;
+mod gateway_commands;
 mod jwks_source;
 mod key_files;
 mod key_rotation;

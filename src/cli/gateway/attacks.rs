@@ -27,6 +27,8 @@ pub(super) const MARK: &str = "<mark>";
 
 /// The most requests that are attacked, each from one that is allowed.
 const MOST_TARGETS: usize = 6;
+/// The most bearers whose identity is forged.
+const MOST_BEARERS: usize = 3;
 /// The longest start of a request that is shown.
 const LONGEST_TITLE: usize = 100;
 
@@ -255,7 +257,7 @@ impl Table<'_> {
             "Authorization",
             "Host",
         ] {
-            for connection in [option.to_owned(), format!("close, {option}")] {
+            for connection in [format!("{option}, close"), format!("close, {option}")] {
                 let mut raw = self.raw(&denied.method, &denied.path, denied.bearer);
                 raw.connection = Some(connection.clone());
                 self.add("hop by hop", &format!("Connection: {connection}"), &raw, Some(denied.bearer));
@@ -268,7 +270,7 @@ impl Table<'_> {
         let class = "identity headers";
         let mut bearers: Vec<Sample> = Vec::new();
         for sample in &self.samples.allowed {
-            if bearers.iter().all(|other| other.bearer != sample.bearer) {
+            if bearers.len() < MOST_BEARERS && bearers.iter().all(|other| other.bearer != sample.bearer) {
                 bearers.push(sample.clone());
             }
         }
@@ -298,9 +300,7 @@ impl Table<'_> {
                     let raw = self.raw(&sample.method, &sample.path, sample.bearer).with(&line);
                     self.add(class, &format!("{line:?}"), &raw, Some(sample.bearer));
                 }
-                for connection in
-                    [name.to_owned(), format!("close, {capitals}"), format!("keep-alive,{name}, te")]
-                {
+                for connection in [format!("close, {capitals}"), format!("keep-alive,{name}, te")] {
                     let mut raw = self.raw(&sample.method, &sample.path, sample.bearer);
                     raw.connection = Some(connection.clone());
                     self.add("hop by hop", &format!("Connection: {connection}"), &raw, Some(sample.bearer));

@@ -81,7 +81,16 @@ impl Check {
         })?;
         let echo = Echo::answer(listener);
         let nonce = random_id().map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-        let mut run = Run { gateway, api, samples: &samples, target: &target, echo: &echo, nonce, sent: 0 };
+        let mut run = Run {
+            gateway,
+            api,
+            samples: &samples,
+            target: &target,
+            echo: &echo,
+            nonce,
+            sent: 0,
+            arrived: BTreeMap::new(),
+        };
         eprintln!(
             "{} tokens were made for this check; they end within {} minutes: {}",
             samples.bearers.len() - 1,
@@ -143,18 +152,32 @@ struct Run<'r> {
     target: &'r Target,
     echo: &'r Echo,
     nonce: TokenId,
+    /// How many attempts were sent.
     sent: usize,
+    /// What arrived of each, by its number.
+    arrived: BTreeMap<usize, Vec<Seen>>,
 }
 
 impl Run<'_> {
-    /// Sends one attempt; the status of each answer, and what the upstream saw of it.
-    fn send(&mut self, attack: &Attack) -> anyhow::Result<(Vec<u16>, Vec<Seen>)> {
+    /// Sends one attempt: its number, and the status of each answer.
+    fn send(&mut self, attack: &Attack) -> anyhow::Result<(usize, Vec<u16>)> {
         self.sent += 1;
-        let mark = format!("{}-{}", self.nonce, self.sent);
+        let mark = format!("{}.{}", self.nonce, self.sent);
         let statuses = self.target.send(&replaced(&attack.bytes, MARK.as_bytes(), mark.as_bytes()))?;
-        let marked = |seen: &Seen| seen.values(MARK_HEADER).any(|value| value.contains(&mark));
-        // what others send to the upstream meanwhile, such as health checks, is none of ours
-        Ok((statuses, self.echo.take().into_iter().filter(marked).collect()))
+        for seen in self.echo.take() {
+            let number = seen.values(MARK_HEADER).find_map(|mark| {
+                mark.strip_prefix(self.nonce.as_str())?.strip_prefix('.')?.parse::<usize>().ok()
+            });
+            // without a number it is of others, such as health checks
+            if let Some(number) = number {
+                self.arrived.entry(number).or_default().push(seen);
+            }
+        }
+        Ok((self.sent, statuses))
+    }
+
+    fn arrived(&self, number: usize) -> &[Seen] {
+        self.arrived.get(&number).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Whether anything passes that must; else that nothing else does would mean nothing.
@@ -166,37 +189,47 @@ impl Run<'_> {
         );
         let mut failed = Vec::new();
         for attack in attacks::legitimate(self.target, self.samples) {
-            let (statuses, seen) = self.send(&attack)?;
-            let came = seen.len() == 1 && self.faults(&attack, &seen).is_empty() && statuses == [200];
-            if !came {
-                failed.push((attack, statuses, seen));
+            let (number, statuses) = self.send(&attack)?;
+            let seen = self.arrived(number);
+            let fault = self.faults(&attack, seen).into_iter().next().map(|(_, why)| why);
+            if seen.len() != 1 || fault.is_some() || statuses != [200] {
+                failed.push((attack, statuses, fault));
             }
         }
-        let Some((attack, statuses, seen)) = failed.first() else { return Ok(()) };
-        if failed.len() == self.samples.allowed.len() {
+        let told = |(attack, statuses, fault): &(Attack, Vec<u16>, Option<String>)| {
+            let by = self.bearer(attack).map_or("nobody", |bearer| &bearer.name);
             let answer = statuses.first().map_or("no answer".to_owned(), ToString::to_string);
-            let fault =
-                self.faults(attack, seen).first().map(|(_, why)| format!(", {why}")).unwrap_or_default();
+            let fault = fault.as_ref().map(|why| format!(", and {why}")).unwrap_or_default();
+            printable(&format!("`{}` by {by} got {answer}{fault}", attack.title))
+        };
+        if let (Some(first), true) = (failed.first(), failed.len() == self.samples.allowed.len()) {
             anyhow::bail!(
-                "nothing legitimate passes: `{}` by {} got {answer}{fault}. Is jeton running with these settings, is the gateway's upstream {}, and are `trusted_peers` right?",
-                printable(&attack.title),
-                self.bearer(attack).map_or("nobody", |bearer| &bearer.name),
-                "this command's `--echo`",
+                "nothing legitimate passes: {}. Does jeton run with these settings, does the gateway take `--echo` for its upstream, and is it one of `trusted_peers`?",
+                told(first)
             );
         }
-        for (attack, statuses, _) in &failed {
-            eprintln!("note: the policies allow `{}`, and it got {statuses:?}", printable(&attack.title));
+        for one in &failed {
+            eprintln!("note: the policies allow it, but {}", told(one));
         }
         Ok(())
     }
 
     fn attack(&mut self) -> anyhow::Result<(BTreeMap<&'static str, Tally>, Vec<Hole>)> {
         let table = attacks::table(self.target, self.samples);
+        let mut numbered = Vec::with_capacity(table.len());
+        for (done, attack) in table.iter().enumerate() {
+            progress(done, table.len());
+            numbered.push((self.send(attack)?.0, attack));
+        }
+        progress(table.len(), table.len());
+        // one more, so that what was late has arrived too
+        for attack in attacks::legitimate(self.target, self.samples).iter().take(1) {
+            self.send(attack)?;
+        }
         let (mut tallies, mut holes) = (BTreeMap::<_, Tally>::new(), Vec::new());
-        for (number, attack) in table.iter().enumerate() {
-            progress(number, table.len());
-            let (_, seen) = self.send(attack)?;
-            let faults = self.faults(attack, &seen);
+        for (number, attack) in numbered {
+            let seen = self.arrived(number);
+            let faults = self.faults(attack, seen);
             let tally = tallies.entry(attack.class).or_default();
             tally.sent += 1;
             match (seen.is_empty(), faults.is_empty()) {
@@ -212,7 +245,6 @@ impl Run<'_> {
                 why,
             }));
         }
-        progress(table.len(), table.len());
         Ok((tallies, holes))
     }
 

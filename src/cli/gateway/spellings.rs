@@ -40,7 +40,15 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("semicolons", &["..;", ".;", "..;x=1", ";/..", ";x/..", "..%3b", "%2e%2e;"], UPWARDS),
     (
         "semicolons",
-        &["/{to};", "/{to};a=b", "/{first};a/{rest}", "/;/{to}", "/{to}%3b", "{start};/../{to}", "/{to};{start}"],
+        &[
+            "/{to};",
+            "/{to};a=b",
+            "/{first};a/{rest}",
+            "/;/{to}",
+            "/{to}%3b",
+            "{start};/../{to}",
+            "/{to};{start}",
+        ],
         ALONE,
     ),
     (

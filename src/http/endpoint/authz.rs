@@ -83,21 +83,21 @@ impl Gateway {
         };
         let asked = question.read(request).map_err(|fault| {
             let (reason, detail) = ("ambiguous", fault.to_string());
-            tracing::warn!(gateway = self.name, reason, detail, "decision.denied");
+            tracing::info!(gateway = self.name, reason, detail, "decision.denied");
             ProblemKind::Forbidden("the request is ambiguous".into())
         })?;
-        let (path, query) = asked.target.split_once('?').unwrap_or((asked.target, ""));
-        let elsewhere = Elsewhere { gateway: &self.name, method: shown(asked.method), path: shown(path) };
+        let elsewhere =
+            Elsewhere { gateway: &self.name, method: shown(asked.method), path: shown(asked.path) };
         let authorizer = self.authorizer(&asked).ok_or_else(|| {
             let host = asked.host.map(shown);
             tracing::info!(gateway = self.name, host, reason = "unknown-host", "decision.denied");
             ProblemKind::Forbidden("no API is at this host".into())
         })?;
         let refused = |refusal: Refusal| refusal.into_logged(Some(&elsewhere));
-        let token = extract::bearer_token(request.headers(), query);
+        let token = extract::bearer_token(request.headers(), asked.query);
         let token = token.map_err(|fault| refused(Refusal::BadRequest(fault)))?;
         let permit = authorizer
-            .authorize(asked.method, path, token.as_ref())
+            .authorize(asked.method, asked.path, token.as_ref())
             .map_err(|denied| refused(Refusal::Denied(denied)))?;
         tracing::debug!(
             gateway = self.name,

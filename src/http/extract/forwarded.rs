@@ -5,16 +5,21 @@ use actix_web::{
     http::header::{self, HeaderMap},
 };
 
-use crate::gateway::{
-    ClaimHeader, GatewayKind, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES, RequestHeaders,
+use crate::{
+    gateway::{
+        ClaimHeader, GatewayKind, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES, RequestHeaders,
+    },
+    policy::{BadPath, CanonicalPath},
 };
 
 /// A request as a gateway says that it got it.
 pub(in crate::http) struct ForwardedRequest<'r> {
     /// Its method.
     pub(in crate::http) method: &'r str,
-    /// Its path and query as they were sent.
-    pub(in crate::http) target: &'r str,
+    /// Its path as it was sent: one that is read in one way only.
+    pub(in crate::http) path: &'r str,
+    /// Its query as it was sent.
+    pub(in crate::http) query: &'r str,
     /// Its host, where that chooses the API.
     pub(in crate::http) host: Option<&'r str>,
 }
@@ -31,6 +36,9 @@ pub(in crate::http) enum ForwardedFault {
     /// A header holds bytes that are no text.
     #[error("`{0}` is not text")]
     NotText(&'static str),
+    /// A path that the gateway and the server behind it might read differently.
+    #[error(transparent)]
+    Path(#[from] BadPath),
     /// A method with a comma, as two headers look after a proxy has joined them.
     #[error("the method `{0}` is more than one")]
     Methods(String),
@@ -45,7 +53,10 @@ pub(in crate::http) enum ForwardedFault {
     Identity(String),
 }
 
-/// Where a request to us is the client's: below this path.
+/// Method, target and host, as they are said.
+type Said<'r> = (&'r str, &'r str, Option<&'r str>);
+
+/// What is known of a gateway before it asks.
 pub(in crate::http) struct Question<'g> {
     /// How the gateway asks.
     pub(in crate::http) kind: GatewayKind,
@@ -67,43 +78,40 @@ impl Question<'_> {
         request: &'r HttpRequest,
     ) -> Result<ForwardedRequest<'r>, ForwardedFault> {
         let headers = request.headers();
-        let forwarded = match self.kind.request_headers() {
+        let (method, target, host) = match self.kind.request_headers() {
             Some(names) => self.of_headers(headers, names)?,
             None => self.of_own_request(request)?,
         };
-        if forwarded.method.contains(',') {
-            return Err(ForwardedFault::Methods(forwarded.method.chars().take(40).collect()));
+        if method.contains(',') {
+            return Err(ForwardedFault::Methods(method.chars().take(40).collect()));
         }
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        CanonicalPath::parse(path)?;
         refuse_hop_by_hop(headers)?;
         for name in METHOD_OVERRIDES {
-            if headers.get_all(name).any(|value| value.as_bytes() != forwarded.method.as_bytes()) {
+            if headers.get_all(name).any(|value| value.as_bytes() != method.as_bytes()) {
                 return Err(ForwardedFault::MethodOverride(name));
             }
         }
         self.refuse_foreign_identity(headers)?;
-        Ok(forwarded)
+        Ok(ForwardedRequest { method, path, query, host })
     }
 
     fn of_headers<'r>(
         &self,
         headers: &'r HeaderMap,
         names: &RequestHeaders,
-    ) -> Result<ForwardedRequest<'r>, ForwardedFault> {
-        Ok(ForwardedRequest {
-            method: single(headers, names.method)?,
-            target: single(headers, names.target)?,
-            host: if self.by_host { Some(single(headers, names.host)?) } else { None },
-        })
+    ) -> Result<Said<'r>, ForwardedFault> {
+        let host = if self.by_host { Some(single(headers, names.host)?) } else { None };
+        Ok((single(headers, names.method)?, single(headers, names.target)?, host))
     }
 
     /// The gateway's own request, whose path has ours before that of the client.
-    fn of_own_request<'r>(&self, request: &'r HttpRequest) -> Result<ForwardedRequest<'r>, ForwardedFault> {
+    fn of_own_request<'r>(&self, request: &'r HttpRequest) -> Result<Said<'r>, ForwardedFault> {
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-        Ok(ForwardedRequest {
-            method: request.method().as_str(),
-            target: target.strip_prefix(self.path).unwrap_or_default(),
-            host: if self.by_host { Some(single(request.headers(), "host")?) } else { None },
-        })
+        let target = target.strip_prefix(self.path).unwrap_or_default();
+        let host = if self.by_host { Some(single(request.headers(), "host")?) } else { None };
+        Ok((request.method().as_str(), target, host))
     }
 
     /// A gateway that cannot drop headers by the beginning of their name passes on those that no answer overwrites;

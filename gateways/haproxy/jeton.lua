@@ -1,0 +1,70 @@
+-- Asks jeton whether a request may pass. Made by `jeton gateway config haproxy`, for haproxy.cfg beside it.
+
+local TIMEOUT_MS = 1500 -- HAProxy asks up to four times
+
+-- The headers of jeton's answer, and the variables that haproxy.cfg reads them from.
+local IDENTITY = {
+    ["x-auth-client"] = "txn.x_auth_client",
+    ["x-auth-scopes"] = "txn.x_auth_scopes",
+    ["x-auth-roles"] = "txn.x_auth_roles",
+    ["x-auth-token-id"] = "txn.x_auth_token_id",
+    ["x-auth-claim-tenant"] = "txn.x_auth_claim_tenant",
+}
+
+-- Where jeton is: the address of its server in haproxy.cfg.
+local function endpoint()
+    local host, port = core.backends["jeton"].servers["jeton"]:get_addr():match("^(.*):(%d+)$")
+    if host:find(":") then
+        host = "[" .. host .. "]"
+    end
+    return "http://" .. host .. ":" .. port .. "/authz/haproxy"
+end
+
+-- The first value of a header, or nothing.
+local function first(headers, name)
+    local values = headers and headers[name]
+    return values and (values[0] or values[1])
+end
+
+local function answer(txn, status, headers, body)
+    local reply = txn:reply({ status = status })
+    for name, value in pairs(headers) do
+        reply:add_header(name, value)
+    end
+    reply:set_body(body)
+    txn:done(reply)
+end
+
+core.register_action("jeton", { "http-req" }, function(txn)
+    -- What is judged: the method and the path as they stand in the request, byte by byte.
+    local headers = {
+        ["x-original-method"] = { txn.sf:method() },
+        ["x-original-uri"] = { txn.sf:url() },
+        ["x-original-host"] = { txn.sf:req_fhdr("host") },
+    }
+    -- Each Authorization header, so that jeton sees and refuses two of them.
+    local tokens = {}
+    local sent = txn.http:req_get_headers()["authorization"]
+    if sent then
+        for _, value in pairs(sent) do
+            tokens[#tokens + 1] = value
+        end
+        headers["authorization"] = tokens
+    end
+
+    local decision = core.httpclient():get({ url = endpoint(), headers = headers, timeout = TIMEOUT_MS })
+
+    if decision and decision.status == 200 then
+        for name, variable in pairs(IDENTITY) do
+            txn:set_var(variable, first(decision.headers, name) or "")
+        end
+        txn:set_var("txn.jeton", "allowed")
+    elseif decision and (decision.status == 401 or decision.status == 403) then
+        local passed_on = {}
+        for _, name in ipairs({ "www-authenticate", "content-type", "cache-control" }) do
+            passed_on[name] = first(decision.headers, name)
+        end
+        answer(txn, decision.status, passed_on, decision.body or "")
+    end
+    -- Anything else is no decision: txn.jeton stays unset, and haproxy.cfg refuses with 503.
+end)

@@ -1,0 +1,197 @@
+//! `jeton gateway`: what it writes, and what it says where it cannot.
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+};
+
+use crate::{
+    binary::Workplace,
+    support::{program::Binary, root},
+};
+
+const SETTINGS: &str = "[gateways.edge]\nkind = \"nginx\"\napi = \"orders\"\ntrusted_peers = [\"127.0.0.1\"]\nclaims = [\"tenant\", \"cost_centre\"]\n";
+
+fn workplace(settings: &str) -> Workplace {
+    let workplace = Workplace::sample();
+    workplace.write("jeton.toml", settings);
+    workplace
+}
+
+const ADDRESSES: [&str; 4] = ["--listen", "127.0.0.1:8081", "--upstream", "127.0.0.1:9000"];
+
+#[test]
+fn each_kind_has_its_files_and_nothing_is_left_to_fill_in() {
+    for (kind, files) in [
+        ("nginx", &["nginx.conf"][..]),
+        ("caddy", &["Caddyfile"]),
+        ("haproxy", &["haproxy.cfg", "jeton.lua"]),
+        ("envoy", &["envoy.yaml"]),
+        ("traefik", &["traefik.yml", "traefik.dynamic.yml"]),
+    ] {
+        let workplace = workplace(&SETTINGS.replace("nginx", kind));
+        let command = [&["gateway", "config", "edge", "--out", "made/here"][..], &ADDRESSES].concat();
+        workplace.run(&command).exits(0).says(&files.iter().map(|file| &**file).collect::<Vec<_>>());
+        let mut made: Vec<_> =
+            fs::read_dir(workplace.path("made/here")).unwrap().map(|it| it.unwrap().file_name()).collect();
+        made.sort();
+        let mut expected = files.to_vec();
+        expected.sort_unstable();
+        assert_eq!(made, expected, "{kind}");
+        let text: String = files.iter().map(|file| workplace.read(&format!("made/here/{file}"))).collect();
+        assert!(!text.contains("{{"), "{kind}");
+        let text = text.to_lowercase().replace('_', "-");
+        for part in [
+            "127.0.0.1",
+            "8081",
+            "9000",
+            "8080",
+            "/authz/edge",
+            "x-auth-client",
+            "x-auth-claim-tenant",
+            "x-auth-claim-cost-centre",
+        ] {
+            assert!(text.contains(part), "{kind}: `{part}` is missing");
+        }
+    }
+}
+
+#[test]
+fn what_was_there_is_kept() {
+    let workplace = workplace(SETTINGS);
+    let command = [&["gateway", "config", "edge"][..], &ADDRESSES].concat();
+    workplace.run(&command).exits(0);
+    let made = workplace.read("nginx.conf");
+    workplace.run(&command).exits(0);
+    assert!(!workplace.path("nginx.conf.old").exists(), "the same again");
+    workplace.write("nginx.conf", "edited by hand");
+    workplace.run(&command).exits(0).says(&["nginx.conf is kept as ./nginx.conf.old"]);
+    assert_eq!(
+        (workplace.read("nginx.conf"), workplace.read("nginx.conf.old")),
+        (made, "edited by hand".to_owned())
+    );
+}
+
+#[test]
+fn wrong_orders_are_refused_and_the_fix_is_said() {
+    let known = workplace(SETTINGS);
+    for (arguments, code, says) in [
+        (&["config", "other"][..], 1, "no gateway `other`: they have `edge`"),
+        (&["config", "edge", "--listen", "8081"], 2, "write HOST:PORT"),
+        (&["config", "edge", "--listen", "h;x:1"], 2, "write HOST:PORT"),
+        (&["config", "edge", "--listen", "::1:80"], 2, "write HOST:PORT"),
+        (&["config", "edge", "--listen", "h:0"], 2, "write HOST:PORT"),
+        (&["config", "edge", "--jeton", ""], 2, "--jeton"),
+    ] {
+        let has = |name: &&str| arguments.contains(name);
+        let rest = ADDRESSES.chunks(2).filter(|pair| !has(&pair[0])).flatten().copied();
+        let command: Vec<_> = ["gateway"].into_iter().chain(arguments.iter().copied()).chain(rest).collect();
+        known.run(&command).exits(code).says(&[says]);
+    }
+    let none = workplace("");
+    none.run(&[&["gateway", "config", "edge"][..], &ADDRESSES].concat())
+        .exits(1)
+        .says(&["add a section `[gateways.edge]`"]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let echo = taken.local_addr().unwrap().to_string();
+    let check = |url: &'static str| ["gateway", "check", url, "--gateway", "edge", "--echo", &echo];
+    known.run(&check("nothing")).exits(2).says(&["invalid value"]);
+    known.run(&check("https://127.0.0.1:1")).exits(1).says(&["only http:// is spoken"]);
+    known.run(&check("http://127.0.0.1:9")).exits(1).says(&[&format!("{echo} cannot be listened on")]);
+}
+
+#[test]
+fn an_api_that_the_policies_lack_stops_the_start() {
+    let workplace = workplace(&SETTINGS.replace("\"orders\"", "\"order\""));
+    workplace.run(&["serve"]).exits(1).says(&["`gateways.edge`", "`order` is no API", "`orders`"]);
+}
+
+/// The recipes in the tree are what the command writes for the settings beside them.
+#[test]
+fn the_recipes_in_the_tree_are_up_to_date() {
+    let workplace = Workplace::sample();
+    workplace.write("jeton.toml", &fs::read_to_string(root().join("gateways/jeton.toml")).unwrap());
+    for kind in ["nginx", "caddy", "haproxy", "envoy", "traefik"] {
+        let out = format!("gateways/{kind}");
+        let command = [&["gateway", "config", kind, "--out", &out][..], &ADDRESSES].concat();
+        workplace.run(&command).exits(0);
+        for entry in fs::read_dir(workplace.path(&out)).unwrap() {
+            let name = entry.unwrap().file_name();
+            let file = format!("{out}/{}", name.to_str().unwrap());
+            // a recipe names its own folder
+            let here = fs::canonicalize(workplace.path(&out)).unwrap();
+            let made = workplace.read(&file).replace(here.to_str().unwrap(), &format!("/etc/jeton/{kind}"));
+            let kept = fs::read_to_string(root().join(&file)).unwrap_or_default();
+            assert_eq!(
+                kept, made,
+                "{file}: make it again with `jeton gateway config {kind}`, as gateways/README.md says"
+            );
+        }
+    }
+}
+
+/// Passes everything on, and asks nobody.
+fn open_gateway(upstream: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let Ok(upstream) = TcpStream::connect(("127.0.0.1", upstream)) else { return };
+                let (back, forth) = (upstream.try_clone().unwrap(), client.try_clone().unwrap());
+                thread::spawn(move || pump(back, forth));
+                pump(client, upstream);
+            });
+        }
+    });
+    port
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream) {
+    let mut bytes = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[actix_web::test]
+async fn a_gateway_that_asks_nobody_is_full_of_holes_and_one_that_is_away_is_said_so() {
+    let dir = tempfile::TempDir::new().unwrap();
+    crate::support::install_policies(&dir.path().join("policies"));
+    let server = Binary::serve_in(dir, SETTINGS).await;
+    let check = |port: u16, echo: u16| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_jeton"));
+        let url = format!("http://127.0.0.1:{port}");
+        let echo = format!("127.0.0.1:{echo}");
+        command.args(["gateway", "check", &url, "--gateway", "edge", "--echo", &echo]);
+        command.current_dir(server.dir.path()).output().unwrap()
+    };
+    let echo = free_port();
+    let output = check(free_port(), echo);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be reached"), "{output:?}");
+    let output = check(open_gateway(echo), echo);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let report = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "HOLE (as it is)",
+        "the policies refuse that (not-met)",
+        "HOLE (dot segments)",
+        "the policies refuse that (bad-path)",
+        "HOLE (method override)",
+        "HOLE (identity headers)",
+        "x-auth-client: forged` of the client reached it",
+        "HOLE (tokens)",
+        "times something reached the upstream that must not",
+    ] {
+        assert!(report.contains(part), "`{part}` is missing:\n{report:.3000}");
+    }
+}
