@@ -38,6 +38,53 @@ fn refused_at(workplace: &mut Workplace, environment: &[(&str, &str)], says: &[&
 }
 
 #[test]
+fn each_wrong_setting_of_a_gateway_is_named() {
+    for (line, key, says) in [
+        ("[gateways.nginx]\napi = \"orders\"", "gateways.nginx", "`trusted_peers` is missing"),
+        ("[gateways.nginx]\ntrusted_peers = [\"::1\"]", "gateways.nginx", "says no API"),
+        (
+            "[gateways.edge]\napi = \"orders\"\ntrusted_peers = [\"::1\"]",
+            "gateways.edge",
+            "`kind` is missing",
+        ),
+        ("[gateways.Edge]\nkind = \"nginx\"", "gateways.Edge", "is not the name of a gateway"),
+        ("[gateways.nginx]", "gateways.nginx", "says no API"),
+        ("[gateways.edge]\nkind = \"apache\"", "gateways.edge.kind", "`apache` is not a kind of gateway"),
+        ("[gateways.nginx]\napi = \"a b\"", "gateways.nginx.api", "`a b` is not the name of an API"),
+        ("[gateways.nginx]\napi = \"a\"\nhosts = { \"h\" = \"a\" }", "gateways.nginx", "keep one of them"),
+        ("[gateways.nginx]\nhosts = {}", "gateways.nginx.hosts", "is empty"),
+        (
+            "[gateways.nginx]\nhosts = { \"Orders.example.com\" = \"a\" }",
+            "gateways.nginx.hosts.Orders.example.com",
+            "in small letters",
+        ),
+        ("[gateways.nginx]\ntrusted_peers = []", "gateways.nginx.trusted_peers", "is empty"),
+        ("[gateways.nginx]\ntrusted_peers = \"\"", "gateways.nginx.trusted_peers", "is empty"),
+        ("[gateways.nginx]\ntrusted_peers = [1]", "gateways.nginx.trusted_peers", "as a list of text"),
+        ("[gateways.nginx]\ntrusted_peers = [\"edge\"]", "gateways.nginx.trusted_peers", "is not an address"),
+        (
+            "[gateways.nginx]\ntrusted_peers = [\"10.1.2.3/8\"]",
+            "gateways.nginx.trusted_peers",
+            "write `10.0.0.0/8`",
+        ),
+        ("[gateways.nginx]\nclaims = [\"sub\"]", "gateways.nginx.claims", "is a registered claim"),
+        ("[gateways.nginx]\nclaims = [\"a_b\", \"a-b\"]", "gateways.nginx.claims", "would be one header"),
+        ("[gateways.nginx]\nclaims = [\"a b\"]", "gateways.nginx.claims", "no header can be named after"),
+        (
+            "[gateways.nginx]\ntrusted_peer = [\"::1\"]",
+            "gateways.nginx.trusted_peer",
+            "did you mean `gateways.nginx.trusted_peers`?",
+        ),
+    ] {
+        let stderr = refused(line, &[], &[says]);
+        assert!(stderr.contains(&format!("etc/jeton.toml: `{key}`: ")), "{line}: {stderr}");
+    }
+    let stderr = refused("", &[("JETON__GATEWAYS__EDGE__KIND", "apache")], &["is not a kind of gateway"]);
+    assert!(stderr.contains("JETON__GATEWAYS__EDGE__KIND: "), "{stderr}");
+    assert!(stderr.contains("JETON__GATEWAYS__EDGE: says no API"), "{stderr}");
+}
+
+#[test]
 fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
     for (line, key, says) in [
         ("issuer = \"\"", "issuer", "is not an issuer"),
@@ -104,41 +151,6 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
             "etc/nowhere` does not exist",
         ),
         ("[store]\nulr = \"redis://h\"", "store.ulr", "did you mean `store.url`?"),
-        ("[gateways.nginx]\napi = \"orders\"", "gateways.nginx", "`trusted_peers` is missing"),
-        ("[gateways.nginx]\ntrusted_peers = [\"::1\"]", "gateways.nginx", "says no API"),
-        (
-            "[gateways.edge]\napi = \"orders\"\ntrusted_peers = [\"::1\"]",
-            "gateways.edge",
-            "`kind` is missing",
-        ),
-        ("[gateways.Edge]\nkind = \"nginx\"", "gateways.Edge", "is not the name of a gateway"),
-        ("[gateways.nginx]", "gateways.nginx", "says no API"),
-        ("[gateways.edge]\nkind = \"apache\"", "gateways.edge.kind", "`apache` is not a kind of gateway"),
-        ("[gateways.nginx]\napi = \"a b\"", "gateways.nginx.api", "`a b` is not the name of an API"),
-        ("[gateways.nginx]\napi = \"a\"\nhosts = { \"h\" = \"a\" }", "gateways.nginx", "keep one of them"),
-        ("[gateways.nginx]\nhosts = {}", "gateways.nginx.hosts", "is empty"),
-        (
-            "[gateways.nginx]\nhosts = { \"Orders.example.com\" = \"a\" }",
-            "gateways.nginx.hosts.Orders.example.com",
-            "in small letters",
-        ),
-        ("[gateways.nginx]\ntrusted_peers = []", "gateways.nginx.trusted_peers", "is empty"),
-        ("[gateways.nginx]\ntrusted_peers = \"\"", "gateways.nginx.trusted_peers", "is empty"),
-        ("[gateways.nginx]\ntrusted_peers = [1]", "gateways.nginx.trusted_peers", "as a list of text"),
-        ("[gateways.nginx]\ntrusted_peers = [\"edge\"]", "gateways.nginx.trusted_peers", "is not an address"),
-        (
-            "[gateways.nginx]\ntrusted_peers = [\"10.1.2.3/8\"]",
-            "gateways.nginx.trusted_peers",
-            "write `10.0.0.0/8`",
-        ),
-        ("[gateways.nginx]\nclaims = [\"sub\"]", "gateways.nginx.claims", "is a registered claim"),
-        ("[gateways.nginx]\nclaims = [\"a_b\", \"a-b\"]", "gateways.nginx.claims", "would be one header"),
-        ("[gateways.nginx]\nclaims = [\"a b\"]", "gateways.nginx.claims", "no header can be named after"),
-        (
-            "[gateways.nginx]\ntrusted_peer = [\"::1\"]",
-            "gateways.nginx.trusted_peer",
-            "did you mean `gateways.nginx.trusted_peers`?",
-        ),
         ("[log]\nformat = \"xml\"", "log.format", "`pretty` or `json`"),
         ("[log]\nlevel = \"loud\"", "log.level", "error, warn, info, debug or trace"),
         ("[log]\nlevel = \"INFO\"", "log.level", "error, warn, info, debug or trace"),
