@@ -6,8 +6,8 @@ use crate::{
     oauth::{ApiName, ScopeSet},
     policy::{Decision, Denial, LivePolicies},
     principal::Principal,
+    revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
-    store::RevocationsUnknown,
     token::{BearerToken, TokenError, Verifier},
 };
 

@@ -10,7 +10,9 @@ use std::{
 use actix_web::{App, HttpServer, dev::Server, web::Data};
 use tracing_actix_web::TracingLogger;
 
-use super::{endpoint::discovery::Metadata, keeper::key_keeper, key_watch, log::RequestSpan, reload, routes};
+use super::{
+    endpoint::discovery::Metadata, keeper::key_keeper, key_watch, reload, routes, span::RequestSpan,
+};
 use crate::{
     authorize::Authorizer,
     clients::{AssertionRules, Authenticator},
@@ -122,7 +124,7 @@ impl Service {
         )
         .remembering(Verifier::USUAL_MEMORY);
         let store = Arc::new(store(&settings.store, &clock)?);
-        let standing = Standing::of_issuer(Arc::clone(&store));
+        let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
         let authenticator = Arc::new(Authenticator {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
