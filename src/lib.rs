@@ -47,6 +47,7 @@
 //! | [`token`] | claims to a token, a token to claims |
 //! | [`grant`]* | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
+//! | [`resource`] | what an API says of itself to those who have no token |
 //! | [`standing`] | which tokens are in force still |
 //! | [`issue`]*, [`authorize`] | the two flows |
 //! | [`reuse`]* | tokens that are handed out again |
@@ -80,6 +81,7 @@ pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+pub mod resource;
 #[cfg(feature = "server")]
 pub mod reuse;
 pub mod revocations;

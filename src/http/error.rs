@@ -12,7 +12,11 @@ use actix_web::{
 use serde_json::json;
 use tracing_actix_web::RequestId;
 
-use crate::{oauth::ScopeSet, policy::Findings, token::TokenError};
+use crate::{
+    oauth::{MetadataAddress, ScopeSet},
+    policy::Findings,
+    token::TokenError,
+};
 
 #[cfg(feature = "server")]
 pub(super) use token_endpoint::{TokenEndpointError, TokenEndpointErrorKind};
@@ -26,6 +30,8 @@ const RETRY_AFTER: &str = "2";
 pub(super) struct Problem {
     kind: ProblemKind,
     reference: Option<RequestId>,
+    /// Where a guard that publishes metadata says that it is.
+    metadata: Option<MetadataAddress>,
 }
 
 #[derive(Debug)]
@@ -61,7 +67,8 @@ pub(super) enum ProblemKind {
 
 impl Problem {
     pub(super) fn new(kind: ProblemKind, request: &HttpRequest) -> Self {
-        Self { kind, reference: request.extensions().get::<RequestId>().copied() }
+        let extensions = request.extensions();
+        Self { kind, reference: extensions.get().copied(), metadata: extensions.get().cloned() }
     }
 
     fn detail(&self) -> Cow<'static, str> {
@@ -88,6 +95,14 @@ impl Problem {
     }
 
     fn challenge(&self) -> Option<String> {
+        let challenge = self.challenge_of_kind()?;
+        let Some(address) = &self.metadata else { return Some(challenge) };
+        let separator = if challenge.contains('=') { "," } else { "" };
+        // RFC 9728 section 5.1
+        Some(format!("{challenge}{separator} resource_metadata=\"{address}\""))
+    }
+
+    fn challenge_of_kind(&self) -> Option<String> {
         let error = match &self.kind {
             ProblemKind::NoToken => return Some("Bearer".to_owned()),
             ProblemKind::InvalidRequest(_) => "invalid_request",

@@ -217,7 +217,7 @@ impl Verifier {
     }
 
     /// The issuer whose tokens it takes.
-    pub(super) fn issuer(&self) -> &Issuer {
+    pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 }

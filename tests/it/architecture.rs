@@ -14,7 +14,7 @@ const COLUMNS: [&[&str]; 10] = [
     &["cli"],
     &["http"],
     &["authorize", "issue", "reuse", "introspect", "revoke", "status_lists"],
-    &["grant", "principal", "standing"],
+    &["grant", "principal", "resource", "standing"],
     &["token", "policy", "clients"],
     &["store", "status"],
     &["keys"],
