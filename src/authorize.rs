@@ -1,13 +1,86 @@
 //! The second flow: a token, a method and a path to a permit, or to the reason why not.
+//!
+//! # Examples
+//!
+//! By a folder of policies and a key set, without asking anybody:
+//!
+//! ```
+//! use std::{fs, sync::Arc, time::Duration};
+//!
+//! use jeton::{
+//!     authorize::{Authorizer, Denied},
+//!     clock::ManualClock,
+//!     keys::PublicKeys,
+//!     oauth::{ApiName, Issuer},
+//!     policy::{DemoSecrets, LivePolicies, Surroundings},
+//!     token::{BearerToken, Verifier},
+//! };
+//!
+//! # const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"one",
+//! #     "x":"WzFX-_IFaIiA6kVJz2xmGqBZND7w3mkbmZm1D-sO0qU","y":"9ASjTXJrs-X-3i0kDajoU9BUJoDI5c4urs4uet9rALc"}]}"#;
+//! # const TOKEN: &str = concat!(
+//! #     "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJodHRwczovL3Rva2Vucy5leGFtcGxlLmN",
+//! #     "vbSIsInN1YiI6ImFjbWUtc3luYyIsImF1ZCI6Imh0dHBzOi8vb3JkZXJzLmV4YW1wbGUuY29tIiwiZXhwIjoxNzk1NDM2MTAwLCJ",
+//! #     "pYXQiOjE3OTU0MzUyMDAsImp0aSI6InQxIiwiY2xpZW50X2lkIjoiYWNtZS1zeW5jIiwic2NvcGUiOiJvcmRlcnM6cmVhZCJ9.iZ",
+//! #     "fxfXy0IES6zlPngfMExsYsTjDYhZFE93VHaIh_QJT0wRtGnYRNp6IeYd0sEuGNz8P_xctf0aKp1EVNbzT15g",
+//! # );
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! fs::write(
+//!     folder.path().join("orders.yaml"),
+//!     "version: 1
+//! scopes:
+//!   orders:read: Read orders
+//!   orders:write: Place orders
+//! apis:
+//!   orders:
+//!     audience: https://orders.example.com
+//!     rules:
+//!       read:
+//!         routes: [GET /orders]
+//!         require: { scope: orders:read }
+//!       write:
+//!         routes: [POST /orders]
+//!         require: { scope: orders:write }
+//! ",
+//! )?;
+//!
+//! let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse()?)); // a service takes `SystemClock`
+//! let issuer = Issuer::parse("https://tokens.example.com")?;
+//! let surroundings = Surroundings {
+//!     issuer: issuer.audience().clone(),
+//!     max_ttl: 3600,
+//!     demo_secrets: DemoSecrets::Refused,
+//! };
+//! let policies = Arc::new(LivePolicies::load(folder.path(), surroundings, clock.clone())?);
+//! let keys = Arc::new(PublicKeys::from_jwks(JWKS.as_bytes())?);
+//! let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock);
+//! let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);
+//!
+//! // a token of `acme-sync` with the scope `orders:read`
+//! let token = BearerToken::new(TOKEN);
+//! let permit = authorizer.authorize("GET", "/orders", Some(&token)).ok().ok_or("refused")?;
+//! assert_eq!(permit.rule(), "read");
+//! assert_eq!(permit.principal().and_then(|bearer| bearer.client()).map(|client| client.as_str()), Some("acme-sync"));
+//!
+//! let denied = authorizer.authorize("POST", "/orders", Some(&token)).err().ok_or("allowed")?;
+//! let Denied::NotAllowed(why) = denied else { return Err("the token is good".into()) };
+//! assert_eq!(why.scopes_that_would_do.map(|scopes| scopes.to_string()).as_deref(), Some("orders:write"));
+//!
+//! assert!(matches!(authorizer.authorize("GET", "/orders", None), Err(Denied::NoToken(_))));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::sync::Arc;
 
 use crate::{
-    oauth::{ApiName, ScopeSet},
+    oauth::{ApiName, MetadataAddress, ScopeSet},
     policy::{Decision, Denial, LivePolicies},
     principal::Principal,
+    resource::{NoMetadata, ResourceMetadata},
+    revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
-    store::RevocationsUnknown,
     token::{BearerToken, TokenError, Verifier},
 };
 
@@ -77,6 +150,22 @@ impl Authorizer {
     #[must_use]
     pub fn with_standing(self, standing: Standing) -> Self {
         Self { standing, ..self }
+    }
+
+    /// What the API says of itself, by the policies in force (RFC 9728).
+    ///
+    /// # Errors
+    /// [`NoMetadata`] where the policies do not name the API, or its audience is not its address.
+    pub fn resource_metadata(&self) -> Result<ResourceMetadata, NoMetadata> {
+        let snapshot = self.policies.current();
+        let api = snapshot.policies.api(self.api.as_str());
+        let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
+        Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+    }
+
+    /// Where the API says what it takes, if its audience is its address: for challenges.
+    pub fn metadata_address(&self) -> Option<MetadataAddress> {
+        MetadataAddress::of(self.policies.current().policies.api(self.api.as_str())?.audience()).ok()
     }
 
     /// Fetches a status list that was not there yet, so that the request can be decided again.

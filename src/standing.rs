@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use crate::{
     clients::ClientState,
-    oauth::{ClientId, TokenId},
+    oauth::ClientId,
     policy::PolicySet,
-    store::{RevocationsUnknown, Store},
-    token::{TokenError, VerifiedClaims, VerifiedRefresh},
+    revocations::{Revocations, RevocationsUnknown},
+    token::{TokenError, VerifiedClaims},
 };
+#[cfg(feature = "server")]
+use crate::{oauth::TokenId, token::VerifiedRefresh};
 
 /// What is known of revocations: the policy files, and the shared store's mirror. All in memory.
 #[derive(Clone, Default)]
-pub struct Standing(Option<Arc<Store>>);
+pub struct Standing(Option<Arc<dyn Revocations>>);
 
 /// Why a token is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +33,9 @@ impl Standing {
         Self(None)
     }
 
-    /// By the policy files, which name every client, and the store.
-    pub fn of_issuer(store: Arc<Store>) -> Self {
-        Self(Some(store))
+    /// By the policy files, which name every client, and what was revoked beside them.
+    pub fn of_issuer(revocations: Arc<dyn Revocations>) -> Self {
+        Self(Some(revocations))
     }
 
     /// Whether an access token is in force.
@@ -58,21 +60,6 @@ impl Standing {
         }
     }
 
-    /// Whether a token is in force that `client` fetched for itself at `issued_at` (seconds since 1970).
-    ///
-    /// # Errors
-    /// As [`Self::check`]; also for the token of an anonymous client, which does not name it.
-    pub(crate) fn check_own(
-        &self,
-        policies: &PolicySet,
-        token: &TokenId,
-        client: &ClientId,
-        issued_at: i64,
-    ) -> Result<(), NotInForce> {
-        self.check_token(policies, token.as_str())?;
-        self.check_client(policies, client, issued_at)
-    }
-
     /// The claims of a token that verified, if it is in force.
     ///
     /// # Errors
@@ -87,25 +74,16 @@ impl Standing {
         Ok(claims)
     }
 
-    /// Whether a refresh token is in force, as far as that is known without asking the store.
-    ///
-    /// # Errors
-    /// As [`Self::check`].
-    pub fn check_refresh(&self, policies: &PolicySet, token: &VerifiedRefresh) -> Result<(), NotInForce> {
-        self.check_token(policies, &token.token_id())?;
-        self.check_client(policies, token.client(), token.authenticated_at())
-    }
-
     /// Whether the token is revoked by its `jti`, or what it came from: the names of the family of refresh
     /// tokens and of the tokens that were exchanged stand before it, each with a dot.
     fn check_token(&self, policies: &PolicySet, token_id: &str) -> Result<(), NotInForce> {
         let before_dots = token_id.match_indices('.').filter_map(|(dot, _)| token_id.get(..dot));
         for name in before_dots.chain([token_id]) {
-            let store_has_revoked = match self.0.as_deref() {
-                Some(store) => store.is_revoked(name).map_err(NotInForce::Unknown)?,
+            let was_revoked = match self.0.as_deref() {
+                Some(revocations) => revocations.is_revoked(name).map_err(NotInForce::Unknown)?,
                 None => false,
             };
-            if store_has_revoked || policies.has_revoked(name) {
+            if was_revoked || policies.has_revoked(name) {
                 return Err(NotInForce::Ended(TokenError::Revoked));
             }
         }
@@ -124,5 +102,33 @@ impl Standing {
             }
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+/// What only the issuer asks.
+#[cfg(feature = "server")]
+impl Standing {
+    /// Whether a token is in force that `client` fetched for itself at `issued_at` (seconds since 1970).
+    ///
+    /// # Errors
+    /// As [`Self::check`]; also for the token of an anonymous client, which does not name it.
+    pub(crate) fn check_own(
+        &self,
+        policies: &PolicySet,
+        token: &TokenId,
+        client: &ClientId,
+        issued_at: i64,
+    ) -> Result<(), NotInForce> {
+        self.check_token(policies, token.as_str())?;
+        self.check_client(policies, client, issued_at)
+    }
+
+    /// Whether a refresh token is in force, as far as that is known without asking the store.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_refresh(&self, policies: &PolicySet, token: &VerifiedRefresh) -> Result<(), NotInForce> {
+        self.check_token(policies, &token.token_id())?;
+        self.check_client(policies, token.client(), token.authenticated_at())
     }
 }

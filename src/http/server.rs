@@ -13,9 +13,8 @@ use tracing_actix_web::TracingLogger;
 use super::{
     endpoint::{authz::Gateway, discovery::Metadata},
     keeper::key_keeper,
-    key_watch,
-    log::RequestSpan,
-    reload, routes,
+    key_watch, reload, routes,
+    span::RequestSpan,
 };
 use crate::{
     authorize::Authorizer,
@@ -140,7 +139,7 @@ impl Service {
         )
         .remembering(Verifier::USUAL_MEMORY);
         let store = Arc::new(store(&settings.store, &clock)?);
-        let standing = Standing::of_issuer(Arc::clone(&store));
+        let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
         let authenticator = Arc::new(Authenticator {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),

@@ -112,6 +112,8 @@ impl PolicySet {
 pub struct Api {
     pub(super) name: ApiName,
     pub(super) audience: Audience,
+    /// What its rules ask for, by themselves or by a role.
+    pub(super) scopes: ScopeSet,
     pub(super) rules: Vec<Rule>,
     pub(super) routes: Routes,
 }
@@ -183,6 +185,11 @@ impl Api {
     /// The `aud` of the tokens that it takes.
     pub fn audience(&self) -> &Audience {
         &self.audience
+    }
+
+    /// The scopes that its rules name, and those of the roles that they name.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
     }
 
     /// Decides a request: `method` and `target` as they were sent, `subject` what a verified token

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 
 use super::{
+    ACCESS_TOKEN, NAMED,
     bearer::BearerToken,
     seen::{SeenTokens, TokenHash},
-    sign::{ACCESS_TOKEN, NAMED},
 };
 use crate::{
     clock::Clock,
@@ -217,7 +217,7 @@ impl Verifier {
     }
 
     /// The issuer whose tokens it takes.
-    pub(super) fn issuer(&self) -> &Issuer {
+    pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 }

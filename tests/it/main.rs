@@ -40,6 +40,7 @@ mod reload;
 mod reload_cases;
 mod reload_faults;
 mod reload_volumes;
+mod resource_metadata;
 mod revoke_commands;
 mod route_model;
 mod routes;
