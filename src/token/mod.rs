@@ -2,6 +2,7 @@
 
 mod bearer;
 mod claims;
+mod origin;
 mod refresh;
 mod seen;
 mod sign;
@@ -10,6 +11,7 @@ mod verify;
 pub use bearer::{BearerToken, InsecureParts, insecure_parts};
 pub use claims::Claims;
 pub(crate) use claims::{Exchanged, Named};
+pub use origin::Origin;
 pub use refresh::{RefreshClaims, VerifiedRefresh};
 pub use sign::SignedToken;
 pub use verify::{TokenError, VerifiedClaims, Verifier};
