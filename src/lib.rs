@@ -34,6 +34,7 @@
 //! | [`grant`] | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
 //! | [`standing`] | which tokens are in force still |
+//! | [`audit`] | decisions written down, and taken again by other policies |
 //! | [`issue`], [`authorize`] | the two flows |
 //! | [`reuse`] | tokens that are handed out again |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
@@ -42,6 +43,7 @@
 //! | [`http`] | actix |
 //! | [`cli`] | the commands |
 
+pub mod audit;
 pub mod authorize;
 pub mod cli;
 pub mod clients;

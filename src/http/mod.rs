@@ -1,5 +1,6 @@
 //! HTTP: the only place that knows actix. Endpoints extract, call into the core once, and answer.
 
+mod audit_watch;
 mod endpoint;
 mod error;
 mod extract;
