@@ -72,9 +72,10 @@
 //! # }
 //! ```
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
+    audit::{Asked, Audit, Taken, reasons},
     oauth::{ApiName, MetadataAddress, ScopeSet},
     policy::{Decision, Denial, LivePolicies},
     principal::Principal,
@@ -91,12 +92,27 @@ pub struct Authorizer {
     policies: Arc<LivePolicies>,
     standing: Standing,
     api: ApiName,
+    audit: Audit,
 }
 
-/// A request that may pass. Made by [`Authorizer::authorize`] alone.
+/// What is asked: a request as it was sent.
+#[derive(Clone, Copy)]
+pub struct AccessRequest<'r> {
+    /// Its method.
+    pub method: &'r str,
+    /// Its target; what stands behind the first `?` is neither judged nor recorded.
+    pub target: &'r str,
+    /// The token that came with it.
+    pub token: Option<&'r BearerToken>,
+    /// Its name in the logs.
+    pub id: Option<&'r dyn fmt::Display>,
+}
+
+/// A request that may pass. Made by [`Authorizer`] alone.
 pub struct Permit {
     principal: Option<Principal>,
     rule: Arc<str>,
+    reason: &'static str,
 }
 
 /// Why a request may not pass.
@@ -117,6 +133,8 @@ pub struct NoToken {
     pub reason: &'static str,
     /// The rule that decided, if one did.
     pub rule: Option<Arc<str>>,
+    /// The reason in words.
+    pub detail: String,
 }
 
 /// Why a good token is not enough: for the log, but for the scopes.
@@ -137,7 +155,7 @@ impl Authorizer {
     /// Decides for `api` by the policies in force, with tokens that `verifier` takes and that these policies
     /// do not revoke.
     pub fn new(verifier: Verifier, policies: Arc<LivePolicies>, api: ApiName) -> Self {
-        Self { verifier, policies, standing: Standing::by_files(), api }
+        Self { verifier, policies, standing: Standing::by_files(), api, audit: Audit::default() }
     }
 
     /// Decides in the same way for another API.
@@ -150,6 +168,12 @@ impl Authorizer {
     #[must_use]
     pub fn with_standing(self, standing: Standing) -> Self {
         Self { standing, ..self }
+    }
+
+    /// Tells of each decision.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// What the API says of itself, by the policies in force (RFC 9728).
@@ -195,10 +219,62 @@ impl Authorizer {
         target: &str,
         token: Option<&BearerToken>,
     ) -> Result<Permit, Denied> {
+        self.decide(&AccessRequest { method, target, token, id: None })
+    }
+
+    /// As [`Self::authorize`], for a request that has a name: decides, and [records](Self::record) the decision.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub fn decide(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+        let decision = self.judge(request);
+        self.record(request, decision.as_ref());
+        decision
+    }
+
+    /// Tells the [`Audit`] of a decision: once for each request.
+    pub fn record(&self, request: &AccessRequest<'_>, decision: Result<&Permit, &Denied>) {
+        if self.audit.is_off() {
+            return;
+        }
+        let principal = match decision {
+            Ok(permit) => permit.principal(),
+            Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
+            Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
+        };
+        let asked = Asked {
+            api: self.api.as_str(),
+            method: request.method,
+            path: Asked::path_of(request.target),
+            bearer: principal.map(Into::into),
+        };
+        let (rule, reason, detail): (_, _, Option<&dyn fmt::Display>) = match decision {
+            Ok(permit) => (Some(permit.rule()), permit.reason, None),
+            Err(Denied::NoToken(NoToken { reason, rule, detail })) => {
+                (rule.as_deref(), *reason, Some(detail))
+            }
+            Err(Denied::InvalidToken(error)) => (None, reasons::INVALID_TOKEN, Some(error)),
+            Err(Denied::Unavailable(error)) => (None, reasons::UNAVAILABLE, Some(error)),
+            Err(Denied::NotAllowed(denied)) => (denied.rule.as_deref(), denied.reason, Some(&denied.detail)),
+        };
+        self.audit.tell(&asked, &Taken { allowed: decision.is_ok(), rule, reason, detail }, request.id);
+    }
+
+    /// Decides without telling anybody: for whoever may ask once more for the same request, when a key or a list was
+    /// fetched, and [records](Self::record) what comes of it in the end.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub fn judge(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+        let AccessRequest { method, target, token, id: _ } = *request;
         let snapshot = self.policies.current();
         let Some(api) = snapshot.policies.api(self.api.as_str()) else {
             return Err(match token {
-                None => Denied::NoToken(NoToken { reason: "no-api", rule: None }),
+                None => Denied::NoToken(NoToken {
+                    reason: reasons::NO_API,
+                    rule: None,
+                    detail: "the policies have no such API".to_owned(),
+                }),
                 Some(_) => Denied::InvalidToken(TokenError::Audience),
             });
         };
@@ -216,10 +292,13 @@ impl Authorizer {
         };
         let subject = principal.as_ref().map(Principal::subject);
         match (api.decide(method, target, subject.as_ref()), principal) {
-            (Decision::Allow { rule, .. }, principal) => Ok(Permit { principal, rule: rule.shared_name() }),
+            (Decision::Allow { rule, grounds }, principal) => {
+                Ok(Permit { principal, rule: rule.shared_name(), reason: reasons::of(grounds) })
+            }
             (Decision::Deny(denial), None) => Err(Denied::NoToken(NoToken {
                 reason: denial.reason(),
                 rule: denial.rule().map(crate::policy::Rule::shared_name),
+                detail: denial.to_string(),
             })),
             (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
                 reason: denial.reason(),

@@ -50,6 +50,7 @@
 //! | [`principal`] | who is behind a request |
 //! | [`resource`] | what an API says of itself to those who have no token |
 //! | [`standing`] | which tokens are in force still |
+//! | [`audit`] | decisions written down, and taken again by other policies |
 //! | [`issue`]*, [`authorize`] | the two flows |
 //! | [`reuse`]* | tokens that are handed out again |
 //! | [`introspect`]*, [`revoke`]* | what else clients may ask of tokens |
@@ -61,6 +62,7 @@
 // what only the service calls of modules that others have too; with all features nothing may be unused
 #![cfg_attr(not(feature = "server"), allow(dead_code))]
 
+pub mod audit;
 pub mod authorize;
 #[cfg(feature = "server")]
 pub mod cli;

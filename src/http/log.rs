@@ -37,8 +37,8 @@ use crate::{
 };
 
 /// Starts logging to standard error, for the whole process.
-pub fn init(settings: LogSettings) {
-    let LogSettings { level, format } = settings;
+pub fn init(settings: &LogSettings) {
+    let LogSettings { level, format, .. } = *settings;
     let writer = io::stderr;
     let lines = layer().with_writer(Waiting(writer)).with_target(false);
     // a second call keeps the first subscriber

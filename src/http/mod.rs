@@ -2,6 +2,8 @@
 //! service itself, whose endpoints extract, call into the core once, and answer.
 
 #[cfg(feature = "server")]
+mod audit_watch;
+#[cfg(feature = "server")]
 mod endpoint;
 mod error;
 mod extract;

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{
     condition::{Alternative, Condition, Subject},
     decision::{Decision, Denial, Grounds},
+    diff::RulePlace,
     finding::Findings,
     path::CanonicalPath,
     route::{Method, Route, RouteMethod},
@@ -99,6 +100,11 @@ impl PolicySet {
     /// The file that defines a rule.
     pub(super) fn file_of(&self, rule: &Rule) -> &str {
         usize::try_from(rule.file).ok().and_then(|file| self.files.get(file)).map_or("", String::as_str)
+    }
+
+    /// A rule of these policies and where it stands.
+    pub fn place_of(&self, rule: &Rule) -> RulePlace {
+        RulePlace { rule: rule.name().to_owned(), file: self.file_of(rule).to_owned(), line: rule.line }
     }
 
     /// How many rules there are.

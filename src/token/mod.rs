@@ -3,6 +3,7 @@
 mod bearer;
 #[cfg(feature = "server")]
 mod issued;
+mod origin;
 mod seen;
 mod verify;
 
@@ -11,6 +12,7 @@ pub use bearer::{BearerToken, InsecureParts, insecure_parts};
 pub use issued::{Claims, RefreshClaims, SignedToken, VerifiedRefresh};
 #[cfg(feature = "server")]
 pub(crate) use issued::{Exchanged, Named};
+pub use origin::Origin;
 pub use verify::{TokenError, VerifiedClaims, Verifier};
 
 use crate::jose::Kind;

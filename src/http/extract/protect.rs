@@ -1,6 +1,7 @@
 //! The guard before protected handlers, and what they get from it.
 
 use std::{
+    fmt::Display,
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
@@ -13,10 +14,11 @@ use actix_web::{
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     http::{Method, header},
 };
+use tracing_actix_web::RequestId;
 
 use super::bearer_token;
 use crate::{
-    authorize::{Authorizer, Denied, Permit},
+    authorize::{AccessRequest, Authorizer, Denied, Permit},
     http::{
         error::{Problem, ProblemKind},
         refusal::Refusal,
@@ -195,38 +197,59 @@ impl Protect {
         request.extensions_mut().insert(permit);
     }
 
-    fn judge(&self, request: &HttpRequest) -> Result<Permit, Refusal> {
-        let token = bearer_token(request.headers(), request.query_string()).map_err(Refusal::BadRequest)?;
+    /// Judges a request for which this was fetched already.
+    fn judge(&self, request: &HttpRequest, fetched: Option<&Missing>) -> Judged {
+        let token = match bearer_token(request.headers(), request.query_string()) {
+            Ok(token) => token,
+            Err(fault) => return Judged::Refused(Refusal::BadRequest(fault)),
+        };
         let path = request.uri().path();
         let path = path.strip_prefix(&*self.mounted_at).unwrap_or(path);
-        let judged = self.authorizer.authorize(request.method().as_str(), path, token.as_ref());
-        judged.map_err(Refusal::Denied)
+        let extensions = request.extensions();
+        let id: Option<&RequestId> = extensions.get();
+        let access = AccessRequest {
+            method: request.method().as_str(),
+            target: path,
+            token: token.as_ref(),
+            id: id.map(|id| -> &dyn Display { id }),
+        };
+        let judged = self.authorizer.judge(&access);
+        if let Err(denied) = &judged
+            && let Some(missing) = self.missing(denied, fetched)
+        {
+            return Judged::Missing(missing);
+        }
+        self.authorizer.record(&access, judged.as_ref());
+        match judged {
+            Ok(permit) => Judged::Permitted(permit),
+            Err(denied) => Judged::Refused(Refusal::Denied(denied)),
+        }
     }
 
-    /// What is to be fetched before a request that was refused can be judged.
-    fn missing(&self, refusal: &Refusal) -> Option<Missing> {
-        let Refusal::Denied(Denied::InvalidToken(error)) = refusal else { return None };
-        match error {
-            TokenError::Jws(JwsError::UnknownKey) if self.authorizer.can_fetch_keys() => Some(Missing::Key),
-            TokenError::Status(StatusError::Unknown(uri)) => Some(Missing::List(Arc::clone(uri))),
+    /// What is to be fetched before a request that was refused can be judged. Nothing is fetched twice for one
+    /// request; but a token whose key is new may point to a list that is new.
+    fn missing(&self, denied: &Denied, fetched: Option<&Missing>) -> Option<Missing> {
+        let Denied::InvalidToken(error) = denied else { return None };
+        match (error, fetched) {
+            (TokenError::Jws(JwsError::UnknownKey), None) if self.authorizer.can_fetch_keys() => {
+                Some(Missing::Key)
+            }
+            (TokenError::Status(StatusError::Unknown(uri)), None | Some(Missing::Key)) => {
+                Some(Missing::List(Arc::clone(uri)))
+            }
             _ => None,
         }
     }
 
     /// Judges a request once more when what was missing is there.
-    async fn judge_later(&self, request: &HttpRequest, missing: Missing) -> Result<Permit, Refusal> {
-        self.fetch(&missing).await;
-        let refusal = match self.judge(request) {
-            Ok(permit) => return Ok(permit),
-            Err(refusal) => refusal,
-        };
-        match (missing, self.missing(&refusal)) {
-            // a token whose key is new may point to a list that is new; nothing is fetched twice for one request
-            (Missing::Key, Some(list @ Missing::List(_))) => {
-                self.fetch(&list).await;
-                self.judge(request)
+    async fn judge_later(&self, request: &HttpRequest, mut missing: Missing) -> Result<Permit, Refusal> {
+        loop {
+            self.fetch(&missing).await;
+            match self.judge(request, Some(&missing)) {
+                Judged::Permitted(permit) => return Ok(permit),
+                Judged::Refused(refusal) => return Err(refusal),
+                Judged::Missing(next) => missing = next,
             }
-            _ => Err(refusal),
         }
     }
 
@@ -236,6 +259,14 @@ impl Protect {
             Missing::List(uri) => self.authorizer.fetch_status_list(uri).await,
         }
     }
+}
+
+/// What judging came to.
+enum Judged {
+    Permitted(Permit),
+    Refused(Refusal),
+    /// Nothing yet, and so nothing is recorded.
+    Missing(Missing),
 }
 
 /// What must be in memory for a token to be judged, and is not.
@@ -283,16 +314,14 @@ where
         if let Some(metadata) = self.protect.metadata(request.request()) {
             return Box::pin(ready(Ok(request.into_response(metadata).map_into_right_body())));
         }
-        match self.protect.judge(request.request()) {
-            Ok(permit) => {
+        match self.protect.judge(request.request(), None) {
+            Judged::Permitted(permit) => {
                 self.protect.admit(request.request(), permit);
                 let answer = self.service.call(request);
                 Box::pin(async move { Ok(answer.await?.map_into_left_body()) })
             }
-            Err(refusal) => {
-                let Some(missing) = self.protect.missing(&refusal) else {
-                    return Box::pin(ready(Ok(self.protect.refuse(request, refusal))));
-                };
+            Judged::Refused(refusal) => Box::pin(ready(Ok(self.protect.refuse(request, refusal)))),
+            Judged::Missing(missing) => {
                 // the first token of a client or of a key: nothing else waits for the network
                 let (protect, service) = (self.protect.clone(), Rc::clone(&self.service));
                 Box::pin(async move {
