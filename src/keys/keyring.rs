@@ -203,8 +203,7 @@ impl Keyring {
         let successors = self.0.iter().skip(1).map(Some).chain([None]);
         let each = self.0.iter().zip(successors).enumerate();
         each.map(|(place, (entry, successor))| {
-            let handover = entry.retires.or(successor.map(|successor| successor.activates));
-            let state = match handover {
+            let state = match entry.handover(successor) {
                 until if place == signs => KeyState::Active { until },
                 Some(since) if entry.activates <= now => {
                     let until = since.checked_add(retention).unwrap_or(Timestamp::MAX);
@@ -219,6 +218,29 @@ impl Keyring {
             (entry, state)
         })
         .collect()
+    }
+
+    /// The entries but for these keys. What the others did stays as it was: a key that retired did so when its
+    /// successor began, whether that one stays or not; one that is still to retire does not, if its successor goes.
+    pub(super) fn without(
+        &self,
+        kids: &[KeyId],
+        now: Timestamp,
+        retention: SignedDuration,
+    ) -> Vec<KeyEntry> {
+        let successors = self.0.iter().skip(1).map(Some).chain([None]);
+        let each = self.at(now, retention).into_iter().zip(successors);
+        each.filter(|((entry, _), _)| !kids.contains(&entry.kid))
+            .map(|((entry, state), successor)| {
+                let retires = match state {
+                    KeyState::Retired { .. } | KeyState::Expired { .. } => entry.handover(successor),
+                    KeyState::Next { .. } | KeyState::Active { .. } => {
+                        entry.retires.filter(|_| successor.is_some_and(|next| !kids.contains(&next.kid)))
+                    }
+                };
+                KeyEntry { retires, ..entry.clone() }
+            })
+            .collect()
     }
 
     /// The place of the key that signs.
@@ -250,6 +272,11 @@ impl Keyring {
 }
 
 impl KeyEntry {
+    /// When it gives way to its successor, as far as one is known.
+    fn handover(&self, successor: Option<&Self>) -> Option<Timestamp> {
+        self.retires.or(successor.map(|successor| successor.activates))
+    }
+
     /// The lines of this entry.
     pub fn render(&self) -> String {
         let Self { kid, algorithm, created, activates, retires } = self;

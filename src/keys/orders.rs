@@ -417,20 +417,16 @@ impl Locked<'_> {
 
     /// A key that signs at once, in the place of those that sign or will.
     fn replacement(&self, keys: &KeySet) -> Result<(Replaced, Vec<Step>), OrderError> {
-        let (mut kept, mut dropped, mut still_published) = (Vec::new(), Vec::new(), Vec::new());
-        for (entry, state) in keys.keyring.at(self.now, self.keeper.terms.retention) {
+        let retention = self.keeper.terms.retention;
+        let (mut dropped, mut still_published) = (Vec::new(), Vec::new());
+        for (entry, state) in keys.keyring.at(self.now, retention) {
             match state {
-                KeyState::Retired { since, until } => {
-                    still_published.push((entry.kid.clone(), until));
-                    // what followed it may be dropped now
-                    kept.push(KeyEntry { retires: Some(since), ..entry.clone() });
-                }
-                KeyState::Expired { .. } => {
-                    kept.push(KeyEntry { retires: entry.retires.or(Some(self.now)), ..entry.clone() });
-                }
+                KeyState::Retired { until, .. } => still_published.push((entry.kid.clone(), until)),
                 KeyState::Active { .. } | KeyState::Next { .. } => dropped.push(entry.kid.clone()),
+                KeyState::Expired { .. } => {}
             }
         }
+        let mut kept = keys.keyring.without(&dropped, self.now, retention);
         let (new, key) = self.new_key(self.now)?;
         kept.push(new.clone());
         let mut steps = self.write_key(&new, &key)?;
@@ -465,12 +461,7 @@ impl Locked<'_> {
 
     /// Takes keys that do not sign out of the ring, and deletes their files.
     fn removal(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
-        let entries = keys.keyring.entries().iter();
-        let mut kept: Vec<_> = entries.filter(|entry| !kids.contains(&entry.kid)).cloned().collect();
-        // a next key that is withdrawn is nobody's successor; who is follows from the ring
-        for entry in kept.iter_mut().filter(|entry| entry.retires.is_some_and(|retires| retires > self.now)) {
-            entry.retires = None;
-        }
+        let kept = keys.keyring.without(kids, self.now, self.keeper.terms.retention);
         let mut steps = self.write_ring(&kept);
         steps.extend(deletion(keys, kids));
         steps
