@@ -92,6 +92,16 @@ pub enum KeyError {
         /// The folder.
         dir: PathBuf,
     },
+    /// What we wrote, its owner's server could not read.
+    #[error("{}: the keys belong to uid {owner}, and this is uid {own}: run the command as that user, or as root", dir.display())]
+    NotOwner {
+        /// The folder.
+        dir: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        own: u32,
+    },
     /// A new key could not be made.
     #[error("no key could be made: {0}")]
     Generate(SigningError),
@@ -140,11 +150,11 @@ impl KeyErrors {
 
     /// Whether nothing can be written here, now or later.
     pub fn is_read_only(&self) -> bool {
-        let of_system = self.0.iter().filter_map(|error| match error {
-            KeyError::Io { source, .. } => Some(source.kind()),
-            _ => None,
-        });
-        of_system.into_iter().any(|kind| kind == io::ErrorKind::ReadOnlyFilesystem)
+        self.0.iter().any(|error| match error {
+            KeyError::Io { source, .. } => source.kind() == io::ErrorKind::ReadOnlyFilesystem,
+            KeyError::NotOwner { .. } => true,
+            _ => false,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use ring::digest;
 use zeroize::Zeroizing;
 
 use super::{
-    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, pem_file,
+    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, owner, pem_file,
 };
 
 /// The folder in which the private keys lie.
@@ -155,9 +155,11 @@ impl KeyFolder {
         }
     }
 
-    /// Whether a new file could be written here. Root may be told so of a folder that is mounted for reading.
+    /// Whether a new file could be written here, by who we are. Root may be told so of a folder that is mounted
+    /// for reading.
     pub fn is_writable(&self) -> bool {
-        rustix::fs::access(&self.dir, rustix::fs::Access::WRITE_OK).is_ok()
+        owner::of_new_files(&self.dir).is_ok()
+            && rustix::fs::access(&self.dir, rustix::fs::Access::WRITE_OK).is_ok()
     }
 
     /// The `*.pem` files by name; hidden ones are not looked at.

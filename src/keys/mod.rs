@@ -13,6 +13,7 @@ mod keyring;
 mod live;
 mod local;
 mod orders;
+mod owner;
 mod pem_file;
 mod public;
 mod remote;

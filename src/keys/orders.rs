@@ -10,7 +10,7 @@ use super::{
     KeyEntry, KeyError, KeyErrors, KeyFolder, KeySet, KeyState, KeyTerms, Keyring,
     folder::KEYRING,
     local::PrivateKey,
-    pem_file,
+    owner, pem_file,
     steps::{self, Step},
 };
 use crate::{clock::Clock, oauth::KeyId};
@@ -157,6 +157,8 @@ pub struct KeyKeeper {
 struct Locked<'k> {
     keeper: &'k KeyKeeper,
     now: Timestamp,
+    /// Who gets the files that are written, if it is not us.
+    owner: Option<u32>,
     /// The lock; the system lets go of it with the file.
     _lock: fs::File,
 }
@@ -327,32 +329,37 @@ impl KeyKeeper {
     }
 
     fn lock(&self) -> Result<Locked<'_>, KeyError> {
-        let lock = self.lock_file()?;
+        let (lock, owner) = self.lock_file()?;
         lock.lock().map_err(|source| self.folder.io("cannot be locked", source))?;
-        self.locked(lock)
+        self.locked(lock, owner)
     }
 
     /// The lock, unless somebody else has it.
     fn try_lock(&self) -> Result<Option<Locked<'_>>, KeyError> {
-        let lock = self.lock_file()?;
+        let (lock, owner) = self.lock_file()?;
         match lock.try_lock() {
-            Ok(()) => self.locked(lock).map(Some),
+            Ok(()) => self.locked(lock, owner).map(Some),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(source)) => Err(self.folder.io("cannot be locked", source)),
         }
     }
 
-    fn lock_file(&self) -> Result<fs::File, KeyError> {
+    /// The file with the lock, and whose the files of the folder are if not ours.
+    fn lock_file(&self) -> Result<(fs::File, Option<u32>), KeyError> {
         let dir = self.folder.path();
         fs::create_dir_all(dir).map_err(|source| self.folder.io("cannot be made", source))?;
-        fs::File::create(dir.join(".lock")).map_err(|source| self.folder.io("cannot be written", source))
+        let owner = owner::of_new_files(dir)?;
+        let path = dir.join(".lock");
+        let file = steps::create(&path, owner);
+        let file = file.map_err(|source| KeyError::Io { path, doing: "cannot be written", source })?;
+        Ok((file, owner))
     }
 
-    fn locked(&self, lock: fs::File) -> Result<Locked<'_>, KeyError> {
+    fn locked(&self, lock: fs::File, owner: Option<u32>) -> Result<Locked<'_>, KeyError> {
         let now = self.clock.now();
         // times in files are whole seconds
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let locked = Locked { keeper: self, now, _lock: lock };
+        let locked = Locked { keeper: self, now, owner, _lock: lock };
         locked.finish_stopped_order().map_err(|source| self.folder.io("cannot be written", source))?;
         Ok(locked)
     }
@@ -456,7 +463,7 @@ impl Locked<'_> {
 
     fn write(&self, path: PathBuf, text: Zeroizing<String>) -> Vec<Step> {
         let dir = self.keeper.folder.path().to_owned();
-        vec![Step::Write { path: path.clone(), text }, Step::Name { path }, Step::Sync { dir }]
+        vec![Step::Write { path: path.clone(), text, owner: self.owner }, Step::Name { path }, Step::Sync { dir }]
     }
 
     /// Takes keys that do not sign out of the ring, and deletes their files.

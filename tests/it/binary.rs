@@ -81,6 +81,14 @@ impl Workplace {
         self.prepared(command, arguments)
     }
 
+    /// Runs `jeton` with these arguments as another user, which root alone can do.
+    pub(crate) fn run_as(&self, uid: u32, arguments: &[&str]) -> Run {
+        let mut command = Command::new("setpriv");
+        let uid = uid.to_string();
+        command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", env!("CARGO_BIN_EXE_jeton")]);
+        self.prepared(command, arguments).stdin(Stdio::null()).output().unwrap().into()
+    }
+
     fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).current_dir(self.dir.path());
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {

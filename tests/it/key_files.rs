@@ -1,7 +1,7 @@
 //! Private keys as they lie in files: their algorithms, their passphrases, who may read them.
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -241,6 +241,38 @@ fn the_group_reads_only_what_somebody_else_owns() {
         set_mode(&key, 0o444);
         refused(workplace.run(&["keys", "list"]), &["test-only-signing.pem", "readable by everyone"]);
     }
+}
+
+/// Orders by root leave files that the server can read and replace; those by a third user leave none.
+#[test]
+fn an_order_by_another_user_keeps_the_server_going() {
+    const SERVER: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        // nobody else can be another user; `owner.rs` holds the rules for everybody
+        return;
+    }
+    let workplace = Workplace::new();
+    set_mode(&workplace.path("."), 0o755);
+    let keys = workplace.path("keys");
+    fs::create_dir(&keys).unwrap();
+    chown(&keys, Some(SERVER), Some(SERVER)).unwrap();
+    let owners = || -> Vec<_> {
+        let entries = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().uid())).collect()
+    };
+    for order in [&["keys", "generate"][..], &["keys", "rotate"], &["keys", "rotate", "--now"]] {
+        workplace.run(order).exits(0);
+        let owners = owners();
+        assert!(owners.len() >= 3 && owners.iter().all(|(_, uid)| *uid == SERVER), "{order:?}: {owners:?}");
+        workplace.run_as(SERVER, &["keys", "list"]).exits(0).shows(&["active"]);
+    }
+    workplace.run_as(SERVER, &["keys", "rotate"]).exits(0);
+    // in a folder that everybody may write
+    set_mode(&keys, 0o777);
+    let before = owners().len();
+    let run = workplace.run_as(SERVER - 1, &["keys", "generate"]).exits(1);
+    run.says(&["keys: the keys belong to uid 65534, and this is uid 65533", "as root"]);
+    assert_eq!(owners().len(), before);
 }
 
 /// Verifiers fetch the set twice, at least, before a new key signs.

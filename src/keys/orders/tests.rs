@@ -76,7 +76,7 @@ type Plan = fn(&Locked<'_>, &KeySet) -> Vec<Step>;
 /// Takes so many steps as if the process were killed behind them; half of the next one too, if it writes.
 fn take_some(steps: &[Step], taken: usize, half: bool) {
     steps[..taken].iter().for_each(|step| step.take().unwrap());
-    if half && let Some(Step::Write { path, text }) = steps.get(taken) {
+    if half && let Some(Step::Write { path, text, .. }) = steps.get(taken) {
         fs::write(steps::partial(path), &text[..text.len() / 2]).unwrap();
     }
 }
