@@ -9,7 +9,7 @@ use super::Outcome;
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
-    http::key_keeper,
+    http::{key_keeper, late_reading},
     keys::{KeyKeeper, KeyRing, KeyState, Replaced, Retired, RingKey},
 };
 
@@ -49,6 +49,9 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
             let new = keeper.rotate()?;
             let wait = span(new.activates, SystemClock.now());
             println!("{}\nit is published now, and signs from {} (in {wait}).", new.kid, new.activates);
+            if let Some(detail) = late_reading(&settings, keeper.terms()) {
+                eprintln!("note: verifiers may not have fetched it when it signs. {detail}");
+            }
         }
         Command::Rotate { now: true } => tell_replaced(&keeper.rotate_now()?, &keeper, &settings),
         Command::Retire { kid, now } => {

@@ -5,8 +5,14 @@ use std::{sync::Arc, time::Duration};
 use actix_web::rt;
 use tokio::time;
 
-use super::reload::{POLL, SETTLING};
-use crate::keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError};
+use super::{
+    keeper::late_reading,
+    reload::{POLL, SETTLING},
+};
+use crate::{
+    config::Settings,
+    keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError},
+};
 
 /// How often time is looked at where the folder is not.
 const TICK: Duration = Duration::from_secs(10);
@@ -14,7 +20,7 @@ const TICK: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_mins(1);
 
 /// Tells what is in force, once: at the start.
-pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper) {
+pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper, settings: &Settings) {
     let ring = keys.ring();
     log_unlisted(&ring);
     let wanted = keys.terms().algorithm;
@@ -25,6 +31,9 @@ pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper) {
             set = wanted.name(),
             "keys.algorithm: it changes with the next key"
         );
+    }
+    if let Some(detail) = late_reading(settings, keys.terms()) {
+        tracing::warn!(detail, "keys.read_late: verifiers may not have fetched a new key when it signs");
     }
     if keys.terms().rotate_every.is_some() && !keeper.folder().is_writable() {
         let dir = keeper.folder().path().display();

@@ -12,6 +12,6 @@ mod server;
 mod together;
 
 pub use extract::{BearerFault, Protect, bearer_token};
-pub use keeper::key_keeper;
+pub use keeper::{key_keeper, late_reading};
 pub use log::{RequestSpan, init as init_log};
 pub use server::{RunningServer, Service, StartError};

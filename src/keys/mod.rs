@@ -33,6 +33,6 @@ pub use pem_file::{InvalidKeyFile, Passphrase};
 pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};
 pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
-pub use ring::{KeyRing, KeySet, KeyTerms, RingKey, UnlistedKey};
+pub use ring::{KeyRing, KeySet, KeyTerms, LONGEST_MAX_AGE, RingKey, UnlistedKey};
 pub use signing::{SigningError, SigningKey};
 pub use trusted::TrustedKeys;

@@ -36,7 +36,7 @@ impl Default for KeyTerms {
 }
 
 /// The longest time for which verifiers may keep the key set, in seconds.
-const LONGEST_MAX_AGE: u32 = 300;
+pub const LONGEST_MAX_AGE: u32 = 300;
 
 impl KeyTerms {
     /// For how long verifiers may keep the key set, in seconds: half of the time for which a key is published

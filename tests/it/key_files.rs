@@ -278,7 +278,7 @@ fn an_order_by_another_user_keeps_the_server_going() {
 /// Verifiers fetch the set twice, at least, before a new key signs.
 #[actix_web::test]
 async fn the_key_set_is_cached_for_less_than_keys_are_published_ahead() {
-    for (ahead, max_age) in [("1h", 300), ("10m", 300), ("9m", 270), ("10s", 5), ("1s", 0), ("0s", 0)] {
+    for (ahead, max_age) in [("1h", 300), ("10m", 300), ("9m", 270), ("10s", 5), ("1s", 0)] {
         let keys = TempDir::new().unwrap();
         install_key("test-only-signing.pem", keys.path());
         let dir = TempDir::new().unwrap();

@@ -127,6 +127,18 @@ async fn a_leaked_key_is_refused_without_a_restart() {
     assert!(key_set(&http, &server.address).await.0.find(&kid_of(&old)).is_none());
 }
 
+/// Caches may keep the key set for one of two seconds, and a poll takes two itself.
+#[actix_web::test]
+async fn a_start_says_where_a_new_key_is_read_too_late() {
+    let keys = TempDir::new().unwrap();
+    install_key("test-only-signing.pem", keys.path());
+    let late = server(keys.path(), "publish_ahead = \"2s\"\n").await;
+    let line = late.lines_of("keys.read_late")[0].clone();
+    assert!(line["detail"].as_str().unwrap().contains("set `keys.publish_ahead` to 4 s or more"), "{line}");
+    let early = server(keys.path(), "publish_ahead = \"4s\"\n").await;
+    assert!(early.lines_of("keys.read_late").is_empty());
+}
+
 /// What a server does not understand changes nothing, and is told once.
 #[actix_web::test]
 async fn a_broken_folder_leaves_the_keys_in_force() {

@@ -118,6 +118,30 @@ fn list_shows_what_each_key_does_and_when() {
     assert!(lines[2].contains("  signs from ") && lines[2].contains("(in 60 min)"), "{run:?}");
 }
 
+/// Half of the time ahead is for caches, and servers must have read the key in the other.
+#[test]
+fn rotate_notes_where_servers_read_the_next_key_too_late() {
+    for (ahead, poll, note) in [
+        ("1h", "2s", None),
+        ("1h", "54m", None),
+        ("1h", "55m", Some("set `keys.publish_ahead` to 3601 s or more")),
+        ("6s", "2s", None),
+        ("4s", "2s", Some("set `keys.publish_ahead` to 6 s or more")),
+        ("1s", "2s", Some("set `keys.publish_ahead` to 6 s or more")),
+        ("1h", "0s", Some("SIGHUP or POST /ops/reload only, and each must within 3300 s")),
+    ] {
+        let mut workplace = Workplace::sample();
+        workplace.set("JETON__KEYS__ALGORITHM", "ES256").set("JETON__KEYS__PUBLISH_AHEAD", ahead);
+        let run = workplace.set("JETON__POLICIES__POLL", poll).run(&["keys", "rotate"]).exits(0);
+        match note {
+            Some(note) => {
+                run.says(&["note: verifiers may not have fetched it when it signs", note]);
+            }
+            None => assert_eq!(run.stderr, "", "{ahead} {poll}"),
+        }
+    }
+}
+
 /// Each command that reads the keys names the file and says why.
 #[track_caller]
 fn refused(workplace: &Workplace, says: &[&str]) {

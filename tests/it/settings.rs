@@ -58,6 +58,7 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
         ("[keys]\nalgorithm = \"HS256\"", "keys.algorithm", "RS256, PS256, ES256 or EdDSA"),
         ("[keys]\nrsa_bits = 1024", "keys.rsa_bits", "2048, 3072 or 4096"),
         ("[keys]\npublish_ahead = \"soon\"", "keys.publish_ahead", "`soon` is not a duration"),
+        ("[keys]\npublish_ahead = \"0s\"", "keys.publish_ahead", "before verifiers could fetch it"),
         ("[keys]\nrotate_every = \"30m\"", "keys.rotate_every", "shorter than `keys.publish_ahead`"),
         ("[keys]\npassphrase = \"hunter2\"", "keys.passphrase", "use `keys.passphrase_file`"),
         ("[keys]\npassphrase_file = \"nowhere\"", "keys.passphrase_file", "etc/nowhere` cannot be read"),
