@@ -111,8 +111,8 @@ pub enum KeyError {
 fn place(source: &InvalidKeyring) -> &'static str {
     match source {
         // it begins with the line
-        InvalidKeyring::Value { .. } => "",
-        InvalidKeyring::Yaml(_) | InvalidKeyring::Empty | InvalidKeyring::NoSuccessor(_) => " ",
+        InvalidKeyring::Fault { .. } => "",
+        InvalidKeyring::Empty | InvalidKeyring::NoSuccessor(_) => " ",
     }
 }
 
@@ -120,9 +120,7 @@ fn place(source: &InvalidKeyring) -> &'static str {
 fn or_fix(source: &InvalidKeyring, fix: &str) -> String {
     match source {
         InvalidKeyring::Empty => format!(", and so which key signs is unknown: restore it, or write:\n{fix}"),
-        InvalidKeyring::Yaml(_) | InvalidKeyring::Value { .. } | InvalidKeyring::NoSuccessor(_) => {
-            String::new()
-        }
+        InvalidKeyring::Fault { .. } | InvalidKeyring::NoSuccessor(_) => String::new(),
     }
 }
 

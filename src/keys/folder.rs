@@ -101,7 +101,7 @@ impl KeyFolder {
     /// Understands what was read.
     pub(super) fn understand(&self, sources: Sources) -> Result<KeySet, KeyErrors> {
         let Sources { keyring, pems, mut errors } = sources;
-        let is_empty = |text: &String| matches!(Keyring::parse(text), Err(InvalidKeyring::Empty));
+        let is_empty = |text: &String| Keyring::parse(text).is_err_and(|faults| is_of_nothing(&faults));
         if keyring.as_ref().is_none_or(is_empty) && pems.is_empty() && errors.is_empty() {
             return Err(KeyError::Missing { dir: self.dir.clone() }.into());
         }
@@ -121,13 +121,16 @@ impl KeyFolder {
         let keyring = match keyring.as_deref().map(Keyring::parse) {
             Some(Ok(keyring)) => Some(keyring),
             // whatever else lies there has been named
-            None | Some(Err(InvalidKeyring::Empty)) if files.is_empty() => None,
+            None if files.is_empty() => None,
+            Some(Err(faults)) if files.is_empty() && is_of_nothing(&faults) => None,
             None => {
                 errors.push(KeyError::NoKeyring { path: path.clone(), fix: fix_for(&files) });
                 None
             }
-            Some(Err(source)) => {
-                errors.push(KeyError::Keyring { path: path.clone(), source, fix: fix_for(&files) });
+            Some(Err(faults)) => {
+                let fix = fix_for(&files);
+                let error = |source| KeyError::Keyring { path: path.clone(), source, fix: fix.clone() };
+                errors.extend(faults.into_iter().map(error));
                 None
             }
         };
@@ -205,6 +208,11 @@ impl Sources {
         }
         FolderHash(context.finish().as_ref().to_vec())
     }
+}
+
+/// Whether a ring is that of a folder without keys.
+fn is_of_nothing(faults: &[InvalidKeyring]) -> bool {
+    matches!(faults, [InvalidKeyring::Empty])
 }
 
 /// Reads a private key's file, which nobody else may read.

@@ -10,6 +10,7 @@ mod folder;
 mod foreign;
 mod jwks;
 mod keyring;
+mod keyring_file;
 mod live;
 mod local;
 mod orders;

@@ -25,6 +25,7 @@ mod jwks_source;
 mod key_files;
 mod key_rotation;
 mod key_year;
+mod keyring_text;
 mod keys_commands;
 mod policies_commands;
 mod policies_diff;
