@@ -27,6 +27,7 @@ mod key_rotation;
 mod key_year;
 mod keyring_text;
 mod keys_commands;
+mod live_keys;
 mod policies_commands;
 mod policies_diff;
 mod policies_diff_git;
