@@ -47,6 +47,15 @@ pub enum KeyState {
     },
 }
 
+/// A key that a server is to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedKey {
+    /// From then on it is due: the time that was asked for, if that has come.
+    pub made: Timestamp,
+    /// When it begins to sign, if it is made then.
+    pub activates: Timestamp,
+}
+
 impl KeyState {
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -171,15 +180,15 @@ impl Keyring {
         newest.or_else(|| self.0.iter().position(|entry| !has_come(entry))).unwrap_or(self.0.len() - 1)
     }
 
-    /// When the key would sign that is to be made now so that one follows the other `every` so often; `None`
-    /// while it is too early for that, or a next key is there.
-    pub fn due(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<Timestamp> {
+    /// When the next key is to be made so that one follows the other `every` so often, seen from `now`; `None` while
+    /// it is there.
+    pub fn planned(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<PlannedKey> {
         let signs = self.signing_at(now);
         // whatever stands behind it is next
         let active = self.0.get(signs).filter(|_| signs + 1 == self.0.len())?;
         let activates = active.activates.saturating_add(every).ok()?;
-        let soonest = now.saturating_add(terms.publish_ahead).ok()?;
-        (activates <= soonest).then_some(soonest)
+        let made = activates.saturating_sub(terms.publish_ahead).ok()?.max(now);
+        Some(PlannedKey { made, activates: made.saturating_add(terms.publish_ahead).ok()? })
     }
 
     /// The first moment after `now` at which a key does something else.

@@ -6,7 +6,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 
 use super::{
-    KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms,
+    KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey,
     folder::{self, FolderHash, Seen, Sources},
 };
 use crate::clock::Clock;
@@ -87,9 +87,12 @@ impl LiveKeys {
 
     /// Whether it is time for a next key, as far as is known in memory.
     pub fn is_rotation_due(&self) -> bool {
-        let held = self.current.load();
-        let every = self.terms.rotate_every;
-        every.and_then(|every| held.keys.keyring().due(self.clock.now(), every, &self.terms)).is_some()
+        self.planned().is_some_and(|planned| planned.made <= self.clock.now())
+    }
+
+    /// When the next key is to be made, as far as is known in memory.
+    pub fn planned(&self) -> Option<PlannedKey> {
+        self.current.load().keys.planned(self.clock.now(), &self.terms)
     }
 
     /// The rules by which keys follow each other.

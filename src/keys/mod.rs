@@ -27,7 +27,7 @@ pub use error::{KeyError, KeyErrors};
 pub use folder::KeyFolder;
 pub use foreign::{ForeignKey, InvalidPublicKey};
 pub use jwks::JwksDocument;
-pub use keyring::{InvalidKeyring, KeyEntry, KeyState, Keyring};
+pub use keyring::{InvalidKeyring, KeyEntry, KeyState, Keyring, PlannedKey};
 pub use live::{KeyReload, LiveKeys, RejectedKeys};
 pub use orders::{FirstKey, KeyKeeper, NewKey, OrderError, Replaced, Retired};
 pub use pem_file::{InvalidKeyFile, Passphrase};

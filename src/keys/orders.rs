@@ -229,7 +229,8 @@ impl KeyKeeper {
     /// What stands in the way; the next attempt may do better.
     pub fn rotate_if_due(&self) -> Result<Option<NewKey>, OrderError> {
         let due = |keys: &KeySet, now| {
-            self.terms.rotate_every.and_then(|every| keys.keyring.due(now, every, &self.terms))
+            let planned = keys.planned(now, &self.terms).filter(|planned| planned.made <= now);
+            planned.map(|planned| planned.activates)
         };
         if due(&self.folder.load()?, self.clock.now()).is_none() {
             return Ok(None);

@@ -159,3 +159,28 @@ fn the_key_set_does_not_change_with_what_keys_do() {
     assert_eq!(states(&keys)[..2], ["expired", "retired"]);
     assert_ne!(document(&keys).etag(), before.etag());
 }
+
+/// A server is due from the time on that operators are shown.
+#[test]
+fn a_rotation_is_due_when_it_was_planned() {
+    let dir = TempDir::new().unwrap();
+    let clock = clock();
+    keeper(dir.path(), &clock).generate().unwrap();
+    let shared = Arc::clone(&clock) as Arc<dyn Clock>;
+    let every = SignedDuration::from_hours(24);
+    let terms = KeyTerms { rotate_every: Some(every), ..KeyTerms::default() };
+    let keys = LiveKeys::load(KeyFolder::new(dir.path()), terms, shared).unwrap();
+    let start = clock.now();
+    let planned = keys.planned().unwrap();
+    assert_eq!(planned.activates, start + every);
+    assert_eq!(planned.made, planned.activates - terms.publish_ahead);
+    clock.advance(23 * HOUR - 1);
+    assert!(!keys.is_rotation_due());
+    assert_eq!(keys.planned(), Some(planned));
+    clock.advance(1);
+    assert!(keys.is_rotation_due());
+    // late: from then on it is published for as long all the same
+    clock.advance(5 * HOUR);
+    let late = keys.planned().unwrap();
+    assert_eq!((late.made, late.activates), (clock.now(), clock.now() + terms.publish_ahead));
+}
