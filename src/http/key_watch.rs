@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     config::Settings,
-    keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError},
+    keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError, RejectedKeys},
 };
 
-/// How often time is looked at where the folder is not.
+/// How often time is looked at where the folder is not, or not as often.
 const TICK: Duration = Duration::from_secs(10);
 /// After what time a rotation is tried again that failed.
 const RETRY: Duration = Duration::from_mins(1);
@@ -48,6 +48,12 @@ fn log_unlisted(ring: &KeyRing) {
     }
 }
 
+fn log_rejection(trigger: &'static str, rejection: &RejectedKeys) {
+    for error in rejection.errors.lines() {
+        tracing::error!(trigger, error, "keys.rejected: what was in force stays");
+    }
+}
+
 /// Reads the keys again and logs what came of it. Blocks on the disk.
 pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
     let outcome = if trigger == POLL { keys.poll() } else { keys.reload() };
@@ -76,14 +82,13 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
             );
             log_unlisted(new);
         }
-        KeyReload::Rejected(rejection) => {
-            for error in rejection.errors.lines() {
-                tracing::error!(trigger, error, "keys.rejected: what was in force stays");
-            }
-        }
+        KeyReload::Rejected(rejection) => log_rejection(trigger, rejection),
+        KeyReload::StillRejected(rejection) if trigger != POLL => log_rejection(trigger, rejection),
         KeyReload::Restored => {
             tracing::info!(trigger, "keys.restored: the files hold what is in force again");
         }
+        KeyReload::Unchanged if trigger != POLL => tracing::info!(trigger, "keys.unchanged"),
+        // the timer would say the same every time
         KeyReload::StillRejected(_) | KeyReload::Unchanged | KeyReload::Unsettled => {}
     }
     outcome
@@ -101,23 +106,31 @@ pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: &'static st
 /// key follow when `rotate_every` says so.
 pub(super) fn watch_keys(keys: &Arc<LiveKeys>, keeper: KeyKeeper, poll: Option<Duration>) {
     let tick = poll.unwrap_or(TICK).min(TICK);
-    rt::spawn(follow(Arc::clone(keys), poll, tick));
+    rt::spawn(follow_time(Arc::clone(keys), tick));
+    if let Some(poll) = poll {
+        rt::spawn(follow_folder(Arc::clone(keys), poll));
+    }
     if keys.terms().rotate_every.is_some() && keeper.folder().is_writable() {
         rt::spawn(rotate(Arc::clone(keys), keeper, tick));
     }
 }
 
-async fn follow(keys: Arc<LiveKeys>, poll: Option<Duration>, tick: Duration) {
+async fn follow_folder(keys: Arc<LiveKeys>, poll: Duration) {
+    loop {
+        // it was read just now
+        time::sleep(poll).await;
+        while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
+            time::sleep(SETTLING).await;
+        }
+    }
+}
+
+async fn follow_time(keys: Arc<LiveKeys>, tick: Duration) {
     let mut ticks = time::interval(tick);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let mut signing = keys.ring().signing().kid().clone();
     loop {
         ticks.tick().await;
-        if poll.is_some() {
-            while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
-                time::sleep(SETTLING).await;
-            }
-        }
         let ring = keys.ring();
         let now = ring.signing().kid();
         if *now != signing {

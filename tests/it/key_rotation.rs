@@ -10,7 +10,11 @@ use std::{
 };
 
 use futures_util::future::{Either, join_all, select};
-use jeton::keys::PublicKeys;
+use jeton::{
+    clock::{Clock, SystemClock},
+    keys::PublicKeys,
+};
+use jiff::SignedDuration;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -139,6 +143,39 @@ async fn a_start_says_where_a_new_key_is_read_too_late() {
     assert!(early.lines_of("keys.read_late").is_empty());
 }
 
+#[actix_web::test]
+async fn get_ops_keys_shows_when_the_next_key_is_made() {
+    let keys = TempDir::new().unwrap();
+    install_key("test-only-signing.pem", keys.path());
+    let server = server(keys.path(), "rotate_every = \"3650d\"\n").await;
+    let http = http_client();
+    let token = fetch_token(&http, &server.address).await;
+    let url = format!("http://{}/ops/keys", server.address);
+    let answer: Value = http.get(url).bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+    let planned = json!({ "made": "2035-12-29T23:00:00Z", "activates": "2035-12-30T00:00:00Z" });
+    assert_eq!(answer["planned"], planned, "{answer}");
+}
+
+/// Time is looked at every ten seconds, the folder as often as `policies.poll` says.
+#[actix_web::test]
+async fn a_long_poll_counts_for_the_keys_too() {
+    let dir = TempDir::new().unwrap();
+    install_policies(&dir.path().join("policies"));
+    let keys = dir.path().join("folder");
+    install_key("test-only-signing.pem", &keys);
+    install_key("test-only-other.pem", &keys);
+    let ring = fs::read_to_string(keys.join("keyring.yaml")).unwrap();
+    let soon = SystemClock.now() + SignedDuration::from_secs(8);
+    let soon = ring.replace("activates: 2026-01-02T00:00:00Z", &format!("activates: {soon}"));
+    fs::write(keys.join("keyring.yaml"), soon).unwrap();
+    let settings = format!("[keys]\ndir = \"{}\"\n[policies]\npoll = \"15s\"\n", keys.display());
+    let mut server = Binary::serve_in(dir, &settings).await;
+    copy_key("test-only-p256.pem", &keys);
+    server.logged("keys.activated").await;
+    assert!(server.lines_of("keys.reloaded").is_empty());
+    assert_eq!(server.logged("keys.reloaded").await["trigger"], "poll");
+}
+
 /// What a server does not understand changes nothing, and is told once.
 #[actix_web::test]
 async fn a_broken_folder_leaves_the_keys_in_force() {
@@ -169,9 +206,15 @@ async fn a_broken_folder_leaves_the_keys_in_force() {
     assert_eq!(answer["findings"], json!([]));
     assert!(answer["detail"].as_str().unwrap().starts_with("the keys are not taken"), "{answer}");
 
+    // whoever asks is told again
+    while server.logged("keys.rejected").await["trigger"] != "POST /ops/reload" {}
+    server.signal("HUP").await;
+    while server.logged("keys.rejected").await["trigger"] != "SIGHUP" {}
+
     fs::write(keys.path().join("keyring.yaml"), good).unwrap();
     server.logged("keys.restored").await;
-    assert_eq!(server.lines_of("keys.rejected").len(), 1);
+    let by_poll = server.lines_of("keys.rejected").into_iter().filter(|line| line["trigger"] == "poll");
+    assert_eq!(by_poll.count(), 2, "each of the two faults once");
     let (status, answer) = reload().await;
     assert_eq!(status, 200, "{answer}");
     assert_eq!(answer["keys"], json!({ "reloaded": false, "signing": kid_of(&token) }));
