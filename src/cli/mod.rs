@@ -11,10 +11,12 @@ mod serve;
 mod token;
 
 use std::{
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -106,5 +108,22 @@ fn surroundings(settings: &Settings, demo_secrets: DemoSecrets) -> Surroundings 
         issuer: settings.issuer.audience().clone(),
         max_ttl: settings.tokens.max_ttl.as_secs(),
         demo_secrets,
+    }
+}
+
+/// Prints a result as it is. Whoever reads may stop before the end, as `head` does.
+fn emit(text: &str) -> anyhow::Result<()> {
+    emit_to(io::stdout().lock(), text)
+}
+
+/// Prints a result with colours, where somebody can see them.
+fn emit_styled(text: &str) -> anyhow::Result<()> {
+    emit_to(anstream::stdout().lock(), text)
+}
+
+fn emit_to(mut out: impl Write, text: &str) -> anyhow::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! The real binary, in a folder of its own.
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -101,6 +101,15 @@ impl Workplace {
     /// Runs `jeton` with these arguments.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         self.command(arguments).stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// Runs `jeton` with these arguments where nobody reads what it prints.
+    pub(crate) fn run_unread(&self, arguments: &[&str]) -> Run {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+        command.spawn().unwrap().wait_with_output().unwrap().into()
     }
 
     /// Runs `jeton` with these arguments and this on standard input.

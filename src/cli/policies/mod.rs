@@ -8,15 +8,11 @@ mod matrix;
 mod table;
 mod test;
 
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Subcommand;
 
-use super::Outcome;
+use super::{Outcome, emit, emit_styled};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
@@ -95,21 +91,4 @@ fn warn_of_faults(draft: &Draft, name: &Path) -> bool {
         eprintln!("note: a server would refuse these policies; see `jeton policies check {name}`");
     }
     findings.has_errors()
-}
-
-/// Prints a result as it is. Whoever reads may stop before the end, as `head` does.
-fn emit(text: &str) -> anyhow::Result<()> {
-    emit_to(io::stdout().lock(), text)
-}
-
-/// Prints a result with colours, where somebody can see them.
-fn emit_styled(text: &str) -> anyhow::Result<()> {
-    emit_to(anstream::stdout().lock(), text)
-}
-
-fn emit_to(mut out: impl Write, text: &str) -> anyhow::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
-        _ => Ok(()),
-    }
 }
