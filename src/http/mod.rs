@@ -28,7 +28,7 @@ pub use extract::{BearerFault, Protect, bearer_token};
 pub use span::RequestSpan;
 #[cfg(feature = "server")]
 pub use {
-    keeper::key_keeper,
+    keeper::{key_keeper, late_reading},
     log::init as init_log,
     server::{RunningServer, Service, StartError},
 };

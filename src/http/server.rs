@@ -128,7 +128,7 @@ impl Service {
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
-        key_watch::log_start(&keys, &keeper);
+        key_watch::log_start(&keys, &keeper, &settings);
         let surroundings = Surroundings {
             issuer: settings.issuer.audience().clone(),
             max_ttl: settings.tokens.max_ttl.as_secs(),

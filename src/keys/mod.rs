@@ -16,8 +16,9 @@ pub use foreign::{ForeignKey, InvalidPublicKey};
 #[cfg(feature = "server")]
 pub use own::{
     FirstKey, InvalidKeyFile, InvalidKeyring, JwksDocument, KeyEntry, KeyError, KeyErrors, KeyFolder,
-    KeyKeeper, KeyReload, KeyRing, KeySet, KeyState, KeyTerms, Keyring, LiveKeys, NewKey, OrderError,
-    Passphrase, RejectedKeys, Replaced, Retired, RingKey, SigningError, SigningKey, UnlistedKey,
+    KeyKeeper, KeyReload, KeyRing, KeySet, KeyState, KeyTerms, Keyring, LONGEST_MAX_AGE, LiveKeys, NewKey,
+    OrderError, Passphrase, PlannedKey, RejectedKeys, Replaced, Retired, RingKey, SigningError, SigningKey,
+    UnlistedKey,
 };
 pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};

@@ -105,6 +105,7 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
         ("[keys]\nalgorithm = \"HS256\"", "keys.algorithm", "RS256, PS256, ES256 or EdDSA"),
         ("[keys]\nrsa_bits = 1024", "keys.rsa_bits", "2048, 3072 or 4096"),
         ("[keys]\npublish_ahead = \"soon\"", "keys.publish_ahead", "`soon` is not a duration"),
+        ("[keys]\npublish_ahead = \"0s\"", "keys.publish_ahead", "before verifiers could fetch it"),
         ("[keys]\nrotate_every = \"30m\"", "keys.rotate_every", "shorter than `keys.publish_ahead`"),
         ("[keys]\npassphrase = \"hunter2\"", "keys.passphrase", "use `keys.passphrase_file`"),
         ("[keys]\npassphrase_file = \"nowhere\"", "keys.passphrase_file", "etc/nowhere` cannot be read"),
@@ -240,7 +241,7 @@ fn the_password_of_the_store_is_read_from_its_file_without_the_newline() {
         let workplace = Workplace::new();
         workplace.write("jeton.toml", "[keys]\n[store]\nurl = \"redis://u@h\"\npassword_file = \"p\"\n");
         workplace.write("p", text);
-        set_mode(&workplace.path("p"), 0o640);
+        set_mode(&workplace.path("p"), 0o600);
         let settings = Settings::load(Some(&workplace.path("jeton.toml"))).unwrap();
         assert_eq!(settings.store.password.as_ref().unwrap().as_str(), password);
         let shown = format!("{settings:?}");
@@ -253,8 +254,12 @@ fn the_password_of_the_store_is_read_from_its_file_without_the_newline() {
 }
 
 #[test]
-fn a_password_file_that_everyone_reads_or_that_is_empty_is_refused() {
-    for (mode, text, says) in [(0o644, "hunter2", "is readable by everyone"), (0o600, "\n", "is empty")] {
+fn a_password_file_that_others_read_or_that_is_empty_is_refused() {
+    for (mode, text, says) in [
+        (0o644, "hunter2", "is readable by everyone"),
+        (0o640, "hunter2", "is readable by its group"),
+        (0o600, "\n", "is empty"),
+    ] {
         let mut workplace = Workplace::new();
         workplace
             .write("etc/jeton.toml", "[policies]\ndir = \"../policies\"\n[store]\npassword_file = \"p\"\n");

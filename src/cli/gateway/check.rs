@@ -13,7 +13,7 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    super::{Outcome, output::emit},
+    super::{Outcome, emit},
     Address,
     attacks::{self, Attack, MARK, MARK_HEADER},
     echo::{Echo, Seen},

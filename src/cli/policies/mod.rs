@@ -13,10 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{
-    Outcome,
-    output::{emit, emit_styled},
-};
+use super::{Outcome, emit, emit_styled};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},

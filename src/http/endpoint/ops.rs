@@ -93,6 +93,10 @@ pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
     answer(&json!({
         "keys": each,
         "next_change": ring.next_change().map(|time| time.to_string()),
+        "planned": keys.planned().map(|planned| json!({
+            "made": planned.made.to_string(),
+            "activates": planned.activates.to_string(),
+        })),
         "max_age": ring.jwks().max_age(),
         "unlisted": ring.unlisted().iter().map(|key| &key.kid).collect::<Vec<_>>(),
         "last_rejection": keys.last_rejection().map(|rejection| json!({
