@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Real gateways before an echo service, each of which asks jeton about every request, by the recipes of the program.
+
+    gateways_check.py PROGRAM [PART]...      the jeton program, and which of the parts below; without any, all
+
+nginx, caddy and haproxy from Debian, envoy from PyPI. A program that is absent is a failure.
+"""
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import gateway_attacks
+from gateway_traffic import Tokens, Traffic, kid_of
+from gateway_wire import Echo
+from gateways import KINDS, PUBLISH_AHEAD, Gateway, Site, is_tight, need
+from live import checks
+
+
+def each(action, gateways):
+    """For all gateways at once; the first failure ends the program."""
+    with ThreadPoolExecutor(len(gateways)) as pool:
+        return list(pool.map(action, gateways))
+
+
+def recipes(site):
+    """The four programs by their recipes."""
+    need(*KINDS)
+    site.serve()
+    gateways = [Gateway(site, kind) for kind in KINDS]
+    each(Gateway.start, gateways)
+    for gateway, done in zip(gateways, each(Gateway.check, gateways)):
+        is_tight(gateway.kind, done)
+    attacks(site, gateways)
+    changes(site, gateways)
+    outage(site, gateways)
+
+
+def attacks(site, gateways):
+    token = site.token()
+
+    def run(gateway):
+        echo = Echo(gateway.upstream)
+        try:
+            return gateway_attacks.run(gateway.port, echo, token)
+        finally:
+            echo.close()
+
+    for gateway, (sent, arrived, holes) in zip(gateways, each(run, gateways)):
+        name = f"{gateway.kind}: of {sent} attacks and samples {arrived} reached the service, all as the policies allow"
+        checks.holds(name, not holes and sent > 150 and arrived > 20, holes)
+
+
+# a rule of the sample's API that acme-sync loses and gains again, and globex-sync never loses
+RULE = """      extra:
+        routes:
+          - GET /extra/{tenant}
+        require:
+          scope: orders:read
+          claims:
+            tenant: { same_as_path: tenant }
+      health:
+"""
+ROWS = [
+    ("own orders", "/tenants/acme/orders", "acme-sync", 200),
+    ("the rule that changes", "/extra/acme", "acme-sync", None),
+    ("another tenant", "/tenants/globex/orders", "acme-sync", 403),
+    ("the rule that changes, still met", "/extra/globex", "globex-sync", 200),
+    ("no token", "/tenants/acme/orders", None, 401),
+    ("public", "/healthz", None, 200),
+]
+
+
+def changes(site, gateways):
+    """Rules are lost, broken and gained again, and a key follows another, while requests go through."""
+    rules = site.policies / "orders.yaml"
+    loses = ("orders:read\n          claims:\n            tenant: { same_as_path: tenant }\n      health", "orders:refund\n      health")
+    loaded = lambda: site.operator("/ops/policies")
+    before = loaded()["hash"]
+    site.edit("orders.yaml", "      health:\n", RULE)
+    checks.soon("the policies with one more rule are loaded", lambda: loaded()["hash"] != before, 15)
+
+    echoes = {gateway.kind: Echo(gateway.upstream) for gateway in gateways}
+    tokens = Tokens(site, ["acme-sync", "globex-sync"])
+    traffic = Traffic({gateway.kind: gateway.port for gateway in gateways}, tokens, ROWS, 200)
+    old_kid, began = kid_of(tokens.of["acme-sync"][0]), time.monotonic()
+    site.jeton("keys", "rotate")
+    time.sleep(2)
+
+    def write(edit, answer):
+        hash_before, rejected = loaded()["hash"], loaded()["rejected_reloads"]
+
+        def is_known():
+            now = loaded()
+            return now["hash"] != hash_before if answer else now["rejected_reloads"] > rejected
+
+        traffic.change(edit, is_known, answer or traffic.states[-1].answer)
+
+    write(lambda: site.edit("orders.yaml", *loses), 403)
+    time.sleep(2)
+    write(lambda: site.edit("orders.yaml", "version: 1\n", "version: 1\nbroken: [\n"), None)
+    time.sleep(2)
+    write(lambda: site.edit("orders.yaml", "broken: [\n", "") or site.edit("orders.yaml", *reversed(loses)), 200)
+    time.sleep(max(0.0, began + PUBLISH_AHEAD + 5 - time.monotonic()))
+    traffic.stop()
+
+    took, wrong = time.monotonic() - began, traffic.wrong()
+    checks.holds(f"{len(traffic.records)} requests in {took:.0f} s: not one wrong answer", not wrong, wrong[:8])
+    checks.holds("tokens were fetched all the time", tokens.failure is None, tokens.failure)
+    for gateway in gateways:
+        kind, echo = gateway.kind, echoes[gateway.kind]
+        echo.close()
+        mine = [record for record in traffic.records if record.gateway == kind]
+        certain = traffic.certain(kind)
+        checks.holds(f"{kind}: answers by each state of the rules: {certain}", min(certain) >= 3, certain)
+        passed = Counter(record.kid for record in mine if record.kid and record.outcome == 200)
+        new = [record for record in mine if record.kid not in (None, old_kid)]
+        late = [record for record in mine if record.kid == old_kid and new and record.began > new[0].ended]
+        checks.holds(
+            f"{kind}: tokens of both keys passed, the old one also after the new one: {list(passed.values())}",
+            len(passed) == 2 and min(passed.values()) >= 5 and any(record.outcome == 200 for record in late),
+            passed,
+        )
+        told = {(seen.target, seen.one("x-auth-client") or "", seen.one("x-auth-claim-tenant") or "") for seen in echo.seen}
+        checks.holds(
+            f"{kind}: the service got each request that was allowed, {len(echo.seen)}, and who asks",
+            len(echo.seen) == sum(record.outcome == 200 for record in mine)
+            and told == {
+                ("/tenants/acme/orders", "acme-sync", "acme"), ("/extra/acme", "acme-sync", "acme"),
+                ("/extra/globex", "globex-sync", "globex"), ("/healthz", "", ""),
+            },
+            (len(echo.seen), told),
+        )
+
+
+def outage(site, gateways):
+    """While jeton is away nothing passes, not even what is public."""
+    token = site.token()
+    site.stop_jeton()
+
+    def attempts(gateway):
+        echo = Echo(gateway.upstream)
+        try:
+            asked = [(target, client and token) for _, target, client, _ in ROWS] * 2
+            return [gateway.ask(target=target, token=shown).status for target, shown in asked], len(echo.seen)
+        finally:
+            echo.close()
+
+    for gateway, (answered, arrived) in zip(gateways, each(attempts, gateways)):
+        checks.holds(
+            f"{gateway.kind}: without jeton nothing reaches the service: {sorted(set(answered))}",
+            arrived == 0 and all(status >= 400 for status in answered), answered,
+        )
+    site.serve()
+    for gateway in gateways:
+        echo = Echo(gateway.upstream)
+        allowed = lambda: gateway.ask(target="/tenants/acme/orders", token=token).status == 200
+        checks.soon(f"{gateway.kind}: with jeton again it passes", allowed, 10)
+        checks.holds(f"{gateway.kind}: and only what may", gateway.ask(target="/tenants/globex/orders", token=token).status == 403)
+        echo.close()
+
+
+PARTS = {"recipes": recipes}
+
+
+def main():
+    program = str(Path(sys.argv[1]).resolve())
+    for name in sys.argv[2:] or PARTS:
+        part = PARTS[name]
+        print(f"--- {name}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="jeton-gateways-") as folder:
+            site = Site(program, folder)
+            try:
+                part(site)
+            except BaseException:
+                for program_ in site.running:
+                    print(f"--- end of {program_.log.name}\n{program_.log.read_text()[-4000:]}", file=sys.stderr)
+                raise
+            finally:
+                site.stop()
+    print(f"{checks.count} checks hold")
+
+
+if __name__ == "__main__":
+    main()
