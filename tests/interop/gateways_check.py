@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gateway_attacks
+import gateways_offline
 from gateway_traffic import Tokens, Traffic, kid_of
 from gateway_wire import Echo
 from gateways import KINDS, PUBLISH_AHEAD, ROOT, Gateway, Site, counts, is_tight, need
@@ -209,7 +210,7 @@ def traefik(site):
         stand_in.close()
 
 
-PARTS = {"recipes": recipes, "holes": holes, "traefik": traefik}
+PARTS = {"recipes": recipes, "holes": holes, "traefik": traefik, "offline": gateways_offline.run}
 
 
 def main():
