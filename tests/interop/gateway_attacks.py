@@ -80,8 +80,8 @@ def rows(token):
         plain("another tenant", target=other),
     ]
     paths = {
-        "dot segments": ["/tenants/acme/../globex/orders", "/healthz/../tenants/globex/orders", "/./tenants/globex/orders"],
-        "encoded dots": ["/tenants/acme/%2e%2e/globex/orders", "/tenants/acme/.%2E/globex/orders", "/healthz/%2e%2e/tenants/globex/orders"],
+        "dot segments": ["/tenants/acme/../globex/orders", "/healthz/../tenants/globex/orders", "/./tenants/globex/orders", "/tenants/globex/../acme/orders", "/tenants/acme/./orders"],
+        "encoded dots": ["/tenants/acme/%2e%2e/globex/orders", "/tenants/acme/.%2E/globex/orders", "/healthz/%2e%2e/tenants/globex/orders", "/tenants/globex/%2E%2e/acme/orders"],
         "encoded twice": ["/tenants/acme/%252e%252e/globex/orders", "/tenants/acme%252forders"],
         "semicolons": ["/tenants/acme/..;/globex/orders", "/tenants/globex;x=acme/orders", "/tenants/acme;/orders", "/healthz;/../tenants/globex/orders"],
         "empty segments": ["//tenants/globex/orders", "/tenants//globex/orders", "//evil.example.com/tenants/acme/orders", "/tenants/acme//orders"],

@@ -1,7 +1,7 @@
 """Requests through gateways while policies and keys change, each judged by what was in force while it was under way."""
 
-import json
 import base64
+import json
 import threading
 import time
 from collections import Counter
@@ -11,6 +11,8 @@ from gateway_wire import Connection, ask, request
 
 # between two requests of one thread, in seconds
 PAUSE = 0.12
+# how many answers of one kind say something
+ENOUGH = 8
 
 
 @dataclass
@@ -34,6 +36,15 @@ class State:
 
 def kid_of(token):
     return json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["kid"]
+
+
+def until(what, holds, seconds=30.0):
+    """Waits for as long as traffic needs."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"error: not within {seconds} s: {what}")
+        time.sleep(0.05)
 
 
 class Tokens:
@@ -65,7 +76,7 @@ class Traffic:
     `rows`: name, target, client or None, and the status of each answer, or None where it changes."""
 
     def __init__(self, ports, tokens, rows, answer):
-        self.rows, self.tokens, self.records = rows, tokens, []
+        self.gateways, self.rows, self.tokens, self.records = list(ports), rows, tokens, []
         self.states = [State(answer, 0.0, 0.0)]
         self.stopped = threading.Event()
         self.threads = [tokens.thread] + [
@@ -105,12 +116,9 @@ class Traffic:
         """Does something after which rows that change are answered with `answer`; waits until that is known."""
         written = time.monotonic()
         act()
-        deadline = written + 15
-        while not is_known():
-            if time.monotonic() > deadline:
-                raise SystemExit("error: a change was not taken within 15 s")
-            time.sleep(0.05)
+        until("a change was taken", is_known)
         self.states.append(State(answer, written, time.monotonic()))
+        until("the change was asked for enough", lambda: all(self.certain(gateway)[-1] >= ENOUGH for gateway in self.gateways))
 
     def stop(self):
         self.stopped.set()
@@ -129,6 +137,22 @@ class Traffic:
             if record.ended >= state.written and record.began <= after.known
         }
 
+    def passed(self, gateway, kid, since=0.0):
+        """How many requests with tokens of a key were let through."""
+        return sum(
+            record.gateway == gateway and record.kid == kid and record.outcome == 200 and record.began > since
+            for record in list(self.records)
+        )
+
+    def followed(self, tokens):
+        """Waits until enough tokens of the next key passed at every gateway, and then of the one before; both."""
+        old = kid_of(tokens[0])
+        until("another key signs", lambda: kid_of(tokens[-1]) != old)
+        new, since = kid_of(tokens[-1]), time.monotonic()
+        for kid in (old, new):
+            until("its tokens passed", lambda: all(self.passed(gateway, kid, since) >= ENOUGH for gateway in self.gateways))
+        return old, new
+
     def wrong(self):
         of = {name: status for name, _, _, status in self.rows}
         return [record for record in self.records if record.outcome not in self.expected(record, of[record.row])]
@@ -137,7 +161,7 @@ class Traffic:
         """How many answers of the rows that change could be right by one state alone, for each state."""
         found = Counter()
         of = {name: status for name, _, _, status in self.rows}
-        for record in self.records:
+        for record in list(self.records):
             if record.gateway == gateway and of[record.row] is None:
                 for index, state in enumerate(self.states):
                     after = self.states[index + 1].written if index + 1 < len(self.states) else float("inf")

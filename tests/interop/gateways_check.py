@@ -6,18 +6,18 @@
 nginx, caddy and haproxy from Debian, envoy from PyPI. A program that is absent is a failure.
 """
 
+import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gateway_attacks
 import gateways_offline
-from gateway_traffic import Tokens, Traffic, kid_of
+from gateway_traffic import ENOUGH, Tokens, Traffic, until
 from gateway_wire import Echo
-from gateways import KINDS, PUBLISH_AHEAD, ROOT, Gateway, Site, counts, is_tight, need
+from gateways import KINDS, ROOT, Gateway, Site, counts, is_tight, need
 from live import checks
 from traefik_stand_in import StandIn
 
@@ -93,9 +93,10 @@ def changes(site, gateways):
     echoes = {gateway.kind: Echo(gateway.upstream) for gateway in gateways}
     tokens = Tokens(site, ["acme-sync", "globex-sync"])
     traffic = Traffic({gateway.kind: gateway.port for gateway in gateways}, tokens, ROWS, 200)
-    old_kid, began = kid_of(tokens.of["acme-sync"][0]), time.monotonic()
+    began = time.monotonic()
     site.jeton("keys", "rotate")
-    time.sleep(2)
+    enough = lambda: all(traffic.certain(gateway.kind)[0] >= ENOUGH for gateway in gateways)
+    until("the first rules were asked for enough", enough)
 
     def write(edit, answer):
         hash_before, rejected = loaded()["hash"], loaded()["rejected_reloads"]
@@ -107,11 +108,9 @@ def changes(site, gateways):
         traffic.change(edit, is_known, answer or traffic.states[-1].answer)
 
     write(lambda: site.edit("orders.yaml", *loses), 403)
-    time.sleep(2)
     write(lambda: site.edit("orders.yaml", "version: 1\n", "version: 1\nbroken: [\n"), None)
-    time.sleep(2)
     write(lambda: site.edit("orders.yaml", "broken: [\n", "") or site.edit("orders.yaml", *reversed(loses)), 200)
-    time.sleep(max(0.0, began + PUBLISH_AHEAD + 5 - time.monotonic()))
+    both = traffic.followed(tokens.of["acme-sync"])
     traffic.stop()
 
     took, wrong = time.monotonic() - began, traffic.wrong()
@@ -122,15 +121,9 @@ def changes(site, gateways):
         echo.close()
         mine = [record for record in traffic.records if record.gateway == kind]
         certain = traffic.certain(kind)
-        checks.holds(f"{kind}: answers by each state of the rules: {certain}", min(certain) >= 3, certain)
-        passed = Counter(record.kid for record in mine if record.kid and record.outcome == 200)
-        new = [record for record in mine if record.kid not in (None, old_kid)]
-        late = [record for record in mine if record.kid == old_kid and new and record.began > new[0].ended]
-        checks.holds(
-            f"{kind}: tokens of both keys passed, the old one also after the new one: {list(passed.values())}",
-            len(passed) == 2 and min(passed.values()) >= 5 and any(record.outcome == 200 for record in late),
-            passed,
-        )
+        checks.holds(f"{kind}: answers by each state of the rules: {certain}", min(certain) > 0, certain)
+        passed = [traffic.passed(kind, kid) for kid in both]
+        checks.holds(f"{kind}: tokens of both keys passed, the old one's also after the new one signed: {passed}", min(passed) > 0)
         told = {(seen.target, seen.one("x-auth-client") or "", seen.one("x-auth-claim-tenant") or "") for seen in echo.seen}
         checks.holds(
             f"{kind}: the service got each request that was allowed, {len(echo.seen)}, and who asks",
@@ -213,22 +206,37 @@ def traefik(site):
 PARTS = {"recipes": recipes, "holes": holes, "traefik": traefik, "offline": gateways_offline.run}
 
 
+def run(program, name):
+    with tempfile.TemporaryDirectory(prefix="jeton-gateways-") as folder:
+        site = Site(program, folder)
+        try:
+            PARTS[name](site)
+        except BaseException:
+            for program_ in site.running:
+                print(f"--- end of {program_.log.name}\n{program_.log.read_text()[-4000:]}", file=sys.stderr)
+            raise
+        finally:
+            site.stop()
+    print(f"{checks.count} checks of {name} hold", flush=True)
+
+
 def main():
-    program = str(Path(sys.argv[1]).resolve())
-    for name in sys.argv[2:] or PARTS:
-        part = PARTS[name]
-        print(f"--- {name}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="jeton-gateways-") as folder:
-            site = Site(program, folder)
-            try:
-                part(site)
-            except BaseException:
-                for program_ in site.running:
-                    print(f"--- end of {program_.log.name}\n{program_.log.read_text()[-4000:]}", file=sys.stderr)
-                raise
-            finally:
-                site.stop()
-    print(f"{checks.count} checks hold")
+    program, parts = str(Path(sys.argv[1]).resolve()), sys.argv[2:] or list(PARTS)
+    if len(parts) == 1:
+        return run(program, *parts)
+
+    def apart(name):
+        """In a process of its own, of which the output comes as a whole."""
+        command = [sys.executable, __file__, program, name]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        print(f"--- {name}\n{done.stdout}", end="", flush=True)
+        return name, done.returncode
+
+    # most of the time is spent waiting
+    with ThreadPoolExecutor(2) as pool:
+        failed = [name for name, code in pool.map(apart, parts) if code != 0]
+    if failed:
+        sys.exit(f"error: {', '.join(failed)}: see above")
 
 
 if __name__ == "__main__":
