@@ -8,17 +8,19 @@
 
 mod support;
 
-use std::{fmt::Write, fs};
+use std::{fmt::Write, fs, path::Path, sync::Arc};
 
 use jeton::{
+    audit::{Asked, Audit, Bearer, DecisionLog, Shadow, Taken},
     clock::{Clock, SystemClock},
-    oauth::{Audience, ScopeSet},
-    policy::{Api, DemoSecrets, PolicySet, Sources, Subject, Surroundings},
+    oauth::{Audience, ClientId, ScopeSet, TokenId},
+    policy::{Api, CandidatePolicies, DemoSecrets, PolicySet, Sources, Subject, Surroundings},
+    token::Origin,
 };
 use serde_json::json;
 
 /// Policies with this many rules in one API: each a route with a parameter, a scope and a claim.
-fn policies(rules: usize) -> PolicySet {
+fn write_policies(rules: usize, dir: &Path) {
     let mut text = String::from(
         "version: 1\nscopes:\n  a:read: x\napis:\n  big:\n    audience: https://big.example\n    rules:\n",
     );
@@ -31,16 +33,23 @@ fn policies(rules: usize) -> PolicySet {
         )
         .unwrap();
     }
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("big.yaml"), text).unwrap();
-    let surroundings = Surroundings {
+    fs::write(dir.join("big.yaml"), text).unwrap();
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
-    };
+    }
+}
+
+fn policies(rules: usize) -> PolicySet {
+    let dir = tempfile::tempdir().unwrap();
+    write_policies(rules, dir.path());
     let start = std::time::Instant::now();
     let set =
-        PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
+        PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings(), SystemClock.now()).unwrap();
     println!("  {rules:>7} rules read and compiled in {:?}", start.elapsed());
     set
 }
@@ -91,4 +100,50 @@ fn main() {
         );
         support::print(title, &measured);
     }
+    told(&sets[1].1, &subject);
+}
+
+/// What it costs to tell of a decision, where it is taken.
+fn told(set: &PolicySet, subject: &Subject<'_>) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let dir = tempfile::tempdir().unwrap();
+    write_policies(1_000, dir.path());
+    let candidate = CandidatePolicies::new(dir.path(), surroundings(), Arc::clone(&clock));
+    candidate.reload();
+    assert!(candidate.current().is_some());
+    let shadow = Arc::new(Shadow::new(Arc::new(candidate), Arc::clone(&clock)));
+    // what the thread costs that writes is the disk's affair
+    let log = Arc::new(DecisionLog::open(Path::new("/dev/null"), clock).unwrap());
+    let [neither, written, asked_too] =
+        [(None, None), (Some(log), None), (None, Some(shadow))].map(|(log, shadow)| Audit::new(log, shadow));
+
+    let api = set.api("big").unwrap();
+    let (client, token_id) =
+        (ClientId::parse("acme-sync").unwrap(), TokenId::parse("c2h1dCB1cCBhbmQgdGFrZQ").unwrap());
+    let audiences = [api.audience().clone()];
+    let origin = Origin {
+        token_id: &token_id,
+        subject: Some(&client),
+        client: Some(&client),
+        issued_at: 1_800_000_000,
+        authenticated_at: 1_800_000_000,
+        earlier_actors: &[],
+    };
+    let bearer = Some(Bearer { audiences: &audiences, origin, subject: *subject });
+    let path = "/tenants/acme/group3/item14/42";
+    let asked = Asked { api: "big", method: "GET", path, bearer };
+    let taken = Taken { allowed: true, rule: Some("r314"), reason: "met", detail: None };
+    let decide = |audit: &Audit| {
+        assert!(api.decide("GET", path, Some(subject)).is_allowed());
+        audit.tell(&asked, &taken, Some(&"0123456789abcdef"));
+    };
+    let measured = support::in_turns(
+        20_000,
+        &mut [
+            ("decided", &mut || decide(&neither)),
+            ("decided and written down", &mut || decide(&written)),
+            ("decided and asked of a candidate", &mut || decide(&asked_too)),
+        ],
+    );
+    support::print("decide: who is told (1,000 rules)", &measured);
 }

@@ -79,7 +79,7 @@ fn main() {
             store: Arc::clone(&store),
         }),
         verifier: Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone()),
-        standing: Standing::of_issuer(Arc::clone(&store)),
+        standing: Standing::of_issuer(store.clone()),
         store: Arc::clone(&store),
         lifetimes: Lifetimes {
             ttl: Duration::from_secs(3600),

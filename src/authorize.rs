@@ -1,13 +1,87 @@
 //! The second flow: a token, a method and a path to a permit, or to the reason why not.
+//!
+//! # Examples
+//!
+//! By a folder of policies and a key set, without asking anybody:
+//!
+//! ```
+//! use std::{fs, sync::Arc, time::Duration};
+//!
+//! use jeton::{
+//!     authorize::{Authorizer, Denied},
+//!     clock::ManualClock,
+//!     keys::PublicKeys,
+//!     oauth::{ApiName, Issuer},
+//!     policy::{DemoSecrets, LivePolicies, Surroundings},
+//!     token::{BearerToken, Verifier},
+//! };
+//!
+//! # const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"one",
+//! #     "x":"WzFX-_IFaIiA6kVJz2xmGqBZND7w3mkbmZm1D-sO0qU","y":"9ASjTXJrs-X-3i0kDajoU9BUJoDI5c4urs4uet9rALc"}]}"#;
+//! # const TOKEN: &str = concat!(
+//! #     "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJodHRwczovL3Rva2Vucy5leGFtcGxlLmN",
+//! #     "vbSIsInN1YiI6ImFjbWUtc3luYyIsImF1ZCI6Imh0dHBzOi8vb3JkZXJzLmV4YW1wbGUuY29tIiwiZXhwIjoxNzk1NDM2MTAwLCJ",
+//! #     "pYXQiOjE3OTU0MzUyMDAsImp0aSI6InQxIiwiY2xpZW50X2lkIjoiYWNtZS1zeW5jIiwic2NvcGUiOiJvcmRlcnM6cmVhZCJ9.iZ",
+//! #     "fxfXy0IES6zlPngfMExsYsTjDYhZFE93VHaIh_QJT0wRtGnYRNp6IeYd0sEuGNz8P_xctf0aKp1EVNbzT15g",
+//! # );
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! fs::write(
+//!     folder.path().join("orders.yaml"),
+//!     "version: 1
+//! scopes:
+//!   orders:read: Read orders
+//!   orders:write: Place orders
+//! apis:
+//!   orders:
+//!     audience: https://orders.example.com
+//!     rules:
+//!       read:
+//!         routes: [GET /orders]
+//!         require: { scope: orders:read }
+//!       write:
+//!         routes: [POST /orders]
+//!         require: { scope: orders:write }
+//! ",
+//! )?;
+//!
+//! let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse()?)); // a service takes `SystemClock`
+//! let issuer = Issuer::parse("https://tokens.example.com")?;
+//! let surroundings = Surroundings {
+//!     issuer: issuer.audience().clone(),
+//!     max_ttl: 3600,
+//!     demo_secrets: DemoSecrets::Refused,
+//! };
+//! let policies = Arc::new(LivePolicies::load(folder.path(), surroundings, clock.clone())?);
+//! let keys = Arc::new(PublicKeys::from_jwks(JWKS.as_bytes())?);
+//! let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock);
+//! let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);
+//!
+//! // a token of `acme-sync` with the scope `orders:read`
+//! let token = BearerToken::new(TOKEN);
+//! let permit = authorizer.authorize("GET", "/orders", Some(&token)).ok().ok_or("refused")?;
+//! assert_eq!(permit.rule(), "read");
+//! assert_eq!(permit.principal().and_then(|bearer| bearer.client()).map(|client| client.as_str()), Some("acme-sync"));
+//!
+//! let denied = authorizer.authorize("POST", "/orders", Some(&token)).err().ok_or("allowed")?;
+//! let Denied::NotAllowed(why) = denied else { return Err("the token is good".into()) };
+//! assert_eq!(why.scopes_that_would_do.map(|scopes| scopes.to_string()).as_deref(), Some("orders:write"));
+//!
+//! assert!(matches!(authorizer.authorize("GET", "/orders", None), Err(Denied::NoToken(_))));
+//! # Ok(())
+//! # }
+//! ```
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
-    oauth::{ApiName, ScopeSet},
+    audit::{Asked, Audit, Taken, reasons},
+    oauth::{ApiName, MetadataAddress, ScopeSet},
     policy::{Decision, Denial, LivePolicies},
     principal::Principal,
+    resource::{NoMetadata, ResourceMetadata},
+    revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
-    store::RevocationsUnknown,
     token::{BearerToken, TokenError, Verifier},
 };
 
@@ -18,12 +92,27 @@ pub struct Authorizer {
     policies: Arc<LivePolicies>,
     standing: Standing,
     api: ApiName,
+    audit: Audit,
 }
 
-/// A request that may pass. Made by [`Authorizer::authorize`] alone.
+/// What is asked: a request as it was sent.
+#[derive(Clone, Copy)]
+pub struct AccessRequest<'r> {
+    /// Its method.
+    pub method: &'r str,
+    /// Its target; what stands behind the first `?` is neither judged nor recorded.
+    pub target: &'r str,
+    /// The token that came with it.
+    pub token: Option<&'r BearerToken>,
+    /// Its name in the logs.
+    pub id: Option<&'r dyn fmt::Display>,
+}
+
+/// A request that may pass. Made by [`Authorizer`] alone.
 pub struct Permit {
     principal: Option<Principal>,
     rule: Arc<str>,
+    reason: &'static str,
 }
 
 /// Why a request may not pass.
@@ -44,6 +133,8 @@ pub struct NoToken {
     pub reason: &'static str,
     /// The rule that decided, if one did.
     pub rule: Option<Arc<str>>,
+    /// The reason in words.
+    pub detail: String,
 }
 
 /// Why a good token is not enough: for the log, but for the scopes.
@@ -64,7 +155,7 @@ impl Authorizer {
     /// Decides for `api` by the policies in force, with tokens that `verifier` takes and that these policies
     /// do not revoke.
     pub fn new(verifier: Verifier, policies: Arc<LivePolicies>, api: ApiName) -> Self {
-        Self { verifier, policies, standing: Standing::by_files(), api }
+        Self { verifier, policies, standing: Standing::by_files(), api, audit: Audit::default() }
     }
 
     /// Decides in the same way for another API.
@@ -77,6 +168,28 @@ impl Authorizer {
     #[must_use]
     pub fn with_standing(self, standing: Standing) -> Self {
         Self { standing, ..self }
+    }
+
+    /// Tells of each decision.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// What the API says of itself, by the policies in force (RFC 9728).
+    ///
+    /// # Errors
+    /// [`NoMetadata`] where the policies do not name the API, or its audience is not its address.
+    pub fn resource_metadata(&self) -> Result<ResourceMetadata, NoMetadata> {
+        let snapshot = self.policies.current();
+        let api = snapshot.policies.api(self.api.as_str());
+        let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
+        Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+    }
+
+    /// Where the API says what it takes, if its audience is its address: for challenges.
+    pub fn metadata_address(&self) -> Option<MetadataAddress> {
+        MetadataAddress::of(self.policies.current().policies.api(self.api.as_str())?.audience()).ok()
     }
 
     /// Fetches a status list that was not there yet, so that the request can be decided again.
@@ -106,10 +219,62 @@ impl Authorizer {
         target: &str,
         token: Option<&BearerToken>,
     ) -> Result<Permit, Denied> {
+        self.decide(&AccessRequest { method, target, token, id: None })
+    }
+
+    /// As [`Self::authorize`], for a request that has a name: decides, and [records](Self::record) the decision.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub fn decide(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+        let decision = self.judge(request);
+        self.record(request, decision.as_ref());
+        decision
+    }
+
+    /// Tells the [`Audit`] of a decision: once for each request.
+    pub fn record(&self, request: &AccessRequest<'_>, decision: Result<&Permit, &Denied>) {
+        if self.audit.is_off() {
+            return;
+        }
+        let principal = match decision {
+            Ok(permit) => permit.principal(),
+            Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
+            Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
+        };
+        let asked = Asked {
+            api: self.api.as_str(),
+            method: request.method,
+            path: Asked::path_of(request.target),
+            bearer: principal.map(Into::into),
+        };
+        let (rule, reason, detail): (_, _, Option<&dyn fmt::Display>) = match decision {
+            Ok(permit) => (Some(permit.rule()), permit.reason, None),
+            Err(Denied::NoToken(NoToken { reason, rule, detail })) => {
+                (rule.as_deref(), *reason, Some(detail))
+            }
+            Err(Denied::InvalidToken(error)) => (None, reasons::INVALID_TOKEN, Some(error)),
+            Err(Denied::Unavailable(error)) => (None, reasons::UNAVAILABLE, Some(error)),
+            Err(Denied::NotAllowed(denied)) => (denied.rule.as_deref(), denied.reason, Some(&denied.detail)),
+        };
+        self.audit.tell(&asked, &Taken { allowed: decision.is_ok(), rule, reason, detail }, request.id);
+    }
+
+    /// Decides without telling anybody: for whoever may ask once more for the same request, when a key or a list was
+    /// fetched, and [records](Self::record) what comes of it in the end.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub fn judge(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+        let AccessRequest { method, target, token, id: _ } = *request;
         let snapshot = self.policies.current();
         let Some(api) = snapshot.policies.api(self.api.as_str()) else {
             return Err(match token {
-                None => Denied::NoToken(NoToken { reason: "no-api", rule: None }),
+                None => Denied::NoToken(NoToken {
+                    reason: reasons::NO_API,
+                    rule: None,
+                    detail: "the policies have no such API".to_owned(),
+                }),
                 Some(_) => Denied::InvalidToken(TokenError::Audience),
             });
         };
@@ -127,10 +292,13 @@ impl Authorizer {
         };
         let subject = principal.as_ref().map(Principal::subject);
         match (api.decide(method, target, subject.as_ref()), principal) {
-            (Decision::Allow { rule, .. }, principal) => Ok(Permit { principal, rule: rule.shared_name() }),
+            (Decision::Allow { rule, grounds }, principal) => {
+                Ok(Permit { principal, rule: rule.shared_name(), reason: reasons::of(grounds) })
+            }
             (Decision::Deny(denial), None) => Err(Denied::NoToken(NoToken {
                 reason: denial.reason(),
                 rule: denial.rule().map(crate::policy::Rule::shared_name),
+                detail: denial.to_string(),
             })),
             (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
                 reason: denial.reason(),

@@ -7,8 +7,8 @@ use crate::{
     clock::Clock,
     oauth::ClientId,
     policy::LivePolicies,
+    revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
-    store::RevocationsUnknown,
     token::{BearerToken, TokenError, VerifiedClaims, VerifiedRefresh, Verifier},
 };
 

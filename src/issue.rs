@@ -15,8 +15,9 @@ use crate::{
     oauth::{ApiName, ClientId, GrantType, Issuer, KeyId, ScopeSet, TokenId},
     policy::{LivePolicies, PolicySet, Snapshot},
     reuse::{KeptToken, Shelf, TokenReuse, Wish},
+    revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
-    store::{Advance, RevocationsUnknown, SharedStore, Store, StoreError},
+    store::{Advance, SharedStore, Store, StoreError},
     token::{BearerToken, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
 };
 

@@ -17,7 +17,20 @@
 //! Each step consumes the type before it, and no other constructor is public. Everything that a decision
 //! reads is in memory.
 //!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | none (`default-features = false`) | verification, policies, decisions: [`keys`], [`status`], [`policy`], [`token`], [`principal`], [`authorize`] |
+//! | `actix` | the middleware [`Protect`](http::Protect) and the extractor of a [`Principal`](principal::Principal), for services that are written with actix |
+//! | `server`, on by default | the service itself: everything that issues tokens, the settings, the command line |
+//!
+//! A service that protects its own API needs no `server`, and has then no code that signs, no settings and no
+//! command line in it. `docs/services.md` shows one from the empty folder on.
+//!
 //! # Modules, in reading order
+//!
+//! Those with a star are there with `server` only.
 //!
 //! | module | holds |
 //! |---|---|
@@ -26,43 +39,63 @@
 //! | [`fetch`] | small documents by HTTP |
 //! | [`gateway`] | who asks for others |
 //! | [`jose`] | signed JSON as it travels |
-//! | [`keys`] | the keys that sign and verify, and their folder |
+//! | [`revocations`] | what else may end a token |
+//! | [`keys`] | the keys that verify; with `server` those that sign, and their folder |
 //! | [`status`] | revocation that offline verifiers see |
 //! | [`clients`] | who may fetch tokens, and how they show who they are |
 //! | [`policy`] | the policies folder: read, compiled, asked |
-//! | [`store`] | what is seen once over all replicas |
+//! | [`store`]* | what is seen once over all replicas |
 //! | [`token`] | claims to a token, a token to claims |
-//! | [`grant`] | what a client asks for, narrowed to what it is granted |
+//! | [`grant`]* | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
+//! | [`resource`] | what an API says of itself to those who have no token |
 //! | [`standing`] | which tokens are in force still |
-//! | [`issue`], [`authorize`] | the two flows |
-//! | [`reuse`] | tokens that are handed out again |
-//! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
-//! | [`status_lists`] | the lists of the clients, signed |
-//! | [`config`] | the settings |
-//! | [`http`] | actix |
-//! | [`cli`] | the commands |
+//! | [`audit`] | decisions written down, and taken again by other policies |
+//! | [`issue`]*, [`authorize`] | the two flows |
+//! | [`reuse`]* | tokens that are handed out again |
+//! | [`introspect`]*, [`revoke`]* | what else clients may ask of tokens |
+//! | [`status_lists`]* | the lists of the clients, signed |
+//! | [`config`]* | the settings |
+//! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
+//! | [`cli`]* | the commands |
 
+// what only the service calls of modules that others have too; with all features nothing may be unused
+#![cfg_attr(not(feature = "server"), allow(dead_code))]
+
+pub mod audit;
 pub mod authorize;
+#[cfg(feature = "server")]
 pub mod cli;
 pub mod clients;
 pub mod clock;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod fetch;
+#[cfg(feature = "server")]
 pub mod gateway;
+#[cfg(feature = "server")]
 pub mod grant;
+#[cfg(feature = "actix")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod introspect;
+#[cfg(feature = "server")]
 pub mod issue;
 pub mod jose;
 pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+pub mod resource;
+#[cfg(feature = "server")]
 pub mod reuse;
+pub mod revocations;
+#[cfg(feature = "server")]
 pub mod revoke;
 pub mod standing;
 pub mod status;
+#[cfg(feature = "server")]
 pub mod status_lists;
+#[cfg(feature = "server")]
 pub mod store;
 pub mod token;

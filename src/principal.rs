@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{
     oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId},
     policy::{Permissions, Subject},
-    token::VerifiedClaims,
+    token::{Origin, VerifiedClaims},
 };
 
 /// The bearer of a verified token, built from its claims and nothing else.
@@ -65,6 +65,11 @@ impl Principal {
     /// The name of its token, as the log of the issuer has it.
     pub fn token_id(&self) -> &TokenId {
         self.claims.token_id()
+    }
+
+    /// What revocations compare.
+    pub fn origin(&self) -> Origin<'_> {
+        self.claims.origin()
     }
 
     /// The client to which the permissions were granted, unless the token names nobody. After a token

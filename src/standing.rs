@@ -4,15 +4,28 @@ use std::sync::Arc;
 
 use crate::{
     clients::ClientState,
-    oauth::{ClientId, TokenId},
+    oauth::ClientId,
     policy::PolicySet,
-    store::{RevocationsUnknown, Store},
-    token::{TokenError, VerifiedClaims, VerifiedRefresh},
+    revocations::{Revocations, RevocationsUnknown},
+    token::{Origin, TokenError, VerifiedClaims},
 };
+#[cfg(feature = "server")]
+use crate::{oauth::TokenId, token::VerifiedRefresh};
 
 /// What is known of revocations: the policy files, and the shared store's mirror. All in memory.
 #[derive(Clone, Default)]
-pub struct Standing(Option<Arc<Store>>);
+pub struct Standing {
+    revocations: Option<Arc<dyn Revocations>>,
+    named: NamedClients,
+}
+
+/// Which clients the policy files name.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum NamedClients {
+    #[default]
+    Some,
+    All,
+}
 
 /// Why a token is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +41,17 @@ pub enum NotInForce {
 impl Standing {
     /// By the policy files alone, of which a client may be missing: for services that hold a part of them.
     pub fn by_files() -> Self {
-        Self(None)
+        Self::default()
     }
 
-    /// By the policy files, which name every client, and the store.
-    pub fn of_issuer(store: Arc<Store>) -> Self {
-        Self(Some(store))
+    /// By the policy files alone, which name every client.
+    pub fn by_all_files() -> Self {
+        Self { revocations: None, named: NamedClients::All }
+    }
+
+    /// By the policy files, which name every client, and what was revoked beside them.
+    pub fn of_issuer(revocations: Arc<dyn Revocations>) -> Self {
+        Self { revocations: Some(revocations), named: NamedClients::All }
     }
 
     /// Whether an access token is in force.
@@ -41,36 +59,29 @@ impl Standing {
     /// # Errors
     /// [`NotInForce`] for a token that was revoked, or one of a client that was revoked since.
     pub fn check(&self, policies: &PolicySet, token: &VerifiedClaims) -> Result<(), NotInForce> {
-        self.check_token(policies, token.token_id().as_str())?;
+        self.check_origin(policies, &token.origin())
+    }
+
+    /// As [`Self::check`], for an access token of which no more is at hand.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_origin(&self, policies: &PolicySet, token: &Origin<'_>) -> Result<(), NotInForce> {
+        self.check_token(policies, token.token_id.as_str())?;
         // what came of a token of the subject's is as old as that token
-        if let Some(subject) = token.subject() {
-            self.check_client(policies, subject, token.authenticated_at())?;
+        if let Some(subject) = token.subject {
+            self.check_client(policies, subject, token.authenticated_at)?;
         }
         // when the clients before the last one exchanged it is not known: not before the subject fetched it
-        for actor in token.earlier_actors() {
-            self.check_client(policies, actor, token.authenticated_at())?;
+        for actor in token.earlier_actors {
+            self.check_client(policies, actor, token.authenticated_at)?;
         }
-        match token.client() {
-            Some(client) if token.subject() != Some(client) => {
-                self.check_client(policies, client, token.issued_at())
+        match token.client {
+            Some(client) if token.subject != Some(client) => {
+                self.check_client(policies, client, token.issued_at)
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether a token is in force that `client` fetched for itself at `issued_at` (seconds since 1970).
-    ///
-    /// # Errors
-    /// As [`Self::check`]; also for the token of an anonymous client, which does not name it.
-    pub(crate) fn check_own(
-        &self,
-        policies: &PolicySet,
-        token: &TokenId,
-        client: &ClientId,
-        issued_at: i64,
-    ) -> Result<(), NotInForce> {
-        self.check_token(policies, token.as_str())?;
-        self.check_client(policies, client, issued_at)
     }
 
     /// The claims of a token that verified, if it is in force.
@@ -87,25 +98,16 @@ impl Standing {
         Ok(claims)
     }
 
-    /// Whether a refresh token is in force, as far as that is known without asking the store.
-    ///
-    /// # Errors
-    /// As [`Self::check`].
-    pub fn check_refresh(&self, policies: &PolicySet, token: &VerifiedRefresh) -> Result<(), NotInForce> {
-        self.check_token(policies, &token.token_id())?;
-        self.check_client(policies, token.client(), token.authenticated_at())
-    }
-
     /// Whether the token is revoked by its `jti`, or what it came from: the names of the family of refresh
     /// tokens and of the tokens that were exchanged stand before it, each with a dot.
     fn check_token(&self, policies: &PolicySet, token_id: &str) -> Result<(), NotInForce> {
         let before_dots = token_id.match_indices('.').filter_map(|(dot, _)| token_id.get(..dot));
         for name in before_dots.chain([token_id]) {
-            let store_has_revoked = match self.0.as_deref() {
-                Some(store) => store.is_revoked(name).map_err(NotInForce::Unknown)?,
+            let was_revoked = match self.revocations.as_deref() {
+                Some(revocations) => revocations.is_revoked(name).map_err(NotInForce::Unknown)?,
                 None => false,
             };
-            if store_has_revoked || policies.has_revoked(name) {
+            if was_revoked || policies.has_revoked(name) {
                 return Err(NotInForce::Ended(TokenError::Revoked));
             }
         }
@@ -115,7 +117,7 @@ impl Standing {
     fn check_client(&self, policies: &PolicySet, id: &ClientId, since: i64) -> Result<(), NotInForce> {
         let ended = |error| Err(NotInForce::Ended(error));
         match policies.clients().find(id.as_str()) {
-            None if self.0.is_some() => ended(TokenError::ClientGone(id.clone())),
+            None if self.named == NamedClients::All => ended(TokenError::ClientGone(id.clone())),
             Some(client) if client.state == ClientState::Disabled => {
                 ended(TokenError::ClientDisabled(id.clone()))
             }
@@ -124,5 +126,33 @@ impl Standing {
             }
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+/// What only the issuer asks.
+#[cfg(feature = "server")]
+impl Standing {
+    /// Whether a token is in force that `client` fetched for itself at `issued_at` (seconds since 1970).
+    ///
+    /// # Errors
+    /// As [`Self::check`]; also for the token of an anonymous client, which does not name it.
+    pub(crate) fn check_own(
+        &self,
+        policies: &PolicySet,
+        token: &TokenId,
+        client: &ClientId,
+        issued_at: i64,
+    ) -> Result<(), NotInForce> {
+        self.check_token(policies, token.as_str())?;
+        self.check_client(policies, client, issued_at)
+    }
+
+    /// Whether a refresh token is in force, as far as that is known without asking the store.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_refresh(&self, policies: &PolicySet, token: &VerifiedRefresh) -> Result<(), NotInForce> {
+        self.check_token(policies, &token.token_id())?;
+        self.check_client(policies, token.client(), token.authenticated_at())
     }
 }

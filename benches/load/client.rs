@@ -17,6 +17,28 @@ pub(crate) fn tokens(server: &Server, path: &str, form: &str, count: usize) -> R
     runtime().block_on(fetched.try_collect())
 }
 
+/// Status and body of an answer to these headers, each `Name: value`, and this JSON, if there is any.
+pub(crate) fn answer(
+    url: &str,
+    headers: &[String],
+    json: Option<&'static str>,
+) -> Result<(u16, String), String> {
+    let client = http_client();
+    let mut request = match json {
+        None => client.get(url),
+        Some(json) => client.post(url).header("content-type", "application/json").body(json),
+    };
+    for (name, value) in headers.iter().filter_map(|header| header.split_once(": ")) {
+        request = request.header(name, value);
+    }
+    let answer = async {
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        answer.text().await.map(|text| (status, text))
+    };
+    runtime().block_on(answer).map_err(|error| error.to_string())
+}
+
 async fn token(client: &reqwest::Client, url: String, form: &str) -> Result<String, String> {
     let request = client
         .post(&url)

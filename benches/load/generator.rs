@@ -86,11 +86,12 @@ fn wrk(scenario: &Scenario, seconds: u64) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/load/request.lua");
     let mut wrk = servers::pinned(CORE, "wrk");
     wrk.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "-s"]).arg(script);
-    wrk.args(scenario.authorization().iter().flat_map(|header| ["-H", header]));
+    wrk.args(scenario.headers().iter().flat_map(|header| ["-H", header]));
     wrk.arg(scenario.url()).arg("--");
     match &scenario.body {
         Body::Nothing => {}
         Body::Form(form) => drop(wrk.args(["form", form])),
+        Body::Json(json) => drop(wrk.args(["json", json])),
         Body::Forms(file) => drop(wrk.arg("forms").arg(file)),
         Body::Bearers(file) => drop(wrk.arg("bearers").arg(file)),
     }
@@ -111,7 +112,7 @@ fn oha(token: &Scenario, rate: f64, seconds: u64) -> Result<f64, String> {
     oha.args(["--no-tui", "--output-format", "json", "--latency-correction", "-m", "POST", "-c", "64"])
         .args(["-q", &format!("{rate:.0}"), "-z", &format!("{seconds}s")])
         .args(["-T", "application/x-www-form-urlencoded", "-d", form])
-        .args(token.authorization().iter().flat_map(|header| ["-H", header]))
+        .args(token.headers().iter().flat_map(|header| ["-H", header]))
         .arg(token.url());
     let output = oha.output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout)

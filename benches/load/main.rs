@@ -134,7 +134,7 @@ fn run(args: &Args) -> Result<(), String> {
     };
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let servers = Servers::start(dir.path())?;
-    let scenarios = scenario::all(&servers, dir.path());
+    let scenarios = scenario::all(&servers, dir.path())?;
 
     let figures = in_turns(&scenarios, effort)?;
     let steady = if has_oha { Some(at_a_steady_rate(&scenarios, &figures, effort)?) } else { None };

@@ -23,7 +23,7 @@ pub(crate) fn draw(bars: &[Bar]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\" font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\" font-size=\"13\">\n\
-         <title>CPU time of a server for each request, for jeton, a raw signature, a bare server and oidc-provider</title>\n\
+         <title>CPU time of a server for each request, for jeton, a raw signature, a bare server, oidc-provider and Cerbos</title>\n\
          <rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"8\" fill=\"#f6f8fa\" stroke=\"#d0d7de\"/>\n\
          <text x=\"24\" y=\"30\" font-size=\"16\" font-weight=\"600\" fill=\"#1f2328\">CPU time for each request, \
          in microseconds</text>\n\

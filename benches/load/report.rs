@@ -112,6 +112,13 @@ impl Report {
             let what = "CPU: /principal with one token / /healthz";
             budgets.push(Budget::at_most(what, warm.against(healthz, cpu), 1.5, "x"));
         }
+        if let (Some(authz), Some(healthz), Some(cerbos)) =
+            (of(Kind::Authz), of(Kind::Healthz), of(Kind::Cerbos))
+        {
+            let what = "CPU: /authz with one token / /healthz";
+            budgets.push(Budget::at_most(what, authz.against(healthz, cpu), 1.5, "x"));
+            budgets.push(Budget::at_least("CPU: Cerbos / /authz", cerbos.against(authz, cpu), 10.0, "x"));
+        }
         if let Some((rate, p99)) = self.steady {
             let what = format!("p99 at {rate:.0} tokens/s, 80 % of saturation");
             budgets.push(Budget::at_most(&what, p99, 5.0, "ms"));
@@ -131,7 +138,7 @@ impl Report {
         };
         let colour = |kind| match kind {
             Kind::Bare => "#59636e",
-            Kind::Peer => "#bc4c00",
+            Kind::Peer | Kind::Cerbos => "#bc4c00",
             _ => "#0969da",
         };
         let bar = |figures: &Figures| Bar {

@@ -2,6 +2,7 @@
 --
 --   wrk ... -s request.lua URL                   GET
 --   wrk ... -s request.lua URL form FORM         POST, the same form each time
+--   wrk ... -s request.lua URL json JSON         POST, the same JSON each time
 --   wrk ... -s request.lua URL forms FILE        POST, each time the next line of the file
 --   wrk ... -s request.lua URL bearers FILE      GET, each time with the next line of the file as bearer token
 
@@ -23,7 +24,11 @@ function init(args)
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
   end
-  if what == "form" then
+  if what == "json" then
+    wrk.method = "POST"
+    wrk.headers["Content-Type"] = "application/json"
+  end
+  if what == "form" or what == "json" then
     wrk.body = value
   elseif what == "forms" then
     local next_line = lines_of(value)

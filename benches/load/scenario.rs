@@ -20,6 +20,8 @@ const TOKEN_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2Fo
 const OWN_TOKEN_FORM: &str = "grant_type=client_credentials&resource=http%3A%2F%2F127.0.0.1%3A8080";
 /// The peer grants no scope that is not asked for.
 const PEER_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2Forders.example.com&scope=orders%3Aread%20orders%3Awrite";
+/// May who holds what acme-sync's token says read an order of acme?
+const CERBOS_QUESTION: &str = r#"{"principal":{"id":"acme-sync","roles":["order-agent"],"attr":{"scopes":["orders:read","orders:write"],"tenant":"acme"}},"resources":[{"resource":{"kind":"orders","id":"42","attr":{"tenant":"acme"}},"actions":["read"]}]}"#;
 const ASSERTION_FORM: &str = "grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,8 +32,10 @@ pub(crate) enum Kind {
     Assertion,
     Cold,
     Warm,
+    Authz,
     Healthz,
     Peer,
+    Cerbos,
 }
 
 impl Kind {
@@ -43,8 +47,10 @@ impl Kind {
             Self::Assertion => "jeton: token, private_key_jwt",
             Self::Cold => "jeton: /principal, each token once",
             Self::Warm => "jeton: /principal, one token",
+            Self::Authz => "jeton: /authz, one token",
             Self::Healthz => "jeton: /healthz",
             Self::Peer => "oidc-provider: token, client secret",
+            Self::Cerbos => "Cerbos: one decision",
         }
     }
 }
@@ -56,6 +62,8 @@ pub(crate) struct Scenario<'a> {
     pub(crate) path: &'static str,
     /// Whether the client shows its secret, by HTTP Basic.
     with_secret: bool,
+    /// Further headers, each `Name: value`.
+    headers: Vec<String>,
     pub(crate) body: Body,
 }
 
@@ -63,20 +71,26 @@ pub(crate) struct Scenario<'a> {
 pub(crate) enum Body {
     Nothing,
     Form(&'static str),
+    /// The same JSON each time.
+    Json(&'static str),
     /// A form in each line of the file.
     Forms(PathBuf),
     /// A token in each line of the file.
     Bearers(PathBuf),
 }
 
-pub(crate) fn all<'a>(servers: &'a Servers, dir: &Path) -> Vec<Scenario<'a>> {
-    use Kind::{Assertion, Bare, Cold, Healthz, Peer, Reuse, Token, Warm};
+pub(crate) fn all<'a>(servers: &'a Servers, dir: &Path) -> Result<Vec<Scenario<'a>>, String> {
+    use Kind::{Assertion, Authz, Bare, Cerbos, Cold, Healthz, Peer, Reuse, Token, Warm};
     let jeton = &servers.jeton;
+    let token = client::tokens(jeton, "/oauth2/token", TOKEN_FORM, 1)?.remove(0);
+    let question = ["X-Original-Method: GET", "X-Original-URI: /tenants/acme/orders/42"].map(str::to_owned);
+    let question = question.into_iter().chain([format!("Authorization: Bearer {token}")]);
     let scenario = |kind, server, path, body| {
         let with_secret = matches!(kind, Token | Reuse | Peer);
-        Scenario { kind, server, path, with_secret, body }
+        let headers = if kind == Authz { question.clone().collect() } else { Vec::new() };
+        Scenario { kind, server, path, with_secret, headers, body }
     };
-    vec![
+    Ok(vec![
         scenario(Bare, &servers.bare, "/", Body::Nothing),
         scenario(Token, jeton, "/oauth2/token", Body::Form(TOKEN_FORM)),
         scenario(Reuse, &servers.reuse, "/oauth2/token", Body::Form(TOKEN_FORM)),
@@ -84,15 +98,29 @@ pub(crate) fn all<'a>(servers: &'a Servers, dir: &Path) -> Vec<Scenario<'a>> {
         scenario(Assertion, jeton, "/oauth2/token", Body::Forms(dir.join("assertions"))),
         scenario(Cold, jeton, "/principal", Body::Bearers(dir.join("tokens"))),
         scenario(Warm, jeton, "/principal", Body::Bearers(dir.join("token"))),
+        scenario(Authz, jeton, "/authz/edge", Body::Nothing),
         scenario(Healthz, jeton, "/healthz", Body::Nothing),
-    ]
+        scenario(Cerbos, &servers.cerbos, "/api/check/resources", Body::Json(CERBOS_QUESTION)),
+    ])
 }
 
 impl Scenario<'_> {
     /// Checks what the server answers, and writes down what the generator is to send.
     pub(crate) fn prepare(&self, effort: &Effort) -> Result<(), String> {
         match &self.body {
+            Body::Nothing if self.kind == Kind::Authz => {
+                let answer = client::answer(&self.url(), &self.headers, None)?;
+                if answer != (200, String::new()) {
+                    return Err(format!("{}: {answer:?}", self.kind.name()));
+                }
+            }
             Body::Nothing => {}
+            Body::Json(json) => {
+                let (status, answer) = client::answer(&self.url(), &[], Some(json))?;
+                if status != 200 || !answer.contains("\"read\":\"EFFECT_ALLOW\"") {
+                    return Err(format!("{}: {status}: {answer}", self.kind.name()));
+                }
+            }
             Body::Form(form) => {
                 let tokens = client::tokens(self.server, self.path, form, 2)?;
                 let same = tokens[0] == tokens[1];
@@ -119,10 +147,11 @@ impl Scenario<'_> {
         self.server.url(self.path)
     }
 
-    /// `Name: value`, as both generators take it.
-    pub(crate) fn authorization(&self) -> Option<String> {
+    /// Each `Name: value`, as both generators take it.
+    pub(crate) fn headers(&self) -> Vec<String> {
         let credentials = BASE64_STANDARD.encode(format!("{ID}:{SECRET}"));
-        self.with_secret.then(|| format!("Authorization: Basic {credentials}"))
+        let secret = self.with_secret.then(|| format!("Authorization: Basic {credentials}"));
+        self.headers.iter().cloned().chain(secret).collect()
     }
 }
 

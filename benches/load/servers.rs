@@ -28,6 +28,8 @@ pub(crate) struct Servers {
     pub(crate) reuse: Server,
     pub(crate) bare: Server,
     pub(crate) peer: Server,
+    /// Another peer, which decides and issues nothing.
+    pub(crate) cerbos: Server,
 }
 
 impl Servers {
@@ -38,6 +40,7 @@ impl Servers {
             reuse: jeton(dir, "reuse", &[("JETON__TOKENS__REUSE", "5m")])?,
             bare: Server::start(dir, "bare", reference::bare_command)?,
             peer: peer(dir)?,
+            cerbos: cerbos(dir)?,
         })
     }
 }
@@ -60,14 +63,17 @@ fn jeton(dir: &Path, name: &str, settings: &[(&str, &str)]) -> Result<Server, St
             .current_dir(&home)
             .env("JETON__SERVER__LISTEN", format!("127.0.0.1:{port}"))
             .env("JETON__KEYS__GENERATE_IF_MISSING", "true")
+            .env("JETON__GATEWAYS__EDGE__KIND", "nginx")
+            .env("JETON__GATEWAYS__EDGE__API", "orders")
+            .env("JETON__GATEWAYS__EDGE__TRUSTED_PEERS", "127.0.0.1")
             .envs(settings.iter().copied());
         command
     })
 }
 
-/// oidc-provider, installed as its lock file says if it is not there.
-fn peer(dir: &Path) -> Result<Server, String> {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/load/peer");
+/// The folder of a peer, with its packages as its lock file says.
+fn installed(name: &str) -> Result<PathBuf, String> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/load").join(name);
     if !home.join("node_modules").exists() {
         let npm = Command::new("npm")
             .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
@@ -75,11 +81,36 @@ fn peer(dir: &Path) -> Result<Server, String> {
             .stdout(Stdio::null())
             .status();
         if !npm.is_ok_and(|status| status.success()) {
-            return Err(
-                "`npm ci` in benches/load/peer failed; Node 20 or newer and npm are needed".to_owned()
-            );
+            return Err(format!(
+                "`npm ci` in benches/load/{name} failed; Node 20 or newer and npm are needed"
+            ));
         }
     }
+    Ok(home)
+}
+
+/// Cerbos with a policy like the sample's, without telemetry and logs of decisions.
+fn cerbos(dir: &Path) -> Result<Server, String> {
+    let home = installed("cerbos")?;
+    Server::start(dir, "cerbos", |port| {
+        let mut command = pinned(CORE, home.join("node_modules/@cerbos/cerbos-linux-x64/cerbos-linux-x64"));
+        command.args(["server", "--log-level=error"]);
+        for setting in [
+            format!("server.httpListenAddr=127.0.0.1:{port}"),
+            format!("server.grpcListenAddr=127.0.0.1:{}", free_port()),
+            "storage.driver=disk".to_owned(),
+            format!("storage.disk.directory={}", home.join("policies").display()),
+            "telemetry.disabled=true".to_owned(),
+        ] {
+            command.arg("--set").arg(setting);
+        }
+        command
+    })
+}
+
+/// oidc-provider.
+fn peer(dir: &Path) -> Result<Server, String> {
+    let home = installed("peer")?;
     let node = node()?;
     Server::start(dir, "peer", |port| {
         let mut command = pinned(CORE, &node);

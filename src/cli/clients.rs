@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -134,8 +134,7 @@ fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
     for key in &keys {
         eprintln!("public key {}", key.thumbprint());
     }
-    secret.iter().for_each(show);
-    Ok(())
+    secret.iter().try_for_each(show)
 }
 
 fn rotate(files: &PolicyFiles, id: &str, keep_old: Duration) -> anyhow::Result<()> {
@@ -145,8 +144,7 @@ fn rotate(files: &PolicyFiles, id: &str, keep_old: Duration) -> anyhow::Result<(
     let file = edited.file.clone();
     files.write(&[edited])?;
     eprintln!("{file}: added a secret to client `{id}`; the old ones expire at {until}");
-    show(&secret);
-    Ok(())
+    show(&secret)
 }
 
 fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<()> {
@@ -227,9 +225,11 @@ fn generate() -> anyhow::Result<ClientSecret> {
     ClientSecret::generate().context("the system gives no random bytes")
 }
 
-fn show(secret: &ClientSecret) {
+fn show(secret: &ClientSecret) -> anyhow::Result<()> {
     eprintln!("the secret is shown this once, and nobody can look it up again:");
-    println!("{}", secret.reveal());
+    // unlike other results it must arrive
+    let shown = writeln!(io::stdout(), "{}", secret.reveal());
+    shown.context("the secret could not be shown and is lost: take its `sha256` out of the policy file again")
 }
 
 /// The public keys in a file of the client's.

@@ -1,16 +1,20 @@
 //! `jeton keys`.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt::{Display, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use clap::Subcommand;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::Outcome;
+use super::{Outcome, emit};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
-    http::key_keeper,
-    keys::{KeyKeeper, KeyRing, KeyState, Replaced, Retired, RingKey},
+    http::{key_keeper, late_reading},
+    keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, Replaced, Retired, RingKey},
 };
 
 #[derive(Subcommand)]
@@ -42,37 +46,35 @@ pub(super) enum Command {
 pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(Needs::Keys, config)?;
     let keeper = key_keeper(&settings, Arc::new(SystemClock));
-    match command {
-        Command::Generate => println!("{}", keeper.generate()?.kid),
+    let text = match command {
+        Command::Generate => format!("{}\n", keeper.generate()?.kid),
         Command::List => list(&keeper)?,
         Command::Rotate { now: false } => {
             let new = keeper.rotate()?;
+            if let Some(detail) = late_reading(&settings, keeper.terms()) {
+                eprintln!("note: verifiers may not have fetched it when it signs. {detail}");
+            }
             let wait = span(new.activates, SystemClock.now());
-            println!("{}\nit is published now, and signs from {} (in {wait}).", new.kid, new.activates);
+            format!("{}\nit is published now, and signs from {} (in {wait}).\n", new.kid, new.activates)
         }
-        Command::Rotate { now: true } => tell_replaced(&keeper.rotate_now()?, &keeper, &settings),
-        Command::Retire { kid, now } => {
-            let retired = if *now { keeper.retire_now(kid)? } else { keeper.retire(kid)? };
-            match retired {
-                Retired::HandedOver { to, published_until } => {
-                    println!(
-                        "{kid} signs no more, and stays published until {published_until}; {to} signs now."
-                    );
-                }
-                Retired::Dropped => println!("{kid} is gone: out of `keyring.yaml`, its file deleted."),
+        Command::Rotate { now: true } => replaced(&keeper.rotate_now()?, &keeper, &settings),
+        Command::Retire { kid, now: false } => match keeper.retire(kid)? {
+            Retired::HandedOver { to, published_until } => {
+                format!("{kid} signs no more, and stays published until {published_until}; {to} signs now.\n")
             }
+            Retired::Dropped => gone(kid),
+        },
+        Command::Retire { kid, now: true } => {
+            keeper.retire_now(kid)?;
+            gone(kid) + &what_breaks(Dropped::Retired, &keeper, &settings)
         }
-        Command::Prune => {
-            let pruned = keeper.prune()?;
-            for kid in &pruned {
-                println!("{kid} deleted");
-            }
-            if pruned.is_empty() {
-                println!("there is nothing to delete");
-            }
-        }
-        Command::Jwks => println!("{}", ring(&keeper)?.jwks().body()),
-    }
+        Command::Prune => match keeper.prune()?.as_slice() {
+            [] => "there is nothing to delete\n".to_owned(),
+            pruned => lines(pruned.iter().map(|kid| format!("{kid} deleted"))),
+        },
+        Command::Jwks => format!("{}\n", ring(&keeper)?.jwks().body()),
+    };
+    emit(&text)?;
     Ok(Outcome::Done)
 }
 
@@ -81,31 +83,42 @@ pub(super) fn ring(keeper: &KeyKeeper) -> anyhow::Result<KeyRing> {
     Ok(keeper.folder().load()?.at(SystemClock.now(), keeper.terms()))
 }
 
-fn list(keeper: &KeyKeeper) -> anyhow::Result<()> {
-    let (ring, now) = (ring(keeper)?, SystemClock.now());
-    println!("{:<8} {:<43} {:<5} {:>4}  {:<20}  WHEN", "STATE", "KID", "ALG", "BITS", "CREATED");
+fn list(keeper: &KeyKeeper) -> anyhow::Result<String> {
+    let (keys, now) = (keeper.folder().load()?, SystemClock.now());
+    let ring = keys.at(now, keeper.terms());
+    let mut text =
+        format!("{:<8} {:<43} {:<5} {:>4}  {:<20}  WHEN\n", "STATE", "KID", "ALG", "BITS", "CREATED");
     for key in ring.keys() {
         let RingKey { kid, algorithm, bits, created, state, .. } = key;
-        let (state, kid) = (state.name(), kid.as_str());
-        println!("{state:<8} {kid:<43} {algorithm:<5} {bits:>4}  {created:<20}  {}", when(key, now));
+        let (state, kid, when) = (state.name(), kid.as_str(), when(key, now));
+        writeln!(text, "{state:<8} {kid:<43} {algorithm:<5} {bits:>4}  {created:<20}  {when}")?;
     }
     for key in ring.unlisted() {
-        let (kid, file) = (key.kid.as_str(), key.path.display());
-        println!(
-            "{:<8} {kid:<43} {:<5} {:>4}  {:<20}  never signs: {file} has no entry",
-            "unlisted", "", "", ""
-        );
+        let (state, kid, file) = ("unlisted", key.kid.as_str(), key.path.display());
+        writeln!(
+            text,
+            "{state:<8} {kid:<43} {:<5} {:>4}  {:<20}  never signs: {file} has no entry",
+            "", "", ""
+        )?;
+    }
+    if let Some(PlannedKey { made, activates }) = keys.planned(now, keeper.terms()) {
+        let made = if made <= now { "now".to_owned() } else { format!("on {}", at(made, now)) };
+        let from = at(activates, now);
+        writeln!(
+            text,
+            "\nBy `keys.rotate_every` a server makes the next key {made}, and it signs from {from}."
+        )?;
     }
     let expired = ring.keys().iter().filter(|key| !key.state.is_published()).count();
     if expired + ring.unlisted().len() > 0 {
-        println!("\n`jeton keys prune` deletes what is expired or unlisted.");
+        writeln!(text, "\n`jeton keys prune` deletes what is expired or unlisted.")?;
     }
-    Ok(())
+    Ok(text)
 }
 
 /// What a key does, since when and until when.
 fn when(key: &RingKey, now: Timestamp) -> String {
-    let at = |time: Timestamp| format!("{time} ({})", relative(time, now));
+    let at = |time| at(time, now);
     match key.state {
         KeyState::Next { from } => format!("signs from {}", at(from)),
         KeyState::Active { until: None } => format!("signs since {}", at(key.activates)),
@@ -117,6 +130,11 @@ fn when(key: &RingKey, now: Timestamp) -> String {
         }
         KeyState::Expired { since } => format!("published until {}", at(since)),
     }
+}
+
+/// A time, and how far it is away.
+fn at(time: Timestamp, now: Timestamp) -> String {
+    format!("{time} ({})", relative(time, now))
 }
 
 fn relative(time: Timestamp, now: Timestamp) -> String {
@@ -135,33 +153,55 @@ fn span(one: Timestamp, other: Timestamp) -> String {
     }
 }
 
+fn lines(each: impl Iterator<Item = String>) -> String {
+    each.flat_map(|line| [line, "\n".to_owned()]).collect()
+}
+
+fn gone(kid: impl Display) -> String {
+    format!("{kid} is gone: out of `keyring.yaml`, its file deleted.\n")
+}
+
 /// What `rotate --now` did, and what of it everybody will notice.
-fn tell_replaced(replaced: &Replaced, keeper: &KeyKeeper, settings: &Settings) {
+fn replaced(replaced: &Replaced, keeper: &KeyKeeper, settings: &Settings) -> String {
     let Replaced { new, dropped, still_published } = replaced;
-    println!("{}\nit signs now.", new.kid);
-    for kid in dropped {
-        println!("{kid} is gone: out of `keyring.yaml`, its file deleted.");
-    }
-    let max_age = SignedDuration::from_secs(keeper.terms().max_age().into());
-    let poll = settings.policies.poll.map_or_else(
+    let mut text = format!("{}\nit signs now.\n", new.kid);
+    text += &dropped.iter().map(gone).collect::<String>();
+    text += &what_breaks(Dropped::Signing, keeper, settings);
+    text + &lines(still_published.iter().map(|(kid, until)| {
+        format!(
+            "- {kid} stays published until {until}: if it leaked too, run `jeton keys retire {kid} --now`."
+        )
+    }))
+}
+
+/// Which key left the key set before its time.
+#[derive(Clone, Copy)]
+enum Dropped {
+    /// The one that signed, for a new one.
+    Signing,
+    /// One that signs no more, or did not yet.
+    Retired,
+}
+
+/// What breaks as a key is dropped, and for how long others may not have noticed.
+fn what_breaks(dropped: Dropped, keeper: &KeyKeeper, settings: &Settings) -> String {
+    let max_age = keeper.terms().max_age();
+    let taken_over = settings.policies.poll.map_or_else(
         || "after SIGHUP or a restart".to_owned(),
         |poll| format!("within {} s", poll.as_secs() + 1),
     );
-    println!("\nWhat this breaks:");
-    println!(
-        "- Servers that see this folder take it over {poll}; until then they sign and verify with the old key."
-    );
-    println!(
-        "- Then every token that the old key signed is refused here, refresh tokens too: clients fetch new ones."
-    );
-    println!(
-        "- Services that verify offline may hold the old set for up to {} s more: until they fetch again they still take \
-         tokens by the old key, and may refuse tokens by the new one.",
-        max_age.as_secs()
-    );
-    for (kid, until) in still_published {
-        println!(
-            "- {kid} stays published until {until}: if it leaked too, run `jeton keys retire {kid} --now`."
-        );
-    }
+    let (key, until_then, of_caches) = match dropped {
+        Dropped::Signing => (
+            "the old key",
+            "they sign and verify with the old key",
+            "they still take tokens by the old key, and may refuse tokens by the new one",
+        ),
+        Dropped::Retired => ("the key", "they take tokens by the key", "they still take tokens by the key"),
+    };
+    format!(
+        "\nWhat this breaks:\n\
+         - Servers that see this folder take it over {taken_over}; until then {until_then}.\n\
+         - Then every token that {key} signed is refused here, refresh tokens too: clients fetch new ones.\n\
+         - Services that verify offline may hold the old set for up to {max_age} s more: until they fetch again {of_caches}.\n"
+    )
 }

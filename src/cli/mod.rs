@@ -19,6 +19,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+use self::output::{emit, emit_styled};
 use crate::{
     config::{Needs, Settings},
     policy::{DemoSecrets, Surroundings},

@@ -11,15 +11,19 @@ use crate::{
 
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(Needs::Everything, config)?;
-    http::init_log(settings.log);
+    http::init_log(&settings.log);
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();
         let service = Service::load(settings, Arc::new(SystemClock))?;
         let kid = service.keys().ring().signing().kid().clone();
         let hash = service.policies().current().policies.hash().clone();
+        let audit = service.audit().clone();
         let RunningServer { address, server } = service.start()?;
         tracing::info!(%address, %issuer, %kid, policies = %hash, "serving");
         server.await?;
+        if let Some(log) = audit.log() {
+            log.flush();
+        }
         tracing::info!("stopped");
         Ok(Outcome::Done)
     })

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::{
     Outcome,
     clients::time,
+    emit,
     files::{OfSeveral, Place, PolicyFiles},
 };
 use crate::{
@@ -109,24 +110,24 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
     let InsecureParts { header, claims } = match insecure_parts(&token) {
         Ok(parts) => parts,
         Err(error) => {
-            println!("does not verify: {error}");
+            emit(&format!("does not verify: {error}\n"))?;
             return Ok(Outcome::No);
         }
     };
-    println!("header: {}", serde_json::to_string_pretty(&header)?);
-    println!("claims: {}", serde_json::to_string_pretty(&claims)?);
+    let (header, shown) = (serde_json::to_string_pretty(&header)?, serde_json::to_string_pretty(&claims)?);
+    emit(&format!("header: {header}\nclaims: {shown}\n"))?;
     // which API it is for is not ours to say: any audience that it names will do
     let Some(audience) = insecure_audience(&claims) else {
-        println!("does not verify: the claim `aud` names no audience");
+        emit("does not verify: the claim `aud` names no audience\n")?;
         return Ok(Outcome::No);
     };
     match verifier(config, jwks)?.verify(&token, &audience) {
         Ok(_) => {
-            println!("verifies");
+            emit("verifies\n")?;
             Ok(Outcome::Done)
         }
         Err(error) => {
-            println!("does not verify: {error}");
+            emit(&format!("does not verify: {error}\n"))?;
             Ok(Outcome::No)
         }
     }

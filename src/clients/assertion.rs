@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{AuthenticationError, Client, ClientRegistry};
+use super::{AuthenticationError, Client, ClientRegistry, MOST_KEYS};
 use crate::{
     jose::{CompactJws, JwsError, Kind},
     keys::ForeignKey,
@@ -83,10 +83,6 @@ const ANY: Kind = Kind { name: "a client assertion", types: &[STRICT_TYPE, "jwt"
 /// What must stand in `typ` of a client with `strict_assertions: true`.
 const STRICT: Kind = Kind { name: "a client assertion", types: &[STRICT_TYPE] };
 const STRICT_TYPE: &str = "client-authentication+jwt";
-
-/// The most public keys that a client may have: enough to change over, and the most signatures that are checked
-/// for one assertion.
-pub const MOST_KEYS: usize = 4;
 
 /// Keys of nobody, of each kind one: checked where a client has fewer than [`MOST_KEYS`], so that a stranger
 /// cannot tell by the time whether it exists, or how many it has. (A key longer than 2048 bits takes longer.)

@@ -1,14 +1,20 @@
 //! The machines that may fetch tokens, and how one shows which of them it is.
 
+#[cfg(feature = "server")]
 mod assertion;
+#[cfg(feature = "server")]
 mod authenticate;
 mod registry;
 mod secret;
 
 pub use crate::keys::{ForeignKey, InvalidPublicKey};
-pub use assertion::{AssertionError, AssertionRules, ClientAssertion, MOST_KEYS};
+#[cfg(feature = "server")]
+pub use assertion::{AssertionError, AssertionRules, ClientAssertion};
+#[cfg(feature = "server")]
 pub use authenticate::{
     AuthenticatedClient, AuthenticationError, AuthenticationMethod, Authenticator, ClientCredentials,
 };
-pub use registry::{Abilities, Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole};
+pub use registry::{
+    Abilities, Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole, MOST_KEYS,
+};
 pub use secret::{ClientSecret, DEMO_SECRETS, SecretHash, StoredSecret};

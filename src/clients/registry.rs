@@ -11,6 +11,10 @@ use crate::{
     oauth::{ApiName, Audience, ClientId, Role, ScopeSet},
 };
 
+/// The most public keys that a client may have: enough to change over, and the most signatures that are checked
+/// for one assertion.
+pub const MOST_KEYS: usize = 4;
+
 /// A machine that may fetch tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {

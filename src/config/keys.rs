@@ -60,7 +60,12 @@ impl KeySettings {
             Some(_) => Ok(bits),
             None => Err(format!("{bits} is not a length of RSA keys: write 2048, 3072 or 4096")),
         });
-        let publish_ahead = layers.text("keys.publish_ahead", duration);
+        let publish_ahead = layers.text("keys.publish_ahead", |text| match duration(text)? {
+            Duration::ZERO => Err(format!(
+                "`{text}`: a new key would sign before verifiers could fetch it: write `1h`, or some minutes"
+            )),
+            ahead => Ok(ahead),
+        });
         let rotate_every = layers.text("keys.rotate_every", |text| match duration(text)? {
             Duration::ZERO => Ok(None),
             short if publish_ahead.is_some_and(|ahead| short < ahead) => Err(format!(

@@ -54,6 +54,8 @@ pub struct PolicySettings {
     pub dir: PathBuf,
     /// How often its content is compared; `None` for never.
     pub poll: Option<Duration>,
+    /// The folder of policies that are asked too, and not enforced.
+    pub candidate: Option<PathBuf>,
 }
 
 /// `[tokens]`.
@@ -80,12 +82,14 @@ pub struct TokenSettings {
 }
 
 /// `[log]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LogSettings {
     /// How a line looks.
     pub format: LogFormat,
     /// What is left out.
     pub level: Level,
+    /// The file to which decisions are appended.
+    pub decisions: Option<PathBuf>,
 }
 
 /// How a log line looks.
@@ -111,7 +115,7 @@ pub enum Needs {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 31] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -125,6 +129,7 @@ const KNOWN: [&str; 29] = [
     "keys.passphrase_file",
     "policies.dir",
     "policies.poll",
+    "policies.candidate",
     "tokens.ttl",
     "tokens.max_ttl",
     "tokens.leeway",
@@ -141,6 +146,7 @@ const KNOWN: [&str; 29] = [
     "store.ca_file",
     "log.format",
     "log.level",
+    "log.decisions",
 ];
 
 /// The settings file that is read without being asked for, if it is there.
@@ -181,6 +187,10 @@ impl Settings {
             Needs::Keys | Needs::Nothing => Ok(()),
         });
         let poll = layers.text("policies.poll", duration);
+        let candidate = layers.file("policies.candidate", |dir| match dir {
+            Some(dir) if needs == Needs::Everything => folder(&dir).map(|()| Some(dir)),
+            dir => Ok(dir),
+        });
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
         let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
             ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => {
@@ -229,6 +239,10 @@ impl Settings {
             "error" | "warn" | "info" | "debug" | "trace" => text.parse().map_err(|_| String::new()),
             other => Err(format!("`{other}` is not a level: write error, warn, info, debug or trace")),
         });
+        let decisions = layers.file("log.decisions", |file| match file {
+            Some(file) if needs == Needs::Everything => appendable(&file).map(|()| Some(file)),
+            file => Ok(file),
+        });
         let (gateways, known) = gateways::read(&mut layers);
         let known: Vec<_> = KNOWN.into_iter().chain(known.iter().map(String::as_str)).collect();
         let errors = layers.finish(&known);
@@ -240,6 +254,7 @@ impl Settings {
                 policies: PolicySettings {
                     dir: policy_dir?,
                     poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
+                    candidate: candidate?,
                 },
                 tokens: TokenSettings {
                     ttl: ttl?,
@@ -254,7 +269,7 @@ impl Settings {
                 },
                 store: store?,
                 gateways,
-                log: LogSettings { format: format?, level: level? },
+                log: LogSettings { format: format?, level: level?, decisions: decisions? },
             })
         };
         settings().filter(|_| errors.0.is_empty()).ok_or(errors)
@@ -277,6 +292,15 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("a token must live: write more than `0s`".to_owned()),
         lifetime => Ok(lifetime),
     }
+}
+
+/// Whether a file may be there, or may be made.
+fn appendable(path: &Path) -> Result<(), String> {
+    if path.is_dir() {
+        return Err(format!("`{}` is a folder: name a file", path.display()));
+    }
+    // a name alone stands in the working directory
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), folder)
 }
 
 pub(super) fn folder(path: &Path) -> Result<(), String> {

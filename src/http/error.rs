@@ -1,4 +1,7 @@
-//! Every error response, and the only file that names status codes.
+//! Every error response, and the only place that names status codes.
+
+#[cfg(feature = "server")]
+mod token_endpoint;
 
 use std::{borrow::Cow, fmt};
 
@@ -10,104 +13,16 @@ use serde_json::json;
 use tracing_actix_web::RequestId;
 
 use crate::{
-    oauth::{ErrorCode, ScopeSet},
+    oauth::{MetadataAddress, ScopeSet},
     policy::Findings,
     token::TokenError,
 };
 
+#[cfg(feature = "server")]
+pub(super) use token_endpoint::{TokenEndpointError, TokenEndpointErrorKind};
+
 /// After how many seconds it is worth asking again when the shared store was away.
 const RETRY_AFTER: &str = "2";
-
-/// An error of the endpoints for clients (RFC 6749 section 5.2).
-#[derive(Debug)]
-pub(super) struct TokenEndpointError {
-    /// The error code.
-    pub(super) code: ErrorCode,
-    /// The text for people.
-    pub(super) description: Cow<'static, str>,
-    /// What is special about this one.
-    pub(super) kind: TokenEndpointErrorKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenEndpointErrorKind {
-    Plain,
-    /// The client tried HTTP authentication, and is to be told of it (RFC 6749 section 5.2).
-    Challenged,
-    /// Not a POST.
-    Method,
-    /// The body is too long.
-    TooLarge,
-}
-
-impl TokenEndpointError {
-    pub(super) fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, description: description.into(), kind: TokenEndpointErrorKind::Plain }
-    }
-
-    pub(super) fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorCode::InvalidRequest, description)
-    }
-}
-
-impl fmt::Display for TokenEndpointError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.description)
-    }
-}
-
-impl ResponseError for TokenEndpointError {
-    fn status_code(&self) -> StatusCode {
-        match (self.kind, self.code) {
-            (TokenEndpointErrorKind::Method, _) => StatusCode::METHOD_NOT_ALLOWED,
-            (TokenEndpointErrorKind::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
-            (TokenEndpointErrorKind::Plain | TokenEndpointErrorKind::Challenged, code) => match code {
-                ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
-                ErrorCode::InvalidRequest
-                | ErrorCode::InvalidGrant
-                | ErrorCode::UnauthorizedClient
-                | ErrorCode::UnsupportedGrantType
-                | ErrorCode::UnsupportedTokenType
-                | ErrorCode::InvalidScope
-                | ErrorCode::InvalidTarget => StatusCode::BAD_REQUEST,
-                ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-                ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
-            },
-        }
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status_code());
-        response
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((header::PRAGMA, "no-cache"));
-        match self.kind {
-            TokenEndpointErrorKind::Challenged => {
-                response
-                    .insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"jeton\", charset=\"UTF-8\""));
-            }
-            TokenEndpointErrorKind::Method => {
-                response.insert_header((header::ALLOW, "POST"));
-            }
-            TokenEndpointErrorKind::TooLarge => {
-                response.force_close();
-            }
-            TokenEndpointErrorKind::Plain => {}
-        }
-        if self.code == ErrorCode::TemporarilyUnavailable {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
-        }
-        let description = printable(&self.description);
-        response.json(json!({ "error": self.code, "error_description": description }))
-    }
-}
-
-/// A description as both RFCs let it stand: printable ASCII without `"` and `\` (RFC 6749 appendix A.8,
-/// RFC 6750 section 3).
-fn printable(description: &str) -> String {
-    let printable = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
-    description.chars().map(|c| if printable(c) { c } else { '\'' }).take(400).collect()
-}
 
 /// An error of any other endpoint: a problem document (RFC 9457) and, where a token would help, a
 /// challenge (RFC 6750 section 3). The caller gets a reference; the reason stands in the log.
@@ -115,6 +30,8 @@ fn printable(description: &str) -> String {
 pub(super) struct Problem {
     kind: ProblemKind,
     reference: Option<RequestId>,
+    /// Where a guard that publishes metadata says that it is.
+    metadata: Option<MetadataAddress>,
 }
 
 #[derive(Debug)]
@@ -150,6 +67,7 @@ pub(super) enum ProblemKind {
     Internal,
 }
 
+#[cfg(feature = "server")]
 impl ProblemKind {
     /// As a gateway is told: it knows 401 and 403, and takes anything else for a fault of its own.
     pub(super) fn for_gateway(self) -> Self {
@@ -170,7 +88,8 @@ impl ProblemKind {
 
 impl Problem {
     pub(super) fn new(kind: ProblemKind, request: &HttpRequest) -> Self {
-        Self { kind, reference: request.extensions().get::<RequestId>().copied() }
+        let extensions = request.extensions();
+        Self { kind, reference: extensions.get().copied(), metadata: extensions.get().cloned() }
     }
 
     fn detail(&self) -> Cow<'static, str> {
@@ -199,6 +118,14 @@ impl Problem {
     }
 
     fn challenge(&self) -> Option<String> {
+        let challenge = self.challenge_of_kind()?;
+        let Some(address) = &self.metadata else { return Some(challenge) };
+        let separator = if challenge.contains('=') { "," } else { "" };
+        // RFC 9728 section 5.1
+        Some(format!("{challenge}{separator} resource_metadata=\"{address}\""))
+    }
+
+    fn challenge_of_kind(&self) -> Option<String> {
         let error = match &self.kind {
             ProblemKind::NoToken => return Some("Bearer".to_owned()),
             ProblemKind::InvalidRequest(_) => "invalid_request",

@@ -7,8 +7,32 @@ use jiff::SignedDuration;
 use crate::{
     clock::Clock,
     config::Settings,
-    keys::{KeyFolder, KeyKeeper, KeyTerms, Passphrase},
+    keys::{KeyFolder, KeyKeeper, KeyTerms, LONGEST_MAX_AGE, Passphrase},
 };
+
+/// How long after a poll was due its outcome is in force, at most: the files must hold still, and be read.
+const SETTLED_BY: Duration = Duration::from_secs(1);
+
+/// Why a new key might sign before verifiers have fetched it, if the settings leave servers too little time to read
+/// it: they may keep the key set for its whole `max-age` after the last of them has.
+pub fn late_reading(settings: &Settings, terms: &KeyTerms) -> Option<String> {
+    let max_age = Duration::from_secs(terms.max_age().into());
+    let ahead = settings.keys.publish_ahead;
+    let left = ahead.saturating_sub(max_age).as_secs();
+    match settings.policies.poll.map(|poll| poll + SETTLED_BY) {
+        None => Some(format!(
+            "`policies.poll` is off: servers read a new key on SIGHUP or POST /ops/reload only, and each must within {left} s of its making"
+        )),
+        Some(poll) if poll.as_secs() > left => Some(format!(
+            "`keys.publish_ahead` is {} s, and verifiers may keep the key set for {} s of that, but servers need {} s to read a new key (`policies.poll`): set `keys.publish_ahead` to {} s or more, or poll more often",
+            ahead.as_secs(),
+            max_age.as_secs(),
+            poll.as_secs(),
+            poll.as_secs() + poll.as_secs().min(LONGEST_MAX_AGE.into()),
+        )),
+        Some(_) => None,
+    }
+}
 
 /// The keeper of the key folder, by the rules that the settings make.
 pub fn key_keeper(settings: &Settings, clock: Arc<dyn Clock>) -> KeyKeeper {

@@ -5,16 +5,22 @@ use std::{sync::Arc, time::Duration};
 use actix_web::rt;
 use tokio::time;
 
-use super::reload::{POLL, SETTLING};
-use crate::keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError};
+use super::{
+    keeper::late_reading,
+    reload::{POLL, SETTLING},
+};
+use crate::{
+    config::Settings,
+    keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError, RejectedKeys},
+};
 
-/// How often time is looked at where the folder is not.
+/// How often time is looked at where the folder is not, or not as often.
 const TICK: Duration = Duration::from_secs(10);
 /// After what time a rotation is tried again that failed.
 const RETRY: Duration = Duration::from_mins(1);
 
 /// Tells what is in force, once: at the start.
-pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper) {
+pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper, settings: &Settings) {
     let ring = keys.ring();
     log_unlisted(&ring);
     let wanted = keys.terms().algorithm;
@@ -26,6 +32,9 @@ pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper) {
             "keys.algorithm: it changes with the next key"
         );
     }
+    if let Some(detail) = late_reading(settings, keys.terms()) {
+        tracing::warn!(detail, "keys.read_late: verifiers may not have fetched a new key when it signs");
+    }
     if keys.terms().rotate_every.is_some() && !keeper.folder().is_writable() {
         let dir = keeper.folder().path().display();
         tracing::warn!(%dir, "keys.read_only: `keys.rotate_every` does nothing here: rotate where the folder is written");
@@ -36,6 +45,12 @@ fn log_unlisted(ring: &KeyRing) {
     for key in ring.unlisted() {
         let (path, kid) = (key.path.display(), key.kid.as_str());
         tracing::warn!(%path, kid, "keys.unlisted: it has no entry in `keyring.yaml`, never signs, and `jeton keys prune` deletes it");
+    }
+}
+
+fn log_rejection(trigger: &'static str, rejection: &RejectedKeys) {
+    for error in rejection.errors.lines() {
+        tracing::error!(trigger, error, "keys.rejected: what was in force stays");
     }
 }
 
@@ -67,14 +82,13 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
             );
             log_unlisted(new);
         }
-        KeyReload::Rejected(rejection) => {
-            for error in rejection.errors.lines() {
-                tracing::error!(trigger, error, "keys.rejected: what was in force stays");
-            }
-        }
+        KeyReload::Rejected(rejection) => log_rejection(trigger, rejection),
+        KeyReload::StillRejected(rejection) if trigger != POLL => log_rejection(trigger, rejection),
         KeyReload::Restored => {
             tracing::info!(trigger, "keys.restored: the files hold what is in force again");
         }
+        KeyReload::Unchanged if trigger != POLL => tracing::info!(trigger, "keys.unchanged"),
+        // the timer would say the same every time
         KeyReload::StillRejected(_) | KeyReload::Unchanged | KeyReload::Unsettled => {}
     }
     outcome
@@ -92,23 +106,31 @@ pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: &'static st
 /// key follow when `rotate_every` says so.
 pub(super) fn watch_keys(keys: &Arc<LiveKeys>, keeper: KeyKeeper, poll: Option<Duration>) {
     let tick = poll.unwrap_or(TICK).min(TICK);
-    rt::spawn(follow(Arc::clone(keys), poll, tick));
+    rt::spawn(follow_time(Arc::clone(keys), tick));
+    if let Some(poll) = poll {
+        rt::spawn(follow_folder(Arc::clone(keys), poll));
+    }
     if keys.terms().rotate_every.is_some() && keeper.folder().is_writable() {
         rt::spawn(rotate(Arc::clone(keys), keeper, tick));
     }
 }
 
-async fn follow(keys: Arc<LiveKeys>, poll: Option<Duration>, tick: Duration) {
+async fn follow_folder(keys: Arc<LiveKeys>, poll: Duration) {
+    loop {
+        // it was read just now
+        time::sleep(poll).await;
+        while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
+            time::sleep(SETTLING).await;
+        }
+    }
+}
+
+async fn follow_time(keys: Arc<LiveKeys>, tick: Duration) {
     let mut ticks = time::interval(tick);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let mut signing = keys.ring().signing().kid().clone();
     loop {
         ticks.tick().await;
-        if poll.is_some() {
-            while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
-                time::sleep(SETTLING).await;
-            }
-        }
         let ring = keys.ring();
         let now = ring.signing().kid();
         if *now != signing {

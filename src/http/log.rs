@@ -1,4 +1,4 @@
-//! Log lines: one for each request, and the events in between, all with the request's id.
+//! The log as it is written: a line for each request and each event in between.
 //!
 //! `json` is written by the library. `pretty` is written here, for two reasons: no value can write a line
 //! break or an escape sequence into the log, and a token's two lines cost half as much as the library's
@@ -8,19 +8,12 @@ use std::{
     cell::RefCell,
     fmt::{self, Write},
     io,
-    time::{Duration, Instant},
 };
 
-use actix_web::{
-    Error, HttpMessage,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
-};
 use tracing::{
-    Event, Span, Subscriber,
+    Event, Subscriber,
     field::{Field, Visit},
 };
-use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::{
     field::RecordFields,
     fmt::{
@@ -34,15 +27,18 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::together::{Together, Waiting};
+use super::{
+    span::three_digits,
+    together::{Together, Waiting},
+};
 use crate::{
     clock::{Clock, SystemClock},
     config::{LogFormat, LogSettings},
 };
 
 /// Starts logging to standard error, for the whole process.
-pub fn init(settings: LogSettings) {
-    let LogSettings { level, format } = settings;
+pub fn init(settings: &LogSettings) {
+    let LogSettings { level, format, .. } = *settings;
     let writer = io::stderr;
     let lines = layer().with_writer(Waiting(writer)).with_target(false);
     // a second call keeps the first subscriber
@@ -57,59 +53,6 @@ pub fn init(settings: LogSettings) {
             registry().with(Together { level, lines, writer }).try_init()
         }
     };
-}
-
-/// The span of a request, to be given to `TracingLogger`: carries the request id into every event, and
-/// ends with the one line of the request. Query strings are not logged: they may hold what should not be
-/// there.
-pub struct RequestSpan;
-
-/// The longest piece of a path that is logged, in characters.
-const LONGEST_PATH: usize = 512;
-
-/// The length of a request's id as text.
-const LENGTH_OF_ID: usize = 36;
-
-#[derive(Clone, Copy)]
-struct Started(Instant);
-
-impl RootSpanBuilder for RequestSpan {
-    fn on_request_start(request: &ServiceRequest) -> Span {
-        request.extensions_mut().insert(Started(Instant::now()));
-        let id = request.extensions().get::<RequestId>().copied();
-        let Some(id) = id else { return Span::none() };
-        let mut room = [0; LENGTH_OF_ID];
-        tracing::info_span!("request", id = &*id.hyphenated().encode_lower(&mut room))
-    }
-
-    fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {
-        let response = match outcome {
-            Ok(response) => response,
-            Err(error) => {
-                return tracing::error!(status = error.as_response_error().status_code().as_u16(), %error, "request");
-            }
-        };
-        let request = response.request();
-        let started = request.extensions().get::<Started>().copied();
-        let path = request.path();
-        let shown =
-            path.char_indices().nth(LONGEST_PATH).and_then(|(end, _)| path.get(..end)).unwrap_or(path);
-        tracing::info!(
-            method = request.method().as_str(),
-            path = shown,
-            status = response.status().as_u16(),
-            ms = started.map(|started| millis(started.0.elapsed())),
-            "request"
-        );
-    }
-}
-
-/// In milliseconds, such as `1.234`.
-fn millis(time: Duration) -> String {
-    let mut text = time.as_millis().to_string();
-    text.push('.');
-    text.extend(three_digits(time.subsec_micros()));
-    text
 }
 
 /// One line for people: time, level, event, `name=value` for each field, the request.
@@ -214,11 +157,6 @@ fn write_time(writer: &mut Writer<'_>) -> fmt::Result {
     let millis = now.subsec_millisecond().unsigned_abs();
     three_digits(millis).into_iter().try_for_each(|digit| writer.write_char(digit))?;
     writer.write_char('Z')
-}
-
-/// The last three digits of a number.
-fn three_digits(number: u32) -> [char; 3] {
-    [number / 100, number / 10, number].map(|number| char::from_digit(number % 10, 10).unwrap_or('0'))
 }
 
 #[cfg(test)]

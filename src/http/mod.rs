@@ -1,18 +1,34 @@
-//! HTTP: the only place that knows actix. Endpoints extract, call into the core once, and answer.
+//! HTTP: the only place that knows actix. [`Protect`] and what belongs to it is for any service; the rest is the
+//! service itself, whose endpoints extract, call into the core once, and answer.
 
+#[cfg(feature = "server")]
+mod audit_watch;
+#[cfg(feature = "server")]
 mod endpoint;
 mod error;
 mod extract;
+#[cfg(feature = "server")]
 mod keeper;
+#[cfg(feature = "server")]
 mod key_watch;
+#[cfg(feature = "server")]
 mod log;
 mod refusal;
+#[cfg(feature = "server")]
 mod reload;
+#[cfg(feature = "server")]
 mod routes;
+#[cfg(feature = "server")]
 mod server;
+mod span;
+#[cfg(feature = "server")]
 mod together;
 
 pub use extract::{BearerFault, Protect, bearer_token};
-pub use keeper::key_keeper;
-pub use log::{RequestSpan, init as init_log};
-pub use server::{RunningServer, Service, StartError};
+pub use span::RequestSpan;
+#[cfg(feature = "server")]
+pub use {
+    keeper::{key_keeper, late_reading},
+    log::init as init_log,
+    server::{RunningServer, Service, StartError},
+};

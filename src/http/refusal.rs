@@ -35,7 +35,7 @@ impl Refusal {
                 tracing::info!(gateway, method, path, reason = fault.to_string(), "decision.denied");
                 ProblemKind::InvalidRequest(fault.to_string().into())
             }
-            Self::Denied(Denied::NoToken(NoToken { reason, rule })) => {
+            Self::Denied(Denied::NoToken(NoToken { reason, rule, detail: _ })) => {
                 tracing::info!(gateway, method, path, reason, rule = rule.as_deref(), "decision.denied");
                 ProblemKind::NoToken
             }

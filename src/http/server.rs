@@ -11,13 +11,14 @@ use actix_web::{App, HttpServer, dev::Server, web::Data};
 use tracing_actix_web::TracingLogger;
 
 use super::{
+    audit_watch,
     endpoint::{authz::Gateway, discovery::Metadata},
     keeper::key_keeper,
-    key_watch,
-    log::RequestSpan,
-    reload, routes,
+    key_watch, reload, routes,
+    span::RequestSpan,
 };
 use crate::{
+    audit::{Audit, DecisionLogError},
     authorize::Authorizer,
     clients::{AssertionRules, Authenticator},
     clock::Clock,
@@ -59,6 +60,9 @@ pub enum StartError {
     /// The shared store cannot be what the settings say.
     #[error("`[store]`: {0}")]
     Store(#[from] StoreError),
+    /// Decisions cannot be written down.
+    #[error(transparent)]
+    DecisionLog(#[from] DecisionLogError),
     /// The name of jeton's own API.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -86,6 +90,7 @@ pub enum StartError {
 pub struct Service {
     pub(super) settings: Settings,
     pub(super) authorizer: Authorizer,
+    audit: Audit,
     keeper: KeyKeeper,
     keys: Arc<LiveKeys>,
     policies: Arc<LivePolicies>,
@@ -123,15 +128,16 @@ impl Service {
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
-        key_watch::log_start(&keys, &keeper);
+        key_watch::log_start(&keys, &keeper, &settings);
         let surroundings = Surroundings {
             issuer: settings.issuer.audience().clone(),
             max_ttl: settings.tokens.max_ttl.as_secs(),
             demo_secrets: if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused },
         };
-        let policies =
-            Arc::new(LivePolicies::load(&settings.policies.dir, surroundings, Arc::clone(&clock))?);
+        let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
+        let policies = Arc::new(policies);
         reload::log_findings("policies.warning", policies.current().policies.warnings());
+        let audit = audit_watch::open_audit(&settings, surroundings, &clock)?;
         let verifier = Verifier::new(
             settings.issuer.clone(),
             Arc::clone(&keys),
@@ -140,7 +146,7 @@ impl Service {
         )
         .remembering(Verifier::USUAL_MEMORY);
         let store = Arc::new(store(&settings.store, &clock)?);
-        let standing = Standing::of_issuer(Arc::clone(&store));
+        let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
         let authenticator = Arc::new(Authenticator {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
@@ -154,7 +160,8 @@ impl Service {
         };
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse("jeton")?)
-            .with_standing(standing.clone());
+            .with_standing(standing.clone())
+            .with_audit(audit.clone());
         let gateways = gateways(&settings.gateways, &policies, &authorizer)?;
         Ok(Self {
             status_lists: Arc::new(StatusLists::new(
@@ -166,6 +173,7 @@ impl Service {
             )),
             authorizer,
             gateways,
+            audit,
             introspector: Arc::new(Introspector {
                 authenticator: Arc::clone(&authenticator),
                 policies: Arc::clone(&policies),
@@ -219,6 +227,11 @@ impl Service {
         &self.policies
     }
 
+    /// Who is told of decisions. Whoever waits for the server to end flushes the log then.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     /// Starts to listen and to watch the policies. Must run within an actix system.
     ///
     /// # Errors
@@ -231,6 +244,8 @@ impl Service {
         let shutdown_timeout = self.settings.server.shutdown_timeout.as_secs();
         reload::watch(&self.policies, &self.keys, self.settings.policies.poll);
         key_watch::watch_keys(&self.keys, self.keeper.clone(), self.settings.policies.poll);
+        audit_watch::watch_audit(&self.audit, self.settings.policies.poll);
+        let audit = Data::new(self.audit.clone());
         let keys = Data::new(Arc::clone(&self.keys));
         let policies = Data::new(Arc::clone(&self.policies));
         let verifier = Data::new(self.verifier.clone());
@@ -256,6 +271,7 @@ impl Service {
                 .app_data(store.clone())
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
+                .app_data(audit.clone())
                 .configure(|config| routes::configure(&service, config))
                 .wrap(TracingLogger::<RequestSpan>::new())
         })

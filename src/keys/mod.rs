@@ -1,37 +1,26 @@
-//! Keys: the ones that sign, the ones that verify, and the folder in which they lie.
+//! Keys: the ones that verify, wherever they come from, and those of the issuer itself, which sign.
 //!
-//! What a key does follows from `keyring.yaml` and the time alone ([`Keyring::at`]); [`KeyKeeper`] changes the
-//! folder, [`LiveKeys`] follows it, and nothing outside knows where a private key lives. A service elsewhere follows the
-//! published set ([`JwksSource`]).
+//! A service elsewhere follows the published set ([`JwksSource`]). What a key of the issuer does follows from
+//! `keyring.yaml` and the time alone (`Keyring::at`); `KeyKeeper` changes the folder, `LiveKeys` follows it, and
+//! nothing outside knows where a private key lives. All that is in `own/`, which only the service itself has.
 
 mod algorithm;
-mod error;
-mod folder;
 mod foreign;
-mod jwks;
-mod keyring;
-mod live;
-mod local;
-mod orders;
-mod pem_file;
+#[cfg(feature = "server")]
+mod own;
 mod public;
 mod remote;
-mod ring;
-mod signing;
-mod steps;
 mod trusted;
 
-pub use error::{KeyError, KeyErrors};
-pub use folder::KeyFolder;
 pub use foreign::{ForeignKey, InvalidPublicKey};
-pub use jwks::JwksDocument;
-pub use keyring::{InvalidKeyring, KeyEntry, KeyState, Keyring};
-pub use live::{KeyReload, LiveKeys, RejectedKeys};
-pub use orders::{FirstKey, KeyKeeper, NewKey, OrderError, Replaced, Retired};
-pub use pem_file::{InvalidKeyFile, Passphrase};
+#[cfg(feature = "server")]
+pub use own::{
+    FirstKey, InvalidKeyFile, InvalidKeyring, JwksDocument, KeyEntry, KeyError, KeyErrors, KeyFolder,
+    KeyKeeper, KeyReload, KeyRing, KeySet, KeyState, KeyTerms, Keyring, LONGEST_MAX_AGE, LiveKeys, NewKey,
+    OrderError, Passphrase, PlannedKey, RejectedKeys, Replaced, Retired, RingKey, SigningError, SigningKey,
+    UnlistedKey,
+};
 pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};
 pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
-pub use ring::{KeyRing, KeySet, KeyTerms, RingKey, UnlistedKey};
-pub use signing::{SigningError, SigningKey};
 pub use trusted::TrustedKeys;

@@ -105,16 +105,32 @@ pub struct FailedFetch {
 ///
 /// # Examples
 ///
-/// ```no_run
-/// # use std::{sync::Arc, time::Duration};
-/// # use jeton::{clock::SystemClock, keys::{JwksOptions, JwksSource}, oauth::Issuer, token::Verifier};
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// Made without asking anybody; the first fetch is that of `run`.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use jeton::{
+///     clock::SystemClock,
+///     keys::{JwksOptions, JwksSource},
+///     oauth::Issuer,
+///     token::Verifier,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let clock = Arc::new(SystemClock);
 /// let url = "https://tokens.example.com/.well-known/jwks.json";
-/// let keys = Arc::new(JwksSource::new(url, &JwksOptions::default(), clock.clone())?);
-/// tokio::spawn(Arc::clone(&keys).run());
+/// let options = JwksOptions { refresh: Duration::from_secs(60), ..JwksOptions::default() };
+/// let keys = Arc::new(JwksSource::new(url, &options, clock.clone())?);
+/// assert_eq!(keys.state().fetched_at, None);
+/// // in a runtime: `tokio::spawn(Arc::clone(&keys).run())`
+///
 /// let issuer = Issuer::parse("https://tokens.example.com")?;
-/// let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock);
+/// let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock.clone());
+/// assert!(verifier.can_fetch_keys());
+///
+/// // keys over an unprotected network could be anybody's
+/// assert!(JwksSource::new("http://tokens.example.com/jwks.json", &options, clock).is_err());
 /// # Ok(())
 /// # }
 /// ```

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{JwksSource, LiveKeys, PublicKeys};
+#[cfg(feature = "server")]
+use super::LiveKeys;
+use super::{JwksSource, PublicKeys};
 
 /// The public keys of an issuer, as they are whenever they are asked for.
 #[derive(Clone)]
@@ -11,6 +13,7 @@ pub struct TrustedKeys(Source);
 #[derive(Clone)]
 enum Source {
     Fixed(Arc<PublicKeys>),
+    #[cfg(feature = "server")]
     Own(Arc<LiveKeys>),
     Remote(Arc<JwksSource>),
 }
@@ -20,6 +23,7 @@ impl TrustedKeys {
     pub fn current(&self) -> Arc<PublicKeys> {
         match &self.0 {
             Source::Fixed(keys) => Arc::clone(keys),
+            #[cfg(feature = "server")]
             Source::Own(keys) => Arc::clone(keys.ring().public()),
             Source::Remote(keys) => keys.current(),
         }
@@ -47,6 +51,7 @@ impl From<Arc<PublicKeys>> for TrustedKeys {
 }
 
 /// The keys of the issuer itself.
+#[cfg(feature = "server")]
 impl From<Arc<LiveKeys>> for TrustedKeys {
     fn from(keys: Arc<LiveKeys>) -> Self {
         Self(Source::Own(keys))

@@ -6,6 +6,7 @@ mod algorithm;
 mod claim;
 mod error;
 mod issuer;
+mod metadata_address;
 mod name;
 mod scope;
 
@@ -15,5 +16,6 @@ pub use claim::is_registered_claim;
 pub use error::{ErrorCode, GrantType};
 pub(crate) use issuer::is_loopback;
 pub use issuer::{InvalidIssuer, Issuer};
+pub use metadata_address::{MetadataAddress, NoAddress};
 pub use name::{ApiName, Audience, ClientId, InvalidName, KeyId, Role, TokenId};
 pub use scope::{Scope, ScopeSet};

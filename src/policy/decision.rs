@@ -60,7 +60,7 @@ impl Decision<'_> {
     }
 }
 
-impl Denial<'_> {
+impl<'p> Denial<'p> {
     /// The stable name of the reason, as logs and `explain` give it.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl Denial<'_> {
     }
 
     /// The rule that decided, if one did.
-    pub fn rule(&self) -> Option<&Rule> {
+    pub fn rule(&self) -> Option<&'p Rule> {
         match self {
             Self::BadPath(_) | Self::BadMethod | Self::NoRoute => None,
             Self::NoToken { rule } | Self::NotMet { rule, .. } => Some(rule),

@@ -5,6 +5,7 @@
 //! [`Api::decide`]. Nothing here knows of HTTP, tokens
 //! or settings: a decision is about a method, a path and a [`Subject`].
 
+mod candidate;
 mod cases;
 mod compile;
 mod condition;
@@ -29,6 +30,7 @@ mod space;
 mod trie;
 mod yaml;
 
+pub use candidate::{CandidatePolicies, CandidateReload};
 pub use cases::{CaseOutcome, Expected, Untested};
 pub use compile::{DemoSecrets, Draft, Surroundings};
 pub use condition::Subject;

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{
     condition::{Alternative, Condition, Subject},
     decision::{Decision, Denial, Grounds},
+    diff::RulePlace,
     finding::Findings,
     path::CanonicalPath,
     route::{Method, Route, RouteMethod},
@@ -101,6 +102,11 @@ impl PolicySet {
         usize::try_from(rule.file).ok().and_then(|file| self.files.get(file)).map_or("", String::as_str)
     }
 
+    /// A rule of these policies and where it stands.
+    pub fn place_of(&self, rule: &Rule) -> RulePlace {
+        RulePlace { rule: rule.name().to_owned(), file: self.file_of(rule).to_owned(), line: rule.line }
+    }
+
     /// How many rules there are.
     pub fn rule_count(&self) -> usize {
         self.apis.values().map(|api| api.rules.len()).sum()
@@ -112,6 +118,8 @@ impl PolicySet {
 pub struct Api {
     pub(super) name: ApiName,
     pub(super) audience: Audience,
+    /// What its rules ask for, by themselves or by a role.
+    pub(super) scopes: ScopeSet,
     pub(super) rules: Vec<Rule>,
     pub(super) routes: Routes,
 }
@@ -183,6 +191,11 @@ impl Api {
     /// The `aud` of the tokens that it takes.
     pub fn audience(&self) -> &Audience {
         &self.audience
+    }
+
+    /// The scopes that its rules name, and those of the roles that they name.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
     }
 
     /// Decides a request: `method` and `target` as they were sent, `subject` what a verified token

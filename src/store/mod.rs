@@ -26,6 +26,8 @@ use ring::digest::{Context, SHA256};
 pub use memory::MemoryStore;
 pub use shared::{OptionsError, SharedOptions, SharedStore};
 
+use crate::revocations::{Revocations, RevocationsUnknown};
+
 /// Where single uses and revocations are kept.
 pub enum Store {
     /// In this process alone.
@@ -85,11 +87,6 @@ pub enum StoreError {
     Options(#[from] OptionsError),
 }
 
-/// What is revoked was not read since the start, so nothing is known of any token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("which tokens are revoked was not read from the shared store yet")]
-pub struct RevocationsUnknown;
-
 impl Store {
     /// Notes one use of `name`, kept until `until` (seconds since 1970-01-01T00:00:00Z).
     ///
@@ -111,23 +108,21 @@ impl Store {
         }
     }
 
-    /// Whether this token was revoked by [`SharedStore::revoke`]. Reads memory alone. Without a shared store
-    /// nothing is revoked here.
-    ///
-    /// # Errors
-    /// [`RevocationsUnknown`]: the caller denies.
-    pub fn is_revoked(&self, token: &str) -> Result<bool, RevocationsUnknown> {
-        match self {
-            Self::Memory(_) => Ok(false),
-            Self::Shared(shared) => shared.is_revoked(token),
-        }
-    }
-
     /// How the store is.
     pub fn state(&self) -> StoreState {
         match self {
             Self::Memory(_) => StoreState::Memory,
             Self::Shared(shared) => shared.state(),
+        }
+    }
+}
+
+/// Whether a token was revoked by [`SharedStore::revoke`]. Without a shared store nothing is revoked here.
+impl Revocations for Store {
+    fn is_revoked(&self, token: &str) -> Result<bool, RevocationsUnknown> {
+        match self {
+            Self::Memory(_) => Ok(false),
+            Self::Shared(shared) => shared.is_revoked(token),
         }
     }
 }

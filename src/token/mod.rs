@@ -1,15 +1,24 @@
 //! Tokens: claims to a signed token, and a bearer's token to verified claims.
 
 mod bearer;
-mod claims;
-mod refresh;
+#[cfg(feature = "server")]
+mod issued;
+mod origin;
 mod seen;
-mod sign;
 mod verify;
 
 pub use bearer::{BearerToken, InsecureParts, insecure_parts};
-pub use claims::Claims;
-pub(crate) use claims::{Exchanged, Named};
-pub use refresh::{RefreshClaims, VerifiedRefresh};
-pub use sign::SignedToken;
+#[cfg(feature = "server")]
+pub use issued::{Claims, RefreshClaims, SignedToken, VerifiedRefresh};
+#[cfg(feature = "server")]
+pub(crate) use issued::{Exchanged, Named};
+pub use origin::Origin;
 pub use verify::{TokenError, VerifiedClaims, Verifier};
+
+use crate::jose::Kind;
+
+/// The `typ` of a token that names its client (RFC 9068 section 2.1).
+const NAMED: &str = "at+jwt";
+
+/// Access tokens; one that names nobody is a `JWT`.
+const ACCESS_TOKEN: Kind = Kind { name: "an access token", types: &[NAMED, "jwt"] };

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 
 use super::{
+    ACCESS_TOKEN, NAMED,
     bearer::BearerToken,
+    origin::Origin,
     seen::{SeenTokens, TokenHash},
-    sign::{ACCESS_TOKEN, NAMED},
 };
 use crate::{
     clock::Clock,
@@ -217,7 +218,7 @@ impl Verifier {
     }
 
     /// The issuer whose tokens it takes.
-    pub(super) fn issuer(&self) -> &Issuer {
+    pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 }
@@ -358,6 +359,18 @@ impl VerifiedClaims {
     /// The clients that exchanged before the one that fetched this token.
     pub fn earlier_actors(&self) -> &[ClientId] {
         self.0.actors.get(1..).unwrap_or_default()
+    }
+
+    /// What revocations compare.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin {
+            token_id: self.token_id(),
+            subject: self.subject(),
+            client: self.client(),
+            issued_at: self.issued_at(),
+            authenticated_at: self.authenticated_at(),
+            earlier_actors: self.earlier_actors(),
+        }
     }
 
     /// `auth_time`: when the subject fetched the first token of an exchange, in seconds since 1970; the `iat`

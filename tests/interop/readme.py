@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Does what README.md and then each guide in docs/ says, each in a clean copy of the tree, as a new user would.
+"""Does what README.md and then each guide in docs/ says, each in a clean copy of the tree, as a new user would;
+with names of documents as arguments, what these say.
 
 A copy is a Git repository of one commit. Every ```sh block is run, in order, in one shell. A ```text block right
 after one is its standard output, in which `…` stands for anything (alone on a line: for any lines). A comment
@@ -7,7 +8,8 @@ before a block says more:
 
     <!-- ci: in the background, until URL answers -->   a server, which runs until the end
     <!-- ci: a step of its own -->                      .ci/run does it elsewhere, in these words
-    <!-- ci: file NAME -->                              the block is written to this file
+    <!-- ci: file NAME -->                              the block is written to this file, which is new
+    <!-- ci: file NAME, in the place of what is there -->   the block is written to this file, which is not
     <!-- ci: edit NAME -->                              the ```diff block is an edit of this file
     <!-- ci: lines of FILE -->                          each line of the block stands in this file
     <!-- ci: packages of FILE -->                       .ci/run installs what stands in this file, and so these
@@ -31,7 +33,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "docs/clients.md", "docs/operators.md", "docs/gateways.md"]
+DOCUMENTS = ["README.md", "docs/clients.md", "docs/operators.md", "docs/services.md", "docs/gateways.md"]
 README = (ROOT / "README.md").read_text()
 # whoever commits in a copy, with no settings of this machine
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
@@ -218,10 +220,10 @@ def run_blocks(document, copy, logs):
                     if command not in (ROOT / ".ci/run").read_text():
                         raise Failed(f"{where}: .ci/run does not run `{command}`")
                 continue
-            elif directive and (match := re.fullmatch(r"file (\S+)", directive)):
+            elif directive and (match := re.fullmatch(r"file ([^\s,]+)(, in the place of what is there)?", directive)):
                 target = Path(copy) / match[1]
-                if target.exists():
-                    raise Failed(f"{where}: {match[1]} is there already")
+                if target.exists() != bool(match[2]):
+                    raise Failed(f"{where}: {match[1]} is {'not there' if match[2] else 'there already'}")
                 target.write_text(block.text)
                 continue
             elif directive and (match := re.fullmatch(r"edit (\S+)", directive)):
@@ -312,7 +314,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="jeton-readme-") as folder:
         # in one place one after the other, so that cargo builds the second copy as little as the first
         place = Path(folder) / "place"
-        for document in DOCUMENTS:
+        for document in sys.argv[1:] or DOCUMENTS:
             copy, logs = place / "jeton", place / "logs"
             copy.mkdir(parents=True)
             logs.mkdir()

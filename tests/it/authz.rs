@@ -74,7 +74,7 @@ impl Answer {
 
 /// Asks, with these lines more.
 async fn ask(app: &TestApp, question: &str, lines: &[&str]) -> Answer {
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let lines = lines.iter().flat_map(|line| [line, "\r\n"]).collect::<String>();
     let connection = if lines.contains("Connection:") { "" } else { "Connection: close\r\n" };
     let answer = app.send_raw(format!("{question}{lines}{connection}\r\n")).await;
     Answer { status: answer.status, head: answer.head }
@@ -118,7 +118,7 @@ async fn every_kind_answers_200_401_and_403_by_the_policies() {
             let found = answer.header("www-authenticate");
             match challenge {
                 Some(part) => {
-                    assert!(found.is_some_and(|it| it.contains(part)), "{kind} {target}: {found:?}")
+                    assert!(found.is_some_and(|it| it.contains(part)), "{kind} {target}: {found:?}");
                 }
                 None => assert_eq!(found, None, "{kind} {target}"),
             }
@@ -216,7 +216,7 @@ async fn whatever_is_ambiguous_is_403() {
     }
 }
 
-/// Section 5's refusal list; tests/it/canonical_path.rs has the whole of it.
+/// Some of the refusal list; the tests of `CanonicalPath` have the whole of it.
 #[actix_web::test]
 async fn no_path_trick_gets_through() {
     let app = spawn();
@@ -313,11 +313,11 @@ async fn the_host_chooses_the_api_where_the_settings_say_so() {
         let name = format!("hosts-{kind}");
         let with_host = |target: &str, hosts: &[&str]| {
             if kind == "envoy" {
-                let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+                let hosts = hosts.iter().flat_map(|host| ["Host: ", host, "\r\n"]).collect::<String>();
                 return format!("GET /authz/{name}{target} HTTP/1.1\r\n{hosts}");
             }
             let of_host = names(kind)[2];
-            let hosts: String = hosts.iter().map(|host| format!("{of_host}: {host}\r\n")).collect();
+            let hosts = hosts.iter().flat_map(|host| [of_host, ": ", host, "\r\n"]).collect::<String>();
             question(kind, &name, "GET", target) + &hosts
         };
         for (target, hosts, token, status) in [

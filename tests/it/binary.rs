@@ -1,7 +1,7 @@
 //! The real binary, in a folder of its own.
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -81,6 +81,14 @@ impl Workplace {
         self.prepared(command, arguments)
     }
 
+    /// Runs `jeton` with these arguments as another user, which root alone can do.
+    pub(crate) fn run_as(&self, uid: u32, arguments: &[&str]) -> Run {
+        let mut command = Command::new("setpriv");
+        let uid = uid.to_string();
+        command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", env!("CARGO_BIN_EXE_jeton")]);
+        self.prepared(command, arguments).stdin(Stdio::null()).output().unwrap().into()
+    }
+
     fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).current_dir(self.dir.path());
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
@@ -93,6 +101,15 @@ impl Workplace {
     /// Runs `jeton` with these arguments.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         self.command(arguments).stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// Runs `jeton` with these arguments where nobody reads what it prints.
+    pub(crate) fn run_unread(&self, arguments: &[&str]) -> Run {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+        command.spawn().unwrap().wait_with_output().unwrap().into()
     }
 
     /// Runs `jeton` with these arguments and this on standard input.

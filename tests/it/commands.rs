@@ -271,6 +271,31 @@ fn inspect_shows_a_token_and_that_it_verifies() {
     workplace.run_with_input(&["token", "inspect"], &format!("\n {token} \n")).exits(0).shows(&shows);
 }
 
+/// Whoever reads the output may stop before its end, as `head` does.
+#[test]
+fn output_that_nobody_reads_is_no_fault() {
+    let workplace = Workplace::sample();
+    let (good, bad) = (good_token(&workplace), "garbage");
+    for (arguments, code) in [
+        (&["keys", "list"][..], 0),
+        (&["keys", "jwks"], 0),
+        (&["keys", "rotate"], 0),
+        (&["keys", "rotate", "--now"], 0),
+        (&["keys", "prune"], 0),
+        (&["token", "inspect", bad], 3),
+        (&["token", "inspect", &good], 3),
+        (&["policies", "check"], 0),
+        (&["policies", "test"], 0),
+        (&["policies", "matrix"], 0),
+        (&["policies", "schema"], 0),
+    ] {
+        workplace.run_unread(arguments).exits(code);
+    }
+    // but a secret that nobody saw is lost
+    let run = workplace.run_unread(&["clients", "add", "new", "--api", "orders", "--scope", "orders:read"]);
+    run.exits(1).says(&["the secret could not be shown and is lost"]);
+}
+
 #[test]
 fn inspect_checks_against_another_key_set() {
     let workplace = Workplace::sample();

@@ -1,7 +1,7 @@
 //! Private keys as they lie in files: their algorithms, their passphrases, who may read them.
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -166,6 +166,9 @@ fn an_encrypted_key_is_opened_by_variable_or_file() {
         fs::set_permissions(workplace.path("passphrase"), fs::Permissions::from_mode(0o600)).unwrap();
         workplace.run(&["keys", "list"]).exits(0).shows(&["active"]);
     }
+    set_mode(&workplace.path("passphrase"), 0o640);
+    refused(workplace.run(&["keys", "list"]), &["passphrase` is readable by its group: run `chmod 600 "]);
+    set_mode(&workplace.path("passphrase"), 0o600);
     for text in ["TEST-ONLY", "test-only\n\n", " test-only"] {
         workplace.write("passphrase", text);
         refused(
@@ -243,10 +246,55 @@ fn the_group_reads_only_what_somebody_else_owns() {
     }
 }
 
+/// Whoever writes the ring chooses the key that signs.
+#[test]
+fn a_ring_that_everyone_can_write_is_refused() {
+    let workplace = Workplace::sample();
+    let ring = workplace.path("keys/keyring.yaml");
+    for mode in [0o666, 0o602] {
+        set_mode(&ring, mode);
+        refused(workplace.run(&["keys", "list"]), &["keys/keyring.yaml: everyone can write", "chmod 644"]);
+    }
+    set_mode(&ring, 0o664);
+    workplace.run(&["keys", "list"]).exits(0);
+}
+
+/// Orders by root leave files that the server can read and replace; those by a third user leave none.
+#[test]
+fn an_order_by_another_user_keeps_the_server_going() {
+    const SERVER: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        // nobody else can be another user; `owner.rs` holds the rules for everybody
+        return;
+    }
+    let workplace = Workplace::new();
+    set_mode(&workplace.path("."), 0o755);
+    let keys = workplace.path("keys");
+    fs::create_dir(&keys).unwrap();
+    chown(&keys, Some(SERVER), Some(SERVER)).unwrap();
+    let owners = || -> Vec<_> {
+        let entries = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().uid())).collect()
+    };
+    for order in [&["keys", "generate"][..], &["keys", "rotate"], &["keys", "rotate", "--now"]] {
+        workplace.run(order).exits(0);
+        let owners = owners();
+        assert!(owners.len() >= 3 && owners.iter().all(|(_, uid)| *uid == SERVER), "{order:?}: {owners:?}");
+        workplace.run_as(SERVER, &["keys", "list"]).exits(0).shows(&["active"]);
+    }
+    workplace.run_as(SERVER, &["keys", "rotate"]).exits(0);
+    // in a folder that everybody may write
+    set_mode(&keys, 0o777);
+    let before = owners().len();
+    let run = workplace.run_as(SERVER - 1, &["keys", "generate"]).exits(1);
+    run.says(&["keys: the keys belong to uid 65534, and this is uid 65533", "as root"]);
+    assert_eq!(owners().len(), before);
+}
+
 /// Verifiers fetch the set twice, at least, before a new key signs.
 #[actix_web::test]
 async fn the_key_set_is_cached_for_less_than_keys_are_published_ahead() {
-    for (ahead, max_age) in [("1h", 300), ("10m", 300), ("9m", 270), ("10s", 5), ("1s", 0), ("0s", 0)] {
+    for (ahead, max_age) in [("1h", 300), ("10m", 300), ("9m", 270), ("10s", 5), ("1s", 0)] {
         let keys = TempDir::new().unwrap();
         install_key("test-only-signing.pem", keys.path());
         let dir = TempDir::new().unwrap();

@@ -1,21 +1,24 @@
 //! Servers on one key folder, while their keys change.
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
-    path::Path,
+    os::unix::fs::{PermissionsExt, chown, symlink},
+    path::{Path, PathBuf},
     pin::pin,
-    process::Stdio,
-    thread,
     time::Duration,
 };
 
-use futures_util::future::{join_all, select};
-use jeton::keys::PublicKeys;
+use futures_util::future::{Either, join_all, select};
+use jeton::{
+    clock::{Clock, SystemClock},
+    keys::PublicKeys,
+};
+use jiff::SignedDuration;
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 use crate::{
     binary::Workplace,
@@ -100,7 +103,8 @@ async fn a_rotation_under_load_loses_nothing() {
     };
     let logs = join_all(servers.iter_mut().map(Binary::drain));
     let load = join_all([0, 1, 0, 1].map(load));
-    select(pin!(load), pin!(logs)).await;
+    let (load, logs) = (pin!(load), pin!(logs));
+    assert!(matches!(select(load, logs).await, Either::Left(_)), "the servers ended");
 }
 
 #[actix_web::test]
@@ -127,6 +131,51 @@ async fn a_leaked_key_is_refused_without_a_restart() {
     assert!(key_set(&http, &server.address).await.0.find(&kid_of(&old)).is_none());
 }
 
+/// Caches may keep the key set for one of two seconds, and a poll takes two itself.
+#[actix_web::test]
+async fn a_start_says_where_a_new_key_is_read_too_late() {
+    let keys = TempDir::new().unwrap();
+    install_key("test-only-signing.pem", keys.path());
+    let late = server(keys.path(), "publish_ahead = \"2s\"\n").await;
+    let line = late.lines_of("keys.read_late")[0].clone();
+    assert!(line["detail"].as_str().unwrap().contains("set `keys.publish_ahead` to 4 s or more"), "{line}");
+    let early = server(keys.path(), "publish_ahead = \"4s\"\n").await;
+    assert!(early.lines_of("keys.read_late").is_empty());
+}
+
+#[actix_web::test]
+async fn get_ops_keys_shows_when_the_next_key_is_made() {
+    let keys = TempDir::new().unwrap();
+    install_key("test-only-signing.pem", keys.path());
+    let server = server(keys.path(), "rotate_every = \"3650d\"\n").await;
+    let http = http_client();
+    let token = fetch_token(&http, &server.address).await;
+    let url = format!("http://{}/ops/keys", server.address);
+    let answer: Value = http.get(url).bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+    let planned = json!({ "made": "2035-12-29T23:00:00Z", "activates": "2035-12-30T00:00:00Z" });
+    assert_eq!(answer["planned"], planned, "{answer}");
+}
+
+/// Time is looked at every ten seconds, the folder as often as `policies.poll` says.
+#[actix_web::test]
+async fn a_long_poll_counts_for_the_keys_too() {
+    let dir = TempDir::new().unwrap();
+    install_policies(&dir.path().join("policies"));
+    let keys = dir.path().join("folder");
+    install_key("test-only-signing.pem", &keys);
+    install_key("test-only-other.pem", &keys);
+    let ring = fs::read_to_string(keys.join("keyring.yaml")).unwrap();
+    let soon = SystemClock.now() + SignedDuration::from_secs(8);
+    let soon = ring.replace("activates: 2026-01-02T00:00:00Z", &format!("activates: {soon}"));
+    fs::write(keys.join("keyring.yaml"), soon).unwrap();
+    let settings = format!("[keys]\ndir = \"{}\"\n[policies]\npoll = \"15s\"\n", keys.display());
+    let mut server = Binary::serve_in(dir, &settings).await;
+    copy_key("test-only-p256.pem", &keys);
+    server.logged("keys.activated").await;
+    assert!(server.lines_of("keys.reloaded").is_empty());
+    assert_eq!(server.logged("keys.reloaded").await["trigger"], "poll");
+}
+
 /// What a server does not understand changes nothing, and is told once.
 #[actix_web::test]
 async fn a_broken_folder_leaves_the_keys_in_force() {
@@ -139,7 +188,7 @@ async fn a_broken_folder_leaves_the_keys_in_force() {
 
     fs::write(keys.path().join("keyring.yaml"), good.replace("activates", "activated")).unwrap();
     let line = server.logged("keys.rejected").await;
-    assert!(line["error"].as_str().unwrap().contains("keyring.yaml: "), "{line}");
+    assert!(line["error"].as_str().unwrap().contains("keyring.yaml:2:5: error: `activates` is "), "{line}");
     assert_eq!(status_of_principal(&http, &server.address, &token).await, 200);
     let ready = http.get(format!("http://{}/readyz", server.address)).send().await.unwrap();
     assert_eq!(ready.status(), 200);
@@ -153,16 +202,22 @@ async fn a_broken_folder_leaves_the_keys_in_force() {
     };
     let (status, answer) = reload().await;
     assert_eq!(status, 422, "{answer}");
-    assert!(answer["key_errors"][0].as_str().unwrap().contains("keyring.yaml: "), "{answer}");
-    assert_eq!(answer["findings"], serde_json::json!([]));
+    assert!(answer["key_errors"][0].as_str().unwrap().contains("keyring.yaml:2:5: error: "), "{answer}");
+    assert_eq!(answer["findings"], json!([]));
     assert!(answer["detail"].as_str().unwrap().starts_with("the keys are not taken"), "{answer}");
+
+    // whoever asks is told again
+    while server.logged("keys.rejected").await["trigger"] != "POST /ops/reload" {}
+    server.signal("HUP").await;
+    while server.logged("keys.rejected").await["trigger"] != "SIGHUP" {}
 
     fs::write(keys.path().join("keyring.yaml"), good).unwrap();
     server.logged("keys.restored").await;
-    assert_eq!(server.lines_of("keys.rejected").len(), 1);
+    let by_poll = server.lines_of("keys.rejected").into_iter().filter(|line| line["trigger"] == "poll");
+    assert_eq!(by_poll.count(), 2, "each of the two faults once");
     let (status, answer) = reload().await;
     assert_eq!(status, 200, "{answer}");
-    assert_eq!(answer["keys"], serde_json::json!({ "reloaded": false, "signing": kid_of(&token) }));
+    assert_eq!(answer["keys"], json!({ "reloaded": false, "signing": kid_of(&token) }));
 
     // a key without an entry is told, and changes nothing
     copy_key("test-only-other.pem", keys.path());
@@ -206,81 +261,87 @@ async fn a_mounted_secret_is_followed() {
 async fn a_folder_that_cannot_be_written_is_read() {
     let dir = TempDir::new().unwrap();
     install_policies(&dir.path().join("policies"));
-    let keys = dir.path().join("keys");
-    let key = install_key("test-only-signing.pem", &keys);
+    let keys = dir.path().join("secret");
     let is_root = rustix::process::geteuid().is_root();
-    let mut command = if is_root {
-        // root may write anywhere
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o440)).unwrap();
-        std::os::unix::fs::chown(&key, None, Some(65534)).unwrap();
-        let mut command = tokio::process::Command::new("setpriv");
-        command
-            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
-            .arg(env!("CARGO_BIN_EXE_jeton"));
-        command
-    } else {
-        tokio::process::Command::new(env!("CARGO_BIN_EXE_jeton"))
-    };
-    fs::set_permissions(&keys, fs::Permissions::from_mode(0o555)).unwrap();
-    command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.env("JETON__SERVER__LISTEN", "127.0.0.1:0").env("JETON__KEYS__ROTATE_EVERY", "30d");
-    command.env("JETON__LOG__FORMAT", "json");
-    let mut child = command.spawn().unwrap();
-    let mut log = tokio::io::BufReader::new(child.stderr.take().unwrap());
-    let mut text = String::new();
-    let serving = async {
-        while !text.contains("\"serving\"") {
-            let read = tokio::io::AsyncBufReadExt::read_line(&mut log, &mut text).await.unwrap();
-            assert!(read > 0, "it does not start: {text}");
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let for_group = |key: PathBuf| {
+        if is_root {
+            set_mode(&key, 0o440);
+            chown(&key, None, Some(65534)).unwrap();
         }
     };
-    time::timeout(PATIENCE, serving).await.expect("it starts");
-    assert!(text.contains("keys.read_only"), "{text}");
-    let names: Vec<_> = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "{names:?}");
-    fs::set_permissions(&keys, fs::Permissions::from_mode(0o755)).unwrap();
+    for_group(install_key("test-only-signing.pem", &keys));
+    set_mode(&keys, 0o555);
+    // the key signs since long ago, so the next one is due at once
+    let settings = settings(&keys, "rotate_every = \"1h\"\n");
+    let mut server = if is_root {
+        // root may write anywhere
+        Binary::serve_as(65534, dir, &settings).await
+    } else {
+        Binary::serve_in(dir, &settings).await
+    };
+    assert_eq!(server.lines_of("keys.read_only").len(), 1);
+    // each time the folder was looked at, and between them time went on by what it would be tried again
+    for fixture in ["test-only-other.pem", "test-only-p256.pem"] {
+        set_mode(&keys, 0o755);
+        for_group(copy_key(fixture, &keys));
+        set_mode(&keys, 0o555);
+        let line = server.logged("keys.unlisted").await;
+        assert!(line["path"].as_str().unwrap().contains("test-only-"), "{line}");
+    }
+    server.stop().await;
+    for event in ["keys.rotated", "keys.rotation_failed"] {
+        assert!(server.lines_of(event).is_empty(), "{event}");
+    }
+    let names: BTreeSet<_> = state(&keys).into_keys().collect();
+    let expected = ["keyring.yaml", "test-only-other.pem", "test-only-p256.pem", "test-only-signing.pem"];
+    assert_eq!(names, BTreeSet::from(expected.map(OsString::from)));
+    set_mode(&keys, 0o755);
 }
 
-/// Killed at any moment: one key signs afterwards, and the next order finds nothing in its way.
+/// Killed behind each change of the folder that can be seen: one key signs afterwards, and the next order finds
+/// nothing in its way.
 #[test]
 fn a_killed_order_leaves_a_folder_that_can_be_used() {
-    let mut workplace = Workplace::new();
-    workplace.set("JETON__KEYS__ALGORITHM", "ES256").set("JETON__KEYS__PUBLISH_AHEAD", "0s");
-    let (mut stopped, mut done) = (0, 0);
-    let mut patience = Duration::from_millis(10);
-    for round in 0..80 {
-        let order: &[&str] = if round % 2 == 0 { &["keys", "rotate"] } else { &["keys", "rotate", "--now"] };
-        let order = if workplace.path("keys/keyring.yaml").exists() { order } else { &["keys", "generate"] };
-        let mut child = workplace.start(order);
-        thread::sleep(patience);
-        child.kill().unwrap();
-        // around the end of an order, where the files change
-        if child.wait().unwrap().success() {
-            done += 1;
-            patience = patience.mul_f64(0.85);
-        } else {
-            stopped += 1;
-            patience = patience.mul_f64(1.1);
+    let mut killed_halfway = 0;
+    for order in [&["keys", "generate"][..], &["keys", "rotate"], &["keys", "rotate", "--now"]] {
+        let is_first = order == ["keys", "generate"];
+        // until an order ends before so many changes were seen
+        for changes in 0.. {
+            let workplace = if is_first { Workplace::new() } else { Workplace::sample() };
+            let keys = workplace.path("keys");
+            let mut child = workplace.start(order);
+            let (mut seen, mut before) = (0, state(&keys));
+            while seen < changes && child.try_wait().unwrap().is_none() {
+                let now = state(&keys);
+                seen += usize::from(now != before);
+                before = now;
+            }
+            child.kill().unwrap();
+            let has_ended = child.wait().unwrap().code().is_some();
+            killed_halfway += usize::from(seen > 0 && !has_ended);
+            // an order is given again, and finds a folder that it can go on with
+            if is_first {
+                let code = i32::from(keys.join("keyring.yaml").exists());
+                workplace.run(&["keys", "generate"]).exits(code);
+            }
+            let run = workplace.run(&["keys", "list"]).exits(0);
+            let active = run.stdout.lines().filter(|line| line.starts_with("active ")).count();
+            assert_eq!(active, 1, "{order:?}, behind {changes} changes: {run:?}");
+            workplace.run(&["keys", "rotate", "--now"]).exits(0);
+            workplace.run(&["keys", "prune"]).exits(0);
+            let names: Vec<_> = state(&keys).into_keys().collect();
+            assert_eq!(names.len(), 3, "{order:?}, behind {changes} changes: {names:?}");
+            if has_ended {
+                break;
+            }
         }
-        if !workplace.path("keys/keyring.yaml").exists() {
-            continue;
-        }
-        // a ring of which the only key has not got its name yet is made whole by the next order
-        let run = workplace.run(&["keys", "list"]);
-        if run.code != Some(0) {
-            workplace.run(&["keys", "generate"]).exits(1).says(&["there is a key already"]);
-        }
-        let run = workplace.run(&["keys", "list"]).exits(0);
-        let active = run.stdout.lines().filter(|line| line.starts_with("active ")).count();
-        assert_eq!(active, 1, "round {round}: {run:?}");
     }
-    assert!(stopped > 10 && done > 10, "{stopped} were stopped, {done} were not");
-    workplace.run(&["keys", "rotate", "--now"]).exits(0);
-    workplace.run(&["keys", "prune"]).exits(0);
-    let hidden = fs::read_dir(workplace.path("keys")).unwrap();
-    let hidden = hidden
-        .map(|entry| entry.unwrap().file_name())
-        .filter(|name| name.to_string_lossy().contains("partial"));
-    assert_eq!(hidden.count(), 0);
+    assert!(killed_halfway > 0, "every order was faster than the eye");
+}
+
+/// The files of a folder, and how long they are.
+fn state(dir: &Path) -> BTreeMap<OsString, u64> {
+    let entries = fs::read_dir(dir).into_iter().flatten().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name(), entry.metadata().map_or(0, |file| file.len()))).collect()
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     binary::{Run, Workplace},
-    support::{copy_key, key_fixture},
+    support::{copy_key, install_key, key_fixture},
 };
 
 fn pem_files(dir: &Path) -> Vec<std::path::PathBuf> {
@@ -116,6 +116,110 @@ fn list_shows_what_each_key_does_and_when() {
     assert!(lines[1].contains(", until "), "{run:?}");
     assert!(lines[2].starts_with(&format!("next     {next} RS256 2048  ")), "{run:?}");
     assert!(lines[2].contains("  signs from ") && lines[2].contains("(in 60 min)"), "{run:?}");
+}
+
+/// What servers will do by themselves, while there is no next key.
+#[test]
+fn list_shows_when_a_server_makes_the_next_key() {
+    for (every, shows) in [
+        ("0s", None),
+        ("30d", Some("a server makes the next key now, and it signs from ")),
+        ("3650d", Some("a server makes the next key on 2035-12-29T23:00:00Z (in ")),
+        ("3650d", Some("and it signs from 2035-12-30T00:00:00Z (in ")),
+    ] {
+        let mut workplace = Workplace::sample();
+        workplace.set("JETON__KEYS__ROTATE_EVERY", every).set("JETON__KEYS__ALGORITHM", "ES256");
+        let run = workplace.run(&["keys", "list"]).exits(0);
+        match shows {
+            Some(text) => {
+                run.shows(&[text]);
+            }
+            None => assert!(!run.stdout.contains("next key"), "{run:?}"),
+        }
+        workplace.run(&["keys", "rotate"]).exits(0);
+        let run = workplace.run(&["keys", "list"]).exits(0);
+        assert!(!run.stdout.contains("next key"), "{every}: {run:?}");
+    }
+}
+
+/// One key that retired, one that signs, and the next.
+fn three_keys() -> (Workplace, [String; 3]) {
+    let mut workplace = Workplace::sample();
+    install_key("test-only-other.pem", &workplace.path("keys"));
+    // tokens of the first may live for ten years
+    workplace.set("JETON__TOKENS__REFRESH_TTL", "3650d").set("JETON__KEYS__ALGORITHM", "ES256");
+    workplace.run(&["keys", "rotate"]).exits(0);
+    let list = workplace.run(&["keys", "list"]).exits(0).stdout;
+    let kids = ["retired", "active", "next"].map(|state| {
+        let line = list.lines().find(|line| line.starts_with(state)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    });
+    (workplace, kids)
+}
+
+#[test]
+fn retire_ends_what_is_safe_and_says_from_when_the_rest_is() {
+    let (workplace, [retired, active, next]) = three_keys();
+    let retire = |kid: &str| workplace.run(&["keys", "retire", kid]);
+    retire(&retired).exits(1).says(&["may live: it is safe from ", "--now"]);
+    retire(&active).exits(1).says(&[&next, "may not have fetched", "it is safe from "]);
+    retire("unknown").exits(1).says(&["there is no key `unknown`"]);
+    assert_eq!(jwks(&workplace).len(), 3);
+    let run = retire(&next).exits(0);
+    assert_eq!(run.stdout, format!("{next} is gone: out of `keyring.yaml`, its file deleted.\n"));
+    assert_eq!(jwks(&workplace).len(), 2);
+    // one that was published for long enough takes over
+    let ring = workplace.read("keys/keyring.yaml").replace("activates: 2026-01-02", "activates: 2126-01-02");
+    let ring = ring.replace("    retires: 2026-01-02T00:00:00Z\n", "");
+    workplace.write("keys/keyring.yaml", &ring);
+    let run = retire(&retired).exits(0);
+    run.shows(&[
+        &format!("{retired} signs no more, and stays published until "),
+        &format!("{active} signs now."),
+    ]);
+    workplace
+        .run(&["keys", "list"])
+        .exits(0)
+        .shows(&[&format!("retired  {retired}"), &format!("active   {active}")]);
+}
+
+/// A key that leaked goes, and the operator knows what that does.
+#[test]
+fn retire_now_drops_a_leaked_key_and_says_what_breaks() {
+    let (workplace, [retired, active, _]) = three_keys();
+    let run = workplace.run(&["keys", "retire", &retired, "--now"]).exits(0);
+    run.shows(&[
+        &format!("{retired} is gone: out of `keyring.yaml`, its file deleted.\n\nWhat this breaks:\n"),
+        "within 3 s; until then they take tokens by the key.",
+        "every token that the key signed is refused here, refresh tokens too",
+        "for up to 300 s more",
+    ]);
+    assert!(jwks(&workplace).iter().all(|key| key["kid"] != retired.as_str()));
+    workplace.run(&["keys", "retire", &active, "--now"]).exits(1).says(&["jeton keys rotate --now"]);
+}
+
+/// Half of the time ahead is for caches, and servers must have read the key in the other.
+#[test]
+fn rotate_notes_where_servers_read_the_next_key_too_late() {
+    for (ahead, poll, note) in [
+        ("1h", "2s", None),
+        ("1h", "54m", None),
+        ("1h", "55m", Some("set `keys.publish_ahead` to 3601 s or more")),
+        ("6s", "2s", None),
+        ("4s", "2s", Some("set `keys.publish_ahead` to 6 s or more")),
+        ("1s", "2s", Some("set `keys.publish_ahead` to 6 s or more")),
+        ("1h", "0s", Some("SIGHUP or POST /ops/reload only, and each must within 3300 s")),
+    ] {
+        let mut workplace = Workplace::sample();
+        workplace.set("JETON__KEYS__ALGORITHM", "ES256").set("JETON__KEYS__PUBLISH_AHEAD", ahead);
+        let run = workplace.set("JETON__POLICIES__POLL", poll).run(&["keys", "rotate"]).exits(0);
+        match note {
+            Some(note) => {
+                run.says(&["note: verifiers may not have fetched it when it signs", note]);
+            }
+            None => assert_eq!(run.stderr, "", "{ahead} {poll}"),
+        }
+    }
 }
 
 /// Each command that reads the keys names the file and says why.

@@ -380,7 +380,7 @@ async fn get_ops_shows_what_is_served_and_no_secret() {
         "published_until": null,
     });
     let expected = json!({
-        "keys": [key], "next_change": null, "max_age": 300, "unlisted": [], "last_rejection": null,
+        "keys": [key], "next_change": null, "planned": null, "max_age": 300, "unlisted": [], "last_rejection": null,
     });
     assert_eq!(keys, expected);
 }

@@ -38,6 +38,53 @@ fn refused_at(workplace: &mut Workplace, environment: &[(&str, &str)], says: &[&
 }
 
 #[test]
+fn each_wrong_setting_of_a_gateway_is_named() {
+    for (line, key, says) in [
+        ("[gateways.nginx]\napi = \"orders\"", "gateways.nginx", "`trusted_peers` is missing"),
+        ("[gateways.nginx]\ntrusted_peers = [\"::1\"]", "gateways.nginx", "says no API"),
+        (
+            "[gateways.edge]\napi = \"orders\"\ntrusted_peers = [\"::1\"]",
+            "gateways.edge",
+            "`kind` is missing",
+        ),
+        ("[gateways.Edge]\nkind = \"nginx\"", "gateways.Edge", "is not the name of a gateway"),
+        ("[gateways.nginx]", "gateways.nginx", "says no API"),
+        ("[gateways.edge]\nkind = \"apache\"", "gateways.edge.kind", "`apache` is not a kind of gateway"),
+        ("[gateways.nginx]\napi = \"a b\"", "gateways.nginx.api", "`a b` is not the name of an API"),
+        ("[gateways.nginx]\napi = \"a\"\nhosts = { \"h\" = \"a\" }", "gateways.nginx", "keep one of them"),
+        ("[gateways.nginx]\nhosts = {}", "gateways.nginx.hosts", "is empty"),
+        (
+            "[gateways.nginx]\nhosts = { \"Orders.example.com\" = \"a\" }",
+            "gateways.nginx.hosts.Orders.example.com",
+            "in small letters",
+        ),
+        ("[gateways.nginx]\ntrusted_peers = []", "gateways.nginx.trusted_peers", "is empty"),
+        ("[gateways.nginx]\ntrusted_peers = \"\"", "gateways.nginx.trusted_peers", "is empty"),
+        ("[gateways.nginx]\ntrusted_peers = [1]", "gateways.nginx.trusted_peers", "as a list of text"),
+        ("[gateways.nginx]\ntrusted_peers = [\"edge\"]", "gateways.nginx.trusted_peers", "is not an address"),
+        (
+            "[gateways.nginx]\ntrusted_peers = [\"10.1.2.3/8\"]",
+            "gateways.nginx.trusted_peers",
+            "write `10.0.0.0/8`",
+        ),
+        ("[gateways.nginx]\nclaims = [\"sub\"]", "gateways.nginx.claims", "is a registered claim"),
+        ("[gateways.nginx]\nclaims = [\"a_b\", \"a-b\"]", "gateways.nginx.claims", "would be one header"),
+        ("[gateways.nginx]\nclaims = [\"a b\"]", "gateways.nginx.claims", "no header can be named after"),
+        (
+            "[gateways.nginx]\ntrusted_peer = [\"::1\"]",
+            "gateways.nginx.trusted_peer",
+            "did you mean `gateways.nginx.trusted_peers`?",
+        ),
+    ] {
+        let stderr = refused(line, &[], &[says]);
+        assert!(stderr.contains(&format!("etc/jeton.toml: `{key}`: ")), "{line}: {stderr}");
+    }
+    let stderr = refused("", &[("JETON__GATEWAYS__EDGE__KIND", "apache")], &["is not a kind of gateway"]);
+    assert!(stderr.contains("JETON__GATEWAYS__EDGE__KIND: "), "{stderr}");
+    assert!(stderr.contains("JETON__GATEWAYS__EDGE: says no API"), "{stderr}");
+}
+
+#[test]
 fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
     for (line, key, says) in [
         ("issuer = \"\"", "issuer", "is not an issuer"),
@@ -58,6 +105,7 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
         ("[keys]\nalgorithm = \"HS256\"", "keys.algorithm", "RS256, PS256, ES256 or EdDSA"),
         ("[keys]\nrsa_bits = 1024", "keys.rsa_bits", "2048, 3072 or 4096"),
         ("[keys]\npublish_ahead = \"soon\"", "keys.publish_ahead", "`soon` is not a duration"),
+        ("[keys]\npublish_ahead = \"0s\"", "keys.publish_ahead", "before verifiers could fetch it"),
         ("[keys]\nrotate_every = \"30m\"", "keys.rotate_every", "shorter than `keys.publish_ahead`"),
         ("[keys]\npassphrase = \"hunter2\"", "keys.passphrase", "use `keys.passphrase_file`"),
         ("[keys]\npassphrase_file = \"nowhere\"", "keys.passphrase_file", "etc/nowhere` cannot be read"),
@@ -104,41 +152,6 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
             "etc/nowhere` does not exist",
         ),
         ("[store]\nulr = \"redis://h\"", "store.ulr", "did you mean `store.url`?"),
-        ("[gateways.nginx]\napi = \"orders\"", "gateways.nginx", "`trusted_peers` is missing"),
-        ("[gateways.nginx]\ntrusted_peers = [\"::1\"]", "gateways.nginx", "says no API"),
-        (
-            "[gateways.edge]\napi = \"orders\"\ntrusted_peers = [\"::1\"]",
-            "gateways.edge",
-            "`kind` is missing",
-        ),
-        ("[gateways.Edge]\nkind = \"nginx\"", "gateways.Edge", "is not the name of a gateway"),
-        ("[gateways.nginx]", "gateways.nginx", "says no API"),
-        ("[gateways.edge]\nkind = \"apache\"", "gateways.edge.kind", "`apache` is not a kind of gateway"),
-        ("[gateways.nginx]\napi = \"a b\"", "gateways.nginx.api", "`a b` is not the name of an API"),
-        ("[gateways.nginx]\napi = \"a\"\nhosts = { \"h\" = \"a\" }", "gateways.nginx", "keep one of them"),
-        ("[gateways.nginx]\nhosts = {}", "gateways.nginx.hosts", "is empty"),
-        (
-            "[gateways.nginx]\nhosts = { \"Orders.example.com\" = \"a\" }",
-            "gateways.nginx.hosts.Orders.example.com",
-            "in small letters",
-        ),
-        ("[gateways.nginx]\ntrusted_peers = []", "gateways.nginx.trusted_peers", "is empty"),
-        ("[gateways.nginx]\ntrusted_peers = \"\"", "gateways.nginx.trusted_peers", "is empty"),
-        ("[gateways.nginx]\ntrusted_peers = [1]", "gateways.nginx.trusted_peers", "as a list of text"),
-        ("[gateways.nginx]\ntrusted_peers = [\"edge\"]", "gateways.nginx.trusted_peers", "is not an address"),
-        (
-            "[gateways.nginx]\ntrusted_peers = [\"10.1.2.3/8\"]",
-            "gateways.nginx.trusted_peers",
-            "write `10.0.0.0/8`",
-        ),
-        ("[gateways.nginx]\nclaims = [\"sub\"]", "gateways.nginx.claims", "is a registered claim"),
-        ("[gateways.nginx]\nclaims = [\"a_b\", \"a-b\"]", "gateways.nginx.claims", "would be one header"),
-        ("[gateways.nginx]\nclaims = [\"a b\"]", "gateways.nginx.claims", "no header can be named after"),
-        (
-            "[gateways.nginx]\ntrusted_peer = [\"::1\"]",
-            "gateways.nginx.trusted_peer",
-            "did you mean `gateways.nginx.trusted_peers`?",
-        ),
         ("[log]\nformat = \"xml\"", "log.format", "`pretty` or `json`"),
         ("[log]\nlevel = \"loud\"", "log.level", "error, warn, info, debug or trace"),
         ("[log]\nlevel = \"INFO\"", "log.level", "error, warn, info, debug or trace"),
@@ -228,7 +241,7 @@ fn the_password_of_the_store_is_read_from_its_file_without_the_newline() {
         let workplace = Workplace::new();
         workplace.write("jeton.toml", "[keys]\n[store]\nurl = \"redis://u@h\"\npassword_file = \"p\"\n");
         workplace.write("p", text);
-        set_mode(&workplace.path("p"), 0o640);
+        set_mode(&workplace.path("p"), 0o600);
         let settings = Settings::load(Some(&workplace.path("jeton.toml"))).unwrap();
         assert_eq!(settings.store.password.as_ref().unwrap().as_str(), password);
         let shown = format!("{settings:?}");
@@ -241,8 +254,12 @@ fn the_password_of_the_store_is_read_from_its_file_without_the_newline() {
 }
 
 #[test]
-fn a_password_file_that_everyone_reads_or_that_is_empty_is_refused() {
-    for (mode, text, says) in [(0o644, "hunter2", "is readable by everyone"), (0o600, "\n", "is empty")] {
+fn a_password_file_that_others_read_or_that_is_empty_is_refused() {
+    for (mode, text, says) in [
+        (0o644, "hunter2", "is readable by everyone"),
+        (0o640, "hunter2", "is readable by its group"),
+        (0o600, "\n", "is empty"),
+    ] {
         let mut workplace = Workplace::new();
         workplace
             .write("etc/jeton.toml", "[policies]\ndir = \"../policies\"\n[store]\npassword_file = \"p\"\n");

@@ -11,10 +11,8 @@ use std::{
 use jeton::{
     clock::ManualClock,
     oauth::TokenId,
-    store::{
-        Advance, MemoryStore, OnceName, RevocationsUnknown, SharedOptions, SharedStore, Store, StoreError,
-        StoreState, Use,
-    },
+    revocations::{Revocations, RevocationsUnknown},
+    store::{Advance, MemoryStore, OnceName, SharedOptions, SharedStore, Store, StoreError, StoreState, Use},
 };
 use jiff::Timestamp;
 use tokio::time;

@@ -13,7 +13,7 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    super::{Outcome, output::emit},
+    super::{Outcome, emit},
     Address,
     attacks::{self, Attack, MARK, MARK_HEADER},
     echo::{Echo, Seen},
@@ -401,10 +401,10 @@ fn report(tallies: &BTreeMap<&'static str, Tally>, holes: &[Hole]) -> anyhow::Re
         let [title, seen, why] = [title, seen, why].map(|text| printable(text));
         format!("\nHOLE ({class}): {title}\n  by:       {bearer}\n  upstream: {seen}\n  but:      {why}\n")
     }));
-    text.push_str(&match holes.len() {
+    text.extend([match holes.len() {
         0 => "\nnothing got through that must not\n".to_owned(),
         count => format!("\n{count} times something reached the upstream that must not\n"),
-    });
+    }]);
     emit(&text)?;
     Ok(if holes.is_empty() { Outcome::Done } else { Outcome::No })
 }

@@ -5,6 +5,7 @@ mod diff;
 mod explain;
 mod git;
 mod matrix;
+mod replay;
 mod table;
 mod test;
 
@@ -12,10 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{
-    Outcome,
-    output::{emit, emit_styled},
-};
+use super::{Outcome, emit, emit_styled};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
@@ -34,6 +32,8 @@ pub(super) enum Command {
     Matrix(matrix::Matrix),
     /// Say who gains and who loses what by an edit.
     Diff(diff::Diff),
+    /// Say who would have been refused or let in, by the decisions that a server wrote down.
+    Replay(replay::ReplayLog),
     /// Print the JSON Schema of a policy file, for editors.
     Schema,
 }
@@ -45,6 +45,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         Command::Explain(explain) => explain.run(config),
         Command::Matrix(matrix) => matrix.run(config),
         Command::Diff(diff) => diff.run(config),
+        Command::Replay(replay) => replay.run(config),
         Command::Schema => {
             emit(&(serde_json::to_string_pretty(&policy::schema())? + "\n"))?;
             Ok(Outcome::Done)

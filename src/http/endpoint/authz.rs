@@ -1,16 +1,17 @@
 //! `/authz/NAME`: a gateway asks about a request that it got. The answer is 200, 401 or 403, and nothing else.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use actix_web::{
-    HttpRequest, HttpResponse, ResponseError,
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
     http::header::{self, HeaderName, HeaderValue},
     web::Data,
 };
 use serde_json::Value;
+use tracing_actix_web::RequestId;
 
 use crate::{
-    authorize::{Authorizer, Permit},
+    authorize::{AccessRequest, Authorizer, Permit},
     config::{GatewayApis, GatewaySettings},
     gateway::{ClaimHeader, GatewayKind, IDENTITY_HEADERS, TrustedPeers},
     http::{
@@ -96,9 +97,15 @@ impl Gateway {
         let refused = |refusal: Refusal| refusal.into_logged(Some(&elsewhere));
         let token = extract::bearer_token(request.headers(), asked.query);
         let token = token.map_err(|fault| refused(Refusal::BadRequest(fault)))?;
-        let permit = authorizer
-            .authorize(asked.method, asked.path, token.as_ref())
-            .map_err(|denied| refused(Refusal::Denied(denied)))?;
+        let extensions = request.extensions();
+        let id: Option<&RequestId> = extensions.get();
+        let access = AccessRequest {
+            method: asked.method,
+            target: asked.path,
+            token: token.as_ref(),
+            id: id.map(|id| -> &dyn Display { id }),
+        };
+        let permit = authorizer.decide(&access).map_err(|denied| refused(Refusal::Denied(denied)))?;
         tracing::debug!(
             gateway = self.name,
             method = elsewhere.method,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, http::header, web::Data};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
+    audit::Audit,
     keys::LiveKeys,
-    policy::LivePolicies,
+    policy::{LivePolicies, Rejection},
     store::{Store, StoreState},
 };
 
@@ -22,6 +23,7 @@ pub(in crate::http) async fn ready(
     keys: Data<Arc<LiveKeys>>,
     policies: Data<Arc<LivePolicies>>,
     store: Data<Arc<Store>>,
+    audit: Data<Audit>,
 ) -> HttpResponse {
     let (is_ready, store) = match store.state() {
         StoreState::Memory => (true, "memory"),
@@ -30,8 +32,7 @@ pub(in crate::http) async fn ready(
         StoreState::NotYetRead => (false, "not yet read"),
     };
     let snapshot = policies.current();
-    let rejection = policies.last_rejection();
-    let detail = json!({
+    let mut detail = json!({
         "status": if is_ready { "ready" } else { "not ready" },
         "store": store,
         "keys": {
@@ -45,17 +46,31 @@ pub(in crate::http) async fn ready(
         "policies": {
             "hash": snapshot.policies.hash(),
             "loaded_at": snapshot.loaded_at.to_string(),
-            "last_reload_error": rejection.map(|rejection| json!({
-                "at": rejection.at.to_string(),
-                "findings": rejection.findings.0.len(),
-                // anybody may ask: the place, and no names; the log and `/ops/policies` have the rest
-                "first": rejection.findings.0.first().map(|first| {
-                    let place = first.place();
-                    format!("{}: {}", place.rsplit('/').next().unwrap_or_default(), first.code)
-                }),
-            })),
+            "last_reload_error": policies.last_rejection().map(|rejection| in_short(&rejection)),
         },
     });
+    // it is not in force, and nothing waits for it
+    if let (Some(shadow), Some(detail)) = (audit.shadow(), detail.as_object_mut()) {
+        let snapshot = shadow.candidate().current();
+        let candidate = json!({
+            "hash": snapshot.as_ref().map(|snapshot| snapshot.policies.hash()),
+            "loaded_at": snapshot.as_ref().map(|snapshot| snapshot.loaded_at.to_string()),
+            "last_reload_error": shadow.candidate().last_rejection().map(|rejection| in_short(&rejection)),
+        });
+        detail.insert("candidate".to_owned(), candidate);
+    }
     let mut response = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.insert_header((header::CACHE_CONTROL, "no-store")).json(detail)
+}
+
+/// Anybody may ask: the place, and no names; the log and `/ops/policies` have the rest.
+fn in_short(rejection: &Rejection) -> Value {
+    json!({
+        "at": rejection.at.to_string(),
+        "findings": rejection.findings.0.len(),
+        "first": rejection.findings.0.first().map(|first| {
+            let place = first.place();
+            format!("{}: {}", place.rsplit('/').next().unwrap_or_default(), first.code)
+        }),
+    })
 }

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    audit::{Audit, Shadow},
     http::{
+        audit_watch::reload_candidate_beside,
         error::{Problem, ProblemKind},
         extract::{self, BodyFault},
         key_watch::reload_keys_beside,
@@ -19,7 +21,7 @@ use crate::{
     },
     keys::{KeyReload, KeyState, LiveKeys},
     oauth::{Role, Scope},
-    policy::{Findings, LivePolicies, Permissions, Reload},
+    policy::{CandidateReload, Findings, LivePolicies, Permissions, Rejection, Reload},
     principal::Principal,
     standing::Standing,
     token::{BearerToken, Verifier},
@@ -28,7 +30,7 @@ use crate::{
 /// Why they were read again, in the log.
 const TRIGGER: &str = "POST /ops/reload";
 
-pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>) -> HttpResponse {
+pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>, audit: Data<Audit>) -> HttpResponse {
     let snapshot = policies.current();
     let set = &snapshot.policies;
     answer(&json!({
@@ -42,11 +44,26 @@ pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>) -> Http
         "clients": set.clients().len(),
         "reloads": policies.reloads(),
         "rejected_reloads": policies.rejections(),
-        "last_rejection": policies.last_rejection().map(|rejection| json!({
-            "at": rejection.at.to_string(),
-            "findings": rejection.findings.0,
-        })),
+        "last_rejection": policies.last_rejection().map(|rejection| in_full(&rejection)),
+        "candidate": audit.shadow().map(|shadow| candidate(shadow)),
     }))
+}
+
+fn in_full(rejection: &Rejection) -> Value {
+    json!({ "at": rejection.at.to_string(), "findings": rejection.findings.0 })
+}
+
+/// The candidate, which is compared and never enforced.
+fn candidate(shadow: &Shadow) -> Value {
+    let (snapshot, counts) = (shadow.candidate().current(), shadow.counts());
+    json!({
+        "hash": snapshot.as_ref().map(|snapshot| snapshot.policies.hash()),
+        "loaded_at": snapshot.as_ref().map(|snapshot| snapshot.loaded_at.to_string()),
+        "compared": counts.compared,
+        "would_allow": counts.would_allow,
+        "would_deny": counts.would_deny,
+        "last_rejection": shadow.candidate().last_rejection().map(|rejection| in_full(&rejection)),
+    })
 }
 
 pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
@@ -76,6 +93,10 @@ pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
     answer(&json!({
         "keys": each,
         "next_change": ring.next_change().map(|time| time.to_string()),
+        "planned": keys.planned().map(|planned| json!({
+            "made": planned.made.to_string(),
+            "activates": planned.activates.to_string(),
+        })),
         "max_age": ring.jwks().max_age(),
         "unlisted": ring.unlisted().iter().map(|key| &key.kid).collect::<Vec<_>>(),
         "last_rejection": keys.last_rejection().map(|rejection| json!({
@@ -171,10 +192,15 @@ pub(in crate::http) async fn reload(
     request: HttpRequest,
     policies: Data<Arc<LivePolicies>>,
     keys: Data<Arc<LiveKeys>>,
+    audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
     let failed = || Problem::new(ProblemKind::Internal, &request);
     let of_keys = reload_keys_beside(Arc::clone(&keys), TRIGGER).await.ok_or_else(failed)?;
     let of_policies = reload_beside(Arc::clone(&policies), TRIGGER).await.ok_or_else(failed)?;
+    let of_candidate = match audit.shadow() {
+        Some(shadow) => Some(reload_candidate(shadow).await),
+        None => None,
+    };
 
     let key_errors: Vec<_> = match &of_keys {
         KeyReload::Rejected(rejection) | KeyReload::StillRejected(rejection) => {
@@ -193,19 +219,45 @@ pub(in crate::http) async fn reload(
             rejected(rejection.findings.clone())
         }
         _ if !keys_are_fine => rejected(Findings::default()),
-        Reload::Unchanged | Reload::Restored | Reload::Unsettled => Ok(answer(&json!({
-            "reloaded": false,
-            "hash": policies.current().policies.hash(),
-            "keys": key_answer,
-        }))),
-        Reload::Reloaded { old, new, difference } => Ok(answer(&json!({
-            "reloaded": true,
-            "old_hash": old,
-            "hash": new,
-            "difference": difference,
-            "keys": key_answer,
-        }))),
+        Reload::Unchanged | Reload::Restored | Reload::Unsettled => Ok(answer(&with_candidate(
+            json!({
+                "reloaded": false,
+                "hash": policies.current().policies.hash(),
+                "keys": key_answer,
+            }),
+            of_candidate,
+        ))),
+        Reload::Reloaded { old, new, difference } => Ok(answer(&with_candidate(
+            json!({
+                "reloaded": true,
+                "old_hash": old,
+                "hash": new,
+                "difference": difference,
+                "keys": key_answer,
+            }),
+            of_candidate,
+        ))),
     }
+}
+
+/// What became of the candidate. If it is wrong, nothing that is in force is.
+async fn reload_candidate(shadow: &Shadow) -> Value {
+    let outcome = reload_candidate_beside(Arc::clone(shadow.candidate()), TRIGGER).await;
+    let reloaded =
+        matches!(outcome, Some(CandidateReload::Loaded(_) | CandidateReload::Read(Reload::Reloaded { .. })));
+    let rejection = shadow.candidate().last_rejection();
+    json!({
+        "reloaded": reloaded,
+        "hash": shadow.candidate().current().map(|snapshot| snapshot.policies.hash().clone()),
+        "findings": rejection.as_ref().map(|rejection| &rejection.findings.0),
+    })
+}
+
+fn with_candidate(mut answer: Value, candidate: Option<Value>) -> Value {
+    if let (Some(candidate), Some(answer)) = (candidate, answer.as_object_mut()) {
+        answer.insert("candidate".to_owned(), candidate);
+    }
+    answer
 }
 
 fn answer(body: &impl serde::Serialize) -> HttpResponse {

@@ -3,7 +3,7 @@
 use actix_web::http::header::{self, HeaderMap};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-use super::form::{self, Form};
+use super::{encoding, form::Form};
 use crate::{
     clients::{AuthenticationMethod, ClientAssertion, ClientCredentials, ClientSecret},
     http::error::{TokenEndpointError, TokenEndpointErrorKind},
@@ -28,7 +28,7 @@ pub(in crate::http) fn client_credentials(
     query: &str,
     form: &mut Form,
 ) -> Result<ClientCredentials, TokenEndpointError> {
-    if form::names(query).any(|name| NEVER_IN_URL.contains(&&*name)) {
+    if encoding::names(query).any(|name| NEVER_IN_URL.contains(&&*name)) {
         let message = "credentials must not stand in the URL: send them in a header or in the body";
         return Err(TokenEndpointError::invalid_request(message));
     }
@@ -91,5 +91,5 @@ fn basic(header: &str) -> Option<(String, ClientSecret)> {
     }
     let joined = String::from_utf8(BASE64_STANDARD.decode(encoded.trim_matches(' ')).ok()?).ok()?;
     let (id, secret) = joined.split_once(':')?;
-    Some((form::decode(id)?, ClientSecret::new(form::decode(secret)?)))
+    Some((encoding::decode(id)?, ClientSecret::new(encoding::decode(secret)?)))
 }

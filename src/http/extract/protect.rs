@@ -1,6 +1,7 @@
 //! The guard before protected handlers, and what they get from it.
 
 use std::{
+    fmt::Display,
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
@@ -8,37 +9,115 @@ use std::{
 };
 
 use actix_web::{
-    Error, FromRequest, HttpMessage, HttpRequest, ResponseError,
+    Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    http::{Method, header},
 };
+use tracing_actix_web::RequestId;
 
 use super::bearer_token;
 use crate::{
-    authorize::{Authorizer, Denied, Permit},
+    authorize::{AccessRequest, Authorizer, Denied, Permit},
     http::{
         error::{Problem, ProblemKind},
         refusal::Refusal,
     },
     jose::JwsError,
+    oauth::MetadataAddress,
     principal::Principal,
+    resource::NoMetadata,
     status::StatusError,
     token::TokenError,
 };
 
 /// Middleware that lets through what the policies allow, judged by method and path as they were sent,
 /// and nothing else. A handler behind it takes a [`Principal`] as an argument.
+///
+/// # Examples
+///
+/// ```
+/// use std::{fs, sync::Arc, time::Duration};
+///
+/// use actix_web::{App, HttpResponse, http::header, test, web};
+/// use jeton::{
+///     authorize::Authorizer,
+///     clock::ManualClock,
+///     http::Protect,
+///     keys::PublicKeys,
+///     oauth::{ApiName, Issuer},
+///     policy::{DemoSecrets, LivePolicies, Surroundings},
+///     principal::Principal,
+///     token::Verifier,
+/// };
+///
+/// # const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"one",
+/// #     "x":"WzFX-_IFaIiA6kVJz2xmGqBZND7w3mkbmZm1D-sO0qU","y":"9ASjTXJrs-X-3i0kDajoU9BUJoDI5c4urs4uet9rALc"}]}"#;
+/// # const TOKEN: &str = concat!(
+/// #     "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJodHRwczovL3Rva2Vucy5leGFtcGxlLmN",
+/// #     "vbSIsInN1YiI6ImFjbWUtc3luYyIsImF1ZCI6Imh0dHBzOi8vb3JkZXJzLmV4YW1wbGUuY29tIiwiZXhwIjoxNzk1NDM2MTAwLCJ",
+/// #     "pYXQiOjE3OTU0MzUyMDAsImp0aSI6InQxIiwiY2xpZW50X2lkIjoiYWNtZS1zeW5jIiwic2NvcGUiOiJvcmRlcnM6cmVhZCJ9.iZ",
+/// #     "fxfXy0IES6zlPngfMExsYsTjDYhZFE93VHaIh_QJT0wRtGnYRNp6IeYd0sEuGNz8P_xctf0aKp1EVNbzT15g",
+/// # );
+/// async fn orders(principal: Principal) -> HttpResponse {
+///     HttpResponse::Ok().json(principal.client())
+/// }
+///
+/// # #[actix_web::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::tempdir()?;
+/// fs::write(
+///     folder.path().join("orders.yaml"),
+///     "version: 1
+/// scopes: { 'orders:read': Read orders }
+/// apis:
+///   orders:
+///     audience: https://orders.example.com
+///     rules:
+///       read: { routes: [GET /orders], require: { scope: 'orders:read' } }
+/// ",
+/// )?;
+/// let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse()?)); // a service takes `SystemClock`
+/// let issuer = Issuer::parse("https://tokens.example.com")?;
+/// let surroundings = Surroundings {
+///     issuer: issuer.audience().clone(),
+///     max_ttl: 3600,
+///     demo_secrets: DemoSecrets::Refused,
+/// };
+/// let policies = Arc::new(LivePolicies::load(folder.path(), surroundings, clock.clone())?);
+/// let keys = Arc::new(PublicKeys::from_jwks(JWKS.as_bytes())?);
+/// let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock);
+/// let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);
+/// let protect = Protect::new(authorizer).with_resource_metadata()?;
+///
+/// let app = test::init_service(App::new().route("/orders", web::get().to(orders)).wrap(protect)).await;
+///
+/// // a token of `acme-sync` with the scope `orders:read`
+/// let bearer = (header::AUTHORIZATION, format!("Bearer {TOKEN}"));
+/// let request = test::TestRequest::get().uri("/orders").insert_header(bearer).to_request();
+/// assert_eq!(test::call_and_read_body(&app, request).await, "\"acme-sync\"");
+///
+/// let answer = test::call_service(&app, test::TestRequest::get().uri("/orders").to_request()).await;
+/// assert_eq!(answer.status(), 401);
+/// assert_eq!(
+///     answer.headers().get(header::WWW_AUTHENTICATE).ok_or("no challenge")?,
+///     "Bearer resource_metadata=\"https://orders.example.com/.well-known/oauth-protected-resource\""
+/// );
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Protect {
     authorizer: Authorizer,
     /// What stands before the paths that the policies name.
-    mounted_at: Rc<str>,
+    mounted_at: Arc<str>,
+    publishes_metadata: bool,
 }
 
 impl Protect {
     /// Guards by `authorizer`.
     pub fn new(authorizer: Authorizer) -> Self {
-        Self { authorizer, mounted_at: "".into() }
+        Self { authorizer, mounted_at: "".into(), publishes_metadata: false }
     }
 
     /// Cuts this prefix from the path before it is judged.
@@ -47,38 +126,130 @@ impl Protect {
         Self { mounted_at: prefix.into(), ..self }
     }
 
-    fn judge(&self, request: &HttpRequest) -> Result<Permit, Refusal> {
-        let token = bearer_token(request.headers(), request.query_string()).map_err(Refusal::BadRequest)?;
-        let path = request.uri().path();
-        let path = path.strip_prefix(&*self.mounted_at).unwrap_or(path);
-        let judged = self.authorizer.authorize(request.method().as_str(), path, token.as_ref());
-        judged.map_err(Refusal::Denied)
+    /// Also publishes what the API takes (RFC 9728), so that a client that knows the API alone finds out where it
+    /// gets a token: each challenge carries `resource_metadata="URL"`, and `GET` and `HEAD` of that URL's path are
+    /// answered here, whatever the policies say of it, without a look at any token. Every other method and
+    /// spelling of the path is judged like all requests.
+    ///
+    /// The document says what the policies in force say: `resource` is the audience of the API,
+    /// `authorization_servers` its issuer, `scopes_supported` what the rules of the API name. It is at
+    /// `/.well-known/oauth-protected-resource` of the audience's host, followed by the path of the audience.
+    ///
+    /// Around the whole `App` nothing else is to be done. A guard around a scope does not see that path; let another
+    /// one stand around a scope for it:
+    ///
+    /// ```
+    /// # use actix_web::{App, web};
+    /// # use jeton::{http::Protect, oauth::MetadataAddress};
+    /// # fn app(protect: Protect) {
+    /// App::new()
+    ///     .service(web::scope(MetadataAddress::WELL_KNOWN).wrap(protect.clone()))
+    ///     .service(web::scope("/orders").wrap(protect));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NoMetadata`] where the policies do not have the API, or its audience is not the address at which clients
+    /// reach it. Should a later reload make it so, nothing is published until it is put right.
+    pub fn with_resource_metadata(self) -> Result<Self, NoMetadata> {
+        self.authorizer.resource_metadata()?;
+        Ok(Self { publishes_metadata: true, ..self })
     }
 
-    /// What is to be fetched before a request that was refused can be judged.
-    fn missing(&self, refusal: &Refusal) -> Option<Missing> {
-        let Refusal::Denied(Denied::InvalidToken(error)) = refusal else { return None };
-        match error {
-            TokenError::Jws(JwsError::UnknownKey) if self.authorizer.can_fetch_keys() => Some(Missing::Key),
-            TokenError::Status(StatusError::Unknown(uri)) => Some(Missing::List(Arc::clone(uri))),
+    /// The metadata, if this is a request for them.
+    fn metadata(&self, request: &HttpRequest) -> Option<HttpResponse> {
+        let path = request.uri().path();
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if !(self.publishes_metadata && is_read && path.starts_with(MetadataAddress::WELL_KNOWN)) {
+            return None;
+        }
+        let metadata = self.authorizer.resource_metadata().ok()?;
+        (metadata.address().path() == path).then(|| {
+            HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(metadata)
+        })
+    }
+
+    /// Lets the challenge of a request say where the metadata are.
+    fn tell_metadata(&self, request: &HttpRequest) {
+        let address = self.publishes_metadata.then(|| self.authorizer.metadata_address());
+        if let Some(address) = address.flatten() {
+            request.extensions_mut().insert(address);
+        }
+    }
+
+    /// Answers in the place of the handler.
+    fn refuse<B: MessageBody>(
+        &self,
+        request: ServiceRequest,
+        refusal: Refusal,
+    ) -> ServiceResponse<EitherBody<B>> {
+        self.tell_metadata(request.request());
+        let problem = Problem::new(refusal.into_logged(None), request.request());
+        request.into_response(problem.error_response()).map_into_right_body()
+    }
+
+    /// Gives the permit to the handler.
+    fn admit(&self, request: &HttpRequest, permit: Permit) {
+        // a handler that takes a principal all the same answers with a challenge
+        if permit.principal().is_none() {
+            self.tell_metadata(request);
+        }
+        request.extensions_mut().insert(permit);
+    }
+
+    /// Judges a request for which this was fetched already.
+    fn judge(&self, request: &HttpRequest, fetched: Option<&Missing>) -> Judged {
+        let token = match bearer_token(request.headers(), request.query_string()) {
+            Ok(token) => token,
+            Err(fault) => return Judged::Refused(Refusal::BadRequest(fault)),
+        };
+        let path = request.uri().path();
+        let path = path.strip_prefix(&*self.mounted_at).unwrap_or(path);
+        let extensions = request.extensions();
+        let id: Option<&RequestId> = extensions.get();
+        let access = AccessRequest {
+            method: request.method().as_str(),
+            target: path,
+            token: token.as_ref(),
+            id: id.map(|id| -> &dyn Display { id }),
+        };
+        let judged = self.authorizer.judge(&access);
+        if let Err(denied) = &judged
+            && let Some(missing) = self.missing(denied, fetched)
+        {
+            return Judged::Missing(missing);
+        }
+        self.authorizer.record(&access, judged.as_ref());
+        match judged {
+            Ok(permit) => Judged::Permitted(permit),
+            Err(denied) => Judged::Refused(Refusal::Denied(denied)),
+        }
+    }
+
+    /// What is to be fetched before a request that was refused can be judged. Nothing is fetched twice for one
+    /// request; but a token whose key is new may point to a list that is new.
+    fn missing(&self, denied: &Denied, fetched: Option<&Missing>) -> Option<Missing> {
+        let Denied::InvalidToken(error) = denied else { return None };
+        match (error, fetched) {
+            (TokenError::Jws(JwsError::UnknownKey), None) if self.authorizer.can_fetch_keys() => {
+                Some(Missing::Key)
+            }
+            (TokenError::Status(StatusError::Unknown(uri)), None | Some(Missing::Key)) => {
+                Some(Missing::List(Arc::clone(uri)))
+            }
             _ => None,
         }
     }
 
     /// Judges a request once more when what was missing is there.
-    async fn judge_later(&self, request: &HttpRequest, missing: Missing) -> Result<Permit, Refusal> {
-        self.fetch(&missing).await;
-        let refusal = match self.judge(request) {
-            Ok(permit) => return Ok(permit),
-            Err(refusal) => refusal,
-        };
-        match (missing, self.missing(&refusal)) {
-            // a token whose key is new may point to a list that is new; nothing is fetched twice for one request
-            (Missing::Key, Some(list @ Missing::List(_))) => {
-                self.fetch(&list).await;
-                self.judge(request)
+    async fn judge_later(&self, request: &HttpRequest, mut missing: Missing) -> Result<Permit, Refusal> {
+        loop {
+            self.fetch(&missing).await;
+            match self.judge(request, Some(&missing)) {
+                Judged::Permitted(permit) => return Ok(permit),
+                Judged::Refused(refusal) => return Err(refusal),
+                Judged::Missing(next) => missing = next,
             }
-            _ => Err(refusal),
         }
     }
 
@@ -88,6 +259,14 @@ impl Protect {
             Missing::List(uri) => self.authorizer.fetch_status_list(uri).await,
         }
     }
+}
+
+/// What judging came to.
+enum Judged {
+    Permitted(Permit),
+    Refused(Refusal),
+    /// Nothing yet, and so nothing is recorded.
+    Missing(Missing),
 }
 
 /// What must be in memory for a token to be judged, and is not.
@@ -120,11 +299,6 @@ pub struct Protected<S> {
     service: Rc<S>,
 }
 
-fn refused<B: MessageBody>(request: ServiceRequest, refusal: Refusal) -> ServiceResponse<EitherBody<B>> {
-    let problem = Problem::new(refusal.into_logged(None), request.request());
-    request.into_response(problem.error_response()).map_into_right_body()
-}
-
 impl<S, B> Service<ServiceRequest> for Protected<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -137,25 +311,26 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        match self.protect.judge(request.request()) {
-            Ok(permit) => {
-                request.extensions_mut().insert(permit);
+        if let Some(metadata) = self.protect.metadata(request.request()) {
+            return Box::pin(ready(Ok(request.into_response(metadata).map_into_right_body())));
+        }
+        match self.protect.judge(request.request(), None) {
+            Judged::Permitted(permit) => {
+                self.protect.admit(request.request(), permit);
                 let answer = self.service.call(request);
                 Box::pin(async move { Ok(answer.await?.map_into_left_body()) })
             }
-            Err(refusal) => {
-                let Some(missing) = self.protect.missing(&refusal) else {
-                    return Box::pin(ready(Ok(refused(request, refusal))));
-                };
+            Judged::Refused(refusal) => Box::pin(ready(Ok(self.protect.refuse(request, refusal)))),
+            Judged::Missing(missing) => {
                 // the first token of a client or of a key: nothing else waits for the network
                 let (protect, service) = (self.protect.clone(), Rc::clone(&self.service));
                 Box::pin(async move {
                     match protect.judge_later(request.request(), missing).await {
                         Ok(permit) => {
-                            request.extensions_mut().insert(permit);
+                            protect.admit(request.request(), permit);
                             Ok(service.call(request).await?.map_into_left_body())
                         }
-                        Err(refusal) => Ok(refused(request, refusal)),
+                        Err(refusal) => Ok(protect.refuse(request, refusal)),
                     }
                 })
             }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use rustc_hash::FxHashSet;
+
 use super::{
     FileIndex, Names, Report, Surroundings,
     requirements::{Requirement, Within},
 };
 use crate::{
-    oauth::{ApiName, Audience},
+    oauth::{ApiName, Audience, Scope, ScopeSet},
     policy::{
         condition::Condition,
         document::{self, Document, Text},
@@ -48,6 +50,22 @@ pub(super) struct Guarantee {
     pub(super) routes: Vec<Guaranteed>,
 }
 
+/// The scopes that conditions name, and those of the roles that they name.
+fn scopes_asked_for(routes: &Routes, names: &Names) -> ScopeSet {
+    let of_role = |role| names.roles.get(role).into_iter().flat_map(ScopeSet::iter);
+    let mut scopes: FxHashSet<&Scope> = FxHashSet::default();
+    for condition in &routes.conditions {
+        match condition {
+            Condition::Scope(scope) => scopes.extend([scope]),
+            Condition::AllScopes(several) | Condition::AnyScope(several) => scopes.extend(several),
+            Condition::Role(role) => scopes.extend(of_role(role)),
+            Condition::AnyRole(several) => scopes.extend(several.iter().flat_map(of_role)),
+            Condition::Client(_) | Condition::AnyClient(_) | Condition::Claim { .. } => {}
+        }
+    }
+    scopes.into_iter().cloned().collect()
+}
+
 impl Report<'_> {
     pub(super) fn compile_apis(
         &mut self,
@@ -74,7 +92,8 @@ impl Report<'_> {
                     });
                     compiled.guarantees.extend(of_api);
                     compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
-                    let api = Api { name: parsed.clone(), audience, rules, routes };
+                    let scopes = scopes_asked_for(&routes, names);
+                    let api = Api { name: parsed.clone(), audience, scopes, rules, routes };
                     compiled.apis.entry(parsed).or_insert(api);
                 }
             }

@@ -108,8 +108,7 @@ impl<'p> Side<'p> {
 
     fn rule(&self, route: Option<RouteId>) -> Option<RulePlace> {
         let (rule, _) = self.api?.access(route?)?;
-        let (rule, file, line) = (rule.name().to_owned(), self.policies.file_of(rule).to_owned(), rule.line);
-        Some(RulePlace { rule, file, line })
+        Some(self.policies.place_of(rule))
     }
 }
 

@@ -18,6 +18,7 @@ use std::{
 
 use self::forge::Forge;
 use jeton::{
+    audit::Audit,
     clock::{Clock, ManualClock},
     config::Settings,
     http::{RunningServer, Service},
@@ -51,6 +52,8 @@ pub(crate) struct TestApp {
     /// The folder that holds its `keys` and `policies`.
     pub(crate) dir: TempDir,
     pub(crate) http: Client,
+    /// Who is told of its decisions.
+    pub(crate) audit: Audit,
     handle: actix_web::dev::ServerHandle,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -184,17 +187,19 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     let thread = thread::spawn(move || {
         actix_web::rt::System::new().block_on(async {
             let service = Service::load(settings, service_clock).unwrap();
+            let audit = service.audit().clone();
             let RunningServer { address, server } = service.start().unwrap();
-            sender.send((address, server.handle())).unwrap();
+            sender.send((address, server.handle(), audit)).unwrap();
             server.await.unwrap();
         });
     });
-    let (address, handle) = receiver.recv().unwrap();
+    let (address, handle, audit) = receiver.recv().unwrap();
     TestApp {
         address: format!("http://{address}"),
         clock,
         dir,
         http: http_client(),
+        audit,
         handle,
         thread: Some(thread),
     }

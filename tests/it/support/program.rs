@@ -2,6 +2,7 @@
 use std::{
     fs::{self, File},
     io::Read,
+    os::unix::fs::PermissionsExt,
     process::Stdio,
     time::Duration,
 };
@@ -44,12 +45,24 @@ impl Binary {
 
     /// In a folder with policies, and with these settings more.
     pub(crate) async fn serve_in(dir: TempDir, settings: &str) -> Self {
+        Self::serve_by(Command::new(env!("CARGO_BIN_EXE_jeton")), dir, settings).await
+    }
+
+    /// As another user, which root alone can do.
+    pub(crate) async fn serve_as(uid: u32, dir: TempDir, settings: &str) -> Self {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new("setpriv");
+        let uid = uid.to_string();
+        command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", env!("CARGO_BIN_EXE_jeton")]);
+        Self::serve_by(command, dir, settings).await
+    }
+
+    async fn serve_by(mut command: Command, dir: TempDir, settings: &str) -> Self {
         install_key("test-only-signing.pem", &dir.path().join("keys"));
         let settings = format!(
             "issuer = \"http://127.0.0.1:8080\"\n[server]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{settings}"
         );
         fs::write(dir.path().join("jeton.toml"), settings).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_jeton"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
             command.env_remove(name);
         }
@@ -80,6 +93,17 @@ impl Binary {
     /// Reads the log for as long as the program runs: a pipe that is full would stop it.
     pub(crate) async fn drain(&mut self) {
         while self.log.next_line().await.unwrap().is_some() {}
+    }
+
+    /// Ends the program, and reads its log to the end.
+    pub(crate) async fn stop(&mut self) {
+        self.signal("TERM").await;
+        let lines = async {
+            while let Some(line) = self.log.next_line().await.unwrap() {
+                self.read.push(serde_json::from_str(&line).unwrap());
+            }
+        };
+        time::timeout(PATIENCE, lines).await.expect("it stops");
     }
 
     /// The lines of this event, as far as the log was read.

@@ -76,7 +76,7 @@ type Plan = fn(&Locked<'_>, &KeySet) -> Vec<Step>;
 /// Takes so many steps as if the process were killed behind them; half of the next one too, if it writes.
 fn take_some(steps: &[Step], taken: usize, half: bool) {
     steps[..taken].iter().for_each(|step| step.take().unwrap());
-    if half && let Some(Step::Write { path, text }) = steps.get(taken) {
+    if half && let Some(Step::Write { path, text, .. }) = steps.get(taken) {
         fs::write(steps::partial(path), &text[..text.len() / 2]).unwrap();
     }
 }
@@ -137,6 +137,40 @@ fn a_removal_can_stop_anywhere() {
         locked.removal(keys, &[next])
     };
     stop_anywhere("retire", Place::with_three_keys, plan, &["next"]);
+}
+
+#[test]
+fn a_handover_can_stop_anywhere() {
+    let start = || {
+        let place = Place::with_three_keys();
+        place.clock.advance(HOUR - 30);
+        place
+    };
+    let plan: Plan = |locked, keys| {
+        let [.., active, next] = keys.keyring.entries() else { panic!("a key signs, and one is next") };
+        locked.handover(keys, &active.kid, &next.kid)
+    };
+    stop_anywhere("retire, to the next key", start, plan, &[]);
+}
+
+#[test]
+fn a_pruning_can_stop_anywhere() {
+    let start = || {
+        let place = Place::with_three_keys();
+        place.clock.advance(place.keeper.terms.retention.as_secs());
+        assert!(place.ring().keys().iter().any(|key| key.state.name() == "expired"));
+        for _ in 0..2 {
+            let other = Place::empty();
+            other.keeper.generate().unwrap();
+            let keys = other.keeper.folder.load().unwrap();
+            let (path, _) = keys.keys.values().next().unwrap();
+            let to = place.dir.path().join(path.file_name().unwrap());
+            fs::copy(path, &to).unwrap();
+        }
+        assert_eq!(place.ring().unlisted().len(), 2);
+        place
+    };
+    stop_anywhere("prune", start, |locked, keys| locked.pruning(keys).1, &[]);
 }
 
 /// Until the ring is written there is nothing; from then on the next start makes it whole.
@@ -272,5 +306,57 @@ fn a_replaced_key_is_published_no_more() {
     // the retired one ends when it would have ended
     let (_, until) = still_published[0];
     place.clock.advance(until.as_second() - place.clock.now().as_second());
+    assert_eq!(place.published(), BTreeSet::from([new.kid]));
+}
+
+/// A key that left the set for good does not come back: neither by an order that deletes others nor by one that
+/// drops the key that followed it.
+#[test]
+fn an_expired_key_is_never_published_again() {
+    let place = Place::with_three_keys();
+    let retired = place.kid_that_is("retired");
+    let to_the_end = |place: &Place| {
+        let retention = place.keeper.terms.retention.as_secs();
+        place.clock.advance(retention);
+    };
+    // the next key waits while the oldest is deleted
+    to_the_end(&place);
+    place.keeper.rotate().unwrap();
+    let active = place.kid_that_is("active");
+    let entry = |kid: &KeyId| {
+        let keys = place.keeper.folder.load().unwrap();
+        keys.keyring.entries().iter().find(|entry| entry.kid == *kid).unwrap().clone()
+    };
+    let before = entry(&active);
+    assert!(before.retires.is_some_and(|retires| retires > place.clock.now()), "{before:?}");
+    assert!(place.keeper.prune().unwrap().contains(&retired));
+    assert_eq!(entry(&active), before, "its successor is still to come");
+    // the key that signed then has left the set, and the one behind it is dropped
+    to_the_end(&place);
+    place.clock.advance(HOUR);
+    assert!(!place.published().contains(&active));
+    let Replaced { new, .. } = place.keeper.rotate_now().unwrap();
+    assert_eq!(place.published(), BTreeSet::from([new.kid]));
+}
+
+/// As above, for a ring in which nobody wrote when a key retired: it follows from the next entry, which goes.
+#[test]
+fn a_key_retired_when_its_successor_began_whoever_stays() {
+    let place = Place::with_three_keys();
+    let ring = place.dir.path().join(KEYRING);
+    let text = fs::read_to_string(&ring).unwrap();
+    let lines = text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("retires:"));
+    fs::write(&ring, lines.collect::<String>()).unwrap();
+    let states =
+        || -> Vec<_> { place.ring().keys().iter().map(|key| (key.kid.clone(), key.state)).collect() };
+    // all three have come, and the second is taken out between them
+    place.clock.advance(2 * HOUR);
+    let before = states();
+    assert!(matches!(before[1].1, KeyState::Retired { .. }), "{before:?}");
+    place.keeper.retire_now(before[1].0.as_str()).unwrap();
+    assert_eq!(states(), [before[0].clone(), before[2].clone()]);
+    // long after the first has left the set, the one that signs is replaced
+    place.clock.advance(place.keeper.terms.retention.as_secs());
+    let Replaced { new, .. } = place.keeper.rotate_now().unwrap();
     assert_eq!(place.published(), BTreeSet::from([new.kid]));
 }

@@ -26,6 +26,12 @@ pub enum KeyError {
         /// Who can.
         by: &'static str,
     },
+    /// Others on the machine can say which key signs.
+    #[error("{}: everyone can write the file, and so say which key signs: run `chmod 644 {}`", path.display(), path.display())]
+    Writable {
+        /// The file.
+        path: PathBuf,
+    },
     /// A folder, a pipe or a device.
     #[error("{}: this is not a file", path.display())]
     NotAFile {
@@ -92,6 +98,16 @@ pub enum KeyError {
         /// The folder.
         dir: PathBuf,
     },
+    /// What we wrote, its owner's server could not read.
+    #[error("{}: the keys belong to uid {owner}, and this is uid {own}: run the command as that user, or as root", dir.display())]
+    NotOwner {
+        /// The folder.
+        dir: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        own: u32,
+    },
     /// A new key could not be made.
     #[error("no key could be made: {0}")]
     Generate(SigningError),
@@ -101,8 +117,8 @@ pub enum KeyError {
 fn place(source: &InvalidKeyring) -> &'static str {
     match source {
         // it begins with the line
-        InvalidKeyring::Value { .. } => "",
-        InvalidKeyring::Yaml(_) | InvalidKeyring::Empty | InvalidKeyring::NoSuccessor(_) => " ",
+        InvalidKeyring::Fault { .. } => "",
+        InvalidKeyring::Empty | InvalidKeyring::NoSuccessor(_) => " ",
     }
 }
 
@@ -110,9 +126,7 @@ fn place(source: &InvalidKeyring) -> &'static str {
 fn or_fix(source: &InvalidKeyring, fix: &str) -> String {
     match source {
         InvalidKeyring::Empty => format!(", and so which key signs is unknown: restore it, or write:\n{fix}"),
-        InvalidKeyring::Yaml(_) | InvalidKeyring::Value { .. } | InvalidKeyring::NoSuccessor(_) => {
-            String::new()
-        }
+        InvalidKeyring::Fault { .. } | InvalidKeyring::NoSuccessor(_) => String::new(),
     }
 }
 
@@ -140,11 +154,11 @@ impl KeyErrors {
 
     /// Whether nothing can be written here, now or later.
     pub fn is_read_only(&self) -> bool {
-        let of_system = self.0.iter().filter_map(|error| match error {
-            KeyError::Io { source, .. } => Some(source.kind()),
-            _ => None,
-        });
-        of_system.into_iter().any(|kind| kind == io::ErrorKind::ReadOnlyFilesystem)
+        self.0.iter().any(|error| match error {
+            KeyError::Io { source, .. } => source.kind() == io::ErrorKind::ReadOnlyFilesystem,
+            KeyError::NotOwner { .. } => true,
+            _ => false,
+        })
     }
 }
 

@@ -1,10 +1,6 @@
 //! `keys/keyring.yaml`: when each key begins to sign and when it stopped, and what follows from that at any time.
 
-use std::fmt::Write;
-
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
-use serde_saphyr::Spanned;
 
 use super::KeyTerms;
 use crate::oauth::{KeyId, SignatureAlgorithm};
@@ -51,6 +47,15 @@ pub enum KeyState {
     },
 }
 
+/// A key that a server is to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedKey {
+    /// From then on it is due: the time that was asked for, if that has come.
+    pub made: Timestamp,
+    /// When it begins to sign, if it is made then.
+    pub activates: Timestamp,
+}
+
 impl KeyState {
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -71,12 +76,9 @@ impl KeyState {
 /// What is wrong with a text that should be a key ring.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidKeyring {
-    /// Not the YAML that it should be; the message has its line and column.
-    #[error("{0}")]
-    Yaml(String),
-    /// A value is not what its field takes.
-    #[error("{line}:{column}: {message}")]
-    Value {
+    /// Not the YAML that it should be, or a value that its field does not take.
+    #[error("{line}:{column}: error: {message}")]
+    Fault {
         /// From 1.
         line: u64,
         /// From 1.
@@ -101,30 +103,6 @@ pub enum InvalidKeyring {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyring(Vec<KeyEntry>);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    keys: Vec<FileEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileEntry {
-    kid: Spanned<String>,
-    alg: Option<Spanned<String>>,
-    created: Spanned<String>,
-    activates: Spanned<String>,
-    retires: Option<Spanned<String>>,
-}
-
-/// The first lines of every file that we write.
-const HEAD: &str = "\
-# When each key of this folder signs: written by `jeton keys`, read by every server that sees the folder.
-# A key signs from `activates` until its successor does, and stays published until its last token has ended.
-# `jeton keys list` shows what follows from these times now.
-";
-
 impl Keyring {
     /// A ring of these keys.
     ///
@@ -144,51 +122,6 @@ impl Keyring {
         }
     }
 
-    /// Reads `keyring.yaml`.
-    ///
-    /// # Errors
-    /// [`InvalidKeyring`] with the first thing that is wrong.
-    pub fn parse(text: &str) -> Result<Self, InvalidKeyring> {
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            return Err(InvalidKeyring::Empty);
-        }
-        let file: File = serde_saphyr::from_str(text)
-            .map_err(|error| InvalidKeyring::Yaml(one_line(&error.to_string())))?;
-        let mut entries: Vec<KeyEntry> = Vec::with_capacity(file.keys.len());
-        for entry in &file.keys {
-            let kid = KeyId::parse(&entry.kid.value).map_err(|error| wrong(&entry.kid, error.to_string()))?;
-            if entries.iter().any(|other| other.kid == kid) {
-                return Err(wrong(
-                    &entry.kid,
-                    format!("`{kid}` stands here twice: remove one of the entries"),
-                ));
-            }
-            let algorithm = match &entry.alg {
-                None => SignatureAlgorithm::Rs256,
-                Some(alg) => SignatureAlgorithm::parse(&alg.value).ok_or_else(|| {
-                    let alg_value = &alg.value;
-                    wrong(
-                        alg,
-                        format!("`{alg_value}` is not an algorithm: write RS256, PS256, ES256 or EdDSA"),
-                    )
-                })?,
-            };
-            let created = time(&entry.created)?;
-            let activates = time(&entry.activates)?;
-            let retires = entry.retires.as_ref().map(time).transpose()?;
-            if let Some(late) = entry.retires.as_ref().filter(|_| retires < Some(activates)) {
-                return Err(wrong(late, "`retires` lies before `activates`: a key signs first".to_owned()));
-            }
-            entries.push(KeyEntry { kid, algorithm, created, activates, retires });
-        }
-        Self::new(entries)
-    }
-
-    /// The text of a `keyring.yaml` with these entries.
-    pub fn render(entries: &[KeyEntry]) -> String {
-        format!("{HEAD}keys:\n{}", entries.iter().map(KeyEntry::render).collect::<String>())
-    }
-
     /// The entries, in the order in which they sign.
     pub fn entries(&self) -> &[KeyEntry] {
         &self.0
@@ -203,8 +136,7 @@ impl Keyring {
         let successors = self.0.iter().skip(1).map(Some).chain([None]);
         let each = self.0.iter().zip(successors).enumerate();
         each.map(|(place, (entry, successor))| {
-            let handover = entry.retires.or(successor.map(|successor| successor.activates));
-            let state = match handover {
+            let state = match entry.handover(successor) {
                 until if place == signs => KeyState::Active { until },
                 Some(since) if entry.activates <= now => {
                     let until = since.checked_add(retention).unwrap_or(Timestamp::MAX);
@@ -221,6 +153,24 @@ impl Keyring {
         .collect()
     }
 
+    /// The entries but for these keys. What the others did stays as it was: a key that retired did so when its
+    /// successor began, whether that one stays or not; one that is still to retire does not, if its successor goes.
+    pub(super) fn without(&self, kids: &[KeyId], now: Timestamp, retention: SignedDuration) -> Vec<KeyEntry> {
+        let successors = self.0.iter().skip(1).map(Some).chain([None]);
+        let each = self.at(now, retention).into_iter().zip(successors);
+        each.filter(|((entry, _), _)| !kids.contains(&entry.kid))
+            .map(|((entry, state), successor)| {
+                let retires = match state {
+                    KeyState::Retired { .. } | KeyState::Expired { .. } => entry.handover(successor),
+                    KeyState::Next { .. } | KeyState::Active { .. } => {
+                        entry.retires.filter(|_| successor.is_some_and(|next| !kids.contains(&next.kid)))
+                    }
+                };
+                KeyEntry { retires, ..entry.clone() }
+            })
+            .collect()
+    }
+
     /// The place of the key that signs.
     fn signing_at(&self, now: Timestamp) -> usize {
         let has_come = |entry: &KeyEntry| entry.activates <= now;
@@ -230,15 +180,15 @@ impl Keyring {
         newest.or_else(|| self.0.iter().position(|entry| !has_come(entry))).unwrap_or(self.0.len() - 1)
     }
 
-    /// When the key would sign that is to be made now so that one follows the other `every` so often; `None`
-    /// while it is too early for that, or a next key is there.
-    pub fn due(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<Timestamp> {
+    /// When the next key is to be made so that one follows the other `every` so often, seen from `now`; `None` while
+    /// it is there.
+    pub fn planned(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<PlannedKey> {
         let signs = self.signing_at(now);
         // whatever stands behind it is next
         let active = self.0.get(signs).filter(|_| signs + 1 == self.0.len())?;
         let activates = active.activates.saturating_add(every).ok()?;
-        let soonest = now.saturating_add(terms.publish_ahead).ok()?;
-        (activates <= soonest).then_some(soonest)
+        let made = activates.saturating_sub(terms.publish_ahead).ok()?.max(now);
+        Some(PlannedKey { made, activates: made.saturating_add(terms.publish_ahead).ok()? })
     }
 
     /// The first moment after `now` at which a key does something else.
@@ -250,32 +200,8 @@ impl Keyring {
 }
 
 impl KeyEntry {
-    /// The lines of this entry.
-    pub fn render(&self) -> String {
-        let Self { kid, algorithm, created, activates, retires } = self;
-        let mut text = format!(
-            "  - kid: {kid}\n    alg: {algorithm}\n    created: {created}\n    activates: {activates}\n"
-        );
-        if let Some(retires) = retires {
-            let _ = writeln!(text, "    retires: {retires}");
-        }
-        text
+    /// When it gives way to its successor, as far as one is known.
+    fn handover(&self, successor: Option<&Self>) -> Option<Timestamp> {
+        self.retires.or(successor.map(|successor| successor.activates))
     }
-}
-
-fn wrong(at: &Spanned<String>, message: String) -> InvalidKeyring {
-    let place = at.referenced;
-    InvalidKeyring::Value { line: place.line(), column: place.column(), message }
-}
-
-fn time(text: &Spanned<String>) -> Result<Timestamp, InvalidKeyring> {
-    text.value.parse().map_err(|_| {
-        let given = &text.value;
-        wrong(text, format!("`{given}` is not a time: write it as `2026-11-24T12:00:00Z`"))
-    })
-}
-
-/// The first line of what the library says, which has the place; a snippet follows.
-fn one_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
 }

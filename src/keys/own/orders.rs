@@ -10,7 +10,7 @@ use super::{
     KeyEntry, KeyError, KeyErrors, KeyFolder, KeySet, KeyState, KeyTerms, Keyring,
     folder::KEYRING,
     local::PrivateKey,
-    pem_file,
+    owner, pem_file,
     steps::{self, Step},
 };
 use crate::{clock::Clock, oauth::KeyId};
@@ -157,6 +157,8 @@ pub struct KeyKeeper {
 struct Locked<'k> {
     keeper: &'k KeyKeeper,
     now: Timestamp,
+    /// Who gets the files that are written, if it is not us.
+    owner: Option<u32>,
     /// The lock; the system lets go of it with the file.
     _lock: fs::File,
 }
@@ -227,7 +229,8 @@ impl KeyKeeper {
     /// What stands in the way; the next attempt may do better.
     pub fn rotate_if_due(&self) -> Result<Option<NewKey>, OrderError> {
         let due = |keys: &KeySet, now| {
-            self.terms.rotate_every.and_then(|every| keys.keyring.due(now, every, &self.terms))
+            let planned = keys.planned(now, &self.terms).filter(|planned| planned.made <= now);
+            planned.map(|planned| planned.activates)
         };
         if due(&self.folder.load()?, self.clock.now()).is_none() {
             return Ok(None);
@@ -272,12 +275,7 @@ impl KeyKeeper {
                     return Err(OrderError::NextNotReady { kid, next: next.kid.clone(), safe_from });
                 }
                 let to = next.kid.clone();
-                let changed = keys.keyring.entries().iter().map(|entry| {
-                    let retires = if entry.kid == kid { Some(now) } else { entry.retires };
-                    let activates = if entry.kid == to { now } else { entry.activates };
-                    KeyEntry { activates, retires, ..entry.clone() }
-                });
-                locked.take(&locked.write_ring(&changed.collect::<Vec<_>>()))?;
+                locked.take(&locked.handover(&keys, &kid, &to))?;
                 Ok(Retired::HandedOver { to, published_until: now + self.terms.retention })
             }
             KeyState::Next { from } if from <= now + TOO_CLOSE => Err(OrderError::AboutToSign { kid, from }),
@@ -314,45 +312,43 @@ impl KeyKeeper {
     pub fn prune(&self) -> Result<Vec<KeyId>, OrderError> {
         let locked = self.lock()?;
         let keys = self.folder.load()?;
-        let states = keys.keyring.at(locked.now, self.terms.retention);
-        let expired = states.iter().filter(|(_, state)| !state.is_published());
-        let mut pruned: Vec<_> = expired.map(|(entry, _)| entry.kid.clone()).collect();
-        if !pruned.is_empty() {
-            locked.take(&locked.removal(&keys, &pruned))?;
-        }
-        let unlisted = keys.unlisted.iter().map(|key| Step::Delete { path: key.path.clone() });
-        locked.take(&unlisted.collect::<Vec<_>>())?;
-        pruned.extend(keys.unlisted.iter().map(|key| key.kid.clone()));
+        let (pruned, steps) = locked.pruning(&keys);
+        locked.take(&steps)?;
         Ok(pruned)
     }
 
     fn lock(&self) -> Result<Locked<'_>, KeyError> {
-        let lock = self.lock_file()?;
+        let (lock, owner) = self.lock_file()?;
         lock.lock().map_err(|source| self.folder.io("cannot be locked", source))?;
-        self.locked(lock)
+        self.locked(lock, owner)
     }
 
     /// The lock, unless somebody else has it.
     fn try_lock(&self) -> Result<Option<Locked<'_>>, KeyError> {
-        let lock = self.lock_file()?;
+        let (lock, owner) = self.lock_file()?;
         match lock.try_lock() {
-            Ok(()) => self.locked(lock).map(Some),
+            Ok(()) => self.locked(lock, owner).map(Some),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(source)) => Err(self.folder.io("cannot be locked", source)),
         }
     }
 
-    fn lock_file(&self) -> Result<fs::File, KeyError> {
+    /// The file with the lock, and whose the files of the folder are if not ours.
+    fn lock_file(&self) -> Result<(fs::File, Option<u32>), KeyError> {
         let dir = self.folder.path();
         fs::create_dir_all(dir).map_err(|source| self.folder.io("cannot be made", source))?;
-        fs::File::create(dir.join(".lock")).map_err(|source| self.folder.io("cannot be written", source))
+        let owner = owner::of_new_files(dir)?;
+        let path = dir.join(".lock");
+        let file = steps::create(&path, owner);
+        let file = file.map_err(|source| KeyError::Io { path, doing: "cannot be written", source })?;
+        Ok((file, owner))
     }
 
-    fn locked(&self, lock: fs::File) -> Result<Locked<'_>, KeyError> {
+    fn locked(&self, lock: fs::File, owner: Option<u32>) -> Result<Locked<'_>, KeyError> {
         let now = self.clock.now();
         // times in files are whole seconds
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let locked = Locked { keeper: self, now, _lock: lock };
+        let locked = Locked { keeper: self, now, owner, _lock: lock };
         locked.finish_stopped_order().map_err(|source| self.folder.io("cannot be written", source))?;
         Ok(locked)
     }
@@ -366,9 +362,9 @@ fn find<'s, 'k>(
     found.ok_or_else(|| OrderError::Unknown(kid.chars().take(100).collect()))
 }
 
-fn deletion(keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
-    let paths = kids.iter().filter_map(|kid| keys.keys.get(kid)).map(|(path, _)| path.clone());
-    paths.map(|path| Step::Delete { path }).collect()
+/// The files of these keys.
+fn paths(keys: &KeySet, kids: &[KeyId]) -> impl Iterator<Item = PathBuf> {
+    kids.iter().filter_map(|kid| keys.keys.get(kid)).map(|(path, _)| path.clone())
 }
 
 impl Locked<'_> {
@@ -417,25 +413,21 @@ impl Locked<'_> {
 
     /// A key that signs at once, in the place of those that sign or will.
     fn replacement(&self, keys: &KeySet) -> Result<(Replaced, Vec<Step>), OrderError> {
-        let (mut kept, mut dropped, mut still_published) = (Vec::new(), Vec::new(), Vec::new());
-        for (entry, state) in keys.keyring.at(self.now, self.keeper.terms.retention) {
+        let retention = self.keeper.terms.retention;
+        let (mut dropped, mut still_published) = (Vec::new(), Vec::new());
+        for (entry, state) in keys.keyring.at(self.now, retention) {
             match state {
-                KeyState::Retired { since, until } => {
-                    still_published.push((entry.kid.clone(), until));
-                    // what followed it may be dropped now
-                    kept.push(KeyEntry { retires: Some(since), ..entry.clone() });
-                }
-                KeyState::Expired { .. } => {
-                    kept.push(KeyEntry { retires: entry.retires.or(Some(self.now)), ..entry.clone() });
-                }
+                KeyState::Retired { until, .. } => still_published.push((entry.kid.clone(), until)),
                 KeyState::Active { .. } | KeyState::Next { .. } => dropped.push(entry.kid.clone()),
+                KeyState::Expired { .. } => {}
             }
         }
+        let mut kept = keys.keyring.without(&dropped, self.now, retention);
         let (new, key) = self.new_key(self.now)?;
         kept.push(new.clone());
         let mut steps = self.write_key(&new, &key)?;
         steps.extend(self.write_ring(&kept));
-        steps.extend(deletion(keys, &dropped));
+        steps.extend(self.deletion(paths(keys, &dropped)));
         Ok((Replaced { new: new.into(), dropped, still_published }, steps))
     }
 
@@ -460,19 +452,48 @@ impl Locked<'_> {
 
     fn write(&self, path: PathBuf, text: Zeroizing<String>) -> Vec<Step> {
         let dir = self.keeper.folder.path().to_owned();
-        vec![Step::Write { path: path.clone(), text }, Step::Name { path }, Step::Sync { dir }]
+        vec![
+            Step::Write { path: path.clone(), text, owner: self.owner },
+            Step::Name { path },
+            Step::Sync { dir },
+        ]
+    }
+
+    /// Lets a key that was published for long enough sign now, in the place of the one that does.
+    fn handover(&self, keys: &KeySet, from: &KeyId, to: &KeyId) -> Vec<Step> {
+        let changed = keys.keyring.entries().iter().map(|entry| {
+            let retires = if entry.kid == *from { Some(self.now) } else { entry.retires };
+            let activates = if entry.kid == *to { self.now } else { entry.activates };
+            KeyEntry { activates, retires, ..entry.clone() }
+        });
+        self.write_ring(&changed.collect::<Vec<_>>())
+    }
+
+    /// Deletes the keys that are published no more, and those that the ring does not name.
+    fn pruning(&self, keys: &KeySet) -> (Vec<KeyId>, Vec<Step>) {
+        let states = keys.keyring.at(self.now, self.keeper.terms.retention);
+        let expired = states.iter().filter(|(_, state)| !state.is_published());
+        let mut pruned: Vec<_> = expired.map(|(entry, _)| entry.kid.clone()).collect();
+        let mut steps = if pruned.is_empty() { Vec::new() } else { self.removal(keys, &pruned) };
+        steps.extend(self.deletion(keys.unlisted.iter().map(|key| key.path.clone())));
+        pruned.extend(keys.unlisted.iter().map(|key| key.kid.clone()));
+        (pruned, steps)
+    }
+
+    /// Deletes files, until they are gone from the disk too.
+    fn deletion(&self, paths: impl Iterator<Item = PathBuf>) -> Vec<Step> {
+        let mut steps: Vec<_> = paths.map(|path| Step::Delete { path }).collect();
+        if !steps.is_empty() {
+            steps.push(Step::Sync { dir: self.keeper.folder.path().to_owned() });
+        }
+        steps
     }
 
     /// Takes keys that do not sign out of the ring, and deletes their files.
     fn removal(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
-        let entries = keys.keyring.entries().iter();
-        let mut kept: Vec<_> = entries.filter(|entry| !kids.contains(&entry.kid)).cloned().collect();
-        // a next key that is withdrawn is nobody's successor; who is follows from the ring
-        for entry in kept.iter_mut().filter(|entry| entry.retires.is_some_and(|retires| retires > self.now)) {
-            entry.retires = None;
-        }
+        let kept = keys.keyring.without(kids, self.now, self.keeper.terms.retention);
         let mut steps = self.write_ring(&kept);
-        steps.extend(deletion(keys, kids));
+        steps.extend(self.deletion(paths(keys, kids)));
         steps
     }
 

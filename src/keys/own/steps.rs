@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -11,8 +11,9 @@ use zeroize::Zeroizing;
 
 /// One step of a change. A text is written to a hidden file, is safe on the disk, and only then gets its name.
 pub(super) enum Step {
-    /// Writes the text that [`Step::Name`] gives its name, and waits until it is on the disk.
-    Write { path: PathBuf, text: Zeroizing<String> },
+    /// Writes the text that [`Step::Name`] gives its name, for this user where it is not for us, and waits until it
+    /// is on the disk.
+    Write { path: PathBuf, text: Zeroizing<String>, owner: Option<u32> },
     /// Lets what was written for this path take its place.
     Name { path: PathBuf },
     /// Waits until the names in the folder are on the disk.
@@ -39,10 +40,8 @@ fn named_by(partial: &Path) -> Option<PathBuf> {
 impl Step {
     pub(super) fn take(&self) -> io::Result<()> {
         match self {
-            Self::Write { path, text } => {
-                let mut options = fs::OpenOptions::new();
-                options.write(true).create(true).truncate(true).mode(0o600);
-                let mut file = options.open(partial(path))?;
+            Self::Write { path, text, owner } => {
+                let mut file = create(&partial(path), *owner)?;
                 file.write_all(text.as_bytes())?;
                 file.sync_all()
             }
@@ -54,6 +53,16 @@ impl Step {
             },
         }
     }
+}
+
+/// Makes a file that its owner alone may read, or empties it.
+pub(super) fn create(path: &Path, owner: Option<u32>) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    if owner.is_some() {
+        fchown(&file, owner, None)?;
+    }
+    Ok(file)
 }
 
 /// The paths of the texts in `dir` that were written and have not got their names.

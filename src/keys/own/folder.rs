@@ -14,7 +14,7 @@ use ring::digest;
 use zeroize::Zeroizing;
 
 use super::{
-    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, pem_file,
+    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, owner, pem_file,
 };
 
 /// The folder in which the private keys lie.
@@ -29,6 +29,9 @@ pub(super) const KEYRING: &str = "keyring.yaml";
 /// The longest file that is read, in bytes: an RSA key of 8192 bits has 6 KiB, a ring of a thousand keys 200.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
+/// How often a folder is read again that does not hold still.
+const MOST_READINGS: u32 = 10;
+
 /// What lies in the folder, not yet understood.
 pub(super) struct Sources {
     keyring: Option<String>,
@@ -40,6 +43,13 @@ pub(super) struct Sources {
 /// The SHA-256 of everything that counts in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FolderHash(Vec<u8>);
+
+/// What a reading came to, to be compared with another: what was there, or what was wrong with it.
+pub(super) type Seen = Result<FolderHash, String>;
+
+pub(super) fn seen(reading: &Result<Sources, KeyErrors>) -> Seen {
+    reading.as_ref().map(Sources::hash).map_err(ToString::to_string)
+}
 
 impl KeyFolder {
     /// The folder at `dir`, of keys in the clear.
@@ -67,10 +77,24 @@ impl KeyFolder {
     /// # Errors
     /// All that is wrong, file by file; [`KeyError::Missing`] for a folder without a key.
     pub fn load(&self) -> Result<KeySet, KeyErrors> {
-        self.understand(self.read()?)
+        self.understand(self.read_whole()?)
     }
 
-    /// Reads all files; hidden ones are not looked at.
+    /// Reads all files until two readings agree: one alone may begin before somebody writes, or a mounted volume is
+    /// swapped, and end after that, and hold some files of either. A folder that never holds still is taken as it
+    /// is last.
+    pub(super) fn read_whole(&self) -> Result<Sources, KeyErrors> {
+        let mut sources = self.read();
+        for _ in 0..MOST_READINGS {
+            let before = std::mem::replace(&mut sources, self.read());
+            if seen(&before) == seen(&sources) {
+                break;
+            }
+        }
+        sources
+    }
+
+    /// Reads all files once; hidden ones are not looked at.
     pub(super) fn read(&self) -> Result<Sources, KeyErrors> {
         let mut pems = Vec::new();
         let mut errors = Vec::new();
@@ -82,6 +106,10 @@ impl KeyFolder {
         }
         let path = self.dir.join(KEYRING);
         let keyring = match read_file(&path) {
+            Ok((_, metadata)) if metadata.permissions().mode() & 0o002 != 0 => {
+                errors.push(KeyError::Writable { path });
+                None
+            }
             Ok((bytes, _)) => {
                 let text = String::from_utf8(bytes.to_vec()).ok();
                 if text.is_none() {
@@ -101,7 +129,7 @@ impl KeyFolder {
     /// Understands what was read.
     pub(super) fn understand(&self, sources: Sources) -> Result<KeySet, KeyErrors> {
         let Sources { keyring, pems, mut errors } = sources;
-        let is_empty = |text: &String| matches!(Keyring::parse(text), Err(InvalidKeyring::Empty));
+        let is_empty = |text: &String| Keyring::parse(text).is_err_and(|faults| is_of_nothing(&faults));
         if keyring.as_ref().is_none_or(is_empty) && pems.is_empty() && errors.is_empty() {
             return Err(KeyError::Missing { dir: self.dir.clone() }.into());
         }
@@ -121,13 +149,16 @@ impl KeyFolder {
         let keyring = match keyring.as_deref().map(Keyring::parse) {
             Some(Ok(keyring)) => Some(keyring),
             // whatever else lies there has been named
-            None | Some(Err(InvalidKeyring::Empty)) if files.is_empty() => None,
+            None if files.is_empty() => None,
+            Some(Err(faults)) if files.is_empty() && is_of_nothing(&faults) => None,
             None => {
                 errors.push(KeyError::NoKeyring { path: path.clone(), fix: fix_for(&files) });
                 None
             }
-            Some(Err(source)) => {
-                errors.push(KeyError::Keyring { path: path.clone(), source, fix: fix_for(&files) });
+            Some(Err(faults)) => {
+                let fix = fix_for(&files);
+                let error = |source| KeyError::Keyring { path: path.clone(), source, fix: fix.clone() };
+                errors.extend(faults.into_iter().map(error));
                 None
             }
         };
@@ -155,9 +186,11 @@ impl KeyFolder {
         }
     }
 
-    /// Whether a new file could be written here. Root may be told so of a folder that is mounted for reading.
+    /// Whether a new file could be written here, by who we are. Root may be told so of a folder that is mounted
+    /// for reading.
     pub fn is_writable(&self) -> bool {
-        rustix::fs::access(&self.dir, rustix::fs::Access::WRITE_OK).is_ok()
+        owner::of_new_files(&self.dir).is_ok()
+            && rustix::fs::access(&self.dir, rustix::fs::Access::WRITE_OK).is_ok()
     }
 
     /// The `*.pem` files by name; hidden ones are not looked at.
@@ -203,6 +236,11 @@ impl Sources {
         }
         FolderHash(context.finish().as_ref().to_vec())
     }
+}
+
+/// Whether a ring is that of a folder without keys.
+fn is_of_nothing(faults: &[InvalidKeyring]) -> bool {
+    matches!(faults, [InvalidKeyring::Empty])
 }
 
 /// Reads a private key's file, which nobody else may read.

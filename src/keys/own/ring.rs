@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{JwksDocument, KeyState, Keyring, PublicKeys, SigningKey};
+use super::{JwksDocument, KeyState, Keyring, PlannedKey, PublicKeys, SigningKey};
 use crate::oauth::{KeyId, RsaBits, SignatureAlgorithm};
 
 /// By what rules keys follow each other: the settings.
@@ -36,7 +36,7 @@ impl Default for KeyTerms {
 }
 
 /// The longest time for which verifiers may keep the key set, in seconds.
-const LONGEST_MAX_AGE: u32 = 300;
+pub const LONGEST_MAX_AGE: u32 = 300;
 
 impl KeyTerms {
     /// For how long verifiers may keep the key set, in seconds: half of the time for which a key is published
@@ -128,6 +128,12 @@ impl KeySet {
             made_at: now,
             next_change: self.keyring.next_change(now, terms.retention),
         }
+    }
+
+    /// When the next key is to be made by these rules, seen from `now`; `None` where servers make none, or while there
+    /// is one.
+    pub fn planned(&self, now: Timestamp, terms: &KeyTerms) -> Option<PlannedKey> {
+        self.keyring.planned(now, terms.rotate_every?, terms)
     }
 
     /// Its times.

@@ -1,22 +1,18 @@
 //! Claims to a signed token.
 
-use super::{BearerToken, Claims, RefreshClaims};
+use super::{Claims, RefreshClaims};
 use crate::{
     jose::Kind,
     keys::{SigningError, SigningKey},
+    token::{BearerToken, NAMED},
 };
 
 /// A token of ours. Has no `Debug`: whoever reads it can use it.
 #[derive(Clone)]
 pub struct SignedToken(String);
 
-/// The `typ` of a token that names its client (RFC 9068 section 2.1).
-pub(super) const NAMED: &str = "at+jwt";
 /// The `typ` of a token that names nobody.
-pub(super) const ANONYMOUS: &str = "JWT";
-
-/// Access tokens.
-pub(super) const ACCESS_TOKEN: Kind = Kind { name: "an access token", types: &[NAMED, "jwt"] };
+const ANONYMOUS: &str = "JWT";
 
 /// The `typ` of a refresh token.
 const REFRESH: &str = "rt+jwt";

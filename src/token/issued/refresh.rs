@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{
-    BearerToken, TokenError, Verifier,
-    sign::REFRESH_TOKEN,
-    verify::{client_id, date, text},
+use super::sign::REFRESH_TOKEN;
+use crate::{
+    oauth::{Audience, ClientId, Issuer, ScopeSet, TokenId},
+    token::{
+        BearerToken, TokenError, Verifier,
+        verify::{client_id, date, text},
+    },
 };
-use crate::oauth::{Audience, ClientId, Issuer, ScopeSet, TokenId};
 
 /// What a refresh token says. Its `jti` is the family's id, a dot and the generation.
 #[derive(Clone, Debug)]

@@ -6,13 +6,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 
 use super::{
-    KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms,
-    folder::{FolderHash, Sources},
+    KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey,
+    folder::{self, FolderHash, Seen, Sources},
 };
 use crate::clock::Clock;
-
-/// How often a folder is read again that does not hold still, where nobody waits for the next poll.
-const MOST_READINGS: u32 = 10;
 
 /// The keys in force. Readers are never kept waiting; what a key does changes on the second.
 pub struct LiveKeys {
@@ -22,7 +19,7 @@ pub struct LiveKeys {
     current: ArcSwap<Held>,
     rejected: ArcSwapOption<RejectedKeys>,
     /// What the last poll saw. Held while the current keys are replaced; no request waits for the disk.
-    seen: Mutex<Seen>,
+    seen: Mutex<LastLook>,
 }
 
 /// What the folder held, and what follows from it for a while.
@@ -32,12 +29,14 @@ struct Held {
     ring: Arc<KeyRing>,
 }
 
-/// The last look of a poll: what was there, or what was wrong with it.
-type Seen = Option<Result<FolderHash, String>>;
+/// What the last poll saw.
+type LastLook = Option<Seen>;
 
 /// A reading of the folder that could not take over.
 #[derive(Debug)]
 pub struct RejectedKeys {
+    /// What was read, if it was: the same again is not looked at again, for opening an encrypted key takes long.
+    hash: Option<FolderHash>,
     /// When it was read.
     pub at: Timestamp,
     /// What is wrong, a line for each fault.
@@ -71,7 +70,7 @@ impl LiveKeys {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(folder: KeyFolder, terms: KeyTerms, clock: Arc<dyn Clock>) -> Result<Self, KeyErrors> {
-        let sources = read_whole(&folder)?;
+        let sources = folder.read_whole()?;
         let hash = sources.hash();
         let keys = Arc::new(folder.understand(sources)?);
         let ring = Arc::new(keys.at(clock.now(), &terms));
@@ -88,9 +87,12 @@ impl LiveKeys {
 
     /// Whether it is time for a next key, as far as is known in memory.
     pub fn is_rotation_due(&self) -> bool {
-        let held = self.current.load();
-        let every = self.terms.rotate_every;
-        every.and_then(|every| held.keys.keyring().due(self.clock.now(), every, &self.terms)).is_some()
+        self.planned().is_some_and(|planned| planned.made <= self.clock.now())
+    }
+
+    /// When the next key is to be made, as far as is known in memory.
+    pub fn planned(&self) -> Option<PlannedKey> {
+        self.current.load().keys.planned(self.clock.now(), &self.terms)
     }
 
     /// The rules by which keys follow each other.
@@ -107,7 +109,7 @@ impl LiveKeys {
     pub fn reload(&self) -> KeyReload {
         let mut seen = self.lock();
         *seen = None;
-        self.take_over(read_whole(&self.folder), &seen)
+        self.take_over(self.folder.read_whole(), &seen)
     }
 
     /// As [`Self::reload`], but only what two polls in a row saw: half of a file that is being written could say
@@ -115,7 +117,7 @@ impl LiveKeys {
     pub fn poll(&self) -> KeyReload {
         let mut seen = self.lock();
         let sources = self.folder.read();
-        let now = sources.as_ref().map(Sources::hash).map_err(ToString::to_string);
+        let now = folder::seen(&sources);
         let in_force = now.as_ref().is_ok_and(|hash| *hash == self.current.load().hash);
         let holds_still = seen.as_ref() == Some(&now);
         *seen = Some(now);
@@ -140,55 +142,41 @@ impl LiveKeys {
         }
     }
 
-    fn take_over(&self, sources: Result<Sources, KeyErrors>, _: &MutexGuard<'_, Seen>) -> KeyReload {
-        let old = self.ring();
-        let loaded = match sources {
-            Ok(sources) if sources.hash() == self.current.load().hash => {
-                let was_rejected = self.rejected.swap(None).is_some();
-                return if was_rejected { KeyReload::Restored } else { KeyReload::Unchanged };
-            }
-            Ok(sources) => {
-                let hash = sources.hash();
-                self.folder.understand(sources).map(|keys| (keys, hash))
-            }
-            Err(errors) => Err(errors),
+    fn take_over(&self, sources: Result<Sources, KeyErrors>, _: &MutexGuard<'_, LastLook>) -> KeyReload {
+        let sources = match sources {
+            Ok(sources) => sources,
+            Err(errors) => return self.reject(None, errors.to_string()),
         };
-        match loaded {
-            Ok((keys, hash)) => {
+        let hash = sources.hash();
+        if hash == self.current.load().hash {
+            let was_rejected = self.rejected.swap(None).is_some();
+            return if was_rejected { KeyReload::Restored } else { KeyReload::Unchanged };
+        }
+        if let Some(last) = self.last_rejection().filter(|last| last.hash.as_ref() == Some(&hash)) {
+            return KeyReload::StillRejected(last);
+        }
+        let old = self.ring();
+        match self.folder.understand(sources) {
+            Ok(keys) => {
                 let new = Arc::new(keys.at(self.clock.now(), &self.terms));
                 self.current.store(Arc::new(Held { keys: Arc::new(keys), hash, ring: Arc::clone(&new) }));
                 self.rejected.store(None);
                 KeyReload::Reloaded { old, new }
             }
-            Err(errors) => self.reject(errors.to_string()),
+            Err(errors) => self.reject(Some(hash), errors.to_string()),
         }
     }
 
-    fn reject(&self, errors: String) -> KeyReload {
+    fn reject(&self, hash: Option<FolderHash>, errors: String) -> KeyReload {
         if let Some(last) = self.rejected.load_full().filter(|last| last.errors == errors) {
             return KeyReload::StillRejected(last);
         }
-        let rejection = Arc::new(RejectedKeys { at: self.clock.now(), errors });
+        let rejection = Arc::new(RejectedKeys { hash, at: self.clock.now(), errors });
         self.rejected.store(Some(Arc::clone(&rejection)));
         KeyReload::Rejected(rejection)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, LastLook> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads a folder until two readings agree: one alone may begin before a mounted volume is swapped and end
-/// after that, and hold some files of either. A folder that never holds still is taken as it is last.
-fn read_whole(folder: &KeyFolder) -> Result<Sources, KeyErrors> {
-    let mut sources = folder.read();
-    for _ in 0..MOST_READINGS {
-        let before = std::mem::replace(&mut sources, folder.read());
-        if let (Ok(before), Ok(after)) = (&before, &sources)
-            && before.hash() == after.hash()
-        {
-            break;
-        }
-    }
-    sources
 }

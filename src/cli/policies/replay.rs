@@ -1,0 +1,127 @@
+//! `jeton policies replay`.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use super::{super::Outcome, Reading, emit, warn_of_faults};
+use crate::{
+    audit::{Replay, Replayed},
+    policy::{PolicySet, printable},
+};
+
+#[derive(Args)]
+pub(in crate::cli) struct ReplayLog {
+    /// The decision log (`log.decisions`); `-` for standard input.
+    log: PathBuf,
+    /// The policies folder by which each decision is taken again.
+    #[arg(long, value_name = "DIR")]
+    against: PathBuf,
+    /// How to say it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The longest line that is read, in bytes: no decision is as long.
+const LONGEST_LINE: u64 = 1024 * 1024;
+/// From how many bytes on progress is shown, and how often, in bytes.
+const LARGE: u64 = 64 * 1024 * 1024;
+const STEP: u64 = 16 * 1024 * 1024;
+
+impl ReplayLog {
+    pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
+        let draft = Reading::new(Some(self.against.clone()), config)?.draft();
+        let draft = draft.map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
+        let replayed = self.replay(draft.policies())?;
+        match self.format {
+            Format::Text => emit(&replayed.to_string())?,
+            Format::Json => emit(&(serde_json::to_string_pretty(&replayed)? + "\n"))?,
+        }
+        let is_refused = warn_of_faults(&draft, &self.against);
+        Ok(if replayed.differences.is_empty() {
+            if is_refused { Outcome::Failed } else { Outcome::Done }
+        } else {
+            Outcome::No
+        })
+    }
+
+    fn replay(&self, policies: &PolicySet) -> anyhow::Result<Replayed> {
+        if self.log == Path::new("-") {
+            return replay(io::stdin().lock(), "standard input", 0, policies);
+        }
+        let name = printable(&self.log.display().to_string());
+        let file = File::open(&self.log).with_context(|| format!("{name} cannot be read"))?;
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        replay(BufReader::with_capacity(256 * 1024, file), &name, size, policies)
+    }
+}
+
+/// Takes one line after the other; `size` is that of the whole, in bytes, where it is known.
+fn replay(mut log: impl BufRead, name: &str, size: u64, policies: &PolicySet) -> anyhow::Result<Replayed> {
+    let mut replay = Replay::new(policies);
+    let mut progress = Progress::new(size);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut log).take(LONGEST_LINE).read_until(b'\n', &mut line);
+        let read = read.with_context(|| format!("{name} cannot be read"))?;
+        if read == 0 {
+            break;
+        }
+        let number = replay.lines() + 1;
+        let is_whole = line.ends_with(b"\n");
+        if let Err(error) = replay.take(&line) {
+            let is_last = !is_whole && log.fill_buf().is_ok_and(<[u8]>::is_empty);
+            anyhow::ensure!(is_whole || is_last, "{name}:{number}: the line is longer than 1 MiB");
+            anyhow::ensure!(is_last, "{name}:{number}: {}", printable(&error.to_string()));
+            eprintln!("note: {name}:{number}: the last line is passed over: it was being written");
+            break;
+        }
+        progress.advance(line.len(), replay.lines());
+    }
+    progress.end();
+    Ok(replay.finish())
+}
+
+/// How far it is, on one line of a terminal.
+struct Progress {
+    size: u64,
+    done: u64,
+    shown: u64,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new(size: u64) -> Self {
+        Self { size, done: 0, shown: 0, is_shown: size >= LARGE && io::stderr().is_terminal() }
+    }
+
+    fn advance(&mut self, bytes: usize, lines: u64) {
+        self.done += u64::try_from(bytes).unwrap_or(0);
+        if self.is_shown && self.done - self.shown >= STEP {
+            self.shown = self.done;
+            eprint!("\r{lines} lines, {}%", (self.done.saturating_mul(100) / self.size).min(100));
+            let _ = io::stderr().flush();
+        }
+    }
+
+    fn end(&self) {
+        if self.shown > 0 {
+            // the line is empty again
+            eprint!("\r\x1b[K");
+        }
+    }
+}

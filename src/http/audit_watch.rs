@@ -1,0 +1,113 @@
+//! The decision log and the candidate policies: opened at the start, and followed while the server runs.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::rt;
+use tokio::{signal::unix, time};
+
+use super::reload::{POLL, SETTLING, log_findings};
+use crate::{
+    audit::{Audit, DecisionLog, DecisionLogError, Shadow},
+    clock::Clock,
+    config::Settings,
+    policy::{CandidatePolicies, CandidateReload, Rejection, Reload, Surroundings},
+};
+
+/// What the settings ask for. A candidate that is not sound stops no start.
+pub(super) fn open_audit(
+    settings: &Settings,
+    surroundings: Surroundings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Audit, DecisionLogError> {
+    let log = settings.log.decisions.as_deref().map(|path| DecisionLog::open(path, Arc::clone(clock)));
+    let shadow = settings.policies.candidate.as_deref().map(|dir| {
+        let candidate = CandidatePolicies::new(dir, surroundings, Arc::clone(clock));
+        reload_candidate(&candidate, "start");
+        Arc::new(Shadow::new(Arc::new(candidate), Arc::clone(clock)))
+    });
+    Ok(Audit::new(log.transpose()?.map(Arc::new), shadow))
+}
+
+fn log_rejection(candidate: &CandidatePolicies, trigger: &'static str, rejection: &Rejection) {
+    let count = rejection.findings.0.len();
+    if candidate.current().is_some() {
+        tracing::error!(trigger, count, "candidate.rejected: the last good one is compared with");
+    } else {
+        tracing::error!(trigger, count, "candidate.rejected: nothing is compared until it is sound");
+    }
+    log_findings("candidate.rejected", &rejection.findings);
+}
+
+/// Reads the candidate again and logs what came of it. Blocks on the disk.
+fn reload_candidate(candidate: &CandidatePolicies, trigger: &'static str) -> CandidateReload {
+    let outcome = if trigger == POLL { candidate.poll() } else { candidate.reload() };
+    match &outcome {
+        CandidateReload::Loaded(hash) => tracing::info!(trigger, %hash, "candidate.loaded"),
+        CandidateReload::Read(Reload::Reloaded { old, new, .. }) => {
+            tracing::info!(trigger, %old, %new, "candidate.reloaded");
+        }
+        CandidateReload::Read(Reload::Rejected(rejection)) => log_rejection(candidate, trigger, rejection),
+        CandidateReload::Read(Reload::StillRejected(rejection)) if trigger != POLL => {
+            log_rejection(candidate, trigger, rejection);
+        }
+        CandidateReload::Read(Reload::Restored) => {
+            tracing::info!(trigger, "candidate.restored: the files hold what is compared with again");
+        }
+        CandidateReload::Read(Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled) => {}
+    }
+    outcome
+}
+
+/// As [`reload_candidate`], beside the requests.
+pub(super) async fn reload_candidate_beside(
+    candidate: Arc<CandidatePolicies>,
+    trigger: &'static str,
+) -> Option<CandidateReload> {
+    let shared = Arc::clone(&candidate);
+    let outcome = rt::task::spawn_blocking(move || reload_candidate(&shared, trigger)).await;
+    outcome
+        .inspect_err(|error| {
+            tracing::error!(trigger, %error, "candidate.rejected: the last good one is compared with, if there is one");
+            candidate.reload_failed();
+        })
+        .ok()
+}
+
+/// Reads the candidate again on SIGHUP and every `poll`, and opens the decision log again on SIGHUP, as long as the
+/// server runs.
+pub(super) fn watch_audit(audit: &Audit, poll: Option<Duration>) {
+    if audit.is_off() {
+        return;
+    }
+    let candidate = audit.shadow().map(|shadow| Arc::clone(shadow.candidate()));
+    if let (Some(candidate), Some(poll)) = (candidate.clone(), poll) {
+        rt::spawn(async move {
+            let mut ticks = time::interval(poll);
+            ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                while let Some(CandidateReload::Read(Reload::Unsettled)) =
+                    reload_candidate_beside(Arc::clone(&candidate), POLL).await
+                {
+                    time::sleep(SETTLING).await;
+                }
+            }
+        });
+    }
+    match unix::signal(unix::SignalKind::hangup()) {
+        Ok(mut hangups) => {
+            let log = audit.log().cloned();
+            rt::spawn(async move {
+                while hangups.recv().await.is_some() {
+                    if let Some(log) = &log {
+                        log.reopen();
+                    }
+                    if let Some(candidate) = &candidate {
+                        reload_candidate_beside(Arc::clone(candidate), "SIGHUP").await;
+                    }
+                }
+            });
+        }
+        Err(error) => tracing::error!(%error, "SIGHUP will not open the decision log again"),
+    }
+}

@@ -1,0 +1,69 @@
+//! What the log says of each request: one line, and its id on every event in between.
+
+use std::time::{Duration, Instant};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+};
+use tracing::Span;
+use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+/// The span of a request, to be given to `TracingLogger`: carries the request id into every event, and
+/// ends with the one line of the request. Query strings are not logged: they may hold what should not be
+/// there.
+pub struct RequestSpan;
+
+/// The longest piece of a path that is logged, in characters.
+const LONGEST_PATH: usize = 512;
+
+/// The length of a request's id as text.
+const LENGTH_OF_ID: usize = 36;
+
+#[derive(Clone, Copy)]
+struct Started(Instant);
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        request.extensions_mut().insert(Started(Instant::now()));
+        let id = request.extensions().get::<RequestId>().copied();
+        let Some(id) = id else { return Span::none() };
+        let mut room = [0; LENGTH_OF_ID];
+        tracing::info_span!("request", id = &*id.hyphenated().encode_lower(&mut room))
+    }
+
+    fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let response = match outcome {
+            Ok(response) => response,
+            Err(error) => {
+                return tracing::error!(status = error.as_response_error().status_code().as_u16(), %error, "request");
+            }
+        };
+        let request = response.request();
+        let started = request.extensions().get::<Started>().copied();
+        let path = request.path();
+        let shown =
+            path.char_indices().nth(LONGEST_PATH).and_then(|(end, _)| path.get(..end)).unwrap_or(path);
+        tracing::info!(
+            method = request.method().as_str(),
+            path = shown,
+            status = response.status().as_u16(),
+            ms = started.map(|started| millis(started.0.elapsed())),
+            "request"
+        );
+    }
+}
+
+/// In milliseconds, such as `1.234`.
+fn millis(time: Duration) -> String {
+    let mut text = time.as_millis().to_string();
+    text.push('.');
+    text.extend(three_digits(time.subsec_micros()));
+    text
+}
+
+/// The last three digits of a number.
+pub(super) fn three_digits(number: u32) -> [char; 3] {
+    [number / 100, number / 10, number].map(|number| char::from_digit(number % 10, 10).unwrap_or('0'))
+}

@@ -1,0 +1,27 @@
+//! The issuer's own keys: the folder in which they lie, what each does, and signing.
+
+mod error;
+mod folder;
+mod jwks;
+mod keyring;
+mod keyring_file;
+mod live;
+mod local;
+mod orders;
+mod owner;
+mod pem_file;
+mod ring;
+mod signing;
+mod steps;
+
+pub use error::{KeyError, KeyErrors};
+pub use folder::KeyFolder;
+pub use jwks::JwksDocument;
+pub use keyring::{InvalidKeyring, KeyEntry, KeyState, Keyring, PlannedKey};
+pub use live::{KeyReload, LiveKeys, RejectedKeys};
+pub use orders::{FirstKey, KeyKeeper, NewKey, OrderError, Replaced, Retired};
+pub use pem_file::{InvalidKeyFile, Passphrase};
+pub use ring::{KeyRing, KeySet, KeyTerms, LONGEST_MAX_AGE, RingKey, UnlistedKey};
+pub use signing::{SigningError, SigningKey};
+
+use super::{PublicKey, PublicKeys, algorithm};
