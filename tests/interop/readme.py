@@ -33,7 +33,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "docs/clients.md", "docs/operators.md", "docs/services.md"]
+DOCUMENTS = ["README.md", "docs/clients.md", "docs/operators.md", "docs/services.md", "docs/gateways.md"]
 README = (ROOT / "README.md").read_text()
 # whoever commits in a copy, with no settings of this machine
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {

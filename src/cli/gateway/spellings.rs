@@ -1,4 +1,4 @@
-//! Spellings of a path that is refused, by which some server may have taken it for another.
+//! Spellings of a path by which some server may take it for another.
 
 /// Paths around a piece that means "upwards" or nothing, for `{it}`.
 const UPWARDS: &[&str] = &[
@@ -25,8 +25,8 @@ const ENDS: &[&str] = &[
 /// The path alone.
 const ALONE: &[&str] = &["{it}"];
 
-/// By class: the pieces, and the paths around them. `{start}` is a path that is allowed, `{to}` the one that is
-/// refused, without its slash, `{first}` and `{rest}` its first segment and what follows.
+/// By class: the pieces, and the paths around them. `{start}` is a path that is judged otherwise, `{to}` the one that is
+/// spelled, without its slash, `{first}` and `{rest}` its first segment and what follows.
 const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("as it is", &["/{to}", "/{to}?a=b", "/{to}?x={start}", "{start}?/../{to}"], ALONE),
     ("dot segments", &["..", ".", "...", "./..", "../.", "....//"], UPWARDS),
@@ -83,8 +83,8 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Each with its class.
-pub(super) fn spellings(start: &str, refused: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let to = refused.trim_start_matches('/');
+pub(super) fn spellings(start: &str, spelled: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let to = spelled.trim_start_matches('/');
     let (first, rest) = to.split_once('/').unwrap_or((to, ""));
     let filled = |path: &str| {
         let names = [
@@ -103,12 +103,12 @@ pub(super) fn spellings(start: &str, refused: &str) -> Vec<(&'static str, Vec<u8
         each.map(|path| (*class, path))
     });
     let mut spellings: Vec<_> = rows.map(|(class, path)| (class, filled(&path))).collect();
-    spellings.push(("raw bytes", [refused.as_bytes(), b"\xff"].concat()));
+    spellings.push(("raw bytes", [spelled.as_bytes(), b"\xff"].concat()));
     let long = [
         format!("/{}/../{to}", "a".repeat(9_000)),
         format!("{start}?{}", "a".repeat(70_000)),
-        format!("{refused}?{}", "a".repeat(9_000)),
-        format!("{}{refused}", "/a/..".repeat(70)),
+        format!("{spelled}?{}", "a".repeat(9_000)),
+        format!("{}{spelled}", "/a/..".repeat(70)),
         format!("/{to}{}", "/a".repeat(70)),
         format!("/{to}/{}", "%61".repeat(3_000)),
     ];
