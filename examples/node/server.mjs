@@ -41,9 +41,9 @@ const keys = createRemoteJWKSet(keysUrl, {
   // By itself jose throws its keys away after `cacheMaxAge`, also where the issuer is away. They are kept, and
   // fetched beside the requests instead.
   cacheMaxAge: Infinity,
-  // Anybody can invent kids. However many come, the issuer is asked once in this time. jose counts from the last fetch
-  // that succeeded, so those that fail are bounded here.
-  cooldownDuration: keysCooldown * 1000,
+  // Anybody can invent kids. However many come, and whatever the issuer answers, it is asked once in this time: below,
+  // for jose's own cooldown counts from the last fetch that succeeded.
+  cooldownDuration: 0,
   timeoutDuration: 5000,
   [customFetch]: (url, options) => {
     if (performance.now() - triedAt < keysCooldown * 1000) throw new Error("the issuer was asked a moment ago");
