@@ -95,11 +95,11 @@ class Program:
 class Place:
     """A folder with policies, keys of the service and keys of its clients, and what runs on it."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, policies=HERE / "policies"):
         self.program, self.folder = program, Path(folder)
         self.policies = self.folder / "policies"
         self.running = []
-        shutil.copytree(HERE / "policies", self.policies)
+        shutil.copytree(policies, self.policies)
         for algorithm, options in KEY_PAIRS.items():
             private = self.private_key(algorithm)
             public = self.policies / f"{algorithm.lower()}.pub.pem"
@@ -117,15 +117,16 @@ class Place:
             "JETON__KEYS__DIR": str(self.folder / "keys"),
         } | settings
 
-    def serve(self, issuer=None, store=""):
+    def serve(self, issuer=None, store="", port=None, config=None, **settings):
         """A server, on a port of its own; with `issuer` another one of that issuer. Its address."""
-        port = free_port()
+        port = port or free_port()
         base = f"http://127.0.0.1:{port}"
         self.issuer = issuer or base
         environment = self.environment(
-            JETON__SERVER__LISTEN=f"127.0.0.1:{port}", JETON__ISSUER=self.issuer, JETON__STORE__URL=store,
+            JETON__SERVER__LISTEN=f"127.0.0.1:{port}", JETON__ISSUER=self.issuer, JETON__STORE__URL=store, **settings,
         )
-        self.start([self.program, "serve"], f"jeton-{port}", lambda: answers(f"{base}/readyz"), env=environment)
+        command = [self.program, *(["--config", config] if config else []), "serve"]
+        self.start(command, f"jeton-{port}", lambda: answers(f"{base}/readyz"), env=environment)
         return base
 
     def redis(self, port=None):
@@ -139,13 +140,16 @@ class Place:
         self.running.append(Program(command, self.folder / f"{name}.log", ready, **more))
 
     def stop_redis(self):
-        [store] = [program for program in self.running if program.log.name == "redis.log"]
-        self.running.remove(store)
-        store.stop()
+        self.stop_one("redis")
 
-    def jeton(self, *arguments):
+    def stop_one(self, name):
+        [found] = [program for program in self.running if program.log.name == f"{name}.log"]
+        self.running.remove(found)
+        found.stop()
+
+    def jeton(self, *arguments, **settings):
         """Runs a command of the program on the same folders."""
-        environment = self.environment(JETON__ISSUER=self.issuer)
+        environment = self.environment(JETON__ISSUER=self.issuer, **settings)
         done = subprocess.run(
             [self.program, *arguments], env=environment, capture_output=True, text=True, cwd=self.folder,
         )

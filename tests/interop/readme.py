@@ -20,6 +20,7 @@ Before that, the reference is held against the sources: finding codes, settings,
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,9 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "docs/clients.md", "docs/operators.md", "docs/services.md", "docs/gateways.md"]
+DOCUMENTS = [
+    "README.md", "docs/clients.md", "docs/operators.md", "docs/services.md", "docs/languages.md", "docs/gateways.md",
+]
 README = (ROOT / "README.md").read_text()
 # whoever commits in a copy, with no settings of this machine
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
@@ -193,12 +196,13 @@ def edit(block, target):
 
 
 def packages(block, file, copy):
-    """What `pip install` and `npm install` of the block install is there already, in pinned versions."""
+    """What `pip install`, `npm install` and `npm ci` of the block install is there already, in pinned versions."""
+    known = (("pip", "install", ".txt"), ("npm", "install", ".json"), ("npm", "ci", ".json"))
     for command in block.text.splitlines():
-        program, verb, *names = command.split()
-        if (program, verb, file.suffix) not in (("pip", "install", ".txt"), ("npm", "install", ".json")):
+        program, verb, *names = shlex.split(command)
+        if (program, verb, file.suffix) not in known:
             raise Failed(f"{block.where}: `{command}` installs nothing of {file.name}")
-        for name in names:
+        for name in (name for name in names if not name.startswith("--")):
             pinned = f'"{name}": "' if file.suffix == ".json" else f"\n{name}=="
             if pinned not in file.read_text():
                 raise Failed(f"{block.where}: {file.name} does not pin `{name}`")
