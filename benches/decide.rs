@@ -99,7 +99,8 @@ fn main() {
             ],
         );
         support::print(title, &measured);
-    }    told(&sets[1].1, &subject);
+    }
+    told(&sets[1].1, &subject);
 }
 
 /// What it costs to tell of a decision, where it is taken.
