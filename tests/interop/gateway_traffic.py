@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import threading
 import time
 from collections import Counter
@@ -67,7 +68,7 @@ class Tokens:
     def pick(self, client, number):
         """The newest, and every other time one of those before."""
         tokens = self.of[client]
-        return tokens[-1] if number % 2 else tokens[number * 7 % len(tokens)]
+        return tokens[-1] if number % 2 else random.choice(tokens)
 
 
 class Traffic:
