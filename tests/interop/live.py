@@ -165,9 +165,15 @@ class Place:
         file.write_text(text.replace(before, after))
 
     def stop(self):
+        failed = None
         for program in reversed(self.running):
-            program.stop()
+            try:
+                program.stop()
+            except SystemExit as failure:  # the others end all the same
+                failed = failure
         self.running = []
+        if failed:
+            raise failed
 
 
 def answers(url):
