@@ -275,12 +275,7 @@ impl KeyKeeper {
                     return Err(OrderError::NextNotReady { kid, next: next.kid.clone(), safe_from });
                 }
                 let to = next.kid.clone();
-                let changed = keys.keyring.entries().iter().map(|entry| {
-                    let retires = if entry.kid == kid { Some(now) } else { entry.retires };
-                    let activates = if entry.kid == to { now } else { entry.activates };
-                    KeyEntry { activates, retires, ..entry.clone() }
-                });
-                locked.take(&locked.write_ring(&changed.collect::<Vec<_>>()))?;
+                locked.take(&locked.handover(&keys, &kid, &to))?;
                 Ok(Retired::HandedOver { to, published_until: now + self.terms.retention })
             }
             KeyState::Next { from } if from <= now + TOO_CLOSE => Err(OrderError::AboutToSign { kid, from }),
@@ -317,15 +312,8 @@ impl KeyKeeper {
     pub fn prune(&self) -> Result<Vec<KeyId>, OrderError> {
         let locked = self.lock()?;
         let keys = self.folder.load()?;
-        let states = keys.keyring.at(locked.now, self.terms.retention);
-        let expired = states.iter().filter(|(_, state)| !state.is_published());
-        let mut pruned: Vec<_> = expired.map(|(entry, _)| entry.kid.clone()).collect();
-        if !pruned.is_empty() {
-            locked.take(&locked.removal(&keys, &pruned))?;
-        }
-        let unlisted = keys.unlisted.iter().map(|key| Step::Delete { path: key.path.clone() });
-        locked.take(&unlisted.collect::<Vec<_>>())?;
-        pruned.extend(keys.unlisted.iter().map(|key| key.kid.clone()));
+        let (pruned, steps) = locked.pruning(&keys);
+        locked.take(&steps)?;
         Ok(pruned)
     }
 
@@ -374,9 +362,9 @@ fn find<'s, 'k>(
     found.ok_or_else(|| OrderError::Unknown(kid.chars().take(100).collect()))
 }
 
-fn deletion(keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
-    let paths = kids.iter().filter_map(|kid| keys.keys.get(kid)).map(|(path, _)| path.clone());
-    paths.map(|path| Step::Delete { path }).collect()
+/// The files of these keys.
+fn paths(keys: &KeySet, kids: &[KeyId]) -> impl Iterator<Item = PathBuf> {
+    kids.iter().filter_map(|kid| keys.keys.get(kid)).map(|(path, _)| path.clone())
 }
 
 impl Locked<'_> {
@@ -439,7 +427,7 @@ impl Locked<'_> {
         kept.push(new.clone());
         let mut steps = self.write_key(&new, &key)?;
         steps.extend(self.write_ring(&kept));
-        steps.extend(deletion(keys, &dropped));
+        steps.extend(self.deletion(paths(keys, &dropped)));
         Ok((Replaced { new: new.into(), dropped, still_published }, steps))
     }
 
@@ -464,14 +452,48 @@ impl Locked<'_> {
 
     fn write(&self, path: PathBuf, text: Zeroizing<String>) -> Vec<Step> {
         let dir = self.keeper.folder.path().to_owned();
-        vec![Step::Write { path: path.clone(), text, owner: self.owner }, Step::Name { path }, Step::Sync { dir }]
+        vec![
+            Step::Write { path: path.clone(), text, owner: self.owner },
+            Step::Name { path },
+            Step::Sync { dir },
+        ]
+    }
+
+    /// Lets a key that was published for long enough sign now, in the place of the one that does.
+    fn handover(&self, keys: &KeySet, from: &KeyId, to: &KeyId) -> Vec<Step> {
+        let changed = keys.keyring.entries().iter().map(|entry| {
+            let retires = if entry.kid == *from { Some(self.now) } else { entry.retires };
+            let activates = if entry.kid == *to { self.now } else { entry.activates };
+            KeyEntry { activates, retires, ..entry.clone() }
+        });
+        self.write_ring(&changed.collect::<Vec<_>>())
+    }
+
+    /// Deletes the keys that are published no more, and those that the ring does not name.
+    fn pruning(&self, keys: &KeySet) -> (Vec<KeyId>, Vec<Step>) {
+        let states = keys.keyring.at(self.now, self.keeper.terms.retention);
+        let expired = states.iter().filter(|(_, state)| !state.is_published());
+        let mut pruned: Vec<_> = expired.map(|(entry, _)| entry.kid.clone()).collect();
+        let mut steps = if pruned.is_empty() { Vec::new() } else { self.removal(keys, &pruned) };
+        steps.extend(self.deletion(keys.unlisted.iter().map(|key| key.path.clone())));
+        pruned.extend(keys.unlisted.iter().map(|key| key.kid.clone()));
+        (pruned, steps)
+    }
+
+    /// Deletes files, until they are gone from the disk too.
+    fn deletion(&self, paths: impl Iterator<Item = PathBuf>) -> Vec<Step> {
+        let mut steps: Vec<_> = paths.map(|path| Step::Delete { path }).collect();
+        if !steps.is_empty() {
+            steps.push(Step::Sync { dir: self.keeper.folder.path().to_owned() });
+        }
+        steps
     }
 
     /// Takes keys that do not sign out of the ring, and deletes their files.
     fn removal(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
         let kept = keys.keyring.without(kids, self.now, self.keeper.terms.retention);
         let mut steps = self.write_ring(&kept);
-        steps.extend(deletion(keys, kids));
+        steps.extend(self.deletion(paths(keys, kids)));
         steps
     }
 

@@ -17,6 +17,7 @@ const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
 /// How much the clocks of the replicas are behind or ahead of the true time, in seconds.
 const OFFSETS: [i64; 3] = [-10, 0, 10];
+/// How far two of them are apart, at most.
 const SPREAD: i64 = 20;
 /// What tokens live: short ones, the longest, refresh tokens.
 const LIFETIMES: [i64; 4] = [15 * 60, HOUR, DAY, 30 * DAY];
@@ -116,7 +117,10 @@ fn no_token_fails_in_a_year_of_rotations() {
         })
         .collect();
     let mut first_published: BTreeMap<String, i64> = BTreeMap::new();
-    let (mut tokens, mut rotations, mut judged): (Vec<Token>, _, _) = (Vec::new(), 0, 0_u64);
+    // by how far its maker's clock is off, and when by that clock
+    let mut made: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    let mut soonest = i64::MAX;
+    let (mut tokens, mut rotations, mut judged): (Vec<Token>, usize, _) = (Vec::new(), 0, 0_u64);
     let mut signed_by = BTreeSet::new();
     let mut set_of_first_key = None;
 
@@ -137,9 +141,12 @@ fn no_token_fails_in_a_year_of_rotations() {
             replica.clock.advance(step);
         }
         // not all of them look at the folder in the same second
-        for replica in &replicas {
-            if !near || dice.roll(2) == 0 {
-                rotations += usize::from(replica.tick());
+        for (replica, offset) in replicas.iter().zip(OFFSETS) {
+            if (!near || dice.roll(2) == 0) && replica.tick() {
+                rotations += 1;
+                let ring = replica.keys.ring();
+                let new = ring.keys().last().unwrap();
+                made.insert(new.kid.to_string(), (offset, new.created.as_second()));
             }
         }
         // now and then one is started anew, and after half a year with another algorithm
@@ -170,8 +177,14 @@ fn no_token_fails_in_a_year_of_rotations() {
         for (replica, offset) in replicas.iter().zip(OFFSETS) {
             let kid = replica.keys.ring().signing().kid().to_string();
             if set_of_first_key.as_ref().is_some_and(|first| *first != kid) {
+                // by the clock that signs and the time in the ring, and by the true time: less what this clock is
+                // ahead of the one by which the key was made
+                let (own, made_by, created) = (now + offset, made[&kid].0, made[&kid].1);
+                assert!(own - created >= HOUR, "at {own}: `{kid}` signs, made at {created}");
                 let ahead = now - first_published[&kid];
-                assert!(ahead >= HOUR - SPREAD, "at {now}: `{kid}` signs, published for {ahead} s");
+                let least = HOUR - (offset - made_by);
+                assert!(ahead >= least, "at {now}: `{kid}` signs, published for {ahead} s, not {least}");
+                soonest = soonest.min(ahead);
             }
             set_of_first_key.get_or_insert_with(|| kid.clone());
             signed_by.insert(kid.clone());
@@ -195,6 +208,7 @@ fn no_token_fails_in_a_year_of_rotations() {
     assert!((11..=13).contains(&rotations), "{rotations} rotations");
     assert_eq!(signed_by.len(), rotations + 1, "each rotation made one key, and it signed");
     assert!(judged > 1_000_000, "{judged}");
+    assert!((HOUR - SPREAD..HOUR).contains(&soonest), "the bound is met closely: {soonest}");
     let replica = &replicas[0];
     assert!(replica.published().len() <= 3, "{:?}", replica.published());
 }

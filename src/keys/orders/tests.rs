@@ -139,6 +139,40 @@ fn a_removal_can_stop_anywhere() {
     stop_anywhere("retire", Place::with_three_keys, plan, &["next"]);
 }
 
+#[test]
+fn a_handover_can_stop_anywhere() {
+    let start = || {
+        let place = Place::with_three_keys();
+        place.clock.advance(HOUR - 30);
+        place
+    };
+    let plan: Plan = |locked, keys| {
+        let [.., active, next] = keys.keyring.entries() else { panic!("a key signs, and one is next") };
+        locked.handover(keys, &active.kid, &next.kid)
+    };
+    stop_anywhere("retire, to the next key", start, plan, &[]);
+}
+
+#[test]
+fn a_pruning_can_stop_anywhere() {
+    let start = || {
+        let place = Place::with_three_keys();
+        place.clock.advance(place.keeper.terms.retention.as_secs());
+        assert!(place.ring().keys().iter().any(|key| key.state.name() == "expired"));
+        for _ in 0..2 {
+            let other = Place::empty();
+            other.keeper.generate().unwrap();
+            let keys = other.keeper.folder.load().unwrap();
+            let (path, _) = keys.keys.values().next().unwrap();
+            let to = place.dir.path().join(path.file_name().unwrap());
+            fs::copy(path, &to).unwrap();
+        }
+        assert_eq!(place.ring().unlisted().len(), 2);
+        place
+    };
+    stop_anywhere("prune", start, |locked, keys| locked.pruning(keys).1, &[]);
+}
+
 /// Until the ring is written there is nothing; from then on the next start makes it whole.
 #[test]
 fn the_making_of_the_first_key_can_stop_anywhere() {
@@ -311,9 +345,10 @@ fn a_key_retired_when_its_successor_began_whoever_stays() {
     let place = Place::with_three_keys();
     let ring = place.dir.path().join(KEYRING);
     let text = fs::read_to_string(&ring).unwrap();
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("retires:"));
-    fs::write(&ring, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
-    let states = || -> Vec<_> { place.ring().keys().iter().map(|key| (key.kid.clone(), key.state)).collect() };
+    let lines = text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("retires:"));
+    fs::write(&ring, lines.collect::<String>()).unwrap();
+    let states =
+        || -> Vec<_> { place.ring().keys().iter().map(|key| (key.kid.clone(), key.state)).collect() };
     // all three have come, and the second is taken out between them
     place.clock.advance(2 * HOUR);
     let before = states();
