@@ -26,6 +26,12 @@ pub enum KeyError {
         /// Who can.
         by: &'static str,
     },
+    /// Others on the machine can say which key signs.
+    #[error("{}: everyone can write the file, and so say which key signs: run `chmod 644 {}`", path.display(), path.display())]
+    Writable {
+        /// The file.
+        path: PathBuf,
+    },
     /// A folder, a pipe or a device.
     #[error("{}: this is not a file", path.display())]
     NotAFile {

@@ -106,6 +106,10 @@ impl KeyFolder {
         }
         let path = self.dir.join(KEYRING);
         let keyring = match read_file(&path) {
+            Ok((_, metadata)) if metadata.permissions().mode() & 0o002 != 0 => {
+                errors.push(KeyError::Writable { path });
+                None
+            }
             Ok((bytes, _)) => {
                 let text = String::from_utf8(bytes.to_vec()).ok();
                 if text.is_none() {

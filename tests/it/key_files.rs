@@ -166,6 +166,9 @@ fn an_encrypted_key_is_opened_by_variable_or_file() {
         fs::set_permissions(workplace.path("passphrase"), fs::Permissions::from_mode(0o600)).unwrap();
         workplace.run(&["keys", "list"]).exits(0).shows(&["active"]);
     }
+    set_mode(&workplace.path("passphrase"), 0o640);
+    refused(workplace.run(&["keys", "list"]), &["passphrase` is readable by its group: run `chmod 600 "]);
+    set_mode(&workplace.path("passphrase"), 0o600);
     for text in ["TEST-ONLY", "test-only\n\n", " test-only"] {
         workplace.write("passphrase", text);
         refused(
@@ -241,6 +244,19 @@ fn the_group_reads_only_what_somebody_else_owns() {
         set_mode(&key, 0o444);
         refused(workplace.run(&["keys", "list"]), &["test-only-signing.pem", "readable by everyone"]);
     }
+}
+
+/// Whoever writes the ring chooses the key that signs.
+#[test]
+fn a_ring_that_everyone_can_write_is_refused() {
+    let workplace = Workplace::sample();
+    let ring = workplace.path("keys/keyring.yaml");
+    for mode in [0o666, 0o602] {
+        set_mode(&ring, mode);
+        refused(workplace.run(&["keys", "list"]), &["keys/keyring.yaml: everyone can write", "chmod 644"]);
+    }
+    set_mode(&ring, 0o664);
+    workplace.run(&["keys", "list"]).exits(0);
 }
 
 /// Orders by root leave files that the server can read and replace; those by a third user leave none.

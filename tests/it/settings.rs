@@ -194,7 +194,7 @@ fn the_password_of_the_store_is_read_from_its_file_without_the_newline() {
         let workplace = Workplace::new();
         workplace.write("jeton.toml", "[keys]\n[store]\nurl = \"redis://u@h\"\npassword_file = \"p\"\n");
         workplace.write("p", text);
-        set_mode(&workplace.path("p"), 0o640);
+        set_mode(&workplace.path("p"), 0o600);
         let settings = Settings::load(Some(&workplace.path("jeton.toml"))).unwrap();
         assert_eq!(settings.store.password.as_ref().unwrap().as_str(), password);
         let shown = format!("{settings:?}");
@@ -207,8 +207,12 @@ fn the_password_of_the_store_is_read_from_its_file_without_the_newline() {
 }
 
 #[test]
-fn a_password_file_that_everyone_reads_or_that_is_empty_is_refused() {
-    for (mode, text, says) in [(0o644, "hunter2", "is readable by everyone"), (0o600, "\n", "is empty")] {
+fn a_password_file_that_others_read_or_that_is_empty_is_refused() {
+    for (mode, text, says) in [
+        (0o644, "hunter2", "is readable by everyone"),
+        (0o640, "hunter2", "is readable by its group"),
+        (0o600, "\n", "is empty"),
+    ] {
         let mut workplace = Workplace::new();
         workplace
             .write("etc/jeton.toml", "[policies]\ndir = \"../policies\"\n[store]\npassword_file = \"p\"\n");
