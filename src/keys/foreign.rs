@@ -56,7 +56,7 @@ struct Inner {
 }
 
 /// How long an RSA modulus may be.
-const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+pub(super) const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 /// SPKI of an uncompressed point on P-256, but for the point (RFC 5480 section 2).
 const P256_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
@@ -198,7 +198,7 @@ impl ForeignKey {
 }
 
 /// The length of a number, big-endian.
-fn bits(number: &[u8]) -> usize {
+pub(super) fn bits(number: &[u8]) -> usize {
     let first = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
     let unused = number.get(first).map_or(0, |byte| byte.leading_zeros() as usize);
     (number.len() - first) * 8 - unused

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     DecodingKey,
     errors::ErrorKind,
@@ -10,7 +11,10 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::algorithm::{in_jwk, in_jws};
+use super::{
+    algorithm::{in_jwk, in_jws},
+    foreign,
+};
 use crate::{
     jose::{CompactJws, JwsError, Kind},
     oauth::{KeyId, SignatureAlgorithm},
@@ -76,6 +80,9 @@ impl PublicKey {
             return None;
         }
         let kid = KeyId::parse(jwk.common.key_id.as_deref()?).ok()?;
+        if matches!(jwk.algorithm, AlgorithmParameters::RSA(_)) && !foreign::RSA_BITS.contains(&bits(&jwk)) {
+            return None;
+        }
         let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
         let json = serde_json::to_string(&jwk).ok()?;
         Some(Self {
@@ -122,8 +129,9 @@ impl PublicKey {
 /// The length of a key.
 fn bits(jwk: &Jwk) -> usize {
     match &jwk.algorithm {
-        // base64url without padding: four characters for three bytes
-        AlgorithmParameters::RSA(rsa) => rsa.n.len() * 3 / 4 * 8,
+        AlgorithmParameters::RSA(rsa) => {
+            BASE64_URL_SAFE_NO_PAD.decode(&rsa.n).map_or(0, |modulus| foreign::bits(&modulus))
+        }
         _ => 256,
     }
 }
