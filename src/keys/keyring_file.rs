@@ -124,7 +124,7 @@ fn unused_yaml(text: &str) -> Vec<InvalidKeyring> {
         emit_unresolved_aliases: true,
         emit_anchor_events: true,
     };
-    let mut faults = Vec::new();
+    let (mut faults, mut documents) = (Vec::new(), 0);
     let mut refuse = |at: &Marker, what: &str, fix: &str| {
         let (line, column) = (at.line() as u64, at.col() as u64 + 1);
         let message = format!("{what} are not used in `keyring.yaml`: {fix}");
@@ -144,6 +144,12 @@ fn unused_yaml(text: &str) -> Vec<InvalidKeyring> {
             refuse(&span.tag_span().unwrap_or(span).start, "tags", "remove the `!name`");
         }
         match event {
+            Event::DocumentStart(..) => {
+                documents += 1;
+                if documents == 2 {
+                    refuse(&span.start, "several documents", "remove this one");
+                }
+            }
             Event::Anchor(..) => refuse(&span.start, "anchors", "remove the `&name`"),
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 refuse(&span.start, "aliases", "write the value out");
