@@ -8,40 +8,23 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpResponse, HttpServer, web};
-use futures_util::{
-    StreamExt,
-    future::{join, join_all},
-    stream,
-};
+use futures_util::future::{join, join_all};
 use jeton::{
-    authorize::Authorizer,
     clock::Clock,
-    http::Protect,
-    jose::JwsError,
-    keys::{JwksOptions, JwksSource, JwksSourceError, TrustedKeys},
-    oauth::{ApiName, Audience, Issuer},
-    policy::{DemoSecrets, LivePolicies, Surroundings},
-    principal::Principal,
-    status::{FetchOptions, FetchedLists, StatusError},
-    token::{BearerToken, TokenError, Verifier},
+    keys::{JwksOptions, JwksSource, JwksSourceError},
 };
-use reqwest::Client;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore, time};
 
 use crate::support::{
-    ISSUER, Setup,
-    forge::{Draft, Forge},
-    http_client, install_key,
-    issuer::{Answer, FakeIssuer, JWKS, signed, signed_as},
-    now,
+    forge::Forge,
+    issuer::{Answer, FakeIssuer, JWKS},
     program::PATIENCE,
-    root, spawn_app_with,
+    root,
 };
 
-fn patient() -> JwksOptions {
+pub(crate) fn patient() -> JwksOptions {
     JwksOptions { timeout: PATIENCE, ..JwksOptions::default() }
 }
 
@@ -51,20 +34,20 @@ fn impatient() -> JwksOptions {
 }
 
 /// The key by which the issuer signs at first.
-fn first() -> Forge {
+pub(crate) fn first() -> Forge {
     Forge::with_the_servers_key()
 }
 
 /// The key that comes after it.
-fn second() -> Forge {
+pub(crate) fn second() -> Forge {
     Forge::with("test-only-other.pem")
 }
 
-fn set(keys: &[Value]) -> Vec<u8> {
+pub(crate) fn set(keys: &[Value]) -> Vec<u8> {
     json!({ "keys": keys }).to_string().into_bytes()
 }
 
-fn serves(body: Vec<u8>) -> Answer {
+pub(crate) fn serves(body: Vec<u8>) -> Answer {
     Answer::Status(200, "", body)
 }
 
@@ -74,7 +57,7 @@ fn serves_with(headers: &str, body: Vec<u8>) -> Answer {
 
 /// Whether the first and the second key are there.
 #[track_caller]
-fn assert_keys(source: &JwksSource, expected: (bool, bool), name: &str) {
+pub(crate) fn assert_keys(source: &JwksSource, expected: (bool, bool), name: &str) {
     let keys = source.current();
     let found = (keys.find(&first().kid()).is_some(), keys.find(&second().kid()).is_some());
     assert_eq!(found, expected, "{name}");
@@ -390,7 +373,7 @@ async fn one_fetch_serves_all_who_wait() {
 }
 
 /// Waits for something that comes to be so beside the test.
-async fn until(mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
     let waiting = async {
         let mut looks = time::interval(Duration::from_millis(10));
         while !is_so() {
@@ -593,273 +576,4 @@ async fn an_outage_is_told_once_and_so_is_its_end() {
     assert!(lines[..3].iter().all(|line| line.contains("jwks.not_fetched")), "{lines:#?}");
     assert!(lines[3].contains("jwks.fetched") && lines[3].contains("keys=1"), "{lines:#?}");
     assert!(lines.iter().all(|line| line.contains(JWKS) && !line.contains("hidden")), "{lines:#?}");
-}
-
-/// A token of `acme-sync` for jeton's own API, by this key.
-fn token(issuer: &FakeIssuer, forge: &Forge) -> String {
-    draft(issuer, forge).sign(forge)
-}
-
-fn draft(issuer: &FakeIssuer, forge: &Forge) -> Draft {
-    let name = format!("\"{}\"", issuer.issuer);
-    Draft::good(&forge.kid(), now()).claim("iss", name.clone()).claim("aud", name)
-}
-
-fn pointing(uri: &str) -> String {
-    json!({ "status_list": { "idx": 1, "uri": uri } }).to_string()
-}
-
-fn verifier(issuer: &FakeIssuer, keys: impl Into<TrustedKeys>) -> Verifier {
-    let clock = Arc::clone(&issuer.clock) as Arc<dyn Clock>;
-    Verifier::new(issuer.issuer.clone(), keys, Duration::from_secs(30), clock)
-}
-
-#[actix_web::test]
-async fn a_verifier_trusts_what_is_published() {
-    let issuer = FakeIssuer::start().await;
-    issuer.answers(serves(set(&[first().jwk()])));
-    let source = issuer.source(&patient());
-    let verifier = verifier(&issuer, Arc::clone(&source));
-    let (old, new) = (token(&issuer, &first()), token(&issuer, &second()));
-    let own = issuer.issuer.audience();
-    let verify = |token: &str| verifier.verify(&BearerToken::new(token), own).err();
-    let unknown = Some(TokenError::Jws(JwsError::UnknownKey));
-    assert_eq!(verify(&old), unknown, "before the first fetch nothing is trusted");
-    assert!(issuer.requests().is_empty(), "verifying fetches nothing");
-    verifier.fetch_keys().await;
-    assert_eq!((verify(&old), verify(&new)), (None, unknown.clone()));
-    issuer.answers(serves(set(&[second().jwk()])));
-    issuer.clock.advance(30);
-    verifier.fetch_keys().await;
-    assert_eq!((verify(&old), verify(&new)), (unknown, None), "what left the set is refused at once");
-    // a name alone is no key: the set may give it to another one
-    let mut renamed = first().jwk();
-    renamed["kid"] = second().kid().into();
-    issuer.answers(serves(set(&[renamed])));
-    issuer.clock.advance(300);
-    source.refresh().await;
-    assert_eq!(verify(&new), Some(TokenError::Jws(JwsError::Signature)));
-}
-
-/// A service behind `Protect` with one handler.
-struct Guarded {
-    url: String,
-    http: Client,
-    handle: actix_web::dev::ServerHandle,
-}
-
-impl Guarded {
-    fn start(authorizer: Authorizer, path: &'static str) -> Self {
-        let server = HttpServer::new(move || {
-            let client = |principal: Principal| async move {
-                HttpResponse::Ok().body(principal.client().unwrap().as_str().to_owned())
-            };
-            App::new().wrap(Protect::new(authorizer.clone())).route(path, web::get().to(client))
-        });
-        let server = server.workers(1).bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}{path}", server.addrs()[0]);
-        let server = server.run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self { url, http: http_client(), handle }
-    }
-
-    /// By the policies of the sample.
-    fn by(issuer: &FakeIssuer, verifier: Verifier) -> Self {
-        let api = ApiName::parse("jeton").unwrap();
-        Self::start(Authorizer::new(verifier, issuer.policies(), api), "/principal")
-    }
-
-    async fn get(&self, token: &str) -> u16 {
-        self.http.get(&self.url).bearer_auth(token).send().await.unwrap().status().as_u16()
-    }
-
-    async fn stop(self) {
-        self.handle.stop(false).await;
-    }
-}
-
-#[actix_web::test]
-async fn a_protected_service_fetches_a_key_at_first_sight() {
-    let issuer = FakeIssuer::start().await;
-    issuer.answers(serves(set(&[first().jwk()])));
-    let service = Guarded::by(&issuer, verifier(&issuer, issuer.source(&patient())));
-    let (old, new) = (token(&issuer, &first()), token(&issuer, &second()));
-    let bad = |name: &str, json: &str| draft(&issuer, &second()).header(name, json).sign(&second());
-    for (name, token, status, requests) in [
-        // what is no token of ours, whoever signed it, asks nobody
-        ("garbage", "garbage".to_owned(), 401, 0),
-        ("no kid", draft(&issuer, &second()).no_header("kid").sign(&second()), 401, 0),
-        ("another typ", bad("typ", "\"statuslist+jwt\""), 401, 0),
-        ("a header that is never taken", bad("jku", "\"https://other.example\""), 401, 0),
-        (
-            "too long",
-            draft(&issuer, &second()).claim("x", format!("\"{}\"", "x".repeat(9000))).sign(&second()),
-            401,
-            0,
-        ),
-        ("the first", old.clone(), 200, 1),
-        ("the second", old.clone(), 200, 1),
-        ("a wrong signature", draft(&issuer, &first()).sign(&second()), 401, 1),
-        ("an unknown key within the cooldown", new.clone(), 401, 1),
-    ] {
-        assert_eq!(service.get(&token).await, status, "{name}");
-        assert_eq!(issuer.requests().len(), requests, "{name}");
-    }
-    issuer.clock.advance(30);
-    issuer.answers(serves(set(&[second().jwk()])));
-    assert_eq!(service.get(&new).await, 200, "a new key is found by the request that needs it");
-    assert_eq!(service.get(&old).await, 401, "and what left the set is refused");
-    assert_eq!(issuer.requests().len(), 2);
-    service.stop().await;
-}
-
-#[actix_web::test]
-async fn a_flood_of_invented_keys_causes_one_fetch() {
-    let issuer = FakeIssuer::start().await;
-    issuer.answers(serves(set(&[first().jwk()])));
-    let source = issuer.source(&patient());
-    source.refresh().await;
-    let service = Guarded::by(&issuer, verifier(&issuer, Arc::clone(&source)));
-    let good = token(&issuer, &first());
-    let gate = Arc::new(Semaphore::new(0));
-    issuer.answers(Answer::Gate(Arc::clone(&gate), set(&[first().jwk()])));
-    // one signature does for all: it is not looked at
-    let signed = token(&issuer, &second());
-    let (_, rest) = signed.split_once('.').unwrap();
-    let invented: Vec<_> = (0..1000)
-        .map(|number| {
-            let header = json!({ "typ": "at+jwt", "alg": "RS256", "kid": format!("invented-{number}") });
-            format!("{}.{rest}", crate::support::forge::base64url(header.to_string()))
-        })
-        .collect();
-    let flood = stream::iter(&invented).for_each_concurrent(50, |token| async {
-        assert_eq!(service.get(token).await, 401);
-    });
-    let beside = async {
-        until(|| issuer.requests().len() == 2).await;
-        assert_eq!(service.get(&good).await, 200, "who has a good token does not wait");
-        gate.add_permits(1);
-    };
-    join(flood, beside).await;
-    assert_eq!(issuer.requests().len(), 2);
-    issuer.clock.advance(30);
-    gate.add_permits(1);
-    assert_eq!(service.get(&invented[0]).await, 401);
-    assert_eq!(issuer.requests().len(), 3, "one more after the cooldown");
-    service.stop().await;
-}
-
-#[actix_web::test]
-async fn keys_that_are_held_are_never_fetched() {
-    let issuer = FakeIssuer::start().await;
-    let verifier = verifier(&issuer, Arc::clone(&issuer.keys));
-    assert!(!verifier.can_fetch_keys());
-    verifier.fetch_keys().await;
-    let service = Guarded::by(&issuer, verifier);
-    assert_eq!(service.get(&token(&issuer, &second())).await, 401);
-    assert_eq!(service.get(&token(&issuer, &first())).await, 200);
-    assert_eq!(issuer.requests(), Vec::<String>::new());
-    service.stop().await;
-}
-
-fn lists(issuer: &FakeIssuer, keys: impl Into<TrustedKeys>) -> Arc<FetchedLists> {
-    let options = FetchOptions { timeout: PATIENCE, ..FetchOptions::default() };
-    let clock = Arc::clone(&issuer.clock) as Arc<dyn Clock>;
-    Arc::new(FetchedLists::new(issuer.issuer.clone(), keys, &options, clock).unwrap())
-}
-
-/// The paths that were asked for.
-fn paths(issuer: &FakeIssuer) -> Vec<String> {
-    issuer.requests().iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect()
-}
-
-#[actix_web::test]
-async fn one_request_may_wait_for_a_key_and_then_for_a_list() {
-    let issuer = FakeIssuer::start().await;
-    issuer.answers_at(JWKS, serves(set(&[first().jwk()])));
-    issuer.answers_at("/status/a", signed(&issuer.good()));
-    let source = issuer.source(&patient());
-    let lists = lists(&issuer, Arc::clone(&source));
-    let service = Guarded::by(&issuer, verifier(&issuer, source).with_status_lists(lists));
-    let pointing_at = |name: &str, forge: &Forge| {
-        draft(&issuer, forge).claim("status", pointing(&issuer.uri(name))).sign(forge)
-    };
-    assert_eq!(service.get(&pointing_at("a", &first())).await, 200);
-    assert_eq!(paths(&issuer), [JWKS, "/status/a"]);
-    // neither of them is there: each is asked for once
-    issuer.clock.advance(30);
-    assert_eq!(service.get(&pointing_at("b", &second())).await, 401);
-    assert_eq!(service.get(&pointing_at("b", &first())).await, 401);
-    assert_eq!(paths(&issuer)[2..], [JWKS, "/status/b"]);
-    service.stop().await;
-}
-
-#[actix_web::test]
-async fn a_list_by_a_new_key_has_the_keys_fetched() {
-    let issuer = FakeIssuer::start().await;
-    let header = json!({ "typ": "statuslist+jwt", "alg": "RS256", "kid": second().kid() });
-    let list = second().sign(header.to_string(), issuer.good().to_string());
-    issuer.answers_at("/status/a", serves(list.into_bytes()));
-    issuer.answers_at(JWKS, serves(set(&[first().jwk()])));
-    let source = issuer.source(&patient());
-    let lists = lists(&issuer, Arc::clone(&source));
-    let unknown = Err(StatusError::Unknown(issuer.uri("a").into()));
-    lists.fetch(&issuer.uri("a")).await;
-    assert_eq!(lists.check(&issuer.at("a", 1)), unknown, "no key of the set signed it");
-    assert_eq!(paths(&issuer), ["/status/a", JWKS]);
-    issuer.answers_at(JWKS, serves(set(&[first().jwk(), second().jwk()])));
-    issuer.clock.advance(30);
-    lists.fetch(&issuer.uri("a")).await;
-    assert_eq!(lists.check(&issuer.at("a", 1)), Ok(()));
-    assert_eq!(paths(&issuer)[2..], ["/status/a", JWKS], "once, and the list is not fetched again for it");
-    // a signature that is wrong is wrong, whatever is published
-    issuer.answers_at("/status/b", signed_as("statuslist+jwt", &second(), &issuer.good()));
-    issuer.clock.advance(30);
-    lists.fetch(&issuer.uri("b")).await;
-    assert_eq!(paths(&issuer)[4..], ["/status/b"]);
-}
-
-/// A jeton that lets another key follow, and a service that knows its address and the policies.
-#[actix_web::test]
-async fn the_keys_of_a_jeton_are_followed() {
-    let poll = Setup {
-        settings: |settings| settings.policies.poll = Some(Duration::from_millis(50)),
-        ..Setup::default()
-    };
-    let app = spawn_app_with(poll);
-    let clock = Arc::clone(&app.clock) as Arc<dyn Clock>;
-    let source = JwksSource::new(&app.url(JWKS), &patient(), Arc::clone(&clock)).unwrap();
-    let source = Arc::new(source);
-    let issuer = Issuer::parse(ISSUER).unwrap();
-    let surroundings = Surroundings {
-        issuer: Audience::parse(ISSUER).unwrap(),
-        max_ttl: 86_400,
-        demo_secrets: DemoSecrets::Allowed,
-    };
-    let policies = LivePolicies::load(&app.dir.path().join("policies"), surroundings, Arc::clone(&clock));
-    let verifier = Verifier::new(issuer, Arc::clone(&source), Duration::from_secs(30), clock);
-    let authorizer =
-        Authorizer::new(verifier, Arc::new(policies.unwrap()), ApiName::parse("orders").unwrap());
-    let service = Guarded::start(authorizer, "/tenants/acme/orders");
-
-    let old = app.token_of("acme-sync", "orders").await;
-    assert_eq!(service.get(&old).await, 200, "the first request has the keys fetched");
-    let (keys, max_age) = (source.current(), 300);
-    assert_eq!(source.state().keys, 1);
-    app.clock.advance(max_age * 4 / 5);
-    source.refresh().await;
-    assert!(Arc::ptr_eq(&keys, &source.current()), "jeton answers that they are the same");
-    assert_eq!(source.state().fetched_at, Some(app.clock.now()));
-
-    // the second key has signed since January, by its entry, and the first has been out of use for as long
-    install_key("test-only-other.pem", &app.dir.path().join("keys"));
-    let published = async || app.get(JWKS).await.text().await.unwrap();
-    app.until_answered(async || published().await.contains(&second().kid())).await;
-    let new = app.token_of("acme-sync", "orders").await;
-    assert_eq!(service.get(&old).await, 200, "nobody has heard of it yet");
-    assert_eq!(service.get(&new).await, 200, "the new key is fetched on demand");
-    assert_keys(&source, (false, true), "as published");
-    assert_eq!(service.get(&old).await, 401, "the old one left the set");
-    service.stop().await;
 }

@@ -22,6 +22,7 @@ mod ended_tokens;
 mod exact;
 mod explain;
 mod jwks_source;
+mod jwks_trusted;
 mod key_files;
 mod key_rotation;
 mod key_year;
