@@ -322,7 +322,7 @@ fn a_killed_order_leaves_a_folder_that_can_be_used() {
             killed_halfway += usize::from(seen > 0 && !has_ended);
             // an order is given again, and finds a folder that it can go on with
             if is_first {
-                let code = if keys.join("keyring.yaml").exists() { 1 } else { 0 };
+                let code = i32::from(keys.join("keyring.yaml").exists());
                 workplace.run(&["keys", "generate"]).exits(code);
             }
             let run = workplace.run(&["keys", "list"]).exits(0);

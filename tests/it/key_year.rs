@@ -89,6 +89,25 @@ struct Verifier {
     keys: BTreeSet<String>,
 }
 
+/// Of a key: how far the clock is off by which it was made, and what that clock showed.
+struct Maker {
+    offset: i64,
+    created: i64,
+}
+
+impl Maker {
+    /// Holds that a key signs no sooner than it may, and for how long it was published by the true time: an hour, less
+    /// what the clock of who signs is ahead of the maker's. By its own clock it is an hour since the key was made.
+    #[track_caller]
+    fn signs_at(&self, now: i64, offset: i64, published: i64) -> i64 {
+        let Self { offset: off, created } = self;
+        assert!(now + offset - created >= HOUR, "at {now}: it was made at {created}");
+        let (ahead, least) = (now - published, HOUR - (offset - off));
+        assert!(ahead >= least, "at {now}: published for {ahead} s, not for {least}");
+        ahead
+    }
+}
+
 struct Token {
     kid: String,
     expires_at: i64,
@@ -117,11 +136,9 @@ fn no_token_fails_in_a_year_of_rotations() {
         })
         .collect();
     let mut first_published: BTreeMap<String, i64> = BTreeMap::new();
-    // by how far its maker's clock is off, and when by that clock
-    let mut made: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-    let mut soonest = i64::MAX;
-    let (mut tokens, mut rotations, mut judged): (Vec<Token>, usize, _) = (Vec::new(), 0, 0_u64);
-    let mut signed_by = BTreeSet::new();
+    let mut made_by: BTreeMap<String, Maker> = BTreeMap::new();
+    let (mut tokens, mut rotations, mut judged): (Vec<Token>, usize, u64) = (Vec::new(), 0, 0);
+    let (mut signed_by, mut soonest) = (BTreeSet::new(), i64::MAX);
     let mut set_of_first_key = None;
 
     while now < start.as_second() + 365 * DAY {
@@ -146,7 +163,7 @@ fn no_token_fails_in_a_year_of_rotations() {
                 rotations += 1;
                 let ring = replica.keys.ring();
                 let new = ring.keys().last().unwrap();
-                made.insert(new.kid.to_string(), (offset, new.created.as_second()));
+                made_by.insert(new.kid.to_string(), Maker { offset, created: new.created.as_second() });
             }
         }
         // now and then one is started anew, and after half a year with another algorithm
@@ -177,13 +194,7 @@ fn no_token_fails_in_a_year_of_rotations() {
         for (replica, offset) in replicas.iter().zip(OFFSETS) {
             let kid = replica.keys.ring().signing().kid().to_string();
             if set_of_first_key.as_ref().is_some_and(|first| *first != kid) {
-                // by the clock that signs and the time in the ring, and by the true time: less what this clock is
-                // ahead of the one by which the key was made
-                let (own, made_by, created) = (now + offset, made[&kid].0, made[&kid].1);
-                assert!(own - created >= HOUR, "at {own}: `{kid}` signs, made at {created}");
-                let ahead = now - first_published[&kid];
-                let least = HOUR - (offset - made_by);
-                assert!(ahead >= least, "at {now}: `{kid}` signs, published for {ahead} s, not {least}");
+                let ahead = made_by[&kid].signs_at(now, offset, first_published[&kid]);
                 soonest = soonest.min(ahead);
             }
             set_of_first_key.get_or_insert_with(|| kid.clone());
@@ -209,6 +220,6 @@ fn no_token_fails_in_a_year_of_rotations() {
     assert_eq!(signed_by.len(), rotations + 1, "each rotation made one key, and it signed");
     assert!(judged > 1_000_000, "{judged}");
     assert!((HOUR - SPREAD..HOUR).contains(&soonest), "the bound is met closely: {soonest}");
-    let replica = &replicas[0];
-    assert!(replica.published().len() <= 3, "{:?}", replica.published());
+    let published = replicas[0].published();
+    assert!(published.len() <= 3, "{published:?}");
 }
