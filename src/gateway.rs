@@ -6,7 +6,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
+use serde_json::Value;
 
 use crate::oauth::is_registered_claim;
 
@@ -169,11 +170,15 @@ fn peer_range(text: &str) -> Result<IpNet, InvalidGateway> {
     }
     let range: IpNet = text.parse().map_err(|_| wrong())?;
     let meant = range.trunc();
-    if meant == range {
-        Ok(range)
-    } else {
-        Err(InvalidGateway::PeersBehindPrefix { written: text.to_owned(), meant })
+    if meant != range {
+        return Err(InvalidGateway::PeersBehindPrefix { written: text.to_owned(), meant });
     }
+    // IPv4 within IPv6 (RFC 4291 section 2.5.5.2), as `contains` does not see it
+    let as_v4 = match range {
+        IpNet::V6(range) => range.addr().to_ipv4_mapped().zip(range.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    Ok(as_v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(range, IpNet::V4))
 }
 
 /// A claim of the token that is answered as a header, and the header's name in small letters.
@@ -204,6 +209,22 @@ impl ClaimHeader {
     }
 }
 
+/// What a header says of a claim: text as it is, a list of texts with spaces between, and nothing of what is neither, as
+/// for conditions. `None` where a reader would see something else than what the claim says: a control character, a
+/// space at an end, an item that holds a space, a list of other things.
+pub fn header_text(value: &Value) -> Option<String> {
+    let is_plain = |text: &str| !text.chars().any(char::is_control) && text.trim_matches(' ') == text;
+    match value {
+        Value::String(text) => is_plain(text).then(|| text.clone()),
+        Value::Array(items) => {
+            let is_word = |item: &&str| !item.is_empty() && !item.contains(' ') && is_plain(item);
+            let words = items.iter().map(|item| item.as_str().filter(is_word));
+            Some(words.collect::<Option<Vec<_>>>()?.join(" "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Some(String::new()),
+    }
+}
+
 /// The headers of every positive answer, in small letters; those of claims come behind them.
 pub const IDENTITY_HEADERS: [&str; 4] = ["x-auth-client", "x-auth-scopes", "x-auth-roles", "x-auth-token-id"];
 
@@ -215,7 +236,9 @@ pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-metho
 
 #[cfg(test)]
 mod tests {
-    use super::{ClaimHeader, GatewayName, TrustedPeers};
+    use serde_json::json;
+
+    use super::{ClaimHeader, GatewayName, TrustedPeers, header_text};
 
     #[track_caller]
     fn trusts(ranges: &[&str], peer: &str, expected: bool) {
@@ -233,6 +256,8 @@ mod tests {
         trusts(&["10.1.0.0/16"], "10.2.0.0:1", false);
         trusts(&["10.1.0.0/16"], "[::ffff:10.1.2.3]:1", true);
         trusts(&["::ffff:10.1.2.3"], "10.1.2.3:1", true);
+        trusts(&["::ffff:10.1.0.0/112"], "10.1.2.3:1", true);
+        trusts(&["::ffff:10.1.0.0/112"], "10.2.2.3:1", false);
         trusts(&["fd00::/8"], "[fd12::1]:1", true);
         trusts(&["fd00::/8"], "127.0.0.1:1", false);
         trusts(&["192.0.2.0/24", "::1"], "[::1]:1", true);
@@ -244,6 +269,31 @@ mod tests {
     fn what_is_no_range_is_refused() {
         for text in ["", "localhost", "127.0.0.1:80", "127.0.0.0/33", "127.0.0.1/", "10.1.2.3/16", "*"] {
             assert!(TrustedPeers::parse(&[text.to_owned()]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_says_what_the_claim_says_or_nothing() {
+        for (claim, expected) in [
+            (json!("acme"), Some("acme")),
+            (json!("acme corp"), Some("acme corp")),
+            (json!("m\u{fc}nchen"), Some("m\u{fc}nchen")),
+            (json!(["a", "b"]), Some("a b")),
+            (json!([]), Some("")),
+            (json!(""), Some("")),
+            (json!(7), Some("")),
+            (json!({ "a": "b" }), Some("")),
+            (json!("acme "), None),
+            (json!(" acme"), None),
+            (json!("a\tb"), None),
+            (json!("a\r\nX-Auth-Client: admin"), None),
+            (json!("a\u{85}"), None),
+            (json!(["a b", "c"]), None),
+            (json!(["a", ""]), None),
+            (json!(["a", 1]), None),
+            (json!([1]), None),
+        ] {
+            assert_eq!(header_text(&claim).as_deref(), expected, "{claim}");
         }
     }
 

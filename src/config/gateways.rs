@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::layers::Layers;
 use crate::{
     gateway::{ClaimHeader, GatewayKind, GatewayName, TrustedPeers},
-    oauth::ApiName,
+    oauth::{ApiName, Issuer},
 };
 
 /// One gateway that asks at `/authz/NAME`.
@@ -47,9 +47,15 @@ impl GatewayApis {
 const KEYS: [&str; 5] = ["kind", "api", "hosts", "trusted_peers", "claims"];
 
 /// Every gateway, and every key that there may be of those that are named.
-pub(super) fn read(layers: &mut Layers) -> (Vec<GatewaySettings>, Vec<String>) {
+pub(super) fn read(layers: &mut Layers, issuer: Option<&Issuer>) -> (Vec<GatewaySettings>, Vec<String>) {
     let names = layers.names_below("gateways");
-    let known = names.iter().flat_map(|name| KEYS.map(|key| format!("gateways.{name}.{key}"))).collect();
+    let is_ours = |path: &str| path == "/authz" || path.starts_with("/authz/");
+    if !names.is_empty() && issuer.is_some_and(|issuer| is_ours(issuer.path())) {
+        layers.refuse::<()>("`issuer`", "its path is where gateways ask: choose another one than `/authz`");
+    }
+    // without a name too, so that an empty section is known
+    let sections = names.iter().map(String::as_str).chain(["NAME"]);
+    let known = sections.flat_map(|name| KEYS.map(|key| format!("gateways.{name}.{key}"))).collect();
     (names.iter().filter_map(|name| read_one(layers, name)).collect(), known)
 }
 
@@ -72,9 +78,11 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
     let (has_one, has_hosts) = (layers.has(&key("api")), layers.has(&key("hosts")));
     let one = layers.text(&key("api"), api);
     let hosts = layers.table(&key("hosts"), |host, text| match host {
-        "" => Err("a host is empty".to_owned()),
         host if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
             Err(format!("write the host `{host}` in small letters, as gateways forward it"))
+        }
+        host if host.is_empty() || !host.bytes().all(is_of_host) => {
+            Err(format!("`{host}` is no host: write it as clients name it, such as `orders.example.com`"))
         }
         _ => api(text),
     });
@@ -107,6 +115,10 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
         trusted_peers: trusted_peers?,
         claims: claims?,
     })
+}
+
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'[' | b']')
 }
 
 fn claim_headers(claims: &[String]) -> Result<Vec<ClaimHeader>, String> {

@@ -243,7 +243,7 @@ impl Settings {
             Some(file) if needs == Needs::Everything => appendable(&file).map(|()| Some(file)),
             file => Ok(file),
         });
-        let (gateways, known) = gateways::read(&mut layers);
+        let (gateways, known) = gateways::read(&mut layers, issuer.as_ref());
         let known: Vec<_> = KNOWN.into_iter().chain(known.iter().map(String::as_str)).collect();
         let errors = layers.finish(&known);
         let settings = || {

@@ -1,5 +1,7 @@
 //! Requests that the policies let nobody through with: what the log says of them, and what the caller learns.
 
+use std::borrow::Cow;
+
 use super::{error::ProblemKind, extract::BearerFault};
 use crate::{
     authorize::{Denied, NoToken},
@@ -14,22 +16,22 @@ pub(super) enum Refusal {
     Denied(Denied),
 }
 
-/// Where a request was judged that is not the one which the log has a line for.
-pub(super) struct Elsewhere<'r> {
+/// The request that was judged, where it is not the one for which the log has a line anyway.
+pub(super) struct JudgedRequest<'r> {
     /// The gateway that asks.
     pub(super) gateway: &'r str,
-    /// The method that was judged.
-    pub(super) method: &'r str,
-    /// The path that was judged, without its query.
-    pub(super) path: &'r str,
+    /// Its method.
+    pub(super) method: Cow<'r, str>,
+    /// Its path, without the query.
+    pub(super) path: Cow<'r, str>,
 }
 
 impl Refusal {
     /// What the caller is told, once the log has the reason.
-    pub(super) fn into_logged(self, elsewhere: Option<&Elsewhere<'_>>) -> ProblemKind {
-        let gateway = elsewhere.map(|it| it.gateway);
-        let method = elsewhere.map(|it| it.method);
-        let path = elsewhere.map(|it| it.path);
+    pub(super) fn into_logged(self, judged: Option<&JudgedRequest<'_>>) -> ProblemKind {
+        let gateway = judged.map(|it| it.gateway);
+        let method = judged.map(|it| &*it.method);
+        let path = judged.map(|it| &*it.path);
         match self {
             Self::BadRequest(fault) => {
                 tracing::info!(gateway, method, path, reason = fault.to_string(), "decision.denied");

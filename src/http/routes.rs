@@ -1,13 +1,16 @@
 //! Which path leads to which endpoint.
 
 use actix_web::{
-    HttpRequest, HttpResponse, ResponseError, Route, guard,
+    HttpRequest, HttpResponse, ResponseError, Route, Scope, guard,
     http::Method,
-    web::{self, ServiceConfig},
+    web::{self, Data, ServiceConfig},
 };
 
 use super::{
-    endpoint::{authz, client, discovery, health, introspect, jwks, ops, principal, revoke, status, token},
+    endpoint::{
+        authz::{self, Gateway},
+        client, discovery, health, introspect, jwks, ops, principal, revoke, status, token,
+    },
     error::{Problem, ProblemKind},
     extract::Protect,
     server::Service,
@@ -17,17 +20,20 @@ use super::{
 pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
     let issuer = &service.settings.issuer;
     // below the issuer's path, as published; and without it, for a proxy in front that cuts it off
+    for gateway in &service.gateways {
+        config.service(asked_by(gateway));
+    }
     // the longer paths first: an issuer's path may start as one of ours does
     if !issuer.path().is_empty() {
         mount(issuer.path(), service, config);
     }
     mount("", service, config);
-    ask_as_gateways(service, config);
     for name in ["oauth-authorization-server", "openid-configuration"] {
         config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
     }
     config.service(readable("/healthz", get_or_head().to(health::live)));
     config.service(readable("/readyz", get_or_head().to(health::ready)));
+    config.service(web::scope("/authz").default_service(web::to(authz::unknown)));
     config.default_service(web::to(not_found));
 }
 
@@ -65,13 +71,9 @@ fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
     }
 }
 
-/// Where gateways ask: with any method, and below that path too.
-fn ask_as_gateways(service: &Service, config: &mut ServiceConfig) {
-    for gateway in &service.gateways {
-        let scope = web::scope(gateway.path()).app_data(gateway.clone());
-        config.service(scope.default_service(web::to(authz::ask)));
-    }
-    config.service(web::scope("/authz").default_service(web::to(authz::unknown)));
+/// Where a gateway asks: with any method, and below that path too.
+fn asked_by(gateway: &Data<Gateway>) -> Scope {
+    web::scope(gateway.path()).app_data(gateway.clone()).default_service(web::to(authz::ask))
 }
 
 /// A resource that takes forms of clients.

@@ -1,6 +1,9 @@
 //! What the log says of each request: one line, and its id on every event in between.
 
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
     Error, HttpMessage,
@@ -15,8 +18,8 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 /// there.
 pub struct RequestSpan;
 
-/// The longest piece of a path that is logged, in characters.
-const LONGEST_PATH: usize = 512;
+/// The longest piece of a text that is logged, in characters.
+const LONGEST_SHOWN: usize = 512;
 
 /// The length of a request's id as text.
 const LENGTH_OF_ID: usize = 36;
@@ -42,16 +45,21 @@ impl RootSpanBuilder for RequestSpan {
         };
         let request = response.request();
         let started = request.extensions().get::<Started>().copied();
-        let path = request.path();
-        let shown =
-            path.char_indices().nth(LONGEST_PATH).and_then(|(end, _)| path.get(..end)).unwrap_or(path);
         tracing::info!(
             method = request.method().as_str(),
-            path = shown,
+            path = &*shown(request.path()),
             status = response.status().as_u16(),
             ms = started.map(|started| millis(started.0.elapsed())),
             "request"
         );
+    }
+}
+
+/// As much of a text as is logged, with a mark where it is cut.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST_SHOWN).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("{start}…").into(),
+        None => text.into(),
     }
 }
 

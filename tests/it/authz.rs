@@ -203,11 +203,19 @@ async fn whatever_is_ambiguous_is_403() {
             ("a connection that drops the token", vec!["Connection: close, Authorization"]),
             ("an identity that no answer overwrites", vec!["X-Auth-User: admin"]),
             ("an identity with an underscore", vec!["X_Auth_Client: admin"]),
+            ("an identity with a dot", vec!["X.Auth.Client: admin"]),
+            ("a method override with underscores", vec!["X_HTTP_Method_Override: DELETE"]),
+            ("a token behind a tab", vec!["Authorization: Bearer\tx.y.z"]),
+            ("a token behind a comma", vec!["Authorization: Bearer,x.y.z"]),
+            ("a connection that drops a spelling", vec!["Connection: close, X_Auth_Client"]),
             ("and with one", vec!["X-Auth_Client: admin"]),
         ] {
             let answer = ask(&app, &question("/healthz"), &lines).await;
             assert_eq!(answer.status, 403, "{kind}: {what}");
         }
+        // nginx cannot drop these, and the others do
+        let foreign = ask(&app, &question("/healthz"), &["X-Original-Remote-Addr: 127.0.0.1"]).await;
+        assert_eq!(foreign.status, if kind == "nginx" { 403 } else { 200 }, "{kind}");
         // no `Connection` that matters, and an override that says the same
         let lines = ["Connection: close, keep-alive", "X-HTTP-Method-Override: GET"];
         assert_eq!(ask(&app, &question("/healthz"), &lines).await.status, 200, "{kind}");
@@ -397,6 +405,38 @@ async fn reloads_and_revocations_are_seen_at_once() {
     assert_eq!(status_of(&app, &acme).await, 200);
     app.clock.advance(20 * 60);
     assert_eq!(status_of(&app, &acme).await, 401, "expired");
+}
+
+/// The paths of the issuer do not stand before those of gateways.
+#[actix_web::test]
+async fn an_issuer_with_a_path_changes_nothing() {
+    for issuer in ["http://127.0.0.1:8080/tokens", "http://127.0.0.1:8080/authz"] {
+        let named = |settings: &mut Settings| {
+            let orders = || GatewayApis::One(api("orders"));
+            settings.gateways = vec![
+                gateway("status", "envoy", orders(), "127.0.0.1"),
+                gateway("ops", "nginx", orders(), "127.0.0.1"),
+            ];
+        };
+        let app = spawn_app_with(Setup { issuer: issuer.to_owned(), settings: named, ..Setup::default() });
+        for (target, status) in [("/healthz", 200), ("/AAAAAAAAAAAAAAAAAAAAAA", 401), ("/readyz", 401)] {
+            let answer = ask(&app, &question("envoy", "status", "GET", target), &[]).await;
+            assert_eq!(answer.status, status, "{issuer}: {target}");
+        }
+        assert_eq!(
+            ask(&app, &question("nginx", "ops", "GET", "/healthz"), &[]).await.status,
+            200,
+            "{issuer}"
+        );
+        assert_eq!(
+            ask(&app, "GET /authz/principal HTTP/1.1\r\nHost: jeton\r\n", &[]).await.status,
+            match issuer {
+                // it is the issuer's own; settings refuse such an issuer beside gateways
+                "http://127.0.0.1:8080/authz" => 401,
+                _ => 403,
+            }
+        );
+    }
 }
 
 /// A token for another API, and one of jeton's own.

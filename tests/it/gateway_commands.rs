@@ -67,6 +67,10 @@ fn what_was_there_is_kept() {
         (workplace.read("nginx.conf"), workplace.read("nginx.conf.old")),
         (made, "edited by hand".to_owned())
     );
+    workplace.write("nginx.conf", "edited once more");
+    workplace.run(&command).exits(0).says(&["kept as ./nginx.conf.old.2"]);
+    let kept = ["nginx.conf.old", "nginx.conf.old.2"].map(|name| workplace.read(name));
+    assert_eq!(kept, ["edited by hand", "edited once more"]);
 }
 
 #[test]

@@ -58,6 +58,11 @@ fn each_wrong_setting_of_a_gateway_is_named() {
             "gateways.nginx.hosts.Orders.example.com",
             "in small letters",
         ),
+        (
+            "[gateways.nginx]\nhosts = { \"https://h\" = \"a\" }",
+            "gateways.nginx.hosts.https://h",
+            "is no host",
+        ),
         ("[gateways.nginx]\ntrusted_peers = []", "gateways.nginx.trusted_peers", "is empty"),
         ("[gateways.nginx]\ntrusted_peers = \"\"", "gateways.nginx.trusted_peers", "is empty"),
         ("[gateways.nginx]\ntrusted_peers = [1]", "gateways.nginx.trusted_peers", "as a list of text"),
@@ -79,6 +84,14 @@ fn each_wrong_setting_of_a_gateway_is_named() {
         let stderr = refused(line, &[], &[says]);
         assert!(stderr.contains(&format!("etc/jeton.toml: `{key}`: ")), "{line}: {stderr}");
     }
+    let gateway = "[gateways.nginx]\napi = \"orders\"\ntrusted_peers = [\"::1\"]";
+    refused(
+        &format!("issuer = \"http://127.0.0.1/authz\"\n{gateway}"),
+        &[],
+        &["`issuer`: ", "where gateways ask"],
+    );
+    let stderr = refused("[gateways]", &[], &["policies"]);
+    assert!(!stderr.contains("gateways"), "an empty section is none: {stderr}");
     let stderr = refused("", &[("JETON__GATEWAYS__EDGE__KIND", "apache")], &["is not a kind of gateway"]);
     assert!(stderr.contains("JETON__GATEWAYS__EDGE__KIND: "), "{stderr}");
     assert!(stderr.contains("JETON__GATEWAYS__EDGE: says no API"), "{stderr}");

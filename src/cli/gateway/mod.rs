@@ -52,7 +52,8 @@ impl FromStr for Address {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         let is_sound = match in_brackets {
             Some(host) => is_v6(host),
-            None => !host.is_empty() && host.bytes().all(is_name),
+            // `unix:` is a socket for some programs
+            None => !host.is_empty() && host != "unix" && host.bytes().all(is_name),
         };
         if is_sound { Ok(Self { host: host.to_owned(), port }) } else { Err(wrong()) }
     }

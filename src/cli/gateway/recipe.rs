@@ -2,16 +2,20 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use anyhow::Context;
 use clap::Args;
 
-use super::{super::Outcome, Address, gateway};
+use super::{
+    super::{Outcome, settings},
+    Address, gateway,
+};
 use crate::{
     config::{GatewaySettings, Needs, Settings},
     gateway::{GatewayKind, IDENTITY_HEADERS},
+    policy::printable,
 };
 
 #[derive(Args)]
@@ -54,11 +58,11 @@ fn templates(kind: GatewayKind) -> &'static [Template] {
 
 impl Config {
     pub(super) fn run(&self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let settings = super::super::settings(Needs::Nothing, config)?;
+        let settings = settings(Needs::Nothing, config)?;
         let gateway = gateway(&settings, &self.name)?;
-        fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be made", self.out.display()))?;
-        let out = fs::canonicalize(&self.out).with_context(|| format!("{}", self.out.display()))?;
+        let out = path::absolute(&self.out).with_context(|| self.out.display().to_string())?;
         let values = self.values(gateway, &settings, &out)?;
+        fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be made", self.out.display()))?;
         for (name, template) in templates(gateway.kind) {
             let path = self.out.join(name);
             write(&path, &render(template, &values, &identity_headers(gateway)))?;
@@ -78,8 +82,11 @@ impl Config {
             Some(jeton) => jeton.clone(),
             None => reachable(settings)?,
         };
-        let out = out.to_str().filter(|out| !out.contains(['"', '\\', '\n', ' ', '\'']));
-        let out = out.context("the path of the folder holds a space or quotes: choose another `--out`")?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte);
+        let out = out.to_str().filter(|out| out.bytes().all(allowed)).with_context(|| {
+            let out = printable(&out.display().to_string());
+            format!("{out}: choose a folder with letters, digits, `/`, `.`, `_`, `-`, `+` and `@`: each configuration names it in its own way")
+        })?;
         let mut values = vec![("name", gateway.name.to_string()), ("dir", out.to_owned())];
         let addresses = [
             (["listen", "listen_host", "listen_port"], &self.listen),
@@ -159,15 +166,31 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     match fs::read(path) {
         Ok(before) if before == text.as_bytes() => return Ok(()),
         Ok(_) => {
-            let mut kept = path.as_os_str().to_owned();
-            kept.push(".old");
+            let kept = free_name(path);
             fs::rename(path, &kept).with_context(|| format!("{} cannot be renamed", path.display()))?;
-            eprintln!("{} is kept as {}", path.display(), Path::new(&kept).display());
+            eprintln!("{} is kept as {}", path.display(), kept.display());
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }
-    fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+    // whole or not at all, and never through a link
+    let new = with_ending(path, ".new");
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
+    written.with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// A name beside a file that nothing has yet.
+fn free_name(path: &Path) -> PathBuf {
+    let numbered = (2..u32::MAX).map(|number| format!(".old.{number}"));
+    let mut names =
+        std::iter::once(".old".to_owned()).chain(numbered).map(|ending| with_ending(path, &ending));
+    names.find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| with_ending(path, ".old"))
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 #[cfg(test)]

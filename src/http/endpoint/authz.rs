@@ -13,11 +13,12 @@ use tracing_actix_web::RequestId;
 use crate::{
     authorize::{AccessRequest, Authorizer, Permit},
     config::{GatewayApis, GatewaySettings},
-    gateway::{ClaimHeader, GatewayKind, IDENTITY_HEADERS, TrustedPeers},
+    gateway::{ClaimHeader, IDENTITY_HEADERS, TrustedPeers, header_text},
     http::{
         error::{Problem, ProblemKind},
-        extract::{self, ForwardedRequest, Question},
-        refusal::{Elsewhere, Refusal},
+        extract::{self, ForwardedHost, ForwardedRequest, Forwarding},
+        refusal::{JudgedRequest, Refusal},
+        span::shown,
     },
     oauth::{ClientId, Role},
     principal::Principal,
@@ -26,13 +27,11 @@ use crate::{
 /// One gateway, and who decides for what stands behind it.
 pub(in crate::http) struct Gateway {
     name: String,
-    path: String,
-    kind: GatewayKind,
+    forwarding: Forwarding,
     trusted_peers: TrustedPeers,
     authorizers: Authorizers,
-    claims: Vec<ClaimHeader>,
-    /// The names of `claims`, as the library has them.
-    claim_names: Vec<HeaderName>,
+    /// The claims that are answered, each with its header as the library has it.
+    claims: Vec<(String, HeaderName)>,
 }
 
 enum Authorizers {
@@ -40,93 +39,99 @@ enum Authorizers {
     ByHost(BTreeMap<String, Authorizer>),
 }
 
-/// The longest piece of a path that is logged, in characters.
-const LONGEST_PATH: usize = 512;
-
 impl Gateway {
     /// As the settings say, deciding as `authorizer` does.
     pub(in crate::http) fn new(settings: &GatewaySettings, authorizer: &Authorizer) -> Self {
         let GatewaySettings { name, kind, apis, trusted_peers, claims } = settings.clone();
-        let claim_name = |claim: &ClaimHeader| HeaderName::from_bytes(claim.header.as_bytes()).ok();
+        let (host, authorizers) = match apis {
+            GatewayApis::One(api) => (ForwardedHost::Ignored, Authorizers::One(authorizer.for_api(api))),
+            GatewayApis::ByHost(hosts) => {
+                let each = hosts.into_iter().map(|(host, api)| (host, authorizer.for_api(api)));
+                (ForwardedHost::Read, Authorizers::ByHost(each.collect()))
+            }
+        };
+        let with_name = |ClaimHeader { claim, header }: &ClaimHeader| {
+            Some((claim.clone(), HeaderName::from_bytes(header.as_bytes()).ok()?))
+        };
         Self {
             name: name.as_str().to_owned(),
-            path: name.path(),
-            kind,
             trusted_peers,
-            authorizers: match apis {
-                GatewayApis::One(api) => Authorizers::One(authorizer.for_api(api)),
-                GatewayApis::ByHost(hosts) => {
-                    let each = hosts.into_iter().map(|(host, api)| (host, authorizer.for_api(api)));
-                    Authorizers::ByHost(each.collect())
-                }
-            },
-            claim_names: claims.iter().filter_map(claim_name).collect(),
-            claims,
+            authorizers,
+            claims: claims.iter().filter_map(with_name).collect(),
+            forwarding: Forwarding { kind, path: name.path(), host, claims },
         }
     }
 
     /// Where it asks.
     pub(in crate::http) fn path(&self) -> &str {
-        &self.path
+        &self.forwarding.path
     }
 
     fn judge(&self, request: &HttpRequest) -> Result<HttpResponse, ProblemKind> {
-        if !request.peer_addr().is_some_and(|peer| self.trusted_peers.contains(peer)) {
-            let peer = request.peer_addr().map(|peer| peer.ip().to_string());
-            tracing::warn!(gateway = self.name, peer, "gateway.untrusted_peer");
-            return Err(ProblemKind::Forbidden("this peer may not ask".into()));
-        }
-        let question = Question {
-            kind: self.kind,
-            path: &self.path,
-            by_host: matches!(self.authorizers, Authorizers::ByHost(_)),
-            claims: &self.claims,
-        };
-        let asked = question.read(request).map_err(|fault| {
-            let (reason, detail) = ("ambiguous", fault.to_string());
-            tracing::info!(gateway = self.name, reason, detail, "decision.denied");
-            ProblemKind::Forbidden("the request is ambiguous".into())
-        })?;
-        let elsewhere =
-            Elsewhere { gateway: &self.name, method: shown(asked.method), path: shown(asked.path) };
-        let authorizer = self.authorizer(&asked).ok_or_else(|| {
-            let host = asked.host.map(shown);
-            tracing::info!(gateway = self.name, host, reason = "unknown-host", "decision.denied");
-            ProblemKind::Forbidden("no API is at this host".into())
-        })?;
-        let refused = |refusal: Refusal| refusal.into_logged(Some(&elsewhere));
-        let token = extract::bearer_token(request.headers(), asked.query);
-        let token = token.map_err(|fault| refused(Refusal::BadRequest(fault)))?;
-        let extensions = request.extensions();
-        let id: Option<&RequestId> = extensions.get();
-        let access = AccessRequest {
-            method: asked.method,
-            target: asked.path,
-            token: token.as_ref(),
-            id: id.map(|id| -> &dyn Display { id }),
-        };
-        let permit = authorizer.decide(&access).map_err(|denied| refused(Refusal::Denied(denied)))?;
+        self.refuse_strangers(request)?;
+        let asked = self.read(request)?;
+        let authorizer = self.authorizer(&asked)?;
+        let judged = self.judged(&asked);
+        let permit =
+            decide(authorizer, &asked, request).map_err(|refusal| refusal.into_logged(Some(&judged)))?;
         tracing::debug!(
             gateway = self.name,
-            method = elsewhere.method,
-            path = elsewhere.path,
+            method = &*judged.method,
+            path = &*judged.path,
             rule = permit.rule(),
+            client = permit.principal().and_then(Principal::client).map(ClientId::as_str),
             "decision.allowed"
         );
         self.answer(&permit).ok_or_else(|| {
-            let detail = "a claim or name of the token cannot stand in a header: it holds a control character, \
-                or a list has an item with a space";
-            let Elsewhere { gateway, method, path } = elsewhere;
-            tracing::warn!(gateway, method, path, reason = "no-header", detail, "decision.denied");
+            let JudgedRequest { gateway, method, path } = &judged;
+            let detail = "a name or claim of the token cannot stand in a header: it holds a control character or a \
+                space at an end, or is a list of other things than words";
+            tracing::warn!(gateway, %method, %path, reason = "no-header", detail, "decision.denied");
             ProblemKind::Forbidden("the token says what no header can carry".into())
         })
     }
 
-    fn authorizer(&self, asked: &ForwardedRequest<'_>) -> Option<&Authorizer> {
-        match &self.authorizers {
-            Authorizers::One(authorizer) => Some(authorizer),
-            Authorizers::ByHost(hosts) => hosts.get(asked.host?),
+    fn refuse_strangers(&self, request: &HttpRequest) -> Result<(), ProblemKind> {
+        let peer = request.peer_addr();
+        if peer.is_some_and(|peer| self.trusted_peers.contains(peer)) {
+            return Ok(());
         }
+        let peer = peer.map(|peer| peer.ip().to_string());
+        tracing::info!(gateway = self.name, peer, reason = "untrusted-peer", "decision.denied");
+        Err(ProblemKind::Forbidden("this peer may not ask".into()))
+    }
+
+    fn read<'r>(&self, request: &'r HttpRequest) -> Result<ForwardedRequest<'r>, ProblemKind> {
+        self.forwarding.read(request).map_err(|fault| {
+            let (method, path) = self.forwarding.told(request);
+            tracing::info!(
+                gateway = self.name,
+                method = method.map(shown).as_deref(),
+                path = path.map(shown).as_deref(),
+                reason = "ambiguous",
+                detail = fault.to_string(),
+                "decision.denied"
+            );
+            ProblemKind::Forbidden("the request is ambiguous".into())
+        })
+    }
+
+    fn authorizer(&self, asked: &ForwardedRequest<'_>) -> Result<&Authorizer, ProblemKind> {
+        let found = match &self.authorizers {
+            Authorizers::One(authorizer) => Some(authorizer),
+            Authorizers::ByHost(hosts) => asked.host.and_then(|host| hosts.get(host)),
+        };
+        found.ok_or_else(|| {
+            let JudgedRequest { gateway, method, path } = self.judged(asked);
+            let host = asked.host.map(shown);
+            let host = host.as_deref();
+            tracing::info!(gateway, %method, %path, host, reason = "unknown-host", "decision.denied");
+            ProblemKind::Forbidden("no API is at this host".into())
+        })
+    }
+
+    fn judged<'r>(&'r self, asked: &ForwardedRequest<'r>) -> JudgedRequest<'r> {
+        JudgedRequest { gateway: &self.name, method: shown(asked.method), path: shown(asked.path) }
     }
 
     /// Every identity header, also where there is nothing to say: a gateway passes on the client's own header for
@@ -134,22 +139,15 @@ impl Gateway {
     fn answer(&self, permit: &Permit) -> Option<HttpResponse> {
         let principal = permit.principal();
         let mut response = HttpResponse::Ok();
-        let [client, scopes, roles, token_id] = IDENTITY_HEADERS;
-        response
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((
-                client,
-                text(principal.and_then(Principal::client).map_or("", ClientId::as_str))?,
-            ))
-            .insert_header((scopes, principal.map_or(Some(EMPTY), |it| text(&it.scopes().to_string()))?))
-            .insert_header((
-                roles,
-                principal.map_or(Some(EMPTY), |it| list(it.roles().iter().map(Role::as_str)))?,
-            ))
-            .insert_header((token_id, text(principal.map_or("", |it| it.token_id().as_str()))?));
-        for (claim, name) in self.claims.iter().zip(&self.claim_names) {
-            let value = principal.and_then(|principal| principal.claims().get(&claim.claim));
-            response.insert_header((name.clone(), value.map_or(Some(EMPTY), claim_value)?));
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        for (name, value) in IDENTITY_HEADERS.into_iter().zip(identity(principal)) {
+            response
+                .insert_header((HeaderName::from_static(name), HeaderValue::from_maybe_shared(value?).ok()?));
+        }
+        for (claim, name) in &self.claims {
+            let value = principal.and_then(|principal| principal.claims().get(claim));
+            let value = value.map_or(Some(String::new()), header_text)?;
+            response.insert_header((name.clone(), HeaderValue::from_maybe_shared(value).ok()?));
         }
         Some(response.finish())
     }
@@ -162,44 +160,36 @@ pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -
 
 /// A gateway that nobody knows, or that is set up to ask elsewhere.
 pub(in crate::http) async fn unknown(request: HttpRequest) -> HttpResponse {
-    tracing::warn!(reason = "unknown-gateway", "decision.denied");
+    let peer = request.peer_addr().map(|peer| peer.ip().to_string());
+    tracing::info!(peer, reason = "unknown-gateway", "decision.denied");
     Problem::new(ProblemKind::Forbidden("no gateway asks here".into()), &request).error_response()
 }
 
-const EMPTY: HeaderValue = HeaderValue::from_static("");
-
-/// A value as it is, unless a reader would see another one: control characters, spaces at its ends.
-fn text(text: &str) -> Option<HeaderValue> {
-    if text.trim_matches([' ', '\t']) == text { HeaderValue::from_bytes(text.as_bytes()).ok() } else { None }
+fn decide(
+    authorizer: &Authorizer,
+    asked: &ForwardedRequest<'_>,
+    request: &HttpRequest,
+) -> Result<Permit, Refusal> {
+    let token = extract::bearer_token(request.headers(), asked.query).map_err(Refusal::BadRequest)?;
+    let extensions = request.extensions();
+    let id: Option<&RequestId> = extensions.get();
+    let access = AccessRequest {
+        method: asked.method,
+        target: asked.path,
+        token: token.as_ref(),
+        id: id.map(|id| -> &dyn Display { id }),
+    };
+    authorizer.decide(&access).map_err(Refusal::Denied)
 }
 
-/// Items with spaces between, which none may hold itself.
-fn list<'i>(items: impl Iterator<Item = &'i str>) -> Option<HeaderValue> {
-    let mut joined = String::new();
-    for item in items {
-        if item.is_empty() || item.contains([' ', '\t']) {
-            return None;
-        }
-        if !joined.is_empty() {
-            joined.push(' ');
-        }
-        joined.push_str(item);
-    }
-    text(&joined)
-}
-
-/// Text, or a list of text; of another type there is nothing to say, as for conditions.
-fn claim_value(value: &Value) -> Option<HeaderValue> {
-    match value {
-        Value::String(value) => text(value),
-        Value::Array(items) => match items.iter().map(Value::as_str).collect::<Option<Vec<_>>>() {
-            Some(items) => list(items.into_iter()),
-            None => Some(EMPTY),
-        },
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Some(EMPTY),
-    }
-}
-
-fn shown(text: &str) -> &str {
-    text.char_indices().nth(LONGEST_PATH).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+/// The values of [`IDENTITY_HEADERS`], in their order.
+fn identity(principal: Option<&Principal>) -> [Option<String>; 4] {
+    let Some(principal) = principal else { return [const { Some(String::new()) }; 4] };
+    let text = |text: &str| header_text(&Value::from(text));
+    [
+        text(principal.client().map_or("", ClientId::as_str)),
+        Some(principal.scopes().to_string()),
+        Some(principal.roles().iter().map(Role::as_str).collect::<Vec<_>>().join(" ")),
+        Some(principal.token_id().as_str().to_owned()),
+    ]
 }

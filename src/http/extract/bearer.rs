@@ -34,12 +34,19 @@ pub fn bearer_token(headers: &HeaderMap, query: &str) -> Result<Option<BearerTok
         return Err(BearerFault::Several);
     }
     let value = value.to_str().map_err(|_| BearerFault::Malformed)?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    let end = value.find(|c: char| !is_of_scheme(c)).unwrap_or(value.len());
+    let (scheme, rest) = value.split_at(end);
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Ok(None);
     }
-    match token.trim_matches(' ') {
-        "" => Err(BearerFault::Malformed),
-        token => Ok(Some(BearerToken::new(token))),
+    // a tab, a comma: somebody else may find a token behind it
+    match rest.strip_prefix(' ').map(|token| token.trim_matches(' ')) {
+        None | Some("") => Err(BearerFault::Malformed),
+        Some(token) => Ok(Some(BearerToken::new(token))),
     }
+}
+
+/// A character of a scheme (RFC 9110 section 5.6.2).
+fn is_of_scheme(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }

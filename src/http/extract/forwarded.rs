@@ -12,6 +12,27 @@ use crate::{
     policy::{BadPath, CanonicalPath},
 };
 
+/// How a gateway says what it is asked itself.
+pub(in crate::http) struct Forwarding {
+    /// Which program it is.
+    pub(in crate::http) kind: GatewayKind,
+    /// Where it asks, and what stands before the client's path where that is in its own request.
+    pub(in crate::http) path: String,
+    /// Whether the host matters.
+    pub(in crate::http) host: ForwardedHost,
+    /// The claims that are answered.
+    pub(in crate::http) claims: Vec<ClaimHeader>,
+}
+
+/// Whether the host of the client's request matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum ForwardedHost {
+    /// It chooses the API, so it must be told.
+    Read,
+    /// It is not looked at.
+    Ignored,
+}
+
 /// A request as a gateway says that it got it.
 pub(in crate::http) struct ForwardedRequest<'r> {
     /// Its method.
@@ -40,35 +61,20 @@ pub(in crate::http) enum ForwardedFault {
     #[error(transparent)]
     Path(#[from] BadPath),
     /// A method with a comma, as two headers look after a proxy has joined them.
-    #[error("the method `{0}` is more than one")]
-    Methods(String),
+    #[error("the method is more than one")]
+    Methods,
     /// `Connection` names a header that matters here, so that a proxy drops it on the way.
     #[error("`connection` names `{0}`")]
     HopByHop(String),
     /// A header would make another method of it for some frameworks.
     #[error("`{0}` makes another method of it")]
-    MethodOverride(&'static str),
-    /// An identity header that the answer does not overwrite, so that it might get through.
-    #[error("`{0}` says who the client is, and is not of jeton")]
-    Identity(String),
+    MethodOverride(String),
+    /// A header that the gateway cannot drop, and that somebody behind it may take for jeton's or the gateway's word.
+    #[error("`{0}` is the client's, and reads as if it were not")]
+    Foreign(String),
 }
 
-/// Method, target and host, as they are said.
-type Said<'r> = (&'r str, &'r str, Option<&'r str>);
-
-/// What is known of a gateway before it asks.
-pub(in crate::http) struct Question<'g> {
-    /// How the gateway asks.
-    pub(in crate::http) kind: GatewayKind,
-    /// Where it asks.
-    pub(in crate::http) path: &'g str,
-    /// Whether the host chooses the API.
-    pub(in crate::http) by_host: bool,
-    /// The claims that are answered.
-    pub(in crate::http) claims: &'g [ClaimHeader],
-}
-
-impl Question<'_> {
+impl Forwarding {
     /// What is asked.
     ///
     /// # Errors
@@ -79,64 +85,94 @@ impl Question<'_> {
     ) -> Result<ForwardedRequest<'r>, ForwardedFault> {
         let headers = request.headers();
         let (method, target, host) = match self.kind.request_headers() {
-            Some(names) => self.of_headers(headers, names)?,
-            None => self.of_own_request(request)?,
+            Some(names) => (
+                single(headers, names.method)?,
+                single(headers, names.target)?,
+                self.host(headers, names.host)?,
+            ),
+            None => (request.method().as_str(), self.own_target(request), self.host(headers, "host")?),
         };
         if method.contains(',') {
-            return Err(ForwardedFault::Methods(method.chars().take(40).collect()));
+            return Err(ForwardedFault::Methods);
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         CanonicalPath::parse(path)?;
         refuse_hop_by_hop(headers)?;
-        for name in METHOD_OVERRIDES {
-            if headers.get_all(name).any(|value| value.as_bytes() != method.as_bytes()) {
-                return Err(ForwardedFault::MethodOverride(name));
-            }
-        }
-        self.refuse_foreign_identity(headers)?;
+        self.refuse_foreign(headers, method)?;
         Ok(ForwardedRequest { method, path, query, host })
     }
 
-    fn of_headers<'r>(
-        &self,
-        headers: &'r HeaderMap,
-        names: &RequestHeaders,
-    ) -> Result<Said<'r>, ForwardedFault> {
-        let host = if self.by_host { Some(single(headers, names.host)?) } else { None };
-        Ok((single(headers, names.method)?, single(headers, names.target)?, host))
+    /// Method and path as far as they are told, for the log of a request that is refused by [`Self::read`].
+    pub(in crate::http) fn told<'r>(&self, request: &'r HttpRequest) -> (Option<&'r str>, Option<&'r str>) {
+        let first = |name: &'static str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let (method, target) = match self.kind.request_headers() {
+            Some(RequestHeaders { method, target, .. }) => (first(method), first(target)),
+            None => (Some(request.method().as_str()), Some(self.own_target(request))),
+        };
+        (method, target.map(|target| target.split_once('?').map_or(target, |(path, _)| path)))
     }
 
     /// The gateway's own request, whose path has ours before that of the client.
-    fn of_own_request<'r>(&self, request: &'r HttpRequest) -> Result<Said<'r>, ForwardedFault> {
+    fn own_target<'r>(&self, request: &'r HttpRequest) -> &'r str {
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-        let target = target.strip_prefix(self.path).unwrap_or_default();
-        let host = if self.by_host { Some(single(request.headers(), "host")?) } else { None };
-        Ok((request.method().as_str(), target, host))
+        target.strip_prefix(self.path.as_str()).unwrap_or_default()
     }
 
-    /// A gateway that cannot drop headers by the beginning of their name passes on those that no answer overwrites;
-    /// some servers behind it take `X_Auth_Client` for `X-Auth-Client`.
-    fn refuse_foreign_identity(&self, headers: &HeaderMap) -> Result<(), ForwardedFault> {
-        let is_ours = |name: &str| {
-            IDENTITY_HEADERS.contains(&name) || self.claims.iter().any(|claim| claim.header == name)
-        };
-        for name in headers.keys() {
+    fn host<'r>(
+        &self,
+        headers: &'r HeaderMap,
+        name: &'static str,
+    ) -> Result<Option<&'r str>, ForwardedFault> {
+        match self.host {
+            ForwardedHost::Read => single(headers, name).map(Some),
+            ForwardedHost::Ignored => Ok(None),
+        }
+    }
+
+    /// Refuses headers that should not have come through: some gateways cannot drop them by the beginning of
+    /// their name, and some servers behind them take `X_Auth_Client` for `X-Auth-Client`.
+    fn refuse_foreign(&self, headers: &HeaderMap, method: &str) -> Result<(), ForwardedFault> {
+        // whatever matters begins so, and little else does
+        for (name, value) in headers.iter().filter(|(name, _)| name.as_str().starts_with('x')) {
             let name = name.as_str();
-            // the few that look like one; no name is copied but theirs
-            if starts_like_identity(name) && !is_ours(name) {
-                return Err(ForwardedFault::Identity(name.chars().take(80).collect()));
+            let shown = || name.chars().take(80).collect();
+            if METHOD_OVERRIDES.iter().any(|like| reads_as(name, like))
+                && value.as_bytes() != method.as_bytes()
+            {
+                return Err(ForwardedFault::MethodOverride(shown()));
+            }
+            let is_dropped = match self.kind {
+                GatewayKind::Nginx => !name.starts_with(ORIGINAL) || ORIGINAL_DROPPED.contains(&name),
+                GatewayKind::Caddy | GatewayKind::Traefik | GatewayKind::Envoy | GatewayKind::Haproxy => true,
+            };
+            if !is_dropped || (begins_as(name, IDENTITY_PREFIX) && !self.answers(name)) {
+                return Err(ForwardedFault::Foreign(shown()));
             }
         }
         Ok(())
     }
+
+    /// Whether a positive answer has this header, which so takes the place of the client's.
+    fn answers(&self, name: &str) -> bool {
+        IDENTITY_HEADERS.contains(&name) || self.claims.iter().any(|claim| claim.header == name)
+    }
 }
 
-fn starts_like_identity(name: &str) -> bool {
-    name.len() >= IDENTITY_PREFIX.len()
-        && name
-            .bytes()
-            .zip(IDENTITY_PREFIX.bytes())
-            .all(|(byte, like)| byte == like || (byte, like) == (b'_', b'-'))
+/// What the names begin with by which a gateway says what it was asked.
+const ORIGINAL: &str = "x-original-";
+/// Those that nginx drops by its recipe: it can drop by whole names alone.
+const ORIGINAL_DROPPED: [&str; 5] =
+    ["x-original-method", "x-original-uri", "x-original-host", "x-original-url", "x-original-path"];
+
+/// Whether the name of a header, in small letters, is `like` for a program that reads every sign as `-`.
+fn reads_as(name: &str, like: &str) -> bool {
+    name.len() == like.len() && begins_as(name, like)
+}
+
+/// As [`reads_as`], for the beginning.
+fn begins_as(name: &str, like: &str) -> bool {
+    let as_dash = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    name.len() >= like.len() && name.bytes().zip(like.bytes()).all(|(byte, like)| as_dash(byte) == like)
 }
 
 fn single<'r>(headers: &'r HeaderMap, name: &'static str) -> Result<&'r str, ForwardedFault> {
@@ -163,9 +199,7 @@ fn refuse_hop_by_hop(headers: &HeaderMap) -> Result<(), ForwardedFault> {
 
 /// Whether a header, in small letters, says what is asked or who asks.
 fn matters(name: &str) -> bool {
-    starts_like_identity(name)
-        || name.starts_with("x-original-")
-        || name.starts_with("x-forwarded-")
-        || METHOD_OVERRIDES.contains(&name)
+    [IDENTITY_PREFIX, ORIGINAL, "x-forwarded-"].iter().any(|like| begins_as(name, like))
+        || METHOD_OVERRIDES.iter().any(|like| reads_as(name, like))
         || matches!(name, "authorization" | "host")
 }

@@ -20,5 +20,5 @@ pub(super) use credentials::client_credentials;
 #[cfg(feature = "server")]
 pub(super) use form::Form;
 #[cfg(feature = "server")]
-pub(super) use forwarded::{ForwardedRequest, Question};
+pub(super) use forwarded::{ForwardedHost, ForwardedRequest, Forwarding};
 pub use protect::Protect;
