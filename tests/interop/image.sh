@@ -91,7 +91,7 @@ echo 'ok: it runs as user 65532 in an empty file system, writes to /keys alone, 
 # once the key is there, /keys may be read-only
 chown -R 0:65532 "$root/keys"
 chmod 550 "$root/keys"
-chmod 440 "$key"
+chmod 440 "$key" "$root/keys/keyring.yaml"
 (in_image "$chroot" --userspec=65532:65532 "$root" jeton keys list) >"$scratch/list" 2>&1 || fail "$(cat "$scratch/list")"
 (in_image "$chroot" --userspec=65532:65532 "$root" jeton serve) >"$scratch/log" 2>&1 &
 server=$!
