@@ -23,6 +23,7 @@ mod discovery;
 mod ended_tokens;
 mod exact;
 mod explain;
+mod gateway_check;
 mod gateway_commands;
 mod jwks_source;
 mod jwks_trusted;

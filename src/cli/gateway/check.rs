@@ -1,7 +1,7 @@
 //! `jeton gateway check`: the attack table through a running gateway, judged by what the upstream saw.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{IsTerminal, Write},
     net::TcpListener,
     path::Path,
@@ -13,28 +13,32 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    super::{Outcome, emit},
+    super::{Outcome, emit, settings, surroundings},
     Address,
-    attacks::{self, Attack, MARK, MARK_HEADER},
+    attacks::{self, Attack},
+    bytes::replaced,
     echo::{Echo, Seen},
     gateway,
-    samples::{Bearer, Mint, Samples, TTL},
-    wire::Target,
+    judge::{Fault, Judge},
+    mark::{MARK_HEADER, Marks, NO_MARK, PLACE},
+    report::{Hole, Report},
+    samples::{Mint, Plan, Sample, TTL},
+    wire::{Answer, Target, gateway_url},
 };
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{GatewayApis, GatewaySettings, Needs, Settings},
-    gateway::{IDENTITY_PREFIX, METHOD_OVERRIDES},
     grant::random_id,
     http::key_keeper,
     keys::KeyRing,
-    oauth::{ApiName, ClientId, Role, TokenId},
-    policy::{Api, Decision, Denial, Permissions, PolicySet, Sources, printable},
+    oauth::{ApiName, TokenId},
+    policy::{Api, DemoSecrets, PolicySet, Sources, printable},
 };
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {
     /// Where the gateway listens: `http://HOST:PORT`.
+    #[arg(value_parser = gateway_url)]
     url: Url,
     /// Which gateway it is: `[gateways.NAME]` of the settings.
     #[arg(long, value_name = "NAME")]
@@ -44,97 +48,88 @@ pub(in crate::cli) struct Check {
     echo: Address,
 }
 
-/// What a class of attempts came to.
-#[derive(Default)]
-struct Tally {
-    sent: usize,
-    refused: usize,
-    /// Reached the upstream, as something that the policies allow.
-    passed: usize,
-    holes: usize,
-}
-
-/// Something that got through and must not.
-struct Hole {
-    class: &'static str,
-    title: String,
-    bearer: String,
-    seen: String,
-    why: String,
-}
+/// After so many attempts one is sent that must pass.
+const BETWEEN_LEGITIMATE: usize = 50;
+/// The same after an answer that a gateway also gives when it does not judge.
+const AFTER_ERROR: usize = 8;
 
 impl Check {
     pub(super) fn run(&self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let settings = super::super::settings(Needs::Everything, config)?;
+        let settings = settings(Needs::Everything, config)?;
         let gateway = gateway(&settings, &self.gateway)?;
-        let mut target = Target::of(&self.url)?;
+        let target = Target::of(&self.url)?;
         let policies = policies(&settings)?;
-        let (api, host) = self.api(gateway, &policies)?;
-        if let Some(host) = host {
-            target.host = host;
-        }
+        let apis = apis(gateway, &policies, &target.host)?;
         let ring = ring(&settings)?;
         let mint = Mint { ring: &ring, issuer: &settings.issuer, clock: &SystemClock };
-        let samples = Samples::of(&policies, api, &mint)?;
+        let mut plan = Plan::of(&policies, &apis, gateway, &mint)?;
+        anyhow::ensure!(
+            !plan.sites.is_empty(),
+            "there is nothing to check with: {}",
+            plan.left_out.join("; ")
+        );
         let listener = TcpListener::bind(self.echo.to_string()).with_context(|| {
             format!("{} cannot be listened on: the upstream itself must not run", self.echo)
         })?;
-        let echo = Echo::answer(listener);
-        let nonce = random_id().map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-        let mut run = Run {
-            gateway,
-            api,
-            samples: &samples,
+        let token_ids = plan.bearers.iter().filter_map(|bearer| bearer.token_id.as_ref());
+        let token_ids: Vec<_> = token_ids.map(TokenId::as_str).collect();
+        eprintln!(
+            "{} tokens were made for this check; they end within {} minutes: {}",
+            token_ids.len(),
+            TTL / 60,
+            token_ids.join(", ")
+        );
+        let by_host = matches!(gateway.apis, GatewayApis::ByHost(_));
+        let marks = Marks::of(random_id().map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?);
+        let mut line = Line {
             target: &target,
-            echo: &echo,
-            nonce,
+            echo: Echo::answer(listener),
+            marks: &marks,
             sent: 0,
             arrived: BTreeMap::new(),
         };
-        eprintln!(
-            "{} tokens were made for this check; they end within {} minutes: {}",
-            samples.bearers.len() - 1,
-            TTL / 60,
-            samples
-                .bearers
-                .iter()
-                .filter_map(|bearer| bearer.token_id.as_ref())
-                .map(TokenId::as_str)
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
-        run.legitimate()?;
-        let (tallies, holes) = run.attack()?;
-        report(&tallies, &holes)
+        let mut report = Report::new(self.title(gateway, &apis, by_host));
+        legitimate(&mut plan, &mut line, &mut report)?;
+        let judge = Judge { gateway, apis: &apis, by_host, plan: &plan, marks: &marks };
+        Run { judge, line, report }.attack().and_then(|report| {
+            emit(&report.text())?;
+            Ok(report.outcome())
+        })
     }
 
-    /// The API that is attacked, and the host at which it is, where that chooses it.
-    fn api<'p>(
-        &self,
-        gateway: &GatewaySettings,
-        policies: &'p PolicySet,
-    ) -> anyhow::Result<(&'p Api, Option<String>)> {
-        let find = |api: &ApiName| {
-            policies.api(api.as_str()).with_context(|| format!("the policies have no API `{api}`"))
-        };
-        match &gateway.apis {
-            GatewayApis::One(api) => Ok((find(api)?, None)),
-            GatewayApis::ByHost(hosts) => {
-                let own = self.url.host_str().and_then(|host| hosts.get_key_value(host));
-                let (host, api) =
-                    own.or_else(|| hosts.first_key_value()).context("the gateway has no hosts")?;
-                Ok((find(api)?, Some(host.clone())))
-            }
-        }
+    fn title(&self, gateway: &GatewaySettings, apis: &BTreeMap<String, &Api>, by_host: bool) -> String {
+        let apis: Vec<_> = apis
+            .iter()
+            .map(|(host, api)| {
+                let at = if by_host { format!(" at {host}") } else { String::new() };
+                format!("API `{}`{at}", api.name())
+            })
+            .collect();
+        let url = self.url.as_str().trim_end_matches('/');
+        format!("gateway {} ({}) at {url}: {}", gateway.name, gateway.kind.name(), apis.join(", "))
+    }
+}
+
+/// The API at each host; where it does not depend on the host, one for the host of the URL.
+fn apis<'p>(
+    gateway: &GatewaySettings,
+    policies: &'p PolicySet,
+    own_host: &str,
+) -> anyhow::Result<BTreeMap<String, &'p Api>> {
+    let find = |host: &str, api: &ApiName| {
+        let found = policies.api(api.as_str());
+        Ok((host.to_owned(), found.with_context(|| format!("the policies have no API `{api}`"))?))
+    };
+    match &gateway.apis {
+        GatewayApis::One(api) => Ok(BTreeMap::from([find(own_host, api)?])),
+        GatewayApis::ByHost(hosts) => hosts.iter().map(|(host, api)| find(host, api)).collect(),
     }
 }
 
 fn policies(settings: &Settings) -> anyhow::Result<PolicySet> {
-    let surroundings = super::super::surroundings(settings, crate::policy::DemoSecrets::Allowed);
+    let surroundings = surroundings(settings, DemoSecrets::Allowed);
     let sources = Sources::read(&settings.policies.dir);
-    let compiled = sources.and_then(|sources| {
-        PolicySet::compile(&sources, &surroundings, crate::clock::Clock::now(&SystemClock))
-    });
+    let compiled = sources.and_then(|sources| PolicySet::compile(&sources, &surroundings, SystemClock.now()));
     compiled.map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))
 }
 
@@ -142,231 +137,240 @@ fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {
     let keeper = key_keeper(settings, Arc::new(SystemClock));
     let keys =
         keeper.folder().load().context("the service makes its key at its first start: is it running?")?;
-    Ok(keys.at(crate::clock::Clock::now(&SystemClock), keeper.terms()))
+    Ok(keys.at(SystemClock.now(), keeper.terms()))
 }
 
-struct Run<'r> {
-    gateway: &'r GatewaySettings,
-    api: &'r Api,
-    samples: &'r Samples,
-    target: &'r Target,
-    echo: &'r Echo,
-    nonce: TokenId,
-    /// How many attempts were sent.
+/// From the client to the upstream.
+struct Line<'l> {
+    target: &'l Target,
+    echo: Echo,
+    marks: &'l Marks,
+    /// How many attempts were sent, which is the number of the last.
     sent: usize,
     /// What arrived of each, by its number.
     arrived: BTreeMap<usize, Vec<Seen>>,
 }
 
-impl Run<'_> {
-    /// Sends one attempt: its number, and the status of each answer.
-    fn send(&mut self, attack: &Attack) -> anyhow::Result<(usize, Vec<u16>)> {
+impl Line<'_> {
+    /// Sends one attempt: its number, and what was answered.
+    fn send(&mut self, attack: &Attack) -> anyhow::Result<(usize, Vec<Answer>)> {
         self.sent += 1;
-        let mark = format!("{}.{}", self.nonce, self.sent);
-        let statuses = self.target.send(&replaced(&attack.bytes, MARK.as_bytes(), mark.as_bytes()))?;
+        let mark = self.marks.text(self.sent);
+        let answers = self.target.send(&replaced(&attack.bytes, PLACE.as_bytes(), mark.as_bytes()))?;
         for seen in self.echo.take() {
-            let number = seen.values(MARK_HEADER).find_map(|mark| {
-                mark.strip_prefix(self.nonce.as_str())?.strip_prefix('.')?.parse::<usize>().ok()
-            });
+            let number = seen.values(MARK_HEADER).find_map(|mark| self.marks.number_in(mark));
             // without a number it is of others, such as health checks
             if let Some(number) = number {
                 self.arrived.entry(number).or_default().push(seen);
             }
         }
-        Ok((self.sent, statuses))
+        Ok((self.sent, answers))
     }
 
     fn arrived(&self, number: usize) -> &[Seen] {
         self.arrived.get(&number).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whether anything passes that must; else that nothing else does would mean nothing.
-    fn legitimate(&mut self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            !self.samples.allowed.is_empty(),
-            "no route of the API `{}` lets any client pass, nor is one public: there is nothing to check with",
-            self.api.name()
-        );
-        let mut failed = Vec::new();
-        for attack in attacks::legitimate(self.target, self.samples) {
-            let (number, statuses) = self.send(&attack)?;
-            let seen = self.arrived(number);
-            let fault = self.faults(&attack, seen).into_iter().next().map(|(_, why)| why);
-            if seen.len() != 1 || fault.is_some() || statuses != [200] {
-                failed.push((attack, statuses, fault));
-            }
-        }
-        let told = |(attack, statuses, fault): &(Attack, Vec<u16>, Option<String>)| {
-            let by = self.bearer(attack).map_or("nobody", |bearer| &bearer.name);
-            let answer = statuses.first().map_or("no answer".to_owned(), ToString::to_string);
-            let fault = fault.as_ref().map(|why| format!(", and {why}")).unwrap_or_default();
-            printable(&format!("`{}` by {by} got {answer}{fault}", attack.title))
+    /// Sends what must pass: what came of it instead, if it did not.
+    fn passes(&mut self, plan: &Plan<'_>, attack: &Attack) -> anyhow::Result<Result<(), NotPassed>> {
+        let (number, answers) = self.send(attack)?;
+        let [answer] = &answers[..] else {
+            let what = format!("{} answers", answers.len());
+            return Ok(Err(NotPassed { told: told(plan, attack, &what), is_answered: false }));
         };
-        if let (Some(first), true) = (failed.first(), failed.len() == self.samples.allowed.len()) {
-            anyhow::bail!(
-                "nothing legitimate passes: {}. Does jeton run with these settings, does the gateway take `--echo` for its upstream, and is it one of `trusted_peers`?",
-                told(first)
-            );
+        let arrived = self.arrived(number).len();
+        if answer.status == 200 && arrived == 1 {
+            return Ok(Ok(()));
         }
-        for one in &failed {
-            eprintln!("note: the policies allow it, but {}", told(one));
-        }
-        Ok(())
-    }
-
-    fn attack(&mut self) -> anyhow::Result<(BTreeMap<&'static str, Tally>, Vec<Hole>)> {
-        let table = attacks::table(self.target, self.samples);
-        let mut numbered = Vec::with_capacity(table.len());
-        for (done, attack) in table.iter().enumerate() {
-            progress(done, table.len());
-            numbered.push((self.send(attack)?.0, attack));
-        }
-        progress(table.len(), table.len());
-        // one more, so that what was late has arrived too
-        for attack in attacks::legitimate(self.target, self.samples).iter().take(1) {
-            self.send(attack)?;
-        }
-        let (mut tallies, mut holes) = (BTreeMap::<_, Tally>::new(), Vec::new());
-        for (number, attack) in numbered {
-            let seen = self.arrived(number);
-            let faults = self.faults(attack, seen);
-            let tally = tallies.entry(attack.class).or_default();
-            tally.sent += 1;
-            match (seen.is_empty(), faults.is_empty()) {
-                (_, false) => tally.holes += 1,
-                (true, true) => tally.refused += 1,
-                (false, true) => tally.passed += 1,
-            }
-            holes.extend(faults.into_iter().map(|(seen, why)| Hole {
-                class: attack.class,
-                title: attack.title.clone(),
-                bearer: self.bearer(attack).map_or("nobody certain", |bearer| &bearer.name).to_owned(),
-                seen,
-                why,
-            }));
-        }
-        Ok((tallies, holes))
-    }
-
-    fn bearer(&self, attack: &Attack) -> Option<&Bearer> {
-        self.samples.bearers.get(attack.bearer?)
-    }
-
-    /// What is wrong with what the upstream saw: a short form of it, and why.
-    fn faults(&self, attack: &Attack, seen: &[Seen]) -> Vec<(String, String)> {
-        let bearer = self.bearer(attack);
-        let mut faults = Vec::new();
-        for seen in seen {
-            let shown = || format!("{} {}", seen.method, seen.target).chars().take(200).collect::<String>();
-            let wrong = match bearer {
-                None => Some("it is not clear whose token is meant".to_owned()),
-                Some(bearer) => self.refusal(seen, bearer).or_else(|| self.forged(seen, bearer)),
-            };
-            faults.extend(wrong.map(|why| (shown(), why)));
-        }
-        faults
-    }
-
-    /// Why the policies refuse what the upstream saw, read as the upstream reads it.
-    fn refusal(&self, seen: &Seen, bearer: &Bearer) -> Option<String> {
-        for name in METHOD_OVERRIDES {
-            let dashed = |other: &str| other.to_ascii_lowercase().replace('_', "-") == name;
-            let mut values = seen.headers.iter().filter(|(other, _)| dashed(other));
-            if let Some((name, value)) = values.find(|(_, value)| *value != seen.method) {
-                return Some(format!("`{name}: {value}` makes another method of it"));
-            }
-        }
-        let subject = bearer.permissions.as_ref().map(Permissions::subject);
-        match self.api.decide(&seen.method, &seen.target, subject.as_ref()) {
-            Decision::Allow { .. } => None,
-            Decision::Deny(
-                denial @ (Denial::BadPath(_)
-                | Denial::BadMethod
-                | Denial::NoRoute
-                | Denial::NoToken { .. }
-                | Denial::NotMet { .. }),
-            ) => Some(format!("the policies refuse that ({}): {denial}", denial.reason())),
-        }
-    }
-
-    /// What the upstream would take for jeton's or the gateway's word, and is not.
-    fn forged(&self, seen: &Seen, bearer: &Bearer) -> Option<String> {
-        let expected = self.identity(bearer);
-        for (name, value) in &seen.headers {
-            let lower = name.to_ascii_lowercase();
-            let dashed = lower.replace('_', "-");
-            if [
-                "x-original-uri",
-                "x-original-url",
-                "x-original-method",
-                "x-rewrite-url",
-                "x-forwarded-uri",
-                "x-forwarded-method",
-            ]
-            .contains(&&*dashed)
-                && !(*value == seen.target || *value == seen.method)
-            {
-                return Some(format!("`{name}: {value}` of the client reached it"));
-            }
-            if !dashed.starts_with(IDENTITY_PREFIX) {
-                continue;
-            }
-            match expected.get(&lower) {
-                Some(expected) if expected == value => {}
-                Some(expected) => {
-                    return Some(format!("`{name}: {value}` reached it, where jeton says `{expected}`"));
-                }
-                None => return Some(format!("`{name}: {value}` of the client reached it")),
-            }
-        }
-        for (name, value) in &expected {
-            match seen.values(name).count() {
-                0 if value.is_empty() => {}
-                1 => {}
-                0 => return Some(format!("`{name}` is missing, which is `{value}`")),
-                _ => return Some(format!("`{name}` stands more than once")),
-            }
-        }
-        None
-    }
-
-    /// What every identity header must say.
-    fn identity(&self, bearer: &Bearer) -> BTreeMap<String, String> {
-        let permissions = bearer.permissions.as_ref();
-        let joined = |items: Vec<&str>| items.join(" ");
-        let roles = permissions.map(|it| joined(it.roles.iter().map(Role::as_str).collect()));
-        let mut identity = BTreeMap::from([
-            ("x-auth-client".to_owned(), bearer.client.as_ref().map_or("", ClientId::as_str).to_owned()),
-            ("x-auth-scopes".to_owned(), permissions.map(|it| it.scopes.to_string()).unwrap_or_default()),
-            ("x-auth-roles".to_owned(), roles.unwrap_or_default()),
-            ("x-auth-token-id".to_owned(), bearer.token_id.as_ref().map_or("", TokenId::as_str).to_owned()),
-        ]);
-        for claim in &self.gateway.claims {
-            let value = permissions.and_then(|it| it.claims.get(&claim.claim));
-            let value = match value {
-                Some(serde_json::Value::String(text)) => text.clone(),
-                Some(serde_json::Value::Array(items)) => {
-                    joined(items.iter().filter_map(|it| it.as_str()).collect())
-                }
-                _ => String::new(),
-            };
-            identity.insert(claim.header.clone(), value);
-        }
-        identity
+        let is_cached = self.marks.number_in(answer.text()).is_some();
+        let has_no_mark = answer.text().contains(NO_MARK);
+        let what = match (answer.is_success(), arrived) {
+            (true, 0) if is_cached => format!("{}, the answer to another request", answer.status),
+            (true, 0) if has_no_mark => format!(
+                "{}, and reached the upstream without `{MARK_HEADER}`, which the gateway must pass on",
+                answer.status
+            ),
+            (true, 0) => format!("{}, no answer of `--echo`", answer.status),
+            (false, 0) => answer.status.to_string(),
+            (_, times) => format!("{}, and reached the upstream {times} times", answer.status),
+        };
+        let is_answered = answer.is_success() && arrived == 0 && !is_cached && !has_no_mark;
+        Ok(Err(NotPassed { told: told(plan, attack, &what), is_answered }))
     }
 }
 
-fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut replaced = Vec::with_capacity(bytes.len() + to.len());
-    let mut rest = bytes;
-    while let Some(at) = super::echo::find(rest, from) {
-        let (before, after) = rest.split_at(at);
-        replaced.extend_from_slice(before);
-        replaced.extend_from_slice(to);
-        rest = after.get(from.len()..).unwrap_or_default();
+/// Something that had to pass.
+struct NotPassed {
+    told: String,
+    /// Whether somebody else than the upstream said that all is well.
+    is_answered: bool,
+}
+
+fn told(plan: &Plan<'_>, attack: &Attack, what: &str) -> String {
+    let bearer = attack.bearer.and_then(|bearer| plan.bearers.get(bearer));
+    let by = bearer.map_or("nobody", |bearer| &bearer.name);
+    let host = plan.sites.get(attack.site).map_or("", |site| &site.host);
+    printable(&format!("`{}` at {host} by {by} got {what}", attack.title))
+}
+
+/// Whether what must pass does; else that nothing else passes would mean nothing. What does not is not attacked.
+fn legitimate(plan: &mut Plan<'_>, line: &mut Line<'_>, report: &mut Report) -> anyhow::Result<()> {
+    const HINT: &str = "Does jeton run with these settings, its keys among them, does the gateway take `--echo` for its upstream, and is it one of `trusted_peers`?";
+    report.untested.append(&mut plan.left_out);
+    for at in 0..plan.sites.len() {
+        let Some(site) = plan.sites.get(at) else { continue };
+        let (mut passed, mut failed) = (Vec::new(), Vec::new());
+        for sample in &site.allowed {
+            let Some(attack) = attacks::legitimate(plan, at, sample, "") else { continue };
+            match line.passes(plan, &attack)? {
+                Ok(()) => passed.push(sample.clone()),
+                Err(NotPassed { told, is_answered }) => failed.push((sample.clone(), told, is_answered)),
+            }
+        }
+        // a gateway may answer a public path itself, but then always
+        let is_split = |of: &Sample| of.needs_token || passed.iter().any(|it: &Sample| it.path == of.path);
+        if let Some((_, told, _)) = failed.iter().find(|(of, _, is_answered)| *is_answered && is_split(of)) {
+            anyhow::bail!(
+                "something else than `--echo` answers for the upstream: {told}. Has the gateway a second upstream that is live, or a cache before it?"
+            );
+        }
+        let has_passed = |of: &Sample| {
+            passed.iter().any(|it| it.bearer == of.bearer && (it.needs_token || !of.needs_token))
+        };
+        let is_client = |bearer: usize| plan.bearers.get(bearer).is_some_and(|bearer| bearer.is_client);
+        if let Some((_, first, _)) = failed.first().filter(|_| passed.is_empty()) {
+            anyhow::bail!("nothing legitimate passes: {first}. {HINT}");
+        }
+        if let Some((_, first, _)) =
+            failed.iter().find(|(sample, ..)| is_client(sample.bearer) && !has_passed(sample))
+        {
+            anyhow::bail!("nothing of a client passes: {first}. {HINT}");
+        }
+        let needs_token = |sample: &Sample| sample.needs_token;
+        if site.allowed.iter().any(needs_token) && !passed.iter().any(needs_token) {
+            let first = failed.first().map_or("", |(_, told, _)| told);
+            anyhow::bail!("nothing that needs a token passes: {first}. {HINT}");
+        }
+        report
+            .untested
+            .extend(failed.into_iter().map(|(_, told, _)| format!("the policies allow it, but {told}")));
+        if let Some(site) = plan.sites.get_mut(at) {
+            site.allowed = passed;
+        }
     }
-    replaced.extend_from_slice(rest);
-    replaced
+    Ok(())
+}
+
+struct Run<'r> {
+    judge: Judge<'r>,
+    line: Line<'r>,
+    report: Report,
+}
+
+/// What was sent and waits for its verdict: what is late may still arrive.
+struct Sent {
+    number: usize,
+    attack: Attack,
+    answers: Vec<Answer>,
+}
+
+impl Run<'_> {
+    fn attack(mut self) -> anyhow::Result<Report> {
+        let plan = self.judge.plan;
+        let canaries = canaries(plan);
+        let table = attacks::table(plan);
+        let (of, mut sent, mut since, mut limit) =
+            (table.len(), Vec::with_capacity(table.len()), 0, BETWEEN_LEGITIMATE);
+        let mut turn = canaries.iter().cycle();
+        // what passes must also come as it should
+        for (at, sample) in
+            plan.sites.iter().enumerate().flat_map(|(at, site)| site.allowed.iter().map(move |it| (at, it)))
+        {
+            if let Some(attack) = attacks::legitimate(plan, at, sample, "") {
+                let (number, answers) = self.line.send(&attack)?;
+                sent.push(Sent { number, attack, answers });
+            }
+        }
+        for (done, attack) in table.into_iter().enumerate() {
+            progress(done, of);
+            let (number, answers) = self.line.send(&attack)?;
+            if answers.iter().any(|answer| answer.status == 429 || answer.status >= 500) {
+                limit = limit.min(since + AFTER_ERROR);
+            }
+            sent.push(Sent { number, attack, answers });
+            since += 1;
+            if since < limit && done + 1 < of {
+                continue;
+            }
+            let Some((at, sample)) = turn.next() else { continue };
+            // with a query of its own, so that no cache answers it
+            let query = format!("?check={number}");
+            let Some(attack) = attacks::legitimate(plan, *at, sample, &query) else { continue };
+            if let Err(NotPassed { told, .. }) = self.line.passes(plan, &attack)? {
+                self.report.stopped = Some(format!(
+                    "after {} of {of} attempts nothing legitimate passes any more: {told}. The last {since} attempts may not have been judged, and the rest was not sent: does jeton run, and does the gateway limit how often one asks?",
+                    done + 1
+                ));
+                break;
+            }
+            (since, limit) = (0, BETWEEN_LEGITIMATE);
+        }
+        progress(of, of);
+        for Sent { number, attack, answers } in &sent {
+            self.judge_one(*number, attack, answers);
+        }
+        Ok(self.report)
+    }
+
+    fn judge_one(&mut self, number: usize, attack: &Attack, answers: &[Answer]) {
+        let arrived = self.line.arrived(number);
+        let faults = self.judge.faults(attack, number, arrived, answers);
+        let tally = self.report.tallies.entry(attack.class).or_default();
+        tally.sent += 1;
+        match (arrived.is_empty(), faults.is_empty()) {
+            (_, false) => tally.holes += 1,
+            (true, true) if answers.iter().any(|answer| answer.status == 429) => self.report.limited += 1,
+            (true, true) => tally.refused += 1,
+            (false, true) => tally.passed += 1,
+        }
+        if let ([seen], true, None) = (arrived, faults.is_empty(), &self.report.rewritten) {
+            let line =
+                String::from_utf8_lossy(attack.bytes.split(|byte| *byte == b'\r').next().unwrap_or_default());
+            let sent = line.split(' ').nth(1).unwrap_or_default();
+            let is_plain = sent.starts_with('/') && sent.bytes().all(|byte| byte.is_ascii_graphic());
+            if is_plain && sent != seen.target {
+                self.report.rewritten = Some((sent.to_owned(), seen.target.clone()));
+            }
+        }
+        let host = self.judge.plan.sites.get(attack.site).map_or("", |site| &site.host);
+        let by = self.judge.bearer(attack).map_or("nobody certain", |bearer| &bearer.name);
+        let by = if self.judge.by_host { format!("{by} at {host}") } else { by.to_owned() };
+        let hole = |Fault { seen, why }| Hole {
+            class: attack.class,
+            title: attack.title.clone(),
+            bearer: by.clone(),
+            seen,
+            why,
+        };
+        self.report.holes.extend(faults.into_iter().map(hole));
+    }
+}
+
+/// One request that passes for each bearer at each host, those that need a token first.
+fn canaries(plan: &Plan<'_>) -> Vec<(usize, Sample)> {
+    let mut of = BTreeSet::new();
+    let each =
+        plan.sites.iter().enumerate().flat_map(|(at, site)| site.allowed.iter().map(move |it| (at, it)));
+    let mut chosen: Vec<_> = each
+        .filter(|(at, sample)| of.insert((*at, sample.bearer)))
+        .map(|(at, sample)| (at, sample.clone()))
+        .collect();
+    chosen.sort_by_key(|(_, sample)| !sample.needs_token);
+    // that a public page still comes says nothing of jeton
+    if chosen.iter().any(|(_, sample)| sample.needs_token) {
+        chosen.retain(|(_, sample)| sample.needs_token);
+    }
+    chosen
 }
 
 /// How far it is, where somebody watches.
@@ -376,35 +380,4 @@ fn progress(done: usize, of: usize) {
         let end = if done == of { "\n" } else { "" };
         let _ = write!(err, "\r{done} of {of} requests{end}");
     }
-}
-
-fn report(tallies: &BTreeMap<&'static str, Tally>, holes: &[Hole]) -> anyhow::Result<Outcome> {
-    let row = |name: &str, of: [String; 4]| {
-        let [sent, refused, passed, holes] = of;
-        format!("{name:<20} {sent:>5} {refused:>8} {passed:>8} {holes:>6}\n")
-    };
-    let counts = |tally: &Tally| {
-        let Tally { sent, refused, passed, holes } = tally;
-        [sent, refused, passed, holes].map(ToString::to_string)
-    };
-    let mut text = row("attempts", ["sent", "refused", "allowed", "holes"].map(str::to_owned));
-    text.extend(tallies.iter().map(|(class, tally)| row(class, counts(tally))));
-    let sum = |of: fn(&Tally) -> usize| tallies.values().map(of).sum();
-    let all = Tally {
-        sent: sum(|tally| tally.sent),
-        refused: sum(|tally| tally.refused),
-        passed: sum(|tally| tally.passed),
-        holes: sum(|tally| tally.holes),
-    };
-    text.push_str(&row("all", counts(&all)));
-    text.extend(holes.iter().map(|Hole { class, title, bearer, seen, why }| {
-        let [title, seen, why] = [title, seen, why].map(|text| printable(text));
-        format!("\nHOLE ({class}): {title}\n  by:       {bearer}\n  upstream: {seen}\n  but:      {why}\n")
-    }));
-    text.extend([match holes.len() {
-        0 => "\nnothing got through that must not\n".to_owned(),
-        count => format!("\n{count} times something reached the upstream that must not\n"),
-    }]);
-    emit(&text)?;
-    Ok(if holes.is_empty() { Outcome::Done } else { Outcome::No })
 }

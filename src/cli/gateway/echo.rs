@@ -8,12 +8,19 @@ use std::{
     time::Duration,
 };
 
-/// A request as it arrived, byte by byte but for the name of each header, which is as it was sent.
+use super::{
+    bytes::find,
+    mark::{MARK_HEADER, NO_MARK},
+};
+
+/// A request as it arrived. Bytes that are not UTF-8 are replaced, and values have no spaces at their ends.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) method: String,
     pub(super) target: String,
     pub(super) headers: Vec<(String, String)>,
+    /// Headers behind a body in chunks.
+    pub(super) trailers: Vec<(String, String)>,
 }
 
 impl Seen {
@@ -25,23 +32,25 @@ impl Seen {
             .map(|(_, value)| &**value)
     }
 
-    /// Takes a head apart; what is not UTF-8 is shown as well as it can be.
+    /// Takes a head apart.
     fn read(head: &[u8]) -> Self {
         let head = String::from_utf8_lossy(head);
         let mut lines = head.split("\r\n");
         let line = lines.next().unwrap_or_default();
         let (method, rest) = line.split_once(' ').unwrap_or((line, ""));
         let target = rest.rsplit_once(' ').map_or(rest, |(target, _)| target);
-        let header = |line: &str| {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            (name.to_owned(), value.trim_matches([' ', '\t']).to_owned())
-        };
         Self {
             method: method.to_owned(),
             target: target.to_owned(),
-            headers: lines.filter(|line| !line.is_empty()).map(header).collect(),
+            headers: lines.filter(|line| !line.is_empty()).map(field).collect(),
+            trailers: Vec::new(),
         }
     }
+}
+
+fn field(line: &str) -> (String, String) {
+    let (name, value) = line.split_once(':').unwrap_or((line, ""));
+    (name.to_owned(), value.trim_matches([' ', '\t']).to_owned())
 }
 
 /// What arrived since the last look.
@@ -77,74 +86,101 @@ impl Echo {
     }
 
     /// Requests on one connection, one after the other.
-    fn serve(&self, mut stream: TcpStream) {
+    fn serve(&self, stream: TcpStream) {
         let _ = stream.set_read_timeout(Some(PATIENCE));
-        let mut bytes = Vec::new();
-        loop {
-            let Some(end) = find(&bytes, b"\r\n\r\n") else {
-                if bytes.len() > LONGEST_HEAD || !more(&mut stream, &mut bytes) {
-                    return;
-                }
-                continue;
-            };
-            let seen = Seen::read(bytes.get(..end).unwrap_or_default());
-            bytes.drain(..end + 4);
-            if !skip_body(&seen, &mut stream, &mut bytes) {
-                return;
-            }
+        let mut incoming = Incoming { stream, bytes: Vec::new() };
+        while let Some(seen) = incoming.request() {
             let is_head = seen.method == "HEAD";
             let closes = seen.values("connection").any(|value| value.eq_ignore_ascii_case("close"));
+            // some gateways drop headers that they do not know: it stands in the body too
+            let mark = seen.values(MARK_HEADER).next().unwrap_or(NO_MARK).to_owned();
             // before it is answered: whoever has the answer finds it here
             self.seen().push(seen);
-            let body = if is_head { "" } else { "reached\n" };
-            let answer =
-                format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 8\r\n\r\n{body}");
-            if stream.write_all(answer.as_bytes()).is_err() || closes {
+            let body = format!("{mark} reached\n");
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{MARK_HEADER}: {mark}\r\ncontent-length: {}\r\n\r\n{}",
+                body.len(),
+                if is_head { "" } else { &body },
+            );
+            if incoming.stream.write_all(answer.as_bytes()).is_err() || closes {
                 return;
             }
         }
     }
 }
 
-/// Reads past the body of a request; `false` where that ends the connection.
-fn skip_body(seen: &Seen, stream: &mut TcpStream, bytes: &mut Vec<u8>) -> bool {
-    if seen.values("transfer-encoding").next().is_some() {
+/// What comes on a connection, and what of it is not read yet.
+struct Incoming {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+impl Incoming {
+    /// The next request, whole; nothing where the connection ends.
+    fn request(&mut self) -> Option<Seen> {
+        let head = self.up_to(b"\r\n\r\n")?;
+        let mut seen = Seen::read(&head);
+        if seen.values("transfer-encoding").next().is_some() {
+            seen.trailers = self.chunks()?;
+        } else {
+            let length = seen.values("content-length").next().and_then(|value| value.parse().ok());
+            self.skip(length.unwrap_or(0))?;
+        }
+        Some(seen)
+    }
+
+    /// Reads past a body in chunks (RFC 9112 section 7.1), and what stands behind it.
+    fn chunks(&mut self) -> Option<Vec<(String, String)>> {
         loop {
-            if bytes.starts_with(b"0\r\n\r\n") {
-                bytes.drain(..5);
-                return true;
-            }
-            if let Some(end) = find(bytes, b"\r\n0\r\n\r\n") {
-                bytes.drain(..end + 7);
-                return true;
-            }
-            if !more(stream, bytes) {
-                return false;
+            let line = self.up_to(b"\r\n")?;
+            let line = String::from_utf8_lossy(&line);
+            let size = line.split(';').next().unwrap_or_default().trim();
+            match usize::from_str_radix(size, 16).ok()? {
+                0 => break,
+                size => self.skip(size.checked_add(2)?)?,
             }
         }
-    }
-    let length = seen.values("content-length").next().and_then(|value| value.parse().ok()).unwrap_or(0);
-    while bytes.len() < length {
-        if !more(stream, bytes) {
-            return false;
+        let mut trailers = Vec::new();
+        loop {
+            let line = self.up_to(b"\r\n")?;
+            if line.is_empty() {
+                return Some(trailers);
+            }
+            trailers.push(field(&String::from_utf8_lossy(&line)));
         }
     }
-    bytes.drain(..length);
-    true
-}
 
-fn more(stream: &mut TcpStream, into: &mut Vec<u8>) -> bool {
-    let mut chunk = [0; 16 * 1024];
-    match stream.read(&mut chunk) {
-        Ok(0) | Err(_) => false,
-        Ok(count) => {
-            into.extend_from_slice(chunk.get(..count).unwrap_or_default());
-            true
+    /// What comes before `end`, which is taken too.
+    fn up_to(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = find(&self.bytes, end) {
+                let before = self.bytes.drain(..at).collect();
+                self.bytes.drain(..end.len());
+                return Some(before);
+            }
+            if self.bytes.len() > LONGEST_HEAD {
+                return None;
+            }
+            self.more()?;
         }
     }
-}
 
-/// Where `needle` begins.
-pub(super) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
+    fn skip(&mut self, length: usize) -> Option<()> {
+        while self.bytes.len() < length {
+            self.more()?;
+        }
+        self.bytes.drain(..length);
+        Some(())
+    }
+
+    fn more(&mut self) -> Option<()> {
+        let mut chunk = [0; 16 * 1024];
+        match self.stream.read(&mut chunk) {
+            Ok(0) | Err(_) => None,
+            Ok(count) => {
+                self.bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                Some(())
+            }
+        }
+    }
 }

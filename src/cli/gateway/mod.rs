@@ -1,9 +1,15 @@
 //! `jeton gateway`.
 
 mod attacks;
+mod bytes;
 mod check;
 mod echo;
+mod headers;
+mod judge;
+mod mark;
 mod recipe;
+mod report;
+mod request;
 mod samples;
 mod spellings;
 mod wire;

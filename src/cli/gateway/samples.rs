@@ -1,6 +1,9 @@
 //! Who asks and for what, made from the policies: requests that must pass, and requests that must not.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
@@ -8,10 +11,12 @@ use serde_json::{Map, Value, json};
 use crate::{
     clients::{Client, ClientKind, ClientState},
     clock::Clock,
+    config::GatewaySettings,
+    gateway::header_text,
     grant::random_id,
     keys::KeyRing,
-    oauth::{ClientId, Issuer, TokenId},
-    policy::{Api, Permissions, PolicySet},
+    oauth::{ApiName, ClientId, Issuer, TokenId},
+    policy::{Api, Method, Permissions, PolicySet},
 };
 
 /// Whose token a request shows, and what an upstream may learn of it.
@@ -26,27 +31,64 @@ pub(super) struct Bearer {
     pub(super) client: Option<ClientId>,
     /// Its name.
     pub(super) token_id: Option<TokenId>,
+    /// Where it is good; nothing without a token.
+    pub(super) api: Option<ApiName>,
+    /// Whether it is a client of the policies.
+    pub(super) is_client: bool,
 }
 
 /// A request without its headers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) method: String,
     pub(super) path: String,
-    /// By position in [`Samples::bearers`].
+    /// By position in [`Plan::bearers`].
     pub(super) bearer: usize,
+    /// Whether it needs a token.
+    pub(super) needs_token: bool,
 }
 
-/// What attacks are made of.
-pub(super) struct Samples {
-    /// The first shows no token, the second one that allows nothing.
-    pub(super) bearers: Vec<Bearer>,
+/// A path at which a bearer may use one method and not another.
+#[derive(Clone, Debug)]
+pub(super) struct Methods {
+    pub(super) path: String,
+    pub(super) bearer: usize,
+    pub(super) allowed: String,
+    pub(super) refused: String,
+}
+
+/// A host behind the gateway, and what attacks on it are made of.
+#[derive(Clone)]
+pub(super) struct Site<'p> {
+    /// What `Host` has to be.
+    pub(super) host: String,
+    pub(super) api: &'p Api,
     /// Requests that must pass.
     pub(super) allowed: Vec<Sample>,
     /// Requests that must not.
     pub(super) refused: Vec<Sample>,
+    pub(super) methods: Vec<Methods>,
+}
+
+impl Site<'_> {
+    /// A request of this bearer that passes.
+    pub(super) fn allowed_for(&self, bearer: usize) -> Option<&Sample> {
+        self.allowed.iter().find(|sample| sample.bearer == bearer)
+    }
+
     /// One that passes with its token and without it does not.
-    pub(super) needs_token: Option<Sample>,
+    pub(super) fn needs_token(&self) -> Option<&Sample> {
+        self.allowed.iter().find(|sample| sample.needs_token)
+    }
+}
+
+/// Who asks where.
+pub(super) struct Plan<'p> {
+    /// The first shows no token.
+    pub(super) bearers: Vec<Bearer>,
+    pub(super) sites: Vec<Site<'p>>,
+    /// What takes no part, and why.
+    pub(super) left_out: Vec<String>,
 }
 
 /// How long tokens of a check live, in seconds.
@@ -85,6 +127,8 @@ impl Mint<'_> {
             permissions: Some(permissions),
             client: named,
             token_id: Some(token_id),
+            api: Some(api.name().clone()),
+            is_client: client.is_some(),
         })
     }
 
@@ -118,61 +162,139 @@ impl Mint<'_> {
     }
 }
 
-impl Samples {
-    /// From what the policies say of an API.
-    pub(super) fn of(policies: &PolicySet, api: &Api, mint: &Mint<'_>) -> anyhow::Result<Self> {
+impl<'p> Plan<'p> {
+    /// From what the policies say of the APIs at these hosts.
+    pub(super) fn of(
+        policies: &PolicySet,
+        hosts: &BTreeMap<String, &'p Api>,
+        gateway: &GatewaySettings,
+        mint: &Mint<'_>,
+    ) -> anyhow::Result<Self> {
         let nobody = Bearer {
             name: "no token".to_owned(),
             token: None,
             permissions: None,
             client: None,
             token_id: None,
+            api: None,
+            is_client: false,
         };
-        let mut bearers = vec![nobody, mint.bearer(api, None)?];
-        for client in clients(policies, api, mint.clock) {
-            bearers.push(mint.bearer(api, Some(&client))?);
-        }
-        let values = values(&bearers);
-        let (mut allowed, mut refused, mut needs_token) = (BTreeSet::new(), BTreeSet::new(), None);
-        for (bearer, who) in bearers.iter().enumerate() {
-            let subject = who.permissions.as_ref().map(Permissions::subject);
-            let (mut passing, mut failing) = (0, 0);
-            for (method, path) in api.sample_requests(&values) {
-                let sample = || Sample { method: method.to_string(), path: path.clone(), bearer };
-                let passes = |subject| api.decide(method.as_str(), &path, subject).is_allowed();
-                if passes(subject.as_ref()) {
-                    if needs_token.is_none() && !passes(None) {
-                        needs_token = Some(sample());
-                    }
-                    if passing < MOST_OF_A_BEARER && allowed.insert(sample()) {
-                        passing += 1;
-                    }
-                } else if failing < MOST_OF_A_BEARER && refused.insert(sample()) {
-                    failing += 1;
-                }
+        let mut plan = Self { bearers: vec![nobody], sites: Vec::new(), left_out: Vec::new() };
+        for (host, &api) in hosts {
+            if let Some(same) = plan.sites.iter().find(|site| site.api.name() == api.name()) {
+                plan.sites.push(Site { host: host.clone(), ..same.clone() });
+                continue;
+            }
+            let first = plan.bearers.len();
+            plan.bearers.push(mint.bearer(api, None)?);
+            for client in plan.clients(policies, api, gateway, mint.clock) {
+                plan.bearers.push(mint.bearer(api, Some(&client))?);
+            }
+            let here = std::iter::once(0).chain(first..plan.bearers.len());
+            let site = Site::of(host.clone(), api, &plan.bearers, here);
+            if site.allowed.is_empty() {
+                let name = api.name();
+                plan.left_out.push(format!(
+                    "the API `{name}` at {host}: no route lets any client pass, nor is one public"
+                ));
+            } else {
+                plan.sites.push(site);
             }
         }
-        let (allowed, refused) = (allowed.into_iter().collect(), refused.into_iter().collect());
-        Ok(Self { bearers, allowed, refused, needs_token })
+        Ok(plan)
+    }
+
+    /// Clients whose tokens are in force, in the order of their names.
+    fn clients(
+        &mut self,
+        policies: &PolicySet,
+        api: &Api,
+        gateway: &GatewaySettings,
+        clock: &dyn Clock,
+    ) -> Vec<Arc<Client>> {
+        let now = clock.numeric_date();
+        let is_live = |client: &&Arc<Client>| {
+            client.state == ClientState::Enabled && client.revoked_before.is_none_or(|before| before <= now)
+        };
+        let granted = |client: &&Arc<Client>| client.grant_for(api.audience().as_str()).is_some();
+        let mut clients: Vec<_> =
+            policies.clients().iter().filter(is_live).filter(granted).cloned().collect();
+        clients.sort_by(|a, b| a.id.cmp(&b.id));
+        clients.retain(|client| {
+            let cannot = gateway.claims.iter().find(|claim| {
+                client.claims.get(&claim.claim).is_some_and(|value| header_text(value).is_none())
+            });
+            self.left_out.extend(cannot.map(|claim| {
+                format!(
+                    "the client `{}`: no header can carry its claim `{}`, so jeton refuses all it asks",
+                    client.id, claim.claim
+                )
+            }));
+            cannot.is_none()
+        });
+        if clients.len() > MOST_CLIENTS {
+            let rest = clients.len() - MOST_CLIENTS;
+            self.left_out.push(format!("{rest} more clients of the API `{}`", api.name()));
+            clients.truncate(MOST_CLIENTS);
+        }
+        clients
     }
 }
 
-/// Clients whose tokens are in force, in the order of their names.
-fn clients(policies: &PolicySet, api: &Api, clock: &dyn Clock) -> Vec<Arc<Client>> {
-    let now = clock.numeric_date();
-    let is_live = |client: &&Arc<Client>| {
-        client.state == ClientState::Enabled && client.revoked_before.is_none_or(|before| before <= now)
-    };
-    let granted = |client: &&Arc<Client>| client.grant_for(api.audience().as_str()).is_some();
-    let mut clients: Vec<_> = policies.clients().iter().filter(is_live).filter(granted).cloned().collect();
-    clients.sort_by(|a, b| a.id.cmp(&b.id));
-    clients.truncate(MOST_CLIENTS);
-    clients
+impl<'p> Site<'p> {
+    fn of(host: String, api: &'p Api, bearers: &[Bearer], mine: impl Iterator<Item = usize> + Clone) -> Self {
+        let values = values(mine.clone().filter_map(|at| bearers.get(at)));
+        let mut site = Self { host, api, allowed: Vec::new(), refused: Vec::new(), methods: Vec::new() };
+        for (bearer, who) in mine.filter_map(|at| Some((at, bearers.get(at)?))) {
+            let subject = who.permissions.as_ref().map(Permissions::subject);
+            let passes =
+                |method: Method, path: &str| api.decide(method.as_str(), path, subject.as_ref()).is_allowed();
+            let (mut allowed, mut refused) = (Vec::new(), Vec::new());
+            for (method, path) in api.sample_requests(&values) {
+                let needs_token = !api.decide(method.as_str(), &path, None).is_allowed();
+                let passes = passes(method, &path);
+                let sample = Sample { method: method.to_string(), path, bearer, needs_token };
+                let samples = if passes { &mut allowed } else { &mut refused };
+                if !samples.contains(&sample) {
+                    samples.push(sample);
+                }
+            }
+            // what anybody may says little
+            allowed.sort_by_key(|sample| !sample.needs_token);
+            let methods = allowed.iter().rev().filter_map(|sample| {
+                let is_used = |method: Method| {
+                    refused.iter().any(|it| it.path == sample.path && it.method == method.as_str())
+                };
+                let may_not = |method: &Method| !passes(*method, &sample.path);
+                let worth = |method: &Method| (is_used(*method), *method != Method::Options);
+                let refused = Method::ALL.into_iter().filter(may_not).max_by_key(worth)?;
+                let (path, allowed) = (sample.path.clone(), sample.method.clone());
+                let methods = Methods { path, bearer, allowed, refused: refused.to_string() };
+                Some((is_used(refused), methods))
+            });
+            let methods = methods.max_by_key(|(is_used, _)| *is_used).map(|(_, methods)| methods);
+            if refused.is_empty() {
+                // whoever may do all that is written
+                refused.extend(methods.as_ref().map(|it| Sample {
+                    method: it.refused.clone(),
+                    path: it.path.clone(),
+                    bearer,
+                    needs_token: true,
+                }));
+            }
+            allowed.truncate(MOST_OF_A_BEARER);
+            refused.truncate(MOST_OF_A_BEARER);
+            site.allowed.append(&mut allowed);
+            site.refused.append(&mut refused);
+            site.methods.extend(methods);
+        }
+        site
+    }
 }
 
 /// Texts for parameters: what tokens carry, for conditions compare with that, and one that none carries.
-fn values(bearers: &[Bearer]) -> Vec<String> {
-    let claims = bearers.iter().filter_map(|bearer| bearer.permissions.as_ref());
+fn values<'b>(bearers: impl Iterator<Item = &'b Bearer>) -> Vec<String> {
+    let claims = bearers.filter_map(|bearer| bearer.permissions.as_ref());
     let claims = claims.flat_map(|permissions| permissions.claims.values());
     let texts = claims.flat_map(|value| match value {
         Value::Array(items) => items.iter().collect(),

@@ -22,6 +22,11 @@ const ENDS: &[&str] = &[
     "{start}{it}/{to}",
     "/{first}{it}/{rest}",
 ];
+/// Paths that look like one of a file.
+const FILES: &[&str] = &["/{to}{it}", "/{to}/x{it}", "/{to};x{it}", "/{to}?x{it}", "/{to}%3fx{it}"];
+/// Paths with a folder that many gateways leave open, or take away.
+const FOLDERS: &[&str] =
+    &["/{it}/{to}", "/{it}/../{to}", "/{it}../{to}", "/{it}{to}", "/{to}/{it}/", "/{to}/{it}/x"];
 /// The path alone.
 const ALONE: &[&str] = &["{it}"];
 
@@ -58,6 +63,12 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ),
     ("encoded slashes", &["%2f", "%2F", "%c0%af", "%ef%bc%8f", "%252f"], SLASHES),
     ("backslashes", &["%5c", "%5C", "\\"], SLASHES),
+    ("file endings", &[".css", ".js", ".png", ".json"], FILES),
+    (
+        "open folders",
+        &["static", ".well-known", "internal", "api", "public", "assets", "health", "favicon.ico"],
+        FOLDERS,
+    ),
     ("case", &["/{TO}", "/{FIRST}/{rest}"], ALONE),
     ("trailing slash", &["/{to}/", "/{to}/?", "/{to}%20", "/{to}/%20", "/{to}."], ALONE),
     ("encoded marks", &["#", "%23", "%3f", "%3F", "%26"], ENDS),

@@ -2,20 +2,42 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
 use anyhow::Context;
 use url::Url;
 
-use super::echo::find;
+use super::bytes::find;
 
 /// Where a gateway listens.
 pub(super) struct Target {
     address: SocketAddr,
-    /// The `Host` of every request that has the right one.
+    /// The `Host` that a client sends there.
     pub(super) host: String,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Head and body.
+    text: String,
+}
+
+impl Answer {
+    /// Whether it says that all is well.
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(super) fn has_body(&self) -> bool {
+        self.text.split_once("\r\n\r\n").is_some_and(|(_, body)| !body.is_empty())
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// How long a gateway may take for an answer.
@@ -25,8 +47,20 @@ const AFTERWARDS: Duration = Duration::from_millis(100);
 /// The most pieces in which an answer may come.
 const MOST_READS: usize = 64;
 
+/// Takes `http://HOST:PORT`, and nothing behind it.
+pub(super) fn gateway_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if has_user || !matches!(url.path(), "" | "/") || url.query().or(url.fragment()).is_some() {
+        return Err(
+            "write http://HOST:PORT alone: the paths that are tried are those of the policies".to_owned()
+        );
+    }
+    Ok(url)
+}
+
 impl Target {
-    /// Of `http://HOST:PORT`.
+    /// Of what [`gateway_url`] took.
     pub(super) fn of(url: &Url) -> anyhow::Result<Self> {
         anyhow::ensure!(
             url.scheme() == "http",
@@ -40,9 +74,8 @@ impl Target {
         Ok(Self { address, host: format!("{host}:{port}") })
     }
 
-    /// Sends bytes on a connection of their own; the status of each answer. A gateway that hangs up without one has
-    /// refused.
-    pub(super) fn send(&self, bytes: &[u8]) -> anyhow::Result<Vec<u16>> {
+    /// Sends bytes on a connection of their own; each answer. A gateway that hangs up without one has refused.
+    pub(super) fn send(&self, bytes: &[u8]) -> anyhow::Result<Vec<Answer>> {
         let stream = TcpStream::connect_timeout(&self.address, PATIENCE);
         let mut stream = stream.with_context(|| format!("{} cannot be reached", self.address))?;
         // it may answer and hang up before everything is sent
@@ -56,23 +89,47 @@ impl Target {
                 Ok(0) | Err(_) => break,
                 Ok(count) => answer.extend_from_slice(chunk.get(..count).unwrap_or_default()),
             }
-            if find(&answer, b"\r\n\r\n").is_some() {
+            if let Some(end) = find(&answer, b"\r\n\r\n") {
                 wait = AFTERWARDS;
+                let head = answer.get(..end).unwrap_or_default().to_ascii_lowercase();
+                if find(&head, b"\r\nconnection: close").is_some() {
+                    // nothing comes behind it, and some wait for our end before theirs
+                    let _ = stream.shutdown(Shutdown::Write);
+                }
             }
         }
-        Ok(statuses(&answer))
+        Ok(answers(&answer))
     }
 }
 
-fn statuses(mut answer: &[u8]) -> Vec<u16> {
-    let mut statuses = Vec::new();
-    while let Some(start) = find(answer, b"HTTP/1.") {
-        let line = answer.get(start..).unwrap_or_default();
-        let status = line.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
-        statuses.extend(status.and_then(|status| status.parse::<u16>().ok()));
-        answer = line.get(12..).unwrap_or_default();
+fn answers(mut bytes: &[u8]) -> Vec<Answer> {
+    const START: &[u8] = b"HTTP/1.";
+    let mut answers = Vec::new();
+    while let Some(start) = find(bytes, START) {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let behind = rest.get(START.len()..).unwrap_or_default();
+        let end = find(behind, START).map_or(rest.len(), |end| end + START.len());
+        let (answer, others) = rest.split_at(end);
+        let text = String::from_utf8_lossy(answer).into_owned();
+        // what comes before the answer is none
+        let status = text.get(9..12).and_then(|digits| digits.parse().ok()).filter(|status| *status >= 200);
+        answers.extend(status.map(|status| Answer { status, text }));
+        bytes = others;
     }
-    // what comes before the answer is none
-    statuses.retain(|status| *status >= 200);
-    statuses
+    answers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answers;
+
+    #[test]
+    fn answers_are_told_apart_and_what_comes_before_them_is_none() {
+        let bytes =
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nbodyHTTP/1.0 403 No\r\n\r\n";
+        let read: Vec<_> =
+            answers(bytes).iter().map(|it| (it.status, it.is_success(), it.has_body())).collect();
+        assert_eq!(read, [(200, true, true), (403, false, false)]);
+        assert!(answers(b"").is_empty() && answers(b"hello").is_empty());
+    }
 }
