@@ -184,7 +184,7 @@ def holes(site):
 # what the wrong configuration lets through
 HOLES = [
     "dot segments", "encoded dots", "empty segments", "encoded slashes", "encoded marks", "identity headers", "hop by hop",
-    "forwarding headers", "method override",
+    "forwarding headers", "method override", "file endings", "open folders",
 ]
 
 
