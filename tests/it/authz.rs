@@ -163,7 +163,7 @@ async fn whatever_is_ambiguous_is_403() {
     let acme = bearer(&app, "acme-sync").await;
     let also = bearer(&app, "support-desk").await;
     for kind in KINDS.into_iter().filter(|kind| *kind != "envoy") {
-        let [method, target, _] = names(kind).map(|name| format!("{name}:"));
+        let [method, target, host] = names(kind).map(|name| format!("{name}:"));
         let (good_method, good_target) = (format!("{method} GET"), format!("{target} /healthz"));
         let plain = format!("GET /authz/{kind} HTTP/1.1\r\nHost: jeton\r\n");
         for (what, lines) in [
@@ -172,6 +172,7 @@ async fn whatever_is_ambiguous_is_403() {
             ("no target", vec![&*good_method]),
             ("two targets", vec![&*good_method, &*good_target, &*good_target]),
             ("two methods", vec![&*good_method, &*good_method, &*good_target]),
+            ("two hosts, where none is read", vec![&*good_method, &*good_target, &*host, &*host]),
             ("a list of methods", vec![&*format!("{method} GET, POST"), &*good_target]),
             ("an empty target", vec![&*good_method, &*target]),
             ("an empty method", vec![&*method, &*good_target]),

@@ -125,6 +125,9 @@ impl Forwarding {
     ) -> Result<Option<&'r str>, ForwardedFault> {
         match self.host {
             ForwardedHost::Read => single(headers, name).map(Some),
+            ForwardedHost::Ignored if headers.get_all(name).nth(1).is_some() => {
+                Err(ForwardedFault::Several(name))
+            }
             ForwardedHost::Ignored => Ok(None),
         }
     }
