@@ -1,6 +1,7 @@
 """jeton with a section for each gateway, the real programs before it, and tokens for what goes through them."""
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -22,12 +23,24 @@ KINDS = {"nginx": "nginx.conf", "caddy": "Caddyfile", "haproxy": "haproxy.cfg", 
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin", "/sbin"])
 # for how long a new key is published before it signs
 PUBLISH_AHEAD = 10
+MANY_SCOPES = "stock-keeper"
 
 
 def need(*programs):
     for program in programs:
         if shutil.which(program, path=PATH) is None:
             sys.exit(f"error: {program} is not installed: `.ci/run tools` installs it")
+
+
+def many_scopes():
+    """A client whose token names more than the buffers of a proxy are made for, and yet fits into 8 KiB."""
+    scopes = [f"stock:warehouse-{number:03}:inventory:items:read" for number in range(120)]
+    secret = hashlib.sha256(f"demo-secret-of-{MANY_SCOPES}".encode()).hexdigest()
+    return "\n".join([
+        "version: 1", "scopes:", *(f"  {scope}: Read" for scope in scopes), "clients:", f"  {MANY_SCOPES}:",
+        f"    secrets: [{{ sha256: {secret} }}]", "    claims: { tenant: acme }",
+        f"    grants: {{ orders: {{ roles: [order-agent], scopes: [{', '.join(scopes)}] }} }}", "",
+    ])
 
 
 class Site(Place):
@@ -39,6 +52,7 @@ class Site(Place):
         self.folder.chmod(0o755)
         self.policies = self.folder / "policies"
         shutil.copytree(ROOT / "policies", self.policies)
+        (self.policies / "many.yaml").write_text(many_scopes())
         self.running, self.tokens = [], {}
         self.port = free_port()
         self.base = self.issuer = f"http://127.0.0.1:{self.port}"

@@ -17,7 +17,7 @@ import gateway_attacks
 import gateways_offline
 from gateway_traffic import ENOUGH, Tokens, Traffic, until
 from gateway_wire import Echo
-from gateways import KINDS, ROOT, Gateway, Site, counts, is_tight, need
+from gateways import KINDS, MANY_SCOPES, ROOT, Gateway, Site, counts, is_tight, need
 from live import checks
 from traefik_stand_in import StandIn
 
@@ -37,6 +37,7 @@ def recipes(site):
     for gateway, done in zip(gateways, each(Gateway.check, gateways)):
         is_tight(gateway.kind, done)
     attacks(site, gateways)
+    large_answers(site, gateways)
     changes(site, gateways)
     outage(site, gateways)
 
@@ -59,6 +60,20 @@ def attacks(site, gateways):
     for gateway, (sent, arrived, found) in zip(gateways, attack(site, gateways)):
         name = f"{gateway.kind}: of {sent} attacks and samples {arrived} reached the service, all as the policies allow"
         checks.holds(name, not found and sent > 150 and arrived > 20, found)
+
+
+def large_answers(site, gateways):
+    """The answer to a token of many scopes names them all, in more than one page of memory."""
+    token = site.token(MANY_SCOPES)
+    for gateway in gateways:
+        echo = Echo(gateway.upstream)
+        try:
+            answer = gateway.ask(target="/tenants/acme/orders", token=token)
+        finally:
+            echo.close()
+        told = [len((request.one("x-auth-scopes") or "").split()) for request in echo.seen]
+        name = f"{gateway.kind}: the service is told each of 122 scopes"
+        checks.holds(name, answer.status == 200 and told == [122], (answer.status, told))
 
 
 # a rule of the sample's API that acme-sync loses and gains again, and globex-sync never loses
