@@ -15,6 +15,7 @@ use super::{
     extract::Protect,
     server::Service,
 };
+use crate::policy::PathPrefix;
 
 /// Mounts every endpoint.
 pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
@@ -38,7 +39,8 @@ pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
 }
 
 fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
-    let protect = || Protect::new(service.authorizer.clone()).mounted_at(base);
+    let prefix = PathPrefix::of(base.split('/').skip(1));
+    let protect = || Protect::new(service.authorizer.clone()).mounted_at(prefix.clone());
     config
         .service(for_clients(&format!("{base}/oauth2/token"), post().to(token::post)))
         .service(for_clients(&format!("{base}/oauth2/introspect"), post().to(introspect::post)))

@@ -51,6 +51,14 @@ impl Issuer {
         if text.contains('%') {
             return Err(refuse("its path must not hold escapes"));
         }
+        let segments = || url.path().split('/').skip(1);
+        let is_dots = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| byte == b'.');
+        if url.path().contains(';')
+            || segments().any(is_dots)
+            || (segments().any(str::is_empty) && url.path() != "/")
+        {
+            return Err(refuse("its path must not hold `;`, `//`, or a segment made only of dots"));
+        }
         let audience = Audience::parse(text).map_err(|_| refuse("it is too long"))?;
         Ok(Self { audience, path: url.path().trim_end_matches('/').into(), loopback: is_loopback(&url) })
     }
@@ -132,6 +140,12 @@ mod tests {
             "https://a.example/a b",
             "https://a.example/../b",
             "https:a.example",
+            // every request below it would be refused
+            "https://a.example/x//y",
+            "https://a.example//x",
+            "https://a.example/x;v=1",
+            "https://a.example/...",
+            "https://a.example/.../x",
         ] {
             assert!(Issuer::parse(bad).is_err(), "{bad:?} must be refused");
         }

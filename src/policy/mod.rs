@@ -44,7 +44,7 @@ pub use finding::{Code, Finding, Findings, Severity, did_you_mean, printable};
 pub use guarantee::Witness;
 pub use live::{LivePolicies, Rejection, Reload, Snapshot};
 pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
-pub use path::{BadPath, CanonicalPath};
+pub use path::{BadPath, CanonicalPath, PathPrefix};
 pub use revoke::{Pruned, TokenRevocation};
 pub use route::Method;
 pub use schema::schema;

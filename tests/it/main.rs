@@ -50,6 +50,7 @@ mod replay_command;
 mod resource_metadata;
 mod revoke_commands;
 mod route_model;
+mod routed_path;
 mod routes;
 mod schema;
 mod seen_tokens;

@@ -27,6 +27,7 @@ use crate::{
 /// One gateway, and who decides for what stands behind it.
 pub(in crate::http) struct Gateway {
     name: String,
+    path: String,
     forwarding: Forwarding,
     trusted_peers: TrustedPeers,
     authorizers: Authorizers,
@@ -55,16 +56,17 @@ impl Gateway {
         };
         Self {
             name: name.as_str().to_owned(),
+            path: name.path(),
             trusted_peers,
             authorizers,
             claims: claims.iter().filter_map(with_name).collect(),
-            forwarding: Forwarding { kind, path: name.path(), host, claims },
+            forwarding: Forwarding { kind, prefix: name.prefix(), host, claims },
         }
     }
 
     /// Where it asks.
     pub(in crate::http) fn path(&self) -> &str {
-        &self.forwarding.path
+        &self.path
     }
 
     fn judge(&self, request: &HttpRequest) -> Result<HttpResponse, ProblemKind> {
@@ -175,7 +177,7 @@ fn decide(
     let id: Option<&RequestId> = extensions.get();
     let access = AccessRequest {
         method: asked.method,
-        target: asked.path,
+        target: Ok(asked.path),
         token: token.as_ref(),
         id: id.map(|id| -> &dyn Display { id }),
     };
