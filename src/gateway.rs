@@ -9,7 +9,7 @@ use std::{
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
 
-use crate::{oauth::is_registered_claim, policy::PathPrefix};
+use crate::oauth::is_registered_claim;
 
 /// The name of a gateway, which stands in the path at which it asks: 1 to 64 small letters, digits and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,11 +67,6 @@ impl GatewayName {
     /// Where the gateway asks.
     pub fn path(&self) -> String {
         format!("/authz/{}", self.0)
-    }
-
-    /// The segments of [`Self::path`].
-    pub fn prefix(&self) -> PathPrefix {
-        PathPrefix::of(["authz", &self.0])
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(Needs::Everything, config)?;
     http::init_log(&settings.log);
+    http::raise_open_files();
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();
         let service = Service::load(settings, Arc::new(SystemClock))?;

@@ -1,17 +1,13 @@
 //! The server: its collaborators, its limits, its start and its end.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use actix_web::{App, HttpServer, dev::Server, web::Data};
+use actix_web::{App, dev::Server, web::Data};
 use tracing_actix_web::TracingLogger;
 
 use super::{
     audit_watch,
+    connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
     keeper::key_keeper,
     key_watch, reload, routes,
@@ -37,13 +33,6 @@ use crate::{
     store::{MemoryStore, SharedOptions, SharedStore, Store, StoreError},
     token::Verifier,
 };
-
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may stay open without a request.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a closing connection may take.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -239,9 +228,9 @@ impl Service {
     pub fn start(self) -> Result<RunningServer, StartError> {
         let address = self.settings.server.listen;
         let refused = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).map_err(refused)?;
-        let bound = listener.local_addr().map_err(refused)?;
-        let shutdown_timeout = self.settings.server.shutdown_timeout.as_secs();
+        let listener = Listener::bind(address).map_err(refused)?;
+        let bound = listener.address().map_err(refused)?;
+        let shutdown_timeout = self.settings.server.shutdown_timeout;
         reload::watch(&self.policies, &self.keys, self.settings.policies.poll);
         key_watch::watch_keys(&self.keys, self.keeper.clone(), self.settings.policies.poll);
         audit_watch::watch_audit(&self.audit, self.settings.policies.poll);
@@ -258,7 +247,7 @@ impl Service {
         let issuer_name = Data::new(self.settings.issuer.clone());
         let metadata = Data::new(Metadata::new(&self.settings.issuer, &self.store));
         let service = Arc::new(self);
-        let server = HttpServer::new(move || {
+        let app = move || {
             App::new()
                 .app_data(keys.clone())
                 .app_data(policies.clone())
@@ -274,14 +263,9 @@ impl Service {
                 .app_data(audit.clone())
                 .configure(|config| routes::configure(&service, config))
                 .wrap(TracingLogger::<RequestSpan>::new())
-        })
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(shutdown_timeout)
-        .listen(listener)
-        .map_err(refused)?
-        .run();
+                .wrap(TellConnection)
+        };
+        let server = connection::serve(listener, shutdown_timeout, app).map_err(refused)?;
         Ok(RunningServer { address: bound, server })
     }
 }

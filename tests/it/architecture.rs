@@ -49,7 +49,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("SystemTime", &["clock.rs"]),
     ("Timestamp::now", &["clock.rs"]),
     ("Zoned::now", &["clock.rs"]),
-    ("Instant::now", &["clock.rs", "http/span.rs"]),
+    ("Instant::now", &["clock.rs", "http/span.rs", "http/connection/"]),
     ("StatusCode", &["http/error.rs", "http/error/"]),
 ];
 

@@ -18,6 +18,7 @@ mod client_assertions;
 mod clients_commands;
 mod commands;
 mod conditions;
+mod connections;
 mod decision_log;
 mod discovery;
 mod ended_tokens;

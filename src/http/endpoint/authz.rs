@@ -21,6 +21,7 @@ use crate::{
         span::shown,
     },
     oauth::{ClientId, Role},
+    policy::PathPrefix,
     principal::Principal,
 };
 
@@ -60,7 +61,7 @@ impl Gateway {
             trusted_peers,
             authorizers,
             claims: claims.iter().filter_map(with_name).collect(),
-            forwarding: Forwarding { kind, prefix: name.prefix(), host, claims },
+            forwarding: Forwarding { kind, prefix: PathPrefix::of(["authz", name.as_str()]), host, claims },
         }
     }
 

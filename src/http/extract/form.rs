@@ -33,7 +33,7 @@ impl Form {
             let message = "send the parameters as application/x-www-form-urlencoded in UTF-8";
             return Err(TokenEndpointError::invalid_request(message));
         }
-        let body = super::body(body).await.map_err(|fault| TokenEndpointError {
+        let body = super::body(request, body).await.map_err(|fault| TokenEndpointError {
             code: ErrorCode::InvalidRequest,
             description: fault.to_string().into(),
             kind: match fault {

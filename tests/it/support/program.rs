@@ -48,6 +48,16 @@ impl Binary {
         Self::serve_by(Command::new(env!("CARGO_BIN_EXE_jeton")), dir, settings).await
     }
 
+    /// With the sample policies, and with so many open files at most.
+    pub(crate) async fn serve_with_open_files(limit: u32) -> Self {
+        let dir = TempDir::new().unwrap();
+        install_policies(&dir.path().join("policies"));
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_jeton")]);
+        Self::serve_by(command, dir, "").await
+    }
+
     /// As another user, which root alone can do.
     pub(crate) async fn serve_as(uid: u32, dir: TempDir, settings: &str) -> Self {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
