@@ -24,7 +24,7 @@ const strategy = new Strategy(
     secretOrKeyProvider: passportJwtSecret({
       jwksUri: `${base}/.well-known/jwks.json`,
       cache: true,
-      // as long as a key set may be kept; by itself ten hours
+      // as long as the key set says that it may be kept; by itself ten minutes
       cacheMaxAge: 300_000,
       rateLimit: true,
     }),
