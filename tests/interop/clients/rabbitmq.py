@@ -70,6 +70,8 @@ def start_broker(place, issuer):
         "RABBITMQ_MNESIA_BASE": str(place.folder / "mnesia"),
         "RABBITMQ_LOG_BASE": str(place.folder),
         "RABBITMQ_LOGS": "-",
+        # as under systemd the script becomes the broker, and so ends with it
+        "NOTIFY_SOCKET": str(place.folder / "notify"),
     }
     # that of the path changes to a user of its own
     place.start(["/usr/lib/rabbitmq/bin/rabbitmq-server"], "rabbitmq", lambda: connects(port), env=environment)
