@@ -10,7 +10,8 @@ use super::{
     connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
     keeper::key_keeper,
-    key_watch, reload, routes,
+    key_watch, reload,
+    routes::{self, Routes},
     span::RequestSpan,
 };
 use crate::{
@@ -77,8 +78,9 @@ pub enum StartError {
 
 /// Everything that requests are answered with.
 pub struct Service {
-    pub(super) settings: Settings,
-    pub(super) authorizer: Authorizer,
+    settings: Settings,
+    listener: Listener,
+    routes: Arc<Routes>,
     audit: Audit,
     keeper: KeyKeeper,
     keys: Arc<LiveKeys>,
@@ -90,7 +92,6 @@ pub struct Service {
     issuer: Arc<TokenIssuer>,
     introspector: Arc<Introspector>,
     revoker: Arc<Revoker>,
-    pub(super) gateways: Vec<Data<Gateway>>,
 }
 
 /// A server that accepts connections.
@@ -102,12 +103,24 @@ pub struct RunningServer {
 }
 
 impl Service {
-    /// Loads keys and policies as the settings say, and starts to follow the shared store, if there is one.
-    /// Must run within an actix system.
+    /// Loads policies and keys as the settings say, takes the address, and starts to follow the shared store, if there
+    /// is one. Must run within an actix system.
     ///
     /// # Errors
-    /// [`StartError`] with everything that is wrong in the folder at fault.
+    /// [`StartError`] with everything that is wrong in the folder at fault. Nothing was written then.
     pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let surroundings = Surroundings {
+            issuer: settings.issuer.audience().clone(),
+            max_ttl: settings.tokens.max_ttl.as_secs(),
+            demo_secrets: if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused },
+        };
+        let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
+        let policies = Arc::new(policies);
+        reload::log_findings("policies.warning", policies.current().policies.warnings());
+        refuse_unknown_apis(&settings.gateways, &policies)?;
+        let store = Arc::new(store(&settings.store, &clock)?);
+        let listener = listen(settings.server.listen)?;
+        // the first key is made when nothing else can keep the server from starting
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         if settings.keys.generate_if_missing
             && let FirstKey::Made(new) = keeper.ensure_first_key()?
@@ -118,14 +131,6 @@ impl Service {
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
         key_watch::log_start(&keys, &keeper, &settings);
-        let surroundings = Surroundings {
-            issuer: settings.issuer.audience().clone(),
-            max_ttl: settings.tokens.max_ttl.as_secs(),
-            demo_secrets: if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused },
-        };
-        let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
-        let policies = Arc::new(policies);
-        reload::log_findings("policies.warning", policies.current().policies.warnings());
         let audit = audit_watch::open_audit(&settings, surroundings, &clock)?;
         let verifier = Verifier::new(
             settings.issuer.clone(),
@@ -134,7 +139,6 @@ impl Service {
             Arc::clone(&clock),
         )
         .remembering(Verifier::USUAL_MEMORY);
-        let store = Arc::new(store(&settings.store, &clock)?);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
         let authenticator = Arc::new(Authenticator {
@@ -151,7 +155,8 @@ impl Service {
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse("jeton")?)
             .with_standing(standing.clone())
             .with_audit(audit.clone());
-        let gateways = gateways(&settings.gateways, &policies, &authorizer)?;
+        let gateway = |settings| Data::new(Gateway::new(settings, &authorizer));
+        let gateways = settings.gateways.iter().map(gateway).collect();
         Ok(Self {
             status_lists: Arc::new(StatusLists::new(
                 settings.issuer.clone(),
@@ -160,8 +165,7 @@ impl Service {
                 lists,
                 Arc::clone(&clock),
             )),
-            authorizer,
-            gateways,
+            routes: Arc::new(Routes { issuer: settings.issuer.clone(), authorizer, gateways }),
             audit,
             introspector: Arc::new(Introspector {
                 authenticator: Arc::clone(&authenticator),
@@ -197,6 +201,7 @@ impl Service {
                 clock,
             }),
             settings,
+            listener,
             keeper,
             keys,
             policies,
@@ -221,15 +226,14 @@ impl Service {
         &self.audit
     }
 
-    /// Starts to listen and to watch the policies. Must run within an actix system.
+    /// Starts to answer and to watch the policies. Must run within an actix system.
     ///
     /// # Errors
     /// [`StartError::Listen`].
     pub fn start(self) -> Result<RunningServer, StartError> {
         let address = self.settings.server.listen;
         let refused = |source| StartError::Listen { address, source };
-        let listener = Listener::bind(address).map_err(refused)?;
-        let bound = listener.address().map_err(refused)?;
+        let bound = self.listener.address().map_err(refused)?;
         let shutdown_timeout = self.settings.server.shutdown_timeout;
         reload::watch(&self.policies, &self.keys, self.settings.policies.poll);
         key_watch::watch_keys(&self.keys, self.keeper.clone(), self.settings.policies.poll);
@@ -246,7 +250,7 @@ impl Service {
         let store = Data::new(Arc::clone(&self.store));
         let issuer_name = Data::new(self.settings.issuer.clone());
         let metadata = Data::new(Metadata::new(&self.settings.issuer, &self.store));
-        let service = Arc::new(self);
+        let routes = self.routes;
         let app = move || {
             App::new()
                 .app_data(keys.clone())
@@ -261,31 +265,32 @@ impl Service {
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
                 .app_data(audit.clone())
-                .configure(|config| routes::configure(&service, config))
+                .configure(|config| routes::configure(&routes, config))
                 .wrap(TracingLogger::<RequestSpan>::new())
                 .wrap(TellConnection)
         };
-        let server = connection::serve(listener, shutdown_timeout, app).map_err(refused)?;
+        let server = connection::serve(self.listener, shutdown_timeout, app).map_err(refused)?;
         Ok(RunningServer { address: bound, server })
     }
 }
 
-/// Everybody who asks for others. An API that goes away at a reload is refused from then on.
-fn gateways(
-    settings: &[GatewaySettings],
-    policies: &LivePolicies,
-    authorizer: &Authorizer,
-) -> Result<Vec<Data<Gateway>>, StartError> {
+/// Takes the address.
+fn listen(address: SocketAddr) -> Result<Listener, StartError> {
+    Listener::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+/// Gateways must ask for APIs that there are.
+fn refuse_unknown_apis(gateways: &[GatewaySettings], policies: &LivePolicies) -> Result<(), StartError> {
     let snapshot = policies.current();
     let apis = snapshot.policies.apis();
-    for gateway in settings {
+    for gateway in gateways {
         if let Some(api) = gateway.apis.names().find(|api| !apis.contains_key(*api)) {
             let known: Vec<_> = apis.keys().map(|api| format!("`{api}`")).collect();
             let (gateway, api) = (gateway.name.clone(), api.clone());
             return Err(StartError::UnknownApi { gateway, api, known: known.join(", ") });
         }
     }
-    Ok(settings.iter().map(|settings| Data::new(Gateway::new(settings, authorizer))).collect())
+    Ok(())
 }
 
 /// The store that the settings name.
