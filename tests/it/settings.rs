@@ -54,10 +54,17 @@ fn each_wrong_setting_of_a_gateway_is_named() {
         ("[gateways.nginx]\napi = \"a\"\nhosts = { \"h\" = \"a\" }", "gateways.nginx", "keep one of them"),
         ("[gateways.nginx]\nhosts = {}", "gateways.nginx.hosts", "is empty"),
         (
-            "[gateways.nginx]\nhosts = { \"Orders.example.com\" = \"a\" }",
-            "gateways.nginx.hosts.Orders.example.com",
-            "in small letters",
+            "[gateways.nginx]\nhosts = { \"Orders.example.com.\" = \"a\", \"orders.example.com\" = \"b\" }",
+            "gateways.nginx.hosts",
+            "`Orders.example.com.` and `orders.example.com` are one host",
         ),
+        (
+            "[gateways.nginx]\nhosts = { \"a.b:80\" = \"a\", \"A.b.:80\" = \"a\" }",
+            "gateways.nginx.hosts",
+            "are one host",
+        ),
+        ("[gateways.nginx]\nhosts = { \".\" = \"a\" }", "gateways.nginx.hosts..", "is no host"),
+        ("[gateways.nginx]\nhosts = { \"a b\" = \"a\" }", "gateways.nginx.hosts.a b", "is no host"),
         (
             "[gateways.nginx]\nhosts = { \"https://h\" = \"a\" }",
             "gateways.nginx.hosts.https://h",

@@ -122,7 +122,7 @@ fn apis<'p>(
     };
     match &gateway.apis {
         GatewayApis::One(api) => Ok(BTreeMap::from([find(own_host, api)?])),
-        GatewayApis::ByHost(hosts) => hosts.iter().map(|(host, api)| find(host, api)).collect(),
+        GatewayApis::ByHost(hosts) => hosts.iter().map(|(host, api)| find(host.as_str(), api)).collect(),
     }
 }
 

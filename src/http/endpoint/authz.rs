@@ -13,7 +13,7 @@ use tracing_actix_web::RequestId;
 use crate::{
     authorize::{AccessRequest, Authorizer, Permit},
     config::{GatewayApis, GatewaySettings},
-    gateway::{ClaimHeader, IDENTITY_HEADERS, TrustedPeers, header_text},
+    gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, TrustedPeers, header_text},
     http::{
         error::{Problem, ProblemKind},
         extract::{self, ForwardedHost, ForwardedRequest, Forwarding},
@@ -38,7 +38,7 @@ pub(in crate::http) struct Gateway {
 
 enum Authorizers {
     One(Authorizer),
-    ByHost(BTreeMap<String, Authorizer>),
+    ByHost(BTreeMap<HostName, Authorizer>),
 }
 
 impl Gateway {
@@ -122,7 +122,7 @@ impl Gateway {
     fn authorizer(&self, asked: &ForwardedRequest<'_>) -> Result<&Authorizer, ProblemKind> {
         let found = match &self.authorizers {
             Authorizers::One(authorizer) => Some(authorizer),
-            Authorizers::ByHost(hosts) => asked.host.and_then(|host| hosts.get(host)),
+            Authorizers::ByHost(hosts) => asked.host.and_then(|host| hosts.get(&HostName::of(host))),
         };
         found.ok_or_else(|| {
             let JudgedRequest { gateway, method, path } = self.judged(asked);
