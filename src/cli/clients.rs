@@ -76,9 +76,10 @@ pub(super) struct Add {
     /// It may exchange tokens for narrower ones.
     #[arg(long)]
     token_exchange: bool,
-    /// It may ask whether tokens are live.
-    #[arg(long)]
-    introspect: bool,
+    /// It may ask whether tokens are in force: those of an API (`--introspect=orders`, as often as there are APIs), or
+    /// without one those of all.
+    #[arg(long, value_name = "API", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    introspect: Vec<String>,
     /// Its tokens point to a status list.
     #[arg(long)]
     status_list: bool,
@@ -255,13 +256,14 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
         lines.push("public_keys:".to_owned());
         lines.extend(keys.iter().map(|key| format!("  - jwk: {{ {} }}", members(key.jwk()))));
     }
-    let switches = [
-        ("token_exchange", add.token_exchange),
-        ("refresh", add.refresh),
-        ("introspect", add.introspect),
-        ("status_list", add.status_list),
-    ];
+    let switches =
+        [("token_exchange", add.token_exchange), ("refresh", add.refresh), ("status_list", add.status_list)];
     lines.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|(key, _)| format!("{key}: true")));
+    if add.introspect.iter().any(String::is_empty) {
+        lines.push("introspect: true".to_owned());
+    } else if !add.introspect.is_empty() {
+        lines.push(format!("introspect: {}", list(&add.introspect)));
+    }
     if let Some(api) = &add.api {
         lines.extend(["grants:".to_owned(), format!("  {}:", scalar(api))]);
         if !add.roles.is_empty() {

@@ -86,9 +86,8 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
         let mut by_host: BTreeMap<HostName, (String, ApiName)> = BTreeMap::new();
         for (spelling, (host, api)) in hosts {
             if let Some((other, _)) = by_host.get(&host) {
-                let origin = format!("{}.hosts`", section.trim_end_matches('`'));
                 return layers
-                    .refuse(&origin, format!("`{other}` and `{spelling}` are one host: keep one of them"));
+                    .refuse(&of_hosts, format!("`{other}` and `{spelling}` are one host: keep one of them"));
             }
             by_host.insert(host, (spelling, api));
         }

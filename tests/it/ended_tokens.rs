@@ -450,3 +450,64 @@ async fn status_lists_are_cached_and_only_read() {
     assert_eq!(app.http.head(&url).send().await.unwrap().status(), 200);
     assert_eq!(app.http.post(&url).send().await.unwrap().status(), 405);
 }
+
+/// `one` may ask about one API, `both` about two, `own` about jeton's, `all` about all, and `none` about none.
+fn askers() -> String {
+    let asker = |name: &str, introspect: &str| {
+        format!(
+            "  {name}:\n    {}\n    {introspect}\n    refresh: true\n    grants: {{ orders: {{ scopes: [orders:read] }} }}\n",
+            secrets(name)
+        )
+    };
+    [
+        asker("one", "introspect: [orders]"),
+        asker("both", "introspect: [jeton, orders]"),
+        asker("own", "introspect: [jeton]"),
+        asker("all", "introspect: true"),
+        asker("none", "introspect: false"),
+    ]
+    .concat()
+}
+
+#[actix_web::test]
+async fn a_client_introspects_the_tokens_of_its_apis_alone() {
+    let text = policies("", "") + &askers();
+    let app = spawn_app_with(Setup { policies: vec![("ended.yaml", text.clone())], ..Setup::default() });
+    let ask = async |client: &str, token: &str| {
+        let (status, body) = app.post_form("/oauth2/introspect", client, &[("token", token)]).await;
+        (status, body["active"].as_bool(), body)
+    };
+    let of_orders = {
+        let form = [("grant_type", "client_credentials"), ("resource", ORDERS)];
+        let (_, body) = app.post_form("/oauth2/token", "agent", &form).await;
+        body["access_token"].as_str().unwrap().to_owned()
+    };
+    let of_jeton = fetch(&app, "agent").await;
+    let nameless = fetch(&app, "nameless").await;
+    let refresh = async |client: &str| {
+        let (_, body) = app.post_form("/oauth2/token", client, &[("grant_type", "client_credentials")]).await;
+        body["refresh_token"].as_str().unwrap().to_owned()
+    };
+    for (client, orders, own) in
+        [("one", true, false), ("both", true, true), ("own", false, true), ("all", true, true)]
+    {
+        for (name, token, active) in
+            [("orders", &of_orders, orders), ("jeton", &of_jeton, own), ("nameless", &nameless, own)]
+        {
+            let (status, answer, body) = ask(client, token).await;
+            assert_eq!((status, answer), (200, Some(active)), "{client} asks about {name}: {body}");
+            // RFC 7662 section 2.2: nothing else is said
+            assert_eq!(body == json!({ "active": false }), !active, "{client} asks about {name}: {body}");
+        }
+        let (_, active, body) = ask(client, &refresh(client).await).await;
+        assert_eq!(active, Some(true), "{client} asks about its own refresh token: {body}");
+        assert_eq!(ask(client, &refresh("none").await).await.1, Some(false), "of another client");
+    }
+    let (status, _, body) = ask("none", &of_orders).await;
+    assert_eq!((status, &body["error"]), (400, &json!("unauthorized_client")));
+
+    // a reload changes what may be asked, and the audience of an API is that of the policies in force
+    app.write_policy("ended.yaml", &text.replace("introspect: [orders]", "introspect: [jeton]"));
+    assert_eq!(app.post_reload().await.status(), 200);
+    assert_eq!((ask("one", &of_orders).await.1, ask("one", &of_jeton).await.1), (Some(false), Some(true)));
+}

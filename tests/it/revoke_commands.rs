@@ -3,8 +3,9 @@
 use std::fs;
 
 use jeton::{
-    clients::{ClientState, ForeignKey},
+    clients::{ClientState, ForeignKey, IntrospectedApis},
     clock::{Clock, SystemClock},
+    oauth::ApiName,
     policy::{DemoSecrets, PolicySet},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -374,13 +375,23 @@ fn keys_and_a_secret_stand_beside_each_other() {
     assert_eq!((client.secrets.len(), client.public_keys.len()), (1, 2));
     // in quotes, for it would be a truth value
     assert_eq!(client.public_keys[1].kid(), Some("true"));
-    let abilities = client.abilities;
-    assert!(abilities.refresh && abilities.token_exchange && abilities.introspect);
+    let abilities = &client.abilities;
+    assert!(abilities.refresh && abilities.token_exchange);
+    assert_eq!(abilities.introspect, IntrospectedApis::All);
     assert_eq!(abilities.status_list, Some(true));
     let workplace = with_policies("version: 1\n");
     workplace.run(&["clients", "add", "new-client"]).exits(0);
-    let abilities = self::policies(&workplace).clients().find("new-client").unwrap().abilities;
-    assert!(!abilities.refresh && !abilities.token_exchange && !abilities.introspect);
+    let abilities = self::policies(&workplace).clients().find("new-client").unwrap().abilities.clone();
+    assert!(!abilities.refresh && !abilities.token_exchange);
+    assert_eq!(abilities.introspect, IntrospectedApis::None);
+    let apis = "version: 1\napis:\n  orders: { audience: 'https://o.example.com' }\n  bills: { audience: 'https://b.example.com' }\n";
+    let workplace = with_policies(apis);
+    workplace.run(&["clients", "add", "asker", "--introspect=orders", "--introspect=bills"]).exits(0);
+    let asker = self::policies(&workplace).clients().find("asker").unwrap().abilities.clone();
+    let apis = ["bills", "orders"].map(|api| ApiName::parse(api).unwrap());
+    assert_eq!(asker.introspect, IntrospectedApis::Only(apis.into()));
+    let run = workplace.run(&["clients", "add", "other", "--introspect=order"]).exits(1);
+    assert!(run.stderr.contains("unknown-api") && run.stderr.contains("orders"), "{run:?}");
     assert_eq!(abilities.status_list, None);
 }
 
@@ -430,6 +441,8 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
         format!("{{ jwk: {} }}", text.replace('\n', ""))
     };
     let client = |rest: &str| format!("version: 1\nclients:\n  acme: {{ ttl: 15m, {rest} }}\n");
+    let apis = "apis: { a: { audience: 'https://a.example.com' }, b: { audience: 'https://b.example.com' }, jeton: {} }\n";
+    let asker = |rest: &str| client(rest) + apis;
     let listed = |rest: &str| format!("version: 1\nrevoked_tokens: [{rest}]\n");
     let past = at(now() - SignedDuration::from_hours(1).as_secs());
     for (old, new, expected) in [
@@ -487,9 +500,30 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
                 "+ acme gains refresh tokens",
                 "+ acme gains token exchange",
                 "- acme loses assertions that name the token endpoint or tell no type",
-                "- acme loses introspection",
+                "- acme loses introspection of the tokens of all APIs",
             ],
         ),
+        (
+            asker("introspect: [a, b]"),
+            asker("introspect: [b, jeton]"),
+            vec![
+                "+ acme gains introspection of the tokens of `jeton`",
+                "- acme loses introspection of the tokens of `a`",
+            ],
+        ),
+        (
+            asker("introspect: true"),
+            asker("introspect: [b, a]"),
+            vec!["- acme loses introspection of the tokens of all APIs but `a`, `b`"],
+        ),
+        (
+            asker("introspect: [a]"),
+            asker("introspect: true"),
+            vec!["+ acme gains introspection of the tokens of all APIs but `a`"],
+        ),
+        (asker(""), asker("introspect: [a]"), vec!["+ acme gains introspection of the tokens of `a`"]),
+        (asker("introspect: [a, b]"), asker("introspect: [b, a]"), vec![]),
+        (asker(""), asker("introspect: false"), vec![]),
         (
             client(""),
             client("status_list: false"),

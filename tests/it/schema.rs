@@ -295,6 +295,7 @@ fn everything() -> Value {
                 "revoked_before": "2026-11-01T00:00:00Z",
             },
             "1": {},
+            "asker": { "introspect": ["orders", "jeton"] },
         },
         "revoked_tokens": ["01jd-a", { "jti": "01jd-b", "until": "2027-06-30T00:00:00Z" }],
         "tests": [

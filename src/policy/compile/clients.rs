@@ -53,7 +53,7 @@ impl Report<'_> {
                     .filter_map(|secret| self.secret(file, name, secret, surroundings.demo_secrets))
                     .collect();
                 let public_keys = self.public_keys(file, name, &client.public_keys);
-                let abilities = self.abilities(file, name, &client);
+                let abilities = self.abilities(file, name, &client, names);
                 let revoked_before = client.revoked_before.given();
                 let revoked_before = revoked_before.and_then(|text| self.time(file, text)).map(seconds_up);
                 let grants: Vec<_> = client
