@@ -16,6 +16,7 @@ mod edit;
 mod explain;
 mod finding;
 mod guarantee;
+mod lines;
 mod lint;
 mod live;
 mod matrix;

@@ -15,7 +15,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::apis::{CompiledApis, Guarantee};
+use self::{
+    apis::{CompiledApis, Guarantee},
+    names::Nearest,
+};
 use super::{
     cases::{self, CaseOutcome, Untested},
     document::Document,
@@ -80,6 +83,7 @@ impl Draft {
             hidden: Vec::new(),
             findings: sources.warnings().to_vec(),
             names_are_known: true,
+            nearest: Nearest::default(),
             interned: HashSet::new(),
         };
         let mut documents = report.parse_all();
@@ -164,6 +168,7 @@ struct Report<'s> {
     /// False once a file could not be parsed: what it defines is missing then, and nothing is said
     /// about names that may stand in it.
     names_are_known: bool,
+    nearest: Nearest,
     /// Names of claims and parameters, of which each is kept once.
     interned: HashSet<Arc<str>>,
 }
@@ -175,8 +180,8 @@ impl<'s> Report<'s> {
         for (file, source) in sources.iter().enumerate() {
             let (node, problems) = yaml::parse(&source.text);
             self.hidden.push(match &node {
-                Some(node) => Hidden::Parts(node.secrets()),
-                None => Hidden::Suspicious,
+                Some(node) => Hidden::parts(node.secrets()),
+                None => Hidden::in_unparsed(source),
             });
             let is_nothing = node.as_ref().map_or(problems.is_empty(), yaml::Node::is_null);
             let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
@@ -222,16 +227,10 @@ impl<'s> Report<'s> {
     }
 
     fn add_as(&mut self, severity: Severity, file: FileIndex, problem: Problem) {
-        if let Some(source) = self.sources.files.get(file) {
+        if let (Some(source), Some(hidden)) = (self.sources.files.get(file), self.hidden.get(file)) {
             let (at, code) = (problem.at, problem.code);
             let (message, hint) = problem.into_texts();
-            let finding = source.finding(
-                severity,
-                at,
-                code,
-                message,
-                self.hidden.get(file).unwrap_or(&Hidden::Suspicious),
-            );
+            let finding = source.finding(severity, at, code, message, hidden);
             self.findings.push(Finding { hint, ..finding });
         }
     }
@@ -239,7 +238,7 @@ impl<'s> Report<'s> {
     /// `file:line:column` of a place, as a hint refers to it.
     fn place(&self, file: FileIndex, at: Span) -> String {
         self.sources.files.get(file).map_or_else(String::new, |source| {
-            let (line, column, _) = source.locate(at.start);
+            let (line, column) = source.locate(at.start);
             format!("{}:{line}:{column}", source.name)
         })
     }
