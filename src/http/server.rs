@@ -14,7 +14,9 @@ use super::{
     audit_watch,
     endpoint::{authz::Gateway, discovery::Metadata},
     keeper::key_keeper,
-    key_watch, reload, routes,
+    key_watch,
+    reload::{self, Teller},
+    routes,
     span::RequestSpan,
 };
 use crate::{
@@ -136,7 +138,6 @@ impl Service {
         };
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
         let policies = Arc::new(policies);
-        reload::log_findings("policies.warning", policies.current().policies.warnings());
         let audit = audit_watch::open_audit(&settings, surroundings, &clock)?;
         let verifier = Verifier::new(
             settings.issuer.clone(),
@@ -242,12 +243,15 @@ impl Service {
         let listener = TcpListener::bind(address).map_err(refused)?;
         let bound = listener.local_addr().map_err(refused)?;
         let shutdown_timeout = self.settings.server.shutdown_timeout.as_secs();
-        reload::watch(&self.policies, &self.keys, self.settings.policies.poll);
+        let teller = Teller::start(Arc::clone(&self.policies));
+        teller.tell_start(self.policies.snapshot());
+        reload::watch(&self.policies, &teller, &self.keys, self.settings.policies.poll);
         key_watch::watch_keys(&self.keys, self.keeper.clone(), self.settings.policies.poll);
         audit_watch::watch_audit(&self.audit, self.settings.policies.poll);
         let audit = Data::new(self.audit.clone());
         let keys = Data::new(Arc::clone(&self.keys));
         let policies = Data::new(Arc::clone(&self.policies));
+        let teller = Data::new(teller);
         let verifier = Data::new(self.verifier.clone());
         let issuer = Data::new(Arc::clone(&self.issuer));
         let standing = Data::new(self.standing.clone());
@@ -262,6 +266,7 @@ impl Service {
             App::new()
                 .app_data(keys.clone())
                 .app_data(policies.clone())
+                .app_data(teller.clone())
                 .app_data(verifier.clone())
                 .app_data(issuer.clone())
                 .app_data(standing.clone())

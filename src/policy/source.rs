@@ -6,6 +6,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ring::digest;
@@ -46,7 +47,7 @@ type KeyFile = Result<Vec<u8>, Box<Finding>>;
 /// Everything read from a policies folder, before anything is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
-    pub(super) files: Vec<Source>,
+    pub(super) files: Arc<Vec<Source>>,
     /// The folder, as the names of files begin.
     dir: String,
     /// What may hold public keys, by its path below the folder. What cannot be read matters once a client
@@ -142,7 +143,8 @@ impl Sources {
             return Err(findings);
         }
         let dir = dir.display().to_string();
-        Ok(Self { files: sources, dir, keys, hash: ContentHash(hex.concat()), warnings: findings.0 })
+        let files = Arc::new(sources);
+        Ok(Self { files, dir, keys, hash: ContentHash(hex.concat()), warnings: findings.0 })
     }
 
     /// Whether a file of this name may hold public keys, and so is read: `*.pem`, `*.jwk`, `*.jwks` and

@@ -45,6 +45,7 @@ mod refresh_tokens;
 mod reload;
 mod reload_cases;
 mod reload_faults;
+mod reload_told;
 mod reload_volumes;
 mod replay;
 mod replay_command;

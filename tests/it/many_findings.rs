@@ -141,6 +141,21 @@ fn each_of_a_hundred_slips_among_a_thousand_names_has_its_hint() {
 }
 
 #[test]
+fn thousands_of_guarantees_beside_routes_that_end_in_a_slash() {
+    let mut rules = String::new();
+    let mut guarantees = String::from("    guarantees:\n");
+    for at in 0..12_000 {
+        writeln!(rules, "      r{at}: {{ routes: [GET /a{at}/b/], require: {{ scope: s }} }}").unwrap();
+        let guarantee =
+            format!("{{ routes: [GET /a{at}/**], only_when: {{ claims: {{ t: {{ is: x }} }} }} }}");
+        writeln!(guarantees, "      g{at}: {guarantee}").unwrap();
+    }
+    let text = with_api(&rules, &guarantees);
+    let last = format!(":{}:7", text.lines().count());
+    has("gaps", text, 12_000, Code::GuaranteeGap, &last);
+}
+
+#[test]
 fn thousands_of_routes_that_none_of_thousands_of_clients_reaches() {
     let ids: Vec<_> = (0..12_000).map(|client| format!("c{client}")).collect();
     let mut clients = String::from("clients:\n");
