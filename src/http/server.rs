@@ -10,7 +10,8 @@ use super::{
     connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
     keeper::key_keeper,
-    key_watch, reload,
+    key_watch,
+    reload::{self, Teller},
     routes::{self, Routes},
     span::RequestSpan,
 };
@@ -116,7 +117,6 @@ impl Service {
         };
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
         let policies = Arc::new(policies);
-        reload::log_findings("policies.warning", policies.current().policies.warnings());
         refuse_unknown_apis(&settings.gateways, &policies)?;
         let store = Arc::new(store(&settings.store, &clock)?);
         let listener = listen(settings.server.listen)?;
@@ -235,12 +235,15 @@ impl Service {
         let refused = |source| StartError::Listen { address, source };
         let bound = self.listener.address().map_err(refused)?;
         let shutdown_timeout = self.settings.server.shutdown_timeout;
-        reload::watch(&self.policies, &self.keys, self.settings.policies.poll);
+        let teller = Teller::start(Arc::clone(&self.policies));
+        teller.tell_start(self.policies.snapshot());
+        reload::watch(&self.policies, &teller, &self.keys, self.settings.policies.poll);
         key_watch::watch_keys(&self.keys, self.keeper.clone(), self.settings.policies.poll);
         audit_watch::watch_audit(&self.audit, self.settings.policies.poll);
         let audit = Data::new(self.audit.clone());
         let keys = Data::new(Arc::clone(&self.keys));
         let policies = Data::new(Arc::clone(&self.policies));
+        let teller = Data::new(teller);
         let verifier = Data::new(self.verifier.clone());
         let issuer = Data::new(Arc::clone(&self.issuer));
         let standing = Data::new(self.standing.clone());
@@ -255,6 +258,7 @@ impl Service {
             App::new()
                 .app_data(keys.clone())
                 .app_data(policies.clone())
+                .app_data(teller.clone())
                 .app_data(verifier.clone())
                 .app_data(issuer.clone())
                 .app_data(standing.clone())

@@ -1,5 +1,7 @@
 //! Small changes to policy files that keep every comment and the order of everything else.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{
@@ -59,7 +61,7 @@ impl Sources {
     /// The file in which a client is defined.
     pub(super) fn source_of_client(&self, id: &str) -> Result<&Source, EditError> {
         let mut broken = None;
-        for source in &self.files {
+        for source in self.files.iter() {
             match yaml::parse(&source.text).0 {
                 Some(root) if entry(&root, "clients").and_then(|clients| entry(clients, id)).is_some() => {
                     return Ok(source);
@@ -77,11 +79,12 @@ impl Sources {
     #[must_use]
     pub fn with(&self, edited: &[Edited]) -> Self {
         let mut sources = self.clone();
+        let files = Arc::make_mut(&mut sources.files);
         for Edited { file: name, text } in edited {
             let new = Source::new(name.clone(), text.clone());
-            match sources.files.iter_mut().find(|file| file.name == *name) {
+            match files.iter_mut().find(|file| file.name == *name) {
                 Some(file) => *file = new,
-                None => sources.files.push(new),
+                None => files.push(new),
             }
         }
         sources

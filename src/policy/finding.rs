@@ -257,7 +257,15 @@ impl std::error::Error for Findings {}
 /// Escapes what is not seen or moves what is seen, on one line: so that what stands in a file or a token
 /// can neither write to the operator's terminal nor look like a line of its own.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_unseen(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unseen(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// Controls, and marks without width: those that turn the direction of text (Unicode TR 9), joiners, a byte
@@ -269,12 +277,12 @@ fn is_unseen(c: char) -> bool {
 
 impl Snippet {
     /// The longest piece of a line that is shown, in characters.
-    const WIDEST: usize = 400;
+    pub(super) const WIDEST: usize = 400;
 
     /// A source line as it may be shown: cut, and without control characters.
-    pub(super) fn of(line: &str, width: usize) -> Self {
+    pub(super) fn of(line: impl Iterator<Item = char>, width: usize) -> Self {
         let shown = |c: char| if is_unseen(c) && c != '\t' { '\u{fffd}' } else { c };
-        let line: String = line.chars().map(shown).take(Self::WIDEST).collect();
+        let line: String = line.map(shown).take(Self::WIDEST).collect();
         let width = width.min(line.chars().count()).max(1);
         Self { line, width }
     }
@@ -282,10 +290,14 @@ impl Snippet {
 
 /// "did you mean `x`?" for the known name nearest to what was written.
 pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let farthest = |name: &str| 1 + name.len() / 4;
+    let length = written.chars().count();
     known
         .into_iter()
+        // the distance is at least that of the lengths
+        .filter(|name| length.abs_diff(name.chars().count()) <= farthest(name))
         .map(|name| (strsim::damerau_levenshtein(written, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .filter(|(distance, name)| *distance <= farthest(name))
         .min()
         .map(|(_, name)| format!("did you mean `{name}`?"))
 }

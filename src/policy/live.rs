@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -11,7 +11,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use jiff::Timestamp;
 
-use super::{ContentHash, Difference, Effort, Findings, PolicySet, Sources, Surroundings};
+use super::{ContentHash, Difference, Effort, Finding, Findings, PolicySet, Sources, Surroundings};
 use crate::clock::Clock;
 
 /// How often a folder is read again that does not hold still, where nobody waits for the next poll.
@@ -32,8 +32,14 @@ pub struct LivePolicies {
     seen: Mutex<Seen>,
 }
 
-/// The last look of a poll: the hash of what was there, or what was wrong with it.
-type Seen = Option<Result<ContentHash, Findings>>;
+/// The last look of a poll.
+#[derive(Default)]
+struct Seen {
+    /// The hash of what was there and what was passed over, or what was wrong with it.
+    reading: Option<Result<(ContentHash, Vec<Finding>), Findings>>,
+    /// Whether it could not take over. It is not compiled again then: the next edit would have to wait for that.
+    is_rejected: bool,
+}
 
 /// Policies and when they came into force.
 pub struct Snapshot {
@@ -53,6 +59,7 @@ pub struct Rejection {
 }
 
 /// What a reload came to.
+#[derive(Clone)]
 pub enum Reload {
     /// The files hold what is in force already.
     Unchanged,
@@ -61,18 +68,37 @@ pub enum Reload {
     /// A poll saw something else than before, and nothing is done until the next one sees the same.
     Unsettled,
     /// Other policies are in force now.
-    Reloaded {
-        /// Those before.
-        old: ContentHash,
-        /// Those now.
-        new: ContentHash,
-        /// What differs, where that is told in the time that a reload may take.
-        difference: Option<Difference>,
-    },
+    Reloaded(Arc<Replaced>),
     /// What was in force stays.
     Rejected(Arc<Rejection>),
     /// What was in force stays, for the reason that was told last time.
     StillRejected(Arc<Rejection>),
+}
+
+/// Policies that took the place of others. What is told of them is worked out when somebody asks: nothing that
+/// takes over waits for it.
+pub struct Replaced {
+    before: Arc<Snapshot>,
+    after: Arc<Snapshot>,
+    difference: OnceLock<Option<Difference>>,
+}
+
+impl Replaced {
+    /// Those before.
+    pub fn before(&self) -> &Arc<Snapshot> {
+        &self.before
+    }
+
+    /// Those that came into force. Their [warnings](PolicySet::warnings) were not looked for yet.
+    pub fn after(&self) -> &Arc<Snapshot> {
+        &self.after
+    }
+
+    /// What differs, where that can be told with bounded work.
+    pub fn difference(&self) -> Option<&Difference> {
+        let compare = || self.before.policies.difference(&self.after.policies, Effort::Bounded);
+        self.difference.get_or_init(compare).as_ref()
+    }
 }
 
 impl LivePolicies {
@@ -91,7 +117,7 @@ impl LivePolicies {
             rejected: ArcSwapOption::empty(),
             reloads: AtomicU64::new(0),
             rejections: AtomicU64::new(0),
-            seen: Mutex::new(None),
+            seen: Mutex::default(),
         })
     }
 
@@ -123,7 +149,7 @@ impl LivePolicies {
     /// Reads the folder again, and lets it take over if it holds something else and nothing is wrong.
     pub fn reload(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = None;
+        *seen = Seen::default();
         self.take_over(read_whole(&self.dir), seen)
     }
 
@@ -132,10 +158,14 @@ impl LivePolicies {
     pub fn poll(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = Sources::read(&self.dir);
-        let now = sources.as_ref().map(|sources| sources.hash().clone()).map_err(Clone::clone);
-        let in_force = now.as_ref().is_ok_and(|hash| hash == self.current.load().policies.hash());
-        let holds_still = seen.as_ref() == Some(&now);
-        *seen = Some(now);
+        let now = sources.as_ref().map(|sources| (sources.hash().clone(), sources.warnings().to_vec()));
+        let now = Some(now.map_err(Clone::clone));
+        let in_force = sources.as_ref().is_ok_and(|read| read.hash() == self.current.load().policies.hash());
+        let holds_still = seen.reading == now;
+        match self.last_rejection().filter(|_| holds_still && seen.is_rejected && !in_force) {
+            Some(last) => return Reload::StillRejected(last),
+            None => *seen = Seen { reading: now, is_rejected: false },
+        }
         if in_force || holds_still { self.take_over(sources, seen) } else { Reload::Unsettled }
     }
 
@@ -146,11 +176,10 @@ impl LivePolicies {
         self.reject(findings);
     }
 
-    fn take_over(&self, sources: Result<Sources, Findings>, seen: MutexGuard<'_, Seen>) -> Reload {
+    fn take_over(&self, sources: Result<Sources, Findings>, mut seen: MutexGuard<'_, Seen>) -> Reload {
         let before = self.current.load_full();
-        let old = before.policies.hash().clone();
         let compiled = match sources {
-            Ok(sources) if *sources.hash() == old => {
+            Ok(sources) if sources.hash() == before.policies.hash() => {
                 let was_rejected = self.rejected.swap(None).is_some();
                 return if was_rejected { Reload::Restored } else { Reload::Unchanged };
             }
@@ -159,17 +188,16 @@ impl LivePolicies {
         };
         match compiled {
             Ok(policies) => {
-                let new = policies.hash().clone();
                 let after = Arc::new(Snapshot { policies, loaded_at: self.clock.now() });
                 self.current.store(Arc::clone(&after));
                 self.rejected.store(None);
                 self.reloads.fetch_add(1, Ordering::Relaxed);
-                // neither what is in force nor the next reload waits for this
-                drop(seen);
-                let difference = before.policies.difference(&after.policies, Effort::Bounded);
-                Reload::Reloaded { old, new, difference }
+                Reload::Reloaded(Arc::new(Replaced { before, after, difference: OnceLock::new() }))
             }
-            Err(findings) => self.reject(findings),
+            Err(findings) => {
+                seen.is_rejected = true;
+                self.reject(findings)
+            }
         }
     }
 

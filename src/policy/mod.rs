@@ -16,6 +16,7 @@ mod edit;
 mod explain;
 mod finding;
 mod guarantee;
+mod lines;
 mod lint;
 mod live;
 mod matrix;
@@ -42,7 +43,7 @@ pub use explain::{
 };
 pub use finding::{Code, Finding, Findings, Severity, did_you_mean, printable};
 pub use guarantee::Witness;
-pub use live::{LivePolicies, Rejection, Reload, Snapshot};
+pub use live::{LivePolicies, Rejection, Reload, Replaced, Snapshot};
 pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath, PathPrefix};
 pub use revoke::{Pruned, TokenRevocation};

@@ -6,12 +6,14 @@ use std::{
     io::{self, Read},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ring::digest;
 
 use super::{
     finding::{Code, Finding, Findings, Severity, Snippet, Span, printable},
+    lines::Lines,
     set::ContentHash,
 };
 
@@ -27,17 +29,16 @@ pub(super) struct Source {
     /// The path as findings show it: the folder as it was given, then the way below it.
     pub(super) name: String,
     pub(super) text: String,
-    /// The byte at which each line but the first starts.
-    lines: Vec<usize>,
+    lines: Lines,
 }
 
-/// The parts of a file that are not shown, by byte.
+/// The parts of a file that are not shown.
 #[derive(Clone, Debug)]
 pub(super) enum Hidden {
-    /// These.
+    /// These bytes, in order and apart from each other.
     Parts(Vec<Span>),
-    /// The file could not be parsed, so nobody knows: lines that look like a secret's, and the line after.
-    Suspicious,
+    /// The file could not be parsed, so nobody knows: by line, whether it or the one before looks like a secret's.
+    Lines(Vec<bool>),
 }
 
 /// The bytes of a file, or why there are none.
@@ -46,7 +47,7 @@ type KeyFile = Result<Vec<u8>, Box<Finding>>;
 /// Everything read from a policies folder, before anything is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
-    pub(super) files: Vec<Source>,
+    pub(super) files: Arc<Vec<Source>>,
     /// The folder, as the names of files begin.
     dir: String,
     /// What may hold public keys, by its path below the folder. What cannot be read matters once a client
@@ -142,7 +143,8 @@ impl Sources {
             return Err(findings);
         }
         let dir = dir.display().to_string();
-        Ok(Self { files: sources, dir, keys, hash: ContentHash(hex.concat()), warnings: findings.0 })
+        let files = Arc::new(sources);
+        Ok(Self { files, dir, keys, hash: ContentHash(hex.concat()), warnings: findings.0 })
     }
 
     /// Whether a file of this name may hold public keys, and so is read: `*.pem`, `*.jwk`, `*.jwks` and
@@ -329,25 +331,22 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {
 
 impl Source {
     pub(super) fn new(name: String, text: String) -> Self {
-        let lines = text.match_indices('\n').map(|(newline, _)| newline + 1).collect();
+        let lines = Lines::of(&text);
         Self { name, text, lines }
     }
 
     /// The line of a byte, from 1.
     pub(super) fn line(&self, byte: usize) -> usize {
-        self.lines.partition_point(|start| *start <= byte) + 1
+        self.lines.number(byte)
     }
 
-    /// The line and column of a byte, both from 1, and the line itself.
-    pub(super) fn locate(&self, byte: usize) -> (usize, usize, &str) {
-        let line = self.line(byte);
-        let start = line.checked_sub(2).and_then(|before| self.lines.get(before)).copied().unwrap_or(0);
-        let column = self.text.get(start..byte).map_or(0, |before| before.chars().count()) + 1;
-        let text = self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
-        (line, column, text)
+    /// The line and column of a byte, both from 1.
+    pub(super) fn locate(&self, byte: usize) -> (usize, usize) {
+        (self.line(byte), self.lines.column(&self.text, byte))
     }
 
-    /// A finding at a place of this file, with the source line.
+    /// A finding at a place of this file, with the source line. It costs the same wherever that is, and however
+    /// long the line.
     pub(super) fn finding(
         &self,
         severity: Severity,
@@ -356,32 +355,63 @@ impl Source {
         message: String,
         hidden: &Hidden,
     ) -> Finding {
-        let (line, column, text) = self.locate(at.start);
-        let meant = self.text.get(at.start..at.end).unwrap_or_default();
-        let width = meant.lines().next().unwrap_or_default().trim_end().chars().count().max(1);
-        let start = line.checked_sub(2).and_then(|before| self.lines.get(before)).copied().unwrap_or(0);
-        let suspicious = |line: &str| {
-            let lower = line.to_ascii_lowercase();
-            let is_about_secrets = ["secret", "sha256", "password"].iter().any(|word| lower.contains(word));
-            is_about_secrets || holds_key_material(line)
-        };
-        // of a key in PEM, a line that is short too
-        let before = self.text.get(..start).unwrap_or_default();
-        let in_pem = before.rfind("-----BEGIN").and_then(|begin| before.get(begin..));
-        let in_pem = in_pem.is_some_and(|block| !block.contains("-----END"));
+        let (line, column) = self.locate(at.start);
+        let bytes = self.lines.bytes(&self.text, line);
+        let meant = self.text.get(at.start..at.end.min(bytes.end)).unwrap_or_default();
+        let width = meant.trim_end().chars().take(Snippet::WIDEST).count().max(1);
+        let start = bytes.start;
+        let shown = self.text.get(bytes).unwrap_or_default();
         let snippet = match hidden {
             Hidden::Parts(parts) => {
-                let is_hidden = |byte: usize| parts.iter().any(|part| part.start <= byte && byte < part.end);
-                let shown = text.char_indices().map(|(at, c)| if is_hidden(start + at) { '*' } else { c });
-                Some(Snippet::of(&shown.collect::<String>(), width))
+                let is_hidden = |byte: usize| {
+                    let part = parts.partition_point(|part| part.start <= byte).checked_sub(1);
+                    part.and_then(|part| parts.get(part)).is_some_and(|part| byte < part.end)
+                };
+                let shown = shown.char_indices().map(|(at, c)| if is_hidden(start + at) { '*' } else { c });
+                Some(Snippet::of(shown, width))
             }
-            Hidden::Suspicious => {
-                let before = before.lines().next_back().unwrap_or_default();
-                (!in_pem && !suspicious(text) && !suspicious(before)).then(|| Snippet::of(text, width))
+            Hidden::Lines(lines) => {
+                let is_shown = lines.get(line - 1) == Some(&false);
+                is_shown.then(|| Snippet::of(shown.chars(), width))
             }
         };
         Finding { severity, code, message, file: self.name.clone(), line, column, hint: None, snippet }
     }
+}
+
+impl Hidden {
+    /// These parts, in any order.
+    pub(super) fn parts(mut parts: Vec<Span>) -> Self {
+        parts.sort_unstable_by_key(|part| part.start);
+        parts.dedup_by(|next, part| {
+            let is_one = next.start <= part.end;
+            part.end = if is_one { part.end.max(next.end) } else { part.end };
+            is_one
+        });
+        Self::Parts(parts)
+    }
+
+    /// What could be a secret in a file that could not be parsed.
+    pub(super) fn in_unparsed(source: &Source) -> Self {
+        let mut hidden = Vec::new();
+        // of a key in PEM, a line that is short too
+        let mut in_pem = false;
+        let mut is_suspicious = false;
+        for line in source.text.split('\n') {
+            let before = std::mem::replace(&mut is_suspicious, could_hold_a_secret(line));
+            hidden.push(in_pem || before || is_suspicious);
+            let (begin, end) = (line.rfind("-----BEGIN"), line.rfind("-----END"));
+            in_pem = if begin == end { in_pem } else { begin > end };
+        }
+        Self::Lines(hidden)
+    }
+}
+
+/// Whether a line is about secrets, or holds what could be one.
+fn could_hold_a_secret(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    let is_about_secrets = ["secret", "sha256", "password"].iter().any(|word| lower.contains(word));
+    is_about_secrets || holds_key_material(line)
 }
 
 /// Whether part of a key could stand in a line: 40 digits of base64 in a row.

@@ -4,12 +4,15 @@
 //! differently or what lets a reader overlook something (anchors, aliases, merge keys, tags,
 //! directives, a second document, a key that stands twice) is refused.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
 
 use rustc_hash::FxHashMap;
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle};
 
-use super::finding::{Code, Problem, Span};
+use super::{
+    finding::{Code, Problem, Span},
+    lines::Lines,
+};
 
 /// A value and where it stands.
 #[derive(Debug)]
@@ -110,7 +113,8 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
         flow_nesting_limit: DEEPEST,
         block_nesting_limit: DEEPEST,
     };
-    let mut tree = Tree { text, frames: Vec::new(), root: None, problems: Vec::new() };
+    let mut tree =
+        Tree { text, lines: OnceCell::new(), frames: Vec::new(), root: None, problems: Vec::new() };
     let mut documents = 0;
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = match event {
@@ -155,6 +159,8 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
 
 struct Tree<'t> {
     text: &'t str,
+    /// Counted where a problem names another line than its own.
+    lines: OnceCell<Lines>,
     frames: Vec<Frame<'t>>,
     root: Option<Node<'t>>,
     problems: Vec<Problem>,
@@ -245,7 +251,7 @@ impl<'t> Tree<'t> {
             self.problems.push(problem.hint("write the entries out"));
         }
         if let Some(first) = seen.insert(text.clone(), node.at) {
-            let line = self.text.get(..first.start).map_or(0, |before| before.matches('\n').count()) + 1;
+            let line = self.lines.get_or_init(|| Lines::of(self.text)).number(first.start);
             let problem =
                 Problem::new(node.at, Code::DuplicateKey, format!("`{text}` stands twice in this map"));
             self.problems.push(problem.hint(format!("it stands on line {line} first")));

@@ -441,8 +441,6 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
         format!("{{ jwk: {} }}", text.replace('\n', ""))
     };
     let client = |rest: &str| format!("version: 1\nclients:\n  acme: {{ ttl: 15m, {rest} }}\n");
-    let apis = "apis: { a: { audience: 'https://a.example.com' }, b: { audience: 'https://b.example.com' }, jeton: {} }\n";
-    let asker = |rest: &str| client(rest) + apis;
     let listed = |rest: &str| format!("version: 1\nrevoked_tokens: [{rest}]\n");
     let past = at(now() - SignedDuration::from_hours(1).as_secs());
     for (old, new, expected) in [
@@ -504,6 +502,55 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
             ],
         ),
         (
+            client(""),
+            client("status_list: false"),
+            vec!["~ acme changes status list, from the default to off"],
+        ),
+        (
+            listed("a"),
+            listed(&format!("a, {{ jti: b, until: {LATE} }}")),
+            vec!["- token b loses all that it carries: it is revoked"],
+        ),
+        (
+            listed(&format!("a, {{ jti: b, until: {LATE} }}")),
+            listed(&format!("{{ jti: b, until: {LATE} }}")),
+            vec!["+ token a gains all that it carries: it is not revoked any more"],
+        ),
+        (listed(&format!("a, {{ jti: b, until: {past} }}")), listed("a"), vec![]),
+    ] {
+        differs(&old, &new, &expected);
+    }
+}
+
+/// These lines must tell of the difference, and no others.
+#[track_caller]
+fn differs(old: &str, new: &str, expected: &[&str]) {
+    let workplace = Workplace::empty();
+    workplace.write("old/x.yaml", old).write("new/x.yaml", new);
+    let run = workplace.run(&["policies", "diff", "old", "new"]);
+    let found: Vec<_> = run
+        .stdout
+        .lines()
+        .filter_map(|line| {
+            let line = line.trim();
+            line.starts_with(['+', '-', '~']).then_some(line)
+        })
+        .collect();
+    assert_eq!(found.len(), expected.len(), "{new}: {run:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\nis not\n{expected}\n{run:?}");
+    }
+    let gains = expected.iter().any(|line| line.starts_with('+'));
+    assert_eq!(run.code, Some(if gains { 3 } else { 0 }), "{run:?}");
+}
+
+#[test]
+fn what_may_be_introspected_has_its_line_in_a_difference() {
+    let apis =
+        "{ a: { audience: 'https://a.example.com' }, b: { audience: 'https://b.example.com' }, jeton: {} }";
+    let asker = |rest: &str| format!("version: 1\napis: {apis}\nclients:\n  acme: {{ ttl: 15m, {rest} }}\n");
+    for (old, new, expected) in [
+        (
             asker("introspect: [a, b]"),
             asker("introspect: [b, jeton]"),
             vec![
@@ -524,39 +571,7 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
         (asker(""), asker("introspect: [a]"), vec!["+ acme gains introspection of the tokens of `a`"]),
         (asker("introspect: [a, b]"), asker("introspect: [b, a]"), vec![]),
         (asker(""), asker("introspect: false"), vec![]),
-        (
-            client(""),
-            client("status_list: false"),
-            vec!["~ acme changes status list, from the default to off"],
-        ),
-        (
-            listed("a"),
-            listed(&format!("a, {{ jti: b, until: {LATE} }}")),
-            vec!["- token b loses all that it carries: it is revoked"],
-        ),
-        (
-            listed(&format!("a, {{ jti: b, until: {LATE} }}")),
-            listed(&format!("{{ jti: b, until: {LATE} }}")),
-            vec!["+ token a gains all that it carries: it is not revoked any more"],
-        ),
-        (listed(&format!("a, {{ jti: b, until: {past} }}")), listed("a"), vec![]),
     ] {
-        let workplace = Workplace::empty();
-        workplace.write("old/x.yaml", &old).write("new/x.yaml", &new);
-        let run = workplace.run(&["policies", "diff", "old", "new"]);
-        let found: Vec<_> = run
-            .stdout
-            .lines()
-            .filter_map(|line| {
-                let line = line.trim();
-                line.starts_with(['+', '-', '~']).then_some(line)
-            })
-            .collect();
-        assert_eq!(found.len(), expected.len(), "{new}: {run:?}");
-        for (found, expected) in found.iter().zip(&expected) {
-            assert!(found.starts_with(expected), "{found}\nis not\n{expected}\n{run:?}");
-        }
-        let gains = expected.iter().any(|line| line.starts_with('+'));
-        assert_eq!(run.code, Some(if gains { 3 } else { 0 }), "{run:?}");
+        differs(&old, &new, &expected);
     }
 }

@@ -89,10 +89,10 @@ impl Reading {
 
 /// Says on standard error that a server would not take these policies.
 fn warn_of_faults(draft: &Draft, name: &Path) -> bool {
-    let findings = draft.findings();
-    if findings.has_errors() {
+    let is_refused = !draft.faults().is_empty();
+    if is_refused {
         let name = policy::printable(&name.display().to_string());
         eprintln!("note: a server would refuse these policies; see `jeton policies check {name}`");
     }
-    findings.has_errors()
+    is_refused
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{super::Outcome, Reading, emit};
-use crate::policy::{CaseOutcome, Code, Draft, Findings, printable};
+use crate::policy::{CaseOutcome, Code, Draft, Finding, Findings, printable};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {
@@ -42,15 +42,12 @@ impl Test {
         if total == 0 {
             eprintln!("note: there are no tests in {dir}; write some under `tests:`");
         }
-        if draft
-            .findings()
-            .0
-            .iter()
-            .any(|finding| matches!(finding.code, Code::BrokenGuarantee | Code::TooComplex))
-        {
+        let is_about_a_guarantee =
+            |fault: &Finding| matches!(fault.code, Code::BrokenGuarantee | Code::TooComplex);
+        if draft.faults().iter().any(is_about_a_guarantee) {
             eprintln!("note: a guarantee does not hold; see `jeton policies check {dir}`");
         }
-        Ok(if draft.findings().has_errors() { Outcome::Failed } else { Outcome::Done })
+        Ok(if draft.faults().is_empty() { Outcome::Done } else { Outcome::Failed })
     }
 
     fn write(&self, report: &Report) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use crate::{
         error::{Problem, ProblemKind},
         extract::{self, BodyFault},
         key_watch::reload_keys_beside,
-        reload::reload_beside,
+        reload::{Teller, difference_beside, reload_beside},
     },
     keys::{KeyReload, KeyState, LiveKeys},
     oauth::{Role, Scope},
@@ -191,12 +191,13 @@ pub(in crate::http) async fn explain(
 pub(in crate::http) async fn reload(
     request: HttpRequest,
     policies: Data<Arc<LivePolicies>>,
+    teller: Data<Teller>,
     keys: Data<Arc<LiveKeys>>,
     audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
     let failed = || Problem::new(ProblemKind::Internal, &request);
     let of_keys = reload_keys_beside(Arc::clone(&keys), TRIGGER).await.ok_or_else(failed)?;
-    let of_policies = reload_beside(Arc::clone(&policies), TRIGGER).await.ok_or_else(failed)?;
+    let of_policies = reload_beside(Arc::clone(&policies), &teller, TRIGGER).await.ok_or_else(failed)?;
     let of_candidate = match audit.shadow() {
         Some(shadow) => Some(reload_candidate(shadow).await),
         None => None,
@@ -227,16 +228,19 @@ pub(in crate::http) async fn reload(
             }),
             of_candidate,
         ))),
-        Reload::Reloaded { old, new, difference } => Ok(answer(&with_candidate(
-            json!({
-                "reloaded": true,
-                "old_hash": old,
-                "hash": new,
-                "difference": difference,
-                "keys": key_answer,
-            }),
-            of_candidate,
-        ))),
+        Reload::Reloaded(replaced) => {
+            let difference = difference_beside(Arc::clone(&replaced)).await.ok_or_else(failed)?;
+            Ok(answer(&with_candidate(
+                json!({
+                    "reloaded": true,
+                    "old_hash": replaced.before().policies.hash(),
+                    "hash": replaced.after().policies.hash(),
+                    "difference": difference,
+                    "keys": key_answer,
+                }),
+                of_candidate,
+            )))
+        }
     }
 }
 
@@ -244,7 +248,7 @@ pub(in crate::http) async fn reload(
 async fn reload_candidate(shadow: &Shadow) -> Value {
     let outcome = reload_candidate_beside(Arc::clone(shadow.candidate()), TRIGGER).await;
     let reloaded =
-        matches!(outcome, Some(CandidateReload::Loaded(_) | CandidateReload::Read(Reload::Reloaded { .. })));
+        matches!(outcome, Some(CandidateReload::Loaded(_) | CandidateReload::Read(Reload::Reloaded(_))));
     let rejection = shadow.candidate().last_rejection();
     json!({
         "reloaded": reloaded,

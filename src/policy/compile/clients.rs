@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rustc_hash::FxHashSet;
 use serde_json::{Map, Value};
 
-use super::{DemoSecrets, FileIndex, Names, Report, Surroundings};
+use super::{DemoSecrets, FileIndex, Names, Report, Surroundings, warnings::ShutOut};
 use crate::{
     clients::{
         Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, SecretHash,
@@ -25,7 +25,27 @@ use crate::{
 /// The clients, and where each is defined.
 pub(super) struct CompiledClients {
     pub(super) clients: Vec<Client>,
-    pub(super) places: Vec<(FileIndex, Span)>,
+    places: Vec<(FileIndex, Span)>,
+}
+
+impl CompiledClients {
+    /// The enabled clients that nobody can be.
+    pub(super) fn shut_out(&self, now: Timestamp) -> Vec<ShutOut> {
+        let each = self.clients.iter().zip(&self.places);
+        let shut_out = each.filter(|(client, _)| {
+            client.state == ClientState::Enabled
+                && client.public_keys.is_empty()
+                && !client.secrets.iter().any(|secret| secret.is_live(now))
+        });
+        shut_out
+            .map(|(client, (file, at))| ShutOut {
+                id: client.id.clone(),
+                file: *file,
+                at: *at,
+                has_secret: !client.secrets.is_empty(),
+            })
+            .collect()
+    }
 }
 
 impl Report<'_> {

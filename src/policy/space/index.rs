@@ -32,15 +32,19 @@ struct Node {
 impl<'r> RouteIndex<'r> {
     /// Indexes routes by their position.
     pub(in crate::policy) fn new(routes: &'r [Route]) -> Self {
+        Self::of(routes.iter().map(Shape::of).collect())
+    }
+
+    /// Indexes the paths of routes by their position.
+    pub(in crate::policy) fn of(shapes: Vec<Shape<'r>>) -> Self {
         let mut index = Self {
             edges: FxHashMap::default(),
             nodes: vec![Node::default()],
-            shapes: Vec::with_capacity(routes.len()),
+            shapes: Vec::new(),
             deepest: 0,
             literals: FxHashSet::default(),
         };
-        for (id, route) in (0..).zip(routes) {
-            let shape = Shape::of(route);
+        for (id, shape) in (0..).zip(&shapes) {
             index.deepest = index.deepest.max(shape.depth());
             let mut at = ROOT;
             for piece in &shape.pieces {
@@ -52,8 +56,8 @@ impl<'r> RouteIndex<'r> {
             if let Some(node) = index.node_mut(at) {
                 node.ends.push(id);
             }
-            index.shapes.push(shape);
         }
+        index.shapes = shapes;
         index
     }
 
