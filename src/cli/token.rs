@@ -11,6 +11,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{
     Outcome,
@@ -21,10 +22,9 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
-    fetch::{Fetched, Fetcher, Transport},
     http::key_keeper,
-    keys::PublicKeys,
-    oauth::{Audience, TokenId},
+    keys::{JwksOptions, JwksSource, PublicKeys},
+    oauth::{Audience, ShownUrl, TokenId},
     policy::{Pruned, TokenRevocation, printable},
     token::{BearerToken, InsecureParts, Verifier, insecure_parts},
 };
@@ -146,26 +146,29 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
     let settings = super::settings(Needs::Keys, config)?;
     let keys = match jwks {
         None => Arc::clone(super::keys::ring(&key_keeper(&settings, Arc::new(SystemClock)))?.public()),
+        Some(address) if is_address(address) => published(address)?,
         Some(source) => {
-            let json = if source.starts_with("https://") || source.starts_with("http://") {
-                fetch(source)?
-            } else {
-                std::fs::read(source).with_context(|| format!("{source} cannot be read"))?
-            };
+            let json = std::fs::read(source).with_context(|| format!("{source} cannot be read"))?;
             Arc::new(PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?)
         }
     };
     Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))
 }
 
-/// Fetches a small document.
-pub(super) fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
-    let transport = if url.starts_with("https://") { Transport::Https } else { Transport::Http };
+/// Whether an address is meant, and not a file.
+fn is_address(text: &str) -> bool {
+    let is_http = |url: Url| ["http", "https"].contains(&url.scheme());
+    text.contains("://") || Url::parse(text).is_ok_and(is_http)
+}
+
+/// The key set at an address, fetched once and as services fetch it.
+fn published(address: &str) -> anyhow::Result<Arc<PublicKeys>> {
+    let options = JwksOptions { timeout: FETCH_TIMEOUT, ..JwksOptions::default() };
+    let source = JwksSource::new(address, &options, Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let fetched =
-        runtime.block_on(async { Fetcher::new(transport, FETCH_TIMEOUT)?.get(url, "*/*", None).await });
-    match fetched.with_context(|| url.to_owned())? {
-        Fetched::New { body, .. } => Ok(body),
-        Fetched::NotModified { .. } => anyhow::bail!("{url}: nothing is there"),
+    runtime.block_on(source.refresh());
+    match source.state().failure {
+        None => Ok(source.current()),
+        Some(failed) => anyhow::bail!("{}: {}", ShownUrl(address), failed.error),
     }
 }

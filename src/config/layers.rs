@@ -326,9 +326,19 @@ fn read_layer(
     let mut values = BTreeMap::new();
     match Config::builder().add_source(source).build() {
         Ok(config) => flatten("", config.cache, &mut values),
-        Err(error) => errors.push(SettingError { origin: origin.to_owned(), message: error.to_string() }),
+        Err(error) => errors
+            .push(SettingError { origin: origin.to_owned(), message: without_snippet(&error.to_string()) }),
     }
     values
+}
+
+/// What is wrong with a text without the line that is shown of it, in which a password may stand.
+fn without_snippet(error: &str) -> String {
+    let is_shown =
+        |line: &str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    let told: Vec<_> =
+        error.lines().map(str::trim_end).filter(|line| !line.is_empty() && !is_shown(line)).collect();
+    told.join(": ")
 }
 
 fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {

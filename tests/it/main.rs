@@ -9,6 +9,7 @@
 
 mod support;
 
+mod addresses;
 mod architecture;
 mod authz;
 mod binary;
