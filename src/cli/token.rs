@@ -22,6 +22,7 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
+    files::{self, Size},
     http::key_keeper,
     keys::{JwksOptions, JwksSource, PublicKeys},
     oauth::{Audience, ShownUrl, TokenId},
@@ -62,6 +63,10 @@ fn token_id(text: &str) -> Result<TokenId, String> {
 
 /// How long a key set may take to be fetched.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest file of a key set, in bytes: as long as one that is fetched.
+const LONGEST_KEY_SET: u64 = 1024 * 1024;
+/// The longest standard input, in bytes: a token has 8 KiB.
+const LONGEST_INPUT: u64 = 64 * 1024;
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
     match command {
@@ -100,10 +105,9 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
         jwt
     } else {
         let mut text = String::new();
-        std::io::stdin()
-            .take(64 * 1024)
-            .read_to_string(&mut text)
-            .context("standard input cannot be read")?;
+        let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
+        let length = read.context("standard input cannot be read")? as u64;
+        anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", Size(LONGEST_INPUT));
         text
     };
     let token = BearerToken::new(text.trim());
@@ -148,7 +152,8 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
         None => Arc::clone(super::keys::ring(&key_keeper(&settings, Arc::new(SystemClock)))?.public()),
         Some(address) if is_address(address) => published(address)?,
         Some(source) => {
-            let json = std::fs::read(source).with_context(|| format!("{source} cannot be read"))?;
+            let json = files::read(Path::new(source), LONGEST_KEY_SET);
+            let json = json.map_err(|error| anyhow::anyhow!("{source} {error}"))?;
             Arc::new(PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?)
         }
     };

@@ -13,6 +13,7 @@ mod addresses;
 mod architecture;
 mod authz;
 mod binary;
+mod bounded_files;
 mod broken_policies;
 mod canonical_path;
 mod client_assertions;

@@ -162,8 +162,8 @@ const ODDITIES: [Oddity; 9] = [
     ),
     (
         "more than can be meant",
-        |path| File::create(path).unwrap().set_len(512 * 1024 * 1024 + 1).unwrap(),
-        "holds more than 512 MiB\n   = help: split it into several files, or remove it",
+        |path| File::create(path).unwrap().set_len(256 * 1024 * 1024 + 1).unwrap(),
+        "holds more than 256 MiB\n   = help: split it into several files, or remove it",
     ),
 ];
 
