@@ -21,6 +21,7 @@ mod clients_commands;
 mod commands;
 mod conditions;
 mod connections;
+mod core_dumps;
 mod decision_log;
 mod discovery;
 mod ended_tokens;
