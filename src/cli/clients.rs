@@ -1,8 +1,7 @@
 //! `jeton clients`.
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,7 +18,8 @@ use super::{
 use crate::{
     clients::{ClientKind, ClientSecret, ForeignKey},
     clock::{Clock, SystemClock, parse_duration, seconds_up},
-    policy::scalar,
+    files,
+    policy::{Sources, scalar},
 };
 
 #[derive(Subcommand)]
@@ -106,9 +106,6 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
 fn ttl(text: &str) -> Result<String, String> {
     duration(text).map(|_| text.to_owned())
 }
-
-/// The longest file of public keys, in bytes.
-const LONGEST_KEYS: u64 = 64 * 1024;
 
 /// The members of a JSON Web Key that everybody may know and somebody may need, in this order.
 const PUBLIC_MEMBERS: [&str; 9] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
@@ -235,10 +232,8 @@ fn show(secret: &ClientSecret) -> anyhow::Result<()> {
 
 /// The public keys in a file of the client's.
 fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
-    let mut bytes = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(LONGEST_KEYS + 1).read_to_end(&mut bytes));
-    let length = read.with_context(|| format!("{} cannot be read", file.display()))?;
-    anyhow::ensure!(length as u64 <= LONGEST_KEYS, "{} holds more than 64 KiB", file.display());
+    let read = files::read(file, Sources::LONGEST_KEYS);
+    let bytes = read.map_err(|error| anyhow::anyhow!("{} {error}", file.display()))?;
     ForeignKey::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))
 }
 

@@ -7,6 +7,7 @@ mod files;
 mod gateway;
 mod health;
 mod keys;
+mod memory;
 mod output;
 mod policies;
 mod serve;
@@ -80,6 +81,10 @@ impl From<Outcome> for ExitCode {
 
 /// Reads the arguments, runs the command, and says how it ended.
 pub fn run() -> ExitCode {
+    // before anything is read that may be secret, the arguments included
+    if let Err(error) = memory::keep_private() {
+        eprintln!("warning: core dumps are not turned off: {error}");
+    }
     let Args { config, command } = Args::parse();
     let config = config.as_deref();
     let outcome = match command {

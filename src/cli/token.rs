@@ -11,6 +11,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{
     Outcome,
@@ -21,10 +22,10 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
-    fetch::{Fetched, Fetcher, Transport},
+    files::{self, Size},
     http::key_keeper,
-    keys::PublicKeys,
-    oauth::{Audience, TokenId},
+    keys::{JwksOptions, JwksSource, PublicKeys},
+    oauth::{Audience, ShownUrl, TokenId},
     policy::{Pruned, TokenRevocation, printable},
     token::{BearerToken, InsecureParts, Verifier, insecure_parts},
 };
@@ -62,6 +63,10 @@ fn token_id(text: &str) -> Result<TokenId, String> {
 
 /// How long a key set may take to be fetched.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest file of a key set, in bytes: as long as one that is fetched.
+const LONGEST_KEY_SET: u64 = 1024 * 1024;
+/// The longest standard input, in bytes: a token has 8 KiB.
+const LONGEST_INPUT: u64 = 64 * 1024;
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
     match command {
@@ -100,10 +105,9 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
         jwt
     } else {
         let mut text = String::new();
-        std::io::stdin()
-            .take(64 * 1024)
-            .read_to_string(&mut text)
-            .context("standard input cannot be read")?;
+        let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
+        let length = read.context("standard input cannot be read")? as u64;
+        anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", Size(LONGEST_INPUT));
         text
     };
     let token = BearerToken::new(text.trim());
@@ -146,26 +150,30 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
     let settings = super::settings(Needs::Keys, config)?;
     let keys = match jwks {
         None => Arc::clone(super::keys::ring(&key_keeper(&settings, Arc::new(SystemClock)))?.public()),
+        Some(address) if is_address(address) => published(address)?,
         Some(source) => {
-            let json = if source.starts_with("https://") || source.starts_with("http://") {
-                fetch(source)?
-            } else {
-                std::fs::read(source).with_context(|| format!("{source} cannot be read"))?
-            };
+            let json = files::read(Path::new(source), LONGEST_KEY_SET);
+            let json = json.map_err(|error| anyhow::anyhow!("{source} {error}"))?;
             Arc::new(PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?)
         }
     };
     Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))
 }
 
-/// Fetches a small document.
-pub(super) fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
-    let transport = if url.starts_with("https://") { Transport::Https } else { Transport::Http };
+/// Whether an address is meant, and not a file.
+fn is_address(text: &str) -> bool {
+    let is_http = |url: Url| ["http", "https"].contains(&url.scheme());
+    text.contains("://") || Url::parse(text).is_ok_and(is_http)
+}
+
+/// The key set at an address, fetched once and as services fetch it.
+fn published(address: &str) -> anyhow::Result<Arc<PublicKeys>> {
+    let options = JwksOptions { timeout: FETCH_TIMEOUT, ..JwksOptions::default() };
+    let source = JwksSource::new(address, &options, Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let fetched =
-        runtime.block_on(async { Fetcher::new(transport, FETCH_TIMEOUT)?.get(url, "*/*", None).await });
-    match fetched.with_context(|| url.to_owned())? {
-        Fetched::New { body, .. } => Ok(body),
-        Fetched::NotModified { .. } => anyhow::bail!("{url}: nothing is there"),
+    runtime.block_on(source.refresh());
+    match source.state().failure {
+        None => Ok(source.current()),
+        Some(failed) => anyhow::bail!("{}: {}", ShownUrl(address), failed.error),
     }
 }

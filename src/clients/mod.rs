@@ -16,6 +16,6 @@ pub use authenticate::{
 };
 pub use registry::{
     Abilities, Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole, IntrospectedApis,
-    MOST_KEYS,
+    MOST_KEYS, MOST_SECRETS,
 };
 pub use secret::{ClientSecret, DEMO_SECRETS, SecretHash, StoredSecret};

@@ -15,6 +15,10 @@ use crate::{
 /// for one assertion.
 pub const MOST_KEYS: usize = 4;
 
+/// The most secrets that a client may have, and the number of comparisons that are made for each that is sent: enough
+/// to rotate for a year without tidying up.
+pub const MOST_SECRETS: usize = 16;
+
 /// A machine that may fetch tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {

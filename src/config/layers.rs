@@ -9,6 +9,8 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
 use zeroize::Zeroizing;
 
+use crate::files::{self, FileError};
+
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
@@ -39,6 +41,8 @@ const DEFAULTS: &str = include_str!("../../jeton.toml");
 /// What the names of our environment variables start with.
 const PREFIX: &str = "JETON";
 const SEPARATOR: &str = "__";
+/// The longest settings file, in bytes.
+const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// The settings by dotted key, not yet understood.
 pub(super) struct Layers {
@@ -86,8 +90,16 @@ impl Layers {
             values: read_layer(File::from_str(DEFAULTS, FileFormat::Toml), "the defaults", &mut errors),
         }];
         if let Some(path) = file {
-            let source = File::from(path).format(FileFormat::Toml).required(true);
-            let values = read_layer(source, &path.display().to_string(), &mut errors);
+            let values = match text_of(path) {
+                Ok(text) => {
+                    let source = File::from_str(&text, FileFormat::Toml);
+                    read_layer(source, &path.display().to_string(), &mut errors)
+                }
+                Err(message) => {
+                    errors.push(SettingError { origin: path.display().to_string(), message });
+                    BTreeMap::new()
+                }
+            };
             layers.push(Layer { origin: Origin::File(path.to_owned()), base: folder, values });
         }
         errors.extend(unreadable_variables());
@@ -308,6 +320,15 @@ impl Layers {
     }
 }
 
+/// The text of a settings file.
+fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = files::read(path, LONGEST_FILE).map_err(|error| match error {
+        error @ FileError::Io(_) => error.to_string(),
+        error @ (FileError::NotAFile(_) | FileError::TooLong(_)) => format!("{error}: name a settings file"),
+    })?;
+    String::from_utf8(bytes).map_err(|_| "is not text in UTF-8".to_owned())
+}
+
 /// Our variables that hold something else than text.
 fn unreadable_variables() -> Vec<SettingError> {
     let ours = |name: &str| name.to_uppercase().starts_with(&format!("{PREFIX}{SEPARATOR}"));
@@ -326,9 +347,19 @@ fn read_layer(
     let mut values = BTreeMap::new();
     match Config::builder().add_source(source).build() {
         Ok(config) => flatten("", config.cache, &mut values),
-        Err(error) => errors.push(SettingError { origin: origin.to_owned(), message: error.to_string() }),
+        Err(error) => errors
+            .push(SettingError { origin: origin.to_owned(), message: without_snippet(&error.to_string()) }),
     }
     values
+}
+
+/// What is wrong with a text without the line that is shown of it, in which a password may stand.
+fn without_snippet(error: &str) -> String {
+    let is_shown =
+        |line: &str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    let told: Vec<_> =
+        error.lines().map(str::trim_end).filter(|line| !line.is_empty() && !is_shown(line)).collect();
+    told.join(": ")
 }
 
 fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {

@@ -1,19 +1,29 @@
 //! Secrets that a setting names a file for.
 
 use std::{
-    fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
 };
 
 use zeroize::Zeroizing;
 
+use crate::files::{FileError, OpenFile};
+
+/// The longest of them, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
 /// Reads the `what` of a file that holds nothing else, without the newline at its end.
 pub(super) fn read(path: &Path, what: &str) -> Result<Zeroizing<String>, String> {
     let file = path.display();
-    let unreadable = |error| format!("the file `{file}` cannot be read: {error}");
-    let metadata = fs::metadata(path).map_err(unreadable)?;
+    let refused = |error: FileError| match error {
+        error @ FileError::TooLong(_) => {
+            format!("the file `{file}` {error}: write the {what} into it, and nothing else")
+        }
+        error => format!("the file `{file}` {error}"),
+    };
+    let opened = OpenFile::open(path, LONGEST).map_err(refused)?;
     // as for private keys: what another owns, its group may read, for that is how a mounted Secret comes
+    let metadata = opened.metadata();
     let mode = metadata.permissions().mode();
     let by = match metadata.uid() == rustix::process::geteuid().as_raw() {
         _ if mode & 0o006 != 0 => Some("everyone"),
@@ -23,8 +33,9 @@ pub(super) fn read(path: &Path, what: &str) -> Result<Zeroizing<String>, String>
     if let Some(by) = by {
         return Err(format!("the file `{file}` is readable by {by}: run `chmod 600 {file}`"));
     }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
-    let secret = without_newline(&text);
+    let bytes = Zeroizing::new(opened.read().map_err(refused)?);
+    let text = str::from_utf8(&bytes);
+    let secret = without_newline(text.map_err(|_| format!("the file `{file}` is not text in UTF-8"))?);
     if secret.is_empty() {
         return Err(format!("the file `{file}` is empty: write the {what} into it"));
     }

@@ -87,6 +87,9 @@ pub enum GrantError {
     /// The client has no grant for the audience, or there is none of that name.
     #[error("this client has no grant for the `resource`")]
     UnknownTarget,
+    /// A token for jeton's own API was shown, or asked for.
+    #[error("tokens for this service's own API are not exchanged: fetch one with your own credentials")]
+    ExchangeAtOwnApi,
     /// The refresh token is for another API.
     #[error("the refresh token is for another `resource`")]
     TargetBeyondToken,
@@ -119,9 +122,11 @@ impl GrantError {
             Self::MalformedScope | Self::ScopeBeyondGrant(_) | Self::ScopeBeyondToken(_) | Self::NoScope => {
                 ErrorCode::InvalidScope
             }
-            Self::SeveralTargets | Self::UnknownTarget | Self::TargetBeyondToken | Self::NoTarget => {
-                ErrorCode::InvalidTarget
-            }
+            Self::SeveralTargets
+            | Self::UnknownTarget
+            | Self::ExchangeAtOwnApi
+            | Self::TargetBeyondToken
+            | Self::NoTarget => ErrorCode::InvalidTarget,
             Self::BadRefreshToken | Self::NothingLeft => ErrorCode::InvalidGrant,
             Self::BadSubjectToken(_) | Self::AnonymousSubject | Self::TooManyExchanges(_) => {
                 ErrorCode::InvalidRequest

@@ -5,9 +5,9 @@ use std::{fmt, sync::Arc};
 use serde::{Serialize, Serializer};
 use url::{Host, Url};
 
-use super::Audience;
+use super::{Audience, ShownUrl};
 
-/// Why a text is no issuer identifier.
+/// Why a text is no issuer identifier. It holds no user name and no password that may stand in the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an issuer: {rule}")]
 pub struct InvalidIssuer {
@@ -30,7 +30,7 @@ impl Issuer {
     /// # Errors
     /// [`InvalidIssuer`] says what is wrong with the address.
     pub fn parse(text: &str) -> Result<Self, InvalidIssuer> {
-        let refuse = |rule| InvalidIssuer { text: text.to_owned(), rule };
+        let refuse = |rule| InvalidIssuer { text: ShownUrl(text).to_string(), rule };
         let url = Url::parse(text)
             .map_err(|_| refuse("write an absolute URL such as `https://tokens.example.com`"))?;
         if !matches!(url.scheme(), "http" | "https") {

@@ -11,7 +11,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use jiff::Timestamp;
 
-use super::{ContentHash, Difference, Effort, Finding, Findings, PolicySet, Sources, Surroundings};
+use super::{Difference, Effort, Findings, PolicySet, Sources, Surroundings, source::Look};
 use crate::clock::Clock;
 
 /// How often a folder is read again that does not hold still, where nobody waits for the next poll.
@@ -35,8 +35,8 @@ pub struct LivePolicies {
 /// The last look of a poll.
 #[derive(Default)]
 struct Seen {
-    /// The hash of what was there and what was passed over, or what was wrong with it.
-    reading: Option<Result<(ContentHash, Vec<Finding>), Findings>>,
+    /// What was there, or what was wrong with it.
+    reading: Option<Result<Look, Findings>>,
     /// Whether it could not take over. It is not compiled again then: the next edit would have to wait for that.
     is_rejected: bool,
 }
@@ -157,16 +157,27 @@ impl LivePolicies {
     /// of several that a checkout writes, could say something that nobody wrote.
     pub fn poll(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let sources = Sources::read(&self.dir);
-        let now = sources.as_ref().map(|sources| (sources.hash().clone(), sources.warnings().to_vec()));
-        let now = Some(now.map_err(Clone::clone));
-        let in_force = sources.as_ref().is_ok_and(|read| read.hash() == self.current.load().policies.hash());
-        let holds_still = seen.reading == now;
-        match self.last_rejection().filter(|_| holds_still && seen.is_rejected && !in_force) {
-            Some(last) => return Reload::StillRejected(last),
-            None => *seen = Seen { reading: now, is_rejected: false },
+        let now = Sources::look(&self.dir);
+        if now.as_ref().is_ok_and(|look| look.hash == *self.current.load().policies.hash()) {
+            *seen = Seen { reading: Some(now), is_rejected: false };
+            return self.unchanged();
         }
-        if in_force || holds_still { self.take_over(sources, seen) } else { Reload::Unsettled }
+        if seen.reading.as_ref() != Some(&now) {
+            *seen = Seen { reading: Some(now), is_rejected: false };
+            return Reload::Unsettled;
+        }
+        if let Some(last) = self.last_rejection().filter(|_| seen.is_rejected) {
+            return Reload::StillRejected(last);
+        }
+        let sources = Sources::read(&self.dir);
+        let read = sources.as_ref().map(Sources::as_look);
+        if let Ok(read) = read
+            && Ok(&read) != now.as_ref()
+        {
+            *seen = Seen { reading: Some(Ok(read)), is_rejected: false };
+            return Reload::Unsettled;
+        }
+        self.take_over(sources, seen)
     }
 
     /// Notes that a reload did not come to its end; what was in force stays.
@@ -179,10 +190,7 @@ impl LivePolicies {
     fn take_over(&self, sources: Result<Sources, Findings>, mut seen: MutexGuard<'_, Seen>) -> Reload {
         let before = self.current.load_full();
         let compiled = match sources {
-            Ok(sources) if sources.hash() == before.policies.hash() => {
-                let was_rejected = self.rejected.swap(None).is_some();
-                return if was_rejected { Reload::Restored } else { Reload::Unchanged };
-            }
+            Ok(sources) if sources.hash() == before.policies.hash() => return self.unchanged(),
             Ok(sources) => PolicySet::compile(&sources, &self.surroundings, self.clock.now()),
             Err(findings) => Err(findings),
         };
@@ -201,6 +209,10 @@ impl LivePolicies {
         }
     }
 
+    fn unchanged(&self) -> Reload {
+        if self.rejected.swap(None).is_some() { Reload::Restored } else { Reload::Unchanged }
+    }
+
     fn reject(&self, findings: Findings) -> Reload {
         if let Some(last) = self.rejected.load_full().filter(|last| last.findings == findings) {
             return Reload::StillRejected(last);
@@ -213,14 +225,17 @@ impl LivePolicies {
 }
 
 /// Reads a folder until two readings agree: one alone may begin before a mounted volume is swapped and end
-/// after that, and hold some files of either. A folder that never holds still is taken as it is last.
+/// after that, and hold some files of either. A folder that never holds still is taken as it is last. One reading at
+/// a time is in memory.
 fn read_whole(dir: &Path) -> Result<Sources, Findings> {
-    let mut sources = Sources::read(dir);
+    let mut before = Sources::look(dir);
     for _ in 0..MOST_READINGS {
-        let before = std::mem::replace(&mut sources, Sources::read(dir));
-        if before == sources {
-            break;
+        let sources = Sources::read(dir);
+        let now = sources.as_ref().map(Sources::as_look).map_err(Clone::clone);
+        if before == now {
+            return sources;
         }
+        before = now;
     }
-    sources
+    Sources::read(dir)
 }

@@ -522,6 +522,20 @@ fn rotated_with_the_live_one_last(text: &str) {
     assert_eq!(new[2], (hex(&secret_of(&run)), None));
 }
 
+/// As many are compared for each request.
+#[test]
+fn rotate_adds_no_seventeenth_secret() {
+    let list: String =
+        (0..15).map(|number| format!("      - sha256: {}\n", hex(&number.to_string()))).collect();
+    let workplace = with_clients(&format!("version: 1\nclients:\n  acme:\n    secrets:\n{list}"));
+    workplace.run(&["clients", "rotate", "acme"]).exits(0);
+    let before = workplace.read("policies/clients.yaml");
+    let run = workplace.run(&["clients", "rotate", "acme"]).exits(1);
+    let run = run.says(&["client `acme` has more than 16 secrets", "remove those that have expired"]);
+    assert_eq!(run.stdout, "", "no secret that nobody will take");
+    assert_eq!(workplace.read("policies/clients.yaml"), before);
+}
+
 #[test]
 fn rotate_adds_the_first_secret() {
     rotated("version: 1\nclients:\n  acme:\n    ttl: 15m\n");

@@ -42,7 +42,7 @@ fn kid(workplace: &Workplace) -> String {
 }
 
 /// A good token of the sample's key.
-fn good_token(workplace: &Workplace) -> String {
+pub(crate) fn good_token(workplace: &Workplace) -> String {
     token("test-only-signing.pem", &kid(workplace), &json!({}))
 }
 

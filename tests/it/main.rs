@@ -9,9 +9,11 @@
 
 mod support;
 
+mod addresses;
 mod architecture;
 mod authz;
 mod binary;
+mod bounded_files;
 mod broken_policies;
 mod canonical_path;
 mod client_assertions;
@@ -19,6 +21,7 @@ mod clients_commands;
 mod commands;
 mod conditions;
 mod connections;
+mod core_dumps;
 mod decision_log;
 mod discovery;
 mod ended_tokens;

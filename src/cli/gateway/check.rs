@@ -23,7 +23,7 @@ use super::{
     mark::{MARK_HEADER, Marks, NO_MARK, PLACE},
     report::{Hole, Report},
     samples::{Mint, Plan, Sample, TTL},
-    wire::{Answer, Target, gateway_url},
+    wire::{Answer, GatewayUrl, Target},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -38,7 +38,7 @@ use crate::{
 #[derive(Args)]
 pub(in crate::cli) struct Check {
     /// Where the gateway listens: `http://HOST:PORT`.
-    #[arg(value_parser = gateway_url)]
+    #[arg(value_parser = GatewayUrl)]
     url: Url,
     /// Which gateway it is: `[gateways.NAME]` of the settings.
     #[arg(long, value_name = "NAME")]

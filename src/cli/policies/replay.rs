@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::{super::Outcome, Reading, emit, warn_of_faults};
 use crate::{
-    audit::{Replay, Replayed},
+    audit::{LONGEST_LINE, Replay, Replayed},
     policy::{PolicySet, printable},
 };
 
@@ -35,8 +35,6 @@ enum Format {
     Json,
 }
 
-/// The longest line that is read, in bytes: no decision is as long.
-const LONGEST_LINE: u64 = 1024 * 1024;
 /// From how many bytes on progress is shown, and how often, in bytes.
 const LARGE: u64 = 64 * 1024 * 1024;
 const STEP: u64 = 16 * 1024 * 1024;

@@ -9,15 +9,15 @@ use serde_json::{Map, Value};
 use super::{DemoSecrets, FileIndex, Names, Report, Surroundings, warnings::ShutOut};
 use crate::{
     clients::{
-        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, SecretHash,
-        StoredSecret,
+        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, MOST_SECRETS,
+        SecretHash, StoredSecret,
     },
     clock::{parse_duration, seconds_up},
     oauth::{ApiName, ClientId, is_registered_claim},
     policy::{
         document::{self, Document, Text},
         finding::{Code, Problem, Span},
-        read::{Field, Named, Spanned},
+        read::{Field, Items, Named, Spanned},
         set::Api,
     },
 };
@@ -66,12 +66,7 @@ impl Report<'_> {
                 let name = &name;
                 let id = self.name(file, name, ClientId::parse);
                 let Some(client) = client else { continue };
-                let secrets = client
-                    .secrets
-                    .0
-                    .iter()
-                    .filter_map(|secret| self.secret(file, name, secret, surroundings.demo_secrets))
-                    .collect();
+                let secrets = self.secrets(file, name, &client.secrets, surroundings.demo_secrets);
                 let public_keys = self.public_keys(file, name, &client.public_keys);
                 let abilities = self.abilities(file, name, &client, names);
                 let revoked_before = client.revoked_before.given();
@@ -112,6 +107,21 @@ impl Report<'_> {
             }
         }
         CompiledClients { clients, places }
+    }
+
+    fn secrets(
+        &mut self,
+        file: FileIndex,
+        client: &Spanned<String>,
+        secrets: &Items<Spanned<document::Secret>>,
+        demo: DemoSecrets,
+    ) -> Vec<StoredSecret> {
+        if let Some(beyond) = secrets.0.get(MOST_SECRETS) {
+            let message = format!("client `{}` has more than {MOST_SECRETS} secrets", client.value);
+            let problem = Problem::new(beyond.at, Code::BadSecret, message);
+            self.add(file, problem.hint("remove those that have expired, and those that nobody uses"));
+        }
+        secrets.0.iter().filter_map(|secret| self.secret(file, client, secret, demo)).collect()
     }
 
     fn secret(

@@ -1,12 +1,7 @@
 //! The real program, serving in a folder of its own.
-use std::{
-    fs::{self, File},
-    io::Read,
-    os::unix::fs::PermissionsExt,
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, mem::MaybeUninit, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
+use rustix::fs::inotify;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -132,24 +127,24 @@ impl Binary {
         answer.json::<Value>().await.unwrap()["policies"].take()
     }
 
-    /// Waits until the program has read this many bytes from files.
-    pub(crate) async fn reads(&self, bytes: u64) {
-        let start = self.bytes_read();
-        let reading = async {
+    /// Waits until the program has polled its policies so many times, by a file of theirs.
+    pub(crate) async fn polls(&self, file: &Path, times: usize) {
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&watch, file, inotify::WatchFlags::OPEN).unwrap();
+        let polling = async {
             let mut looks = time::interval(Duration::from_millis(20));
-            while self.bytes_read() < start + bytes {
+            let mut buffer = [MaybeUninit::uninit(); 4096];
+            let mut events = inotify::Reader::new(&watch, &mut buffer);
+            let mut opened = 0;
+            // a poll opens it twice at most: to compare, and to read
+            while opened < 2 * times {
                 looks.tick().await;
+                while events.next().is_ok() {
+                    opened += 1;
+                }
             }
         };
-        time::timeout(PATIENCE, reading).await.expect("the folder is polled");
-    }
-
-    fn bytes_read(&self) -> u64 {
-        let mut counters = String::new();
-        let path = format!("/proc/{}/io", self.child.id().unwrap());
-        File::open(path).unwrap().read_to_string(&mut counters).unwrap();
-        let counter = counters.lines().find_map(|line| line.strip_prefix("rchar: "));
-        counter.expect("the kernel counts what a process reads").parse().unwrap()
+        time::timeout(PATIENCE, polling).await.expect("the folder is polled");
     }
 
     /// Sends a signal by its name.
