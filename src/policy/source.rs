@@ -88,7 +88,8 @@ impl Sources {
         for path in &policies {
             let mut content = digest::Context::new(&digest::SHA256);
             let read = room.open(path, Self::LONGEST).and_then(|file| {
-                file.read_pieces(|piece| content.update(piece)).map_err(|error| refused(path, error))
+                file.read_pieces(|piece| content.update(piece))
+                    .map_err(|error| Box::new(refused(path, error)))
             });
             match read {
                 Err(finding) => findings.push(*finding),
@@ -262,19 +263,19 @@ struct Room(u64);
 impl Room {
     /// Opens a file of at most `longest` bytes, and counts it.
     fn open(&mut self, path: &Path, longest: u64) -> Result<OpenFile, Box<Finding>> {
-        let file = OpenFile::open(path, longest).map_err(|error| refused(path, error))?;
+        let file = OpenFile::open(path, longest).map_err(|error| Box::new(refused(path, error)))?;
         self.take(path, file.metadata().len(), longest)?;
         Ok(file)
     }
 
     fn read(&mut self, path: &Path, longest: u64) -> Result<Vec<u8>, Box<Finding>> {
-        self.open(path, longest)?.read().map_err(|error| refused(path, error))
+        self.open(path, longest)?.read().map_err(|error| Box::new(refused(path, error)))
     }
 
     /// Counts a file of this length.
     fn take(&mut self, path: &Path, length: u64, longest: u64) -> Result<(), Box<Finding>> {
         if length > longest {
-            return Err(refused(path, FileError::TooLong(Size(longest))));
+            return Err(Box::new(refused(path, FileError::TooLong(Size(longest)))));
         }
         let rest = self.0.checked_sub(length).ok_or_else(|| {
             let message = format!(
@@ -387,9 +388,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Finding {
 }
 
 /// A file that was not read, with what to do about it.
-fn refused(path: &Path, error: FileError) -> Box<Finding> {
+fn refused(path: &Path, error: FileError) -> Finding {
     let message = error.to_string();
-    Box::new(match error {
+    match error {
         FileError::Io(error) => unreadable(path, &error),
         FileError::NotAFile(kind) if kind.is_dir() => whole_file(
             path,
@@ -398,7 +399,7 @@ fn refused(path: &Path, error: FileError) -> Box<Finding> {
         ),
         FileError::NotAFile(_) => whole_file(path, message, "put a file in its place, or remove it"),
         FileError::TooLong(_) => whole_file(path, message, "split it into several files, or remove it"),
-    })
+    }
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {
