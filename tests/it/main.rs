@@ -64,5 +64,6 @@ mod token_attacks;
 mod token_endpoint;
 mod token_exchange;
 mod token_reuse;
+mod unsound_keys;
 mod warned_policies;
 mod watched;
