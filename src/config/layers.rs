@@ -326,9 +326,21 @@ fn read_layer(
     let mut values = BTreeMap::new();
     match Config::builder().add_source(source).build() {
         Ok(config) => flatten("", config.cache, &mut values),
-        Err(error) => errors.push(SettingError { origin: origin.to_owned(), message: error.to_string() }),
+        Err(error) => {
+            let message = without_source(&error.to_string());
+            errors.push(SettingError { origin: origin.to_owned(), message });
+        }
     }
     values
+}
+
+/// What the library says on one line, without the line of the file that it shows: that may hold a secret, and belongs
+/// to another file where the settings are a link.
+fn without_source(error: &str) -> String {
+    let is_source =
+        |line: &str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    let lines = error.lines().filter(|line| !is_source(line)).map(str::trim);
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, FileType},
     io::{self, Read},
-    os::unix::fs::FileTypeExt,
+    os::{fd::AsRawFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
 };
 
@@ -58,11 +58,13 @@ pub struct Sources {
 
 impl Sources {
     /// Reads every `*.yaml` file below `dir`, sorted by path, and what may hold public keys. Hidden files and folders are passed over
-    /// (a mounted volume's `..data`), links to files are followed, links to folders are not.
+    /// (a mounted volume's `..data`), links to files below `dir` are followed, links to folders are not.
     ///
     /// # Errors
     /// One finding for each file or folder that cannot be read, or is not what its name says.
     pub fn read(dir: &Path) -> Result<Self, Findings> {
+        // where it cannot be resolved, it cannot be read
+        let root = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
         let mut found = Found::default();
         found.collect(dir);
         let Found { policies: mut paths, keys, mut findings } = found;
@@ -75,13 +77,13 @@ impl Sources {
         }
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
-            match bytes_of(&path, LONGEST) {
+            match bytes_of(&root, &path, LONGEST) {
                 Err(finding) => findings.push(*finding),
                 Ok(bytes) => files.push((path.strip_prefix(dir).unwrap_or(&path).to_owned(), bytes)),
             }
         }
         let below = |path: &Path| path.strip_prefix(dir).unwrap_or(path).to_owned();
-        let keys = keys.iter().map(|path| (below(path), bytes_of(path, LONGEST_KEYS))).collect();
+        let keys = keys.iter().map(|path| (below(path), bytes_of(&root, path, LONGEST_KEYS))).collect();
         Self::decode(dir, files, keys, findings)
     }
 
@@ -219,11 +221,16 @@ impl Found {
     }
 }
 
-/// What stands in a file of no more than `longest` bytes. Nothing but a file is opened: a pipe would be waited for, and a device may
-/// have no end.
-fn bytes_of(path: &Path, longest: usize) -> Result<Vec<u8>, Box<Finding>> {
+/// What stands in a file of no more than `longest` bytes, which a link may lead to as long as it lies below `root`:
+/// whoever writes policies must not see other files by what is told of them. Nothing but a file is opened: a pipe
+/// would be waited for, and a device may have no end.
+fn bytes_of(root: &Path, path: &Path, longest: usize) -> Result<Vec<u8>, Box<Finding>> {
     let unreadable = |error: io::Error| Box::new(unreadable(path, &error));
-    let metadata = fs::metadata(path).map_err(unreadable)?;
+    let real = fs::canonicalize(path).map_err(unreadable)?;
+    if !real.starts_with(root) {
+        return Err(Box::new(leads_out(path)));
+    }
+    let metadata = fs::metadata(&real).map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Box::new(not_a_file(path, metadata.file_type())));
     }
@@ -231,14 +238,23 @@ fn bytes_of(path: &Path, longest: usize) -> Result<Vec<u8>, Box<Finding>> {
     if length > longest {
         return Err(Box::new(too_long(path, longest)));
     }
+    let file = File::open(&real).map_err(unreadable)?;
+    // a link may have come in its place, or in that of a folder above it
+    if !path_of(&file, &real).map_err(unreadable)?.starts_with(root) {
+        return Err(Box::new(leads_out(path)));
+    }
     let mut bytes = Vec::with_capacity(length);
     // it may grow while it is read
-    let opened = File::open(path).map(|file| file.take(longest as u64 + 1));
-    opened.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
+    file.take(longest as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > longest {
         return Err(Box::new(too_long(path, longest)));
     }
     Ok(bytes)
+}
+
+/// Where an open file lies, as Linux says; elsewhere, where its name leads now.
+fn path_of(file: &File, name: &Path) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).or_else(|_| fs::canonicalize(name))
 }
 
 fn whole_file(path: &Path, message: String, hint: &str) -> Finding {
@@ -297,6 +313,15 @@ fn unreadable(path: &Path, error: &io::Error) -> Finding {
         _ => "make it readable or remove it",
     };
     whole_file(path, cannot_be_read(path, error), hint)
+}
+
+fn leads_out(path: &Path) -> Finding {
+    let link = match fs::read_link(path) {
+        Ok(target) => format!("is a link to `{}`, and", printable(&target.display().to_string())),
+        Err(_) => "was exchanged for a link that".to_owned(),
+    };
+    let message = format!("{link} leads out of the policies folder");
+    whole_file(path, message, "put the file itself there, or link to one below the folder")
 }
 
 fn not_a_file(path: &Path, kind: FileType) -> Finding {

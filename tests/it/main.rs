@@ -36,6 +36,7 @@ mod live_keys;
 mod policies_commands;
 mod policies_diff;
 mod policies_diff_git;
+mod policy_links;
 mod policy_text;
 mod polling;
 mod protected;
