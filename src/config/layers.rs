@@ -9,6 +9,8 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
 use zeroize::Zeroizing;
 
+use crate::printable::printable;
+
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
@@ -26,7 +28,7 @@ impl fmt::Display for SettingErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, error) in self.0.iter().enumerate() {
             let newline = if position > 0 { "\n" } else { "" };
-            write!(f, "{newline}{}: {}", error.origin, error.message)?;
+            write!(f, "{newline}{}: {}", printable(&error.origin), printable(&error.message))?;
         }
         Ok(())
     }

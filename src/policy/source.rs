@@ -11,9 +11,10 @@ use std::{
 use ring::digest;
 
 use super::{
-    finding::{Code, Finding, Findings, Severity, Snippet, Span, printable},
+    finding::{Code, Finding, Findings, Severity, Snippet, Span},
     set::ContentHash,
 };
+use crate::printable::printable;
 
 /// The longest policy file, in bytes. A million clients fit into one; what is longer is there by mistake, and
 /// reading it would take the memory of what serves.

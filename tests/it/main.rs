@@ -39,6 +39,7 @@ mod policies_diff_git;
 mod policy_links;
 mod policy_text;
 mod polling;
+mod printed_names;
 mod protected;
 mod public_keys;
 mod refresh_tokens;

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 
-use crate::policy::{Sources, printable};
+use crate::policy::Sources;
 
 /// What Git sets for its hooks. The folder alone tells which repository is meant.
 const OF_HOOKS: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"];
@@ -81,7 +81,7 @@ pub(super) fn sources(dir: &Path, revision: &str) -> anyhow::Result<Sources> {
         rest = body.get(size + 2..).unwrap_or_default();
     }
     let name = PathBuf::from(format!("{revision}:{}", dir.display()));
-    Sources::of_files(&name, files).map_err(|findings| anyhow::anyhow!("{findings}"))
+    Ok(Sources::of_files(&name, files)?)
 }
 
 fn run(dir: &Path, args: &[&str], input: Option<String>) -> anyhow::Result<Vec<u8>> {
@@ -100,8 +100,8 @@ fn run(dir: &Path, args: &[&str], input: Option<String>) -> anyhow::Result<Vec<u
     let output = git.wait_with_output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = said.lines().map(printable).collect();
-        bail!("git {} in {}: {}", args.first().unwrap_or(&""), dir.display(), lines.join("\n"));
+        let lines: Vec<_> = said.lines().collect();
+        bail!("git {} in {}: {}", args.first().unwrap_or(&""), dir.display(), lines.join("; "));
     }
     let written = writer.join().unwrap_or_else(|_| Err(std::io::Error::other("the writer stopped")));
     written.context("git took no input")?;
