@@ -33,6 +33,7 @@ mod key_year;
 mod keyring_text;
 mod keys_commands;
 mod live_keys;
+mod logged_names;
 mod policies_commands;
 mod policies_diff;
 mod policies_diff_git;
