@@ -4,7 +4,10 @@ use std::{
     fmt,
     fs::{self, File, FileType, Metadata},
     io::{self, Read},
-    os::unix::fs::FileTypeExt,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::FileTypeExt,
+    },
     path::Path,
 };
 
@@ -93,6 +96,11 @@ impl OpenFile {
     /// What the system says of it.
     pub(crate) fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// Its number among the open files.
+    pub(crate) fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 
     /// What stands in it. There is room for all of it from the start, for a vector that grows leaves copies behind.

@@ -88,6 +88,7 @@ pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+mod printable;
 pub mod resource;
 #[cfg(feature = "server")]
 pub mod reuse;

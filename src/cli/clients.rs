@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::{
     Outcome,
     files::{OfSeveral, Place, PolicyFiles},
+    say,
 };
 use crate::{
     clients::{ClientKind, ClientSecret, ForeignKey},
@@ -128,9 +129,9 @@ fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
     let secret = if add.secret || keys.is_empty() { Some(generate()?) } else { None };
     let edited = files.sources.add_client(&file, &add.id, &body(add, secret.as_ref(), &keys))?;
     files.write(&[edited])?;
-    eprintln!("{file}: added client `{}`", add.id);
+    say!("{file}: added client `{}`", add.id);
     for key in &keys {
-        eprintln!("public key {}", key.thumbprint());
+        say!("public key {}", key.thumbprint());
     }
     secret.iter().try_for_each(show)
 }
@@ -141,7 +142,7 @@ fn rotate(files: &PolicyFiles, id: &str, keep_old: Duration) -> anyhow::Result<(
     let edited = files.sources.add_secret(id, &secret.hash().to_string(), &until.to_string())?;
     let file = edited.file.clone();
     files.write(&[edited])?;
-    eprintln!("{file}: added a secret to client `{id}`; the old ones expire at {until}");
+    say!("{file}: added a secret to client `{id}`; the old ones expire at {until}");
     show(&secret)
 }
 
@@ -163,18 +164,18 @@ fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::R
     let is_anonymous = policies.clients().find(id).is_some_and(|client| client.kind == ClientKind::Anonymous);
     match (before, is_anonymous) {
         (None, false) => {
-            eprintln!("{file}: client `{id}` is disabled, and its tokens issued before {at} are revoked");
+            say!("{file}: client `{id}` is disabled, and its tokens issued before {at} are revoked");
         }
-        (None, true) => eprintln!("{file}: client `{id}` is disabled"),
-        (Some(_), false) => eprintln!("{file}: the tokens of client `{id}` issued before {at} are revoked"),
-        (Some(_), true) => eprintln!("{file}: client `{id}` gets no token before {at}"),
+        (None, true) => say!("{file}: client `{id}` is disabled"),
+        (Some(_), false) => say!("{file}: the tokens of client `{id}` issued before {at} are revoked"),
+        (Some(_), true) => say!("{file}: client `{id}` gets no token before {at}"),
     }
     if is_anonymous {
-        eprintln!("its tokens do not name it, and so those that it has stay good until they expire");
+        say!("its tokens do not name it, and so those that it has stay good until they expire");
     }
     match (before, time > now) {
-        (Some(_), true) => eprintln!("that lies ahead: the client gets no token before {at}"),
-        (None, true) => eprintln!("that lies ahead: also when enabled, the client gets no token before {at}"),
+        (Some(_), true) => say!("that lies ahead: the client gets no token before {at}"),
+        (None, true) => say!("that lies ahead: also when enabled, the client gets no token before {at}"),
         (_, false) => {}
     }
     Ok(())
@@ -224,7 +225,7 @@ fn generate() -> anyhow::Result<ClientSecret> {
 }
 
 fn show(secret: &ClientSecret) -> anyhow::Result<()> {
-    eprintln!("the secret is shown this once, and nobody can look it up again:");
+    say!("the secret is shown this once, and nobody can look it up again:");
     // unlike other results it must arrive
     let shown = writeln!(io::stdout(), "{}", secret.reveal());
     shown.context("the secret could not be shown and is lost: take its `sha256` out of the policy file again")

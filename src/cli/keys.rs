@@ -9,12 +9,13 @@ use std::{
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use super::{Outcome, emit};
+use super::{Outcome, emit, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
     http::{key_keeper, late_reading},
     keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, Replaced, Retired, RingKey},
+    policy::printable,
 };
 
 #[derive(Subcommand)]
@@ -52,7 +53,7 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
         Command::Rotate { now: false } => {
             let new = keeper.rotate()?;
             if let Some(detail) = late_reading(&settings, keeper.terms()) {
-                eprintln!("note: verifiers may not have fetched it when it signs. {detail}");
+                say!("note: verifiers may not have fetched it when it signs. {detail}");
             }
             let wait = span(new.activates, SystemClock.now());
             format!("{}\nit is published now, and signs from {} (in {wait}).\n", new.kid, new.activates)
@@ -94,7 +95,7 @@ fn list(keeper: &KeyKeeper) -> anyhow::Result<String> {
         writeln!(text, "{state:<8} {kid:<43} {algorithm:<5} {bits:>4}  {created:<20}  {when}")?;
     }
     for key in ring.unlisted() {
-        let (state, kid, file) = ("unlisted", key.kid.as_str(), key.path.display());
+        let (state, kid, file) = ("unlisted", key.kid.as_str(), printable(&key.path.display().to_string()));
         writeln!(
             text,
             "{state:<8} {kid:<43} {:<5} {:>4}  {:<20}  never signs: {file} has no entry",

@@ -18,6 +18,7 @@ use super::{
     clients::time,
     emit,
     files::{OfSeveral, Place, PolicyFiles},
+    json, say,
 };
 use crate::{
     clock::{Clock, SystemClock, seconds_up},
@@ -90,12 +91,12 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     edited.sort_by_key(|edited| edited.file != file);
     files.write(&edited)?;
     if was_listed {
-        eprintln!("token `{jti}` is revoked already; it is so until {until} at least");
+        say!("token `{jti}` is revoked already; it is so until {until} at least");
     } else {
-        eprintln!("{file}: token `{jti}` is revoked until {until}");
+        say!("{file}: token `{jti}` is revoked until {until}");
     }
     for Pruned { file, token } in pruned {
-        eprintln!("{file}: removed token `{}`, which has expired", printable(&token));
+        say!("{file}: removed token `{token}`, which has expired");
     }
     Ok(Outcome::Done)
 }
@@ -114,12 +115,11 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
     let InsecureParts { header, claims } = match insecure_parts(&token) {
         Ok(parts) => parts,
         Err(error) => {
-            emit(&format!("does not verify: {error}\n"))?;
+            emit(&format!("does not verify: {}\n", printable(&error.to_string())))?;
             return Ok(Outcome::No);
         }
     };
-    let (header, shown) = (serde_json::to_string_pretty(&header)?, serde_json::to_string_pretty(&claims)?);
-    emit(&format!("header: {header}\nclaims: {shown}\n"))?;
+    emit(&format!("header: {}\nclaims: {}\n", json(&header)?, json(&claims)?))?;
     // which API it is for is not ours to say: any audience that it names will do
     let Some(audience) = insecure_audience(&claims) else {
         emit("does not verify: the claim `aud` names no audience\n")?;
@@ -131,7 +131,7 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
             Ok(Outcome::Done)
         }
         Err(error) => {
-            emit(&format!("does not verify: {error}\n"))?;
+            emit(&format!("does not verify: {}\n", printable(&error.to_string())))?;
             Ok(Outcome::No)
         }
     }

@@ -9,7 +9,10 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
 use zeroize::Zeroizing;
 
-use crate::files::{self, FileError};
+use crate::{
+    files::{self, FileError},
+    printable::printable,
+};
 
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +31,7 @@ impl fmt::Display for SettingErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, error) in self.0.iter().enumerate() {
             let newline = if position > 0 { "\n" } else { "" };
-            write!(f, "{newline}{}: {}", error.origin, error.message)?;
+            write!(f, "{newline}{}: {}", printable(&error.origin), printable(&error.message))?;
         }
         Ok(())
     }
@@ -347,19 +350,21 @@ fn read_layer(
     let mut values = BTreeMap::new();
     match Config::builder().add_source(source).build() {
         Ok(config) => flatten("", config.cache, &mut values),
-        Err(error) => errors
-            .push(SettingError { origin: origin.to_owned(), message: without_snippet(&error.to_string()) }),
+        Err(error) => {
+            let message = without_source(&error.to_string());
+            errors.push(SettingError { origin: origin.to_owned(), message });
+        }
     }
     values
 }
 
-/// What is wrong with a text without the line that is shown of it, in which a password may stand.
-fn without_snippet(error: &str) -> String {
-    let is_shown =
+/// What the library says on one line, without the line of the file that it shows: that may hold a secret, and belongs
+/// to another file where the settings are a link.
+fn without_source(error: &str) -> String {
+    let is_source =
         |line: &str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
-    let told: Vec<_> =
-        error.lines().map(str::trim_end).filter(|line| !line.is_empty() && !is_shown(line)).collect();
-    told.join(": ")
+    let lines = error.lines().filter(|line| !is_source(line)).map(str::trim);
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {

@@ -10,6 +10,7 @@ mod foreign;
 mod own;
 mod public;
 mod remote;
+mod sound;
 mod trusted;
 
 pub use foreign::{ForeignKey, InvalidPublicKey};

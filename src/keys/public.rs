@@ -6,14 +6,14 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     DecodingKey,
     errors::ErrorKind,
-    jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash},
+    jwk::{AlgorithmParameters, CommonParameters, Jwk, PublicKeyUse, ThumbprintHash},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
     algorithm::{in_jwk, in_jws},
-    foreign,
+    sound,
 };
 use crate::{
     jose::{CompactJws, JwsError, Kind},
@@ -65,24 +65,13 @@ impl PublicKey {
             Some(alg) => Some(SignatureAlgorithm::parse(alg.as_str()?)?),
         };
         let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
-        let fitting: &[_] = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256],
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-                &[SignatureAlgorithm::Es256]
-            }
-            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
-                &[SignatureAlgorithm::EdDsa]
-            }
-            _ => return None,
-        };
-        let algorithm = stated.or(fitting.first().copied()).filter(|stated| fitting.contains(stated))?;
+        let fitting = sound::verifying(&jwk.algorithm).ok()?;
+        let mut fitting = fitting.iter().map(|(algorithm, _)| *algorithm);
+        let algorithm = fitting.find(|fitting| stated.is_none_or(|stated| stated == *fitting))?;
         if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
             return None;
         }
         let kid = KeyId::parse(jwk.common.key_id.as_deref()?).ok()?;
-        if matches!(jwk.algorithm, AlgorithmParameters::RSA(_)) && !foreign::RSA_BITS.contains(&bits(&jwk)) {
-            return None;
-        }
         let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
         let json = serde_json::to_string(&jwk).ok()?;
         Some(Self {
@@ -130,7 +119,7 @@ impl PublicKey {
 fn bits(jwk: &Jwk) -> usize {
     match &jwk.algorithm {
         AlgorithmParameters::RSA(rsa) => {
-            BASE64_URL_SAFE_NO_PAD.decode(&rsa.n).map_or(0, |modulus| foreign::bits(&modulus))
+            BASE64_URL_SAFE_NO_PAD.decode(&rsa.n).map_or(0, |modulus| sound::bits(&modulus))
         }
         _ => 256,
     }

@@ -31,6 +31,7 @@ mod space;
 mod trie;
 mod yaml;
 
+pub use crate::printable::printable;
 pub use candidate::{CandidatePolicies, CandidateReload};
 pub use cases::{CaseOutcome, Expected, Untested};
 pub use compile::{DemoSecrets, Draft, Surroundings};
@@ -41,7 +42,7 @@ pub use edit::{EditError, Edited, scalar};
 pub use explain::{
     ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, Permissions,
 };
-pub use finding::{Code, Finding, Findings, Severity, did_you_mean, printable};
+pub use finding::{Code, Finding, Findings, Severity, did_you_mean};
 pub use guarantee::Witness;
 pub use live::{LivePolicies, Rejection, Reload, Replaced, Snapshot};
 pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};

@@ -10,11 +10,14 @@ use std::{
 use ring::digest;
 
 use super::{
-    finding::{Code, Finding, Findings, Severity, Snippet, Span, printable},
+    finding::{Code, Finding, Findings, Severity, Snippet, Span},
     lines::Lines,
     set::ContentHash,
 };
-use crate::files::{FileError, OpenFile, Size};
+use crate::{
+    files::{FileError, OpenFile, Size},
+    printable::printable,
+};
 
 /// The text of one policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,13 +61,13 @@ impl Sources {
     pub const LONGEST_KEYS: u64 = 64 * 1024;
 
     /// Reads every `*.yaml` file below `dir`, sorted by path, and what may hold public keys. Hidden files and folders are passed over
-    /// (a mounted volume's `..data`), links to files are followed, links to folders are not.
+    /// (a mounted volume's `..data`), links to files below `dir` are followed, links to folders are not.
     ///
     /// # Errors
     /// One finding for each file or folder that cannot be read, or is not what its name says.
     pub fn read(dir: &Path) -> Result<Self, Findings> {
         let Found { policies, keys, mut findings } = Found::of(dir);
-        let mut room = Room(Self::LONGEST);
+        let mut room = Room::of(dir);
         let mut files = Vec::with_capacity(policies.len());
         for path in &policies {
             match room.read(path, Self::LONGEST) {
@@ -83,7 +86,7 @@ impl Sources {
     /// As [`Self::read`].
     pub(super) fn look(dir: &Path) -> Result<Look, Findings> {
         let Found { policies, keys, mut findings } = Found::of(dir);
-        let mut room = Room(Self::LONGEST);
+        let mut room = Room::of(dir);
         let mut hash = FolderHash::new();
         for path in &policies {
             let mut content = digest::Context::new(&digest::SHA256);
@@ -116,7 +119,7 @@ impl Sources {
             files.into_iter().partition(|(path, _)| Self::is_key_file(path));
         files.sort();
         let mut findings = Vec::new();
-        let mut room = Room(Self::LONGEST);
+        let mut room = Room::of(dir);
         files.retain(|(path, bytes)| {
             let fits = room.take(&dir.join(path), bytes.len() as u64, Self::LONGEST);
             fits.map_err(|finding| findings.push(*finding)).is_ok()
@@ -257,13 +260,31 @@ impl Found {
     }
 }
 
-/// How much more may be read of a folder, in bytes.
-struct Room(u64);
+/// How much more may be read of a folder, in bytes, and where that lies.
+struct Room {
+    left: u64,
+    root: PathBuf,
+}
 
 impl Room {
-    /// Opens a file of at most `longest` bytes, and counts it.
+    fn of(dir: &Path) -> Self {
+        // where it cannot be resolved, it cannot be read
+        Self { left: Sources::LONGEST, root: fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()) }
+    }
+
+    /// Opens a file of at most `longest` bytes, and counts it. A link may lead to it as long as it lies below the
+    /// folder: whoever writes policies must not see other files by what is told of them.
     fn open(&mut self, path: &Path, longest: u64) -> Result<OpenFile, Box<Finding>> {
-        let file = OpenFile::open(path, longest).map_err(|error| Box::new(refused(path, error)))?;
+        let cannot = |error: io::Error| Box::new(unreadable(path, &error));
+        let real = fs::canonicalize(path).map_err(cannot)?;
+        if !real.starts_with(&self.root) {
+            return Err(Box::new(leads_out(path)));
+        }
+        let file = OpenFile::open(&real, longest).map_err(|error| Box::new(refused(path, error)))?;
+        // a link may have come in its place, or in that of a folder above it
+        if !path_of(&file, &real).map_err(cannot)?.starts_with(&self.root) {
+            return Err(Box::new(leads_out(path)));
+        }
         self.take(path, file.metadata().len(), longest)?;
         Ok(file)
     }
@@ -277,14 +298,14 @@ impl Room {
         if length > longest {
             return Err(Box::new(refused(path, FileError::TooLong(Size(longest)))));
         }
-        let rest = self.0.checked_sub(length).ok_or_else(|| {
+        let left = self.left.checked_sub(length).ok_or_else(|| {
             let message = format!(
                 "is too much: with it the files of the folder hold more than {}",
                 Size(Sources::LONGEST)
             );
             Box::new(whole_file(path, message, "move what is no policy file out of the folder, or remove it"))
         })?;
-        self.0 = rest;
+        self.left = left;
         Ok(())
     }
 }
@@ -327,6 +348,11 @@ fn settled(mut findings: Vec<Finding>) -> Result<Vec<Finding>, Findings> {
 
 fn below(dir: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(dir).unwrap_or(path).to_owned()
+}
+
+/// Where an open file lies, as Linux says; elsewhere, where its name leads now.
+fn path_of(file: &OpenFile, name: &Path) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).or_else(|_| fs::canonicalize(name))
 }
 
 fn whole_file(path: &Path, message: String, hint: &str) -> Finding {
@@ -385,6 +411,15 @@ fn unreadable(path: &Path, error: &io::Error) -> Finding {
         _ => "make it readable or remove it",
     };
     whole_file(path, cannot_be_read(path, error), hint)
+}
+
+fn leads_out(path: &Path) -> Finding {
+    let link = match fs::read_link(path) {
+        Ok(target) => format!("is a link to `{}`, and", printable(&target.display().to_string())),
+        Err(_) => "was exchanged for a link that".to_owned(),
+    };
+    let message = format!("{link} leads out of the policies folder");
+    whole_file(path, message, "put the file itself there, or link to one below the folder")
 }
 
 /// A file that was not read, with what to do about it.

@@ -15,8 +15,10 @@ use crate::{
     watched::Watched,
 };
 
-/// What there may be where a file is meant, and how it is called.
-const ODDITIES: [(&str, fn(&Path)); 3] = [
+/// What there may be where a file is meant: how it is called, and how it is made.
+type Oddity = (&'static str, fn(&Path));
+
+const ODDITIES: [Oddity; 3] = [
     ("a pipe, and not a file", |path| {
         assert!(Command::new("mkfifo").args(["-m", "600"]).arg(path).status().unwrap().success());
     }),

@@ -265,17 +265,19 @@ fn add_writes_only_where_policies_are_read() {
 #[test]
 fn add_follows_a_link_and_keeps_it_and_the_mode() {
     let workplace = Workplace::new();
-    workplace.write("policies/orders.yaml", SCOPES).write("mounted.txt", "version: 1\nclients:\n  old: {}\n");
-    std::os::unix::fs::symlink("../mounted.txt", workplace.path("policies/clients.yaml")).unwrap();
+    workplace
+        .write("policies/orders.yaml", SCOPES)
+        .write("policies/mounted.txt", "version: 1\nclients:\n  old: {}\n");
+    std::os::unix::fs::symlink("mounted.txt", workplace.path("policies/clients.yaml")).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
-    fs::set_permissions(workplace.path("mounted.txt"), mode).unwrap();
-    added(&workplace, "mounted.txt", &[]);
+    fs::set_permissions(workplace.path("policies/mounted.txt"), mode).unwrap();
+    added(&workplace, "policies/mounted.txt", &[]);
     assert!(workplace.path("policies/clients.yaml").is_symlink());
-    let metadata = fs::metadata(workplace.path("mounted.txt")).unwrap();
+    let metadata = fs::metadata(workplace.path("policies/mounted.txt")).unwrap();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o640);
     let names: Vec<_> =
         fs::read_dir(workplace.path("policies")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(names.len(), 3, "{names:?}");
 }
 
 #[test]
@@ -525,8 +527,9 @@ fn rotated_with_the_live_one_last(text: &str) {
 /// As many are compared for each request.
 #[test]
 fn rotate_adds_no_seventeenth_secret() {
-    let list: String =
-        (0..15).map(|number| format!("      - sha256: {}\n", hex(&number.to_string()))).collect();
+    let list: String = (0..15)
+        .flat_map(|number| ["      - sha256: ".to_owned(), hex(&number.to_string()), "\n".to_owned()])
+        .collect();
     let workplace = with_clients(&format!("version: 1\nclients:\n  acme:\n    secrets:\n{list}"));
     workplace.run(&["clients", "rotate", "acme"]).exits(0);
     let before = workplace.read("policies/clients.yaml");

@@ -54,7 +54,7 @@ fn leaves_no_core(mut child: Child, dir: &Path, signal: &str) {
     assert!(status.signal().is_some() && !status.core_dumped(), "{signal}: {status}");
     for entry in fs::read_dir(dir).unwrap() {
         let name = entry.unwrap().file_name();
-        assert!(!name.to_string_lossy().starts_with("core"), "{signal}: {name:?}");
+        assert!(!name.to_string_lossy().starts_with("core"), "{signal}: {}", name.display());
     }
 }
 

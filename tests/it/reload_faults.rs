@@ -156,9 +156,10 @@ const ODDITIES: [Oddity; 9] = [
         "is a socket, and not a file\n   = help: put a file in its place, or remove it",
     ),
     (
-        "a device",
+        "a link to a device",
         |path| symlink("/dev/null", path).unwrap(),
-        "is a device, and not a file\n   = help: put a file in its place, or remove it",
+        "is a link to `/dev/null`, and leads out of the policies folder\n   = help: put the file itself there, or \
+         link to one below the folder",
     ),
     (
         "more than can be meant",

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{
-    super::{Outcome, settings},
+    super::{Outcome, say, settings},
     Address, gateway,
 };
 use crate::{
@@ -67,7 +67,7 @@ impl Config {
         for (name, template) in templates(gateway.kind) {
             let path = self.out.join(name);
             write(&path, &render(template, &values, &identity_headers(gateway)))?;
-            eprintln!("{} is written", path.display());
+            say!("{} is written", path.display());
         }
         Ok(Outcome::Done)
     }
@@ -169,7 +169,7 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         Ok(_) | Err(FileError::TooLong(_)) => {
             let kept = free_name(path);
             fs::rename(path, &kept).with_context(|| format!("{} cannot be renamed", path.display()))?;
-            eprintln!("{} is kept as {}", path.display(), kept.display());
+            say!("{} is kept as {}", path.display(), kept.display());
         }
         Err(FileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => anyhow::bail!("{} {error}", path.display()),

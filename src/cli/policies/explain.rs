@@ -10,11 +10,11 @@ use clap::{Args, ValueEnum};
 
 use super::{
     super::{Outcome, clients::claim, token},
-    Reading, emit,
+    Reading, emit, emit_json,
 };
 use crate::{
     oauth::{Role, Scope},
-    policy::{Explanation, Permissions, PolicySet, did_you_mean, printable},
+    policy::{Explanation, Permissions, PolicySet, did_you_mean},
     principal::Principal,
     standing::Standing,
     token::BearerToken,
@@ -63,10 +63,10 @@ enum Format {
 impl Explain {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let draft = Reading::new(self.dir.clone(), config)?.usable_draft()?;
-        let explanation = self.explain(draft.policies(), config).map_err(|error| printed(&error))?;
+        let explanation = self.explain(draft.policies(), config)?;
         match self.format {
             Format::Text => emit(&explanation.to_string())?,
-            Format::Json => emit(&(serde_json::to_string_pretty(&explanation)? + "\n"))?,
+            Format::Json => emit_json(&explanation)?,
         }
         Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })
     }
@@ -130,9 +130,4 @@ fn unknown<'k, K: Borrow<str> + 'k>(
     let hint = did_you_mean(name, known.into_iter().map(Borrow::borrow));
     let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
     format!("there is no {what} `{name}` in the policies{hint}")
-}
-
-/// An error on one line, whatever was given.
-fn printed(error: &anyhow::Error) -> anyhow::Error {
-    anyhow::anyhow!(printable(&format!("{error:#}")))
 }

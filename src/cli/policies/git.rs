@@ -10,10 +10,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 
-use crate::{
-    files::Size,
-    policy::{Sources, printable},
-};
+use crate::{files::Size, policy::Sources};
 
 /// What Git sets for its hooks. The folder alone tells which repository is meant.
 const OF_HOOKS: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"];
@@ -72,7 +69,7 @@ pub(super) fn sources(dir: &Path, revision: &str) -> anyhow::Result<Sources> {
     ensure!(has_policies, "{} holds no `*.yaml` file at {revision}", dir.display());
     let files = contents(dir, revision, paths, objects)?;
     let name = PathBuf::from(format!("{revision}:{}", dir.display()));
-    Sources::of_files(&name, files).map_err(|findings| anyhow::anyhow!("{findings}"))
+    Ok(Sources::of_files(&name, files)?)
 }
 
 /// What stands in these files, each of which is in memory once. One that is too long is not read.
@@ -132,8 +129,8 @@ fn run(dir: &Path, args: &[&str]) -> anyhow::Result<Vec<u8>> {
     let output = git(dir, args).output().context("`--git` needs the program git, which cannot be run")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = said.lines().map(printable).collect();
-        bail!("git {} in {}: {}", args.first().unwrap_or(&""), dir.display(), lines.join("\n"));
+        let lines: Vec<_> = said.lines().collect();
+        bail!("git {} in {}: {}", args.first().unwrap_or(&""), dir.display(), lines.join("; "));
     }
     Ok(output.stdout)
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     super::Outcome,
-    Reading, emit, emit_styled,
+    Reading, emit_file, emit_json, emit_styled,
     table::{self, Columns},
 };
 use crate::policy::{self, MatrixAccess, printable};
@@ -66,22 +66,39 @@ impl Matrix {
                 matrix.keep(|client| self.clients.contains(&client.id));
             }
         }
-        let text = match self.format {
+        if !matches!(self.format, Format::Json) {
+            matrices.iter_mut().for_each(show);
+        }
+        match self.format {
             Format::Table => {
                 let columns = if self.clients.is_empty() { Columns::Granted } else { Columns::All };
                 emit_styled(&table::of(&matrices, columns))?;
-                return Ok(Outcome::Done);
             }
-            Format::Csv => csv(&matrices)?,
-            Format::Json => format!("{}\n", serde_json::to_string_pretty(&matrices)?),
+            Format::Csv => emit_file(&csv(&matrices)?)?,
+            Format::Json => emit_json(&matrices)?,
             // within a script element, only `<` could end it
             Format::Html => {
                 let data = serde_json::to_string(&matrices)?.replace('<', "\\u003c");
-                PAGE.replacen(DATA, &data, 1)
+                emit_file(&PAGE.replacen(DATA, &data, 1))?;
             }
-        };
-        emit(&text)?;
+        }
         Ok(Outcome::Done)
+    }
+}
+
+/// Escapes what people will see of a matrix.
+fn show(matrix: &mut policy::Matrix) {
+    let show = |text: &mut String| *text = printable(text);
+    show(&mut matrix.api);
+    matrix.clients.iter_mut().for_each(|client| show(&mut client.id));
+    for route in &mut matrix.routes {
+        show(&mut route.route);
+        show(&mut route.rule);
+        for access in &mut route.access {
+            if let MatrixAccess::When(condition) = access {
+                show(condition);
+            }
+        }
     }
 }
 
@@ -96,9 +113,14 @@ fn csv(matrices: &[policy::Matrix]) -> anyhow::Result<String> {
                     MatrixAccess::When(condition) => ("when", condition.as_str()),
                     MatrixAccess::Never => ("never", ""),
                 };
-                let fields =
-                    [&matrix.api, &client.id, &route.route, &route.rule, access, condition].map(printable);
-                writer.write_record(fields)?;
+                writer.write_record([
+                    &matrix.api,
+                    &client.id,
+                    &route.route,
+                    &route.rule,
+                    access,
+                    condition,
+                ])?;
             }
         }
     }

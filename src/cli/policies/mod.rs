@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Outcome, emit, emit_styled};
+use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
@@ -47,7 +47,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         Command::Diff(diff) => diff.run(config),
         Command::Replay(replay) => replay.run(config),
         Command::Schema => {
-            emit(&(serde_json::to_string_pretty(&policy::schema())? + "\n"))?;
+            emit_json(&policy::schema())?;
             Ok(Outcome::Done)
         }
     }
@@ -80,8 +80,9 @@ impl Reading {
 
     /// The policies for a command that is not about what is wrong with them.
     fn usable_draft(&self) -> anyhow::Result<Draft> {
-        let draft =
-            self.draft().map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
+        let draft = self
+            .draft()
+            .map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
         warn_of_faults(&draft, &self.dir);
         Ok(draft)
     }
@@ -91,8 +92,8 @@ impl Reading {
 fn warn_of_faults(draft: &Draft, name: &Path) -> bool {
     let is_refused = !draft.faults().is_empty();
     if is_refused {
-        let name = policy::printable(&name.display().to_string());
-        eprintln!("note: a server would refuse these policies; see `jeton policies check {name}`");
+        let name = name.display();
+        say!("note: a server would refuse these policies; see `jeton policies check {name}`");
     }
     is_refused
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{super::Outcome, Reading, emit};
+use super::{super::Outcome, Reading, emit, say};
 use crate::policy::{CaseOutcome, Code, Draft, Finding, Findings, printable};
 
 #[derive(Args)]
@@ -29,7 +29,7 @@ impl Test {
             Err(findings) => {
                 // a CI system that finds no file says nothing of why
                 self.write(&broken(&findings))?;
-                anyhow::bail!("the policies do not load:\n{findings}");
+                return Err(anyhow::Error::new(findings).context("the policies do not load"));
             }
         };
         let total = draft.outcomes().len();
@@ -38,14 +38,14 @@ impl Test {
         let lines = draft.outcomes().iter().flat_map(lines).chain(untested(&draft)).chain([summary]);
         emit(&lines.map(|line| printable(&line) + "\n").collect::<String>())?;
         self.write(&junit(draft.outcomes()))?;
-        let dir = printable(&reading.dir.display().to_string());
+        let dir = reading.dir.display();
         if total == 0 {
-            eprintln!("note: there are no tests in {dir}; write some under `tests:`");
+            say!("note: there are no tests in {dir}; write some under `tests:`");
         }
         let is_about_a_guarantee =
             |fault: &Finding| matches!(fault.code, Code::BrokenGuarantee | Code::TooComplex);
         if draft.faults().iter().any(is_about_a_guarantee) {
-            eprintln!("note: a guarantee does not hold; see `jeton policies check {dir}`");
+            say!("note: a guarantee does not hold; see `jeton policies check {dir}`");
         }
         Ok(if draft.faults().is_empty() { Outcome::Done } else { Outcome::Failed })
     }
@@ -107,19 +107,24 @@ fn junit(outcomes: &[CaseOutcome]) -> Report {
     let mut report = Report::new("jeton policies test");
     for of_file in outcomes.chunk_by(|a, b| a.file == b.file) {
         let Some(first) = of_file.first() else { continue };
-        let mut suite = TestSuite::new(first.file.as_str());
+        let mut suite = TestSuite::new(printable(&first.file));
         for outcome in of_file {
             let status = match &outcome.to_pass {
                 None => TestCaseStatus::success(),
                 Some(to_pass) => {
                     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                    status.set_message(format!("to pass, {to_pass}"));
-                    status.set_description(format!("{}\n{}", decision(outcome), outcome.explanation));
+                    status.set_message(printable(&format!("to pass, {to_pass}")));
+                    status.set_description(format!(
+                        "{}\n{}",
+                        printable(&decision(outcome)),
+                        outcome.explanation
+                    ));
                     status
                 }
             };
-            let mut case = TestCase::new(format!("{} (line {})", title(outcome), outcome.line), status);
-            case.set_classname(format!("{}:{}", outcome.file, outcome.line));
+            let mut case =
+                TestCase::new(printable(&format!("{} (line {})", title(outcome), outcome.line)), status);
+            case.set_classname(printable(&format!("{}:{}", outcome.file, outcome.line)));
             suite.add_test_case(case);
         }
         report.add_test_suite(suite);

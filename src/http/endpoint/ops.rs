@@ -7,7 +7,7 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     oauth::{Role, Scope},
     policy::{CandidateReload, Findings, LivePolicies, Permissions, Rejection, Reload},
     principal::Principal,
+    printable::printable_json,
     standing::Standing,
     token::{BearerToken, Verifier},
 };
@@ -264,6 +265,13 @@ fn with_candidate(mut answer: Value, candidate: Option<Value>) -> Value {
     answer
 }
 
-fn answer(body: &impl serde::Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
+/// An answer that operators read on a terminal.
+fn answer(body: &impl Serialize) -> HttpResponse {
+    match serde_json::to_string(body) {
+        Ok(json) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .content_type(header::ContentType::json())
+            .body(printable_json(&json)),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{Change, Difference, Effect, RulePlace, Summary, Who};
-use crate::policy::finding::printable;
+use crate::printable::printable;
 
 /// How many routes a line names that decide by themselves.
 const MOST_EXCEPTIONS: usize = 5;

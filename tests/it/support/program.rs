@@ -28,6 +28,8 @@ pub(crate) struct Binary {
     log: Lines<BufReader<ChildStderr>>,
     /// The log as far as it was read.
     read: Vec<Value>,
+    /// The same, byte by byte.
+    text: String,
 }
 
 impl Binary {
@@ -74,7 +76,8 @@ impl Binary {
         command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut binary = Self { child, address: String::new(), dir, log, read: Vec::new() };
+        let (read, text) = (Vec::new(), String::new());
+        let mut binary = Self { child, address: String::new(), dir, log, read, text };
         let serving = binary.logged("serving").await;
         binary.address.push_str(serving["address"].as_str().unwrap());
         binary
@@ -83,9 +86,8 @@ impl Binary {
     /// Reads the log up to this event.
     pub(crate) async fn logged(&mut self, event: &str) -> Value {
         let line = async {
-            while let Some(line) = self.log.next_line().await.unwrap() {
-                let line: Value = serde_json::from_str(&line).unwrap();
-                self.read.push(line.clone());
+            while let Some(text) = self.log.next_line().await.unwrap() {
+                let line = Self::note(&mut self.read, &mut self.text, &text);
                 if is_event(&line, event) {
                     return line;
                 }
@@ -104,11 +106,24 @@ impl Binary {
     pub(crate) async fn stop(&mut self) {
         self.signal("TERM").await;
         let lines = async {
-            while let Some(line) = self.log.next_line().await.unwrap() {
-                self.read.push(serde_json::from_str(&line).unwrap());
+            while let Some(text) = self.log.next_line().await.unwrap() {
+                Self::note(&mut self.read, &mut self.text, &text);
             }
         };
         time::timeout(PATIENCE, lines).await.expect("it stops");
+    }
+
+    fn note(read: &mut Vec<Value>, text: &mut String, line: &str) -> Value {
+        text.push_str(line);
+        text.push('\n');
+        let line: Value = serde_json::from_str(line).unwrap();
+        read.push(line.clone());
+        line
+    }
+
+    /// The log, as far as it was read.
+    pub(crate) fn log_text(&self) -> &str {
+        &self.text
     }
 
     /// The lines of this event, as far as the log was read.
