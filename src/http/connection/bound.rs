@@ -13,8 +13,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The most connections, however many files may be open: each may hold some 20 KiB.
 const MOST: usize = 16_384;
-/// The fewest: with less the service would hardly answer.
-const FEWEST: usize = 8;
+/// The fewest: one for each of two workers.
+const FEWEST: usize = 2;
 /// How many files are left for what is not a connection of a client.
 const RESERVE: usize = 12;
 /// How many files a worker opens for itself.

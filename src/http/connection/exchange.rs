@@ -19,6 +19,8 @@ use actix_web::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use super::bound::Seat;
+
 /// How far the body of a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum BodyProgress {
@@ -42,10 +44,11 @@ pub(in crate::http) struct Exchange {
     /// Whether the connection has something to do as soon as the answer is written down.
     has_more: Cell<bool>,
     waker: Cell<Option<Waker>>,
+    seat: Seat,
 }
 
 impl Exchange {
-    pub(super) fn new() -> Rc<Self> {
+    pub(super) fn new(seat: Seat) -> Rc<Self> {
         Rc::new(Self {
             is_in_flight: Cell::new(false),
             is_last: Cell::new(false),
@@ -53,6 +56,7 @@ impl Exchange {
             answered_at: Cell::new(Instant::now()),
             has_more: Cell::new(false),
             waker: Cell::new(None),
+            seat,
         })
     }
 
@@ -63,6 +67,11 @@ impl Exchange {
 
     pub(super) fn set_body(&self, progress: BodyProgress) {
         self.body.set(progress);
+    }
+
+    /// Whether most connections are taken, so that each must end soon.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.seat.is_crowded()
     }
 
     /// A head is handed to the HTTP library.
@@ -105,8 +114,9 @@ impl Exchange {
     }
 }
 
-/// Middleware around all others that tells the connection when a request is answered, and ends it where the body of the
-/// request has not come to its end by then: what comes is nobody's.
+/// Middleware around all others that tells the connection when a request is answered. It ends the connection where the body
+/// of the request has not come to its end by then, for what comes is nobody's; and in a crowd, so that nobody keeps a seat
+/// by asking again and again.
 #[derive(Clone, Copy)]
 pub(in crate::http) struct TellConnection;
 
@@ -149,7 +159,7 @@ where
             let mut answer = answer.await?;
             if let Some(InFlight(exchange)) = &in_flight {
                 let head = answer.response_mut().head_mut();
-                if exchange.body() != BodyProgress::Complete {
+                if exchange.body() != BodyProgress::Complete || exchange.is_crowded() {
                     head.set_connection_type(ConnectionType::Close);
                 }
                 if is_closing(head) {

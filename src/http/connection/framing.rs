@@ -7,6 +7,8 @@ use httparse::{Header, Request, Status};
 
 /// The most headers of a head, as the HTTP library has it.
 const MOST_HEADERS: usize = 96;
+/// The longest name of a header, in bytes. The HTTP library panics at one of 64 KiB.
+const LONGEST_NAME: usize = 8 * 1024;
 
 /// What stands at the beginning of some bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(super) enum Read {
     Complete(Head),
     /// It is not clear where a request ends, if this is one.
     Unclear,
+    /// A head with the name of a header that is too long.
+    TooLong,
 }
 
 /// A head that was read.
@@ -66,14 +70,21 @@ pub(super) fn read_head(bytes: &mut [u8]) -> Read {
         Ok(Status::Partial) => return Read::Partial,
         Err(_) => return Read::Unclear,
     };
+    if request.headers.iter().any(|header| header.name.len() > LONGEST_NAME) {
+        return Read::TooLong;
+    }
     let Some(fields) = Fields::of(&request, bytes) else { return Read::Unclear };
-    let is_last = fields.says_close || (request.version == Some(0) && !fields.says_keep_alive);
+    let is_old = request.version == Some(0) && !fields.says_keep_alive;
+    // what follows a CONNECT is for whoever it would connect to, and nobody reads it
+    let is_connect = request.method == Some("CONNECT");
+    let body = if is_connect { Body::Length(0) } else { fields.body };
+    let is_last = fields.says_close || is_old || is_connect;
     for range in fields.blanked {
         if let Some(blanked) = bytes.get_mut(range) {
             blanked.fill(b' ');
         }
     }
-    Read::Complete(Head { length, body: fields.body, is_last })
+    Read::Complete(Head { length, body, is_last })
 }
 
 /// What the headers say that matters here.
@@ -113,7 +124,7 @@ impl Fields {
             fields.body = Body::Chunked(Chunk::Size);
         }
         let is_clear = !(has_coding && (has_length || request.version == Some(0)));
-        (is_clear && request.method != Some("CONNECT")).then_some(fields)
+        is_clear.then_some(fields)
     }
 
     fn read_connection(&mut self, value: &[u8], bytes: &[u8]) {
@@ -222,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_head_says_what_follows_and_whether_more_comes() {
-        let rows: [(&str, Body, bool); 12] = [
+        let rows: [(&str, Body, bool); 13] = [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY, false),
             ("GET / HTTP/1.1\nHost: a\n\n", NO_BODY, false),
             ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", Body::Length(5), false),
@@ -234,6 +245,7 @@ mod tests {
             ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", NO_BODY, false),
             ("GET / HTTP/1.0\r\nConnection: close, keep-alive\r\n\r\n", NO_BODY, true),
             ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x-close\r\n\r\n", NO_BODY, false),
+            ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", NO_BODY, true),
             ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY, false),
         ];
         for (text, body, is_last) in rows {
@@ -269,12 +281,19 @@ mod tests {
         }
         for text in [
             "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / HTTP/2.0\r\n\r\n",
             "\u{16}\u{3}\u{1}",
         ] {
             assert_eq!(head(text).0, Read::Unclear, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_the_http_library_cannot_hold_is_refused() {
+        let with = |length: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}: b\r\n\r\n", "a".repeat(length));
+        assert_eq!(head(&with(LONGEST_NAME + 1)).0, Read::TooLong);
+        assert_eq!(head(&with(65_536)).0, Read::TooLong);
+        assert!(matches!(head(&with(LONGEST_NAME)).0, Read::Complete(_)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
@@ -28,6 +28,11 @@ const LONGEST_HEAD: usize = 128 * 1024;
 const LONGEST_CHUNKED: usize = 64 * 1024;
 /// How much is read ahead of an answer, in bytes.
 const MOST_AHEAD: usize = 8 * 1024;
+/// What is answered to what the HTTP library does not get.
+const TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// How much is read at once, in bytes, and how little room is too little for it.
 const ROOM: usize = 4 * 1024;
 const LEAST_ROOM: usize = 512;
@@ -45,6 +50,8 @@ enum Limit {
     Silence,
     /// The reading of an answer by the client, from when it does not fit into the buffers of the system.
     Answer,
+    /// The work on a request that has come whole, should the HTTP library wait for more of it.
+    Work,
     /// What comes after the last answer. Who closes while the client sends may take the answer from it.
     Farewell,
 }
@@ -57,6 +64,7 @@ impl Limit {
             Self::Body => [10, 5],
             Self::Silence => [75, 1],
             Self::Answer => [30, 5],
+            Self::Work => [300, 60],
             Self::Farewell => [2, 0],
         };
         Duration::from_secs(if is_crowded { crowded } else { calm })
@@ -68,8 +76,6 @@ impl Limit {
 enum Reading {
     Head,
     Body(Body),
-    /// What the HTTP library refuses, or reads to the end of the connection.
-    Unclear,
     /// Nothing more.
     Ended,
 }
@@ -87,7 +93,6 @@ enum Closing {
 pub(in crate::http) struct Connection<T> {
     io: T,
     exchange: Rc<Exchange>,
-    seat: Seat,
     /// What came and was not handed on.
     pending: BytesMut,
     /// How much of it is to be handed on.
@@ -95,10 +100,14 @@ pub(in crate::http) struct Connection<T> {
     reading: Reading,
     /// When the head or the body that is read began.
     since: Option<Instant>,
+    /// Since when the answer is waited for.
+    waiting: Option<Instant>,
     /// How much of the body came, in bytes.
     body_length: usize,
     /// Since when an answer does not fit into the buffers of the system.
     blocked: Option<Instant>,
+    /// Whether bytes may come that nobody reads.
+    is_unread: bool,
     closing: Closing,
     timer: Pin<Box<Sleep>>,
 }
@@ -111,6 +120,8 @@ enum Step {
     Wait,
     /// Wait for the client, at most so long from then on.
     Read(Limit, Instant),
+    /// Answer in the place of the HTTP library, and end.
+    Refuse(&'static [u8]),
     /// Say that nothing comes any more.
     End,
 }
@@ -120,14 +131,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     pub(in crate::http) fn new(io: T, seat: Seat) -> Self {
         Self {
             io,
-            exchange: Exchange::new(),
-            seat,
+            exchange: Exchange::new(seat),
             pending: BytesMut::new(),
             ready: 0,
             reading: Reading::Head,
             since: None,
+            waiting: None,
             body_length: 0,
             blocked: None,
+            is_unread: false,
             closing: Closing::Not,
             timer: Box::pin(sleep_until(Instant::now() + TICK)),
         }
@@ -145,10 +157,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         match self.reading {
             Reading::Head => self.read_head(),
             Reading::Body(body) => self.read_body(body),
-            Reading::Unclear => {
-                self.ready = self.pending.len();
-                if self.ready > 0 { Step::HandOn } else { Step::Read(Limit::Body, self.started()) }
-            }
             Reading::Ended => Step::End,
         }
     }
@@ -163,12 +171,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if self.exchange.is_in_flight() || self.blocked.is_some() {
             return Step::Wait;
         }
+        // an empty line before a request says nothing (RFC 9112 section 2.2)
+        while self.pending.starts_with(b"\r\n") {
+            self.pending.advance(2);
+        }
         if self.pending.is_empty() {
             return Step::Read(Limit::Silence, self.exchange.answered_at());
         }
         match framing::read_head(&mut self.pending) {
             Read::Partial if self.pending.len() < LONGEST_HEAD => Step::Read(Limit::Head, self.started()),
-            Read::Partial | Read::Unclear => self.pass_on(),
+            Read::Partial | Read::TooLong => Step::Refuse(TOO_LARGE),
+            Read::Unclear => Step::Refuse(BAD_REQUEST),
             Read::Complete(Head { length, body, is_last }) => {
                 let progress = if body.is_complete() {
                     BodyProgress::Complete
@@ -179,6 +192,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 self.exchange.begin(progress, is_last);
                 self.ready = length;
                 self.since = None;
+                self.waiting = None;
                 self.body_length = 0;
                 Step::HandOn
             }
@@ -186,14 +200,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     fn read_body(&mut self, mut body: Body) -> Step {
-        let Ok(length) = body.advance(&self.pending) else { return self.pass_on() };
-        self.ready = length;
-        self.body_length += length;
         let is_chunked = matches!(body, Body::Chunked(_));
+        let Ok(length) = body.advance(&self.pending) else {
+            // whatever comes, nobody can say whose it is
+            self.reading = Reading::Ended;
+            return Step::End;
+        };
+        self.body_length += length;
         if is_chunked && self.body_length + self.pending.len() - length > LONGEST_CHUNKED {
             self.exchange.set_body(BodyProgress::TooLong);
             self.reading = Reading::Ended;
-        } else if body.is_complete() {
+            return Step::End;
+        }
+        self.ready = length;
+        if body.is_complete() {
             self.exchange.set_body(BodyProgress::Complete);
             self.reading = Reading::Head;
             self.since = None;
@@ -203,17 +223,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         match self.reading {
             _ if self.ready > 0 => Step::HandOn,
             Reading::Body(_) => Step::Read(Limit::Body, self.started()),
-            Reading::Head | Reading::Unclear | Reading::Ended => self.step(),
+            Reading::Head | Reading::Ended => self.step(),
         }
-    }
-
-    /// Leaves what comes to the HTTP library, which refuses it and ends the connection.
-    fn pass_on(&mut self) -> Step {
-        self.reading = Reading::Unclear;
-        self.since = None;
-        self.started();
-        self.ready = self.pending.len();
-        Step::HandOn
     }
 
     fn hand_on(&mut self, out: &mut ReadBuf<'_>) {
@@ -226,7 +237,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     fn poll_limit(&mut self, cx: &mut Context<'_>, limit: Limit, since: Instant) -> Poll<()> {
         loop {
             let now = Instant::now();
-            let end = since + limit.time(self.seat.is_crowded());
+            let end = since + limit.time(self.exchange.is_crowded());
             if now >= end {
                 return Poll::Ready(());
             }
@@ -245,15 +256,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// Ends the reading of what took too long. Who sent a part of a head is told (RFC 9110 section 15.5.9).
     fn expire(&mut self, cx: &mut Context<'_>, limit: Limit) {
         match limit {
-            Limit::Head => {
-                const ANSWER: &[u8] =
-                    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-                // nothing else is being sent; who does not take it does not get it
-                let _ = Pin::new(&mut self.io).poll_write(cx, ANSWER);
-            }
+            Limit::Head => self.refuse(cx, TIMEOUT),
             Limit::Body => self.exchange.set_body(BodyProgress::TooSlow),
-            Limit::Silence | Limit::Answer | Limit::Farewell => {}
+            Limit::Silence | Limit::Answer | Limit::Work | Limit::Farewell => {}
         }
+        self.reading = Reading::Ended;
+    }
+
+    /// Answers a request that the HTTP library does not get, and ends. Nothing else is being sent then; who does not take
+    /// the answer does not get it.
+    fn refuse(&mut self, cx: &mut Context<'_>, answer: &[u8]) {
+        let _ = Pin::new(&mut self.io).poll_write(cx, answer);
+        self.is_unread = true;
         self.reading = Reading::Ended;
     }
 
@@ -281,11 +295,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         let has_more = !self.pending.is_empty() || matches!(self.reading, Reading::Ended);
         self.exchange.wake_when_answered(cx.waker(), has_more);
-        // so that the silence after the answer ends, though nothing else wakes the task
-        while self.timer.as_mut().poll(cx).is_ready() {
-            self.tick_by(Instant::now() + TICK);
-        }
-        Poll::Pending
+        // this also wakes the task for the end of the silence after the answer, though nothing else does
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        ready!(self.poll_limit(cx, Limit::Work, since));
+        self.reading = Reading::Ended;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -300,6 +314,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
             match this.step() {
                 Step::HandOn => {}
                 Step::Wait => return this.poll_wait(cx),
+                Step::Refuse(answer) => this.refuse(cx, answer),
                 Step::End => return Poll::Ready(Ok(())),
                 Step::Read(limit, since) => {
                     match this.poll_fill(cx) {
@@ -355,8 +370,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
             }
         };
         // a connection that is closed with bytes unread is reset, and the answer may be lost with it
-        let is_read = this.exchange.body() == BodyProgress::Complete && this.pending.is_empty();
-        if is_read && !matches!(this.reading, Reading::Unclear) {
+        this.is_unread |= this.exchange.body() != BodyProgress::Complete || !this.pending.is_empty();
+        if !this.is_unread {
             return Poll::Ready(Ok(()));
         }
         loop {
@@ -365,14 +380,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(_)) => {
                     this.pending.clear();
-                    this.reading = Reading::Unclear;
                     // who sends without a pause is not waited for either
-                    if Instant::now() >= since + Limit::Farewell.time(this.seat.is_crowded()) {
+                    if Instant::now() >= since + Limit::Farewell.time(this.exchange.is_crowded()) {
                         return Poll::Ready(Ok(()));
                     }
                 }
                 Poll::Pending => {
-                    this.reading = Reading::Unclear;
                     ready!(this.poll_limit(cx, Limit::Farewell, since));
                     return Poll::Ready(Ok(()));
                 }
