@@ -407,7 +407,8 @@ fn serve_says_everything_that_is_wrong_and_exits_1() {
     let mut workplace = Workplace::sample();
     workplace.set("JETON__SERVER__LISTEN", &address);
     workplace.run(&["serve"]).exits(1).says(&["`server.listen`", &address]);
-    let mut workplace = Workplace::new();
+    let mut workplace = Workplace::sample();
+    std::fs::remove_dir_all(workplace.path("keys")).unwrap();
     workplace.set("JETON__KEYS__GENERATE_IF_MISSING", "false").write("keys/README", "");
     workplace.run(&["serve"]).exits(1).says(&["keys: there is no key", "jeton keys generate"]);
 }
