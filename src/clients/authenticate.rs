@@ -147,7 +147,7 @@ impl Authenticator {
     /// Lets a client in that is enabled and shows a live secret, or an assertion that it signed and that was
     /// not used before.
     ///
-    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`]
+    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`](super::MOST_KEYS)
     /// signatures checked. Decoys take the place of what the client has not.
     ///
     /// # Errors
