@@ -451,7 +451,7 @@ impl Source {
 
     /// The line of a byte, from 1.
     pub(super) fn line(&self, byte: usize) -> usize {
-        self.lines.number(byte)
+        self.lines.number(&self.text, byte)
     }
 
     /// The line and column of a byte, both from 1.

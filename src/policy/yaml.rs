@@ -251,7 +251,7 @@ impl<'t> Tree<'t> {
             self.problems.push(problem.hint("write the entries out"));
         }
         if let Some(first) = seen.insert(text.clone(), node.at) {
-            let line = self.lines.get_or_init(|| Lines::of(self.text)).number(first.start);
+            let line = self.lines.get_or_init(|| Lines::of(self.text)).number(self.text, first.start);
             let problem =
                 Problem::new(node.at, Code::DuplicateKey, format!("`{text}` stands twice in this map"));
             self.problems.push(problem.hint(format!("it stands on line {line} first")));
