@@ -433,7 +433,7 @@ fn refused(path: &Path, error: FileError) -> Finding {
             "rename or remove it; container engines make one where a file to be mounted is missing",
         ),
         FileError::NotAFile(_) => whole_file(path, message, "put a file in its place, or remove it"),
-        FileError::TooLong(_) => whole_file(path, message, "split it into several files, or remove it"),
+        FileError::TooLong(_) => whole_file(path, message, "remove it, or what does not belong into it"),
     }
 }
 

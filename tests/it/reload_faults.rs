@@ -164,7 +164,7 @@ const ODDITIES: [Oddity; 9] = [
     (
         "more than can be meant",
         |path| File::create(path).unwrap().set_len(256 * 1024 * 1024 + 1).unwrap(),
-        "holds more than 256 MiB\n   = help: split it into several files, or remove it",
+        "holds more than 256 MiB\n   = help: remove it, or what does not belong into it",
     ),
 ];
 
