@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde_json::{Map, Value};
+
 use super::grid::{Axis, Choice, Grid, Point};
 
 impl Grid<'_> {
@@ -114,6 +116,20 @@ impl Clauses {
 
     pub(in crate::policy) fn is_never(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Says the values that a bearer has in claims by these: what is alike for bearers of other values.
+    pub(in crate::policy) fn by_claims(mut self, claims: &Map<String, Value>) -> Self {
+        let said: Vec<_> = claims
+            .iter()
+            .filter_map(|(name, value)| Some((quoted(value.as_str()?), format!("its claim {name}"))))
+            .collect();
+        for value in self.0.iter_mut().flatten().flat_map(|clause| &mut clause.values) {
+            if let Some((_, claim)) = said.iter().find(|(own, _)| own == value) {
+                value.clone_from(claim);
+            }
+        }
+        self
     }
 
     pub(in crate::policy) fn worded(&self, wording: Wording) -> String {
