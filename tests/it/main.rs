@@ -43,6 +43,7 @@ mod policies_commands;
 mod policies_diff;
 mod policies_diff_git;
 mod policies_diff_many;
+mod policies_matrix;
 mod policy_links;
 mod policy_text;
 mod polling;
