@@ -199,6 +199,22 @@ fn policies_without_tests_are_told_so() {
     assert!(run.stdout.ends_with("0 passed, 0 failed\n"), "{run:#?}");
 }
 
+#[test]
+fn tests_may_be_required() {
+    let workplace = Workplace::new();
+    workplace.write("policies/orders.yaml", TESTED);
+    let required = ["policies", "test", "--require-tests", "--junit", "out.xml"];
+    let run = workplace.run(&required).exits(1).says(&["error: there are no tests in policies; write some"]);
+    assert!(run.stdout.ends_with("0 passed, 0 failed\n") && !run.stderr.contains("note:"), "{run:#?}");
+    let report = Report::deserialize_from_str(&workplace.read("out.xml")).unwrap();
+    assert_eq!((report.tests, report.errors), (1, 1), "{report:#?}");
+    // an empty list is none either
+    workplace.write("policies/tests.yaml", "version: 1\ntests: []\n");
+    workplace.run(&required).exits(1);
+    Workplace::sample().run(&required).exits(0);
+    tested().run(&required).exits(1).shows(&["3 passed, 3 failed"]);
+}
+
 /// `test` is not `check`, and still must not look as if all were well.
 #[test]
 fn tests_that_pass_say_that_a_guarantee_does_not_hold() {
