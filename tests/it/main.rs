@@ -50,6 +50,7 @@ mod polling;
 mod printed_names;
 mod protected;
 mod public_keys;
+mod real_causes;
 mod refresh_tokens;
 mod reload;
 mod reload_cases;
