@@ -122,6 +122,8 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
 }
 
 fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
+    // before a file is asked for
+    files.sources.lacks_client(&add.id)?;
     let place = Place { section: "clients", new: "clients.yaml", of_several: OfSeveral::Chosen };
     let file = files.target(add.file.as_deref(), &place)?;
     let keys = add.public_keys.iter().map(|file| public_keys(file)).collect::<anyhow::Result<Vec<_>>>()?;

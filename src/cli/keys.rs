@@ -134,7 +134,7 @@ fn when(key: &RingKey, now: Timestamp) -> String {
 }
 
 /// A time, and how far it is away.
-fn at(time: Timestamp, now: Timestamp) -> String {
+pub(super) fn at(time: Timestamp, now: Timestamp) -> String {
     format!("{time} ({})", relative(time, now))
 }
 

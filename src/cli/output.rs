@@ -6,6 +6,7 @@ use std::{
     fmt::Write as _,
     io::{self, Write},
     panic::PanicHookInfo,
+    path::Path,
 };
 
 use anyhow::Context;
@@ -15,7 +16,7 @@ use crate::{
     config::SettingErrors,
     http::StartError,
     keys::{KeyErrors, OrderError},
-    policy::Findings,
+    policy::{Code, Finding, Findings},
     printable::{printable, printable_json, printable_lines},
 };
 
@@ -67,6 +68,12 @@ pub(super) fn say_error(error: &anyhow::Error) {
     let mut text = "error".to_owned();
     for cause in error.chain() {
         match lines_of(cause) {
+            // each of its lines says so itself
+            Some(lines)
+                if text == "error" && lines.lines().next().is_some_and(|line| line.contains(": error: ")) =>
+            {
+                text = lines;
+            }
             Some(lines) if text != "error" && lines.trim_end().contains('\n') => {
                 let _ = write!(text, ":\n{lines}");
             }
@@ -74,11 +81,28 @@ pub(super) fn say_error(error: &anyhow::Error) {
                 let _ = write!(text, ": {lines}");
             }
             None => {
-                let _ = write!(text, ": {}", printable(&cause.to_string()));
+                let cause = printable(&cause.to_string());
+                // many say what is behind them, for the log has no chain
+                if !text.ends_with(&cause) {
+                    let _ = write!(text, ": {cause}");
+                }
             }
         }
     }
-    write_error(&printable_lines(&text));
+    write_error(printable_lines(&text).trim_end());
+    error.chain().filter_map(findings_of).for_each(say_places);
+}
+
+/// Says where a folder or file is that cannot be read and was named from here: perhaps here is elsewhere.
+pub(super) fn say_places(findings: &Findings) {
+    let unreadable = |finding: &&Finding| finding.code == Code::Unreadable && finding.line == 0;
+    for Finding { file, .. } in findings.0.iter().filter(unreadable) {
+        if let Ok(place) = std::path::absolute(file)
+            && place != Path::new(file)
+        {
+            say!("note: {file} is {}", place.display());
+        }
+    }
 }
 
 /// Says that the program fails by a fault of its own.
@@ -104,6 +128,13 @@ pub(super) fn say_usage(error: &clap::Error) -> ! {
 #[expect(clippy::print_stderr, reason = "this is where the program talks to people")]
 fn write_error(text: &str) {
     eprintln!("{text}");
+}
+
+fn findings_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Findings> {
+    match error.downcast_ref() {
+        Some(StartError::Policies(findings)) => Some(findings),
+        _ => error.downcast_ref(),
+    }
 }
 
 /// An error that has several lines, in each of which the names are escaped.

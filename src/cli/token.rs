@@ -18,17 +18,20 @@ use super::{
     clients::time,
     emit,
     files::{OfSeveral, Place, PolicyFiles},
-    json, say,
+    json,
+    keys::at,
+    say,
 };
 use crate::{
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
     files::{self, Size},
     http::key_keeper,
+    jose::JwsError,
     keys::{JwksOptions, JwksSource, PublicKeys},
-    oauth::{Audience, ShownUrl, TokenId},
+    oauth::{Audience, Issuer, ShownUrl, TokenId},
     policy::{Pruned, TokenRevocation, printable},
-    token::{BearerToken, InsecureParts, Verifier, insecure_parts},
+    token::{BearerToken, InsecureParts, TokenError, Verifier, insecure_parts},
 };
 
 #[derive(Subcommand)]
@@ -111,30 +114,77 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
         anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", Size(LONGEST_INPUT));
         text
     };
-    let token = BearerToken::new(text.trim());
+    let token = pasted_token(&text);
     let InsecureParts { header, claims } = match insecure_parts(&token) {
         Ok(parts) => parts,
-        Err(error) => {
-            emit(&format!("does not verify: {}\n", printable(&error.to_string())))?;
-            return Ok(Outcome::No);
-        }
+        Err(error) => return not_verified(&error.to_string()),
     };
     emit(&format!("header: {}\nclaims: {}\n", json(&header)?, json(&claims)?))?;
+    emit(&times(&claims, SystemClock.now()))?;
     // which API it is for is not ours to say: any audience that it names will do
     let Some(audience) = insecure_audience(&claims) else {
-        emit("does not verify: the claim `aud` names no audience\n")?;
-        return Ok(Outcome::No);
+        return not_verified("the claim `aud` names no audience");
     };
-    match verifier(config, jwks)?.verify(&token, &audience) {
+    let verifier = verifier(config, jwks)?;
+    match verifier.verify(&token, &audience) {
         Ok(_) => {
             emit("verifies\n")?;
             Ok(Outcome::Done)
         }
-        Err(error) => {
-            emit(&format!("does not verify: {}\n", printable(&error.to_string())))?;
-            Ok(Outcome::No)
-        }
+        Err(error) => not_verified(&with_values(&error, &token, verifier.issuer(), &audience)),
     }
+}
+
+fn not_verified(why: &str) -> anyhow::Result<Outcome> {
+    emit(&format!("does not verify: {}\n", printable(why)))?;
+    Ok(Outcome::No)
+}
+
+/// A token as it is copied from a request, without what stands before it there.
+pub(super) fn pasted_token(text: &str) -> BearerToken {
+    let token = ["authorization:", "bearer ", "dpop "].iter().fold(text.trim(), |text, before| {
+        match text.split_at_checked(before.len()) {
+            Some((start, rest)) if start.eq_ignore_ascii_case(before) => rest.trim_start(),
+            _ => text,
+        }
+    });
+    BearerToken::new(token)
+}
+
+/// Why a token does not verify, with both values where its own is another than what is wanted.
+pub(super) fn with_values(
+    error: &TokenError,
+    token: &BearerToken,
+    issuer: &Issuer,
+    audience: &Audience,
+) -> String {
+    let Ok(InsecureParts { claims, .. }) = insecure_parts(token) else { return error.to_string() };
+    let named = |name: &str| {
+        claims.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
+    match error {
+        // the keys of another issuer are unknown before its name is looked at
+        TokenError::Issuer | TokenError::Jws(JwsError::UnknownKey) => match named("iss") {
+            Some(iss) if iss != issuer.as_str() => {
+                format!("{error} (`iss` is `{iss}`, and the issuer of the settings is `{issuer}`)")
+            }
+            _ => error.to_string(),
+        },
+        TokenError::Audience => match named("aud") {
+            Some(aud) => format!("{error} (it is `{aud}`, and that of the API is `{audience}`)"),
+            None => error.to_string(),
+        },
+        _ => error.to_string(),
+    }
+}
+
+/// The times of a token, which are seconds since 1970 in it.
+fn times(claims: &Map<String, Value>, now: Timestamp) -> String {
+    let said = ["auth_time", "iat", "nbf", "exp"].into_iter().filter_map(|name| {
+        let time = Timestamp::from_second(claims.get(name)?.as_i64()?).ok()?;
+        Some(format!("{name}: {}\n", at(time, now)))
+    });
+    said.collect()
 }
 
 fn insecure_audience(claims: &Map<String, Value>) -> Option<Audience> {

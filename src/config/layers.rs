@@ -276,6 +276,7 @@ impl Layers {
 
     /// Everything wrong, the keys that nobody took included.
     pub(super) fn finish(mut self, known: &[&str]) -> SettingErrors {
+        self.errors.extend(misspelt_variables(known));
         for layer in &self.layers {
             let is_section = |key: &str| known.iter().any(|known| known.starts_with(&format!("{key}.")));
             let empty = |value: &Value| matches!(&value.kind, ValueKind::Table(_));
@@ -340,6 +341,25 @@ fn unreadable_variables() -> Vec<SettingError> {
         .filter(|name| ours(name))
         .map(|origin| SettingError { origin, message: "is not text in UTF-8".to_owned() })
         .collect()
+}
+
+/// Variables that would be ours but for their underscores, such as `JETON_ISSUER`. Others that start so are not ours:
+/// Kubernetes sets `JETON_SERVICE_HOST` and the like where a service has this name.
+fn misspelt_variables(known: &[&str]) -> Vec<SettingError> {
+    let words = |name: &str| {
+        let words = name.split('_').filter(|word| !word.is_empty()).map(str::to_uppercase);
+        words.collect::<Vec<_>>()
+    };
+    let ours: BTreeMap<_, _> =
+        known.iter().map(|key| variable(key)).map(|name| (words(&name), name)).collect();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let others = names.filter(|name| !name.to_uppercase().starts_with(&format!("{PREFIX}{SEPARATOR}")));
+    let misspelt = others.filter_map(|name| {
+        let right = ours.get(&words(&name))?;
+        let message = format!("is not read: write it with two underscores, `{right}`, or remove it");
+        Some(SettingError { origin: name, message })
+    });
+    misspelt.collect()
 }
 
 fn read_layer(

@@ -84,8 +84,10 @@ fn tell(news: &News, policies: &LivePolicies) {
             let (old, new) = (replaced.before().policies.hash(), replaced.after().policies.hash());
             let difference = replaced.difference();
             let effect = difference.map_or("too much to compare", |found| found.summary.as_str());
-            let (gains, losses) = difference.map(|found| (found.gains, found.losses)).unzip();
-            tracing::info!(trigger, %old, %new, effect, gains, losses, "policies.reloaded");
+            let counts = difference.map(Difference::counts);
+            let (gains, losses) = counts.map(|counts| (counts.gains, counts.losses)).unzip();
+            let clients = counts.map(|counts| counts.clients);
+            tracing::info!(trigger, %old, %new, effect, gains, losses, clients, "policies.reloaded");
             log_warnings(replaced.after(), policies);
         }
         News::Reload(trigger, Reload::Rejected(rejection)) => log_rejection(trigger, rejection),

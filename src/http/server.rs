@@ -126,7 +126,7 @@ impl Service {
             && let FirstKey::Made(new) = keeper.ensure_first_key()?
         {
             let dir = keeper.folder().path().display();
-            tracing::warn!(%dir, kid = %new.kid, "keys.generated: there was no key, so tokens signed before are void");
+            tracing::info!(%dir, kid = %new.kid, "keys.generated: there was no key, so the first one was made");
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);

@@ -37,7 +37,7 @@ pub use cases::{CaseOutcome, Expected, Untested};
 pub use compile::{DemoSecrets, Draft, Surroundings};
 pub use condition::Subject;
 pub use decision::{Decision, Denial, Grounds};
-pub use diff::{Change, ChangeKind, Difference, Effect, Effort, RulePlace, Summary, Who};
+pub use diff::{Change, ChangeKind, Counts, Difference, Effect, Effort, RulePlace, Summary, Who};
 pub use edit::{EditError, Edited, scalar};
 pub use explain::{
     ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, Permissions,

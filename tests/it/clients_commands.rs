@@ -626,3 +626,30 @@ fn clients_are_added_one_after_the_other() {
         assert!(after.contains(&format!("\n  {name}:")), "{name} is lost:\n{after}");
     }
 }
+
+#[test]
+fn a_client_that_exists_is_not_added_again() {
+    let one = "version: 1\nclients:\n  other: {}\n  acme: # here\n    claims: { tenant: acme }\n";
+    let two = "version: 1\nclients:\n  \"007\": {}\n";
+    for (files, id, arguments, place) in [
+        (&[("clients", one)][..], "acme", &[][..], "policies/clients.yaml:4"),
+        (&[("clients", one), ("more", two)], "007", &[], "policies/more.yaml:3"),
+        (&[("clients", one), ("more", two)], "acme", &["--file", "more.yaml"], "policies/clients.yaml:4"),
+        (&[("clients", one)], "acme", &["--public-key", "no-such-file.pem"], "policies/clients.yaml:4"),
+        (&[("clients", "version: 1\nclients: { acme: {} }\n")], "acme", &[], "policies/clients.yaml:2"),
+    ] {
+        let workplace = Workplace::new();
+        workplace.write("policies/orders.yaml", SCOPES);
+        for (name, text) in files {
+            workplace.write(&format!("policies/{name}.yaml"), text);
+        }
+        let run = workplace.run(&[&["clients", "add", id], arguments].concat()).exits(1);
+        let says = format!(
+            "error: client `{id}` exists already ({place}), and nothing was written: give it a second secret with `jeton clients rotate {id}`"
+        );
+        assert!(run.stderr.starts_with(&says) && run.stdout.is_empty(), "{run:#?}");
+        for (name, text) in files {
+            assert_eq!(workplace.read(&format!("policies/{name}.yaml")), *text);
+        }
+    }
+}

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{super::Outcome, Reading, emit, emit_json, say};
+use super::{
+    super::{Outcome, output},
+    Reading, emit, emit_json, say,
+};
 use crate::policy::Severity;
 
 #[derive(Args)]
@@ -49,6 +52,7 @@ impl Check {
             Format::Text => emit(&findings.to_string())?,
             Format::Json => emit_json(&findings.0)?,
         }
+        output::say_places(&findings);
         if !findings.0.is_empty() {
             let errors = findings.0.iter().filter(|finding| finding.severity == Severity::Error).count();
             let warnings = findings.0.len() - errors;

@@ -16,8 +16,7 @@ use crate::{
     oauth::{Role, Scope},
     policy::{Explanation, Permissions, PolicySet, did_you_mean},
     principal::Principal,
-    standing::Standing,
-    token::BearerToken,
+    standing::{NotInForce, Standing},
 };
 
 #[derive(Args)]
@@ -84,11 +83,18 @@ impl Explain {
         let bearer = match &self.token {
             Some(token) => {
                 let verifier = token::verifier(config, None)?;
-                let claims = verifier.verify(&BearerToken::new(token.as_str()), audience);
+                let token = token::pasted_token(token);
+                let claims = verifier.verify(&token, audience);
                 match Standing::by_files().in_force(policies, claims) {
                     Ok(claims) => Some(Principal::from(claims).permissions()),
                     Err(error) => {
-                        return Ok(policies.explain_bad_token(api, method, path, &error.to_string()));
+                        let why = match &error {
+                            NotInForce::Ended(error) => {
+                                token::with_values(error, &token, verifier.issuer(), audience)
+                            }
+                            NotInForce::Unknown(_) => error.to_string(),
+                        };
+                        return Ok(policies.explain_bad_token(api, method, path, &why));
                     }
                 }
             }

@@ -1,18 +1,15 @@
-//! The few paths of a shape that stand for all of them, and conditions on the path in words.
+//! The few paths of a shape that stand for all of them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::BTreeSet;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::shape::{Piece, Shape};
-use crate::policy::{
-    condition::{Alternative, ClaimTest, Condition},
-    path::CanonicalPath,
+use super::{
+    compared::Compared,
+    shape::{Piece, Shape},
 };
+use crate::policy::path::CanonicalPath;
 
 /// What must be escaped in a segment (RFC 3986 section 3.3), and `;`, which is refused bare.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -43,83 +40,9 @@ pub(in crate::policy) fn is_segment(text: &str) -> bool {
     !text.is_empty() && CanonicalPath::parse(&format!("/{}", encoded(text))).is_ok()
 }
 
-/// Which segments of the path conditions compare, with which claims, and what else these are compared with.
-#[derive(Clone, Debug, Default)]
-pub(in crate::policy) struct Compared<'c> {
-    claims_at: BTreeMap<usize, BTreeSet<&'c str>>,
-    values_of: BTreeMap<&'c str, BTreeSet<&'c str>>,
-    tests_of: BTreeMap<&'c str, Vec<&'c ClaimTest>>,
-}
-
-impl<'c> Compared<'c> {
-    /// Adds what these alternatives compare.
-    pub(in crate::policy) fn add(&mut self, alternatives: impl Iterator<Item = Alternative<'c>>) {
-        for condition in alternatives.flat_map(|alternative| alternative.0) {
-            let Condition::Claim { name, test } = condition else { continue };
-            self.tests_of.entry(name).or_default().push(test);
-            match test {
-                ClaimTest::Is(value) | ClaimTest::Contains(value) => self.add_value(name, value),
-                ClaimTest::In(values) => values.iter().for_each(|value| self.add_value(name, value)),
-                ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter) => {
-                    self.claims_at.entry(usize::from(parameter.segment)).or_default().insert(name);
-                }
-            }
-        }
-    }
-
-    fn add_value(&mut self, claim: &'c str, value: &'c str) {
-        self.values_of.entry(claim).or_default().insert(value);
-    }
-
-    /// The values that the claims at linked segments are compared with: constants, and the literals of the
-    /// shape among these segments.
-    fn values_at(&self, linked: &BTreeSet<usize>, shape: &Shape<'c>) -> BTreeSet<&'c str> {
-        let mut values = BTreeSet::new();
-        for position in linked {
-            let claims = self.claims_at.get(position).into_iter().flatten();
-            values.extend(claims.filter_map(|claim| self.values_of.get(claim)).flatten().copied());
-            if let Some(Piece::Literal(text)) = shape.pieces.get(*position) {
-                values.insert(text);
-            }
-        }
-        values
-    }
-
-    /// What conditions tell of a value at a segment: values of which they tell the same are alike.
-    fn told(&self, position: usize, value: &str) -> Vec<bool> {
-        let claims = self.claims_at.get(&position).into_iter().flatten();
-        let tests = claims.filter_map(|claim| self.tests_of.get(claim)).flatten();
-        let told = tests.map(|test| match test {
-            ClaimTest::Is(other) | ClaimTest::Contains(other) => **other == *value,
-            ClaimTest::In(others) => others.iter().any(|other| **other == *value),
-            ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) => false,
-        });
-        told.collect()
-    }
-
-    /// The segments that conditions link with this one, itself included: two that are compared with one
-    /// claim, and so on from claim to claim, for if `a` is `b` and `b` is `c` then `a` is `c`.
-    fn linked(&self, position: usize) -> BTreeSet<usize> {
-        let mut linked = BTreeSet::from([position]);
-        let mut claims: BTreeSet<&str> =
-            self.claims_at.get(&position).into_iter().flatten().copied().collect();
-        loop {
-            let reached = self.claims_at.iter().filter(|(_, at)| !at.is_disjoint(&claims));
-            let reached: Vec<_> = reached.filter(|(other, _)| !linked.contains(*other)).collect();
-            if reached.is_empty() {
-                return linked;
-            }
-            for (other, at) in reached {
-                linked.insert(*other);
-                claims.extend(at);
-            }
-        }
-    }
-}
-
 /// One value of a segment, standing for itself or for all that nothing else stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Choice {
+pub(super) enum Choice {
     /// One of these, which are alike; never empty.
     Is(Vec<String>),
     /// The same as the segment of an earlier axis, where that is [`Choice::Other`].
@@ -128,10 +51,10 @@ enum Choice {
 }
 
 #[derive(Debug)]
-struct Axis {
+pub(super) struct Axis {
     position: usize,
-    name: String,
-    choices: Vec<Choice>,
+    pub(super) name: String,
+    pub(super) choices: Vec<Choice>,
 }
 
 /// Whether paths may be too long to be judged unless what stands for others is short.
@@ -172,19 +95,13 @@ fn has(claim: Option<&Value>, text: &str) -> bool {
     }
 }
 
-/// A value in words, in quotes where it could be taken for more than one.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+');
-    if text.chars().all(is_plain) && !text.is_empty() { text.to_owned() } else { format!("{text:?}") }
-}
-
 /// The paths that stand for all of a shape, by what conditions can tell apart.
 #[derive(Debug)]
 pub(in crate::policy) struct Grid<'r> {
     shape: Shape<'r>,
     /// By segment: the text that stands for all others.
     others: Vec<String>,
-    axes: Vec<Axis>,
+    pub(super) axes: Vec<Axis>,
 }
 
 /// The most paths of one grid that are looked at.
@@ -347,148 +264,5 @@ impl<'r> Grid<'r> {
             target.extend(utf8_percent_encode(text, ESCAPED));
         }
         Some(target)
-    }
-
-    /// What tells the points that were hit from the other points that were seen.
-    pub(in crate::policy) fn clauses(&self, seen: &Seen) -> Clauses {
-        let seen: Vec<_> = seen.0.iter().map(|(point, hit)| (point, *hit)).collect();
-        if seen.is_empty() { Clauses::never() } else { Clauses(self.split(0, &seen)) }
-    }
-
-    /// By axis: choices that lead to the same further conditions are named together.
-    fn split(&self, axis: usize, seen: &[(&Point, bool)]) -> Vec<Vec<Clause>> {
-        if seen.iter().all(|(_, hit)| *hit) {
-            return vec![Vec::new()];
-        }
-        let Some(Axis { name, choices, .. }) = self.axes.get(axis) else { return Vec::new() };
-        let mut groups: Vec<(Vec<Vec<Clause>>, Vec<&Choice>)> = Vec::new();
-        for (at, choice) in choices.iter().enumerate() {
-            let chosen: Vec<_> =
-                seen.iter().filter(|(point, _)| point.get(axis) == Some(&at)).copied().collect();
-            if chosen.is_empty() {
-                continue;
-            }
-            let further =
-                if chosen.iter().any(|(_, hit)| *hit) { self.split(axis + 1, &chosen) } else { Vec::new() };
-            match groups.iter_mut().find(|(other, _)| *other == further) {
-                Some((_, choices)) => choices.push(choice),
-                None => groups.push((further, vec![choice])),
-            }
-        }
-        let mut clauses = Vec::new();
-        let is_one_group = groups.len() == 1;
-        for (at, (further, chosen)) in groups.iter().enumerate() {
-            let has_other = chosen.contains(&&Choice::Other);
-            let named: Vec<&Choice> = if has_other {
-                let apart = groups.iter().enumerate().filter(|(other, _)| *other != at);
-                apart.flat_map(|(_, (_, choices))| choices.iter().copied()).collect()
-            } else {
-                chosen.clone()
-            };
-            let values = named.into_iter().flat_map(|choice| self.words(choice)).collect();
-            let clause = Clause { name: name.clone(), is: !has_other, values };
-            for rest in further {
-                let first = (!is_one_group).then(|| clause.clone());
-                clauses.push(first.into_iter().chain(rest.iter().cloned()).collect());
-            }
-        }
-        clauses
-    }
-
-    fn words(&self, choice: &Choice) -> Vec<String> {
-        match choice {
-            Choice::Is(texts) => texts.iter().map(|text| quoted(text)).collect(),
-            Choice::SameAs(axis) => {
-                self.axes.get(*axis).map(|axis| format!("{{{}}}", axis.name)).into_iter().collect()
-            }
-            Choice::Other => Vec::new(),
-        }
-    }
-}
-
-/// Points that were looked at, and whether they have what is looked for.
-#[derive(Clone, Debug, Default)]
-pub(in crate::policy) struct Seen(BTreeMap<Point, bool>);
-
-impl Seen {
-    /// Notes a point; one hit is enough for it to have been hit.
-    pub(in crate::policy) fn note(&mut self, point: &Point, hit: bool) {
-        match self.0.get_mut(point) {
-            Some(seen) => *seen |= hit,
-            None => drop(self.0.insert(point.clone(), hit)),
-        }
-    }
-}
-
-/// A condition on one segment.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::policy) struct Clause {
-    name: String,
-    is: bool,
-    values: Vec<String>,
-}
-
-/// Alternatives of conditions on the path: none is never, an empty one is always.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::policy) struct Clauses(Vec<Vec<Clause>>);
-
-/// How clauses are written.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::policy) enum Wording {
-    /// `tenant is not acme`
-    Words,
-    /// `tenant != acme`
-    Signs,
-}
-
-impl Clauses {
-    pub(in crate::policy) fn never() -> Self {
-        Self(Vec::new())
-    }
-
-    /// Where there are too many paths to look at.
-    pub(in crate::policy) fn too_many() -> Self {
-        let values = vec!["one of too many to list".to_owned()];
-        Self(vec![vec![Clause { name: "path".to_owned(), is: true, values }]])
-    }
-
-    pub(in crate::policy) fn is_always(&self) -> bool {
-        self.0.iter().any(Vec::is_empty)
-    }
-
-    pub(in crate::policy) fn is_never(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(in crate::policy) fn worded(&self, wording: Wording) -> String {
-        let (and, or) = match wording {
-            Wording::Words => (" and ", ", or "),
-            Wording::Signs => (" & ", " | "),
-        };
-        let each = self.0.iter().map(|all| {
-            let all: Vec<_> = all.iter().map(|clause| clause.worded(wording)).collect();
-            all.join(and)
-        });
-        each.collect::<Vec<_>>().join(or)
-    }
-}
-
-impl Clause {
-    fn worded(&self, wording: Wording) -> String {
-        fmt::from_fn(|f| {
-            let verb = match (wording, self.is) {
-                (Wording::Words, true) => "is",
-                (Wording::Words, false) => "is not",
-                (Wording::Signs, true) => "=",
-                (Wording::Signs, false) => "!=",
-            };
-            let or = match (wording, self.is) {
-                (Wording::Words, true) => " or ",
-                (Wording::Words, false) => " nor ",
-                (Wording::Signs, _) => ", ",
-            };
-            write!(f, "{} {verb} {}", self.name, self.values.join(or))
-        })
-        .to_string()
     }
 }
