@@ -21,6 +21,7 @@ mod conditions;
 mod decision_log;
 mod discovery;
 mod ended_tokens;
+mod endings;
 mod exact;
 mod explain;
 mod gateway_check;

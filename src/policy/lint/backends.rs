@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lint, ends_in_rest, routes};
+use super::{Lint, routes};
 use crate::policy::{
     finding::Code,
     path::CanonicalPath,
@@ -29,7 +29,7 @@ pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into
 /// A path that stands for all of `shape`.
 fn some_path(shape: &Shape<'_>, index: &RouteIndex<'_>) -> Option<String> {
     let (shape, _) = shape.lengths(0).into_iter().next()?;
-    let grid = Grid::for_any_token(shape, &Compared::default(), &|text| index.names(text));
+    let grid = Grid::for_any_token(shape, &Compared::default(), &|text| index.known(text));
     grid.points()?.into_iter().next().map(|(_, target)| target)
 }
 
@@ -107,7 +107,8 @@ impl Guarded<'_> {
             });
             let Some(other) = found else { continue };
             // one segment of another name is another thing, but for a slash at the end
-            let is_catch_all = self.api.written(other).is_some_and(ends_in_rest) || spelling.ends_with('/');
+            let is_catch_all =
+                self.api.written(other).is_some_and(Route::ends_in_rest) || spelling.ends_with('/');
             if is_catch_all && self.lets_more_through(other, &read) {
                 covered.entry(other).or_default().push(format!("`{spelling}`"));
             }
