@@ -4,7 +4,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::path::CanonicalPath;
+use super::{path::CanonicalPath, spelling};
 
 /// What is escaped in a segment: all but the unreserved characters (RFC 3986 section 2.3).
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -254,6 +254,7 @@ fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
         }
         return bad("`**` may stand at the end only".to_owned(), "use `{name}` for one segment");
     }
+    spelling::refuse(part, |here| segment(here, is_last).is_ok())?;
     if let Some((name, ending)) = part.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || !name.chars().all(word) {

@@ -36,6 +36,9 @@ const ROUTE: &str = concat!(
     r"|\.*[^./{}*\\%;?#\x00-\x1f\x7f-\x9f][^/{}*\\%;?#\x00-\x1f\x7f-\x9f]*)(/|$))*",
     r"(\*\*/?)?$"
 );
+/// Parameters as other languages write them, those apart that no segment can hold.
+const ANOTHER_SPELLING: &str =
+    r"/:|/[^/<]*<+\.*[A-Za-z_][^/<>]*>|/[^/\[]*\[+\.*[A-Za-z_][^/\[\]]*\]|\([^/]*\|[^/]*\)";
 
 /// Declares kinds of single values, which stand in the schema under their names and with their comments.
 macro_rules! scalars {
@@ -69,7 +72,7 @@ scalars! {
     /// The `aud` of tokens: printable ASCII without space, `"` and `\`.
     Audience: { "type": TEXT, "pattern": NQCHAR, "maxLength": 512 };
     /// A method and a path: `{name}` is one segment, maybe with an ending (`{name}:verb`), `**` at the end one or more.
-    Route: { "type": "string", "pattern": ROUTE };
+    Route: { "type": "string", "pattern": ROUTE, "not": { "pattern": ANOTHER_SPELLING } };
     /// A method and a path, as a client sends them.
     Request: { "type": "string", "pattern": "^[^ ]* /" };
     /// The name of a parameter of the path: letters, digits, `-` and `_`.
