@@ -103,6 +103,7 @@ fn expected(code: Code) -> Expected {
         | Code::NoCredentials
         | Code::PublicCatchAll
         | Code::MethodHole
+        | Code::OpenVerb
         | Code::LookAlike
         | Code::BrokenGuarantee
         | Code::FailedTest => Expected::Accepts,

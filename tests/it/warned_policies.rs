@@ -9,7 +9,7 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [Code; 9] = [
+pub(crate) const CODES: [Code; 10] = [
     Code::IdleGuarantee,
     Code::GuaranteeGap,
     Code::PassedOver,
@@ -18,6 +18,7 @@ pub(crate) const CODES: [Code; 9] = [
     Code::NoCredentials,
     Code::PublicCatchAll,
     Code::MethodHole,
+    Code::OpenVerb,
     Code::LookAlike,
 ];
 
@@ -141,4 +142,5 @@ fn warnings_stand_where_the_mistake_is() {
         &[(Code::MethodHole, 13, 13), (Code::MethodHole, 23, 13), (Code::MethodHole, 35, 13)],
     );
     found("look-alike", &[(Code::LookAlike, 18, 13), (Code::LookAlike, 19, 13), (Code::LookAlike, 24, 13)]);
+    found("open-verb", &[(Code::OpenVerb, 13, 13), (Code::OpenVerb, 14, 13)]);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lint, routes};
+use super::{Lint, routes, verbs::is_open_verb};
 use crate::policy::{
     finding::Code,
     path::CanonicalPath,
@@ -27,7 +27,7 @@ pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into
 }
 
 /// A path that stands for all of `shape`.
-fn some_path(shape: &Shape<'_>, index: &RouteIndex<'_>) -> Option<String> {
+pub(super) fn some_path(shape: &Shape<'_>, index: &RouteIndex<'_>) -> Option<String> {
     let (shape, _) = shape.lengths(0).into_iter().next()?;
     let grid = Grid::for_any_token(shape, &Compared::default(), &|text| index.known(text));
     grid.points()?.into_iter().next().map(|(_, target)| target)
@@ -52,7 +52,10 @@ impl Guarded<'_> {
         for method in Method::ALL.into_iter().filter(|method| self.route.method.precision(*method).is_none())
         {
             let Some(other) = self.api.routes.trie.find(method, self.path) else { continue };
-            let is_wider = self.index.shape(other).is_some_and(|other| !other.is_same_paths(self.shape));
+            let is_wider = self
+                .index
+                .shape(other)
+                .is_some_and(|other| !other.is_same_paths(self.shape) && !is_open_verb(self.shape, other));
             // a preflight request (CORS) carries no token, and whoever names the method means it
             let is_preflight = method == Method::Options
                 && self.api.written(other).is_some_and(|route| route.method == RouteMethod::Named(method));

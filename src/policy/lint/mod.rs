@@ -2,6 +2,7 @@
 
 mod backends;
 mod reach;
+mod verbs;
 
 use super::{
     finding::Code,
@@ -25,6 +26,7 @@ pub(super) fn lints(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>) -> 
     let mut lints = Vec::new();
     public_catch_alls(api, &mut lints);
     backends::lint(policies, api, index, &mut lints);
+    verbs::lint(api, index, &mut lints);
     reach::lint(policies, api, index, &mut lints);
     lints
 }

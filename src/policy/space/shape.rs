@@ -147,6 +147,15 @@ impl<'r> Shape<'r> {
         self
     }
 
+    /// The paths with any text in the place of the verb (`:cancel`) in which they all end, behind a parameter.
+    pub(in crate::policy) fn without_verb(&self) -> Option<Self> {
+        let (Piece::Free { name, ending }, pieces) = self.pieces.split_last()? else { return None };
+        (ending.starts_with(':') && !self.has_rest()).then(|| {
+            let last = Piece::Free { name: *name, ending: "" };
+            Self { pieces: [pieces, &[last]].concat(), rest: Rest::Nothing }
+        })
+    }
+
     /// What is known of a segment: its piece, or anything where `**` covers it.
     fn piece(&self, index: usize) -> Option<Piece<'r>> {
         self.pieces.get(index).copied().or_else(|| self.has_rest().then_some(Piece::ANY))
