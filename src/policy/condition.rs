@@ -167,6 +167,17 @@ impl Condition {
     }
 
     /// The parameter of the path that it names, if it does.
+    pub(super) fn parameter(&self) -> Option<&PathParameter> {
+        match self {
+            Self::Claim {
+                test: ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter),
+                ..
+            } => Some(parameter),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::parameter`], to be placed.
     pub(super) fn parameter_mut(&mut self) -> Option<&mut PathParameter> {
         match self {
             Self::Claim {

@@ -98,7 +98,7 @@ pub enum Code {
     MethodHole,
     /// A verb that a route has in its parameter, while another rule has it for another method.
     OpenVerb,
-    /// Another spelling of a route's path, decided by a `**` that lets other tokens through.
+    /// Another spelling of a route's path, decided by a `**` or a parameter that lets other tokens through.
     LookAlike,
     /// A secret that everybody knows from the documentation, on a server that others can reach.
     DemoSecret,

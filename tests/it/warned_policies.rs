@@ -139,8 +139,28 @@ fn warnings_stand_where_the_mistake_is() {
     );
     found(
         "method-hole",
-        &[(Code::MethodHole, 13, 13), (Code::MethodHole, 23, 13), (Code::MethodHole, 35, 13)],
+        &[
+            (Code::MethodHole, 13, 13),
+            (Code::MethodHole, 23, 13),
+            (Code::MethodHole, 35, 13),
+            (Code::LookAlike, 35, 13),
+        ],
     );
     found("look-alike", &[(Code::LookAlike, 18, 13), (Code::LookAlike, 19, 13), (Code::LookAlike, 24, 13)]);
-    found("open-verb", &[(Code::OpenVerb, 13, 13), (Code::OpenVerb, 14, 13)]);
+    found(
+        "look-alike-parameter",
+        &[(Code::LookAlike, 20, 13), (Code::LookAlike, 21, 13), (Code::LookAlike, 22, 13)],
+    );
+    found(
+        "look-alike-slash",
+        &[
+            (Code::LookAlike, 19, 13),
+            (Code::LookAlike, 19, 13),
+            (Code::LookAlike, 20, 13),
+            (Code::LookAlike, 20, 13),
+            (Code::LookAlike, 21, 13),
+            (Code::PublicCatchAll, 26, 13),
+        ],
+    );
+    found("open-verb", &[(Code::OpenVerb, 13, 13), (Code::OpenVerb, 14, 13), (Code::LookAlike, 21, 13)]);
 }
