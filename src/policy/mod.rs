@@ -28,6 +28,7 @@ mod schema;
 mod set;
 mod source;
 mod space;
+mod spelling;
 mod trie;
 mod yaml;
 

@@ -25,6 +25,7 @@ mod core_dumps;
 mod decision_log;
 mod discovery;
 mod ended_tokens;
+mod endings;
 mod exact;
 mod explain;
 mod gateway_check;
