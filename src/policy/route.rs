@@ -130,21 +130,21 @@ pub(super) fn endings_of(segment: &str) -> impl Iterator<Item = &str> {
 
 /// A method and a path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Route {
+pub(crate) struct Route {
     pub(super) method: RouteMethod,
     pub(super) segments: Vec<Segment>,
 }
 
 /// What is wrong with a route, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadRoute {
-    pub(super) message: String,
+pub(crate) struct BadRoute {
+    pub(crate) message: String,
     pub(super) hint: String,
 }
 
 impl Route {
     /// Reads `METHOD /pattern`.
-    pub(super) fn parse(text: &str) -> Result<Self, BadRoute> {
+    pub(crate) fn parse(text: &str) -> Result<Self, BadRoute> {
         let bad = |message: &str, hint: &str| BadRoute { message: message.to_owned(), hint: hint.to_owned() };
         let example = "write a method and a path, such as `GET /orders/{order}`";
         let (method, pattern) =

@@ -43,6 +43,7 @@ mod many_findings;
 mod policies_commands;
 mod policies_diff;
 mod policies_diff_git;
+mod policies_import;
 mod policy_links;
 mod policy_text;
 mod polling;
