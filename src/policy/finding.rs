@@ -98,7 +98,9 @@ pub enum Code {
     PublicCatchAll,
     /// Another method at the path of a route, decided by a less specific route that lets other tokens through.
     MethodHole,
-    /// Another spelling of a route's path, decided by a `**` that lets other tokens through.
+    /// A verb that a route has in its parameter, while another rule has it for another method.
+    OpenVerb,
+    /// Another spelling of a route's path, decided by a `**` or a parameter that lets other tokens through.
     LookAlike,
     /// A secret that everybody knows from the documentation, on a server that others can reach.
     DemoSecret,

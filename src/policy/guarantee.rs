@@ -34,7 +34,7 @@ pub struct Witness {
 #[derive(Debug)]
 pub(super) struct Guaranteed {
     pub(super) route: Route,
-    /// Alternatives of conditions, each parameter at its segment of this route.
+    /// Alternatives of conditions, each parameter at its place in this route.
     pub(super) only_when: Vec<Vec<Condition>>,
 }
 
@@ -168,7 +168,7 @@ impl<'p> Proof<'_, 'p> {
             alternatives.iter().copied().enumerate().map(Some).collect()
         };
         for (common, _) in common.lengths(deepest) {
-            let grid = Grid::for_any_token(common, &compared, &|text| self.index.names(text));
+            let grid = Grid::for_any_token(common, &compared, &|text| self.index.known(text));
             for (_, target) in grid.points().ok_or(TooComplex(rule))? {
                 let Ok(path) = CanonicalPath::parse(&target) else { continue };
                 let Some(method) = self.deciding_method(&path) else { continue };

@@ -28,6 +28,7 @@ mod schema;
 mod set;
 mod source;
 mod space;
+mod spelling;
 mod trie;
 mod yaml;
 
@@ -49,6 +50,8 @@ pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath, PathPrefix};
 pub use revoke::{Pruned, TokenRevocation};
 pub use route::Method;
+#[cfg(feature = "server")]
+pub(crate) use route::Route;
 pub use schema::schema;
 pub use set::{Api, ContentHash, PolicySet, Rule};
 pub use source::Sources;

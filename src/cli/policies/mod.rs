@@ -4,6 +4,7 @@ mod check;
 mod diff;
 mod explain;
 mod git;
+mod import;
 mod matrix;
 mod replay;
 mod table;
@@ -36,6 +37,8 @@ pub(super) enum Command {
     Replay(replay::ReplayLog),
     /// Print the JSON Schema of a policy file, for editors.
     Schema,
+    /// Print a policy file for an OpenAPI 3 document, to be edited.
+    Import(import::Import),
 }
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -50,6 +53,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
             emit_json(&policy::schema())?;
             Ok(Outcome::Done)
         }
+        Command::Import(import) => import.run(),
     }
 }
 

@@ -187,8 +187,7 @@ impl Report<'_> {
             return None;
         };
         let upper = method.to_ascii_uppercase();
-        let is_pattern =
-            |segment: &str| segment == "**" || segment.starts_with('{') && segment.ends_with('}');
+        let is_pattern = |segment: &str| segment == "**" || segment.starts_with('{') && segment.contains('}');
         if method == "ANY" {
             refuse("asks for no method".to_owned(), "write one line for each method that is meant");
         } else if method != upper && Method::parse(&upper).is_some() {

@@ -20,7 +20,9 @@ use crate::{
         path::CanonicalPath,
         route::Method,
         set::{Access, Api, PolicySet},
-        space::{Beyond, Clauses, Compared, Grid, Point, RouteIndex, Seen, Shape, Tail, Token, Wording},
+        space::{
+            Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Token, Wording,
+        },
         trie::RouteId,
     },
 };
@@ -179,7 +181,7 @@ impl<'p> Comparison<'_, 'p> {
         let lengths = common.lengths(deepest);
         let mut merged = Merged::new();
         for (shape, tail) in &lengths {
-            let bare = Grid::for_any_token(shape.clone(), &Compared::default(), &|text| self.names(text));
+            let bare = Grid::for_any_token(shape.clone(), &Compared::default(), &|text| self.known(text));
             if self.decided(pair, &bare).is_none_or(|decided| decided.is_empty()) {
                 continue;
             }
@@ -197,7 +199,7 @@ impl<'p> Comparison<'_, 'p> {
                 }
             };
             if !asks_the_same {
-                let grid = Grid::for_any_token(shape.clone(), &compared, &|text| self.names(text));
+                let grid = Grid::for_any_token(shape.clone(), &compared, &|text| self.known(text));
                 budget.spend(grid.size())?;
                 let Some(decided) = self.decided(pair, &grid) else {
                     self.too_much(shape, into);
@@ -232,8 +234,8 @@ impl<'p> Comparison<'_, 'p> {
         });
     }
 
-    fn names(&self, text: &str) -> bool {
-        self.old.index.names(text) || self.new.index.names(text)
+    fn known<'t>(&self, text: &'t str) -> Known<'t> {
+        self.old.index.known(text).or(self.new.index.known(text))
     }
 
     /// Whether the same is written on both sides.
@@ -331,7 +333,7 @@ impl<'p> Comparison<'_, 'p> {
         let may_pass = may(self.old, pair.before, before) || may(self.new, pair.after, after);
         let claims: Vec<_> = before.iter().chain(after).map(|permissions| &permissions.claims).collect();
         (may_pass && !is_everybodys)
-            .then(|| Grid::for_claims(shape.clone(), compared, &claims, &|text| self.names(text)))
+            .then(|| Grid::for_claims(shape.clone(), compared, &claims, &|text| self.known(text)))
     }
 
     /// What a client gains or loses.
@@ -378,7 +380,7 @@ impl<'p> Comparison<'_, 'p> {
         for (side, own) in [(self.old, pair.before), (self.new, pair.after)] {
             for (other, inside) in side.index.meeting(common) {
                 let Some((shape, _)) = inside.lengths(0).into_iter().next() else { continue };
-                let grid = Grid::for_any_token(shape, &Compared::default(), &|text| self.names(text));
+                let grid = Grid::for_any_token(shape, &Compared::default(), &|text| self.known(text));
                 let target = grid.points().and_then(|points| Some(points.into_iter().next()?.1));
                 let takes = target.as_ref().is_some_and(|target| {
                     let Ok(path) = CanonicalPath::parse(target) else { return false };

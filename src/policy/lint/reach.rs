@@ -14,7 +14,7 @@ use crate::{
         finding::Code,
         matrix,
         set::{Api, PolicySet},
-        space::{RouteIndex, is_segment},
+        space::{Known, RouteIndex, is_segment},
     },
 };
 
@@ -191,6 +191,16 @@ impl<'p> ToldApart<'p> {
         apart
     }
 
+    /// Whether routes may tell this value of a parameter from others: they name it, by itself or with an ending, or it
+    /// may have an ending itself.
+    fn is_known(&self, value: &str) -> bool {
+        let names = |segment: &str| self.index.known(segment) == Known::Name;
+        let mut endings = self.index.endings().peekable();
+        names(value)
+            || (endings.peek().is_some() && value.contains([':', '.']))
+            || endings.any(|ending| names(&format!("{value}{ending}")))
+    }
+
     fn claims_of<'v>(&self, claims: &'v Map<String, Value>) -> Vec<ClaimKind<'v>> {
         let texts = |name: &str| -> Vec<&'v str> {
             match claims.get(name) {
@@ -210,7 +220,7 @@ impl<'p> ToldApart<'p> {
         // the claims that have a value, where a path can have it
         let of = |text: &str| having.get(text).filter(|_| is_segment(text)).cloned();
         let each = self.claims.iter().map(|(name, values)| {
-            let is_named = |text: &str| values.contains(text) || self.index.names(text);
+            let is_named = |text: &str| values.contains(text) || self.is_known(text);
             match claims.get(*name) {
                 None => ClaimKind::Absent,
                 Some(Value::String(text)) if is_named(text) => ClaimKind::Named(text),

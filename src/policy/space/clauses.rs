@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Map, Value};
 
-use super::grid::{Axis, Choice, Grid, Point};
+use super::grid::{Choice, Grid, Point, quoted};
 
 impl Grid<'_> {
     /// What tells the points that were hit from the other points that were seen.
@@ -18,9 +18,9 @@ impl Grid<'_> {
         if seen.iter().all(|(_, hit)| *hit) {
             return vec![Vec::new()];
         }
-        let Some(Axis { name, choices, .. }) = self.axes.get(axis) else { return Vec::new() };
+        let Some(this) = self.axes.get(axis) else { return Vec::new() };
         let mut groups: Vec<(Vec<Vec<Clause>>, Vec<&Choice>)> = Vec::new();
-        for (at, choice) in choices.iter().enumerate() {
+        for (at, choice) in this.choices.iter().enumerate() {
             let chosen: Vec<_> =
                 seen.iter().filter(|(point, _)| point.get(axis) == Some(&at)).copied().collect();
             if chosen.is_empty() {
@@ -43,24 +43,14 @@ impl Grid<'_> {
             } else {
                 chosen.clone()
             };
-            let values = named.into_iter().flat_map(|choice| self.words(choice)).collect();
-            let clause = Clause { name: name.clone(), is: !has_other, values };
+            let values = named.into_iter().flat_map(|choice| self.words(this, choice)).collect();
+            let clause = Clause { name: this.name.clone(), is: !has_other, values };
             for rest in further {
                 let first = (!is_one_group).then(|| clause.clone());
                 clauses.push(first.into_iter().chain(rest.iter().cloned()).collect());
             }
         }
         clauses
-    }
-
-    fn words(&self, choice: &Choice) -> Vec<String> {
-        match choice {
-            Choice::Is(texts) => texts.iter().map(|text| quoted(text)).collect(),
-            Choice::SameAs(axis) => {
-                self.axes.get(*axis).map(|axis| format!("{{{}}}", axis.name)).into_iter().collect()
-            }
-            Choice::Other => Vec::new(),
-        }
     }
 }
 
@@ -163,10 +153,4 @@ impl Clause {
         })
         .to_string()
     }
-}
-
-/// A value in words, in quotes where it could be taken for more than one.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+');
-    if text.chars().all(is_plain) && !text.is_empty() { text.to_owned() } else { format!("{text:?}") }
 }

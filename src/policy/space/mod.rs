@@ -16,7 +16,7 @@ mod token;
 pub(super) use clauses::{Clauses, Seen, Wording};
 pub(super) use compared::Compared;
 pub(super) use grid::{Grid, Point, encoded, is_segment};
-pub(super) use index::RouteIndex;
+pub(super) use index::{Known, RouteIndex};
 pub(super) use shape::{Shape, Tail};
 pub(super) use token::Beyond;
 pub use token::Token;
