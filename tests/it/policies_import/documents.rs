@@ -1,5 +1,5 @@
 //! What is read as an OpenAPI document, and what is refused as which other thing.
-use std::{fs::File, process::Command};
+use std::{fmt::Write, fs::File, process::Command};
 
 use super::{import_as, refusal_or_result};
 use crate::binary::Workplace;
@@ -58,7 +58,7 @@ fn other_documents_are_refused_with_what_they_are() {
         ("", "this is empty"),
         (" \n", "this is empty"),
         ("\u{feff}", "this is empty"),
-        ("# nothing\n", "this is no OpenAPI 3 document: unexpected end of file"),
+        ("# nothing\n", "this text cannot be read as an OpenAPI 3 document: unexpected end of file"),
         ("<!DOCTYPE html><html></html>", "this is HTML or XML: fetch the document itself"),
         ("\n<?xml version=\"1.0\"?>", "this is HTML or XML"),
         ("[]", "expected an object with the member `openapi`"),
@@ -99,8 +99,11 @@ fn other_documents_are_refused_with_what_they_are() {
         ),
         ("openapi: 3.0.0\npaths: {/a: {get: {security: [key]}}}\n", "this document cannot be read: "),
         ("{\"openapi\":\"3.0.0\",", "at line 1 column 19"),
-        ("openapi: 3.0.0\npaths: {/a: {get: {}}\n", "this is no OpenAPI 3 document: "),
-        ("openapi: 3.0.0\npaths: {/a: {get: {}}, /a: {get: {}}}\n", "duplicate"),
+        ("openapi: 3.0.0\npaths: {/a: {get: {}}\n", "this text cannot be read as an OpenAPI 3 document: "),
+        (
+            "openapi: 3.0.0\npaths: {/a: {get: {}}, /a: {get: {}}}\n",
+            "this text cannot be read as an OpenAPI 3 document: duplicate",
+        ),
         ("openapi: 3.0.0\n---\npaths: {/a: {get: {}}}\n", "only single YAML document expected"),
         ("openapi: 3.0.0\npaths: {/a: *x}\n", "reference to unknown value"),
         (&deep, "too deep, or aliases that repeat too much"),
@@ -114,6 +117,105 @@ fn other_documents_are_refused_with_what_they_are() {
         assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
         assert!(run.stderr.len() < 400, "{run:#?}");
     }
+}
+
+#[test]
+fn what_stands_twice_is_refused_in_json_and_yaml() {
+    for document in [
+        // methods, paths, and what they need
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{"security":[]},"get":{"security":[{"o":["x"]}]}}}}"#,
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{"security":[{"o":["x"]}]},"get":{"security":[]}}}}"#,
+        r#"{"openapi":"3.0.0","paths":{"/a":{"delete":{}},"/a":{"get":{}}}}"#,
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{"security":[{"o":["x"]}],"security":[]}}}}"#,
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{"security":[{"o":["x"],"o":[]}]}}}}"#,
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{}}},"security":[{"o":[]}],"security":[]}"#,
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{}}},"paths":{"/b":{"get":{}}}}"#,
+        r##"{"openapi":"3.0.0","paths":{"/a":{"$ref":"#/paths/~1b","$ref":"#/paths/~1c"},"/b":{"get":{}},"/c":{"get":{}}}}"##,
+        r#"{"openapi":"3.0.0","paths":{"/a":{"servers":[],"get":{},"servers":[{"url":"/b"}]}}}"#,
+        r#"{"openapi":"3.2.0","paths":{"/a":{"additionalOperations":{"GET":{},"GET":{"security":[]}}}}}"#,
+        r#"{"openapi":"3.2.0","paths":{"/a":{"additionalOperations":{},"additionalOperations":{"GET":{}}}}}"#,
+        // what is used from elsewhere
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{}}},"components":{"securitySchemes":{"o":{},"o":{}}}}"#,
+        r#"{"openapi":"3.1.0","paths":{"/a":{"get":{}}},"components":{"pathItems":{"o":{},"o":{}}}}"#,
+        r#"{"openapi":"3.1.0","paths":{"/a":{"get":{}}},"components":{},"components":{}}"#,
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{}}},"servers":[{"url":"/{v}","variables":{"v":{"default":"a"},"v":{"default":"b"}}}]}"#,
+        // by an escape
+        r#"{"openapi":"3.0.0","paths":{"/a":{"get":{"security":[{"o":["x"]}]},"\u0067et":{"security":[]}}}}"#,
+        // what it is
+        r#"{"openapi":"3.0.0","openapi":"3.1.0","paths":{"/a":{"get":{}}}}"#,
+        r#"{"swagger":"2.0","swagger":"2.0"}"#,
+    ] {
+        let yaml = format!("# as YAML\n{document}");
+        for document in [document, &yaml] {
+            let workplace = Workplace::empty();
+            workplace.write("api.json", document);
+            let run = refusal_or_result(&workplace, "api.json", "security").exits(1);
+            let is_told = ["twice", "duplicate"].iter().any(|word| run.stderr.contains(word));
+            assert!(is_told && run.stderr.contains("at line ") | run.stderr.contains("line 2"), "{run:#?}");
+            assert_eq!(run.stdout, "", "{document}");
+        }
+    }
+}
+
+#[test]
+fn plain_scalars_of_yaml_are_the_text_that_is_written() {
+    let words = [
+        "on",
+        "off",
+        "y",
+        "n",
+        "yes",
+        "no",
+        "On",
+        "YES",
+        "true",
+        "True",
+        "false",
+        "1.10",
+        "1.1",
+        "1.0",
+        "1",
+        "0x10",
+        "010",
+        "0o10",
+        "1_000",
+        "1000",
+        "1e3",
+        "12:30",
+        "2020-01-01",
+        ".inf",
+        ".nan",
+        "+1",
+        "-0",
+        "123456789012345678901234567890",
+    ];
+    let mut document = "openapi: 3.1\npaths:\n".to_owned();
+    for (position, word) in words.iter().enumerate() {
+        let needs = format!("tags: [{word}], operationId: {word}, security: [{{o: [{word}]}}]");
+        writeln!(document, "  /{position}: {{get: {{{needs}}}}}").unwrap();
+    }
+    let imported = import_as("api.yaml", &document, "security");
+    for (position, word) in words.iter().enumerate() {
+        assert_eq!(imported.asks(&format!("GET /{position}"))["scope"], *word);
+    }
+    for scope_from in ["tag", "operation"] {
+        let imported = import_as("api.yaml", &document, scope_from);
+        let rules = imported.rules();
+        assert_eq!(rules.len(), words.len(), "{rules:#?}");
+        let found = words.iter().filter(|word| imported.run.stdout.contains(&format!("api:{word}\n")));
+        assert!(found.count() > 20, "{}", imported.run.stdout);
+    }
+    // names of schemes, and a version
+    let document = "openapi: 3.0\ninfo: {title: on, version: 1.10}\nsecurity: [{on: []}]\npaths: {/a: {get: {}}, /b: {get: {security: [{yes: []}]}}}\n";
+    let imported = import_as("api.yaml", document, "security");
+    assert_eq!(imported.asks("GET /a")["scope"], "api:on");
+    assert_eq!(imported.asks("GET /b")["scope"], "api:yes");
+    imported.run.shows(&["from api.yaml: on 1.10, OpenAPI 3.0.\n"]);
+    // a number where JSON wants a text
+    let document = r#"{"openapi":3.0,"info":{"version":1.10},"paths":{"/a":{"get":{"tags":[1.10]}},"/b":{"get":{"tags":[1.1]}}}}"#;
+    let imported = import_as("api.json", document, "tag");
+    assert_eq!(imported.asks("GET /a")["scope"], "api:1.10");
+    assert_eq!(imported.asks("GET /b")["scope"], "api:1.1");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! What is read of an OpenAPI 3 document; all other members are passed over.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    marker::PhantomData,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -38,7 +42,7 @@ pub(super) struct Info {
 pub(super) struct Server {
     pub(super) url: Text,
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) variables: BTreeMap<String, Variable>,
+    pub(super) variables: Named<Variable>,
 }
 
 /// A part of a server's address.
@@ -79,16 +83,16 @@ pub(super) struct Operation {
 }
 
 /// Security schemes that are asked for together, each with its scopes (section 4.8.30).
-pub(super) type Requirement = BTreeMap<String, Option<Vec<Text>>>;
+pub(super) type Requirement = Named<Option<Vec<Text>>>;
 
 /// What other parts refer to.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the `components` of a document")]
 pub(super) struct Components {
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) security_schemes: BTreeMap<String, Scheme>,
+    pub(super) security_schemes: Named<Scheme>,
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) path_items: BTreeMap<String, PathItem>,
+    pub(super) path_items: Named<PathItem>,
 }
 
 /// A security scheme.
@@ -116,7 +120,7 @@ pub(super) struct Flows {
 #[serde(expecting = "a flow of a security scheme")]
 struct Flow {
     #[serde(default, deserialize_with = "or_default")]
-    scopes: BTreeMap<String, Option<Text>>,
+    scopes: Named<Option<Text>>,
 }
 
 /// A tag.
@@ -127,8 +131,13 @@ pub(super) struct Tag {
     pub(super) description: Option<Text>,
 }
 
-/// Text, which YAML may take for a number or a truth value.
+/// Text, as it is written.
+///
+/// A plain scalar of YAML is not resolved: `on` and `1.10` are these names, and not `true` and `1.1`.
 pub(super) struct Text(pub(super) String);
+
+/// An object of any names, each of which stands there once.
+pub(super) struct Named<V>(pub(super) BTreeMap<String, V>);
 
 /// The members of a path item that are operations (`trace` too, to say that it is left out).
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
@@ -144,21 +153,14 @@ impl<'de> Deserialize<'de> for Text {
             fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
                 Ok(Text(text.to_owned()))
             }
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Text, E> {
-                Ok(Text(value.to_string()))
-            }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Text, E> {
-                // `openapi: 3.0`
-                Ok(Text(format!("{number:?}")))
-            }
         }
-        deserializer.deserialize_any(Take)
+        deserializer.deserialize_str(Take)
+    }
+}
+
+impl<V> Default for Named<V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
     }
 }
 
@@ -171,7 +173,7 @@ pub(super) trait Members: Default {
     fn take<'de, A: MapAccess<'de>>(&mut self, name: String, map: &mut A) -> Result<(), A::Error>;
 }
 
-/// Reads an object by its members.
+/// Reads an object by its members. Of two with one name, readers take the one or the other: that is an error.
 pub(super) fn members<'de, T: Members, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Take<T>(PhantomData<T>);
     impl<'de, T: Members> Visitor<'de> for Take<T> {
@@ -181,7 +183,11 @@ pub(super) fn members<'de, T: Members, D: Deserializer<'de>>(deserializer: D) ->
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
             let mut taken = T::default();
-            while let Some(name) = map.next_key()? {
+            let mut names = BTreeSet::new();
+            while let Some(name) = map.next_key::<String>()? {
+                if !names.insert(name.clone()) {
+                    return Err(A::Error::custom(format_args!("`{name}` stands twice in one object")));
+                }
                 taken.take(name, &mut map)?;
             }
             Ok(taken)
@@ -213,8 +219,8 @@ impl Members for PathItem {
             "$ref" => self.reference = map.next_value::<Option<Text>>()?.map(|Text(reference)| reference),
             "servers" => self.servers = map.next_value()?,
             "additionalOperations" => {
-                let more: Option<BTreeMap<String, Operation>> = map.next_value()?;
-                self.operations.extend(more.into_iter().flatten());
+                let more: Option<Named<Operation>> = map.next_value()?;
+                self.operations.extend(more.unwrap_or_default().0);
             }
             method if METHODS.contains(&method) => {
                 // one that says nothing is one all the same
@@ -224,6 +230,21 @@ impl Members for PathItem {
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
         Ok(())
+    }
+}
+
+impl<V: for<'de> Deserialize<'de>> Members for Named<V> {
+    const EXPECTED: &str = "an object";
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, name: String, map: &mut A) -> Result<(), A::Error> {
+        self.0.insert(name, map.next_value()?);
+        Ok(())
+    }
+}
+
+impl<'de, V: for<'any> Deserialize<'any>> Deserialize<'de> for Named<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        members(deserializer)
     }
 }
 
@@ -246,7 +267,7 @@ impl Flows {
         [implicit, password, client_credentials, authorization_code, device_authorization]
             .into_iter()
             .flatten()
-            .find_map(|flow| flow.scopes.get(scope)?.as_ref())
+            .find_map(|flow| flow.scopes.0.get(scope)?.as_ref())
     }
 }
 

@@ -151,7 +151,7 @@ impl Server {
     /// The address, with the default of each variable.
     pub(super) fn address(&self) -> String {
         let Text(address) = &self.url;
-        self.variables.iter().fold(address.clone(), |address, (name, variable)| match &variable.default {
+        self.variables.0.iter().fold(address.clone(), |address, (name, variable)| match &variable.default {
             Some(Text(default)) => address.replace(&format!("{{{name}}}"), default),
             None => address,
         })
@@ -177,7 +177,7 @@ impl<'d> Need<'d> {
         let any_of: Vec<BTreeMap<_, _>> = required
             .iter()
             .flatten()
-            .map(|schemes| schemes.iter().map(|(name, named)| (name.as_str(), scopes(named))).collect())
+            .map(|schemes| schemes.0.iter().map(|(name, named)| (name.as_str(), scopes(named))).collect())
             .collect();
         if any_of.is_empty() {
             return Self::Unsaid;
@@ -262,7 +262,7 @@ fn referred_to<'d>(document: &'d Document, reference: &str) -> Result<&'d PathIt
     let (items, name) =
         match (pointer.strip_prefix("/paths/"), pointer.strip_prefix("/components/pathItems/")) {
             (Some(name), _) => (&document.paths.0, name),
-            (_, Some(name)) => (&document.components.path_items, name),
+            (_, Some(name)) => (&document.components.path_items.0, name),
             (None, None) => return Err(nothing()),
         };
     items.get(&name.replace("~1", "/").replace("~0", "~")).ok_or_else(nothing)

@@ -131,7 +131,7 @@ impl<'d> Plan<'d> {
 
 /// That the document uses a security scheme which it does not define, if so.
 fn undefined(document: &Document, scheme: &str) -> Option<String> {
-    let is_defined = document.components.security_schemes.contains_key(scheme);
+    let is_defined = document.components.security_schemes.0.contains_key(scheme);
     (!is_defined).then(|| format!("the security scheme `{scheme}` is not defined in the document"))
 }
 
@@ -225,14 +225,14 @@ impl Meaning<'_> {
         let name = self.name;
         let (said, otherwise) = match self.kind {
             Kind::Scope => {
-                let schemes = document.components.security_schemes.values();
+                let schemes = document.components.security_schemes.0.values();
                 (
                     schemes.map(|scheme| scheme.flows.description(name)).find(Option::is_some).flatten(),
                     name.to_owned(),
                 )
             }
             Kind::Scheme => {
-                let scheme = document.components.security_schemes.get(name);
+                let scheme = document.components.security_schemes.0.get(name);
                 (
                     scheme.and_then(|it| it.description.as_ref()),
                     format!("Operations behind the security scheme {name}"),

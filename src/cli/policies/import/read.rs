@@ -60,7 +60,9 @@ fn parse(text: &str) -> anyhow::Result<Document> {
     // what it is comes before what is wrong in it
     if !document.as_ref().is_ok_and(|document| is_version_3(document.openapi.as_ref())) {
         let top = deserialize::<Top>(text);
-        refuse_others(&top.map_err(|error| anyhow!("this is no OpenAPI 3 document: {error}"))?)?;
+        refuse_others(
+            &top.map_err(|error| anyhow!("this text cannot be read as an OpenAPI 3 document: {error}"))?,
+        )?;
     }
     let document = document.map_err(|error| anyhow!("this document cannot be read: {error}"))?;
     ensure!(
@@ -93,11 +95,10 @@ fn is_version_3(version: Option<&Text>) -> bool {
 
 /// Reads JSON or YAML; the error is one line, with the place.
 fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    // what is in braces may be YAML too
+    // what is in braces may be YAML too, and JSON with a number in the place of a text is read as such
     let as_json = text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str(text));
     let json_error = match as_json {
         Some(Ok(read)) => return Ok(read),
-        Some(Err(error)) if error.is_data() => return Err(cut(&error.to_string())),
         Some(Err(error)) => Some(error),
         None => None,
     };
