@@ -279,8 +279,9 @@ impl<'t> Tree<'t> {
 
     fn place_key(&mut self, node: Node<'t>) -> Option<()> {
         let Some(Frame::Map { seen, key, .. }) = self.frames.last_mut() else { return None };
-        let Value::Scalar { text, .. } = node.value else { return None };
-        if text == "<<" {
+        let Value::Scalar { text, quoted } = node.value else { return None };
+        // in quotes it is a name as any other
+        if text == "<<" && !quoted {
             let problem = Problem::new(node.at, Code::YamlFeature, "merge keys are not used in policies");
             self.problems.push(problem.hint("write the entries out"));
         }

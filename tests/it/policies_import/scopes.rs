@@ -190,6 +190,16 @@ fn names_fit_and_differ() {
 }
 
 #[test]
+fn a_scope_may_have_any_name_that_yaml_has_a_use_for() {
+    let words = [
+        "<<", "=", "null", "~", "true", "-", "?", "&a", "*a", "!a", "%a", "@a", "`", "#a", "{}", "[]", "|",
+        ">",
+    ];
+    let (_, scopes) = names("security", &words);
+    assert_eq!(scopes, words);
+}
+
+#[test]
 fn one_operation_id_twice_makes_two_rules() {
     let (imported, mut scopes) = names("operation", &["same", "same", "same-2"]);
     scopes.sort();
