@@ -1,4 +1,5 @@
 //! `jeton policies import` by the real binary.
+mod deciders;
 mod documents;
 mod examples;
 mod routes;

@@ -63,6 +63,8 @@ pub(super) struct PathItem {
     pub(super) servers: Option<Vec<Server>>,
     /// By method, in upper case.
     pub(super) operations: Vec<(String, Operation)>,
+    /// By what would be a method in lower case.
+    pub(super) miswritten: Vec<(String, Operation)>,
 }
 
 /// One operation (section 4.8.10).
@@ -226,6 +228,10 @@ impl Members for PathItem {
                 // one that says nothing is one all the same
                 let operation: Option<Operation> = map.next_value()?;
                 self.operations.push((method.to_ascii_uppercase(), operation.unwrap_or_default()));
+            }
+            other if METHODS.contains(&other.to_ascii_lowercase().as_str()) => {
+                let operation: Option<Operation> = map.next_value()?;
+                self.miswritten.push((name, operation.unwrap_or_default()));
             }
             _ => drop(map.next_value::<IgnoredAny>()?),
         }

@@ -4,9 +4,12 @@
 //! [`PolicyFile`]. What cannot be said is denied, and told: as a comment and on standard error. Nothing becomes
 //! public unless the document says in so many words that it is.
 
+mod deciders;
 mod document;
 mod names;
+mod need;
 mod operations;
+mod pattern;
 mod plan;
 mod read;
 mod write;
@@ -58,13 +61,16 @@ impl Import {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let document = read::read(&self.file)?;
         let operations = Operations::of(&document);
-        let Operations { routes, left_out, covered, remarks } = &operations;
+        let Operations { routes, left_out, covered, warnings, remarks } = &operations;
         let plan = Plan::new(&self.api, &document, &operations, self.scope_from);
         let source = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Self { api, audience, .. } = self;
         let file =
             PolicyFile { source, api, audience, document: &document, operations: &operations, plan: &plan };
         emit_file(&file.to_string())?;
+        for warning in warnings {
+            say!("error: {warning}");
+        }
         for remark in remarks.iter().chain(&plan.remarks) {
             say!("note: {remark}");
         }

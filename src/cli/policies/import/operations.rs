@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
 
-use super::document::{self, Document, PathItem, Server, Text};
-use crate::policy::{Method, Route, printable};
+use super::{
+    deciders::{Requests, Routes},
+    document::{self, Document, PathItem, Server, Text},
+    need::Need,
+    pattern,
+};
+use crate::policy::Method;
 
 /// What the document has, in the order of paths and methods.
 #[derive(Default)]
@@ -15,6 +20,8 @@ pub(super) struct Operations<'d> {
     pub(super) left_out: Vec<LeftOut>,
     /// What the route of another operation decides.
     pub(super) covered: Vec<LeftOut>,
+    /// Routes that may decide more than the document lets them.
+    pub(super) warnings: Vec<String>,
     /// What else is to be known of them.
     pub(super) remarks: BTreeSet<String>,
 }
@@ -34,48 +41,47 @@ pub(super) struct Operation<'d> {
 pub(super) struct LeftOut {
     pub(super) title: String,
     pub(super) why: String,
-    /// The method and the whole path.
-    request: String,
 }
 
-/// What the document asks of who calls an operation.
-#[derive(PartialEq, Eq)]
-pub(super) enum Need<'d> {
-    /// Nothing, in so many words.
-    Nothing,
-    /// It does not say.
-    Unsaid,
-    /// One of these: security schemes that are asked for together, each with its scopes.
-    AnyOf(Vec<BTreeMap<&'d str, Vec<&'d str>>>),
+/// What is kept until all operations are known.
+#[derive(Default)]
+struct Found<'d> {
+    /// The routes by method and shape.
+    by_shape: BTreeMap<String, usize>,
+    /// What is asked for in place of each that is left out, and what the document wants of it.
+    requests: Vec<(Requests, Need<'d>)>,
 }
 
-/// A path as a route has it.
-struct Pattern {
-    text: String,
-    /// The same for all patterns that match the same paths.
-    shape: String,
-    /// The parameters that have other names in the document.
-    renamed: Vec<String>,
-}
+/// What to do about a route that may decide more than it is meant for.
+const STRICTER: &str = "let its rule ask for the stricter of the two";
+
+/// How many of the routes are named that may decide one operation.
+const MOST_NAMED: usize = 3;
+
+/// What path items refer to, the nearest last, by the reference.
+#[derive(Default)]
+struct References<'d>(BTreeMap<&'d str, Result<Vec<&'d PathItem>, String>>);
+
+/// How many path items that say something may refer to each other in a row.
+const FURTHEST: usize = 100;
 
 impl<'d> Operations<'d> {
     pub(super) fn of(document: &'d Document) -> Self {
         let mut operations = Self::default();
-        let mut by_shape = BTreeMap::new();
+        let mut found = Found::default();
+        let mut references = References::default();
         for (path, item) in &document.paths.0 {
-            match resolved(document, item) {
-                Ok(items) => operations.add_path(document, path, &items, &mut by_shape),
+            match references.resolved(document, item) {
+                Ok(items) => operations.add_path(document, path, &items, &mut found),
                 Err(why) => {
-                    operations.left_out.push(LeftOut { title: path.clone(), why, request: String::new() });
+                    let server = first(item.servers.as_ref()).or(first(document.servers.as_ref()));
+                    let base = server.map_or_else(String::new, |server| operations.base(server));
+                    found.requests.push((Requests::new(None, &joined(&base, path)), Need::unsaid()));
+                    operations.left_out.push(LeftOut { title: path.clone(), why });
                 }
             }
         }
-        let Self { routes, left_out, .. } = &mut operations;
-        for it in left_out {
-            if let Some(other) = routes.iter().find(|other| may_decide(&other.route, &it.request)) {
-                it.why.extend(["; ", &other.route, " decides the requests that it matches"]);
-            }
-        }
+        operations.name_deciders(&found.requests);
         operations
     }
 
@@ -85,22 +91,34 @@ impl<'d> Operations<'d> {
         document: &'d Document,
         path: &str,
         items: &[&'d PathItem],
-        by_shape: &mut BTreeMap<String, usize>,
+        found: &mut Found<'d>,
     ) {
-        let mut found: BTreeMap<_, _> = BTreeMap::new();
+        let mut of_methods: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (method, operation) in items.iter().flat_map(|item| &item.operations) {
             let position = Method::ALL.iter().position(|known| known.as_str() == method);
-            found.entry((position.unwrap_or(usize::MAX), method)).or_insert(operation);
+            of_methods.entry((position.unwrap_or(usize::MAX), method)).or_default().push(operation);
         }
         let of_path = items.iter().find_map(|item| first(item.servers.as_ref()));
         let of_document = first(document.servers.as_ref());
-        for ((_, method), says) in found {
+        for ((_, method), all) in of_methods {
+            let [says, others @ ..] = all.as_slice() else { continue };
             let title = format!("{method} {path}");
+            let mut need = Need::of(document, says);
+            if !others.is_empty() {
+                for other in others {
+                    need.add(&Need::of(document, other));
+                }
+                self.remarks.insert(format!(
+                    "{title} stands beside a `$ref` or in `additionalOperations` once more: by `security`, its rule asks for what each asks for"
+                ));
+            }
             let server = first(says.servers.as_ref()).or(of_path).or(of_document);
             let base = server.map_or_else(String::new, |server| self.base(server));
-            match route(method, &base, path, says) {
+            match pattern::route(method, &base, path, says) {
                 Err(why) => {
-                    self.left_out.push(LeftOut { title, why, request: format!("{method} {base}{path}") });
+                    let need = if says.reference.is_some() { Need::unsaid() } else { need };
+                    found.requests.push((Requests::new(Some(method), &joined(&base, path)), need));
+                    self.left_out.push(LeftOut { title, why });
                 }
                 Ok(pattern) => {
                     let shape = format!("{method} {}", pattern.shape);
@@ -114,24 +132,79 @@ impl<'d> Operations<'d> {
                         .collect();
                     let remark = (!remarks.is_empty()).then(|| remarks.join(", "));
                     let route = format!("{method} {}", pattern.text);
-                    let need = Need::of(document, says);
-                    self.add(Operation { title, route, remark, says, need }, shape, by_shape);
+                    self.add(Operation { title, route, remark, says, need }, shape, &mut found.by_shape);
                 }
             }
         }
+        for (written, says) in items.iter().flat_map(|item| &item.miswritten) {
+            let server = first(says.servers.as_ref()).or(of_path).or(of_document);
+            let base = server.map_or_else(String::new, |server| self.base(server));
+            let why = format!("OpenAPI has methods in lower case: write `{}`", written.to_ascii_lowercase());
+            let requests = Requests::new(Some(written), &joined(&base, path));
+            found.requests.push((requests, Need::of(document, says)));
+            self.left_out.push(LeftOut { title: format!("{written} {path}"), why });
+        }
     }
 
-    /// Adds an operation, unless another matches the same requests: of two, the one that needs a token decides, else
-    /// the first.
+    /// Adds an operation, unless another matches the same requests: its rule then asks for what both ask for.
     fn add(&mut self, mut operation: Operation<'d>, shape: String, by_shape: &mut BTreeMap<String, usize>) {
         let next = self.routes.len();
         let first = *by_shape.entry(shape).or_insert(next);
         let Some(first) = self.routes.get_mut(first) else { return self.routes.push(operation) };
-        if first.need == Need::Nothing && operation.need != Need::Nothing {
+        if first.need.is_public() && !operation.need.is_public() {
             std::mem::swap(first, &mut operation);
         }
-        let why = format!("it has the pattern of {}, whose rule decides", first.title);
-        self.covered.push(LeftOut { title: operation.title, why, request: operation.route });
+        let mut why = format!("it has the pattern of {}, whose rule decides", first.title);
+        if first.need != operation.need {
+            why.push_str(" and asks, by `security`, for what both ask for");
+        }
+        first.need.add(&operation.need);
+        self.covered.push(LeftOut { title: operation.title, why });
+    }
+
+    /// Says of each operation that is left out which routes may decide it all the same.
+    fn name_deciders(&mut self, requests: &[(Requests, Need<'d>)]) {
+        let Self { routes, left_out, warnings, .. } = self;
+        let mut tree = Routes::new(routes.iter().map(|it| it.route.as_str()));
+        let mut not_compared = 0_usize;
+        let mut less = Vec::new();
+        for (it, (requests, need)) in left_out.iter_mut().zip(requests) {
+            let Some(found) = tree.that_may_decide(requests) else {
+                not_compared += 1;
+                it.why.push_str("; any route may decide it, for it was not compared with them");
+                continue;
+            };
+            let mut deciders: Vec<_> = found.iter().filter_map(|number| routes.get(*number)).collect();
+            // the most open one comes first
+            deciders.sort_by_cached_key(|route| (!route.need.asks_less_than(need), !route.need.is_public()));
+            let Some(first) = deciders.first() else { continue };
+            let named: Vec<_> = deciders.iter().take(MOST_NAMED).map(|it| it.route.as_str()).collect();
+            let verbs = match deciders.len() {
+                1 => " decides the requests that it matches".to_owned(),
+                count if count > MOST_NAMED => {
+                    format!(" and {} more decide the requests that they match", count - MOST_NAMED)
+                }
+                _ => " decide the requests that they match".to_owned(),
+            };
+            it.why.extend(["; ", &named.join(", "), &verbs]);
+            if first.need.asks_less_than(need) {
+                let Operation { route, need, .. } = first;
+                let title = &it.title;
+                if need.is_public() {
+                    warnings.push(format!("{route} is public in the document and may decide {title}, which it does not call public: {STRICTER}"));
+                } else {
+                    less.push(format!(
+                        "{route} asks for less than {title} in the document and may decide it: {STRICTER}"
+                    ));
+                }
+            }
+        }
+        warnings.append(&mut less);
+        if not_compared > 0 {
+            warnings.push(format!(
+                "{not_compared} operations without a route were not compared with the routes, which may decide them: there are too many"
+            ));
+        }
     }
 
     /// The path of a server, which stands before all others.
@@ -158,45 +231,6 @@ impl Server {
     }
 }
 
-impl<'d> Need<'d> {
-    fn of(document: &'d Document, operation: &'d document::Operation) -> Self {
-        let required = match (&operation.security, &document.security) {
-            (Some(required), _) => {
-                if required.is_empty() {
-                    return Self::Nothing;
-                }
-                required
-            }
-            // an empty list for all says nothing (OpenAPI 3.1.1 section 4.8.1.1)
-            (None, Some(required)) => required,
-            (None, None) => return Self::Unsaid,
-        };
-        let scopes = |scopes: &'d Option<Vec<Text>>| {
-            scopes.iter().flatten().map(|Text(scope)| scope.as_str()).collect()
-        };
-        let any_of: Vec<BTreeMap<_, _>> = required
-            .iter()
-            .flatten()
-            .map(|schemes| schemes.0.iter().map(|(name, named)| (name.as_str(), scopes(named))).collect())
-            .collect();
-        if any_of.is_empty() {
-            return Self::Unsaid;
-        }
-        if any_of.iter().any(BTreeMap::is_empty) { Self::Nothing } else { Self::AnyOf(any_of) }
-    }
-}
-
-impl<'d> Need<'d> {
-    /// The security schemes of it.
-    pub(super) fn schemes(&self) -> impl Iterator<Item = &'d str> {
-        let any_of = match self {
-            Self::Nothing | Self::Unsaid => None,
-            Self::AnyOf(any_of) => Some(any_of),
-        };
-        any_of.into_iter().flatten().flat_map(BTreeMap::keys).copied()
-    }
-}
-
 fn first(servers: Option<&Vec<Server>>) -> Option<&Server> {
     servers.and_then(|servers| servers.first())
 }
@@ -218,34 +252,58 @@ pub(super) fn path_of(address: &str) -> Option<&str> {
     Some(path.trim_end_matches('/'))
 }
 
-/// Whether a route matches requests for an operation that has none: where a segment cannot be said, a parameter may
-/// take it.
-fn may_decide(route: &str, request: &str) -> bool {
-    let (Some((method, route)), Some((asked, path))) = (route.split_once(' '), request.split_once(' '))
-    else {
-        return false;
-    };
-    let takes = |(ours, theirs): (&str, &str)| match ours.split_once('}') {
-        Some((_, ending)) => theirs.len() > ending.len() && theirs.ends_with(ending),
-        None => ours == theirs,
-    };
-    (method == asked || (method, asked) == ("GET", "HEAD"))
-        && route.split('/').count() == path.split('/').count()
-        && route.split('/').zip(path.split('/')).all(takes)
+/// The path of an operation behind that of its server.
+fn joined(base: &str, path: &str) -> String {
+    [base, if path.starts_with('/') { "" } else { "/" }, path].concat()
 }
 
-/// A path item, and those that it refers to one after the other.
-fn resolved<'d>(document: &'d Document, item: &'d PathItem) -> Result<Vec<&'d PathItem>, String> {
-    let mut items = vec![item];
-    let mut followed = BTreeSet::new();
-    let mut next = item.reference.as_deref();
-    while let Some(reference) = next {
-        if !followed.insert(reference) {
-            return Err(format!("`$ref: {reference}` leads back to itself"));
+impl<'d> References<'d> {
+    /// A path item, and those that it refers to one after the other.
+    fn resolved(&mut self, document: &'d Document, item: &'d PathItem) -> Result<Vec<&'d PathItem>, String> {
+        let mut passed = BTreeSet::new();
+        let mut way = Vec::new();
+        let mut next = item.reference.as_deref();
+        let mut items = Ok(Vec::new());
+        while let Some(reference) = next {
+            if let Some(known) = self.0.get(reference) {
+                items.clone_from(known);
+                break;
+            }
+            if !passed.insert(reference) {
+                items = Err(format!("`$ref: {reference}` leads back to itself"));
+                break;
+            }
+            match referred_to(document, reference) {
+                Ok(item) => {
+                    way.push((reference, item));
+                    next = item.reference.as_deref();
+                }
+                Err(why) => {
+                    items = Err(why);
+                    break;
+                }
+            }
         }
-        let item = referred_to(document, reference)?;
+        for (reference, item) in way.into_iter().rev() {
+            items = items.and_then(|items| with(items, item));
+            self.0.insert(reference, items.clone());
+        }
+        let mut items = with(items?, item)?;
+        items.reverse();
+        Ok(items)
+    }
+}
+
+/// Path items, the nearest last, and one before them, if it says anything.
+fn with<'d>(mut items: Vec<&'d PathItem>, item: &'d PathItem) -> Result<Vec<&'d PathItem>, String> {
+    let PathItem { servers, operations, miswritten, .. } = item;
+    if servers.is_some() || !operations.is_empty() || !miswritten.is_empty() {
         items.push(item);
-        next = item.reference.as_deref();
+    }
+    if items.len() > FURTHEST {
+        return Err(format!(
+            "its `$ref` leads through more than {FURTHEST} others: write the operations out"
+        ));
     }
     Ok(items)
 }
@@ -266,82 +324,4 @@ fn referred_to<'d>(document: &'d Document, reference: &str) -> Result<&'d PathIt
             (None, None) => return Err(nothing()),
         };
     items.get(&name.replace("~1", "/").replace("~0", "~")).ok_or_else(nothing)
-}
-
-/// The pattern of an operation, if there is a route for it.
-fn route(method: &str, base: &str, path: &str, says: &document::Operation) -> Result<Pattern, String> {
-    if let Some(Text(reference)) = &says.reference {
-        return Err(format!("`$ref: {reference}` stands in the place of an operation: write it out"));
-    }
-    if !path.starts_with('/') {
-        return Err("a path begins with `/`".to_owned());
-    }
-    let pattern = pattern(&format!("{base}{path}"))?;
-    let text = format!("{method} {}", pattern.text);
-    if printable(&text) != text {
-        return Err("a character of it is not seen".to_owned());
-    }
-    match Route::parse(&text) {
-        Ok(_) => Ok(pattern),
-        Err(bad) => Err(bad.message),
-    }
-}
-
-/// A path with parameters by names that routes have, and with literals as they are after decoding.
-fn pattern(path: &str) -> Result<Pattern, String> {
-    let mut pattern = Pattern { text: String::new(), shape: String::new(), renamed: Vec::new() };
-    let mut names = BTreeSet::new();
-    let mut rest = path;
-    loop {
-        let (before, after) =
-            rest.split_once('{').map_or((rest, None), |(before, after)| (before, Some(after)));
-        let before = literal(before)?;
-        pattern.text.push_str(&before);
-        pattern.shape.push_str(&before);
-        let Some(after) = after else { return Ok(pattern) };
-        let (written, after) = after.split_once('}').ok_or("a `{` has no `}`")?;
-        let name = parameter(written, &mut names)?;
-        if name != written {
-            pattern.renamed.push(written.to_owned());
-        }
-        pattern.text.extend(["{", &name, "}"]);
-        pattern.shape.push_str("{}");
-        rest = after;
-    }
-}
-
-/// What stands between parameters, decoded.
-fn literal(text: &str) -> Result<String, String> {
-    let star = "a `*` stands for itself in OpenAPI, and for more in a route";
-    if text.contains('*') {
-        return Err(star.to_owned());
-    }
-    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| format!("`{text}` is not UTF-8"))?;
-    if ['/', '{', '}', '*'].iter().any(|c| decoded.matches(*c).count() != text.matches(*c).count()) {
-        return Err(format!("`{text}` has an escape that no route has"));
-    }
-    Ok(decoded.into_owned())
-}
-
-/// A name for a parameter, of the characters that names have, and which no other of the path has.
-fn parameter(written: &str, names: &mut BTreeSet<String>) -> Result<String, String> {
-    if written.is_empty() {
-        return Err("`{}` names no parameter".to_owned());
-    }
-    if written.contains(['*', '+', '=', '|', '/', '{']) || written.contains("...") {
-        return Err(format!("`{{{written}}}` may stand for more than one segment"));
-    }
-    let word = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
-    let mut name: String = written.chars().map(word).collect();
-    if name != written {
-        let trimmed = name.trim_matches('_');
-        name = if trimmed.is_empty() { "parameter".to_owned() } else { trimmed.to_owned() };
-    }
-    let mut distinct = name.clone();
-    let mut number = 1;
-    while !names.insert(distinct.clone()) {
-        number += 1;
-        distinct = format!("{name}-{number}");
-    }
-    Ok(distinct)
 }

@@ -7,7 +7,8 @@ use clap::ValueEnum;
 use super::{
     document::{Document, Operation as Said, Text},
     names::{as_scope, distinct, slug},
-    operations::{Need, Operation, Operations},
+    need::Wanted,
+    operations::{Operation, Operations},
 };
 use crate::oauth::{ApiName, Scope};
 
@@ -152,17 +153,14 @@ impl<'d> Asked<'d> {
                 let name = id.map_or("", |Text(id)| id.as_str());
                 Self::only(Meaning { kind: Kind::Operation, name, title: &operation.title })
             }
-            (ScopeFrom::Security, Need::Nothing) => Self::Nothing,
-            (ScopeFrom::Security, Need::Unsaid) => Self::only(named(Kind::Unsaid, "unsaid")),
-            (ScopeFrom::Security, Need::AnyOf(any_of)) => {
-                let all_of = |schemes: &BTreeMap<&'d str, Vec<&'d str>>| {
-                    let each = schemes.iter().map(|(scheme, scopes)| match scopes.as_slice() {
-                        [] => BTreeSet::from([named(Kind::Scheme, scheme)]),
-                        some => some.iter().map(|scope| named(Kind::Scope, scope)).collect(),
-                    });
-                    each.flatten().collect()
+            (ScopeFrom::Security, need) if need.is_public() => Self::Nothing,
+            (ScopeFrom::Security, need) => {
+                let meaning = |wanted: &Wanted<'d>| match *wanted {
+                    Wanted::Unsaid => named(Kind::Unsaid, "unsaid"),
+                    Wanted::Scheme { scope: Some(scope), .. } => named(Kind::Scope, scope),
+                    Wanted::Scheme { name, scope: None } => named(Kind::Scheme, name),
                 };
-                Self::AnyOf(any_of.iter().map(all_of).collect())
+                Self::AnyOf(need.any_of().map(|all_of| all_of.iter().map(meaning).collect()).collect())
             }
         }
     }

@@ -41,7 +41,7 @@ impl fmt::Display for PolicyFile<'_> {
         let Operations { left_out, covered, .. } = self.operations;
         write_without_route(
             f,
-            "Not covered: no route can say these. They are denied, unless a route above matches them:",
+            "Not covered: no route can say these. They are denied, except for what a route named here matches:",
             left_out,
         )?;
         write_without_route(f, "Covered by the route of another operation:", covered)
@@ -62,6 +62,9 @@ impl PolicyFile<'_> {
             text(openapi)
         )?;
         writeln!(f, "# A start, to be edited: read the comments, and then grant the scopes to clients.")?;
+        for warning in &self.operations.warnings {
+            writeln!(f, "# Error: {}.", line(warning))?;
+        }
         let servers = servers.as_deref().unwrap_or_default();
         if let Some(server) = servers.first().map(Server::address)
             && let Some(path) = path_of(&server).filter(|path| !path.is_empty())
