@@ -190,6 +190,30 @@ fn names_fit_and_differ() {
 }
 
 #[test]
+fn a_rule_has_the_number_of_its_scope() {
+    for scope_from in ["tag", "operation", "security"] {
+        for words in [
+            &["pay out", "pay-out"][..],
+            &["pay-out", "pay out"],
+            &["a b", "a-b", "a  b", "a-b-2", "-a-b-"],
+            &["a:b", "a-b", "a b"],
+            &["é", "tag", "operation", "scope", "%"],
+        ] {
+            let (imported, scopes) = names(scope_from, words);
+            let routes = imported.routes();
+            for (position, scope) in scopes.iter().enumerate() {
+                let rule = &routes[&format!("GET /{position}")];
+                let scope = scope.strip_prefix("api:").unwrap_or(scope);
+                // a scope of the document may have letters that rules have not
+                let differs =
+                    scope_from == "security" && (scope.contains([':', '%']) || scope.starts_with('-'));
+                assert_eq!(rule != scope, differs, "{scope_from} {words:?}: {rule} {scope}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_scope_may_have_any_name_that_yaml_has_a_use_for() {
     let words = [
         "<<", "=", "null", "~", "true", "-", "?", "&a", "*a", "!a", "%a", "@a", "`", "#a", "{}", "[]", "|",

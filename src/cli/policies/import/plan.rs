@@ -118,8 +118,17 @@ impl<'d> Plan<'d> {
             ));
         }
 
-        let wanted: Vec<_> = by_asked.keys().map(Asked::rule).collect();
-        let rules = distinct(&wanted).into_iter().zip(by_asked).map(|(name, (asked, operations))| {
+        let mut by_asked: Vec<_> = by_asked
+            .into_iter()
+            .map(|(asked, operations)| (asked.rule(api, &names), asked, operations))
+            .collect();
+        // a rule for one scope has the name of the scope, with its number; what is made of several comes after
+        by_asked.sort_by_key(|(wanted, asked, _)| {
+            let mut scopes = asked.meanings().filter_map(|meaning| names.get(meaning));
+            (asked.meanings().count() > 1, scopes.next().is_some_and(|scope| !scope.ends_with(wanted)))
+        });
+        let rules = distinct(by_asked.iter().map(|(wanted, ..)| wanted));
+        let rules = rules.into_iter().zip(by_asked).map(|(name, (_, asked, operations))| {
             let rule = Rule { remark: asked.remark(&name), operations, access: asked.access(&names) };
             (name, rule)
         });
@@ -173,12 +182,25 @@ impl<'d> Asked<'d> {
         any_of.into_iter().flatten().flatten()
     }
 
-    /// The name for its rule.
-    fn rule(&self) -> String {
+    /// The name for its rule, of the names of its scopes.
+    fn rule(&self, api: &ApiName, names: &BTreeMap<Meaning<'d>, String>) -> String {
         let Self::AnyOf(any_of) = self else { return "public".to_owned() };
-        let all_of = |all_of: &BTreeSet<Meaning<'_>>| {
-            all_of.iter().map(Meaning::slug).collect::<Vec<_>>().join("-and-")
+        let of_api = format!("{api}:");
+        let name = |meaning: &Meaning<'_>| {
+            let scope = names.get(meaning).map(String::as_str).unwrap_or_default();
+            let rule = if meaning.kind == Kind::Scope {
+                slug(scope)
+            } else {
+                scope.strip_prefix(&of_api).map(str::to_owned)
+            };
+            rule.unwrap_or_else(|| meaning.kind.name().to_owned())
         };
+        let mut meanings = self.meanings();
+        if let (Some(only), None) = (meanings.next(), meanings.next()) {
+            return name(only);
+        }
+        let all_of =
+            |all_of: &BTreeSet<Meaning<'_>>| all_of.iter().map(name).collect::<Vec<_>>().join("-and-");
         let any_of: Vec<_> = any_of.iter().map(all_of).collect();
         slug(&any_of.join("-or-")).unwrap_or_default()
     }
