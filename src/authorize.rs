@@ -282,9 +282,9 @@ impl Authorizer {
         let principal = match token {
             None => None,
             Some(token) => {
-                let claims = self.verifier.verify(token, api.audience());
-                let claims = self.standing.in_force(&snapshot.policies, claims);
-                let claims = claims.map_err(|not_in_force| match not_in_force {
+                let verified = self.verifier.verify(token, api.audience());
+                let in_force = |claims| self.standing.in_force(&snapshot.policies, claims);
+                let claims = verified.map_err(NotInForce::from).and_then(in_force).map_err(|not_in_force| match not_in_force {
                     NotInForce::Ended(error) => Denied::InvalidToken(error),
                     NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
                 })?;

@@ -243,11 +243,11 @@ impl Desk<'_> {
         if verified.expires_at() <= self.now {
             return Err(bad(TokenError::Expired.to_string()));
         }
-        match self.issuer.standing.check_refresh(self.policies, &verified) {
-            Ok(()) => {}
+        let verified = match self.issuer.standing.refresh_in_force(self.policies, verified) {
+            Ok(in_force) => in_force,
             Err(NotInForce::Ended(error)) => return Err(bad(error.to_string())),
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
-        }
+        };
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
         let approved = grant::approve_refresh(&self.client, &verified, request, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
@@ -295,11 +295,11 @@ impl Desk<'_> {
         if verified.expires_at() <= self.now {
             return Err(bad(TokenError::Expired));
         }
-        match self.issuer.standing.check(self.policies, &verified) {
-            Ok(()) => {}
+        let verified = match self.issuer.standing.in_force(self.policies, verified) {
+            Ok(in_force) => in_force,
             Err(NotInForce::Ended(error)) => return Err(bad(error)),
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
-        }
+        };
         let TokenIssuer { lifetimes, max_exchanges, .. } = *self.issuer;
         let own_api = self.issuer.issuer.audience();
         let rules = grant::ExchangeRules {

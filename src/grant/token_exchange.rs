@@ -10,6 +10,7 @@ use crate::{
     clients::{AuthenticatedClient, Grant},
     oauth::{ApiName, Audience, Role, ScopeSet},
     policy::PolicySet,
+    standing::InForce,
     token::{Exchanged, Named, VerifiedClaims},
 };
 
@@ -44,7 +45,7 @@ pub struct ExchangeRules<'p> {
 /// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
 pub fn approve(
     client: &AuthenticatedClient,
-    subject: &VerifiedClaims,
+    subject: &InForce<VerifiedClaims>,
     request: &ExchangeRequest,
     rules: &ExchangeRules<'_>,
 ) -> Result<ApprovedGrant, GrantError> {

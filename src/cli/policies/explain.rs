@@ -85,7 +85,8 @@ impl Explain {
                 let verifier = token::verifier(config, None)?;
                 let token = token::pasted_token(token);
                 let claims = verifier.verify(&token, audience);
-                match Standing::by_files().in_force(policies, claims) {
+                let in_force = |claims| Standing::by_files().in_force(policies, claims);
+                match claims.map_err(NotInForce::from).and_then(in_force) {
                     Ok(claims) => Some(Principal::from(claims).permissions()),
                     Err(error) => {
                         let why = match &error {

@@ -24,7 +24,7 @@ use crate::{
     policy::{CandidateReload, Findings, LivePolicies, Permissions, Rejection, Reload},
     principal::Principal,
     printable::printable_json,
-    standing::Standing,
+    standing::{NotInForce, Standing},
     token::{BearerToken, Verifier},
 };
 
@@ -158,7 +158,8 @@ pub(in crate::http) async fn explain(
             let api =
                 set.api(&question.api).ok_or_else(|| bad(format!("there is no API `{}`", question.api)))?;
             let claims = verifier.verify(&BearerToken::new(token.as_str()), api.audience());
-            let claims = match standing.in_force(set, claims) {
+            let in_force = |claims| standing.in_force(set, claims);
+            let claims = match claims.map_err(NotInForce::from).and_then(in_force) {
                 Ok(claims) => claims,
                 Err(error) => {
                     let Question { api, method, path, .. } = &question;
