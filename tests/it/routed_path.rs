@@ -322,7 +322,7 @@ impl Shop {
         let answer = get(&self.address, path, "").await;
         if answer.status == 200 {
             let judged = PathPrefix::parse("/shop").unwrap().cut(path).unwrap();
-            let permit = self.authorizer.authorize("GET", judged, None).ok().unwrap();
+            let permit = self.authorizer.authorize("GET", judged, None).await.ok().unwrap();
             let number: usize = permit.rule().trim_start_matches("rule-").parse().unwrap();
             assert_eq!(HANDLERS[number].0, answer.body, "{path} was judged by the rule of another handler");
         }
