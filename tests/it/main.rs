@@ -38,6 +38,7 @@ mod key_year;
 mod keyring_text;
 mod keys_commands;
 mod live_keys;
+mod log_lines;
 mod logged_names;
 mod many_findings;
 mod policies_commands;
