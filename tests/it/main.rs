@@ -60,6 +60,7 @@ mod reload_cases;
 mod reload_faults;
 mod reload_told;
 mod reload_volumes;
+mod reload_warnings;
 mod replay;
 mod replay_command;
 mod resource_metadata;
