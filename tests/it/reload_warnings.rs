@@ -88,6 +88,9 @@ async fn a_warning_whose_words_name_a_line_stays_when_that_moves() {
     fs::create_dir(dir.path().join("policies")).unwrap();
     fs::write(dir.path().join("policies/policies.yaml"), &gap).unwrap();
     let mut binary = Binary::serve_in(dir, "").await;
+    while binary.lines_of("policies.warning").len() < 2 {
+        binary.logged("policies.warning").await;
+    }
     let (told, counted) = after(&mut binary, "policies.yaml", Some(&format!("# x\n{gap}"))).await;
     let gaps = binary.lines_of("policies.warning");
     assert!(gaps.iter().any(|line| line["finding"].as_str().unwrap().contains(".yaml:")), "{gaps:?}");
