@@ -29,7 +29,9 @@ pub(super) const POLL: &str = "poll";
 
 /// Logs each finding on a line of its own.
 pub(super) fn log_findings(event: &'static str, findings: &Findings) {
-    findings.0.iter().for_each(|finding| log_finding(event, finding));
+    for finding in &findings.0 {
+        log_finding(event, finding);
+    }
 }
 
 fn log_finding(event: &'static str, finding: &Finding) {
@@ -172,7 +174,9 @@ fn log_warnings(
         return None;
     }
     let (new, counts) = warned.take_new(snapshot.policies.warnings());
-    new.iter().for_each(|finding| log_finding("policies.warning", finding));
+    for finding in new {
+        log_finding("policies.warning", finding);
+    }
     Some(counts)
 }
 
