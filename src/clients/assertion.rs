@@ -138,7 +138,7 @@ impl AssertionRules {
                 let _ = verifies(key);
             }
         }
-        let client = client.ok_or(AuthenticationError::UnknownClient)?;
+        let client = client.ok_or(AuthenticationError::UnknownClient { attempted: subject })?;
         let refuse = |error| AuthenticationError::BadAssertion { client: Some(client.id.clone()), error };
         if candidates.is_empty() {
             return Err(refuse(AssertionError::NoKey));

@@ -84,10 +84,16 @@ impl AuthenticatedClient {
 pub enum AuthenticationError {
     /// No client has this id.
     #[error("unknown client")]
-    UnknownClient,
+    UnknownClient {
+        /// The id that was sent.
+        attempted: String,
+    },
     /// The secret is none of the client's.
     #[error("wrong secret")]
     WrongSecret(ClientId),
+    /// Neither is one that holds a space, as forms and Basic credentials mean a `+` that is not encoded.
+    #[error("wrong secret: it holds a space, as which a raw `+` is read, so encode it as `%2B`")]
+    SpacedSecret(ClientId),
     /// The secret was right once.
     #[error("expired secret")]
     ExpiredSecret(ClientId),
@@ -123,14 +129,23 @@ impl AuthenticationError {
     /// The client, where there is one.
     pub fn client(&self) -> Option<&ClientId> {
         match self {
-            Self::UnknownClient => None,
+            Self::UnknownClient { .. } => None,
             Self::BadAssertion { client, .. } => client.as_ref(),
             Self::WrongSecret(client)
+            | Self::SpacedSecret(client)
             | Self::ExpiredSecret(client)
             | Self::Disabled(client)
             | Self::RevokedAhead(client)
             | Self::Replayed(client)
             | Self::Unavailable { client, .. } => Some(client),
+        }
+    }
+
+    /// The id of a client that is not there.
+    pub fn attempted(&self) -> Option<&str> {
+        match self {
+            Self::UnknownClient { attempted } => Some(attempted),
+            _ => None,
         }
     }
 }
@@ -188,8 +203,9 @@ fn by_secret<'r>(
     let client = clients.find(client_id);
     let secrets = client.map_or(&[][..], |client| &client.secrets);
     let found = compare(secret, secrets, now);
-    let client = client.ok_or(AuthenticationError::UnknownClient)?;
+    let client = client.ok_or(AuthenticationError::UnknownClient { attempted: client_id.to_owned() })?;
     match found {
+        Match::None if secret.holds_a_space() => Err(AuthenticationError::SpacedSecret(client.id.clone())),
         Match::None => Err(AuthenticationError::WrongSecret(client.id.clone())),
         Match::Expired => Err(AuthenticationError::ExpiredSecret(client.id.clone())),
         Match::Live => Ok(client),

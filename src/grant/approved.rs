@@ -63,6 +63,11 @@ pub enum StatusClaim {
     OnRequest,
 }
 
+/// What is said of scopes that somebody joined by commas.
+fn joined(scopes: &ScopeSet) -> &'static str {
+    if scopes.to_string().contains(',') { " (scopes are separated by spaces)" } else { "" }
+}
+
 /// Why a grant was not approved; told to the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
@@ -73,7 +78,7 @@ pub enum GrantError {
     #[error("`scope` is not a list of scopes separated by single spaces")]
     MalformedScope,
     /// Scopes that the client is not granted at this API.
-    #[error("not granted to this client: {0}")]
+    #[error("not granted to this client: {0}{hint}", hint = joined(.0))]
     ScopeBeyondGrant(ScopeSet),
     /// Scopes that the token lacks from which the new one shall come.
     #[error("beyond what the token allows that was presented: {0}")]

@@ -109,6 +109,6 @@ pub(super) fn watch_audit(audit: &Audit, poll: Option<Duration>) {
                 }
             });
         }
-        Err(error) => tracing::error!(%error, "SIGHUP will not open the decision log again"),
+        Err(error) => tracing::error!(%error, "signals.failed: SIGHUP will not open the decision log again"),
     }
 }

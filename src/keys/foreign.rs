@@ -36,6 +36,28 @@ pub enum InvalidPublicKey {
     /// Not PEM with `PUBLIC KEY` blocks.
     #[error("it is not PEM with a `PUBLIC KEY` block (SPKI)")]
     NotPem,
+    /// PEM of another form.
+    #[error(
+        "it is PKCS#1 (`RSA PUBLIC KEY`): give what `openssl rsa -RSAPublicKey_in -in FILE -pubout` prints"
+    )]
+    Pkcs1,
+    /// A certificate, of which the key alone counts.
+    #[error("it is a certificate: give its key, which `openssl x509 -in FILE -noout -pubkey` prints")]
+    Certificate,
+    /// Half a point, which libraries complete in ways of their own.
+    #[error("its point is compressed: give what `openssl ec -pubin -in FILE -conv_form uncompressed` prints")]
+    Compressed,
+    /// A coordinate that was cut or filled.
+    #[error(
+        "a coordinate has {0} bytes and not 32: none is left out or put before it (RFC 7518 section 6.2.1.2)"
+    )]
+    Coordinate(usize),
+    /// A number with a zero byte before it.
+    #[error("`{0}` begins with a zero byte: it has the fewest bytes (RFC 7518 section 6.3.1)")]
+    LeadingZero(&'static str),
+    /// Another base64 than that of JSON Web Keys.
+    #[error("`{0}` is not base64url without padding (RFC 7518 section 2)")]
+    Base64(&'static str),
     /// A key set or file without a key.
     #[error("there is no key in it")]
     Empty,
@@ -57,6 +79,11 @@ struct Inner {
 const P256_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// The same for a compressed point.
+const P256_COMPRESSED_PREFIX: [u8; 26] = [
+    0x30, 0x39, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x22, 0x00,
 ];
 /// SPKI of an Ed25519 key, but for the key (RFC 8410 section 4).
 const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -111,6 +138,11 @@ impl ForeignKey {
         let blocks = pem::parse_many(text).map_err(|_| InvalidPublicKey::NotPem)?;
         if blocks.iter().any(|block| block.tag().ends_with("PRIVATE KEY")) {
             return Err(InvalidPublicKey::Private);
+        }
+        match blocks.first().map(pem::Pem::tag) {
+            Some("RSA PUBLIC KEY") => return Err(InvalidPublicKey::Pkcs1),
+            Some("CERTIFICATE") => return Err(InvalidPublicKey::Certificate),
+            _ => {}
         }
         if blocks.is_empty() || blocks.iter().any(|block| block.tag() != "PUBLIC KEY") {
             return Err(InvalidPublicKey::NotPem);
@@ -172,6 +204,8 @@ fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
         vec![("kty", "EC".into()), ("crv", "P-256".into()), ("x", text(x)), ("y", text(y))]
     } else if let Some(key) = der.strip_prefix(&ED25519_PREFIX) {
         vec![("kty", "OKP".into()), ("crv", "Ed25519".into()), ("x", text(key))]
+    } else if der.starts_with(&P256_COMPRESSED_PREFIX) {
+        return Err(InvalidPublicKey::Compressed);
     } else {
         let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| InvalidPublicKey::Kind)?;
         let (n, e) = (key.modulus(), key.exponent());

@@ -17,7 +17,7 @@ pub enum Severity {
 }
 
 /// The kind of a finding: stable, for scripts and for the reference in the documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// The folder or a file cannot be read.

@@ -586,3 +586,17 @@ async fn a_token_that_no_verifier_takes_is_not_issued() {
     let few = [("grant_type", "client_credentials"), ("scope", names[0].as_str())];
     assert_eq!(app.post_token("many", &few).send().await.unwrap().status(), 200);
 }
+
+#[actix_web::test]
+async fn scopes_that_are_joined_by_commas_are_told_to_be_separated_by_spaces() {
+    let app = spawn_app();
+    for (scope, is_told) in
+        [("orders:read,orders:write", true), ("orders:read,", true), ("orders:raed", false)]
+    {
+        let form = [("grant_type", "client_credentials"), ("resource", ORDERS), ("scope", scope)];
+        let (status, body) = app.post_form("/oauth2/token", "acme-sync", &form).await;
+        assert_eq!((status, body["error"].as_str()), (400, Some("invalid_scope")), "{scope}: {body}");
+        let told = body["error_description"].as_str().unwrap().contains("(scopes are separated by spaces)");
+        assert_eq!(told, is_told, "{scope}: {body}");
+    }
+}

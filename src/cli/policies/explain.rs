@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
 use super::{
-    super::{Outcome, clients::claim, token},
+    super::{Outcome, clients::claim, say, token},
     Reading, emit, emit_json,
 };
 use crate::{
@@ -72,6 +72,10 @@ impl Explain {
 
     fn explain(&self, policies: &PolicySet, config: Option<&Path>) -> anyhow::Result<Explanation> {
         let Self { api, method, path, .. } = self;
+        let in_capitals = method.to_ascii_uppercase();
+        if *method != in_capitals {
+            say!("note: methods are told apart by case, and `{method}` is not `{in_capitals}`");
+        }
         let audience =
             policies.api(api).with_context(|| unknown("API", api, policies.apis().keys()))?.audience();
         if let Some(client) = &self.client {

@@ -99,8 +99,7 @@ impl Gateway {
         if peer.is_some_and(|peer| self.trusted_peers.contains(peer)) {
             return Ok(());
         }
-        let peer = peer.map(|peer| peer.ip().to_string());
-        tracing::info!(gateway = self.name, peer, reason = "untrusted-peer", "decision.denied");
+        tracing::info!(gateway = self.name, reason = "untrusted-peer", "decision.denied");
         Err(ProblemKind::Forbidden("this peer may not ask".into()))
     }
 
@@ -163,8 +162,7 @@ pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -
 
 /// A gateway that nobody knows, or that is set up to ask elsewhere.
 pub(in crate::http) async fn unknown(request: HttpRequest) -> HttpResponse {
-    let peer = request.peer_addr().map(|peer| peer.ip().to_string());
-    tracing::info!(peer, reason = "unknown-gateway", "decision.denied");
+    tracing::info!(reason = "unknown-gateway", "decision.denied");
     Problem::new(ProblemKind::Forbidden("no gateway asks here".into()), &request).error_response()
 }
 

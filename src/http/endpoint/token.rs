@@ -35,7 +35,7 @@ pub(in crate::http) async fn post(
     tokens: Data<Arc<TokenIssuer>>,
 ) -> Result<HttpResponse, TokenEndpointError> {
     let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
-        tracing::info!(reason = error.code.as_str(), detail = &*error.description, "token.refused");
+        client::log_unread(error, "token.refused");
     })?;
     let issued = tokens.issue(&credentials, &asked).await;
     let issued = issued.map_err(|refused| refuse(refused, credentials.method()))?;

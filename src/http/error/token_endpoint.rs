@@ -20,6 +20,8 @@ pub(in crate::http) struct TokenEndpointError {
     pub(in crate::http) description: Cow<'static, str>,
     /// What is special about this one.
     pub(in crate::http) kind: TokenEndpointErrorKind,
+    /// As whom the client asked, where it did not show that: for the log alone.
+    pub(in crate::http) attempted: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,8 @@ pub(in crate::http) enum TokenEndpointErrorKind {
 
 impl TokenEndpointError {
     pub(in crate::http) fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, description: description.into(), kind: TokenEndpointErrorKind::Plain }
+        let description = description.into();
+        Self { code, description, kind: TokenEndpointErrorKind::Plain, attempted: None }
     }
 
     pub(in crate::http) fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {

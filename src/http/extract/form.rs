@@ -40,6 +40,7 @@ impl Form {
                 BodyFault::TooLong => TokenEndpointErrorKind::TooLarge,
                 BodyFault::TooSlow | BodyFault::Broken => TokenEndpointErrorKind::Plain,
             },
+            attempted: None,
         })?;
         let body = std::str::from_utf8(&body)
             .map_err(|_| TokenEndpointError::invalid_request("the body is not text"))?;

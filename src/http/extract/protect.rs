@@ -263,7 +263,7 @@ fn answered<B: MessageBody>(answer: ServiceResponse<B>, judged: &Uri) -> Service
 /// Tells that a handler was reached by another path than the judged one.
 fn misrouted() -> ProblemKind {
     tracing::error!(
-        "a middleware behind `Protect` changes the path that was judged: wrap it around `Protect` instead"
+        "protect.misrouted: a middleware behind `Protect` changes the path that was judged, wrap it around `Protect` instead"
     );
     ProblemKind::Internal
 }
@@ -335,7 +335,9 @@ impl FromRequest for Principal {
             Some((Some(principal), _)) => Ok(principal.clone()),
             Some((None, _)) => Err(Problem::new(ProblemKind::NoToken, request).into()),
             None => {
-                tracing::error!("a handler takes a principal and does not stand behind `Protect`");
+                tracing::error!(
+                    "protect.missing: a handler takes a principal and does not stand behind `Protect`"
+                );
                 Err(Problem::new(ProblemKind::Internal, request).into())
             }
         })

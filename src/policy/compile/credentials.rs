@@ -252,6 +252,12 @@ fn fix(error: &InvalidPublicKey) -> &'static str {
         InvalidPublicKey::NotJwk => {
             "write its members as text: `kty` and `crv`, `x`, `y` or `n`, `e` (RFC 7517)"
         }
+        InvalidPublicKey::Pkcs1 | InvalidPublicKey::Certificate | InvalidPublicKey::Compressed => {
+            "give a `PUBLIC KEY` block, as that command prints it"
+        }
+        InvalidPublicKey::Coordinate(_) | InvalidPublicKey::LeadingZero(_) | InvalidPublicKey::Base64(_) => {
+            "let the client write its key again with a library for JSON Web Keys, or as PEM"
+        }
         InvalidPublicKey::NotPem => "give what `openssl pkey -in KEY -pubout` prints",
         InvalidPublicKey::Empty => "give at least one key, or remove the entry",
     }

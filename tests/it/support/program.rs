@@ -169,7 +169,7 @@ impl Binary {
     }
 }
 
-/// Whether a line of the log is about this event: its name, and perhaps more in words.
+/// Whether a line of the log is about this event.
 fn is_event(line: &Value, event: &str) -> bool {
-    line["message"].as_str().and_then(|message| message.split(": ").next()) == Some(event)
+    line["event"] == event
 }
