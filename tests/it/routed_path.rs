@@ -50,7 +50,7 @@ apis:
         routes: ["GET /{page}", "GET /{page}/{sub}", "GET /{page}/{sub}/{leaf}", "GET /{page}/{sub}/{leaf}/**"]
         public: true
       ops:
-        routes: [ANY /ops, "ANY /ops/{x}"]
+        routes: [ANY /ops, "ANY /ops/{x}", "ANY /ops/**"]
         require: { scope: jeton:ops }
     guarantees:
       ops:

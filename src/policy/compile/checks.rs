@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{FileIndex, Names, Report, apis::Guarantee};
+use super::{
+    FileIndex, Names, Report,
+    apis::{Guarantee, Origin},
+    built_in::OWN_API,
+};
 
 use crate::{
     oauth::{ApiName, ClientId, Role},
@@ -77,10 +81,11 @@ impl Report<'_> {
             witness.method,
             witness.path,
         );
-        let hint = format!(
-            "ask there for what the guarantee says ({}), or change the guarantee",
-            lacking.join(", ")
-        );
+        let instead = match guarantee.origin {
+            Origin::File => "change the guarantee",
+            Origin::BuiltIn => "take the path out of the rule: this guarantee is built in",
+        };
+        let hint = format!("ask there for what the guarantee says ({}), or {instead}", lacking.join(", "));
         let problem = Problem::new(guarantee.name.at, Code::BrokenGuarantee, message);
         self.add(guarantee.file, problem.hint(hint));
     }
@@ -162,7 +167,7 @@ impl Report<'_> {
             Field::Wrong => None,
             Field::Absent => {
                 let problem = Problem::new(whole, Code::Missing, "this test does not say which API is asked");
-                let known = names.apis.first().map_or("orders", String::as_str);
+                let known = names.apis.iter().find(|name| *name != OWN_API).map_or("orders", String::as_str);
                 self.add(file, problem.hint(format!("add `api:` with a name, such as `api: {known}`")));
                 None
             }
