@@ -187,6 +187,11 @@ impl Sources {
         &self.warnings
     }
 
+    /// What is wrong with all files together.
+    pub(super) fn fault(&self, code: Code, message: String, hint: &str) -> Finding {
+        Finding { code, ..whole_file(Path::new(&self.dir), message, hint) }
+    }
+
     /// The hash over all names and contents.
     pub fn hash(&self) -> &ContentHash {
         &self.hash

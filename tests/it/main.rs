@@ -40,6 +40,7 @@ mod keys_commands;
 mod live_keys;
 mod logged_names;
 mod many_findings;
+mod needed_apis;
 mod own_api;
 mod policies_commands;
 mod policies_diff;

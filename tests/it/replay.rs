@@ -268,6 +268,7 @@ fn compiled(dir: &std::path::Path) -> PolicySet {
         issuer: Audience::parse(ISSUER).unwrap(),
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let sources = Sources::read(dir).unwrap();
     PolicySet::compile(&sources, &surroundings, NOW.parse().unwrap()).unwrap_or_else(|e| panic!("{e}"))

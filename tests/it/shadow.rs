@@ -87,6 +87,7 @@ impl Scene {
             issuer: issuer.issuer.audience().clone(),
             max_ttl: 86_400,
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         let clock = Arc::clone(&issuer.clock) as Arc<dyn Clock>;
         let candidate = CandidatePolicies::new(&dir, surroundings, Arc::clone(&clock));

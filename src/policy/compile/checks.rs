@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    FileIndex, Names, Report,
+    FileIndex, Names, NeededApi, Report,
     apis::{Guarantee, Origin},
     built_in::OWN_API,
 };
@@ -14,7 +14,7 @@ use crate::{
         cases::{Asker, Case, CaseOutcome, Expected},
         document::{self, Document, TestSubject, Text},
         explain::Permissions,
-        finding::{Code, Problem, Span},
+        finding::{Code, Problem, Span, did_you_mean},
         guarantee::{self, TooComplex, Violation},
         read::{Field, Spanned},
         route::Method,
@@ -24,6 +24,19 @@ use crate::{
 };
 
 impl Report<'_> {
+    /// Refuses policies without an API that something else needs.
+    pub(super) fn needed(&mut self, policies: &PolicySet, needed: &[NeededApi]) {
+        for NeededApi { api, by } in needed.iter().filter(|needed| !policies.apis.contains_key(&needed.api)) {
+            let known = || policies.apis.keys().map(ApiName::as_str);
+            let has: Vec<_> = known().map(|api| format!("`{api}`")).collect();
+            let message = format!("{by}: `{api}` is no API of the policies: they have {}", has.join(", "));
+            let hint = did_you_mean(api.as_str(), known()).unwrap_or_else(|| {
+                "define it under `apis:`, or change the settings and start again".to_owned()
+            });
+            self.findings.push(self.sources.fault(Code::UnknownApi, message, &hint));
+        }
+    }
+
     /// Proves the guarantees.
     pub(super) fn prove(&mut self, policies: &PolicySet, guarantees: &[Guarantee]) {
         for of_api in guarantees.chunk_by(|one, next| one.api == next.api) {

@@ -45,6 +45,17 @@ pub struct Surroundings {
     pub max_ttl: u64,
     /// Whether clients with the secrets of README.md are refused.
     pub demo_secrets: DemoSecrets,
+    /// The APIs that must be there.
+    pub needed_apis: Vec<NeededApi>,
+}
+
+/// An API that something beside the policies names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededApi {
+    /// The API.
+    pub api: ApiName,
+    /// What names it, as it is told: `` `gateways.edge` ``.
+    pub by: String,
 }
 
 /// Whether clients with the secrets of README.md are refused.
@@ -67,8 +78,8 @@ impl PolicySet {
     }
 }
 
-/// Policies that fit together, though a guarantee may not hold or a test fail: for commands that say so.
-/// Nothing serves them.
+/// Policies that fit together, though a guarantee may not hold, a test fail or a needed API be missing: for
+/// commands that say so. Nothing serves them.
 #[derive(Debug)]
 pub struct Draft {
     policies: PolicySet,
@@ -109,7 +120,7 @@ impl Draft {
     /// Compiles what was read from a policies folder.
     ///
     /// # Errors
-    /// Everything that is wrong in any file but guarantees and tests, in the order of files and lines.
+    /// Everything that is wrong in any file but what [`Self::faults`] tells, in the order of files and lines.
     pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
         let mut report = Report {
             sources,
@@ -145,6 +156,7 @@ impl Draft {
             files: files.map(|source| source.name.clone()).collect(),
             warnings: Warnings::default(),
         };
+        report.needed(&policies, &surroundings.needed_apis);
         report.prove(&policies, &guarantees);
         let outcomes = report.run(&policies, &cases);
         let Report { files, findings: faults, .. } = report;
@@ -191,20 +203,20 @@ impl Draft {
         cases::untested(&self.policies, &self.outcomes)
     }
 
-    /// Guarantees that do not hold and tests that fail.
+    /// Guarantees that do not hold, tests that fail and needed APIs that are missing.
     pub fn faults(&self) -> &[Finding] {
         &self.faults
     }
 
-    /// Guarantees that do not hold and tests that fail, and all warnings.
+    /// As [`Self::faults`], and all warnings.
     pub fn findings(&self) -> Findings {
         Findings::sorted(self.faults.iter().chain(&self.policies.warnings().0).cloned().collect())
     }
 
-    /// The policies, if every guarantee holds and every test passes.
+    /// The policies, if there are no [faults](Self::faults).
     ///
     /// # Errors
-    /// What does not, and all warnings.
+    /// These, and all warnings.
     pub fn into_policies(self) -> Result<PolicySet, Findings> {
         if self.faults.is_empty() { Ok(self.policies) } else { Err(self.findings()) }
     }

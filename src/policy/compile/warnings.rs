@@ -225,6 +225,7 @@ mod tests {
             issuer: Audience::parse("https://tokens.example.com").unwrap(),
             max_ttl: 60,
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         }
     }
 
