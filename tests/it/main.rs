@@ -41,6 +41,7 @@ mod live_keys;
 mod logged_names;
 mod many_findings;
 mod needed_apis;
+mod odd_files;
 mod own_api;
 mod policies_commands;
 mod policies_diff;
