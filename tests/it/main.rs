@@ -85,3 +85,4 @@ mod token_reuse;
 mod unsound_keys;
 mod warned_policies;
 mod watched;
+mod written_times;
