@@ -41,6 +41,7 @@ fn surroundings() -> Surroundings {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     }
 }
 

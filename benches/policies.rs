@@ -103,6 +103,7 @@ fn load(dir: &Path) -> (PolicySet, f64) {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let start = Instant::now();
     let sources = Sources::read(dir).unwrap();

@@ -59,6 +59,7 @@ fn main() {
         issuer: issuer.audience().clone(),
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let other = fs::read(root.join("tests/fixtures/keys/test-only-other.pem")).unwrap();
     let other = RsaKeyPair::from_pkcs8(pem::parse(other).unwrap().contents()).unwrap();

@@ -19,7 +19,7 @@ use jeton::{
     http::{Protect, RequestSpan},
     keys::{JwksOptions, JwksSource, PublicKeys, TrustedKeys},
     oauth::{ApiName, Issuer},
-    policy::{DemoSecrets, LivePolicies, Surroundings},
+    policy::{DemoSecrets, LivePolicies, NeededApi, Surroundings},
     principal::Principal,
     status::{FetchOptions, FetchedLists},
     token::Verifier,
@@ -76,6 +76,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         issuer: issuer.audience().clone(),
         max_ttl: 24 * 60 * 60,
         demo_secrets: DemoSecrets::Allowed, // this service takes no secrets
+        // policies without it are refused, at a reload too
+        needed_apis: vec![NeededApi { api: ApiName::parse("orders")?, by: "this service".to_owned() }],
     };
     let policies = Arc::new(LivePolicies::load(&args.policies, surroundings, clock)?);
     let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);

@@ -52,6 +52,7 @@
 //!     issuer: issuer.audience().clone(),
 //!     max_ttl: 3600,
 //!     demo_secrets: DemoSecrets::Refused,
+//!     needed_apis: Vec::new(),
 //! };
 //! let policies = Arc::new(LivePolicies::load(folder.path(), surroundings, clock.clone())?);
 //! let keys = Arc::new(PublicKeys::from_jwks(JWKS.as_bytes())?);

@@ -212,6 +212,7 @@ mod tests {
             issuer: Issuer::parse("http://127.0.0.1:8080").unwrap().audience().clone(),
             max_ttl: 86_400,
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
         let policies = LivePolicies::load(dir.path(), surroundings, clock).unwrap();

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clients::{ClientKind, ClientSecret, ForeignKey},
-    clock::{Clock, SystemClock, parse_duration, seconds_up},
+    clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up},
     files,
     policy::{Sources, scalar},
 };
@@ -101,7 +101,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "write it as `2027-06-30T00:00:00Z` (RFC 3339)".to_owned())
+    parse_time(text).map_err(|error| error.hint().to_owned())
 }
 
 fn ttl(text: &str) -> Result<String, String> {

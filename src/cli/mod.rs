@@ -23,6 +23,7 @@ use clap::{Parser, Subcommand};
 use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
 use crate::{
     config::{Needs, Settings},
+    http,
     policy::{DemoSecrets, Surroundings},
 };
 
@@ -118,9 +119,5 @@ fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
 
 /// What policies are checked against on the command line.
 fn surroundings(settings: &Settings, demo_secrets: DemoSecrets) -> Surroundings {
-    Surroundings {
-        issuer: settings.issuer.audience().clone(),
-        max_ttl: settings.tokens.max_ttl.as_secs(),
-        demo_secrets,
-    }
+    Surroundings { demo_secrets, ..http::surroundings(settings) }
 }

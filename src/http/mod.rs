@@ -24,6 +24,8 @@ mod routes;
 mod server;
 mod span;
 #[cfg(feature = "server")]
+mod surroundings;
+#[cfg(feature = "server")]
 mod together;
 
 pub use extract::{BearerFault, Protect, bearer_token};
@@ -34,4 +36,5 @@ pub use {
     keeper::{key_keeper, late_reading},
     log::init as init_log,
     server::{RunningServer, Service, StartError},
+    surroundings::surroundings,
 };

@@ -14,20 +14,20 @@ use super::{
     reload::{self, Teller},
     routes::{self, Routes},
     span::RequestSpan,
+    surroundings::surroundings,
 };
 use crate::{
     audit::{Audit, DecisionLogError},
     authorize::Authorizer,
     clients::{AssertionRules, Authenticator},
     clock::Clock,
-    config::{GatewaySettings, Settings, StoreSettings},
-    gateway::GatewayName,
+    config::{Settings, StoreSettings},
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
     oauth::{ApiName, InvalidName},
-    policy::{DemoSecrets, Findings, LivePolicies, Surroundings},
+    policy::{Findings, LivePolicies},
     reuse::TokenReuse,
     revoke::Revoker,
     standing::Standing,
@@ -57,16 +57,6 @@ pub enum StartError {
     /// The name of jeton's own API.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// A gateway asks for an API that the policies do not have.
-    #[error("`gateways.{gateway}`: `{api}` is no API of the policies: they have {known}")]
-    UnknownApi {
-        /// The gateway.
-        gateway: GatewayName,
-        /// What it asks for.
-        api: ApiName,
-        /// What there is.
-        known: String,
-    },
     /// The address is taken or not ours.
     #[error("`server.listen`: {address} cannot be listened on")]
     Listen {
@@ -110,14 +100,9 @@ impl Service {
     /// # Errors
     /// [`StartError`] with everything that is wrong in the folder at fault. Nothing was written then.
     pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let surroundings = Surroundings {
-            issuer: settings.issuer.audience().clone(),
-            max_ttl: settings.tokens.max_ttl.as_secs(),
-            demo_secrets: if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused },
-        };
+        let surroundings = surroundings(&settings);
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
         let policies = Arc::new(policies);
-        refuse_unknown_apis(&settings.gateways, &policies)?;
         let store = Arc::new(store(&settings.store, &clock)?);
         let listener = listen(settings.server.listen)?;
         // the first key is made when nothing else can keep the server from starting
@@ -281,20 +266,6 @@ impl Service {
 /// Takes the address.
 fn listen(address: SocketAddr) -> Result<Listener, StartError> {
     Listener::bind(address).map_err(|source| StartError::Listen { address, source })
-}
-
-/// Gateways must ask for APIs that there are.
-fn refuse_unknown_apis(gateways: &[GatewaySettings], policies: &LivePolicies) -> Result<(), StartError> {
-    let snapshot = policies.current();
-    let apis = snapshot.policies.apis();
-    for gateway in gateways {
-        if let Some(api) = gateway.apis.names().find(|api| !apis.contains_key(*api)) {
-            let known: Vec<_> = apis.keys().map(|api| format!("`{api}`")).collect();
-            let (gateway, api) = (gateway.name.clone(), api.clone());
-            return Err(StartError::UnknownApi { gateway, api, known: known.join(", ") });
-        }
-    }
-    Ok(())
 }
 
 /// The store that the settings name.

@@ -8,7 +8,10 @@ use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use serde_json::{Map, Value};
 
 use super::sound;
-use crate::oauth::{KeyId, SignatureAlgorithm};
+use crate::{
+    files::unmarked,
+    oauth::{KeyId, SignatureAlgorithm},
+};
 
 /// Why a text is no public key that we take. Never quotes it: it may be a private one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,7 +133,8 @@ impl ForeignKey {
         Ok(Self(Arc::new(Inner { thumbprint, kid: jwk.common.key_id, algorithms, jwk: jwk_members })))
     }
 
-    /// Reads PEM with one or several `PUBLIC KEY` blocks (RFC 7468 section 13).
+    /// Reads PEM with one or several `PUBLIC KEY` blocks (RFC 7468 section 13). The parameters and certificates that
+    /// tools print beside them are passed over.
     ///
     /// # Errors
     /// As [`Self::from_jwk`].
@@ -139,15 +143,20 @@ impl ForeignKey {
         if blocks.iter().any(|block| block.tag().ends_with("PRIVATE KEY")) {
             return Err(InvalidPublicKey::Private);
         }
-        match blocks.first().map(pem::Pem::tag) {
-            Some("RSA PUBLIC KEY") => return Err(InvalidPublicKey::Pkcs1),
-            Some("CERTIFICATE") => return Err(InvalidPublicKey::Certificate),
-            _ => {}
+        let (keys, others): (Vec<_>, Vec<_>) = blocks.iter().partition(|block| block.tag() == "PUBLIC KEY");
+        let has_other = |tag: &str| others.iter().any(|block| block.tag() == tag);
+        if has_other("RSA PUBLIC KEY") {
+            return Err(InvalidPublicKey::Pkcs1);
         }
-        if blocks.is_empty() || blocks.iter().any(|block| block.tag() != "PUBLIC KEY") {
+        if keys.is_empty() && has_other("CERTIFICATE") {
+            return Err(InvalidPublicKey::Certificate);
+        }
+        // what `openssl ecparam` and `openssl x509 -pubkey` print beside the key; it says nothing more of it
+        let is_passed_over = |tag: &str| ["EC PARAMETERS", "CERTIFICATE"].contains(&tag);
+        if keys.is_empty() || !others.iter().all(|block| is_passed_over(block.tag())) {
             return Err(InvalidPublicKey::NotPem);
         }
-        blocks.iter().map(|block| Self::from_jwk(&jwk_of_spki(block.contents())?)).collect()
+        keys.iter().map(|block| Self::from_jwk(&jwk_of_spki(block.contents())?)).collect()
     }
 
     /// Reads a file: PEM, a JSON Web Key, or a set of them (RFC 7517 section 5).
@@ -155,7 +164,7 @@ impl ForeignKey {
     /// # Errors
     /// As [`Self::from_jwk`].
     pub fn from_file(bytes: &[u8]) -> Result<Vec<Self>, InvalidPublicKey> {
-        let text = std::str::from_utf8(bytes).map_err(|_| InvalidPublicKey::NotPem)?;
+        let text = std::str::from_utf8(unmarked(bytes)).map_err(|_| InvalidPublicKey::NotPem)?;
         if !text.trim_start().starts_with('{') {
             return Self::from_pem(text);
         }

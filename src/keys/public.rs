@@ -16,6 +16,7 @@ use super::{
     sound,
 };
 use crate::{
+    files::unmarked,
     jose::{CompactJws, JwsError, Kind},
     oauth::{KeyId, SignatureAlgorithm},
 };
@@ -168,7 +169,7 @@ impl PublicKeys {
     /// # Errors
     /// [`InvalidJwks`] when the text is no key set, names a key twice, or holds no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, InvalidJwks> {
-        let set: KeySet = serde_json::from_slice(json)?;
+        let set: KeySet = serde_json::from_slice(unmarked(json))?;
         let mut keys = Self::default();
         for key in set.keys.iter().filter_map(PublicKey::from_jwk) {
             let kid = key.kid.clone();

@@ -182,7 +182,7 @@ pub(super) fn untested(policies: &PolicySet, outcomes: &[CaseOutcome]) -> Vec<Un
     }
     let mut untested = Vec::new();
     for api in policies.apis().values() {
-        for (rule, alternative) in parts(api) {
+        for (rule, alternative) in parts(api).into_iter().filter(|(rule, _)| !policies.is_built_in(rule)) {
             let name = (api.name().as_str(), rule.name());
             let is_touched = match alternative {
                 None => rules.contains(&name),

@@ -35,7 +35,7 @@ mod yaml;
 pub use crate::printable::printable;
 pub use candidate::{CandidatePolicies, CandidateReload};
 pub use cases::{CaseOutcome, Expected, Untested};
-pub use compile::{DemoSecrets, Draft, Surroundings};
+pub use compile::{Defined, DemoSecrets, Draft, NeededApi, Surroundings};
 pub use condition::Subject;
 pub use decision::{Decision, Denial, Grounds};
 pub use diff::{Change, ChangeKind, Counts, Difference, Effect, Effort, RulePlace, Summary, Who};

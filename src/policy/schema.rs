@@ -2,7 +2,6 @@
 //!
 //! It is made from the types of [`super::document`], which read the file too. It knows one file only, and
 //! only what is regular in it: it refuses nothing that is read, and the rest is up to [`PolicySet::compile`].
-//! Validators that hold `format` refuse times which are read though they are not RFC 3339.
 //!
 //! [`PolicySet::compile`]: super::PolicySet::compile
 

@@ -32,6 +32,7 @@ pub struct PolicySet {
     /// When they were compiled.
     pub(super) read_at: Timestamp,
     pub(super) hash: ContentHash,
+    /// Behind the files that were read, what is built in.
     pub(super) files: Vec<String>,
     pub(super) warnings: Warnings,
 }
@@ -90,7 +91,18 @@ impl PolicySet {
 
     /// The files that were read, in order.
     pub fn files(&self) -> &[String] {
-        &self.files
+        self.files.split_last().map_or(&[], |(_built_in, files)| files)
+    }
+
+    /// Whether a rule is built in, and stands in no file.
+    pub(super) fn is_built_in(&self, rule: &Rule) -> bool {
+        usize::try_from(rule.file).is_ok_and(|file| file >= self.files().len())
+    }
+
+    /// Whether a file or a client says something about an API: else all of it is built in, and nobody can use it.
+    pub fn is_mentioned(&self, api: &Api) -> bool {
+        api.rules.iter().any(|rule| !self.is_built_in(rule))
+            || self.clients.iter().any(|client| client.grants.iter().any(|grant| grant.api == api.name))
     }
 
     /// What an operator should look at, though the policies load. It is looked for when somebody asks first,
@@ -99,7 +111,7 @@ impl PolicySet {
         self.warnings.of(self)
     }
 
-    /// The file that defines a rule.
+    /// The file that defines a rule, or how what is built in is called.
     pub(super) fn file_of(&self, rule: &Rule) -> &str {
         usize::try_from(rule.file).ok().and_then(|file| self.files.get(file)).map_or("", String::as_str)
     }

@@ -187,6 +187,11 @@ impl Sources {
         &self.warnings
     }
 
+    /// What is wrong with all files together.
+    pub(super) fn fault(&self, code: Code, message: String, hint: &str) -> Finding {
+        Finding { code, ..whole_file(Path::new(&self.dir), message, hint) }
+    }
+
     /// The hash over all names and contents.
     pub fn hash(&self) -> &ContentHash {
         &self.hash
@@ -238,6 +243,8 @@ impl Found {
                 continue;
             }
             let has = |wanted: &str| path.extension().is_some_and(|extension| extension == wanted);
+            let has_like =
+                |wanted| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
             match entry.file_type() {
                 Err(error) => self.findings.push(unreadable(&path, &error)),
                 // whatever it is: a policy file that is none must not be overlooked
@@ -248,7 +255,7 @@ impl Found {
                     let hint = "put the folder itself there, or link its files";
                     self.findings.push(passed_over(&path, message, hint));
                 }
-                Ok(_) if has("yml") => {
+                Ok(_) if has_like("yml") || has_like("yaml") => {
                     let message = "is not read: only `*.yaml` is".to_owned();
                     let hint = "rename it to `.yaml`, or remove it";
                     self.findings.push(passed_over(&path, message, hint));

@@ -274,6 +274,7 @@ async fn the_keys_of_a_jeton_are_followed() {
         issuer: Audience::parse(ISSUER).unwrap(),
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let policies = LivePolicies::load(&app.dir.path().join("policies"), surroundings, Arc::clone(&clock));
     let verifier = Verifier::new(issuer, Arc::clone(&source), Duration::from_secs(30), clock);

@@ -15,6 +15,7 @@ pub(crate) fn surroundings(demo_secrets: DemoSecrets) -> Surroundings {
         issuer: Audience::parse("https://tokens.example.com").unwrap(),
         max_ttl: 24 * 60 * 60,
         demo_secrets,
+        needed_apis: Vec::new(),
     }
 }
 

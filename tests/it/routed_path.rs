@@ -50,7 +50,7 @@ apis:
         routes: ["GET /{page}", "GET /{page}/{sub}", "GET /{page}/{sub}/{leaf}", "GET /{page}/{sub}/{leaf}/**"]
         public: true
       ops:
-        routes: [ANY /ops, "ANY /ops/{x}"]
+        routes: [ANY /ops, "ANY /ops/{x}", "ANY /ops/**"]
         require: { scope: jeton:ops }
     guarantees:
       ops:
@@ -260,8 +260,12 @@ fn authorizer(dir: &TempDir) -> Authorizer {
     fs::write(dir.path().join("shop.yaml"), text).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW.parse().unwrap()));
     let issuer = Issuer::parse(ISSUER).unwrap();
-    let surroundings =
-        Surroundings { issuer: issuer.audience().clone(), max_ttl: 3600, demo_secrets: DemoSecrets::Allowed };
+    let surroundings = Surroundings {
+        issuer: issuer.audience().clone(),
+        max_ttl: 3600,
+        demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
+    };
     let policies = Arc::new(LivePolicies::load(dir.path(), surroundings, Arc::clone(&clock)).unwrap());
     let keys = json!({ "keys": [Forge::with_the_servers_key().jwk()] }).to_string();
     let keys = Arc::new(PublicKeys::from_jwks(keys.as_bytes()).unwrap());

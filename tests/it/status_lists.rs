@@ -58,6 +58,7 @@ impl Replica {
             issuer: issuer.audience().clone(),
             max_ttl: 86_400,
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         let shared = Arc::clone(&clock) as Arc<dyn Clock>;
         let policies =

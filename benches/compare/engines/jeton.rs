@@ -32,6 +32,7 @@ pub(super) fn set_up(table: &Table) -> Allows {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let set =
         PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();

@@ -61,6 +61,7 @@ mod tests {
             issuer: issuer.audience().clone(),
             max_ttl: 86_400,
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         let policies = LivePolicies::load(&root.join("policies"), surroundings, Arc::clone(&clock)).unwrap();
         let keeper = KeyKeeper::new(KeyFolder::new(dir), KeyTerms::default(), Arc::clone(&clock));

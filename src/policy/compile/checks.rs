@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{FileIndex, Names, Report, apis::Guarantee};
+use super::{
+    FileIndex, Names, NeededApi, Report,
+    apis::{Guarantee, Origin},
+    built_in::OWN_API,
+};
 
 use crate::{
     oauth::{ApiName, ClientId, Role},
@@ -10,7 +14,7 @@ use crate::{
         cases::{Asker, Case, CaseOutcome, Expected},
         document::{self, Document, TestSubject, Text},
         explain::Permissions,
-        finding::{Code, Problem, Span},
+        finding::{Code, Problem, Span, did_you_mean},
         guarantee::{self, TooComplex, Violation},
         read::{Field, Spanned},
         route::Method,
@@ -20,6 +24,19 @@ use crate::{
 };
 
 impl Report<'_> {
+    /// Refuses policies without an API that something else needs.
+    pub(super) fn needed(&mut self, policies: &PolicySet, needed: &[NeededApi]) {
+        for NeededApi { api, by } in needed.iter().filter(|needed| !policies.apis.contains_key(&needed.api)) {
+            let known = || policies.apis.keys().map(ApiName::as_str);
+            let has: Vec<_> = known().map(|api| format!("`{api}`")).collect();
+            let message = format!("{by}: `{api}` is no API of the policies: they have {}", has.join(", "));
+            let hint = did_you_mean(api.as_str(), known()).unwrap_or_else(|| {
+                "define it under `apis:`, or change the settings and start again".to_owned()
+            });
+            self.findings.push(self.sources.fault(Code::UnknownApi, message, &hint));
+        }
+    }
+
     /// Proves the guarantees.
     pub(super) fn prove(&mut self, policies: &PolicySet, guarantees: &[Guarantee]) {
         for of_api in guarantees.chunk_by(|one, next| one.api == next.api) {
@@ -77,10 +94,11 @@ impl Report<'_> {
             witness.method,
             witness.path,
         );
-        let hint = format!(
-            "ask there for what the guarantee says ({}), or change the guarantee",
-            lacking.join(", ")
-        );
+        let instead = match guarantee.origin {
+            Origin::File => "change the guarantee",
+            Origin::BuiltIn => "take the path out of the rule: this guarantee is built in",
+        };
+        let hint = format!("ask there for what the guarantee says ({}), or {instead}", lacking.join(", "));
         let problem = Problem::new(guarantee.name.at, Code::BrokenGuarantee, message);
         self.add(guarantee.file, problem.hint(hint));
     }
@@ -162,7 +180,7 @@ impl Report<'_> {
             Field::Wrong => None,
             Field::Absent => {
                 let problem = Problem::new(whole, Code::Missing, "this test does not say which API is asked");
-                let known = names.apis.first().map_or("orders", String::as_str);
+                let known = names.apis.iter().find(|name| *name != OWN_API).map_or("orders", String::as_str);
                 self.add(file, problem.hint(format!("add `api:` with a name, such as `api: {known}`")));
                 None
             }

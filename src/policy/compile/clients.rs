@@ -12,7 +12,7 @@ use crate::{
         Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, MOST_SECRETS,
         SecretHash, StoredSecret,
     },
-    clock::{parse_duration, seconds_up},
+    clock::{parse_duration, parse_time, seconds_up},
     oauth::{ApiName, ClientId, is_registered_claim},
     policy::{
         document::{self, Document, Text},
@@ -171,13 +171,14 @@ impl Report<'_> {
     }
 
     pub(super) fn time(&mut self, file: FileIndex, text: &Text) -> Option<Timestamp> {
-        let time = text.value.parse().ok();
-        if time.is_none() {
-            let message = format!("`{}` is not a time", text.value);
-            let problem = Problem::new(text.at, Code::BadTime, message);
-            self.add(file, problem.hint("write it as `2027-06-30T00:00:00Z` (RFC 3339)"));
+        match parse_time(&text.value) {
+            Ok(time) => Some(time),
+            Err(error) => {
+                let problem = Problem::new(text.at, Code::BadTime, error.to_string());
+                self.add(file, problem.hint(error.hint()));
+                None
+            }
         }
-        time
     }
 
     fn grant(

@@ -1,6 +1,7 @@
 //! From documents to a [`PolicySet`]: every name resolved, everything wrong reported at once.
 
 mod apis;
+mod built_in;
 mod checks;
 mod clients;
 mod credentials;
@@ -18,7 +19,8 @@ use jiff::Timestamp;
 
 pub(super) use self::warnings::Warnings;
 use self::{
-    apis::{CompiledApis, Guarantee},
+    apis::{CompiledApis, Guarantee, Origin},
+    built_in::BUILT_IN,
     names::Nearest,
     warnings::Lookout,
 };
@@ -43,6 +45,17 @@ pub struct Surroundings {
     pub max_ttl: u64,
     /// Whether clients with the secrets of README.md are refused.
     pub demo_secrets: DemoSecrets,
+    /// The APIs that must be there.
+    pub needed_apis: Vec<NeededApi>,
+}
+
+/// An API that something beside the policies names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededApi {
+    /// The API.
+    pub api: ApiName,
+    /// What names it, as it is told: `` `gateways.edge` ``.
+    pub by: String,
 }
 
 /// Whether clients with the secrets of README.md are refused.
@@ -65,21 +78,49 @@ impl PolicySet {
     }
 }
 
-/// Policies that fit together, though a guarantee may not hold or a test fail: for commands that say so.
-/// Nothing serves them.
+/// Policies that fit together, though a guarantee may not hold, a test fail or a needed API be missing: for
+/// commands that say so. Nothing serves them.
 #[derive(Debug)]
 pub struct Draft {
     policies: PolicySet,
     faults: Vec<Finding>,
     outcomes: Vec<CaseOutcome>,
     guarantees: Arc<[Guarantee]>,
+    defined: Defined,
+}
+
+/// How much the files define, without what is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defined {
+    /// APIs.
+    pub apis: usize,
+    /// Rules of all APIs.
+    pub rules: usize,
+    /// Scopes.
+    pub scopes: usize,
+    /// Roles.
+    pub roles: usize,
+}
+
+impl Defined {
+    /// Of files in which nothing is defined twice.
+    fn by(documents: &[Document]) -> Self {
+        let apis = || documents.iter().flat_map(|document| &document.apis.0);
+        let rules = apis().filter_map(|(_, api)| api.as_ref()).map(|api| api.rules.0.len());
+        Self {
+            apis: apis().count(),
+            rules: rules.sum(),
+            scopes: documents.iter().map(|document| document.scopes.0.len()).sum(),
+            roles: documents.iter().map(|document| document.roles.0.len()).sum(),
+        }
+    }
 }
 
 impl Draft {
     /// Compiles what was read from a policies folder.
     ///
     /// # Errors
-    /// Everything that is wrong in any file but guarantees and tests, in the order of files and lines.
+    /// Everything that is wrong in any file but what [`Self::faults`] tells, in the order of files and lines.
     pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
         let mut report = Report {
             sources,
@@ -99,6 +140,8 @@ impl Draft {
             return Err(Findings::sorted(report.findings));
         }
         let found = std::mem::take(&mut report.findings);
+        let defined = Defined::by(&documents);
+        let files = sources.files.iter().chain([&BUILT_IN.source]);
         let guarantees: Arc<[Guarantee]> = guarantees.into();
         let shut_out = clients.shut_out(now);
         let Names { scopes, roles, .. } = names;
@@ -110,22 +153,28 @@ impl Draft {
             revoked,
             read_at: now,
             hash: sources.hash().clone(),
-            files: sources.files.iter().map(|source| source.name.clone()).collect(),
+            files: files.map(|source| source.name.clone()).collect(),
             warnings: Warnings::default(),
         };
+        report.needed(&policies, &surroundings.needed_apis);
         report.prove(&policies, &guarantees);
         let outcomes = report.run(&policies, &cases);
         let Report { files, findings: faults, .. } = report;
-        let scopes = documents.into_iter().map(|document| document.scopes.0).collect();
+        let scopes = documents.into_iter().map(|document| {
+            let mut scopes = document.scopes.0;
+            // the service itself asks for the others
+            scopes.retain(|(name, _)| !BUILT_IN.has_scope(&name.value));
+            scopes
+        });
         policies.warnings = Warnings::by(Lookout {
             files,
             found,
-            scopes,
+            scopes: scopes.collect(),
             shut_out,
             places,
             guarantees: Arc::clone(&guarantees),
         });
-        Ok(Self { policies, faults, outcomes, guarantees })
+        Ok(Self { policies, faults, outcomes, guarantees, defined })
     }
 
     /// The policies, to be looked at.
@@ -133,9 +182,14 @@ impl Draft {
         &self.policies
     }
 
-    /// What is guaranteed, by API and name of the guarantee.
+    /// How much the files define.
+    pub fn defined(&self) -> Defined {
+        self.defined
+    }
+
+    /// What the files guarantee, by API and name of the guarantee.
     pub(super) fn guarantees(&self) -> BTreeMap<(&ApiName, &str), &[Guaranteed]> {
-        let each = self.guarantees.iter();
+        let each = self.guarantees.iter().filter(|one| one.origin == Origin::File);
         each.map(|one| ((&one.api, one.name.value.as_str()), one.routes.as_slice())).collect()
     }
 
@@ -149,20 +203,20 @@ impl Draft {
         cases::untested(&self.policies, &self.outcomes)
     }
 
-    /// Guarantees that do not hold and tests that fail.
+    /// Guarantees that do not hold, tests that fail and needed APIs that are missing.
     pub fn faults(&self) -> &[Finding] {
         &self.faults
     }
 
-    /// Guarantees that do not hold and tests that fail, and all warnings.
+    /// As [`Self::faults`], and all warnings.
     pub fn findings(&self) -> Findings {
         Findings::sorted(self.faults.iter().chain(&self.policies.warnings().0).cloned().collect())
     }
 
-    /// The policies, if every guarantee holds and every test passes.
+    /// The policies, if there are no [faults](Self::faults).
     ///
     /// # Errors
-    /// What does not, and all warnings.
+    /// These, and all warnings.
     pub fn into_policies(self) -> Result<PolicySet, Findings> {
         if self.faults.is_empty() { Ok(self.policies) } else { Err(self.findings()) }
     }
@@ -252,6 +306,12 @@ impl<'s> Report<'s> {
             }
             Field::Given(_) | Field::Wrong => {}
         }
+    }
+
+    /// The file of an index; behind the last comes what is built in.
+    fn source(&self, file: FileIndex) -> Option<&'s Source> {
+        let files: &'s [Source] = &self.sources.files;
+        files.get(file).or_else(|| (file == files.len()).then_some(&BUILT_IN.source))
     }
 
     fn add(&mut self, file: FileIndex, problem: Problem) {

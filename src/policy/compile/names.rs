@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{FileIndex, Names, Report};
+use super::{
+    FileIndex, Names, Report,
+    built_in::{BUILT_IN, OWN_API},
+};
 use crate::{
     oauth::{Role, Scope, ScopeSet},
     policy::{
@@ -71,6 +74,7 @@ impl Nearest {
 
 impl Report<'_> {
     pub(super) fn collect_names(&mut self, documents: &[Document]) -> Names {
+        let own = (documents.len(), &BUILT_IN.document);
         let scopes = self.collect_scopes(documents);
         let mut roles = BTreeMap::new();
         let mut defined = Definitions::new("role");
@@ -83,7 +87,18 @@ impl Report<'_> {
                 }
             }
         }
-        let apis = self.collect("API", documents, |document| &document.apis);
+        // what is built in comes last, and gives way to what a file defines
+        for (name, items) in &own.1.roles.0 {
+            let known = items.as_ref().map(|items| self.scopes(own.0, items, &scopes)).unwrap_or_default();
+            roles.extend(
+                Role::parse(&name.value)
+                    .ok()
+                    .filter(|role| !roles.contains_key(role))
+                    .map(|role| (role, known)),
+            );
+        }
+        let mut apis = self.collect("API", documents, |document| &document.apis);
+        apis.insert(OWN_API.to_owned());
         let clients = self.collect("client", documents, |document| &document.clients);
         Names { scopes, roles, apis, clients }
     }
@@ -97,6 +112,11 @@ impl Report<'_> {
                 if let Some(scope) = self.name(file, name, Scope::parse) {
                     scopes.entry(scope).or_insert_with(|| description.clone().unwrap_or_default());
                 }
+            }
+        }
+        for (name, description) in &BUILT_IN.document.scopes.0 {
+            if let Ok(scope) = Scope::parse(&name.value) {
+                scopes.entry(scope).or_insert_with(|| description.clone().unwrap_or_default());
             }
         }
         scopes

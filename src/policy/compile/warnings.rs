@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     FileIndex, Files,
-    apis::{Guarantee, Places},
+    apis::{Guarantee, Origin, Places},
 };
 use crate::{
     oauth::{ApiName, ClientId, Role, Scope, ScopeSet},
@@ -153,7 +153,7 @@ impl Report<'_> {
     fn guarantees(&mut self, policies: &PolicySet, api: &Api, guarantees: &[Guarantee]) {
         let index = RouteIndex::new(&api.routes.written);
         let endings = Endings::of(&index);
-        for guarantee in guarantees {
+        for guarantee in guarantees.iter().filter(|guarantee| guarantee.origin == Origin::File) {
             for guaranteed in &guarantee.routes {
                 if !guarantee::meets_a_rule(api, &index, guaranteed) {
                     let (name, route) = (&guarantee.name, &guaranteed.route);
@@ -192,8 +192,9 @@ impl Report<'_> {
     fn lints(&mut self, policies: &PolicySet, api: &Api, places: &Places) {
         let index = RouteIndex::new(&api.routes.written);
         for lint in lint::lints(policies, api, &index) {
-            let route = lint.route.and_then(|route| usize::try_from(route).ok());
-            let at = route.and_then(|route| places.routes.get(route)).unwrap_or(&places.name);
+            let route = lint.route.map(|route| places.routes.get(usize::try_from(route).ok()?));
+            // a route without a place is built in, and nobody can change it
+            let Some(at) = route.unwrap_or(Some(&places.name)) else { continue };
             let problem = Problem::new(*at, lint.code, lint.message);
             self.warn(places.file, problem.hint(lint.hint));
         }
@@ -224,6 +225,7 @@ mod tests {
             issuer: Audience::parse("https://tokens.example.com").unwrap(),
             max_ttl: 60,
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         }
     }
 

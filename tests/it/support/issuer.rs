@@ -156,6 +156,7 @@ impl FakeIssuer {
             issuer: self.issuer.audience().clone(),
             max_ttl: 86_400,
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         Arc::new(LivePolicies::load(&dir, surroundings, Arc::clone(&self.clock) as Arc<dyn Clock>).unwrap())
     }
