@@ -22,8 +22,6 @@ pub enum ClientCredentials {
         client_id: String,
         /// The secret.
         secret: ClientSecret,
-        /// How they came.
-        method: AuthenticationMethod,
     },
     /// An assertion that the client signed.
     Assertion {
@@ -32,16 +30,6 @@ pub enum ClientCredentials {
         /// The assertion.
         assertion: ClientAssertion,
     },
-}
-
-impl ClientCredentials {
-    /// How they came.
-    pub fn method(&self) -> AuthenticationMethod {
-        match self {
-            Self::Secret { method, .. } => *method,
-            Self::Assertion { .. } => AuthenticationMethod::PrivateKeyJwt,
-        }
-    }
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
@@ -160,7 +148,7 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
         match credentials {
-            ClientCredentials::Secret { client_id, secret, .. } => {
+            ClientCredentials::Secret { client_id, secret } => {
                 let client = by_secret(clients, client_id, secret, now)?;
                 may_act(client, now)?;
                 Ok(AuthenticatedClient(Arc::clone(client)))

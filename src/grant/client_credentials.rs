@@ -42,6 +42,8 @@ fn grant<'c>(client: &'c Client, targets: &[String]) -> Result<&'c Grant, GrantE
     match (target(targets)?, &*client.grants) {
         (None, [only]) => Ok(only),
         (None, _) => Err(GrantError::NoTarget),
-        (Some(target), _) => client.grant_for(target).ok_or(GrantError::UnknownTarget),
+        (Some(target), _) => {
+            client.grant_for(target).ok_or_else(|| GrantError::UnknownTarget(target.to_owned()))
+        }
     }
 }

@@ -15,6 +15,7 @@ mod binary;
 mod broken_policies;
 mod canonical_path;
 mod client_assertions;
+mod client_requests;
 mod clients_commands;
 mod commands;
 mod conditions;

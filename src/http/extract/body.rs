@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{
+    http::header::{self, HeaderMap},
     rt::time,
     web::{Bytes, Payload},
 };
@@ -16,6 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::http) enum BodyFault {
+    #[error("a body with a Content-Encoding is not taken: send it as it is")]
+    Coded,
     #[error("the body is longer than 16 KiB")]
     TooLong,
     #[error("the body did not come in time")]
@@ -24,9 +27,20 @@ pub(in crate::http) enum BodyFault {
     Broken,
 }
 
-/// Reads the body of a request.
-pub(in crate::http) async fn body(payload: Payload) -> Result<Bytes, BodyFault> {
+/// Reads the body of a request with these headers.
+pub(in crate::http) async fn body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, BodyFault> {
+    if is_coded(headers) {
+        return Err(BodyFault::Coded);
+    }
     let read = time::timeout(TIMEOUT, payload.to_bytes_limited(LONGEST));
     let within_limits = read.await.map_err(|_| BodyFault::TooSlow)?.map_err(|_| BodyFault::TooLong)?;
     within_limits.map_err(|_| BodyFault::Broken)
+}
+
+/// Whether the body is something else than its bytes (RFC 9110 section 8.4).
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).any(|codings| {
+        let is_none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+        !codings.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).all(is_none)
+    })
 }
