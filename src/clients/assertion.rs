@@ -113,7 +113,7 @@ impl AssertionRules {
     ) -> Result<(&'r std::sync::Arc<Client>, Unused), AuthenticationError> {
         let stranger = |error| AuthenticationError::BadAssertion { client: None, error };
         let parts = CompactJws::parse(&assertion.0).map_err(|error| stranger(error.into()))?;
-        let header = parts.foreign_header().map_err(|error| stranger(error.into()))?;
+        let header = parts.header().map_err(|error| stranger(error.into()))?;
         let algorithm =
             SignatureAlgorithm::parse(&header.algorithm).ok_or(stranger(AssertionError::Algorithm))?;
         let mut claims = parts.payload().map_err(|error| stranger(error.into()))?;
