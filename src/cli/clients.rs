@@ -17,7 +17,7 @@ use super::{
     files::{OfSeveral, Place, PolicyFiles},
 };
 use crate::{
-    clients::{ClientKind, ClientSecret, ForeignKey},
+    clients::{ClientKind, ClientSecret, ForeignKey, ForeignKeys},
     clock::{Clock, SystemClock, parse_duration, seconds_up},
     policy::scalar,
 };
@@ -238,7 +238,12 @@ fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
     let read = File::open(file).and_then(|file| file.take(LONGEST_KEYS + 1).read_to_end(&mut bytes));
     let length = read.with_context(|| format!("{} cannot be read", file.display()))?;
     anyhow::ensure!(length as u64 <= LONGEST_KEYS, "{} holds more than 64 KiB", file.display());
-    ForeignKey::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))
+    let keys =
+        ForeignKeys::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))?;
+    for key in keys.passed_over {
+        eprintln!("warning: {}: a key is passed over: {key}", file.display());
+    }
+    Ok(keys.taken)
 }
 
 /// The lines of a client.

@@ -152,7 +152,11 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
             } else {
                 std::fs::read(source).with_context(|| format!("{source} cannot be read"))?
             };
-            Arc::new(PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?)
+            let keys = PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?;
+            for key in keys.passed_over() {
+                eprintln!("warning: {source}: a key is passed over: {key}");
+            }
+            Arc::new(keys)
         }
     };
     Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))

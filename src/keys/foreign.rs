@@ -11,7 +11,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash};
 use serde_json::{Map, Value};
 
-use super::algorithm::verification;
+use super::{
+    algorithm::verification,
+    set::{PassedOver, named},
+};
 use crate::oauth::{KeyId, SignatureAlgorithm};
 
 /// Why a text is no public key that we take. Never quotes it: it may be a private one.
@@ -21,7 +24,7 @@ pub enum InvalidPublicKey {
     #[error("it is a private key: give the public half, and treat this one as leaked")]
     Private,
     /// A key that both sides would know.
-    #[error("it is a symmetric key: a client signs with a private key of its own")]
+    #[error("it is a symmetric key: whoever verifies with it can sign too")]
     Symmetric,
     /// Neither RSA, nor P-256, nor Ed25519.
     #[error("it is no key for RS256, PS256, ES256 or EdDSA: use RSA, P-256 or Ed25519")]
@@ -41,6 +44,15 @@ pub enum InvalidPublicKey {
     /// A key set or file without a key.
     #[error("there is no key in it")]
     Empty,
+    /// Somebody gave away a private key among others.
+    #[error("{0}")]
+    PrivateInSet(Box<PassedOver>),
+    /// A set of which every key is passed over.
+    #[error("there is no key in it that can be used: {}", named(.0))]
+    NoneLeft(Vec<PassedOver>),
+    /// A key of a published set that tokens cannot name.
+    #[error("it has no `kid`, by which tokens would name it")]
+    NoKeyId,
 }
 
 /// A public key and the algorithms for which it may be used.
@@ -55,6 +67,8 @@ struct Inner {
     jwk: Map<String, Value>,
 }
 
+/// The members of private keys of every kind (RFC 7518 section 6, RFC 8037 section 2), `priv` those of ML-DSA.
+const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 /// How long an RSA modulus may be.
 pub(super) const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 /// SPKI of an uncompressed point on P-256, but for the point (RFC 5480 section 2).
@@ -72,30 +86,7 @@ impl ForeignKey {
     /// [`InvalidPublicKey`] for anything but a sound public key for one of the algorithms.
     pub fn from_jwk(jwk: &Value) -> Result<Self, InvalidPublicKey> {
         let members = jwk.as_object().ok_or(InvalidPublicKey::NotJwk)?;
-        if members.get("kty").and_then(Value::as_str) == Some("oct") {
-            return Err(InvalidPublicKey::Symmetric);
-        }
-        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|private| members.contains_key(*private))
-        {
-            return Err(InvalidPublicKey::Private);
-        }
-        let for_verifying = members.get("key_ops").is_none_or(|operations| {
-            operations.as_array().is_some_and(|each| each.iter().any(|one| one == "verify"))
-        });
-        let stated = match members.get("alg") {
-            None => None,
-            Some(alg) => {
-                let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
-                Some(alg.ok_or(InvalidPublicKey::Purpose)?)
-            }
-        };
-        // the library knows neither every spelling of `alg` nor every operation; they were looked at above
-        let mut plain = members.clone();
-        plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
-        let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
-        if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
-            return Err(InvalidPublicKey::Purpose);
-        }
+        let (jwk, stated) = for_signatures(members)?;
         let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPublicKey::NotJwk);
         let (bytes, fitting) = match &jwk.algorithm {
             AlgorithmParameters::RSA(rsa) => {
@@ -136,39 +127,6 @@ impl ForeignKey {
         Ok(Self(Arc::new(Inner { thumbprint, kid: jwk.common.key_id, algorithms, jwk: jwk_members })))
     }
 
-    /// Reads PEM with one or several `PUBLIC KEY` blocks (RFC 7468 section 13).
-    ///
-    /// # Errors
-    /// As [`Self::from_jwk`].
-    pub fn from_pem(text: &str) -> Result<Vec<Self>, InvalidPublicKey> {
-        let blocks = pem::parse_many(text).map_err(|_| InvalidPublicKey::NotPem)?;
-        if blocks.iter().any(|block| block.tag().ends_with("PRIVATE KEY")) {
-            return Err(InvalidPublicKey::Private);
-        }
-        if blocks.is_empty() || blocks.iter().any(|block| block.tag() != "PUBLIC KEY") {
-            return Err(InvalidPublicKey::NotPem);
-        }
-        blocks.iter().map(|block| Self::from_jwk(&jwk_of_spki(block.contents())?)).collect()
-    }
-
-    /// Reads a file: PEM, a JSON Web Key, or a set of them (RFC 7517 section 5).
-    ///
-    /// # Errors
-    /// As [`Self::from_jwk`].
-    pub fn from_file(bytes: &[u8]) -> Result<Vec<Self>, InvalidPublicKey> {
-        let text = std::str::from_utf8(bytes).map_err(|_| InvalidPublicKey::NotPem)?;
-        if !text.trim_start().starts_with('{') {
-            return Self::from_pem(text);
-        }
-        let json: Value = serde_json::from_str(text).map_err(|_| InvalidPublicKey::NotJwk)?;
-        match json.get("keys") {
-            None => Ok(vec![Self::from_jwk(&json)?]),
-            Some(Value::Array(keys)) if keys.is_empty() => Err(InvalidPublicKey::Empty),
-            Some(Value::Array(keys)) => keys.iter().map(Self::from_jwk).collect(),
-            Some(_) => Err(InvalidPublicKey::NotJwk),
-        }
-    }
-
     /// Its thumbprint (RFC 7638 section 3): two keys with the same are the same key.
     pub fn thumbprint(&self) -> &KeyId {
         &self.0.thumbprint
@@ -197,6 +155,42 @@ impl ForeignKey {
     }
 }
 
+/// Reads a public key for signatures of ours, and the algorithm that it states; its numbers are not looked at.
+pub(super) fn for_signatures(
+    members: &Map<String, Value>,
+) -> Result<(Jwk, Option<SignatureAlgorithm>), InvalidPublicKey> {
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    let kty = text("kty");
+    if kty == Some("oct") {
+        return Err(InvalidPublicKey::Symmetric);
+    }
+    if PRIVATE.iter().any(|private| members.contains_key(*private)) {
+        return Err(InvalidPublicKey::Private);
+    }
+    match (kty.ok_or(InvalidPublicKey::NotJwk)?, text("crv")) {
+        ("RSA", _) | ("EC", Some("P-256") | None) | ("OKP", Some("Ed25519") | None) => {}
+        _ => return Err(InvalidPublicKey::Kind),
+    }
+    let for_verifying = members.get("key_ops").is_none_or(|operations| {
+        operations.as_array().is_some_and(|each| each.iter().any(|one| one == "verify"))
+    });
+    let stated = match members.get("alg") {
+        None => None,
+        Some(alg) => {
+            let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
+            Some(alg.ok_or(InvalidPublicKey::Purpose)?)
+        }
+    };
+    // the library knows neither every spelling of `alg` nor every operation; they were looked at above
+    let mut plain = members.clone();
+    plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
+    let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
+    if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
+        return Err(InvalidPublicKey::Purpose);
+    }
+    Ok((jwk, stated))
+}
+
 /// The length of a number, big-endian.
 pub(super) fn bits(number: &[u8]) -> usize {
     let first = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
@@ -205,7 +199,7 @@ pub(super) fn bits(number: &[u8]) -> usize {
 }
 
 /// A `SubjectPublicKeyInfo` as a JSON Web Key.
-fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
+pub(super) fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
     let text = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
     let members = if let Some([4, point @ ..]) = der.strip_prefix(&P256_PREFIX) {
         let (x, y) = point.split_at_checked(32).ok_or(InvalidPublicKey::Unsound)?;

@@ -16,7 +16,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{InvalidJwks, PublicKeys};
+use super::{InvalidJwks, PublicKeys, set};
 use crate::{
     clock::Clock,
     fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
@@ -290,6 +290,14 @@ impl Shared {
         match outcome {
             Ok(held) => {
                 let keys = held.keys.len();
+                let passed_over = held.keys.passed_over();
+                if !passed_over.is_empty() && passed_over != self.held.load().keys.passed_over() {
+                    tracing::warn!(
+                        url = self.shown_url(),
+                        keys = set::named(passed_over),
+                        "jwks.passed_over"
+                    );
+                }
                 let pause = self.pause(held.max_age);
                 self.held.store(Arc::new(Held { fetched_at: Some(now), ..held }));
                 self.failure.store(None);

@@ -30,6 +30,7 @@ mod jwks_source;
 mod jwks_trusted;
 mod key_files;
 mod key_rotation;
+mod key_sets;
 mod key_year;
 mod keyring_text;
 mod keys_commands;

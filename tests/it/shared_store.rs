@@ -94,11 +94,11 @@ async fn every_call_fails(store: &Store) {
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// What is logged in this thread from now on.
-    fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
         (log, tracing::subscriber::set_default(subscriber))
@@ -109,7 +109,7 @@ impl Log {
     }
 
     /// The lines with this event.
-    fn lines(&self, event: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, event: &str) -> Vec<String> {
         self.text().lines().filter(|line| line.contains(event)).map(str::to_owned).collect()
     }
 }
