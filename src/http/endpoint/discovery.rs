@@ -1,4 +1,4 @@
-//! The metadata of the issuer (RFC 8414), and nothing that is not there.
+//! The metadata of the issuer (RFC 8414), and nothing that is not there, but for what libraries ask for.
 
 use actix_web::{HttpResponse, http::header, web::Data};
 use serde::Serialize;
@@ -23,8 +23,13 @@ pub(in crate::http) struct Metadata {
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
     #[serde(flatten)]
     revocation: Option<RevocationMetadata>,
-    /// Required by the RFC, and empty: there is no authorization endpoint.
+    /// It refuses whatever comes; the SDKs of MCP and others refuse metadata without it.
+    authorization_endpoint: String,
+    /// Required by the RFC, and empty: nothing is to be had at that endpoint.
     response_types_supported: [&'static str; 0],
+    /// Required by OpenID Connect Discovery 1.0 section 3, and so by who reads its document; there are no ID tokens.
+    subject_types_supported: [&'static str; 0],
+    id_token_signing_alg_values_supported: [&'static str; 0],
 }
 
 /// What is there with a shared store alone.
@@ -57,7 +62,10 @@ impl Metadata {
             introspection_endpoint_auth_signing_alg_values_supported: algorithms,
             token_endpoint_auth_methods_supported: methods,
             token_endpoint_auth_signing_alg_values_supported: algorithms,
+            authorization_endpoint: issuer.endpoint("/oauth2/authorize"),
             response_types_supported: [],
+            subject_types_supported: [],
+            id_token_signing_alg_values_supported: [],
         }
     }
 }

@@ -72,6 +72,7 @@ impl ResponseError for TokenEndpointError {
                 | ErrorCode::InvalidGrant
                 | ErrorCode::UnauthorizedClient
                 | ErrorCode::UnsupportedGrantType
+                | ErrorCode::UnsupportedResponseType
                 | ErrorCode::UnsupportedTokenType
                 | ErrorCode::InvalidScope
                 | ErrorCode::InvalidTarget => StatusCode::BAD_REQUEST,

@@ -106,6 +106,11 @@ impl Binary {
         time::timeout(PATIENCE, lines).await.expect("it stops");
     }
 
+    /// Whether a text stands in the log, as far as it was read.
+    pub(crate) fn log_holds(&self, text: &str) -> bool {
+        self.read.iter().any(|line| line.to_string().contains(text))
+    }
+
     /// The lines of this event, as far as the log was read.
     pub(crate) fn lines_of(&self, event: &str) -> Vec<&Value> {
         self.read.iter().filter(|line| is_event(line, event)).collect()
