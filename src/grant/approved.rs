@@ -90,8 +90,8 @@ pub enum GrantError {
     /// The refresh token is for another API.
     #[error("the refresh token is not for the `resource` `{0:.200}`")]
     TargetBeyondToken(String),
-    /// No audience was named, and the client has not just one.
-    #[error("name the API with `resource`: this client has not exactly one")]
+    /// No audience was named, and the client has not just one, or not just one that has the scopes.
+    #[error("name the API with `resource`: it follows neither from this client's grants nor from `scope`")]
     NoTarget,
     /// The refresh token is bad, of another client, used up or ended.
     #[error("the refresh token is not valid: fetch a new one with your credentials")]

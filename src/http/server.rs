@@ -159,9 +159,10 @@ impl Service {
             leeway: tokens.leeway,
         };
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
-        let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse("jeton")?)
-            .with_standing(standing.clone())
-            .with_audit(audit.clone());
+        let authorizer =
+            Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse(ApiName::OWN)?)
+                .with_standing(standing.clone())
+                .with_audit(audit.clone());
         let gateways = gateways(&settings.gateways, &policies, &authorizer)?;
         Ok(Self {
             status_lists: Arc::new(StatusLists::new(

@@ -376,3 +376,16 @@ async fn a_value_with_a_line_break_is_quoted() {
     refused(&app, "long", long, 400, "unsupported_grant_type", &["client_credentials", "token-exchange"])
         .await;
 }
+
+/// Each parameter is compared with those before it, so there must be few.
+#[actix_web::test]
+async fn many_parameters_are_refused() {
+    let app = spawn_app();
+    let body = (0..5_000).map(|n| format!("&p{n}")).collect::<Vec<_>>().concat();
+    let request = app.http.post(app.url("/oauth2/token")).basic_auth("acme-sync", Some(secret("acme-sync")));
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let answer = request.body(body[..16_000].to_owned()).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["error"], "invalid_request");
+}

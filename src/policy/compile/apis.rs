@@ -22,9 +22,6 @@ use crate::{
     },
 };
 
-/// The name of jeton's own API: the one without an audience, for that is the issuer.
-const OWN_API: &str = "jeton";
-
 /// The APIs, and what of them only the checks of whole policies need.
 pub(super) struct CompiledApis {
     pub(super) apis: BTreeMap<ApiName, Api>,
@@ -109,7 +106,7 @@ impl Report<'_> {
         surroundings: &Surroundings,
         taken: &mut HashMap<Audience, Option<(FileIndex, Span)>>,
     ) -> Option<Audience> {
-        let is_own = name.value == OWN_API;
+        let is_own = name.value == ApiName::OWN;
         let text = match &api.audience {
             Field::Absent if is_own => return Some(surroundings.issuer.clone()),
             Field::Absent => {
