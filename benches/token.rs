@@ -83,6 +83,7 @@ fn main() {
             ttl: Duration::from_secs(3600),
             max_ttl: Duration::from_secs(86_400),
             refresh_ttl: Duration::from_secs(86_400),
+            refresh_grace: Duration::from_secs(10),
             leeway,
         },
         reuse,

@@ -50,6 +50,9 @@ pub struct Lifetimes {
     pub max_ttl: Duration,
     /// Of a family of refresh tokens, from the first one on.
     pub refresh_ttl: Duration,
+    /// For how long after its first use a refresh token is taken again, for a client that lost the answer; zero for
+    /// never.
+    pub refresh_grace: Duration,
     /// How far the clocks of issuer and verifier may be apart: tokens count for so long beyond their `exp`.
     pub leeway: Duration,
 }

@@ -156,6 +156,7 @@ impl Service {
             ttl: tokens.ttl,
             max_ttl: tokens.max_ttl,
             refresh_ttl: tokens.refresh_ttl,
+            refresh_grace: tokens.refresh_grace,
             leeway: tokens.leeway,
         };
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };

@@ -42,6 +42,7 @@ mod policy_text;
 mod polling;
 mod protected;
 mod public_keys;
+mod refresh_grace;
 mod refresh_tokens;
 mod reload;
 mod reload_cases;
