@@ -86,6 +86,8 @@ pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+#[cfg(feature = "server")]
+mod private_file;
 pub mod resource;
 #[cfg(feature = "server")]
 pub mod reuse;

@@ -101,10 +101,15 @@ pub fn run() -> ExitCode {
 }
 
 fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
-    Settings::load_for(needs, config).map_err(|errors| match errors.0.len() {
+    let settings = Settings::load_for(needs, config).map_err(|errors| match errors.0.len() {
         1 => anyhow::anyhow!("in the settings: {errors}"),
         count => anyhow::anyhow!("{count} errors in the settings:\n{errors}"),
-    })
+    })?;
+    // a service has a log for them
+    if needs != Needs::Everything {
+        settings.warnings.iter().for_each(|warning| eprintln!("warning: in the settings: {warning}"));
+    }
+    Ok(settings)
 }
 
 /// What policies are checked against on the command line.

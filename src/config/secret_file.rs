@@ -1,27 +1,23 @@
 //! Secrets that a setting names a file for.
 
-use std::{
-    fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use zeroize::Zeroizing;
 
-/// Reads the `what` of a file that holds nothing else, without the newline at its end.
-pub(super) fn read(path: &Path, what: &str) -> Result<Zeroizing<String>, String> {
+use crate::private_file::{self, Readers};
+
+/// Reads the `what` of a file that holds nothing else, without the newline at its end. What is not as it should be,
+/// and cannot be changed, comes to the warnings.
+pub(super) fn read(path: &Path, what: &str, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, String> {
     let file = path.display();
     let unreadable = |error| format!("the file `{file}` cannot be read: {error}");
     let metadata = fs::metadata(path).map_err(unreadable)?;
-    // as for private keys: what another owns, its group may read, for that is how a mounted Secret comes
-    let mode = metadata.permissions().mode();
-    let by = match metadata.uid() == rustix::process::geteuid().as_raw() {
-        _ if mode & 0o006 != 0 => Some("everyone"),
-        true if mode & 0o060 != 0 => Some("its group"),
-        _ => None,
-    };
-    if let Some(by) = by {
-        return Err(format!("the file `{file}` is readable by {by}: run `chmod 600 {file}`"));
+    // as for private keys
+    match private_file::readers(path, &metadata) {
+        Ok(Readers::AsMeant) => {}
+        Ok(Readers::Group) => warnings
+            .push(format!("the file `{file}` is readable by its group too, and this mount is read-only")),
+        Err(exposed) => return Err(format!("the file `{file}` is {}", exposed.of(path))),
     }
     let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
     let secret = without_newline(&text);

@@ -36,6 +36,8 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     /// `[log]`.
     pub log: LogSettings,
+    /// What is taken, and not as it should be.
+    pub warnings: Vec<String>,
 }
 
 /// `[server]`.
@@ -177,6 +179,7 @@ impl Settings {
 
     fn read(needs: Needs, file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
         let mut layers = Layers::read(file, environment)?;
+        let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
         let listen = layers.text("server.listen", |text| {
             text.parse().map_err(|_| {
@@ -184,7 +187,7 @@ impl Settings {
             })
         });
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
-        let keys = KeySettings::read(needs, &mut layers);
+        let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
             Needs::Everything | Needs::Policies => folder(dir),
             Needs::Keys | Needs::Nothing => Ok(()),
@@ -210,7 +213,7 @@ impl Settings {
             }
             reuse => Ok(Some(reuse)),
         });
-        let store = StoreSettings::read(needs, &mut layers);
+        let store = StoreSettings::read(needs, &mut layers, &mut warnings);
         let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
         let refresh_grace = layers.text("tokens.refresh_grace", |text| {
             five_minutes(duration(text)?, "so long nobody would see that two hold a refresh token")
@@ -270,6 +273,7 @@ impl Settings {
                 store: store?,
                 gateways,
                 log: LogSettings { format: format?, level: level?, decisions: decisions? },
+                warnings,
             })
         };
         settings().filter(|_| errors.0.is_empty()).ok_or(errors)

@@ -21,14 +21,14 @@ const COLUMNS: [&[&str]; 12] = [
     &["keys"],
     &["jose"],
     &["gateway"],
-    &["oauth", "clock", "fetch", "revocations"],
+    &["oauth", "clock", "fetch", "revocations", "private_file"],
 ];
 
 /// What a module may use of its own column.
 const SIBLINGS: [(&str, &str); 2] = [("policy", "clients"), ("issue", "reuse")];
 
 /// `config` stands beside the columns.
-const CONFIG_USES: [&str; 3] = ["gateway", "oauth", "clock"];
+const CONFIG_USES: [&str; 4] = ["gateway", "oauth", "clock", "private_file"];
 const CONFIG_USED_BY: [&str; 2] = ["http", "cli"];
 
 /// Policies know nothing of these, not even through another's name.

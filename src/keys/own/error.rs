@@ -19,12 +19,12 @@ pub enum KeyError {
         source: io::Error,
     },
     /// Others on the machine can read or replace the private key.
-    #[error("{}: the private key is readable by {by}: run `chmod 600 {}`", path.display(), path.display())]
+    #[error("{}: the private key is {exposed}", path.display())]
     Readable {
         /// The file.
         path: PathBuf,
-        /// Who can.
-        by: &'static str,
+        /// Who can, and what to do.
+        exposed: String,
     },
     /// Others on the machine can say which key signs.
     #[error("{}: everyone can write the file, and so say which key signs: run `chmod 644 {}`", path.display(), path.display())]
