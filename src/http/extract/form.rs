@@ -105,7 +105,7 @@ impl Form {
     /// Takes a parameter out.
     pub(in crate::http) fn take(&mut self, name: &str) -> Option<String> {
         let position = self.0.iter().position(|(other, _)| other == name)?;
-        Some(self.0.swap_remove(position).1)
+        Some(self.0.remove(position).1)
     }
 
     /// Takes a parameter out that must be there.
