@@ -98,8 +98,8 @@ pub struct FailedFetch {
 /// # What holds when the issuer does not answer
 ///
 /// The last good set, for as long as it takes: the issuer may be down without any service refusing the tokens
-/// that it issued. An answer that is no good set (no 200, a redirect, more than 1 MiB, no key that could verify a
-/// token) changes nothing. A good one takes the place of the old at once and as a whole, so that a key that left
+/// that it issued. An answer that is no good set (no 200, a redirect, more than 1 MiB, a private key, no key that could
+/// verify a token) changes nothing. A good one takes the place of the old at once and as a whole, so that a key that left
 /// the set is refused from then on. Who can keep a service from reaching its issuer can therefore keep
 /// such a key alive there; [`Self::state`] tells how old the set is.
 ///

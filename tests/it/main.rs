@@ -67,5 +67,6 @@ mod token_attacks;
 mod token_endpoint;
 mod token_exchange;
 mod token_reuse;
+mod token_targets;
 mod warned_policies;
 mod watched;

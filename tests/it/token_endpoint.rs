@@ -10,7 +10,7 @@ use url::form_urlencoded::byte_serialize;
 use crate::support::{
     ISSUER, NOW, ORDERS, RawResponse, Setup, TestApp,
     forge::{Forge, decoded},
-    secret, secret_hash, secrets, spawn_app, spawn_app_with,
+    secret, secret_hash, spawn_app, spawn_app_with,
 };
 
 /// A client whose id and secret hold everything that Basic and forms give a meaning to.
@@ -424,74 +424,6 @@ async fn rfc8707_2_the_resource_is_the_audience() {
         let body = granted(&app, name, ask).await;
         assert_eq!(claims_of(&body)["aud"], audience, "{name}");
     }
-}
-
-/// RFC 9068 section 3: where no API is named, the scopes may say which one is meant. jeton's own is never meant so.
-#[actix_web::test]
-async fn rfc9068_3_the_scope_names_the_api() {
-    let api = |name: &str, audience: &str| {
-        format!(
-            "  {name}:\n    audience: {audience}\n    rules: {{ all: {{ routes: [GET /{name}], require: {{ scope: {name}:read }} }} }}\n"
-        )
-    };
-    let text = format!(
-        "version: 1
-scopes: {{ bills:read: x, bills:write: x, mails:read: x, shared: x }}
-roles: {{ biller: [bills:read, bills:write] }}
-apis:
-{}{}clients:
-  several:
-    {}
-    grants:
-      orders: {{ scopes: [orders:read, shared] }}
-      bills: {{ roles: [biller], scopes: [shared] }}
-      mails: {{ scopes: [mails:read, orders:read] }}
-      jeton: {{ scopes: [jeton:principal, shared] }}
-  single:
-    {}
-    grants: {{ bills: {{ roles: [biller] }} }}
-",
-        api("bills", "https://bills.example.com"),
-        api("mails", "https://mails.example.com"),
-        secrets("several"),
-        secrets("single"),
-    );
-    let app = spawn_app_with(Setup { policies: vec![("several.yaml", text)], ..Setup::default() });
-    let with = |client: &str, scope: &str| Ask::of(client).body(format!("{GRANT}&scope={scope}"));
-    for (name, ask, audience, scope) in [
-        ("one scope", with("several", "mails:read"), "https://mails.example.com", "mails:read"),
-        ("a role's scope", with("several", "bills:write"), "https://bills.example.com", "bills:write"),
-        (
-            "two scopes",
-            with("several", "mails:read+orders:read"),
-            "https://mails.example.com",
-            "mails:read orders:read",
-        ),
-        ("two of which one is shared", with("several", "orders:read+shared"), ORDERS, "orders:read shared"),
-        ("one API beside jeton's", with("acme-sync", "orders:read"), ORDERS, "orders:read"),
-        ("the only API", with("single", "bills:read"), "https://bills.example.com", "bills:read"),
-        ("jeton's, where it is the only one", with("operator", "jeton:ops"), ISSUER, "jeton:ops"),
-    ] {
-        let body = granted(&app, name, ask).await;
-        let claims = claims_of(&body);
-        assert_eq!((&claims["aud"], &claims["scope"]), (&json!(audience), &json!(scope)), "{name}");
-    }
-    let resource = "resource=https%3A%2F%2Fmails.example.com";
-    let rows = vec![
-        ("no scope", with("several", ""), "invalid_target"),
-        ("a scope of two APIs", with("several", "orders:read"), "invalid_target"),
-        ("a scope of two APIs and jeton's", with("several", "shared"), "invalid_target"),
-        ("scopes of two APIs, together of none", with("several", "bills:read+mails:read"), "invalid_target"),
-        ("a scope of none", with("several", "orders:write"), "invalid_target"),
-        ("a scope of nobody's", with("several", "nobody:read"), "invalid_target"),
-        ("jeton's own", with("several", "jeton:principal"), "invalid_target"),
-        ("jeton's own beside one API", with("acme-sync", "jeton:principal"), "invalid_target"),
-        ("beyond one API beside jeton's", with("acme-sync", "orders:refund"), "invalid_target"),
-        ("no list of scopes", with("several", "mails:read++orders:read"), "invalid_scope"),
-        ("beyond the only API", with("single", "orders:read"), "invalid_scope"),
-        ("beyond the API that is named", with("several", "bills:read").and(resource), "invalid_scope"),
-    ];
-    refused(&app, rows).await;
 }
 
 #[actix_web::test]
