@@ -262,7 +262,7 @@ impl Desk<'_> {
     }
 
     /// Uses a refresh token up. One that was used before is in two hands: with its family end the access
-    /// tokens that the family brought (RFC 9700 section 4.14.2). A retry is none: it brings the same generation.
+    /// tokens that the family brought (RFC 9700 section 4.14.2). A retry is no second use: it brings the same generation.
     async fn advance(
         &self,
         store: &SharedStore,

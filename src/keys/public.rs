@@ -142,7 +142,7 @@ pub enum InvalidJwks {
     NoKey(Vec<PassedOver>),
 }
 
-/// Why each key of a set is none.
+/// Why each key of a set is passed over.
 fn reasons(keys: &[PassedOver]) -> String {
     if keys.is_empty() { String::new() } else { format!("; {}", set::named(keys)) }
 }

@@ -1,5 +1,5 @@
-//! Sets of public keys that others made: each key is looked at by itself, and one that is of no use here spoils
-//! none beside it.
+//! Sets of public keys that others made: each key is looked at by itself, and one that cannot be used here spoils no
+//! other.
 
 use std::fmt;
 
