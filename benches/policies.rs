@@ -1,4 +1,5 @@
-//! Reading and compiling large policies: time and memory, each size in a process of its own.
+//! Reading and compiling large policies, and finding what is odd about them: time and memory, each size in a process
+//! of its own.
 #![allow(
     missing_docs,
     clippy::pedantic,
@@ -6,7 +7,7 @@
     reason = "a measurement may stop at the first surprise"
 )]
 
-use std::{env, fmt::Write, fs, process::Command, time::Instant};
+use std::{env, fmt::Write, fs, path::Path, process::Command, time::Instant};
 
 use jeton::{
     clock::{Clock, SystemClock},
@@ -17,6 +18,16 @@ use ring::digest;
 
 const SIZES: [(usize, usize); 5] =
     [(10, 10), (10_000, 10_000), (100_000, 10), (10, 1_000_000), (10_000, 100_000)];
+
+/// How many findings of each kind.
+const FINDINGS: [(&str, usize); 6] = [
+    ("expired", 4_000),
+    ("expired", 16_000),
+    ("expired", 64_000),
+    ("unused", 16_000),
+    ("unused", 64_000),
+    ("unused", 1_500_000),
+];
 
 /// Policies with this many rules and clients: each rule with a route of two parameters, a scope and a claim;
 /// each client with a secret, a role and a tenant of its own; a guarantee over all routes, and a test.
@@ -52,6 +63,30 @@ fn policies(rules: usize, clients: usize) -> String {
     text
 }
 
+/// Policies with this many clients whose only secret has expired, or this many scopes that nothing requires.
+fn odd_policies(kind: &str, findings: usize) -> String {
+    let mut text = String::from(
+        "version: 1\napis:\n  a:\n    audience: https://a.example\n    rules:\n      r: { routes: [GET /x], require: { scope: s } }\n\
+         scopes:\n  s: x\n",
+    );
+    if kind == "unused" {
+        (0..findings).for_each(|scope| writeln!(text, "  scope:number-{scope}: Some words of it").unwrap());
+        return text;
+    }
+    text.push_str("clients:\n");
+    for client in 0..findings {
+        let hash = digest::digest(&digest::SHA256, client.to_string().as_bytes());
+        let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        write!(
+            text,
+            "  client-{client}:\n    secrets: [{{ sha256: {hash}, expires: 2020-01-01T00:00:00Z }}]\n    \
+             grants: {{ a: {{ scopes: [s] }} }}\n"
+        )
+        .unwrap();
+    }
+    text
+}
+
 /// Resident memory in MiB: now, and at most.
 fn memory() -> (f64, f64) {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -62,45 +97,77 @@ fn memory() -> (f64, f64) {
     (mib("VmRSS"), mib("VmHWM"))
 }
 
-fn measure(rules: usize, clients: usize) {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("big.yaml"), policies(rules, clients)).unwrap();
+/// Reads and compiles a folder, as before policies come into force; and the seconds that it takes.
+fn load(dir: &Path) -> (PolicySet, f64) {
     let surroundings = Surroundings {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
         max_ttl: 86_400,
         demo_secrets: DemoSecrets::Allowed,
     };
-    let load = || {
-        let start = Instant::now();
-        let sources = Sources::read(dir.path()).unwrap();
-        let set = PolicySet::compile(&sources, &surroundings, SystemClock.now());
-        (set.unwrap_or_else(|findings| panic!("{findings}")), start.elapsed())
-    };
-    let (first, time) = load();
+    let start = Instant::now();
+    let sources = Sources::read(dir).unwrap();
+    let set = PolicySet::compile(&sources, &surroundings, SystemClock.now());
+    (set.unwrap_or_else(|findings| panic!("{findings}")), start.elapsed().as_secs_f64())
+}
+
+/// Some work, and the seconds that it takes.
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    (work(), start.elapsed().as_secs_f64())
+}
+
+fn measure_findings(kind: &str, findings: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("odd.yaml"), odd_policies(kind, findings)).unwrap();
+    let (set, loading) = load(dir.path());
+    let (found, finding) = timed(|| set.warnings().0.len());
+    let (text, printing) = timed(|| set.warnings().to_string());
+    assert!(found == findings && text.lines().count() > findings);
+    let each = (finding + printing) * 1e6 / findings as f64;
+    let (_, peak) = memory();
+    println!(
+        "{kind:>9} {findings:>9} {loading:>9.3} s {finding:>9.3} s {printing:>9.3} s {each:>9.2} us {peak:>9.1} MiB"
+    );
+}
+
+fn measure(rules: usize, clients: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("big.yaml"), policies(rules, clients)).unwrap();
+    let (first, loading) = load(dir.path());
+    let (_, finding) = timed(|| first.warnings().0.len());
     let (resident, peak) = memory();
-    print!("{rules:>9} {clients:>9} {:>9.3} s {resident:>9.1} MiB {peak:>9.1} MiB", time.as_secs_f64());
+    print!("{rules:>9} {clients:>9} {loading:>9.3} s {finding:>9.3} s {resident:>9.1} MiB {peak:>9.1} MiB");
     // an edit of one rule
     let text = fs::read_to_string(dir.path().join("big.yaml")).unwrap();
     let edited = text.replacen("          scope: a:read\n", "          role: reader\n", 1);
     fs::write(dir.path().join("big.yaml"), edited).unwrap();
-    let (second, time) = load();
-    let start = Instant::now();
-    let difference = first.difference(&second, Effort::Bounded);
+    let (second, reloading) = load(dir.path());
+    let (difference, comparing) = timed(|| first.difference(&second, Effort::Bounded));
     let found = difference.map_or("not compared".to_owned(), |found| found.headline());
-    println!(" {:>9.3} s {:>9.3} s  {found}", time.as_secs_f64(), start.elapsed().as_secs_f64());
+    println!(" {reloading:>9.3} s {comparing:>9.3} s  {found}");
 }
 
 fn main() {
-    let arguments: Vec<usize> = env::args().filter_map(|argument| argument.parse().ok()).collect();
-    if let [rules, clients] = arguments[..] {
-        return measure(rules, clients);
+    let arguments: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["findings", kind, findings] => return measure_findings(kind, findings.parse().unwrap()),
+        ["policies", rules, clients] => return measure(rules.parse().unwrap(), clients.parse().unwrap()),
+        _ => {}
     }
-    println!("\n    rules   clients        load     resident          peak      reload  difference");
+    println!(
+        "\n    rules   clients        load    warnings     resident          peak      reload  difference"
+    );
     for (rules, clients) in SIZES {
-        let status = Command::new(env::current_exe().unwrap())
-            .args([rules.to_string(), clients.to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
+        in_a_process(["policies", &rules.to_string(), &clients.to_string()]);
     }
+    println!("\n     kind  findings        load    warnings     printed          each          peak");
+    for (kind, findings) in FINDINGS {
+        in_a_process(["findings", kind, &findings.to_string()]);
+    }
+}
+
+fn in_a_process(arguments: [&str; 3]) {
+    let status = Command::new(env::current_exe().unwrap()).args(arguments).status().unwrap();
+    assert!(status.success());
 }

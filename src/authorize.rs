@@ -77,7 +77,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     audit::{Asked, Audit, Taken, reasons},
     oauth::{ApiName, MetadataAddress, ScopeSet},
-    policy::{Decision, Denial, LivePolicies},
+    policy::{BadPath, Decision, Denial, LivePolicies},
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     revocations::RevocationsUnknown,
@@ -100,8 +100,9 @@ pub struct Authorizer {
 pub struct AccessRequest<'r> {
     /// Its method.
     pub method: &'r str,
-    /// Its target; what stands behind the first `?` is neither judged nor recorded.
-    pub target: &'r str,
+    /// Its target below the prefix of the API, or why it has none that can be judged. What stands behind the first
+    /// `?` is neither judged nor recorded.
+    pub target: Result<&'r str, BadPath>,
     /// The token that came with it.
     pub token: Option<&'r BearerToken>,
     /// Its name in the logs.
@@ -219,7 +220,7 @@ impl Authorizer {
         target: &str,
         token: Option<&BearerToken>,
     ) -> Result<Permit, Denied> {
-        self.decide(&AccessRequest { method, target, token, id: None })
+        self.decide(&AccessRequest { method, target: Ok(target), token, id: None })
     }
 
     /// As [`Self::authorize`], for a request that has a name: decides, and [records](Self::record) the decision.
@@ -245,7 +246,7 @@ impl Authorizer {
         let asked = Asked {
             api: self.api.as_str(),
             method: request.method,
-            path: Asked::path_of(request.target),
+            path: request.target.map_or("", Asked::path_of),
             bearer: principal.map(Into::into),
         };
         let (rule, reason, detail): (_, _, Option<&dyn fmt::Display>) = match decision {
@@ -291,7 +292,11 @@ impl Authorizer {
             }
         };
         let subject = principal.as_ref().map(Principal::subject);
-        match (api.decide(method, target, subject.as_ref()), principal) {
+        let decision = match target {
+            Ok(target) => api.decide(method, target, subject.as_ref()),
+            Err(bad) => Decision::Deny(Denial::BadPath(bad)),
+        };
+        match (decision, principal) {
             (Decision::Allow { rule, grounds }, principal) => {
                 Ok(Permit { principal, rule: rule.shared_name(), reason: reasons::of(grounds) })
             }

@@ -21,6 +21,9 @@ pub enum InvalidGateway {
     /// Not a name.
     #[error("`{0}` is not the name of a gateway: write 1 to 64 small letters, digits and `-`")]
     Name(String),
+    /// Not a host.
+    #[error("`{0}` is no host: write it as clients name it, such as `orders.example.com`")]
+    Host(String),
     /// Not a kind.
     #[error("`{0}` is not a kind of gateway: write nginx, caddy, traefik, envoy or haproxy")]
     Kind(String),
@@ -71,6 +74,55 @@ impl GatewayName {
 }
 
 impl fmt::Display for GatewayName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A host as clients name it, with its port if there is one. Case says nothing (RFC 9110 section 4.2.3), nor does a dot
+/// at the end of the name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostName(String);
+
+impl HostName {
+    /// Reads a host.
+    ///
+    /// # Errors
+    /// [`InvalidGateway::Host`].
+    pub fn parse(text: &str) -> Result<Self, InvalidGateway> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]_".contains(&byte);
+        let host = Self::of(text);
+        if host.0.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && host.0.bytes().all(allowed)
+        {
+            Ok(host)
+        } else {
+            Err(InvalidGateway::Host(text.chars().take(80).collect()))
+        }
+    }
+
+    /// The host of a request, which may be none that there is.
+    pub fn of(text: &str) -> Self {
+        let mut host = text.to_ascii_lowercase();
+        let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let end = host
+            .rsplit_once(':')
+            .filter(|(_, port)| is_port(port))
+            .map_or(host.len(), |(name, _)| name.len());
+        if let Some(dot) = end.checked_sub(1)
+            && host.as_bytes().get(dot) == Some(&b'.')
+        {
+            host.remove(dot);
+        }
+        Self(host)
+    }
+
+    /// The text, in small letters and without a dot at the end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -238,7 +290,28 @@ pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-metho
 mod tests {
     use serde_json::json;
 
-    use super::{ClaimHeader, GatewayName, TrustedPeers, header_text};
+    use super::{ClaimHeader, GatewayName, HostName, TrustedPeers, header_text};
+
+    #[test]
+    fn rfc9110_4_2_3_a_host_is_compared_without_case() {
+        for (text, host) in [
+            ("orders.example.com", "orders.example.com"),
+            ("ORDERS.Example.com", "orders.example.com"),
+            ("orders.example.com.", "orders.example.com"),
+            ("Orders.example.com.:8443", "orders.example.com:8443"),
+            ("[::1]:8443", "[::1]:8443"),
+            ("[FE80::1]", "[fe80::1]"),
+            ("orders.example.com..", "orders.example.com."),
+            (".", ""),
+            ("", ""),
+        ] {
+            assert_eq!(HostName::of(text).as_str(), host, "{text}");
+        }
+        for bad in ["", ".", "https://orders.example.com", "a b", "a/b", "\u{e9}.example.com", ":80", "a\nb"]
+        {
+            assert!(HostName::parse(bad).is_err(), "{bad}");
+        }
+    }
 
     #[track_caller]
     fn trusts(ranges: &[&str], peer: &str, expected: bool) {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    clients::{AuthenticationError, Authenticator, ClientCredentials},
+    clients::{AuthenticationError, Authenticator, ClientCredentials, IntrospectedApis},
     clock::Clock,
     oauth::ClientId,
-    policy::LivePolicies,
+    policy::{LivePolicies, PolicySet},
     revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
     token::{BearerToken, TokenError, VerifiedClaims, VerifiedRefresh, Verifier},
@@ -46,8 +46,8 @@ pub enum IntrospectionRefused {
     /// The client did not show who it is.
     #[error(transparent)]
     Unauthenticated(AuthenticationError),
-    /// The client has no `introspect: true`.
-    #[error("this client may not introspect tokens: it needs `introspect: true` in the policies")]
+    /// The client has no `introspect`.
+    #[error("this client may not introspect tokens: it needs `introspect: [API]` in the policies")]
     NotForThisClient(ClientId),
     /// What was revoked is not known yet; a fault of ours.
     #[error(transparent)]
@@ -55,7 +55,8 @@ pub enum IntrospectionRefused {
 }
 
 impl Introspector {
-    /// Whether `token` is in force, for a client with `introspect: true`.
+    /// Whether `token` is in force, for a client with `introspect`. One for an API that the client may not ask about is
+    /// told as one that is not.
     ///
     /// # Errors
     /// [`IntrospectionRefused`].
@@ -69,13 +70,16 @@ impl Introspector {
         let client = self.authenticator.authenticate(policies.clients(), credentials, self.clock.now()).await;
         let client = client.map_err(IntrospectionRefused::Unauthenticated)?;
         let client = client.client();
-        if !client.abilities.introspect {
+        if client.abilities.introspect == IntrospectedApis::None {
             return Err(IntrospectionRefused::NotForThisClient(client.id.clone()));
         }
         let now = self.clock.numeric_date();
         let standing = match self.verifier.verify_for_any(token) {
             // the leeway is for clocks that differ, and this one is the clock that set `exp`
             Ok(claims) if claims.expires_at() <= now => Err(NotInForce::Ended(TokenError::Expired)),
+            Ok(claims) if !may_ask(&client.abilities.introspect, policies, &claims) => {
+                Err(NotInForce::Ended(TokenError::Audience))
+            }
             Ok(claims) => {
                 let in_force = self.standing.check(policies, &claims);
                 in_force.map(|()| Introspection::AccessToken(Box::new(claims)))
@@ -94,5 +98,17 @@ impl Introspector {
             Err(NotInForce::Unknown(unknown)) => return Err(IntrospectionRefused::Unavailable(unknown)),
         };
         Ok((client.id.clone(), answer))
+    }
+}
+
+/// Whether the token is for an API that the client may ask about, by the policies in force.
+fn may_ask(apis: &IntrospectedApis, policies: &PolicySet, claims: &VerifiedClaims) -> bool {
+    match apis {
+        IntrospectedApis::None => false,
+        IntrospectedApis::All => true,
+        IntrospectedApis::Only(apis) => {
+            let mut audiences = apis.iter().filter_map(|api| Some(policies.api(api.as_str())?.audience()));
+            audiences.any(|audience| claims.audiences().contains(audience))
+        }
     }
 }

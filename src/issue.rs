@@ -317,7 +317,14 @@ impl Desk<'_> {
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
         }
         let TokenIssuer { lifetimes, max_exchanges, .. } = *self.issuer;
-        let rules = grant::ExchangeRules { policies: self.policies, lifetimes, max_exchanges, now: self.now };
+        let own_api = self.issuer.issuer.audience();
+        let rules = grant::ExchangeRules {
+            policies: self.policies,
+            own_api,
+            lifetimes,
+            max_exchanges,
+            now: self.now,
+        };
         let approved = grant::approve_exchange(&self.client, &verified, request, &rules)
             .map_err(|error| self.refuse(error))?;
         self.sign(GrantType::TokenExchange, approved, Some(verified.token_id()), None).await

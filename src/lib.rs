@@ -37,6 +37,7 @@
 //! | [`oauth`] | the vocabulary of the RFCs |
 //! | [`clock`] | time as a parameter |
 //! | [`fetch`] | small documents by HTTP |
+//! | `files` | files that are read whole, each with a bound |
 //! | [`gateway`] | who asks for others |
 //! | [`jose`] | signed JSON as it travels |
 //! | [`revocations`] | what else may end a token |
@@ -71,6 +72,7 @@ pub mod clock;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod fetch;
+pub(crate) mod files;
 #[cfg(feature = "server")]
 pub mod gateway;
 #[cfg(feature = "server")]
@@ -86,6 +88,7 @@ pub mod keys;
 pub mod oauth;
 pub mod policy;
 pub mod principal;
+mod printable;
 #[cfg(feature = "server")]
 mod private_file;
 pub mod resource;

@@ -1,6 +1,7 @@
 //! Files that hold a secret: who beside us can read them.
 
 use std::{
+    fmt::Display,
     fs::Metadata,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
@@ -63,11 +64,11 @@ fn judge(mode: u32, owner: Owner, mount: Mount) -> Result<Readers, Exposed> {
 }
 
 impl Exposed {
-    /// Who can read it, and what to do about the file at `path`.
-    pub(crate) fn of(self, path: &Path) -> String {
+    /// Who can read it, and what to do about the file.
+    pub(crate) fn of(self, file: &impl Display) -> String {
         let by = self.by;
         match self.mount {
-            Mount::Writable => format!("readable by {by}: run `chmod 600 {}`", path.display()),
+            Mount::Writable => format!("readable by {by}: run `chmod 600 {file}`"),
             Mount::ReadOnly => {
                 format!("readable by {by}: mount it with mode 0440 (`defaultMode` of a Secret)")
             }

@@ -99,7 +99,9 @@ function needs(scope, { orRole } = {}) {
     const detail = "the access token does not allow this";
     // The scope is named only where it would help.
     const more = own ? { scope } : { error_description: detail };
-    throw new Refusal(403, detail, `${jti} lacks ${scope}`, { error: "insufficient_scope", ...more });
+    const lacks = scopes.split(" ").includes(scope) ? [] : [`it lacks ${scope}`];
+    if (!own) lacks.push(`its tenant is ${JSON.stringify(tenant)}, and the path has ${JSON.stringify(req.params.tenant)}`);
+    throw new Refusal(403, detail, `token ${jti}: ${lacks.join(", ")}`, { error: "insufficient_scope", ...more });
   };
 }
 

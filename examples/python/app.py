@@ -125,7 +125,10 @@ def needs(scope, or_role=None):
         detail = "the access token does not allow this"
         # The scope is named only where it would help.
         more = {"scope": scope} if own else {"error_description": detail}
-        raise Refusal(403, detail, f"{claims['jti']} lacks {scope}", error="insufficient_scope", **more)
+        lacks = [] if scope in scopes else [f"it lacks {scope}"]
+        lacks += [] if own else [f"its tenant is {claims.get('tenant')!r}, and the path has {tenant!r}"]
+        reason = f"token {claims['jti']}: {', '.join(lacks)}"
+        raise Refusal(403, detail, reason, error="insufficient_scope", **more)
 
     return Depends(check)
 

@@ -16,8 +16,10 @@ use super::{
     Asked, Taken,
     record::{write_dropped, write_line},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, files::Size};
 
+/// The longest line that is read, in bytes: no decision is as long.
+pub(crate) const LONGEST_LINE: u64 = 1024 * 1024;
 /// The most that waits to be written, in bytes.
 const ROOM: usize = 8 * 1024 * 1024;
 /// From how many bytes on nothing is waited for any more.
@@ -230,11 +232,21 @@ fn ends_whole(path: &Path) -> io::Result<bool> {
 }
 
 /// Where the last line that has an end ends, in bytes.
+///
+/// # Errors
+/// Also where half a line is longer than any line: this is no decision log, and nothing of it must be cut off.
 fn end_of_last_line(path: &Path) -> io::Result<u64> {
     let mut file = File::open(path)?;
-    let mut end = file.metadata()?.len();
+    let length = file.metadata()?.len();
+    let mut end = length;
     let mut piece = Vec::new();
     while end > 0 {
+        if length - end >= LONGEST_LINE {
+            let longest = Size(LONGEST_LINE);
+            return Err(io::Error::other(format!(
+                "it ends in a line of more than {longest}: name another file"
+            )));
+        }
         let start = end.saturating_sub(64 * 1024);
         file.seek(SeekFrom::Start(start))?;
         piece.clear();

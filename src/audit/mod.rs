@@ -15,6 +15,8 @@ mod shadow;
 use std::{fmt, sync::Arc};
 
 pub use judge::{Asked, Bearer, Verdict, is_of_a_bad_token};
+#[cfg(feature = "server")]
+pub(crate) use log::LONGEST_LINE;
 pub use log::{DecisionLog, DecisionLogError};
 pub use record::{Line, LineError, RecordedBearer, RecordedDecision};
 pub use replay::{Direction, FirstSeen, Replay, Replayed, ReplayedDifference, Side};

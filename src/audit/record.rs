@@ -10,6 +10,7 @@ use super::{Asked, Bearer, Taken, shadow::up_to};
 use crate::{
     oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId},
     policy::{CanonicalPath, Subject},
+    printable::printable_json,
     token::Origin,
 };
 
@@ -27,6 +28,7 @@ pub(super) fn write_line(
     asked: &Asked<'_>,
     taken: &Taken<'_>,
 ) -> Result<(), serde_json::Error> {
+    let start = line.len();
     serde_json::to_writer(
         &mut *line,
         &Written {
@@ -42,6 +44,13 @@ pub(super) fn write_line(
             token: asked.bearer.as_ref().map(WrittenToken::of),
         },
     )?;
+    // paths and claims are others' words, and people look into the file
+    let written = line.get(start..).unwrap_or_default();
+    if written.iter().any(|byte| *byte >= 0x7f || *byte == b'#') {
+        let shown = printable_json(&String::from_utf8_lossy(written));
+        line.truncate(start);
+        line.extend_from_slice(shown.as_bytes());
+    }
     line.push(b'\n');
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! `jeton clients`.
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,11 +14,13 @@ use serde_json::{Map, Value};
 use super::{
     Outcome,
     files::{OfSeveral, Place, PolicyFiles},
+    say,
 };
 use crate::{
     clients::{ClientKind, ClientSecret, ForeignKey, ForeignKeys},
     clock::{Clock, SystemClock, parse_duration, seconds_up},
-    policy::scalar,
+    files,
+    policy::{Sources, scalar},
 };
 
 #[derive(Subcommand)]
@@ -76,9 +77,10 @@ pub(super) struct Add {
     /// It may exchange tokens for narrower ones.
     #[arg(long)]
     token_exchange: bool,
-    /// It may ask whether tokens are live.
-    #[arg(long)]
-    introspect: bool,
+    /// It may ask whether tokens are in force: those of an API (`--introspect=orders`, as often as there are APIs), or
+    /// without one those of all.
+    #[arg(long, value_name = "API", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    introspect: Vec<String>,
     /// Its tokens point to a status list.
     #[arg(long)]
     status_list: bool,
@@ -106,9 +108,6 @@ fn ttl(text: &str) -> Result<String, String> {
     duration(text).map(|_| text.to_owned())
 }
 
-/// The longest file of public keys, in bytes.
-const LONGEST_KEYS: u64 = 64 * 1024;
-
 /// The members of a JSON Web Key that everybody may know and somebody may need, in this order.
 const PUBLIC_MEMBERS: [&str; 9] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
 
@@ -123,6 +122,8 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
 }
 
 fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
+    // before a file is asked for
+    files.sources.lacks_client(&add.id)?;
     let place = Place { section: "clients", new: "clients.yaml", of_several: OfSeveral::Chosen };
     let file = files.target(add.file.as_deref(), &place)?;
     let keys = add.public_keys.iter().map(|file| public_keys(file)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -130,9 +131,9 @@ fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
     let secret = if add.secret || keys.is_empty() { Some(generate()?) } else { None };
     let edited = files.sources.add_client(&file, &add.id, &body(add, secret.as_ref(), &keys))?;
     files.write(&[edited])?;
-    eprintln!("{file}: added client `{}`", add.id);
+    say!("{file}: added client `{}`", add.id);
     for key in &keys {
-        eprintln!("public key {}", key.thumbprint());
+        say!("public key {}", key.thumbprint());
     }
     secret.iter().try_for_each(show)
 }
@@ -143,7 +144,7 @@ fn rotate(files: &PolicyFiles, id: &str, keep_old: Duration) -> anyhow::Result<(
     let edited = files.sources.add_secret(id, &secret.hash().to_string(), &until.to_string())?;
     let file = edited.file.clone();
     files.write(&[edited])?;
-    eprintln!("{file}: added a secret to client `{id}`; the old ones expire at {until}");
+    say!("{file}: added a secret to client `{id}`; the old ones expire at {until}");
     show(&secret)
 }
 
@@ -165,18 +166,18 @@ fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::R
     let is_anonymous = policies.clients().find(id).is_some_and(|client| client.kind == ClientKind::Anonymous);
     match (before, is_anonymous) {
         (None, false) => {
-            eprintln!("{file}: client `{id}` is disabled, and its tokens issued before {at} are revoked");
+            say!("{file}: client `{id}` is disabled, and its tokens issued before {at} are revoked");
         }
-        (None, true) => eprintln!("{file}: client `{id}` is disabled"),
-        (Some(_), false) => eprintln!("{file}: the tokens of client `{id}` issued before {at} are revoked"),
-        (Some(_), true) => eprintln!("{file}: client `{id}` gets no token before {at}"),
+        (None, true) => say!("{file}: client `{id}` is disabled"),
+        (Some(_), false) => say!("{file}: the tokens of client `{id}` issued before {at} are revoked"),
+        (Some(_), true) => say!("{file}: client `{id}` gets no token before {at}"),
     }
     if is_anonymous {
-        eprintln!("its tokens do not name it, and so those that it has stay good until they expire");
+        say!("its tokens do not name it, and so those that it has stay good until they expire");
     }
     match (before, time > now) {
-        (Some(_), true) => eprintln!("that lies ahead: the client gets no token before {at}"),
-        (None, true) => eprintln!("that lies ahead: also when enabled, the client gets no token before {at}"),
+        (Some(_), true) => say!("that lies ahead: the client gets no token before {at}"),
+        (None, true) => say!("that lies ahead: also when enabled, the client gets no token before {at}"),
         (_, false) => {}
     }
     Ok(())
@@ -226,7 +227,7 @@ fn generate() -> anyhow::Result<ClientSecret> {
 }
 
 fn show(secret: &ClientSecret) -> anyhow::Result<()> {
-    eprintln!("the secret is shown this once, and nobody can look it up again:");
+    say!("the secret is shown this once, and nobody can look it up again:");
     // unlike other results it must arrive
     let shown = writeln!(io::stdout(), "{}", secret.reveal());
     shown.context("the secret could not be shown and is lost: take its `sha256` out of the policy file again")
@@ -234,14 +235,12 @@ fn show(secret: &ClientSecret) -> anyhow::Result<()> {
 
 /// The public keys in a file of the client's.
 fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
-    let mut bytes = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(LONGEST_KEYS + 1).read_to_end(&mut bytes));
-    let length = read.with_context(|| format!("{} cannot be read", file.display()))?;
-    anyhow::ensure!(length as u64 <= LONGEST_KEYS, "{} holds more than 64 KiB", file.display());
+    let read = files::read(file, Sources::LONGEST_KEYS);
+    let bytes = read.map_err(|error| anyhow::anyhow!("{} {error}", file.display()))?;
     let keys =
         ForeignKeys::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))?;
     for key in keys.passed_over {
-        eprintln!("warning: {}: a key is passed over: {key}", file.display());
+        say!("warning: {}: a key is passed over: {key}", file.display());
     }
     Ok(keys.taken)
 }
@@ -260,13 +259,14 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
         lines.push("public_keys:".to_owned());
         lines.extend(keys.iter().map(|key| format!("  - jwk: {{ {} }}", members(key.jwk()))));
     }
-    let switches = [
-        ("token_exchange", add.token_exchange),
-        ("refresh", add.refresh),
-        ("introspect", add.introspect),
-        ("status_list", add.status_list),
-    ];
+    let switches =
+        [("token_exchange", add.token_exchange), ("refresh", add.refresh), ("status_list", add.status_list)];
     lines.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|(key, _)| format!("{key}: true")));
+    if add.introspect.iter().any(String::is_empty) {
+        lines.push("introspect: true".to_owned());
+    } else if !add.introspect.is_empty() {
+        lines.push(format!("introspect: {}", list(&add.introspect)));
+    }
     if let Some(api) = &add.api {
         lines.extend(["grants:".to_owned(), format!("  {}:", scalar(api))]);
         if !add.roles.is_empty() {

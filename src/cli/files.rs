@@ -56,7 +56,7 @@ impl PolicyFiles {
         let surroundings = super::surroundings(&self.settings, DemoSecrets::Allowed);
         let compiled = PolicySet::compile(&self.sources.with(edited), &surroundings, SystemClock.now());
         let policies = compiled.map_err(|findings| {
-            anyhow::anyhow!("nothing was written, for the policies would not load:\n{findings}")
+            anyhow::Error::new(findings).context("nothing was written, for the policies would not load")
         })?;
         edited.iter().try_for_each(write)?;
         Ok(policies)

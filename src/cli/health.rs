@@ -1,9 +1,17 @@
 //! `jeton health`: the health check of a container that holds no other program.
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, time::Duration};
 
-use super::{Outcome, token};
-use crate::config::Needs;
+use anyhow::Context;
+
+use super::Outcome;
+use crate::{
+    config::Needs,
+    fetch::{Fetcher, Transport},
+};
+
+/// How long the service may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     let mut address = super::settings(Needs::Nothing, config)?.server.listen;
@@ -13,6 +21,10 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
             IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
         });
     }
-    token::fetch(&format!("http://{address}/healthz"))?;
+    let url = format!("http://{address}/healthz");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let asked =
+        runtime.block_on(async { Fetcher::new(Transport::Http, TIMEOUT)?.get(&url, "*/*", None).await });
+    asked.with_context(|| url.clone())?;
     Ok(Outcome::Done)
 }

@@ -9,12 +9,13 @@ use std::{
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use super::{Outcome, emit};
+use super::{Outcome, emit, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
     http::{key_keeper, late_reading},
     keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, Replaced, Retired, RingKey},
+    policy::printable,
 };
 
 #[derive(Subcommand)]
@@ -52,7 +53,7 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
         Command::Rotate { now: false } => {
             let new = keeper.rotate()?;
             if let Some(detail) = late_reading(&settings, keeper.terms()) {
-                eprintln!("note: verifiers may not have fetched it when it signs. {detail}");
+                say!("note: verifiers may not have fetched it when it signs. {detail}");
             }
             let wait = span(new.activates, SystemClock.now());
             format!("{}\nit is published now, and signs from {} (in {wait}).\n", new.kid, new.activates)
@@ -87,7 +88,7 @@ pub(super) fn ring(keeper: &KeyKeeper) -> anyhow::Result<KeyRing> {
 
 fn warn_of_files(ring: &KeyRing) {
     for path in ring.exposed() {
-        eprintln!(
+        say!(
             "warning: {}: the private key is readable by its group too, and this mount is read-only",
             path.display()
         );
@@ -106,7 +107,7 @@ fn list(keeper: &KeyKeeper) -> anyhow::Result<String> {
         writeln!(text, "{state:<8} {kid:<43} {algorithm:<5} {bits:>4}  {created:<20}  {when}")?;
     }
     for key in ring.unlisted() {
-        let (state, kid, file) = ("unlisted", key.kid.as_str(), key.path.display());
+        let (state, kid, file) = ("unlisted", key.kid.as_str(), printable(&key.path.display().to_string()));
         writeln!(
             text,
             "{state:<8} {kid:<43} {:<5} {:>4}  {:<20}  never signs: {file} has no entry",
@@ -145,7 +146,7 @@ fn when(key: &RingKey, now: Timestamp) -> String {
 }
 
 /// A time, and how far it is away.
-fn at(time: Timestamp, now: Timestamp) -> String {
+pub(super) fn at(time: Timestamp, now: Timestamp) -> String {
     format!("{time} ({})", relative(time, now))
 }
 

@@ -1,25 +1,26 @@
 //! The command line: one file for each command. Results go to standard output, everything else to
 //! standard error.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks to people")]
 
 mod clients;
 mod files;
 mod gateway;
 mod health;
 mod keys;
+mod memory;
 mod output;
 mod policies;
 mod serve;
 mod token;
 
 use std::{
+    panic,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
 
-use self::output::{emit, emit_styled};
+use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
 use crate::{
     config::{Needs, Settings},
     policy::{DemoSecrets, Surroundings},
@@ -80,7 +81,12 @@ impl From<Outcome> for ExitCode {
 
 /// Reads the arguments, runs the command, and says how it ended.
 pub fn run() -> ExitCode {
-    let Args { config, command } = Args::parse();
+    panic::set_hook(Box::new(output::say_panic));
+    // before anything is read that may be secret, the arguments included
+    if let Err(error) = memory::keep_private() {
+        say!("warning: core dumps are not turned off: {error}");
+    }
+    let Args { config, command } = Args::try_parse().unwrap_or_else(|error| output::say_usage(&error));
     let config = config.as_deref();
     let outcome = match command {
         Command::Serve => serve::run(config),
@@ -94,20 +100,25 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::say_error(&error);
             Outcome::Failed.into()
         }
     }
 }
 
 fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
-    let settings = Settings::load_for(needs, config).map_err(|errors| match errors.0.len() {
-        1 => anyhow::anyhow!("in the settings: {errors}"),
-        count => anyhow::anyhow!("{count} errors in the settings:\n{errors}"),
+    let settings = Settings::load_for(needs, config).map_err(|errors| {
+        let place = match errors.0.len() {
+            1 => "in the settings".to_owned(),
+            count => format!("{count} errors in the settings"),
+        };
+        anyhow::Error::new(errors).context(place)
     })?;
     // a service has a log for them
     if needs != Needs::Everything {
-        settings.warnings.iter().for_each(|warning| eprintln!("warning: in the settings: {warning}"));
+        for warning in &settings.warnings {
+            say!("warning: in the settings: {warning}");
+        }
     }
     Ok(settings)
 }

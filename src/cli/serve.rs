@@ -15,6 +15,7 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     for detail in &settings.warnings {
         tracing::warn!(detail, "settings.warning");
     }
+    http::raise_open_files();
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();
         let service = Service::load(settings, Arc::new(SystemClock))?;

@@ -11,22 +11,27 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{
     Outcome,
     clients::time,
     emit,
     files::{OfSeveral, Place, PolicyFiles},
+    json,
+    keys::at,
+    say,
 };
 use crate::{
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
-    fetch::{Fetched, Fetcher, Transport},
+    files::{self, Size},
     http::key_keeper,
-    keys::PublicKeys,
-    oauth::{Audience, TokenId},
+    jose::JwsError,
+    keys::{JwksOptions, JwksSource, PublicKeys},
+    oauth::{Audience, Issuer, ShownUrl, TokenId},
     policy::{Pruned, TokenRevocation, printable},
-    token::{BearerToken, InsecureParts, Verifier, insecure_parts},
+    token::{BearerToken, InsecureParts, TokenError, Verifier, insecure_parts},
 };
 
 #[derive(Subcommand)]
@@ -62,6 +67,10 @@ fn token_id(text: &str) -> Result<TokenId, String> {
 
 /// How long a key set may take to be fetched.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest file of a key set, in bytes: as long as one that is fetched.
+const LONGEST_KEY_SET: u64 = 1024 * 1024;
+/// The longest standard input, in bytes: a token has 8 KiB.
+const LONGEST_INPUT: u64 = 64 * 1024;
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
     match command {
@@ -85,12 +94,12 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     edited.sort_by_key(|edited| edited.file != file);
     files.write(&edited)?;
     if was_listed {
-        eprintln!("token `{jti}` is revoked already; it is so until {until} at least");
+        say!("token `{jti}` is revoked already; it is so until {until} at least");
     } else {
-        eprintln!("{file}: token `{jti}` is revoked until {until}");
+        say!("{file}: token `{jti}` is revoked until {until}");
     }
     for Pruned { file, token } in pruned {
-        eprintln!("{file}: removed token `{}`, which has expired", printable(&token));
+        say!("{file}: removed token `{token}`, which has expired");
     }
     Ok(Outcome::Done)
 }
@@ -100,37 +109,82 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
         jwt
     } else {
         let mut text = String::new();
-        std::io::stdin()
-            .take(64 * 1024)
-            .read_to_string(&mut text)
-            .context("standard input cannot be read")?;
+        let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
+        let length = read.context("standard input cannot be read")? as u64;
+        anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", Size(LONGEST_INPUT));
         text
     };
-    let token = BearerToken::new(text.trim());
+    let token = pasted_token(&text);
     let InsecureParts { header, claims } = match insecure_parts(&token) {
         Ok(parts) => parts,
-        Err(error) => {
-            emit(&format!("does not verify: {error}\n"))?;
-            return Ok(Outcome::No);
-        }
+        Err(error) => return not_verified(&error.to_string()),
     };
-    let (header, shown) = (serde_json::to_string_pretty(&header)?, serde_json::to_string_pretty(&claims)?);
-    emit(&format!("header: {header}\nclaims: {shown}\n"))?;
+    emit(&format!("header: {}\nclaims: {}\n", json(&header)?, json(&claims)?))?;
+    emit(&times(&claims, SystemClock.now()))?;
     // which API it is for is not ours to say: any audience that it names will do
     let Some(audience) = insecure_audience(&claims) else {
-        emit("does not verify: the claim `aud` names no audience\n")?;
-        return Ok(Outcome::No);
+        return not_verified("the claim `aud` names no audience");
     };
-    match verifier(config, jwks)?.verify(&token, &audience) {
+    let verifier = verifier(config, jwks)?;
+    match verifier.verify(&token, &audience) {
         Ok(_) => {
             emit("verifies\n")?;
             Ok(Outcome::Done)
         }
-        Err(error) => {
-            emit(&format!("does not verify: {error}\n"))?;
-            Ok(Outcome::No)
-        }
+        Err(error) => not_verified(&with_values(&error, &token, verifier.issuer(), &audience)),
     }
+}
+
+fn not_verified(why: &str) -> anyhow::Result<Outcome> {
+    emit(&format!("does not verify: {}\n", printable(why)))?;
+    Ok(Outcome::No)
+}
+
+/// A token as it is copied from a request, without what stands before it there.
+pub(super) fn pasted_token(text: &str) -> BearerToken {
+    let token = ["authorization:", "bearer ", "dpop "].iter().fold(text.trim(), |text, before| {
+        match text.split_at_checked(before.len()) {
+            Some((start, rest)) if start.eq_ignore_ascii_case(before) => rest.trim_start(),
+            _ => text,
+        }
+    });
+    BearerToken::new(token)
+}
+
+/// Why a token does not verify, with both values where its own is another than what is wanted.
+pub(super) fn with_values(
+    error: &TokenError,
+    token: &BearerToken,
+    issuer: &Issuer,
+    audience: &Audience,
+) -> String {
+    let Ok(InsecureParts { claims, .. }) = insecure_parts(token) else { return error.to_string() };
+    let named = |name: &str| {
+        claims.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
+    match error {
+        // the keys of another issuer are unknown before its name is looked at
+        TokenError::Issuer | TokenError::Jws(JwsError::UnknownKey) => match named("iss") {
+            Some(iss) if iss != issuer.as_str() => {
+                format!("{error} (`iss` is `{iss}`, and the issuer of the settings is `{issuer}`)")
+            }
+            _ => error.to_string(),
+        },
+        TokenError::Audience => match named("aud") {
+            Some(aud) => format!("{error} (it is `{aud}`, and that of the API is `{audience}`)"),
+            None => error.to_string(),
+        },
+        _ => error.to_string(),
+    }
+}
+
+/// The times of a token, which are seconds since 1970 in it.
+fn times(claims: &Map<String, Value>, now: Timestamp) -> String {
+    let said = ["auth_time", "iat", "nbf", "exp"].into_iter().filter_map(|name| {
+        let time = Timestamp::from_second(claims.get(name)?.as_i64()?).ok()?;
+        Some(format!("{name}: {}\n", at(time, now)))
+    });
+    said.collect()
 }
 
 fn insecure_audience(claims: &Map<String, Value>) -> Option<Audience> {
@@ -146,30 +200,36 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
     let settings = super::settings(Needs::Keys, config)?;
     let keys = match jwks {
         None => Arc::clone(super::keys::ring(&key_keeper(&settings, Arc::new(SystemClock)))?.public()),
+        Some(address) if is_address(address) => published(address)?,
         Some(source) => {
-            let json = if source.starts_with("https://") || source.starts_with("http://") {
-                fetch(source)?
-            } else {
-                std::fs::read(source).with_context(|| format!("{source} cannot be read"))?
-            };
+            let json = files::read(Path::new(source), LONGEST_KEY_SET);
+            let json = json.map_err(|error| anyhow::anyhow!("{source} {error}"))?;
             let keys = PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?;
-            for key in keys.passed_over() {
-                eprintln!("warning: {source}: a key is passed over: {key}");
-            }
             Arc::new(keys)
         }
     };
+    if let Some(source) = jwks {
+        for key in keys.passed_over() {
+            say!("warning: {source}: a key is passed over: {key}");
+        }
+    }
     Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))
 }
 
-/// Fetches a small document.
-pub(super) fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
-    let transport = if url.starts_with("https://") { Transport::Https } else { Transport::Http };
+/// Whether an address is meant, and not a file.
+fn is_address(text: &str) -> bool {
+    let is_http = |url: Url| ["http", "https"].contains(&url.scheme());
+    text.contains("://") || Url::parse(text).is_ok_and(is_http)
+}
+
+/// The key set at an address, fetched once and as services fetch it.
+fn published(address: &str) -> anyhow::Result<Arc<PublicKeys>> {
+    let options = JwksOptions { timeout: FETCH_TIMEOUT, ..JwksOptions::default() };
+    let source = JwksSource::new(address, &options, Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let fetched =
-        runtime.block_on(async { Fetcher::new(transport, FETCH_TIMEOUT)?.get(url, "*/*", None).await });
-    match fetched.with_context(|| url.to_owned())? {
-        Fetched::New { body, .. } => Ok(body),
-        Fetched::NotModified { .. } => anyhow::bail!("{url}: nothing is there"),
+    runtime.block_on(source.refresh());
+    match source.state().failure {
+        None => Ok(source.current()),
+        Some(failed) => anyhow::bail!("{}: {}", ShownUrl(address), failed.error),
     }
 }

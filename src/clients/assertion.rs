@@ -102,8 +102,8 @@ impl AssertionRules {
         }
     }
 
-    /// Checks all that one replica can: whose key signed it, and what it says. One signature at least is
-    /// checked, whatever client it names.
+    /// Checks all that one replica can: whose key signed it, and what it says. Where no key of the client signed it,
+    /// [`MOST_KEYS`] signatures are checked, whatever client it names and however many keys that has.
     pub(super) fn check<'r>(
         &self,
         assertion: &ClientAssertion,
@@ -124,7 +124,12 @@ impl AssertionRules {
             .flat_map(|client| &client.public_keys)
             .filter(|key| key.is_for(algorithm) && is_named(key, header.kid.as_deref()))
             .collect();
-        let verifies = |key: &ForeignKey| key.verifies(algorithm, parts.signed.as_bytes(), parts.signature);
+        let verifies = |key: &ForeignKey| {
+            #[cfg(test)]
+            tests::VERIFICATIONS.with(|count| count.set(count.get() + 1));
+            key.verifies(algorithm, parts.signed.as_bytes(), parts.signature)
+        };
+        // the first that holds ends it: that tells at most which of its keys a client used, and to nobody else
         let signed = candidates.iter().any(|key| verifies(key));
         if !signed {
             // never true: nobody has the private half
@@ -223,7 +228,98 @@ fn date(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<i6
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, sync::Arc};
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    use serde_json::json;
+
     use super::*;
+    use crate::{
+        clients::{Abilities, ClientKind, ClientState},
+        oauth::ClientId,
+    };
+
+    thread_local! {
+        /// Signatures checked on this thread: the work that must not depend on what is wrong.
+        pub(super) static VERIFICATIONS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn pair() -> Ed25519KeyPair {
+        Ed25519KeyPair::generate().unwrap()
+    }
+
+    fn client(id: &str, state: ClientState, pairs: &[Ed25519KeyPair]) -> Client {
+        let public = |(number, pair): (usize, &Ed25519KeyPair)| {
+            let x = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+            let kid = number.to_string();
+            ForeignKey::from_jwk(&json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid })).unwrap()
+        };
+        Client {
+            id: ClientId::parse(id).unwrap(),
+            state,
+            kind: ClientKind::Named,
+            secrets: Vec::new(),
+            public_keys: pairs.iter().enumerate().map(public).collect(),
+            abilities: Abilities::default(),
+            revoked_before: None,
+            grants: Arc::new([]),
+            claims: Arc::default(),
+            ttl: None,
+        }
+    }
+
+    fn assertion(algorithm: &str, kid: Option<&str>, subject: &str, by: &Ed25519KeyPair) -> ClientAssertion {
+        let header = match kid {
+            Some(kid) => json!({ "alg": algorithm, "kid": kid }),
+            None => json!({ "alg": algorithm }),
+        };
+        let issuer = "https://tokens.example";
+        let claims = json!({ "iss": subject, "sub": subject, "aud": issuer, "exp": 60, "jti": "1" });
+        let part = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+        let signed = format!("{}.{}", part(&header), part(&claims));
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(by.sign(signed.as_bytes()).as_ref());
+        ClientAssertion::new(format!("{signed}.{signature}"))
+    }
+
+    /// What comes of it, and how many signatures were checked.
+    fn check(clients: &ClientRegistry, assertion: &ClientAssertion) -> (bool, usize) {
+        VERIFICATIONS.with(|count| count.set(0));
+        let issuer = Issuer::parse("https://tokens.example").unwrap();
+        let rules = AssertionRules::new(&issuer, Duration::from_mins(1), Duration::from_secs(30));
+        let is_taken = rules.check(assertion, None, clients, NOW).is_ok();
+        (is_taken, VERIFICATIONS.with(Cell::get))
+    }
+
+    #[test]
+    fn the_same_work_is_done_whatever_is_wrong_and_however_many_keys_there_are() {
+        let (pairs, stranger) = ([pair(), pair(), pair(), pair()], pair());
+        assert_eq!(pairs.len(), MOST_KEYS);
+        let (one, two, three) = (&pairs[..1], &pairs[..2], &pairs[..3]);
+        let clients: ClientRegistry = [
+            client("none", ClientState::Enabled, &[]),
+            client("one", ClientState::Enabled, one),
+            client("two", ClientState::Enabled, two),
+            client("three", ClientState::Enabled, three),
+            client("four", ClientState::Enabled, &pairs),
+            client("off", ClientState::Disabled, one),
+        ]
+        .into_iter()
+        .collect();
+        for subject in ["nobody", "none", "one", "two", "three", "four", "off"] {
+            for algorithm in SignatureAlgorithm::NAMES {
+                for kid in [None, Some("0"), Some("3"), Some("another")] {
+                    let outcome = check(&clients, &assertion(algorithm, kid, subject, &stranger));
+                    assert_eq!(outcome, (false, MOST_KEYS), "{subject}, {algorithm}, {kid:?}");
+                }
+            }
+        }
+        for pair in &pairs {
+            assert!(check(&clients, &assertion("EdDSA", None, "four", pair)).0);
+        }
+    }
 
     #[test]
     fn there_is_a_decoy_for_every_algorithm() {

@@ -1,13 +1,13 @@
 //! Who a client says it is, and who it is.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use jiff::Timestamp;
 use subtle::Choice;
 
 use super::{
     AssertionError, AssertionRules, Client, ClientAssertion, ClientRegistry, ClientSecret, ClientState,
-    SecretHash, StoredSecret,
+    MOST_SECRETS, SecretHash, StoredSecret,
 };
 use crate::{
     oauth::ClientId,
@@ -135,8 +135,8 @@ impl Authenticator {
     /// Lets a client in that is enabled and shows a live secret, or an assertion that it signed and that was
     /// not used before.
     ///
-    /// Whatever fails, the work is the same: one look-up, and a comparison with every secret of the client or
-    /// with one decoy; or a signature checked, by a decoy's key for a client that has none.
+    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`](super::MOST_KEYS)
+    /// signatures checked. Decoys take the place of what the client has not.
     ///
     /// # Errors
     /// [`AuthenticationError`], to be logged and not told; but [`AuthenticationError::Unavailable`] is not the
@@ -202,16 +202,17 @@ enum Match {
     None,
 }
 
-/// Compares the secret with all of these, without stopping at the first that matches, and with a decoy
-/// where there is none: at least one hash and one comparison are always made.
+/// Compares the secret with all of these and with decoys, [`MOST_SECRETS`] in all, without stopping at the first
+/// that matches. So the time tells neither how many secrets there are nor where the right one stands.
 fn compare(secret: &ClientSecret, stored: &[StoredSecret], now: Timestamp) -> Match {
     let hash = secret.hash();
-    let decoy = [StoredSecret { sha256: hash, expires: None }];
-    let is_decoy = Choice::from(u8::from(stored.is_empty()));
+    // made of what was sent, so that it is as likely to match as any: what tells it apart is that it never counts
+    let decoy = StoredSecret { sha256: hash, expires: None };
+    let decoys = iter::repeat_n((&decoy, Choice::from(0)), MOST_SECRETS.saturating_sub(stored.len()));
     let mut live = Choice::from(0);
     let mut expired = Choice::from(0);
-    for candidate in if stored.is_empty() { &decoy } else { stored } {
-        let same = matches(&candidate.sha256, &hash) & !is_decoy;
+    for (candidate, counts) in stored.iter().map(|stored| (stored, Choice::from(1))).chain(decoys) {
+        let same = matches(&candidate.sha256, &hash) & counts;
         let is_live = Choice::from(u8::from(candidate.is_live(now)));
         live |= same & is_live;
         expired |= same & !is_live;
@@ -234,7 +235,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::clients::{Abilities, ClientKind};
+    use crate::clients::{Abilities, ClientKind, ForeignKeys};
 
     thread_local! {
         /// Comparisons made on this thread: the work that must not depend on what is wrong.
@@ -265,6 +266,11 @@ mod tests {
         }
     }
 
+    /// As many secrets as there may be: `0`, `1` and so on.
+    fn full(expires: Option<i64>) -> Vec<StoredSecret> {
+        (0..MOST_SECRETS).map(|number| stored(&number.to_string(), expires)).collect()
+    }
+
     fn registry() -> ClientRegistry {
         [
             client("plain", ClientState::Enabled, vec![stored("right", None)]),
@@ -272,13 +278,20 @@ mod tests {
             client("late", ClientState::Enabled, vec![stored("right", Some(-1))]),
             client("off", ClientState::Disabled, vec![stored("right", None)]),
             client("bare", ClientState::Enabled, vec![]),
+            client("full", ClientState::Enabled, full(None)),
+            client("full-late", ClientState::Enabled, full(Some(-1))),
+            client("full-off", ClientState::Disabled, full(None)),
+            Client {
+                public_keys: ForeignKeys::from_pem(include_str!("decoys.pem")).unwrap().taken,
+                ..client("keys", ClientState::Enabled, vec![])
+            },
         ]
         .into_iter()
         .collect()
     }
 
     #[track_caller]
-    fn check(id: &str, secret: &str, expected: &str, comparisons: usize) {
+    fn check(id: &str, secret: &str, expected: &str) {
         COMPARISONS.with(|count| count.set(0));
         let secret_sent = ClientSecret::new(secret.to_owned());
         let clients = registry();
@@ -286,24 +299,46 @@ mod tests {
         let outcome = outcome.and_then(|client| may_act(client, NOW));
         let outcome = outcome.map_or_else(|error| error.to_string(), |()| "in".to_owned());
         assert_eq!(outcome, expected, "{id} with {secret}");
-        assert_eq!(COMPARISONS.with(Cell::get), comparisons, "comparisons for {id} with {secret}");
+        assert_eq!(COMPARISONS.with(Cell::get), MOST_SECRETS, "comparisons for {id} with {secret}");
     }
 
     #[test]
     fn the_same_work_is_done_whatever_is_wrong() {
-        check("plain", "right", "in", 1);
-        check("plain", "wrong", "wrong secret", 1);
-        check("nobody", "right", "unknown client", 1);
-        check("late", "right", "expired secret", 1);
-        check("off", "right", "disabled client", 1);
-        check("off", "wrong", "wrong secret", 1);
-        check("bare", "right", "wrong secret", 1);
+        check("plain", "right", "in");
+        check("plain", "wrong", "wrong secret");
+        check("plain", "", "wrong secret");
+        check("plain", &"long".repeat(1000), "wrong secret");
+        check("nobody", "right", "unknown client");
+        check("", "right", "unknown client");
+        check("late", "right", "expired secret");
+        check("late", "wrong", "wrong secret");
+        check("off", "right", "disabled client");
+        check("off", "wrong", "wrong secret");
+        check("bare", "right", "wrong secret");
+        check("keys", "right", "wrong secret");
     }
 
     #[test]
-    fn several_secrets_are_live_at_once_and_all_are_compared() {
-        check("rotating", "old", "in", 2);
-        check("rotating", "new", "in", 2);
-        check("rotating", "right", "wrong secret", 2);
+    fn the_same_work_is_done_however_many_secrets_there_are_and_wherever_the_right_one_stands() {
+        check("rotating", "old", "in");
+        check("rotating", "new", "in");
+        check("rotating", "right", "wrong secret");
+        let last = (MOST_SECRETS - 1).to_string();
+        for (id, expected) in
+            [("full", "in"), ("full-late", "expired secret"), ("full-off", "disabled client")]
+        {
+            check(id, "0", expected);
+            check(id, &last, expected);
+            check(id, &MOST_SECRETS.to_string(), "wrong secret");
+        }
+    }
+
+    /// A decoy must never let anybody in, not even with what it is made of.
+    #[test]
+    fn no_decoy_is_a_secret() {
+        let compared = |stored: &[StoredSecret]| compare(&ClientSecret::new("right".to_owned()), stored, NOW);
+        assert_eq!(compared(&[]), Match::None);
+        assert_eq!(compared(&vec![stored("other", None); MOST_SECRETS - 1]), Match::None);
+        assert_eq!(compared(&vec![stored("other", None); MOST_SECRETS]), Match::None);
     }
 }

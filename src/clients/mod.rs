@@ -15,6 +15,7 @@ pub use authenticate::{
     AuthenticatedClient, AuthenticationError, AuthenticationMethod, Authenticator, ClientCredentials,
 };
 pub use registry::{
-    Abilities, Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole, MOST_KEYS,
+    Abilities, Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole, IntrospectedApis,
+    MOST_KEYS, MOST_SECRETS,
 };
 pub use secret::{ClientSecret, DEMO_SECRETS, SecretHash, StoredSecret};

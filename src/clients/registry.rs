@@ -15,6 +15,10 @@ use crate::{
 /// for one assertion.
 pub const MOST_KEYS: usize = 4;
 
+/// The most secrets that a client may have, and the number of comparisons that are made for each that is sent: enough
+/// to rotate for a year without tidying up.
+pub const MOST_SECRETS: usize = 16;
+
 /// A machine that may fetch tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {
@@ -54,19 +58,30 @@ impl Client {
 }
 
 /// What a client may do beside fetching tokens for itself; nothing, unless the policies say so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the policy files")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Abilities {
     /// `token_exchange: true`: it may exchange tokens for narrower ones (RFC 8693).
     pub token_exchange: bool,
     /// `refresh: true`: it gets refresh tokens.
     pub refresh: bool,
-    /// `introspect: true`: it may ask whether tokens are live (RFC 7662).
-    pub introspect: bool,
+    /// `introspect`: of which APIs it may ask whether tokens are in force (RFC 7662).
+    pub introspect: IntrospectedApis,
     /// `strict_assertions: true`: its assertions name the issuer alone, and their type.
     pub strict_assertions: bool,
     /// `status_list`, where it is given: whether its tokens point to a status list.
     pub status_list: Option<bool>,
+}
+
+/// Of which APIs a client may introspect tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum IntrospectedApis {
+    /// Of none: it may not ask.
+    #[default]
+    None,
+    /// `introspect: true`: of all.
+    All,
+    /// A list of them, in the order of their names.
+    Only(Arc<[ApiName]>),
 }
 
 /// Whether a client may do anything at all.

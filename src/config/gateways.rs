@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::layers::Layers;
 use crate::{
-    gateway::{ClaimHeader, GatewayKind, GatewayName, TrustedPeers},
+    gateway::{ClaimHeader, GatewayKind, GatewayName, HostName, TrustedPeers},
     oauth::{ApiName, Issuer},
 };
 
@@ -28,8 +28,8 @@ pub struct GatewaySettings {
 pub enum GatewayApis {
     /// Always this one.
     One(ApiName),
-    /// By the host as the gateway forwards it, byte by byte; one that is not named is refused.
-    ByHost(BTreeMap<String, ApiName>),
+    /// By the host that the gateway forwards; one that is not named is refused.
+    ByHost(BTreeMap<HostName, ApiName>),
 }
 
 impl GatewayApis {
@@ -77,14 +77,21 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
     let api = |text: &str| ApiName::parse(text).map_err(|error| error.to_string());
     let (has_one, has_hosts) = (layers.has(&key("api")), layers.has(&key("hosts")));
     let one = layers.text(&key("api"), api);
-    let hosts = layers.table(&key("hosts"), |host, text| match host {
-        host if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-            Err(format!("write the host `{host}` in small letters, as gateways forward it"))
+    let of_hosts = layers.origin_of(&key("hosts"));
+    let hosts = layers.table(&key("hosts"), |host, text| {
+        let host = HostName::parse(host).map_err(|error| error.to_string())?;
+        Ok((host, api(text)?))
+    });
+    let hosts = hosts.and_then(|hosts| {
+        let mut by_host: BTreeMap<HostName, (String, ApiName)> = BTreeMap::new();
+        for (spelling, (host, api)) in hosts {
+            if let Some((other, _)) = by_host.get(&host) {
+                return layers
+                    .refuse(&of_hosts, format!("`{other}` and `{spelling}` are one host: keep one of them"));
+            }
+            by_host.insert(host, (spelling, api));
         }
-        host if host.is_empty() || !host.bytes().all(is_of_host) => {
-            Err(format!("`{host}` is no host: write it as clients name it, such as `orders.example.com`"))
-        }
-        _ => api(text),
+        Some(by_host.into_iter().map(|(host, (_, api))| (host, api)).collect())
     });
     let apis = match (has_one, has_hosts) {
         (true, false) => one.map(GatewayApis::One),
@@ -115,10 +122,6 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
         trusted_peers: trusted_peers?,
         claims: claims?,
     })
-}
-
-fn is_of_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'[' | b']')
 }
 
 fn claim_headers(claims: &[String]) -> Result<Vec<ClaimHeader>, String> {

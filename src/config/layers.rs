@@ -9,6 +9,11 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
 use zeroize::Zeroizing;
 
+use crate::{
+    files::{self, FileError},
+    printable::printable,
+};
+
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
@@ -26,7 +31,7 @@ impl fmt::Display for SettingErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, error) in self.0.iter().enumerate() {
             let newline = if position > 0 { "\n" } else { "" };
-            write!(f, "{newline}{}: {}", error.origin, error.message)?;
+            write!(f, "{newline}{}: {}", printable(&error.origin), printable(&error.message))?;
         }
         Ok(())
     }
@@ -39,6 +44,8 @@ const DEFAULTS: &str = include_str!("../../jeton.toml");
 /// What the names of our environment variables start with.
 const PREFIX: &str = "JETON";
 const SEPARATOR: &str = "__";
+/// The longest settings file, in bytes.
+const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// The settings by dotted key, not yet understood.
 pub(super) struct Layers {
@@ -86,8 +93,16 @@ impl Layers {
             values: read_layer(File::from_str(DEFAULTS, FileFormat::Toml), "the defaults", &mut errors),
         }];
         if let Some(path) = file {
-            let source = File::from(path).format(FileFormat::Toml).required(true);
-            let values = read_layer(source, &path.display().to_string(), &mut errors);
+            let values = match text_of(path) {
+                Ok(text) => {
+                    let source = File::from_str(&text, FileFormat::Toml);
+                    read_layer(source, &path.display().to_string(), &mut errors)
+                }
+                Err(message) => {
+                    errors.push(SettingError { origin: path.display().to_string(), message });
+                    BTreeMap::new()
+                }
+            };
             layers.push(Layer { origin: Origin::File(path.to_owned()), base: folder, values });
         }
         errors.extend(unreadable_variables());
@@ -261,6 +276,7 @@ impl Layers {
 
     /// Everything wrong, the keys that nobody took included.
     pub(super) fn finish(mut self, known: &[&str]) -> SettingErrors {
+        self.errors.extend(misspelt_variables(known));
         for layer in &self.layers {
             let is_section = |key: &str| known.iter().any(|known| known.starts_with(&format!("{key}.")));
             let empty = |value: &Value| matches!(&value.kind, ValueKind::Table(_));
@@ -308,6 +324,15 @@ impl Layers {
     }
 }
 
+/// The text of a settings file.
+fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = files::read(path, LONGEST_FILE).map_err(|error| match error {
+        error @ FileError::Io(_) => error.to_string(),
+        error @ (FileError::NotAFile(_) | FileError::TooLong(_)) => format!("{error}: name a settings file"),
+    })?;
+    String::from_utf8(bytes).map_err(|_| "is not text in UTF-8".to_owned())
+}
+
 /// Our variables that hold something else than text.
 fn unreadable_variables() -> Vec<SettingError> {
     let ours = |name: &str| name.to_uppercase().starts_with(&format!("{PREFIX}{SEPARATOR}"));
@@ -318,6 +343,25 @@ fn unreadable_variables() -> Vec<SettingError> {
         .collect()
 }
 
+/// Variables that would be ours but for their underscores, such as `JETON_ISSUER`. Others that start so are not ours:
+/// Kubernetes sets `JETON_SERVICE_HOST` and the like where a service has this name.
+fn misspelt_variables(known: &[&str]) -> Vec<SettingError> {
+    let words = |name: &str| {
+        let words = name.split('_').filter(|word| !word.is_empty()).map(str::to_uppercase);
+        words.collect::<Vec<_>>()
+    };
+    let ours: BTreeMap<_, _> =
+        known.iter().map(|key| variable(key)).map(|name| (words(&name), name)).collect();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let others = names.filter(|name| !name.to_uppercase().starts_with(&format!("{PREFIX}{SEPARATOR}")));
+    let misspelt = others.filter_map(|name| {
+        let right = ours.get(&words(&name))?;
+        let message = format!("is not read: write it with two underscores, `{right}`, or remove it");
+        Some(SettingError { origin: name, message })
+    });
+    misspelt.collect()
+}
+
 fn read_layer(
     source: impl Source + Send + Sync + 'static,
     origin: &str,
@@ -326,9 +370,21 @@ fn read_layer(
     let mut values = BTreeMap::new();
     match Config::builder().add_source(source).build() {
         Ok(config) => flatten("", config.cache, &mut values),
-        Err(error) => errors.push(SettingError { origin: origin.to_owned(), message: error.to_string() }),
+        Err(error) => {
+            let message = without_source(&error.to_string());
+            errors.push(SettingError { origin: origin.to_owned(), message });
+        }
     }
     values
+}
+
+/// What the library says on one line, without the line of the file that it shows: that may hold a secret, and belongs
+/// to another file where the settings are a link.
+fn without_source(error: &str) -> String {
+    let is_source =
+        |line: &str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    let lines = error.lines().filter(|line| !is_source(line)).map(str::trim);
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {

@@ -1,26 +1,38 @@
 //! Secrets that a setting names a file for.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::private_file::{self, Readers};
+use crate::{
+    files::{FileError, OpenFile},
+    private_file::{self, Readers},
+};
+
+/// The longest of them, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// Reads the `what` of a file that holds nothing else, without the newline at its end. What is not as it should be,
 /// and cannot be changed, comes to the warnings.
 pub(super) fn read(path: &Path, what: &str, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, String> {
     let file = path.display();
-    let unreadable = |error| format!("the file `{file}` cannot be read: {error}");
-    let metadata = fs::metadata(path).map_err(unreadable)?;
+    let refused = |error: FileError| match error {
+        error @ FileError::TooLong(_) => {
+            format!("the file `{file}` {error}: write the {what} into it, and nothing else")
+        }
+        error => format!("the file `{file}` {error}"),
+    };
+    let opened = OpenFile::open(path, LONGEST).map_err(refused)?;
     // as for private keys
-    match private_file::readers(path, &metadata) {
+    match private_file::readers(path, opened.metadata()) {
         Ok(Readers::AsMeant) => {}
         Ok(Readers::Group) => warnings
             .push(format!("the file `{file}` is readable by its group too, and this mount is read-only")),
-        Err(exposed) => return Err(format!("the file `{file}` is {}", exposed.of(path))),
+        Err(exposed) => return Err(format!("the file `{file}` is {}", exposed.of(&file))),
     }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
-    let secret = without_newline(&text);
+    let bytes = Zeroizing::new(opened.read().map_err(refused)?);
+    let text = str::from_utf8(&bytes);
+    let secret = without_newline(text.map_err(|_| format!("the file `{file}` is not text in UTF-8"))?);
     if secret.is_empty() {
         return Err(format!("the file `{file}` is empty: write the {what} into it"));
     }

@@ -90,6 +90,9 @@ pub enum GrantError {
     /// The client has no grant for the audience, or there is none of that name.
     #[error("this client has no grant for the `resource` `{0:.200}`")]
     UnknownTarget(String),
+    /// A token for jeton's own API was shown, or asked for.
+    #[error("tokens for this service's own API are not exchanged: fetch one with your own credentials")]
+    ExchangeAtOwnApi,
     /// The refresh token is for another API.
     #[error("the refresh token is not for the `resource` `{0:.200}`")]
     TargetBeyondToken(String),
@@ -125,6 +128,7 @@ impl GrantError {
             | Self::NoScope => ErrorCode::InvalidScope,
             Self::SeveralTargets(..)
             | Self::UnknownTarget(_)
+            | Self::ExchangeAtOwnApi
             | Self::TargetBeyondToken(_)
             | Self::NoTarget => ErrorCode::InvalidTarget,
             Self::BadRefreshToken | Self::NothingLeft => ErrorCode::InvalidGrant,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clients::{AuthenticatedClient, Grant},
-    oauth::{ApiName, Role, ScopeSet},
+    oauth::{ApiName, Audience, Role, ScopeSet},
     policy::PolicySet,
     token::{Exchanged, Named, VerifiedClaims},
 };
@@ -27,6 +27,8 @@ pub struct ExchangeRequest {
 pub struct ExchangeRules<'p> {
     /// The APIs and roles there are.
     pub policies: &'p PolicySet,
+    /// The audience of jeton's own API, which is the issuer.
+    pub own_api: &'p Audience,
     /// How long tokens live.
     pub lifetimes: Lifetimes,
     /// The most exchanges that may lead to one token.
@@ -46,14 +48,19 @@ pub fn approve(
     request: &ExchangeRequest,
     rules: &ExchangeRules<'_>,
 ) -> Result<ApprovedGrant, GrantError> {
-    let &ExchangeRules { policies, lifetimes, max_exchanges, now } = rules;
+    let &ExchangeRules { policies, own_api, lifetimes, max_exchanges, now } = rules;
     let client = client.client();
     let exchanges = subject.exchanges().saturating_add(1);
     if exchanges > max_exchanges {
         return Err(GrantError::TooManyExchanges(subject.exchanges()));
     }
     let from = subject.subject().ok_or(GrantError::AnonymousSubject)?;
-    let api = place(policies, client.grants.as_ref(), subject, target(&request.targets)?)?;
+    let target = target(&request.targets)?;
+    // a service that was shown an operator's token must not get one by which it operates jeton
+    if target == Some(own_api.as_str()) || subject.audiences().contains(own_api) {
+        return Err(GrantError::ExchangeAtOwnApi);
+    }
+    let api = place(policies, client.grants.as_ref(), subject, target)?;
     let within = match api.grant {
         None => subject.scopes().clone(),
         Some(grant) => {
@@ -98,7 +105,7 @@ pub fn approve(
 /// Where the new token shall be good.
 struct Place<'c> {
     name: ApiName,
-    audience: crate::oauth::Audience,
+    audience: Audience,
     /// The client's own grant, where it is another API than the subject token's.
     grant: Option<&'c Grant>,
 }

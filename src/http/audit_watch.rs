@@ -43,7 +43,8 @@ fn reload_candidate(candidate: &CandidatePolicies, trigger: &'static str) -> Can
     let outcome = if trigger == POLL { candidate.poll() } else { candidate.reload() };
     match &outcome {
         CandidateReload::Loaded(hash) => tracing::info!(trigger, %hash, "candidate.loaded"),
-        CandidateReload::Read(Reload::Reloaded { old, new, .. }) => {
+        CandidateReload::Read(Reload::Reloaded(replaced)) => {
+            let (old, new) = (replaced.before().policies.hash(), replaced.after().policies.hash());
             tracing::info!(trigger, %old, %new, "candidate.reloaded");
         }
         CandidateReload::Read(Reload::Rejected(rejection)) => log_rejection(candidate, trigger, rejection),

@@ -15,6 +15,7 @@ use tracing_actix_web::RequestId;
 use crate::{
     oauth::{MetadataAddress, ScopeSet},
     policy::Findings,
+    printable::printable_json,
     token::TokenError,
 };
 
@@ -211,6 +212,6 @@ impl ResponseError for Problem {
             body.insert("findings".to_owned(), json!(findings.0));
             body.insert("key_errors".to_owned(), json!(key_errors));
         }
-        response.content_type("application/problem+json").body(body.to_string())
+        response.content_type("application/problem+json").body(printable_json(&body.to_string()))
     }
 }

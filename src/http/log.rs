@@ -1,13 +1,14 @@
 //! The log as it is written: a line for each request and each event in between.
 //!
-//! `json` is written by the library. `pretty` is written here, for two reasons: no value can write a line
-//! break or an escape sequence into the log, and a token's two lines cost half as much as the library's
-//! (benches/README.md). The lines of a request leave together.
+//! Both formats are written here, for two reasons: no value can write a line break or an escape sequence into the
+//! log, or fill it, and a token's two lines cost half as much as the library's (benches/README.md). The lines of a
+//! request leave together.
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     cell::RefCell,
     fmt::{self, Write},
-    io,
+    io, panic,
 };
 
 use tracing::{
@@ -16,11 +17,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     field::RecordFields,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields, FormattedFields,
-        format::{self, JsonFields, Writer},
-        layer,
-    },
+    fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer, layer},
     layer::SubscriberExt,
     registry,
     registry::LookupSpan,
@@ -34,13 +31,14 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     config::{LogFormat, LogSettings},
+    printable::{is_order, is_unseen},
 };
 
 /// Starts logging to standard error, for the whole process.
 pub fn init(settings: &LogSettings) {
     let LogSettings { level, format, .. } = *settings;
     let writer = io::stderr;
-    let lines = layer().with_writer(Waiting(writer)).with_target(false);
+    let lines = layer().with_writer(Waiting(writer));
     // a second call keeps the first subscriber
     let _ = match format {
         LogFormat::Pretty => {
@@ -48,11 +46,94 @@ pub fn init(settings: &LogSettings) {
             registry().with(Together { level, lines, writer }).try_init()
         }
         LogFormat::Json => {
-            let json = format::format().json().flatten_event(true).with_span_list(false).with_target(false);
-            let lines = lines.event_format(json).fmt_fields(JsonFields::new());
+            let lines = lines.event_format(Json).fmt_fields(Json);
             registry().with(Together { level, lines, writer }).try_init()
         }
     };
+    panic::set_hook(Box::new(|panicked| {
+        let at = panicked.location().map(ToString::to_string);
+        let detail = panicked.payload_as_str().unwrap_or("it says nothing");
+        let backtrace = Backtrace::capture();
+        let is_there = backtrace.status() == BacktraceStatus::Captured;
+        let backtrace = is_there.then(|| backtrace.to_string());
+        tracing::error!(at, detail, backtrace, "panicked: jeton itself is at fault, please report this");
+    }));
+}
+
+/// The longest value that is written, in characters: no name is longer.
+const LONGEST: usize = 512;
+
+/// The longest value of a field, in characters.
+fn longest(field: &str) -> usize {
+    match field {
+        // why something was refused, often in words of the caller's
+        "detail" => LONGEST / 2,
+        // what is wrong with our own files, and what to do
+        "finding" | "hint" | "error" => 8 * LONGEST,
+        // ours, and whoever looks into what happened needs them whole
+        "scopes" | "backtrace" => usize::MAX,
+        _ => LONGEST,
+    }
+}
+
+/// Writes a value of others: cut, and with what is not seen escaped.
+struct Value<'f, 'w> {
+    to: &'f mut Writer<'w>,
+    /// How many characters may follow; none once it was cut.
+    left: Option<usize>,
+    kind: Kind,
+}
+
+/// How a value stands in its line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As it is.
+    Bare,
+    /// In quotes, for people.
+    Quoted,
+    /// In quotes, as JSON.
+    Json,
+}
+
+impl<'f, 'w> Value<'f, 'w> {
+    fn new(to: &'f mut Writer<'w>, field: &Field, kind: Kind) -> Self {
+        Self { to, left: Some(longest(field.name())), kind }
+    }
+
+    fn escaped(&mut self, mut escape: impl Iterator<Item = char>) -> fmt::Result {
+        if self.kind == Kind::Json {
+            // the escape is text too, so that who reads the line shows it as it is
+            self.to.write_char('\\')?;
+        }
+        escape.try_for_each(|c| self.to.write_char(c))
+    }
+}
+
+impl Write for Value<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'#');
+        if let Some(left) = self.left.and_then(|left| left.checked_sub(text.len()))
+            && text.bytes().all(is_plain)
+        {
+            self.left = Some(left);
+            return self.to.write_str(text);
+        }
+        for (at, c) in text.char_indices() {
+            let Some(left) = self.left else { return Ok(()) };
+            self.left = left.checked_sub(1);
+            match c {
+                _ if self.left.is_none() => self.to.write_char('…')?,
+                _ if is_unseen(c) => self.escaped(c.escape_default())?,
+                '#' if is_order(text, at) => self.escaped(c.escape_unicode())?,
+                '"' | '\\' if self.kind != Kind::Bare => {
+                    self.to.write_char('\\')?;
+                    self.to.write_char(c)?;
+                }
+                _ => self.to.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One line for people: time, level, event, `name=value` for each field, the request.
@@ -106,11 +187,12 @@ impl Visit for Fields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.name(field);
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
-        let _ = if !value.is_empty() && value.bytes().all(plain) {
-            self.0.write_str(value)
-        } else {
-            write!(self.0, "{value:?}")
-        };
+        let is_plain = !value.is_empty() && value.bytes().all(plain);
+        let quote = if is_plain { "" } else { "\"" };
+        let kind = if is_plain { Kind::Bare } else { Kind::Quoted };
+        let _ = self.0.write_str(quote);
+        let _ = Value::new(self.0, field, kind).write_str(value);
+        let _ = self.0.write_str(quote);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -120,21 +202,85 @@ impl Visit for Fields<'_, '_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field);
-        let _ = write!(OneLine(self.0), "{value:?}");
+        let _ = write!(Value::new(self.0, field, Kind::Bare), "{value:?}");
     }
 }
 
-/// Escapes control characters.
-struct OneLine<'f, 'w>(&'f mut Writer<'w>);
+/// One line for programs: an object with the fields of the event, and the request as `span`.
+struct Json;
 
-impl Write for OneLine<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if !text.bytes().any(|byte| byte.is_ascii_control() || byte >= 0x80) {
-            return self.0.write_str(text);
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        writer.write_str("{\"timestamp\":\"")?;
+        write_time(&mut writer)?;
+        write!(writer, "\",\"level\":\"{}\"", event.metadata().level())?;
+        event.record(&mut Members(&mut writer));
+        if let Some(span) = context.lookup_current()
+            && let Some(fields) = span.extensions().get::<FormattedFields<N>>()
+        {
+            write!(writer, ",\"span\":{{\"name\":\"{}\"{fields}}}", span.name())?;
         }
-        text.chars().try_for_each(|c| {
-            if c.is_control() { write!(self.0, "{}", c.escape_default()) } else { self.0.write_char(c) }
-        })
+        writer.write_str("}\n")
+    }
+}
+
+impl<'w> FormatFields<'w> for Json {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        fields.record(&mut Members(&mut writer));
+        Ok(())
+    }
+}
+
+/// Writes each field as a member of an object, with a comma before it.
+struct Members<'f, 'w>(&'f mut Writer<'w>);
+
+impl Members<'_, '_> {
+    fn name(&mut self, field: &Field) {
+        let _ = write!(self.0, ",\"{}\":", field.name());
+    }
+
+    /// A value that JSON has too.
+    fn literal(&mut self, field: &Field, value: impl fmt::Display) {
+        self.name(field);
+        let _ = write!(self.0, "{value}");
+    }
+
+    fn text(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        self.name(field);
+        let _ = self.0.write_char('"');
+        let _ = Value::new(self.0, field, Kind::Json).write_fmt(value);
+        let _ = self.0.write_char('"');
+    }
+}
+
+impl Visit for Members<'_, '_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, format_args!("{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.literal(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.literal(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.literal(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.text(field, format_args!("{value:?}"));
     }
 }
 
@@ -166,7 +312,9 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
-    use super::Line;
+    use serde_json::Value;
+
+    use super::{Json, Line};
 
     #[derive(Clone, Default)]
     struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -182,20 +330,32 @@ mod tests {
         }
     }
 
+    fn written(emit: impl FnOnce(), start: impl FnOnce(Captured) -> tracing::Dispatch) -> String {
+        let captured = Captured::default();
+        tracing::dispatcher::with_default(&start(captured.clone()), emit);
+        String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
+    }
+
     /// What a line says behind its time.
     fn logged(emit: impl FnOnce()) -> String {
-        let captured = Captured::default();
-        let writer = captured.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .event_format(Line)
-            .fmt_fields(Line)
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, emit);
-        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let text = written(emit, |to| {
+            let lines = tracing_subscriber::fmt().event_format(Line).fmt_fields(Line);
+            lines.with_writer(move || to.clone()).into()
+        });
         let (time, rest) = text.split_once(' ').unwrap();
         assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
         rest.to_owned()
+    }
+
+    /// The line as JSON, which must be one.
+    fn logged_json(emit: impl FnOnce()) -> (String, Value) {
+        let text = written(emit, |to| {
+            let lines = tracing_subscriber::fmt().event_format(Json).fmt_fields(Json);
+            lines.with_writer(move || to.clone()).into()
+        });
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(!line.contains('\n'), "{line}");
+        (line.to_owned(), serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
     }
 
     #[test]
@@ -213,5 +373,71 @@ mod tests {
         let line = logged(|| tracing::info!(text = hostile, shown = %hostile, debug = ?hostile, "{hostile}"));
         assert_eq!(line.matches('\n').count(), 1, "{line}");
         assert!(!line.contains('\u{1b}'), "{line}");
+    }
+
+    #[test]
+    fn a_line_of_json_has_its_event_its_fields_and_the_request() {
+        let (line, value) = logged_json(|| {
+            let _request = tracing::info_span!("request", id = "7f").entered();
+            let nothing: Option<&str> = None;
+            tracing::info!(
+                client = "acme-sync", ttl = 900_u64, left = -3_i64, reused = true, nothing, shown = %"x y", "token.issued"
+            );
+        });
+        let timestamp = value["timestamp"].as_str().unwrap();
+        assert!(timestamp.len() == 24 && timestamp.ends_with('Z'), "{timestamp}");
+        let expected = format!(
+            r#"{{"timestamp":"{timestamp}","level":"INFO","message":"token.issued","client":"acme-sync","ttl":900,"left":-3,"reused":true,"shown":"x y","span":{{"name":"request","id":"7f"}}}}"#
+        );
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn no_value_holds_what_is_not_seen() {
+        let unseen = "\0\n\r\u{1b}[31m\u{7f}\u{85}\u{9b}31m\u{ad}\u{61c}\u{200b}\u{200e}\u{2028}\u{202e}\u{2066}\u{feff}\u{e0041}";
+        for text in [unseen.to_owned(), format!("a {unseen} b"), format!("\"\\{unseen}")] {
+            let emit = || tracing::info!(detail = text, shown = %text, debug = ?text, "{text}");
+            let line = logged(emit);
+            assert!(line.trim_end_matches('\n').chars().all(|c| matches!(c, ' '..='~')), "{line}");
+            assert!(line.contains("\\u{202e}"), "{line}");
+            let (line, value) = logged_json(emit);
+            assert!(line.chars().all(|c| matches!(c, ' '..='~')), "{line}");
+            // nor does what a program makes of the line
+            for name in ["detail", "shown", "debug", "message"] {
+                let value = value[name].as_str().unwrap();
+                assert!(value.chars().all(|c| matches!(c, ' '..='~')), "{value}");
+                assert!(value.contains("\\u{202e}"), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_is_an_order_to_a_ci_system() {
+        let order = "##vso[task.setvariable variable=a]b";
+        let emit = || tracing::info!(detail = order, shown = %order, "{order}");
+        assert!(!logged(emit).contains("##"));
+        assert!(!logged_json(emit).0.contains("##"));
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        for (length, c) in
+            [(1, 'x'), (256, 'x'), (257, 'x'), (20_000, 'x'), (20_000, 'é'), (20_000, '\u{202e}')]
+        {
+            let text = c.to_string().repeat(length);
+            let emit =
+                || tracing::info!(detail = text, client = text, shown = %text, finding = text, scopes = text);
+            let (_, value) = logged_json(emit);
+            for (name, longest) in
+                [("detail", 256), ("client", 512), ("shown", 512), ("finding", 4096), ("scopes", usize::MAX)]
+            {
+                let kept = c.to_string().repeat(length.min(longest)).replace('\u{202e}', "\\u{202e}");
+                let end = if length > longest { "…" } else { "" };
+                assert_eq!(value[name], format!("{kept}{end}"), "{length} {c:?} as {name}");
+            }
+            let cut = logged(emit).matches('…').count();
+            let expected = [256, 512, 512, 4096].into_iter().filter(|longest| length > *longest).count();
+            assert_eq!(cut, expected, "{length} {c:?}");
+        }
     }
 }

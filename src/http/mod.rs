@@ -4,6 +4,8 @@
 #[cfg(feature = "server")]
 mod audit_watch;
 #[cfg(feature = "server")]
+mod connection;
+#[cfg(feature = "server")]
 mod endpoint;
 mod error;
 mod extract;
@@ -28,6 +30,7 @@ pub use extract::{BearerFault, Protect, bearer_token};
 pub use span::RequestSpan;
 #[cfg(feature = "server")]
 pub use {
+    connection::raise_open_files,
     keeper::{key_keeper, late_reading},
     log::init as init_log,
     server::{RunningServer, Service, StartError},

@@ -14,21 +14,31 @@ use super::{
     },
     error::{Problem, ProblemKind},
     extract::Protect,
-    server::Service,
 };
+use crate::{authorize::Authorizer, oauth::Issuer, policy::PathPrefix};
+
+/// What it depends on which paths there are.
+pub(super) struct Routes {
+    /// Whose path stands before every path.
+    pub(super) issuer: Issuer,
+    /// Who decides about jeton's own API.
+    pub(super) authorizer: Authorizer,
+    /// Who asks for others.
+    pub(super) gateways: Vec<Data<Gateway>>,
+}
 
 /// Mounts every endpoint.
-pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
-    let issuer = &service.settings.issuer;
+pub(super) fn configure(routes: &Routes, config: &mut ServiceConfig) {
+    let issuer = &routes.issuer;
     // below the issuer's path, as published; and without it, for a proxy in front that cuts it off
-    for gateway in &service.gateways {
+    for gateway in &routes.gateways {
         config.service(asked_by(gateway));
     }
     // the longer paths first: an issuer's path may start as one of ours does
     if !issuer.path().is_empty() {
-        mount(issuer.path(), service, config);
+        mount(issuer.path(), routes, config);
     }
-    mount("", service, config);
+    mount("", routes, config);
     for name in ["oauth-authorization-server", "openid-configuration"] {
         config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
     }
@@ -38,8 +48,9 @@ pub(super) fn configure(service: &Service, config: &mut ServiceConfig) {
     config.default_service(web::to(not_found));
 }
 
-fn mount(base: &str, service: &Service, config: &mut ServiceConfig) {
-    let protect = || Protect::new(service.authorizer.clone()).mounted_at(base);
+fn mount(base: &str, routes: &Routes, config: &mut ServiceConfig) {
+    let prefix = PathPrefix::of(base.split('/').skip(1));
+    let protect = || Protect::new(routes.authorizer.clone()).mounted_at(prefix.clone());
     config
         .service(for_clients(&format!("{base}/oauth2/token"), post().to(token::post)))
         .service(for_clients(&format!("{base}/oauth2/introspect"), post().to(introspect::post)))

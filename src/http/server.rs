@@ -1,20 +1,18 @@
 //! The server: its collaborators, its limits, its start and its end.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use actix_web::{App, HttpServer, dev::Server, web::Data};
+use actix_web::{App, dev::Server, web::Data};
 use tracing_actix_web::TracingLogger;
 
 use super::{
     audit_watch,
+    connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
     keeper::key_keeper,
-    key_watch, reload, routes,
+    key_watch,
+    reload::{self, Teller},
+    routes::{self, Routes},
     span::RequestSpan,
 };
 use crate::{
@@ -37,13 +35,6 @@ use crate::{
     store::{MemoryStore, SharedOptions, SharedStore, Store, StoreError},
     token::Verifier,
 };
-
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may stay open without a request.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a closing connection may take.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +79,9 @@ pub enum StartError {
 
 /// Everything that requests are answered with.
 pub struct Service {
-    pub(super) settings: Settings,
-    pub(super) authorizer: Authorizer,
+    settings: Settings,
+    listener: Listener,
+    routes: Arc<Routes>,
     audit: Audit,
     keeper: KeyKeeper,
     keys: Arc<LiveKeys>,
@@ -101,7 +93,6 @@ pub struct Service {
     issuer: Arc<TokenIssuer>,
     introspector: Arc<Introspector>,
     revoker: Arc<Revoker>,
-    pub(super) gateways: Vec<Data<Gateway>>,
 }
 
 /// A server that accepts connections.
@@ -113,22 +104,12 @@ pub struct RunningServer {
 }
 
 impl Service {
-    /// Loads keys and policies as the settings say, and starts to follow the shared store, if there is one.
-    /// Must run within an actix system.
+    /// Loads policies and keys as the settings say, takes the address, and starts to follow the shared store, if there
+    /// is one. Must run within an actix system.
     ///
     /// # Errors
-    /// [`StartError`] with everything that is wrong in the folder at fault.
+    /// [`StartError`] with everything that is wrong in the folder at fault. Nothing was written then.
     pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let keeper = key_keeper(&settings, Arc::clone(&clock));
-        if settings.keys.generate_if_missing
-            && let FirstKey::Made(new) = keeper.ensure_first_key()?
-        {
-            let dir = keeper.folder().path().display();
-            tracing::warn!(%dir, kid = %new.kid, "keys.generated: there was no key, so tokens signed before are void");
-        }
-        let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
-        let keys = Arc::new(keys);
-        key_watch::log_start(&keys, &keeper, &settings);
         let surroundings = Surroundings {
             issuer: settings.issuer.audience().clone(),
             max_ttl: settings.tokens.max_ttl.as_secs(),
@@ -136,7 +117,20 @@ impl Service {
         };
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
         let policies = Arc::new(policies);
-        reload::log_findings("policies.warning", policies.current().policies.warnings());
+        refuse_unknown_apis(&settings.gateways, &policies)?;
+        let store = Arc::new(store(&settings.store, &clock)?);
+        let listener = listen(settings.server.listen)?;
+        // the first key is made when nothing else can keep the server from starting
+        let keeper = key_keeper(&settings, Arc::clone(&clock));
+        if settings.keys.generate_if_missing
+            && let FirstKey::Made(new) = keeper.ensure_first_key()?
+        {
+            let dir = keeper.folder().path().display();
+            tracing::info!(%dir, kid = %new.kid, "keys.generated: there was no key, so the first one was made");
+        }
+        let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
+        let keys = Arc::new(keys);
+        key_watch::log_start(&keys, &keeper, &settings);
         let audit = audit_watch::open_audit(&settings, surroundings, &clock)?;
         let verifier = Verifier::new(
             settings.issuer.clone(),
@@ -145,7 +139,6 @@ impl Service {
             Arc::clone(&clock),
         )
         .remembering(Verifier::USUAL_MEMORY);
-        let store = Arc::new(store(&settings.store, &clock)?);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
         let authenticator = Arc::new(Authenticator {
@@ -164,7 +157,8 @@ impl Service {
             Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse(ApiName::OWN)?)
                 .with_standing(standing.clone())
                 .with_audit(audit.clone());
-        let gateways = gateways(&settings.gateways, &policies, &authorizer)?;
+        let gateway = |settings| Data::new(Gateway::new(settings, &authorizer));
+        let gateways = settings.gateways.iter().map(gateway).collect();
         Ok(Self {
             status_lists: Arc::new(StatusLists::new(
                 settings.issuer.clone(),
@@ -173,8 +167,7 @@ impl Service {
                 lists,
                 Arc::clone(&clock),
             )),
-            authorizer,
-            gateways,
+            routes: Arc::new(Routes { issuer: settings.issuer.clone(), authorizer, gateways }),
             audit,
             introspector: Arc::new(Introspector {
                 authenticator: Arc::clone(&authenticator),
@@ -210,6 +203,7 @@ impl Service {
                 clock,
             }),
             settings,
+            listener,
             keeper,
             keys,
             policies,
@@ -234,22 +228,24 @@ impl Service {
         &self.audit
     }
 
-    /// Starts to listen and to watch the policies. Must run within an actix system.
+    /// Starts to answer and to watch the policies. Must run within an actix system.
     ///
     /// # Errors
     /// [`StartError::Listen`].
     pub fn start(self) -> Result<RunningServer, StartError> {
         let address = self.settings.server.listen;
         let refused = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).map_err(refused)?;
-        let bound = listener.local_addr().map_err(refused)?;
-        let shutdown_timeout = self.settings.server.shutdown_timeout.as_secs();
-        reload::watch(&self.policies, &self.keys, self.settings.policies.poll);
+        let bound = self.listener.address().map_err(refused)?;
+        let shutdown_timeout = self.settings.server.shutdown_timeout;
+        let teller = Teller::start(Arc::clone(&self.policies));
+        teller.tell_start(self.policies.snapshot());
+        reload::watch(&self.policies, &teller, &self.keys, self.settings.policies.poll);
         key_watch::watch_keys(&self.keys, self.keeper.clone(), self.settings.policies.poll);
         audit_watch::watch_audit(&self.audit, self.settings.policies.poll);
         let audit = Data::new(self.audit.clone());
         let keys = Data::new(Arc::clone(&self.keys));
         let policies = Data::new(Arc::clone(&self.policies));
+        let teller = Data::new(teller);
         let verifier = Data::new(self.verifier.clone());
         let issuer = Data::new(Arc::clone(&self.issuer));
         let standing = Data::new(self.standing.clone());
@@ -259,11 +255,12 @@ impl Service {
         let store = Data::new(Arc::clone(&self.store));
         let issuer_name = Data::new(self.settings.issuer.clone());
         let metadata = Data::new(Metadata::new(&self.settings.issuer, &self.store));
-        let service = Arc::new(self);
-        let server = HttpServer::new(move || {
+        let routes = self.routes;
+        let app = move || {
             App::new()
                 .app_data(keys.clone())
                 .app_data(policies.clone())
+                .app_data(teller.clone())
                 .app_data(verifier.clone())
                 .app_data(issuer.clone())
                 .app_data(standing.clone())
@@ -274,36 +271,32 @@ impl Service {
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
                 .app_data(audit.clone())
-                .configure(|config| routes::configure(&service, config))
+                .configure(|config| routes::configure(&routes, config))
                 .wrap(TracingLogger::<RequestSpan>::new())
-        })
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(shutdown_timeout)
-        .listen(listener)
-        .map_err(refused)?
-        .run();
+                .wrap(TellConnection)
+        };
+        let server = connection::serve(self.listener, shutdown_timeout, app).map_err(refused)?;
         Ok(RunningServer { address: bound, server })
     }
 }
 
-/// Everybody who asks for others. An API that goes away at a reload is refused from then on.
-fn gateways(
-    settings: &[GatewaySettings],
-    policies: &LivePolicies,
-    authorizer: &Authorizer,
-) -> Result<Vec<Data<Gateway>>, StartError> {
+/// Takes the address.
+fn listen(address: SocketAddr) -> Result<Listener, StartError> {
+    Listener::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+/// Gateways must ask for APIs that there are.
+fn refuse_unknown_apis(gateways: &[GatewaySettings], policies: &LivePolicies) -> Result<(), StartError> {
     let snapshot = policies.current();
     let apis = snapshot.policies.apis();
-    for gateway in settings {
+    for gateway in gateways {
         if let Some(api) = gateway.apis.names().find(|api| !apis.contains_key(*api)) {
             let known: Vec<_> = apis.keys().map(|api| format!("`{api}`")).collect();
             let (gateway, api) = (gateway.name.clone(), api.clone());
             return Err(StartError::UnknownApi { gateway, api, known: known.join(", ") });
         }
     }
-    Ok(settings.iter().map(|settings| Data::new(Gateway::new(settings, authorizer))).collect())
+    Ok(())
 }
 
 /// The store that the settings name.

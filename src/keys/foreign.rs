@@ -1,19 +1,15 @@
 //! Public keys of which somebody else holds the private half: those of clients.
 
-use std::{fmt, ops::RangeInclusive, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use aws_lc_rs::{
-    encoding::{AsDer, PublicKeyX509Der},
-    rsa::PublicKeyComponents,
-    signature::ParsedPublicKey,
-};
+use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use serde_json::{Map, Value};
 
 use super::{
-    algorithm::verification,
     set::{PassedOver, named},
+    sound,
 };
 use crate::oauth::{KeyId, SignatureAlgorithm};
 
@@ -29,8 +25,10 @@ pub enum InvalidPublicKey {
     /// Neither RSA, nor P-256, nor Ed25519.
     #[error("it is no key for RS256, PS256, ES256 or EdDSA: use RSA, P-256 or Ed25519")]
     Kind,
-    /// Too short, too long, or numbers that are no key.
-    #[error("it is not a sound key: RSA keys have 2048 to 8192 bits, points lie on their curve")]
+    /// Too short, too long, numbers that are no key, or one for which anybody can sign.
+    #[error(
+        "it is not a sound key: RSA keys have 2048 to 8192 bits, points lie on their curve and are not of small order"
+    )]
     Unsound,
     /// `use` or `alg` say that it is for something else.
     #[error("its `use`, `key_ops` or `alg` say that it is not for such signatures")]
@@ -69,8 +67,6 @@ struct Inner {
 
 /// The members of private keys of every kind (RFC 7518 section 6, RFC 8037 section 2), `priv` those of ML-DSA.
 const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
-/// How long an RSA modulus may be.
-pub(super) const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 /// SPKI of an uncompressed point on P-256, but for the point (RFC 5480 section 2).
 const P256_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
@@ -87,37 +83,8 @@ impl ForeignKey {
     pub fn from_jwk(jwk: &Value) -> Result<Self, InvalidPublicKey> {
         let members = jwk.as_object().ok_or(InvalidPublicKey::NotJwk)?;
         let (jwk, stated) = for_signatures(members)?;
-        let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPublicKey::NotJwk);
-        let (bytes, fitting) = match &jwk.algorithm {
-            AlgorithmParameters::RSA(rsa) => {
-                let components = PublicKeyComponents { n: decode(&rsa.n)?, e: decode(&rsa.e)? };
-                // the library looks at the length at the first signature, which is late to be told
-                if !RSA_BITS.contains(&bits(&components.n)) {
-                    return Err(InvalidPublicKey::Unsound);
-                }
-                let der: PublicKeyX509Der<'_> = components.as_der().map_err(|_| InvalidPublicKey::Unsound)?;
-                (der.as_ref().to_vec(), &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256][..])
-            }
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-                let (x, y) = (decode(&ec.x)?, decode(&ec.y)?);
-                if (x.len(), y.len()) != (32, 32) {
-                    return Err(InvalidPublicKey::Unsound);
-                }
-                ([&[4], x.as_slice(), y.as_slice()].concat(), &[SignatureAlgorithm::Es256][..])
-            }
-            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
-                (decode(&okp.x)?, &[SignatureAlgorithm::EdDsa][..])
-            }
-            _ => return Err(InvalidPublicKey::Kind),
-        };
-        let algorithms = fitting
-            .iter()
-            .filter(|algorithm| stated.is_none_or(|stated| stated == **algorithm))
-            .map(|algorithm| {
-                let key = ParsedPublicKey::new(verification(*algorithm), &bytes);
-                key.map(|key| (*algorithm, key)).map_err(|_| InvalidPublicKey::Unsound)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut algorithms = sound::verifying(&jwk.algorithm)?;
+        algorithms.retain(|(algorithm, _)| stated.is_none_or(|stated| stated == *algorithm));
         if algorithms.is_empty() {
             return Err(InvalidPublicKey::Purpose);
         }
@@ -189,13 +156,6 @@ pub(super) fn for_signatures(
         return Err(InvalidPublicKey::Purpose);
     }
     Ok((jwk, stated))
-}
-
-/// The length of a number, big-endian.
-pub(super) fn bits(number: &[u8]) -> usize {
-    let first = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
-    let unused = number.get(first).map_or(0, |byte| byte.leading_zeros() as usize);
-    (number.len() - first) * 8 - unused
 }
 
 /// A `SubjectPublicKeyInfo` as a JSON Web Key.

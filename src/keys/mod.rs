@@ -11,6 +11,7 @@ mod own;
 mod public;
 mod remote;
 mod set;
+mod sound;
 mod trusted;
 
 pub use foreign::{ForeignKey, InvalidPublicKey};

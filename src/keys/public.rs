@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     DecodingKey,
     errors::ErrorKind,
-    jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash},
+    jwk::{AlgorithmParameters, CommonParameters, Jwk, PublicKeyUse, ThumbprintHash},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ use super::{
     algorithm::{in_jwk, in_jws},
     foreign,
     set::{self, Spoiled},
+    sound,
 };
 use crate::{
     jose::{CompactJws, JwsError, Kind},
@@ -62,23 +63,12 @@ impl PublicKey {
     /// A key of a published set, if it is one that can verify tokens.
     fn from_jwk(json: &Value) -> Result<Self, InvalidPublicKey> {
         let (jwk, stated) = foreign::for_signatures(json.as_object().ok_or(InvalidPublicKey::NotJwk)?)?;
-        let fitting: &[_] = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256],
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-                &[SignatureAlgorithm::Es256]
-            }
-            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
-                &[SignatureAlgorithm::EdDsa]
-            }
-            _ => return Err(InvalidPublicKey::Kind),
-        };
-        let algorithm = stated.or(fitting.first().copied()).filter(|stated| fitting.contains(stated));
+        let fitting = sound::verifying(&jwk.algorithm)?;
+        let mut fitting = fitting.iter().map(|(algorithm, _)| *algorithm);
+        let algorithm = fitting.find(|fitting| stated.is_none_or(|stated| stated == *fitting));
         let algorithm = algorithm.ok_or(InvalidPublicKey::Purpose)?;
         let kid = jwk.common.key_id.as_deref().and_then(|kid| KeyId::parse(kid).ok());
         let kid = kid.ok_or(InvalidPublicKey::NoKeyId)?;
-        if matches!(jwk.algorithm, AlgorithmParameters::RSA(_)) && !foreign::RSA_BITS.contains(&bits(&jwk)) {
-            return Err(InvalidPublicKey::Unsound);
-        }
         let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidPublicKey::NotJwk)?;
         let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| InvalidPublicKey::Unsound)?;
         Ok(Self { kid, thumbprint, algorithm, bits: bits(&jwk), json: json.to_string(), decoding })
@@ -119,7 +109,7 @@ impl PublicKey {
 fn bits(jwk: &Jwk) -> usize {
     match &jwk.algorithm {
         AlgorithmParameters::RSA(rsa) => {
-            BASE64_URL_SAFE_NO_PAD.decode(&rsa.n).map_or(0, |modulus| foreign::bits(&modulus))
+            BASE64_URL_SAFE_NO_PAD.decode(&rsa.n).map_or(0, |modulus| sound::bits(&modulus))
         }
         _ => 256,
     }

@@ -20,7 +20,7 @@ use super::{InvalidJwks, PublicKeys, set};
 use crate::{
     clock::Clock,
     fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
-    oauth::is_loopback,
+    oauth::{ShownUrl, is_loopback},
 };
 
 /// What a key set is, and what many servers call it.
@@ -191,7 +191,7 @@ impl JwksSource {
             _ if !is_bare => return Err(JwksSourceError::Address),
             "https" => Transport::Https,
             "http" if is_loopback(&url) => Transport::Http,
-            "http" => return Err(JwksSourceError::Insecure(url.into())),
+            "http" => return Err(JwksSourceError::Insecure(ShownUrl(url.as_str()).to_string())),
             _ => return Err(JwksSourceError::Address),
         };
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).max(1);
@@ -293,7 +293,7 @@ impl Shared {
                 let passed_over = held.keys.passed_over();
                 if !passed_over.is_empty() && passed_over != self.held.load().keys.passed_over() {
                     tracing::warn!(
-                        url = self.shown_url(),
+                        url = %self.shown_url(),
                         keys = set::named(passed_over),
                         "jwks.passed_over"
                     );
@@ -302,15 +302,15 @@ impl Shared {
                 self.held.store(Arc::new(Held { fetched_at: Some(now), ..held }));
                 self.failure.store(None);
                 if self.schedule.note_success(now.as_second(), pause) > 0 {
-                    tracing::info!(url = self.shown_url(), keys, "jwks.fetched");
+                    tracing::info!(url = %self.shown_url(), keys, "jwks.fetched");
                 }
             }
             Err(error) => {
                 let error = error.to_string();
                 if self.schedule.note_failure(now.as_second()) == 0 {
-                    tracing::warn!(url = self.shown_url(), error, "jwks.not_fetched");
+                    tracing::warn!(url = %self.shown_url(), error, "jwks.not_fetched");
                 } else {
-                    tracing::debug!(url = self.shown_url(), error, "jwks.not_fetched");
+                    tracing::debug!(url = %self.shown_url(), error, "jwks.not_fetched");
                 }
                 self.failure.store(Some(Arc::new(FailedFetch { at: now, error })));
             }
@@ -343,8 +343,7 @@ impl Shared {
         (lifetime - lifetime / 5).clamp(1, self.refresh)
     }
 
-    /// The address without what may be a secret.
-    fn shown_url(&self) -> &str {
-        self.url.as_str().split('?').next().unwrap_or_default()
+    fn shown_url(&self) -> ShownUrl<'_> {
+        ShownUrl(self.url.as_str())
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::{ForeignKey, InvalidPublicKey, foreign::jwk_of_spki};
+use crate::printable::printable;
 
 /// A key of a set that verifies nothing here: where it stands, its `kid`, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,8 +138,7 @@ impl fmt::Display for PassedOver {
         f.write_str(&self.place)?;
         if let Some(kid) = &self.kid {
             // it may hold anything
-            let kid: String = kid.escape_debug().take(80).collect();
-            write!(f, " (kid `{kid}`)")?;
+            write!(f, " (kid `{:.80}`)", printable(kid))?;
         }
         write!(f, ": {}", self.why)
     }

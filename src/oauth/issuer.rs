@@ -5,9 +5,9 @@ use std::{fmt, sync::Arc};
 use serde::{Serialize, Serializer};
 use url::{Host, Url};
 
-use super::Audience;
+use super::{Audience, ShownUrl};
 
-/// Why a text is no issuer identifier.
+/// Why a text is no issuer identifier. It holds no user name and no password that may stand in the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an issuer: {rule}")]
 pub struct InvalidIssuer {
@@ -30,7 +30,7 @@ impl Issuer {
     /// # Errors
     /// [`InvalidIssuer`] says what is wrong with the address.
     pub fn parse(text: &str) -> Result<Self, InvalidIssuer> {
-        let refuse = |rule| InvalidIssuer { text: text.to_owned(), rule };
+        let refuse = |rule| InvalidIssuer { text: ShownUrl(text).to_string(), rule };
         let url = Url::parse(text)
             .map_err(|_| refuse("write an absolute URL such as `https://tokens.example.com`"))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -50,6 +50,14 @@ impl Issuer {
         }
         if text.contains('%') {
             return Err(refuse("its path must not hold escapes"));
+        }
+        let segments = || url.path().split('/').skip(1);
+        let is_dots = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| byte == b'.');
+        if url.path().contains(';')
+            || segments().any(is_dots)
+            || (segments().any(str::is_empty) && url.path() != "/")
+        {
+            return Err(refuse("its path must not hold `;`, `//`, or a segment made only of dots"));
         }
         let audience = Audience::parse(text).map_err(|_| refuse("it is too long"))?;
         Ok(Self { audience, path: url.path().trim_end_matches('/').into(), loopback: is_loopback(&url) })
@@ -132,6 +140,12 @@ mod tests {
             "https://a.example/a b",
             "https://a.example/../b",
             "https:a.example",
+            // every request below it would be refused
+            "https://a.example/x//y",
+            "https://a.example//x",
+            "https://a.example/x;v=1",
+            "https://a.example/...",
+            "https://a.example/.../x",
         ] {
             assert!(Issuer::parse(bad).is_err(), "{bad:?} must be refused");
         }

@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc};
 
 use url::Url;
 
-use super::{Audience, is_loopback};
+use super::{Audience, ShownUrl, is_loopback};
 
 /// Why an API cannot say at its audience what it takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the audience `{audience}` is no address at which metadata can be published: {rule}")]
+#[error("the audience `{}` is no address at which metadata can be published: {rule}", shown(audience))]
 pub struct NoAddress {
     audience: Audience,
     rule: &'static str,
@@ -20,6 +20,12 @@ pub struct MetadataAddress {
     url: Arc<str>,
     /// How much of it stands before the path.
     origin: usize,
+}
+
+/// The whole audience, which stands in every token, unless there may be a password in it.
+fn shown(audience: &Audience) -> String {
+    let text = audience.as_str();
+    if text.contains('@') { ShownUrl(text).to_string() } else { text.to_owned() }
 }
 
 impl MetadataAddress {

@@ -9,6 +9,7 @@ mod issuer;
 mod metadata_address;
 mod name;
 mod scope;
+mod shown_url;
 
 pub use algorithm::{RsaBits, SignatureAlgorithm};
 pub(crate) use claim::REGISTERED_CLAIMS;
@@ -19,3 +20,4 @@ pub use issuer::{InvalidIssuer, Issuer};
 pub use metadata_address::{MetadataAddress, NoAddress};
 pub use name::{ApiName, Audience, ClientId, InvalidName, KeyId, Role, TokenId};
 pub use scope::{Scope, ScopeSet};
+pub(crate) use shown_url::ShownUrl;

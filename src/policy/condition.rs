@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::path::CanonicalPath;
+use super::{path::CanonicalPath, route::Place};
 use crate::oauth::{ClientId, Role, Scope, ScopeSet};
 
 /// What policies judge: the permissions of a token, wherever they come from.
@@ -44,17 +44,17 @@ pub(super) enum ClaimTest {
     ContainsPath(PathParameter),
 }
 
-/// A parameter of the path: its name, and its segment in the route.
+/// A parameter of the path: its name, and its place in the route.
 #[derive(Clone, Debug)]
 pub(super) struct PathParameter {
     pub(super) name: Arc<str>,
-    pub(super) segment: u8,
+    pub(super) place: Place,
 }
 
-/// The same segment is the same parameter, whatever a route calls it.
+/// The same place is the same parameter, whatever a route calls it.
 impl PartialEq for PathParameter {
     fn eq(&self, other: &Self) -> bool {
-        self.segment == other.segment
+        self.place == other.place
     }
 }
 
@@ -151,7 +151,7 @@ impl Condition {
                     ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter) => Some(parameter),
                     ClaimTest::Is(_) | ClaimTest::In(_) | ClaimTest::Contains(_) => None,
                 };
-                let segment = parameter.and_then(|parameter| path.segment(usize::from(parameter.segment)));
+                let segment = parameter.and_then(|parameter| parameter.place.of(path));
                 let but = match (claim, segment) {
                     (Value::String(_), _) if wants_list => ", which is no list".to_owned(),
                     (Value::Array(_), _) if !wants_list => ", which is no text".to_owned(),
@@ -167,6 +167,17 @@ impl Condition {
     }
 
     /// The parameter of the path that it names, if it does.
+    pub(super) fn parameter(&self) -> Option<&PathParameter> {
+        match self {
+            Self::Claim {
+                test: ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter),
+                ..
+            } => Some(parameter),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::parameter`], to be placed.
     pub(super) fn parameter_mut(&mut self) -> Option<&mut PathParameter> {
         match self {
             Self::Claim {
@@ -180,7 +191,7 @@ impl Condition {
 
 impl ClaimTest {
     fn holds(&self, claim: &Value, path: &CanonicalPath<'_>) -> bool {
-        let value_at = |parameter: &PathParameter| path.segment(usize::from(parameter.segment));
+        let value_at = |parameter: &PathParameter| parameter.place.of(path);
         match self {
             Self::Is(value) => claim.as_str() == Some(value),
             Self::In(values) => {

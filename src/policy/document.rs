@@ -2,7 +2,7 @@
 //!
 //! One type per thing an operator writes; the names of the fields are the keys of the file, and their
 //! comments are what an editor shows of them ([`super::schema`]). Where several kinds of value may stand,
-//! the type is an enum whose variants are named `text`, `list` and `map` ([`super::read`] picks by what it
+//! the type is an enum whose variants are named `switch`, `text`, `list` and `map` ([`super::read`] picks by what it
 //! finds).
 
 use schemars::JsonSchema;
@@ -183,8 +183,8 @@ pub(super) struct Client {
     pub(super) token_exchange: Field<Spanned<bool>>,
     /// With `true` it gets refresh tokens.
     pub(super) refresh: Field<Spanned<bool>>,
-    /// With `true` it may ask whether tokens are live.
-    pub(super) introspect: Field<bool>,
+    /// Of which APIs it may ask whether tokens are in force: a list of them, or `true` for all.
+    pub(super) introspect: Field<Spanned<Introspect>>,
     /// Whether its tokens point to a status list, which says offline what is revoked; without it, a setting
     /// decides.
     pub(super) status_list: Field<Spanned<bool>>,
@@ -197,6 +197,17 @@ pub(super) struct Client {
     /// The lifetime of its tokens, such as `15m`: a whole number and `s`, `m`, `h` or `d`.
     #[schemars(with = "Duration")]
     pub(super) ttl: Field<Text>,
+}
+
+/// Of which APIs a client may introspect tokens.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(untagged)]
+pub(super) enum Introspect {
+    /// Of all, or of none.
+    Switch(bool),
+    /// Of these.
+    List(#[schemars(with = "SomeItems<ApiName>")] Items<Text>),
 }
 
 /// What is kept of a client's secret; `jeton clients add` and `rotate` write it.

@@ -1,5 +1,7 @@
 //! Small changes to policy files that keep every comment and the order of everything else.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{
@@ -24,6 +26,17 @@ pub enum EditError {
         file: String,
         /// The key.
         section: String,
+    },
+    /// The client is there already.
+    #[error(
+        "client `{id}` exists already ({place}), and nothing was written: give it a second secret with `jeton \
+         clients rotate {id}`, or choose another id"
+    )]
+    Exists {
+        /// The client.
+        id: String,
+        /// File and line.
+        place: String,
     },
     /// No file has the client.
     #[error("client `{0}` is not defined in any file")]
@@ -59,7 +72,7 @@ impl Sources {
     /// The file in which a client is defined.
     pub(super) fn source_of_client(&self, id: &str) -> Result<&Source, EditError> {
         let mut broken = None;
-        for source in &self.files {
+        for source in self.files.iter() {
             match yaml::parse(&source.text).0 {
                 Some(root) if entry(&root, "clients").and_then(|clients| entry(clients, id)).is_some() => {
                     return Ok(source);
@@ -77,22 +90,37 @@ impl Sources {
     #[must_use]
     pub fn with(&self, edited: &[Edited]) -> Self {
         let mut sources = self.clone();
+        let files = Arc::make_mut(&mut sources.files);
         for Edited { file: name, text } in edited {
             let new = Source::new(name.clone(), text.clone());
-            match sources.files.iter_mut().find(|file| file.name == *name) {
+            match files.iter_mut().find(|file| file.name == *name) {
                 Some(file) => *file = new,
-                None => sources.files.push(new),
+                None => files.push(new),
             }
         }
         sources
+    }
+
+    /// Holds that no file defines a client of this id.
+    ///
+    /// # Errors
+    /// [`EditError::Exists`].
+    pub fn lacks_client(&self, id: &str) -> Result<(), EditError> {
+        let Ok(source) = self.source_of_client(id) else { return Ok(()) };
+        let root = yaml::parse(&source.text).0;
+        let clients = root.as_ref().and_then(|root| entry(root, "clients"));
+        let line =
+            clients.and_then(|clients| pair(clients, id)).map_or(0, |(key, _)| source.line(key.at.start));
+        Err(EditError::Exists { id: id.to_owned(), place: format!("{}:{line}", source.name) })
     }
 
     /// Adds a client at the end of the `clients:` section of `file`, which is made if it is not there.
     /// `body` are the lines below the client's name, without indentation of their own.
     ///
     /// # Errors
-    /// [`EditError`] for a file that cannot be changed line by line.
+    /// [`EditError`] for a client that is there already, or a file that cannot be changed line by line.
     pub fn add_client(&self, file: &str, id: &str, body: &[String]) -> Result<Edited, EditError> {
+        self.lacks_client(id)?;
         let source = self.files.iter().find(|source| source.name == file);
         let text = source.map_or("version: 1\n", |source| source.text.as_str());
         let broken = || EditError::Broken { file: file.to_owned() };

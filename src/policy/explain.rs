@@ -12,7 +12,6 @@ use serde_json::{Map, Value};
 use super::{
     condition::Subject,
     decision::{Decision, Grounds},
-    finding::printable,
     path::CanonicalPath,
     route::Method,
     set::{Api, PolicySet},
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     clients::{ClientKind, ClientState},
     oauth::{ClientId, Role, ScopeSet},
+    printable::printable,
 };
 
 /// Permissions that somebody wrote down or that a client is granted, to be explained or tested.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::printable::{is_order, is_unseen, printable};
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,7 +98,9 @@ pub enum Code {
     PublicCatchAll,
     /// Another method at the path of a route, decided by a less specific route that lets other tokens through.
     MethodHole,
-    /// Another spelling of a route's path, decided by a `**` that lets other tokens through.
+    /// A verb that a route has in its parameter, while another rule has it for another method.
+    OpenVerb,
+    /// Another spelling of a route's path, decided by a `**` or a parameter that lets other tokens through.
     LookAlike,
     /// A secret that everybody knows from the documentation, on a server that others can reach.
     DemoSecret,
@@ -170,11 +174,12 @@ pub(super) struct Snippet {
 }
 
 impl Finding {
-    /// Where it is: file, line and column; the file or folder alone where it is about the whole of it.
+    /// Where it is, on one line: file, line and column; the file or folder alone where it is about the whole of it.
     pub fn place(&self) -> String {
+        let file = printable(&self.file);
         match self.line {
-            0 => self.file.clone(),
-            line => format!("{}:{line}:{}", self.file, self.column),
+            0 => file,
+            line => format!("{file}:{line}:{}", self.column),
         }
     }
 }
@@ -185,7 +190,7 @@ impl fmt::Display for Finding {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{}: {severity}: {} [{}]", self.place(), self.message, self.code)?;
+        write!(f, "{}: {severity}: {} [{}]", self.place(), printable(&self.message), self.code)?;
         let margin = " ".repeat(self.line.to_string().len());
         if let Some(Snippet { line, width }) = &self.snippet {
             // a tab keeps its width in the line of carets
@@ -198,7 +203,7 @@ impl fmt::Display for Finding {
             write!(f, "\n {margin} |\n {} | {line}\n {margin} | {lead}{carets}", self.line)?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n {margin} = help: {hint}")?;
+            write!(f, "\n {margin} = help: {}", printable(hint))?;
         }
         Ok(())
     }
@@ -254,27 +259,17 @@ impl fmt::Display for Findings {
 
 impl std::error::Error for Findings {}
 
-/// Escapes what is not seen or moves what is seen, on one line: so that what stands in a file or a token
-/// can neither write to the operator's terminal nor look like a line of its own.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_unseen(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
-}
-
-/// Controls, and marks without width: those that turn the direction of text (Unicode TR 9), joiners, a byte
-/// order mark.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
 impl Snippet {
     /// The longest piece of a line that is shown, in characters.
-    const WIDEST: usize = 400;
+    pub(super) const WIDEST: usize = 400;
 
-    /// A source line as it may be shown: cut, and without control characters.
-    pub(super) fn of(line: &str, width: usize) -> Self {
-        let shown = |c: char| if is_unseen(c) && c != '\t' { '\u{fffd}' } else { c };
-        let line: String = line.chars().map(shown).take(Self::WIDEST).collect();
+    /// A source line as it may be shown: cut, and without what is not seen or is an order; each character keeps its
+    /// place.
+    pub(super) fn of(line: impl Iterator<Item = char>, width: usize) -> Self {
+        let line: String = line.take(Self::WIDEST).collect();
+        let is_hidden = |at: usize, c: char| (is_unseen(c) && c != '\t') || is_order(&line, at);
+        let shown = line.char_indices().map(|(at, c)| if is_hidden(at, c) { '\u{fffd}' } else { c });
+        let line: String = shown.collect();
         let width = width.min(line.chars().count()).max(1);
         Self { line, width }
     }
@@ -282,10 +277,14 @@ impl Snippet {
 
 /// "did you mean `x`?" for the known name nearest to what was written.
 pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let farthest = |name: &str| 1 + name.len() / 4;
+    let length = written.chars().count();
     known
         .into_iter()
+        // the distance is at least that of the lengths
+        .filter(|name| length.abs_diff(name.chars().count()) <= farthest(name))
         .map(|name| (strsim::damerau_levenshtein(written, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .filter(|(distance, name)| *distance <= farthest(name))
         .min()
         .map(|(_, name)| format!("did you mean `{name}`?"))
 }

@@ -34,7 +34,7 @@ pub struct Witness {
 #[derive(Debug)]
 pub(super) struct Guaranteed {
     pub(super) route: Route,
-    /// Alternatives of conditions, each parameter at its segment of this route.
+    /// Alternatives of conditions, each parameter at its place in this route.
     pub(super) only_when: Vec<Vec<Condition>>,
 }
 
@@ -53,6 +53,8 @@ pub(super) struct Violation<'p> {
     pub(super) rule: &'p Rule,
     /// The alternative of the rule, from 0; `None` where it is public.
     pub(super) alternative: Option<usize>,
+    /// How many alternatives the rule has.
+    pub(super) alternatives: usize,
     pub(super) witness: Witness,
     /// What the guarantee asks and this request lacks.
     pub(super) lacking: Vec<String>,
@@ -90,19 +92,45 @@ pub(super) fn violations<'p>(
     Ok(violations)
 }
 
+/// The routes that end in a slash, by their paths without it.
+pub(super) struct Endings<'p> {
+    routes: Vec<RouteId>,
+    index: RouteIndex<'p>,
+}
+
+impl<'p> Endings<'p> {
+    pub(super) fn of(index: &RouteIndex<'p>) -> Self {
+        let endings = index.shapes().filter_map(|(id, shape)| Some((id, shape.without_slash()?)));
+        let (routes, shapes): (Vec<_>, Vec<_>) = endings.unzip();
+        Self { routes, index: RouteIndex::of(shapes) }
+    }
+
+    /// The routes that have paths in common with a shape but for the slash, and these paths with it.
+    fn meeting(&self, shape: &Shape<'p>) -> Vec<(RouteId, Shape<'p>)> {
+        let mut positions: Vec<_> = self.index.meeting(shape).into_iter().map(|(at, _)| at).collect();
+        positions.sort_unstable();
+        let meeting = positions.into_iter().filter_map(|at| {
+            let common = self.index.shape(at)?.meet(shape)?;
+            Some((*self.routes.get(usize::try_from(at).ok()?)?, common.with_slash()))
+        });
+        meeting.collect()
+    }
+}
+
 /// As [`violations`], on the paths that end in a slash where the others are guaranteed: `**` covers none.
 pub(super) fn gaps<'p>(
     api: &'p Api,
     index: &RouteIndex<'p>,
+    endings: &Endings<'p>,
     roles: &BTreeMap<Role, ScopeSet>,
     guaranteed: &'p Guaranteed,
 ) -> Result<Vec<Violation<'p>>, TooComplex<'p>> {
     let mut gaps = Vec::new();
     let shape = Shape::of(&guaranteed.route);
-    for (route, ending) in index.shapes().filter_map(|(id, shape)| Some((id, shape.without_slash()?))) {
-        if let Some(common) = ending.meet(&shape).filter(|_| shape.has_rest()) {
+    if shape.has_rest() {
+        for (route, ending) in endings.meeting(&shape) {
             let proof = Proof { api, index, roles, guaranteed, route };
-            proof.violations_on(&common.with_slash(), index.deepest(), &mut gaps)?;
+            proof.violations_on(&ending, index.deepest(), &mut gaps)?;
         }
     }
     Ok(gaps)
@@ -129,23 +157,27 @@ impl<'p> Proof<'_, 'p> {
         into: &mut Vec<Violation<'p>>,
     ) -> Result<(), TooComplex<'p>> {
         let Some((rule, access)) = self.api.access(self.route) else { return Ok(()) };
+        let alternatives: Vec<_> = self.api.routes.alternatives(access).collect();
         let mut compared = Compared::default();
-        compared.add(self.api.routes.alternatives(access));
+        compared.add(alternatives.iter().copied());
         compared.add(self.only_when());
-        let mut open: Vec<Option<usize>> = if access.is_public() {
+        // each with its position
+        let mut open: Vec<Option<(usize, Alternative<'_>)>> = if access.is_public() {
             vec![None]
         } else {
-            (0..self.api.routes.alternatives(access).count()).map(Some).collect()
+            alternatives.iter().copied().enumerate().map(Some).collect()
         };
         for (common, _) in common.lengths(deepest) {
-            let grid = Grid::for_any_token(common, &compared, &|text| self.index.names(text));
+            let grid = Grid::for_any_token(common, &compared, &|text| self.index.known(text));
             for (_, target) in grid.points().ok_or(TooComplex(rule))? {
                 let Ok(path) = CanonicalPath::parse(&target) else { continue };
                 let Some(method) = self.deciding_method(&path) else { continue };
-                open.retain(|alternative| {
-                    let Some((token, lacking)) = self.way_around(*alternative, &path) else { return true };
+                open.retain(|open| {
+                    let alternative = open.map(|(_, alternative)| alternative);
+                    let Some((token, lacking)) = self.way_around(alternative, &path) else { return true };
                     let witness = Witness { method: method.to_string(), path: target.clone(), token };
-                    into.push(Violation { rule, alternative: *alternative, witness, lacking });
+                    let (alternative, alternatives) = (open.map(|(at, _)| at), alternatives.len());
+                    into.push(Violation { rule, alternative, alternatives, witness, lacking });
                     false
                 });
             }
@@ -161,10 +193,11 @@ impl<'p> Proof<'_, 'p> {
         })
     }
 
-    /// A token that the alternative lets through and that lacks what is guaranteed, and what that is.
+    /// A token that the alternative lets through and that lacks what is guaranteed, and what that is; without
+    /// an alternative everybody is let through.
     fn way_around(
         &self,
-        alternative: Option<usize>,
+        alternative: Option<Alternative<'_>>,
         path: &CanonicalPath<'_>,
     ) -> Option<(Option<Token>, Vec<String>)> {
         let lacking = |token: &Permissions| {
@@ -174,8 +207,6 @@ impl<'p> Proof<'_, 'p> {
         let Some(alternative) = alternative else {
             return Some((None, lacking(&Permissions::default())));
         };
-        let (_, access) = self.api.access(self.route)?;
-        let alternative = self.api.routes.alternatives(access).nth(alternative)?;
         let others: Vec<_> = self.only_when().collect();
         let beyond = Beyond { path, roles: self.roles, others: &others, others_path: path };
         beyond.first(alternative).map(|token| (Some(Token::from(&token)), lacking(&token)))

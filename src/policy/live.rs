@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -11,7 +11,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use jiff::Timestamp;
 
-use super::{ContentHash, Difference, Effort, Findings, PolicySet, Sources, Surroundings};
+use super::{Difference, Effort, Findings, PolicySet, Sources, Surroundings, source::Look};
 use crate::clock::Clock;
 
 /// How often a folder is read again that does not hold still, where nobody waits for the next poll.
@@ -32,8 +32,14 @@ pub struct LivePolicies {
     seen: Mutex<Seen>,
 }
 
-/// The last look of a poll: the hash of what was there, or what was wrong with it.
-type Seen = Option<Result<ContentHash, Findings>>;
+/// The last look of a poll.
+#[derive(Default)]
+struct Seen {
+    /// What was there, or what was wrong with it.
+    reading: Option<Result<Look, Findings>>,
+    /// Whether it could not take over. It is not compiled again then: the next edit would have to wait for that.
+    is_rejected: bool,
+}
 
 /// Policies and when they came into force.
 pub struct Snapshot {
@@ -53,6 +59,7 @@ pub struct Rejection {
 }
 
 /// What a reload came to.
+#[derive(Clone)]
 pub enum Reload {
     /// The files hold what is in force already.
     Unchanged,
@@ -61,18 +68,37 @@ pub enum Reload {
     /// A poll saw something else than before, and nothing is done until the next one sees the same.
     Unsettled,
     /// Other policies are in force now.
-    Reloaded {
-        /// Those before.
-        old: ContentHash,
-        /// Those now.
-        new: ContentHash,
-        /// What differs, where that is told in the time that a reload may take.
-        difference: Option<Difference>,
-    },
+    Reloaded(Arc<Replaced>),
     /// What was in force stays.
     Rejected(Arc<Rejection>),
     /// What was in force stays, for the reason that was told last time.
     StillRejected(Arc<Rejection>),
+}
+
+/// Policies that took the place of others. What is told of them is worked out when somebody asks: nothing that
+/// takes over waits for it.
+pub struct Replaced {
+    before: Arc<Snapshot>,
+    after: Arc<Snapshot>,
+    difference: OnceLock<Option<Difference>>,
+}
+
+impl Replaced {
+    /// Those before.
+    pub fn before(&self) -> &Arc<Snapshot> {
+        &self.before
+    }
+
+    /// Those that came into force. Their [warnings](PolicySet::warnings) were not looked for yet.
+    pub fn after(&self) -> &Arc<Snapshot> {
+        &self.after
+    }
+
+    /// What differs, where that can be told with bounded work.
+    pub fn difference(&self) -> Option<&Difference> {
+        let compare = || self.before.policies.difference(&self.after.policies, Effort::Bounded);
+        self.difference.get_or_init(compare).as_ref()
+    }
 }
 
 impl LivePolicies {
@@ -91,7 +117,7 @@ impl LivePolicies {
             rejected: ArcSwapOption::empty(),
             reloads: AtomicU64::new(0),
             rejections: AtomicU64::new(0),
-            seen: Mutex::new(None),
+            seen: Mutex::default(),
         })
     }
 
@@ -123,7 +149,7 @@ impl LivePolicies {
     /// Reads the folder again, and lets it take over if it holds something else and nothing is wrong.
     pub fn reload(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = None;
+        *seen = Seen::default();
         self.take_over(read_whole(&self.dir), seen)
     }
 
@@ -131,12 +157,27 @@ impl LivePolicies {
     /// of several that a checkout writes, could say something that nobody wrote.
     pub fn poll(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Sources::look(&self.dir);
+        if now.as_ref().is_ok_and(|look| look.hash == *self.current.load().policies.hash()) {
+            *seen = Seen { reading: Some(now), is_rejected: false };
+            return self.unchanged();
+        }
+        if seen.reading.as_ref() != Some(&now) {
+            *seen = Seen { reading: Some(now), is_rejected: false };
+            return Reload::Unsettled;
+        }
+        if let Some(last) = self.last_rejection().filter(|_| seen.is_rejected) {
+            return Reload::StillRejected(last);
+        }
         let sources = Sources::read(&self.dir);
-        let now = sources.as_ref().map(|sources| sources.hash().clone()).map_err(Clone::clone);
-        let in_force = now.as_ref().is_ok_and(|hash| hash == self.current.load().policies.hash());
-        let holds_still = seen.as_ref() == Some(&now);
-        *seen = Some(now);
-        if in_force || holds_still { self.take_over(sources, seen) } else { Reload::Unsettled }
+        let read = sources.as_ref().map(Sources::as_look);
+        if let Ok(read) = read
+            && Ok(&read) != now.as_ref()
+        {
+            *seen = Seen { reading: Some(Ok(read)), is_rejected: false };
+            return Reload::Unsettled;
+        }
+        self.take_over(sources, seen)
     }
 
     /// Notes that a reload did not come to its end; what was in force stays.
@@ -146,31 +187,30 @@ impl LivePolicies {
         self.reject(findings);
     }
 
-    fn take_over(&self, sources: Result<Sources, Findings>, seen: MutexGuard<'_, Seen>) -> Reload {
+    fn take_over(&self, sources: Result<Sources, Findings>, mut seen: MutexGuard<'_, Seen>) -> Reload {
         let before = self.current.load_full();
-        let old = before.policies.hash().clone();
         let compiled = match sources {
-            Ok(sources) if *sources.hash() == old => {
-                let was_rejected = self.rejected.swap(None).is_some();
-                return if was_rejected { Reload::Restored } else { Reload::Unchanged };
-            }
+            Ok(sources) if sources.hash() == before.policies.hash() => return self.unchanged(),
             Ok(sources) => PolicySet::compile(&sources, &self.surroundings, self.clock.now()),
             Err(findings) => Err(findings),
         };
         match compiled {
             Ok(policies) => {
-                let new = policies.hash().clone();
                 let after = Arc::new(Snapshot { policies, loaded_at: self.clock.now() });
                 self.current.store(Arc::clone(&after));
                 self.rejected.store(None);
                 self.reloads.fetch_add(1, Ordering::Relaxed);
-                // neither what is in force nor the next reload waits for this
-                drop(seen);
-                let difference = before.policies.difference(&after.policies, Effort::Bounded);
-                Reload::Reloaded { old, new, difference }
+                Reload::Reloaded(Arc::new(Replaced { before, after, difference: OnceLock::new() }))
             }
-            Err(findings) => self.reject(findings),
+            Err(findings) => {
+                seen.is_rejected = true;
+                self.reject(findings)
+            }
         }
+    }
+
+    fn unchanged(&self) -> Reload {
+        if self.rejected.swap(None).is_some() { Reload::Restored } else { Reload::Unchanged }
     }
 
     fn reject(&self, findings: Findings) -> Reload {
@@ -185,14 +225,17 @@ impl LivePolicies {
 }
 
 /// Reads a folder until two readings agree: one alone may begin before a mounted volume is swapped and end
-/// after that, and hold some files of either. A folder that never holds still is taken as it is last.
+/// after that, and hold some files of either. A folder that never holds still is taken as it is last. One reading at
+/// a time is in memory.
 fn read_whole(dir: &Path) -> Result<Sources, Findings> {
-    let mut sources = Sources::read(dir);
+    let mut before = Sources::look(dir);
     for _ in 0..MOST_READINGS {
-        let before = std::mem::replace(&mut sources, Sources::read(dir));
-        if before == sources {
-            break;
+        let sources = Sources::read(dir);
+        let now = sources.as_ref().map(Sources::as_look).map_err(Clone::clone);
+        if before == now {
+            return sources;
         }
+        before = now;
     }
-    sources
+    Sources::read(dir)
 }

@@ -10,13 +10,14 @@ use super::{
     space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
     trie::RouteId,
 };
+use crate::oauth::ClientId;
 
 /// The access of every client to every route of an API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Matrix {
     /// The API.
     pub api: String,
-    /// The clients in order.
+    /// The clients in order: 2 before 10.
     pub clients: Vec<MatrixClient>,
     /// The routes in the order of the file.
     pub routes: Vec<MatrixRoute>,
@@ -56,26 +57,17 @@ pub enum MatrixAccess {
     Never,
 }
 
-impl Matrix {
-    /// Leaves other clients out.
-    pub fn keep(&mut self, is_kept: impl Fn(&MatrixClient) -> bool) {
-        let kept: Vec<bool> = self.clients.iter().map(is_kept).collect();
-        let is_kept = |at: usize| kept.get(at).copied().unwrap_or_default();
-        let mut at = 0..;
-        self.clients.retain(|_| at.next().is_some_and(is_kept));
-        for route in &mut self.routes {
-            let mut at = 0..;
-            route.access.retain(|_| at.next().is_some_and(is_kept));
-        }
-    }
-}
-
 impl PolicySet {
     /// The access of every client to every route of an API. Clients have all that they are granted; one
     /// that is disabled has nothing.
     pub fn matrix(&self, api: &Api) -> Matrix {
-        let mut clients: Vec<_> = self.clients().iter().collect();
-        clients.sort_by(|a, b| a.id.cmp(&b.id));
+        self.matrix_of(api, |_| true)
+    }
+
+    /// As [`Self::matrix`], of some clients. The others cost nothing.
+    pub fn matrix_of(&self, api: &Api, is_wanted: impl Fn(&ClientId) -> bool) -> Matrix {
+        let mut clients: Vec<_> = self.clients().iter().filter(|client| is_wanted(&client.id)).collect();
+        clients.sort_by_cached_key(|client| (natural(client.id.as_str()), client.id.to_string()));
         let bearers: Vec<Option<Permissions>> =
             clients.iter().map(|client| self.granted(client.id.as_str(), api.name().as_str())).collect();
         let index = RouteIndex::new(&api.routes.written);
@@ -108,6 +100,22 @@ impl PolicySet {
     }
 }
 
+/// A name by its pieces, each a text and the digits behind it as a number: how long that is, and how it is
+/// written.
+fn natural(name: &str) -> Vec<(String, usize, String)> {
+    let mut pieces = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let (text, behind) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let end = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+        let (digits, behind) = behind.split_at(end);
+        let digits = digits.trim_start_matches('0');
+        pieces.push((text.to_owned(), digits.len(), digits.to_owned()));
+        rest = behind;
+    }
+    pieces
+}
+
 /// On which of the paths on which the route decides it lets the bearer through.
 pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &Permissions) -> Clauses {
     let (Some(shape), Some((_, access))) = (index.shape(route), api.access(route)) else {
@@ -120,7 +128,7 @@ pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &
     let mut seen = Seen::default();
     let mut last = None;
     for (shape, _) in shape.lengths(index.deepest()) {
-        let grid = Grid::for_claims(shape, &compared, &[&bearer.claims], &|text| index.names(text));
+        let grid = Grid::for_claims(shape, &compared, &[&bearer.claims], &|text| index.known(text));
         let Some(points) = grid.points() else { return Clauses::too_many() };
         for (point, target) in points {
             let Ok(path) = CanonicalPath::parse(&target) else { continue };

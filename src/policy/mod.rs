@@ -16,6 +16,7 @@ mod edit;
 mod explain;
 mod finding;
 mod guarantee;
+mod lines;
 mod lint;
 mod live;
 mod matrix;
@@ -27,26 +28,30 @@ mod schema;
 mod set;
 mod source;
 mod space;
+mod spelling;
 mod trie;
 mod yaml;
 
+pub use crate::printable::printable;
 pub use candidate::{CandidatePolicies, CandidateReload};
 pub use cases::{CaseOutcome, Expected, Untested};
 pub use compile::{DemoSecrets, Draft, Surroundings};
 pub use condition::Subject;
 pub use decision::{Decision, Denial, Grounds};
-pub use diff::{Change, ChangeKind, Difference, Effect, Effort, RulePlace, Summary, Who};
+pub use diff::{Change, ChangeKind, Counts, Difference, Effect, Effort, RulePlace, Summary, Who};
 pub use edit::{EditError, Edited, scalar};
 pub use explain::{
     ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, Permissions,
 };
-pub use finding::{Code, Finding, Findings, Severity, did_you_mean, printable};
+pub use finding::{Code, Finding, Findings, Severity, did_you_mean};
 pub use guarantee::Witness;
-pub use live::{LivePolicies, Rejection, Reload, Snapshot};
+pub use live::{LivePolicies, Rejection, Reload, Replaced, Snapshot};
 pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
-pub use path::{BadPath, CanonicalPath};
+pub use path::{BadPath, CanonicalPath, PathPrefix};
 pub use revoke::{Pruned, TokenRevocation};
 pub use route::Method;
+#[cfg(feature = "server")]
+pub(crate) use route::Route;
 pub use schema::schema;
 pub use set::{Api, ContentHash, PolicySet, Rule};
 pub use source::Sources;

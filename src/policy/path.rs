@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 /// Why a path is not judged but refused: two servers might read it differently.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPath {
     /// It does not start with `/`.
     #[error("the path is empty or does not start with `/`")]
@@ -34,6 +34,12 @@ pub enum BadPath {
     /// `.`, `..`, `...`, in any spelling.
     #[error("a segment made only of dots")]
     Dots,
+    /// It does not lie below the prefix of those who judge it.
+    #[error("the path does not begin with the prefix at which the API is mounted")]
+    Elsewhere,
+    /// The path by which the request was routed names other segments.
+    #[error("the request was routed by another path than its own")]
+    RoutedElsewhere,
 }
 
 impl BadPath {
@@ -131,6 +137,50 @@ impl<'r> CanonicalPath<'r> {
     /// Whether the last segment is empty.
     pub(super) fn ends_with_slash(&self) -> bool {
         self.text.is_empty() || self.text.ends_with('/')
+    }
+}
+
+/// The segments at which an API is mounted: they stand before each path that its policies name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathPrefix(Box<[Box<str>]>);
+
+impl PathPrefix {
+    /// Reads a prefix such as `/tokens`; the empty text is the prefix of every path.
+    ///
+    /// # Errors
+    /// [`BadPath`] for what [`CanonicalPath::parse`] refuses, and for a slash or a query at the end.
+    pub fn parse(prefix: &str) -> Result<Self, BadPath> {
+        if prefix.is_empty() {
+            return Ok(Self::default());
+        }
+        if prefix.contains('?') {
+            return Err(BadPath::Forbidden('?'));
+        }
+        let path = CanonicalPath::parse(prefix)?;
+        if path.ends_with_slash() {
+            return Err(BadPath::EmptySegment);
+        }
+        Ok(Self::of(path.text.split('/')))
+    }
+
+    /// The prefix of these segments, which are not escaped.
+    pub fn of<'s>(segments: impl IntoIterator<Item = &'s str>) -> Self {
+        Self(segments.into_iter().map(Into::into).collect())
+    }
+
+    /// What stands behind the prefix in a request target, as it was sent. The prefix may be spelled with escapes, as
+    /// in every path; its segments are compared decoded. What remains is not judged yet.
+    ///
+    /// # Errors
+    /// [`BadPath::Elsewhere`] where the target does not begin with every segment of the prefix.
+    pub fn cut<'t>(&self, target: &'t str) -> Result<&'t str, BadPath> {
+        self.0.iter().try_fold(target, |rest, segment| {
+            let rest = rest.strip_prefix('/').ok_or(BadPath::Elsewhere)?;
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            let (sent, behind) = rest.split_at_checked(end).ok_or(BadPath::Elsewhere)?;
+            let is_it = percent_decode_str(sent).eq(segment.bytes());
+            if is_it { Ok(behind) } else { Err(BadPath::Elsewhere) }
+        })
     }
 }
 

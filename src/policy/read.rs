@@ -28,6 +28,9 @@ pub(super) fn read<'n, T: Deserialize<'n>>(
     T::deserialize(Reader { node, problems }).ok()
 }
 
+/// The variant of an enum for `true` and `false`.
+const SWITCH: &str = "switch";
+
 /// A value and its place.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spanned<T> {
@@ -386,10 +389,13 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         let kind = match &self.node.value {
             Value::List(_) => "list",
             Value::Map(_) => "map",
+            Value::Scalar { .. } if variants.contains(&SWITCH) => SWITCH,
             Value::Scalar { .. } => "text",
         };
         if self.node.is_null() || !variants.contains(&kind) {
-            return Err(self.expected(&format!("a {}", variants.join(" or a "))));
+            let named = |kind: &&str| if *kind == SWITCH { "`true`".to_owned() } else { format!("a {kind}") };
+            let expected: Vec<_> = variants.iter().map(named).collect();
+            return Err(self.expected(&expected.join(" or ")));
         }
         visitor.visit_enum(Variant { kind, reader: self }).map_err(|error| self.note(error))
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::path::CanonicalPath;
+use super::{path::CanonicalPath, spelling};
 
 /// What is escaped in a segment: all but the unreserved characters (RFC 3986 section 2.3).
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -85,27 +85,66 @@ pub(super) enum Segment {
     Literal(Box<str>),
     /// One whole segment that is not empty.
     Parameter(Box<str>),
+    /// A text that is not empty, and behind it this ending, which starts with `:` or `.`.
+    Ended { name: Box<str>, ending: Box<str> },
     /// One or more segments, the last not empty; only at the end.
     Rest,
+    /// One or more segments and a slash at the end; only at the end.
+    RestWithSlash,
+}
+
+/// Where a parameter stands in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place {
+    /// The segment, from 0.
+    pub(super) segment: u8,
+    /// How many bytes of it are the ending, which is none of the parameter's.
+    pub(super) ending: u16,
+}
+
+impl Place {
+    /// Where no path has anything.
+    pub(super) const NOWHERE: Self = Self { segment: u8::MAX, ending: 0 };
+
+    /// What a path has there.
+    pub(super) fn of<'p>(self, path: &'p CanonicalPath<'_>) -> Option<&'p str> {
+        self.of_segment(path.segment(usize::from(self.segment))?)
+    }
+
+    /// What its segment has there.
+    pub(super) fn of_segment(self, segment: &str) -> Option<&str> {
+        segment.get(..segment.len().checked_sub(usize::from(self.ending))?)
+    }
+}
+
+/// Whether a segment is something that is not empty, and behind it this ending.
+pub(super) fn ends_in(segment: &str, ending: &str) -> bool {
+    segment.len() > ending.len() && segment.ends_with(ending)
+}
+
+/// What may be the ending of a segment: all that starts with `:` or `.` and is not the whole. The longest comes first.
+pub(super) fn endings_of(segment: &str) -> impl Iterator<Item = &str> {
+    let starts = segment.char_indices().filter(|(at, c)| *at > 0 && matches!(c, ':' | '.'));
+    starts.filter_map(|(at, _)| segment.get(at..))
 }
 
 /// A method and a path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Route {
+pub(crate) struct Route {
     pub(super) method: RouteMethod,
     pub(super) segments: Vec<Segment>,
 }
 
 /// What is wrong with a route, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadRoute {
-    pub(super) message: String,
+pub(crate) struct BadRoute {
+    pub(crate) message: String,
     pub(super) hint: String,
 }
 
 impl Route {
     /// Reads `METHOD /pattern`.
-    pub(super) fn parse(text: &str) -> Result<Self, BadRoute> {
+    pub(crate) fn parse(text: &str) -> Result<Self, BadRoute> {
         let bad = |message: &str, hint: &str| BadRoute { message: message.to_owned(), hint: hint.to_owned() };
         let example = "write a method and a path, such as `GET /orders/{order}`";
         let (method, pattern) =
@@ -135,8 +174,13 @@ impl Route {
         }
         let mut segments = Vec::with_capacity(parts.len());
         for (position, part) in parts.iter().enumerate() {
-            let is_last = position + 1 == parts.len();
-            segments.push(segment(part, is_last)?);
+            match parts.get(position + 1..).unwrap_or_default() {
+                [""] if *part == "**" => {
+                    segments.push(Segment::RestWithSlash);
+                    break;
+                }
+                behind => segments.push(segment(part, behind.is_empty())?),
+            }
         }
         let route = Self { method, segments };
         let mut names: Vec<_> = route.parameters().map(|(name, _)| name).collect();
@@ -150,21 +194,34 @@ impl Route {
         Ok(route)
     }
 
-    /// The parameters by name and segment.
-    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.segments.iter().enumerate().filter_map(|(position, segment)| match segment {
-            Segment::Parameter(name) => Some((&**name, position)),
-            Segment::Literal(_) | Segment::Rest => None,
+    /// The parameters by name and place.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, Place)> {
+        self.segments.iter().enumerate().filter_map(|(position, segment)| {
+            let (name, ending) = match segment {
+                Segment::Parameter(name) => (name, 0),
+                Segment::Ended { name, ending } => (name, ending.len()),
+                Segment::Literal(_) | Segment::Rest | Segment::RestWithSlash => return None,
+            };
+            let (segment, ending) = (u8::try_from(position).ok()?, u16::try_from(ending).ok()?);
+            Some((&**name, Place { segment, ending }))
         })
+    }
+
+    /// Whether it ends in `**` or `**/`.
+    pub(super) fn ends_in_rest(&self) -> bool {
+        matches!(self.segments.last(), Some(Segment::Rest | Segment::RestWithSlash))
     }
 }
 
 impl Route {
     /// The path with this text in the place of each parameter, percent-encoded as a client sends it.
     pub(super) fn with_parameters(&self, value: &str) -> String {
+        let encoded = |text: &str| utf8_percent_encode(text, IN_SEGMENT).to_string();
         let segment = |segment: &Segment| match segment {
-            Segment::Literal(text) => utf8_percent_encode(text, IN_SEGMENT).to_string(),
-            Segment::Parameter(_) | Segment::Rest => utf8_percent_encode(value, IN_SEGMENT).to_string(),
+            Segment::Literal(text) => encoded(text),
+            Segment::Parameter(_) | Segment::Rest => encoded(value),
+            Segment::Ended { ending, .. } => encoded(value) + &encoded(ending),
+            Segment::RestWithSlash => encoded(value) + "/",
         };
         self.segments.iter().flat_map(|it| ["/".to_owned(), segment(it)]).collect()
     }
@@ -173,7 +230,12 @@ impl Route {
     pub(super) fn why_before(&self, other: &Self) -> String {
         let mut pairs = self.segments.iter().zip(&other.segments).enumerate();
         let first = pairs.find_map(|(at, pair)| match pair {
-            (Segment::Parameter(_), Segment::Parameter(_)) | (Segment::Rest, Segment::Rest) => None,
+            (Segment::Parameter(_), Segment::Parameter(_)) => None,
+            (Segment::Ended { ending: mine, .. }, Segment::Ended { ending: theirs, .. })
+                if mine == theirs =>
+            {
+                None
+            }
             (mine, theirs) if mine == theirs => None,
             (mine, theirs) => Some(format!("in segment {}, `{mine}` goes before `{theirs}`", at + 1)),
         });
@@ -192,34 +254,49 @@ fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
         }
         return bad("`**` may stand at the end only".to_owned(), "use `{name}` for one segment");
     }
-    if let Some(name) = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+    spelling::refuse(part, |here| segment(here, is_last).is_ok())?;
+    if let Some((name, ending)) = part.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || !name.chars().all(word) {
             let message = format!("`{part}` is not a parameter");
             return bad(message, "write `{name}` with letters, digits, `_` and `-`");
         }
-        return Ok(Segment::Parameter(name.into()));
+        if ending.is_empty() {
+            return Ok(Segment::Parameter(name.into()));
+        }
+        if ending.starts_with([':', '.']) {
+            literal(ending)?;
+            return Ok(Segment::Ended { name: name.into(), ending: ending.into() });
+        }
     }
-    if part.contains(['{', '}', '*']) {
-        let message = format!("`{part}` mixes a literal with `{{`, `}}` or `*`");
-        return bad(
-            message,
-            "a parameter is a whole segment, as in `/{order}/{item}`; `**` stands alone at the end",
-        );
-    }
+    literal(part)?;
     if !part.is_empty() && part.bytes().all(|byte| byte == b'.') {
         return bad(
             format!("`{part}` never matches: dots-only segments are refused"),
             "write the path that is meant",
         );
     }
-    if let Some(c) = part.chars().find(|c| c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#')) {
+    Ok(Segment::Literal(part.into()))
+}
+
+/// Refuses what cannot stand in a segment, or in what is behind a parameter.
+fn literal(text: &str) -> Result<(), BadRoute> {
+    let bad = |message: String, hint: &str| Err(BadRoute { message, hint: hint.to_owned() });
+    if text.contains(['{', '}', '*']) {
+        let message = format!("`{text}` mixes a literal with `{{`, `}}` or `*`");
+        return bad(
+            message,
+            "a parameter is a whole segment or stands before an ending, as in `/{order}`, `/{order}:cancel`, \
+             `/{file}.json`; `**` stands alone at the end",
+        );
+    }
+    if let Some(c) = text.chars().find(|c| c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#')) {
         let shown = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
         let message = format!("`{shown}` never matches: paths that hold it are refused");
         let hint = if c == '%' { "write the decoded character" } else { "write the path without it" };
         return bad(message, hint);
     }
-    Ok(Segment::Literal(part.into()))
+    Ok(())
 }
 
 impl fmt::Display for Segment {
@@ -227,7 +304,9 @@ impl fmt::Display for Segment {
         match self {
             Self::Literal(text) => f.write_str(text),
             Self::Parameter(name) => write!(f, "{{{name}}}"),
+            Self::Ended { name, ending } => write!(f, "{{{name}}}{ending}"),
             Self::Rest => f.write_str("**"),
+            Self::RestWithSlash => f.write_str("**/"),
         }
     }
 }

@@ -28,12 +28,17 @@ pub(super) const ID: &str = "urn:jeton:policy:1";
 const TEXT: [&str; 3] = ["string", "number", "boolean"];
 /// Printable ASCII without space, `"` and `\`.
 const NQCHAR: &str = r"^[!#-\[\]-~]+$";
-/// A method and a path whose segments are parameters or literals, with `**` or nothing after the last `/`.
+/// A method and a path whose segments are parameters, maybe with an ending, or literals, with `**`, `**/` or nothing after
+/// the last `/`.
 const ROUTE: &str = concat!(
     r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|ANY) /",
-    r"((\{[A-Za-z0-9_-]+\}|\.*[^./{}*\\%;?#\x00-\x1f\x7f-\x9f][^/{}*\\%;?#\x00-\x1f\x7f-\x9f]*)(/|$))*",
-    r"(\*\*)?$"
+    r"((\{[A-Za-z0-9_-]+\}([:.][^/{}*\\%;?#\x00-\x1f\x7f-\x9f]*)?",
+    r"|\.*[^./{}*\\%;?#\x00-\x1f\x7f-\x9f][^/{}*\\%;?#\x00-\x1f\x7f-\x9f]*)(/|$))*",
+    r"(\*\*/?)?$"
 );
+/// Parameters as other languages write them, those apart that no segment can hold.
+const ANOTHER_SPELLING: &str =
+    r"/:|/[^/<]*<+\.*[A-Za-z_][^/<>]*>|/[^/\[]*\[+\.*[A-Za-z_][^/\[\]]*\]|\([^/]*\|[^/]*\)";
 
 /// Declares kinds of single values, which stand in the schema under their names and with their comments.
 macro_rules! scalars {
@@ -66,8 +71,8 @@ scalars! {
     ApiName: { "type": TEXT, "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 512 };
     /// The `aud` of tokens: printable ASCII without space, `"` and `\`.
     Audience: { "type": TEXT, "pattern": NQCHAR, "maxLength": 512 };
-    /// A method and a path, in which `{name}` is one segment and `**`, at the end only, is one or more.
-    Route: { "type": "string", "pattern": ROUTE };
+    /// A method and a path: `{name}` is one segment, maybe with an ending (`{name}:verb`), `**` at the end one or more.
+    Route: { "type": "string", "pattern": ROUTE, "not": { "pattern": ANOTHER_SPELLING } };
     /// A method and a path, as a client sends them.
     Request: { "type": "string", "pattern": "^[^ ]* /" };
     /// The name of a parameter of the path: letters, digits, `-` and `_`.

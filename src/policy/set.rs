@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::{
+    compile::Warnings,
     condition::{Alternative, Condition, Subject},
     decision::{Decision, Denial, Grounds},
     diff::RulePlace,
@@ -32,7 +33,7 @@ pub struct PolicySet {
     pub(super) read_at: Timestamp,
     pub(super) hash: ContentHash,
     pub(super) files: Vec<String>,
-    pub(super) warnings: Findings,
+    pub(super) warnings: Warnings,
 }
 
 /// The SHA-256 of all policy files and key files with their names, in hexadecimal: two replicas with the same hash
@@ -92,9 +93,10 @@ impl PolicySet {
         &self.files
     }
 
-    /// What an operator should look at, though the policies load.
+    /// What an operator should look at, though the policies load. It is looked for when somebody asks first,
+    /// which takes longer than to compile them.
     pub fn warnings(&self) -> &Findings {
-        &self.warnings
+        self.warnings.of(self)
     }
 
     /// The file that defines a rule.

@@ -2,24 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, FileType},
-    io::{self, Read},
-    os::unix::fs::FileTypeExt,
+    fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ring::digest;
 
 use super::{
-    finding::{Code, Finding, Findings, Severity, Snippet, Span, printable},
+    finding::{Code, Finding, Findings, Severity, Snippet, Span},
+    lines::Lines,
     set::ContentHash,
 };
-
-/// The longest policy file, in bytes. A million clients fit into one; what is longer is there by mistake, and
-/// reading it would take the memory of what serves.
-const LONGEST: usize = 512 * 1024 * 1024;
-/// The longest file of public keys, in bytes.
-const LONGEST_KEYS: usize = 64 * 1024;
+use crate::{
+    files::{FileError, OpenFile, Size},
+    printable::printable,
+};
 
 /// The text of one policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +25,16 @@ pub(super) struct Source {
     /// The path as findings show it: the folder as it was given, then the way below it.
     pub(super) name: String,
     pub(super) text: String,
-    /// The byte at which each line but the first starts.
-    lines: Vec<usize>,
+    lines: Lines,
 }
 
-/// The parts of a file that are not shown, by byte.
+/// The parts of a file that are not shown.
 #[derive(Clone, Debug)]
 pub(super) enum Hidden {
-    /// These.
+    /// These bytes, in order and apart from each other.
     Parts(Vec<Span>),
-    /// The file could not be parsed, so nobody knows: lines that look like a secret's, and the line after.
-    Suspicious,
+    /// The file could not be parsed, so nobody knows: by line, whether it or the one before looks like a secret's.
+    Lines(Vec<bool>),
 }
 
 /// The bytes of a file, or why there are none.
@@ -46,7 +43,7 @@ type KeyFile = Result<Vec<u8>, Box<Finding>>;
 /// Everything read from a policies folder, before anything is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
-    pub(super) files: Vec<Source>,
+    pub(super) files: Arc<Vec<Source>>,
     /// The folder, as the names of files begin.
     dir: String,
     /// What may hold public keys, by its path below the folder. What cannot be read matters once a client
@@ -57,50 +54,82 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// How much a folder may hold, in bytes. A million clients and one and a half million scopes fit in; what is
+    /// longer is there by mistake, and to read it would take the memory of what serves.
+    pub const LONGEST: u64 = 256 * 1024 * 1024;
+    /// The longest file of public keys, in bytes.
+    pub const LONGEST_KEYS: u64 = 64 * 1024;
+
     /// Reads every `*.yaml` file below `dir`, sorted by path, and what may hold public keys. Hidden files and folders are passed over
-    /// (a mounted volume's `..data`), links to files are followed, links to folders are not.
+    /// (a mounted volume's `..data`), links to files below `dir` are followed, links to folders are not.
     ///
     /// # Errors
     /// One finding for each file or folder that cannot be read, or is not what its name says.
     pub fn read(dir: &Path) -> Result<Self, Findings> {
-        let mut found = Found::default();
-        found.collect(dir);
-        let Found { policies: mut paths, keys, mut findings } = found;
-        paths.sort();
-        let is_error = |finding: &Finding| finding.severity == Severity::Error;
-        if paths.is_empty() && !findings.iter().any(is_error) {
-            // an unmounted volume or a checkout under way, and never what an operator wants to serve
-            let hint = "mount it or put the policy files back, or set `policies.dir` to where they are";
-            findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), hint));
-        }
-        let mut files = Vec::with_capacity(paths.len());
-        for path in paths {
-            match bytes_of(&path, LONGEST) {
+        let Found { policies, keys, mut findings } = Found::of(dir);
+        let mut room = Room::of(dir);
+        let mut files = Vec::with_capacity(policies.len());
+        for path in &policies {
+            match room.read(path, Self::LONGEST) {
                 Err(finding) => findings.push(*finding),
-                Ok(bytes) => files.push((path.strip_prefix(dir).unwrap_or(&path).to_owned(), bytes)),
+                Ok(bytes) => files.push((below(dir, path), bytes)),
             }
         }
-        let below = |path: &Path| path.strip_prefix(dir).unwrap_or(path).to_owned();
-        let keys = keys.iter().map(|path| (below(path), bytes_of(path, LONGEST_KEYS))).collect();
+        let keys = keys.iter().map(|path| (below(dir, path), room.read(path, Self::LONGEST_KEYS))).collect();
         Self::decode(dir, files, keys, findings)
+    }
+
+    /// What [`Self::read`] would read, but for the files, which are not kept: whoever compares needs no memory for
+    /// them. Whether they are text is not looked at.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn look(dir: &Path) -> Result<Look, Findings> {
+        let Found { policies, keys, mut findings } = Found::of(dir);
+        let mut room = Room::of(dir);
+        let mut hash = FolderHash::new();
+        for path in &policies {
+            let mut content = digest::Context::new(&digest::SHA256);
+            let read = room.open(path, Self::LONGEST).and_then(|file| {
+                file.read_pieces(|piece| content.update(piece))
+                    .map_err(|error| Box::new(refused(path, error)))
+            });
+            match read {
+                Err(finding) => findings.push(*finding),
+                Ok(()) => hash.add(&below(dir, path), Some(&content.finish())),
+            }
+        }
+        for path in &keys {
+            hash.add_keys(&below(dir, path), &room.read(path, Self::LONGEST_KEYS));
+        }
+        Ok(Look { warnings: settled(findings)?, hash: hash.finish() })
+    }
+
+    /// What [`Self::look`] would have told of this.
+    pub(super) fn as_look(&self) -> Look {
+        Look { hash: self.hash.clone(), warnings: self.warnings.clone() }
     }
 
     /// Files from elsewhere, by their path below `dir`, as [`Self::read`] would have read them.
     ///
     /// # Errors
-    /// One finding for each file that is not UTF-8, or that there is none.
+    /// One finding for each file that is too long or not UTF-8, or that there is none.
     pub fn of_files(dir: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<Self, Findings> {
         let (keys, mut files): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|(path, _)| Self::is_key_file(path));
-        let keys = keys.into_iter().map(|(path, bytes)| {
-            let is_too_long = bytes.len() > LONGEST_KEYS;
-            let read = if is_too_long { Err(Box::new(too_long(&path, LONGEST_KEYS))) } else { Ok(bytes) };
-            (path, read)
-        });
-        let keys = keys.collect();
         files.sort();
         let mut findings = Vec::new();
-        if files.is_empty() {
+        let mut room = Room::of(dir);
+        files.retain(|(path, bytes)| {
+            let fits = room.take(&dir.join(path), bytes.len() as u64, Self::LONGEST);
+            fits.map_err(|finding| findings.push(*finding)).is_ok()
+        });
+        let keys = keys.into_iter().map(|(path, bytes)| {
+            let fits = room.take(&path, bytes.len() as u64, Self::LONGEST_KEYS);
+            (path, fits.map(|()| bytes))
+        });
+        let keys = keys.collect();
+        if files.is_empty() && findings.is_empty() {
             findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), "name another folder"));
         }
         Self::decode(dir, files, keys, findings)
@@ -113,36 +142,24 @@ impl Sources {
         mut findings: Vec<Finding>,
     ) -> Result<Self, Findings> {
         let mut sources = Vec::with_capacity(files.len());
-        let mut hash = digest::Context::new(&digest::SHA256);
+        let mut hash = FolderHash::new();
         for (below, bytes) in files {
             let path = dir.join(&below);
             match String::from_utf8(bytes) {
                 Err(error) => findings.push(not_utf8(&path, &error)),
                 Ok(text) => {
-                    for part in [below.as_os_str().as_encoded_bytes(), text.as_bytes()] {
-                        hash.update(&part.len().to_be_bytes());
-                        hash.update(part);
-                    }
+                    hash.add(&below, Some(&digest::digest(&digest::SHA256, text.as_bytes())));
                     sources.push(Source::new(path.display().to_string(), text));
                 }
             }
         }
         for (below, read) in &keys {
-            hash.update(&below.as_os_str().len().to_be_bytes());
-            hash.update(below.as_os_str().as_encoded_bytes());
-            // no file is as long as that
-            hash.update(&read.as_ref().map_or(usize::MAX, Vec::len).to_be_bytes());
-            hash.update(read.as_deref().unwrap_or_default());
+            hash.add_keys(below, read);
         }
-        let hex: Vec<String> = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        // a folder tells its entries in any order
-        findings.sort_by(|a, b| a.file.cmp(&b.file));
-        let findings = Findings(findings);
-        if findings.has_errors() {
-            return Err(findings);
-        }
+        let warnings = settled(findings)?;
         let dir = dir.display().to_string();
-        Ok(Self { files: sources, dir, keys, hash: ContentHash(hex.concat()), warnings: findings.0 })
+        let files = Arc::new(sources);
+        Ok(Self { files, dir, keys, hash: hash.finish(), warnings })
     }
 
     /// Whether a file of this name may hold public keys, and so is read: `*.pem`, `*.jwk`, `*.jwks` and
@@ -176,6 +193,15 @@ impl Sources {
     }
 }
 
+/// What makes two readings of a folder the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The hash over all names and contents.
+    pub(super) hash: ContentHash,
+    /// What was passed over.
+    warnings: Vec<Finding>,
+}
+
 /// The files below a folder.
 #[derive(Default)]
 struct Found {
@@ -186,6 +212,21 @@ struct Found {
 }
 
 impl Found {
+    /// In the order of their paths.
+    fn of(dir: &Path) -> Self {
+        let mut found = Self::default();
+        found.collect(dir);
+        found.policies.sort();
+        found.keys.sort();
+        let is_error = |finding: &Finding| finding.severity == Severity::Error;
+        if found.policies.is_empty() && !found.findings.iter().any(is_error) {
+            // an unmounted volume or a checkout under way, and never what an operator wants to serve
+            let hint = "mount it or put the policy files back, or set `policies.dir` to where they are";
+            found.findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), hint));
+        }
+        found
+    }
+
     fn collect(&mut self, dir: &Path) {
         let entries = match fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
@@ -219,26 +260,99 @@ impl Found {
     }
 }
 
-/// What stands in a file of no more than `longest` bytes. Nothing but a file is opened: a pipe would be waited for, and a device may
-/// have no end.
-fn bytes_of(path: &Path, longest: usize) -> Result<Vec<u8>, Box<Finding>> {
-    let unreadable = |error: io::Error| Box::new(unreadable(path, &error));
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(Box::new(not_a_file(path, metadata.file_type())));
+/// How much more may be read of a folder, in bytes, and where that lies.
+struct Room {
+    left: u64,
+    root: PathBuf,
+}
+
+impl Room {
+    fn of(dir: &Path) -> Self {
+        // where it cannot be resolved, it cannot be read
+        Self { left: Sources::LONGEST, root: fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()) }
     }
-    let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-    if length > longest {
-        return Err(Box::new(too_long(path, longest)));
+
+    /// Opens a file of at most `longest` bytes, and counts it. A link may lead to it as long as it lies below the
+    /// folder: whoever writes policies must not see other files by what is told of them.
+    fn open(&mut self, path: &Path, longest: u64) -> Result<OpenFile, Box<Finding>> {
+        let cannot = |error: io::Error| Box::new(unreadable(path, &error));
+        let real = fs::canonicalize(path).map_err(cannot)?;
+        if !real.starts_with(&self.root) {
+            return Err(Box::new(leads_out(path)));
+        }
+        let file = OpenFile::open(&real, longest).map_err(|error| Box::new(refused(path, error)))?;
+        // a link may have come in its place, or in that of a folder above it
+        if !path_of(&file, &real).map_err(cannot)?.starts_with(&self.root) {
+            return Err(Box::new(leads_out(path)));
+        }
+        self.take(path, file.metadata().len(), longest)?;
+        Ok(file)
     }
-    let mut bytes = Vec::with_capacity(length);
-    // it may grow while it is read
-    let opened = File::open(path).map(|file| file.take(longest as u64 + 1));
-    opened.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.len() > longest {
-        return Err(Box::new(too_long(path, longest)));
+
+    fn read(&mut self, path: &Path, longest: u64) -> Result<Vec<u8>, Box<Finding>> {
+        self.open(path, longest)?.read().map_err(|error| Box::new(refused(path, error)))
     }
-    Ok(bytes)
+
+    /// Counts a file of this length.
+    fn take(&mut self, path: &Path, length: u64, longest: u64) -> Result<(), Box<Finding>> {
+        if length > longest {
+            return Err(Box::new(refused(path, FileError::TooLong(Size(longest)))));
+        }
+        let left = self.left.checked_sub(length).ok_or_else(|| {
+            let message = format!(
+                "is too much: with it the files of the folder hold more than {}",
+                Size(Sources::LONGEST)
+            );
+            Box::new(whole_file(path, message, "move what is no policy file out of the folder, or remove it"))
+        })?;
+        self.left = left;
+        Ok(())
+    }
+}
+
+/// The hash over all names and contents of a folder.
+struct FolderHash(digest::Context);
+
+impl FolderHash {
+    fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Adds a file by its path below the folder, and the hash of what stands in it if that could be read.
+    fn add(&mut self, below: &Path, content: Option<&digest::Digest>) {
+        let below = below.as_os_str().as_encoded_bytes();
+        self.0.update(&below.len().to_be_bytes());
+        self.0.update(below);
+        let content = content.map(digest::Digest::as_ref);
+        self.0.update(&[u8::from(content.is_some())]);
+        self.0.update(content.unwrap_or_default());
+    }
+
+    fn add_keys(&mut self, below: &Path, read: &KeyFile) {
+        let content = read.as_ref().map(|bytes| digest::digest(&digest::SHA256, bytes));
+        self.add(below, content.as_ref().ok());
+    }
+
+    fn finish(self) -> ContentHash {
+        let hex: Vec<String> = self.0.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        ContentHash(hex.concat())
+    }
+}
+
+/// The warnings in order, if there are no errors; a folder tells its entries in any order.
+fn settled(mut findings: Vec<Finding>) -> Result<Vec<Finding>, Findings> {
+    findings.sort_by(|a, b| a.file.cmp(&b.file));
+    let findings = Findings(findings);
+    if findings.has_errors() { Err(findings) } else { Ok(findings.0) }
+}
+
+fn below(dir: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(dir).unwrap_or(path).to_owned()
+}
+
+/// Where an open file lies, as Linux says; elsewhere, where its name leads now.
+fn path_of(file: &OpenFile, name: &Path) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).or_else(|_| fs::canonicalize(name))
 }
 
 fn whole_file(path: &Path, message: String, hint: &str) -> Finding {
@@ -299,26 +413,28 @@ fn unreadable(path: &Path, error: &io::Error) -> Finding {
     whole_file(path, cannot_be_read(path, error), hint)
 }
 
-fn not_a_file(path: &Path, kind: FileType) -> Finding {
-    let (what, hint) = match kind {
-        kind if kind.is_dir() => (
-            "a folder",
-            "rename or remove it; container engines make one where a file to be mounted is missing",
-        ),
-        kind if kind.is_fifo() => ("a pipe", "put a file in its place, or remove it"),
-        kind if kind.is_socket() => ("a socket", "put a file in its place, or remove it"),
-        _ => ("a device", "put a file in its place, or remove it"),
+fn leads_out(path: &Path) -> Finding {
+    let link = match fs::read_link(path) {
+        Ok(target) => format!("is a link to `{}`, and", printable(&target.display().to_string())),
+        Err(_) => "was exchanged for a link that".to_owned(),
     };
-    whole_file(path, format!("is {what}, and not a file"), hint)
+    let message = format!("{link} leads out of the policies folder");
+    whole_file(path, message, "put the file itself there, or link to one below the folder")
 }
 
-fn too_long(path: &Path, longest: usize) -> Finding {
-    let longest = match longest / 1024 {
-        kibibytes @ ..1024 => format!("{kibibytes} KiB"),
-        kibibytes => format!("{} MiB", kibibytes / 1024),
-    };
-    let message = format!("holds more than {longest}");
-    whole_file(path, message, "split it into several files, or remove it")
+/// A file that was not read, with what to do about it.
+fn refused(path: &Path, error: FileError) -> Finding {
+    let message = error.to_string();
+    match error {
+        FileError::Io(error) => unreadable(path, &error),
+        FileError::NotAFile(kind) if kind.is_dir() => whole_file(
+            path,
+            message,
+            "rename or remove it; container engines make one where a file to be mounted is missing",
+        ),
+        FileError::NotAFile(_) => whole_file(path, message, "put a file in its place, or remove it"),
+        FileError::TooLong(_) => whole_file(path, message, "remove it, or what does not belong into it"),
+    }
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {
@@ -329,25 +445,22 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {
 
 impl Source {
     pub(super) fn new(name: String, text: String) -> Self {
-        let lines = text.match_indices('\n').map(|(newline, _)| newline + 1).collect();
+        let lines = Lines::of(&text);
         Self { name, text, lines }
     }
 
     /// The line of a byte, from 1.
     pub(super) fn line(&self, byte: usize) -> usize {
-        self.lines.partition_point(|start| *start <= byte) + 1
+        self.lines.number(&self.text, byte)
     }
 
-    /// The line and column of a byte, both from 1, and the line itself.
-    pub(super) fn locate(&self, byte: usize) -> (usize, usize, &str) {
-        let line = self.line(byte);
-        let start = line.checked_sub(2).and_then(|before| self.lines.get(before)).copied().unwrap_or(0);
-        let column = self.text.get(start..byte).map_or(0, |before| before.chars().count()) + 1;
-        let text = self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
-        (line, column, text)
+    /// The line and column of a byte, both from 1.
+    pub(super) fn locate(&self, byte: usize) -> (usize, usize) {
+        (self.line(byte), self.lines.column(&self.text, byte))
     }
 
-    /// A finding at a place of this file, with the source line.
+    /// A finding at a place of this file, with the source line. It costs the same wherever that is, and however
+    /// long the line.
     pub(super) fn finding(
         &self,
         severity: Severity,
@@ -356,32 +469,63 @@ impl Source {
         message: String,
         hidden: &Hidden,
     ) -> Finding {
-        let (line, column, text) = self.locate(at.start);
-        let meant = self.text.get(at.start..at.end).unwrap_or_default();
-        let width = meant.lines().next().unwrap_or_default().trim_end().chars().count().max(1);
-        let start = line.checked_sub(2).and_then(|before| self.lines.get(before)).copied().unwrap_or(0);
-        let suspicious = |line: &str| {
-            let lower = line.to_ascii_lowercase();
-            let is_about_secrets = ["secret", "sha256", "password"].iter().any(|word| lower.contains(word));
-            is_about_secrets || holds_key_material(line)
-        };
-        // of a key in PEM, a line that is short too
-        let before = self.text.get(..start).unwrap_or_default();
-        let in_pem = before.rfind("-----BEGIN").and_then(|begin| before.get(begin..));
-        let in_pem = in_pem.is_some_and(|block| !block.contains("-----END"));
+        let (line, column) = self.locate(at.start);
+        let bytes = self.lines.bytes(&self.text, line);
+        let meant = self.text.get(at.start..at.end.min(bytes.end)).unwrap_or_default();
+        let width = meant.trim_end().chars().take(Snippet::WIDEST).count().max(1);
+        let start = bytes.start;
+        let shown = self.text.get(bytes).unwrap_or_default();
         let snippet = match hidden {
             Hidden::Parts(parts) => {
-                let is_hidden = |byte: usize| parts.iter().any(|part| part.start <= byte && byte < part.end);
-                let shown = text.char_indices().map(|(at, c)| if is_hidden(start + at) { '*' } else { c });
-                Some(Snippet::of(&shown.collect::<String>(), width))
+                let is_hidden = |byte: usize| {
+                    let part = parts.partition_point(|part| part.start <= byte).checked_sub(1);
+                    part.and_then(|part| parts.get(part)).is_some_and(|part| byte < part.end)
+                };
+                let shown = shown.char_indices().map(|(at, c)| if is_hidden(start + at) { '*' } else { c });
+                Some(Snippet::of(shown, width))
             }
-            Hidden::Suspicious => {
-                let before = before.lines().next_back().unwrap_or_default();
-                (!in_pem && !suspicious(text) && !suspicious(before)).then(|| Snippet::of(text, width))
+            Hidden::Lines(lines) => {
+                let is_shown = lines.get(line - 1) == Some(&false);
+                is_shown.then(|| Snippet::of(shown.chars(), width))
             }
         };
         Finding { severity, code, message, file: self.name.clone(), line, column, hint: None, snippet }
     }
+}
+
+impl Hidden {
+    /// These parts, in any order.
+    pub(super) fn parts(mut parts: Vec<Span>) -> Self {
+        parts.sort_unstable_by_key(|part| part.start);
+        parts.dedup_by(|next, part| {
+            let is_one = next.start <= part.end;
+            part.end = if is_one { part.end.max(next.end) } else { part.end };
+            is_one
+        });
+        Self::Parts(parts)
+    }
+
+    /// What could be a secret in a file that could not be parsed.
+    pub(super) fn in_unparsed(source: &Source) -> Self {
+        let mut hidden = Vec::new();
+        // of a key in PEM, a line that is short too
+        let mut in_pem = false;
+        let mut is_suspicious = false;
+        for line in source.text.split('\n') {
+            let before = std::mem::replace(&mut is_suspicious, could_hold_a_secret(line));
+            hidden.push(in_pem || before || is_suspicious);
+            let (begin, end) = (line.rfind("-----BEGIN"), line.rfind("-----END"));
+            in_pem = if begin == end { in_pem } else { begin > end };
+        }
+        Self::Lines(hidden)
+    }
+}
+
+/// Whether a line is about secrets, or holds what could be one.
+fn could_hold_a_secret(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    let is_about_secrets = ["secret", "sha256", "password"].iter().any(|word| lower.contains(word));
+    is_about_secrets || holds_key_material(line)
 }
 
 /// Whether part of a key could stand in a line: 40 digits of base64 in a row.

@@ -1,7 +1,8 @@
 //! The routes of one API as a tree of segments, in which the first match is the most specific one.
 //!
-//! The tree lies flat in memory: one table of all literal edges, one array of nodes that each fill a
-//! cache line. A look-up touches two places for each segment, however many routes there are.
+//! The tree lies flat in memory: one table of all literal edges, one of all endings, one array of nodes.
+//! A look-up touches two places for each segment, however many routes there are, and one more for each
+//! length that the endings there have and the segment may have too.
 
 use std::hash::BuildHasher;
 
@@ -22,6 +23,11 @@ pub(super) fn small(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(NONE - 1)
 }
 
+/// Where something is stored; nothing is at [`NONE`].
+fn position(stored: u32) -> usize {
+    usize::try_from(stored).unwrap_or(usize::MAX)
+}
+
 /// No node, no route.
 const NONE: u32 = u32::MAX;
 const ROOT: NodeId = 0;
@@ -30,14 +36,23 @@ const ROOT: NodeId = 0;
 #[derive(Debug)]
 pub(super) struct Trie {
     literals: HashTable<Edge>,
+    /// Behind parameters.
+    endings: HashTable<Edge>,
     /// The texts of all edges, one after the other.
     texts: String,
     nodes: Vec<Node>,
+    /// By [`Node::lengths`]: how long the endings below a node are in bytes, each length once, the longest first.
+    lengths: Vec<Vec<u16>>,
+    /// By [`Node::rest`] and [`Node::rest_with_slash`].
+    rests: Vec<Deciding>,
     /// The routes of each pattern as they were written; read when routes are added or explained.
     written: FxHashMap<(NodeId, End), Vec<(RouteMethod, RouteId)>>,
 }
 
-/// A literal segment below a node.
+/// By method: what decides.
+type Deciding = [RouteId; Method::ALL.len()];
+
+/// A literal segment below a node, or an ending.
 #[derive(Debug)]
 struct Edge {
     from: NodeId,
@@ -50,11 +65,15 @@ struct Edge {
 #[derive(Clone, Debug)]
 struct Node {
     parameter: NodeId,
+    /// In [`Trie::lengths`], if there are endings.
+    lengths: u32,
+    /// In [`Trie::rests`]: what decides when one or more segments follow.
+    rest: u32,
+    /// In [`Trie::rests`]: what decides when one or more segments follow, and a slash.
+    rest_with_slash: u32,
     has_literals: bool,
-    /// By method: what decides when the path ends here.
-    here: [RouteId; Method::ALL.len()],
-    /// By method: what decides when one or more segments follow.
-    rest: [RouteId; Method::ALL.len()],
+    /// What decides when the path ends here.
+    here: Deciding,
 }
 
 /// How a pattern ends at its last node.
@@ -62,23 +81,25 @@ struct Node {
 enum End {
     Here,
     InRest,
+    InRestWithSlash,
+}
+
+impl End {
+    /// How a pattern ends that has the rest of this path in its `**`.
+    fn in_rest_of(path: &CanonicalPath<'_>) -> Self {
+        if path.ends_with_slash() { Self::InRestWithSlash } else { Self::InRest }
+    }
 }
 
 impl Node {
     const EMPTY: Self = Self {
         parameter: NONE,
+        lengths: NONE,
+        rest: NONE,
+        rest_with_slash: NONE,
         has_literals: false,
         here: [NONE; Method::ALL.len()],
-        rest: [NONE; Method::ALL.len()],
     };
-
-    fn deciding(&self, end: End, method: Method) -> Option<RouteId> {
-        let routes = match end {
-            End::Here => &self.here,
-            End::InRest => &self.rest,
-        };
-        routes.get(method as usize).copied().filter(|route| *route != NONE)
-    }
 
     fn parameter(&self) -> Option<NodeId> {
         Some(self.parameter).filter(|node| *node != NONE)
@@ -89,8 +110,11 @@ impl Default for Trie {
     fn default() -> Self {
         Self {
             literals: HashTable::new(),
+            endings: HashTable::new(),
             texts: String::new(),
             nodes: vec![Node::EMPTY],
+            lengths: Vec::new(),
+            rests: Vec::new(),
             written: FxHashMap::default(),
         }
     }
@@ -132,8 +156,15 @@ impl Trie {
                     }
                     new
                 }),
+                Segment::Ended { ending, .. } => {
+                    self.ending(at, ending).unwrap_or_else(|| self.add_ending(at, ending))
+                }
                 Segment::Rest => {
                     end = End::InRest;
+                    at
+                }
+                Segment::RestWithSlash => {
+                    end = End::InRestWithSlash;
                     at
                 }
             };
@@ -144,21 +175,41 @@ impl Trie {
         }
         choices.push((route.method, id));
         let best = Method::ALL.map(|method| by_precision(choices, method).first().copied().unwrap_or(NONE));
-        if let Some(node) = self.node_mut(at) {
-            match end {
-                End::Here => node.here = best,
-                End::InRest => node.rest = best,
-            }
-        }
+        self.set_deciding(at, end, best);
         Ok(())
     }
 
+    fn set_deciding(&mut self, at: NodeId, end: End, best: Deciding) {
+        let new = small(self.rests.len());
+        let Some(node) = self.nodes.get_mut(position(at)) else { return };
+        let rest = match end {
+            End::Here => return node.here = best,
+            End::InRest => &mut node.rest,
+            End::InRestWithSlash => &mut node.rest_with_slash,
+        };
+        if let Some(deciding) = self.rests.get_mut(position(*rest)) {
+            *deciding = best;
+        } else {
+            *rest = new;
+            self.rests.push(best);
+        }
+    }
+
+    fn deciding(&self, node: &Node, end: End, method: Method) -> Option<RouteId> {
+        let routes = match end {
+            End::Here => Some(&node.here),
+            End::InRest => self.rests.get(position(node.rest)),
+            End::InRestWithSlash => self.rests.get(position(node.rest_with_slash)),
+        };
+        routes?.get(method as usize).copied().filter(|route| *route != NONE)
+    }
+
     fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(usize::try_from(id).ok()?)
+        self.nodes.get(position(id))
     }
 
     fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(usize::try_from(id).ok()?)
+        self.nodes.get_mut(position(id))
     }
 
     fn literal(&self, from: NodeId, text: &str) -> Option<NodeId> {
@@ -167,10 +218,8 @@ impl Trie {
     }
 
     fn add_literal(&mut self, from: NodeId, text: &str) -> NodeId {
-        let to = self.add_node();
-        let start = small(self.texts.len());
-        self.texts.push_str(text);
-        let edge = Edge { from, to, text: (start, small(self.texts.len())) };
+        let edge = self.edge(from, text);
+        let to = edge.to;
         if let Some(node) = self.node_mut(from) {
             node.has_literals = true;
         }
@@ -179,13 +228,59 @@ impl Trie {
         to
     }
 
+    fn ending(&self, from: NodeId, text: &str) -> Option<NodeId> {
+        let same = |edge: &Edge| edge.from == from && edge.text(&self.texts) == text;
+        self.endings.find(hash(from, text), same).map(|edge| edge.to)
+    }
+
+    fn add_ending(&mut self, from: NodeId, text: &str) -> NodeId {
+        let edge = self.edge(from, text);
+        let to = edge.to;
+        let new = small(self.lengths.len());
+        if let Some(node) = self.nodes.get_mut(position(from)) {
+            if node.lengths == NONE {
+                node.lengths = new;
+                self.lengths.push(Vec::new());
+            }
+            let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+            if let Some(lengths) = self.lengths.get_mut(position(node.lengths))
+                && let Err(place) = lengths.binary_search_by(|other| length.cmp(other))
+            {
+                lengths.insert(place, length);
+            }
+        }
+        let texts = &self.texts;
+        self.endings.insert_unique(hash(from, text), edge, |edge| hash(edge.from, edge.text(texts)));
+        to
+    }
+
+    /// A new node, and the edge that leads to it.
+    fn edge(&mut self, from: NodeId, text: &str) -> Edge {
+        let to = self.add_node();
+        let start = small(self.texts.len());
+        self.texts.push_str(text);
+        Edge { from, to, text: (start, small(self.texts.len())) }
+    }
+
+    /// The nodes behind the endings that a segment has below a node, the longest ending first. However long the
+    /// segment is, it is asked once for each length of these endings.
+    fn behind_endings(&self, from: NodeId, node: &Node, segment: &str) -> impl Iterator<Item = NodeId> {
+        let lengths = self.lengths.get(position(node.lengths)).map(Vec::as_slice).unwrap_or_default();
+        lengths.iter().filter_map(move |length| {
+            let before = segment.len().checked_sub(usize::from(*length)).filter(|before| *before > 0)?;
+            let starts_one = matches!(segment.as_bytes().get(before), Some(b':' | b'.'));
+            if starts_one { self.ending(from, segment.get(before..)?) } else { None }
+        })
+    }
+
     fn add_node(&mut self) -> NodeId {
         self.nodes.push(Node::EMPTY);
         small(self.nodes.len() - 1)
     }
 
-    /// The route that decides: read from the left, a literal before a parameter before `**`; at the
-    /// same pattern the more precise method. Each node is visited once at most, without allocation.
+    /// The route that decides: read from the left, a literal before a parameter with an ending (the longest
+    /// first) before a parameter before `**`; at the same pattern the more precise method. Each node is
+    /// visited once at most, without allocation.
     pub(super) fn find(&self, method: Method, path: &CanonicalPath<'_>) -> Option<RouteId> {
         self.find_below(ROOT, 0, method, path)
     }
@@ -198,20 +293,27 @@ impl Trie {
         path: &CanonicalPath<'_>,
     ) -> Option<RouteId> {
         let node = self.node(at)?;
-        let Some(segment) = path.segment(depth) else { return node.deciding(End::Here, method) };
+        let Some(segment) = path.segment(depth) else { return self.deciding(node, End::Here, method) };
         if node.has_literals
             && let Some(child) = self.literal(at, segment)
             && let Some(found) = self.find_below(child, depth + 1, method, path)
         {
             return Some(found);
         }
+        if segment.is_empty() {
+            return None;
+        }
+        let mut behind_endings = self.behind_endings(at, node, segment);
+        if let Some(found) = behind_endings.find_map(|child| self.find_below(child, depth + 1, method, path))
+        {
+            return Some(found);
+        }
         if let Some(child) = node.parameter()
-            && !segment.is_empty()
             && let Some(found) = self.find_below(child, depth + 1, method, path)
         {
             return Some(found);
         }
-        if path.ends_with_slash() { None } else { node.deciding(End::InRest, method) }
+        self.deciding(node, End::in_rest_of(path), method)
     }
 
     /// Every route that matches, most specific first.
@@ -236,12 +338,11 @@ impl Trie {
         if let Some(child) = self.literal(at, segment) {
             self.collect_below(child, depth + 1, method, path, into);
         }
-        if let Some(child) = self.node(at).and_then(Node::parameter).filter(|_| !segment.is_empty()) {
+        let Some(node) = self.node(at).filter(|_| !segment.is_empty()) else { return };
+        for child in self.behind_endings(at, node, segment).chain(node.parameter()) {
             self.collect_below(child, depth + 1, method, path, into);
         }
-        if !path.ends_with_slash() {
-            into.extend(by_precision(written(End::InRest), method));
-        }
+        into.extend(by_precision(written(End::in_rest_of(path)), method));
     }
 
     /// Whether more specific routes decide every request that `route` matches.
@@ -253,8 +354,13 @@ impl Trie {
             at = match segment {
                 Segment::Literal(text) => at.and_then(|at| self.literal(at, text)),
                 Segment::Parameter(_) => at.and_then(|at| self.node(at)).and_then(Node::parameter),
+                Segment::Ended { ending, .. } => at.and_then(|at| self.ending(at, ending)),
                 Segment::Rest => {
                     end = End::InRest;
+                    break;
+                }
+                Segment::RestWithSlash => {
+                    end = End::InRestWithSlash;
                     break;
                 }
             };
@@ -263,19 +369,24 @@ impl Trie {
         let Some((at, node)) = at.and_then(|at| Some((at, self.node(at)?))) else { return false };
         let covers = |method: &Method| route.method.precision(*method).is_some();
         Method::ALL.into_iter().filter(covers).all(|method| {
-            node.deciding(end, method) != Some(id)
-                || (end == End::InRest && self.covered_below(at, depth, method))
+            self.deciding(node, end, method) != Some(id)
+                || (end != End::Here && self.covered_below(at, depth, end, method))
         })
     }
 
-    /// Whether parameters below a node decide every path that a `**` there would match: only they can,
-    /// since no set of literals covers all segments.
-    fn covered_below(&self, at: NodeId, depth: usize, method: Method) -> bool {
+    /// Whether parameters below a node decide every path that a `**` or `**/` there would match: only they can,
+    /// since no set of literals and endings covers all segments.
+    fn covered_below(&self, at: NodeId, depth: usize, end: End, method: Method) -> bool {
         let Some(child) = self.node(at).and_then(Node::parameter) else { return false };
         let Some(node) = self.node(child) else { return false };
-        node.deciding(End::Here, method).is_some()
-            && (node.deciding(End::InRest, method).is_some()
-                || depth + 1 == CanonicalPath::MOST_SEGMENTS
-                || self.covered_below(child, depth + 1, method))
+        let (last, length) = match end {
+            End::InRestWithSlash => (self.literal(child, ""), depth + 2),
+            End::Here | End::InRest => (Some(child), depth + 1),
+        };
+        let last = last.and_then(|last| self.node(last));
+        last.is_some_and(|last| self.deciding(last, End::Here, method).is_some())
+            && (self.deciding(node, end, method).is_some()
+                || length == CanonicalPath::MOST_SEGMENTS
+                || self.covered_below(child, depth + 1, end, method))
     }
 }

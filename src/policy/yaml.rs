@@ -4,12 +4,15 @@
 //! differently or what lets a reader overlook something (anchors, aliases, merge keys, tags,
 //! directives, a second document, a key that stands twice) is refused.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
 
 use rustc_hash::FxHashMap;
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle};
 
-use super::finding::{Code, Problem, Span};
+use super::{
+    finding::{Code, Problem, Span},
+    lines::Lines,
+};
 
 /// A value and where it stands.
 #[derive(Debug)]
@@ -110,7 +113,8 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
         flow_nesting_limit: DEEPEST,
         block_nesting_limit: DEEPEST,
     };
-    let mut tree = Tree { text, frames: Vec::new(), root: None, problems: Vec::new() };
+    let mut tree =
+        Tree { text, lines: OnceCell::new(), frames: Vec::new(), root: None, problems: Vec::new() };
     let mut documents = 0;
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = match event {
@@ -124,8 +128,15 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
                         Problem::new(at, Code::YamlFeature, message)
                             .hint("remove the line that starts with `%`")
                     }
-                    _ => Problem::new(at, Code::YamlSyntax, format!("this is not YAML: {}", error.info()))
+                    _ => match bare_braces(text, start) {
+                        Some(at) => needs_quotes(at, text),
+                        None => Problem::new(
+                            at,
+                            Code::YamlSyntax,
+                            format!("this is not YAML: {}", error.info()),
+                        )
                         .hint("look at this line and the one before: indentation, quotes, `:` and brackets"),
+                    },
                 });
                 return (None, tree.problems);
             }
@@ -153,8 +164,37 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
     (tree.root, tree.problems)
 }
 
+/// The text without quotes that a brace at `error` cuts in two, as in `[GET /orders/{order}]`: within brackets and
+/// braces it starts a map.
+fn bare_braces(text: &str, error: usize) -> Option<Span> {
+    let (before, from) = text.split_at_checked(error)?;
+    let before = before.rsplit('\n').next()?;
+    let is_within_text = !before.ends_with(|c: char| c.is_whitespace() || "[]{},:\"'".contains(c));
+    if !from.starts_with('{') || before.is_empty() || !is_within_text {
+        return None;
+    }
+    let opened = before.rfind(['[', '{', ',']).map_or(0, |at| at + 1);
+    let value = before.get(opened..)?;
+    let value = value.split_once(": ").map_or(value, |(_, value)| value).trim_start();
+    let end = from.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']')).unwrap_or(from.len());
+    let mut rest = from.get(..end)?;
+    while rest.matches('}').count() > rest.matches('{').count() {
+        rest = rest.strip_suffix('}')?;
+    }
+    Some(Span { start: error - value.len(), end: error + rest.len() })
+}
+
+fn needs_quotes(at: Span, text: &str) -> Problem {
+    let bare = text.get(at.start..at.end).unwrap_or_default();
+    let message = format!("`{bare}` needs quotes here: within brackets, a brace starts a map");
+    let hint = format!("write `\"{bare}\"`, or put it on a line of its own behind `- `");
+    Problem::new(at, Code::YamlSyntax, message).hint(hint)
+}
+
 struct Tree<'t> {
     text: &'t str,
+    /// Counted where a problem names another line than its own.
+    lines: OnceCell<Lines>,
     frames: Vec<Frame<'t>>,
     root: Option<Node<'t>>,
     problems: Vec<Problem>,
@@ -245,7 +285,7 @@ impl<'t> Tree<'t> {
             self.problems.push(problem.hint("write the entries out"));
         }
         if let Some(first) = seen.insert(text.clone(), node.at) {
-            let line = self.text.get(..first.start).map_or(0, |before| before.matches('\n').count()) + 1;
+            let line = self.lines.get_or_init(|| Lines::of(self.text)).number(self.text, first.start);
             let problem =
                 Problem::new(node.at, Code::DuplicateKey, format!("`{text}` stands twice in this map"));
             self.problems.push(problem.hint(format!("it stands on line {line} first")));

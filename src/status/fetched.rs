@@ -23,7 +23,7 @@ use crate::{
     fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
     jose::JwsError,
     keys::TrustedKeys,
-    oauth::Issuer,
+    oauth::{Issuer, ShownUrl},
 };
 
 /// How many lists are kept.
@@ -90,7 +90,7 @@ pub enum StatusError {
     #[error("the status list is shorter than the token's `idx`")]
     OutOfBounds,
     /// The list is not the issuer's. It is never fetched.
-    #[error("the status list `{0}` is not one of the issuer")]
+    #[error("the status list `{}` is not one of the issuer", ShownUrl(.0))]
     ForeignList(Arc<str>),
 }
 

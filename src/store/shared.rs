@@ -1,7 +1,6 @@
 //! The store that all replicas share: a Redis or Valkey server.
 
 use std::{
-    fs,
     future::Future,
     io,
     path::{Path, PathBuf},
@@ -24,7 +23,7 @@ use zeroize::Zeroizing;
 use super::{
     Advance, OnceName, RefreshUse, RevocationsUnknown, StoreError, StoreState, Use, follow, mirror::Mirror,
 };
-use crate::{clock::Clock, oauth::TokenId};
+use crate::{clock::Clock, files, oauth::TokenId};
 
 /// Where the server is and how to speak to it. Has no `Debug`, for it holds a password.
 pub struct SharedOptions {
@@ -116,6 +115,8 @@ const ANSWER: Duration = Duration::from_millis(800);
 pub(super) const SLACK: i64 = 60;
 /// The longest time for which the server is asked to keep something, in seconds: a hundred years.
 const LONGEST: i64 = 100 * 366 * 24 * 60 * 60;
+/// The longest file of authorities, in bytes: those of all the world have a quarter of it.
+const LONGEST_AUTHORITIES: u64 = 1024 * 1024;
 /// How many revoked tokens are known when no more are taken.
 const ROOM: usize = 1_000_000;
 
@@ -415,8 +416,8 @@ fn client(options: &SharedOptions) -> Result<Client, OptionsError> {
 
 /// The text of a PEM file with at least one certificate.
 fn authorities(path: &Path) -> Result<Vec<u8>, OptionsError> {
-    let text =
-        fs::read(path).map_err(|source| OptionsError::Authorities { path: path.to_owned(), source })?;
+    let text = files::read(path, LONGEST_AUTHORITIES)
+        .map_err(|error| OptionsError::Authorities { path: path.to_owned(), source: error.into() })?;
     let blocks = pem::parse_many(&text).unwrap_or_default();
     if blocks.iter().any(|block| block.tag() == "CERTIFICATE") {
         Ok(text)

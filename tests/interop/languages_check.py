@@ -119,7 +119,7 @@ class Service:
         command, environment = offline(name, place, key_set, self.port, **settings)
         url = f"http://127.0.0.1:{self.port}/healthz"
         place.start(command, f"{name}-{self.port}", lambda: answers(url), env=environment)
-        self.process = place.running[-1].process
+        self.process, self.log = place.running[-1].process, place.running[-1].log
 
     def ask(self, method, path, headers=(), timeout=30):
         """Status, challenge, content type and body of an answer. The headers may hold one name twice."""
@@ -367,6 +367,28 @@ def check_row(service, row):
     checks.holds(f"{service.name}: {row.name}: {status}", holds, (status, challenge, content_type, body))
 
 
+def reasons(service, tokens):
+    """The log says under the reference of an answer what was really missing."""
+    lacking, elsewhere = "it lacks orders:refund", "its tenant is {0}acme{0}, and the path has {0}globex{0}"
+    quote = "'" if service.name == "python" else '"'
+    elsewhere = elsewhere.format(quote)
+    for name, path, says, says_not in [
+        ("a wrong tenant", GLOBEX, [elsewhere], "lacks"),
+        ("a missing scope", f"{ACME}/42/refund", [lacking], "its tenant"),
+        ("both", f"{GLOBEX}/42/refund", [lacking, elsewhere], None),
+    ]:
+        body = service.ask("GET" if path == GLOBEX else "POST", path, bearer(tokens.good))[3]
+        reference = json.loads(body)["reference"]
+
+        def told():
+            return [line for line in service.log.read_text().splitlines() if reference in line]
+
+        checks.soon(f"{service.name}: {name} is in the log", told)
+        [line] = told()
+        holds = all(text in line for text in says) and not (says_not and says_not in line)
+        checks.holds(f"{service.name}: {name} is told as what it is", holds, line)
+
+
 # --- the keys
 
 
@@ -530,6 +552,7 @@ def run(place):
     identity(gateway, plain, tokens)
 
     for service in services:
+        reasons(service, tokens)
         invented_kids(service, tokens)
     quick = [Service(place, service.name, KeySet(source), KEYS_COOLDOWN="1", NODE_OPTIONS=LATER) for service in services]
     for service in quick:

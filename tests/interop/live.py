@@ -74,13 +74,16 @@ class Program:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **more)
         deadline = time.monotonic() + 30
-        while not ready():
-            if self.process.poll() is not None:
-                sys.exit(f"error: {command[0]} ended:\n{self.log.read_text()}")
-            if time.monotonic() > deadline:
-                self.process.kill()
-                sys.exit(f"error: {command[0]} does not answer:\n{self.log.read_text()}")
-            time.sleep(0.05)
+        try:
+            while not ready():
+                if self.process.poll() is not None:
+                    sys.exit(f"error: {command[0]} ended:\n{self.log.read_text()}")
+                if time.monotonic() > deadline:
+                    sys.exit(f"error: {command[0]} does not answer:\n{self.log.read_text()}")
+                time.sleep(0.05)
+        except BaseException:  # nobody else knows of it yet
+            self.process.kill()
+            raise
 
     def stop(self):
         if self.process.poll() is None:

@@ -14,7 +14,7 @@ before a block says more:
     <!-- ci: lines of FILE -->                          each line of the block stands in this file
     <!-- ci: packages of FILE -->                       .ci/run installs what stands in this file, and so these
 
-Before that, the reference is held against the sources: finding codes, settings, demo secrets, links.
+Before that, the reference is held against the sources: finding codes, reasons, settings, demo secrets, links.
 """
 
 import hashlib
@@ -284,6 +284,12 @@ def check_reference():
         raise Failed(f"{where} does not have the finding code `{code}`")
     if len(documented) != len(codes):
         raise Failed("README.md has a finding code twice")
+
+    decision = (ROOT / "src/policy/decision.rs").read_text()
+    named = re.search(r"pub fn reason\(&self\).*?\n    \}", decision, re.S)[0]
+    named += (ROOT / "src/audit/reasons.rs").read_text()
+    for reason in re.findall(r'(?:=>|str =) "([a-z-]+)"', named):
+        need("reason", reason)
 
     settings = 0
     for section, value in tomllib.loads((ROOT / "jeton.toml").read_text()).items():

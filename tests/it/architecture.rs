@@ -21,14 +21,14 @@ const COLUMNS: [&[&str]; 12] = [
     &["keys"],
     &["jose"],
     &["gateway"],
-    &["oauth", "clock", "fetch", "revocations", "private_file"],
+    &["oauth", "clock", "fetch", "files", "revocations", "printable", "private_file"],
 ];
 
 /// What a module may use of its own column.
 const SIBLINGS: [(&str, &str); 2] = [("policy", "clients"), ("issue", "reuse")];
 
 /// `config` stands beside the columns.
-const CONFIG_USES: [&str; 4] = ["gateway", "oauth", "clock", "private_file"];
+const CONFIG_USES: [&str; 6] = ["gateway", "oauth", "clock", "files", "printable", "private_file"];
 const CONFIG_USED_BY: [&str; 2] = ["http", "cli"];
 
 /// Policies know nothing of these, not even through another's name.
@@ -49,7 +49,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("SystemTime", &["clock.rs"]),
     ("Timestamp::now", &["clock.rs"]),
     ("Zoned::now", &["clock.rs"]),
-    ("Instant::now", &["clock.rs", "http/span.rs"]),
+    ("Instant::now", &["clock.rs", "http/span.rs", "http/connection/"]),
     ("StatusCode", &["http/error.rs", "http/error/"]),
 ];
 

@@ -1,7 +1,7 @@
 //! `/authz/NAME`: what gateways are answered, and what they are never answered.
 use jeton::{
     config::{GatewayApis, GatewaySettings, Settings},
-    gateway::{ClaimHeader, GatewayKind, GatewayName, TrustedPeers},
+    gateway::{ClaimHeader, GatewayKind, GatewayName, HostName, TrustedPeers},
     oauth::ApiName,
 };
 use reqwest::{Method, Response};
@@ -33,7 +33,7 @@ fn gateways(settings: &mut Settings) {
     settings.gateways.push(gateway("stranger", "nginx", orders(), "192.0.2.0/24"));
     let hosts = [("orders.example.com", "orders"), ("jeton.example.com", "jeton")];
     for kind in KINDS {
-        let hosts = hosts.map(|(host, name)| (host.to_owned(), api(name))).into();
+        let hosts = hosts.map(|(host, name)| (HostName::parse(host).unwrap(), api(name))).into();
         let name = format!("hosts-{kind}");
         settings.gateways.push(gateway(&name, kind, GatewayApis::ByHost(hosts), "127.0.0.1"));
     }
@@ -335,7 +335,12 @@ async fn the_host_chooses_the_api_where_the_settings_say_so() {
             ("/principal", &["orders.example.com"], &orders, 403),
             ("/tenants/acme/orders", &["jeton.example.com"], &own, 403),
             ("/tenants/acme/orders", &["jeton.example.com"], &orders, 401),
-            ("/tenants/acme/orders", &["Orders.example.com"], &orders, 403),
+            ("/tenants/acme/orders", &["ORDERS.example.com"], &orders, 200),
+            ("/tenants/acme/orders", &["orders.Example.Com."], &orders, 200),
+            ("/principal", &["jeton.example.com."], &own, 200),
+            ("/principal", &["ORDERS.EXAMPLE.COM"], &orders, 403),
+            ("/tenants/acme/orders", &["orders.example.com.."], &orders, 403),
+            ("/tenants/acme/orders", &[".orders.example.com"], &orders, 403),
             ("/tenants/acme/orders", &["orders.example.com:80"], &orders, 403),
             ("/tenants/acme/orders", &["elsewhere.example.com"], &orders, 403),
             ("/tenants/acme/orders", &["orders.example.com", "orders.example.com"], &orders, 403),

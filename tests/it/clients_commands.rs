@@ -264,17 +264,19 @@ fn add_writes_only_where_policies_are_read() {
 #[test]
 fn add_follows_a_link_and_keeps_it_and_the_mode() {
     let workplace = Workplace::new();
-    workplace.write("policies/orders.yaml", SCOPES).write("mounted.txt", "version: 1\nclients:\n  old: {}\n");
-    std::os::unix::fs::symlink("../mounted.txt", workplace.path("policies/clients.yaml")).unwrap();
+    workplace
+        .write("policies/orders.yaml", SCOPES)
+        .write("policies/mounted.txt", "version: 1\nclients:\n  old: {}\n");
+    std::os::unix::fs::symlink("mounted.txt", workplace.path("policies/clients.yaml")).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
-    fs::set_permissions(workplace.path("mounted.txt"), mode).unwrap();
-    added(&workplace, "mounted.txt", &[]);
+    fs::set_permissions(workplace.path("policies/mounted.txt"), mode).unwrap();
+    added(&workplace, "policies/mounted.txt", &[]);
     assert!(workplace.path("policies/clients.yaml").is_symlink());
-    let metadata = fs::metadata(workplace.path("mounted.txt")).unwrap();
+    let metadata = fs::metadata(workplace.path("policies/mounted.txt")).unwrap();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o640);
     let names: Vec<_> =
         fs::read_dir(workplace.path("policies")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(names.len(), 3, "{names:?}");
 }
 
 #[test]
@@ -521,6 +523,21 @@ fn rotated_with_the_live_one_last(text: &str) {
     assert_eq!(new[2], (hex(&secret_of(&run)), None));
 }
 
+/// As many are compared for each request.
+#[test]
+fn rotate_adds_no_seventeenth_secret() {
+    let list: String = (0..15)
+        .flat_map(|number| ["      - sha256: ".to_owned(), hex(&number.to_string()), "\n".to_owned()])
+        .collect();
+    let workplace = with_clients(&format!("version: 1\nclients:\n  acme:\n    secrets:\n{list}"));
+    workplace.run(&["clients", "rotate", "acme"]).exits(0);
+    let before = workplace.read("policies/clients.yaml");
+    let run = workplace.run(&["clients", "rotate", "acme"]).exits(1);
+    let run = run.says(&["client `acme` has more than 16 secrets", "remove those that have expired"]);
+    assert_eq!(run.stdout, "", "no secret that nobody will take");
+    assert_eq!(workplace.read("policies/clients.yaml"), before);
+}
+
 #[test]
 fn rotate_adds_the_first_secret() {
     rotated("version: 1\nclients:\n  acme:\n    ttl: 15m\n");
@@ -606,5 +623,32 @@ fn clients_are_added_one_after_the_other() {
     let after = workplace.read("policies/clients.yaml");
     for name in ["a", "b", "c", "d", "e", "f", "old"] {
         assert!(after.contains(&format!("\n  {name}:")), "{name} is lost:\n{after}");
+    }
+}
+
+#[test]
+fn a_client_that_exists_is_not_added_again() {
+    let one = "version: 1\nclients:\n  other: {}\n  acme: # here\n    claims: { tenant: acme }\n";
+    let two = "version: 1\nclients:\n  \"007\": {}\n";
+    for (files, id, arguments, place) in [
+        (&[("clients", one)][..], "acme", &[][..], "policies/clients.yaml:4"),
+        (&[("clients", one), ("more", two)], "007", &[], "policies/more.yaml:3"),
+        (&[("clients", one), ("more", two)], "acme", &["--file", "more.yaml"], "policies/clients.yaml:4"),
+        (&[("clients", one)], "acme", &["--public-key", "no-such-file.pem"], "policies/clients.yaml:4"),
+        (&[("clients", "version: 1\nclients: { acme: {} }\n")], "acme", &[], "policies/clients.yaml:2"),
+    ] {
+        let workplace = Workplace::new();
+        workplace.write("policies/orders.yaml", SCOPES);
+        for (name, text) in files {
+            workplace.write(&format!("policies/{name}.yaml"), text);
+        }
+        let run = workplace.run(&[&["clients", "add", id], arguments].concat()).exits(1);
+        let says = format!(
+            "error: client `{id}` exists already ({place}), and nothing was written: give it a second secret with `jeton clients rotate {id}`"
+        );
+        assert!(run.stderr.starts_with(&says) && run.stdout.is_empty(), "{run:#?}");
+        for (name, text) in files {
+            assert_eq!(workplace.read(&format!("policies/{name}.yaml")), *text);
+        }
     }
 }

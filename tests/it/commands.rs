@@ -42,7 +42,7 @@ fn kid(workplace: &Workplace) -> String {
 }
 
 /// A good token of the sample's key.
-fn good_token(workplace: &Workplace) -> String {
+pub(crate) fn good_token(workplace: &Workplace) -> String {
     token("test-only-signing.pem", &kid(workplace), &json!({}))
 }
 
@@ -407,7 +407,8 @@ fn serve_says_everything_that_is_wrong_and_exits_1() {
     let mut workplace = Workplace::sample();
     workplace.set("JETON__SERVER__LISTEN", &address);
     workplace.run(&["serve"]).exits(1).says(&["`server.listen`", &address]);
-    let mut workplace = Workplace::new();
+    let mut workplace = Workplace::sample();
+    std::fs::remove_dir_all(workplace.path("keys")).unwrap();
     workplace.set("JETON__KEYS__GENERATE_IF_MISSING", "false").write("keys/README", "");
     workplace.run(&["serve"]).exits(1).says(&["keys: there is no key", "jeton keys generate"]);
 }

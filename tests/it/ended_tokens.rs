@@ -1,6 +1,12 @@
 //! Tokens that are ended before their time: by the files, by their client, and how that is told.
 
-use jeton::{keys::PublicKeys, status::StatusList};
+use jeton::{
+    config::{GatewayApis, GatewaySettings, Settings},
+    gateway::{GatewayKind, GatewayName, TrustedPeers},
+    keys::PublicKeys,
+    oauth::ApiName,
+    status::StatusList,
+};
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
@@ -45,11 +51,27 @@ clients:
 }
 
 fn spawn_with(store: Option<String>) -> TestApp {
-    spawn_app_with(Setup { policies: vec![("ended.yaml", policies("", ""))], store, ..Setup::default() })
+    let policies = vec![("ended.yaml", policies("", ""))];
+    spawn_app_with(Setup { policies, store, settings: with_gateway, ..Setup::default() })
+}
+
+/// At `/authz/edge`, where a token that is sent must be in force, on a public route too.
+fn with_gateway(settings: &mut Settings) {
+    settings.gateways = vec![GatewaySettings {
+        name: GatewayName::parse("edge").unwrap(),
+        kind: GatewayKind::parse("nginx").unwrap(),
+        apis: GatewayApis::One(ApiName::parse("orders").unwrap()),
+        trusted_peers: TrustedPeers::parse(&["127.0.0.1".to_owned()]).unwrap(),
+        claims: Vec::new(),
+    }];
 }
 
 async fn fetch(app: &TestApp, client: &str) -> String {
-    let form = [("grant_type", "client_credentials"), ("resource", ISSUER)];
+    fetch_for(app, client, ORDERS).await
+}
+
+async fn fetch_for(app: &TestApp, client: &str, resource: &str) -> String {
+    let form = [("grant_type", "client_credentials"), ("resource", resource)];
     let (status, body) = app.post_form("/oauth2/token", client, &form).await;
     assert_eq!(status, 200, "{body}");
     body["access_token"].as_str().unwrap().to_owned()
@@ -75,7 +97,9 @@ async fn introspect(app: &TestApp, token: &str) -> Value {
 /// What introspection says and what a decision says are one.
 async fn is_in_force(app: &TestApp, token: &str) -> bool {
     let active = introspect(app, token).await["active"].as_bool().unwrap();
-    let status = app.get_principal(token).await.status().as_u16();
+    let question = app.http.get(app.url("/authz/edge")).bearer_auth(token);
+    let question = question.header("x-original-method", "GET").header("x-original-uri", "/healthz");
+    let status = question.send().await.unwrap().status().as_u16();
     assert_eq!(status, if active { 200 } else { 401 }, "the decision against introspection");
     active
 }
@@ -90,8 +114,8 @@ async fn rfc7662_2_2_a_live_token_is_told_in_full() {
     let token = fetch(&app, "agent").await;
     let jti = decoded(&token).1["jti"].clone();
     let expected = json!({
-        "active": true, "token_type": "Bearer", "iss": ISSUER, "aud": ISSUER, "sub": "agent", "client_id": "agent",
-        "exp": now() + 3600, "iat": now(), "jti": jti, "scope": "jeton:principal", "tenant": "acme", "tier": 3,
+        "active": true, "token_type": "Bearer", "iss": ISSUER, "aud": ORDERS, "sub": "agent", "client_id": "agent",
+        "exp": now() + 3600, "iat": now(), "jti": jti, "scope": "orders:read", "tenant": "acme", "tier": 3,
     });
     assert_eq!(introspect(&app, &token).await, expected, "and no claim passes for a member of the answer");
     let exchanged = introspect(&app, &exchange(&app, &token).await).await;
@@ -102,10 +126,8 @@ async fn rfc7662_2_2_a_live_token_is_told_in_full() {
         (&nameless["active"], nameless.get("sub"), nameless.get("client_id")),
         (&json!(true), None, None)
     );
-    let form = [("grant_type", "client_credentials"), ("resource", ORDERS)];
-    let (_, body) = app.post_form("/oauth2/token", "agent", &form).await;
-    let other_api = introspect(&app, body["access_token"].as_str().unwrap()).await;
-    assert_eq!((&other_api["active"], &other_api["aud"]), (&json!(true), &json!(ORDERS)));
+    let other_api = introspect(&app, &fetch_for(&app, "agent", ISSUER).await).await;
+    assert_eq!((&other_api["active"], &other_api["aud"]), (&json!(true), &json!(ISSUER)));
 }
 
 #[actix_web::test]
@@ -367,8 +389,9 @@ async fn until_the_store_told_what_is_revoked_no_token_is_judged() {
     let mut redis = RedisServer::away();
     let app = spawn_with(Some(redis.url()));
     let token = fetch(&app, "agent").await;
+    let own = fetch_for(&app, "agent", ISSUER).await;
     assert_eq!(app.get("/readyz").await.status(), 503);
-    let denied = app.get_principal(&token).await;
+    let denied = app.get_principal(&own).await;
     assert_eq!(denied.status(), 503);
     assert!(denied.headers().contains_key("retry-after"));
     let (status, body) = app.post_form("/oauth2/introspect", "gateway", &[("token", &token)]).await;
@@ -449,4 +472,61 @@ async fn status_lists_are_cached_and_only_read() {
     assert_eq!(again.status(), 304);
     assert_eq!(app.http.head(&url).send().await.unwrap().status(), 200);
     assert_eq!(app.http.post(&url).send().await.unwrap().status(), 405);
+}
+
+/// `one` may ask about one API, `both` about two, `own` about jeton's, `all` about all, and `none` about none.
+fn askers() -> String {
+    let asker = |name: &str, introspect: &str| {
+        format!(
+            "  {name}:\n    {}\n    {introspect}\n    refresh: true\n    grants: {{ orders: {{ scopes: [orders:read] }} }}\n",
+            secrets(name)
+        )
+    };
+    [
+        asker("one", "introspect: [orders]"),
+        asker("both", "introspect: [jeton, orders]"),
+        asker("own", "introspect: [jeton]"),
+        asker("all", "introspect: true"),
+        asker("none", "introspect: false"),
+    ]
+    .concat()
+}
+
+#[actix_web::test]
+async fn a_client_introspects_the_tokens_of_its_apis_alone() {
+    let text = policies("", "") + &askers();
+    let app = spawn_app_with(Setup { policies: vec![("ended.yaml", text.clone())], ..Setup::default() });
+    let ask = async |client: &str, token: &str| {
+        let (status, body) = app.post_form("/oauth2/introspect", client, &[("token", token)]).await;
+        (status, body["active"].as_bool(), body)
+    };
+    let of_orders = fetch(&app, "agent").await;
+    let of_jeton = fetch_for(&app, "agent", ISSUER).await;
+    let nameless = fetch_for(&app, "nameless", ISSUER).await;
+    let refresh = async |client: &str| {
+        let (_, body) = app.post_form("/oauth2/token", client, &[("grant_type", "client_credentials")]).await;
+        body["refresh_token"].as_str().unwrap().to_owned()
+    };
+    for (client, orders, own) in
+        [("one", true, false), ("both", true, true), ("own", false, true), ("all", true, true)]
+    {
+        for (name, token, active) in
+            [("orders", &of_orders, orders), ("jeton", &of_jeton, own), ("nameless", &nameless, own)]
+        {
+            let (status, answer, body) = ask(client, token).await;
+            assert_eq!((status, answer), (200, Some(active)), "{client} asks about {name}: {body}");
+            // RFC 7662 section 2.2: nothing else is said
+            assert_eq!(body == json!({ "active": false }), !active, "{client} asks about {name}: {body}");
+        }
+        let (_, active, body) = ask(client, &refresh(client).await).await;
+        assert_eq!(active, Some(true), "{client} asks about its own refresh token: {body}");
+        assert_eq!(ask(client, &refresh("none").await).await.1, Some(false), "of another client");
+    }
+    let (status, _, body) = ask("none", &of_orders).await;
+    assert_eq!((status, &body["error"]), (400, &json!("unauthorized_client")));
+
+    // a reload changes what may be asked, and the audience of an API is that of the policies in force
+    app.write_policy("ended.yaml", &text.replace("introspect: [orders]", "introspect: [jeton]"));
+    assert_eq!(app.post_reload().await.status(), 200);
+    assert_eq!((ask("one", &of_orders).await.1, ask("one", &of_jeton).await.1), (Some(false), Some(true)));
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore, time};
 
 use crate::support::{
-    forge::Forge,
+    forge::{Forge, base64url},
     issuer::{Answer, FakeIssuer, JWKS},
     program::PATIENCE,
     root,
@@ -73,6 +73,10 @@ fn bad_answers() -> Vec<(&'static str, Answer, &'static str)> {
     cut.truncate(good.len() - 1);
     let mut twice = second().jwk();
     twice["n"] = first().jwk()["n"].clone();
+    // the neutral element (tests/it/unsound_keys.rs has all of its kind)
+    let neutral = [&[1][..], &[0; 31]].concat();
+    let of_small_order =
+        json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(neutral), "kid": second().kid() });
     let with = |name: &str, value: Value| {
         let mut key = second().jwk();
         key[name] = value;
@@ -101,6 +105,7 @@ fn bad_answers() -> Vec<(&'static str, Answer, &'static str)> {
         ("no kid", serves(with("kid", Value::Null)), "no key"),
         ("a key for encryption", serves(with("use", "enc".into())), "no key"),
         ("another algorithm", serves(with("alg", "RS512".into())), "no key"),
+        ("a key for which anybody signs", serves(set(&[of_small_order])), "no key"),
         ("a kid twice", serves(set(&[second().jwk(), twice])), "two keys"),
     ]
 }

@@ -199,6 +199,22 @@ fn policies_without_tests_are_told_so() {
     assert!(run.stdout.ends_with("0 passed, 0 failed\n"), "{run:#?}");
 }
 
+#[test]
+fn tests_may_be_required() {
+    let workplace = Workplace::new();
+    workplace.write("policies/orders.yaml", TESTED);
+    let required = ["policies", "test", "--require-tests", "--junit", "out.xml"];
+    let run = workplace.run(&required).exits(1).says(&["error: there are no tests in policies; write some"]);
+    assert!(run.stdout.ends_with("0 passed, 0 failed\n") && !run.stderr.contains("note:"), "{run:#?}");
+    let report = Report::deserialize_from_str(&workplace.read("out.xml")).unwrap();
+    assert_eq!((report.tests, report.errors), (1, 1), "{report:#?}");
+    // an empty list is none either
+    workplace.write("policies/tests.yaml", "version: 1\ntests: []\n");
+    workplace.run(&required).exits(1);
+    Workplace::sample().run(&required).exits(0);
+    tested().run(&required).exits(1).shows(&["3 passed, 3 failed"]);
+}
+
 /// `test` is not `check`, and still must not look as if all were well.
 #[test]
 fn tests_that_pass_say_that_a_guarantee_does_not_hold() {
@@ -424,9 +440,11 @@ fn a_matrix_as_csv_has_a_record_for_each_client_and_route() {
                 for (client, access) in
                     matrix["clients"].as_array().unwrap().iter().zip(route["access"].as_array().unwrap())
                 {
-                    // a name with control characters does not write to the terminal
+                    // a name with control characters does not write to the terminal, and is no formula
                     let text = |value: &Value| {
-                        value.as_str().unwrap().replace('\u{1b}', "\\u{1b}").replace('\n', "\\n")
+                        let text = value.as_str().unwrap();
+                        let guard = if text.starts_with('=') { "'" } else { "" };
+                        format!("{guard}{text}").replace('\u{1b}', "\\u{1b}").replace('\n', "\\n")
                     };
                     let (access, condition) = match access.as_str() {
                         Some(access) => (access.to_owned(), String::new()),
@@ -468,9 +486,11 @@ fn a_matrix_as_json_has_stable_fields() {
     assert_eq!(orders["routes"][0]["public"], true);
 }
 
-/// The page and the data in it.
+/// The page without what it says of the policies as a whole, and the data in it.
 fn page(workplace: &Workplace) -> (String, Value) {
-    let run = plain(workplace.run(&["policies", "matrix", "--format", "html"]).exits(0));
+    let mut run = plain(workplace.run(&["policies", "matrix", "--format", "html"]).exits(0));
+    let about = run.stdout.lines().find(|line| line.starts_with("<p class=\"about\">")).unwrap().to_owned();
+    run.stdout = run.stdout.replacen(&about, "", 1);
     let start = "<script id=\"data\" type=\"application/json\">";
     let (before, rest) = run.stdout.split_once(start).unwrap();
     // as a browser ends the element

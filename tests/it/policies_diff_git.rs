@@ -9,7 +9,7 @@ use crate::{
 
 /// Runs Git in a folder, without settings from elsewhere.
 #[track_caller]
-fn git(dir: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(dir: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     // tests that run in a hook must not touch the repository of the hook
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {

@@ -5,6 +5,7 @@ use jeton::{
     oauth::{Audience, ClientId, Role, Scope, ScopeSet},
     policy::{DemoSecrets, Findings, Permissions, PolicySet, Sources, Surroundings},
 };
+use proptest::test_runner::Config as ProptestConfig;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -20,6 +21,12 @@ pub(crate) fn surroundings(demo_secrets: DemoSecrets) -> Surroundings {
 /// The time at which the policies of a test are compiled.
 pub(crate) fn now() -> jiff::Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+/// So many cases of a property, or as many as `PROPTEST_CASES` says.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().map(|cases| cases.parse().unwrap());
+    ProptestConfig { cases: asked.unwrap_or(usual), failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// Compiles the files of a folder.

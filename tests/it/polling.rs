@@ -75,6 +75,36 @@ fn a_fault_that_stays_is_told_once() {
     assert!(matches!(policies.poll(), Reload::Restored));
 }
 
+/// The next edit would wait until all of it was found again.
+#[test]
+fn what_was_refused_is_not_looked_at_again_until_it_changes() {
+    let (dir, policies) = live(WHOLE);
+    let roles: Vec<_> = (0..2_000).map(|role| format!("  r{role}: [gone]\n")).collect();
+    let broken = format!("version: 1\nroles:\n{}", roles.concat());
+    fs::write(dir.path().join("b.yaml"), &broken).unwrap();
+    assert!(matches!(policies.poll(), Reload::Unsettled));
+    let work = |expected: fn(&Reload) -> bool| {
+        let info = allocation_counter::measure(|| assert!(expected(&policies.poll())));
+        info.count_total
+    };
+    let first = work(|reload| matches!(reload, Reload::Rejected(_)));
+    let again = work(|reload| matches!(reload, Reload::StillRejected(_)));
+    assert!(again * 100 < first, "{again} allocations after {first}");
+    // whoever asks has it looked at again, and so has a poll that sees something else
+    assert!(matches!(policies.reload(), Reload::StillRejected(_)));
+    fs::write(dir.path().join("b.yaml"), broken.replace("gone", "lost")).unwrap();
+    assert!(matches!(policies.poll(), Reload::Unsettled));
+    assert!(matches!(policies.poll(), Reload::Rejected(_)));
+    fs::write(dir.path().join("b.yml"), "passed over").unwrap();
+    assert!(matches!(policies.poll(), Reload::Unsettled));
+    let told = policies.poll();
+    assert!(matches!(&told, Reload::Rejected(now) if now.findings.0.len() == 2_001), "one finding more");
+    fs::write(dir.path().join("b.yaml"), "version: 1\n").unwrap();
+    assert!(matches!(policies.poll(), Reload::Unsettled));
+    assert!(matches!(policies.poll(), Reload::Reloaded { .. }));
+    assert!(policies.last_rejection().is_none());
+}
+
 #[test]
 fn whoever_asks_for_a_reload_gets_it_at_once() {
     let (dir, policies) = live(&format!("{WHOLE}{TENANT}"));

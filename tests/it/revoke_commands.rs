@@ -3,8 +3,9 @@
 use std::fs;
 
 use jeton::{
-    clients::{ClientState, ForeignKey, ForeignKeys},
+    clients::{ClientState, ForeignKey, ForeignKeys, IntrospectedApis},
     clock::{Clock, SystemClock},
+    oauth::ApiName,
     policy::{DemoSecrets, PolicySet},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -374,13 +375,23 @@ fn keys_and_a_secret_stand_beside_each_other() {
     assert_eq!((client.secrets.len(), client.public_keys.len()), (1, 2));
     // in quotes, for it would be a truth value
     assert_eq!(client.public_keys[1].kid(), Some("true"));
-    let abilities = client.abilities;
-    assert!(abilities.refresh && abilities.token_exchange && abilities.introspect);
+    let abilities = &client.abilities;
+    assert!(abilities.refresh && abilities.token_exchange);
+    assert_eq!(abilities.introspect, IntrospectedApis::All);
     assert_eq!(abilities.status_list, Some(true));
     let workplace = with_policies("version: 1\n");
     workplace.run(&["clients", "add", "new-client"]).exits(0);
-    let abilities = self::policies(&workplace).clients().find("new-client").unwrap().abilities;
-    assert!(!abilities.refresh && !abilities.token_exchange && !abilities.introspect);
+    let abilities = self::policies(&workplace).clients().find("new-client").unwrap().abilities.clone();
+    assert!(!abilities.refresh && !abilities.token_exchange);
+    assert_eq!(abilities.introspect, IntrospectedApis::None);
+    let apis = "version: 1\napis:\n  orders: { audience: 'https://o.example.com' }\n  bills: { audience: 'https://b.example.com' }\n";
+    let workplace = with_policies(apis);
+    workplace.run(&["clients", "add", "asker", "--introspect=orders", "--introspect=bills"]).exits(0);
+    let asker = self::policies(&workplace).clients().find("asker").unwrap().abilities.clone();
+    let apis = ["bills", "orders"].map(|api| ApiName::parse(api).unwrap());
+    assert_eq!(asker.introspect, IntrospectedApis::Only(apis.into()));
+    let run = workplace.run(&["clients", "add", "other", "--introspect=order"]).exits(1);
+    assert!(run.stderr.contains("unknown-api") && run.stderr.contains("orders"), "{run:?}");
     assert_eq!(abilities.status_list, None);
 }
 
@@ -487,7 +498,7 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
                 "+ acme gains refresh tokens",
                 "+ acme gains token exchange",
                 "- acme loses assertions that name the token endpoint or tell no type",
-                "- acme loses introspection",
+                "- acme loses introspection of the tokens of all APIs",
             ],
         ),
         (
@@ -507,22 +518,60 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
         ),
         (listed(&format!("a, {{ jti: b, until: {past} }}")), listed("a"), vec![]),
     ] {
-        let workplace = Workplace::empty();
-        workplace.write("old/x.yaml", &old).write("new/x.yaml", &new);
-        let run = workplace.run(&["policies", "diff", "old", "new"]);
-        let found: Vec<_> = run
-            .stdout
-            .lines()
-            .filter_map(|line| {
-                let line = line.trim();
-                line.starts_with(['+', '-', '~']).then_some(line)
-            })
-            .collect();
-        assert_eq!(found.len(), expected.len(), "{new}: {run:?}");
-        for (found, expected) in found.iter().zip(&expected) {
-            assert!(found.starts_with(expected), "{found}\nis not\n{expected}\n{run:?}");
-        }
-        let gains = expected.iter().any(|line| line.starts_with('+'));
-        assert_eq!(run.code, Some(if gains { 3 } else { 0 }), "{run:?}");
+        differs(&old, &new, &expected);
+    }
+}
+
+/// These lines must tell of the difference, and no others.
+#[track_caller]
+fn differs(old: &str, new: &str, expected: &[&str]) {
+    let workplace = Workplace::empty();
+    workplace.write("old/x.yaml", old).write("new/x.yaml", new);
+    let run = workplace.run(&["policies", "diff", "old", "new"]);
+    let found: Vec<_> = run
+        .stdout
+        .lines()
+        .filter_map(|line| {
+            let line = line.trim();
+            line.starts_with(['+', '-', '~']).then_some(line)
+        })
+        .collect();
+    assert_eq!(found.len(), expected.len(), "{new}: {run:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\nis not\n{expected}\n{run:?}");
+    }
+    let gains = expected.iter().any(|line| line.starts_with('+'));
+    assert_eq!(run.code, Some(if gains { 3 } else { 0 }), "{run:?}");
+}
+
+#[test]
+fn what_may_be_introspected_has_its_line_in_a_difference() {
+    let apis =
+        "{ a: { audience: 'https://a.example.com' }, b: { audience: 'https://b.example.com' }, jeton: {} }";
+    let asker = |rest: &str| format!("version: 1\napis: {apis}\nclients:\n  acme: {{ ttl: 15m, {rest} }}\n");
+    for (old, new, expected) in [
+        (
+            asker("introspect: [a, b]"),
+            asker("introspect: [b, jeton]"),
+            vec![
+                "+ acme gains introspection of the tokens of `jeton`",
+                "- acme loses introspection of the tokens of `a`",
+            ],
+        ),
+        (
+            asker("introspect: true"),
+            asker("introspect: [b, a]"),
+            vec!["- acme loses introspection of the tokens of all APIs but `a`, `b`"],
+        ),
+        (
+            asker("introspect: [a]"),
+            asker("introspect: true"),
+            vec!["+ acme gains introspection of the tokens of all APIs but `a`"],
+        ),
+        (asker(""), asker("introspect: [a]"), vec!["+ acme gains introspection of the tokens of `a`"]),
+        (asker("introspect: [a, b]"), asker("introspect: [b, a]"), vec![]),
+        (asker(""), asker("introspect: false"), vec![]),
+    ] {
+        differs(&old, &new, &expected);
     }
 }

@@ -8,7 +8,7 @@ use jeton::{
 use proptest::{collection::vec, prelude::*, sample::select, sample::subsequence};
 use serde_json::{Value, json};
 
-use crate::policy_text::compile;
+use crate::policy_text::{cases, compile};
 
 /// A rule of a generated policy: its routes, and what it asks for.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ fn yaml(rules: &[ModelRule]) -> String {
         writeln!(text, "      rule-{position}:\n        routes:\n          - OPTIONS /own-{position}/{{p}}")
             .unwrap();
         for route in &rule.routes {
-            writeln!(text, "          - {route}").unwrap();
+            writeln!(text, "          - \"{route}\"").unwrap();
         }
         match &rule.require {
             None => text.push_str("        public: true\n"),
@@ -95,9 +95,24 @@ fn yaml(rules: &[ModelRule]) -> String {
     text
 }
 
+/// How specific a segment of a pattern is, the first is most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Literal,
+    /// By how long its ending is: longer is more.
+    Ended(std::cmp::Reverse<usize>),
+    Parameter,
+    Rest,
+}
+
+/// The name of a parameter and what stands behind it.
+fn parameter(part: &str) -> Option<(&str, &str)> {
+    part.strip_prefix('{')?.split_once('}')
+}
+
 /// How specific a route is for a request, smaller is more; `None` where it does not match. The parameter
 /// `p` as well.
-fn rank(route: &str, method: &str, path: &[&str]) -> Option<(Vec<u8>, u8, String)> {
+fn rank(route: &str, method: &str, path: &[&str]) -> Option<(Vec<Kind>, u8, String)> {
     let (route_method, pattern) = route.split_once(' ').unwrap();
     let precision = match (route_method, method) {
         (named, method) if named == method => 0,
@@ -107,24 +122,29 @@ fn rank(route: &str, method: &str, path: &[&str]) -> Option<(Vec<u8>, u8, String
     };
     let pattern: Vec<_> = pattern[1..].split('/').collect();
     let mut ranks = Vec::new();
-    let mut parameter = String::new();
+    let mut value = String::new();
     for (position, part) in pattern.iter().enumerate() {
-        let segment = path.get(position)?;
-        match *part {
-            "**" if !path.last()?.is_empty() => {
-                return Some(([ranks, vec![2]].concat(), precision, parameter));
-            }
-            name if name.starts_with('{') && !segment.is_empty() => {
-                ranks.push(1);
-                if name == "{p}" {
-                    (*segment).clone_into(&mut parameter);
-                }
-            }
-            literal if literal == *segment => ranks.push(0),
-            _ => return None,
+        let segment = *path.get(position)?;
+        if *part == "**" {
+            // with a slash at the end where the pattern has one
+            let in_slash = pattern.last()?.is_empty();
+            let fits = !segment.is_empty() && path.last()?.is_empty() == in_slash;
+            ranks.push(Kind::Rest);
+            return fits.then_some((ranks, precision, value));
         }
+        ranks.push(match parameter(part) {
+            None if *part == segment => Kind::Literal,
+            None => return None,
+            Some((name, ending)) => {
+                let before = segment.strip_suffix(ending).filter(|before| !before.is_empty())?;
+                if name == "p" {
+                    before.clone_into(&mut value);
+                }
+                if ending.is_empty() { Kind::Parameter } else { Kind::Ended(std::cmp::Reverse(ending.len())) }
+            }
+        });
     }
-    (path.len() == pattern.len()).then_some((ranks, precision, parameter))
+    (path.len() == pattern.len()).then_some((ranks, precision, value))
 }
 
 /// What the contract says of a request, with the position of the rule.
@@ -156,15 +176,20 @@ fn model(
 /// A route over few words, so that many of them overlap.
 pub(crate) fn route() -> impl Strategy<Value = String> {
     let method = select(vec!["GET", "GET", "HEAD", "POST", "ANY", "ANY", "DELETE"]);
-    let part = select(vec!["a", "b", "a", "b", "{p}", "{p}", "{q}"]);
-    let end = select(vec!["", "", "", "/", "/**", "/**"]);
+    let literal = select(vec!["a", "b", "a", "b", "a:x", "a.g", "b.t.g", ".g"]);
+    let ending = select(vec!["", "", "", "", ":x", ":x", ".g", ".g", ".t.g", ":x.g", ".", ":", ":y"]);
+    let part =
+        prop_oneof![3 => literal.prop_map(str::to_owned), 4 => ending.prop_map(|end| format!("{{}}{end}"))];
+    let end = select(vec!["", "", "", "/", "/**", "/**", "/**/", "/**/"]);
     (method, vec(part, 0..4), end).prop_map(|(method, parts, end)| {
         let mut names = ["{p}", "{q}", "{u}", "{v}"].into_iter();
-        let parts =
-            parts.into_iter().map(|part| if part.starts_with('{') { names.next().unwrap() } else { part });
+        let parts = parts.into_iter().map(|part| match part.strip_prefix("{}") {
+            Some(ending) => format!("{}{ending}", names.next().unwrap()),
+            None => part,
+        });
         let parts: Vec<_> = parts.collect();
         match (parts.is_empty(), end) {
-            (true, "/**") => format!("{method} /**"),
+            (true, "/**" | "/**/") => format!("{method} {end}"),
             (true, _) => format!("{method} /"),
             (false, end) => format!("{method} /{}{end}", parts.join("/")),
         }
@@ -256,8 +281,14 @@ fn bearer() -> impl Strategy<Value = Permissions> {
 fn request() -> impl Strategy<Value = (&'static str, String)> {
     let method =
         select(vec!["GET", "GET", "HEAD", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "ANY"]);
-    let segment = select(vec!["a", "a", "b", "b", "c", "%61", "A", "a%20b", "%C3%A9"]);
-    let end = select(vec!["", "", "", "", "/", "?x=/a"]);
+    let segment = prop_oneof![
+        2 => select(vec!["a", "a", "b", "b", "c", "%61", "A", "a%20b", "%C3%A9"]),
+        1 => select(vec![
+            "a:x", "a.g", "b.t.g", ".g", ".t.g", ":x", "a:x:x", "c:x", "%61%3Ax", "c%2Eg", "a.", "a:", "a..g", "c:x.g", "%C3%A9:x",
+            "c:y", "b.t.g.t.g", "a%3ax",
+        ]),
+    ];
+    let end = select(vec!["", "", "", "", "/", "/", "?x=/a"]);
     (method, vec(segment, 0..5), end).prop_map(|(method, segments, end)| {
         let path = format!("/{}", segments.join("/"));
         let path = if path == "/" && end == "/" { path } else { format!("{path}{end}") };
@@ -267,7 +298,10 @@ fn request() -> impl Strategy<Value = (&'static str, String)> {
 
 fn segments(target: &str) -> Vec<String> {
     let path = target.split('?').next().unwrap();
-    let decode = |segment: &str| segment.replace("%61", "a").replace("%20", " ").replace("%C3%A9", "é");
+    let decode = |segment: &str| {
+        let decoded = segment.replace("%61", "a").replace("%20", " ").replace("%C3%A9", "é");
+        decoded.replace("%3A", ":").replace("%3a", ":").replace("%2E", ".")
+    };
     path[1..].split('/').map(decode).collect()
 }
 
@@ -278,7 +312,7 @@ fn compiled(rules: &[ModelRule]) -> PolicySet {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn the_engine_decides_as_the_model(

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::policy_text::{compile, compile_good, with_scopes};
 
 /// One API whose rules are named after their one route, and ask for the scope `s`.
-fn with_routes(routes: &[&str]) -> PolicySet {
+pub(crate) fn with_routes(routes: &[&str]) -> PolicySet {
     let rule = |route: &&str| {
         format!("      '{route}':\n        routes: ['{route}']\n        require: {{ scope: s }}\n")
     };
@@ -17,7 +17,7 @@ fn with_routes(routes: &[&str]) -> PolicySet {
 }
 
 /// The rule that decides, or the reason why none does.
-fn decided_by(policies: &PolicySet, request: &str) -> String {
+pub(crate) fn decided_by(policies: &PolicySet, request: &str) -> String {
     let (method, target) = request.split_once(' ').unwrap();
     match policies.api("api").unwrap().decide(method, target, Some(&with_scopes(&["s"]).subject())) {
         Decision::Allow { rule, .. } => rule.name().to_owned(),
@@ -27,7 +27,7 @@ fn decided_by(policies: &PolicySet, request: &str) -> String {
 
 /// Each request with the route of these that decides it, whatever their order in the file.
 #[track_caller]
-fn check(routes: &[&str], rows: &[(&str, &str)]) {
+pub(crate) fn check(routes: &[&str], rows: &[(&str, &str)]) {
     let backwards: Vec<_> = routes.iter().rev().copied().collect();
     for order in [routes, &backwards] {
         let policies = with_routes(order);

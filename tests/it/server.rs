@@ -209,3 +209,52 @@ async fn a_second_server_on_one_address_says_so() {
     let error = String::from_utf8(run.stderr).unwrap();
     assert!(error.contains(listen) && error.contains("server.listen"), "{error}");
 }
+
+/// What keeps a server from starting.
+struct Hindered {
+    name: &'static str,
+    settings: String,
+    policy: &'static str,
+    says: &'static str,
+}
+
+#[actix_web::test]
+async fn a_server_that_does_not_start_writes_nothing() {
+    let first: TestApp = spawn_app();
+    let taken = first.address.trim_start_matches("http://");
+    let hindered =
+        |name, settings: &str, policy, says| Hindered { name, settings: settings.to_owned(), policy, says };
+    let free = "[server]\nlisten = \"127.0.0.1:0\"\n";
+    let gateway = format!("{free}[gateways.nginx]\napi = \"none\"\ntrusted_peers = [\"127.0.0.1\"]\n");
+    let store = format!("{free}[store]\nurl = \"rediss://127.0.0.1:1\"\nca_file = \"absent.pem\"\n");
+    let log = format!("{free}[log]\ndecisions = \"absent/decisions.log\"\n");
+    for Hindered { name, settings, policy, says } in [
+        hindered(
+            "a taken address",
+            &format!("[server]\nlisten = \"{taken}\"\n"),
+            "version: 1\n",
+            "server.listen",
+        ),
+        hindered("bad policies", free, "version: 1\napis: x\n", "broken.yaml"),
+        hindered("an unknown API of a gateway", &gateway, "version: 1\n", "gateways.nginx"),
+        hindered("no authority of the store", &store, "version: 1\n", "absent.pem"),
+        hindered("no room for the decision log", &log, "version: 1\n", "absent"),
+        hindered("an unknown setting", &format!("{free}x = 1\n"), "version: 1\n", "server.x"),
+    ] {
+        let dir = TempDir::new().unwrap();
+        install_policies(&dir.path().join("policies"));
+        fs::write(dir.path().join("policies/broken.yaml"), policy).unwrap();
+        fs::write(dir.path().join("jeton.toml"), settings).unwrap();
+        let run = Command::new(env!("CARGO_BIN_EXE_jeton"))
+            .arg("serve")
+            .current_dir(dir.path())
+            .kill_on_drop(true)
+            .output();
+        let run = time::timeout(PATIENCE, run).await.unwrap().unwrap();
+        let error = String::from_utf8(run.stderr).unwrap();
+        assert_eq!((run.status.code(), error.contains(says)), (Some(1), true), "{name}: {error}");
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "{name}: {left:?} beside the policies and the settings");
+    }
+}

@@ -54,10 +54,17 @@ fn each_wrong_setting_of_a_gateway_is_named() {
         ("[gateways.nginx]\napi = \"a\"\nhosts = { \"h\" = \"a\" }", "gateways.nginx", "keep one of them"),
         ("[gateways.nginx]\nhosts = {}", "gateways.nginx.hosts", "is empty"),
         (
-            "[gateways.nginx]\nhosts = { \"Orders.example.com\" = \"a\" }",
-            "gateways.nginx.hosts.Orders.example.com",
-            "in small letters",
+            "[gateways.nginx]\nhosts = { \"Orders.example.com.\" = \"a\", \"orders.example.com\" = \"b\" }",
+            "gateways.nginx.hosts",
+            "`Orders.example.com.` and `orders.example.com` are one host",
         ),
+        (
+            "[gateways.nginx]\nhosts = { \"a.b:80\" = \"a\", \"A.b.:80\" = \"a\" }",
+            "gateways.nginx.hosts",
+            "are one host",
+        ),
+        ("[gateways.nginx]\nhosts = { \".\" = \"a\" }", "gateways.nginx.hosts..", "is no host"),
+        ("[gateways.nginx]\nhosts = { \"a b\" = \"a\" }", "gateways.nginx.hosts.a b", "is no host"),
         (
             "[gateways.nginx]\nhosts = { \"https://h\" = \"a\" }",
             "gateways.nginx.hosts.https://h",
@@ -226,6 +233,44 @@ fn each_wrong_setting_of_the_environment_is_named_by_its_variable() {
         let stderr = refused("", &[(variable, value)], &[says]);
         assert!(stderr.contains(&format!("{variable}: ")), "{variable}={value}: {stderr}");
     }
+}
+
+#[test]
+fn a_variable_with_one_underscore_is_named_with_its_right_spelling() {
+    for (variable, right) in [
+        ("JETON_ISSUER", "JETON__ISSUER"),
+        ("JETON_SERVER_LISTEN", "JETON__SERVER__LISTEN"),
+        ("JETON_SERVER__LISTEN", "JETON__SERVER__LISTEN"),
+        ("jeton_keys_rotate_every", "JETON__KEYS__ROTATE_EVERY"),
+        ("JETON_STORE_PASSWORD", "JETON__STORE__PASSWORD"),
+    ] {
+        let stderr = refused("", &[(variable, "hunter2")], &["is not read", &format!("`{right}`")]);
+        assert!(stderr.contains(&format!("{variable}: ")) && !stderr.contains("hunter2"), "{stderr}");
+    }
+    let gateway = "[gateways.edge]\nkind = \"nginx\"\napi = \"orders\"\ntrusted_peers = [\"::1\"]";
+    refused(gateway, &[("JETON_GATEWAYS_EDGE_API", "x")], &["`JETON__GATEWAYS__EDGE__API`"]);
+    let mut workplace = Workplace::sample();
+    workplace.set("JETON_ISSUER", "https://tokens.example.com");
+    workplace.run(&["policies", "check"]).exits(1).says(&["JETON_ISSUER: ", "`JETON__ISSUER`"]);
+}
+
+/// As Kubernetes does it for a service of this name, in every pod of its namespace.
+#[test]
+fn variables_of_others_are_left_alone() {
+    let mut workplace = Workplace::sample();
+    for (variable, value) in [
+        ("JETON_SERVICE_HOST", "10.0.0.1"),
+        ("JETON_SERVICE_PORT_HTTP", "8080"),
+        ("JETON_PORT", "tcp://10.0.0.1:8080"),
+        ("JETON_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("JETON_STORE_SERVICE_HOST", "10.0.0.2"),
+        ("JETON", "x"),
+        ("JETONISSUER", "x"),
+        ("MY_JETON_ISSUER", "x"),
+    ] {
+        workplace.set(variable, value);
+    }
+    workplace.run(&["policies", "check"]).exits(0);
 }
 
 /// What could be a password is in no error, wherever it stands.

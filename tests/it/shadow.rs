@@ -116,7 +116,7 @@ impl Scene {
     }
 
     fn ask(&self, target: &str, token: Option<&BearerToken>) -> bool {
-        let request = AccessRequest { method: "GET", target, token, id: None };
+        let request = AccessRequest { method: "GET", target: Ok(target), token, id: None };
         self.authorizer.decide(&request).is_ok()
     }
 

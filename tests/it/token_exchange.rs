@@ -15,7 +15,8 @@ const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const BILLING: &str = "https://billing.example.com";
 
-/// `relay` and `relay-two` exchange what `front` fetches, who may exchange too; `plain` may not.
+/// `relay` and `relay-two` exchange what `front` fetches, who may exchange too; `plain` may not. `admin` is an
+/// operator who may exchange.
 fn policies() -> String {
     format!(
         "version: 1
@@ -52,11 +53,16 @@ clients:
   plain:
     {}
     grants: {{ orders: {{ scopes: [orders:read] }} }}
+  admin:
+    {}
+    token_exchange: true
+    grants: {{ jeton: {{ scopes: [jeton:ops, jeton:principal, bills:read] }} }}
 ",
         secrets("front"),
         secrets("relay"),
         secrets("relay-two"),
-        secrets("plain")
+        secrets("plain"),
+        secrets("admin")
     )
 }
 
@@ -129,10 +135,9 @@ async fn another_api_is_open_as_far_as_the_exchanger_has_it_itself() {
         ),
         (
             "a scope that the subject lacks",
-            vec![("resource", ISSUER), ("scope", "jeton:principal")],
+            vec![("resource", BILLING), ("scope", "orders:refund")],
             "invalid_scope",
         ),
-        ("no scope in common", vec![("resource", ISSUER)], "invalid_scope"),
         ("an API of nobody", vec![("resource", "https://nowhere.example")], "invalid_target"),
         ("two at once", vec![("resource", BILLING), ("audience", ORDERS)], "invalid_target"),
     ] {
@@ -141,6 +146,43 @@ async fn another_api_is_open_as_far_as_the_exchanger_has_it_itself() {
     }
     let (status, body) = exchange(&app, "relay-two", &subject, &[("resource", BILLING)]).await;
     assert_eq!((status, &body["error"]), (400, &json!("invalid_target")), "no grant there: {body}");
+    let other = fetch(&app, "front", &[("scope", "orders:write")]).await;
+    let (status, body) = exchange(&app, "relay", &other, &[("resource", BILLING)]).await;
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_scope")), "no scope in common: {body}");
+}
+
+/// At jeton's own API nothing is exchanged: no token for it comes of another, and no token for it becomes another,
+/// whoever asks.
+#[actix_web::test]
+async fn nothing_is_exchanged_at_jetons_own_api() {
+    let app = spawn();
+    let operator = fetch(&app, "admin", &[]).await;
+    let orders = fetch(&app, "front", &[]).await;
+    let forge = Forge::with_the_servers_key();
+    let of_two = format!("[\"{ORDERS}\", \"{ISSUER}\"]");
+    let of_two = Draft::good(&forge.kid(), now()).claim("aud", of_two).sign(&forge);
+    for (name, subject, more) in [
+        ("an operator's token, by default", &operator, vec![]),
+        ("an operator's token, by `resource`", &operator, vec![("resource", ISSUER)]),
+        ("an operator's token, by `audience`", &operator, vec![("audience", ISSUER)]),
+        ("by both", &operator, vec![("resource", ISSUER), ("audience", ISSUER)]),
+        ("for less", &operator, vec![("scope", "jeton:principal")]),
+        ("for a scope that it lacks", &operator, vec![("scope", "orders:read")]),
+        ("for no list of scopes", &operator, vec![("scope", "a  b")]),
+        ("an operator's token for another API", &operator, vec![("resource", BILLING)]),
+        ("another API's token for jeton", &orders, vec![("resource", ISSUER)]),
+        ("another API's token for jeton, by `audience`", &orders, vec![("audience", ISSUER)]),
+        ("a token of two APIs", &of_two, vec![]),
+        ("a token of two APIs, for the other", &of_two, vec![("resource", ORDERS)]),
+    ] {
+        for client in ["relay", "relay-two", "front", "admin"] {
+            let (status, body) = exchange(&app, client, subject, &more).await;
+            assert_eq!((status, &body["error"]), (400, &json!("invalid_target")), "{name}, {client}: {body}");
+        }
+    }
+    // whoever may exchange nothing learns that first
+    let (status, body) = exchange(&app, "plain", &operator, &[]).await;
+    assert_eq!((status, &body["error"]), (400, &json!("unauthorized_client")), "{body}");
 }
 
 #[actix_web::test]
@@ -304,7 +346,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn no_chain_widens_anything() {
     let granted = |client: &str, audience: &Value| match (client, audience.as_str().unwrap()) {
         ("relay", BILLING) => BTreeSet::from(["bills:read".to_owned()]),
-        ("relay", ISSUER) => BTreeSet::from(["jeton:principal".to_owned()]),
         ("relay-two", ORDERS) => BTreeSet::from(["orders:read".to_owned()]),
         ("front", ORDERS) => {
             ["bills:pay", "bills:read", "orders:read", "orders:write"].map(str::to_owned).into()
@@ -335,6 +376,7 @@ fn no_chain_widens_anything() {
                 exchanged.set(exchanged.get() + 1);
                 let earlier = std::mem::replace(&mut token, body["access_token"].as_str().unwrap().to_owned());
                 let after = decoded(&token).1;
+                prop_assert_ne!(&after["aud"], ISSUER);
                 prop_assert!(set(&after, "scope").is_subset(&set(&before, "scope")));
                 prop_assert!(set(&after, "roles").is_subset(&set(&before, "roles")));
                 prop_assert!(after["exp"].as_i64() <= before["exp"].as_i64());

@@ -9,7 +9,7 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [Code; 9] = [
+pub(crate) const CODES: [Code; 10] = [
     Code::IdleGuarantee,
     Code::GuaranteeGap,
     Code::PassedOver,
@@ -18,6 +18,7 @@ pub(crate) const CODES: [Code; 9] = [
     Code::NoCredentials,
     Code::PublicCatchAll,
     Code::MethodHole,
+    Code::OpenVerb,
     Code::LookAlike,
 ];
 
@@ -138,7 +139,28 @@ fn warnings_stand_where_the_mistake_is() {
     );
     found(
         "method-hole",
-        &[(Code::MethodHole, 13, 13), (Code::MethodHole, 23, 13), (Code::MethodHole, 35, 13)],
+        &[
+            (Code::MethodHole, 13, 13),
+            (Code::MethodHole, 23, 13),
+            (Code::MethodHole, 35, 13),
+            (Code::LookAlike, 35, 13),
+        ],
     );
     found("look-alike", &[(Code::LookAlike, 18, 13), (Code::LookAlike, 19, 13), (Code::LookAlike, 24, 13)]);
+    found(
+        "look-alike-parameter",
+        &[(Code::LookAlike, 20, 13), (Code::LookAlike, 21, 13), (Code::LookAlike, 22, 13)],
+    );
+    found(
+        "look-alike-slash",
+        &[
+            (Code::LookAlike, 19, 13),
+            (Code::LookAlike, 19, 13),
+            (Code::LookAlike, 20, 13),
+            (Code::LookAlike, 20, 13),
+            (Code::LookAlike, 21, 13),
+            (Code::PublicCatchAll, 26, 13),
+        ],
+    );
+    found("open-verb", &[(Code::OpenVerb, 13, 13), (Code::OpenVerb, 14, 13), (Code::LookAlike, 21, 13)]);
 }

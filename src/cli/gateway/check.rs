@@ -13,7 +13,7 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    super::{Outcome, emit, settings, surroundings},
+    super::{Outcome, emit, say, settings, surroundings},
     Address,
     attacks::{self, Attack},
     bytes::replaced,
@@ -23,7 +23,7 @@ use super::{
     mark::{MARK_HEADER, Marks, NO_MARK, PLACE},
     report::{Hole, Report},
     samples::{Mint, Plan, Sample, TTL},
-    wire::{Answer, Target, gateway_url},
+    wire::{Answer, GatewayUrl, Target},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -38,7 +38,7 @@ use crate::{
 #[derive(Args)]
 pub(in crate::cli) struct Check {
     /// Where the gateway listens: `http://HOST:PORT`.
-    #[arg(value_parser = gateway_url)]
+    #[arg(value_parser = GatewayUrl)]
     url: Url,
     /// Which gateway it is: `[gateways.NAME]` of the settings.
     #[arg(long, value_name = "NAME")]
@@ -73,7 +73,7 @@ impl Check {
         })?;
         let token_ids = plan.bearers.iter().filter_map(|bearer| bearer.token_id.as_ref());
         let token_ids: Vec<_> = token_ids.map(TokenId::as_str).collect();
-        eprintln!(
+        say!(
             "{} tokens were made for this check; they end within {} minutes: {}",
             token_ids.len(),
             TTL / 60,
@@ -122,7 +122,7 @@ fn apis<'p>(
     };
     match &gateway.apis {
         GatewayApis::One(api) => Ok(BTreeMap::from([find(own_host, api)?])),
-        GatewayApis::ByHost(hosts) => hosts.iter().map(|(host, api)| find(host, api)).collect(),
+        GatewayApis::ByHost(hosts) => hosts.iter().map(|(host, api)| find(host.as_str(), api)).collect(),
     }
 }
 
@@ -130,7 +130,7 @@ fn policies(settings: &Settings) -> anyhow::Result<PolicySet> {
     let surroundings = surroundings(settings, DemoSecrets::Allowed);
     let sources = Sources::read(&settings.policies.dir);
     let compiled = sources.and_then(|sources| PolicySet::compile(&sources, &surroundings, SystemClock.now()));
-    compiled.map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))
+    compiled.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))
 }
 
 fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::GatewaySettings,
-    gateway::{IDENTITY_PREFIX, METHOD_OVERRIDES, header_text},
+    gateway::{HostName, IDENTITY_PREFIX, METHOD_OVERRIDES, header_text},
     oauth::{ClientId, Role, TokenId},
     policy::{Api, Decision, Permissions},
 };
@@ -119,7 +119,7 @@ impl Judge<'_> {
         let hosts: Vec<_> = seen.values("host").collect();
         let found = match &hosts[..] {
             _ if !self.by_host => self.apis.values().next(),
-            [host] => self.apis.get(*host),
+            [host] => self.apis.get(HostName::of(host).as_str()),
             _ => None,
         };
         found

@@ -9,11 +9,12 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{
-    super::{Outcome, settings},
+    super::{Outcome, say, settings},
     Address, gateway,
 };
 use crate::{
     config::{GatewaySettings, Needs, Settings},
+    files::{self, FileError},
     gateway::{GatewayKind, IDENTITY_HEADERS},
     policy::printable,
 };
@@ -66,7 +67,7 @@ impl Config {
         for (name, template) in templates(gateway.kind) {
             let path = self.out.join(name);
             write(&path, &render(template, &values, &identity_headers(gateway)))?;
-            eprintln!("{} is written", path.display());
+            say!("{} is written", path.display());
         }
         Ok(Outcome::Done)
     }
@@ -163,15 +164,15 @@ fn in_capitals(header: &str) -> String {
 
 /// Writes a file; one with other content keeps it under another name.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    match fs::read(path) {
+    match files::read(path, text.len() as u64) {
         Ok(before) if before == text.as_bytes() => return Ok(()),
-        Ok(_) => {
+        Ok(_) | Err(FileError::TooLong(_)) => {
             let kept = free_name(path);
             fs::rename(path, &kept).with_context(|| format!("{} cannot be renamed", path.display()))?;
-            eprintln!("{} is kept as {}", path.display(), kept.display());
+            say!("{} is kept as {}", path.display(), kept.display());
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        Err(FileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => anyhow::bail!("{} {error}", path.display()),
     }
     // whole or not at all, and never through a link
     let new = with_ending(path, ".new");

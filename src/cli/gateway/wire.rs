@@ -1,12 +1,14 @@
 //! A client that sends bytes as they are, and reads as much of the answer as tells what became of them.
 
 use std::{
+    ffi::OsStr,
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
 use anyhow::Context;
+use clap::{Arg, Command, builder::TypedValueParser, error::ErrorKind};
 use url::Url;
 
 use super::bytes::find;
@@ -47,20 +49,28 @@ const AFTERWARDS: Duration = Duration::from_millis(100);
 /// The most pieces in which an answer may come.
 const MOST_READS: usize = 64;
 
-/// Takes `http://HOST:PORT`, and nothing behind it.
-pub(super) fn gateway_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    let has_user = !url.username().is_empty() || url.password().is_some();
-    if has_user || !matches!(url.path(), "" | "/") || url.query().or(url.fragment()).is_some() {
-        return Err(
-            "write http://HOST:PORT alone: the paths that are tried are those of the policies".to_owned()
-        );
+/// Takes `http://HOST:PORT`, and nothing behind it. What it refuses it does not print, which clap would do.
+#[derive(Clone)]
+pub(super) struct GatewayUrl;
+
+impl TypedValueParser for GatewayUrl {
+    type Value = Url;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, text: &OsStr) -> Result<Url, clap::Error> {
+        let url = text.to_str().and_then(|text| Url::parse(text).ok());
+        let is_alone = |url: &Url| {
+            let has_user = !url.username().is_empty() || url.password().is_some();
+            !has_user && matches!(url.path(), "" | "/") && url.query().or(url.fragment()).is_none()
+        };
+        url.filter(is_alone).ok_or_else(|| {
+            let message = "invalid value for '<URL>': write http://HOST:PORT alone: the paths that are tried are those of the policies\n";
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
     }
-    Ok(url)
 }
 
 impl Target {
-    /// Of what [`gateway_url`] took.
+    /// Of what [`GatewayUrl`] took.
     pub(super) fn of(url: &Url) -> anyhow::Result<Self> {
         anyhow::ensure!(
             url.scheme() == "http",

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{super::Outcome, Reading, emit};
+use super::{
+    super::{Outcome, output},
+    Reading, emit, emit_json, say,
+};
 use crate::policy::Severity;
 
 #[derive(Args)]
@@ -39,7 +42,7 @@ impl Check {
                         (set.clients().len(), "client"),
                         (draft.outcomes().len(), "test"),
                     ];
-                    eprintln!("ok: {}", counts.map(counted).join(", "));
+                    say!("ok: {}", counts.map(counted).join(", "));
                 }
                 findings
             }
@@ -47,14 +50,15 @@ impl Check {
         };
         match self.format {
             Format::Text => emit(&findings.to_string())?,
-            Format::Json => emit(&format!("{}\n", serde_json::to_string_pretty(&findings.0)?))?,
+            Format::Json => emit_json(&findings.0)?,
         }
+        output::say_places(&findings);
         if !findings.0.is_empty() {
             let errors = findings.0.iter().filter(|finding| finding.severity == Severity::Error).count();
             let warnings = findings.0.len() - errors;
             let [all, errors, warnings] =
                 [(findings.0.len(), "finding"), (errors, "error"), (warnings, "warning")].map(counted);
-            eprintln!("{all}: {errors}, {warnings}");
+            say!("{all}: {errors}, {warnings}");
         }
         Ok(if findings.has_errors() { Outcome::Failed } else { Outcome::Done })
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{super::Outcome, Reading, emit, git, warn_of_faults};
+use super::{super::Outcome, Reading, emit, emit_json, git, warn_of_faults};
 use crate::policy::{Draft, Effect, Findings};
 
 #[derive(Args)]
@@ -54,7 +54,7 @@ impl Diff {
         let difference = old.difference(&new);
         match self.format {
             Format::Text => emit(&difference.to_string())?,
-            Format::Json => emit(&format!("{}\n", serde_json::to_string_pretty(&difference)?))?,
+            Format::Json => emit_json(&difference)?,
             Format::Markdown => emit(&difference.to_markdown())?,
         }
         // a gain is the answer that was asked for, also where a server would not take the new policies
@@ -70,5 +70,5 @@ impl Diff {
 }
 
 fn read(name: &str, draft: Result<Draft, Findings>) -> anyhow::Result<Draft> {
-    draft.map_err(|findings| anyhow::anyhow!("{name} cannot be compared:\n{findings}"))
+    draft.map_err(|findings| anyhow::Error::new(findings).context(format!("{name} cannot be compared")))
 }

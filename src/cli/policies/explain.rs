@@ -10,14 +10,13 @@ use clap::{Args, ValueEnum};
 
 use super::{
     super::{Outcome, clients::claim, token},
-    Reading, emit,
+    Reading, emit, emit_json,
 };
 use crate::{
     oauth::{Role, Scope},
-    policy::{Explanation, Permissions, PolicySet, did_you_mean, printable},
+    policy::{Explanation, Permissions, PolicySet, did_you_mean},
     principal::Principal,
-    standing::Standing,
-    token::BearerToken,
+    standing::{NotInForce, Standing},
 };
 
 #[derive(Args)]
@@ -63,10 +62,10 @@ enum Format {
 impl Explain {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let draft = Reading::new(self.dir.clone(), config)?.usable_draft()?;
-        let explanation = self.explain(draft.policies(), config).map_err(|error| printed(&error))?;
+        let explanation = self.explain(draft.policies(), config)?;
         match self.format {
             Format::Text => emit(&explanation.to_string())?,
-            Format::Json => emit(&(serde_json::to_string_pretty(&explanation)? + "\n"))?,
+            Format::Json => emit_json(&explanation)?,
         }
         Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })
     }
@@ -84,11 +83,18 @@ impl Explain {
         let bearer = match &self.token {
             Some(token) => {
                 let verifier = token::verifier(config, None)?;
-                let claims = verifier.verify(&BearerToken::new(token.as_str()), audience);
+                let token = token::pasted_token(token);
+                let claims = verifier.verify(&token, audience);
                 match Standing::by_files().in_force(policies, claims) {
                     Ok(claims) => Some(Principal::from(claims).permissions()),
                     Err(error) => {
-                        return Ok(policies.explain_bad_token(api, method, path, &error.to_string()));
+                        let why = match &error {
+                            NotInForce::Ended(error) => {
+                                token::with_values(error, &token, verifier.issuer(), audience)
+                            }
+                            NotInForce::Unknown(_) => error.to_string(),
+                        };
+                        return Ok(policies.explain_bad_token(api, method, path, &why));
                     }
                 }
             }
@@ -130,9 +136,4 @@ fn unknown<'k, K: Borrow<str> + 'k>(
     let hint = did_you_mean(name, known.into_iter().map(Borrow::borrow));
     let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
     format!("there is no {what} `{name}` in the policies{hint}")
-}
-
-/// An error on one line, whatever was given.
-fn printed(error: &anyhow::Error) -> anyhow::Error {
-    anyhow::anyhow!(printable(&format!("{error:#}")))
 }

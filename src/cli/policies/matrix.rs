@@ -2,15 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
 use super::{
     super::Outcome,
-    Reading, emit, emit_styled,
+    Reading, emit_file, emit_json, emit_styled,
     table::{self, Columns},
 };
-use crate::policy::{self, MatrixAccess, printable};
+use crate::{
+    clock::{Clock, SystemClock},
+    oauth::ClientId,
+    policy::{self, ContentHash, MatrixAccess, printable},
+};
 
 #[derive(Args)]
 pub(in crate::cli) struct Matrix {
@@ -39,13 +43,15 @@ enum Format {
     Html,
 }
 
-/// The page, and where its data goes.
+/// The page, and what stands for the policies that it is about and for its data.
 const PAGE: &str = include_str!("matrix.html");
+const ABOUT: &str = "<!--ABOUT-->";
 const DATA: &str = "/*DATA*/";
 
 impl Matrix {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let draft = Reading::new(self.dir.clone(), config)?.usable_draft()?;
+        let reading = Reading::new(self.dir.clone(), config)?;
+        let draft = reading.usable_draft()?;
         let policies = draft.policies();
         if let Some(api) = &self.api {
             ensure!(policies.api(api).is_some(), "there is no API `{api}` in the policies");
@@ -60,28 +66,58 @@ impl Matrix {
             .apis()
             .values()
             .filter(|api| self.api.as_deref().is_none_or(|name| name == api.name().as_str()));
-        let mut matrices: Vec<policy::Matrix> = chosen.map(|api| policies.matrix(api)).collect();
-        if !self.clients.is_empty() {
-            for matrix in &mut matrices {
-                matrix.keep(|client| self.clients.contains(&client.id));
-            }
+        let is_wanted = |id: &ClientId| {
+            self.clients.is_empty() || self.clients.iter().any(|client| client == id.as_str())
+        };
+        let mut matrices: Vec<_> = chosen.map(|api| policies.matrix_of(api, is_wanted)).collect();
+        let shown: fn(&str) -> String = match self.format {
+            Format::Table | Format::Html => printable,
+            Format::Csv => as_cell,
+            Format::Json => str::to_owned,
+        };
+        for matrix in &mut matrices {
+            show(matrix, shown);
         }
-        let text = match self.format {
+        match self.format {
             Format::Table => {
                 let columns = if self.clients.is_empty() { Columns::Granted } else { Columns::All };
                 emit_styled(&table::of(&matrices, columns))?;
-                return Ok(Outcome::Done);
             }
-            Format::Csv => csv(&matrices)?,
-            Format::Json => format!("{}\n", serde_json::to_string_pretty(&matrices)?),
-            // within a script element, only `<` could end it
-            Format::Html => {
-                let data = serde_json::to_string(&matrices)?.replace('<', "\\u003c");
-                PAGE.replacen(DATA, &data, 1)
-            }
-        };
-        emit(&text)?;
+            Format::Csv => emit_file(&csv(&matrices)?)?,
+            Format::Json => emit_json(&matrices)?,
+            Format::Html => emit_file(&page(&matrices, policies.hash(), &reading.dir)?)?,
+        }
         Ok(Outcome::Done)
+    }
+}
+
+fn page(matrices: &[policy::Matrix], hash: &ContentHash, dir: &Path) -> anyhow::Result<String> {
+    let now = SystemClock.now().strftime("%Y-%m-%d %H:%M UTC");
+    let about = format!("policies {hash} in {}, read {now}", printable(&dir.display().to_string()));
+    // within a script element, only `<` could end it
+    let data = serde_json::to_string(matrices)?.replace('<', "\\u003c");
+    let (before, rest) = PAGE.split_once(ABOUT).context("the page has a place for what it is about")?;
+    Ok(format!("{before}{}{}", as_html(&about), rest.replacen(DATA, &data, 1)))
+}
+
+/// As text between tags.
+fn as_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Puts each text of a matrix as people will see it.
+fn show(matrix: &mut policy::Matrix, shown: fn(&str) -> String) {
+    let show = |text: &mut String| *text = shown(text);
+    show(&mut matrix.api);
+    matrix.clients.iter_mut().for_each(|client| show(&mut client.id));
+    for route in &mut matrix.routes {
+        show(&mut route.route);
+        show(&mut route.rule);
+        for access in &mut route.access {
+            if let MatrixAccess::When(condition) = access {
+                show(condition);
+            }
+        }
     }
 }
 
@@ -96,11 +132,23 @@ fn csv(matrices: &[policy::Matrix]) -> anyhow::Result<String> {
                     MatrixAccess::When(condition) => ("when", condition.as_str()),
                     MatrixAccess::Never => ("never", ""),
                 };
-                let fields =
-                    [&matrix.api, &client.id, &route.route, &route.rule, access, condition].map(printable);
-                writer.write_record(fields)?;
+                writer.write_record([
+                    &matrix.api,
+                    &client.id,
+                    &route.route,
+                    &route.rule,
+                    access,
+                    condition,
+                ])?;
             }
         }
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// On one line, and a text where a spreadsheet would take it for a formula.
+fn as_cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let guard = if is_formula { "'" } else { "" };
+    format!("{guard}{}", printable(text))
 }

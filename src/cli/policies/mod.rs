@@ -4,6 +4,7 @@ mod check;
 mod diff;
 mod explain;
 mod git;
+mod import;
 mod matrix;
 mod replay;
 mod table;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Outcome, emit, emit_styled};
+use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
@@ -36,6 +37,8 @@ pub(super) enum Command {
     Replay(replay::ReplayLog),
     /// Print the JSON Schema of a policy file, for editors.
     Schema,
+    /// Print a policy file for an OpenAPI 3 document, to be edited.
+    Import(import::Import),
 }
 
 pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -47,9 +50,10 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         Command::Diff(diff) => diff.run(config),
         Command::Replay(replay) => replay.run(config),
         Command::Schema => {
-            emit(&(serde_json::to_string_pretty(&policy::schema())? + "\n"))?;
+            emit_json(&policy::schema())?;
             Ok(Outcome::Done)
         }
+        Command::Import(import) => import.run(),
     }
 }
 
@@ -80,8 +84,9 @@ impl Reading {
 
     /// The policies for a command that is not about what is wrong with them.
     fn usable_draft(&self) -> anyhow::Result<Draft> {
-        let draft =
-            self.draft().map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
+        let draft = self
+            .draft()
+            .map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
         warn_of_faults(&draft, &self.dir);
         Ok(draft)
     }
@@ -89,10 +94,10 @@ impl Reading {
 
 /// Says on standard error that a server would not take these policies.
 fn warn_of_faults(draft: &Draft, name: &Path) -> bool {
-    let findings = draft.findings();
-    if findings.has_errors() {
-        let name = policy::printable(&name.display().to_string());
-        eprintln!("note: a server would refuse these policies; see `jeton policies check {name}`");
+    let is_refused = !draft.faults().is_empty();
+    if is_refused {
+        let name = name.display();
+        say!("note: a server would refuse these policies; see `jeton policies check {name}`");
     }
-    findings.has_errors()
+    is_refused
 }

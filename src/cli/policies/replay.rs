@@ -9,9 +9,9 @@ use std::{
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{super::Outcome, Reading, emit, warn_of_faults};
+use super::{super::Outcome, Reading, emit, emit_json, say, warn_of_faults};
 use crate::{
-    audit::{Replay, Replayed},
+    audit::{LONGEST_LINE, Replay, Replayed},
     policy::{PolicySet, printable},
 };
 
@@ -35,8 +35,6 @@ enum Format {
     Json,
 }
 
-/// The longest line that is read, in bytes: no decision is as long.
-const LONGEST_LINE: u64 = 1024 * 1024;
 /// From how many bytes on progress is shown, and how often, in bytes.
 const LARGE: u64 = 64 * 1024 * 1024;
 const STEP: u64 = 16 * 1024 * 1024;
@@ -44,11 +42,12 @@ const STEP: u64 = 16 * 1024 * 1024;
 impl ReplayLog {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let draft = Reading::new(Some(self.against.clone()), config)?.draft();
-        let draft = draft.map_err(|findings| anyhow::anyhow!("the policies do not load:\n{findings}"))?;
+        let draft =
+            draft.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
         let replayed = self.replay(draft.policies())?;
         match self.format {
             Format::Text => emit(&replayed.to_string())?,
-            Format::Json => emit(&(serde_json::to_string_pretty(&replayed)? + "\n"))?,
+            Format::Json => emit_json(&replayed)?,
         }
         let is_refused = warn_of_faults(&draft, &self.against);
         Ok(if replayed.differences.is_empty() {
@@ -87,7 +86,7 @@ fn replay(mut log: impl BufRead, name: &str, size: u64, policies: &PolicySet) ->
             let is_last = !is_whole && log.fill_buf().is_ok_and(<[u8]>::is_empty);
             anyhow::ensure!(is_whole || is_last, "{name}:{number}: the line is longer than 1 MiB");
             anyhow::ensure!(is_last, "{name}:{number}: {}", printable(&error.to_string()));
-            eprintln!("note: {name}:{number}: the last line is passed over: it was being written");
+            say!("note: {name}:{number}: the last line is passed over: it was being written");
             break;
         }
         progress.advance(line.len(), replay.lines());
@@ -113,15 +112,16 @@ impl Progress {
         self.done += u64::try_from(bytes).unwrap_or(0);
         if self.is_shown && self.done - self.shown >= STEP {
             self.shown = self.done;
-            eprint!("\r{lines} lines, {}%", (self.done.saturating_mul(100) / self.size).min(100));
-            let _ = io::stderr().flush();
+            let percent = (self.done.saturating_mul(100) / self.size).min(100);
+            let mut stderr = io::stderr();
+            let _ = write!(stderr, "\r{lines} lines, {percent}%").and_then(|()| stderr.flush());
         }
     }
 
     fn end(&self) {
         if self.shown > 0 {
             // the line is empty again
-            eprint!("\r\x1b[K");
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }

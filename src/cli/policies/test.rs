@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{super::Outcome, Reading, emit};
-use crate::policy::{CaseOutcome, Code, Draft, Findings, printable};
+use super::{super::Outcome, Reading, emit, say};
+use crate::policy::{CaseOutcome, Code, Draft, Finding, printable};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {
@@ -19,6 +19,9 @@ pub(in crate::cli) struct Test {
     /// Also write the results to this file for a CI system, as `JUnit` XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Fail where there is no test.
+    #[arg(long)]
+    require_tests: bool,
 }
 
 impl Test {
@@ -28,8 +31,8 @@ impl Test {
             Ok(draft) => draft,
             Err(findings) => {
                 // a CI system that finds no file says nothing of why
-                self.write(&broken(&findings))?;
-                anyhow::bail!("the policies do not load:\n{findings}");
+                self.write(&broken("the policies load", "the policies do not load", &findings.to_string()))?;
+                return Err(anyhow::Error::new(findings).context("the policies do not load"));
             }
         };
         let total = draft.outcomes().len();
@@ -37,20 +40,24 @@ impl Test {
         let summary = format!("{} passed, {failed} failed", total - failed);
         let lines = draft.outcomes().iter().flat_map(lines).chain(untested(&draft)).chain([summary]);
         emit(&lines.map(|line| printable(&line) + "\n").collect::<String>())?;
-        self.write(&junit(draft.outcomes()))?;
-        let dir = printable(&reading.dir.display().to_string());
-        if total == 0 {
-            eprintln!("note: there are no tests in {dir}; write some under `tests:`");
+        let dir = reading.dir.display();
+        let without_tests = format!("there are no tests in {dir}; write some under `tests:`");
+        let is_missing = self.require_tests && total == 0;
+        self.write(&if is_missing {
+            broken("there are tests", "there are no tests", &without_tests)
+        } else {
+            junit(draft.outcomes())
+        })?;
+        if total == 0 && !is_missing {
+            say!("note: {without_tests}");
         }
-        if draft
-            .findings()
-            .0
-            .iter()
-            .any(|finding| matches!(finding.code, Code::BrokenGuarantee | Code::TooComplex))
-        {
-            eprintln!("note: a guarantee does not hold; see `jeton policies check {dir}`");
+        let is_about_a_guarantee =
+            |fault: &Finding| matches!(fault.code, Code::BrokenGuarantee | Code::TooComplex);
+        if draft.faults().iter().any(is_about_a_guarantee) {
+            say!("note: a guarantee does not hold; see `jeton policies check {dir}`");
         }
-        Ok(if draft.findings().has_errors() { Outcome::Failed } else { Outcome::Done })
+        anyhow::ensure!(!is_missing, without_tests);
+        Ok(if draft.faults().is_empty() { Outcome::Done } else { Outcome::Failed })
     }
 
     fn write(&self, report: &Report) -> anyhow::Result<()> {
@@ -94,12 +101,12 @@ fn untested(draft: &Draft) -> impl Iterator<Item = String> {
     })
 }
 
-/// One error: there are no tests to run where the policies do not load.
-fn broken(findings: &Findings) -> Report {
+/// One error in place of tests that cannot be run.
+fn broken(case: &str, message: &str, description: &str) -> Report {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_message("the policies do not load").set_description(findings.to_string());
+    status.set_message(message).set_description(description);
     let mut suite = TestSuite::new("policies");
-    suite.add_test_case(TestCase::new("the policies load", status));
+    suite.add_test_case(TestCase::new(case, status));
     let mut report = Report::new("jeton policies test");
     report.add_test_suite(suite);
     report
@@ -110,19 +117,24 @@ fn junit(outcomes: &[CaseOutcome]) -> Report {
     let mut report = Report::new("jeton policies test");
     for of_file in outcomes.chunk_by(|a, b| a.file == b.file) {
         let Some(first) = of_file.first() else { continue };
-        let mut suite = TestSuite::new(first.file.as_str());
+        let mut suite = TestSuite::new(printable(&first.file));
         for outcome in of_file {
             let status = match &outcome.to_pass {
                 None => TestCaseStatus::success(),
                 Some(to_pass) => {
                     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                    status.set_message(format!("to pass, {to_pass}"));
-                    status.set_description(format!("{}\n{}", decision(outcome), outcome.explanation));
+                    status.set_message(printable(&format!("to pass, {to_pass}")));
+                    status.set_description(format!(
+                        "{}\n{}",
+                        printable(&decision(outcome)),
+                        outcome.explanation
+                    ));
                     status
                 }
             };
-            let mut case = TestCase::new(format!("{} (line {})", title(outcome), outcome.line), status);
-            case.set_classname(format!("{}:{}", outcome.file, outcome.line));
+            let mut case =
+                TestCase::new(printable(&format!("{} (line {})", title(outcome), outcome.line)), status);
+            case.set_classname(printable(&format!("{}:{}", outcome.file, outcome.line)));
             suite.add_test_case(case);
         }
         report.add_test_suite(suite);

@@ -13,7 +13,7 @@ use tracing_actix_web::RequestId;
 use crate::{
     authorize::{AccessRequest, Authorizer, Permit},
     config::{GatewayApis, GatewaySettings},
-    gateway::{ClaimHeader, IDENTITY_HEADERS, TrustedPeers, header_text},
+    gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, TrustedPeers, header_text},
     http::{
         error::{Problem, ProblemKind},
         extract::{self, ForwardedHost, ForwardedRequest, Forwarding},
@@ -21,12 +21,14 @@ use crate::{
         span::shown,
     },
     oauth::{ClientId, Role},
+    policy::PathPrefix,
     principal::Principal,
 };
 
 /// One gateway, and who decides for what stands behind it.
 pub(in crate::http) struct Gateway {
     name: String,
+    path: String,
     forwarding: Forwarding,
     trusted_peers: TrustedPeers,
     authorizers: Authorizers,
@@ -36,7 +38,7 @@ pub(in crate::http) struct Gateway {
 
 enum Authorizers {
     One(Authorizer),
-    ByHost(BTreeMap<String, Authorizer>),
+    ByHost(BTreeMap<HostName, Authorizer>),
 }
 
 impl Gateway {
@@ -55,16 +57,17 @@ impl Gateway {
         };
         Self {
             name: name.as_str().to_owned(),
+            path: name.path(),
             trusted_peers,
             authorizers,
             claims: claims.iter().filter_map(with_name).collect(),
-            forwarding: Forwarding { kind, path: name.path(), host, claims },
+            forwarding: Forwarding { kind, prefix: PathPrefix::of(["authz", name.as_str()]), host, claims },
         }
     }
 
     /// Where it asks.
     pub(in crate::http) fn path(&self) -> &str {
-        &self.forwarding.path
+        &self.path
     }
 
     fn judge(&self, request: &HttpRequest) -> Result<HttpResponse, ProblemKind> {
@@ -119,7 +122,7 @@ impl Gateway {
     fn authorizer(&self, asked: &ForwardedRequest<'_>) -> Result<&Authorizer, ProblemKind> {
         let found = match &self.authorizers {
             Authorizers::One(authorizer) => Some(authorizer),
-            Authorizers::ByHost(hosts) => asked.host.and_then(|host| hosts.get(host)),
+            Authorizers::ByHost(hosts) => asked.host.and_then(|host| hosts.get(&HostName::of(host))),
         };
         found.ok_or_else(|| {
             let JudgedRequest { gateway, method, path } = self.judged(asked);
@@ -175,7 +178,7 @@ fn decide(
     let id: Option<&RequestId> = extensions.get();
     let access = AccessRequest {
         method: asked.method,
-        target: asked.path,
+        target: Ok(asked.path),
         token: token.as_ref(),
         id: id.map(|id| -> &dyn Display { id }),
     };

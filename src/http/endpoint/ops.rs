@@ -7,7 +7,7 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -17,12 +17,13 @@ use crate::{
         error::{Problem, ProblemKind},
         extract::{self, BodyFault},
         key_watch::reload_keys_beside,
-        reload::reload_beside,
+        reload::{Teller, difference_beside, reload_beside},
     },
     keys::{KeyReload, KeyState, LiveKeys},
     oauth::{Role, Scope},
     policy::{CandidateReload, Findings, LivePolicies, Permissions, Rejection, Reload},
     principal::Principal,
+    printable::printable_json,
     standing::Standing,
     token::{BearerToken, Verifier},
 };
@@ -143,7 +144,7 @@ pub(in crate::http) async fn explain(
     standing: Data<Standing>,
 ) -> Result<HttpResponse, Problem> {
     let bad = |detail: String| Problem::new(ProblemKind::BadQuestion(detail.into()), &request);
-    let body = extract::body(request.headers(), body).await.map_err(|fault| match fault {
+    let body = extract::body(&request, body).await.map_err(|fault| match fault {
         BodyFault::Coded => Problem::new(ProblemKind::CodedBody, &request),
         BodyFault::TooLong => Problem::new(ProblemKind::TooLarge, &request),
         BodyFault::TooSlow | BodyFault::Broken => bad(fault.to_string()),
@@ -192,12 +193,13 @@ pub(in crate::http) async fn explain(
 pub(in crate::http) async fn reload(
     request: HttpRequest,
     policies: Data<Arc<LivePolicies>>,
+    teller: Data<Teller>,
     keys: Data<Arc<LiveKeys>>,
     audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
     let failed = || Problem::new(ProblemKind::Internal, &request);
     let of_keys = reload_keys_beside(Arc::clone(&keys), TRIGGER).await.ok_or_else(failed)?;
-    let of_policies = reload_beside(Arc::clone(&policies), TRIGGER).await.ok_or_else(failed)?;
+    let of_policies = reload_beside(Arc::clone(&policies), &teller, TRIGGER).await.ok_or_else(failed)?;
     let of_candidate = match audit.shadow() {
         Some(shadow) => Some(reload_candidate(shadow).await),
         None => None,
@@ -228,16 +230,19 @@ pub(in crate::http) async fn reload(
             }),
             of_candidate,
         ))),
-        Reload::Reloaded { old, new, difference } => Ok(answer(&with_candidate(
-            json!({
-                "reloaded": true,
-                "old_hash": old,
-                "hash": new,
-                "difference": difference,
-                "keys": key_answer,
-            }),
-            of_candidate,
-        ))),
+        Reload::Reloaded(replaced) => {
+            let difference = difference_beside(Arc::clone(&replaced)).await.ok_or_else(failed)?;
+            Ok(answer(&with_candidate(
+                json!({
+                    "reloaded": true,
+                    "old_hash": replaced.before().policies.hash(),
+                    "hash": replaced.after().policies.hash(),
+                    "difference": difference,
+                    "keys": key_answer,
+                }),
+                of_candidate,
+            )))
+        }
     }
 }
 
@@ -245,7 +250,7 @@ pub(in crate::http) async fn reload(
 async fn reload_candidate(shadow: &Shadow) -> Value {
     let outcome = reload_candidate_beside(Arc::clone(shadow.candidate()), TRIGGER).await;
     let reloaded =
-        matches!(outcome, Some(CandidateReload::Loaded(_) | CandidateReload::Read(Reload::Reloaded { .. })));
+        matches!(outcome, Some(CandidateReload::Loaded(_) | CandidateReload::Read(Reload::Reloaded(_))));
     let rejection = shadow.candidate().last_rejection();
     json!({
         "reloaded": reloaded,
@@ -261,6 +266,13 @@ fn with_candidate(mut answer: Value, candidate: Option<Value>) -> Value {
     answer
 }
 
-fn answer(body: &impl serde::Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
+/// An answer that operators read on a terminal.
+fn answer(body: &impl Serialize) -> HttpResponse {
+    match serde_json::to_string(body) {
+        Ok(json) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .content_type(header::ContentType::json())
+            .body(printable_json(&json)),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
 }

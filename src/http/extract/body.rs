@@ -1,18 +1,17 @@
 //! A body that is short and comes in time.
 
-use std::time::Duration;
+use std::rc::Rc;
 
 use actix_web::{
+    HttpRequest,
     http::header::{self, HeaderMap},
-    rt::time,
     web::{Bytes, Payload},
 };
 
+use crate::http::connection::{BodyProgress, Exchange};
+
 /// The longest body, in bytes.
 const LONGEST: usize = 16 * 1024;
-
-/// How long a body may take to come.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,14 +26,17 @@ pub(in crate::http) enum BodyFault {
     Broken,
 }
 
-/// Reads the body of a request with these headers.
-pub(in crate::http) async fn body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, BodyFault> {
-    if is_coded(headers) {
+/// Reads the body of a request. Its connection sees to the time.
+pub(in crate::http) async fn body(request: &HttpRequest, payload: Payload) -> Result<Bytes, BodyFault> {
+    if is_coded(request.headers()) {
         return Err(BodyFault::Coded);
     }
-    let read = time::timeout(TIMEOUT, payload.to_bytes_limited(LONGEST));
-    let within_limits = read.await.map_err(|_| BodyFault::TooSlow)?.map_err(|_| BodyFault::TooLong)?;
-    within_limits.map_err(|_| BodyFault::Broken)
+    let within_limits = payload.to_bytes_limited(LONGEST).await.map_err(|_| BodyFault::TooLong)?;
+    within_limits.map_err(|_| match request.conn_data().map(|exchange: &Rc<Exchange>| exchange.body()) {
+        Some(BodyProgress::TooSlow) => BodyFault::TooSlow,
+        Some(BodyProgress::TooLong) => BodyFault::TooLong,
+        Some(BodyProgress::Complete | BodyProgress::Pending) | None => BodyFault::Broken,
+    })
 }
 
 /// Whether the body is something else than its bytes (RFC 9110 section 8.4).

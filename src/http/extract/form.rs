@@ -64,7 +64,7 @@ impl Form {
                 return Err(TokenEndpointError::invalid_request(message));
             }
         }
-        let body = super::body(request.headers(), body).await.map_err(|fault| TokenEndpointError {
+        let body = super::body(request, body).await.map_err(|fault| TokenEndpointError {
             code: ErrorCode::InvalidRequest,
             description: fault.to_string().into(),
             kind: match fault {

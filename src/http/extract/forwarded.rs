@@ -9,15 +9,15 @@ use crate::{
     gateway::{
         ClaimHeader, GatewayKind, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES, RequestHeaders,
     },
-    policy::{BadPath, CanonicalPath},
+    policy::{BadPath, CanonicalPath, PathPrefix},
 };
 
 /// How a gateway says what it is asked itself.
 pub(in crate::http) struct Forwarding {
     /// Which program it is.
     pub(in crate::http) kind: GatewayKind,
-    /// Where it asks, and what stands before the client's path where that is in its own request.
-    pub(in crate::http) path: String,
+    /// Where it asks, which stands before the client's path where that is in its own request.
+    pub(in crate::http) prefix: PathPrefix,
     /// Whether the host matters.
     pub(in crate::http) host: ForwardedHost,
     /// The claims that are answered.
@@ -90,7 +90,7 @@ impl Forwarding {
                 single(headers, names.target)?,
                 self.host(headers, names.host)?,
             ),
-            None => (request.method().as_str(), self.own_target(request), self.host(headers, "host")?),
+            None => (request.method().as_str(), self.own_target(request)?, self.host(headers, "host")?),
         };
         if method.contains(',') {
             return Err(ForwardedFault::Methods);
@@ -107,15 +107,14 @@ impl Forwarding {
         let first = |name: &'static str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let (method, target) = match self.kind.request_headers() {
             Some(RequestHeaders { method, target, .. }) => (first(method), first(target)),
-            None => (Some(request.method().as_str()), Some(self.own_target(request))),
+            None => (Some(request.method().as_str()), self.own_target(request).ok()),
         };
         (method, target.map(|target| target.split_once('?').map_or(target, |(path, _)| path)))
     }
 
     /// The gateway's own request, whose path has ours before that of the client.
-    fn own_target<'r>(&self, request: &'r HttpRequest) -> &'r str {
-        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-        target.strip_prefix(self.path.as_str()).unwrap_or_default()
+    fn own_target<'r>(&self, request: &'r HttpRequest) -> Result<&'r str, BadPath> {
+        self.prefix.cut(request.uri().path_and_query().map_or("", |target| target.as_str()))
     }
 
     fn host<'r>(

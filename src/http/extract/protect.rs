@@ -12,8 +12,9 @@ use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::{Method, header},
+    http::{Method, Uri, header},
 };
+use percent_encoding::percent_decode_str;
 use tracing_actix_web::RequestId;
 
 use super::bearer_token;
@@ -25,6 +26,7 @@ use crate::{
     },
     jose::JwsError,
     oauth::MetadataAddress,
+    policy::{BadPath, CanonicalPath, PathPrefix},
     principal::Principal,
     resource::NoMetadata,
     status::StatusError,
@@ -110,20 +112,21 @@ use crate::{
 pub struct Protect {
     authorizer: Authorizer,
     /// What stands before the paths that the policies name.
-    mounted_at: Arc<str>,
+    prefix: Arc<PathPrefix>,
     publishes_metadata: bool,
 }
 
 impl Protect {
     /// Guards by `authorizer`.
     pub fn new(authorizer: Authorizer) -> Self {
-        Self { authorizer, mounted_at: "".into(), publishes_metadata: false }
+        Self { authorizer, prefix: Arc::default(), publishes_metadata: false }
     }
 
-    /// Cuts this prefix from the path before it is judged.
+    /// Cuts this prefix from the path before it is judged, whichever of its bytes are escaped in a request. A path
+    /// that does not begin with it is refused.
     #[must_use]
-    pub fn mounted_at(self, prefix: &str) -> Self {
-        Self { mounted_at: prefix.into(), ..self }
+    pub fn mounted_at(self, prefix: PathPrefix) -> Self {
+        Self { prefix: Arc::new(prefix), ..self }
     }
 
     /// Also publishes what the API takes (RFC 9728), so that a client that knows the API alone finds out where it
@@ -188,13 +191,15 @@ impl Protect {
         request.into_response(problem.error_response()).map_into_right_body()
     }
 
-    /// Gives the permit to the handler.
-    fn admit(&self, request: &HttpRequest, permit: Permit) {
+    /// Gives the permit to the handler; what was judged is returned.
+    fn admit(&self, request: &HttpRequest, permit: Permit) -> Uri {
         // a handler that takes a principal all the same answers with a challenge
         if permit.principal().is_none() {
             self.tell_metadata(request);
         }
-        request.extensions_mut().insert(permit);
+        let judged = request.uri().clone();
+        request.extensions_mut().insert(Admitted { permit, judged: judged.clone() });
+        judged
     }
 
     /// Judges a request for which this was fetched already.
@@ -203,13 +208,11 @@ impl Protect {
             Ok(token) => token,
             Err(fault) => return Judged::Refused(Refusal::BadRequest(fault)),
         };
-        let path = request.uri().path();
-        let path = path.strip_prefix(&*self.mounted_at).unwrap_or(path);
         let extensions = request.extensions();
         let id: Option<&RequestId> = extensions.get();
         let access = AccessRequest {
             method: request.method().as_str(),
-            target: path,
+            target: self.target(request),
             token: token.as_ref(),
             id: id.map(|id| -> &dyn Display { id }),
         };
@@ -223,6 +226,16 @@ impl Protect {
         match judged {
             Ok(permit) => Judged::Permitted(permit),
             Err(denied) => Judged::Refused(Refusal::Denied(denied)),
+        }
+    }
+
+    /// What is judged: the path as it was sent, below the prefix, if it is the one by which the request is routed.
+    fn target<'r>(&self, request: &'r HttpRequest) -> Result<&'r str, BadPath> {
+        let path = request.uri().path();
+        if is_routed_by(request, path) {
+            self.prefix.cut(path)
+        } else {
+            CanonicalPath::parse(path).and(Err(BadPath::RoutedElsewhere))
         }
     }
 
@@ -259,6 +272,52 @@ impl Protect {
             Missing::List(uri) => self.authorizer.fetch_status_list(uri).await,
         }
     }
+}
+
+/// A request that may pass.
+struct Admitted {
+    permit: Permit,
+    /// The address whose path was judged.
+    judged: Uri,
+}
+
+/// Whether the router of the library reads in its address of the request what `path` decodes to.
+fn is_routed_by(request: &HttpRequest, path: &str) -> bool {
+    let routed = request.match_info().as_str();
+    routed == path || routed.bytes().eq(percent_decode_str(path))
+}
+
+/// Lets the router read `+` where it would keep an escaped one, as it keeps `%25` and `%2F`, which no path that is judged
+/// holds: `/a%2Bb` must not be judged by the rule of `/a+b` and reach the handler of `/{page}`. Not where a part of the path
+/// that holds one was routed by already: then [`Protect`] refuses it.
+fn route_escaped_plus(request: &mut ServiceRequest) {
+    let escapes = |path: &str| path.matches('%').count();
+    let ahead = escapes(request.match_info().unprocessed());
+    if ahead == 0 || ahead < escapes(request.match_info().as_str()) {
+        return;
+    }
+    let plain = request.uri().path().replace("%2B", "+").replace("%2b", "+");
+    if let Ok(plain) = Uri::try_from(plain) {
+        request.match_info_mut().get_mut().update(&plain);
+    }
+}
+
+/// The answer of the handler, if it was the one that the judged path leads to. A middleware between [`Protect`] and the
+/// handler that rewrites the path, as `NormalizePath` does, leads to another one.
+fn answered<B: MessageBody>(answer: ServiceResponse<B>, judged: &Uri) -> ServiceResponse<EitherBody<B>> {
+    if is_routed_by(answer.request(), judged.path()) {
+        return answer.map_into_left_body();
+    }
+    let problem = Problem::new(misrouted(), answer.request());
+    answer.into_response(problem.error_response()).map_into_right_body()
+}
+
+/// Tells that a handler was reached by another path than the judged one.
+fn misrouted() -> ProblemKind {
+    tracing::error!(
+        "a middleware behind `Protect` changes the path that was judged: wrap it around `Protect` instead"
+    );
+    ProblemKind::Internal
 }
 
 /// What judging came to.
@@ -310,15 +369,16 @@ where
 
     forward_ready!(service);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        route_escaped_plus(&mut request);
         if let Some(metadata) = self.protect.metadata(request.request()) {
             return Box::pin(ready(Ok(request.into_response(metadata).map_into_right_body())));
         }
         match self.protect.judge(request.request(), None) {
             Judged::Permitted(permit) => {
-                self.protect.admit(request.request(), permit);
+                let judged = self.protect.admit(request.request(), permit);
                 let answer = self.service.call(request);
-                Box::pin(async move { Ok(answer.await?.map_into_left_body()) })
+                Box::pin(async move { Ok(answered(answer.await?, &judged)) })
             }
             Judged::Refused(refusal) => Box::pin(ready(Ok(self.protect.refuse(request, refusal)))),
             Judged::Missing(missing) => {
@@ -327,8 +387,8 @@ where
                 Box::pin(async move {
                     match protect.judge_later(request.request(), missing).await {
                         Ok(permit) => {
-                            protect.admit(request.request(), permit);
-                            Ok(service.call(request).await?.map_into_left_body())
+                            let judged = protect.admit(request.request(), permit);
+                            Ok(answered(service.call(request).await?, &judged))
                         }
                         Err(refusal) => Ok(protect.refuse(request, refusal)),
                     }
@@ -345,10 +405,14 @@ impl FromRequest for Principal {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let permit = request.extensions().get::<Permit>().map(|permit| permit.principal().cloned());
-        ready(match permit {
-            Some(Some(principal)) => Ok(principal),
-            Some(None) => Err(Problem::new(ProblemKind::NoToken, request).into()),
+        let extensions = request.extensions();
+        let admitted = extensions.get::<Admitted>();
+        ready(match admitted.map(|admitted| (admitted.permit.principal(), admitted.judged.path())) {
+            Some((_, judged)) if !is_routed_by(request, judged) => {
+                Err(Problem::new(misrouted(), request).into())
+            }
+            Some((Some(principal), _)) => Ok(principal.clone()),
+            Some((None, _)) => Err(Problem::new(ProblemKind::NoToken, request).into()),
             None => {
                 tracing::error!("a handler takes a principal and does not stand behind `Protect`");
                 Err(Problem::new(ProblemKind::Internal, request).into())

@@ -1,15 +1,18 @@
 //! What can be wrong with a key folder.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use super::{InvalidKeyFile, InvalidKeyring, SigningError};
-use crate::oauth::KeyId;
+use crate::{oauth::KeyId, printable::printable};
 
 /// What is wrong with a key file or the folder. Names the file, never what stands in it.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file system refused.
-    #[error("{}: {doing}: {source}", path.display())]
+    #[error("{}: {doing}: {source}", shown(path))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -19,7 +22,7 @@ pub enum KeyError {
         source: io::Error,
     },
     /// Others on the machine can read or replace the private key.
-    #[error("{}: the private key is {exposed}", path.display())]
+    #[error("{}: the private key is {exposed}", shown(path))]
     Readable {
         /// The file.
         path: PathBuf,
@@ -27,31 +30,35 @@ pub enum KeyError {
         exposed: String,
     },
     /// Others on the machine can say which key signs.
-    #[error("{}: everyone can write the file, and so say which key signs: run `chmod 644 {}`", path.display(), path.display())]
+    #[error(
+        "{}: everyone can write the file, and so say which key signs: run `chmod 644 {}`",
+        shown(path),
+        shown(path)
+    )]
     Writable {
         /// The file.
         path: PathBuf,
     },
     /// A folder, a pipe or a device.
-    #[error("{}: this is not a file", path.display())]
+    #[error("{}: this is not a file", shown(path))]
     NotAFile {
         /// What it is.
         path: PathBuf,
     },
     /// No key is so long.
-    #[error("{}: the file is longer than 1 MiB", path.display())]
+    #[error("{}: the file is longer than 1 MiB", shown(path))]
     TooLong {
         /// The file.
         path: PathBuf,
     },
     /// Not UTF-8.
-    #[error("{}: the file is not text in UTF-8", path.display())]
+    #[error("{}: the file is not text in UTF-8", shown(path))]
     NotText {
         /// The file.
         path: PathBuf,
     },
     /// The file holds no key that we take, or the key is not for the algorithm of its entry.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", shown(path), printable(&source.to_string()))]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -59,7 +66,7 @@ pub enum KeyError {
         source: InvalidKeyFile,
     },
     /// Two files hold the same key.
-    #[error("{}: the same key stands in {} too: remove one of them", second.display(), first.display())]
+    #[error("{}: the same key stands in {} too: remove one of them", shown(second), shown(first))]
     Duplicate {
         /// The first file.
         first: PathBuf,
@@ -67,7 +74,10 @@ pub enum KeyError {
         second: PathBuf,
     },
     /// There are keys, and nothing says when they sign.
-    #[error("{}: the file is missing, and so which key signs is unknown: restore it, or write it:\n{fix}", path.display())]
+    #[error(
+        "{}: the file is missing, and so which key signs is unknown: restore it, or write it:\n{fix}",
+        shown(path)
+    )]
     NoKeyring {
         /// Where it should be.
         path: PathBuf,
@@ -75,7 +85,7 @@ pub enum KeyError {
         fix: String,
     },
     /// `keyring.yaml` is not as it must be.
-    #[error("{}:{}{source}{}", path.display(), place(source), or_fix(source, fix))]
+    #[error("{}:{}{source}{}", shown(path), place(source), or_fix(source, fix))]
     Keyring {
         /// The file.
         path: PathBuf,
@@ -85,7 +95,7 @@ pub enum KeyError {
         fix: String,
     },
     /// `keyring.yaml` names a key that is not there.
-    #[error("{}: there is no `*.pem` file of the key `{kid}`: put it back, or remove the entry", path.display())]
+    #[error("{}: there is no `*.pem` file of the key `{kid}`: put it back, or remove the entry", shown(path))]
     NoFile {
         /// The file that names it.
         path: PathBuf,
@@ -93,13 +103,19 @@ pub enum KeyError {
         kid: KeyId,
     },
     /// There is no key, and none may be made.
-    #[error("{}: there is no key: run `jeton keys generate`, or set `keys.generate_if_missing = true`", dir.display())]
+    #[error(
+        "{}: there is no key: run `jeton keys generate`, or set `keys.generate_if_missing = true`",
+        shown(dir)
+    )]
     Missing {
         /// The folder.
         dir: PathBuf,
     },
     /// What we wrote, its owner's server could not read.
-    #[error("{}: the keys belong to uid {owner}, and this is uid {own}: run the command as that user, or as root", dir.display())]
+    #[error(
+        "{}: the keys belong to uid {owner}, and this is uid {own}: run the command as that user, or as root",
+        shown(dir)
+    )]
     NotOwner {
         /// The folder.
         dir: PathBuf,
@@ -111,6 +127,11 @@ pub enum KeyError {
     /// A new key could not be made.
     #[error("no key could be made: {0}")]
     Generate(SigningError),
+}
+
+/// A path on one line: those of several files stand below each other.
+pub(super) fn shown(path: &Path) -> String {
+    printable(&path.display().to_string())
 }
 
 /// Between the file's name and what is wrong in it.

@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Read},
+    fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,9 +13,13 @@ use ring::digest;
 use zeroize::Zeroizing;
 
 use super::{
-    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, owner, pem_file,
+    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, error::shown,
+    owner, pem_file,
 };
-use crate::private_file::{self, Readers};
+use crate::{
+    files::{FileError, OpenFile},
+    private_file::{self, Readers},
+};
 
 /// The folder in which the private keys lie.
 #[derive(Clone)]
@@ -256,27 +259,21 @@ fn is_of_nothing(faults: &[InvalidKeyring]) -> bool {
 fn read_private(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Timestamp, Readers), KeyError> {
     let (text, metadata) = read_file(path)?;
     let readers = private_file::readers(path, &metadata)
-        .map_err(|exposed| KeyError::Readable { path: path.to_owned(), exposed: exposed.of(path) })?;
+        .map_err(|exposed| KeyError::Readable { path: path.to_owned(), exposed: exposed.of(&shown(path)) })?;
     let modified = metadata.modified().ok().and_then(|time| time.try_into().ok());
     Ok((text, modified.unwrap_or(Timestamp::UNIX_EPOCH), readers))
 }
 
-/// Reads a file that is one: a pipe would keep the reader waiting.
+/// Reads a file, and what the system says of it.
 fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, fs::Metadata), KeyError> {
-    let io = |source| KeyError::Io { path: path.to_owned(), doing: "cannot be read", source };
-    if !fs::metadata(path).map_err(io)?.is_file() {
-        return Err(KeyError::NotAFile { path: path.to_owned() });
-    }
-    let file = fs::File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
-    if metadata.len() > LONGEST_FILE {
-        return Err(KeyError::TooLong { path: path.to_owned() });
-    }
-    // room for all of it: a vector that grows leaves copies behind
-    let room = usize::try_from(metadata.len()).unwrap_or_default() + 1;
-    let mut text = Zeroizing::new(Vec::with_capacity(room));
-    file.take(LONGEST_FILE).read_to_end(&mut text).map_err(io)?;
-    Ok((text, metadata))
+    let refused = |error| match error {
+        FileError::Io(source) => KeyError::Io { path: path.to_owned(), doing: "cannot be read", source },
+        FileError::NotAFile(_) => KeyError::NotAFile { path: path.to_owned() },
+        FileError::TooLong(_) => KeyError::TooLong { path: path.to_owned() },
+    };
+    let file = OpenFile::open(path, LONGEST_FILE).map_err(refused)?;
+    let metadata = file.metadata().clone();
+    Ok((Zeroizing::new(file.read().map_err(refused)?), metadata))
 }
 
 /// The lines that would make a ring of these keys, the youngest last.

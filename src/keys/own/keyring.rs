@@ -3,7 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::KeyTerms;
-use crate::oauth::{KeyId, SignatureAlgorithm};
+use crate::{
+    oauth::{KeyId, SignatureAlgorithm},
+    printable::printable,
+};
 
 /// The times of one key: an entry of `keyring.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +80,7 @@ impl KeyState {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidKeyring {
     /// Not the YAML that it should be, or a value that its field does not take.
-    #[error("{line}:{column}: error: {message}")]
+    #[error("{line}:{column}: error: {}", printable(message))]
     Fault {
         /// From 1.
         line: u64,

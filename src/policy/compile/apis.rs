@@ -16,7 +16,7 @@ use crate::{
         finding::{Code, Problem, Span},
         guarantee::Guaranteed,
         read::{Field, Items, Spanned},
-        route::Route,
+        route::{Place, Route},
         set::{Access, Api, RouteAccess, Routes, Rule},
         trie::{RouteId, small},
     },
@@ -273,37 +273,37 @@ impl Report<'_> {
     }
 }
 
-/// The alternatives with each parameter at its segment of the route, and these segments.
-fn placed(alternatives: &[Vec<Condition>], route: &Route) -> (Vec<Vec<Condition>>, Vec<u8>) {
-    let mut segments = Vec::new();
-    let mut placed = alternatives.to_vec();
-    for parameter in placed.iter_mut().flatten().filter_map(Condition::parameter_mut) {
+/// The alternatives with each parameter at its place in the route, and these places.
+fn placed(alternatives: &[Vec<Condition>], route: &Route) -> (Vec<Vec<Condition>>, Vec<Place>) {
+    let mut places = Vec::new();
+    let mut alternatives = alternatives.to_vec();
+    for parameter in alternatives.iter_mut().flatten().filter_map(Condition::parameter_mut) {
         let found = route.parameters().find(|(name, _)| **name == *parameter.name);
-        parameter.segment = found.and_then(|(_, segment)| u8::try_from(segment).ok()).unwrap_or(u8::MAX);
-        segments.push(parameter.segment);
+        parameter.place = found.map_or(Place::NOWHERE, |(_, place)| place);
+        places.push(parameter.place);
     }
-    (placed, segments)
+    (alternatives, places)
 }
 
 impl Routes {
-    /// What a rule asks on this route: its conditions with each parameter at its segment. Routes of one
-    /// rule whose parameters stand at the same segments share them (`shared`, by segments).
+    /// What a rule asks on this route: its conditions with each parameter at its place. Routes of one
+    /// rule whose parameters stand at the same places share them (`shared`, by places).
     fn access_at(
         &mut self,
         route: &Route,
         requirement: &Requirement,
-        shared: &mut HashMap<Vec<u8>, Access>,
+        shared: &mut HashMap<Vec<Place>, Access>,
     ) -> Access {
         let Requirement::AnyOf(alternatives) = requirement else { return Access::Public };
-        let (placed, segments) = placed(alternatives, route);
-        let access = shared.entry(segments).or_insert_with(|| {
-            if let [only] = placed.as_slice() {
+        let (alternatives, places) = placed(alternatives, route);
+        let access = shared.entry(places).or_insert_with(|| {
+            if let [only] = alternatives.as_slice() {
                 let start = small(self.conditions.len());
                 self.conditions.extend(only.iter().cloned());
                 return Access::All(start..small(self.conditions.len()));
             }
             let first = small(self.alternatives.len());
-            for alternative in placed {
+            for alternative in alternatives {
                 let start = small(self.conditions.len());
                 self.conditions.extend(alternative);
                 self.alternatives.push(start..small(self.conditions.len()));

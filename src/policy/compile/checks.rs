@@ -1,119 +1,35 @@
-//! What is checked when everything is compiled: guarantees, test cases, and what an operator should look at.
+//! What is checked when everything is compiled: guarantees and test cases.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use jiff::Timestamp;
-
-use super::{
-    FileIndex, Names, Report,
-    apis::{Guarantee, Places},
-    clients::CompiledClients,
-};
+use super::{FileIndex, Names, Report, apis::Guarantee};
 
 use crate::{
-    clients::ClientState,
-    oauth::{ApiName, ClientId, Role, Scope, ScopeSet},
+    oauth::{ApiName, ClientId, Role},
     policy::{
         cases::{Asker, Case, CaseOutcome, Expected},
-        condition::Condition,
         document::{self, Document, TestSubject, Text},
         explain::Permissions,
         finding::{Code, Problem, Span},
         guarantee::{self, TooComplex, Violation},
-        lint,
         read::{Field, Spanned},
         route::Method,
-        set::{Api, PolicySet, Rule},
+        set::{PolicySet, Rule},
         space::RouteIndex,
     },
 };
 
 impl Report<'_> {
-    /// Warns of scopes that no route requires.
-    pub(super) fn unused_scopes(
-        &mut self,
-        documents: &[Document],
-        names: &Names,
-        apis: &BTreeMap<ApiName, Api>,
-    ) {
-        let mut required = HashSet::new();
-        let mut of_role =
-            |role: &Role| required.extend(names.roles.get(role).into_iter().flat_map(ScopeSet::iter));
-        let conditions = || apis.values().flat_map(|api| &api.routes.conditions);
-        for condition in conditions() {
-            match condition {
-                Condition::Role(role) => of_role(role),
-                Condition::AnyRole(roles) => roles.iter().for_each(&mut of_role),
-                _ => {}
-            }
-        }
-        for condition in conditions() {
-            match condition {
-                Condition::Scope(scope) => drop(required.insert(scope)),
-                Condition::AllScopes(scopes) | Condition::AnyScope(scopes) => required.extend(scopes),
-                _ => {}
-            }
-        }
-        let required: HashSet<_> = required.into_iter().map(Scope::as_str).collect();
-        for (file, document) in documents.iter().enumerate() {
-            for (name, _) in &document.scopes.0 {
-                if !required.contains(&*name.value) {
-                    let message = format!("no route requires scope `{}`", name.value);
-                    let problem = Problem::new(name.at, Code::UnusedScope, message);
-                    self.warn(file, problem.hint("remove it, or require it in a rule"));
-                }
-            }
-        }
-    }
-
-    /// Warns of enabled clients that nobody can be.
-    pub(super) fn credentials(&mut self, compiled: &CompiledClients, now: Timestamp) {
-        for (client, (file, at)) in compiled.clients.iter().zip(&compiled.places) {
-            let is_good =
-                !client.public_keys.is_empty() || client.secrets.iter().any(|secret| secret.is_live(now));
-            if is_good || client.state == ClientState::Disabled {
-                continue;
-            }
-            let message = if client.secrets.is_empty() {
-                format!("client `{}` has neither secret nor public key, and so can fetch no token", client.id)
-            } else {
-                format!("every secret of client `{}` has expired, and so it can fetch no token", client.id)
-            };
-            let hint = format!(
-                "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
-                shell_word(client.id.as_str())
-            );
-            self.warn(*file, Problem::new(*at, Code::NoCredentials, message).hint(hint));
-        }
-    }
-
-    /// Proves the guarantees, and looks for routes that an operator should look at.
-    pub(super) fn check_routes(
-        &mut self,
-        policies: &PolicySet,
-        guarantees: &[Guarantee],
-        places: &BTreeMap<ApiName, Places>,
-    ) {
-        for (name, places) in places {
-            let Some(api) = policies.apis.get(name) else { continue };
+    /// Proves the guarantees.
+    pub(super) fn prove(&mut self, policies: &PolicySet, guarantees: &[Guarantee]) {
+        for of_api in guarantees.chunk_by(|one, next| one.api == next.api) {
+            let api = of_api.first().and_then(|guarantee| policies.apis.get(&guarantee.api));
+            let Some(api) = api else { continue };
             let index = RouteIndex::new(&api.routes.written);
-            for guarantee in guarantees.iter().filter(|guarantee| guarantee.api == *name) {
+            for guarantee in of_api {
                 // one for each alternative that breaks it, on however many routes
                 let mut seen = HashSet::new();
                 for guaranteed in &guarantee.routes {
-                    if !guarantee::meets_a_rule(api, &index, guaranteed) {
-                        let (name, route) = (&guarantee.name, &guaranteed.route);
-                        let message = format!(
-                            "guarantee `{}` says nothing of `{route}`: no rule has a route there",
-                            name.value
-                        );
-                        let problem = Problem::new(name.at, Code::IdleGuarantee, message);
-                        self.warn(guarantee.file, problem.hint("look for a slip in the path, or remove it"));
-                    }
-                    let gaps = guarantee::gaps(api, &index, &policies.roles, guaranteed);
-                    for gap in gaps.unwrap_or_default() {
-                        self.gap(policies, guarantee, &gap);
-                    }
                     match guarantee::violations(api, &index, &policies.roles, guaranteed) {
                         Ok(violations) => {
                             for violation in violations {
@@ -125,12 +41,6 @@ impl Report<'_> {
                         Err(TooComplex(rule)) => self.unproved(policies, guarantee, rule),
                     }
                 }
-            }
-            for lint in lint::lints(policies, api, &index) {
-                let route = lint.route.and_then(|route| usize::try_from(route).ok());
-                let at = route.and_then(|route| places.routes.get(route)).unwrap_or(&places.name);
-                let problem = Problem::new(*at, lint.code, lint.message);
-                self.warn(places.file, problem.hint(lint.hint));
             }
         }
     }
@@ -147,32 +57,14 @@ impl Report<'_> {
         self.add(guarantee.file, Problem::new(guarantee.name.at, Code::TooComplex, message).hint(hint));
     }
 
-    fn gap(&mut self, policies: &PolicySet, guarantee: &Guarantee, gap: &Violation<'_>) {
-        let Violation { rule, witness, .. } = gap;
-        let message = format!(
-            "guarantee `{}` does not cover `{} {}`, which rule `{}` ({}:{}) lets through: `**` covers no slash at the end",
-            guarantee.name.value,
-            witness.method,
-            witness.path,
-            rule.name(),
-            policies.file_of(rule),
-            rule.line,
-        );
-        let hint = "add a route that ends in `/` to the guarantee too, or take it out of the rule";
-        let problem = Problem::new(guarantee.name.at, Code::GuaranteeGap, message);
-        self.warn(guarantee.file, problem.hint(hint));
-    }
-
     fn broken(&mut self, policies: &PolicySet, guarantee: &Guarantee, violation: &Violation<'_>) {
-        let Violation { rule, alternative, witness, lacking } = violation;
+        let Violation { rule, alternative, alternatives, witness, lacking } = violation;
         let who = match (&witness.token, alternative) {
             (Some(token), Some(_)) => format!("with no more than {token}"),
             (None, _) | (_, None) => "without a token".to_owned(),
         };
         let what = match alternative {
-            Some(position) if is_one_of_several(policies, guarantee, rule) => {
-                format!("alternative {} of rule", position + 1)
-            }
+            Some(position) if *alternatives > 1 => format!("alternative {} of rule", position + 1),
             Some(_) => "rule".to_owned(),
             None => "public rule".to_owned(),
         };
@@ -295,8 +187,7 @@ impl Report<'_> {
             return None;
         };
         let upper = method.to_ascii_uppercase();
-        let is_pattern =
-            |segment: &str| segment == "**" || segment.starts_with('{') && segment.ends_with('}');
+        let is_pattern = |segment: &str| segment == "**" || segment.starts_with('{') && segment.contains('}');
         if method == "ANY" {
             refuse("asks for no method".to_owned(), "write one line for each method that is meant");
         } else if method != upper && Method::parse(&upper).is_some() {
@@ -342,24 +233,4 @@ impl Report<'_> {
         }
         outcomes
     }
-}
-
-/// Whether the rule is a list of alternatives.
-fn is_one_of_several(policies: &PolicySet, guarantee: &Guarantee, rule: &Rule) -> bool {
-    let Some(Api { rules, routes, .. }) = policies.apis.get(&guarantee.api) else { return false };
-    let of_rule = |name: u32| {
-        let found = usize::try_from(name).ok().and_then(|at| rules.get(at));
-        found.is_some_and(|found| found.name() == rule.name())
-    };
-    let access = routes.access.iter().find(|access| of_rule(access.rule));
-    access.is_some_and(|access| routes.alternatives(&access.access).count() > 1)
-}
-
-/// As one word of a command line.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/' | '@');
-    if !text.starts_with('-') && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -6,18 +6,18 @@ use jiff::Timestamp;
 use rustc_hash::FxHashSet;
 use serde_json::{Map, Value};
 
-use super::{DemoSecrets, FileIndex, Names, Report, Surroundings};
+use super::{DemoSecrets, FileIndex, Names, Report, Surroundings, warnings::ShutOut};
 use crate::{
     clients::{
-        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, SecretHash,
-        StoredSecret,
+        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, MOST_SECRETS,
+        SecretHash, StoredSecret,
     },
     clock::{parse_duration, seconds_up},
     oauth::{ApiName, ClientId, is_registered_claim},
     policy::{
         document::{self, Document, Text},
         finding::{Code, Problem, Span},
-        read::{Field, Named, Spanned},
+        read::{Field, Items, Named, Spanned},
         set::Api,
     },
 };
@@ -25,7 +25,27 @@ use crate::{
 /// The clients, and where each is defined.
 pub(super) struct CompiledClients {
     pub(super) clients: Vec<Client>,
-    pub(super) places: Vec<(FileIndex, Span)>,
+    places: Vec<(FileIndex, Span)>,
+}
+
+impl CompiledClients {
+    /// The enabled clients that nobody can be.
+    pub(super) fn shut_out(&self, now: Timestamp) -> Vec<ShutOut> {
+        let each = self.clients.iter().zip(&self.places);
+        let shut_out = each.filter(|(client, _)| {
+            client.state == ClientState::Enabled
+                && client.public_keys.is_empty()
+                && !client.secrets.iter().any(|secret| secret.is_live(now))
+        });
+        shut_out
+            .map(|(client, (file, at))| ShutOut {
+                id: client.id.clone(),
+                file: *file,
+                at: *at,
+                has_secret: !client.secrets.is_empty(),
+            })
+            .collect()
+    }
 }
 
 impl Report<'_> {
@@ -46,14 +66,9 @@ impl Report<'_> {
                 let name = &name;
                 let id = self.name(file, name, ClientId::parse);
                 let Some(client) = client else { continue };
-                let secrets = client
-                    .secrets
-                    .0
-                    .iter()
-                    .filter_map(|secret| self.secret(file, name, secret, surroundings.demo_secrets))
-                    .collect();
+                let secrets = self.secrets(file, name, &client.secrets, surroundings.demo_secrets);
                 let public_keys = self.public_keys(file, name, &client.public_keys);
-                let abilities = self.abilities(file, name, &client);
+                let abilities = self.abilities(file, name, &client, names);
                 let revoked_before = client.revoked_before.given();
                 let revoked_before = revoked_before.and_then(|text| self.time(file, text)).map(seconds_up);
                 let grants: Vec<_> = client
@@ -92,6 +107,21 @@ impl Report<'_> {
             }
         }
         CompiledClients { clients, places }
+    }
+
+    fn secrets(
+        &mut self,
+        file: FileIndex,
+        client: &Spanned<String>,
+        secrets: &Items<Spanned<document::Secret>>,
+        demo: DemoSecrets,
+    ) -> Vec<StoredSecret> {
+        if let Some(beyond) = secrets.0.get(MOST_SECRETS) {
+            let message = format!("client `{}` has more than {MOST_SECRETS} secrets", client.value);
+            let problem = Problem::new(beyond.at, Code::BadSecret, message);
+            self.add(file, problem.hint("remove those that have expired, and those that nobody uses"));
+        }
+        secrets.0.iter().filter_map(|secret| self.secret(file, client, secret, demo)).collect()
     }
 
     fn secret(

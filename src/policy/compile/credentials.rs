@@ -1,7 +1,7 @@
 //! Clients: their public keys, what they may do beside fetching tokens, and what is revoked.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Component, Path, PathBuf},
 };
 
@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 
-use super::{FileIndex, Report};
+use super::{FileIndex, Names, Report};
 use crate::{
-    clients::{Abilities, ForeignKey, ForeignKeys, InvalidPublicKey, MOST_KEYS},
-    oauth::TokenId,
+    clients::{Abilities, ForeignKey, ForeignKeys, IntrospectedApis, InvalidPublicKey, MOST_KEYS},
+    oauth::{ApiName, TokenId},
     policy::{
-        document::{self, Document, PublicKey, RevokedToken, Text},
+        document::{self, Document, Introspect, PublicKey, RevokedToken, Text},
         finding::{Code, Problem, Span},
         read::{Field, Items, Spanned},
         source::Sources,
@@ -139,6 +139,7 @@ impl Report<'_> {
         file: FileIndex,
         name: &Spanned<String>,
         client: &document::Client,
+        names: &Names,
     ) -> Abilities {
         let is_anonymous = client.anonymous.given() == Some(&true);
         let for_named = [
@@ -161,10 +162,39 @@ impl Report<'_> {
         Abilities {
             token_exchange: may(&client.token_exchange),
             refresh: may(&client.refresh),
-            introspect: is_on(&client.introspect),
+            introspect: self.introspected(file, client.introspect.given(), names),
             strict_assertions: is_on(&client.strict_assertions),
             status_list: client.status_list.given().map(|given| given.value),
         }
+    }
+
+    fn introspected(
+        &mut self,
+        file: FileIndex,
+        given: Option<&Spanned<Introspect>>,
+        names: &Names,
+    ) -> IntrospectedApis {
+        let (at, list) = match given {
+            None | Some(Spanned { value: Introspect::Switch(false), .. }) => return IntrospectedApis::None,
+            Some(Spanned { value: Introspect::Switch(true), .. }) => return IntrospectedApis::All,
+            Some(Spanned { at, value: Introspect::List(list) }) => (*at, list),
+        };
+        if list.is_empty() {
+            let problem = Problem::new(at, Code::Missing, "`introspect` names no API");
+            self.add(file, problem.hint("name APIs, write `true` for all of them, or remove it"));
+        }
+        let mut apis = BTreeSet::new();
+        for api in &list.0 {
+            if !names.apis.contains(&api.value) {
+                self.unknown(file, api, Code::UnknownApi, "API", names.apis.iter().map(String::as_str));
+            } else if let Ok(name) = ApiName::parse(&api.value)
+                && !apis.insert(name)
+            {
+                let message = format!("`{}` stands twice in `introspect`", api.value);
+                self.add(file, Problem::new(api.at, Code::DuplicateName, message).hint("remove one of them"));
+            }
+        }
+        IntrospectedApis::Only(apis.into_iter().collect())
     }
 
     /// The tokens that the files revoke, each with the time from which on that has no effect.

@@ -6,6 +6,7 @@ mod clients;
 mod credentials;
 mod names;
 mod requirements;
+mod warnings;
 
 use std::{
     cell::RefCell,
@@ -15,7 +16,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::apis::{CompiledApis, Guarantee};
+pub(super) use self::warnings::Warnings;
+use self::{
+    apis::{CompiledApis, Guarantee},
+    names::Nearest,
+    warnings::Lookout,
+};
 use super::{
     cases::{self, CaseOutcome, Untested},
     document::Document,
@@ -66,7 +72,7 @@ pub struct Draft {
     policies: PolicySet,
     faults: Vec<Finding>,
     outcomes: Vec<CaseOutcome>,
-    guarantees: Vec<Guarantee>,
+    guarantees: Arc<[Guarantee]>,
 }
 
 impl Draft {
@@ -77,9 +83,10 @@ impl Draft {
     pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
         let mut report = Report {
             sources,
-            hidden: Vec::new(),
+            files: Files { sources: Arc::clone(&sources.files), hidden: Vec::new() },
             findings: sources.warnings().to_vec(),
             names_are_known: true,
+            nearest: Nearest::default(),
             interned: HashSet::new(),
         };
         let mut documents = report.parse_all();
@@ -91,20 +98,33 @@ impl Draft {
         if Findings::any_error(&report.findings) {
             return Err(Findings::sorted(report.findings));
         }
-        report.unused_scopes(&documents, &names, &apis);
-        report.credentials(&clients, now);
-        let clients = clients.clients.into_iter().collect();
-        let files = sources.files.iter().map(|source| source.name.clone()).collect();
-        let hash = sources.hash().clone();
+        let found = std::mem::take(&mut report.findings);
+        let guarantees: Arc<[Guarantee]> = guarantees.into();
+        let shut_out = clients.shut_out(now);
         let Names { scopes, roles, .. } = names;
-        let warnings = Findings::default();
-        let mut policies =
-            PolicySet { scopes, roles, apis, clients, revoked, read_at: now, hash, files, warnings };
-        report.check_routes(&policies, &guarantees, &places);
+        let mut policies = PolicySet {
+            scopes,
+            roles,
+            apis,
+            clients: clients.clients.into_iter().collect(),
+            revoked,
+            read_at: now,
+            hash: sources.hash().clone(),
+            files: sources.files.iter().map(|source| source.name.clone()).collect(),
+            warnings: Warnings::default(),
+        };
+        report.prove(&policies, &guarantees);
         let outcomes = report.run(&policies, &cases);
-        let (faults, warnings) =
-            report.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
-        policies.warnings = Findings::sorted(warnings);
+        let Report { files, findings: faults, .. } = report;
+        let scopes = documents.into_iter().map(|document| document.scopes.0).collect();
+        policies.warnings = Warnings::by(Lookout {
+            files,
+            found,
+            scopes,
+            shut_out,
+            places,
+            guarantees: Arc::clone(&guarantees),
+        });
         Ok(Self { policies, faults, outcomes, guarantees })
     }
 
@@ -129,9 +149,14 @@ impl Draft {
         cases::untested(&self.policies, &self.outcomes)
     }
 
+    /// Guarantees that do not hold and tests that fail.
+    pub fn faults(&self) -> &[Finding] {
+        &self.faults
+    }
+
     /// Guarantees that do not hold and tests that fail, and all warnings.
     pub fn findings(&self) -> Findings {
-        Findings::sorted(self.faults.iter().chain(&self.policies.warnings.0).cloned().collect())
+        Findings::sorted(self.faults.iter().chain(&self.policies.warnings().0).cloned().collect())
     }
 
     /// The policies, if every guarantee holds and every test passes.
@@ -155,15 +180,31 @@ struct Names {
     clients: BTreeSet<String>,
 }
 
+/// The policy files, in which findings have their places.
+struct Files {
+    sources: Arc<Vec<Source>>,
+    /// By file: what of it is not shown.
+    hidden: Vec<Hidden>,
+}
+
+impl Files {
+    fn finding(&self, severity: Severity, file: FileIndex, problem: Problem) -> Option<Finding> {
+        let (source, hidden) = (self.sources.get(file)?, self.hidden.get(file)?);
+        let (at, code) = (problem.at, problem.code);
+        let (message, hint) = problem.into_texts();
+        Some(Finding { hint, ..source.finding(severity, at, code, message, hidden) })
+    }
+}
+
 /// Collects what is wrong.
 struct Report<'s> {
     sources: &'s Sources,
-    /// By file: what of it is not shown.
-    hidden: Vec<Hidden>,
+    files: Files,
     findings: Vec<Finding>,
     /// False once a file could not be parsed: what it defines is missing then, and nothing is said
     /// about names that may stand in it.
     names_are_known: bool,
+    nearest: Nearest,
     /// Names of claims and parameters, of which each is kept once.
     interned: HashSet<Arc<str>>,
 }
@@ -174,9 +215,9 @@ impl<'s> Report<'s> {
         let mut documents = Vec::with_capacity(sources.len());
         for (file, source) in sources.iter().enumerate() {
             let (node, problems) = yaml::parse(&source.text);
-            self.hidden.push(match &node {
-                Some(node) => Hidden::Parts(node.secrets()),
-                None => Hidden::Suspicious,
+            self.files.hidden.push(match &node {
+                Some(node) => Hidden::parts(node.secrets()),
+                None => Hidden::in_unparsed(source),
             });
             let is_nothing = node.as_ref().map_or(problems.is_empty(), yaml::Node::is_null);
             let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
@@ -214,32 +255,17 @@ impl<'s> Report<'s> {
     }
 
     fn add(&mut self, file: FileIndex, problem: Problem) {
-        self.add_as(Severity::Error, file, problem);
+        self.findings.extend(self.files.finding(Severity::Error, file, problem));
     }
 
     fn warn(&mut self, file: FileIndex, problem: Problem) {
-        self.add_as(Severity::Warning, file, problem);
-    }
-
-    fn add_as(&mut self, severity: Severity, file: FileIndex, problem: Problem) {
-        if let Some(source) = self.sources.files.get(file) {
-            let (at, code) = (problem.at, problem.code);
-            let (message, hint) = problem.into_texts();
-            let finding = source.finding(
-                severity,
-                at,
-                code,
-                message,
-                self.hidden.get(file).unwrap_or(&Hidden::Suspicious),
-            );
-            self.findings.push(Finding { hint, ..finding });
-        }
+        self.findings.extend(self.files.finding(Severity::Warning, file, problem));
     }
 
     /// `file:line:column` of a place, as a hint refers to it.
     fn place(&self, file: FileIndex, at: Span) -> String {
         self.sources.files.get(file).map_or_else(String::new, |source| {
-            let (line, column, _) = source.locate(at.start);
+            let (line, column) = source.locate(at.start);
             format!("{}:{line}:{column}", source.name)
         })
     }

@@ -37,6 +37,38 @@ impl<'d> Definitions<'d> {
     }
 }
 
+/// The names nearest to those that nothing defines.
+#[derive(Default)]
+pub(super) struct Nearest {
+    /// By what it is the name of, and the name. Thousands of clients may name the same API.
+    found: HashMap<(&'static str, String), Option<String>>,
+    /// How many characters were compared, each with each of another name.
+    compared: usize,
+}
+
+impl Nearest {
+    /// How many characters are worth it: a name of 20 beside 125,000 others. Where thousands of names are missing
+    /// beside thousands of others, no slip explains it.
+    const MOST: usize = 50_000_000;
+
+    fn hint<'k>(
+        &mut self,
+        what: &'static str,
+        written: &str,
+        known: impl Iterator<Item = &'k str>,
+    ) -> Option<String> {
+        let Self { found, compared } = self;
+        let hint = found.entry((what, written.to_owned())).or_insert_with(|| {
+            if *compared > Self::MOST {
+                return None;
+            }
+            let count = |name: &&str| *compared += name.len() * name.len().min(written.len());
+            did_you_mean(written, known.inspect(count))
+        });
+        hint.clone()
+    }
+}
+
 impl Report<'_> {
     pub(super) fn collect_names(&mut self, documents: &[Document]) -> Names {
         let scopes = self.collect_scopes(documents);
@@ -144,7 +176,7 @@ impl Report<'_> {
         file: FileIndex,
         text: &Text,
         code: Code,
-        what: &str,
+        what: &'static str,
         known: impl Iterator<Item = &'k str>,
     ) {
         if !self.names_are_known {
@@ -156,8 +188,8 @@ impl Report<'_> {
             Code::UnknownApi => "apis",
             _ => "clients",
         };
-        let hint = did_you_mean(&text.value, known)
-            .unwrap_or_else(|| format!("define it under `{section}:` in any of the files"));
+        let hint = self.nearest.hint(what, &text.value, known);
+        let hint = hint.unwrap_or_else(|| format!("define it under `{section}:` in any of the files"));
         let message = format!("{what} `{}` is not defined", text.value);
         self.add(file, Problem::new(text.at, code, message).hint(hint));
     }

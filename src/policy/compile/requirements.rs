@@ -12,7 +12,7 @@ use crate::{
         document::{self, Require, Text},
         finding::{Code, Problem, Span, did_you_mean},
         read::{Field, Items, Spanned},
-        route::Route,
+        route::{Place, Route},
     },
 };
 
@@ -248,8 +248,8 @@ impl Report<'_> {
             self.add(within.file, Problem::new(parameter.at, Code::UnknownParameter, message).hint(hint));
             return None;
         }
-        // the segment is set for each route when the rule is complete
-        Some(PathParameter { name: self.intern(&parameter.value), segment: u8::MAX })
+        // the place is set for each route when the rule is complete
+        Some(PathParameter { name: self.intern(&parameter.value), place: Place::NOWHERE })
     }
 
     /// One shared copy of a name that many rules use.

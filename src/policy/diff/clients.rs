@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Change, ChangeKind, Effect, Who};
 use crate::{
-    clients::{Abilities, Client, ClientKind, ClientState, ForeignKey, StoredSecret},
+    clients::{Abilities, Client, ClientKind, ClientState, ForeignKey, IntrospectedApis, StoredSecret},
     oauth::ApiName,
     policy::set::PolicySet,
 };
@@ -107,7 +107,7 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
     }
     compare_secrets(&before.secrets, &after.secrets, note);
     compare_public_keys(&before.public_keys, &after.public_keys, note);
-    compare_abilities(before.abilities, after.abilities, note);
+    compare_abilities(&before.abilities, &after.abilities, note);
     // tokens that do not name the client are not ended by it
     let is_named = after.kind == ClientKind::Named;
     compare_revoked_before(before.revoked_before, after.revoked_before, &mut |kind, effect, what| {
@@ -204,11 +204,14 @@ fn compare_public_keys(
     }
 }
 
-fn compare_abilities(before: Abilities, after: Abilities, note: &mut dyn FnMut(ChangeKind, Effect, String)) {
+fn compare_abilities(
+    before: &Abilities,
+    after: &Abilities,
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
     let switches = [
         (before.token_exchange, after.token_exchange, "token exchange"),
         (before.refresh, after.refresh, "refresh tokens"),
-        (before.introspect, after.introspect, "introspection"),
         (
             !before.strict_assertions,
             !after.strict_assertions,
@@ -220,12 +223,37 @@ fn compare_abilities(before: Abilities, after: Abilities, note: &mut dyn FnMut(C
             note(ChangeKind::Ability, effect, what.to_owned());
         }
     }
+    compare_introspection(&before.introspect, &after.introspect, note);
     if before.status_list != after.status_list {
         let word =
             |status_list: Option<bool>| status_list.map_or("the default", |on| if on { "on" } else { "off" });
         let (before, after) = (word(before.status_list), word(after.status_list));
         let what = format!("status list, from {before} to {after}");
         note(ChangeKind::Ability, Effect::Changes, what);
+    }
+}
+
+fn compare_introspection(
+    before: &IntrospectedApis,
+    after: &IntrospectedApis,
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
+    let is_all = |apis: &IntrospectedApis| matches!(apis, IntrospectedApis::All);
+    let listed = |apis: &IntrospectedApis| match apis {
+        IntrospectedApis::Only(apis) => apis.to_vec(),
+        IntrospectedApis::None | IntrospectedApis::All => Vec::new(),
+    };
+    let (old, new) = (listed(before), listed(after));
+    if let Some(effect) = Effect::between(is_all(before), is_all(after)) {
+        let kept: Vec<_> = old.iter().chain(&new).map(|api| format!("`{api}`")).collect();
+        let but = if kept.is_empty() { String::new() } else { format!(" but {}", kept.join(", ")) };
+        return note(ChangeKind::Ability, effect, format!("introspection of the tokens of all APIs{but}"));
+    }
+    for api in old.iter().filter(|api| !new.contains(api)) {
+        note(ChangeKind::Ability, Effect::Loses, format!("introspection of the tokens of `{api}`"));
+    }
+    for api in new.iter().filter(|api| !old.contains(api)) {
+        note(ChangeKind::Ability, Effect::Gains, format!("introspection of the tokens of `{api}`"));
     }
 }
 

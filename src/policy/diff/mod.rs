@@ -5,11 +5,13 @@
 
 mod bearers;
 mod clients;
+mod lines;
 mod report;
 mod routes;
 
 use std::collections::BTreeSet;
 
+pub use lines::Counts;
 use serde::Serialize;
 
 use super::{
@@ -61,6 +63,9 @@ pub struct Change {
     /// On which paths of the route, where not on all: `tenant is not acme`.
     #[serde(rename = "where")]
     pub on: Option<String>,
+    /// The same with the client's claims in place of their values: `tenant is not its claim tenant`.
+    #[serde(skip)]
+    by_claims: Option<String>,
     /// Routes for which other rules decide on some of these paths, so that this says nothing of them.
     pub except: Vec<String>,
     /// The rule that decided before.
@@ -241,6 +246,7 @@ impl Change {
             who,
             what: String::new(),
             on: None,
+            by_claims: None,
             except: Vec::new(),
             before: None,
             after: None,
@@ -252,6 +258,14 @@ impl Change {
 impl Change {
     fn order(&self) -> impl Ord + use<'_> {
         (&self.api, self.kind, self.effect, &self.who, &self.what, &self.on, &self.before, &self.after)
+    }
+
+    fn on(&self) -> Option<&str> {
+        self.on.as_deref()
+    }
+
+    fn on_by_claims(&self) -> Option<&str> {
+        self.by_claims.as_deref().or(self.on())
     }
 }
 

@@ -5,6 +5,8 @@ use std::{
     fmt::Write,
 };
 
+use serde_json::{Map, Value};
+
 use super::{
     Budget, Change, ChangeKind, Effect, RulePlace, Who,
     bearers::{Bearer, Changed, Granted},
@@ -18,7 +20,9 @@ use crate::{
         path::CanonicalPath,
         route::Method,
         set::{Access, Api, PolicySet},
-        space::{Beyond, Compared, Grid, Point, RouteIndex, Seen, Shape, Tail, Token, Wording},
+        space::{
+            Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Token, Wording,
+        },
         trie::RouteId,
     },
 };
@@ -128,7 +132,24 @@ struct Region<'a, 'p> {
 }
 
 /// Changes of one pair that differ only in method and length of the path.
-type Merged<'a, 'p> = BTreeMap<(Effect, Who, Option<String>), Vec<Region<'a, 'p>>>;
+type Merged<'a, 'p> = BTreeMap<(Effect, Who, Option<On>), Vec<Region<'a, 'p>>>;
+
+/// On which paths something changes, in words.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct On {
+    words: String,
+    by_claims: Option<String>,
+}
+
+impl On {
+    /// `None` is all.
+    fn of(clauses: Clauses, claims: Option<&Map<String, Value>>) -> Option<Self> {
+        (!clauses.is_always()).then(|| Self {
+            words: clauses.worded(Wording::Words),
+            by_claims: claims.map(|claims| clauses.by_claims(claims).worded(Wording::Words)),
+        })
+    }
+}
 
 impl<'p> Comparison<'_, 'p> {
     /// What changes on the paths that a pair has in common.
@@ -160,7 +181,7 @@ impl<'p> Comparison<'_, 'p> {
         let lengths = common.lengths(deepest);
         let mut merged = Merged::new();
         for (shape, tail) in &lengths {
-            let bare = Grid::for_any_token(shape.clone(), &Compared::default(), &|text| self.names(text));
+            let bare = Grid::for_any_token(shape.clone(), &Compared::default(), &|text| self.known(text));
             if self.decided(pair, &bare).is_none_or(|decided| decided.is_empty()) {
                 continue;
             }
@@ -178,7 +199,7 @@ impl<'p> Comparison<'_, 'p> {
                 }
             };
             if !asks_the_same {
-                let grid = Grid::for_any_token(shape.clone(), &compared, &|text| self.names(text));
+                let grid = Grid::for_any_token(shape.clone(), &compared, &|text| self.known(text));
                 budget.spend(grid.size())?;
                 let Some(decided) = self.decided(pair, &grid) else {
                     self.too_much(shape, into);
@@ -213,8 +234,8 @@ impl<'p> Comparison<'_, 'p> {
         });
     }
 
-    fn names(&self, text: &str) -> bool {
-        self.old.index.names(text) || self.new.index.names(text)
+    fn known<'t>(&self, text: &'t str) -> Known<'t> {
+        self.old.index.known(text).or(self.new.index.known(text))
     }
 
     /// Whether the same is written on both sides.
@@ -255,7 +276,7 @@ impl<'p> Comparison<'_, 'p> {
         if let (Some(effect), Some((_, path))) = (Effect::between(before, after), decided.points.first()) {
             let mut seen = Seen::default();
             decided.points.iter().for_each(|(point, _)| seen.note(point, true));
-            let on = worded(grid, &seen);
+            let on = On::of(grid.clauses(&seen), None);
             note(&decided.methods, effect, Who::Everybody, on, decided.witness(path, None));
         }
     }
@@ -285,7 +306,8 @@ impl<'p> Comparison<'_, 'p> {
                 }
                 for (words, (mut seen, witness)) in found {
                     decided.points.iter().for_each(|(point, _)| seen.note(point, false));
-                    note(&decided.methods, effect, Who::AnyTokenWith(words), worded(grid, &seen), witness);
+                    let on = On::of(grid.clauses(&seen), None);
+                    note(&decided.methods, effect, Who::AnyTokenWith(words), on, witness);
                 }
             }
         }
@@ -311,7 +333,7 @@ impl<'p> Comparison<'_, 'p> {
         let may_pass = may(self.old, pair.before, before) || may(self.new, pair.after, after);
         let claims: Vec<_> = before.iter().chain(after).map(|permissions| &permissions.claims).collect();
         (may_pass && !is_everybodys)
-            .then(|| Grid::for_claims(shape.clone(), compared, &claims, &|text| self.names(text)))
+            .then(|| Grid::for_claims(shape.clone(), compared, &claims, &|text| self.known(text)))
     }
 
     /// What a client gains or loses.
@@ -325,7 +347,7 @@ impl<'p> Comparison<'_, 'p> {
     ) {
         let Granted { before, after } = bearer.granted();
         for decided in decided {
-            for effect in [Effect::Gains, Effect::Loses] {
+            for (effect, granted) in [(Effect::Gains, after), (Effect::Loses, before)] {
                 let mut seen = Seen::default();
                 let mut witness = None;
                 for (point, target) in &decided.points {
@@ -337,15 +359,16 @@ impl<'p> Comparison<'_, 'p> {
                     let is = passes(self.new, pair.after, after);
                     let is_hit = Effect::between(was, is) == Some(effect);
                     if is_hit {
-                        let token = if effect == Effect::Gains { after } else { before };
-                        witness
-                            .get_or_insert_with(|| decided.witness(target, token.as_ref().map(Token::from)));
+                        witness.get_or_insert_with(|| {
+                            decided.witness(target, granted.as_ref().map(Token::from))
+                        });
                     }
                     seen.note(point, is_hit);
                 }
                 if let Some(witness) = witness {
                     let who = Who::Client(bearer.client.id.to_string());
-                    note(&decided.methods, effect, who, worded(grid, &seen), witness);
+                    let claims = granted.as_ref().map(|granted| &granted.claims);
+                    note(&decided.methods, effect, who, On::of(grid.clauses(&seen), claims), witness);
                 }
             }
         }
@@ -357,7 +380,7 @@ impl<'p> Comparison<'_, 'p> {
         for (side, own) in [(self.old, pair.before), (self.new, pair.after)] {
             for (other, inside) in side.index.meeting(common) {
                 let Some((shape, _)) = inside.lengths(0).into_iter().next() else { continue };
-                let grid = Grid::for_any_token(shape, &Compared::default(), &|text| self.names(text));
+                let grid = Grid::for_any_token(shape, &Compared::default(), &|text| self.known(text));
                 let target = grid.points().and_then(|points| Some(points.into_iter().next()?.1));
                 let takes = target.as_ref().is_some_and(|target| {
                     let Ok(path) = CanonicalPath::parse(target) else { return false };
@@ -378,7 +401,8 @@ impl<'p> Comparison<'_, 'p> {
                 into.push(Change {
                     api: self.new.api.or(self.old.api).map(|api| api.name().to_string()),
                     what: route,
-                    on: on.clone(),
+                    on: on.as_ref().map(|on| on.words.clone()),
+                    by_claims: on.as_ref().and_then(|on| on.by_claims.clone()),
                     except: except.clone(),
                     before: self.old.rule(pair.before),
                     after: self.new.rule(pair.after),
@@ -397,18 +421,13 @@ struct Decided {
 }
 
 /// Takes a change for these methods.
-type Note<'n> = dyn FnMut(&[Method], Effect, Who, Option<String>, Witness) + 'n;
+type Note<'n> = dyn FnMut(&[Method], Effect, Who, Option<On>, Witness) + 'n;
 
 impl Decided {
     fn witness(&self, path: &str, token: Option<Token>) -> Witness {
         let method = self.methods.first().map_or_else(String::new, ToString::to_string);
         Witness { method, path: path.to_owned(), token }
     }
-}
-
-fn worded(grid: &Grid<'_>, seen: &Seen) -> Option<String> {
-    let clauses = grid.clauses(seen);
-    (!clauses.is_always()).then(|| clauses.worded(Wording::Words))
 }
 
 /// Regions as routes, each with a request: those that go on alike to any length as one that ends in `**`.

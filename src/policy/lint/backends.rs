@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lint, ends_in_rest, routes};
+use super::{Lint, routes, verbs::is_open_verb};
 use crate::policy::{
+    condition::Condition,
     finding::Code,
     path::CanonicalPath,
     route::{Method, Route, RouteMethod, Segment},
@@ -27,10 +28,16 @@ pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into
 }
 
 /// A path that stands for all of `shape`.
-fn some_path(shape: &Shape<'_>, index: &RouteIndex<'_>) -> Option<String> {
+pub(super) fn some_path(shape: &Shape<'_>, index: &RouteIndex<'_>) -> Option<String> {
     let (shape, _) = shape.lengths(0).into_iter().next()?;
-    let grid = Grid::for_any_token(shape, &Compared::default(), &|text| index.names(text));
+    let grid = Grid::for_any_token(shape, &Compared::default(), &|text| index.known(text));
     grid.points()?.into_iter().next().map(|(_, target)| target)
+}
+
+/// A path that a lax backend may take for another, and the segment that is spelled otherwise, if it is one.
+struct Spelling {
+    target: String,
+    segment: Option<usize>,
 }
 
 /// A route that asks for something, and one of its paths.
@@ -52,11 +59,14 @@ impl Guarded<'_> {
         for method in Method::ALL.into_iter().filter(|method| self.route.method.precision(*method).is_none())
         {
             let Some(other) = self.api.routes.trie.find(method, self.path) else { continue };
-            let is_wider = self.index.shape(other).is_some_and(|other| !other.is_same_paths(self.shape));
+            let is_wider = self
+                .index
+                .shape(other)
+                .is_some_and(|other| !other.is_same_paths(self.shape) && !is_open_verb(self.shape, other));
             // a preflight request (CORS) carries no token, and whoever names the method means it
             let is_preflight = method == Method::Options
                 && self.api.written(other).is_some_and(|route| route.method == RouteMethod::Named(method));
-            if is_wider && !is_preflight && self.lets_more_through(other, self.path) {
+            if is_wider && !is_preflight && self.lets_more_through(other, self.path, None) {
                 holes.entry(other).or_default().push(method);
             }
         }
@@ -87,28 +97,28 @@ impl Guarded<'_> {
         }
     }
 
-    /// Other spellings of the path's last literal, decided by a rule that lets more through.
+    /// Other spellings of the path, decided by a rule that lets more through.
     fn look_alikes(&self, target: &str, into: &mut Vec<Lint>) {
-        let Some(Segment::Literal(literal)) = self.route.segments.last().filter(|_| !target.ends_with('/'))
-        else {
-            return;
-        };
-        let Some((below, _)) = target.rsplit_once('/') else { return };
-        let swapped: String = literal.chars().map(swap_case).collect();
-        let other_case = (swapped != **literal).then(|| encoded(&swapped));
-        let spellings = [other_case, Some(encoded(&format!("{literal}.json"))), Some(encoded(literal) + "/")];
         let mut covered: BTreeMap<RouteId, Vec<String>> = BTreeMap::new();
-        for spelling in spellings.into_iter().flatten() {
-            let spelling = format!("{below}/{spelling}");
+        let segments: Vec<&str> = target.split('/').skip(1).collect();
+        let last = segments.iter().rposition(|segment| !segment.is_empty());
+        for Spelling { target: spelling, segment } in self.spellings(&segments, last) {
             let Ok(read) = CanonicalPath::parse(&spelling) else { continue };
             let found = Method::ALL.into_iter().find_map(|method| {
                 let is_own = self.api.routes.trie.find(method, self.path) == Some(self.id);
                 self.api.routes.trie.find(method, &read).filter(|_| is_own)
             });
             let Some(other) = found else { continue };
-            // one segment of another name is another thing, but for a slash at the end
-            let is_catch_all = self.api.written(other).is_some_and(ends_in_rest) || spelling.ends_with('/');
-            if is_catch_all && self.lets_more_through(other, &read) {
+            let pattern = self.api.written(other).map(|route| route.segments.as_slice()).unwrap_or_default();
+            let of_other = |at: usize| Some((at, pattern.get(at).or(pattern.last())?));
+            let is_meant = match segment.and_then(of_other) {
+                // whoever names it means it
+                Some((_, Segment::Literal(_))) => true,
+                // below `**` the end of the path alone is looked at
+                Some((segment, Segment::Rest | Segment::RestWithSlash)) => Some(segment) != last,
+                Some((_, Segment::Parameter(_) | Segment::Ended { .. })) | None => false,
+            };
+            if !is_meant && self.lets_more_through(other, &read, segment) {
                 covered.entry(other).or_default().push(format!("`{spelling}`"));
             }
         }
@@ -133,8 +143,43 @@ impl Guarded<'_> {
         }
     }
 
-    /// Whether another rule lets a token pass on `path` that does not pass on this route's own path.
-    fn lets_more_through(&self, other: RouteId, path: &CanonicalPath<'_>) -> bool {
+    /// How else a lax backend may be asked for the path: by another case of a literal or an ending, the last one first;
+    /// by a suffix of the last segment, or a slash behind it.
+    fn spellings(&self, segments: &[&str], last: Option<usize>) -> Vec<Spelling> {
+        let with = |at: usize, text: String| {
+            let other = segments.iter().enumerate().map(|(position, segment)| {
+                if position == at { encoded(&text) } else { (*segment).to_owned() }
+            });
+            Spelling { target: format!("/{}", other.collect::<Vec<_>>().join("/")), segment: Some(at) }
+        };
+        let swapped =
+            |text: &str| Some(text.chars().map(swap_case).collect::<String>()).filter(|it| it != text);
+        let mut spellings = Vec::new();
+        for (at, pattern) in self.route.segments.iter().enumerate().rev() {
+            let segment = self.path.segment(at).unwrap_or_default();
+            let (before, fixed) = match pattern {
+                Segment::Literal(text) => ("", &**text),
+                Segment::Ended { ending, .. } => {
+                    (segment.strip_suffix(&**ending).unwrap_or_default(), &**ending)
+                }
+                Segment::Parameter(_) | Segment::Rest | Segment::RestWithSlash => continue,
+            };
+            spellings.extend(swapped(fixed).map(|swapped| with(at, format!("{before}{swapped}"))));
+            let is_whole = matches!(pattern, Segment::Literal(_));
+            if is_whole && Some(at) == last && at + 1 == segments.len() {
+                spellings.push(with(at, format!("{segment}.json")));
+            }
+        }
+        let path = format!("/{}", segments.join("/"));
+        let slash = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
+        let of_last = spellings.iter().take_while(|spelling| spelling.segment == last).count();
+        spellings.insert(of_last, Spelling { target: slash, segment: None });
+        spellings
+    }
+
+    /// Whether another rule lets a token pass on `path` that does not pass on this route's own path. A token that
+    /// names the text of a segment there does not count for `segment`.
+    fn lets_more_through(&self, other: RouteId, path: &CanonicalPath<'_>, segment: Option<usize>) -> bool {
         let (Some((rule, access)), Some((_, own))) = (self.api.access(other), self.api.access(self.id))
         else {
             return false;
@@ -145,8 +190,15 @@ impl Guarded<'_> {
         let others: Vec<_> = self.api.routes.alternatives(own).collect();
         let roles = self.policies.roles();
         let beyond = Beyond { path, roles, others: &others, others_path: self.path };
+        let mut alternatives = self.api.routes.alternatives(access);
         access.is_public()
-            || self.api.routes.alternatives(access).any(|alternative| beyond.first(alternative).is_some())
+            || alternatives.any(|alternative| {
+                let names = |condition: &Condition| {
+                    let place = condition.parameter().map(|parameter| usize::from(parameter.place.segment));
+                    place.is_some() && place == segment
+                };
+                !alternative.0.iter().any(names) && beyond.first(alternative).is_some()
+            })
     }
 }
 

@@ -2,10 +2,11 @@
 
 mod backends;
 mod reach;
+mod verbs;
 
 use super::{
     finding::Code,
-    route::{Route, Segment},
+    route::Route,
     set::{Api, PolicySet},
     space::RouteIndex,
     trie::RouteId,
@@ -25,6 +26,7 @@ pub(super) fn lints(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>) -> 
     let mut lints = Vec::new();
     public_catch_alls(api, &mut lints);
     backends::lint(policies, api, index, &mut lints);
+    verbs::lint(api, index, &mut lints);
     reach::lint(policies, api, index, &mut lints);
     lints
 }
@@ -33,13 +35,9 @@ fn routes(api: &Api) -> impl Iterator<Item = (RouteId, &Route)> {
     (0..).zip(&api.routes.written)
 }
 
-fn ends_in_rest(route: &Route) -> bool {
-    matches!(route.segments.last(), Some(Segment::Rest))
-}
-
 fn public_catch_alls(api: &Api, into: &mut Vec<Lint>) {
     for (id, route) in routes(api) {
-        if ends_in_rest(route) && api.access(id).is_some_and(|(_, access)| access.is_public()) {
+        if route.ends_in_rest() && api.access(id).is_some_and(|(_, access)| access.is_public()) {
             into.push(Lint {
                 route: Some(id),
                 code: Code::PublicCatchAll,

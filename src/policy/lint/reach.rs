@@ -1,6 +1,6 @@
 //! Routes that no client reaches.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use crate::{
         finding::Code,
         matrix,
         set::{Api, PolicySet},
-        space::{RouteIndex, is_segment},
+        space::{Known, RouteIndex, is_segment},
     },
 };
 
@@ -68,6 +68,8 @@ enum Carried<'b> {
     Client(&'b str),
     /// A claim that is a text.
     Claim(&'b str, &'b str),
+    /// A text in a claim that is a list.
+    Item(&'b str, &'b str),
 }
 
 impl<'b> BearerIndex<'b> {
@@ -76,12 +78,18 @@ impl<'b> BearerIndex<'b> {
         for bearer in all {
             let Permissions { client, scopes, roles, claims } = bearer;
             let texts = claims.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+            let lists = claims.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_array()?)));
+            let items = lists.flat_map(|(name, items)| {
+                let texts: HashSet<_> = items.iter().filter_map(Value::as_str).collect();
+                texts.into_iter().map(move |text| Carried::Item(name, text))
+            });
             let carried = scopes
                 .iter()
                 .map(|scope| Carried::Scope(scope.as_str()))
                 .chain(roles.iter().map(|role| Carried::Role(role.as_str())))
                 .chain(client.iter().map(|client| Carried::Client(client.as_str())))
-                .chain(texts.map(|(name, value)| Carried::Claim(name, value)));
+                .chain(texts.map(|(name, value)| Carried::Claim(name, value)))
+                .chain(items);
             carried.for_each(|carried| carrying.entry(carried).or_default().push(bearer));
         }
         Self { all, carrying }
@@ -107,9 +115,8 @@ impl<'b> BearerIndex<'b> {
                 Condition::Claim { name, test } => match test {
                     ClaimTest::Is(value) => vec![Carried::Claim(name, value)],
                     ClaimTest::In(values) => values.iter().map(|value| Carried::Claim(name, value)).collect(),
-                    ClaimTest::Contains(_) | ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) => {
-                        return None;
-                    }
+                    ClaimTest::Contains(value) => vec![Carried::Item(name, value)],
+                    ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) => return None,
                 },
             };
             Some(asked.iter().filter_map(|asked| self.carrying.get(asked)).collect::<Vec<_>>())
@@ -184,6 +191,16 @@ impl<'p> ToldApart<'p> {
         apart
     }
 
+    /// Whether routes may tell this value of a parameter from others: they name it, by itself or with an ending, or it
+    /// may have an ending itself.
+    fn is_known(&self, value: &str) -> bool {
+        let names = |segment: &str| self.index.known(segment) == Known::Name;
+        let mut endings = self.index.endings().peekable();
+        names(value)
+            || (endings.peek().is_some() && value.contains([':', '.']))
+            || endings.any(|ending| names(&format!("{value}{ending}")))
+    }
+
     fn claims_of<'v>(&self, claims: &'v Map<String, Value>) -> Vec<ClaimKind<'v>> {
         let texts = |name: &str| -> Vec<&'v str> {
             match claims.get(name) {
@@ -191,13 +208,19 @@ impl<'p> ToldApart<'p> {
                 other => other.and_then(Value::as_str).into_iter().collect(),
             }
         };
+        let mut having: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, name) in self.claims.keys().enumerate() {
+            for text in texts(name) {
+                let claims = having.entry(text).or_default();
+                if claims.last() != Some(&at) {
+                    claims.push(at);
+                }
+            }
+        }
         // the claims that have a value, where a path can have it
-        let of = |text: &str| -> Option<Vec<usize>> {
-            let having = self.claims.keys().enumerate().filter(|(_, name)| texts(name).contains(&text));
-            is_segment(text).then(|| having.map(|(at, _)| at).collect())
-        };
+        let of = |text: &str| having.get(text).filter(|_| is_segment(text)).cloned();
         let each = self.claims.iter().map(|(name, values)| {
-            let is_named = |text: &str| values.contains(text) || self.index.names(text);
+            let is_named = |text: &str| values.contains(text) || self.is_known(text);
             match claims.get(*name) {
                 None => ClaimKind::Absent,
                 Some(Value::String(text)) if is_named(text) => ClaimKind::Named(text),

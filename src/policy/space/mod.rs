@@ -6,13 +6,17 @@
 //! when the token carries one of its smallest ones ([`Beyond`]). Proofs and comparisons look at
 //! these and are exact; every answer is one that the engine itself gave.
 
+mod clauses;
+mod compared;
 mod grid;
 mod index;
 mod shape;
 mod token;
 
-pub(super) use grid::{Clauses, Compared, Grid, Point, Seen, Wording, encoded, is_segment};
-pub(super) use index::RouteIndex;
+pub(super) use clauses::{Clauses, Seen, Wording};
+pub(super) use compared::Compared;
+pub(super) use grid::{Grid, Point, encoded, is_segment};
+pub(super) use index::{Known, RouteIndex};
 pub(super) use shape::{Shape, Tail};
 pub(super) use token::Beyond;
 pub use token::Token;

@@ -127,7 +127,7 @@ impl Beyond<'_> {
         if condition.holds(&token.subject(), self.path) {
             return true;
         }
-        let segment = |parameter: &PathParameter| self.path.segment(usize::from(parameter.segment));
+        let segment = |parameter: &PathParameter| parameter.place.of(self.path);
         match condition {
             Condition::Scope(scope) => add_scope(token, scope),
             Condition::AllScopes(scopes) => scopes.iter().all(|scope| add_scope(token, scope)),

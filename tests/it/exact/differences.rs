@@ -1,5 +1,5 @@
 //! Who gains and who loses by an edit.
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use jeton::{
     oauth::ScopeSet,
@@ -9,9 +9,10 @@ use proptest::{prelude::*, sample::Index};
 
 use super::{
     generate::edit,
-    model::{METHODS, Policy, meets, paths, set, target, tokens},
+    model::{DIALECTS, Dialect, METHODS, Policy, meets, paths, set, target, tokens},
     words::{bearer, is_about, outline, route_of, routes},
 };
+use crate::policy_text::cases;
 
 const MOST_RULES: usize = 4;
 
@@ -70,8 +71,8 @@ fn effect([before, after]: [bool; 2]) -> Option<Effect> {
     }
 }
 
-fn requests() -> Vec<(&'static str, Vec<String>)> {
-    paths(4).into_iter().flat_map(|path| METHODS.map(|method| (method, path.clone()))).collect()
+fn requests(dialect: &Dialect) -> Vec<(&'static str, Vec<String>)> {
+    paths(dialect).into_iter().flat_map(|path| METHODS.map(|method| (method, path.clone()))).collect()
 }
 
 fn is_whole(token: &Permissions, draft: &Draft) -> bool {
@@ -82,7 +83,7 @@ fn is_whole(token: &Permissions, draft: &Draft) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn nothing_differs_from_itself((policy, _) in edit(MOST_RULES)) {
@@ -137,15 +138,16 @@ proptest! {
                 Effect::Gains => (1, &new, &change.after),
                 _ => (0, &old, &change.before),
             };
-            let require = policy.rule(&rule.as_ref().unwrap().rule).require.as_ref().unwrap();
+            let rule = policy.rule(&rule.as_ref().unwrap().rule);
+            let require = rule.require.as_ref().unwrap();
             let token = bearer(witness.token.as_ref().unwrap());
             let path = super::model::segments(&witness.path);
             // the alternatives that it meets; what is less meets none of them
-            let met: Vec<_> = require.iter().filter(|one| meets(&vec![(*one).clone()], &token, &path)).collect();
+            let met: Vec<_> = require.iter().filter(|one| meets(&vec![(*one).clone()], &token, &rule.routes[0], &path)).collect();
             prop_assert!(!met.is_empty());
             let roles = [&edit.old, &edit.new][side].policies().roles();
             prop_assert!(
-                met.iter().any(|one| narrower(&token, roles).iter().all(|less| !meets(&vec![(*one).clone()], less, &path))),
+                met.iter().any(|one| narrower(&token, roles).iter().all(|less| !meets(&vec![(*one).clone()], less, &rule.routes[0], &path))),
                 "{change}\n{token:?}\n{}\n=>\n{}", old.yaml(), new.yaml()
             );
         }
@@ -157,7 +159,7 @@ proptest! {
         samples in proptest::collection::vec((any::<Index>(), any::<Index>()), 2000),
     ) {
         let Some(edit) = Edit::of(&old, &new) else { return Ok(()) };
-        let (requests, tokens) = universe();
+        let (requests, tokens) = universe(old.dialect);
         for (request, token) in &samples {
             let (method, path) = request.get(requests);
             let token = token.get(tokens);
@@ -186,7 +188,7 @@ proptest! {
         (old, new) in edit(MOST_RULES), samples in proptest::collection::vec(any::<Index>(), 30),
     ) {
         let Some(edit) = Edit::of(&old, &new) else { return Ok(()) };
-        let (requests, tokens) = universe();
+        let (requests, tokens) = universe(old.dialect);
         for (method, path) in samples.iter().map(|sample| sample.get(requests)) {
             for change in edit.about(method, path) {
                 let Who::AnyTokenWith(_) = &change.who else { continue };
@@ -206,7 +208,7 @@ proptest! {
     #[test]
     fn what_a_client_gains_or_loses_is_said_and_nothing_else((old, new) in edit(MOST_RULES), start in 0..5_usize) {
         let Some(edit) = Edit::of(&old, &new) else { return Ok(()) };
-        let (requests, _) = universe();
+        let (requests, _) = universe(old.dialect);
         for (method, path) in requests.iter().skip(start).step_by(5) {
             let target = target(path);
             let said = edit.about(method, path);
@@ -284,9 +286,11 @@ proptest! {
 
 type Universe = (Vec<(&'static str, Vec<String>)>, Vec<Permissions>);
 
-fn universe() -> &'static Universe {
-    static UNIVERSE: std::sync::OnceLock<Universe> = std::sync::OnceLock::new();
-    UNIVERSE.get_or_init(|| (requests(), tokens()))
+/// Every request and every token of a dialect.
+fn universe(dialect: &'static Dialect) -> &'static Universe {
+    static UNIVERSES: [OnceLock<Universe>; DIALECTS.len()] = [const { OnceLock::new() }; DIALECTS.len()];
+    let at = DIALECTS.iter().position(|one| *one == dialect).unwrap();
+    UNIVERSES[at].get_or_init(|| (requests(dialect), tokens(dialect)))
 }
 
 /// Writes `any_scope: [a, b]` as two alternatives.

@@ -1,38 +1,42 @@
 //! Generators of policies over few words, so that much overlaps.
 use proptest::{collection::vec, prelude::*, sample::select, sample::subsequence};
-use serde_json::{Value, json};
 
-use super::model::{Alternatives, Ask, Client, Guarantee, Policy, Rule, Test};
+use super::model::{Alternatives, Ask, Client, DIALECTS, Dialect, Guarantee, Policy, Rule, Test};
 
 /// A route; each parameter is called after its segment.
-fn route() -> impl Strategy<Value = String> {
+fn route(dialect: &'static Dialect) -> impl Strategy<Value = String> {
     let method = select(vec!["GET", "GET", "HEAD", "POST", "ANY", "ANY"]);
-    let part = select(vec!["a", "b", "a", "{}", "{}", "{}"]);
-    let end = select(vec!["", "", "", "", "/", "/**", "/**"]);
+    let literal = select(dialect.literals).prop_map(str::to_owned);
+    let part =
+        prop_oneof![1 => literal, 1 => select(dialect.endings).prop_map(|ending| format!("{{}}{ending}"))];
+    let end = select(vec!["", "", "", "", "/", "/**", "/**", "/**/"]);
     (method, vec(part, 0..4), end).prop_map(|(method, parts, end)| {
-        let parts = parts.iter().enumerate();
+        // no deeper than the paths that are looked at
+        let most = if end == "/**/" { 2 } else { 3 };
+        let parts = parts.iter().take(most).enumerate();
         let parts: Vec<_> = parts.map(|(at, part)| part.replace("{}", &format!("{{p{at}}}"))).collect();
         match (parts.is_empty(), end) {
-            (true, "/**") => format!("{method} /**"),
+            (true, "/**" | "/**/") => format!("{method} {end}"),
             (true, _) => format!("{method} /"),
             (false, end) => format!("{method} /{}{end}", parts.join("/")),
         }
     })
 }
 
-fn test() -> impl Strategy<Value = Test> {
-    let value = || select(vec!["a", "b"]);
+fn test(dialect: &'static Dialect) -> impl Strategy<Value = Test> {
+    let value = || select(dialect.values);
+    let values = || subsequence(dialect.values, 1..=dialect.values.len());
     prop_oneof![
         2 => value().prop_map(Test::Is),
-        1 => Just(Test::In(vec!["a", "b"])),
-        1 => Just(Test::In(vec!["b", "c"])),
+        1 => values().prop_map(Test::In),
+        1 => values().prop_map(|values| Test::In([values, vec!["c"]].concat())),
         1 => value().prop_map(Test::Contains),
         5 => (0..3_usize).prop_map(Test::SameAsPath),
         3 => (0..3_usize).prop_map(Test::ContainsPath),
     ]
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+fn ask(dialect: &'static Dialect) -> impl Strategy<Value = Ask> {
     let scopes = || subsequence(vec!["s1", "s2", "s3"], 1..=3);
     prop_oneof![
         2 => select(vec!["s1", "s2"]).prop_map(Ask::Scope),
@@ -42,12 +46,12 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => Just(Ask::AnyRole(vec!["r1", "r2"])),
         1 => select(vec!["x", "y"]).prop_map(Ask::Client),
         1 => Just(Ask::AnyClient(vec!["x", "y"])),
-        8 => (select(vec!["t", "t", "u"]), test()).prop_map(|(name, test)| Ask::Claim(name, test)),
+        8 => (select(vec!["t", "t", "u"]), test(dialect)).prop_map(|(name, test)| Ask::Claim(name, test)),
     ]
 }
 
-fn alternatives() -> impl Strategy<Value = Alternatives> {
-    vec(vec(ask(), 1..4), 1..4)
+fn alternatives(dialect: &'static Dialect) -> impl Strategy<Value = Alternatives> {
+    vec(vec(ask(dialect), 1..4), 1..4)
 }
 
 /// As far as the parameters of all of these routes go, and with each key once.
@@ -74,26 +78,8 @@ fn fit(alternatives: &mut Alternatives, routes: &[String]) {
     }
 }
 
-fn client(id: &'static str) -> impl Strategy<Value = Client> {
-    let claim = || {
-        select(vec![
-            Value::Null,
-            json!("a"),
-            json!("a"),
-            json!("b"),
-            json!("z"),
-            json!("é x"),
-            json!(["a"]),
-            json!(["a", "z"]),
-            json!(["z", "b", 1]),
-            json!([]),
-            json!(""),
-            json!([""]),
-            json!(".."),
-            json!("a/b"),
-            json!(1),
-        ])
-    };
+fn client(id: &'static str, dialect: &'static Dialect) -> impl Strategy<Value = Client> {
+    let claim = || prop::option::weighted(0.9, select(dialect.claims()));
     let grant = (subsequence(vec!["s1", "s2", "s3"], 0..=3), subsequence(vec!["r1", "r2"], 0..=2));
     // a grant must grant something
     let grant = grant
@@ -105,17 +91,22 @@ fn client(id: &'static str) -> impl Strategy<Value = Client> {
         enabled: !disabled,
         anonymous,
         grant,
-        claims: [("t", t), ("u", u)].into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        claims: [("t", t), ("u", u)].into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
     })
 }
 
 /// A policy of up to `most` rules with one route each.
 pub(super) fn policy(most: usize) -> impl Strategy<Value = Policy> {
-    let rule = (route(), prop::option::weighted(0.9, alternatives()));
-    let guarantee = (route(), alternatives());
+    select(&DIALECTS[..]).prop_flat_map(move |dialect| policy_in(dialect, most))
+}
+
+fn policy_in(dialect: &'static Dialect, most: usize) -> impl Strategy<Value = Policy> {
+    let rule = (route(dialect), prop::option::weighted(0.9, alternatives(dialect)));
+    let guarantee = (route(dialect), alternatives(dialect));
     let scopes = || subsequence(vec!["s1", "s2"], 0..=2);
-    (vec(rule, 1..=most), vec(guarantee, 0..3), (scopes(), scopes()), (client("x"), client("y"), client("w")))
-        .prop_map(|(rules, guarantees, (r1, r2), (x, y, w))| {
+    let clients = (client("x", dialect), client("y", dialect), client("w", dialect));
+    (vec(rule, 1..=most), vec(guarantee, 0..3), (scopes(), scopes()), clients).prop_map(
+        move |(rules, guarantees, (r1, r2), (x, y, w))| {
             let with_one = |scopes: Vec<&'static str>| if scopes.is_empty() { vec!["s1"] } else { scopes };
             let rules = rules.into_iter().enumerate().map(|(at, (route, mut require))| {
                 let routes = vec![route];
@@ -129,6 +120,7 @@ pub(super) fn policy(most: usize) -> impl Strategy<Value = Policy> {
                 Guarantee { route, only_when }
             });
             let mut policy = Policy {
+                dialect,
                 roles: [with_one(r1), with_one(r2)],
                 rules: rules.collect(),
                 guarantees: guarantees.collect(),
@@ -136,7 +128,8 @@ pub(super) fn policy(most: usize) -> impl Strategy<Value = Policy> {
             };
             without_twins(&mut policy.rules);
             policy
-        })
+        },
+    )
 }
 
 /// Leaves the first rule of each route.
@@ -152,32 +145,32 @@ fn without_twins(rules: &mut Vec<Rule>) {
 /// A policy and another one that has much of it.
 pub(super) fn edit(most: usize) -> impl Strategy<Value = (Policy, Policy)> {
     let mask = vec(prop::bool::weighted(0.4), most + 7);
-    (policy(most), policy(most), mask, prop::bool::weighted(0.2)).prop_map(
-        move |(old, mut new, mask, is_removed)| {
-            new.guarantees.clear();
-            for (at, rule) in old.rules.iter().enumerate() {
-                if !mask[at] {
-                    new.rules.retain(|other| other.name != rule.name);
-                    new.rules.push(rule.clone());
-                }
+    let both = select(&DIALECTS[..])
+        .prop_flat_map(move |dialect| (policy_in(dialect, most), policy_in(dialect, most)));
+    (both, mask, prop::bool::weighted(0.2)).prop_map(move |((old, mut new), mask, is_removed)| {
+        new.guarantees.clear();
+        for (at, rule) in old.rules.iter().enumerate() {
+            if !mask[at] {
+                new.rules.retain(|other| other.name != rule.name);
+                new.rules.push(rule.clone());
             }
-            new.rules.sort_by(|a, b| a.name.cmp(&b.name));
-            without_twins(&mut new.rules);
-            for (at, client) in old.clients.iter().enumerate() {
-                if !mask[most + at] {
-                    new.clients[at] = client.clone();
-                }
+        }
+        new.rules.sort_by(|a, b| a.name.cmp(&b.name));
+        without_twins(&mut new.rules);
+        for (at, client) in old.clients.iter().enumerate() {
+            if !mask[most + at] {
+                new.clients[at] = client.clone();
             }
-            for at in 0..2 {
-                if !mask[most + 3 + at] {
-                    new.roles[at].clone_from(&old.roles[at]);
-                }
+        }
+        for at in 0..2 {
+            if !mask[most + 3 + at] {
+                new.roles[at].clone_from(&old.roles[at]);
             }
-            if is_removed {
-                new.clients.pop();
-            }
-            let old = Policy { guarantees: Vec::new(), ..old };
-            (old, new)
-        },
-    )
+        }
+        if is_removed {
+            new.clients.pop();
+        }
+        let old = Policy { guarantees: Vec::new(), ..old };
+        (old, new)
+    })
 }

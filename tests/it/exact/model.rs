@@ -10,9 +10,55 @@ use serde_json::{Value, json};
 
 use crate::policy_text::{now, surroundings};
 
-/// The segments of requests: two that policies name, two that they do not.
-pub(super) const SEGMENTS: [&str; 4] = ["a", "b", "z", "é x"];
 pub(super) const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "DELETE"];
+
+/// The words of which policies, requests and tokens are made: few, so that much overlaps.
+#[derive(Debug, PartialEq)]
+pub(super) struct Dialect {
+    /// The segments of requests: some that policies name, some that they do not.
+    pub(super) segments: &'static [&'static str],
+    /// How many segments a path has at most.
+    pub(super) depth: usize,
+    /// Literals of routes.
+    pub(super) literals: &'static [&'static str],
+    /// What stands behind a parameter.
+    pub(super) endings: &'static [&'static str],
+    /// What conditions compare with, as YAML has it.
+    pub(super) values: &'static [&'static str],
+    /// What tokens and clients have as a claim, as JSON has a list of it.
+    claims: &'static str,
+}
+
+impl Dialect {
+    /// What tokens and clients have as a claim.
+    pub(super) fn claims(&self) -> Vec<Value> {
+        serde_json::from_str(self.claims).unwrap()
+    }
+}
+
+/// Whole segments and text.
+static PLAIN: Dialect = Dialect {
+    segments: &["a", "b", "z", "é x"],
+    depth: 4,
+    literals: &["a", "b", "a"],
+    endings: &[""],
+    values: &["a", "b"],
+    claims: r#"["a", "b", "c", "z", "é x", [], ["a"], ["b"], ["z"], ["a", "b"], ["a", "z"], ["b", "z"], ["z", "é x"],
+               ["a", "é x"], ["b", "é x"], ["z", "b", 1], "", [""], "..", "a/b", 1]"#,
+};
+
+/// Parameters with something behind them.
+static ENDINGS: Dialect = Dialect {
+    segments: &["a", "z", "a:x", "z:x", "z.g:x", ":x"],
+    depth: 4,
+    literals: &["a", "a:x", "b"],
+    endings: &["", "", ":x", ":x", ".g:x", ":y"],
+    values: &["a", "\"a:x\""],
+    claims: r#"["a", "b", "c", "z", "a:x", "z:x", "z.g", "a:x:x", [], ["a"], ["a:x"], ["z", "a:x"], ["z:x", "z"],
+               ["b", "z"], ["z.g", "a"], ["z.g:x"]]"#,
+};
+
+pub(super) static DIALECTS: [&Dialect; 2] = [&PLAIN, &ENDINGS];
 
 /// One condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +73,8 @@ pub(super) enum Ask {
     Claim(&'static str, Test),
 }
 
-/// What is asked of a claim; a parameter is meant by its segment, which is its name too.
+/// What is asked of a claim; values are written as YAML has them, and a parameter is meant by its segment, which is its
+/// name too.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Test {
     Is(&'static str),
@@ -66,6 +113,7 @@ pub(super) struct Client {
 /// Policies of one API, `api`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Policy {
+    pub(super) dialect: &'static Dialect,
     /// The scopes of `r1` and `r2`.
     pub(super) roles: [Vec<&'static str>; 2],
     pub(super) rules: Vec<Rule>,
@@ -106,7 +154,8 @@ impl Ask {
         }
     }
 
-    pub(super) fn holds(&self, bearer: &Permissions, path: &[String]) -> bool {
+    /// Whether it holds where the parameters have these values, by segment.
+    pub(super) fn holds(&self, bearer: &Permissions, at: &[String]) -> bool {
         let scope = |scope: &&str| bearer.scopes.contains(&Scope::parse(scope).unwrap());
         let role = |role: &&str| bearer.roles.contains(&Role::parse(role).unwrap());
         let client = |client: &&str| bearer.client.as_ref().is_some_and(|id| id.as_str() == *client);
@@ -120,22 +169,49 @@ impl Ask {
             Self::AnyClient(names) => names.iter().any(client),
             Self::Claim(name, test) => {
                 let claim = bearer.claims.get(*name).unwrap_or(&Value::Null);
-                let lists = |value: &str| claim.as_array().is_some_and(|items| items.contains(&json!(value)));
+                let items = claim.as_array().map(Vec::as_slice).unwrap_or_default();
                 match test {
-                    Test::Is(value) => claim == value,
-                    Test::In(values) => values.iter().any(|value| claim == value),
-                    Test::Contains(value) => lists(value),
-                    Test::SameAsPath(segment) => claim == path[*segment].as_str(),
-                    Test::ContainsPath(segment) => lists(&path[*segment]),
+                    Test::Is(value) => *claim == read(value),
+                    Test::In(values) => values.iter().any(|value| *claim == read(value)),
+                    Test::Contains(value) => items.contains(&read(value)),
+                    Test::SameAsPath(segment) => claim == at[*segment].as_str(),
+                    Test::ContainsPath(segment) => items.iter().any(|item| item == at[*segment].as_str()),
                 }
             }
         }
     }
 }
 
-/// Whether one of the alternatives holds.
-pub(super) fn meets(alternatives: &Alternatives, bearer: &Permissions, path: &[String]) -> bool {
-    alternatives.iter().any(|asks| asks.iter().all(|ask| ask.holds(bearer, path)))
+/// A value as YAML has it.
+fn read(value: &str) -> Value {
+    serde_json::from_str(value).unwrap_or_else(|_| json!(value))
+}
+
+/// The items of a list, or the value by itself.
+pub(super) fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
+}
+
+/// Whether one of the alternatives holds of a request to this route.
+pub(super) fn meets(alternatives: &Alternatives, bearer: &Permissions, route: &str, path: &[String]) -> bool {
+    let at = parameters(route, path);
+    alternatives.iter().any(|asks| asks.iter().all(|ask| ask.holds(bearer, &at)))
+}
+
+/// The name of a parameter and what stands behind it.
+pub(super) fn parameter(part: &str) -> Option<(&str, &str)> {
+    part.strip_prefix('{')?.split_once('}')
+}
+
+/// By segment what a parameter there has of a path.
+pub(super) fn parameters(route: &str, path: &[String]) -> Vec<String> {
+    let (_, pattern) = route.split_once('/').unwrap();
+    let parts = pattern.split('/').chain(std::iter::repeat("{}"));
+    let each = path.iter().zip(parts).map(|(segment, part)| {
+        let ending = parameter(part).map_or("", |(_, ending)| ending);
+        segment.strip_suffix(ending).unwrap_or(segment).to_owned()
+    });
+    each.collect()
 }
 
 fn write_alternatives(text: &mut String, indent: &str, alternatives: &Alternatives) {
@@ -269,19 +345,52 @@ pub(super) fn segments(target: &str) -> Vec<String> {
     target[1..].split('/').map(decode).collect()
 }
 
-/// Every path of up to `depth` segments, up to three with a slash at the end too.
-pub(super) fn paths(depth: usize) -> Vec<Vec<String>> {
+/// Every path of a dialect, those of up to three segments with a slash at the end too.
+pub(super) fn paths(dialect: &Dialect) -> Vec<Vec<String>> {
     let mut all = vec![vec![String::new()]];
     let mut longest: Vec<Vec<String>> = vec![Vec::new()];
-    for length in 1..=depth {
-        longest = longest
-            .into_iter()
-            .flat_map(|path| SEGMENTS.map(|segment| [path.clone(), vec![segment.to_owned()]].concat()))
-            .collect();
+    for length in 1..=dialect.depth {
+        let longer = |path: &Vec<String>| {
+            let each = dialect.segments.iter();
+            each.map(|segment| [path.clone(), vec![(*segment).to_owned()]].concat()).collect::<Vec<_>>()
+        };
+        longest = longest.iter().flat_map(longer).collect();
         all.extend(longest.iter().cloned());
         if length <= 3 {
             all.extend(longest.iter().map(|path| [path.clone(), vec![String::new()]].concat()));
         }
+    }
+    all
+}
+
+/// Paths of a pattern in which each parameter, and what `**` stands for, is each of these texts.
+pub(super) fn instances(pattern: &str, texts: &[String]) -> Vec<Vec<String>> {
+    let mut all: Vec<Vec<String>> = vec![Vec::new()];
+    let longer = |all: &[Vec<String>], ending: &str| -> Vec<Vec<String>> {
+        let with = |path: &Vec<String>| {
+            let each = texts.iter();
+            each.map(|text| [path.clone(), vec![format!("{text}{ending}")]].concat()).collect::<Vec<_>>()
+        };
+        all.iter().flat_map(with).collect()
+    };
+    for part in pattern[1..].split('/') {
+        all = match (part, parameter(part)) {
+            ("**", _) => {
+                let one = longer(&all, "");
+                let mut any = longer(&one[..one.len().min(50)], "");
+                // deeper than every route, with one text over and over
+                for path in all.iter().take(50) {
+                    let deeper =
+                        texts.iter().flat_map(|text| [3, 4].map(|length| vec![text.clone(); length]));
+                    any.extend(deeper.map(|deeper| [path.clone(), deeper].concat()));
+                }
+                [any, one].concat()
+            }
+            (_, Some((_, ending))) => longer(&all, ending),
+            (literal, None) => {
+                all.iter().map(|path| [path.clone(), vec![literal.to_owned()]].concat()).collect()
+            }
+        };
     }
     all
 }
@@ -291,10 +400,14 @@ pub(super) fn covers(pattern: &str, path: &[String]) -> bool {
     let parts: Vec<_> = pattern[1..].split('/').collect();
     for (at, part) in parts.iter().enumerate() {
         let Some(segment) = path.get(at) else { return false };
-        let fits = match *part {
-            "**" => return !path.last().unwrap().is_empty(),
-            name if name.starts_with('{') => !segment.is_empty(),
-            literal => literal == segment,
+        let fits = match (*part, parameter(part)) {
+            // with a slash at the end where the pattern has one
+            ("**", _) => {
+                return !segment.is_empty()
+                    && path.last().unwrap().is_empty() == parts.last().unwrap().is_empty();
+            }
+            (_, Some((_, ending))) => segment.strip_suffix(ending).is_some_and(|before| !before.is_empty()),
+            (literal, None) => literal == segment,
         };
         if !fits {
             return false;
@@ -309,26 +422,9 @@ pub(super) fn has(route: &str, method: &str, path: &[String]) -> bool {
     (named == method || named == "ANY" || (named == "GET" && method == "HEAD")) && covers(pattern, path)
 }
 
-/// Every token over the scopes `s1` and `s2`, both roles, both claims, and two clients.
-pub(super) fn tokens() -> Vec<Permissions> {
-    let claims = [
-        Value::Null,
-        json!("a"),
-        json!("b"),
-        json!("c"),
-        json!("z"),
-        json!("é x"),
-        json!([]),
-        json!(["a"]),
-        json!(["b"]),
-        json!(["z"]),
-        json!(["a", "b"]),
-        json!(["a", "z"]),
-        json!(["b", "z"]),
-        json!(["z", "é x"]),
-        json!(["a", "é x"]),
-        json!(["b", "é x"]),
-    ];
+/// Every token over the scopes, both roles, both claims, and two clients.
+pub(super) fn tokens(dialect: &Dialect) -> Vec<Permissions> {
+    let claims = [vec![Value::Null], dialect.claims()].concat();
     let mut tokens = Vec::new();
     for carried in 0..32_u8 {
         let pick = |bit: u8, name: &'static str| (carried & bit != 0).then_some(name);

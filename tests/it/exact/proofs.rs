@@ -4,9 +4,10 @@ use proptest::{prelude::*, sample::Index};
 
 use super::{
     generate::policy,
-    model::{METHODS, Policy, has, meets, paths, target, tokens},
+    model::{METHODS, Policy, has, instances, items, meets, parameters, paths, target, tokens},
     words::{bearer, holds_signs, token},
 };
+use crate::policy_text::cases;
 
 const ALL_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -71,7 +72,7 @@ fn clients(policy: &Policy, draft: &Draft) -> Vec<(&'static str, Option<Permissi
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn a_guarantee_is_broken_if_and_only_if_a_request_breaks_it(
@@ -85,16 +86,16 @@ proptest! {
             prop_assert!(has(&guarantee.route, method, &segments));
             prop_assert!(allows(&draft, method, path, token.as_ref()), "{method} {path} {token:?}\n{}", policy.yaml());
             prop_assert_eq!(decides(&draft, method, path), Some(rule.clone()));
-            let met = token.as_ref().is_some_and(|token| meets(&guarantee.only_when, token, &segments));
+            let met = token.as_ref().is_some_and(|token| meets(&guarantee.only_when, token, &guarantee.route, &segments));
             prop_assert!(!met, "{method} {path} {token:?}\n{}", policy.yaml());
             prop_assert_eq!(alternative.is_none(), policy.rule(rule).require.is_none());
             prop_assert_eq!(alternative.is_none(), token.is_none());
         }
-        let tokens = tokens();
+        let tokens = tokens(policy.dialect);
         let tokens: Vec<_> = samples.iter().map(|sample| {
             sample.get(&tokens).clone().with_scopes_of_roles(draft.policies().roles())
         }).collect();
-        for path in paths(4) {
+        for path in paths(policy.dialect) {
             let target = target(&path);
             for method in METHODS {
                 for (at, guarantee) in policy.guarantees.iter().enumerate() {
@@ -105,14 +106,16 @@ proptest! {
                     let found = |alternative| broken.iter().any(|broken| {
                         (broken.guarantee, broken.rule.as_str(), broken.alternative) == (at, decided_by.as_str(), alternative)
                     });
-                    let Some(alternatives) = &policy.rule(&decided_by).require else {
+                    let rule = policy.rule(&decided_by);
+                    let Some(alternatives) = &rule.require else {
                         prop_assert!(found(None), "{method} {target}\n{}", policy.yaml());
                         continue;
                     };
-                    let around = tokens.iter().filter(|token| !meets(&guarantee.only_when, token, &path));
+                    let around = tokens.iter().filter(|token| !meets(&guarantee.only_when, token, &guarantee.route, &path));
+                    let values = parameters(&rule.routes[0], &path);
                     for token in around {
                         for (position, asks) in alternatives.iter().enumerate() {
-                            let holds = asks.iter().all(|ask| ask.holds(token, &path));
+                            let holds = asks.iter().all(|ask| ask.holds(token, &values));
                             prop_assert!(
                                 !holds || found(Some(position)),
                                 "g-{at}: {method} {target} with {token:?}\n{}", policy.yaml()
@@ -133,7 +136,7 @@ proptest! {
         let expected: Vec<_> = clients.iter().map(|(id, granted)| (*id, granted.is_some())).collect();
         prop_assert_eq!(ids, expected);
         prop_assert_eq!(matrix.routes.len(), policy.rules.len());
-        for path in paths(4) {
+        for path in paths(policy.dialect) {
             let target = target(&path);
             for method in METHODS {
                 let Some(rule) = decides(&draft, method, &target) else { continue };
@@ -165,17 +168,27 @@ proptest! {
             prop_assert_eq!(warnings.len(), usize::from(asks));
             return Ok(());
         }
+        let mut texts: Vec<_> = policy.dialect.segments.iter().map(|segment| (*segment).to_owned()).collect();
+        for value in policy.clients.iter().flat_map(|client| &client.claims).flat_map(|(_, claim)| items(claim)) {
+            texts.extend(value.as_str().filter(|text| !text.is_empty()).map(str::to_owned));
+        }
+        texts.sort();
+        texts.dedup();
+        let passes = |granted: &Option<Permissions>, method: &str, target: &str| {
+            granted.is_some() && allows(&draft, method, target, granted.as_ref())
+        };
         let mut reached = Vec::new();
-        for path in paths(4) {
-            let target = target(&path);
-            for method in ALL_METHODS {
-                let Some(rule) = decides(&draft, method, &target) else { continue };
-                let passes = |granted: &Option<Permissions>| {
-                    granted.is_some() && allows(&draft, method, &target, granted.as_ref())
-                };
-                if !reached.contains(&rule) && clients.iter().any(|(_, granted)| passes(granted)) {
-                    reached.push(rule);
-                }
+        for rule in &policy.rules {
+            let (_, pattern) = rule.routes[0].split_once(' ').unwrap();
+            let paths = instances(pattern, &texts);
+            let mut requests = paths.iter().flat_map(|path| ALL_METHODS.map(|method| (method, target(path))));
+            let is_reached = requests.any(|(method, target)| {
+                has(&rule.routes[0], method, &super::model::segments(&target))
+                    && decides(&draft, method, &target).as_ref() == Some(&rule.name)
+                    && clients.iter().any(|(_, granted)| passes(granted, method, &target))
+            });
+            if is_reached {
+                reached.push(rule.name.clone());
             }
         }
         for rule in policy.rules.iter().filter(|rule| rule.require.is_some()) {

@@ -4,7 +4,7 @@ use jeton::{
     policy::{Change, ChangeKind, Difference, Permissions, Token, Who},
 };
 
-use super::model::{METHODS, covers};
+use super::model::{METHODS, covers, parameter};
 
 /// The methods and the pattern of a change of a route.
 pub(super) fn route_of(change: &Change) -> (Vec<&'static str>, &str) {
@@ -69,14 +69,26 @@ pub(super) fn holds_signs(on: &str, pattern: &str, path: &[String]) -> bool {
 }
 
 fn is(name: &str, value: &str, pattern: &str, path: &[String]) -> bool {
-    let at = |name: &str| match name.strip_prefix("segment ") {
-        Some(number) => number.parse::<usize>().unwrap() - 1,
-        None => pattern[1..].split('/').position(|part| part == format!("{{{name}}}")).unwrap(),
+    // `name`, `segment 2`, `segment 2 before :x`: without what stands behind the parameter
+    let at = |name: &str| {
+        let (name, before) = name.split_once(" before ").unwrap_or((name, ""));
+        if let Some(number) = name.strip_prefix("segment ") {
+            let segment = &path[number.parse::<usize>().unwrap() - 1];
+            return segment.strip_suffix(before).unwrap();
+        }
+        let mut parts = pattern[1..].split('/').map(parameter).zip(path);
+        let found = parts.find_map(|(part, segment)| {
+            let (_, ending) = part.filter(|(other, _)| *other == name)?;
+            Some(segment.strip_suffix(ending).unwrap())
+        });
+        found.unwrap()
     };
-    let same = value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     // what could be taken for more than one value is in quotes
-    let value = value.trim_matches('"');
-    path[at(name)] == same.map_or(value, |other| path[at(other)].as_str())
+    let expected = match value.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+        Some((other, ending)) => format!("{}{ending}", at(other)),
+        None => value.trim_matches('"').to_owned(),
+    };
+    at(name) == expected
 }
 
 /// Who a token is for.

@@ -278,6 +278,11 @@ impl TestApp {
         fs::write(self.dir.path().join("policies").join(name), text).unwrap();
     }
 
+    /// A file of the policies folder.
+    pub(crate) fn policy(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join("policies").join(name)).unwrap()
+    }
+
     /// `POST /ops/reload` as the sample's operator.
     pub(crate) async fn post_reload(&self) -> Response {
         let token = self.token_of("operator", "jeton").await;

@@ -1,12 +1,7 @@
 //! The real program, serving in a folder of its own.
-use std::{
-    fs::{self, File},
-    io::Read,
-    os::unix::fs::PermissionsExt,
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, mem::MaybeUninit, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
+use rustix::fs::inotify;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -50,6 +45,8 @@ pub(crate) struct Binary {
     log: Lines<BufReader<ChildStderr>>,
     /// The log as far as it was read.
     read: Vec<Value>,
+    /// The same, byte by byte.
+    text: String,
 }
 
 impl Binary {
@@ -63,6 +60,16 @@ impl Binary {
     /// In a folder with policies, and with these settings more.
     pub(crate) async fn serve_in(dir: TempDir, settings: &str) -> Self {
         Self::serve_by(Command::new(env!("CARGO_BIN_EXE_jeton")), dir, settings).await
+    }
+
+    /// With the sample policies, and with so many open files at most.
+    pub(crate) async fn serve_with_open_files(limit: u32) -> Self {
+        let dir = TempDir::new().unwrap();
+        install_policies(&dir.path().join("policies"));
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_jeton")]);
+        Self::serve_by(command, dir, "").await
     }
 
     /// As another user, which root alone can do.
@@ -95,7 +102,8 @@ impl Binary {
         command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut binary = Self { child, address: String::new(), dir, log, read: Vec::new() };
+        let (read, text) = (Vec::new(), String::new());
+        let mut binary = Self { child, address: String::new(), dir, log, read, text };
         let serving = binary.logged("serving").await;
         binary.address.push_str(serving["address"].as_str().unwrap());
         binary
@@ -104,9 +112,8 @@ impl Binary {
     /// Reads the log up to this event.
     pub(crate) async fn logged(&mut self, event: &str) -> Value {
         let line = async {
-            while let Some(line) = self.log.next_line().await.unwrap() {
-                let line: Value = serde_json::from_str(&line).unwrap();
-                self.read.push(line.clone());
+            while let Some(text) = self.log.next_line().await.unwrap() {
+                let line = Self::note(&mut self.read, &mut self.text, &text);
                 if is_event(&line, event) {
                     return line;
                 }
@@ -125,16 +132,24 @@ impl Binary {
     pub(crate) async fn stop(&mut self) {
         self.signal("TERM").await;
         let lines = async {
-            while let Some(line) = self.log.next_line().await.unwrap() {
-                self.read.push(serde_json::from_str(&line).unwrap());
+            while let Some(text) = self.log.next_line().await.unwrap() {
+                Self::note(&mut self.read, &mut self.text, &text);
             }
         };
         time::timeout(PATIENCE, lines).await.expect("it stops");
     }
 
-    /// Whether a text stands in the log, as far as it was read.
-    pub(crate) fn log_holds(&self, text: &str) -> bool {
-        self.read.iter().any(|line| line.to_string().contains(text))
+    fn note(read: &mut Vec<Value>, text: &mut String, line: &str) -> Value {
+        text.push_str(line);
+        text.push('\n');
+        let line: Value = serde_json::from_str(line).unwrap();
+        read.push(line.clone());
+        line
+    }
+
+    /// The log, as far as it was read.
+    pub(crate) fn log_text(&self) -> &str {
+        &self.text
     }
 
     /// The lines of this event, as far as the log was read.
@@ -153,24 +168,24 @@ impl Binary {
         answer.json::<Value>().await.unwrap()["policies"].take()
     }
 
-    /// Waits until the program has read this many bytes from files.
-    pub(crate) async fn reads(&self, bytes: u64) {
-        let start = self.bytes_read();
-        let reading = async {
+    /// Waits until the program has polled its policies so many times, by a file of theirs.
+    pub(crate) async fn polls(&self, file: &Path, times: usize) {
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&watch, file, inotify::WatchFlags::OPEN).unwrap();
+        let polling = async {
             let mut looks = time::interval(Duration::from_millis(20));
-            while self.bytes_read() < start + bytes {
+            let mut buffer = [MaybeUninit::uninit(); 4096];
+            let mut events = inotify::Reader::new(&watch, &mut buffer);
+            let mut opened = 0;
+            // a poll opens it twice at most: to compare, and to read
+            while opened < 2 * times {
                 looks.tick().await;
+                while events.next().is_ok() {
+                    opened += 1;
+                }
             }
         };
-        time::timeout(PATIENCE, reading).await.expect("the folder is polled");
-    }
-
-    fn bytes_read(&self) -> u64 {
-        let mut counters = String::new();
-        let path = format!("/proc/{}/io", self.child.id().unwrap());
-        File::open(path).unwrap().read_to_string(&mut counters).unwrap();
-        let counter = counters.lines().find_map(|line| line.strip_prefix("rchar: "));
-        counter.expect("the kernel counts what a process reads").parse().unwrap()
+        time::timeout(PATIENCE, polling).await.expect("the folder is polled");
     }
 
     /// Sends a signal by its name.

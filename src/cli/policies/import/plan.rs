@@ -1,0 +1,267 @@
+//! Scopes and rules for the operations of a document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::ValueEnum;
+
+use super::{
+    document::{Document, Operation as Said, Text},
+    names::{as_scope, distinct, slug},
+    operations::{Need, Operation, Operations},
+};
+use crate::oauth::{ApiName, Scope};
+
+/// What each scope and rule stands for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ScopeFrom {
+    /// The first tag of the operations.
+    Tag,
+    /// One operation.
+    Operation,
+    /// What the document requires: the scopes of OAuth, else the security scheme; `security: []` is public.
+    Security,
+}
+
+/// The scopes and rules of an API.
+pub(super) struct Plan<'d> {
+    /// What each scope allows, by its name.
+    pub(super) scopes: BTreeMap<String, String>,
+    /// The rules by name.
+    pub(super) rules: BTreeMap<String, Rule<'d>>,
+    /// What is to be known of them.
+    pub(super) remarks: BTreeSet<String>,
+}
+
+/// One rule.
+pub(super) struct Rule<'d> {
+    pub(super) remark: Option<String>,
+    pub(super) operations: Vec<&'d Operation<'d>>,
+    pub(super) access: Access,
+}
+
+/// Who gets through.
+pub(super) enum Access {
+    /// Everybody.
+    Public,
+    /// Whoever has all scopes of one of these.
+    AnyOf(BTreeSet<BTreeSet<String>>),
+}
+
+/// What a scope stands for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Meaning<'d> {
+    kind: Kind,
+    /// What the document calls it.
+    name: &'d str,
+    /// The method and path, of an operation.
+    title: &'d str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// A scope of OAuth, or what else the document wants of a security scheme by name.
+    Scope,
+    /// A security scheme of which no scope is named.
+    Scheme,
+    Tag,
+    NoTag,
+    Operation,
+    /// What of which the document does not say what it needs.
+    Unsaid,
+}
+
+/// What a rule asks.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Asked<'d> {
+    Nothing,
+    /// All of one of these.
+    AnyOf(BTreeSet<BTreeSet<Meaning<'d>>>),
+}
+
+impl<'d> Plan<'d> {
+    pub(super) fn new(
+        api: &ApiName,
+        document: &'d Document,
+        operations: &'d Operations<'d>,
+        from: ScopeFrom,
+    ) -> Self {
+        let mut remarks = BTreeSet::new();
+        let mut by_asked: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut described = BTreeMap::new();
+        for operation in &operations.routes {
+            let asked = Asked::of(operation, from);
+            for meaning in asked.meanings() {
+                described.entry(*meaning).or_insert_with(|| meaning.describe(document, operation.says));
+            }
+            if from == ScopeFrom::Security {
+                remarks.extend(operation.need.schemes().filter_map(|scheme| undefined(document, scheme)));
+            }
+            by_asked.entry(asked).or_default().push(operation);
+        }
+
+        let mut meanings: Vec<_> = described.keys().map(|meaning| (*meaning, meaning.scope(api))).collect();
+        // what is named as in the document comes before what had to be changed
+        meanings.sort_by_key(|(meaning, scope)| meaning.name.is_empty() || !scope.ends_with(meaning.name));
+        let names = distinct(meanings.iter().map(|(_, scope)| scope));
+        let names: BTreeMap<_, _> = meanings.iter().map(|(meaning, _)| *meaning).zip(names).collect();
+        let changed =
+            names.iter().filter(|(meaning, name)| meaning.kind == Kind::Scope && meaning.name != *name);
+        remarks.extend(
+            changed.map(|(meaning, name)| format!("the scope `{}` is written `{name}`", meaning.name)),
+        );
+
+        for (meaning, name) in names.iter().filter(|(meaning, _)| meaning.kind == Kind::Unsaid) {
+            let count = by_asked.get(&Asked::only(*meaning)).map_or(0, Vec::len);
+            remarks.insert(format!(
+                "operations of whose security the document says nothing: {count} (scope `{name}`)"
+            ));
+        }
+
+        let wanted: Vec<_> = by_asked.keys().map(Asked::rule).collect();
+        let rules = distinct(&wanted).into_iter().zip(by_asked).map(|(name, (asked, operations))| {
+            let rule = Rule { remark: asked.remark(&name), operations, access: asked.access(&names) };
+            (name, rule)
+        });
+        let rules = rules.collect();
+        let scopes =
+            described.into_iter().filter_map(|(meaning, text)| Some((names.get(&meaning)?.clone(), text)));
+        Self { scopes: scopes.collect(), rules, remarks }
+    }
+}
+
+/// That the document uses a security scheme which it does not define, if so.
+fn undefined(document: &Document, scheme: &str) -> Option<String> {
+    let is_defined = document.components.security_schemes.contains_key(scheme);
+    (!is_defined).then(|| format!("the security scheme `{scheme}` is not defined in the document"))
+}
+
+impl<'d> Asked<'d> {
+    fn only(meaning: Meaning<'d>) -> Self {
+        Self::AnyOf(BTreeSet::from([BTreeSet::from([meaning])]))
+    }
+
+    fn of(operation: &'d Operation<'d>, from: ScopeFrom) -> Self {
+        let named = |kind, name| Meaning { kind, name, title: "" };
+        match (from, &operation.need) {
+            (ScopeFrom::Tag, _) => Self::only(match operation.says.tags.first() {
+                Some(Text(tag)) => named(Kind::Tag, tag),
+                None => named(Kind::NoTag, "untagged"),
+            }),
+            (ScopeFrom::Operation, _) => {
+                let id = operation.says.id.as_ref();
+                let name = id.map_or("", |Text(id)| id.as_str());
+                Self::only(Meaning { kind: Kind::Operation, name, title: &operation.title })
+            }
+            (ScopeFrom::Security, Need::Nothing) => Self::Nothing,
+            (ScopeFrom::Security, Need::Unsaid) => Self::only(named(Kind::Unsaid, "unsaid")),
+            (ScopeFrom::Security, Need::AnyOf(any_of)) => {
+                let all_of = |schemes: &BTreeMap<&'d str, Vec<&'d str>>| {
+                    let each = schemes.iter().map(|(scheme, scopes)| match scopes.as_slice() {
+                        [] => BTreeSet::from([named(Kind::Scheme, scheme)]),
+                        some => some.iter().map(|scope| named(Kind::Scope, scope)).collect(),
+                    });
+                    each.flatten().collect()
+                };
+                Self::AnyOf(any_of.iter().map(all_of).collect())
+            }
+        }
+    }
+
+    fn meanings(&self) -> impl Iterator<Item = &Meaning<'d>> {
+        let any_of = match self {
+            Self::Nothing => None,
+            Self::AnyOf(any_of) => Some(any_of),
+        };
+        any_of.into_iter().flatten().flatten()
+    }
+
+    /// The name for its rule.
+    fn rule(&self) -> String {
+        let Self::AnyOf(any_of) = self else { return "public".to_owned() };
+        let all_of = |all_of: &BTreeSet<Meaning<'_>>| {
+            all_of.iter().map(Meaning::slug).collect::<Vec<_>>().join("-and-")
+        };
+        let any_of: Vec<_> = any_of.iter().map(all_of).collect();
+        slug(&any_of.join("-or-")).unwrap_or_default()
+    }
+
+    /// What the name of its rule does not say.
+    fn remark(&self, rule: &str) -> Option<String> {
+        let Some(Meaning { kind, name, .. }) = self.meanings().next() else {
+            return Some("the document says that no token is needed".to_owned());
+        };
+        match kind {
+            Kind::Unsaid => Some("the document does not say what these need".to_owned()),
+            Kind::Tag if *name != rule => Some(format!("tag: {name}")),
+            Kind::Operation if *name != rule && !name.is_empty() => Some(format!("operation: {name}")),
+            _ => None,
+        }
+    }
+
+    fn access(&self, names: &BTreeMap<Meaning<'d>, String>) -> Access {
+        let Self::AnyOf(any_of) = self else { return Access::Public };
+        let scopes = |all_of: &BTreeSet<_>| all_of.iter().filter_map(|it| names.get(it).cloned()).collect();
+        Access::AnyOf(any_of.iter().map(scopes).collect())
+    }
+}
+
+impl Meaning<'_> {
+    /// The name for its scope.
+    fn scope(&self, api: &ApiName) -> String {
+        match self.kind {
+            Kind::Scope if Scope::parse(self.name).is_ok() => self.name.to_owned(),
+            Kind::Scope => as_scope(self.name).unwrap_or_else(|| "scope".to_owned()),
+            _ => format!("{api}:{}", self.slug()),
+        }
+    }
+
+    fn slug(&self) -> String {
+        let of_title = || slug(&self.title.to_ascii_lowercase().replace('/', "-"));
+        slug(self.name).or_else(of_title).unwrap_or_else(|| self.kind.name().to_owned())
+    }
+
+    /// What it allows, in the words of the document where there are some.
+    fn describe(&self, document: &Document, operation: &Said) -> String {
+        let name = self.name;
+        let (said, otherwise) = match self.kind {
+            Kind::Scope => {
+                let schemes = document.components.security_schemes.values();
+                (
+                    schemes.map(|scheme| scheme.flows.description(name)).find(Option::is_some).flatten(),
+                    name.to_owned(),
+                )
+            }
+            Kind::Scheme => {
+                let scheme = document.components.security_schemes.get(name);
+                (
+                    scheme.and_then(|it| it.description.as_ref()),
+                    format!("Operations behind the security scheme {name}"),
+                )
+            }
+            Kind::Tag => {
+                let tag = document.tags.iter().find(|tag| tag.name.0 == name);
+                (tag.and_then(|tag| tag.description.as_ref()), format!("Operations tagged {name}"))
+            }
+            Kind::Operation => {
+                let Said { summary, description, .. } = operation;
+                (summary.as_ref().or(description.as_ref()), self.title.to_owned())
+            }
+            Kind::NoTag => (None, "Operations without a tag".to_owned()),
+            Kind::Unsaid => (None, "Operations of which the document does not say what they need".to_owned()),
+        };
+        said.map(|Text(said)| said.clone()).filter(|said| !said.trim().is_empty()).unwrap_or(otherwise)
+    }
+}
+
+impl Kind {
+    /// What stands for a name without a letter that names have.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Scope => "scope",
+            Self::Scheme => "scheme",
+            Self::Tag | Self::NoTag => "tag",
+            Self::Operation => "operation",
+            Self::Unsaid => "unsaid",
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Connections of clients: how many there are, and that each ends.
+//!
+//! The HTTP library has a time for the first head of a connection and for none after it, and for no body that nobody
+//! reads. So it reads and writes through [`Connection`], which knows where heads and bodies begin and end
+//! (`framing.rs`), and hears from [`TellConnection`] when a request is answered (`exchange.rs`).
+
+mod bound;
+mod exchange;
+mod framing;
+mod listen;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use bound::raise_open_files;
+pub(super) use {
+    exchange::{BodyProgress, Exchange, TellConnection},
+    listen::{Listener, serve},
+};

@@ -1,0 +1,154 @@
+//! `jeton policies matrix` of many clients, for spreadsheets and for browsers.
+use std::{collections::BTreeSet, fmt::Write};
+
+use jeton::policy::Sources;
+use serde_json::Value;
+
+use crate::binary::Workplace;
+
+/// Clients of these names, and an API of so many routes that ask for the tenant of each.
+fn with_clients<'n>(names: impl IntoIterator<Item = &'n str>, routes: usize) -> Workplace {
+    let mut text = "version: 1\nscopes: { orders:read: Read orders }\napis:\n  orders:\n    audience: \
+                    https://orders.example.com\n    rules:\n      read:\n        routes:\n"
+        .to_owned();
+    for number in 0..routes {
+        let _ = writeln!(text, "          - GET /tenants/{{tenant}}/things-{number}");
+    }
+    text +=
+        "        require: { scope: orders:read, claims: { tenant: { same_as_path: tenant } } }\nclients:\n";
+    for (number, name) in names.into_iter().enumerate() {
+        let _ = write!(
+            text,
+            "  {name:?}:\n    secrets: [{{ sha256: {number:064x} }}]\n    grants: {{ orders: {{ scopes: [orders:read] }} }}\n    \
+             claims: {{ tenant: \"{number}\" }}\n"
+        );
+    }
+    let workplace = Workplace::new();
+    workplace.write("policies/policies.yaml", &text);
+    workplace
+}
+
+fn matrix(workplace: &Workplace, format: &str) -> String {
+    workplace.run(&["policies", "matrix", "--format", format]).exits(0).stdout
+}
+
+/// All of these take minutes, for which nothing waits that runs the program.
+#[test]
+fn one_client_of_many_is_looked_at_alone() {
+    let names: Vec<_> = (0..8_000).map(|number| format!("client-{number}")).collect();
+    let workplace = with_clients(names.iter().map(String::as_str), 400);
+    for format in ["table", "json", "csv", "html"] {
+        let run = workplace
+            .run(&[
+                "policies",
+                "matrix",
+                "--client",
+                "client-7",
+                "--client",
+                "client-4000",
+                "--format",
+                format,
+            ])
+            .exits(0);
+        assert!(run.stdout.contains("client-4000") && !run.stdout.contains("client-8"), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn names_are_in_the_order_of_their_numbers() {
+    let ordered = [
+        "a-2b",
+        "a-10b",
+        "a-010c",
+        "client-1",
+        "client-2",
+        "client-10",
+        "client-10-1",
+        "client-10-9",
+        "client-10-10",
+        "z",
+        "z0",
+    ];
+    let workplace = with_clients(
+        [
+            "client-10-10",
+            "z0",
+            "a-10b",
+            "client-10",
+            "client-2",
+            "a-010c",
+            "client-1",
+            "z",
+            "client-10-9",
+            "client-10-1",
+            "a-2b",
+        ],
+        1,
+    );
+    let matrices: Value = serde_json::from_str(&matrix(&workplace, "json")).unwrap();
+    let ids: Vec<_> = matrices[0]["clients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|client| client["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ordered);
+    for format in ["csv", "html", "table"] {
+        let text = matrix(&workplace, format);
+        let places: Vec<_> =
+            ["client-1", "client-2", "client-10-9", "client-10-10"].map(|name| text.find(name)).into();
+        assert!(places.is_sorted() && places.iter().all(Option::is_some), "{format}: {places:?} {text}");
+    }
+}
+
+#[test]
+fn no_cell_is_a_formula() {
+    let names = ["=1+1", "+1", "-1", "@SUM(A1)", "a=1", "'=1", "1-1"];
+    let text = matrix(&with_clients(names, 1), "csv");
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let cells: BTreeSet<_> = reader.records().map(|record| record.unwrap()[1].to_owned()).collect();
+    let expected = ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "a=1", "'=1", "1-1"];
+    assert_eq!(cells, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn the_name_of_a_rule_is_no_formula_either() {
+    for (written, cell) in
+        [("=1", "'=1"), ("\t=1", "'\\t=1"), ("\r@x", "'\\r@x"), ("\n=1", "\\n=1"), (" =1", " =1")]
+    {
+        let workplace = with_clients(["acme"], 1);
+        let text =
+            workplace.read("policies/policies.yaml").replace("      read:", &format!("      {written:?}:"));
+        workplace.write("policies/policies.yaml", &text);
+        let text = matrix(&workplace, "csv");
+        assert!(text.contains(&format!(",{cell},when,tenant = 0\n")), "{text}");
+    }
+}
+
+#[test]
+fn a_page_says_of_which_policies_it_is() {
+    let workplace = Workplace::sample();
+    let page = matrix(&workplace, "html");
+    let (_, about) = page.split_once("<p class=\"about\">").unwrap();
+    let (about, _) = about.split_once("</p>").unwrap();
+    let [of, hash, r#in, dir, read, day, time, utc] = about.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{about}")
+    };
+    assert_eq!((of, r#in, dir, read, utc), ("policies", "in", "policies,", "read", "UTC"), "{about}");
+    assert_eq!(hash, Sources::read(&workplace.path("policies")).unwrap().hash().to_string());
+    assert!(day.len() == 10 && time.len() == 5, "{about}");
+}
+
+#[test]
+fn an_odd_folder_is_harmless_in_the_page() {
+    let workplace = Workplace::new();
+    let name = "<img src=x onerror=alert(1)>&amp;/*DATA*/\u{1b}[2J";
+    workplace.write(&format!("{name}/x.yaml"), "version: 1\nscopes: { x: x }\n");
+    let page = workplace.run(&["policies", "matrix", name, "--format", "html"]).exits(0).stdout;
+    assert!(!page.contains("<img") && !page.contains('\u{1b}'), "{page}");
+    assert!(
+        page.contains(" in &lt;img src=x onerror=alert(1)&gt;&amp;amp;/*DATA*/\\u{1b}[2J, read "),
+        "{page}"
+    );
+    assert!(page.contains("<script id=\"data\" type=\"application/json\">["), "{page}");
+}

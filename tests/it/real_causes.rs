@@ -1,0 +1,154 @@
+//! Messages that say the real cause.
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use tempfile::TempDir;
+
+use crate::{
+    binary::{Run, Workplace},
+    commands::good_token,
+    support::{install_policies, program::Binary},
+};
+
+/// What `policies check` says of a file with these lines below `rules:`.
+#[track_caller]
+fn check(rule: &str) -> Run {
+    let workplace = Workplace::new();
+    workplace.write(
+        "policies/policies.yaml",
+        &format!("version: 1\napis:\n  x:\n    audience: https://x.example\n    rules:\n{rule}\n"),
+    );
+    workplace.run(&["policies", "check"]).exits(1)
+}
+
+#[test]
+fn a_route_with_braces_inside_brackets_is_told_to_be_quoted() {
+    for (routes, bare, place) in [
+        ("[POST /x/{id}/send]", "POST /x/{id}/send", "7:18"),
+        ("[GET /x/{id}]", "GET /x/{id}", "7:18"),
+        ("[GET /a, \"GET /b/{b}\", POST /x/{id}:purge, GET /z]", "POST /x/{id}:purge", "7:40"),
+        ("[\n          GET /a,\n          POST /x/{id}/y/{z},\n        ]", "POST /x/{id}/y/{z}", "9:11"),
+        ("\n          - [PUT /x/{id}]", "PUT /x/{id}", "8:14"),
+    ] {
+        let run = check(&format!("      r:\n        routes: {routes}\n        public: true"));
+        let says = format!(
+            "policies/policies.yaml:{place}: error: `{bare}` needs quotes here: within brackets, a brace starts a map"
+        );
+        run.shows(&[
+            &says,
+            &format!("= help: write `\"{bare}\"`, or put it on a line of its own behind `- `"),
+        ]);
+    }
+    check("      r: { routes: [GET /x/{id}], public: true }")
+        .shows(&["error: `GET /x/{id}` needs quotes here"]);
+    check("      r: { public: true, routes: GET /x/{id}}").shows(&["error: `GET /x/{id}` needs quotes here"]);
+    // other faults of brackets are told as before
+    for rule in ["      r: { routes: [GET /x, }", "      r: [{a: b} c]", "      r: [ {"] {
+        check(rule).shows(&["this is not YAML: "]);
+    }
+}
+
+#[test]
+fn a_folder_without_policies_is_said_once_and_with_its_whole_path() {
+    let workplace = Workplace::sample();
+    workplace.write("empty/notes.txt", "x");
+    let place = format!("note: empty is {}", workplace.path("empty").canonicalize().unwrap().display());
+    for arguments in [
+        &["policies", "check", "empty"][..],
+        &["policies", "test", "empty"],
+        &["policies", "matrix", "empty"],
+        &["policies", "diff", "policies", "empty"],
+    ] {
+        let run = workplace.run(arguments).exits(1);
+        let text = run.stdout.clone() + &run.stderr;
+        assert!(text.contains("empty: error: holds no `*.yaml` file"), "{run:#?}");
+        assert!(run.stderr.contains(&place), "{run:#?}");
+    }
+    let bare = Workplace::new();
+    let place = format!("note: policies is {}", bare.path("policies").canonicalize().unwrap().display());
+    for arguments in [&["clients", "add", "x"][..], &["clients", "rotate", "x"], &["serve"]] {
+        let run = bare.run(arguments).exits(1);
+        assert!(run.stderr.starts_with("policies: error: holds no `*.yaml` file"), "{run:#?}");
+        assert_eq!(run.stderr.matches("error:").count(), 1, "{run:#?}");
+        assert!(run.stderr.contains(&place), "{run:#?}");
+    }
+    // what was named by its whole path needs no note
+    let whole = workplace.path("empty").display().to_string();
+    let run = workplace.run(&["policies", "check", &whole]).exits(1);
+    assert!(!run.stderr.contains("note:"), "{run:#?}");
+}
+
+#[test]
+fn what_is_behind_an_error_is_said_once() {
+    let workplace = Workplace::sample();
+    workplace.write("keys.json", "{\"keys\": [").write("keys/keyring.yaml", "keys: [\n");
+    let token =
+        format!("{}.{}.AAAA", encoded("{\"alg\":\"RS256\",\"kid\":\"x\"}"), encoded("{\"aud\":\"x\"}"));
+    let run = workplace.run(&["token", "inspect", &token, "--jwks", "keys.json"]).exits(1);
+    assert_eq!(run.stderr.matches("EOF while parsing").count(), 1, "{run:#?}");
+    let run = workplace.run(&["keys", "list"]).exits(1);
+    assert_eq!(run.stderr, "keys/keyring.yaml:1:7: error: unclosed bracket '['\n");
+}
+
+/// A first start is none of which an operator must be warned.
+#[actix_web::test]
+async fn the_first_start_warns_of_nothing() {
+    let dir = TempDir::new().unwrap();
+    install_policies(&dir.path().join("policies"));
+    let binary = Binary::serve_in(dir, "[keys]\ndir = \"fresh\"\n").await;
+    let [generated] = binary.lines_of("keys.generated")[..] else { panic!("{}", binary.log_text()) };
+    assert_eq!(generated["level"], "INFO", "{generated}");
+    assert!(!binary.log_text().contains("WARN"), "{}", binary.log_text());
+}
+
+fn encoded(json: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(json)
+}
+
+#[test]
+fn a_token_of_another_issuer_is_told_with_both() {
+    let workplace = Workplace::sample();
+    let token = format!(
+        "{}.{}.AAAA",
+        encoded("{\"alg\":\"RS256\",\"kid\":\"x\",\"typ\":\"at+jwt\"}"),
+        encoded("{\"iss\":\"https://other.example\\u001b\",\"aud\":\"https://orders.example.com\"}")
+    );
+    let says =
+        "`iss` is `https://other.example\\u{1b}`, and the issuer of the settings is `http://127.0.0.1:8080`";
+    workplace
+        .run(&["token", "inspect", &token])
+        .exits(3)
+        .shows(&["does not verify: no key has this `kid`", says]);
+    workplace
+        .run(&["policies", "explain", "--api", "orders", "--token", &token, "GET", "/x"])
+        .exits(3)
+        .shows(&[says]);
+    let says = "`aud` is another audience (it is `https://orders.example.com`, and that of the API is `http://127.0.0.1:8080`)";
+    let token = good_token(&workplace);
+    workplace
+        .run(&["policies", "explain", "--api", "jeton", "--token", &token, "GET", "/x"])
+        .exits(3)
+        .shows(&[says]);
+}
+
+#[test]
+fn a_token_is_taken_as_it_is_copied() {
+    let workplace = Workplace::sample();
+    let token = good_token(&workplace);
+    for before in ["Bearer ", "bearer  ", "Authorization: Bearer ", "authorization:bearer ", "DPoP "] {
+        workplace.run(&["token", "inspect", &format!("{before}{token}")]).exits(0).shows(&["\nverifies\n"]);
+        workplace.run_with_input(&["token", "inspect"], &format!("{before}{token}\r\n")).exits(0);
+    }
+    workplace.run(&["token", "inspect", &format!("Basic {token}")]).exits(3);
+}
+
+#[test]
+fn the_times_of_a_token_are_said_as_times() {
+    let workplace = Workplace::sample();
+    let token = format!(
+        "{}.{}.AAAA",
+        encoded("{\"alg\":\"RS256\"}"),
+        encoded("{\"aud\":\"x\",\"iat\":1790000000,\"nbf\":\"soon\",\"exp\":9223372036854775807}")
+    );
+    let run = workplace.run(&["token", "inspect", &token]).exits(3);
+    let run = run.shows(&["  \"iat\": 1790000000", "\niat: 2026-09-21T14:13:20Z (", " ago)\n"]);
+    assert!(!run.stdout.contains("\nexp: ") && !run.stdout.contains("\nnbf: "), "{run:#?}");
+}
