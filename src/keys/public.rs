@@ -203,6 +203,11 @@ impl PublicKeys {
         self.by_kid.is_empty()
     }
 
+    /// The algorithm of each.
+    pub fn algorithms(&self) -> impl Iterator<Item = SignatureAlgorithm> {
+        self.iter().map(PublicKey::algorithm)
+    }
+
     /// The keys of the set that verify nothing here.
     pub fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over

@@ -1,10 +1,13 @@
 //! What services and probes read: metadata (RFC 8414), the key set (RFC 7517) and health.
 
+use std::sync::Arc;
+
+use jeton::{clock::ManualClock, http::key_keeper, oauth::SignatureAlgorithm};
 use reqwest::{Method, Response, header};
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, Setup, TestApp,
+    ISSUER, NOW, Setup, TestApp,
     forge::{Forge, base64url},
     http_client,
     program::Binary,
@@ -34,7 +37,7 @@ fn metadata(issuer: &str) -> Value {
         "authorization_endpoint": format!("{issuer}/oauth2/authorize"),
         "response_types_supported": [],
         "subject_types_supported": [],
-        "id_token_signing_alg_values_supported": [],
+        "id_token_signing_alg_values_supported": ["RS256"],
     })
 }
 
@@ -54,6 +57,38 @@ async fn rfc8414_3_the_metadata_stands_between_host_and_path() {
         assert_eq!(header_of(&answer, "content-type"), Some("application/json"), "rfc8414_3_2: {name}");
         assert!(header_of(&answer, "cache-control").is_some_and(|it| it.contains("max-age=")), "{name}");
         assert_eq!(answer.json::<Value>().await.unwrap(), metadata(issuer), "{name}");
+    }
+}
+
+/// Verifiers such as express-oauth2-jwt-bearer take tokens of these algorithms alone.
+#[actix_web::test]
+async fn the_metadata_list_the_algorithms_of_the_published_keys() {
+    let app = spawn_app_with(Setup {
+        settings: |settings| {
+            // each signs an hour later
+            for (hours, algorithm) in [(-2, SignatureAlgorithm::Es256), (0, SignatureAlgorithm::EdDsa)] {
+                settings.keys.algorithm = algorithm;
+                let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+                clock.advance(hours * 60 * 60);
+                key_keeper(settings, clock).rotate().unwrap();
+            }
+        },
+        ..Setup::default()
+    });
+    for (name, hours, expected) in [
+        ("one has signed, one signs, and one will", 0, &["RS256", "ES256", "EdDSA"][..]),
+        ("the first is published no more", 30 * 24, &["ES256", "EdDSA"]),
+        ("nor is the second", 24, &["EdDSA"]),
+    ] {
+        app.clock.advance(hours * 60 * 60);
+        let answer = app.get("/.well-known/openid-configuration").await;
+        let kept = header_of(&answer, "cache-control").unwrap().to_owned();
+        let metadata: Value = answer.json().await.unwrap();
+        assert_eq!(metadata["id_token_signing_alg_values_supported"], json!(expected), "{name}");
+        let answer = app.get("/.well-known/jwks.json").await;
+        assert_eq!(header_of(&answer, "cache-control"), Some(&*kept), "{name}");
+        let published: Value = answer.json().await.unwrap();
+        assert_eq!(published["keys"].as_array().unwrap().len(), expected.len(), "{name}");
     }
 }
 
