@@ -19,9 +19,7 @@ use aws_lc_rs::{
     signature::{self, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
 use jeton::{
-    clients::{
-        AssertionRules, AuthenticationMethod, Authenticator, ClientAssertion, ClientCredentials, ClientSecret,
-    },
+    clients::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials, ClientSecret},
     clock::SystemClock,
     grant::{ClientCredentialsRequest, Lifetimes, StatusClaim},
     issue::{TokenIssuer, TokenRequest},
@@ -86,6 +84,7 @@ fn main() {
             ttl: Duration::from_secs(3600),
             max_ttl: Duration::from_secs(86_400),
             refresh_ttl: Duration::from_secs(86_400),
+            refresh_grace: Duration::from_secs(10),
             leeway,
         },
         reuse,
@@ -100,7 +99,6 @@ fn main() {
     let credentials = || ClientCredentials::Secret {
         client_id: "acme-sync".to_owned(),
         secret: ClientSecret::new("demo-secret-of-acme-sync".to_owned()),
-        method: AuthenticationMethod::ClientSecretBasic,
     };
     let targets = vec![audience.as_str().to_owned()];
     let request = TokenRequest::ClientCredentials(ClientCredentialsRequest { scope: None, targets });

@@ -89,6 +89,8 @@ pub mod oauth;
 pub mod policy;
 pub mod principal;
 mod printable;
+#[cfg(feature = "server")]
+mod private_file;
 pub mod resource;
 #[cfg(feature = "server")]
 pub mod reuse;

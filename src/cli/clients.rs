@@ -17,7 +17,7 @@ use super::{
     say,
 };
 use crate::{
-    clients::{ClientKind, ClientSecret, ForeignKey},
+    clients::{ClientKind, ClientSecret, ForeignKey, ForeignKeys},
     clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up},
     files,
     policy::{Sources, scalar},
@@ -237,7 +237,12 @@ fn show(secret: &ClientSecret) -> anyhow::Result<()> {
 fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
     let read = files::read(file, Sources::LONGEST_KEYS);
     let bytes = read.map_err(|error| anyhow::anyhow!("{} {error}", file.display()))?;
-    ForeignKey::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))
+    let keys =
+        ForeignKeys::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))?;
+    for key in keys.passed_over {
+        say!("warning: {}: a key is passed over: {key}", file.display());
+    }
+    Ok(keys.taken)
 }
 
 /// The lines of a client.

@@ -108,13 +108,20 @@ pub fn run() -> ExitCode {
 }
 
 fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
-    Settings::load_for(needs, config).map_err(|errors| {
+    let settings = Settings::load_for(needs, config).map_err(|errors| {
         let place = match errors.0.len() {
             1 => "in the settings".to_owned(),
             count => format!("{count} errors in the settings"),
         };
         anyhow::Error::new(errors).context(place)
-    })
+    })?;
+    // a service has a log for them
+    if needs != Needs::Everything {
+        for warning in &settings.warnings {
+            say!("warning: in the settings: {warning}");
+        }
+    }
+    Ok(settings)
 }
 
 /// What policies are checked against on the command line.

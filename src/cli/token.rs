@@ -204,9 +204,15 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
         Some(source) => {
             let json = files::read(Path::new(source), LONGEST_KEY_SET);
             let json = json.map_err(|error| anyhow::anyhow!("{source} {error}"))?;
-            Arc::new(PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?)
+            let keys = PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?;
+            Arc::new(keys)
         }
     };
+    if let Some(source) = jwks {
+        for key in keys.passed_over() {
+            say!("warning: {source}: a key is passed over: {key}");
+        }
+    }
     Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))
 }
 

@@ -22,8 +22,6 @@ pub enum ClientCredentials {
         client_id: String,
         /// The secret.
         secret: ClientSecret,
-        /// How they came.
-        method: AuthenticationMethod,
     },
     /// An assertion that the client signed.
     Assertion {
@@ -32,16 +30,6 @@ pub enum ClientCredentials {
         /// The assertion.
         assertion: ClientAssertion,
     },
-}
-
-impl ClientCredentials {
-    /// How they came.
-    pub fn method(&self) -> AuthenticationMethod {
-        match self {
-            Self::Secret { method, .. } => *method,
-            Self::Assertion { .. } => AuthenticationMethod::PrivateKeyJwt,
-        }
-    }
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
@@ -175,7 +163,7 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
         match credentials {
-            ClientCredentials::Secret { client_id, secret, .. } => {
+            ClientCredentials::Secret { client_id, secret } => {
                 let client = by_secret(clients, client_id, secret, now)?;
                 may_act(client, now)?;
                 Ok(AuthenticatedClient(Arc::clone(client)))
@@ -263,7 +251,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::clients::{Abilities, ClientKind, ForeignKey};
+    use crate::clients::{Abilities, ClientKind, ForeignKeys};
 
     thread_local! {
         /// Comparisons made on this thread: the work that must not depend on what is wrong.
@@ -310,7 +298,7 @@ mod tests {
             client("full-late", ClientState::Enabled, full(Some(-1))),
             client("full-off", ClientState::Disabled, full(None)),
             Client {
-                public_keys: ForeignKey::from_pem(include_str!("decoys.pem")).unwrap(),
+                public_keys: ForeignKeys::from_pem(include_str!("decoys.pem")).unwrap().taken,
                 ..client("keys", ClientState::Enabled, vec![])
             },
         ]

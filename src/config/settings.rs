@@ -36,6 +36,8 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     /// `[log]`.
     pub log: LogSettings,
+    /// What is taken, and not as it should be.
+    pub warnings: Vec<String>,
 }
 
 /// `[server]`.
@@ -71,6 +73,8 @@ pub struct TokenSettings {
     pub reuse: Option<Duration>,
     /// The lifetime of a family of refresh tokens, from the first one on.
     pub refresh_ttl: Duration,
+    /// For how long after its first use a refresh token is taken again; zero for never.
+    pub refresh_grace: Duration,
     /// The most exchanges that may lead to one token.
     pub max_exchanges: u32,
     /// The furthest that the `exp` of a client's assertion may lie ahead.
@@ -115,7 +119,7 @@ pub enum Needs {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 31] = [
+const KNOWN: [&str; 32] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -135,6 +139,7 @@ const KNOWN: [&str; 31] = [
     "tokens.leeway",
     "tokens.reuse",
     "tokens.refresh_ttl",
+    "tokens.refresh_grace",
     "tokens.max_exchanges",
     "tokens.max_assertion_ttl",
     "tokens.status_list",
@@ -174,6 +179,7 @@ impl Settings {
 
     fn read(needs: Needs, file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
         let mut layers = Layers::read(file, environment)?;
+        let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
         let listen = layers.text("server.listen", |text| {
             text.parse().map_err(|_| {
@@ -181,7 +187,7 @@ impl Settings {
             })
         });
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
-        let keys = KeySettings::read(needs, &mut layers);
+        let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
             Needs::Everything | Needs::Policies => folder(dir),
             Needs::Keys | Needs::Nothing => Ok(()),
@@ -198,12 +204,8 @@ impl Settings {
             }
             ttl => Ok(ttl),
         });
-        let leeway = layers.text("tokens.leeway", |text| match duration(text)? {
-            long if long > Duration::from_mins(5) => {
-                Err("more than 5 minutes: set the clocks instead".to_owned())
-            }
-            leeway => Ok(leeway),
-        });
+        let leeway =
+            layers.text("tokens.leeway", |text| five_minutes(duration(text)?, "set the clocks instead"));
         let reuse = layers.text("tokens.reuse", |text| match duration(text)? {
             Duration::ZERO => Ok(None),
             long if ttl.is_some_and(|ttl| long >= ttl) => {
@@ -211,17 +213,17 @@ impl Settings {
             }
             reuse => Ok(Some(reuse)),
         });
-        let store = StoreSettings::read(needs, &mut layers);
+        let store = StoreSettings::read(needs, &mut layers, &mut warnings);
         let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
+        let refresh_grace = layers.text("tokens.refresh_grace", |text| {
+            five_minutes(duration(text)?, "so long nobody would see that two hold a refresh token")
+        });
         let max_exchanges = layers.number("tokens.max_exchanges", |number| match number {
             0..=16 => Ok(number),
             _ => Err("more than 16: each exchange makes the token longer".to_owned()),
         });
-        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| match lifetime(text)? {
-            long if long > Duration::from_mins(5) => {
-                Err("more than 5 minutes: an assertion is made for one request".to_owned())
-            }
-            ttl => Ok(ttl),
+        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| {
+            five_minutes(lifetime(text)?, "an assertion is made for one request")
         });
         let status_list = layers.switch("tokens.status_list");
         let status_list_ttl = layers.text("tokens.status_list_ttl", |text| match lifetime(text)? {
@@ -262,6 +264,7 @@ impl Settings {
                     leeway: leeway?,
                     reuse: reuse?,
                     refresh_ttl: refresh_ttl?,
+                    refresh_grace: refresh_grace?,
                     max_exchanges: max_exchanges?,
                     max_assertion_ttl: max_assertion_ttl?,
                     status_list: status_list?,
@@ -270,6 +273,7 @@ impl Settings {
                 store: store?,
                 gateways,
                 log: LogSettings { format: format?, level: level?, decisions: decisions? },
+                warnings,
             })
         };
         settings().filter(|_| errors.0.is_empty()).ok_or(errors)
@@ -285,6 +289,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| {
         format!("`{text}` is not a duration: write a whole number and `s`, `m`, `h` or `d`, such as `90s`")
     })
+}
+
+/// Refuses a duration of more than five minutes.
+fn five_minutes(given: Duration, because: &str) -> Result<Duration, String> {
+    if given > Duration::from_mins(5) { Err(format!("more than 5 minutes: {because}")) } else { Ok(given) }
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {

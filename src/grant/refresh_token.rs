@@ -30,8 +30,11 @@ pub fn approve(
     if *token.client() != client.id {
         return Err(GrantError::BadRefreshToken);
     }
-    if target(&request.targets)?.is_some_and(|target| target != token.audience().as_str()) {
-        return Err(GrantError::TargetBeyondToken);
+    match target(&request.targets)? {
+        Some(target) if target != token.audience().as_str() => {
+            return Err(GrantError::TargetBeyondToken(target.to_owned()));
+        }
+        _ => {}
     }
     let grant = client.grant_for(token.audience().as_str()).ok_or(GrantError::NothingLeft)?;
     let still: ScopeSet =

@@ -128,7 +128,7 @@ fn place<'c>(
     }
     let target = target.ok_or(GrantError::NoTarget)?;
     let grant = grants.iter().find(|grant| grant.audience.as_str() == target);
-    let grant = grant.ok_or(GrantError::UnknownTarget)?;
+    let grant = grant.ok_or_else(|| GrantError::UnknownTarget(target.to_owned()))?;
     Ok(Place { name: grant.api.clone(), audience: grant.audience.clone(), grant: Some(grant) })
 }
 

@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_mins(1);
 /// Tells what is in force, once: at the start.
 pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper, settings: &Settings) {
     let ring = keys.ring();
-    log_unlisted(&ring);
+    log_files(&ring);
     let wanted = keys.terms().algorithm;
     let signs = ring.signing().public().algorithm();
     if wanted != signs && !ring.keys().iter().any(|key| key.algorithm == wanted) {
@@ -41,10 +41,15 @@ pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper, settings: &Settings
     }
 }
 
-fn log_unlisted(ring: &KeyRing) {
+/// Tells of files that an operator should look at.
+fn log_files(ring: &KeyRing) {
     for key in ring.unlisted() {
         let (path, kid) = (key.path.display(), key.kid.as_str());
         tracing::warn!(%path, kid, "keys.unlisted: it has no entry in `keyring.yaml`, never signs, and `jeton keys prune` deletes it");
+    }
+    for path in ring.exposed() {
+        let path = path.display();
+        tracing::warn!(%path, "keys.readable: its group can read it too, and this mount is read-only");
     }
 }
 
@@ -80,7 +85,7 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
                 published = after.len(),
                 "keys.reloaded"
             );
-            log_unlisted(new);
+            log_files(new);
         }
         KeyReload::Rejected(rejection) => log_rejection(trigger, rejection),
         KeyReload::StillRejected(rejection) if trigger != POLL => log_rejection(trigger, rejection),

@@ -134,12 +134,14 @@ impl Service {
             ttl: tokens.ttl,
             max_ttl: tokens.max_ttl,
             refresh_ttl: tokens.refresh_ttl,
+            refresh_grace: tokens.refresh_grace,
             leeway: tokens.leeway,
         };
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
-        let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse("jeton")?)
-            .with_standing(standing.clone())
-            .with_audit(audit.clone());
+        let authorizer =
+            Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse(ApiName::OWN)?)
+                .with_standing(standing.clone())
+                .with_audit(audit.clone());
         let gateway = |settings| Data::new(Gateway::new(settings, &authorizer));
         let gateways = settings.gateways.iter().map(gateway).collect();
         Ok(Self {

@@ -7,11 +7,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use serde_json::{Map, Value};
 
-use super::sound;
-use crate::{
-    files::unmarked,
-    oauth::{KeyId, SignatureAlgorithm},
+use super::{
+    set::{PassedOver, named},
+    sound,
 };
+use crate::oauth::{KeyId, SignatureAlgorithm};
 
 /// Why a text is no public key that we take. Never quotes it: it may be a private one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum InvalidPublicKey {
     #[error("it is a private key: give the public half, and treat this one as leaked")]
     Private,
     /// A key that both sides would know.
-    #[error("it is a symmetric key: a client signs with a private key of its own")]
+    #[error("it is a symmetric key: whoever verifies with it can sign too")]
     Symmetric,
     /// Neither RSA, nor P-256, nor Ed25519.
     #[error("it is no key for RS256, PS256, ES256 or EdDSA: use RSA, P-256 or Ed25519")]
@@ -64,6 +64,15 @@ pub enum InvalidPublicKey {
     /// A key set or file without a key.
     #[error("there is no key in it")]
     Empty,
+    /// Somebody gave away a private key among others.
+    #[error("{0}")]
+    PrivateInSet(Box<PassedOver>),
+    /// A set of which every key is passed over.
+    #[error("there is no key in it that can be used: {}", named(.0))]
+    NoneLeft(Vec<PassedOver>),
+    /// A key of a published set that tokens cannot name.
+    #[error("it has no `kid`, by which tokens would name it")]
+    NoKeyId,
 }
 
 /// A public key and the algorithms for which it may be used.
@@ -78,6 +87,8 @@ struct Inner {
     jwk: Map<String, Value>,
 }
 
+/// The members of private keys of every kind (RFC 7518 section 6, RFC 8037 section 2), `priv` those of ML-DSA.
+const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 /// SPKI of an uncompressed point on P-256, but for the point (RFC 5480 section 2).
 const P256_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
@@ -98,30 +109,7 @@ impl ForeignKey {
     /// [`InvalidPublicKey`] for anything but a sound public key for one of the algorithms.
     pub fn from_jwk(jwk: &Value) -> Result<Self, InvalidPublicKey> {
         let members = jwk.as_object().ok_or(InvalidPublicKey::NotJwk)?;
-        if members.get("kty").and_then(Value::as_str) == Some("oct") {
-            return Err(InvalidPublicKey::Symmetric);
-        }
-        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|private| members.contains_key(*private))
-        {
-            return Err(InvalidPublicKey::Private);
-        }
-        let for_verifying = members.get("key_ops").is_none_or(|operations| {
-            operations.as_array().is_some_and(|each| each.iter().any(|one| one == "verify"))
-        });
-        let stated = match members.get("alg") {
-            None => None,
-            Some(alg) => {
-                let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
-                Some(alg.ok_or(InvalidPublicKey::Purpose)?)
-            }
-        };
-        // the library knows neither every spelling of `alg` nor every operation; they were looked at above
-        let mut plain = members.clone();
-        plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
-        let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
-        if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
-            return Err(InvalidPublicKey::Purpose);
-        }
+        let (jwk, stated) = for_signatures(members)?;
         let mut algorithms = sound::verifying(&jwk.algorithm)?;
         algorithms.retain(|(algorithm, _)| stated.is_none_or(|stated| stated == *algorithm));
         if algorithms.is_empty() {
@@ -131,50 +119,6 @@ impl ForeignKey {
         let thumbprint = KeyId::parse(&thumbprint).map_err(|_| InvalidPublicKey::NotJwk)?;
         let jwk_members = members.clone();
         Ok(Self(Arc::new(Inner { thumbprint, kid: jwk.common.key_id, algorithms, jwk: jwk_members })))
-    }
-
-    /// Reads PEM with one or several `PUBLIC KEY` blocks (RFC 7468 section 13). The parameters and certificates that
-    /// tools print beside them are passed over.
-    ///
-    /// # Errors
-    /// As [`Self::from_jwk`].
-    pub fn from_pem(text: &str) -> Result<Vec<Self>, InvalidPublicKey> {
-        let blocks = pem::parse_many(text).map_err(|_| InvalidPublicKey::NotPem)?;
-        if blocks.iter().any(|block| block.tag().ends_with("PRIVATE KEY")) {
-            return Err(InvalidPublicKey::Private);
-        }
-        let (keys, others): (Vec<_>, Vec<_>) = blocks.iter().partition(|block| block.tag() == "PUBLIC KEY");
-        let has_other = |tag: &str| others.iter().any(|block| block.tag() == tag);
-        if has_other("RSA PUBLIC KEY") {
-            return Err(InvalidPublicKey::Pkcs1);
-        }
-        if keys.is_empty() && has_other("CERTIFICATE") {
-            return Err(InvalidPublicKey::Certificate);
-        }
-        // what `openssl ecparam` and `openssl x509 -pubkey` print beside the key; it says nothing more of it
-        let is_passed_over = |tag: &str| ["EC PARAMETERS", "CERTIFICATE"].contains(&tag);
-        if keys.is_empty() || !others.iter().all(|block| is_passed_over(block.tag())) {
-            return Err(InvalidPublicKey::NotPem);
-        }
-        keys.iter().map(|block| Self::from_jwk(&jwk_of_spki(block.contents())?)).collect()
-    }
-
-    /// Reads a file: PEM, a JSON Web Key, or a set of them (RFC 7517 section 5).
-    ///
-    /// # Errors
-    /// As [`Self::from_jwk`].
-    pub fn from_file(bytes: &[u8]) -> Result<Vec<Self>, InvalidPublicKey> {
-        let text = std::str::from_utf8(unmarked(bytes)).map_err(|_| InvalidPublicKey::NotPem)?;
-        if !text.trim_start().starts_with('{') {
-            return Self::from_pem(text);
-        }
-        let json: Value = serde_json::from_str(text).map_err(|_| InvalidPublicKey::NotJwk)?;
-        match json.get("keys") {
-            None => Ok(vec![Self::from_jwk(&json)?]),
-            Some(Value::Array(keys)) if keys.is_empty() => Err(InvalidPublicKey::Empty),
-            Some(Value::Array(keys)) => keys.iter().map(Self::from_jwk).collect(),
-            Some(_) => Err(InvalidPublicKey::NotJwk),
-        }
     }
 
     /// Its thumbprint (RFC 7638 section 3): two keys with the same are the same key.
@@ -205,8 +149,44 @@ impl ForeignKey {
     }
 }
 
+/// Reads a public key for signatures of ours, and the algorithm that it states; its numbers are not looked at.
+pub(super) fn for_signatures(
+    members: &Map<String, Value>,
+) -> Result<(Jwk, Option<SignatureAlgorithm>), InvalidPublicKey> {
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    let kty = text("kty");
+    if kty == Some("oct") {
+        return Err(InvalidPublicKey::Symmetric);
+    }
+    if PRIVATE.iter().any(|private| members.contains_key(*private)) {
+        return Err(InvalidPublicKey::Private);
+    }
+    match (kty.ok_or(InvalidPublicKey::NotJwk)?, text("crv")) {
+        ("RSA", _) | ("EC", Some("P-256") | None) | ("OKP", Some("Ed25519") | None) => {}
+        _ => return Err(InvalidPublicKey::Kind),
+    }
+    let for_verifying = members.get("key_ops").is_none_or(|operations| {
+        operations.as_array().is_some_and(|each| each.iter().any(|one| one == "verify"))
+    });
+    let stated = match members.get("alg") {
+        None => None,
+        Some(alg) => {
+            let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
+            Some(alg.ok_or(InvalidPublicKey::Purpose)?)
+        }
+    };
+    // the library knows neither every spelling of `alg` nor every operation; they were looked at above
+    let mut plain = members.clone();
+    plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
+    let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
+    if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
+        return Err(InvalidPublicKey::Purpose);
+    }
+    Ok((jwk, stated))
+}
+
 /// A `SubjectPublicKeyInfo` as a JSON Web Key.
-fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
+pub(super) fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
     let text = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
     let members = if let Some([4, point @ ..]) = der.strip_prefix(&P256_PREFIX) {
         let (x, y) = point.split_at_checked(32).ok_or(InvalidPublicKey::Unsound)?;

@@ -76,7 +76,7 @@ pub enum Code {
     BadDuration,
     /// A client's `ttl` over `tokens.max_ttl`.
     TtlTooLong,
-    /// What looks like a policy file and is not read.
+    /// What looks like a policy file and is not read, or a key of a client's set that it cannot sign with.
     PassedOver,
     /// A guarantee that a request gets around.
     BrokenGuarantee,

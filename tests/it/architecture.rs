@@ -22,14 +22,14 @@ const COLUMNS: [&[&str]; 13] = [
     &["keys"],
     &["jose"],
     &["gateway"],
-    &["oauth", "clock", "fetch", "files", "revocations", "printable"],
+    &["oauth", "clock", "fetch", "files", "revocations", "printable", "private_file"],
 ];
 
 /// What a module may use of its own column.
 const SIBLINGS: [(&str, &str); 2] = [("policy", "clients"), ("issue", "reuse")];
 
 /// `config` stands beside the columns.
-const CONFIG_USES: [&str; 5] = ["gateway", "oauth", "clock", "files", "printable"];
+const CONFIG_USES: [&str; 6] = ["gateway", "oauth", "clock", "files", "printable", "private_file"];
 const CONFIG_USED_BY: [&str; 2] = ["http", "cli"];
 
 /// Policies know nothing of these, not even through another's name.

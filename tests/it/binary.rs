@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{install_key, install_policies};
+use crate::support::{install_key, install_policies, program::MOUNTED};
 
 /// A folder in which the binary runs, without settings from the environment.
 pub(crate) struct Workplace {
@@ -86,6 +86,13 @@ impl Workplace {
         let mut command = Command::new("setpriv");
         let uid = uid.to_string();
         command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", env!("CARGO_BIN_EXE_jeton")]);
+        self.prepared(command, arguments).stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// Runs `jeton` with these arguments as root, with its key files of this mode on a read-only mount.
+    pub(crate) fn run_mounted(&self, mode: &str, arguments: &[&str]) -> Run {
+        let mut command = Command::new("unshare");
+        command.args(MOUNTED).args([mode, "keys", env!("CARGO_BIN_EXE_jeton")]);
         self.prepared(command, arguments).stdin(Stdio::null()).output().unwrap().into()
     }
 

@@ -2,7 +2,7 @@
 use std::{fs, process::Command};
 
 use jeton::{
-    clients::{ForeignKey, InvalidPublicKey},
+    clients::{ForeignKeys, InvalidPublicKey},
     keys::PublicKeys,
     policy::{Code, Severity, Sources},
 };
@@ -76,12 +76,12 @@ fn a_mark_before_a_text_is_no_part_of_it() {
     let key = &key["keys"][0];
     let pem = openssl(&["pkey", "-in", key_fixture("test-only-signing.pem").to_str().unwrap(), "-pubout"]);
     for (what, text) in [("set", jwks.clone()), ("key", key.to_string()), ("PEM", pem)] {
-        let marked = ForeignKey::from_file(format!("{MARK}{text}").as_bytes());
-        assert_eq!(marked, ForeignKey::from_file(text.as_bytes()), "{what}");
-        assert_eq!(marked.map(|keys| keys.len()), Ok(1), "{what}");
+        let marked = ForeignKeys::from_file(format!("{MARK}{text}").as_bytes());
+        assert_eq!(marked, ForeignKeys::from_file(text.as_bytes()), "{what}");
+        assert_eq!(marked.map(|keys| keys.taken.len()), Ok(1), "{what}");
     }
     // one alone
-    assert!(ForeignKey::from_file(format!("{MARK}{MARK}{key}").as_bytes()).is_err());
+    assert!(ForeignKeys::from_file(format!("{MARK}{MARK}{key}").as_bytes()).is_err());
 }
 
 /// `openssl ecparam` prints the curve before a key, and `openssl x509 -pubkey` the certificate behind it.
@@ -94,7 +94,7 @@ fn blocks_that_tools_print_beside_a_public_key_are_passed_over() {
     let public = openssl(&["pkey", "-in", &path("key"), "-pubout"]);
     let certificate = openssl(&["req", "-x509", "-key", &path("key"), "-subj", "/CN=c", "-days", "1"]);
     let private = fs::read_to_string(path("key")).unwrap();
-    let alone = ForeignKey::from_pem(&public).unwrap();
+    let alone = ForeignKeys::from_pem(&public).unwrap();
     for text in [
         format!("{parameters}{public}"),
         format!("{certificate}{public}"),
@@ -102,19 +102,19 @@ fn blocks_that_tools_print_beside_a_public_key_are_passed_over() {
         format!("{parameters}{public}{certificate}"),
         format!("{MARK}{parameters}{public}"),
     ] {
-        assert_eq!(ForeignKey::from_file(text.as_bytes()).as_ref(), Ok(&alone), "{text}");
+        assert_eq!(ForeignKeys::from_file(text.as_bytes()).as_ref(), Ok(&alone), "{text}");
     }
     for (text, error) in [
         (parameters.clone(), InvalidPublicKey::NotPem),
-        (certificate.clone(), InvalidPublicKey::NotPem),
+        (certificate.clone(), InvalidPublicKey::Certificate),
         (format!("{parameters}{private}"), InvalidPublicKey::Private),
         (format!("{parameters}{private}{public}"), InvalidPublicKey::Private),
-        (format!("{public}{}", public.replace("PUBLIC", "RSA PUBLIC")), InvalidPublicKey::NotPem),
+        (format!("{public}{}", public.replace("PUBLIC", "RSA PUBLIC")), InvalidPublicKey::Pkcs1),
     ] {
-        assert_eq!(ForeignKey::from_file(text.as_bytes()).err(), Some(error), "{text}");
+        assert_eq!(ForeignKeys::from_file(text.as_bytes()).err(), Some(error), "{text}");
     }
-    let two = ForeignKey::from_pem(&format!("{parameters}{public}{parameters}{public}")).unwrap();
-    assert_eq!(two.len(), 2);
+    let two = ForeignKeys::from_pem(&format!("{parameters}{public}{parameters}{public}")).unwrap();
+    assert_eq!(two.taken.len(), 2);
 }
 
 /// A client whose key file ends in capitals is told, not served without a key.

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
 
 use crate::{
-    clients::{AuthenticationError, AuthenticationMethod, ClientCredentials, ClientSecret},
+    clients::{AuthenticationError, ClientCredentials, ClientSecret},
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
         extract::{Form, client_credentials},
@@ -20,7 +20,7 @@ pub(super) async fn credentials_and_token(
 ) -> Result<(ClientCredentials, BearerToken), TokenEndpointError> {
     let read = async {
         let mut form = Form::read(request, body).await?;
-        let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
+        let credentials = client_credentials(request.headers(), &mut form)?;
         Ok((credentials, BearerToken::new(form.require("token")?)))
     };
     read.await.inspect_err(|error| log_unread(error, event))
@@ -38,25 +38,13 @@ fn shown(attempted: &str) -> &str {
 }
 
 /// What a client learns that did not show who it is: that it failed. The log says why.
-pub(super) fn unauthenticated(
-    error: &AuthenticationError,
-    method: AuthenticationMethod,
-    event: &'static str,
-) -> TokenEndpointError {
+pub(super) fn unauthenticated(error: &AuthenticationError, event: &'static str) -> TokenEndpointError {
     if let AuthenticationError::Unavailable { .. } = error {
         return unavailable(&error.to_string(), event);
     }
     let (client, attempted) = (error.client().map(ClientId::as_str), error.attempted().map(shown));
     tracing::warn!(reason = "invalid_client", detail = error.to_string(), client, attempted, "{event}");
-    TokenEndpointError {
-        kind: match method {
-            AuthenticationMethod::ClientSecretBasic => TokenEndpointErrorKind::Challenged,
-            AuthenticationMethod::ClientSecretPost | AuthenticationMethod::PrivateKeyJwt => {
-                TokenEndpointErrorKind::Plain
-            }
-        },
-        ..TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
-    }
+    TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
 }
 
 /// What a client learns when something that is needed is away.

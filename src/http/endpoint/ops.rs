@@ -145,6 +145,7 @@ pub(in crate::http) async fn explain(
 ) -> Result<HttpResponse, Problem> {
     let bad = |detail: String| Problem::new(ProblemKind::BadQuestion(detail.into()), &request);
     let body = extract::body(&request, body).await.map_err(|fault| match fault {
+        BodyFault::Coded => Problem::new(ProblemKind::CodedBody, &request),
         BodyFault::TooLong => Problem::new(ProblemKind::TooLarge, &request),
         BodyFault::TooSlow | BodyFault::Broken => bad(fault.to_string()),
     })?;

@@ -8,33 +8,16 @@ use base64::{
 
 use super::{encoding, form::Form};
 use crate::{
-    clients::{AuthenticationMethod, ClientAssertion, ClientCredentials, ClientSecret},
-    http::error::{TokenEndpointError, TokenEndpointErrorKind},
+    clients::{ClientAssertion, ClientCredentials, ClientSecret},
+    http::error::TokenEndpointError,
     oauth::ErrorCode,
 };
-
-/// Parameters that must never stand in the URL (RFC 6749 section 2.3.1): credentials, and tokens that are worth
-/// as much.
-const NEVER_IN_URL: [&str; 7] = [
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "access_token",
-    "refresh_token",
-    "subject_token",
-    "token",
-];
 
 /// The credentials of a request, by the one way in which they came.
 pub(in crate::http) fn client_credentials(
     headers: &HeaderMap,
-    query: &str,
     form: &mut Form,
 ) -> Result<ClientCredentials, TokenEndpointError> {
-    if encoding::names(query).any(|name| NEVER_IN_URL.contains(&&*name)) {
-        let message = "credentials must not stand in the URL: send them in a header or in the body";
-        return Err(TokenEndpointError::invalid_request(message));
-    }
     let mut authorizations = headers.get_all(header::AUTHORIZATION);
     let (authorization, second) = (authorizations.next(), authorizations.next());
     if second.is_some() {
@@ -51,19 +34,20 @@ pub(in crate::http) fn client_credentials(
     if let Some(authorization) = authorization {
         let (client_id, secret) = basic(authorization).map_err(|BasicFault { message, attempted }| {
             let error = TokenEndpointError::new(ErrorCode::InvalidClient, message);
-            TokenEndpointError { kind: TokenEndpointErrorKind::Challenged, attempted, ..error }
+            TokenEndpointError { attempted, ..error }
         })?;
         if id.is_some_and(|id| id != client_id) {
             let message = "client_id differs from that of the authorization header";
             return Err(TokenEndpointError::invalid_request(message));
         }
-        let method = AuthenticationMethod::ClientSecretBasic;
-        return Ok(ClientCredentials::Secret { client_id, secret, method });
+        return Ok(ClientCredentials::Secret { client_id, secret });
     }
     if has_assertion {
-        if assertion_type.as_deref() != Some(ClientAssertion::TYPE) {
-            let message = format!("client_assertion_type must be {}", ClientAssertion::TYPE);
-            return Err(TokenEndpointError::invalid_request(message));
+        let assertion_type =
+            assertion_type.ok_or(TokenEndpointError::invalid_request("client_assertion_type is missing"))?;
+        if assertion_type != ClientAssertion::TYPE {
+            let (name, expected) = ("client_assertion_type", ClientAssertion::TYPE);
+            return Err(TokenEndpointError::another_value(name, &assertion_type, expected));
         }
         let assertion =
             assertion.ok_or(TokenEndpointError::invalid_request("client_assertion is missing"))?;
@@ -71,10 +55,7 @@ pub(in crate::http) fn client_credentials(
         return Ok(ClientCredentials::Assertion { client_id: id, assertion });
     }
     match (id, secret) {
-        (Some(client_id), Some(secret)) => {
-            let method = AuthenticationMethod::ClientSecretPost;
-            Ok(ClientCredentials::Secret { client_id, secret, method })
-        }
+        (Some(client_id), Some(secret)) => Ok(ClientCredentials::Secret { client_id, secret }),
         (None, Some(_)) => Err(TokenEndpointError::invalid_request("client_id is missing")),
         (attempted, None) => {
             let message = "authenticate with client_secret_basic, client_secret_post or private_key_jwt";

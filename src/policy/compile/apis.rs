@@ -168,7 +168,7 @@ impl Report<'_> {
         surroundings: &Surroundings,
         taken: &mut HashMap<Audience, Option<(FileIndex, Span)>>,
     ) -> Option<Audience> {
-        let is_own = name.value == OWN_API;
+        let is_own = name.value == ApiName::OWN;
         let text = match &api.audience {
             Field::Absent if is_own => return Some(surroundings.issuer.clone()),
             Field::Absent => {

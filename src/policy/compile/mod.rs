@@ -318,6 +318,10 @@ impl<'s> Report<'s> {
         self.findings.extend(self.files.finding(Severity::Error, file, problem));
     }
 
+    fn warn(&mut self, file: FileIndex, problem: Problem) {
+        self.findings.extend(self.files.finding(Severity::Warning, file, problem));
+    }
+
     /// `file:line:column` of a place, as a hint refers to it.
     fn place(&self, file: FileIndex, at: Span) -> String {
         self.sources.files.get(file).map_or_else(String::new, |source| {
