@@ -125,9 +125,9 @@ pub(super) fn say_usage(error: &clap::Error) -> ! {
     error.exit()
 }
 
-#[expect(clippy::print_stderr, reason = "this is where the program talks to people")]
+/// Nobody may hear it (a pipe that was closed, a full disk); what the program does and its exit code are the same then.
 fn write_error(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn findings_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Findings> {

@@ -126,6 +126,13 @@ impl Workplace {
         command.spawn().unwrap().wait_with_output().unwrap().into()
     }
 
+    /// Runs `jeton` with these arguments where nobody can be told that something is wrong; its exit code.
+    pub(crate) fn run_unheard(&self, arguments: &[&str], stderr: impl Into<Stdio>) -> Option<i32> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        command.status().unwrap().code()
+    }
+
     /// Runs `jeton` with these arguments and this on standard input.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Run {
         let mut command = self.command(arguments);
