@@ -11,9 +11,9 @@ use jiff::Timestamp;
 
 use super::{Outcome, emit, say};
 use crate::{
+    app::{key_keeper, late_reading},
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
-    http::{key_keeper, late_reading},
     keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, Replaced, Retired, RingKey},
     policy::printable,
 };

@@ -22,8 +22,8 @@ use clap::{Parser, Subcommand};
 
 use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
 use crate::{
+    app,
     config::{Needs, Settings},
-    http,
     policy::{DemoSecrets, Surroundings},
 };
 
@@ -126,5 +126,5 @@ fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
 
 /// What policies are checked against on the command line.
 fn surroundings(settings: &Settings, demo_secrets: DemoSecrets) -> Surroundings {
-    Surroundings { demo_secrets, ..http::surroundings(settings) }
+    Surroundings { demo_secrets, ..app::surroundings(settings) }
 }

@@ -13,6 +13,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::{
+    app::LoadError,
     config::SettingErrors,
     http::StartError,
     keys::{KeyErrors, OrderError},
@@ -132,7 +133,7 @@ fn write_error(text: &str) {
 
 fn findings_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Findings> {
     match error.downcast_ref() {
-        Some(StartError::Policies(findings)) => Some(findings),
+        Some(StartError::Load(LoadError::Policies(findings))) => Some(findings),
         _ => error.downcast_ref(),
     }
 }
@@ -145,8 +146,8 @@ fn lines_of(error: &(dyn Error + 'static)) -> Option<String> {
         || error.is::<KeyErrors>()
         || error.downcast_ref().is_some_and(is_of_keys)
         || error.downcast_ref().is_some_and(|error| match error {
-            StartError::Keys(_) | StartError::Policies(_) => true,
-            StartError::FirstKey(error) => is_of_keys(error),
+            StartError::Load(LoadError::Keys(_) | LoadError::Policies(_)) => true,
+            StartError::Load(LoadError::FirstKey(error)) => is_of_keys(error),
             _ => false,
         });
     has_lines.then(|| error.to_string())

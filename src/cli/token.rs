@@ -23,10 +23,10 @@ use super::{
     say,
 };
 use crate::{
+    app::key_keeper,
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
     files::{self, Size},
-    http::key_keeper,
     jose::JwsError,
     keys::{JwksOptions, JwksSource, PublicKeys},
     oauth::{Audience, Issuer, ShownUrl, TokenId},

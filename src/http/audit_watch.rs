@@ -1,4 +1,4 @@
-//! The decision log and the candidate policies: opened at the start, and followed while the server runs.
+//! The decision log and the candidate policies, followed while the server runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,25 +7,15 @@ use tokio::{signal::unix, time};
 
 use super::reload::{POLL, SETTLING, log_findings};
 use crate::{
-    audit::{Audit, DecisionLog, DecisionLogError, Shadow},
-    clock::Clock,
-    config::Settings,
-    policy::{CandidatePolicies, CandidateReload, Rejection, Reload, Surroundings},
+    audit::Audit,
+    policy::{CandidatePolicies, CandidateReload, Rejection, Reload},
 };
 
-/// What the settings ask for. A candidate that is not sound stops no start.
-pub(super) fn open_audit(
-    settings: &Settings,
-    surroundings: Surroundings,
-    clock: &Arc<dyn Clock>,
-) -> Result<Audit, DecisionLogError> {
-    let log = settings.log.decisions.as_deref().map(|path| DecisionLog::open(path, Arc::clone(clock)));
-    let shadow = settings.policies.candidate.as_deref().map(|dir| {
-        let candidate = CandidatePolicies::new(dir, surroundings, Arc::clone(clock));
-        reload_candidate(&candidate, "start");
-        Arc::new(Shadow::new(Arc::new(candidate), Arc::clone(clock)))
-    });
-    Ok(Audit::new(log.transpose()?.map(Arc::new), shadow))
+/// Reads the candidate, if there is one. One that is not sound stops no start.
+pub(super) fn read_candidate(audit: &Audit) {
+    if let Some(shadow) = audit.shadow() {
+        reload_candidate(shadow.candidate(), "start");
+    }
 }
 
 fn log_rejection(candidate: &CandidatePolicies, trigger: &'static str, rejection: &Rejection) {

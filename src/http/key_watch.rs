@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Duration};
 use actix_web::rt;
 use tokio::time;
 
-use super::{
-    keeper::late_reading,
-    reload::{POLL, SETTLING},
-};
+use super::reload::{POLL, SETTLING};
 use crate::{
+    app::late_reading,
     config::Settings,
     keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError, RejectedKeys},
 };

@@ -10,8 +10,6 @@ mod endpoint;
 mod error;
 mod extract;
 #[cfg(feature = "server")]
-mod keeper;
-#[cfg(feature = "server")]
 mod key_watch;
 #[cfg(feature = "server")]
 mod log;
@@ -24,8 +22,6 @@ mod routes;
 mod server;
 mod span;
 #[cfg(feature = "server")]
-mod surroundings;
-#[cfg(feature = "server")]
 mod together;
 
 pub use extract::{BearerFault, Protect, bearer_token};
@@ -33,8 +29,6 @@ pub use span::RequestSpan;
 #[cfg(feature = "server")]
 pub use {
     connection::raise_open_files,
-    keeper::{key_keeper, late_reading},
     log::init as init_log,
     server::{RunningServer, Service, StartError},
-    surroundings::surroundings,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jeton::{clock::ManualClock, http::key_keeper, oauth::SignatureAlgorithm};
+use jeton::{app::key_keeper, clock::ManualClock, oauth::SignatureAlgorithm};
 use reqwest::{Method, Response, header};
 use serde_json::{Value, json};
 

@@ -16,9 +16,9 @@ use clap::Subcommand;
 
 use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
 use crate::{
+    app,
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
-    http,
     policy::{self, Draft, Findings, Sources, Surroundings},
 };
 
@@ -71,7 +71,7 @@ impl Reading {
         let settings: Settings = super::settings(needs, config)?;
         let dir = dir.unwrap_or_else(|| settings.policies.dir.clone());
         // what a server with these settings would refuse
-        Ok(Self { dir, surroundings: http::surroundings(&settings) })
+        Ok(Self { dir, surroundings: app::surroundings(&settings) })
     }
 
     fn draft(&self) -> Result<Draft, Findings> {
