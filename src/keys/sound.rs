@@ -34,7 +34,7 @@ pub(super) fn verifying(
             if !RSA_BITS.contains(&bits(&components.n)) {
                 return Err(InvalidPublicKey::Unsound);
             }
-            let begins_with_zero = |number: &[u8]| number.first() == Some(&0);
+            let begins_with_zero = |number: &[u8]| number.len() > 1 && number.first() == Some(&0);
             let unsound = match &components {
                 it if begins_with_zero(&it.n) => InvalidPublicKey::LeadingZero("n"),
                 it if begins_with_zero(&it.e) => InvalidPublicKey::LeadingZero("e"),

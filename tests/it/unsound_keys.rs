@@ -162,7 +162,12 @@ fn an_unsound_key_is_no_clients_key() {
     for (name, key) in unsound() {
         let error = ForeignKey::from_jwk(&key).unwrap_err();
         assert!(
-            matches!(error, InvalidPublicKey::Unsound | InvalidPublicKey::Coordinate(_)),
+            matches!(
+                error,
+                InvalidPublicKey::Unsound
+                    | InvalidPublicKey::Coordinate(_)
+                    | InvalidPublicKey::LeadingZero(_)
+            ),
             "{name}: {error}"
         );
         let sound = Signer::p256().jwk();
