@@ -79,6 +79,7 @@ mod token_attacks;
 mod token_endpoint;
 mod token_exchange;
 mod token_reuse;
+mod typed_claims;
 mod unsound_keys;
 mod warned_policies;
 mod watched;

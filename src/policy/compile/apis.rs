@@ -7,6 +7,7 @@ use rustc_hash::FxHashSet;
 use super::{
     FileIndex, Names, Report, Surroundings,
     requirements::{Requirement, Within},
+    types::ClaimUse,
 };
 use crate::{
     oauth::{ApiName, Audience, Scope, ScopeSet},
@@ -29,6 +30,8 @@ const OWN_API: &str = "jeton";
 pub(super) struct CompiledApis {
     pub(super) apis: BTreeMap<ApiName, Api>,
     pub(super) guarantees: Vec<Guarantee>,
+    /// By API: where claims are compared.
+    pub(super) uses: Vec<(ApiName, Vec<ClaimUse>)>,
     /// By API: where it is defined, and where each of its routes stands.
     pub(super) places: BTreeMap<ApiName, Places>,
 }
@@ -73,8 +76,12 @@ impl Report<'_> {
         names: &Names,
         surroundings: &Surroundings,
     ) -> CompiledApis {
-        let mut compiled =
-            CompiledApis { apis: BTreeMap::new(), guarantees: Vec::new(), places: BTreeMap::new() };
+        let mut compiled = CompiledApis {
+            apis: BTreeMap::new(),
+            guarantees: Vec::new(),
+            uses: Vec::new(),
+            places: BTreeMap::new(),
+        };
         let mut audiences = HashMap::from([(surroundings.issuer.clone(), None)]);
         for (file, document) in documents.iter().enumerate() {
             for (name, api) in &document.apis.0 {
@@ -83,6 +90,7 @@ impl Report<'_> {
                 let audience = self.audience(file, name, api, surroundings, &mut audiences);
                 let (rules, routes, places) = self.compile_rules(file, api, names);
                 let guarantees = self.guarantees(file, api, names);
+                let uses = std::mem::take(&mut self.uses);
                 if let (Some(parsed), Some(audience)) = (parsed, audience) {
                     let of_api = guarantees.into_iter().map(|(name, routes)| Guarantee {
                         api: parsed.clone(),
@@ -91,6 +99,7 @@ impl Report<'_> {
                         routes,
                     });
                     compiled.guarantees.extend(of_api);
+                    compiled.uses.push((parsed.clone(), uses));
                     compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
                     let scopes = scopes_asked_for(&routes, names);
                     let api = Api { name: parsed.clone(), audience, scopes, rules, routes };

@@ -6,6 +6,7 @@ mod clients;
 mod credentials;
 mod names;
 mod requirements;
+mod types;
 mod warnings;
 
 use std::{
@@ -20,6 +21,7 @@ pub(super) use self::warnings::Warnings;
 use self::{
     apis::{CompiledApis, Guarantee},
     names::Nearest,
+    types::ClaimUse,
     warnings::Lookout,
 };
 use super::{
@@ -88,10 +90,12 @@ impl Draft {
             names_are_known: true,
             nearest: Nearest::default(),
             interned: HashSet::new(),
+            uses: Vec::new(),
         };
         let mut documents = report.parse_all();
         let names = report.collect_names(&documents);
-        let CompiledApis { apis, guarantees, places } = report.compile_apis(&documents, &names, surroundings);
+        let CompiledApis { apis, guarantees, uses, places } =
+            report.compile_apis(&documents, &names, surroundings);
         let clients = report.compile_clients(&mut documents, &names, &apis, surroundings);
         let revoked = report.revoked_tokens(&documents);
         let cases = report.cases(&documents, &names);
@@ -122,6 +126,7 @@ impl Draft {
             found,
             scopes,
             shut_out,
+            uses,
             places,
             guarantees: Arc::clone(&guarantees),
         });
@@ -207,6 +212,8 @@ struct Report<'s> {
     nearest: Nearest,
     /// Names of claims and parameters, of which each is kept once.
     interned: HashSet<Arc<str>>,
+    /// Where the API that is compiled compares claims.
+    uses: Vec<ClaimUse>,
 }
 
 impl<'s> Report<'s> {
