@@ -62,7 +62,7 @@ fn main() {
     let serde_json::Value::Object(claims) = json!({ "tenant": "acme", "region": "eu" }) else {
         unreachable!()
     };
-    let subject = Subject { client: None, scopes: &scopes, roles: &[], claims: &claims };
+    let subject = Subject { client: None, sub: None, scopes: &scopes, roles: &[], claims: &claims };
 
     for (title, allowed) in [("decide: allowed", true), ("decide: refused, another tenant's path", false)] {
         let tenant = if allowed { "acme" } else { "globex" };

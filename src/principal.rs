@@ -121,6 +121,7 @@ impl Principal {
     pub fn permissions(&self) -> Permissions {
         Permissions {
             client: self.sole_client().cloned(),
+            sub: self.subject_client().cloned(),
             scopes: self.scopes().clone(),
             roles: self.roles().to_vec(),
             claims: self.claims().clone(),
@@ -131,6 +132,7 @@ impl Principal {
     pub fn subject(&self) -> Subject<'_> {
         Subject {
             client: self.sole_client(),
+            sub: self.subject_client(),
             scopes: self.scopes(),
             roles: self.roles(),
             claims: self.claims(),

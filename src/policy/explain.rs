@@ -28,6 +28,8 @@ use crate::{
 pub struct Permissions {
     /// The client that the token would name.
     pub client: Option<ClientId>,
+    /// The client to which the permissions were granted, as the token's `sub` would name it.
+    pub sub: Option<ClientId>,
     /// Its scopes.
     pub scopes: ScopeSet,
     /// Its roles.
@@ -41,10 +43,23 @@ impl Permissions {
     pub fn subject(&self) -> Subject<'_> {
         Subject {
             client: self.client.as_ref(),
+            sub: self.sub.as_ref(),
             scopes: &self.scopes,
             roles: &self.roles,
             claims: &self.claims,
         }
+    }
+
+    /// With the claim `sub`, which somebody wrote among the others, as the client that the token is about.
+    ///
+    /// # Errors
+    /// [`BadSub`] for a value that no token has.
+    pub fn with_sub_of_claims(mut self) -> Result<Self, BadSub> {
+        if let Some(sub) = self.claims.remove("sub") {
+            let sub = sub.as_str().and_then(|text| ClientId::parse(text).ok()).ok_or(BadSub)?;
+            self.sub = Some(sub);
+        }
+        Ok(self)
     }
 
     /// With every scope of its roles, as a token of this service carries them.
@@ -56,6 +71,11 @@ impl Permissions {
         self
     }
 }
+
+/// A claim `sub` that no token has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the claim `sub` is the id of a client: write it as text")]
+pub struct BadSub;
 
 /// A decision with everything that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -150,11 +170,13 @@ impl PolicySet {
     pub fn permissions_of(&self, client: &str, api: &str) -> Option<Permissions> {
         let client = self.clients().find(client)?;
         let grant = client.grants.iter().find(|grant| grant.api.as_str() == api)?;
+        let named = match client.kind {
+            ClientKind::Named => Some(client.id.clone()),
+            ClientKind::Anonymous => None,
+        };
         Some(Permissions {
-            client: match client.kind {
-                ClientKind::Named => Some(client.id.clone()),
-                ClientKind::Anonymous => None,
-            },
+            client: named.clone(),
+            sub: named,
             scopes: grant.scopes.clone(),
             roles: grant.roles_within(&grant.scopes),
             claims: (*client.claims).clone(),

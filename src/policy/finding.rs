@@ -98,6 +98,8 @@ pub enum Code {
     PublicCatchAll,
     /// Another method at the path of a route, decided by a less specific route that lets other tokens through.
     MethodHole,
+    /// A condition that no client's claim can meet, because of its type alone.
+    TypeMismatch,
     /// A verb that a route has in its parameter, while another rule has it for another method.
     OpenVerb,
     /// Another spelling of a route's path, decided by a `**` or a parameter that lets other tokens through.

@@ -7,6 +7,7 @@
 
 mod candidate;
 mod cases;
+mod claim;
 mod compile;
 mod condition;
 mod decision;
@@ -41,7 +42,7 @@ pub use decision::{Decision, Denial, Grounds};
 pub use diff::{Change, ChangeKind, Counts, Difference, Effect, Effort, RulePlace, Summary, Who};
 pub use edit::{EditError, Edited, scalar};
 pub use explain::{
-    ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, Permissions,
+    BadSub, ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, Permissions,
 };
 pub use finding::{Code, Finding, Findings, Severity, did_you_mean};
 pub use guarantee::Witness;

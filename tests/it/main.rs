@@ -88,6 +88,7 @@ mod token_endpoint;
 mod token_exchange;
 mod token_reuse;
 mod token_targets;
+mod typed_claims;
 mod unsound_keys;
 mod warned_policies;
 mod watched;

@@ -62,7 +62,8 @@ pub(crate) fn with_roles(roles: &[&str]) -> Permissions {
 
 /// A subject of this client.
 pub(crate) fn with_client(client: &str) -> Permissions {
-    Permissions { client: Some(ClientId::parse(client).unwrap()), ..Permissions::default() }
+    let client = Some(ClientId::parse(client).unwrap());
+    Permissions { sub: client.clone(), client, ..Permissions::default() }
 }
 
 /// A subject with this claim.

@@ -9,7 +9,7 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [Code; 10] = [
+pub(crate) const CODES: [Code; 11] = [
     Code::IdleGuarantee,
     Code::GuaranteeGap,
     Code::PassedOver,
@@ -18,6 +18,7 @@ pub(crate) const CODES: [Code; 10] = [
     Code::NoCredentials,
     Code::PublicCatchAll,
     Code::MethodHole,
+    Code::TypeMismatch,
     Code::OpenVerb,
     Code::LookAlike,
 ];

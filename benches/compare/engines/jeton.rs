@@ -43,7 +43,7 @@ pub(super) fn set_up(table: &Table) -> Allows {
     };
     let paths: Vec<String> = table.questions().map(|question| question.path).collect();
     Box::new(move |question| {
-        let subject = Subject { client: None, scopes: &scopes, roles: &[], claims: &claims };
+        let subject = Subject { client: None, sub: None, scopes: &scopes, roles: &[], claims: &claims };
         set.api("big").unwrap().decide("GET", &paths[question], Some(&subject)).is_allowed()
     })
 }

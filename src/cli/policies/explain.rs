@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use super::{
     super::{Outcome, clients::claim, say, token},
@@ -36,9 +37,9 @@ pub(in crate::cli) struct Explain {
     /// A role that the bearer holds, and with it the role's scopes.
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
-    /// A claim that the bearer's token carries.
-    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
-    claims: Vec<(String, String)>,
+    /// A claim that the bearer's token carries: `tenant=acme` is a text, `level:=3` what JSON has there.
+    #[arg(long = "claim", value_name = "NAME=TEXT | NAME:=JSON", value_parser = claim)]
+    claims: Vec<(String, Value)>,
     /// The policies folder; without it, `policies.dir` of the settings.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -125,10 +126,10 @@ impl Explain {
             bearer.roles.push(role);
         }
         for (name, value) in &self.claims {
-            let before = bearer.claims.insert(name.clone(), value.as_str().into());
+            let before = bearer.claims.insert(name.clone(), value.clone());
             ensure!(before.is_none(), "claim `{name}` is given twice");
         }
-        Ok(bearer.with_scopes_of_roles(policies.roles()))
+        Ok(bearer.with_sub_of_claims()?.with_scopes_of_roles(policies.roles()))
     }
 }
 

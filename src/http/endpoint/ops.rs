@@ -179,10 +179,12 @@ pub(in crate::http) async fn explain(
             let roles = bearer.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>();
             let bearer = Permissions {
                 client: None,
+                sub: None,
                 scopes: scopes.map_err(|error| bad(error.to_string()))?,
                 roles: roles.map_err(|error| bad(error.to_string()))?,
                 claims: bearer.claims,
             };
+            let bearer = bearer.with_sub_of_claims().map_err(|error| bad(error.to_string()))?;
             Some(bearer.with_scopes_of_roles(set.roles()))
         }
     };

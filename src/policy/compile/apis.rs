@@ -8,6 +8,7 @@ use super::{
     FileIndex, Names, Report, Surroundings,
     built_in::{BUILT_IN, OWN_API},
     requirements::{Requirement, Within},
+    types::ClaimUse,
 };
 use crate::{
     oauth::{ApiName, Audience, Scope, ScopeSet},
@@ -28,6 +29,8 @@ use crate::{
 pub(super) struct CompiledApis {
     pub(super) apis: BTreeMap<ApiName, Api>,
     pub(super) guarantees: Vec<Guarantee>,
+    /// By API: where claims are compared.
+    pub(super) uses: Vec<(ApiName, Vec<ClaimUse>)>,
     /// By API: where it is defined, and where each of its routes stands.
     pub(super) places: BTreeMap<ApiName, Places>,
 }
@@ -82,8 +85,12 @@ impl Report<'_> {
         names: &Names,
         surroundings: &Surroundings,
     ) -> CompiledApis {
-        let mut compiled =
-            CompiledApis { apis: BTreeMap::new(), guarantees: Vec::new(), places: BTreeMap::new() };
+        let mut compiled = CompiledApis {
+            apis: BTreeMap::new(),
+            guarantees: Vec::new(),
+            uses: Vec::new(),
+            places: BTreeMap::new(),
+        };
         let mut audiences = HashMap::from([(surroundings.issuer.clone(), None)]);
         for (file, document) in documents.iter().enumerate() {
             for (name, api) in &document.apis.0 {
@@ -92,6 +99,7 @@ impl Report<'_> {
                 let audience = self.audience(file, name, api, surroundings, &mut audiences);
                 let (mut rules, mut routes, places) = self.compile_rules(file, api, names);
                 let guarantees = self.guarantees(file, api, names);
+                let uses = std::mem::take(&mut self.uses);
                 if let (Some(parsed), Some(audience)) = (parsed, audience) {
                     let of_api = |(name, routes), origin| Guarantee {
                         api: parsed.clone(),
@@ -106,6 +114,7 @@ impl Report<'_> {
                         let kept = self.built_in_guarantees(name.at, names).into_iter();
                         compiled.guarantees.extend(kept.map(|one| of_api(one, Origin::BuiltIn)));
                     }
+                    compiled.uses.push((parsed.clone(), uses));
                     compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
                     let scopes = scopes_asked_for(&routes, names);
                     let api = Api { name: parsed.clone(), audience, scopes, rules, routes };

@@ -158,13 +158,20 @@ impl Report<'_> {
                 }
                 ClientId::parse(client).ok().map(Asker::Client)
             }
-            Field::Given(Spanned { value: TestSubject::Map(bearer), .. }) => {
+            Field::Given(Spanned { at, value: TestSubject::Map(bearer) }) => {
                 let document::Bearer { scopes, roles, claims } = &**bearer;
                 let scopes = self.scopes(file, scopes, &names.scopes);
                 let roles: Vec<Role> =
                     roles.0.iter().filter_map(|role| self.role(file, role, &names.roles)).collect();
-                let bearer = Permissions { client: None, scopes, roles, claims: claims.clone() };
-                Some(Asker::Bearer(bearer.with_scopes_of_roles(&names.roles)))
+                let bearer = Permissions { client: None, sub: None, scopes, roles, claims: claims.clone() };
+                match bearer.with_sub_of_claims() {
+                    Ok(bearer) => Some(Asker::Bearer(bearer.with_scopes_of_roles(&names.roles))),
+                    Err(error) => {
+                        let problem = Problem::new(*at, Code::BadClaim, error.to_string());
+                        self.add(file, problem.hint("such as `as: { claims: { sub: acme-sync } }`"));
+                        None
+                    }
+                }
             }
         }
     }

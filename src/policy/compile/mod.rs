@@ -7,6 +7,7 @@ mod clients;
 mod credentials;
 mod names;
 mod requirements;
+mod types;
 mod warnings;
 
 use std::{
@@ -22,6 +23,7 @@ use self::{
     apis::{CompiledApis, Guarantee, Origin},
     built_in::BUILT_IN,
     names::Nearest,
+    types::ClaimUse,
     warnings::Lookout,
 };
 use super::{
@@ -129,10 +131,12 @@ impl Draft {
             names_are_known: true,
             nearest: Nearest::default(),
             interned: HashSet::new(),
+            uses: Vec::new(),
         };
         let mut documents = report.parse_all();
         let names = report.collect_names(&documents);
-        let CompiledApis { apis, guarantees, places } = report.compile_apis(&documents, &names, surroundings);
+        let CompiledApis { apis, guarantees, uses, places } =
+            report.compile_apis(&documents, &names, surroundings);
         let clients = report.compile_clients(&mut documents, &names, &apis, surroundings);
         let revoked = report.revoked_tokens(&documents);
         let cases = report.cases(&documents, &names);
@@ -171,6 +175,7 @@ impl Draft {
             found,
             scopes: scopes.collect(),
             shut_out,
+            uses,
             places,
             guarantees: Arc::clone(&guarantees),
         });
@@ -261,6 +266,8 @@ struct Report<'s> {
     nearest: Nearest,
     /// Names of claims and parameters, of which each is kept once.
     interned: HashSet<Arc<str>>,
+    /// Where the API that is compiled compares claims.
+    uses: Vec<ClaimUse>,
 }
 
 impl<'s> Report<'s> {

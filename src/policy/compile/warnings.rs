@@ -9,6 +9,7 @@ use std::{
 use super::{
     FileIndex, Files,
     apis::{Guarantee, Origin, Places},
+    types::{self, ClaimUse},
 };
 use crate::{
     oauth::{ApiName, ClientId, Role, Scope, ScopeSet},
@@ -60,6 +61,8 @@ pub(super) struct Lookout {
     /// By file: the scopes that it defines.
     pub(super) scopes: Vec<Vec<(Spanned<String>, Option<String>)>>,
     pub(super) shut_out: Vec<ShutOut>,
+    /// By API: where claims are compared.
+    pub(super) uses: Vec<(ApiName, Vec<ClaimUse>)>,
     pub(super) places: BTreeMap<ApiName, Places>,
     pub(super) guarantees: Arc<[Guarantee]>,
 }
@@ -75,11 +78,16 @@ pub(super) struct ShutOut {
 
 impl Lookout {
     fn warnings(self, policies: &PolicySet) -> Findings {
-        let Self { files, found, scopes, shut_out, places, guarantees } = self;
+        let Self { files, found, scopes, shut_out, uses, places, guarantees } = self;
         let mut report = Report { files: &files, findings: found };
         report.unused_scopes(policies, &scopes);
         for client in &shut_out {
             report.shut_out(client);
+        }
+        for (api, uses) in &uses {
+            for (file, problem) in types::mismatches(policies, api, uses) {
+                report.warn(file, problem);
+            }
         }
         for of_api in guarantees.chunk_by(|one, next| one.api == next.api) {
             if let Some(api) = of_api.first().and_then(|guarantee| policies.apis.get(&guarantee.api)) {

@@ -331,9 +331,9 @@ impl<'p> Comparison<'_, 'p> {
         // what becomes public, everybody gains
         let is_everybodys = self.new.is_public(pair.after) && !self.old.is_public(pair.before);
         let may_pass = may(self.old, pair.before, before) || may(self.new, pair.after, after);
-        let claims: Vec<_> = before.iter().chain(after).map(|permissions| &permissions.claims).collect();
+        let bearers: Vec<_> = before.iter().chain(after).collect();
         (may_pass && !is_everybodys)
-            .then(|| Grid::for_claims(shape.clone(), compared, &claims, &|text| self.known(text)))
+            .then(|| Grid::for_bearers(shape.clone(), compared, &bearers, &|text| self.known(text)))
     }
 
     /// What a client gains or loses.

@@ -6,6 +6,7 @@
 //! when the token carries one of its smallest ones ([`Beyond`]). Proofs and comparisons look at
 //! these and are exact; every answer is one that the engine itself gave.
 
+mod build;
 mod clauses;
 mod compared;
 mod grid;
