@@ -39,7 +39,7 @@ fn write_policies(rules: usize, dir: &Path) {
 fn surroundings() -> Surroundings {
     Surroundings {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
         needed_apis: Vec::new(),
     }

@@ -55,7 +55,7 @@ fn main() {
     let clock = Arc::new(SystemClock);
     let surroundings = Surroundings {
         issuer: issuer.audience().clone(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
         needed_apis: Vec::new(),
     };

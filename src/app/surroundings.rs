@@ -9,7 +9,7 @@ use crate::{
 pub fn surroundings(settings: &Settings) -> Surroundings {
     Surroundings {
         issuer: settings.issuer.audience().clone(),
-        max_ttl: settings.tokens.max_ttl.as_secs(),
+        max_ttl: Some(settings.tokens.max_ttl.as_secs()),
         demo_secrets: if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused },
         needed_apis: settings.gateways.iter().flat_map(needed_by).collect(),
     }

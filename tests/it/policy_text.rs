@@ -13,7 +13,7 @@ use tempfile::TempDir;
 pub(crate) fn surroundings(demo_secrets: DemoSecrets) -> Surroundings {
     Surroundings {
         issuer: Audience::parse("https://tokens.example.com").unwrap(),
-        max_ttl: 24 * 60 * 60,
+        max_ttl: Some(24 * 60 * 60),
         demo_secrets,
         needed_apis: Vec::new(),
     }

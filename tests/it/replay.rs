@@ -292,7 +292,7 @@ fn is_allowed(policies: &PolicySet, sent: &Sent) -> bool {
 fn compiled(dir: &std::path::Path) -> PolicySet {
     let surroundings = Surroundings {
         issuer: Audience::parse(ISSUER).unwrap(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
         needed_apis: Vec::new(),
     };

@@ -86,7 +86,7 @@ fn authorizer(dir: &TempDir, audience: &str, rules: &str, api: &str) -> (Arc<Liv
     let issuer = Issuer::parse(ISSUER).unwrap();
     let surroundings = Surroundings {
         issuer: issuer.audience().clone(),
-        max_ttl: 3600,
+        max_ttl: Some(3600),
         demo_secrets: DemoSecrets::Allowed,
         needed_apis: Vec::new(),
     };

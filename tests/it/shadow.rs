@@ -86,7 +86,7 @@ impl Scene {
         }
         let surroundings = Surroundings {
             issuer: issuer.issuer.audience().clone(),
-            max_ttl: 86_400,
+            max_ttl: Some(86_400),
             demo_secrets: DemoSecrets::Allowed,
             needed_apis: Vec::new(),
         };

@@ -30,7 +30,7 @@ pub(super) fn set_up(table: &Table) -> Allows {
     fs::write(dir.path().join("big.yaml"), text).unwrap();
     let surroundings = Surroundings {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
         needed_apis: Vec::new(),
     };

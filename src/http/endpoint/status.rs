@@ -59,7 +59,7 @@ mod tests {
         let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
         let surroundings = Surroundings {
             issuer: issuer.audience().clone(),
-            max_ttl: 86_400,
+            max_ttl: Some(86_400),
             demo_secrets: DemoSecrets::Allowed,
             needed_apis: Vec::new(),
         };

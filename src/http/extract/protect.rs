@@ -45,7 +45,7 @@ use crate::{
 ///     http::Protect,
 ///     keys::PublicKeys,
 ///     oauth::{ApiName, Issuer},
-///     policy::{DemoSecrets, LivePolicies, Surroundings},
+///     policy::{LivePolicies, Surroundings},
 ///     principal::Principal,
 ///     token::Verifier,
 /// };
@@ -78,16 +78,12 @@ use crate::{
 /// )?;
 /// let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse()?)); // a service takes `SystemClock`
 /// let issuer = Issuer::parse("https://tokens.example.com")?;
-/// let surroundings = Surroundings {
-///     issuer: issuer.audience().clone(),
-///     max_ttl: 3600,
-///     demo_secrets: DemoSecrets::Refused,
-///     needed_apis: Vec::new(),
-/// };
+/// let api = ApiName::parse("orders")?;
+/// let surroundings = Surroundings::of_service(&issuer, api.clone());
 /// let policies = Arc::new(LivePolicies::load(folder.path(), surroundings, clock.clone())?);
 /// let keys = Arc::new(PublicKeys::from_jwks(JWKS.as_bytes())?);
 /// let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock);
-/// let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);
+/// let authorizer = Authorizer::new(verifier, policies, api);
 /// let protect = Protect::new(authorizer).with_resource_metadata()?;
 ///
 /// let app = test::init_service(App::new().route("/orders", web::get().to(orders)).wrap(protect)).await;

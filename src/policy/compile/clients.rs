@@ -247,9 +247,8 @@ impl Report<'_> {
             let problem = Problem::new(text.at, Code::BadDuration, "a token must live");
             self.add(file, problem.hint("write more than `0s`"));
         }
-        if ttl > surroundings.max_ttl {
-            let message =
-                format!("`{}` is longer than `tokens.max_ttl` ({} s)", text.value, surroundings.max_ttl);
+        if let Some(max_ttl) = surroundings.max_ttl.filter(|max| ttl > *max) {
+            let message = format!("`{}` is longer than `tokens.max_ttl` ({max_ttl} s)", text.value);
             let problem = Problem::new(text.at, Code::TtlTooLong, message);
             self.add(file, problem.hint("shorten it, or raise `tokens.max_ttl` in the settings"));
         }

@@ -36,19 +36,32 @@ use super::{
     source::{Hidden, Source, Sources},
     yaml,
 };
-use crate::oauth::{ApiName, Audience, Role, Scope, ScopeSet};
+use crate::oauth::{ApiName, Audience, Issuer, Role, Scope, ScopeSet};
 
 /// What policies must fit besides each other.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The audience of jeton's own API: its issuer.
     pub issuer: Audience,
-    /// The longest lifetime that a client's tokens may have, in seconds (`tokens.max_ttl`).
-    pub max_ttl: u64,
+    /// The longest lifetime that a client's tokens may have, in seconds (`tokens.max_ttl`); any, if there is none.
+    pub max_ttl: Option<u64>,
     /// Whether clients with the secrets of README.md are refused.
     pub demo_secrets: DemoSecrets,
     /// The APIs that must be there.
     pub needed_apis: Vec<NeededApi>,
+}
+
+impl Surroundings {
+    /// Those of a service that takes tokens for `api` and issues none: the secrets and lifetimes of clients are the
+    /// issuer's business. Policies without the API are refused, at a reload too.
+    pub fn of_service(issuer: &Issuer, api: ApiName) -> Self {
+        Self {
+            issuer: issuer.audience().clone(),
+            max_ttl: None,
+            demo_secrets: DemoSecrets::Allowed,
+            needed_apis: vec![NeededApi { api, by: "this service".to_owned() }],
+        }
+    }
 }
 
 /// An API that something beside the policies names.

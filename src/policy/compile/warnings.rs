@@ -231,7 +231,7 @@ mod tests {
     fn surroundings() -> Surroundings {
         Surroundings {
             issuer: Audience::parse("https://tokens.example.com").unwrap(),
-            max_ttl: 60,
+            max_ttl: Some(60),
             demo_secrets: DemoSecrets::Allowed,
             needed_apis: Vec::new(),
         }
