@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::condition::Subject;
+use super::subject::Subject;
 use crate::oauth::is_registered_claim;
 
 /// Which claim a condition is about.

@@ -4,29 +4,13 @@
 
 use std::{fmt, sync::Arc};
 
-use serde_json::{Map, Value};
-
 use super::{
     claim::{Claim, ClaimName, ClaimValue, Item, Types},
     path::CanonicalPath,
     route::Place,
+    subject::Subject,
 };
 use crate::oauth::{ClientId, Role, Scope, ScopeSet};
-
-/// What policies judge: the permissions of a token, wherever they come from.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'s> {
-    /// The client that asked for the token, if it names one.
-    pub client: Option<&'s ClientId>,
-    /// `sub`: the client to which the permissions were granted, if the token names one.
-    pub sub: Option<&'s ClientId>,
-    /// Its scopes.
-    pub scopes: &'s ScopeSet,
-    /// Its roles.
-    pub roles: &'s [Role],
-    /// The claims that are neither registered nor jeton's own.
-    pub claims: &'s Map<String, Value>,
-}
 
 /// One thing that must hold of a subject, on the paths of one route.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::{
-    explain::Permissions,
     path::CanonicalPath,
     route::Method,
     set::{Api, PolicySet},
     space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
+    subject::Permissions,
     trie::RouteId,
 };
 use crate::oauth::ClientId;

@@ -1,18 +1,20 @@
 //! The compiled policies: what every decision reads.
 
-use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range};
 
 use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::{
     compile::Warnings,
-    condition::{Alternative, Condition, Subject},
+    condition::{Alternative, Condition},
     decision::{Decision, Denial, Grounds},
-    diff::RulePlace,
     finding::Findings,
     path::CanonicalPath,
     route::{Method, Route, RouteMethod},
+    rule::{Rule, RulePlace},
+    source::ContentHash,
+    subject::Subject,
     trie::{RouteId, Trie},
 };
 use crate::{
@@ -35,17 +37,6 @@ pub struct PolicySet {
     /// Behind the files that were read, what is built in.
     pub(super) files: Vec<String>,
     pub(super) warnings: Warnings,
-}
-
-/// The SHA-256 of all policy files and key files with their names, in hexadecimal: two replicas with the same hash
-/// serve the same policies.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct ContentHash(pub(super) String);
-
-impl fmt::Display for ContentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl PolicySet {
@@ -138,14 +129,6 @@ pub struct Api {
     pub(super) routes: Routes,
 }
 
-/// A rule of an API.
-#[derive(Debug)]
-pub struct Rule {
-    pub(super) name: Arc<str>,
-    pub(super) file: u32,
-    pub(super) line: u32,
-}
-
 /// The routes of an API. What a decision reads lies side by side; what only an explanation reads lies
 /// apart.
 #[derive(Debug, Default)]
@@ -181,18 +164,6 @@ impl Access {
     /// Whether no token is needed.
     pub(super) fn is_public(&self) -> bool {
         matches!(self, Self::Public)
-    }
-}
-
-impl Rule {
-    /// Its name within the API.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its name, to be kept beyond the policies.
-    pub fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +12,6 @@ use ring::digest;
 use super::{
     finding::{Code, Finding, Findings, Severity, Snippet, Span},
     lines::Lines,
-    set::ContentHash,
 };
 use crate::{
     files::{FileError, OpenFile, Size},
@@ -39,6 +38,17 @@ pub(super) enum Hidden {
 
 /// The bytes of a file, or why there are none.
 type KeyFile = Result<Vec<u8>, Box<Finding>>;
+
+/// The SHA-256 of all policy files and key files with their names, in hexadecimal: two replicas with the same hash
+/// serve the same policies.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ContentHash(String);
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Everything read from a policies folder, before anything is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]

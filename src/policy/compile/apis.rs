@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use rustc_hash::FxHashSet;
 
 use super::{
-    FileIndex, Names, Report, Surroundings,
+    Surroundings,
     built_in::{BUILT_IN, OWN_API},
+    report::{FileIndex, Names, Report},
     requirements::{Requirement, Within},
     types::ClaimUse,
 };
@@ -20,7 +21,8 @@ use crate::{
         path::CanonicalPath,
         read::{Field, Items, Spanned},
         route::{Method, Place, Route},
-        set::{Access, Api, RouteAccess, Routes, Rule},
+        rule::Rule,
+        set::{Access, Api, RouteAccess, Routes},
         trie::{RouteId, small},
     },
 };

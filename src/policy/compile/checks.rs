@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::{
-    FileIndex, Names, NeededApi, Report,
+    NeededApi,
     apis::{Guarantee, Origin},
     built_in::OWN_API,
+    report::{FileIndex, Names, Report},
 };
 
 use crate::{
@@ -13,13 +14,14 @@ use crate::{
     policy::{
         cases::{Asker, Case, CaseOutcome, Expected},
         document::{self, Document, TestSubject, Text},
-        explain::Permissions,
         finding::{Code, Problem, Span, did_you_mean},
         guarantee::{self, TooComplex, Violation},
         read::{Field, Spanned},
         route::Method,
-        set::{PolicySet, Rule},
+        rule::Rule,
+        set::PolicySet,
         space::RouteIndex,
+        subject::Permissions,
     },
 };
 

@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use rustc_hash::FxHashSet;
 use serde_json::{Map, Value};
 
-use super::{DemoSecrets, FileIndex, Names, Report, Surroundings, warnings::ShutOut};
+use super::{
+    DemoSecrets, Surroundings,
+    report::{FileIndex, Names, Report},
+    warnings::ShutOut,
+};
 use crate::{
     clients::{
         Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, MOST_SECRETS,

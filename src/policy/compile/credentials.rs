@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 
-use super::{FileIndex, Names, Report};
+use super::report::{FileIndex, Names, Report};
 use crate::{
     clients::{Abilities, ForeignKey, ForeignKeys, IntrospectedApis, InvalidPublicKey, MOST_KEYS},
     oauth::{ApiName, TokenId},

@@ -6,13 +6,13 @@ mod checks;
 mod clients;
 mod credentials;
 mod names;
+mod report;
 mod requirements;
 mod types;
 mod warnings;
 
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -23,20 +23,18 @@ use self::{
     apis::{CompiledApis, Guarantee, Origin},
     built_in::BUILT_IN,
     names::Nearest,
-    types::ClaimUse,
+    report::{Files, Names, Report},
     warnings::Lookout,
 };
 use super::{
     cases::{self, CaseOutcome, Untested},
     document::Document,
-    finding::{Code, Finding, Findings, Problem, Severity, Span},
+    finding::{Finding, Findings},
     guarantee::Guaranteed,
-    read::{self, Field},
     set::PolicySet,
-    source::{Hidden, Source, Sources},
-    yaml,
+    source::Sources,
 };
-use crate::oauth::{ApiName, Audience, Issuer, Role, Scope, ScopeSet};
+use crate::oauth::{ApiName, Audience, Issuer};
 
 /// What policies must fit besides each other.
 #[derive(Clone, Debug)]
@@ -237,116 +235,5 @@ impl Draft {
     /// These, and all warnings.
     pub fn into_policies(self) -> Result<PolicySet, Findings> {
         if self.faults.is_empty() { Ok(self.policies) } else { Err(self.findings()) }
-    }
-}
-
-/// The position of a file among the sources.
-type FileIndex = usize;
-
-/// What every file may refer to.
-struct Names {
-    scopes: BTreeMap<Scope, String>,
-    roles: BTreeMap<Role, ScopeSet>,
-    /// API and client names, those of broken entries too.
-    apis: BTreeSet<String>,
-    clients: BTreeSet<String>,
-}
-
-/// The policy files, in which findings have their places.
-struct Files {
-    sources: Arc<Vec<Source>>,
-    /// By file: what of it is not shown.
-    hidden: Vec<Hidden>,
-}
-
-impl Files {
-    fn finding(&self, severity: Severity, file: FileIndex, problem: Problem) -> Option<Finding> {
-        let (source, hidden) = (self.sources.get(file)?, self.hidden.get(file)?);
-        let (at, code) = (problem.at, problem.code);
-        let (message, hint) = problem.into_texts();
-        Some(Finding { hint, ..source.finding(severity, at, code, message, hidden) })
-    }
-}
-
-/// Collects what is wrong.
-struct Report<'s> {
-    sources: &'s Sources,
-    files: Files,
-    findings: Vec<Finding>,
-    /// False once a file could not be parsed: what it defines is missing then, and nothing is said
-    /// about names that may stand in it.
-    names_are_known: bool,
-    nearest: Nearest,
-    /// Names of claims and parameters, of which each is kept once.
-    interned: HashSet<Arc<str>>,
-    /// Where the API that is compiled compares claims.
-    uses: Vec<ClaimUse>,
-}
-
-impl<'s> Report<'s> {
-    fn parse_all(&mut self) -> Vec<Document> {
-        let sources: &'s [Source] = &self.sources.files;
-        let mut documents = Vec::with_capacity(sources.len());
-        for (file, source) in sources.iter().enumerate() {
-            let (node, problems) = yaml::parse(&source.text);
-            self.files.hidden.push(match &node {
-                Some(node) => Hidden::parts(node.secrets()),
-                None => Hidden::in_unparsed(source),
-            });
-            let is_nothing = node.as_ref().map_or(problems.is_empty(), yaml::Node::is_null);
-            let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
-            let problems = RefCell::new(problems);
-            let document = match &node {
-                Some(node) => read::read::<Document>(node, &problems),
-                None => is_nothing.then(Document::default),
-            };
-            self.names_are_known &= document.as_ref().is_some_and(Document::names_are_whole);
-            for problem in problems.into_inner() {
-                self.add(file, problem);
-            }
-            let document = document.unwrap_or_default();
-            if is_map || is_nothing {
-                self.check_version(file, &document);
-            }
-            documents.push(document);
-        }
-        documents
-    }
-
-    fn check_version(&mut self, file: FileIndex, document: &Document) {
-        match &document.version {
-            Field::Absent => {
-                let problem = Problem::new(Span::default(), Code::Missing, "`version` is missing");
-                self.add(file, problem.hint("start the file with `version: 1`"));
-            }
-            Field::Given(version) if version.value != 1 => {
-                let message = format!("version {} is not known", version.value);
-                let problem = Problem::new(version.at, Code::BadVersion, message);
-                self.add(file, problem.hint("write `version: 1`"));
-            }
-            Field::Given(_) | Field::Wrong => {}
-        }
-    }
-
-    /// The file of an index; behind the last comes what is built in.
-    fn source(&self, file: FileIndex) -> Option<&'s Source> {
-        let files: &'s [Source] = &self.sources.files;
-        files.get(file).or_else(|| (file == files.len()).then_some(&BUILT_IN.source))
-    }
-
-    fn add(&mut self, file: FileIndex, problem: Problem) {
-        self.findings.extend(self.files.finding(Severity::Error, file, problem));
-    }
-
-    fn warn(&mut self, file: FileIndex, problem: Problem) {
-        self.findings.extend(self.files.finding(Severity::Warning, file, problem));
-    }
-
-    /// `file:line:column` of a place, as a hint refers to it.
-    fn place(&self, file: FileIndex, at: Span) -> String {
-        self.sources.files.get(file).map_or_else(String::new, |source| {
-            let (line, column) = source.locate(at.start);
-            format!("{}:{line}:{column}", source.name)
-        })
     }
 }

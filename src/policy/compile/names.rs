@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    FileIndex, Names, Report,
     built_in::{BUILT_IN, OWN_API},
+    report::{FileIndex, Names, Report},
 };
 use crate::{
     oauth::{Role, Scope, ScopeSet},

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{FileIndex, Names, Report, types::ClaimUse};
+use super::{
+    report::{FileIndex, Names, Report},
+    types::ClaimUse,
+};
 use crate::{
     oauth::{ClientId, Role, Scope},
     policy::{

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::FileIndex;
+use super::report::FileIndex;
 use crate::{
     clients::{Client, ClientKind},
     oauth::ApiName,

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    FileIndex, Files,
     apis::{Guarantee, Origin, Places},
+    report::{FileIndex, Files},
     types::{self, ClaimUse},
 };
 use crate::{

@@ -14,15 +14,15 @@ use super::{
 use crate::{
     oauth::ApiName,
     policy::{
-        condition::{Alternative, Subject},
-        explain::Permissions,
-        guarantee::Witness,
+        condition::Alternative,
         path::CanonicalPath,
         route::Method,
         set::{Access, Api, PolicySet},
         space::{
-            Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Token, Wording,
+            Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Token, Witness,
+            Wording,
         },
+        subject::{Permissions, Subject},
         trie::RouteId,
     },
 };

@@ -11,11 +11,11 @@ use crate::{
     policy::{
         claim::{ClaimName, ClaimValue},
         condition::{Alternative, ClaimTest, Condition},
-        explain::Permissions,
         finding::Code,
         matrix,
         set::{Api, PolicySet},
         space::{Known, RouteIndex, is_segment},
+        subject::Permissions,
     },
 };
 

@@ -7,7 +7,8 @@ use crate::policy::{
     finding::Code,
     path::CanonicalPath,
     route::{Method, Route},
-    set::{Api, Rule},
+    rule::Rule,
+    set::Api,
     space::{RouteIndex, Shape, Tail},
     trie::RouteId,
 };

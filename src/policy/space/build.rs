@@ -10,7 +10,7 @@ use crate::{
     policy::{
         claim::{ClaimName, ClaimValue, index},
         condition::{Alternative, ClaimTest, Condition, PathParameter},
-        explain::Permissions,
+        subject::Permissions,
     },
 };
 

@@ -9,7 +9,7 @@ use super::{
     index::Known,
     shape::{Piece, Shape},
 };
-use crate::policy::{claim::Claim, explain::Permissions, path::CanonicalPath};
+use crate::policy::{claim::Claim, path::CanonicalPath, subject::Permissions};
 
 /// What must be escaped in a segment (RFC 3986 section 3.3), and `;`, which is refused bare.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC

@@ -13,6 +13,7 @@ mod grid;
 mod index;
 mod shape;
 mod token;
+mod witness;
 
 pub(super) use clauses::{Clauses, Seen, Wording};
 pub(super) use compared::Compared;
@@ -21,3 +22,4 @@ pub(super) use index::{Known, RouteIndex};
 pub(super) use shape::{Shape, Tail};
 pub(super) use token::Beyond;
 pub use token::Token;
+pub use witness::Witness;

@@ -11,8 +11,8 @@ use crate::{
     policy::{
         claim::ClaimName,
         condition::{Alternative, ClaimTest, Condition},
-        explain::Permissions,
         path::CanonicalPath,
+        subject::Permissions,
     },
 };
 
