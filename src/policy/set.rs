@@ -1,12 +1,16 @@
 //! The compiled policies: what every decision reads.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::{
-    compile::Warnings,
     condition::{Alternative, Condition},
     decision::{Decision, Denial, Grounds},
     finding::Findings,
@@ -37,6 +41,38 @@ pub struct PolicySet {
     /// Behind the files that were read, what is built in.
     pub(super) files: Vec<String>,
     pub(super) warnings: Warnings,
+}
+
+/// The warnings of policies, which are looked for when somebody asks: policies can be in force before.
+#[derive(Default)]
+pub(super) struct Warnings {
+    /// Until then.
+    pub(super) look: Mutex<Option<Look>>,
+    pub(super) found: OnceLock<Findings>,
+}
+
+/// How they are looked for.
+type Look = Box<dyn FnOnce(&PolicySet) -> Findings + Send>;
+
+impl Warnings {
+    pub(super) fn by(look: impl FnOnce(&PolicySet) -> Findings + Send + 'static) -> Self {
+        Self { look: Mutex::new(Some(Box::new(look))), found: OnceLock::new() }
+    }
+
+    /// What they are; `policies` are those that they belong to.
+    fn of(&self, policies: &PolicySet) -> &Findings {
+        self.found.get_or_init(|| {
+            let look = self.look.lock().unwrap_or_else(PoisonError::into_inner).take();
+            look.map(|look| look(policies)).unwrap_or_default()
+        })
+    }
+}
+
+/// What the files hold is not for a log.
+impl fmt::Debug for Warnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Warnings").finish_non_exhaustive()
+    }
 }
 
 impl PolicySet {

@@ -18,6 +18,9 @@ use crate::{
     printable::printable,
 };
 
+/// The position of a file among the sources.
+pub(super) type FileIndex = usize;
+
 /// The text of one policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {

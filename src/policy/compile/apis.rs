@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 use super::{
     Surroundings,
     built_in::{BUILT_IN, OWN_API},
-    report::{FileIndex, Names, Report},
+    report::{Names, Report},
     requirements::{Requirement, Within},
     types::ClaimUse,
 };
@@ -23,6 +23,7 @@ use crate::{
         route::{Method, Place, Route},
         rule::Rule,
         set::{Access, Api, RouteAccess, Routes},
+        source::FileIndex,
         trie::{RouteId, small},
     },
 };

@@ -6,7 +6,7 @@ use super::{
     NeededApi,
     apis::{Guarantee, Origin},
     built_in::OWN_API,
-    report::{FileIndex, Names, Report},
+    report::{Names, Report},
 };
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
         route::Method,
         rule::Rule,
         set::PolicySet,
+        source::FileIndex,
         space::RouteIndex,
         subject::Permissions,
     },

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     DemoSecrets, Surroundings,
-    report::{FileIndex, Names, Report},
+    report::{Names, Report},
     warnings::ShutOut,
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         finding::{Code, Problem, Span},
         read::{Field, Items, Named, Spanned},
         set::Api,
+        source::FileIndex,
     },
 };
 

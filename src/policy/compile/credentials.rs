@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 
-use super::report::{FileIndex, Names, Report};
+use super::report::{Names, Report};
 use crate::{
     clients::{Abilities, ForeignKey, ForeignKeys, IntrospectedApis, InvalidPublicKey, MOST_KEYS},
     oauth::{ApiName, TokenId},
@@ -17,7 +17,7 @@ use crate::{
         document::{self, Document, Introspect, PublicKey, RevokedToken, Text},
         finding::{Code, Problem, Span},
         read::{Field, Items, Spanned},
-        source::Sources,
+        source::{FileIndex, Sources},
     },
 };
 

@@ -6,6 +6,7 @@ mod checks;
 mod clients;
 mod credentials;
 mod names;
+mod nearest;
 mod report;
 mod requirements;
 mod types;
@@ -18,11 +19,10 @@ use std::{
 
 use jiff::Timestamp;
 
-pub(super) use self::warnings::Warnings;
 use self::{
     apis::{CompiledApis, Guarantee, Origin},
     built_in::BUILT_IN,
-    names::Nearest,
+    nearest::Nearest,
     report::{Files, Names, Report},
     warnings::Lookout,
 };
@@ -31,7 +31,7 @@ use super::{
     document::Document,
     finding::{Finding, Findings},
     guarantee::Guaranteed,
-    set::PolicySet,
+    set::{PolicySet, Warnings},
     source::Sources,
 };
 use crate::oauth::{ApiName, Audience, Issuer};
@@ -181,7 +181,7 @@ impl Draft {
             scopes.retain(|(name, _)| !BUILT_IN.has_scope(&name.value));
             scopes
         });
-        policies.warnings = Warnings::by(Lookout {
+        let lookout = Lookout {
             files,
             found,
             scopes: scopes.collect(),
@@ -189,7 +189,8 @@ impl Draft {
             uses,
             places,
             guarantees: Arc::clone(&guarantees),
-        });
+        };
+        policies.warnings = Warnings::by(move |policies| lookout.warnings(policies));
         Ok(Self { policies, faults, outcomes, guarantees, defined })
     }
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     built_in::{BUILT_IN, OWN_API},
-    report::{FileIndex, Names, Report},
+    report::{Names, Report},
 };
 use crate::{
     oauth::{Role, Scope, ScopeSet},
     policy::{
         document::{Document, Text},
-        finding::{Code, Problem, Span, did_you_mean},
+        finding::{Code, Problem, Span},
         read::{Items, Named, Spanned},
+        source::FileIndex,
     },
 };
 
@@ -37,38 +38,6 @@ impl<'d> Definitions<'d> {
         } else {
             self.places.insert(&name.value, (file, name.at));
         }
-    }
-}
-
-/// The names nearest to those that nothing defines.
-#[derive(Default)]
-pub(super) struct Nearest {
-    /// By what it is the name of, and the name. Thousands of clients may name the same API.
-    found: HashMap<(&'static str, String), Option<String>>,
-    /// How many characters were compared, each with each of another name.
-    compared: usize,
-}
-
-impl Nearest {
-    /// How many characters are worth it: a name of 20 beside 125,000 others. Where thousands of names are missing
-    /// beside thousands of others, no slip explains it.
-    const MOST: usize = 50_000_000;
-
-    fn hint<'k>(
-        &mut self,
-        what: &'static str,
-        written: &str,
-        known: impl Iterator<Item = &'k str>,
-    ) -> Option<String> {
-        let Self { found, compared } = self;
-        let hint = found.entry((what, written.to_owned())).or_insert_with(|| {
-            if *compared > Self::MOST {
-                return None;
-            }
-            let count = |name: &&str| *compared += name.len() * name.len().min(written.len());
-            did_you_mean(written, known.inspect(count))
-        });
-        hint.clone()
     }
 }
 

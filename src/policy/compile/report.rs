@@ -6,20 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use super::{built_in::BUILT_IN, names::Nearest, types::ClaimUse};
+use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
 use crate::{
     oauth::{Role, Scope, ScopeSet},
     policy::{
         document::Document,
         finding::{Code, Finding, Problem, Severity, Span},
         read::{self, Field},
-        source::{Hidden, Source, Sources},
+        source::{FileIndex, Hidden, Source, Sources},
         yaml,
     },
 };
-
-/// The position of a file among the sources.
-pub(super) type FileIndex = usize;
 
 /// What every file may refer to.
 pub(super) struct Names {

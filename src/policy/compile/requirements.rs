@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    report::{FileIndex, Names, Report},
+    report::{Names, Report},
     types::ClaimUse,
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         finding::{Code, Problem, Span, did_you_mean},
         read::{Field, Items, Spanned},
         route::{Place, Route},
+        source::FileIndex,
     },
 };
 

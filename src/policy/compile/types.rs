@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::report::FileIndex;
 use crate::{
     clients::{Client, ClientKind},
     oauth::ApiName,
@@ -10,6 +9,7 @@ use crate::{
         claim::{Claim, ClaimName, Types},
         finding::{Code, Problem, Span},
         set::PolicySet,
+        source::FileIndex,
     },
 };
 

@@ -2,13 +2,12 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::Arc,
 };
 
 use super::{
     apis::{Guarantee, Origin, Places},
-    report::{FileIndex, Files},
+    report::Files,
     types::{self, ClaimUse},
 };
 use crate::{
@@ -20,38 +19,10 @@ use crate::{
         lint,
         read::Spanned,
         set::{Api, PolicySet},
+        source::FileIndex,
         space::RouteIndex,
     },
 };
-
-/// The warnings of policies, which are looked for when somebody asks: policies can be in force before.
-#[derive(Default)]
-pub(in crate::policy) struct Warnings {
-    /// Until then.
-    lookout: Mutex<Option<Lookout>>,
-    found: OnceLock<Findings>,
-}
-
-impl Warnings {
-    pub(super) fn by(lookout: Lookout) -> Self {
-        Self { lookout: Mutex::new(Some(lookout)), found: OnceLock::new() }
-    }
-
-    /// What they are; `policies` are those that they belong to.
-    pub(in crate::policy) fn of(&self, policies: &PolicySet) -> &Findings {
-        self.found.get_or_init(|| {
-            let lookout = self.lookout.lock().unwrap_or_else(PoisonError::into_inner).take();
-            lookout.map(|lookout| lookout.warnings(policies)).unwrap_or_default()
-        })
-    }
-}
-
-/// What the files hold is not for a log.
-impl fmt::Debug for Warnings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Warnings").finish_non_exhaustive()
-    }
-}
 
 /// What warnings are about, and where in the files it stands.
 pub(super) struct Lookout {
@@ -77,7 +48,7 @@ pub(super) struct ShutOut {
 }
 
 impl Lookout {
-    fn warnings(self, policies: &PolicySet) -> Findings {
+    pub(super) fn warnings(self, policies: &PolicySet) -> Findings {
         let Self { files, found, scopes, shut_out, uses, places, guarantees } = self;
         let mut report = Report { files: &files, findings: found };
         report.unused_scopes(policies, &scopes);
@@ -258,7 +229,7 @@ mod tests {
         let codes =
             |findings: &crate::policy::Findings| findings.0.iter().map(|one| one.code).collect::<Vec<_>>();
         assert_eq!(codes(current.policies.warnings()), [Code::UnusedScope]);
-        assert!(current.policies.warnings.lookout.lock().unwrap().is_none(), "the files are let go of");
+        assert!(current.policies.warnings.look.lock().unwrap().is_none(), "the files are let go of");
         assert_eq!(codes(current.policies.warnings()), [Code::UnusedScope], "and what was found stays");
     }
 
