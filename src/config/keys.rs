@@ -8,7 +8,7 @@ use super::{
     Needs,
     layers::Layers,
     secret_file::{self, without_newline},
-    settings::{duration, folder},
+    values::{duration, folder},
 };
 use crate::oauth::{RsaBits, SignatureAlgorithm};
 

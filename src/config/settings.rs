@@ -13,9 +13,11 @@ use super::{
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
+    needs::Needs,
     store::StoreSettings,
+    values::{duration, folder},
 };
-use crate::{clock::parse_duration, oauth::Issuer};
+use crate::oauth::Issuer;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -103,19 +105,6 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object a line.
     Json,
-}
-
-/// Which folders a command reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// The key folder, if no key shall be made, and the policies folder.
-    Everything,
-    /// The policies folder.
-    Policies,
-    /// The key folder.
-    Keys,
-    /// Neither.
-    Nothing,
 }
 
 /// Every key, for "did you mean".
@@ -285,12 +274,6 @@ impl Settings {
     }
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| {
-        format!("`{text}` is not a duration: write a whole number and `s`, `m`, `h` or `d`, such as `90s`")
-    })
-}
-
 /// Refuses a duration of more than five minutes.
 fn five_minutes(given: Duration, because: &str) -> Result<Duration, String> {
     if given > Duration::from_mins(5) { Err(format!("more than 5 minutes: {because}")) } else { Ok(given) }
@@ -310,12 +293,4 @@ fn appendable(path: &Path) -> Result<(), String> {
     }
     // a name alone stands in the working directory
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), folder)
-}
-
-pub(super) fn folder(path: &Path) -> Result<(), String> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let what = if path.exists() { "is not a folder" } else { "does not exist" };
-    Err(format!("the folder `{}` {what}", path.display()))
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actix_web::rt;
 use tokio::time;
 
-use super::reload::{POLL, SETTLING};
+use super::trigger::{SETTLING, Trigger};
 use crate::{
     app::late_reading,
     config::Settings,
@@ -51,15 +51,15 @@ fn log_files(ring: &KeyRing) {
     }
 }
 
-fn log_rejection(trigger: &'static str, rejection: &RejectedKeys) {
+fn log_rejection(trigger: Trigger, rejection: &RejectedKeys) {
     for error in rejection.errors.lines() {
-        tracing::error!(trigger, error, "keys.rejected: what was in force stays");
+        tracing::error!(trigger = trigger.as_str(), error, "keys.rejected: what was in force stays");
     }
 }
 
 /// Reads the keys again and logs what came of it. Blocks on the disk.
-pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
-    let outcome = if trigger == POLL { keys.poll() } else { keys.reload() };
+pub(super) fn reload_keys(keys: &LiveKeys, trigger: Trigger) -> KeyReload {
+    let outcome = if trigger == Trigger::Poll { keys.poll() } else { keys.reload() };
     match &outcome {
         KeyReload::Reloaded { old, new } => {
             let kids = |ring: &KeyRing| {
@@ -68,17 +68,17 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
             };
             let (before, after) = (kids(old), kids(new));
             for kid in after.iter().filter(|kid| !before.contains(kid)) {
-                tracing::info!(trigger, kid = kid.as_str(), "keys.added");
+                tracing::info!(trigger = trigger.as_str(), kid = kid.as_str(), "keys.added");
             }
             for kid in before.iter().filter(|kid| !after.contains(kid)) {
                 tracing::warn!(
-                    trigger,
+                    trigger = trigger.as_str(),
                     kid = kid.as_str(),
                     "keys.dropped: tokens that it signed are refused"
                 );
             }
             tracing::info!(
-                trigger,
+                trigger = trigger.as_str(),
                 signing = new.signing().kid().as_str(),
                 published = after.len(),
                 "keys.reloaded"
@@ -86,11 +86,16 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
             log_files(new);
         }
         KeyReload::Rejected(rejection) => log_rejection(trigger, rejection),
-        KeyReload::StillRejected(rejection) if trigger != POLL => log_rejection(trigger, rejection),
+        KeyReload::StillRejected(rejection) if trigger.is_asked() => log_rejection(trigger, rejection),
         KeyReload::Restored => {
-            tracing::info!(trigger, "keys.restored: the files hold what is in force again");
+            tracing::info!(
+                trigger = trigger.as_str(),
+                "keys.restored: the files hold what is in force again"
+            );
         }
-        KeyReload::Unchanged if trigger != POLL => tracing::info!(trigger, "keys.unchanged"),
+        KeyReload::Unchanged if trigger.is_asked() => {
+            tracing::info!(trigger = trigger.as_str(), "keys.unchanged");
+        }
         // the timer would say the same every time
         KeyReload::StillRejected(_) | KeyReload::Unchanged | KeyReload::Unsettled => {}
     }
@@ -98,10 +103,10 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
 }
 
 /// As [`reload_keys`], beside the requests.
-pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: &'static str) -> Option<KeyReload> {
+pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: Trigger) -> Option<KeyReload> {
     let outcome = rt::task::spawn_blocking(move || reload_keys(&keys, trigger)).await;
     outcome
-        .inspect_err(|error| tracing::error!(trigger, %error, "keys.rejected: what was in force stays"))
+        .inspect_err(|error| tracing::error!(trigger = trigger.as_str(), %error, "keys.rejected: what was in force stays"))
         .ok()
 }
 
@@ -122,7 +127,7 @@ async fn follow_folder(keys: Arc<LiveKeys>, poll: Duration) {
     loop {
         // it was read just now
         time::sleep(poll).await;
-        while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
+        while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), Trigger::Poll).await {
             time::sleep(SETTLING).await;
         }
     }
@@ -154,7 +159,7 @@ async fn rotate(keys: Arc<LiveKeys>, keeper: KeyKeeper, tick: Duration) {
             let made = keeper.rotate_if_due();
             if made.is_ok() {
                 // also where another replica was faster
-                reload_keys(&shared, "rotation");
+                reload_keys(&shared, Trigger::Rotation);
             }
             made
         });

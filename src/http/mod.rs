@@ -23,6 +23,8 @@ mod server;
 mod span;
 #[cfg(feature = "server")]
 mod together;
+#[cfg(feature = "server")]
+mod trigger;
 
 pub use extract::{BearerFault, Protect, bearer_token};
 pub use span::RequestSpan;

@@ -13,19 +13,16 @@ use tokio::{
     time,
 };
 
-use super::key_watch::reload_keys_beside;
+use super::{
+    key_watch::reload_keys_beside,
+    trigger::{SETTLING, Trigger},
+};
 use crate::{
     keys::LiveKeys,
     policy::{
         Code, Difference, Finding, Findings, LivePolicies, Rejection, Reload, Replaced, Severity, Snapshot,
     },
 };
-
-/// How long files must hold still before they are taken over by a poll.
-pub(super) const SETTLING: Duration = Duration::from_millis(500);
-
-/// The trigger that comes every few seconds, and is not worth a line when there is nothing new.
-pub(super) const POLL: &str = "poll";
 
 /// Logs each finding on a line of its own.
 pub(super) fn log_findings(event: &'static str, findings: &Findings) {
@@ -42,9 +39,9 @@ fn log_finding(event: &'static str, finding: &Finding) {
     }
 }
 
-fn log_rejection(trigger: &'static str, rejection: &Rejection) {
+fn log_rejection(trigger: Trigger, rejection: &Rejection) {
     let count = rejection.findings.0.len();
-    tracing::error!(trigger, count, "policies.rejected: what was in force stays");
+    tracing::error!(trigger = trigger.as_str(), count, "policies.rejected: what was in force stays");
     log_findings("policies.rejected", &rejection.findings);
 }
 
@@ -57,7 +54,7 @@ enum News {
     /// The first policies are in force.
     Loaded(Arc<Snapshot>),
     /// Somebody or something asked for a reload.
-    Reload(&'static str, Reload),
+    Reload(Trigger, Reload),
 }
 
 impl Teller {
@@ -99,22 +96,25 @@ fn tell(news: &News, policies: &LivePolicies, warned: &mut Warned) {
             let counts = difference.map(Difference::counts);
             let (gains, losses) = counts.map(|counts| (counts.gains, counts.losses)).unzip();
             let clients = counts.map(|counts| counts.clients);
-            tracing::info!(trigger, %old, %new, effect, gains, losses, clients, "policies.reloaded");
+            tracing::info!(trigger = trigger.as_str(), %old, %new, effect, gains, losses, clients, "policies.reloaded");
             if let Some(WarnedCounts { new, same, gone }) = log_warnings(replaced.after(), policies, warned)
                 && new + same + gone > 0
             {
-                tracing::info!(trigger, new, same, gone, "policies.warnings");
+                tracing::info!(trigger = trigger.as_str(), new, same, gone, "policies.warnings");
             }
         }
-        News::Reload(trigger, Reload::Rejected(rejection)) => log_rejection(trigger, rejection),
-        News::Reload(trigger, Reload::StillRejected(rejection)) if *trigger != POLL => {
-            log_rejection(trigger, rejection);
+        News::Reload(trigger, Reload::Rejected(rejection)) => log_rejection(*trigger, rejection),
+        News::Reload(trigger, Reload::StillRejected(rejection)) if trigger.is_asked() => {
+            log_rejection(*trigger, rejection);
         }
         News::Reload(trigger, Reload::Restored) => {
-            tracing::info!(trigger, "policies.restored: the files hold what is in force again");
+            tracing::info!(
+                trigger = trigger.as_str(),
+                "policies.restored: the files hold what is in force again"
+            );
         }
-        News::Reload(trigger, Reload::Unchanged) if *trigger != POLL => {
-            tracing::info!(trigger, "policies.unchanged");
+        News::Reload(trigger, Reload::Unchanged) if trigger.is_asked() => {
+            tracing::info!(trigger = trigger.as_str(), "policies.unchanged");
         }
         // the timer would say the same every time
         News::Reload(_, Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled) => {}
@@ -184,10 +184,10 @@ fn log_warnings(
 pub(super) async fn reload_beside(
     policies: Arc<LivePolicies>,
     teller: &Teller,
-    trigger: &'static str,
+    trigger: Trigger,
 ) -> Option<Reload> {
     let shared = Arc::clone(&policies);
-    let read = move || if trigger == POLL { shared.poll() } else { shared.reload() };
+    let read = move || if trigger == Trigger::Poll { shared.poll() } else { shared.reload() };
     match rt::task::spawn_blocking(read).await {
         Ok(outcome) => {
             teller.tell(News::Reload(trigger, outcome.clone()));
@@ -195,7 +195,7 @@ pub(super) async fn reload_beside(
         }
         Err(error) => {
             tracing::error!(
-                trigger,
+                trigger = trigger.as_str(),
                 detail = error.to_string(),
                 "policies.rejected: what was in force stays"
             );
@@ -224,7 +224,8 @@ pub(super) fn watch(
             ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                while let Some(Reload::Unsettled) = reload_beside(Arc::clone(&policies), &teller, POLL).await
+                while let Some(Reload::Unsettled) =
+                    reload_beside(Arc::clone(&policies), &teller, Trigger::Poll).await
                 {
                     time::sleep(SETTLING).await;
                 }
@@ -236,8 +237,8 @@ pub(super) fn watch(
             let (policies, teller, keys) = (Arc::clone(policies), teller.clone(), Arc::clone(keys));
             rt::spawn(async move {
                 while hangups.recv().await.is_some() {
-                    reload_keys_beside(Arc::clone(&keys), "SIGHUP").await;
-                    reload_beside(Arc::clone(&policies), &teller, "SIGHUP").await;
+                    reload_keys_beside(Arc::clone(&keys), Trigger::Signal).await;
+                    reload_beside(Arc::clone(&policies), &teller, Trigger::Signal).await;
                 }
             });
         }

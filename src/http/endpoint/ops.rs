@@ -18,6 +18,7 @@ use crate::{
         extract::{self, BodyFault},
         key_watch::reload_keys_beside,
         reload::{Teller, difference_beside, reload_beside},
+        trigger::Trigger,
     },
     keys::{KeyReload, KeyState, LiveKeys},
     oauth::{Role, Scope},
@@ -27,9 +28,6 @@ use crate::{
     standing::{NotInForce, Standing},
     token::{BearerToken, Verifier},
 };
-
-/// Why they were read again, in the log.
-const TRIGGER: &str = "POST /ops/reload";
 
 pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>, audit: Data<Audit>) -> HttpResponse {
     let snapshot = policies.current();
@@ -201,8 +199,9 @@ pub(in crate::http) async fn reload(
     audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
     let failed = || Problem::new(ProblemKind::Internal, &request);
-    let of_keys = reload_keys_beside(Arc::clone(&keys), TRIGGER).await.ok_or_else(failed)?;
-    let of_policies = reload_beside(Arc::clone(&policies), &teller, TRIGGER).await.ok_or_else(failed)?;
+    let of_keys = reload_keys_beside(Arc::clone(&keys), Trigger::Operator).await.ok_or_else(failed)?;
+    let of_policies =
+        reload_beside(Arc::clone(&policies), &teller, Trigger::Operator).await.ok_or_else(failed)?;
     let of_candidate = match audit.shadow() {
         Some(shadow) => Some(reload_candidate(shadow).await),
         None => None,
@@ -251,7 +250,7 @@ pub(in crate::http) async fn reload(
 
 /// What became of the candidate. If it is wrong, nothing that is in force is.
 async fn reload_candidate(shadow: &Shadow) -> Value {
-    let outcome = reload_candidate_beside(Arc::clone(shadow.candidate()), TRIGGER).await;
+    let outcome = reload_candidate_beside(Arc::clone(shadow.candidate()), Trigger::Operator).await;
     let reloaded =
         matches!(outcome, Some(CandidateReload::Loaded(_) | CandidateReload::Read(Reload::Reloaded(_))));
     let rejection = shadow.candidate().last_rejection();

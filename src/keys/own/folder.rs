@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{
     InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, error::shown,
-    owner, pem_file,
+    keyring_file::KEYRING, owner, pem_file,
 };
 use crate::{
     files::{FileError, OpenFile},
@@ -28,8 +28,6 @@ pub struct KeyFolder {
     passphrase: Option<Passphrase>,
 }
 
-/// The name of the file with the times.
-pub(super) const KEYRING: &str = "keyring.yaml";
 /// The longest file that is read, in bytes: an RSA key of 8192 bits has 6 KiB, a ring of a thousand keys 200.
 const LONGEST_FILE: u64 = 1024 * 1024;
 

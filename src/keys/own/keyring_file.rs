@@ -21,6 +21,8 @@ use crate::{
     oauth::{KeyId, SignatureAlgorithm},
 };
 
+/// The name of the file with the times.
+pub(super) const KEYRING: &str = "keyring.yaml";
 /// The first lines of every file that we write.
 const HEAD: &str = "\
 # When each key of this folder signs: written by `jeton keys`, read by every server that sees the folder.
