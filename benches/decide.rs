@@ -39,8 +39,9 @@ fn write_policies(rules: usize, dir: &Path) {
 fn surroundings() -> Surroundings {
     Surroundings {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     }
 }
 
@@ -61,7 +62,7 @@ fn main() {
     let serde_json::Value::Object(claims) = json!({ "tenant": "acme", "region": "eu" }) else {
         unreachable!()
     };
-    let subject = Subject { client: None, scopes: &scopes, roles: &[], claims: &claims };
+    let subject = Subject { client: None, sub: None, scopes: &scopes, roles: &[], claims: &claims };
 
     for (title, allowed) in [("decide: allowed", true), ("decide: refused, another tenant's path", false)] {
         let tenant = if allowed { "acme" } else { "globex" };

@@ -101,8 +101,9 @@ fn memory() -> (f64, f64) {
 fn load(dir: &Path) -> (PolicySet, f64) {
     let surroundings = Surroundings {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let start = Instant::now();
     let sources = Sources::read(dir).unwrap();

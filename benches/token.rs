@@ -19,9 +19,7 @@ use aws_lc_rs::{
     signature::{self, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
 use jeton::{
-    clients::{
-        AssertionRules, AuthenticationMethod, Authenticator, ClientAssertion, ClientCredentials, ClientSecret,
-    },
+    clients::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials, ClientSecret},
     clock::SystemClock,
     grant::{ClientCredentialsRequest, Lifetimes, StatusClaim},
     issue::{TokenIssuer, TokenRequest},
@@ -57,8 +55,9 @@ fn main() {
     let clock = Arc::new(SystemClock);
     let surroundings = Surroundings {
         issuer: issuer.audience().clone(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let other = fs::read(root.join("tests/fixtures/keys/test-only-other.pem")).unwrap();
     let other = RsaKeyPair::from_pkcs8(pem::parse(other).unwrap().contents()).unwrap();
@@ -85,6 +84,7 @@ fn main() {
             ttl: Duration::from_secs(3600),
             max_ttl: Duration::from_secs(86_400),
             refresh_ttl: Duration::from_secs(86_400),
+            refresh_grace: Duration::from_secs(10),
             leeway,
         },
         reuse,
@@ -99,7 +99,6 @@ fn main() {
     let credentials = || ClientCredentials::Secret {
         client_id: "acme-sync".to_owned(),
         secret: ClientSecret::new("demo-secret-of-acme-sync".to_owned()),
-        method: AuthenticationMethod::ClientSecretBasic,
     };
     let targets = vec![audience.as_str().to_owned()];
     let request = TokenRequest::ClientCredentials(ClientCredentialsRequest { scope: None, targets });

@@ -19,7 +19,7 @@ use jeton::{
     http::{Protect, RequestSpan},
     keys::{JwksOptions, JwksSource, PublicKeys, TrustedKeys},
     oauth::{ApiName, Issuer},
-    policy::{DemoSecrets, LivePolicies, Surroundings},
+    policy::{LivePolicies, Surroundings},
     principal::Principal,
     status::{FetchOptions, FetchedLists},
     token::Verifier,
@@ -72,13 +72,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         actix_web::rt::spawn(Arc::clone(&lists).run());
         verifier = verifier.with_status_lists(lists);
     }
-    let surroundings = Surroundings {
-        issuer: issuer.audience().clone(),
-        max_ttl: 24 * 60 * 60,
-        demo_secrets: DemoSecrets::Allowed, // this service takes no secrets
-    };
+    let api = ApiName::parse("orders")?;
+    let surroundings = Surroundings::of_service(&issuer, api.clone());
     let policies = Arc::new(LivePolicies::load(&args.policies, surroundings, clock)?);
-    let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);
+    let authorizer = Authorizer::new(verifier, policies, api);
 
     let protect = move || Protect::new(authorizer.clone());
     HttpServer::new(move || {

@@ -12,7 +12,7 @@
 //!     clock::ManualClock,
 //!     keys::PublicKeys,
 //!     oauth::{ApiName, Issuer},
-//!     policy::{DemoSecrets, LivePolicies, Surroundings},
+//!     policy::{LivePolicies, Surroundings},
 //!     token::{BearerToken, Verifier},
 //! };
 //!
@@ -24,7 +24,8 @@
 //! #     "pYXQiOjE3OTU0MzUyMDAsImp0aSI6InQxIiwiY2xpZW50X2lkIjoiYWNtZS1zeW5jIiwic2NvcGUiOiJvcmRlcnM6cmVhZCJ9.iZ",
 //! #     "fxfXy0IES6zlPngfMExsYsTjDYhZFE93VHaIh_QJT0wRtGnYRNp6IeYd0sEuGNz8P_xctf0aKp1EVNbzT15g",
 //! # );
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = tempfile::tempdir()?;
 //! fs::write(
 //!     folder.path().join("orders.yaml"),
@@ -47,27 +48,24 @@
 //!
 //! let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse()?)); // a service takes `SystemClock`
 //! let issuer = Issuer::parse("https://tokens.example.com")?;
-//! let surroundings = Surroundings {
-//!     issuer: issuer.audience().clone(),
-//!     max_ttl: 3600,
-//!     demo_secrets: DemoSecrets::Refused,
-//! };
+//! let api = ApiName::parse("orders")?;
+//! let surroundings = Surroundings::of_service(&issuer, api.clone());
 //! let policies = Arc::new(LivePolicies::load(folder.path(), surroundings, clock.clone())?);
 //! let keys = Arc::new(PublicKeys::from_jwks(JWKS.as_bytes())?);
 //! let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock);
-//! let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);
+//! let authorizer = Authorizer::new(verifier, policies, api);
 //!
 //! // a token of `acme-sync` with the scope `orders:read`
 //! let token = BearerToken::new(TOKEN);
-//! let permit = authorizer.authorize("GET", "/orders", Some(&token)).ok().ok_or("refused")?;
+//! let permit = authorizer.authorize("GET", "/orders", Some(&token)).await.ok().ok_or("refused")?;
 //! assert_eq!(permit.rule(), "read");
 //! assert_eq!(permit.principal().and_then(|bearer| bearer.client()).map(|client| client.as_str()), Some("acme-sync"));
 //!
-//! let denied = authorizer.authorize("POST", "/orders", Some(&token)).err().ok_or("allowed")?;
+//! let denied = authorizer.authorize("POST", "/orders", Some(&token)).await.err().ok_or("allowed")?;
 //! let Denied::NotAllowed(why) = denied else { return Err("the token is good".into()) };
 //! assert_eq!(why.scopes_that_would_do.map(|scopes| scopes.to_string()).as_deref(), Some("orders:write"));
 //!
-//! assert!(matches!(authorizer.authorize("GET", "/orders", None), Err(Denied::NoToken(_))));
+//! assert!(matches!(authorizer.authorize("GET", "/orders", None).await, Err(Denied::NoToken(_))));
 //! # Ok(())
 //! # }
 //! ```
@@ -76,12 +74,14 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     audit::{Asked, Audit, Taken, reasons},
+    jose::JwsError,
     oauth::{ApiName, MetadataAddress, ScopeSet},
     policy::{BadPath, Decision, Denial, LivePolicies},
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
+    status::StatusError,
     token::{BearerToken, TokenError, Verifier},
 };
 
@@ -106,7 +106,7 @@ pub struct AccessRequest<'r> {
     /// The token that came with it.
     pub token: Option<&'r BearerToken>,
     /// Its name in the logs.
-    pub id: Option<&'r dyn fmt::Display>,
+    pub id: Option<&'r (dyn fmt::Display + Sync)>,
 }
 
 /// A request that may pass. Made by [`Authorizer`] alone.
@@ -114,6 +114,14 @@ pub struct Permit {
     principal: Option<Principal>,
     rule: Arc<str>,
     reason: &'static str,
+}
+
+/// What must be in memory for a token to be judged, and is not.
+enum Missing {
+    /// The public key that its header names.
+    Key,
+    /// The status list to which it points.
+    List(Arc<str>),
 }
 
 /// Why a request may not pass.
@@ -193,48 +201,70 @@ impl Authorizer {
         MetadataAddress::of(self.policies.current().policies.api(self.api.as_str())?.audience()).ok()
     }
 
-    /// Fetches a status list that was not there yet, so that the request can be decided again.
-    pub async fn fetch_status_list(&self, uri: &str) {
-        self.verifier.fetch_status_list(uri).await;
-    }
-
-    /// Whether [`Self::fetch_keys`] may find a key that is unknown.
-    pub fn can_fetch_keys(&self) -> bool {
-        self.verifier.can_fetch_keys()
-    }
-
-    /// Fetches the issuer's keys because a token names one that is unknown, so that the request can be decided
-    /// again.
-    pub async fn fetch_keys(&self) {
-        self.verifier.fetch_keys().await;
-    }
-
     /// Decides one request, by its method and target as they were sent. A token that is sent must verify,
     /// on a public route too. (actix's parser cuts a fragment off before anybody sees it.)
     ///
+    /// Almost every request is decided at once, from memory. Only the first token of a key or of a status list waits
+    /// until that was fetched.
+    ///
     /// # Errors
     /// [`Denied`], whatever went wrong.
-    pub fn authorize(
+    pub async fn authorize(
         &self,
         method: &str,
         target: &str,
         token: Option<&BearerToken>,
     ) -> Result<Permit, Denied> {
-        self.decide(&AccessRequest { method, target: Ok(target), token, id: None })
+        self.decide(&AccessRequest { method, target: Ok(target), token, id: None }).await
     }
 
-    /// As [`Self::authorize`], for a request that has a name: decides, and [records](Self::record) the decision.
+    /// As [`Self::authorize`], for a request that has a name, or no target that can be judged. The [`Audit`] is told
+    /// once.
+    ///
+    /// The future may move between threads, as axum and tower want it:
+    ///
+    /// ```
+    /// # use jeton::authorize::{AccessRequest, Authorizer};
+    /// fn is_send(authorizer: &Authorizer, request: &AccessRequest<'_>) -> impl Send {
+    ///     authorizer.decide(request)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`Self::authorize`].
-    pub fn decide(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
-        let decision = self.judge(request);
+    pub async fn decide(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+        let mut decision = self.judge(request);
+        let mut fetched = None;
+        while let Err(denied) = &decision
+            && let Some(missing) = self.missing(denied, fetched.as_ref())
+        {
+            match &missing {
+                Missing::Key => self.verifier.fetch_keys().await,
+                Missing::List(uri) => self.verifier.fetch_status_list(uri).await,
+            }
+            fetched = Some(missing);
+            decision = self.judge(request);
+        }
         self.record(request, decision.as_ref());
         decision
     }
 
-    /// Tells the [`Audit`] of a decision: once for each request.
-    pub fn record(&self, request: &AccessRequest<'_>, decision: Result<&Permit, &Denied>) {
+    /// What is to be fetched before a request that was denied can be judged. Nothing is fetched twice for one
+    /// request; but a token whose key is new may point to a list that is new.
+    fn missing(&self, denied: &Denied, fetched: Option<&Missing>) -> Option<Missing> {
+        let Denied::InvalidToken(error) = denied else { return None };
+        match (error, fetched) {
+            (TokenError::Jws(JwsError::UnknownKey), None) if self.verifier.can_fetch_keys() => {
+                Some(Missing::Key)
+            }
+            (TokenError::Status(StatusError::Unknown(uri)), None | Some(Missing::Key)) => {
+                Some(Missing::List(Arc::clone(uri)))
+            }
+            _ => None,
+        }
+    }
+
+    fn record(&self, request: &AccessRequest<'_>, decision: Result<&Permit, &Denied>) {
         if self.audit.is_off() {
             return;
         }
@@ -258,15 +288,12 @@ impl Authorizer {
             Err(Denied::Unavailable(error)) => (None, reasons::UNAVAILABLE, Some(error)),
             Err(Denied::NotAllowed(denied)) => (denied.rule.as_deref(), denied.reason, Some(&denied.detail)),
         };
-        self.audit.tell(&asked, &Taken { allowed: decision.is_ok(), rule, reason, detail }, request.id);
+        let taken = Taken { allowed: decision.is_ok(), rule, reason, detail };
+        self.audit.tell(&asked, &taken, request.id.map(|id| -> &dyn fmt::Display { id }));
     }
 
-    /// Decides without telling anybody: for whoever may ask once more for the same request, when a key or a list was
-    /// fetched, and [records](Self::record) what comes of it in the end.
-    ///
-    /// # Errors
-    /// As [`Self::authorize`].
-    pub fn judge(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+    /// Decides by what is in memory, without telling anybody.
+    fn judge(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
         let AccessRequest { method, target, token, id: _ } = *request;
         let snapshot = self.policies.current();
         let Some(api) = snapshot.policies.api(self.api.as_str()) else {
@@ -282,12 +309,15 @@ impl Authorizer {
         let principal = match token {
             None => None,
             Some(token) => {
-                let claims = self.verifier.verify(token, api.audience());
-                let claims = self.standing.in_force(&snapshot.policies, claims);
-                let claims = claims.map_err(|not_in_force| match not_in_force {
-                    NotInForce::Ended(error) => Denied::InvalidToken(error),
-                    NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
-                })?;
+                let verified = self.verifier.verify(token, api.audience());
+                let in_force = |claims| self.standing.in_force(&snapshot.policies, claims);
+                let claims =
+                    verified.map_err(NotInForce::from).and_then(in_force).map_err(|not_in_force| {
+                        match not_in_force {
+                            NotInForce::Ended(error) => Denied::InvalidToken(error),
+                            NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
+                        }
+                    })?;
                 Some(Principal::from(claims))
             }
         };

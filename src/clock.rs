@@ -1,8 +1,12 @@
 //! Time as a parameter: nothing else in the crate reads the system clock.
 
+mod rfc3339;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
+
+pub use rfc3339::{InvalidTime, parse_time};
 
 /// Where "now" comes from.
 pub trait Clock: Send + Sync + 'static {

@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    mem::discriminant,
     net::{IpAddr, SocketAddr},
 };
 
@@ -261,19 +262,30 @@ impl ClaimHeader {
     }
 }
 
-/// What a header says of a claim: text as it is, a list of texts with spaces between, and nothing of what is neither, as
-/// for conditions. `None` where a reader would see something else than what the claim says: a control character, a
-/// space at an end, an item that holds a space, a list of other things.
+/// What a header says of a claim: text as it is, a whole number by its digits, a boolean as `true` or `false`, a list of
+/// one of these types with spaces between, and nothing of what is none of them, as for conditions. `None` where a reader
+/// would see something else than what the claim says: a control character, a space at an end, an item that holds a
+/// space, a list of several types or of other things.
 pub fn header_text(value: &Value) -> Option<String> {
     let is_plain = |text: &str| !text.chars().any(char::is_control) && text.trim_matches(' ') == text;
+    let scalar = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => (number.is_i64() || number.is_u64()).then(|| number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
     match value {
-        Value::String(text) => is_plain(text).then(|| text.clone()),
         Value::Array(items) => {
-            let is_word = |item: &&str| !item.is_empty() && !item.contains(' ') && is_plain(item);
-            let words = items.iter().map(|item| item.as_str().filter(is_word));
+            let is_word = |item: &String| !item.is_empty() && !item.contains(' ') && is_plain(item);
+            let is_of_first = |item: &Value| items.first().map(discriminant) == Some(discriminant(item));
+            let words =
+                items.iter().map(|item| scalar(item).filter(|word| is_of_first(item) && is_word(word)));
             Some(words.collect::<Option<Vec<_>>>()?.join(" "))
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Some(String::new()),
+        other => match scalar(other) {
+            Some(text) => is_plain(&text).then_some(text),
+            None => Some(String::new()),
+        },
     }
 }
 
@@ -354,7 +366,15 @@ mod tests {
             (json!(["a", "b"]), Some("a b")),
             (json!([]), Some("")),
             (json!(""), Some("")),
-            (json!(7), Some("")),
+            (json!(7), Some("7")),
+            (json!(-7), Some("-7")),
+            (json!(u64::MAX), Some("18446744073709551615")),
+            (json!(true), Some("true")),
+            (json!([1, 2]), Some("1 2")),
+            (json!([true, false]), Some("true false")),
+            (json!(null), Some("")),
+            (json!(7.5), Some("")),
+            (json!(7.0), Some("")),
             (json!({ "a": "b" }), Some("")),
             (json!("acme "), None),
             (json!(" acme"), None),
@@ -364,7 +384,10 @@ mod tests {
             (json!(["a b", "c"]), None),
             (json!(["a", ""]), None),
             (json!(["a", 1]), None),
-            (json!([1]), None),
+            (json!([1, "1"]), None),
+            (json!([1, 1.5]), None),
+            (json!([null]), None),
+            (json!([["a"]]), None),
         ] {
             assert_eq!(header_text(&claim).as_deref(), expected, "{claim}");
         }

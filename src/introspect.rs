@@ -8,7 +8,7 @@ use crate::{
     oauth::ClientId,
     policy::{LivePolicies, PolicySet},
     revocations::RevocationsUnknown,
-    standing::{NotInForce, Standing},
+    standing::{InForce, NotInForce, Standing},
     token::{BearerToken, TokenError, VerifiedClaims, VerifiedRefresh, Verifier},
 };
 
@@ -34,10 +34,10 @@ pub enum Introspection {
         reason: String,
     },
     /// An access token in force.
-    AccessToken(Box<VerifiedClaims>),
+    AccessToken(Box<InForce<VerifiedClaims>>),
     /// A refresh token in force, which the client that asks holds itself. For everybody else it is not a token
     /// that means anything.
-    RefreshToken(VerifiedRefresh),
+    RefreshToken(InForce<VerifiedRefresh>),
 }
 
 /// Why nothing was answered.
@@ -81,13 +81,13 @@ impl Introspector {
                 Err(NotInForce::Ended(TokenError::Audience))
             }
             Ok(claims) => {
-                let in_force = self.standing.check(policies, &claims);
-                in_force.map(|()| Introspection::AccessToken(Box::new(claims)))
+                let in_force = self.standing.in_force(policies, claims);
+                in_force.map(|claims| Introspection::AccessToken(Box::new(claims)))
             }
             Err(error) => match self.verifier.verify_refresh(token) {
                 Ok(refresh) if *refresh.client() == client.id && now < refresh.expires_at() => {
-                    let in_force = self.standing.check_refresh(policies, &refresh);
-                    in_force.map(|()| Introspection::RefreshToken(refresh))
+                    let in_force = self.standing.refresh_in_force(policies, refresh);
+                    in_force.map(Introspection::RefreshToken)
                 }
                 _ => Err(NotInForce::Ended(error)),
             },

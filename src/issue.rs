@@ -17,7 +17,7 @@ use crate::{
     reuse::{KeptToken, Shelf, TokenReuse, Wish},
     revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
-    store::{Advance, SharedStore, Store, StoreError},
+    store::{Advance, RefreshUse, SharedStore, Store, StoreError},
     token::{BearerToken, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
 };
 
@@ -243,11 +243,11 @@ impl Desk<'_> {
         if verified.expires_at() <= self.now {
             return Err(bad(TokenError::Expired.to_string()));
         }
-        match self.issuer.standing.check_refresh(self.policies, &verified) {
-            Ok(()) => {}
+        let verified = match self.issuer.standing.refresh_in_force(self.policies, verified) {
+            Ok(in_force) => in_force,
             Err(NotInForce::Ended(error)) => return Err(bad(error.to_string())),
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
-        }
+        };
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
         let approved = grant::approve_refresh(&self.client, &verified, request, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
@@ -256,19 +256,35 @@ impl Desk<'_> {
         let issued = self.sign(GrantType::RefreshToken, approved, Some(verified.family()), next).await?;
         // last of all: a request that fails for another reason uses nothing up
         if let Some(store) = shared {
-            self.advance(store, &verified).await?;
+            self.advance(store, &verified, &issued.scopes).await?;
         }
         Ok(issued)
     }
 
     /// Uses a refresh token up. One that was used before is in two hands: with its family end the access
-    /// tokens that the family brought (RFC 9700 section 4.14.2).
-    async fn advance(&self, store: &SharedStore, token: &VerifiedRefresh) -> Result<(), Refused> {
+    /// tokens that the family brought (RFC 9700 section 4.14.2). A retry is no second use: it brings the same generation.
+    async fn advance(
+        &self,
+        store: &SharedStore,
+        token: &VerifiedRefresh,
+        scopes: &ScopeSet,
+    ) -> Result<(), Refused> {
         let family = token.family();
         let lifetimes = self.issuer.lifetimes;
-        let outcome = store.advance(family, token.generation(), lifetimes.family_end(token)).await?;
-        let detail = match outcome {
+        let used = RefreshUse {
+            family,
+            generation: token.generation(),
+            scopes,
+            until: lifetimes.family_end(token),
+            grace: lifetimes.refresh_grace,
+        };
+        let detail = match store.advance(&used).await? {
             Advance::Taken => return Ok(()),
+            Advance::Retried => {
+                let client = token.client().as_str();
+                tracing::info!(client, family = family.as_str(), "refresh.retried");
+                return Ok(());
+            }
             Advance::Ended => "its family was ended",
             Advance::Reused => {
                 let client = token.client().as_str();
@@ -295,11 +311,11 @@ impl Desk<'_> {
         if verified.expires_at() <= self.now {
             return Err(bad(TokenError::Expired));
         }
-        match self.issuer.standing.check(self.policies, &verified) {
-            Ok(()) => {}
+        let verified = match self.issuer.standing.in_force(self.policies, verified) {
+            Ok(in_force) => in_force,
             Err(NotInForce::Ended(error)) => return Err(bad(error)),
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
-        }
+        };
         let TokenIssuer { lifetimes, max_exchanges, .. } = *self.issuer;
         let own_api = self.issuer.issuer.audience();
         let rules = grant::ExchangeRules {

@@ -57,12 +57,15 @@
 //! | [`introspect`]*, [`revoke`]* | what else clients may ask of tokens |
 //! | [`status_lists`]* | the lists of the clients, signed |
 //! | [`config`]* | the settings |
+//! | [`app`]* | everything loaded and wired, without HTTP |
 //! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
 //! | [`cli`]* | the commands |
 
 // what only the service calls of modules that others have too; with all features nothing may be unused
 #![cfg_attr(not(feature = "server"), allow(dead_code))]
 
+#[cfg(feature = "server")]
+pub mod app;
 pub mod audit;
 pub mod authorize;
 #[cfg(feature = "server")]
@@ -89,6 +92,8 @@ pub mod oauth;
 pub mod policy;
 pub mod principal;
 mod printable;
+#[cfg(feature = "server")]
+mod private_file;
 pub mod resource;
 #[cfg(feature = "server")]
 pub mod reuse;

@@ -5,13 +5,14 @@ use serde_json::{Map, Value};
 use crate::{
     oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId},
     policy::{Permissions, Subject},
+    standing::InForce,
     token::{Origin, VerifiedClaims},
 };
 
 /// The bearer of a verified token, built from its claims and nothing else.
 ///
-/// There is one way to a `Principal`: a token whose signature was verified. It cannot be put together,
-/// read from JSON or made up:
+/// There is one way to a `Principal`: a token whose signature was verified, and of which nothing was revoked. It cannot
+/// be put together, read from JSON or made up:
 ///
 /// ```compile_fail,E0451
 /// let principal = jeton::principal::Principal { claims: loop {} };
@@ -25,14 +26,36 @@ use crate::{
 /// ```compile_fail,E0277
 /// let claims: jeton::token::VerifiedClaims = serde_json::from_str("{}").unwrap();
 /// ```
+///
+/// Claims that verified are not enough, for the token may have been revoked. [`Standing`](crate::standing::Standing) says
+/// that it was not:
+///
+/// ```compile_fail,E0277
+/// # use jeton::{principal::Principal, token::VerifiedClaims};
+/// fn bearer(claims: VerifiedClaims) -> Principal {
+///     claims.into()
+/// }
+/// ```
+/// ```compile_fail,E0423
+/// # use jeton::{standing::InForce, token::VerifiedClaims};
+/// fn unasked(claims: VerifiedClaims) -> InForce<VerifiedClaims> {
+///     InForce(claims)
+/// }
+/// ```
+/// ```
+/// # use jeton::{policy::PolicySet, principal::Principal, standing::{NotInForce, Standing}, token::VerifiedClaims};
+/// fn bearer(policies: &PolicySet, claims: VerifiedClaims) -> Result<Principal, NotInForce> {
+///     Ok(Standing::by_files().in_force(policies, claims)?.into())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Principal {
     claims: VerifiedClaims,
 }
 
-impl From<VerifiedClaims> for Principal {
-    fn from(claims: VerifiedClaims) -> Self {
-        Self { claims }
+impl From<InForce<VerifiedClaims>> for Principal {
+    fn from(claims: InForce<VerifiedClaims>) -> Self {
+        Self { claims: claims.into_inner() }
     }
 }
 
@@ -98,6 +121,7 @@ impl Principal {
     pub fn permissions(&self) -> Permissions {
         Permissions {
             client: self.sole_client().cloned(),
+            sub: self.subject_client().cloned(),
             scopes: self.scopes().clone(),
             roles: self.roles().to_vec(),
             claims: self.claims().clone(),
@@ -108,6 +132,7 @@ impl Principal {
     pub fn subject(&self) -> Subject<'_> {
         Subject {
             client: self.sole_client(),
+            sub: self.subject_client(),
             scopes: self.scopes(),
             roles: self.roles(),
             claims: self.claims(),

@@ -210,8 +210,9 @@ mod tests {
         }
         let surroundings = Surroundings {
             issuer: Issuer::parse("http://127.0.0.1:8080").unwrap().audience().clone(),
-            max_ttl: 86_400,
+            max_ttl: Some(86_400),
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
         let policies = LivePolicies::load(dir.path(), surroundings, clock).unwrap();

@@ -1,6 +1,6 @@
 //! Whether a token that verifies is still in force: what was revoked since it was issued.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use crate::{
     clients::ClientState,
@@ -11,6 +11,25 @@ use crate::{
 };
 #[cfg(feature = "server")]
 use crate::{oauth::TokenId, token::VerifiedRefresh};
+
+/// A token of which nothing was revoked, by what was known when it was asked. [`Standing`] alone makes one.
+#[derive(Clone, Copy)]
+pub struct InForce<T>(T);
+
+impl<T> InForce<T> {
+    /// The token, without the proof.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for InForce<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 /// What is known of revocations: the policy files, and the shared store's mirror. All in memory.
 #[derive(Clone, Default)]
@@ -32,7 +51,7 @@ enum NamedClients {
 pub enum NotInForce {
     /// It was ended.
     #[error(transparent)]
-    Ended(TokenError),
+    Ended(#[from] TokenError),
     /// Which tokens were revoked is not known yet; a fault of ours.
     #[error(transparent)]
     Unknown(RevocationsUnknown),
@@ -54,18 +73,23 @@ impl Standing {
         Self { revocations: Some(revocations), named: NamedClients::All }
     }
 
-    /// Whether an access token is in force.
+    /// An access token, if it is in force.
     ///
     /// # Errors
     /// [`NotInForce`] for a token that was revoked, or one of a client that was revoked since.
-    pub fn check(&self, policies: &PolicySet, token: &VerifiedClaims) -> Result<(), NotInForce> {
-        self.check_origin(policies, &token.origin())
+    pub fn in_force(
+        &self,
+        policies: &PolicySet,
+        token: VerifiedClaims,
+    ) -> Result<InForce<VerifiedClaims>, NotInForce> {
+        self.check_origin(policies, &token.origin())?;
+        Ok(InForce(token))
     }
 
-    /// As [`Self::check`], for an access token of which no more is at hand.
+    /// As [`Self::in_force`], for an access token of which no more is at hand.
     ///
     /// # Errors
-    /// As [`Self::check`].
+    /// As [`Self::in_force`].
     pub fn check_origin(&self, policies: &PolicySet, token: &Origin<'_>) -> Result<(), NotInForce> {
         self.check_token(policies, token.token_id.as_str())?;
         // what came of a token of the subject's is as old as that token
@@ -82,20 +106,6 @@ impl Standing {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The claims of a token that verified, if it is in force.
-    ///
-    /// # Errors
-    /// [`NotInForce`] for one that did not verify, and as [`Self::check`].
-    pub fn in_force(
-        &self,
-        policies: &PolicySet,
-        verified: Result<VerifiedClaims, TokenError>,
-    ) -> Result<VerifiedClaims, NotInForce> {
-        let claims = verified.map_err(NotInForce::Ended)?;
-        self.check(policies, &claims)?;
-        Ok(claims)
     }
 
     /// Whether the token is revoked by its `jti`, or what it came from: the names of the family of refresh
@@ -135,7 +145,7 @@ impl Standing {
     /// Whether a token is in force that `client` fetched for itself at `issued_at` (seconds since 1970).
     ///
     /// # Errors
-    /// As [`Self::check`]; also for the token of an anonymous client, which does not name it.
+    /// As [`Self::in_force`]; also for the token of an anonymous client, which does not name it.
     pub(crate) fn check_own(
         &self,
         policies: &PolicySet,
@@ -147,12 +157,17 @@ impl Standing {
         self.check_client(policies, client, issued_at)
     }
 
-    /// Whether a refresh token is in force, as far as that is known without asking the store.
+    /// A refresh token, if it is in force as far as that is known without asking the store.
     ///
     /// # Errors
-    /// As [`Self::check`].
-    pub fn check_refresh(&self, policies: &PolicySet, token: &VerifiedRefresh) -> Result<(), NotInForce> {
+    /// As [`Self::in_force`].
+    pub fn refresh_in_force(
+        &self,
+        policies: &PolicySet,
+        token: VerifiedRefresh,
+    ) -> Result<InForce<VerifiedRefresh>, NotInForce> {
         self.check_token(policies, &token.token_id())?;
-        self.check_client(policies, token.client(), token.authenticated_at())
+        self.check_client(policies, token.client(), token.authenticated_at())?;
+        Ok(InForce(token))
     }
 }

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    core,
     median::median,
     scenario::{Body, Kind, Scenario},
-    servers,
 };
 
 /// On which the load is made.
@@ -84,7 +84,7 @@ pub(crate) fn saturate(scenario: &Scenario, seconds: u64) -> Result<Load, String
 
 fn wrk(scenario: &Scenario, seconds: u64) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/load/request.lua");
-    let mut wrk = servers::pinned(CORE, "wrk");
+    let mut wrk = core::pinned(CORE, "wrk");
     wrk.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "-s"]).arg(script);
     wrk.args(scenario.headers().iter().flat_map(|header| ["-H", header]));
     wrk.arg(scenario.url()).arg("--");
@@ -108,7 +108,7 @@ pub(crate) fn steady_p99(token: &Scenario, rate: f64, effort: (u64, usize)) -> R
 
 fn oha(token: &Scenario, rate: f64, seconds: u64) -> Result<f64, String> {
     let Body::Form(form) = token.body else { return Err("a steady rate is for one form".to_owned()) };
-    let mut oha = servers::pinned(CORE, "oha");
+    let mut oha = core::pinned(CORE, "oha");
     oha.args(["--no-tui", "--output-format", "json", "--latency-correction", "-m", "POST", "-c", "64"])
         .args(["-q", &format!("{rate:.0}"), "-z", &format!("{seconds}s")])
         .args(["-T", "application/x-www-form-urlencoded", "-d", form])

@@ -14,6 +14,7 @@
 #[path = "../support/assertion.rs"]
 mod assertion;
 mod client;
+mod core;
 mod figures;
 mod generator;
 #[path = "../support/median.rs"]

@@ -10,7 +10,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use crate::{process, servers};
+use crate::{core, process};
 
 /// About as long as what is signed of a token.
 const MESSAGE: [u8; 600] = [b'x'; 600];
@@ -34,7 +34,7 @@ impl Raw {
 
 /// Measures so many of each on the servers' core.
 pub(crate) fn measure_raw(calls: usize) -> Raw {
-    let output = servers::pinned(servers::CORE, std::env::current_exe().unwrap())
+    let output = core::pinned(core::CORE, std::env::current_exe().unwrap())
         .args(["raw", &calls.to_string()])
         .output()
         .unwrap();
@@ -65,7 +65,7 @@ fn nanos_of(calls: usize, mut work: impl FnMut()) -> f64 {
 
 /// The command of [`serve_bare`].
 pub(crate) fn bare_command(port: u16) -> Command {
-    let mut command = servers::pinned(servers::CORE, std::env::current_exe().unwrap());
+    let mut command = core::pinned(core::CORE, std::env::current_exe().unwrap());
     command.args(["bare", &port.to_string()]);
     command
 }

@@ -2,7 +2,6 @@
 
 use std::{
     cell::Cell,
-    ffi::OsStr,
     fs,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -10,17 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{assertion, process, reference};
-
-/// On which servers and raw signatures run.
-pub(crate) const CORE: usize = 0;
-
-/// A command on one core.
-pub(crate) fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("taskset");
-    command.arg("-c").arg(core.to_string()).arg(program);
-    command
-}
+use crate::{assertion, core, process, reference};
 
 pub(crate) struct Servers {
     pub(crate) jeton: Server,
@@ -57,7 +46,7 @@ fn jeton(dir: &Path, name: &str, settings: &[(&str, &str)]) -> Result<Server, St
     let client = reference::key(&reference::fixture("test-only-other.pem"));
     fs::write(policies.join("assertion.yaml"), assertion::policies(&client)).unwrap();
     Server::start(dir, name, |port| {
-        let mut command = pinned(CORE, env!("CARGO_BIN_EXE_jeton"));
+        let mut command = core::pinned(core::CORE, env!("CARGO_BIN_EXE_jeton"));
         command
             .arg("serve")
             .current_dir(&home)
@@ -93,7 +82,8 @@ fn installed(name: &str) -> Result<PathBuf, String> {
 fn cerbos(dir: &Path) -> Result<Server, String> {
     let home = installed("cerbos")?;
     Server::start(dir, "cerbos", |port| {
-        let mut command = pinned(CORE, home.join("node_modules/@cerbos/cerbos-linux-x64/cerbos-linux-x64"));
+        let mut command =
+            core::pinned(core::CORE, home.join("node_modules/@cerbos/cerbos-linux-x64/cerbos-linux-x64"));
         command.args(["server", "--log-level=error"]);
         for setting in [
             format!("server.httpListenAddr=127.0.0.1:{port}"),
@@ -113,7 +103,7 @@ fn peer(dir: &Path) -> Result<Server, String> {
     let home = installed("peer")?;
     let node = node()?;
     Server::start(dir, "peer", |port| {
-        let mut command = pinned(CORE, &node);
+        let mut command = core::pinned(core::CORE, &node);
         command
             .arg(home.join("server.mjs"))
             .arg(port.to_string())

@@ -332,6 +332,7 @@ impl RecordedBearer {
             },
             subject: Subject {
                 client: self.client.as_ref().filter(|_| !self.exchanged),
+                sub: self.subject.as_ref(),
                 scopes: &self.scopes,
                 roles: &self.roles,
                 claims: &self.claims,

@@ -17,8 +17,8 @@ use super::{
     say,
 };
 use crate::{
-    clients::{ClientKind, ClientSecret, ForeignKey},
-    clock::{Clock, SystemClock, parse_duration, seconds_up},
+    clients::{ClientKind, ClientSecret, ForeignKey, ForeignKeys},
+    clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up},
     files,
     policy::{Sources, scalar},
 };
@@ -59,9 +59,9 @@ pub(super) struct Add {
     /// A role that it is granted there.
     #[arg(long = "role", requires = "api", value_name = "ROLE")]
     roles: Vec<String>,
-    /// A claim that its tokens carry.
-    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
-    claims: Vec<(String, String)>,
+    /// A claim that its tokens carry: `tenant=acme` is a text, `level:=3` what JSON has there.
+    #[arg(long = "claim", value_name = "NAME=TEXT | NAME:=JSON", value_parser = claim)]
+    claims: Vec<(String, Value)>,
     /// The lifetime of its tokens, such as `15m`.
     #[arg(long, value_parser = ttl)]
     ttl: Option<String>,
@@ -89,10 +89,21 @@ pub(super) struct Add {
     file: Option<PathBuf>,
 }
 
-pub(super) fn claim(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write it as NAME=VALUE".to_owned()),
+/// A claim: `NAME=TEXT`, or `NAME:=JSON` for a number, a boolean, a list or an object.
+pub(super) fn claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').unwrap_or_default();
+    let (name, value) = match name.strip_suffix(':') {
+        Some(name) => {
+            let value =
+                serde_json::from_str(value).map_err(|error| format!("`{value}` is not JSON: {error}"));
+            (name, value?)
+        }
+        None => (name, value.into()),
+    };
+    match (name, &value) {
+        ("", _) => Err("write it as NAME=TEXT or NAME:=JSON".to_owned()),
+        (_, Value::Null) => Err("a claim has a value".to_owned()),
+        (name, _) => Ok((name.to_owned(), value)),
     }
 }
 
@@ -101,7 +112,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "write it as `2027-06-30T00:00:00Z` (RFC 3339)".to_owned())
+    parse_time(text).map_err(|error| error.hint().to_owned())
 }
 
 fn ttl(text: &str) -> Result<String, String> {
@@ -237,7 +248,12 @@ fn show(secret: &ClientSecret) -> anyhow::Result<()> {
 fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
     let read = files::read(file, Sources::LONGEST_KEYS);
     let bytes = read.map_err(|error| anyhow::anyhow!("{} {error}", file.display()))?;
-    ForeignKey::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))
+    let keys =
+        ForeignKeys::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))?;
+    for key in keys.passed_over {
+        say!("warning: {}: a key is passed over: {key}", file.display());
+    }
+    Ok(keys.taken)
 }
 
 /// The lines of a client.
@@ -273,7 +289,11 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
     }
     if !add.claims.is_empty() {
         lines.push("claims:".to_owned());
-        lines.extend(add.claims.iter().map(|(name, value)| format!("  {}: {}", scalar(name), scalar(value))));
+        lines.extend(add.claims.iter().map(|(name, value)| match value {
+            Value::String(text) => format!("  {}: {}", scalar(name), scalar(text)),
+            // JSON is YAML
+            other => format!("  {}: {other}", scalar(name)),
+        }));
     }
     lines.extend(add.ttl.as_ref().map(|ttl| format!("ttl: {ttl}")));
     lines

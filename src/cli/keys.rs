@@ -11,9 +11,9 @@ use jiff::Timestamp;
 
 use super::{Outcome, emit, say};
 use crate::{
+    app::{key_keeper, late_reading},
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
-    http::{key_keeper, late_reading},
     keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, Replaced, Retired, RingKey},
     policy::printable,
 };
@@ -81,12 +81,24 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
 
 /// The keys of the folder as they are now.
 pub(super) fn ring(keeper: &KeyKeeper) -> anyhow::Result<KeyRing> {
-    Ok(keeper.folder().load()?.at(SystemClock.now(), keeper.terms()))
+    let ring = keeper.folder().load()?.at(SystemClock.now(), keeper.terms());
+    warn_of_files(&ring);
+    Ok(ring)
+}
+
+fn warn_of_files(ring: &KeyRing) {
+    for path in ring.exposed() {
+        say!(
+            "warning: {}: the private key is readable by its group too, and this mount is read-only",
+            path.display()
+        );
+    }
 }
 
 fn list(keeper: &KeyKeeper) -> anyhow::Result<String> {
     let (keys, now) = (keeper.folder().load()?, SystemClock.now());
     let ring = keys.at(now, keeper.terms());
+    warn_of_files(&ring);
     let mut text =
         format!("{:<8} {:<43} {:<5} {:>4}  {:<20}  WHEN\n", "STATE", "KID", "ALG", "BITS", "CREATED");
     for key in ring.keys() {

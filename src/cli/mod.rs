@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 
 use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
 use crate::{
+    app,
     config::{Needs, Settings},
     policy::{DemoSecrets, Surroundings},
 };
@@ -107,20 +108,23 @@ pub fn run() -> ExitCode {
 }
 
 fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
-    Settings::load_for(needs, config).map_err(|errors| {
+    let settings = Settings::load_for(needs, config).map_err(|errors| {
         let place = match errors.0.len() {
             1 => "in the settings".to_owned(),
             count => format!("{count} errors in the settings"),
         };
         anyhow::Error::new(errors).context(place)
-    })
+    })?;
+    // a service has a log for them
+    if needs != Needs::Everything {
+        for warning in &settings.warnings {
+            say!("warning: in the settings: {warning}");
+        }
+    }
+    Ok(settings)
 }
 
 /// What policies are checked against on the command line.
 fn surroundings(settings: &Settings, demo_secrets: DemoSecrets) -> Surroundings {
-    Surroundings {
-        issuer: settings.issuer.audience().clone(),
-        max_ttl: settings.tokens.max_ttl.as_secs(),
-        demo_secrets,
-    }
+    Surroundings { demo_secrets, ..app::surroundings(settings) }
 }

@@ -13,6 +13,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::{
+    app::LoadError,
     config::SettingErrors,
     http::StartError,
     keys::{KeyErrors, OrderError},
@@ -125,14 +126,14 @@ pub(super) fn say_usage(error: &clap::Error) -> ! {
     error.exit()
 }
 
-#[expect(clippy::print_stderr, reason = "this is where the program talks to people")]
+/// Nobody may hear it (a pipe that was closed, a full disk); what the program does and its exit code are the same then.
 fn write_error(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn findings_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Findings> {
     match error.downcast_ref() {
-        Some(StartError::Policies(findings)) => Some(findings),
+        Some(StartError::Load(LoadError::Policies(findings))) => Some(findings),
         _ => error.downcast_ref(),
     }
 }
@@ -145,8 +146,8 @@ fn lines_of(error: &(dyn Error + 'static)) -> Option<String> {
         || error.is::<KeyErrors>()
         || error.downcast_ref().is_some_and(is_of_keys)
         || error.downcast_ref().is_some_and(|error| match error {
-            StartError::Keys(_) | StartError::Policies(_) => true,
-            StartError::FirstKey(error) => is_of_keys(error),
+            StartError::Load(LoadError::Keys(_) | LoadError::Policies(_)) => true,
+            StartError::Load(LoadError::FirstKey(error)) => is_of_keys(error),
             _ => false,
         });
     has_lines.then(|| error.to_string())

@@ -12,6 +12,9 @@ use crate::{
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(Needs::Everything, config)?;
     http::init_log(&settings.log);
+    for detail in &settings.warnings {
+        tracing::warn!(detail, "settings.warning");
+    }
     http::raise_open_files();
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();

@@ -23,10 +23,10 @@ use super::{
     say,
 };
 use crate::{
+    app::key_keeper,
     clock::{Clock, SystemClock, seconds_up},
     config::Needs,
     files::{self, Size},
-    http::key_keeper,
     jose::JwsError,
     keys::{JwksOptions, JwksSource, PublicKeys},
     oauth::{Audience, Issuer, ShownUrl, TokenId},
@@ -204,9 +204,15 @@ pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Res
         Some(source) => {
             let json = files::read(Path::new(source), LONGEST_KEY_SET);
             let json = json.map_err(|error| anyhow::anyhow!("{source} {error}"))?;
-            Arc::new(PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?)
+            let keys = PublicKeys::from_jwks(&json).with_context(|| format!("{source} cannot be used"))?;
+            Arc::new(keys)
         }
     };
+    if let Some(source) = jwks {
+        for key in keys.passed_over() {
+            say!("warning: {source}: a key is passed over: {key}");
+        }
+    }
     Ok(Verifier::new(settings.issuer, keys, settings.tokens.leeway, Arc::new(SystemClock)))
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{AuthenticationError, Client, ClientRegistry, MOST_KEYS};
 use crate::{
     jose::{CompactJws, JwsError, Kind},
-    keys::ForeignKey,
+    keys::{ForeignKey, ForeignKeys},
     oauth::{Issuer, SignatureAlgorithm},
     store::OnceName,
 };
@@ -88,7 +88,7 @@ const STRICT_TYPE: &str = "client-authentication+jwt";
 /// cannot tell by the time whether it exists, or how many it has. (A key longer than 2048 bits takes longer.)
 /// Their private halves were thrown away.
 static DECOYS: LazyLock<Vec<ForeignKey>> =
-    LazyLock::new(|| ForeignKey::from_pem(include_str!("decoys.pem")).unwrap_or_default());
+    LazyLock::new(|| ForeignKeys::from_pem(include_str!("decoys.pem")).unwrap_or_default().taken);
 
 impl AssertionRules {
     /// Assertions made for `issuer`, living `max_ttl` at most, by clocks that are off by `leeway`.
@@ -113,7 +113,7 @@ impl AssertionRules {
     ) -> Result<(&'r std::sync::Arc<Client>, Unused), AuthenticationError> {
         let stranger = |error| AuthenticationError::BadAssertion { client: None, error };
         let parts = CompactJws::parse(&assertion.0).map_err(|error| stranger(error.into()))?;
-        let header = parts.foreign_header().map_err(|error| stranger(error.into()))?;
+        let header = parts.header().map_err(|error| stranger(error.into()))?;
         let algorithm =
             SignatureAlgorithm::parse(&header.algorithm).ok_or(stranger(AssertionError::Algorithm))?;
         let mut claims = parts.payload().map_err(|error| stranger(error.into()))?;
@@ -138,7 +138,7 @@ impl AssertionRules {
                 let _ = verifies(key);
             }
         }
-        let client = client.ok_or(AuthenticationError::UnknownClient)?;
+        let client = client.ok_or(AuthenticationError::UnknownClient { attempted: subject })?;
         let refuse = |error| AuthenticationError::BadAssertion { client: Some(client.id.clone()), error };
         if candidates.is_empty() {
             return Err(refuse(AssertionError::NoKey));

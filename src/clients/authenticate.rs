@@ -22,8 +22,6 @@ pub enum ClientCredentials {
         client_id: String,
         /// The secret.
         secret: ClientSecret,
-        /// How they came.
-        method: AuthenticationMethod,
     },
     /// An assertion that the client signed.
     Assertion {
@@ -32,16 +30,6 @@ pub enum ClientCredentials {
         /// The assertion.
         assertion: ClientAssertion,
     },
-}
-
-impl ClientCredentials {
-    /// How they came.
-    pub fn method(&self) -> AuthenticationMethod {
-        match self {
-            Self::Secret { method, .. } => *method,
-            Self::Assertion { .. } => AuthenticationMethod::PrivateKeyJwt,
-        }
-    }
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
@@ -84,10 +72,16 @@ impl AuthenticatedClient {
 pub enum AuthenticationError {
     /// No client has this id.
     #[error("unknown client")]
-    UnknownClient,
+    UnknownClient {
+        /// The id that was sent.
+        attempted: String,
+    },
     /// The secret is none of the client's.
     #[error("wrong secret")]
     WrongSecret(ClientId),
+    /// Neither is one that holds a space, as forms and Basic credentials mean a `+` that is not encoded.
+    #[error("wrong secret: it holds a space, as which a raw `+` is read, so encode it as `%2B`")]
+    SpacedSecret(ClientId),
     /// The secret was right once.
     #[error("expired secret")]
     ExpiredSecret(ClientId),
@@ -123,14 +117,23 @@ impl AuthenticationError {
     /// The client, where there is one.
     pub fn client(&self) -> Option<&ClientId> {
         match self {
-            Self::UnknownClient => None,
+            Self::UnknownClient { .. } => None,
             Self::BadAssertion { client, .. } => client.as_ref(),
             Self::WrongSecret(client)
+            | Self::SpacedSecret(client)
             | Self::ExpiredSecret(client)
             | Self::Disabled(client)
             | Self::RevokedAhead(client)
             | Self::Replayed(client)
             | Self::Unavailable { client, .. } => Some(client),
+        }
+    }
+
+    /// The id of a client that is not there.
+    pub fn attempted(&self) -> Option<&str> {
+        match self {
+            Self::UnknownClient { attempted } => Some(attempted),
+            _ => None,
         }
     }
 }
@@ -160,7 +163,7 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
         match credentials {
-            ClientCredentials::Secret { client_id, secret, .. } => {
+            ClientCredentials::Secret { client_id, secret } => {
                 let client = by_secret(clients, client_id, secret, now)?;
                 may_act(client, now)?;
                 Ok(AuthenticatedClient(Arc::clone(client)))
@@ -188,8 +191,9 @@ fn by_secret<'r>(
     let client = clients.find(client_id);
     let secrets = client.map_or(&[][..], |client| &client.secrets);
     let found = compare(secret, secrets, now);
-    let client = client.ok_or(AuthenticationError::UnknownClient)?;
+    let client = client.ok_or(AuthenticationError::UnknownClient { attempted: client_id.to_owned() })?;
     match found {
+        Match::None if secret.holds_a_space() => Err(AuthenticationError::SpacedSecret(client.id.clone())),
         Match::None => Err(AuthenticationError::WrongSecret(client.id.clone())),
         Match::Expired => Err(AuthenticationError::ExpiredSecret(client.id.clone())),
         Match::Live => Ok(client),
@@ -247,7 +251,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::clients::{Abilities, ClientKind, ForeignKey};
+    use crate::clients::{Abilities, ClientKind, ForeignKeys};
 
     thread_local! {
         /// Comparisons made on this thread: the work that must not depend on what is wrong.
@@ -294,7 +298,7 @@ mod tests {
             client("full-late", ClientState::Enabled, full(Some(-1))),
             client("full-off", ClientState::Disabled, full(None)),
             Client {
-                public_keys: ForeignKey::from_pem(include_str!("decoys.pem")).unwrap(),
+                public_keys: ForeignKeys::from_pem(include_str!("decoys.pem")).unwrap().taken,
                 ..client("keys", ClientState::Enabled, vec![])
             },
         ]

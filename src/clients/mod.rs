@@ -7,7 +7,7 @@ mod authenticate;
 mod registry;
 mod secret;
 
-pub use crate::keys::{ForeignKey, InvalidPublicKey};
+pub use crate::keys::{ForeignKey, ForeignKeys, InvalidPublicKey};
 #[cfg(feature = "server")]
 pub use assertion::{AssertionError, AssertionRules, ClientAssertion};
 #[cfg(feature = "server")]

@@ -50,6 +50,16 @@ impl ClientSecret {
         Ok(Self(text))
     }
 
+    /// Whether this is a secret of ours, which somebody put where something else belongs.
+    pub fn is_like(text: &str) -> bool {
+        text.starts_with(PREFIX) && text.len() >= PREFIX.len() + RANDOM_DIGITS
+    }
+
+    /// Whether it holds a space.
+    pub(super) fn holds_a_space(&self) -> bool {
+        self.0.contains(' ')
+    }
+
     /// The text, to be shown once.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -8,7 +8,7 @@ use super::{
     Needs,
     layers::Layers,
     secret_file::{self, without_newline},
-    settings::{duration, folder},
+    values::{duration, folder},
 };
 use crate::oauth::{RsaBits, SignatureAlgorithm};
 
@@ -46,7 +46,7 @@ impl fmt::Debug for KeySettings {
 }
 
 impl KeySettings {
-    pub(super) fn read(needs: Needs, layers: &mut Layers) -> Option<Self> {
+    pub(super) fn read(needs: Needs, layers: &mut Layers, warnings: &mut Vec<String>) -> Option<Self> {
         let generate_if_missing = layers.switch("keys.generate_if_missing");
         let dir = layers.path("keys.dir", |dir| match (needs, generate_if_missing) {
             (Needs::Everything, Some(false)) => folder(dir),
@@ -79,7 +79,9 @@ impl KeySettings {
             (Some(_), _) if of_environment.is_some() => {
                 Err("JETON__KEYS__PASSPHRASE is set too: keep one of the passphrases".to_owned())
             }
-            (Some(path), Needs::Everything | Needs::Keys) => secret_file::read(&path, "passphrase").map(Some),
+            (Some(path), Needs::Everything | Needs::Keys) => {
+                secret_file::read(&path, "passphrase", warnings).map(Some)
+            }
             (Some(_), Needs::Policies | Needs::Nothing) => Ok(None),
         });
         Some(Self {

@@ -3,12 +3,15 @@
 mod gateways;
 mod keys;
 mod layers;
+mod needs;
 mod secret_file;
 mod settings;
 mod store;
+mod values;
 
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
 pub use layers::{SettingError, SettingErrors};
-pub use settings::{LogFormat, LogSettings, Needs, PolicySettings, ServerSettings, Settings, TokenSettings};
+pub use needs::Needs;
+pub use settings::{LogFormat, LogSettings, PolicySettings, ServerSettings, Settings, TokenSettings};
 pub use store::StoreSettings;

@@ -1,19 +1,20 @@
 //! Secrets that a setting names a file for.
 
-use std::{
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
-};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::files::{FileError, OpenFile};
+use crate::{
+    files::{FileError, OpenFile},
+    private_file::{self, Readers},
+};
 
 /// The longest of them, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Reads the `what` of a file that holds nothing else, without the newline at its end.
-pub(super) fn read(path: &Path, what: &str) -> Result<Zeroizing<String>, String> {
+/// Reads the `what` of a file that holds nothing else, without the newline at its end. What is not as it should be,
+/// and cannot be changed, comes to the warnings.
+pub(super) fn read(path: &Path, what: &str, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, String> {
     let file = path.display();
     let refused = |error: FileError| match error {
         error @ FileError::TooLong(_) => {
@@ -22,16 +23,12 @@ pub(super) fn read(path: &Path, what: &str) -> Result<Zeroizing<String>, String>
         error => format!("the file `{file}` {error}"),
     };
     let opened = OpenFile::open(path, LONGEST).map_err(refused)?;
-    // as for private keys: what another owns, its group may read, for that is how a mounted Secret comes
-    let metadata = opened.metadata();
-    let mode = metadata.permissions().mode();
-    let by = match metadata.uid() == rustix::process::geteuid().as_raw() {
-        _ if mode & 0o006 != 0 => Some("everyone"),
-        true if mode & 0o060 != 0 => Some("its group"),
-        _ => None,
-    };
-    if let Some(by) = by {
-        return Err(format!("the file `{file}` is readable by {by}: run `chmod 600 {file}`"));
+    // as for private keys
+    match private_file::readers(path, opened.metadata()) {
+        Ok(Readers::AsMeant) => {}
+        Ok(Readers::Group) => warnings
+            .push(format!("the file `{file}` is readable by its group too, and this mount is read-only")),
+        Err(exposed) => return Err(format!("the file `{file}` is {}", exposed.of(&file))),
     }
     let bytes = Zeroizing::new(opened.read().map_err(refused)?);
     let text = str::from_utf8(&bytes);

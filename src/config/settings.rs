@@ -13,9 +13,11 @@ use super::{
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
+    needs::Needs,
     store::StoreSettings,
+    values::{duration, folder},
 };
-use crate::{clock::parse_duration, oauth::Issuer};
+use crate::oauth::Issuer;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     /// `[log]`.
     pub log: LogSettings,
+    /// What is taken, and not as it should be.
+    pub warnings: Vec<String>,
 }
 
 /// `[server]`.
@@ -71,6 +75,8 @@ pub struct TokenSettings {
     pub reuse: Option<Duration>,
     /// The lifetime of a family of refresh tokens, from the first one on.
     pub refresh_ttl: Duration,
+    /// For how long after its first use a refresh token is taken again; zero for never.
+    pub refresh_grace: Duration,
     /// The most exchanges that may lead to one token.
     pub max_exchanges: u32,
     /// The furthest that the `exp` of a client's assertion may lie ahead.
@@ -101,21 +107,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Which folders a command reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// The key folder, if no key shall be made, and the policies folder.
-    Everything,
-    /// The policies folder.
-    Policies,
-    /// The key folder.
-    Keys,
-    /// Neither.
-    Nothing,
-}
-
 /// Every key, for "did you mean".
-const KNOWN: [&str; 31] = [
+const KNOWN: [&str; 32] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -135,6 +128,7 @@ const KNOWN: [&str; 31] = [
     "tokens.leeway",
     "tokens.reuse",
     "tokens.refresh_ttl",
+    "tokens.refresh_grace",
     "tokens.max_exchanges",
     "tokens.max_assertion_ttl",
     "tokens.status_list",
@@ -174,6 +168,7 @@ impl Settings {
 
     fn read(needs: Needs, file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
         let mut layers = Layers::read(file, environment)?;
+        let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
         let listen = layers.text("server.listen", |text| {
             text.parse().map_err(|_| {
@@ -181,7 +176,7 @@ impl Settings {
             })
         });
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
-        let keys = KeySettings::read(needs, &mut layers);
+        let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
             Needs::Everything | Needs::Policies => folder(dir),
             Needs::Keys | Needs::Nothing => Ok(()),
@@ -198,12 +193,8 @@ impl Settings {
             }
             ttl => Ok(ttl),
         });
-        let leeway = layers.text("tokens.leeway", |text| match duration(text)? {
-            long if long > Duration::from_mins(5) => {
-                Err("more than 5 minutes: set the clocks instead".to_owned())
-            }
-            leeway => Ok(leeway),
-        });
+        let leeway =
+            layers.text("tokens.leeway", |text| five_minutes(duration(text)?, "set the clocks instead"));
         let reuse = layers.text("tokens.reuse", |text| match duration(text)? {
             Duration::ZERO => Ok(None),
             long if ttl.is_some_and(|ttl| long >= ttl) => {
@@ -211,17 +202,17 @@ impl Settings {
             }
             reuse => Ok(Some(reuse)),
         });
-        let store = StoreSettings::read(needs, &mut layers);
+        let store = StoreSettings::read(needs, &mut layers, &mut warnings);
         let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
+        let refresh_grace = layers.text("tokens.refresh_grace", |text| {
+            five_minutes(duration(text)?, "so long nobody would see that two hold a refresh token")
+        });
         let max_exchanges = layers.number("tokens.max_exchanges", |number| match number {
             0..=16 => Ok(number),
             _ => Err("more than 16: each exchange makes the token longer".to_owned()),
         });
-        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| match lifetime(text)? {
-            long if long > Duration::from_mins(5) => {
-                Err("more than 5 minutes: an assertion is made for one request".to_owned())
-            }
-            ttl => Ok(ttl),
+        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| {
+            five_minutes(lifetime(text)?, "an assertion is made for one request")
         });
         let status_list = layers.switch("tokens.status_list");
         let status_list_ttl = layers.text("tokens.status_list_ttl", |text| match lifetime(text)? {
@@ -262,6 +253,7 @@ impl Settings {
                     leeway: leeway?,
                     reuse: reuse?,
                     refresh_ttl: refresh_ttl?,
+                    refresh_grace: refresh_grace?,
                     max_exchanges: max_exchanges?,
                     max_assertion_ttl: max_assertion_ttl?,
                     status_list: status_list?,
@@ -270,6 +262,7 @@ impl Settings {
                 store: store?,
                 gateways,
                 log: LogSettings { format: format?, level: level?, decisions: decisions? },
+                warnings,
             })
         };
         settings().filter(|_| errors.0.is_empty()).ok_or(errors)
@@ -281,10 +274,9 @@ impl Settings {
     }
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| {
-        format!("`{text}` is not a duration: write a whole number and `s`, `m`, `h` or `d`, such as `90s`")
-    })
+/// Refuses a duration of more than five minutes.
+fn five_minutes(given: Duration, because: &str) -> Result<Duration, String> {
+    if given > Duration::from_mins(5) { Err(format!("more than 5 minutes: {because}")) } else { Ok(given) }
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {
@@ -301,12 +293,4 @@ fn appendable(path: &Path) -> Result<(), String> {
     }
     // a name alone stands in the working directory
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), folder)
-}
-
-pub(super) fn folder(path: &Path) -> Result<(), String> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let what = if path.exists() { "is not a folder" } else { "does not exist" };
-    Err(format!("the folder `{}` {what}", path.display()))
 }

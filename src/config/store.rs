@@ -34,7 +34,7 @@ impl fmt::Debug for StoreSettings {
 }
 
 impl StoreSettings {
-    pub(super) fn read(needs: Needs, layers: &mut Layers) -> Option<Self> {
+    pub(super) fn read(needs: Needs, layers: &mut Layers, warnings: &mut Vec<String>) -> Option<Self> {
         let of_environment = layers.secret("store.password", "store.password_file");
         let url = layers.text("store.url", |text| match text {
             "" => Ok(None),
@@ -54,7 +54,7 @@ impl StoreSettings {
                 Err("JETON__STORE__PASSWORD is set too: keep one of the passwords".to_owned())
             }
             (Some(_), _) if in_url => Err("`store.url` has a password too: keep one of them".to_owned()),
-            (Some(path), Needs::Everything) => secret_file::read(&path, "password").map(Some),
+            (Some(path), Needs::Everything) => secret_file::read(&path, "password", warnings).map(Some),
             (Some(_), Needs::Policies | Needs::Keys | Needs::Nothing) => Ok(None),
         });
         let prefix = layers.text("store.prefix", |text| {

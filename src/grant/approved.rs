@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     clients::{Client, ClientKind, Grant},
-    oauth::{ApiName, Audience, ClientId, ErrorCode, Issuer, Role, ScopeSet, TokenId},
+    oauth::{ApiName, Audience, ClientId, ErrorCode, InvalidName, Issuer, Role, ScopeSet, TokenId},
     status::{StatusHandle, StatusReference, index_of},
     token::{Claims, Exchanged, Named, TokenError, VerifiedClaims, VerifiedRefresh},
 };
@@ -50,6 +50,9 @@ pub struct Lifetimes {
     pub max_ttl: Duration,
     /// Of a family of refresh tokens, from the first one on.
     pub refresh_ttl: Duration,
+    /// For how long after its first use a refresh token is taken again, for a client that lost the answer; zero for
+    /// never.
+    pub refresh_grace: Duration,
     /// How far the clocks of issuer and verifier may be apart: tokens count for so long beyond their `exp`.
     pub leeway: Duration,
 }
@@ -63,6 +66,11 @@ pub enum StatusClaim {
     OnRequest,
 }
 
+/// What is said of scopes that somebody joined by commas.
+fn joined(scopes: &ScopeSet) -> &'static str {
+    if scopes.to_string().contains(',') { " (scopes are separated by spaces)" } else { "" }
+}
+
 /// Why a grant was not approved; told to the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
@@ -70,10 +78,10 @@ pub enum GrantError {
     #[error("this client may not use this grant: it needs `{0}: true` in the policies")]
     NotForThisClient(&'static str),
     /// `scope` breaks the grammar of RFC 6749 section 3.3.
-    #[error("`scope` is not a list of scopes separated by single spaces")]
-    MalformedScope,
+    #[error("`scope` is a list of scopes separated by single spaces, and {0}")]
+    MalformedScope(InvalidName),
     /// Scopes that the client is not granted at this API.
-    #[error("not granted to this client: {0}")]
+    #[error("not granted to this client: {0}{hint}", hint = joined(.0))]
     ScopeBeyondGrant(ScopeSet),
     /// Scopes that the token lacks from which the new one shall come.
     #[error("beyond what the token allows that was presented: {0}")]
@@ -82,19 +90,19 @@ pub enum GrantError {
     #[error("none of the subject token's scopes can be had there")]
     NoScope,
     /// Two different audiences in one request (RFC 8707 section 2).
-    #[error("a token has one audience: ask for one `resource` at a time")]
-    SeveralTargets,
+    #[error("a token has one audience: ask for one `resource` at a time, not for `{0:.80}` and `{1:.80}`")]
+    SeveralTargets(String, String),
     /// The client has no grant for the audience, or there is none of that name.
-    #[error("this client has no grant for the `resource`")]
-    UnknownTarget,
+    #[error("this client has no grant for the `resource` `{0:.200}`")]
+    UnknownTarget(String),
     /// A token for jeton's own API was shown, or asked for.
     #[error("tokens for this service's own API are not exchanged: fetch one with your own credentials")]
     ExchangeAtOwnApi,
     /// The refresh token is for another API.
-    #[error("the refresh token is for another `resource`")]
-    TargetBeyondToken,
-    /// No audience was named, and the client has not just one.
-    #[error("name the API with `resource`: this client has not exactly one")]
+    #[error("the refresh token is not for the `resource` `{0:.200}`")]
+    TargetBeyondToken(String),
+    /// No audience was named, and the client has not just one, or not just one that has the scopes.
+    #[error("name the API with `resource`: it follows neither from this client's grants nor from `scope`")]
     NoTarget,
     /// The refresh token is bad, of another client, used up or ended.
     #[error("the refresh token is not valid: fetch a new one with your credentials")]
@@ -119,13 +127,14 @@ impl GrantError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotForThisClient(_) => ErrorCode::UnauthorizedClient,
-            Self::MalformedScope | Self::ScopeBeyondGrant(_) | Self::ScopeBeyondToken(_) | Self::NoScope => {
-                ErrorCode::InvalidScope
-            }
-            Self::SeveralTargets
-            | Self::UnknownTarget
+            Self::MalformedScope(_)
+            | Self::ScopeBeyondGrant(_)
+            | Self::ScopeBeyondToken(_)
+            | Self::NoScope => ErrorCode::InvalidScope,
+            Self::SeveralTargets(..)
+            | Self::UnknownTarget(_)
             | Self::ExchangeAtOwnApi
-            | Self::TargetBeyondToken
+            | Self::TargetBeyondToken(_)
             | Self::NoTarget => ErrorCode::InvalidTarget,
             Self::BadRefreshToken | Self::NothingLeft => ErrorCode::InvalidGrant,
             Self::BadSubjectToken(_) | Self::AnonymousSubject | Self::TooManyExchanges(_) => {
@@ -137,15 +146,17 @@ impl GrantError {
 
 /// The scopes of a request.
 pub(super) fn scopes(list: &str) -> Result<ScopeSet, GrantError> {
-    ScopeSet::parse(list).map_err(|_| GrantError::MalformedScope)
+    ScopeSet::parse(list).map_err(GrantError::MalformedScope)
 }
 
 /// The one audience of a request, if it names any.
 pub(super) fn target(targets: &[String]) -> Result<Option<&str>, GrantError> {
     match targets {
         [] => Ok(None),
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => Ok(Some(first)),
-        _ => Err(GrantError::SeveralTargets),
+        [first, rest @ ..] => match rest.iter().find(|other| *other != first) {
+            None => Ok(Some(first)),
+            Some(other) => Err(GrantError::SeveralTargets(first.clone(), other.clone())),
+        },
     }
 }
 

@@ -4,14 +4,17 @@ use super::{
     ApprovedGrant, GrantError, Lifetimes, StatusClaim,
     approved::{scopes, target},
 };
-use crate::clients::{AuthenticatedClient, Client, Grant};
+use crate::{
+    clients::{AuthenticatedClient, Client, Grant},
+    oauth::{ApiName, ScopeSet},
+};
 
 /// What the client asks for.
 #[derive(Debug, Default)]
 pub struct ClientCredentialsRequest {
     /// `scope`; without it, everything that the client is granted.
     pub scope: Option<String>,
-    /// Every `resource` and `audience`; without one, the client's only API.
+    /// Every `resource` and `audience`; without one, the client's only API, or the only one that has the scopes.
     pub targets: Vec<String>,
 }
 
@@ -26,11 +29,9 @@ pub fn approve(
     lists: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
     let client = client.client();
-    let grant = grant(client, &request.targets)?;
-    let scopes = match &request.scope {
-        None => grant.scopes.clone(),
-        Some(list) => scopes(list)?,
-    };
+    let asked = request.scope.as_deref().map(scopes).transpose()?;
+    let grant = grant(client, &request.targets, asked.as_ref())?;
+    let scopes = asked.unwrap_or_else(|| grant.scopes.clone());
     let beyond = scopes.difference(&grant.scopes);
     if !beyond.is_empty() {
         return Err(GrantError::ScopeBeyondGrant(beyond));
@@ -38,10 +39,24 @@ pub fn approve(
     Ok(ApprovedGrant::own(client, grant, scopes, lifetimes, lists))
 }
 
-fn grant<'c>(client: &'c Client, targets: &[String]) -> Result<&'c Grant, GrantError> {
-    match (target(targets)?, &*client.grants) {
-        (None, [only]) => Ok(only),
-        (None, _) => Err(GrantError::NoTarget),
-        (Some(target), _) => client.grant_for(target).ok_or(GrantError::UnknownTarget),
+/// The API that is meant: the one that is named, the client's only one, or the only one that has all of these scopes
+/// (RFC 9068 section 3). jeton's own comes with many a grant, and has to be named.
+fn grant<'c>(
+    client: &'c Client,
+    targets: &[String],
+    asked: Option<&ScopeSet>,
+) -> Result<&'c Grant, GrantError> {
+    match (target(targets)?, &*client.grants, asked) {
+        (Some(target), ..) => {
+            client.grant_for(target).ok_or_else(|| GrantError::UnknownTarget(target.to_owned()))
+        }
+        (None, [only], _) => Ok(only),
+        (None, grants, Some(asked)) => {
+            let has_all =
+                |grant: &&Grant| grant.api.as_str() != ApiName::OWN && asked.is_subset(&grant.scopes);
+            let mut fitting = grants.iter().filter(has_all);
+            fitting.next().filter(|_| fitting.next().is_none()).ok_or(GrantError::NoTarget)
+        }
+        (None, _, None) => Err(GrantError::NoTarget),
     }
 }

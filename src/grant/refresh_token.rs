@@ -4,7 +4,7 @@ use super::{
     ApprovedGrant, GrantError, Lifetimes, StatusClaim,
     approved::{scopes, target},
 };
-use crate::{clients::AuthenticatedClient, oauth::ScopeSet, token::VerifiedRefresh};
+use crate::{clients::AuthenticatedClient, oauth::ScopeSet, standing::InForce, token::VerifiedRefresh};
 
 /// What the client asks for.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct RefreshRequest {
 /// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
 pub fn approve(
     client: &AuthenticatedClient,
-    token: &VerifiedRefresh,
+    token: &InForce<VerifiedRefresh>,
     request: &RefreshRequest,
     lifetimes: Lifetimes,
     lists: StatusClaim,
@@ -30,8 +30,11 @@ pub fn approve(
     if *token.client() != client.id {
         return Err(GrantError::BadRefreshToken);
     }
-    if target(&request.targets)?.is_some_and(|target| target != token.audience().as_str()) {
-        return Err(GrantError::TargetBeyondToken);
+    match target(&request.targets)? {
+        Some(target) if target != token.audience().as_str() => {
+            return Err(GrantError::TargetBeyondToken(target.to_owned()));
+        }
+        _ => {}
     }
     let grant = client.grant_for(token.audience().as_str()).ok_or(GrantError::NothingLeft)?;
     let still: ScopeSet =

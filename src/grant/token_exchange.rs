@@ -10,6 +10,7 @@ use crate::{
     clients::{AuthenticatedClient, Grant},
     oauth::{ApiName, Audience, Role, ScopeSet},
     policy::PolicySet,
+    standing::InForce,
     token::{Exchanged, Named, VerifiedClaims},
 };
 
@@ -44,7 +45,7 @@ pub struct ExchangeRules<'p> {
 /// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
 pub fn approve(
     client: &AuthenticatedClient,
-    subject: &VerifiedClaims,
+    subject: &InForce<VerifiedClaims>,
     request: &ExchangeRequest,
     rules: &ExchangeRules<'_>,
 ) -> Result<ApprovedGrant, GrantError> {
@@ -127,7 +128,7 @@ fn place<'c>(
     }
     let target = target.ok_or(GrantError::NoTarget)?;
     let grant = grants.iter().find(|grant| grant.audience.as_str() == target);
-    let grant = grant.ok_or(GrantError::UnknownTarget)?;
+    let grant = grant.ok_or_else(|| GrantError::UnknownTarget(target.to_owned()))?;
     Ok(Place { name: grant.api.clone(), audience: grant.audience.clone(), grant: Some(grant) })
 }
 

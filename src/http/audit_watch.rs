@@ -1,58 +1,64 @@
-//! The decision log and the candidate policies: opened at the start, and followed while the server runs.
+//! The decision log and the candidate policies, followed while the server runs.
 
 use std::{sync::Arc, time::Duration};
 
 use actix_web::rt;
 use tokio::{signal::unix, time};
 
-use super::reload::{POLL, SETTLING, log_findings};
+use super::{
+    reload::log_findings,
+    trigger::{SETTLING, Trigger},
+};
 use crate::{
-    audit::{Audit, DecisionLog, DecisionLogError, Shadow},
-    clock::Clock,
-    config::Settings,
-    policy::{CandidatePolicies, CandidateReload, Rejection, Reload, Surroundings},
+    audit::Audit,
+    policy::{CandidatePolicies, CandidateReload, Rejection, Reload},
 };
 
-/// What the settings ask for. A candidate that is not sound stops no start.
-pub(super) fn open_audit(
-    settings: &Settings,
-    surroundings: Surroundings,
-    clock: &Arc<dyn Clock>,
-) -> Result<Audit, DecisionLogError> {
-    let log = settings.log.decisions.as_deref().map(|path| DecisionLog::open(path, Arc::clone(clock)));
-    let shadow = settings.policies.candidate.as_deref().map(|dir| {
-        let candidate = CandidatePolicies::new(dir, surroundings, Arc::clone(clock));
-        reload_candidate(&candidate, "start");
-        Arc::new(Shadow::new(Arc::new(candidate), Arc::clone(clock)))
-    });
-    Ok(Audit::new(log.transpose()?.map(Arc::new), shadow))
+/// Reads the candidate, if there is one. One that is not sound stops no start.
+pub(super) fn read_candidate(audit: &Audit) {
+    if let Some(shadow) = audit.shadow() {
+        reload_candidate(shadow.candidate(), Trigger::Start);
+    }
 }
 
-fn log_rejection(candidate: &CandidatePolicies, trigger: &'static str, rejection: &Rejection) {
+fn log_rejection(candidate: &CandidatePolicies, trigger: Trigger, rejection: &Rejection) {
     let count = rejection.findings.0.len();
     if candidate.current().is_some() {
-        tracing::error!(trigger, count, "candidate.rejected: the last good one is compared with");
+        tracing::error!(
+            trigger = trigger.as_str(),
+            count,
+            "candidate.rejected: the last good one is compared with"
+        );
     } else {
-        tracing::error!(trigger, count, "candidate.rejected: nothing is compared until it is sound");
+        tracing::error!(
+            trigger = trigger.as_str(),
+            count,
+            "candidate.rejected: nothing is compared until it is sound"
+        );
     }
     log_findings("candidate.rejected", &rejection.findings);
 }
 
 /// Reads the candidate again and logs what came of it. Blocks on the disk.
-fn reload_candidate(candidate: &CandidatePolicies, trigger: &'static str) -> CandidateReload {
-    let outcome = if trigger == POLL { candidate.poll() } else { candidate.reload() };
+fn reload_candidate(candidate: &CandidatePolicies, trigger: Trigger) -> CandidateReload {
+    let outcome = if trigger == Trigger::Poll { candidate.poll() } else { candidate.reload() };
     match &outcome {
-        CandidateReload::Loaded(hash) => tracing::info!(trigger, %hash, "candidate.loaded"),
+        CandidateReload::Loaded(hash) => {
+            tracing::info!(trigger = trigger.as_str(), %hash, "candidate.loaded");
+        }
         CandidateReload::Read(Reload::Reloaded(replaced)) => {
             let (old, new) = (replaced.before().policies.hash(), replaced.after().policies.hash());
-            tracing::info!(trigger, %old, %new, "candidate.reloaded");
+            tracing::info!(trigger = trigger.as_str(), %old, %new, "candidate.reloaded");
         }
         CandidateReload::Read(Reload::Rejected(rejection)) => log_rejection(candidate, trigger, rejection),
-        CandidateReload::Read(Reload::StillRejected(rejection)) if trigger != POLL => {
+        CandidateReload::Read(Reload::StillRejected(rejection)) if trigger.is_asked() => {
             log_rejection(candidate, trigger, rejection);
         }
         CandidateReload::Read(Reload::Restored) => {
-            tracing::info!(trigger, "candidate.restored: the files hold what is compared with again");
+            tracing::info!(
+                trigger = trigger.as_str(),
+                "candidate.restored: the files hold what is compared with again"
+            );
         }
         CandidateReload::Read(Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled) => {}
     }
@@ -62,13 +68,13 @@ fn reload_candidate(candidate: &CandidatePolicies, trigger: &'static str) -> Can
 /// As [`reload_candidate`], beside the requests.
 pub(super) async fn reload_candidate_beside(
     candidate: Arc<CandidatePolicies>,
-    trigger: &'static str,
+    trigger: Trigger,
 ) -> Option<CandidateReload> {
     let shared = Arc::clone(&candidate);
     let outcome = rt::task::spawn_blocking(move || reload_candidate(&shared, trigger)).await;
     outcome
         .inspect_err(|error| {
-            tracing::error!(trigger, %error, "candidate.rejected: the last good one is compared with, if there is one");
+            tracing::error!(trigger = trigger.as_str(), %error, "candidate.rejected: the last good one is compared with, if there is one");
             candidate.reload_failed();
         })
         .ok()
@@ -88,7 +94,7 @@ pub(super) fn watch_audit(audit: &Audit, poll: Option<Duration>) {
             loop {
                 ticks.tick().await;
                 while let Some(CandidateReload::Read(Reload::Unsettled)) =
-                    reload_candidate_beside(Arc::clone(&candidate), POLL).await
+                    reload_candidate_beside(Arc::clone(&candidate), Trigger::Poll).await
                 {
                     time::sleep(SETTLING).await;
                 }
@@ -104,11 +110,11 @@ pub(super) fn watch_audit(audit: &Audit, poll: Option<Duration>) {
                         log.reopen();
                     }
                     if let Some(candidate) = &candidate {
-                        reload_candidate_beside(Arc::clone(candidate), "SIGHUP").await;
+                        reload_candidate_beside(Arc::clone(candidate), Trigger::Signal).await;
                     }
                 }
             });
         }
-        Err(error) => tracing::error!(%error, "SIGHUP will not open the decision log again"),
+        Err(error) => tracing::error!(%error, "signals.failed: SIGHUP will not open the decision log again"),
     }
 }

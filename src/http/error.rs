@@ -55,6 +55,8 @@ pub(super) enum ProblemKind {
     MethodNotAllowed(&'static str),
     /// The body is too long.
     TooLarge,
+    /// The body has a content coding.
+    CodedBody,
     /// The policies were not taken, or the keys, or neither; what of them is fine has no fault here.
     Rejected {
         /// What is wrong with the policies.
@@ -81,6 +83,7 @@ impl ProblemKind {
             Self::NotFound
             | Self::MethodNotAllowed(_)
             | Self::TooLarge
+            | Self::CodedBody
             | Self::Rejected { .. }
             | Self::Internal => Self::Forbidden("something failed on our side".into()),
         }
@@ -105,6 +108,7 @@ impl Problem {
             ProblemKind::NotFound => "nothing is here".into(),
             ProblemKind::MethodNotAllowed(allow) => format!("only {allow} is taken here").into(),
             ProblemKind::TooLarge => "the body is longer than 16 KiB".into(),
+            ProblemKind::CodedBody => "a body with a Content-Encoding is not taken: send it as it is".into(),
             ProblemKind::Rejected { findings, key_errors } => {
                 let what = match (findings.0.is_empty(), key_errors.is_empty()) {
                     (false, true) => "the policies are",
@@ -140,6 +144,7 @@ impl Problem {
             | ProblemKind::NotFound
             | ProblemKind::MethodNotAllowed(_)
             | ProblemKind::TooLarge
+            | ProblemKind::CodedBody
             | ProblemKind::Rejected { .. }
             | ProblemKind::Unavailable
             | ProblemKind::Internal => return None,
@@ -166,6 +171,7 @@ impl ResponseError for Problem {
             ProblemKind::NotFound => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ProblemKind::CodedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemKind::Rejected { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ProblemKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ProblemKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -184,6 +190,9 @@ impl ResponseError for Problem {
         }
         if let ProblemKind::TooLarge = self.kind {
             response.force_close();
+        }
+        if let ProblemKind::CodedBody = self.kind {
+            response.insert_header((header::ACCEPT_ENCODING, "identity"));
         }
         if let ProblemKind::Unavailable = self.kind {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER));

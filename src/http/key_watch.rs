@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Duration};
 use actix_web::rt;
 use tokio::time;
 
-use super::{
-    keeper::late_reading,
-    reload::{POLL, SETTLING},
-};
+use super::trigger::{SETTLING, Trigger};
 use crate::{
+    app::late_reading,
     config::Settings,
     keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError, RejectedKeys},
 };
@@ -22,7 +20,7 @@ const RETRY: Duration = Duration::from_mins(1);
 /// Tells what is in force, once: at the start.
 pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper, settings: &Settings) {
     let ring = keys.ring();
-    log_unlisted(&ring);
+    log_files(&ring);
     let wanted = keys.terms().algorithm;
     let signs = ring.signing().public().algorithm();
     if wanted != signs && !ring.keys().iter().any(|key| key.algorithm == wanted) {
@@ -41,22 +39,27 @@ pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper, settings: &Settings
     }
 }
 
-fn log_unlisted(ring: &KeyRing) {
+/// Tells of files that an operator should look at.
+fn log_files(ring: &KeyRing) {
     for key in ring.unlisted() {
         let (path, kid) = (key.path.display(), key.kid.as_str());
         tracing::warn!(%path, kid, "keys.unlisted: it has no entry in `keyring.yaml`, never signs, and `jeton keys prune` deletes it");
     }
+    for path in ring.exposed() {
+        let path = path.display();
+        tracing::warn!(%path, "keys.readable: its group can read it too, and this mount is read-only");
+    }
 }
 
-fn log_rejection(trigger: &'static str, rejection: &RejectedKeys) {
+fn log_rejection(trigger: Trigger, rejection: &RejectedKeys) {
     for error in rejection.errors.lines() {
-        tracing::error!(trigger, error, "keys.rejected: what was in force stays");
+        tracing::error!(trigger = trigger.as_str(), error, "keys.rejected: what was in force stays");
     }
 }
 
 /// Reads the keys again and logs what came of it. Blocks on the disk.
-pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
-    let outcome = if trigger == POLL { keys.poll() } else { keys.reload() };
+pub(super) fn reload_keys(keys: &LiveKeys, trigger: Trigger) -> KeyReload {
+    let outcome = if trigger == Trigger::Poll { keys.poll() } else { keys.reload() };
     match &outcome {
         KeyReload::Reloaded { old, new } => {
             let kids = |ring: &KeyRing| {
@@ -65,29 +68,34 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
             };
             let (before, after) = (kids(old), kids(new));
             for kid in after.iter().filter(|kid| !before.contains(kid)) {
-                tracing::info!(trigger, kid = kid.as_str(), "keys.added");
+                tracing::info!(trigger = trigger.as_str(), kid = kid.as_str(), "keys.added");
             }
             for kid in before.iter().filter(|kid| !after.contains(kid)) {
                 tracing::warn!(
-                    trigger,
+                    trigger = trigger.as_str(),
                     kid = kid.as_str(),
                     "keys.dropped: tokens that it signed are refused"
                 );
             }
             tracing::info!(
-                trigger,
+                trigger = trigger.as_str(),
                 signing = new.signing().kid().as_str(),
                 published = after.len(),
                 "keys.reloaded"
             );
-            log_unlisted(new);
+            log_files(new);
         }
         KeyReload::Rejected(rejection) => log_rejection(trigger, rejection),
-        KeyReload::StillRejected(rejection) if trigger != POLL => log_rejection(trigger, rejection),
+        KeyReload::StillRejected(rejection) if trigger.is_asked() => log_rejection(trigger, rejection),
         KeyReload::Restored => {
-            tracing::info!(trigger, "keys.restored: the files hold what is in force again");
+            tracing::info!(
+                trigger = trigger.as_str(),
+                "keys.restored: the files hold what is in force again"
+            );
         }
-        KeyReload::Unchanged if trigger != POLL => tracing::info!(trigger, "keys.unchanged"),
+        KeyReload::Unchanged if trigger.is_asked() => {
+            tracing::info!(trigger = trigger.as_str(), "keys.unchanged");
+        }
         // the timer would say the same every time
         KeyReload::StillRejected(_) | KeyReload::Unchanged | KeyReload::Unsettled => {}
     }
@@ -95,10 +103,10 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: &'static str) -> KeyReload {
 }
 
 /// As [`reload_keys`], beside the requests.
-pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: &'static str) -> Option<KeyReload> {
+pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: Trigger) -> Option<KeyReload> {
     let outcome = rt::task::spawn_blocking(move || reload_keys(&keys, trigger)).await;
     outcome
-        .inspect_err(|error| tracing::error!(trigger, %error, "keys.rejected: what was in force stays"))
+        .inspect_err(|error| tracing::error!(trigger = trigger.as_str(), %error, "keys.rejected: what was in force stays"))
         .ok()
 }
 
@@ -119,7 +127,7 @@ async fn follow_folder(keys: Arc<LiveKeys>, poll: Duration) {
     loop {
         // it was read just now
         time::sleep(poll).await;
-        while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), POLL).await {
+        while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), Trigger::Poll).await {
             time::sleep(SETTLING).await;
         }
     }
@@ -151,7 +159,7 @@ async fn rotate(keys: Arc<LiveKeys>, keeper: KeyKeeper, tick: Duration) {
             let made = keeper.rotate_if_due();
             if made.is_ok() {
                 // also where another replica was faster
-                reload_keys(&shared, "rotation");
+                reload_keys(&shared, Trigger::Rotation);
             }
             made
         });

@@ -6,13 +6,17 @@
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
+    borrow::Cow,
     cell::RefCell,
+    env,
     fmt::{self, Write},
-    io, panic,
+    io::{self, IsTerminal},
+    panic,
 };
 
+use anstyle::AnsiColor;
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
@@ -24,10 +28,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::{
-    span::three_digits,
-    together::{Together, Waiting},
-};
+use super::together::{Together, Waiting};
 use crate::{
     clock::{Clock, SystemClock},
     config::{LogFormat, LogSettings},
@@ -42,7 +43,8 @@ pub fn init(settings: &LogSettings) {
     // a second call keeps the first subscriber
     let _ = match format {
         LogFormat::Pretty => {
-            let lines = lines.event_format(Line).fmt_fields(Line);
+            let line = Line { is_coloured: is_coloured() };
+            let lines = lines.event_format(line).fmt_fields(line);
             registry().with(Together { level, lines, writer }).try_init()
         }
         LogFormat::Json => {
@@ -60,6 +62,14 @@ pub fn init(settings: &LogSettings) {
     }));
 }
 
+/// Whether somebody sees colours, and wants them (<https://no-color.org>).
+fn is_coloured() -> bool {
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The field that holds what an event is called.
+const MESSAGE: &str = "message";
+
 /// The longest value that is written, in characters: no name is longer.
 const LONGEST: usize = 512;
 
@@ -67,7 +77,7 @@ const LONGEST: usize = 512;
 fn longest(field: &str) -> usize {
     match field {
         // why something was refused, often in words of the caller's
-        "detail" => LONGEST / 2,
+        "detail" | "attempted" => LONGEST / 2,
         // what is wrong with our own files, and what to do
         "finding" | "hint" | "error" => 8 * LONGEST,
         // ours, and whoever looks into what happened needs them whole
@@ -96,8 +106,8 @@ enum Kind {
 }
 
 impl<'f, 'w> Value<'f, 'w> {
-    fn new(to: &'f mut Writer<'w>, field: &Field, kind: Kind) -> Self {
-        Self { to, left: Some(longest(field.name())), kind }
+    fn new(to: &'f mut Writer<'w>, field: &str, kind: Kind) -> Self {
+        Self { to, left: Some(longest(field)), kind }
     }
 
     fn escaped(&mut self, mut escape: impl Iterator<Item = char>) -> fmt::Result {
@@ -137,7 +147,27 @@ impl Write for Value<'_, '_> {
 }
 
 /// One line for people: time, level, event, `name=value` for each field, the request.
-struct Line;
+#[derive(Clone, Copy)]
+struct Line {
+    is_coloured: bool,
+}
+
+impl Line {
+    fn write_level(self, writer: &mut Writer<'_>, level: Level) -> fmt::Result {
+        if !self.is_coloured {
+            return writer.write_str(level.as_str());
+        }
+        let colour = match level {
+            Level::ERROR => AnsiColor::Red,
+            Level::WARN => AnsiColor::Yellow,
+            Level::INFO => AnsiColor::Green,
+            Level::DEBUG => AnsiColor::Blue,
+            Level::TRACE => AnsiColor::Magenta,
+        };
+        let style = colour.on_default();
+        write!(writer, "{style}{level}{style:#}")
+    }
+}
 
 impl<S, N> FormatEvent<S, N> for Line
 where
@@ -152,7 +182,7 @@ where
     ) -> fmt::Result {
         write_time(&mut writer)?;
         writer.write_char(' ')?;
-        writer.write_str(event.metadata().level().as_str())?;
+        self.write_level(&mut writer, *event.metadata().level())?;
         event.record(&mut Fields(&mut writer));
         if let Some(span) = context.lookup_current()
             && let Some(fields) = span.extensions().get::<FormattedFields<N>>()
@@ -176,7 +206,7 @@ struct Fields<'f, 'w>(&'f mut Writer<'w>);
 impl Fields<'_, '_> {
     fn name(&mut self, field: &Field) {
         let _ = self.0.write_char(' ');
-        if field.name() != "message" {
+        if field.name() != MESSAGE {
             let _ = self.0.write_str(field.name());
             let _ = self.0.write_char('=');
         }
@@ -191,7 +221,7 @@ impl Visit for Fields<'_, '_> {
         let quote = if is_plain { "" } else { "\"" };
         let kind = if is_plain { Kind::Bare } else { Kind::Quoted };
         let _ = self.0.write_str(quote);
-        let _ = Value::new(self.0, field, kind).write_str(value);
+        let _ = Value::new(self.0, field.name(), kind).write_str(value);
         let _ = self.0.write_str(quote);
     }
 
@@ -200,13 +230,48 @@ impl Visit for Fields<'_, '_> {
         let _ = write!(self.0, "{value}");
     }
 
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.name(field);
+        let _ = write!(self.0, "{value:.3}");
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field);
-        let _ = write!(Value::new(self.0, field, Kind::Bare), "{value:?}");
+        let _ = write!(Value::new(self.0, field.name(), Kind::Bare), "{value:?}");
     }
 }
 
-/// One line for programs: an object with the fields of the event, and the request as `span`.
+/// What an event says: its name, and perhaps more in words behind `: `.
+#[derive(Default)]
+struct Message(String);
+
+impl Message {
+    /// The event and what is said of it. What a library says has no name: there it is where it comes from.
+    fn of<'m>(&'m self, target: &'m str) -> (Cow<'m, str>, &'m str) {
+        let (name, words) = self.0.split_once(": ").unwrap_or((&self.0, ""));
+        let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'_' | b'.');
+        if name.is_empty() || !name.bytes().all(is_name) {
+            return (target.replace("::", ".").into(), &self.0);
+        }
+        (name.into(), words)
+    }
+}
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == MESSAGE {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == MESSAGE {
+            self.0.push_str(value);
+        }
+    }
+}
+
+/// One line for programs: a flat object with time, level, event, the request, and the fields of the event.
 struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
@@ -220,15 +285,23 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        writer.write_str("{\"timestamp\":\"")?;
+        let mut message = Message::default();
+        event.record(&mut message);
+        let (name, words) = message.of(event.metadata().target());
+        writer.write_str("{\"time\":\"")?;
         write_time(&mut writer)?;
         write!(writer, "\",\"level\":\"{}\"", event.metadata().level())?;
-        event.record(&mut Members(&mut writer));
+        let mut members = Members(&mut writer);
+        members.text("event", format_args!("{name}"));
         if let Some(span) = context.lookup_current()
             && let Some(fields) = span.extensions().get::<FormattedFields<N>>()
         {
-            write!(writer, ",\"span\":{{\"name\":\"{}\"{fields}}}", span.name())?;
+            members.0.write_str(&fields.fields)?;
         }
+        if !words.is_empty() {
+            members.text(MESSAGE, format_args!("{words}"));
+        }
+        event.record(&mut members);
         writer.write_str("}\n")
     }
 }
@@ -240,21 +313,21 @@ impl<'w> FormatFields<'w> for Json {
     }
 }
 
-/// Writes each field as a member of an object, with a comma before it.
+/// Writes each field as a member of an object, with a comma before it; but not the message, which stands in parts.
 struct Members<'f, 'w>(&'f mut Writer<'w>);
 
 impl Members<'_, '_> {
-    fn name(&mut self, field: &Field) {
-        let _ = write!(self.0, ",\"{}\":", field.name());
+    fn name(&mut self, field: &str) {
+        let _ = write!(self.0, ",\"{field}\":");
     }
 
     /// A value that JSON has too.
     fn literal(&mut self, field: &Field, value: impl fmt::Display) {
-        self.name(field);
+        self.name(field.name());
         let _ = write!(self.0, "{value}");
     }
 
-    fn text(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+    fn text(&mut self, field: &str, value: fmt::Arguments<'_>) {
         self.name(field);
         let _ = self.0.write_char('"');
         let _ = Value::new(self.0, field, Kind::Json).write_fmt(value);
@@ -264,7 +337,9 @@ impl Members<'_, '_> {
 
 impl Visit for Members<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, format_args!("{value}"));
+        if field.name() != MESSAGE {
+            self.text(field.name(), format_args!("{value}"));
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -279,8 +354,18 @@ impl Visit for Members<'_, '_> {
         self.literal(field, value);
     }
 
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if value.is_finite() {
+            self.literal(field, format_args!("{value:.3}"));
+        } else {
+            self.text(field.name(), format_args!("{value}"));
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, format_args!("{value:?}"));
+        if field.name() != MESSAGE {
+            self.text(field.name(), format_args!("{value:?}"));
+        }
     }
 }
 
@@ -303,6 +388,11 @@ fn write_time(writer: &mut Writer<'_>) -> fmt::Result {
     let millis = now.subsec_millisecond().unsigned_abs();
     three_digits(millis).into_iter().try_for_each(|digit| writer.write_char(digit))?;
     writer.write_char('Z')
+}
+
+/// The last three digits of a number.
+fn three_digits(number: u32) -> [char; 3] {
+    [number / 100, number / 10, number].map(|number| char::from_digit(number % 10, 10).unwrap_or('0'))
 }
 
 #[cfg(test)]
@@ -339,7 +429,8 @@ mod tests {
     /// What a line says behind its time.
     fn logged(emit: impl FnOnce()) -> String {
         let text = written(emit, |to| {
-            let lines = tracing_subscriber::fmt().event_format(Line).fmt_fields(Line);
+            let line = Line { is_coloured: false };
+            let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
             lines.with_writer(move || to.clone()).into()
         });
         let (time, rest) = text.split_once(' ').unwrap();
@@ -376,20 +467,104 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_has_its_event_its_fields_and_the_request() {
+    fn a_line_of_json_is_flat_and_has_its_event_the_request_and_its_fields() {
         let (line, value) = logged_json(|| {
-            let _request = tracing::info_span!("request", id = "7f").entered();
+            let _request = tracing::info_span!("request", id = "7f", peer = "::1").entered();
             let nothing: Option<&str> = None;
             tracing::info!(
-                client = "acme-sync", ttl = 900_u64, left = -3_i64, reused = true, nothing, shown = %"x y", "token.issued"
+                client = "acme-sync", ttl = 900_u64, left = -3_i64, reused = true, ms = 1.25, nothing, shown = %"x y",
+                "token.issued"
             );
         });
-        let timestamp = value["timestamp"].as_str().unwrap();
-        assert!(timestamp.len() == 24 && timestamp.ends_with('Z'), "{timestamp}");
+        let time = value["time"].as_str().unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
         let expected = format!(
-            r#"{{"timestamp":"{timestamp}","level":"INFO","message":"token.issued","client":"acme-sync","ttl":900,"left":-3,"reused":true,"shown":"x y","span":{{"name":"request","id":"7f"}}}}"#
+            r#"{{"time":"{time}","level":"INFO","event":"token.issued","id":"7f","peer":"::1","client":"acme-sync","ttl":900,"left":-3,"reused":true,"ms":1.250,"shown":"x y"}}"#
         );
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn the_message_is_what_is_said_behind_the_name_of_the_event() {
+        #[track_caller]
+        fn is(emit: impl FnOnce(), event: &str, message: Option<&str>) {
+            let (line, value) = logged_json(emit);
+            let told =
+                (value["event"].as_str().unwrap(), value.get("message").map(|it| it.as_str().unwrap()));
+            assert_eq!(told, (event, message), "{line}");
+            assert_eq!(line.matches("\"message\":").count(), usize::from(message.is_some()), "{line}");
+        }
+        let stays = "policies.rejected: what was in force stays";
+        is(|| tracing::error!("{stays}"), "policies.rejected", Some("what was in force stays"));
+        is(|| tracing::error!(message = stays), "policies.rejected", Some("what was in force stays"));
+        is(|| tracing::info!("jwks.not_fetched"), "jwks.not_fetched", None);
+        is(|| tracing::info!("stopped"), "stopped", None);
+        is(|| tracing::warn!("a.b: c: d"), "a.b", Some("c: d"));
+        let quotes = "a.b: \"x\"\n\\ \u{202e}y";
+        is(|| tracing::warn!("{quotes}"), "a.b", Some("\"x\"\\n\\ \\u{202e}y"));
+        // what libraries say
+        let here = "jeton.http.log.tests";
+        is(|| tracing::info!("starting 2 workers"), here, Some("starting 2 workers"));
+        is(|| tracing::info!("Error: x"), here, Some("Error: x"));
+        is(|| tracing::info!(target: "other", ": x"), "other", Some(": x"));
+        is(|| tracing::info!(target: "o\"\u{202e}", "X"), "o\"\\u{202e}", Some("X"));
+        is(|| tracing::info!(target: "other", field = 1), "other", None);
+    }
+
+    #[test]
+    fn numbers_are_numbers_and_whatever_else_is_text() {
+        let (line, value) = logged_json(|| {
+            tracing::info!(
+                most = u64::MAX, least = i64::MIN, small = 0.0625, whole = 2.0, none = f64::NAN, endless = f64::INFINITY,
+                some = Some(7_usize), no = false, text = "7", shown = %7, "numbers"
+            );
+        });
+        for (name, written) in [
+            ("most", "18446744073709551615"),
+            ("least", "-9223372036854775808"),
+            ("small", "0.062"),
+            ("whole", "2.000"),
+            ("none", "\"NaN\""),
+            ("endless", "\"inf\""),
+            ("some", "7"),
+            ("no", "false"),
+            ("text", "\"7\""),
+            ("shown", "\"7\""),
+        ] {
+            assert!(line.contains(&format!("\"{name}\":{written}")), "{name}: {line}");
+        }
+        assert_eq!(value.as_object().unwrap().len(), 3 + 10, "{line}");
+    }
+
+    #[test]
+    fn both_forms_of_an_event_say_the_same() {
+        let emit = || tracing::warn!(ms = 0.5, count = 3, is = true, detail = "a b", "x.y: \"some\" words");
+        assert_eq!(logged(emit), "WARN x.y: \"some\" words ms=0.500 count=3 is=true detail=\"a b\"\n");
+        let (line, _) = logged_json(emit);
+        let said = r#""level":"WARN","event":"x.y","message":"\"some\" words","ms":0.500,"count":3,"is":true,"detail":"a b"}"#;
+        assert!(line.ends_with(said), "{line}");
+    }
+
+    #[test]
+    fn only_the_level_has_a_colour_and_only_where_it_is_asked_for() {
+        let coloured = |emit: fn()| {
+            written(emit, |to| {
+                let line = Line { is_coloured: true };
+                let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
+                lines.with_writer(move || to.clone()).into()
+            })
+        };
+        for (emit, level) in [
+            (|| tracing::error!(a = "\u{1b}[1m", "b"), "\u{1b}[31mERROR\u{1b}[0m"),
+            (|| tracing::warn!(a = "\u{1b}[1m", "b"), "\u{1b}[33mWARN\u{1b}[0m"),
+            (|| tracing::info!(a = "\u{1b}[1m", "b"), "\u{1b}[32mINFO\u{1b}[0m"),
+        ] as [(fn(), &str); 3]
+        {
+            let line = coloured(emit);
+            assert!(line.contains(&format!("Z {level} b a=")), "{line:?}");
+            assert_eq!(line.matches('\u{1b}').count(), 2, "{line:?}");
+            assert!(!logged(emit).contains('\u{1b}'));
+        }
     }
 
     #[test]

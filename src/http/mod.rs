@@ -10,8 +10,6 @@ mod endpoint;
 mod error;
 mod extract;
 #[cfg(feature = "server")]
-mod keeper;
-#[cfg(feature = "server")]
 mod key_watch;
 #[cfg(feature = "server")]
 mod log;
@@ -25,13 +23,14 @@ mod server;
 mod span;
 #[cfg(feature = "server")]
 mod together;
+#[cfg(feature = "server")]
+mod trigger;
 
 pub use extract::{BearerFault, Protect, bearer_token};
 pub use span::RequestSpan;
 #[cfg(feature = "server")]
 pub use {
     connection::raise_open_files,
-    keeper::{key_keeper, late_reading},
     log::init as init_log,
     server::{RunningServer, Service, StartError},
 };

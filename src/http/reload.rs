@@ -1,6 +1,10 @@
 //! When the policies are read again: on a timer, on SIGHUP (and the keys with them), and when an operator asks.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use actix_web::rt;
 use tokio::{
@@ -9,32 +13,35 @@ use tokio::{
     time,
 };
 
-use super::key_watch::reload_keys_beside;
+use super::{
+    key_watch::reload_keys_beside,
+    trigger::{SETTLING, Trigger},
+};
 use crate::{
     keys::LiveKeys,
-    policy::{Difference, Findings, LivePolicies, Rejection, Reload, Replaced, Severity, Snapshot},
+    policy::{
+        Code, Difference, Finding, Findings, LivePolicies, Rejection, Reload, Replaced, Severity, Snapshot,
+    },
 };
-
-/// How long files must hold still before they are taken over by a poll.
-pub(super) const SETTLING: Duration = Duration::from_millis(500);
-
-/// The trigger that comes every few seconds, and is not worth a line when there is nothing new.
-pub(super) const POLL: &str = "poll";
 
 /// Logs each finding on a line of its own.
 pub(super) fn log_findings(event: &'static str, findings: &Findings) {
     for finding in &findings.0 {
-        let (at, code, hint) = (finding.place(), finding.code.to_string(), finding.hint.as_deref());
-        match finding.severity {
-            Severity::Error => tracing::error!(at, code, finding = finding.message, hint, "{event}"),
-            Severity::Warning => tracing::warn!(at, code, finding = finding.message, hint, "{event}"),
-        }
+        log_finding(event, finding);
     }
 }
 
-fn log_rejection(trigger: &'static str, rejection: &Rejection) {
+fn log_finding(event: &'static str, finding: &Finding) {
+    let (at, code, hint) = (finding.place(), finding.code.to_string(), finding.hint.as_deref());
+    match finding.severity {
+        Severity::Error => tracing::error!(at, code, finding = finding.message, hint, "{event}"),
+        Severity::Warning => tracing::warn!(at, code, finding = finding.message, hint, "{event}"),
+    }
+}
+
+fn log_rejection(trigger: Trigger, rejection: &Rejection) {
     let count = rejection.findings.0.len();
-    tracing::error!(trigger, count, "policies.rejected: what was in force stays");
+    tracing::error!(trigger = trigger.as_str(), count, "policies.rejected: what was in force stays");
     log_findings("policies.rejected", &rejection.findings);
 }
 
@@ -47,7 +54,7 @@ enum News {
     /// The first policies are in force.
     Loaded(Arc<Snapshot>),
     /// Somebody or something asked for a reload.
-    Reload(&'static str, Reload),
+    Reload(Trigger, Reload),
 }
 
 impl Teller {
@@ -69,17 +76,19 @@ impl Teller {
 }
 
 async fn tell_all(mut news: UnboundedReceiver<News>, policies: Arc<LivePolicies>) {
+    let warned = Arc::new(Mutex::new(Warned::default()));
     while let Some(next) = news.recv().await {
-        let policies = Arc::clone(&policies);
-        if let Err(error) = rt::task::spawn_blocking(move || tell(&next, &policies)).await {
+        let (policies, warned) = (Arc::clone(&policies), Arc::clone(&warned));
+        let tell = move || tell(&next, &policies, &mut warned.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Err(error) = rt::task::spawn_blocking(tell).await {
             tracing::error!(%error, "policies.untold: what is in force is not affected");
         }
     }
 }
 
-fn tell(news: &News, policies: &LivePolicies) {
+fn tell(news: &News, policies: &LivePolicies, warned: &mut Warned) {
     match news {
-        News::Loaded(snapshot) => log_warnings(snapshot, policies),
+        News::Loaded(snapshot) => drop(log_warnings(snapshot, policies, warned)),
         News::Reload(trigger, Reload::Reloaded(replaced)) => {
             let (old, new) = (replaced.before().policies.hash(), replaced.after().policies.hash());
             let difference = replaced.difference();
@@ -87,39 +96,98 @@ fn tell(news: &News, policies: &LivePolicies) {
             let counts = difference.map(Difference::counts);
             let (gains, losses) = counts.map(|counts| (counts.gains, counts.losses)).unzip();
             let clients = counts.map(|counts| counts.clients);
-            tracing::info!(trigger, %old, %new, effect, gains, losses, clients, "policies.reloaded");
-            log_warnings(replaced.after(), policies);
+            tracing::info!(trigger = trigger.as_str(), %old, %new, effect, gains, losses, clients, "policies.reloaded");
+            if let Some(WarnedCounts { new, same, gone }) = log_warnings(replaced.after(), policies, warned)
+                && new + same + gone > 0
+            {
+                tracing::info!(trigger = trigger.as_str(), new, same, gone, "policies.warnings");
+            }
         }
-        News::Reload(trigger, Reload::Rejected(rejection)) => log_rejection(trigger, rejection),
-        News::Reload(trigger, Reload::StillRejected(rejection)) if *trigger != POLL => {
-            log_rejection(trigger, rejection);
+        News::Reload(trigger, Reload::Rejected(rejection)) => log_rejection(*trigger, rejection),
+        News::Reload(trigger, Reload::StillRejected(rejection)) if trigger.is_asked() => {
+            log_rejection(*trigger, rejection);
         }
         News::Reload(trigger, Reload::Restored) => {
-            tracing::info!(trigger, "policies.restored: the files hold what is in force again");
+            tracing::info!(
+                trigger = trigger.as_str(),
+                "policies.restored: the files hold what is in force again"
+            );
         }
-        News::Reload(trigger, Reload::Unchanged) if *trigger != POLL => {
-            tracing::info!(trigger, "policies.unchanged");
+        News::Reload(trigger, Reload::Unchanged) if trigger.is_asked() => {
+            tracing::info!(trigger = trigger.as_str(), "policies.unchanged");
         }
         // the timer would say the same every time
         News::Reload(_, Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled) => {}
     }
 }
 
-/// Those of policies that others have replaced meanwhile are of no interest.
-fn log_warnings(snapshot: &Arc<Snapshot>, policies: &LivePolicies) {
-    if Arc::ptr_eq(snapshot, &policies.current()) {
-        log_findings("policies.warning", snapshot.policies.warnings());
+/// The warnings that the log has of what was in force: kind, file and words, and how often. They may move to other
+/// lines of their file.
+#[derive(Default)]
+struct Warned(HashMap<(Code, String, String), usize>);
+
+/// How many warnings were logged, were there before, and are there no more.
+struct WarnedCounts {
+    new: usize,
+    same: usize,
+    gone: usize,
+}
+
+impl Warned {
+    /// Those of `findings` that are new. What is there now takes the place of what was.
+    fn take_new<'f>(&mut self, findings: &'f Findings) -> (Vec<&'f Finding>, WarnedCounts) {
+        let mut now = HashMap::new();
+        let is_new = |finding: &&Finding| {
+            let key = (finding.code, finding.file.clone(), unplaced(&finding.message));
+            let is_known = self.0.get_mut(&key).is_some_and(|left| match left.checked_sub(1) {
+                Some(fewer) => {
+                    *left = fewer;
+                    true
+                }
+                None => false,
+            });
+            *now.entry(key).or_default() += 1;
+            !is_known
+        };
+        let new: Vec<_> = findings.0.iter().filter(is_new).collect();
+        let gone = self.0.values().sum();
+        self.0 = now;
+        let counts = WarnedCounts { new: new.len(), same: findings.0.len() - new.len(), gone };
+        (new, counts)
     }
+}
+
+/// A message without the lines of files, where it names them: these move with every edit above.
+fn unplaced(message: &str) -> String {
+    let mut parts = message.split("ml:");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "ml:" + part.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+/// Logs the warnings that are new. Those of policies that others have replaced meanwhile are of no interest.
+fn log_warnings(
+    snapshot: &Arc<Snapshot>,
+    policies: &LivePolicies,
+    warned: &mut Warned,
+) -> Option<WarnedCounts> {
+    if !Arc::ptr_eq(snapshot, &policies.current()) {
+        return None;
+    }
+    let (new, counts) = warned.take_new(snapshot.policies.warnings());
+    for finding in new {
+        log_finding("policies.warning", finding);
+    }
+    Some(counts)
 }
 
 /// Reads the policies again, beside the requests.
 pub(super) async fn reload_beside(
     policies: Arc<LivePolicies>,
     teller: &Teller,
-    trigger: &'static str,
+    trigger: Trigger,
 ) -> Option<Reload> {
     let shared = Arc::clone(&policies);
-    let read = move || if trigger == POLL { shared.poll() } else { shared.reload() };
+    let read = move || if trigger == Trigger::Poll { shared.poll() } else { shared.reload() };
     match rt::task::spawn_blocking(read).await {
         Ok(outcome) => {
             teller.tell(News::Reload(trigger, outcome.clone()));
@@ -127,7 +195,7 @@ pub(super) async fn reload_beside(
         }
         Err(error) => {
             tracing::error!(
-                trigger,
+                trigger = trigger.as_str(),
                 detail = error.to_string(),
                 "policies.rejected: what was in force stays"
             );
@@ -156,7 +224,8 @@ pub(super) fn watch(
             ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                while let Some(Reload::Unsettled) = reload_beside(Arc::clone(&policies), &teller, POLL).await
+                while let Some(Reload::Unsettled) =
+                    reload_beside(Arc::clone(&policies), &teller, Trigger::Poll).await
                 {
                     time::sleep(SETTLING).await;
                 }
@@ -168,11 +237,11 @@ pub(super) fn watch(
             let (policies, teller, keys) = (Arc::clone(policies), teller.clone(), Arc::clone(keys));
             rt::spawn(async move {
                 while hangups.recv().await.is_some() {
-                    reload_keys_beside(Arc::clone(&keys), "SIGHUP").await;
-                    reload_beside(Arc::clone(&policies), &teller, "SIGHUP").await;
+                    reload_keys_beside(Arc::clone(&keys), Trigger::Signal).await;
+                    reload_beside(Arc::clone(&policies), &teller, Trigger::Signal).await;
                 }
             });
         }
-        Err(error) => tracing::error!(%error, "SIGHUP will not reload the policies"),
+        Err(error) => tracing::error!(%error, "signals.failed: SIGHUP will not reload the policies"),
     }
 }

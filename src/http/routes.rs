@@ -8,6 +8,7 @@ use actix_web::{
 
 use super::{
     endpoint::{
+        authorize,
         authz::{self, Gateway},
         client, discovery, health, introspect, jwks, ops, principal, revoke, status, token,
     },
@@ -54,6 +55,9 @@ fn mount(base: &str, routes: &Routes, config: &mut ServiceConfig) {
         .service(for_clients(&format!("{base}/oauth2/token"), post().to(token::post)))
         .service(for_clients(&format!("{base}/oauth2/introspect"), post().to(introspect::post)))
         .service(for_clients(&format!("{base}/oauth2/revoke"), post().to(revoke::post)))
+        .service(
+            web::resource(format!("{base}/oauth2/authorize")).default_service(web::to(authorize::refuse)),
+        )
         .service(readable(&format!("{base}/.well-known/jwks.json"), get_or_head().to(jwks::get)))
         .service(readable(&format!("{base}/principal"), get_or_head().to(principal::get)).wrap(protect()))
         .service(

@@ -10,11 +10,11 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
 };
-use tracing::Span;
+use tracing::{Span, field::display};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
-/// The span of a request, to be given to `TracingLogger`: carries the request id into every event, and
-/// ends with the one line of the request. Query strings are not logged: they may hold what should not be
+/// The span of a request, to be given to `TracingLogger`: carries the request's id and the address that it came from
+/// into every event, and ends with the one line of the request. Query strings are not logged: they may hold what should not be
 /// there.
 pub struct RequestSpan;
 
@@ -33,7 +33,8 @@ impl RootSpanBuilder for RequestSpan {
         let id = request.extensions().get::<RequestId>().copied();
         let Some(id) = id else { return Span::none() };
         let mut room = [0; LENGTH_OF_ID];
-        tracing::info_span!("request", id = &*id.hyphenated().encode_lower(&mut room))
+        let peer = request.peer_addr().map(|peer| display(peer.ip().to_canonical()));
+        tracing::info_span!("request", id = &*id.hyphenated().encode_lower(&mut room), peer)
     }
 
     fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {
@@ -63,15 +64,7 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// In milliseconds, such as `1.234`.
-fn millis(time: Duration) -> String {
-    let mut text = time.as_millis().to_string();
-    text.push('.');
-    text.extend(three_digits(time.subsec_micros()));
-    text
-}
-
-/// The last three digits of a number.
-pub(super) fn three_digits(number: u32) -> [char; 3] {
-    [number / 100, number / 10, number].map(|number| char::from_digit(number % 10, 10).unwrap_or('0'))
+/// In milliseconds, such as 1.234; an hour and more is as good as one.
+fn millis(time: Duration) -> f64 {
+    f64::from(u32::try_from(time.as_micros()).unwrap_or(u32::MAX)) / 1000.0
 }

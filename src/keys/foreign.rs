@@ -7,7 +7,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use serde_json::{Map, Value};
 
-use super::sound;
+use super::{
+    set::{PassedOver, named},
+    sound,
+};
 use crate::oauth::{KeyId, SignatureAlgorithm};
 
 /// Why a text is no public key that we take. Never quotes it: it may be a private one.
@@ -17,7 +20,7 @@ pub enum InvalidPublicKey {
     #[error("it is a private key: give the public half, and treat this one as leaked")]
     Private,
     /// A key that both sides would know.
-    #[error("it is a symmetric key: a client signs with a private key of its own")]
+    #[error("it is a symmetric key: whoever verifies with it can sign too")]
     Symmetric,
     /// Neither RSA, nor P-256, nor Ed25519.
     #[error("it is no key for RS256, PS256, ES256 or EdDSA: use RSA, P-256 or Ed25519")]
@@ -36,9 +39,40 @@ pub enum InvalidPublicKey {
     /// Not PEM with `PUBLIC KEY` blocks.
     #[error("it is not PEM with a `PUBLIC KEY` block (SPKI)")]
     NotPem,
+    /// PEM of another form.
+    #[error(
+        "it is PKCS#1 (`RSA PUBLIC KEY`): give what `openssl rsa -RSAPublicKey_in -in FILE -pubout` prints"
+    )]
+    Pkcs1,
+    /// A certificate, of which the key alone counts.
+    #[error("it is a certificate: give its key, which `openssl x509 -in FILE -noout -pubkey` prints")]
+    Certificate,
+    /// Half a point, which libraries complete in ways of their own.
+    #[error("its point is compressed: give what `openssl ec -pubin -in FILE -conv_form uncompressed` prints")]
+    Compressed,
+    /// A coordinate that was cut or filled.
+    #[error(
+        "a coordinate has {0} bytes and not 32: none is left out or put before it (RFC 7518 section 6.2.1.2)"
+    )]
+    Coordinate(usize),
+    /// A number with a zero byte before it.
+    #[error("`{0}` begins with a zero byte: it has the fewest bytes (RFC 7518 section 6.3.1)")]
+    LeadingZero(&'static str),
+    /// Another base64 than that of JSON Web Keys.
+    #[error("`{0}` is not base64url without padding (RFC 7518 section 2)")]
+    Base64(&'static str),
     /// A key set or file without a key.
     #[error("there is no key in it")]
     Empty,
+    /// Somebody gave away a private key among others.
+    #[error("{0}")]
+    PrivateInSet(Box<PassedOver>),
+    /// A set of which every key is passed over.
+    #[error("there is no key in it that can be used: {}", named(.0))]
+    NoneLeft(Vec<PassedOver>),
+    /// A key of a published set that tokens cannot name.
+    #[error("it has no `kid`, by which tokens would name it")]
+    NoKeyId,
 }
 
 /// A public key and the algorithms for which it may be used.
@@ -53,10 +87,17 @@ struct Inner {
     jwk: Map<String, Value>,
 }
 
+/// The members of private keys of every kind (RFC 7518 section 6, RFC 8037 section 2), `priv` those of ML-DSA.
+const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 /// SPKI of an uncompressed point on P-256, but for the point (RFC 5480 section 2).
 const P256_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// The same for a compressed point.
+const P256_COMPRESSED_PREFIX: [u8; 26] = [
+    0x30, 0x39, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x22, 0x00,
 ];
 /// SPKI of an Ed25519 key, but for the key (RFC 8410 section 4).
 const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -68,30 +109,7 @@ impl ForeignKey {
     /// [`InvalidPublicKey`] for anything but a sound public key for one of the algorithms.
     pub fn from_jwk(jwk: &Value) -> Result<Self, InvalidPublicKey> {
         let members = jwk.as_object().ok_or(InvalidPublicKey::NotJwk)?;
-        if members.get("kty").and_then(Value::as_str) == Some("oct") {
-            return Err(InvalidPublicKey::Symmetric);
-        }
-        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|private| members.contains_key(*private))
-        {
-            return Err(InvalidPublicKey::Private);
-        }
-        let for_verifying = members.get("key_ops").is_none_or(|operations| {
-            operations.as_array().is_some_and(|each| each.iter().any(|one| one == "verify"))
-        });
-        let stated = match members.get("alg") {
-            None => None,
-            Some(alg) => {
-                let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
-                Some(alg.ok_or(InvalidPublicKey::Purpose)?)
-            }
-        };
-        // the library knows neither every spelling of `alg` nor every operation; they were looked at above
-        let mut plain = members.clone();
-        plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
-        let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
-        if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
-            return Err(InvalidPublicKey::Purpose);
-        }
+        let (jwk, stated) = for_signatures(members)?;
         let mut algorithms = sound::verifying(&jwk.algorithm)?;
         algorithms.retain(|(algorithm, _)| stated.is_none_or(|stated| stated == *algorithm));
         if algorithms.is_empty() {
@@ -101,39 +119,6 @@ impl ForeignKey {
         let thumbprint = KeyId::parse(&thumbprint).map_err(|_| InvalidPublicKey::NotJwk)?;
         let jwk_members = members.clone();
         Ok(Self(Arc::new(Inner { thumbprint, kid: jwk.common.key_id, algorithms, jwk: jwk_members })))
-    }
-
-    /// Reads PEM with one or several `PUBLIC KEY` blocks (RFC 7468 section 13).
-    ///
-    /// # Errors
-    /// As [`Self::from_jwk`].
-    pub fn from_pem(text: &str) -> Result<Vec<Self>, InvalidPublicKey> {
-        let blocks = pem::parse_many(text).map_err(|_| InvalidPublicKey::NotPem)?;
-        if blocks.iter().any(|block| block.tag().ends_with("PRIVATE KEY")) {
-            return Err(InvalidPublicKey::Private);
-        }
-        if blocks.is_empty() || blocks.iter().any(|block| block.tag() != "PUBLIC KEY") {
-            return Err(InvalidPublicKey::NotPem);
-        }
-        blocks.iter().map(|block| Self::from_jwk(&jwk_of_spki(block.contents())?)).collect()
-    }
-
-    /// Reads a file: PEM, a JSON Web Key, or a set of them (RFC 7517 section 5).
-    ///
-    /// # Errors
-    /// As [`Self::from_jwk`].
-    pub fn from_file(bytes: &[u8]) -> Result<Vec<Self>, InvalidPublicKey> {
-        let text = std::str::from_utf8(bytes).map_err(|_| InvalidPublicKey::NotPem)?;
-        if !text.trim_start().starts_with('{') {
-            return Self::from_pem(text);
-        }
-        let json: Value = serde_json::from_str(text).map_err(|_| InvalidPublicKey::NotJwk)?;
-        match json.get("keys") {
-            None => Ok(vec![Self::from_jwk(&json)?]),
-            Some(Value::Array(keys)) if keys.is_empty() => Err(InvalidPublicKey::Empty),
-            Some(Value::Array(keys)) => keys.iter().map(Self::from_jwk).collect(),
-            Some(_) => Err(InvalidPublicKey::NotJwk),
-        }
     }
 
     /// Its thumbprint (RFC 7638 section 3): two keys with the same are the same key.
@@ -164,14 +149,52 @@ impl ForeignKey {
     }
 }
 
+/// Reads a public key for signatures of ours, and the algorithm that it states; its numbers are not looked at.
+pub(super) fn for_signatures(
+    members: &Map<String, Value>,
+) -> Result<(Jwk, Option<SignatureAlgorithm>), InvalidPublicKey> {
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    let kty = text("kty");
+    if kty == Some("oct") {
+        return Err(InvalidPublicKey::Symmetric);
+    }
+    if PRIVATE.iter().any(|private| members.contains_key(*private)) {
+        return Err(InvalidPublicKey::Private);
+    }
+    match (kty.ok_or(InvalidPublicKey::NotJwk)?, text("crv")) {
+        ("RSA", _) | ("EC", Some("P-256") | None) | ("OKP", Some("Ed25519") | None) => {}
+        _ => return Err(InvalidPublicKey::Kind),
+    }
+    let for_verifying = members.get("key_ops").is_none_or(|operations| {
+        operations.as_array().is_some_and(|each| each.iter().any(|one| one == "verify"))
+    });
+    let stated = match members.get("alg") {
+        None => None,
+        Some(alg) => {
+            let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
+            Some(alg.ok_or(InvalidPublicKey::Purpose)?)
+        }
+    };
+    // the library knows neither every spelling of `alg` nor every operation; they were looked at above
+    let mut plain = members.clone();
+    plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
+    let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
+    if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
+        return Err(InvalidPublicKey::Purpose);
+    }
+    Ok((jwk, stated))
+}
+
 /// A `SubjectPublicKeyInfo` as a JSON Web Key.
-fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
+pub(super) fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
     let text = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
     let members = if let Some([4, point @ ..]) = der.strip_prefix(&P256_PREFIX) {
         let (x, y) = point.split_at_checked(32).ok_or(InvalidPublicKey::Unsound)?;
         vec![("kty", "EC".into()), ("crv", "P-256".into()), ("x", text(x)), ("y", text(y))]
     } else if let Some(key) = der.strip_prefix(&ED25519_PREFIX) {
         vec![("kty", "OKP".into()), ("crv", "Ed25519".into()), ("x", text(key))]
+    } else if der.starts_with(&P256_COMPRESSED_PREFIX) {
+        return Err(InvalidPublicKey::Compressed);
     } else {
         let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| InvalidPublicKey::Kind)?;
         let (n, e) = (key.modulus(), key.exponent());

@@ -10,6 +10,7 @@ mod foreign;
 mod own;
 mod public;
 mod remote;
+mod set;
 mod sound;
 mod trusted;
 
@@ -24,4 +25,5 @@ pub use own::{
 pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};
 pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
+pub use set::{ForeignKeys, PassedOver};
 pub use trusted::TrustedKeys;

@@ -12,10 +12,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
+    InvalidPublicKey, PassedOver,
     algorithm::{in_jwk, in_jws},
+    foreign,
+    set::{self, Spoiled},
     sound,
 };
 use crate::{
+    files::unmarked,
     jose::{CompactJws, JwsError, Kind},
     oauth::{KeyId, SignatureAlgorithm},
 };
@@ -58,30 +62,17 @@ impl PublicKey {
     }
 
     /// A key of a published set, if it is one that can verify tokens.
-    fn from_jwk(jwk: &Value) -> Option<Self> {
-        // the library does not know every name of `alg`
-        let stated = match jwk.get("alg") {
-            None => None,
-            Some(alg) => Some(SignatureAlgorithm::parse(alg.as_str()?)?),
-        };
-        let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
-        let fitting = sound::verifying(&jwk.algorithm).ok()?;
+    fn from_jwk(json: &Value) -> Result<Self, InvalidPublicKey> {
+        let (jwk, stated) = foreign::for_signatures(json.as_object().ok_or(InvalidPublicKey::NotJwk)?)?;
+        let fitting = sound::verifying(&jwk.algorithm)?;
         let mut fitting = fitting.iter().map(|(algorithm, _)| *algorithm);
-        let algorithm = fitting.find(|fitting| stated.is_none_or(|stated| stated == *fitting))?;
-        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
-            return None;
-        }
-        let kid = KeyId::parse(jwk.common.key_id.as_deref()?).ok()?;
-        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
-        let json = serde_json::to_string(&jwk).ok()?;
-        Some(Self {
-            kid,
-            thumbprint,
-            algorithm,
-            bits: bits(&jwk),
-            json,
-            decoding: DecodingKey::from_jwk(&jwk).ok()?,
-        })
+        let algorithm = fitting.find(|fitting| stated.is_none_or(|stated| stated == *fitting));
+        let algorithm = algorithm.ok_or(InvalidPublicKey::Purpose)?;
+        let kid = jwk.common.key_id.as_deref().and_then(|kid| KeyId::parse(kid).ok());
+        let kid = kid.ok_or(InvalidPublicKey::NoKeyId)?;
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidPublicKey::NotJwk)?;
+        let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| InvalidPublicKey::Unsound)?;
+        Ok(Self { kid, thumbprint, algorithm, bits: bits(&jwk), json: json.to_string(), decoding })
     }
 
     /// The name of this key in token headers.
@@ -131,12 +122,29 @@ pub enum InvalidJwks {
     /// Not the JSON of RFC 7517 section 5.
     #[error("it is not a JSON Web Key Set: {0}")]
     Json(#[from] serde_json::Error),
-    /// Two keys of one name.
-    #[error("it holds two keys with the kid `{0}`")]
-    DuplicateKid(KeyId),
+    /// Two keys of one name and one type.
+    #[error("it holds two keys with the kid `{0}` for {1}")]
+    DuplicateKid(KeyId, SignatureAlgorithm),
+    /// A private key stands in it: whoever could read it can sign.
+    #[error("{0}")]
+    Private(PassedOver),
     /// Nothing in it could verify a token.
-    #[error("it holds no key with a `kid` for RS256, PS256, ES256 or EdDSA")]
-    NoKey,
+    #[error("it holds no key with a `kid` for RS256, PS256, ES256 or EdDSA{}", reasons(.0))]
+    NoKey(Vec<PassedOver>),
+}
+
+/// Why each key of a set is passed over.
+fn reasons(keys: &[PassedOver]) -> String {
+    if keys.is_empty() { String::new() } else { format!("; {}", set::named(keys)) }
+}
+
+impl From<Spoiled> for InvalidJwks {
+    fn from(spoiled: Spoiled) -> Self {
+        match spoiled {
+            Spoiled::Private(key) => Self::Private(key),
+            Spoiled::NoneLeft(keys) => Self::NoKey(keys),
+        }
+    }
 }
 
 /// A token whose signature holds, and whose claims are still to be understood.
@@ -151,7 +159,11 @@ pub(crate) struct Opened {
 
 /// The public keys of an issuer by `kid`.
 #[derive(Default)]
-pub struct PublicKeys(BTreeMap<KeyId, Arc<PublicKey>>);
+pub struct PublicKeys {
+    /// Keys of different types may have one name (RFC 7517 section 4.5).
+    by_kid: BTreeMap<KeyId, Vec<Arc<PublicKey>>>,
+    passed_over: Vec<PassedOver>,
+}
 
 /// The shape of a key set (RFC 7517 section 5); its keys are looked at one by one, for each may be of a kind
 /// that is not known here.
@@ -163,35 +175,49 @@ struct KeySet {
 impl PublicKeys {
     /// Reads a JSON Web Key Set (RFC 7517 section 5), as `/.well-known/jwks.json` answers and
     /// `jeton keys jwks` prints it. Keys of other algorithms than those of [`SignatureAlgorithm`], or without a
-    /// `kid`, are passed over.
+    /// `kid`, are passed over. Of one `kid` there may be a key of each type (RFC 7517 section 4.5).
     ///
     /// # Errors
-    /// [`InvalidJwks`] when the text is no key set, names a key twice, or holds no usable key.
+    /// [`InvalidJwks`] when the text is no key set, holds a private key, names two keys of one type alike, or holds
+    /// no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, InvalidJwks> {
-        let set: KeySet = serde_json::from_slice(json)?;
-        let mut keys = Self::default();
-        for key in set.keys.iter().filter_map(PublicKey::from_jwk) {
-            let kid = key.kid.clone();
-            if keys.0.insert(kid.clone(), Arc::new(key)).is_some() {
-                return Err(InvalidJwks::DuplicateKid(kid));
+        let set: KeySet = serde_json::from_slice(unmarked(json))?;
+        let (keys, passed_over) = set::sift(set::each(&set.keys, PublicKey::from_jwk))?;
+        let mut by_kid: BTreeMap<KeyId, Vec<Arc<PublicKey>>> = BTreeMap::new();
+        for key in keys {
+            let of_name = by_kid.entry(key.kid.clone()).or_default();
+            if of_name.iter().any(|other| other.algorithm.key_type() == key.algorithm.key_type()) {
+                return Err(InvalidJwks::DuplicateKid(key.kid, key.algorithm));
             }
+            of_name.push(Arc::new(key));
         }
-        if keys.0.is_empty() { Err(InvalidJwks::NoKey) } else { Ok(keys) }
+        Ok(Self { by_kid, passed_over })
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.by_kid.values().map(Vec::len).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_kid.is_empty()
     }
 
-    /// The key of this `kid`. The name is only looked up: never a path, an address or a query.
-    pub fn find(&self, kid: &str) -> Option<&Arc<PublicKey>> {
-        self.0.get(kid)
+    /// The algorithm of each.
+    pub fn algorithms(&self) -> impl Iterator<Item = SignatureAlgorithm> {
+        self.iter().map(PublicKey::algorithm)
+    }
+
+    /// The keys of the set that verify nothing here.
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
+    /// The keys of this `kid`, of each type one at most. The name is only looked up: never a path, an address or a
+    /// query.
+    pub fn named(&self, kid: &str) -> &[Arc<PublicKey>] {
+        self.by_kid.get(kid).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Opens a token that one of these keys signed.
@@ -214,10 +240,13 @@ impl PublicKeys {
         let header = parts.header()?;
         let typ = header.typ(kind)?;
         let name = header.kid.ok_or(JwsError::NoKeyId)?;
-        let key = self.find(&name).ok_or(JwsError::UnknownKey)?;
-        if SignatureAlgorithm::parse(&header.algorithm) != Some(key.algorithm) {
-            return Err(JwsError::Algorithm);
+        let keys = self.named(&name);
+        if keys.is_empty() {
+            return Err(JwsError::UnknownKey);
         }
+        // each key is for one algorithm, so that the header can only agree (RFC 8725 section 3.1)
+        let algorithm = SignatureAlgorithm::parse(&header.algorithm);
+        let key = keys.iter().find(|key| Some(key.algorithm) == algorithm).ok_or(JwsError::Algorithm)?;
         if !key.verifies(parts.signed.as_bytes(), parts.signature) {
             return Err(JwsError::Signature);
         }
@@ -225,12 +254,13 @@ impl PublicKeys {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PublicKey> {
-        self.0.values().map(AsRef::as_ref)
+        self.by_kid.values().flatten().map(AsRef::as_ref)
     }
 }
 
 impl FromIterator<Arc<PublicKey>> for PublicKeys {
     fn from_iter<K: IntoIterator<Item = Arc<PublicKey>>>(keys: K) -> Self {
-        Self(keys.into_iter().map(|key| (key.kid.clone(), key)).collect())
+        let by_kid = keys.into_iter().map(|key| (key.kid.clone(), vec![key])).collect();
+        Self { by_kid, passed_over: Vec::new() }
     }
 }

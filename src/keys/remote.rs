@@ -16,7 +16,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{InvalidJwks, PublicKeys};
+use super::{InvalidJwks, PublicKeys, set};
 use crate::{
     clock::Clock,
     fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
@@ -98,8 +98,8 @@ pub struct FailedFetch {
 /// # What holds when the issuer does not answer
 ///
 /// The last good set, for as long as it takes: the issuer may be down without any service refusing the tokens
-/// that it issued. An answer that is no good set (no 200, a redirect, more than 1 MiB, no key that could verify a
-/// token) changes nothing. A good one takes the place of the old at once and as a whole, so that a key that left
+/// that it issued. An answer that is no good set (no 200, a redirect, more than 1 MiB, a private key, no key that could
+/// verify a token) changes nothing. A good one takes the place of the old at once and as a whole, so that a key that left
 /// the set is refused from then on. Who can keep a service from reaching its issuer can therefore keep
 /// such a key alive there; [`Self::state`] tells how old the set is.
 ///
@@ -290,6 +290,14 @@ impl Shared {
         match outcome {
             Ok(held) => {
                 let keys = held.keys.len();
+                let passed_over = held.keys.passed_over();
+                if !passed_over.is_empty() && passed_over != self.held.load().keys.passed_over() {
+                    tracing::warn!(
+                        url = %self.shown_url(),
+                        keys = set::named(passed_over),
+                        "jwks.passed_over"
+                    );
+                }
                 let pause = self.pause(held.max_age);
                 self.held.store(Arc::new(Held { fetched_at: Some(now), ..held }));
                 self.failure.store(None);

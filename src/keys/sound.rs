@@ -24,26 +24,37 @@ const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 pub(super) fn verifying(
     parameters: &AlgorithmParameters,
 ) -> Result<Vec<(SignatureAlgorithm, ParsedPublicKey)>, InvalidPublicKey> {
-    let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPublicKey::NotJwk);
+    let decode = |name: &'static str, text: &str| {
+        BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPublicKey::Base64(name))
+    };
     let (bytes, fitting) = match parameters {
         AlgorithmParameters::RSA(rsa) => {
-            let components = PublicKeyComponents { n: decode(&rsa.n)?, e: decode(&rsa.e)? };
+            let components = PublicKeyComponents { n: decode("n", &rsa.n)?, e: decode("e", &rsa.e)? };
             // the library looks at the length at the first signature, which is late to be told
             if !RSA_BITS.contains(&bits(&components.n)) {
                 return Err(InvalidPublicKey::Unsound);
             }
-            let der: PublicKeyX509Der<'_> = components.as_der().map_err(|_| InvalidPublicKey::Unsound)?;
+            let begins_with_zero = |number: &[u8]| number.len() > 1 && number.first() == Some(&0);
+            let unsound = match &components {
+                it if begins_with_zero(&it.n) => InvalidPublicKey::LeadingZero("n"),
+                it if begins_with_zero(&it.e) => InvalidPublicKey::LeadingZero("e"),
+                _ => InvalidPublicKey::Unsound,
+            };
+            let der: PublicKeyX509Der<'_> = components.as_der().map_err(|_| unsound)?;
             (der.as_ref().to_vec(), &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256][..])
         }
         AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-            let (x, y) = (decode(&ec.x)?, decode(&ec.y)?);
-            if (x.len(), y.len()) != (32, 32) {
-                return Err(InvalidPublicKey::Unsound);
+            let (x, y) = (decode("x", &ec.x)?, decode("y", &ec.y)?);
+            if let Some(other) = [x.len(), y.len()].into_iter().find(|length| *length != 32) {
+                return Err(InvalidPublicKey::Coordinate(other));
             }
             ([&[4], x.as_slice(), y.as_slice()].concat(), &[SignatureAlgorithm::Es256][..])
         }
         AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
-            let point = decode(&okp.x)?;
+            let point = decode("x", &okp.x)?;
+            if point.len() != 32 {
+                return Err(InvalidPublicKey::Coordinate(point.len()));
+            }
             if !is_sound_ed25519(&point) {
                 return Err(InvalidPublicKey::Unsound);
             }

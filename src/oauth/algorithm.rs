@@ -47,6 +47,15 @@ impl SignatureAlgorithm {
     pub fn is_rsa(self) -> bool {
         matches!(self, Self::Rs256 | Self::Ps256)
     }
+
+    /// The `kty` of its keys (RFC 7518 section 6.1, RFC 8037 section 2).
+    pub fn key_type(self) -> &'static str {
+        match self {
+            Self::Rs256 | Self::Ps256 => "RSA",
+            Self::Es256 => "EC",
+            Self::EdDsa => "OKP",
+        }
+    }
 }
 
 impl fmt::Display for SignatureAlgorithm {

@@ -49,6 +49,8 @@ pub enum ErrorCode {
     UnauthorizedClient,
     /// The grant type is not known here.
     UnsupportedGrantType,
+    /// Nobody is let in by an authorization request (RFC 6749 section 4.1.2.1).
+    UnsupportedResponseType,
     /// The scope is malformed or beyond the grant.
     InvalidScope,
     /// The resource is unknown or not granted (RFC 8707 section 2).
@@ -70,6 +72,7 @@ impl ErrorCode {
             Self::InvalidGrant => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::UnsupportedTokenType => "unsupported_token_type",

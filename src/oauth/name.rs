@@ -92,6 +92,12 @@ name! {
     /// The name of a protected API, as policies and the command line use it.
     ApiName, "the name of an API", "1 to 512 letters, digits, `-`, `_` and `.`", is_word
 }
+
+impl ApiName {
+    /// jeton's own API: the one without an audience, for that is the issuer.
+    pub const OWN: &str = "jeton";
+}
+
 name! {
     /// The `aud` of a token (RFC 7519 section 4.1.3): the API that takes it.
     Audience, "an audience", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    explain::{Explanation, Permissions},
+    explain::Explanation,
     finding::Span,
     set::{Api, PolicySet},
+    subject::Permissions,
 };
 use crate::oauth::{ApiName, ClientId};
 
@@ -182,7 +183,7 @@ pub(super) fn untested(policies: &PolicySet, outcomes: &[CaseOutcome]) -> Vec<Un
     }
     let mut untested = Vec::new();
     for api in policies.apis().values() {
-        for (rule, alternative) in parts(api) {
+        for (rule, alternative) in parts(api).into_iter().filter(|(rule, _)| !policies.is_built_in(rule)) {
             let name = (api.name().as_str(), rule.name());
             let is_touched = match alternative {
                 None => rules.contains(&name),
@@ -204,7 +205,7 @@ pub(super) fn untested(policies: &PolicySet, outcomes: &[CaseOutcome]) -> Vec<Un
 }
 
 /// Each rule, and where it has several alternatives each of these.
-fn parts(api: &Api) -> Vec<(&super::set::Rule, Option<usize>)> {
+fn parts(api: &Api) -> Vec<(&super::rule::Rule, Option<usize>)> {
     let mut parts = Vec::new();
     let mut seen = BTreeSet::new();
     for route in (0..).take(api.routes.written.len()) {

@@ -4,23 +4,13 @@
 
 use std::{fmt, sync::Arc};
 
-use serde_json::{Map, Value};
-
-use super::{path::CanonicalPath, route::Place};
+use super::{
+    claim::{Claim, ClaimName, ClaimValue, Item, Types},
+    path::CanonicalPath,
+    route::Place,
+    subject::Subject,
+};
 use crate::oauth::{ClientId, Role, Scope, ScopeSet};
-
-/// What policies judge: the permissions of a token, wherever they come from.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'s> {
-    /// The client that asked for the token, if it names one.
-    pub client: Option<&'s ClientId>,
-    /// Its scopes.
-    pub scopes: &'s ScopeSet,
-    /// Its roles.
-    pub roles: &'s [Role],
-    /// The claims that are neither registered nor jeton's own.
-    pub claims: &'s Map<String, Value>,
-}
 
 /// One thing that must hold of a subject, on the paths of one route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +22,14 @@ pub(super) enum Condition {
     AnyRole(Box<[Role]>),
     Client(ClientId),
     AnyClient(Box<[ClientId]>),
-    Claim { name: Arc<str>, test: ClaimTest },
+    Claim { name: ClaimName, test: ClaimTest },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ClaimTest {
-    Is(Box<str>),
-    In(Box<[Box<str>]>),
-    Contains(Box<str>),
+    Is(ClaimValue),
+    In(Box<[ClaimValue]>),
+    Contains(ClaimValue),
     SameAsPath(PathParameter),
     ContainsPath(PathParameter),
 }
@@ -76,7 +66,7 @@ impl Alternative<'_> {
         !self.0.is_empty()
             && self.0.iter().all(|condition| match condition {
                 Condition::Claim { name, test: ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) } => {
-                    subject.claims.contains_key(&**name)
+                    name.find(subject).is_some()
                 }
                 other => other.holds(subject, &anywhere),
             })
@@ -121,9 +111,7 @@ impl Condition {
             Self::AnyRole(roles) => roles.iter().any(|role| subject.roles.contains(role)),
             Self::Client(client) => subject.client == Some(client),
             Self::AnyClient(clients) => subject.client.is_some_and(|client| clients.contains(client)),
-            Self::Claim { name, test } => {
-                subject.claims.get(&**name).is_some_and(|claim| test.holds(claim, path))
-            }
+            Self::Claim { name, test } => name.find(subject).is_some_and(|claim| test.holds(claim, path)),
         }
     }
 
@@ -143,25 +131,16 @@ impl Condition {
                 subject.client.map(|client| format!("the client is `{client}`"))
             }
             Self::Claim { name, test } => {
-                let Some(claim) = subject.claims.get(&**name) else {
+                let Some(claim) = name.find(subject) else {
                     return Some("there is no such claim".to_owned());
                 };
-                let wants_list = matches!(test, ClaimTest::Contains(_) | ClaimTest::ContainsPath(_));
-                let parameter = match test {
-                    ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter) => Some(parameter),
-                    ClaimTest::Is(_) | ClaimTest::In(_) | ClaimTest::Contains(_) => None,
+                let segment = self.parameter().and_then(|parameter| parameter.place.of(path));
+                let but = match segment {
+                    _ if !test.types().meets(Types::of(claim)) => format!(", {}", test.types().but(claim)),
+                    Some(segment) => format!(", and the path has `{segment}`"),
+                    None => String::new(),
                 };
-                let segment = parameter.and_then(|parameter| parameter.place.of(path));
-                let but = match (claim, segment) {
-                    (Value::String(_), _) if wants_list => ", which is no list".to_owned(),
-                    (Value::Array(_), _) if !wants_list => ", which is no text".to_owned(),
-                    (_, Some(segment)) => format!(", and the path has `{segment}`"),
-                    (_, None) => String::new(),
-                };
-                Some(match claim {
-                    Value::String(text) => format!("the claim is `{text}`{but}"),
-                    other => format!("the claim is {other}{but}"),
-                })
+                Some(format!("the claim is {claim}{but}"))
             }
         }
     }
@@ -190,24 +169,40 @@ impl Condition {
 }
 
 impl ClaimTest {
-    fn holds(&self, claim: &Value, path: &CanonicalPath<'_>) -> bool {
-        let value_at = |parameter: &PathParameter| parameter.place.of(path);
+    fn holds(&self, claim: Claim<'_>, path: &CanonicalPath<'_>) -> bool {
         match self {
-            Self::Is(value) => claim.as_str() == Some(value),
-            Self::In(values) => {
-                claim.as_str().is_some_and(|claim| values.iter().any(|value| **value == *claim))
-            }
-            Self::Contains(value) => contains(claim, value),
+            Self::Is(value) => value.is(claim),
+            Self::In(values) => values.iter().any(|value| value.is(claim)),
+            Self::Contains(value) => claim.items().iter().any(|item| value.is(Claim::of(item))),
             Self::SameAsPath(parameter) => {
-                value_at(parameter).is_some_and(|value| claim.as_str() == Some(value))
+                parameter.place.of(path).is_some_and(|text| claim.is_in_path(text))
             }
-            Self::ContainsPath(parameter) => value_at(parameter).is_some_and(|value| contains(claim, value)),
+            Self::ContainsPath(parameter) => parameter
+                .place
+                .of(path)
+                .is_some_and(|text| claim.items().iter().any(|item| Claim::of(item).is_in_path(text))),
         }
     }
-}
 
-fn contains(claim: &Value, value: &str) -> bool {
-    claim.as_array().is_some_and(|items| items.iter().any(|item| item.as_str() == Some(value)))
+    /// The values that it names.
+    pub(super) fn values(&self) -> &[ClaimValue] {
+        match self {
+            Self::Is(value) | Self::Contains(value) => std::slice::from_ref(value),
+            Self::In(values) => values,
+            Self::SameAsPath(_) | Self::ContainsPath(_) => &[],
+        }
+    }
+
+    /// The types of claims for which it may hold.
+    pub(super) fn types(&self) -> Types {
+        let named = || self.values().iter().map(Types::of_value).fold(Types::default(), Types::or);
+        match self {
+            Self::Is(_) | Self::In(_) => named(),
+            Self::Contains(_) => named().listed(),
+            Self::SameAsPath(_) => Types::TEXT.or(Types::NUMBER),
+            Self::ContainsPath(_) => Types::TEXT.or(Types::NUMBER).listed(),
+        }
+    }
 }
 
 impl fmt::Display for Condition {
@@ -221,9 +216,12 @@ impl fmt::Display for Condition {
             Self::Client(client) => write!(f, "client: {client}"),
             Self::AnyClient(clients) => write!(f, "any_client: [{}]", Listed(clients)),
             Self::Claim { name, test } => match test {
-                ClaimTest::Is(value) => write!(f, "claims.{name} is `{value}`"),
-                ClaimTest::In(values) => write!(f, "claims.{name} in [{}]", Listed(values)),
-                ClaimTest::Contains(value) => write!(f, "claims.{name} contains `{value}`"),
+                ClaimTest::Is(value) => write!(f, "claims.{name} is {value}"),
+                ClaimTest::In(values) => {
+                    let values: Vec<_> = values.iter().map(Item).collect();
+                    write!(f, "claims.{name} in [{}]", Listed(&values))
+                }
+                ClaimTest::Contains(value) => write!(f, "claims.{name} contains {value}"),
                 ClaimTest::SameAsPath(path) => write!(f, "claims.{name} same_as_path `{}`", path.name),
                 ClaimTest::ContainsPath(path) => write!(f, "claims.{name} contains_path `{}`", path.name),
             },

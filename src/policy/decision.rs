@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{path::BadPath, set::Rule};
+use super::{path::BadPath, rule::Rule};
 use crate::oauth::ScopeSet;
 
 /// Allowed or not, and why.

@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 use super::{
     read::{Field, Items, Named, Read, Spanned},
     schema::{
-        self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, Duration, Entries, KeyFile,
-        ParameterName, Request, Role, Route, Scope, Sha256, SomeItems, Time, TokenId,
+        self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, ComparedClaim, ComparedValue,
+        Duration, Entries, KeyFile, ParameterName, Request, Role, Route, Scope, Sha256, SomeItems, Time,
+        TokenId,
     },
 };
 
@@ -129,8 +130,8 @@ pub(super) struct Alternative {
     /// The token is one of these clients'.
     #[schemars(with = "SomeItems<ClientId>")]
     pub(super) any_client: Field<Spanned<Items<Text>>>,
-    /// What must hold of the token's claims, by name.
-    #[schemars(with = "Entries<ClaimName, ClaimTest>", extend("type" = "object", "minProperties" = 1))]
+    /// What must hold of the token's claims, by name. A name that starts with `/` is a JSON Pointer (RFC 6901) into them.
+    #[schemars(with = "Entries<ComparedClaim, ClaimTest>", extend("type" = "object", "minProperties" = 1))]
     pub(super) claims: Field<Spanned<Named<ClaimTest>>>,
 }
 
@@ -139,19 +140,20 @@ pub(super) struct Alternative {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
 pub(super) struct ClaimTest {
-    /// The claim is this text.
-    #[schemars(with = "String")]
+    /// The claim is this text, whole number or boolean, of the same type: `42` is not `"42"`.
+    #[schemars(with = "ComparedValue")]
     pub(super) is: Field<Spanned<Value>>,
-    /// The claim is one of these texts.
-    #[schemars(with = "SomeItems<String>")]
+    /// The claim is one of these values.
+    #[schemars(with = "SomeItems<ComparedValue>")]
     pub(super) r#in: Field<Spanned<Items<Spanned<Value>>>>,
-    /// The claim is a list that contains this text.
-    #[schemars(with = "String")]
+    /// The claim is a list that contains this value.
+    #[schemars(with = "ComparedValue")]
     pub(super) contains: Field<Spanned<Value>>,
-    /// The claim is the text at this parameter of the path. It stands in every route of the rule.
+    /// The claim is what the path has at this parameter: the text, or the whole number of these digits. It stands in every
+    /// route of the rule.
     #[schemars(with = "ParameterName")]
     pub(super) same_as_path: Field<Text>,
-    /// The claim is a list that contains the text at this parameter of the path. It stands in every route of the rule.
+    /// The claim is a list that contains what the path has at this parameter. It stands in every route of the rule.
     #[schemars(with = "ParameterName")]
     pub(super) contains_path: Field<Text>,
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::{
     finding::Span,
     source::{Source, Sources},
     yaml::{self, Key, Node, Value},
 };
+use crate::clock::parse_time;
 
 /// Why a file cannot be changed by machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -219,7 +218,7 @@ pub(super) fn lines(indent: usize, lines: &[String]) -> String {
 /// An expiry for a secret, which is a block of lines or stands in braces; none if it expires before.
 fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<Piece> {
     if let Some(Node { at, value: Value::Scalar { text: written, .. } }) = entry(item, "expires") {
-        let instant = |time: &str| time.parse::<Timestamp>().ok();
+        let instant = |time: &str| parse_time(time).ok();
         let is_sooner = instant(written).zip(instant(time)).is_some_and(|(old, new)| old <= new);
         return (!is_sooner).then(|| Piece { from: at.start, to: at.end, text: time.to_owned() });
     }

@@ -1,61 +1,22 @@
 //! Why a request is allowed or refused: the route, the rule, and each condition.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeSet, fmt};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::{
-    condition::Subject,
     decision::{Decision, Grounds},
     path::CanonicalPath,
     route::Method,
     set::{Api, PolicySet},
+    subject::{Permissions, Subject},
     trie::RouteId,
 };
 use crate::{
     clients::{ClientKind, ClientState},
-    oauth::{ClientId, Role, ScopeSet},
     printable::printable,
 };
-
-/// Permissions that somebody wrote down or that a client is granted, to be explained or tested.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Permissions {
-    /// The client that the token would name.
-    pub client: Option<ClientId>,
-    /// Its scopes.
-    pub scopes: ScopeSet,
-    /// Its roles.
-    pub roles: Vec<Role>,
-    /// Its other claims.
-    pub claims: Map<String, Value>,
-}
-
-impl Permissions {
-    /// What policies judge.
-    pub fn subject(&self) -> Subject<'_> {
-        Subject {
-            client: self.client.as_ref(),
-            scopes: &self.scopes,
-            roles: &self.roles,
-            claims: &self.claims,
-        }
-    }
-
-    /// With every scope of its roles, as a token of this service carries them.
-    #[must_use]
-    pub fn with_scopes_of_roles(mut self, roles: &BTreeMap<Role, ScopeSet>) -> Self {
-        for scopes in self.roles.iter().filter_map(|role| roles.get(role)) {
-            self.scopes.extend(scopes);
-        }
-        self
-    }
-}
 
 /// A decision with everything that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -150,11 +111,13 @@ impl PolicySet {
     pub fn permissions_of(&self, client: &str, api: &str) -> Option<Permissions> {
         let client = self.clients().find(client)?;
         let grant = client.grants.iter().find(|grant| grant.api.as_str() == api)?;
+        let named = match client.kind {
+            ClientKind::Named => Some(client.id.clone()),
+            ClientKind::Anonymous => None,
+        };
         Some(Permissions {
-            client: match client.kind {
-                ClientKind::Named => Some(client.id.clone()),
-                ClientKind::Anonymous => None,
-            },
+            client: named.clone(),
+            sub: named,
             scopes: grant.scopes.clone(),
             roles: grant.roles_within(&grant.scopes),
             claims: (*client.claims).clone(),

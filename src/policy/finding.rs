@@ -17,7 +17,7 @@ pub enum Severity {
 }
 
 /// The kind of a finding: stable, for scripts and for the reference in the documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// The folder or a file cannot be read.
@@ -76,7 +76,7 @@ pub enum Code {
     BadDuration,
     /// A client's `ttl` over `tokens.max_ttl`.
     TtlTooLong,
-    /// What looks like a policy file and is not read.
+    /// What looks like a policy file and is not read, or a key of a client's set that it cannot sign with.
     PassedOver,
     /// A guarantee that a request gets around.
     BrokenGuarantee,
@@ -98,6 +98,8 @@ pub enum Code {
     PublicCatchAll,
     /// Another method at the path of a route, decided by a less specific route that lets other tokens through.
     MethodHole,
+    /// A condition that no client's claim can meet, because of its type alone.
+    TypeMismatch,
     /// A verb that a route has in its parameter, while another rule has it for another method.
     OpenVerb,
     /// Another spelling of a route's path, decided by a `**` or a parameter that lets other tokens through.

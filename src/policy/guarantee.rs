@@ -6,29 +6,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::{
     condition::{Alternative, Condition},
-    explain::Permissions,
     path::CanonicalPath,
     route::{Method, Route},
-    set::{Api, Rule},
-    space::{Beyond, Compared, Grid, RouteIndex, Shape, Token},
+    rule::Rule,
+    set::Api,
+    space::{Beyond, Compared, Grid, RouteIndex, Shape, Token, Witness},
+    subject::Permissions,
     trie::RouteId,
 };
 use crate::oauth::{Role, ScopeSet};
-
-/// A request that shows what a finding or a difference says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Witness {
-    /// The request method.
-    pub method: String,
-    /// The request path, as it is sent.
-    pub path: String,
-    /// What the token of the request carries, or `None` for a request without a token.
-    pub token: Option<Token>,
-}
 
 /// One route of a guarantee, with what must hold there.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::{
-    explain::Permissions,
     path::CanonicalPath,
     route::Method,
     set::{Api, PolicySet},
     space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
+    subject::Permissions,
     trie::RouteId,
 };
 use crate::oauth::ClientId;
@@ -128,7 +128,7 @@ pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &
     let mut seen = Seen::default();
     let mut last = None;
     for (shape, _) in shape.lengths(index.deepest()) {
-        let grid = Grid::for_claims(shape, &compared, &[&bearer.claims], &|text| index.known(text));
+        let grid = Grid::for_bearers(shape, &compared, &[bearer], &|text| index.known(text));
         let Some(points) = grid.points() else { return Clauses::too_many() };
         for (point, target) in points {
             let Ok(path) = CanonicalPath::parse(&target) else { continue };

@@ -7,6 +7,7 @@
 
 mod candidate;
 mod cases;
+mod claim;
 mod compile;
 mod condition;
 mod decision;
@@ -24,27 +25,25 @@ mod path;
 mod read;
 mod revoke;
 mod route;
+mod rule;
 mod schema;
 mod set;
 mod source;
 mod space;
 mod spelling;
+mod subject;
 mod trie;
 mod yaml;
 
 pub use crate::printable::printable;
 pub use candidate::{CandidatePolicies, CandidateReload};
 pub use cases::{CaseOutcome, Expected, Untested};
-pub use compile::{DemoSecrets, Draft, Surroundings};
-pub use condition::Subject;
+pub use compile::{Defined, DemoSecrets, Draft, NeededApi, Surroundings};
 pub use decision::{Decision, Denial, Grounds};
-pub use diff::{Change, ChangeKind, Counts, Difference, Effect, Effort, RulePlace, Summary, Who};
+pub use diff::{Change, ChangeKind, Counts, Difference, Effect, Effort, Summary, Who};
 pub use edit::{EditError, Edited, scalar};
-pub use explain::{
-    ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, Permissions,
-};
+pub use explain::{ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific};
 pub use finding::{Code, Finding, Findings, Severity, did_you_mean};
-pub use guarantee::Witness;
 pub use live::{LivePolicies, Rejection, Reload, Replaced, Snapshot};
 pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath, PathPrefix};
@@ -52,7 +51,9 @@ pub use revoke::{Pruned, TokenRevocation};
 pub use route::Method;
 #[cfg(feature = "server")]
 pub(crate) use route::Route;
+pub use rule::{Rule, RulePlace};
 pub use schema::schema;
-pub use set::{Api, ContentHash, PolicySet, Rule};
-pub use source::Sources;
-pub use space::Token;
+pub use set::{Api, PolicySet};
+pub use source::{ContentHash, Sources};
+pub use space::{Token, Witness};
+pub use subject::{BadSub, Permissions, Subject};

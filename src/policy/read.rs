@@ -209,6 +209,52 @@ impl de::Error for ReadError {
     }
 }
 
+/// What a plain scalar is, of the numbers of YAML.
+enum Number {
+    Negative(i64),
+    Whole(u64),
+    Fraction(f64),
+    TooLarge,
+    /// `007`, `0x10`, `1_000`, `+1`: YAML 1.1 and 1.2 read other numbers, or text.
+    Unclear,
+    None,
+}
+
+impl Number {
+    fn of(text: &str) -> Self {
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let starts_with_digit = unsigned.starts_with(|c: char| c.is_ascii_digit());
+        let is_of = |allowed: fn(char) -> bool| starts_with_digit && unsigned.chars().all(allowed);
+        let is_decimal = is_of(|c| c.is_ascii_digit());
+        let has_zero = unsigned.len() > 1 && unsigned.starts_with('0');
+        let has_base = |prefix: &str, base: u32| {
+            let digits = unsigned.strip_prefix(prefix).filter(|digits| !digits.is_empty());
+            digits.is_some_and(|digits| digits.chars().all(|c| c.is_digit(base) || c == '_'))
+        };
+        if has_base("0x", 16)
+            || has_base("0o", 8)
+            || has_base("0b", 2)
+            || (is_decimal && (has_zero || text.starts_with('+') || text == "-0"))
+            || (!is_decimal && is_of(|c| c.is_ascii_digit() || c == '_'))
+        {
+            return Self::Unclear;
+        }
+        if is_decimal {
+            return match (text.parse(), text.parse()) {
+                (Ok(number), _) => Self::Whole(number),
+                (_, Ok(number)) => Self::Negative(number),
+                (_, _) => Self::TooLarge,
+            };
+        }
+        match text.parse::<f64>() {
+            Ok(number) if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
+                if number.is_finite() { Self::Fraction(number) } else { Self::TooLarge }
+            }
+            _ => Self::None,
+        }
+    }
+}
+
 /// One node as serde sees it.
 #[derive(Clone, Copy)]
 struct Reader<'n, 'p> {
@@ -291,19 +337,22 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
             Value::Scalar { text, quoted: false } => match &**text {
                 "true" | "True" | "TRUE" => visitor.visit_bool(true),
                 "false" | "False" | "FALSE" => visitor.visit_bool(false),
-                text => match (text.parse::<i64>(), text.parse::<f64>()) {
-                    (Ok(number), _) => visitor.visit_i64(number),
-                    (_, Ok(_)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text => match Number::of(text) {
+                    Number::Negative(number) => visitor.visit_i64(number),
+                    Number::Whole(number) => visitor.visit_u64(number),
+                    Number::Fraction(number) => visitor.visit_f64(number),
+                    Number::TooLarge => {
                         // a float would stand for another number
                         let message = format!("`{text}` is too large a number: write it in quotes");
                         Err(ReadError::New { code: Code::WrongType, message })
                     }
-                    (_, Ok(number))
-                        if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) =>
-                    {
-                        visitor.visit_f64(number)
+                    Number::Unclear => {
+                        let message = format!(
+                            "expected a number in decimal digits or text in quotes, found `{text}`, about which readers of YAML disagree"
+                        );
+                        Err(ReadError::New { code: Code::YamlFeature, message })
                     }
-                    _ => visitor.visit_str(text),
+                    Number::None => visitor.visit_str(text),
                 },
             },
         };

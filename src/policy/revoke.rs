@@ -10,7 +10,7 @@ use super::{
     source::{Source, Sources},
     yaml::{self, Key, Node, Value},
 };
-use crate::oauth::TokenId;
+use crate::{clock::parse_time, oauth::TokenId};
 
 /// A token that is to be revoked, and how.
 #[derive(Clone, Copy, Debug)]
@@ -215,7 +215,7 @@ fn revoked<'n, 't>(item: &'n Node<'t>) -> Option<(&'n str, Option<&'n Node<'t>>)
 
 fn time(node: &Node<'_>) -> Option<Timestamp> {
     match &node.value {
-        Value::Scalar { text, .. } => text.parse().ok(),
+        Value::Scalar { text, .. } => parse_time(text).ok(),
         Value::List(_) | Value::Map(_) => None,
     }
 }

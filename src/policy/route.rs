@@ -293,7 +293,12 @@ fn literal(text: &str) -> Result<(), BadRoute> {
     if let Some(c) = text.chars().find(|c| c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#')) {
         let shown = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
         let message = format!("`{shown}` never matches: paths that hold it are refused");
-        let hint = if c == '%' { "write the decoded character" } else { "write the path without it" };
+        let is_slash = text.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"));
+        let hint = match c {
+            '%' if is_slash => "an encoded `/` is refused in every path: no rule can let it through",
+            '%' => "write the decoded character",
+            _ => "write the path without it",
+        };
         return bad(message, hint);
     }
     Ok(())

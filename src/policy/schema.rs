@@ -2,7 +2,6 @@
 //!
 //! It is made from the types of [`super::document`], which read the file too. It knows one file only, and
 //! only what is regular in it: it refuses nothing that is read, and the rest is up to [`PolicySet::compile`].
-//! Validators that hold `format` refuse times which are read though they are not RFC 3339.
 //!
 //! [`PolicySet::compile`]: super::PolicySet::compile
 
@@ -39,6 +38,13 @@ const ROUTE: &str = concat!(
 /// Parameters as other languages write them, those apart that no segment can hold.
 const ANOTHER_SPELLING: &str =
     r"/:|/[^/<]*<+\.*[A-Za-z_][^/<>]*>|/[^/\[]*\[+\.*[A-Za-z_][^/\[\]]*\]|\([^/]*\|[^/]*\)";
+
+/// The names of claims, and pointers into them, that no condition can be about.
+fn not_compared() -> String {
+    let all = REGISTERED_CLAIMS.join("|");
+    let but_sub: Vec<_> = REGISTERED_CLAIMS.into_iter().filter(|name| *name != "sub").collect();
+    format!("^({})$|^/({all})(/|$)", but_sub.join("|"))
+}
 
 /// Declares kinds of single values, which stand in the schema under their names and with their comments.
 macro_rules! scalars {
@@ -89,6 +95,10 @@ scalars! {
     KeyFile: { "type": "string", "pattern": r"\.(pem|jwk|jwks|json)$" };
     /// The name of a claim that jeton does not set itself.
     ClaimName: { "not": { "enum": REGISTERED_CLAIMS } };
+    /// The name of a claim that a condition can be about: `sub`, one that jeton does not set itself, or a pointer into one.
+    ComparedClaim: { "pattern": r"^([^/]|$)|^(/([^/~]|~[01])*)+$", "not": { "pattern": not_compared() } };
+    /// What a claim is compared with: text, a whole number or a boolean.
+    ComparedValue: { "type": ["string", "integer", "boolean"] };
     /// The value of a claim: anything but nothing.
     ClaimValue: { "type": ["string", "number", "boolean", "array", "object"] };
 }

@@ -1,18 +1,24 @@
 //! The compiled policies: what every decision reads.
 
-use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::{
-    compile::Warnings,
-    condition::{Alternative, Condition, Subject},
+    condition::{Alternative, Condition},
     decision::{Decision, Denial, Grounds},
-    diff::RulePlace,
     finding::Findings,
     path::CanonicalPath,
     route::{Method, Route, RouteMethod},
+    rule::{Rule, RulePlace},
+    source::ContentHash,
+    subject::Subject,
     trie::{RouteId, Trie},
 };
 use crate::{
@@ -32,18 +38,40 @@ pub struct PolicySet {
     /// When they were compiled.
     pub(super) read_at: Timestamp,
     pub(super) hash: ContentHash,
+    /// Behind the files that were read, what is built in.
     pub(super) files: Vec<String>,
     pub(super) warnings: Warnings,
 }
 
-/// The SHA-256 of all policy files and key files with their names, in hexadecimal: two replicas with the same hash
-/// serve the same policies.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct ContentHash(pub(super) String);
+/// The warnings of policies, which are looked for when somebody asks: policies can be in force before.
+#[derive(Default)]
+pub(super) struct Warnings {
+    /// Until then.
+    pub(super) look: Mutex<Option<Look>>,
+    pub(super) found: OnceLock<Findings>,
+}
 
-impl fmt::Display for ContentHash {
+/// How they are looked for.
+type Look = Box<dyn FnOnce(&PolicySet) -> Findings + Send>;
+
+impl Warnings {
+    pub(super) fn by(look: impl FnOnce(&PolicySet) -> Findings + Send + 'static) -> Self {
+        Self { look: Mutex::new(Some(Box::new(look))), found: OnceLock::new() }
+    }
+
+    /// What they are; `policies` are those that they belong to.
+    fn of(&self, policies: &PolicySet) -> &Findings {
+        self.found.get_or_init(|| {
+            let look = self.look.lock().unwrap_or_else(PoisonError::into_inner).take();
+            look.map(|look| look(policies)).unwrap_or_default()
+        })
+    }
+}
+
+/// What the files hold is not for a log.
+impl fmt::Debug for Warnings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.debug_struct("Warnings").finish_non_exhaustive()
     }
 }
 
@@ -90,7 +118,18 @@ impl PolicySet {
 
     /// The files that were read, in order.
     pub fn files(&self) -> &[String] {
-        &self.files
+        self.files.split_last().map_or(&[], |(_built_in, files)| files)
+    }
+
+    /// Whether a rule is built in, and stands in no file.
+    pub(super) fn is_built_in(&self, rule: &Rule) -> bool {
+        usize::try_from(rule.file).is_ok_and(|file| file >= self.files().len())
+    }
+
+    /// Whether a file or a client says something about an API: else all of it is built in, and nobody can use it.
+    pub fn is_mentioned(&self, api: &Api) -> bool {
+        api.rules.iter().any(|rule| !self.is_built_in(rule))
+            || self.clients.iter().any(|client| client.grants.iter().any(|grant| grant.api == api.name))
     }
 
     /// What an operator should look at, though the policies load. It is looked for when somebody asks first,
@@ -99,7 +138,7 @@ impl PolicySet {
         self.warnings.of(self)
     }
 
-    /// The file that defines a rule.
+    /// The file that defines a rule, or how what is built in is called.
     pub(super) fn file_of(&self, rule: &Rule) -> &str {
         usize::try_from(rule.file).ok().and_then(|file| self.files.get(file)).map_or("", String::as_str)
     }
@@ -124,14 +163,6 @@ pub struct Api {
     pub(super) scopes: ScopeSet,
     pub(super) rules: Vec<Rule>,
     pub(super) routes: Routes,
-}
-
-/// A rule of an API.
-#[derive(Debug)]
-pub struct Rule {
-    pub(super) name: Arc<str>,
-    pub(super) file: u32,
-    pub(super) line: u32,
 }
 
 /// The routes of an API. What a decision reads lies side by side; what only an explanation reads lies
@@ -169,18 +200,6 @@ impl Access {
     /// Whether no token is needed.
     pub(super) fn is_public(&self) -> bool {
         matches!(self, Self::Public)
-    }
-}
-
-impl Rule {
-    /// Its name within the API.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its name, to be kept beyond the policies.
-    pub fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,12 +12,14 @@ use ring::digest;
 use super::{
     finding::{Code, Finding, Findings, Severity, Snippet, Span},
     lines::Lines,
-    set::ContentHash,
 };
 use crate::{
     files::{FileError, OpenFile, Size},
     printable::printable,
 };
+
+/// The position of a file among the sources.
+pub(super) type FileIndex = usize;
 
 /// The text of one policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,17 @@ pub(super) enum Hidden {
 
 /// The bytes of a file, or why there are none.
 type KeyFile = Result<Vec<u8>, Box<Finding>>;
+
+/// The SHA-256 of all policy files and key files with their names, in hexadecimal: two replicas with the same hash
+/// serve the same policies.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ContentHash(String);
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Everything read from a policies folder, before anything is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,6 +200,11 @@ impl Sources {
         &self.warnings
     }
 
+    /// What is wrong with all files together.
+    pub(super) fn fault(&self, code: Code, message: String, hint: &str) -> Finding {
+        Finding { code, ..whole_file(Path::new(&self.dir), message, hint) }
+    }
+
     /// The hash over all names and contents.
     pub fn hash(&self) -> &ContentHash {
         &self.hash
@@ -238,6 +256,8 @@ impl Found {
                 continue;
             }
             let has = |wanted: &str| path.extension().is_some_and(|extension| extension == wanted);
+            let has_like =
+                |wanted| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
             match entry.file_type() {
                 Err(error) => self.findings.push(unreadable(&path, &error)),
                 // whatever it is: a policy file that is none must not be overlooked
@@ -248,7 +268,7 @@ impl Found {
                     let hint = "put the folder itself there, or link its files";
                     self.findings.push(passed_over(&path, message, hint));
                 }
-                Ok(_) if has("yml") => {
+                Ok(_) if has_like("yml") || has_like("yaml") => {
                     let message = "is not read: only `*.yaml` is".to_owned();
                     let hint = "rename it to `.yaml`, or remove it";
                     self.findings.push(passed_over(&path, message, hint));

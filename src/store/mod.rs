@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `PREFIX:once:NAME` | one single use; `NAME` is the base64url of an [`OnceName`] |
 //! | `PREFIX:family:ID` | the generation that a refresh family expects next, or `ended` |
+//! | `PREFIX:used:ID` | of the one before: generation, hash of the scopes and time (ms) of its first use, as long as a retry is taken |
 //! | `PREFIX:revoked` | the revoked tokens, a sorted set in the order in which they came |
 //! | `PREFIX:probe` | that the server takes writes |
 //!
@@ -19,6 +20,8 @@ mod memory;
 mod mirror;
 mod shared;
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use redis::RedisError;
 use ring::digest::{Context, SHA256};
@@ -26,7 +29,10 @@ use ring::digest::{Context, SHA256};
 pub use memory::MemoryStore;
 pub use shared::{OptionsError, SharedOptions, SharedStore};
 
-use crate::revocations::{Revocations, RevocationsUnknown};
+use crate::{
+    oauth::{ScopeSet, TokenId},
+    revocations::{Revocations, RevocationsUnknown},
+};
 
 /// Where single uses and revocations are kept.
 pub enum Store {
@@ -45,11 +51,29 @@ pub enum Use {
     Again,
 }
 
+/// One use of a refresh token.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshUse<'u> {
+    /// Its family.
+    pub family: &'u TokenId,
+    /// Which one of it, from 0.
+    pub generation: u32,
+    /// The scopes of the access token that it brings.
+    pub scopes: &'u ScopeSet,
+    /// Until when the family is known, in seconds since 1970-01-01T00:00:00Z.
+    pub until: i64,
+    /// For how long after its first use it is taken again; zero for never.
+    pub grace: Duration,
+}
+
 /// What came of using a generation of a refresh family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advance {
     /// It was the one to be used; the family expects the next one now.
     Taken,
+    /// It was used a moment ago for the same scopes, and the next one was not: the answer was lost, or two ask at
+    /// once. The family expects the next one still.
+    Retried,
     /// It was used before, so two parties hold the family: it is ended now.
     Reused,
     /// The family was ended before.

@@ -20,7 +20,9 @@ use tokio::{
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Advance, OnceName, RevocationsUnknown, StoreError, StoreState, Use, follow, mirror::Mirror};
+use super::{
+    Advance, OnceName, RefreshUse, RevocationsUnknown, StoreError, StoreState, Use, follow, mirror::Mirror,
+};
 use crate::{clock::Clock, files, oauth::TokenId};
 
 /// Where the server is and how to speak to it. Has no `Debug`, for it holds a password.
@@ -119,15 +121,26 @@ const LONGEST_AUTHORITIES: u64 = 1024 * 1024;
 const ROOM: usize = 1_000_000;
 
 /// The generation that is expected next, or `ended`. What is kept is never kept for shorter than before.
+///
+/// Beside it stands the last first use, for retries: generation, scopes, time. It is a key of its own, so that replicas
+/// from before, which know nothing of it, read the other as ever; what they use up leaves here what fits no retry.
 const ADVANCE: &str = r"
 local stored, generation = redis.call('GET', KEYS[1]), tonumber(ARGV[1])
 local seconds = math.max(tonumber(ARGV[2]), redis.call('TTL', KEYS[1]))
+local use, now, grace = ARGV[1] .. ' ' .. ARGV[3] .. ' ', tonumber(ARGV[4]), tonumber(ARGV[5])
 if stored == 'ended' then return 'ended' end
 if stored and generation < tonumber(stored) then
+  local last = redis.call('GET', KEYS[2]) or ''
+  local began = tonumber(string.sub(last, #use + 1))
+  if generation + 1 == tonumber(stored) and string.sub(last, 1, #use) == use
+      and began and now - began < grace then
+    return 'retried'
+  end
   redis.call('SET', KEYS[1], 'ended', 'EX', seconds)
   return 'reused'
 end
 redis.call('SET', KEYS[1], string.format('%.0f', generation + 1), 'EX', seconds)
+if grace > 0 then redis.call('SET', KEYS[2], use .. ARGV[4], 'PX', grace) end
 return 'taken'
 ";
 
@@ -189,28 +202,27 @@ impl SharedStore {
         Ok(Self { inner, task })
     }
 
-    /// One use of generation `generation` (from 0) of a refresh family, which is known until `until`
-    /// (seconds since 1970-01-01T00:00:00Z). A family of which nothing is known expects any generation, so
+    /// One use of a refresh token. A family of which nothing is known expects any generation, so
     /// after a loss of data the newest token goes on, and older ones are reuse.
     ///
     /// # Errors
     /// As [`Store::use_once`](super::Store::use_once).
-    pub async fn advance(
-        &self,
-        family: &TokenId,
-        generation: u32,
-        until: i64,
-    ) -> Result<Advance, StoreError> {
-        let key = self.inner.family_key(family);
-        let seconds = self.inner.seconds_until(until);
+    pub async fn advance(&self, used: &RefreshUse<'_>) -> Result<Advance, StoreError> {
+        let keys = (self.inner.family_key(used.family), self.inner.last_use_key(used.family));
+        let seconds = self.inner.seconds_until(used.until);
+        let scopes = OnceName::of(&[used.scopes.to_string().as_bytes()]).text();
+        let now = self.inner.clock.now().as_millisecond();
+        let grace = i64::try_from(used.grace.as_millis()).unwrap_or(i64::MAX);
         let answer: String = self
             .ask(async |mut connection| {
-                let script = &self.inner.scripts.advance;
-                script.key(key).arg(generation).arg(seconds).invoke_async(&mut connection).await
+                let mut script = self.inner.scripts.advance.key(keys.0);
+                script.key(keys.1).arg(used.generation).arg(seconds).arg(scopes).arg(now).arg(grace);
+                script.invoke_async(&mut connection).await
             })
             .await?;
         match answer.as_str() {
             "taken" => Ok(Advance::Taken),
+            "retried" => Ok(Advance::Retried),
             "reused" => Ok(Advance::Reused),
             "ended" => Ok(Advance::Ended),
             _ => Err(StoreError::Unreachable((ErrorKind::UnexpectedReturnType, "an unknown answer").into())),
@@ -321,6 +333,10 @@ impl Inner {
 
     fn family_key(&self, family: &TokenId) -> String {
         format!("{}:family:{family}", self.prefix)
+    }
+
+    fn last_use_key(&self, family: &TokenId) -> String {
+        format!("{}:used:{family}", self.prefix)
     }
 
     /// For how many seconds the server keeps what is kept until `until`: by our clock, which the tokens are

@@ -318,7 +318,7 @@ impl VerifiedClaims {
     /// Whether the key that signed is still among these; not only one of its name.
     fn is_signed_by_one_of(&self, keys: &PublicKeys) -> bool {
         let key = &self.0.key;
-        keys.find(key.kid().as_str()).is_some_and(|now| Arc::ptr_eq(now, key) || now.is_same_as(key))
+        keys.named(key.kid().as_str()).iter().any(|now| Arc::ptr_eq(now, key) || now.is_same_as(key))
     }
 
     /// `aud`: the APIs for which the token is.

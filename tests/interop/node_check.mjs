@@ -78,7 +78,7 @@ for (const [name, way] of [["client_secret_basic", oauth.ClientSecretBasic], ["c
 }
 await refused("a wrong secret by client_secret_basic", "basic invalid_client", () =>
   fetchToken({ client_id: "plain" }, oauth.ClientSecretBasic("wrong")));
-await refused("a wrong secret by client_secret_post", "invalid_client", () =>
+await refused("a wrong secret by client_secret_post", "basic invalid_client", () =>
   fetchToken({ client_id: "plain" }, oauth.ClientSecretPost("wrong")));
 const two = new URLSearchParams([["resource", orders], ["resource", invoices]]);
 await refused("two resources", "invalid_target", () => fetchToken(...basic("plain"), two));
@@ -128,7 +128,7 @@ const bad = {
   "of the type of access tokens": (header) => Object.assign(header, { typ: "at+jwt" }),
 };
 for (const [name, change] of Object.entries(bad)) {
-  await refused(`an assertion ${name}`, "invalid_client", () => fetchToken(es256, changed(change)));
+  await refused(`an assertion ${name}`, "basic invalid_client", () => fetchToken(es256, changed(change)));
 }
 const list = changed((_, payload) => Object.assign(payload, { aud: [server.issuer, server.token_endpoint] }));
 holds("an assertion for issuer and token endpoint", "access_token" in (await fetchToken(es256, list)));
@@ -145,7 +145,7 @@ const withAssertion = (_server, client, body) => {
   body.set("client_assertion", assertion);
 };
 holds("an assertion made by jose", "access_token" in (await fetchToken(es256, withAssertion)));
-await refused("the same assertion again", "invalid_client", () => fetchToken(es256, withAssertion));
+await refused("the same assertion again", "basic invalid_client", () => fetchToken(es256, withAssertion));
 
 // --- token exchange
 

@@ -9,27 +9,29 @@ use crate::support::root;
 
 /// The modules from left to right: each may use what stands further right, and of its own column nothing
 /// but what [`SIBLINGS`] allows.
-const COLUMNS: [&[&str]; 12] = [
+const COLUMNS: [&[&str]; 14] = [
     &["main"],
     &["cli"],
     &["http"],
+    &["app"],
     &["authorize", "issue", "reuse", "introspect", "revoke", "status_lists"],
     &["audit"],
-    &["grant", "principal", "resource", "standing"],
+    &["grant", "principal", "resource"],
+    &["standing"],
     &["token", "policy", "clients"],
     &["store", "status"],
     &["keys"],
     &["jose"],
     &["gateway"],
-    &["oauth", "clock", "fetch", "files", "revocations", "printable"],
+    &["oauth", "clock", "fetch", "files", "revocations", "printable", "private_file"],
 ];
 
 /// What a module may use of its own column.
 const SIBLINGS: [(&str, &str); 2] = [("policy", "clients"), ("issue", "reuse")];
 
 /// `config` stands beside the columns.
-const CONFIG_USES: [&str; 5] = ["gateway", "oauth", "clock", "files", "printable"];
-const CONFIG_USED_BY: [&str; 2] = ["http", "cli"];
+const CONFIG_USES: [&str; 6] = ["gateway", "oauth", "clock", "files", "printable", "private_file"];
+const CONFIG_USED_BY: [&str; 3] = ["app", "http", "cli"];
 
 /// Policies know nothing of these, not even through another's name.
 const UNKNOWN_TO_POLICY: [&str; 9] =

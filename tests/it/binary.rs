@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{install_key, install_policies};
+use crate::support::{install_key, install_policies, program::MOUNTED};
 
 /// A folder in which the binary runs, without settings from the environment.
 pub(crate) struct Workplace {
@@ -89,6 +89,13 @@ impl Workplace {
         self.prepared(command, arguments).stdin(Stdio::null()).output().unwrap().into()
     }
 
+    /// Runs `jeton` with these arguments as root, with its key files of this mode on a read-only mount.
+    pub(crate) fn run_mounted(&self, mode: &str, arguments: &[&str]) -> Run {
+        let mut command = Command::new("unshare");
+        command.args(MOUNTED).args([mode, "keys", env!("CARGO_BIN_EXE_jeton")]);
+        self.prepared(command, arguments).stdin(Stdio::null()).output().unwrap().into()
+    }
+
     fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).current_dir(self.dir.path());
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
@@ -117,6 +124,13 @@ impl Workplace {
         let mut command = self.command(arguments);
         command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
         command.spawn().unwrap().wait_with_output().unwrap().into()
+    }
+
+    /// Runs `jeton` with these arguments where nobody can be told that something is wrong; its exit code.
+    pub(crate) fn run_unheard(&self, arguments: &[&str], stderr: impl Into<Stdio>) -> Option<i32> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        command.status().unwrap().code()
     }
 
     /// Runs `jeton` with these arguments and this on standard input.

@@ -2,7 +2,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use jeton::{
-    clients::{AssertionRules, AuthenticationMethod, Authenticator, ClientCredentials, ClientSecret},
+    clients::{AssertionRules, Authenticator, ClientCredentials, ClientSecret},
     clock::{Clock, SystemClock},
     oauth::Issuer,
     policy::{DemoSecrets, PolicySet},
@@ -53,7 +53,6 @@ fn is_let_in(workplace: &Workplace, client: &str, secret: &str, in_seconds: i64)
     let credentials = ClientCredentials::Secret {
         client_id: client.to_owned(),
         secret: ClientSecret::new(secret.to_owned()),
-        method: AuthenticationMethod::ClientSecretBasic,
     };
     let now = SystemClock.now() + SignedDuration::from_secs(in_seconds);
     let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();

@@ -1,4 +1,6 @@
 //! The other commands of the real binary, their exit codes, and what it refuses to serve.
+use std::fs;
+
 use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeyPair,
@@ -411,4 +413,24 @@ fn serve_says_everything_that_is_wrong_and_exits_1() {
     std::fs::remove_dir_all(workplace.path("keys")).unwrap();
     workplace.set("JETON__KEYS__GENERATE_IF_MISSING", "false").write("keys/README", "");
     workplace.run(&["serve"]).exits(1).says(&["keys: there is no key", "jeton keys generate"]);
+}
+
+/// The exit code is told to scripts, which often throw the words away.
+#[test]
+fn the_exit_code_is_the_same_where_nobody_hears_what_is_wrong() {
+    let workplace = Workplace::sample();
+    workplace.write("policies/broken.yaml", "version: 2\n");
+    let cases: [(&[&str], i32); 4] = [
+        (&["policies", "check"], 1),
+        (&["policies", "test"], 1),
+        (&["policies", "explain", "--api", "orders", "GET", "/tenants/acme/orders"], 1),
+        (&["policies", "chek"], 2),
+    ];
+    for (arguments, code) in cases {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(workplace.run_unheard(arguments, full), Some(code), "{arguments:?}, a full disk");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(workplace.run_unheard(arguments, writer), Some(code), "{arguments:?}, a closed pipe");
+    }
 }

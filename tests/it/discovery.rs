@@ -1,11 +1,16 @@
 //! What services and probes read: metadata (RFC 8414), the key set (RFC 7517) and health.
 
+use std::sync::Arc;
+
+use jeton::{app::key_keeper, clock::ManualClock, oauth::SignatureAlgorithm};
 use reqwest::{Method, Response, header};
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, Setup, TestApp,
+    ISSUER, NOW, Setup, TestApp,
     forge::{Forge, base64url},
+    http_client,
+    program::Binary,
     spawn_app, spawn_app_with,
 };
 
@@ -13,7 +18,8 @@ fn header_of<'r>(answer: &'r Response, name: &str) -> Option<&'r str> {
     answer.headers().get(name).map(|value| value.to_str().unwrap())
 }
 
-/// The metadata of this issuer, and nothing besides: what is not there is not advertised.
+/// The metadata of this issuer, and nothing besides: what is not there is not advertised, but for what client
+/// libraries refuse to go without.
 fn metadata(issuer: &str) -> Value {
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let algorithms = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
@@ -28,7 +34,10 @@ fn metadata(issuer: &str) -> Value {
         "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
         "introspection_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "authorization_endpoint": format!("{issuer}/oauth2/authorize"),
         "response_types_supported": [],
+        "subject_types_supported": [],
+        "id_token_signing_alg_values_supported": ["RS256"],
     })
 }
 
@@ -48,6 +57,38 @@ async fn rfc8414_3_the_metadata_stands_between_host_and_path() {
         assert_eq!(header_of(&answer, "content-type"), Some("application/json"), "rfc8414_3_2: {name}");
         assert!(header_of(&answer, "cache-control").is_some_and(|it| it.contains("max-age=")), "{name}");
         assert_eq!(answer.json::<Value>().await.unwrap(), metadata(issuer), "{name}");
+    }
+}
+
+/// Verifiers such as express-oauth2-jwt-bearer take tokens of these algorithms alone.
+#[actix_web::test]
+async fn the_metadata_list_the_algorithms_of_the_published_keys() {
+    let app = spawn_app_with(Setup {
+        settings: |settings| {
+            // each signs an hour later
+            for (hours, algorithm) in [(-2, SignatureAlgorithm::Es256), (0, SignatureAlgorithm::EdDsa)] {
+                settings.keys.algorithm = algorithm;
+                let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+                clock.advance(hours * 60 * 60);
+                key_keeper(settings, clock).rotate().unwrap();
+            }
+        },
+        ..Setup::default()
+    });
+    for (name, hours, expected) in [
+        ("one has signed, one signs, and one will", 0, &["RS256", "ES256", "EdDSA"][..]),
+        ("the first is published no more", 30 * 24, &["ES256", "EdDSA"]),
+        ("nor is the second", 24, &["EdDSA"]),
+    ] {
+        app.clock.advance(hours * 60 * 60);
+        let answer = app.get("/.well-known/openid-configuration").await;
+        let kept = header_of(&answer, "cache-control").unwrap().to_owned();
+        let metadata: Value = answer.json().await.unwrap();
+        assert_eq!(metadata["id_token_signing_alg_values_supported"], json!(expected), "{name}");
+        let answer = app.get("/.well-known/jwks.json").await;
+        assert_eq!(header_of(&answer, "cache-control"), Some(&*kept), "{name}");
+        let published: Value = answer.json().await.unwrap();
+        assert_eq!(published["keys"].as_array().unwrap().len(), expected.len(), "{name}");
     }
 }
 
@@ -88,11 +129,60 @@ async fn rfc8414_2_every_published_address_is_served() {
         let request = request.basic_auth("operator", Some("demo-secret-of-operator"));
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["error"], "unauthorized_client", "{issuer}");
+        let answer = app.http.get(served("authorization_endpoint")).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{issuer}");
         let members = metadata.as_object().unwrap().iter();
         let addresses =
             members.filter(|(_, value)| value.as_str().is_some_and(|text| text.starts_with("http")));
-        assert_eq!(addresses.count(), 4, "{issuer}: the issuer, and those above");
+        assert_eq!(addresses.count(), 5, "{issuer}: the issuer, and those above");
     }
+}
+
+/// It is advertised for libraries alone: nobody is sent anywhere from there, and nothing is shown or kept of what
+/// came, which may be a code or a token for somebody else.
+#[actix_web::test]
+async fn rfc6749_4_1_2_1_no_response_type_is_supported() {
+    let app = spawn_app();
+    let query = "response_type=code&client_id=hunter2&state=hunter2\
+                 &redirect_uri=https%3A%2F%2Fhunter2.example%2F";
+    let refused = async |name: &str, answer: Response| {
+        assert_eq!(answer.status(), 400, "{name}");
+        assert_eq!(header_of(&answer, "content-type"), Some("application/json"), "{name}");
+        assert_eq!(header_of(&answer, "cache-control"), Some("no-store"), "{name}");
+        let headers = answer.headers().clone();
+        assert!(headers.get(header::LOCATION).is_none() && headers.get("refresh").is_none(), "{name}");
+        assert!(!format!("{headers:?}").contains("hunter2"), "{name}: {headers:?}");
+        let text = answer.text().await.unwrap();
+        assert!(!text.contains("hunter2"), "{name}: {text}");
+        text
+    };
+    for query in
+        ["", "?", &format!("?{query}"), "?response_type=token&prompt=none", "?scope[]=%zz&state=%0D%0A"]
+    {
+        let text = refused(query, app.get(&format!("/oauth2/authorize{query}")).await).await;
+        let body: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(body["error"], "unsupported_response_type", "{query}: {body}");
+        assert!(body["error_description"].as_str().is_some_and(|text| !text.is_empty()), "{query}: {body}");
+        assert_eq!(body.as_object().unwrap().len(), 2, "{query}: {body}");
+    }
+    for method in [Method::POST, Method::PUT, Method::OPTIONS] {
+        let request = app.http.request(method.clone(), app.url(&format!("/oauth2/authorize?{query}")));
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(query);
+        let text = refused(method.as_str(), request.send().await.unwrap()).await;
+        assert!(text.contains("unsupported_response_type"), "{method}: {text}");
+    }
+    let head = app.http.head(app.url("/oauth2/authorize")).send().await.unwrap();
+    assert_eq!(refused("HEAD", head).await, "");
+    let below = "http://127.0.0.1:8080/tenant".to_owned();
+    let app = spawn_app_with(Setup { issuer: below, ..Setup::default() });
+    refused("below a path", app.get(&format!("/tenant/oauth2/authorize?{query}")).await).await;
+    // and what came stands in no line of the log
+    let mut program = Binary::serve().await;
+    let url = format!("http://{}/oauth2/authorize?{query}", program.address);
+    refused("the program", http_client().get(url).send().await.unwrap()).await;
+    program.stop().await;
+    assert_eq!(program.lines_of("request").len(), 1);
+    assert!(program.log_text().contains("/oauth2/authorize") && !program.log_text().contains("hunter2"));
 }
 
 #[actix_web::test]

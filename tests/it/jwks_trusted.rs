@@ -272,8 +272,9 @@ async fn the_keys_of_a_jeton_are_followed() {
     let issuer = Issuer::parse(ISSUER).unwrap();
     let surroundings = Surroundings {
         issuer: Audience::parse(ISSUER).unwrap(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let policies = LivePolicies::load(&app.dir.path().join("policies"), surroundings, Arc::clone(&clock));
     let verifier = Verifier::new(issuer, Arc::clone(&source), Duration::from_secs(30), clock);

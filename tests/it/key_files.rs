@@ -16,7 +16,11 @@ use tempfile::TempDir;
 use crate::{
     binary::{Run, Workplace},
     support::{
-        copy_key, forge::decoded, http_client, install_key, install_policies, program::Binary, secret,
+        copy_key,
+        forge::decoded,
+        http_client, install_key, install_policies,
+        program::{Binary, can_mount},
+        secret,
     },
 };
 
@@ -244,6 +248,48 @@ fn the_group_reads_only_what_somebody_else_owns() {
         set_mode(&key, 0o444);
         refused(workplace.run(&["keys", "list"]), &["test-only-signing.pem", "readable by everyone"]);
     }
+}
+
+/// As kubelet mounts a Secret with `fsGroup`, for a process that is root: nobody can change the modes there.
+#[actix_web::test]
+async fn what_its_group_can_read_on_a_read_only_mount_is_taken_with_a_warning() {
+    if !can_mount() {
+        // `private_file.rs` holds the rules for everybody
+        return;
+    }
+    let workplace = Workplace::sample();
+    let key = "keys/test-only-signing.pem";
+    for mode in ["440", "640"] {
+        for command in [&["keys", "list"][..], &["keys", "jwks"]] {
+            let run = workplace.run_mounted(mode, command).exits(0);
+            run.says(&[&format!("warning: {key}: the private key is readable by its group"), "read-only"]);
+        }
+        // where it can be changed it is to be
+        refused(workplace.run(&["keys", "list"]), &[key, "readable by its group", "chmod 600"]);
+    }
+    for mode in ["400", "600"] {
+        assert_eq!(workplace.run_mounted(mode, &["keys", "list"]).exits(0).stderr, "", "{mode}");
+    }
+    for mode in ["444", "644"] {
+        let run = workplace.run_mounted(mode, &["keys", "list"]).exits(1);
+        let run = run.says(&[key, "readable by everyone: mount it with mode 0440", "`defaultMode`"]);
+        assert!(!run.stderr.contains("chmod"), "nobody could: {run:?}");
+    }
+    let mut workplace = encrypted();
+    // beside the keys, on the same mount
+    workplace.write("keys/.passphrase", PASSPHRASE);
+    set_mode(&workplace.path("keys/.passphrase"), 0o440);
+    workplace.set("JETON__KEYS__PASSPHRASE_FILE", "keys/.passphrase");
+    let run = workplace.run_mounted("400", &["keys", "list"]).exits(0);
+    run.says(&["warning: in the settings: the file `keys/.passphrase` is readable by its group"]);
+    refused(workplace.run(&["keys", "list"]), &["passphrase` is readable by its group: run `chmod 600 "]);
+
+    let mut server = Binary::serve_mounted().await;
+    let ready = http_client().get(format!("http://{}/readyz", server.address)).send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    server.stop().await;
+    let [line] = server.lines_of("keys.readable").try_into().unwrap();
+    assert_eq!((&line["level"], &line["path"]), (&Value::from("WARN"), &Value::from(key)), "{line}");
 }
 
 /// Whoever writes the ring chooses the key that signs.

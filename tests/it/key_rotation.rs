@@ -90,7 +90,7 @@ async fn a_rotation_under_load_loses_nothing() {
                 }
                 let token = fetch_token(&http, mine).await;
                 let kid = kid_of(&token);
-                assert!(cached.find(&kid).is_some(), "`{kid}` signs, and is not known after {max_age:?}");
+                assert!(!cached.named(&kid).is_empty(), "`{kid}` signs, and is not known after {max_age:?}");
                 assert_eq!(
                     status_of_principal(&http, other, &token).await,
                     200,
@@ -128,7 +128,7 @@ async fn a_leaked_key_is_refused_without_a_restart() {
     let token = fetch_token(&http, &server.address).await;
     assert_eq!(kid_of(&token), new);
     assert_eq!(status_of_principal(&http, &server.address, &token).await, 200);
-    assert!(key_set(&http, &server.address).await.0.find(&kid_of(&old)).is_none());
+    assert!(key_set(&http, &server.address).await.0.named(&kid_of(&old)).is_empty());
 }
 
 /// Caches may keep the key set for one of two seconds, and a poll takes two itself.

@@ -1,5 +1,11 @@
 //! Links in a policies folder: those that stay within it are followed, and of a file elsewhere nothing is told.
-use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command, thread};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
 
 use jeton::policy::DemoSecrets;
 use tempfile::TempDir;
@@ -92,6 +98,11 @@ fn nothing_is_told_of_what_is_no_file_elsewhere() {
     }
 }
 
+/// Whether the role of the linked file is among the policies of a folder.
+fn has_clerk(dir: &Path) -> bool {
+    compile_folder(dir, DemoSecrets::Allowed).unwrap().roles().contains_key("clerk")
+}
+
 #[test]
 fn a_link_that_stays_in_the_folder_is_followed() {
     for (name, target) in [
@@ -104,19 +115,18 @@ fn a_link_that_stays_in_the_folder_is_followed() {
         folder.link(".hidden/b", "chain");
         folder.link(".hidden", "other");
         folder.link(target, "x.yaml");
-        let policies = compile_folder(&folder.dir(), DemoSecrets::Allowed).unwrap();
-        assert_eq!(policies.roles().len(), 1, "{name}");
+        assert!(has_clerk(&folder.dir()), "{name}");
     }
     // so is the folder itself, whatever is a link above it
     let folder = Folder::new();
     folder.link(".hidden/b", "x.yaml");
     let link = folder.root.path().join("elsewhere/link");
     symlink("../policies", &link).unwrap();
-    assert_eq!(compile_folder(&link, DemoSecrets::Allowed).unwrap().roles().len(), 1);
+    assert!(has_clerk(&link));
     let above = folder.root.path().join("elsewhere/above");
     symlink("..", &above).unwrap();
     let dotted = above.join("elsewhere/../policies/team/..");
-    assert_eq!(compile_folder(&dotted, DemoSecrets::Allowed).unwrap().roles().len(), 1);
+    assert!(has_clerk(&dotted));
 }
 
 #[test]
@@ -135,7 +145,7 @@ fn a_file_with_a_second_name_elsewhere_is_read() {
     let elsewhere = folder.root.path().join("elsewhere/roles");
     fs::write(&elsewhere, "version: 1\nroles: { clerk: [orders:read] }\n").unwrap();
     fs::hard_link(&elsewhere, folder.dir().join("x.yaml")).unwrap();
-    assert_eq!(compile_folder(&folder.dir(), DemoSecrets::Allowed).unwrap().roles().len(), 1);
+    assert!(has_clerk(&folder.dir()));
 }
 
 #[test]

@@ -13,8 +13,9 @@ use tempfile::TempDir;
 pub(crate) fn surroundings(demo_secrets: DemoSecrets) -> Surroundings {
     Surroundings {
         issuer: Audience::parse("https://tokens.example.com").unwrap(),
-        max_ttl: 24 * 60 * 60,
+        max_ttl: Some(24 * 60 * 60),
         demo_secrets,
+        needed_apis: Vec::new(),
     }
 }
 
@@ -61,7 +62,8 @@ pub(crate) fn with_roles(roles: &[&str]) -> Permissions {
 
 /// A subject of this client.
 pub(crate) fn with_client(client: &str) -> Permissions {
-    Permissions { client: Some(ClientId::parse(client).unwrap()), ..Permissions::default() }
+    let client = Some(ClientId::parse(client).unwrap());
+    Permissions { sub: client.clone(), client, ..Permissions::default() }
 }
 
 /// A subject with this claim.

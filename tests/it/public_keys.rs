@@ -2,7 +2,7 @@
 use std::{fs, path::Path};
 
 use jeton::{
-    clients::{ForeignKey, InvalidPublicKey},
+    clients::{ForeignKey, ForeignKeys, InvalidPublicKey},
     policy::{Code, DemoSecrets, Findings, LivePolicies, PolicySet, Reload, Sources},
 };
 use serde_json::Value;
@@ -22,7 +22,7 @@ fn private(name: &str) -> String {
 }
 
 fn key(name: &str) -> ForeignKey {
-    ForeignKey::from_file(public(name).as_bytes()).unwrap().remove(0)
+    ForeignKeys::from_file(public(name).as_bytes()).unwrap().taken.remove(0)
 }
 
 fn thumbprints(policies: &PolicySet) -> Vec<String> {
@@ -105,17 +105,12 @@ fn what_is_no_sound_public_key_is_refused() {
             public("p256.pem") + &private("test-only-client-p256.pem"),
             InvalidPublicKey::Private,
         ),
-        (
-            "a set with a private key",
-            format!("{{ \"keys\": [{}, {}] }}", public("p256.jwk"), private("test-only-client-ed25519.jwk")),
-            InvalidPublicKey::Private,
-        ),
         ("a symmetric key", r#"{ "kty": "oct", "k": "c2VjcmV0" }"#.to_owned(), InvalidPublicKey::Symmetric),
         ("an empty set", r#"{ "keys": [] }"#.to_owned(), InvalidPublicKey::Empty),
         ("nothing", String::new(), InvalidPublicKey::NotPem),
         ("half a JWK", r#"{ "kty": "EC""#.to_owned(), InvalidPublicKey::NotJwk),
     ] {
-        assert_eq!(ForeignKey::from_file(contents.as_bytes()).unwrap_err(), expected, "{name}");
+        assert_eq!(ForeignKeys::from_file(contents.as_bytes()).unwrap_err(), expected, "{name}");
         let dir = folder_with("key.json", contents.as_bytes());
         let findings = compiled(dir.path()).unwrap_err();
         let codes: Vec<_> = findings.0.iter().map(|finding| finding.code).collect();

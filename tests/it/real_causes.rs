@@ -1,5 +1,8 @@
 //! Messages that say the real cause.
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -151,4 +154,90 @@ fn the_times_of_a_token_are_said_as_times() {
     let run = workplace.run(&["token", "inspect", &token]).exits(3);
     let run = run.shows(&["  \"iat\": 1790000000", "\niat: 2026-09-21T14:13:20Z (", " ago)\n"]);
     assert!(!run.stdout.contains("\nexp: ") && !run.stdout.contains("\nnbf: "), "{run:#?}");
+}
+
+/// A file with a public key, and how `clients add` refuses it.
+#[track_caller]
+fn refuses_key(workplace: &Workplace, text: &str, says: &str) {
+    workplace.write("key", text);
+    workplace.run(&["clients", "add", "new", "--public-key", "key"]).exits(1).says(&[says]);
+    assert!(!workplace.path("policies/new.yaml").exists());
+}
+
+#[test]
+fn a_public_key_in_another_form_is_told_how_to_be_written() {
+    let workplace = Workplace::sample();
+    let block = |tag: &str, hex: &str| {
+        let bytes: Vec<u8> = hex
+            .as_bytes()
+            .chunks(2)
+            .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+            .collect();
+        format!("-----BEGIN {tag}-----\n{}\n-----END {tag}-----\n", BASE64_STANDARD.encode(bytes))
+    };
+    let x = "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+    let compressed = format!("3039301306072a8648ce3d020106082a8648ce3d03010703220003{x}");
+    for (text, says) in [
+        (block("RSA PUBLIC KEY", "3003020101"), "it is PKCS#1 (`RSA PUBLIC KEY`): give what `openssl rsa "),
+        (block("CERTIFICATE", "3003020101"), "it is a certificate: give its key, which `openssl x509 "),
+        (block("PUBLIC KEY", &compressed), "its point is compressed: give what `openssl ec "),
+        (block("PRIVATE KEY", "3003020101"), "it is a private key"),
+        (block("EC PARAMETERS", "3003020101"), "it is not PEM with a `PUBLIC KEY` block"),
+    ] {
+        refuses_key(&workplace, &text, says);
+    }
+}
+
+#[test]
+fn a_json_web_key_is_told_which_member_is_wrong() {
+    let workplace = Workplace::sample();
+    let (x, y) =
+        ("axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY", "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU");
+    let ec = |x: &str, y: &str| format!("{{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"{x}\",\"y\":\"{y}\"}}");
+    let short = encoded("x".repeat(31).as_str());
+    let longer = BASE64_URL_SAFE_NO_PAD.encode([&[0][..], &[7; 32]].concat());
+    let modulus = |first: &[u8]| BASE64_URL_SAFE_NO_PAD.encode([first, &[0xff; 256]].concat());
+    let rsa = |n: &str, e: &str| format!("{{\"kty\":\"RSA\",\"n\":\"{n}\",\"e\":\"{e}\"}}");
+    for (text, says) in [
+        (ec(&short, y), "a coordinate has 31 bytes and not 32"),
+        (ec(x, &longer), "a coordinate has 33 bytes and not 32"),
+        (ec(&format!("{x}="), y), "`x` is not base64url without padding"),
+        (ec(x, &y.replace('-', "+")), "`y` is not base64url without padding"),
+        (
+            format!("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"{short}\"}}"),
+            "a coordinate has 31 bytes and not 32",
+        ),
+        (rsa(&format!("{}==", modulus(&[])), "AQAB"), "`n` is not base64url without padding"),
+        (rsa(&modulus(&[0]), "AQAB"), "`n` begins with a zero byte"),
+        (rsa(&modulus(&[]), "AAEAAQ"), "`e` begins with a zero byte"),
+        (rsa(&modulus(&[]), "Ag"), "it is not a sound key"),
+        (ec(x, x), "it is not a sound key"),
+    ] {
+        refuses_key(&workplace, &text, says);
+    }
+    workplace.write("key", &ec(x, y)).run(&["clients", "add", "new", "--public-key", "key"]).exits(0);
+}
+
+#[test]
+fn a_method_in_small_letters_is_told_apart() {
+    let workplace = Workplace::sample();
+    for (method, is_told) in [("get", true), ("Get", true), ("GET", false), ("PROPFIND", false)] {
+        let run = workplace.run(&["policies", "explain", "--api", "orders", method, "/x"]).exits(3);
+        let note = format!("note: methods are told apart by case, and `{method}` is not `GET`");
+        assert_eq!(run.stderr.contains(&note), is_told, "{run:#?}");
+        assert_eq!(run.stderr.contains("note: methods"), is_told, "{run:#?}");
+    }
+}
+
+#[test]
+fn an_encoded_slash_in_a_route_is_told_to_be_refused_everywhere() {
+    for (route, says) in [
+        ("GET /a%2Fb", "an encoded `/` is refused in every path"),
+        ("GET /a/%2f", "an encoded `/` is refused in every path"),
+        ("GET /a/b%2Fc/{x}", "an encoded `/` is refused in every path"),
+        ("GET /a%20b", "write the decoded character"),
+        ("GET /a%2", "write the decoded character"),
+    ] {
+        check(&format!("      r: {{ routes: [\"{route}\"], public: true }}")).shows(&["bad-route", says]);
+    }
 }

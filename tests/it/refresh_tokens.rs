@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jeton::config::Settings;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -12,7 +13,7 @@ use crate::support::{
     secrets, spawn_app_with,
 };
 
-fn policies(of_agent: &str) -> String {
+pub(crate) fn policies(of_agent: &str) -> String {
     format!(
         "version: 1
 clients:
@@ -36,11 +37,19 @@ clients:
     )
 }
 
-const ALL: &str = "    grants: { orders: { roles: [order-agent] }, jeton: { scopes: [jeton:principal] } }";
+pub(crate) const ALL: &str =
+    "    grants: { orders: { roles: [order-agent] }, jeton: { scopes: [jeton:principal] } }";
 
-fn spawn_with(store: Option<String>) -> TestApp {
+pub(crate) fn spawn_with(store: Option<String>) -> TestApp {
     let policies = vec![("refresh.yaml", policies(ALL))];
     spawn_app_with(Setup { policies, store, ..Setup::default() })
+}
+
+/// A replica that takes no refresh token a second time, however soon.
+fn spawn_strict(store: String) -> TestApp {
+    let policies = vec![("refresh.yaml", policies(ALL))];
+    let settings = |settings: &mut Settings| settings.tokens.refresh_grace = Duration::ZERO;
+    spawn_app_with(Setup { policies, store: Some(store), settings, ..Setup::default() })
 }
 
 fn spawn() -> TestApp {
@@ -48,25 +57,25 @@ fn spawn() -> TestApp {
 }
 
 /// A pair of tokens for the orders API.
-async fn fetch(app: &TestApp, client: &str) -> Value {
+pub(crate) async fn fetch(app: &TestApp, client: &str) -> Value {
     let form = [("grant_type", "client_credentials"), ("resource", ORDERS)];
     let (status, body) = app.post_form("/oauth2/token", client, &form).await;
     assert_eq!(status, 200, "{body}");
     body
 }
 
-async fn refresh(app: &TestApp, client: &str, token: &str, more: &[(&str, &str)]) -> (u16, Value) {
+pub(crate) async fn refresh(app: &TestApp, client: &str, token: &str, more: &[(&str, &str)]) -> (u16, Value) {
     let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
     form.extend_from_slice(more);
     app.post_form("/oauth2/token", client, &form).await
 }
 
-fn text<'v>(body: &'v Value, name: &str) -> &'v str {
+pub(crate) fn text<'v>(body: &'v Value, name: &str) -> &'v str {
     body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}"))
 }
 
 #[track_caller]
-fn refused((status, body): (u16, Value), error: &str, name: &str) {
+pub(crate) fn refused((status, body): (u16, Value), error: &str, name: &str) {
     assert_eq!((status, &body["error"]), (400, &json!(error)), "{name}: {body}");
 }
 
@@ -246,7 +255,7 @@ async fn with_a_shared_store_each_is_used_once_over_all_replicas() {
 #[ignore = "needs redis-server; .ci/run runs it"]
 async fn of_two_uses_at_once_from_two_sides_one_wins_and_the_family_dies() {
     let redis = RedisServer::start();
-    let (one, two) = (spawn_with(Some(redis.url())), spawn_with(Some(redis.url())));
+    let (one, two) = (spawn_strict(redis.url()), spawn_strict(redis.url()));
     for app in [&one, &two] {
         app.is_ready().await;
     }
@@ -266,7 +275,7 @@ async fn of_two_uses_at_once_from_two_sides_one_wins_and_the_family_dies() {
 #[ignore = "needs redis-server; .ci/run runs it"]
 async fn without_the_store_nothing_is_used_twice_and_the_rest_goes_on() {
     let mut redis = RedisServer::start();
-    let app = spawn_with(Some(redis.url()));
+    let app = spawn_strict(redis.url());
     app.is_ready().await;
     let first = fetch(&app, "agent").await;
     redis.stop();
@@ -292,6 +301,7 @@ async fn a_long_leeway_brings_nothing_back() {
         settings: |settings| {
             settings.tokens.leeway = Duration::from_mins(5);
             settings.tokens.refresh_ttl = Duration::from_secs(10);
+            settings.tokens.refresh_grace = Duration::ZERO;
         },
         ..Setup::default()
     };

@@ -84,8 +84,12 @@ fn authorizer(dir: &TempDir, audience: &str, rules: &str, api: &str) -> (Arc<Liv
     fs::write(dir.path().join("orders.yaml"), text(audience, rules)).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW.parse().unwrap()));
     let issuer = Issuer::parse(ISSUER).unwrap();
-    let surroundings =
-        Surroundings { issuer: issuer.audience().clone(), max_ttl: 3600, demo_secrets: DemoSecrets::Allowed };
+    let surroundings = Surroundings {
+        issuer: issuer.audience().clone(),
+        max_ttl: Some(3600),
+        demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
+    };
     let policies = Arc::new(LivePolicies::load(dir.path(), surroundings, Arc::clone(&clock)).unwrap());
     let keys = json!({ "keys": [Forge::with_the_servers_key().jwk()] }).to_string();
     let keys = Arc::new(PublicKeys::from_jwks(keys.as_bytes()).unwrap());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use jeton::{
-    clients::{ClientState, ForeignKey, IntrospectedApis},
+    clients::{ClientState, ForeignKey, ForeignKeys, IntrospectedApis},
     clock::{Clock, SystemClock},
     oauth::ApiName,
     policy::{DemoSecrets, PolicySet},
@@ -345,7 +345,7 @@ fn keys_of(workplace: &Workplace) -> Vec<ForeignKey> {
 fn a_client_is_added_with_public_keys_and_no_secret() {
     for name in ["rsa.pem", "rsa.jwk", "p256.pem", "p256.jwk", "ed25519.pem", "ed25519.jwk", "all.jwks"] {
         let bytes = fs::read(key_fixture("public").join(name)).unwrap();
-        let expected = ForeignKey::from_file(&bytes).unwrap();
+        let expected = ForeignKeys::from_file(&bytes).unwrap().taken;
         let workplace = with_policies("version: 1\nclients:\n  old:\n    ttl: 15m\n");
         fs::write(workplace.path(name), &bytes).unwrap();
         let run = workplace.run(&["clients", "add", "new-client", "--public-key", name]).exits(0);

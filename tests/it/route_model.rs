@@ -2,7 +2,7 @@
 use std::fmt::Write;
 
 use jeton::{
-    oauth::{Role, Scope},
+    oauth::{ClientId, Role, Scope},
     policy::{BadPath, CanonicalPath, Permissions, PolicySet},
 };
 use proptest::{collection::vec, prelude::*, sample::select, sample::subsequence};
@@ -26,11 +26,31 @@ enum Ask {
     AllScopes([&'static str; 2]),
     Role(&'static str),
     AnyRole([&'static str; 2]),
+    /// Values are written as YAML has them.
     Is(&'static str),
     In([&'static str; 2]),
     Contains(&'static str),
     SameAsPath,
     ContainsPath,
+    /// As before, of what stands within the claim.
+    IsWithin(&'static str),
+    SameWithin,
+    /// Of the client whom the token is about.
+    SubSameAsPath,
+}
+
+/// A value as YAML has it.
+fn read(value: &str) -> Value {
+    serde_json::from_str(value).unwrap_or_else(|_| json!(value))
+}
+
+/// What a path has for a value: text as it is, a whole number by its digits.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 impl Ask {
@@ -46,6 +66,9 @@ impl Ask {
             Self::Contains(value) => ("claims", format!("{{ t: {{ contains: {value} }} }}")),
             Self::SameAsPath => ("claims", "{ t: { same_as_path: p } }".to_owned()),
             Self::ContainsPath => ("claims", "{ t: { contains_path: p } }".to_owned()),
+            Self::IsWithin(value) => ("claims", format!("{{ /t/a: {{ is: {value} }} }}")),
+            Self::SameWithin => ("claims", "{ /t/0: { same_as_path: p } }".to_owned()),
+            Self::SubSameAsPath => ("claims", "{ sub: { same_as_path: p } }".to_owned()),
         }
     }
 
@@ -53,18 +76,23 @@ impl Ask {
         let scope = |scope: &str| bearer.scopes.contains(&Scope::parse(scope).unwrap());
         let role = |role: &str| bearer.roles.contains(&Role::parse(role).unwrap());
         let claim = bearer.claims.get("t").cloned().unwrap_or(Value::Null);
-        let listed = |value: &str| claim.as_array().is_some_and(|items| items.contains(&json!(value)));
+        let items = claim.as_array().cloned().unwrap_or_default();
+        let is_there = |value: &Value| text(value).as_deref() == Some(parameter);
+        let within = |pointer| claim.pointer(pointer).cloned().unwrap_or(Value::Null);
         match self {
             Self::Scope(name) => scope(name),
             Self::AnyScope(names) => names.into_iter().any(scope),
             Self::AllScopes(names) => names.into_iter().all(scope),
             Self::Role(name) => role(name),
             Self::AnyRole(names) => names.into_iter().any(role),
-            Self::Is(value) => claim == json!(value),
-            Self::In(values) => values.iter().any(|value| claim == json!(value)),
-            Self::Contains(value) => listed(value),
-            Self::SameAsPath => claim == json!(parameter),
-            Self::ContainsPath => listed(parameter),
+            Self::Is(value) => claim == read(value),
+            Self::In(values) => values.iter().any(|value| claim == read(value)),
+            Self::Contains(value) => items.contains(&read(value)),
+            Self::SameAsPath => is_there(&claim),
+            Self::ContainsPath => items.iter().any(is_there),
+            Self::IsWithin(value) => within("/a") == read(value),
+            Self::SameWithin => is_there(&within("/0")),
+            Self::SubSameAsPath => bearer.sub.as_ref().is_some_and(|sub| sub.as_str() == parameter),
         }
     }
 }
@@ -207,9 +235,21 @@ fn ask() -> impl Strategy<Value = Ask> {
         Ask::Is("a"),
         Ask::In(["a", "b"]),
         Ask::Contains("b"),
+        Ask::Is("7"),
+        Ask::Is("\"7\""),
+        Ask::Is("true"),
+        Ask::In(["7", "b"]),
+        Ask::Contains("7"),
+        Ask::Contains("\"7\""),
+        Ask::IsWithin("a"),
+        Ask::IsWithin("7"),
+        Ask::SameAsPath,
         Ask::SameAsPath,
         Ask::SameAsPath,
         Ask::ContainsPath,
+        Ask::ContainsPath,
+        Ask::SameWithin,
+        Ask::SubSameAsPath,
     ])
 }
 
@@ -233,7 +273,8 @@ fn rules() -> impl Strategy<Value = Vec<ModelRule>> {
                 if !names_all {
                     for ask in alternative.iter_mut() {
                         *ask = match *ask {
-                            Ask::SameAsPath => Ask::Is("b"),
+                            Ask::SameAsPath | Ask::SubSameAsPath => Ask::Is("b"),
+                            Ask::SameWithin => Ask::IsWithin("7"),
                             Ask::ContainsPath => Ask::Contains("a"),
                             other => other,
                         };
@@ -266,10 +307,20 @@ fn bearer() -> impl Strategy<Value = Permissions> {
         Some(json!(true)),
         Some(json!(null)),
         Some(json!({ "a": "a" })),
+        Some(json!({ "a": 7, "0": "b" })),
+        Some(json!(7)),
+        Some(json!("7")),
+        Some(json!(7.0)),
+        Some(json!([7])),
+        Some(json!(["7", "a"])),
+        Some(json!("true")),
+        Some(json!("07")),
     ]);
-    (subsequence(vec!["s1", "s2"], 0..=2), subsequence(vec!["r1", "r2"], 0..=2), claim).prop_map(
-        |(scopes, roles, claim)| Permissions {
+    let sub = select(vec![None, None, Some("a"), Some("7"), Some("b")]);
+    (subsequence(vec!["s1", "s2"], 0..=2), subsequence(vec!["r1", "r2"], 0..=2), claim, sub).prop_map(
+        |(scopes, roles, claim, sub)| Permissions {
             client: None,
+            sub: sub.map(|sub| ClientId::parse(sub).unwrap()),
             scopes: scopes.into_iter().map(|scope| Scope::parse(scope).unwrap()).collect(),
             roles: roles.into_iter().map(|role| Role::parse(role).unwrap()).collect(),
             claims: claim.into_iter().map(|claim| ("t".to_owned(), claim)).collect(),
@@ -282,7 +333,7 @@ fn request() -> impl Strategy<Value = (&'static str, String)> {
     let method =
         select(vec!["GET", "GET", "HEAD", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "ANY"]);
     let segment = prop_oneof![
-        2 => select(vec!["a", "a", "b", "b", "c", "%61", "A", "a%20b", "%C3%A9"]),
+        2 => select(vec!["a", "a", "b", "b", "c", "7", "7", "07", "%37", "%61", "A", "a%20b", "%C3%A9"]),
         1 => select(vec![
             "a:x", "a.g", "b.t.g", ".g", ".t.g", ":x", "a:x:x", "c:x", "%61%3Ax", "c%2Eg", "a.", "a:", "a..g", "c:x.g", "%C3%A9:x",
             "c:y", "b.t.g.t.g", "a%3ax",
@@ -299,7 +350,8 @@ fn request() -> impl Strategy<Value = (&'static str, String)> {
 fn segments(target: &str) -> Vec<String> {
     let path = target.split('?').next().unwrap();
     let decode = |segment: &str| {
-        let decoded = segment.replace("%61", "a").replace("%20", " ").replace("%C3%A9", "é");
+        let decoded =
+            segment.replace("%61", "a").replace("%37", "7").replace("%20", " ").replace("%C3%A9", "é");
         decoded.replace("%3A", ":").replace("%3a", ":").replace("%2E", ".")
     };
     path[1..].split('/').map(decode).collect()
@@ -393,10 +445,11 @@ fn narrower(bearer: &Permissions) -> Vec<Permissions> {
         let mut without = bearer.clone();
         without.claims.remove(name);
         all.push(without);
+        // the others keep their positions, which pointers name
         for position in 0..value.as_array().map_or(0, Vec::len) {
-            let mut shorter = bearer.clone();
-            shorter.claims[name].as_array_mut().unwrap().remove(position);
-            all.push(shorter);
+            let mut less = bearer.clone();
+            less.claims[name][position] = Value::Null;
+            all.push(less);
         }
     }
     all

@@ -50,7 +50,7 @@ apis:
         routes: ["GET /{page}", "GET /{page}/{sub}", "GET /{page}/{sub}/{leaf}", "GET /{page}/{sub}/{leaf}/**"]
         public: true
       ops:
-        routes: [ANY /ops, "ANY /ops/{x}"]
+        routes: [ANY /ops, "ANY /ops/{x}", "ANY /ops/**"]
         require: { scope: jeton:ops }
     guarantees:
       ops:
@@ -260,8 +260,12 @@ fn authorizer(dir: &TempDir) -> Authorizer {
     fs::write(dir.path().join("shop.yaml"), text).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW.parse().unwrap()));
     let issuer = Issuer::parse(ISSUER).unwrap();
-    let surroundings =
-        Surroundings { issuer: issuer.audience().clone(), max_ttl: 3600, demo_secrets: DemoSecrets::Allowed };
+    let surroundings = Surroundings {
+        issuer: issuer.audience().clone(),
+        max_ttl: Some(3600),
+        demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
+    };
     let policies = Arc::new(LivePolicies::load(dir.path(), surroundings, Arc::clone(&clock)).unwrap());
     let keys = json!({ "keys": [Forge::with_the_servers_key().jwk()] }).to_string();
     let keys = Arc::new(PublicKeys::from_jwks(keys.as_bytes()).unwrap());
@@ -322,7 +326,7 @@ impl Shop {
         let answer = get(&self.address, path, "").await;
         if answer.status == 200 {
             let judged = PathPrefix::parse("/shop").unwrap().cut(path).unwrap();
-            let permit = self.authorizer.authorize("GET", judged, None).ok().unwrap();
+            let permit = self.authorizer.authorize("GET", judged, None).await.ok().unwrap();
             let number: usize = permit.rule().trim_start_matches("rule-").parse().unwrap();
             assert_eq!(HANDLERS[number].0, answer.body, "{path} was judged by the rule of another handler");
         }

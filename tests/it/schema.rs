@@ -103,6 +103,7 @@ fn expected(code: Code) -> Expected {
         | Code::NoCredentials
         | Code::PublicCatchAll
         | Code::MethodHole
+        | Code::TypeMismatch
         | Code::OpenVerb
         | Code::LookAlike
         | Code::BrokenGuarantee
@@ -263,7 +264,10 @@ fn everything() -> Value {
                             { "role": "agent", "any_role": ["agent", "nobody"] },
                             { "client": "acme-sync", "any_client": ["acme-sync", "1"] },
                             { "claims": {
-                                "tenant": { "is": "acme", "in": ["acme", ""], "contains": "acme" },
+                                "tenant": { "is": "acme", "in": ["acme", "", 42, -7, false], "contains": "acme" },
+                                "level": { "is": 3, "contains": true },
+                                "/plan/seats/0": { "is": true },
+                                "sub": { "same_as_path": "tenant" },
                                 "tenants": { "same_as_path": "tenant", "contains_path": "tenant" },
                             } },
                         ],
@@ -402,6 +406,11 @@ fn named(kind: &str, name: &str) -> Value {
         "api" => json!({ "version": 1, "apis": { name: api } }),
         "audience" => json!({ "version": 1, "apis": { "x": { "audience": name } } }),
         "claim" => json!({ "version": 1, "clients": { "x": { "claims": { name: "x" } } } }),
+        "compared" => {
+            let require = json!({ "claims": { name: { "is": "x" } } });
+            let rules = json!({ "x": { "routes": ["GET /x"], "require": require } });
+            json!({ "version": 1, "apis": { "x": { "audience": "https://x.example.com", "rules": rules } } })
+        }
         "sha256" => json!({ "version": 1, "clients": { "x": { "secrets": [{ "sha256": name }] } } }),
         "ttl" => json!({ "version": 1, "clients": { "x": { "ttl": name } } }),
         _ => {
@@ -422,7 +431,7 @@ fn named_alike(kind: &str, name: &str) {
 /// A pattern is the rule of its kind, character by character.
 #[test]
 fn names_are_judged_alike() {
-    let kinds = ["scope", "role", "client", "api", "audience", "claim"];
+    let kinds = ["scope", "role", "client", "api", "audience", "claim", "compared"];
     for kind in kinds {
         for c in ('\0'..='\u{17f}').chain(['\u{2028}', '\u{fffd}', '\u{1f511}']) {
             named_alike(kind, &format!("a{c}a"));
@@ -434,8 +443,15 @@ fn names_are_judged_alike() {
     for kind in &kinds[..5] {
         named_alike(kind, &"a".repeat(513));
     }
-    for name in ["iss", "scope", "roles", "exchanges", "Iss", "tenant"] {
+    for name in ["iss", "scope", "roles", "exchanges", "Iss", "tenant", "sub", "/sub", "/x"] {
         named_alike("claim", name);
+        named_alike("compared", name);
+    }
+    for name in [
+        "/", "//", "/a", "/a/b", "/a/0", "/a~0", "/a~1b", "/a~", "/a~2", "/~", "~", "a~b", "a/b", "/iss",
+        "/iss/x", "/issx", "/x/iss", "/cnf/jkt", "/aud/0", "/exp~0", "/ sub",
+    ] {
+        named_alike("compared", name);
     }
 }
 

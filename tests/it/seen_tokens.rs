@@ -3,6 +3,7 @@
 use std::{ptr, sync::Arc, thread, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures_util::FutureExt;
 use jeton::{
     authorize::{Authorizer, Denied},
     clock::{Clock, ManualClock},
@@ -230,7 +231,8 @@ async fn revocations_in_the_files_hold_at_the_next_decision() {
         Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse("jeton").unwrap());
     let name = format!("\"{}\"", issuer.issuer);
     let token = signed(&draft().claim("iss", name.clone()).claim("aud", name));
-    let decide = || match authorizer.authorize("GET", "/principal", Some(&token)) {
+    let authorize = || authorizer.authorize("GET", "/principal", Some(&token)).now_or_never();
+    let decide = || match authorize().expect("nothing is to be fetched") {
         Ok(_) => None,
         Err(Denied::InvalidToken(error)) => Some(error.to_string()),
         Err(Denied::NoToken(_) | Denied::NotAllowed(_) | Denied::Unavailable(_)) => panic!("another reason"),

@@ -10,9 +10,12 @@ use std::{
 
 use jeton::{
     clock::ManualClock,
-    oauth::TokenId,
+    oauth::{ScopeSet, TokenId},
     revocations::{Revocations, RevocationsUnknown},
-    store::{Advance, MemoryStore, OnceName, SharedOptions, SharedStore, Store, StoreError, StoreState, Use},
+    store::{
+        Advance, MemoryStore, OnceName, RefreshUse, SharedOptions, SharedStore, Store, StoreError,
+        StoreState, Use,
+    },
 };
 use jiff::Timestamp;
 use tokio::time;
@@ -41,7 +44,7 @@ fn start(options: SharedOptions) -> Store {
 }
 
 /// A replica that has read what is revoked.
-async fn replica(server: &RedisServer) -> Store {
+pub(crate) async fn replica(server: &RedisServer) -> Store {
     let store = start(options(server));
     comes_to(&store, StoreState::Ready).await;
     store
@@ -49,6 +52,18 @@ async fn replica(server: &RedisServer) -> Store {
 
 fn shared(store: &Store) -> &SharedStore {
     store.shared().unwrap()
+}
+
+/// One use of a refresh token, of which no retry is taken.
+async fn advance(
+    store: &Store,
+    family: &TokenId,
+    generation: u32,
+    until: i64,
+) -> Result<Advance, StoreError> {
+    let scopes = ScopeSet::default();
+    let used = RefreshUse { family, generation, scopes: &scopes, until, grace: Duration::ZERO };
+    shared(store).advance(&used).await
 }
 
 fn name(text: &str) -> OnceName {
@@ -87,18 +102,18 @@ fn unreachable<T: std::fmt::Debug>(outcome: Result<Result<T, StoreError>, time::
 async fn every_call_fails(store: &Store) {
     let (family, until) = (id("family"), now() + 60);
     unreachable(time::timeout(PROMPTLY, store.use_once(name("any"), until)).await);
-    unreachable(time::timeout(PROMPTLY, shared(store).advance(&family, 0, until)).await);
+    unreachable(time::timeout(PROMPTLY, advance(store, &family, 0, until)).await);
     unreachable(time::timeout(PROMPTLY, shared(store).end_family(&family, until)).await);
     unreachable(time::timeout(PROMPTLY, shared(store).revoke(&id("other"), until)).await);
     assert_ne!(store.is_revoked("other"), Ok(true), "what the server did not take does not count");
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// What is logged in this thread from now on.
-    fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
         (log, tracing::subscriber::set_default(subscriber))
@@ -109,7 +124,7 @@ impl Log {
     }
 
     /// The lines with this event.
-    fn lines(&self, event: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, event: &str) -> Vec<String> {
         self.text().lines().filter(|line| line.contains(event)).map(str::to_owned).collect()
     }
 }
@@ -177,7 +192,7 @@ async fn a_use_is_kept_past_its_time_and_then_forgotten() {
     until("it is forgotten", async || store.use_once(name("short"), now() - 59).await.unwrap() == Use::First)
         .await;
     store.use_once(name("long"), now() + 600).await.unwrap();
-    shared(&store).advance(&id("f"), 0, now() + 600).await.unwrap();
+    advance(&store, &id("f"), 0, now() + 600).await.unwrap();
     shared(&store).end_family(&id("g"), now() + 600).await.unwrap();
     let keys: Vec<String> = server.ask("KEYS *");
     assert!(keys.len() >= 4, "{keys:?}");
@@ -189,7 +204,7 @@ async fn a_use_is_kept_past_its_time_and_then_forgotten() {
     // what ended stays ended for as long as it was to be kept, whatever a later call says
     shared(&store).end_family(&id("g"), now() - 600).await.unwrap();
     assert!(server.ask::<i64>("TTL jeton:family:g") > 600);
-    assert_eq!(shared(&store).advance(&id("g"), 0, now() + 1).await.unwrap(), Advance::Ended);
+    assert_eq!(advance(&store, &id("g"), 0, now() + 1).await.unwrap(), Advance::Ended);
 }
 
 #[tokio::test]
@@ -210,14 +225,14 @@ async fn using_a_generation_again_ends_the_family() {
     for (family, steps) in families {
         for (step, (generation, expected)) in steps.iter().enumerate() {
             let store = if step % 2 == 0 { &one } else { &other };
-            let came = shared(store).advance(&id(family), *generation, now() + 60).await.unwrap();
+            let came = advance(store, &id(family), *generation, now() + 60).await.unwrap();
             assert_eq!(came, *expected, "family {family}, generation {generation}");
         }
     }
     shared(&one).end_family(&id("a"), now() + 60).await.unwrap();
-    assert_eq!(shared(&other).advance(&id("a"), 3, now() + 60).await.unwrap(), Advance::Ended);
+    assert_eq!(advance(&other, &id("a"), 3, now() + 60).await.unwrap(), Advance::Ended);
     shared(&one).end_family(&id("new"), now() + 60).await.unwrap();
-    assert_eq!(shared(&other).advance(&id("new"), 0, now() + 60).await.unwrap(), Advance::Ended);
+    assert_eq!(advance(&other, &id("new"), 0, now() + 60).await.unwrap(), Advance::Ended);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -228,7 +243,7 @@ async fn of_two_that_use_a_generation_at_once_one_takes_it() {
     for family in (0..20).map(|number| id(&format!("family-{number}"))) {
         let tasks = stores.clone().map(|store| {
             let family = family.clone();
-            tokio::spawn(async move { shared(&store).advance(&family, 0, now() + 60).await.unwrap() })
+            tokio::spawn(async move { advance(&store, &family, 0, now() + 60).await.unwrap() })
         });
         let mut outcomes = Vec::new();
         for task in tasks {
@@ -237,7 +252,7 @@ async fn of_two_that_use_a_generation_at_once_one_takes_it() {
         let taken = outcomes.iter().filter(|outcome| **outcome == Advance::Taken).count();
         let reused = outcomes.iter().filter(|outcome| **outcome == Advance::Reused).count();
         assert_eq!((taken, reused), (1, 1), "{outcomes:?}");
-        let after = shared(&stores[0]).advance(&family, 1, now() + 60).await.unwrap();
+        let after = advance(&stores[0], &family, 1, now() + 60).await.unwrap();
         assert_eq!(after, Advance::Ended);
     }
 }
@@ -493,7 +508,7 @@ async fn two_services_with_prefixes_of_their_own_share_a_server() {
     for store in [&one, &other] {
         comes_to(store, StoreState::Ready).await;
         assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), Use::First);
-        assert_eq!(shared(store).advance(&id("f"), 0, now() + 60).await.unwrap(), Advance::Taken);
+        assert_eq!(advance(store, &id("f"), 0, now() + 60).await.unwrap(), Advance::Taken);
     }
     shared(&one).revoke(&id("jti"), now() + 60).await.unwrap();
     shared(&other).revoke(&id("end"), now() + 60).await.unwrap();

@@ -56,8 +56,9 @@ impl Replica {
         let issuer = Issuer::parse(ISSUER).unwrap();
         let surroundings = Surroundings {
             issuer: issuer.audience().clone(),
-            max_ttl: 86_400,
+            max_ttl: Some(86_400),
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         let shared = Arc::clone(&clock) as Arc<dyn Clock>;
         let policies =

@@ -263,11 +263,9 @@ async fn rfc9068_2_1_and_rfc7515_4_1_headers() {
         ("rfc8725_3_10_jku", "jku", url),
         ("rfc8725_3_10_x5u", "x5u", url),
         ("rfc8725_3_10_jwk", "jwk", &jwk),
-        ("rfc8725_3_10_x5c", "x5c", r#"["MIIB"]"#),
-        ("x5t", "x5t", r#""x""#),
-        ("x5t#S256", "x5t#S256", r#""x""#),
-        ("rfc7519_5_2_nested", "cty", r#""JWT""#),
-        ("rfc7516_4_1_2_enc", "enc", r#""A256GCM""#),
+        ("rfc7797_b64_as_usual", "b64", "true"),
+        ("rfc7515_4_1_11_crit_b64", "crit", r#"["b64"]"#),
+        ("rfc7516_9_enc_makes_it_no_jws", "enc", r#""A256GCM""#),
         ("rfc7516_4_1_3_zip", "zip", r#""DEF""#),
     ];
     bench.refused(&parameters.map(|(name, parameter, json)| (name, bench.header(parameter, json)))).await;
@@ -275,6 +273,27 @@ async fn rfc9068_2_1_and_rfc7515_4_1_headers() {
         (name, bench.good().no_header("kid").header(parameter, json).sign(other))
     });
     bench.refused(&of_the_other).await;
+
+    // what says nothing of the key stays unread, and does not stand for a key
+    let ignored = [
+        ("rfc7515_4_1_6_x5c", "x5c", r#"["MIIB"]"#),
+        ("x5c that is no list", "x5c", "1"),
+        ("rfc7515_4_1_7_x5t", "x5t", r#""x""#),
+        ("rfc7515_4_1_8_x5t#S256", "x5t#S256", r#""x""#),
+        ("rfc7515_4_1_10_cty", "cty", r#""JWT""#),
+        ("cty null", "cty", "null"),
+        ("rfc7515_4_2_public", "https://example.com/h", r#"{"a":[1]}"#),
+        ("rfc7515_4_3_private", "nonce", r#""x""#),
+        ("a claim in the header", "iss", r#""https://elsewhere.example""#),
+    ];
+    bench.accepted(&ignored.map(|(name, parameter, json)| (name, bench.header(parameter, json)))).await;
+    let of_the_other = ignored.map(|(name, parameter, json)| {
+        (name, bench.good().no_header("kid").header(parameter, json).sign(other))
+    });
+    bench.refused(&of_the_other).await;
+    let by_the_other =
+        ignored.map(|(name, parameter, json)| (name, bench.good().header(parameter, json).sign(other)));
+    bench.refused(&by_the_other).await;
 
     let inner = bench.good().sign(own);
     let nested = bench.good().header("cty", r#""JWT""#).header_text();

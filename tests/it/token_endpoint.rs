@@ -139,14 +139,13 @@ fn header_of<'r>(answer: &'r Response, name: &str) -> Option<&'r str> {
 async fn refused(app: &TestApp, rows: Vec<(&str, Ask, &str)>) {
     for (name, ask, error) in rows {
         let status = if error == "invalid_client" { 401 } else { 400 };
-        let by_header = !ask.authorizations.is_empty();
         let answer = ask.send(app).await;
         assert_eq!(answer.status(), status, "{name}: status");
         assert_eq!(header_of(&answer, "cache-control"), Some("no-store"), "{name}: Cache-Control");
         assert_eq!(header_of(&answer, "content-type"), Some("application/json"), "{name}: Content-Type");
         let challenge = header_of(&answer, "www-authenticate");
         let challenged = challenge.is_some_and(|it| it.starts_with("Basic "));
-        assert_eq!(challenged, status == 401 && by_header, "{name}: {challenge:?}");
+        assert_eq!(challenged, status == 401, "{name}: {challenge:?}");
         assert_eq!(challenged, challenge.is_some(), "{name}: {challenge:?}");
         let body: Value = answer.json().await.unwrap();
         assert_eq!(body["error"], error, "{name}: {body}");
@@ -201,11 +200,6 @@ async fn requests_that_cannot_be_understood() {
             "invalid_request",
         ),
         ("no type", acme().content_type(None), "invalid_request"),
-        (
-            "another charset",
-            acme().content_type(Some("application/x-www-form-urlencoded; charset=iso-8859-1")),
-            "invalid_request",
-        ),
         ("a refresh token in the URL", acme().query("?refresh_token=x"), "invalid_request"),
         ("a subject token in the URL", acme().query("?subject_token=x"), "invalid_request"),
         ("malformed escape", acme().and("scope=%zz"), "invalid_request"),
@@ -350,8 +344,8 @@ async fn a_failed_authentication_looks_the_same_whatever_is_wrong() {
         ("an id that no client can have", "a\u{0}b\u{e9}", "s3cret"),
         ("an id in capitals", "ACME-SYNC", "demo-secret-of-acme-sync"),
     ];
+    let mut answers = BTreeSet::new();
     for by_basic in [true, false] {
-        let mut answers = BTreeSet::new();
         for (name, id, secret) in rows {
             let (authorization, credentials) = if by_basic {
                 let value = basic_header(&form_encoded(id), &form_encoded(secret));
@@ -372,12 +366,12 @@ async fn a_failed_authentication_looks_the_same_whatever_is_wrong() {
             let head: BTreeSet<_> = lines.map(str::to_owned).collect();
             let challenged =
                 head.iter().any(|line| line.to_ascii_lowercase().starts_with("www-authenticate: basic "));
-            assert_eq!(challenged, by_basic, "rfc6749_5_2_challenge: {name}");
+            assert!(challenged, "rfc9110_15_5_2: {name}");
             assert!(body.contains(r#""error":"invalid_client""#), "{name}: {body}");
             answers.insert((head, body));
         }
-        assert_eq!(answers.len(), 1, "by Basic: {by_basic}: {answers:#?}");
     }
+    assert_eq!(answers.len(), 1, "{answers:#?}");
 }
 
 #[actix_web::test]
@@ -555,20 +549,6 @@ async fn the_token_follows_the_clock() {
     assert_ne!(before["jti"], after["jti"]);
 }
 
-/// Each parameter is compared with those before it, so there must be few.
-#[actix_web::test]
-async fn many_parameters_are_refused() {
-    let app = spawn_app();
-    let body = (0..5_000).map(|n| format!("&p{n}")).collect::<Vec<_>>().concat();
-    let request =
-        app.http.post(app.url("/oauth2/token")).basic_auth("acme-sync", Some("demo-secret-of-acme-sync"));
-    let request = request.header("content-type", "application/x-www-form-urlencoded");
-    let answer = request.body(body[..16_000].to_owned()).send().await.unwrap();
-    assert_eq!(answer.status(), 400);
-    let body: Value = answer.json().await.unwrap();
-    assert_eq!(body["error"], "invalid_request");
-}
-
 /// Nobody could verify a token over 8 KiB.
 #[actix_web::test]
 async fn a_token_that_no_verifier_takes_is_not_issued() {
@@ -585,4 +565,18 @@ async fn a_token_that_no_verifier_takes_is_not_issued() {
     assert_eq!(answer.json::<Value>().await.unwrap()["error"], "invalid_scope");
     let few = [("grant_type", "client_credentials"), ("scope", names[0].as_str())];
     assert_eq!(app.post_token("many", &few).send().await.unwrap().status(), 200);
+}
+
+#[actix_web::test]
+async fn scopes_that_are_joined_by_commas_are_told_to_be_separated_by_spaces() {
+    let app = spawn_app();
+    for (scope, is_told) in
+        [("orders:read,orders:write", true), ("orders:read,", true), ("orders:raed", false)]
+    {
+        let form = [("grant_type", "client_credentials"), ("resource", ORDERS), ("scope", scope)];
+        let (status, body) = app.post_form("/oauth2/token", "acme-sync", &form).await;
+        assert_eq!((status, body["error"].as_str()), (400, Some("invalid_scope")), "{scope}: {body}");
+        let told = body["error_description"].as_str().unwrap().contains("(scopes are separated by spaces)");
+        assert_eq!(told, is_told, "{scope}: {body}");
+    }
 }

@@ -3,13 +3,13 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use jeton::policy::{Code, DemoSecrets, Findings, Severity};
 
-use crate::policy_text::compile_folder;
+use crate::policy_text::{compile_folder, compile_good};
 
 const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [Code; 10] = [
+pub(crate) const CODES: [Code; 11] = [
     Code::IdleGuarantee,
     Code::GuaranteeGap,
     Code::PassedOver,
@@ -18,6 +18,7 @@ pub(crate) const CODES: [Code; 10] = [
     Code::NoCredentials,
     Code::PublicCatchAll,
     Code::MethodHole,
+    Code::TypeMismatch,
     Code::OpenVerb,
     Code::LookAlike,
 ];
@@ -163,4 +164,29 @@ fn warnings_stand_where_the_mistake_is() {
         ],
     );
     found("open-verb", &[(Code::OpenVerb, 13, 13), (Code::OpenVerb, 14, 13), (Code::LookAlike, 21, 13)]);
+}
+
+/// A verb that several routes have is one verb, and for several methods.
+#[test]
+fn a_verb_of_several_routes_is_counted_once() {
+    let policies = compile_good(
+        "version: 1
+scopes: { a: a, b: b }
+apis:
+  x:
+    audience: https://x.example.com
+    rules:
+      r: { routes: ['GET /i/{id}', 'DELETE /i/{id}'], require: { scope: a } }
+      v: { routes: ['POST /i/{id}:p', 'GET /i/{id}:p'], require: { scope: b } }
+clients: { c: { grants: { x: { scopes: [a, b] } } } }
+",
+    );
+    let told: Vec<_> =
+        policies.warnings().0.iter().filter(|warning| warning.code == Code::OpenVerb).collect();
+    let [warning] = told[..] else { panic!("{told:?}") };
+    assert_eq!(
+        warning.message,
+        "`DELETE /i/{id}` also decides `DELETE /i/{id}:p`: rule `v` has that for other methods alone (`POST \
+         /i/{id}:p`, `GET /i/{id}:p`)"
+    );
 }

@@ -30,8 +30,9 @@ pub(super) fn set_up(table: &Table) -> Allows {
     fs::write(dir.path().join("big.yaml"), text).unwrap();
     let surroundings = Surroundings {
         issuer: Audience::parse("http://127.0.0.1:8080").unwrap(),
-        max_ttl: 86_400,
+        max_ttl: Some(86_400),
         demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
     };
     let set =
         PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
@@ -42,7 +43,7 @@ pub(super) fn set_up(table: &Table) -> Allows {
     };
     let paths: Vec<String> = table.questions().map(|question| question.path).collect();
     Box::new(move |question| {
-        let subject = Subject { client: None, scopes: &scopes, roles: &[], claims: &claims };
+        let subject = Subject { client: None, sub: None, scopes: &scopes, roles: &[], claims: &claims };
         set.api("big").unwrap().decide("GET", &paths[question], Some(&subject)).is_allowed()
     })
 }

@@ -26,10 +26,10 @@ use super::{
     wire::{Answer, GatewayUrl, Target},
 };
 use crate::{
+    app::key_keeper,
     clock::{Clock, SystemClock},
     config::{GatewayApis, GatewaySettings, Needs, Settings},
     grant::random_id,
-    http::key_keeper,
     keys::KeyRing,
     oauth::{ApiName, TokenId},
     policy::{Api, DemoSecrets, PolicySet, Sources, printable},

@@ -114,6 +114,7 @@ impl Mint<'_> {
         let named = client.filter(|client| client.kind == ClientKind::Named).map(|client| client.id.clone());
         let permissions = Permissions {
             client: named.clone(),
+            sub: named.clone(),
             scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
             roles: grant.map(|grant| grant.roles_within(&grant.scopes)).unwrap_or_default(),
             claims: client.map(|client| Map::clone(&client.claims)).unwrap_or_default(),
@@ -294,15 +295,26 @@ impl<'p> Site<'p> {
 
 /// Texts for parameters: what tokens carry, for conditions compare with that, and one that none carries.
 fn values<'b>(bearers: impl Iterator<Item = &'b Bearer>) -> Vec<String> {
-    let claims = bearers.filter_map(|bearer| bearer.permissions.as_ref());
-    let claims = claims.flat_map(|permissions| permissions.claims.values());
-    let texts = claims.flat_map(|value| match value {
-        Value::Array(items) => items.iter().collect(),
-        one => vec![one],
-    });
-    let fits = |text: &&str| {
+    let mut texts = BTreeSet::new();
+    let mut clients = BTreeSet::new();
+    for permissions in bearers.filter_map(|bearer| bearer.permissions.as_ref()) {
+        permissions.claims.values().for_each(|value| collect_texts(value, &mut texts));
+        clients.extend(permissions.sub.as_ref().map(ToString::to_string));
+    }
+    let fits = |text: &String| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    let texts: BTreeSet<_> = texts.filter_map(Value::as_str).filter(fits).map(str::to_owned).collect();
+    let texts = texts.into_iter().chain(clients).filter(fits);
     std::iter::once("some-value".to_owned()).chain(texts).take(MOST_VALUES).collect()
+}
+
+/// The texts in a claim and the digits of its numbers, however deep they stand.
+fn collect_texts(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect_texts(item, into)),
+        Value::Object(members) => members.values().for_each(|member| collect_texts(member, into)),
+        Value::String(text) => drop(into.insert(text.clone())),
+        Value::Number(number) => drop(into.insert(number.to_string())),
+        Value::Null | Value::Bool(_) => {}
+    }
 }

@@ -31,14 +31,14 @@ impl Check {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let findings = match Reading::new(self.dir, config)?.draft() {
             Ok(draft) => {
-                let (findings, set) = (draft.findings(), draft.policies());
+                let (findings, set, defined) = (draft.findings(), draft.policies(), draft.defined());
                 if matches!(self.format, Format::Text) && !findings.has_errors() {
                     let counts = [
                         (set.files().len(), "file"),
-                        (set.apis().len(), "API"),
-                        (set.rule_count(), "rule"),
-                        (set.scopes().len(), "scope"),
-                        (set.roles().len(), "role"),
+                        (defined.apis, "API"),
+                        (defined.rules, "rule"),
+                        (defined.scopes, "scope"),
+                        (defined.roles, "role"),
                         (set.clients().len(), "client"),
                         (draft.outcomes().len(), "test"),
                     ];

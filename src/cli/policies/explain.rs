@@ -7,9 +7,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use super::{
-    super::{Outcome, clients::claim, token},
+    super::{Outcome, clients::claim, say, token},
     Reading, emit, emit_json,
 };
 use crate::{
@@ -36,9 +37,9 @@ pub(in crate::cli) struct Explain {
     /// A role that the bearer holds, and with it the role's scopes.
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
-    /// A claim that the bearer's token carries.
-    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
-    claims: Vec<(String, String)>,
+    /// A claim that the bearer's token carries: `tenant=acme` is a text, `level:=3` what JSON has there.
+    #[arg(long = "claim", value_name = "NAME=TEXT | NAME:=JSON", value_parser = claim)]
+    claims: Vec<(String, Value)>,
     /// The policies folder; without it, `policies.dir` of the settings.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -72,6 +73,10 @@ impl Explain {
 
     fn explain(&self, policies: &PolicySet, config: Option<&Path>) -> anyhow::Result<Explanation> {
         let Self { api, method, path, .. } = self;
+        let in_capitals = method.to_ascii_uppercase();
+        if *method != in_capitals {
+            say!("note: methods are told apart by case, and `{method}` is not `{in_capitals}`");
+        }
         let audience =
             policies.api(api).with_context(|| unknown("API", api, policies.apis().keys()))?.audience();
         if let Some(client) = &self.client {
@@ -85,7 +90,8 @@ impl Explain {
                 let verifier = token::verifier(config, None)?;
                 let token = token::pasted_token(token);
                 let claims = verifier.verify(&token, audience);
-                match Standing::by_files().in_force(policies, claims) {
+                let in_force = |claims| Standing::by_files().in_force(policies, claims);
+                match claims.map_err(NotInForce::from).and_then(in_force) {
                     Ok(claims) => Some(Principal::from(claims).permissions()),
                     Err(error) => {
                         let why = match &error {
@@ -120,10 +126,10 @@ impl Explain {
             bearer.roles.push(role);
         }
         for (name, value) in &self.claims {
-            let before = bearer.claims.insert(name.clone(), value.as_str().into());
+            let before = bearer.claims.insert(name.clone(), value.clone());
             ensure!(before.is_none(), "claim `{name}` is given twice");
         }
-        Ok(bearer.with_scopes_of_roles(policies.roles()))
+        Ok(bearer.with_sub_of_claims()?.with_scopes_of_roles(policies.roles()))
     }
 }
 

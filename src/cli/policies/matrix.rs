@@ -62,10 +62,10 @@ impl Matrix {
                 "there is no client `{client}` in the policies"
             );
         }
-        let chosen = policies
-            .apis()
-            .values()
-            .filter(|api| self.api.as_deref().is_none_or(|name| name == api.name().as_str()));
+        let chosen = policies.apis().values().filter(|api| match &self.api {
+            Some(name) => name == api.name().as_str(),
+            None => policies.is_mentioned(api),
+        });
         let is_wanted = |id: &ClientId| {
             self.clients.is_empty() || self.clients.iter().any(|client| client == id.as_str())
         };

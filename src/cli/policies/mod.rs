@@ -16,9 +16,10 @@ use clap::Subcommand;
 
 use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
 use crate::{
+    app,
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
-    policy::{self, DemoSecrets, Draft, Findings, Sources, Surroundings},
+    policy::{self, Draft, Findings, Sources, Surroundings},
 };
 
 #[derive(Subcommand)]
@@ -70,8 +71,7 @@ impl Reading {
         let settings: Settings = super::settings(needs, config)?;
         let dir = dir.unwrap_or_else(|| settings.policies.dir.clone());
         // what a server with these settings would refuse
-        let demo = if settings.is_loopback() { DemoSecrets::Allowed } else { DemoSecrets::Refused };
-        Ok(Self { dir, surroundings: super::surroundings(&settings, demo) })
+        Ok(Self { dir, surroundings: app::surroundings(&settings) })
     }
 
     fn draft(&self) -> Result<Draft, Findings> {

@@ -54,6 +54,7 @@ async fn read(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         Ok(body) => HttpResponse::Ok().body(body),
         Err(BodyFault::TooLong) => HttpResponse::PayloadTooLarge().force_close().finish(),
         Err(BodyFault::TooSlow) => HttpResponse::RequestTimeout().finish(),
+        Err(BodyFault::Coded) => HttpResponse::UnsupportedMediaType().finish(),
         Err(BodyFault::Broken) => HttpResponse::BadRequest().finish(),
     }
 }

@@ -70,13 +70,13 @@ impl Gateway {
         &self.path
     }
 
-    fn judge(&self, request: &HttpRequest) -> Result<HttpResponse, ProblemKind> {
+    async fn judge(&self, request: &HttpRequest) -> Result<HttpResponse, ProblemKind> {
         self.refuse_strangers(request)?;
         let asked = self.read(request)?;
         let authorizer = self.authorizer(&asked)?;
         let judged = self.judged(&asked);
-        let permit =
-            decide(authorizer, &asked, request).map_err(|refusal| refusal.into_logged(Some(&judged)))?;
+        let permit = decide(authorizer, &asked, request).await;
+        let permit = permit.map_err(|refusal| refusal.into_logged(Some(&judged)))?;
         tracing::debug!(
             gateway = self.name,
             method = &*judged.method,
@@ -99,8 +99,7 @@ impl Gateway {
         if peer.is_some_and(|peer| self.trusted_peers.contains(peer)) {
             return Ok(());
         }
-        let peer = peer.map(|peer| peer.ip().to_string());
-        tracing::info!(gateway = self.name, peer, reason = "untrusted-peer", "decision.denied");
+        tracing::info!(gateway = self.name, reason = "untrusted-peer", "decision.denied");
         Err(ProblemKind::Forbidden("this peer may not ask".into()))
     }
 
@@ -158,31 +157,29 @@ impl Gateway {
 
 pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
     let refused = |kind: ProblemKind| Problem::new(kind.for_gateway(), &request).error_response();
-    gateway.judge(&request).unwrap_or_else(refused)
+    gateway.judge(&request).await.unwrap_or_else(refused)
 }
 
 /// A gateway that nobody knows, or that is set up to ask elsewhere.
 pub(in crate::http) async fn unknown(request: HttpRequest) -> HttpResponse {
-    let peer = request.peer_addr().map(|peer| peer.ip().to_string());
-    tracing::info!(peer, reason = "unknown-gateway", "decision.denied");
+    tracing::info!(reason = "unknown-gateway", "decision.denied");
     Problem::new(ProblemKind::Forbidden("no gateway asks here".into()), &request).error_response()
 }
 
-fn decide(
+async fn decide(
     authorizer: &Authorizer,
     asked: &ForwardedRequest<'_>,
     request: &HttpRequest,
 ) -> Result<Permit, Refusal> {
     let token = extract::bearer_token(request.headers(), asked.query).map_err(Refusal::BadRequest)?;
-    let extensions = request.extensions();
-    let id: Option<&RequestId> = extensions.get();
+    let id = request.extensions().get::<RequestId>().copied();
     let access = AccessRequest {
         method: asked.method,
         target: Ok(asked.path),
         token: token.as_ref(),
-        id: id.map(|id| -> &dyn Display { id }),
+        id: id.as_ref().map(|id| -> &(dyn Display + Sync) { id }),
     };
-    authorizer.decide(&access).map_err(Refusal::Denied)
+    authorizer.decide(&access).await.map_err(Refusal::Denied)
 }
 
 /// The values of [`IDENTITY_HEADERS`], in their order.

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
 
 use crate::{
-    clients::{AuthenticationError, AuthenticationMethod, ClientCredentials},
+    clients::{AuthenticationError, ClientCredentials, ClientSecret},
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
         extract::{Form, client_credentials},
@@ -20,34 +20,31 @@ pub(super) async fn credentials_and_token(
 ) -> Result<(ClientCredentials, BearerToken), TokenEndpointError> {
     let read = async {
         let mut form = Form::read(request, body).await?;
-        let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
+        let credentials = client_credentials(request.headers(), &mut form)?;
         Ok((credentials, BearerToken::new(form.require("token")?)))
     };
-    read.await.inspect_err(|error: &TokenEndpointError| {
-        tracing::info!(reason = error.code.as_str(), detail = &*error.description, "{event}");
-    })
+    read.await.inspect_err(|error| log_unread(error, event))
+}
+
+/// Tells of a request that cannot be understood.
+pub(super) fn log_unread(error: &TokenEndpointError, event: &'static str) {
+    let (reason, attempted) = (error.code.as_str(), error.attempted.as_deref().map(shown));
+    tracing::info!(reason, detail = &*error.description, attempted, "{event}");
+}
+
+/// An id that nobody has, for the log; but not where somebody mistook a secret for it.
+fn shown(attempted: &str) -> &str {
+    if ClientSecret::is_like(attempted) { "(a secret)" } else { attempted }
 }
 
 /// What a client learns that did not show who it is: that it failed. The log says why.
-pub(super) fn unauthenticated(
-    error: &AuthenticationError,
-    method: AuthenticationMethod,
-    event: &'static str,
-) -> TokenEndpointError {
+pub(super) fn unauthenticated(error: &AuthenticationError, event: &'static str) -> TokenEndpointError {
     if let AuthenticationError::Unavailable { .. } = error {
         return unavailable(&error.to_string(), event);
     }
-    let client = error.client().map(ClientId::as_str);
-    tracing::warn!(reason = "invalid_client", detail = error.to_string(), client, "{event}");
-    TokenEndpointError {
-        kind: match method {
-            AuthenticationMethod::ClientSecretBasic => TokenEndpointErrorKind::Challenged,
-            AuthenticationMethod::ClientSecretPost | AuthenticationMethod::PrivateKeyJwt => {
-                TokenEndpointErrorKind::Plain
-            }
-        },
-        ..TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
-    }
+    let (client, attempted) = (error.client().map(ClientId::as_str), error.attempted().map(shown));
+    tracing::warn!(reason = "invalid_client", detail = error.to_string(), client, attempted, "{event}");
+    TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
 }
 
 /// What a client learns when something that is needed is away.

@@ -1,10 +1,13 @@
-//! The metadata of the issuer (RFC 8414), and nothing that is not there.
+//! The metadata of the issuer (RFC 8414), and nothing that is not there, but for what libraries ask for.
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web::Data};
 use serde::Serialize;
 
 use crate::{
     clients::AuthenticationMethod,
+    keys::LiveKeys,
     oauth::{GrantType, Issuer, SignatureAlgorithm},
     store::Store,
 };
@@ -23,8 +26,22 @@ pub(in crate::http) struct Metadata {
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
     #[serde(flatten)]
     revocation: Option<RevocationMetadata>,
-    /// Required by the RFC, and empty: there is no authorization endpoint.
+    /// It refuses whatever comes; the SDKs of MCP and others refuse metadata without it.
+    authorization_endpoint: String,
+    /// Required by the RFC, and empty: nothing is to be had at that endpoint.
     response_types_supported: [&'static str; 0],
+    /// Required by OpenID Connect Discovery 1.0 section 3, and so by who reads its document; there are no users.
+    subject_types_supported: [&'static str; 0],
+}
+
+/// The metadata and what changes with the keys.
+#[derive(Serialize)]
+struct Current<'m> {
+    #[serde(flatten)]
+    metadata: &'m Metadata,
+    /// Required as `subject_types_supported` is. There are no ID tokens, and verifiers such as
+    /// `express-oauth2-jwt-bearer` take access tokens of these algorithms alone.
+    id_token_signing_alg_values_supported: Vec<&'static str>,
 }
 
 /// What is there with a shared store alone.
@@ -57,11 +74,21 @@ impl Metadata {
             introspection_endpoint_auth_signing_alg_values_supported: algorithms,
             token_endpoint_auth_methods_supported: methods,
             token_endpoint_auth_signing_alg_values_supported: algorithms,
+            authorization_endpoint: issuer.endpoint("/oauth2/authorize"),
             response_types_supported: [],
+            subject_types_supported: [],
         }
     }
 }
 
-pub(in crate::http) async fn get(metadata: Data<Metadata>) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(&**metadata)
+pub(in crate::http) async fn get(metadata: Data<Metadata>, keys: Data<Arc<LiveKeys>>) -> HttpResponse {
+    let ring = keys.ring();
+    let algorithms: BTreeSet<_> = ring.public().algorithms().collect();
+    let current = Current {
+        metadata: &metadata,
+        id_token_signing_alg_values_supported: algorithms.into_iter().map(SignatureAlgorithm::name).collect(),
+    };
+    // as the key set, which a new algorithm comes with
+    let cached = format!("public, max-age={}", ring.jwks().max_age());
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, cached)).json(current)
 }

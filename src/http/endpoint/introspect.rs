@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 
 use super::client;
 use crate::{
-    clients::AuthenticationMethod,
     http::error::TokenEndpointError,
     introspect::{Introspection, IntrospectionRefused, Introspector},
     oauth::{Audience, ErrorCode, Issuer},
@@ -26,7 +25,7 @@ pub(in crate::http) async fn post(
 ) -> Result<HttpResponse, TokenEndpointError> {
     let (credentials, token) = client::credentials_and_token(&request, body, "introspection.refused").await?;
     let answer = introspector.introspect(&credentials, &token).await;
-    let (caller, answer) = answer.map_err(|refused| refuse(&refused, credentials.method()))?;
+    let (caller, answer) = answer.map_err(|refused| refuse(&refused))?;
     let body = match &answer {
         Introspection::Inactive { reason } => {
             tracing::info!(caller = caller.as_str(), reason, "introspection.inactive");
@@ -38,10 +37,10 @@ pub(in crate::http) async fn post(
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body))
 }
 
-fn refuse(refused: &IntrospectionRefused, method: AuthenticationMethod) -> TokenEndpointError {
+fn refuse(refused: &IntrospectionRefused) -> TokenEndpointError {
     const EVENT: &str = "introspection.refused";
     match refused {
-        IntrospectionRefused::Unauthenticated(error) => client::unauthenticated(error, method, EVENT),
+        IntrospectionRefused::Unauthenticated(error) => client::unauthenticated(error, EVENT),
         IntrospectionRefused::NotForThisClient(client) => {
             tracing::info!(reason = "unauthorized_client", client = client.as_str(), "{EVENT}");
             TokenEndpointError::new(ErrorCode::UnauthorizedClient, refused.to_string())

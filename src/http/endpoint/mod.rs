@@ -1,5 +1,6 @@
 //! One file for each group of endpoints.
 
+pub(super) mod authorize;
 pub(super) mod authz;
 mod cached;
 pub(super) mod client;

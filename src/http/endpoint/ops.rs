@@ -18,18 +18,16 @@ use crate::{
         extract::{self, BodyFault},
         key_watch::reload_keys_beside,
         reload::{Teller, difference_beside, reload_beside},
+        trigger::Trigger,
     },
     keys::{KeyReload, KeyState, LiveKeys},
     oauth::{Role, Scope},
     policy::{CandidateReload, Findings, LivePolicies, Permissions, Rejection, Reload},
     principal::Principal,
     printable::printable_json,
-    standing::Standing,
+    standing::{NotInForce, Standing},
     token::{BearerToken, Verifier},
 };
-
-/// Why they were read again, in the log.
-const TRIGGER: &str = "POST /ops/reload";
 
 pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>, audit: Data<Audit>) -> HttpResponse {
     let snapshot = policies.current();
@@ -145,6 +143,7 @@ pub(in crate::http) async fn explain(
 ) -> Result<HttpResponse, Problem> {
     let bad = |detail: String| Problem::new(ProblemKind::BadQuestion(detail.into()), &request);
     let body = extract::body(&request, body).await.map_err(|fault| match fault {
+        BodyFault::Coded => Problem::new(ProblemKind::CodedBody, &request),
         BodyFault::TooLong => Problem::new(ProblemKind::TooLarge, &request),
         BodyFault::TooSlow | BodyFault::Broken => bad(fault.to_string()),
     })?;
@@ -158,7 +157,8 @@ pub(in crate::http) async fn explain(
             let api =
                 set.api(&question.api).ok_or_else(|| bad(format!("there is no API `{}`", question.api)))?;
             let claims = verifier.verify(&BearerToken::new(token.as_str()), api.audience());
-            let claims = match standing.in_force(set, claims) {
+            let in_force = |claims| standing.in_force(set, claims);
+            let claims = match claims.map_err(NotInForce::from).and_then(in_force) {
                 Ok(claims) => claims,
                 Err(error) => {
                     let Question { api, method, path, .. } = &question;
@@ -177,10 +177,12 @@ pub(in crate::http) async fn explain(
             let roles = bearer.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>();
             let bearer = Permissions {
                 client: None,
+                sub: None,
                 scopes: scopes.map_err(|error| bad(error.to_string()))?,
                 roles: roles.map_err(|error| bad(error.to_string()))?,
                 claims: bearer.claims,
             };
+            let bearer = bearer.with_sub_of_claims().map_err(|error| bad(error.to_string()))?;
             Some(bearer.with_scopes_of_roles(set.roles()))
         }
     };
@@ -197,8 +199,9 @@ pub(in crate::http) async fn reload(
     audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
     let failed = || Problem::new(ProblemKind::Internal, &request);
-    let of_keys = reload_keys_beside(Arc::clone(&keys), TRIGGER).await.ok_or_else(failed)?;
-    let of_policies = reload_beside(Arc::clone(&policies), &teller, TRIGGER).await.ok_or_else(failed)?;
+    let of_keys = reload_keys_beside(Arc::clone(&keys), Trigger::Operator).await.ok_or_else(failed)?;
+    let of_policies =
+        reload_beside(Arc::clone(&policies), &teller, Trigger::Operator).await.ok_or_else(failed)?;
     let of_candidate = match audit.shadow() {
         Some(shadow) => Some(reload_candidate(shadow).await),
         None => None,
@@ -247,7 +250,7 @@ pub(in crate::http) async fn reload(
 
 /// What became of the candidate. If it is wrong, nothing that is in force is.
 async fn reload_candidate(shadow: &Shadow) -> Value {
-    let outcome = reload_candidate_beside(Arc::clone(shadow.candidate()), TRIGGER).await;
+    let outcome = reload_candidate_beside(Arc::clone(shadow.candidate()), Trigger::Operator).await;
     let reloaded =
         matches!(outcome, Some(CandidateReload::Loaded(_) | CandidateReload::Read(Reload::Reloaded(_))));
     let rejection = shadow.candidate().last_rejection();

@@ -10,7 +10,6 @@ use actix_web::{
 
 use super::client;
 use crate::{
-    clients::AuthenticationMethod,
     http::error::TokenEndpointError,
     oauth::{ClientId, ErrorCode},
     revoke::{Revocation, RevocationRefused, Revoker},
@@ -23,7 +22,7 @@ pub(in crate::http) async fn post(
 ) -> Result<HttpResponse, TokenEndpointError> {
     let (credentials, token) = client::credentials_and_token(&request, body, "revocation.refused").await?;
     let outcome = revoker.revoke(&credentials, &token).await;
-    let (client, revocation) = outcome.map_err(|refused| refuse(&refused, credentials.method()))?;
+    let (client, revocation) = outcome.map_err(|refused| refuse(&refused))?;
     match revocation {
         Revocation::Ended(name) => {
             tracing::info!(client = client.as_str(), jti = name.as_str(), "token.revoked");
@@ -33,16 +32,14 @@ pub(in crate::http) async fn post(
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }
 
-fn refuse(refused: &RevocationRefused, method: AuthenticationMethod) -> TokenEndpointError {
+fn refuse(refused: &RevocationRefused) -> TokenEndpointError {
     let told = |code: ErrorCode, client: &ClientId| {
         let (reason, client) = (code.as_str(), client.as_str());
         tracing::info!(reason, detail = refused.to_string(), client, "revocation.refused");
         TokenEndpointError::new(code, refused.to_string())
     };
     match refused {
-        RevocationRefused::Unauthenticated(error) => {
-            client::unauthenticated(error, method, "revocation.refused")
-        }
+        RevocationRefused::Unauthenticated(error) => client::unauthenticated(error, "revocation.refused"),
         RevocationRefused::NoSharedStore(client) | RevocationRefused::Anonymous(client) => {
             told(ErrorCode::UnsupportedTokenType, client)
         }

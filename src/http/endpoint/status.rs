@@ -59,8 +59,9 @@ mod tests {
         let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
         let surroundings = Surroundings {
             issuer: issuer.audience().clone(),
-            max_ttl: 86_400,
+            max_ttl: Some(86_400),
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         let policies = LivePolicies::load(&root.join("policies"), surroundings, Arc::clone(&clock)).unwrap();
         let keeper = KeyKeeper::new(KeyFolder::new(dir), KeyTerms::default(), Arc::clone(&clock));

@@ -10,7 +10,7 @@ use actix_web::{
 
 use super::client;
 use crate::{
-    clients::{AuthenticationMethod, ClientCredentials},
+    clients::ClientCredentials,
     grant::{ClientCredentialsRequest, ExchangeRequest, RefreshRequest},
     http::{
         error::TokenEndpointError,
@@ -35,10 +35,10 @@ pub(in crate::http) async fn post(
     tokens: Data<Arc<TokenIssuer>>,
 ) -> Result<HttpResponse, TokenEndpointError> {
     let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
-        tracing::info!(reason = error.code.as_str(), detail = &*error.description, "token.refused");
+        client::log_unread(error, "token.refused");
     })?;
     let issued = tokens.issue(&credentials, &asked).await;
-    let issued = issued.map_err(|refused| refuse(refused, credentials.method()))?;
+    let issued = issued.map_err(refuse)?;
     let scopes = issued.scopes.to_string();
     tracing::info!(
         jti = issued.token_id.as_str(),
@@ -94,13 +94,15 @@ async fn read(
     body: Payload,
 ) -> Result<(ClientCredentials, TokenRequest), TokenEndpointError> {
     let mut form = Form::read(request, body).await?;
-    let credentials = client_credentials(request.headers(), request.query_string(), &mut form)?;
+    // a client that wants what is not here learns that first: credentials would not help it
     let grant_type = form.require("grant_type")?;
     let Some(grant_type) = GrantType::parse(&grant_type) else {
         let known: Vec<_> = GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect();
-        let message = format!("the grant types here are: {}", known.join(", "));
+        let message =
+            format!("the grant types here are {}; `{grant_type:.80}` is not among them", known.join(", "));
         return Err(TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message));
     };
+    let credentials = client_credentials(request.headers(), &mut form)?;
     let scope = form.take("scope");
     let targets = form.take_all(["resource", "audience"]);
     let asked = match grant_type {
@@ -113,14 +115,13 @@ async fn read(
         },
         GrantType::TokenExchange => {
             let subject = form.require("subject_token")?;
-            let is_access_token = |token_type: &str| [ACCESS_TOKEN, JWT].contains(&token_type);
-            if !is_access_token(&form.require("subject_token_type")?) {
-                let message = format!("subject_token_type must be {ACCESS_TOKEN}");
-                return Err(TokenEndpointError::invalid_request(message));
-            }
-            if form.take("requested_token_type").is_some_and(|wanted| !is_access_token(&wanted)) {
-                let message = format!("requested_token_type can only be {ACCESS_TOKEN}");
-                return Err(TokenEndpointError::invalid_request(message));
+            let must_be_access_token = |name: &str, token_type: &str| match token_type {
+                ACCESS_TOKEN | JWT => Ok(()),
+                other => Err(TokenEndpointError::another_value(name, other, ACCESS_TOKEN)),
+            };
+            must_be_access_token("subject_token_type", &form.require("subject_token_type")?)?;
+            if let Some(wanted) = form.take("requested_token_type") {
+                must_be_access_token("requested_token_type", &wanted)?;
             }
             if form.take("actor_token").is_some() | form.take("actor_token_type").is_some() {
                 let message = "actor_token is not taken: the client that exchanges is the actor";
@@ -134,9 +135,9 @@ async fn read(
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
-fn refuse(refused: Refused, method: AuthenticationMethod) -> TokenEndpointError {
+fn refuse(refused: Refused) -> TokenEndpointError {
     match refused {
-        Refused::Unauthenticated(error) => client::unauthenticated(&error, method, "token.refused"),
+        Refused::Unauthenticated(error) => client::unauthenticated(&error, "token.refused"),
         Refused::NotGranted { client, error, detail } => {
             let code = error.code();
             tracing::info!(

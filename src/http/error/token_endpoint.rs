@@ -1,6 +1,9 @@
 //! The errors of the endpoints for clients.
 
-use std::{borrow::Cow, fmt};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -11,6 +14,9 @@ use serde_json::json;
 use super::RETRY_AFTER;
 use crate::oauth::ErrorCode;
 
+/// How much of a description is told, in bytes.
+const LONGEST_DESCRIPTION: usize = 400;
+
 /// An error of the endpoints for clients (RFC 6749 section 5.2).
 #[derive(Debug)]
 pub(in crate::http) struct TokenEndpointError {
@@ -20,26 +26,34 @@ pub(in crate::http) struct TokenEndpointError {
     pub(in crate::http) description: Cow<'static, str>,
     /// What is special about this one.
     pub(in crate::http) kind: TokenEndpointErrorKind,
+    /// As whom the client asked, where it did not show that: for the log alone.
+    pub(in crate::http) attempted: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum TokenEndpointErrorKind {
     Plain,
-    /// The client tried HTTP authentication, and is to be told of it (RFC 6749 section 5.2).
-    Challenged,
     /// Not a POST.
     Method,
     /// The body is too long.
     TooLarge,
+    /// The body has a content coding.
+    CodedBody,
 }
 
 impl TokenEndpointError {
     pub(in crate::http) fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, description: description.into(), kind: TokenEndpointErrorKind::Plain }
+        let description = description.into();
+        Self { code, description, kind: TokenEndpointErrorKind::Plain, attempted: None }
     }
 
     pub(in crate::http) fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::InvalidRequest, description)
+    }
+
+    /// A parameter that can have one value alone has another, which is no secret.
+    pub(in crate::http) fn another_value(name: &str, value: &str, expected: &str) -> Self {
+        Self::invalid_request(format!("{name} must be {expected}, and is `{value:.80}`"))
     }
 }
 
@@ -54,12 +68,14 @@ impl ResponseError for TokenEndpointError {
         match (self.kind, self.code) {
             (TokenEndpointErrorKind::Method, _) => StatusCode::METHOD_NOT_ALLOWED,
             (TokenEndpointErrorKind::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
-            (TokenEndpointErrorKind::Plain | TokenEndpointErrorKind::Challenged, code) => match code {
+            (TokenEndpointErrorKind::CodedBody, _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            (TokenEndpointErrorKind::Plain, code) => match code {
                 ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
                 ErrorCode::InvalidRequest
                 | ErrorCode::InvalidGrant
                 | ErrorCode::UnauthorizedClient
                 | ErrorCode::UnsupportedGrantType
+                | ErrorCode::UnsupportedResponseType
                 | ErrorCode::UnsupportedTokenType
                 | ErrorCode::InvalidScope
                 | ErrorCode::InvalidTarget => StatusCode::BAD_REQUEST,
@@ -70,20 +86,24 @@ impl ResponseError for TokenEndpointError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status_code());
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
         response
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::PRAGMA, "no-cache"));
+        if status == StatusCode::UNAUTHORIZED {
+            // whatever the client tried (RFC 9110 section 15.5.2)
+            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"jeton\", charset=\"UTF-8\""));
+        }
         match self.kind {
-            TokenEndpointErrorKind::Challenged => {
-                response
-                    .insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"jeton\", charset=\"UTF-8\""));
-            }
             TokenEndpointErrorKind::Method => {
                 response.insert_header((header::ALLOW, "POST"));
             }
             TokenEndpointErrorKind::TooLarge => {
                 response.force_close();
+            }
+            TokenEndpointErrorKind::CodedBody => {
+                response.insert_header((header::ACCEPT_ENCODING, "identity"));
             }
             TokenEndpointErrorKind::Plain => {}
         }
@@ -96,8 +116,15 @@ impl ResponseError for TokenEndpointError {
 }
 
 /// A description as both RFCs let it stand: printable ASCII without `"` and `\` (RFC 6749 appendix A.8,
-/// RFC 6750 section 3).
+/// RFC 6750 section 3). What else a quoted value holds is escaped as in a form, so that it is seen.
 fn printable(description: &str) -> String {
-    let printable = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
-    description.chars().map(|c| if printable(c) { c } else { '\'' }).take(400).collect()
+    let mut shown = String::with_capacity(description.len());
+    for byte in description.bytes().take(LONGEST_DESCRIPTION) {
+        if matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~') {
+            shown.push(char::from(byte));
+        } else {
+            let _ = write!(shown, "%{byte:02X}");
+        }
+    }
+    shown
 }

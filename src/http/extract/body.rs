@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use actix_web::{
     HttpRequest,
+    http::header::{self, HeaderMap},
     web::{Bytes, Payload},
 };
 
@@ -15,6 +16,8 @@ const LONGEST: usize = 16 * 1024;
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::http) enum BodyFault {
+    #[error("a body with a Content-Encoding is not taken: send it as it is")]
+    Coded,
     #[error("the body is longer than 16 KiB")]
     TooLong,
     #[error("the body did not come in time")]
@@ -25,10 +28,21 @@ pub(in crate::http) enum BodyFault {
 
 /// Reads the body of a request. Its connection sees to the time.
 pub(in crate::http) async fn body(request: &HttpRequest, payload: Payload) -> Result<Bytes, BodyFault> {
+    if is_coded(request.headers()) {
+        return Err(BodyFault::Coded);
+    }
     let within_limits = payload.to_bytes_limited(LONGEST).await.map_err(|_| BodyFault::TooLong)?;
     within_limits.map_err(|_| match request.conn_data().map(|exchange: &Rc<Exchange>| exchange.body()) {
         Some(BodyProgress::TooSlow) => BodyFault::TooSlow,
         Some(BodyProgress::TooLong) => BodyFault::TooLong,
         Some(BodyProgress::Complete | BodyProgress::Pending) | None => BodyFault::Broken,
+    })
+}
+
+/// Whether the body is something else than its bytes (RFC 9110 section 8.4).
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).any(|codings| {
+        let is_none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+        !codings.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).all(is_none)
     })
 }

@@ -1,37 +1,23 @@
 //! How a client says who it is at the endpoints for clients (RFC 6749 section 2.3, RFC 7521 section 4.2).
 
-use actix_web::http::header::{self, HeaderMap};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 
 use super::{encoding, form::Form};
 use crate::{
-    clients::{AuthenticationMethod, ClientAssertion, ClientCredentials, ClientSecret},
-    http::error::{TokenEndpointError, TokenEndpointErrorKind},
+    clients::{ClientAssertion, ClientCredentials, ClientSecret},
+    http::error::TokenEndpointError,
     oauth::ErrorCode,
 };
-
-/// Parameters that must never stand in the URL (RFC 6749 section 2.3.1): credentials, and tokens that are worth
-/// as much.
-const NEVER_IN_URL: [&str; 7] = [
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "access_token",
-    "refresh_token",
-    "subject_token",
-    "token",
-];
 
 /// The credentials of a request, by the one way in which they came.
 pub(in crate::http) fn client_credentials(
     headers: &HeaderMap,
-    query: &str,
     form: &mut Form,
 ) -> Result<ClientCredentials, TokenEndpointError> {
-    if encoding::names(query).any(|name| NEVER_IN_URL.contains(&&*name)) {
-        let message = "credentials must not stand in the URL: send them in a header or in the body";
-        return Err(TokenEndpointError::invalid_request(message));
-    }
     let mut authorizations = headers.get_all(header::AUTHORIZATION);
     let (authorization, second) = (authorizations.next(), authorizations.next());
     if second.is_some() {
@@ -46,24 +32,22 @@ pub(in crate::http) fn client_credentials(
         return Err(TokenEndpointError::invalid_request("the client authenticates in two ways: use one"));
     }
     if let Some(authorization) = authorization {
-        let (client_id, secret) = authorization.to_str().ok().and_then(basic).ok_or_else(|| {
-            let message = "the authorization header holds no Basic credentials";
-            TokenEndpointError {
-                kind: TokenEndpointErrorKind::Challenged,
-                ..TokenEndpointError::new(ErrorCode::InvalidClient, message)
-            }
+        let (client_id, secret) = basic(authorization).map_err(|BasicFault { message, attempted }| {
+            let error = TokenEndpointError::new(ErrorCode::InvalidClient, message);
+            TokenEndpointError { attempted, ..error }
         })?;
         if id.is_some_and(|id| id != client_id) {
             let message = "client_id differs from that of the authorization header";
             return Err(TokenEndpointError::invalid_request(message));
         }
-        let method = AuthenticationMethod::ClientSecretBasic;
-        return Ok(ClientCredentials::Secret { client_id, secret, method });
+        return Ok(ClientCredentials::Secret { client_id, secret });
     }
     if has_assertion {
-        if assertion_type.as_deref() != Some(ClientAssertion::TYPE) {
-            let message = format!("client_assertion_type must be {}", ClientAssertion::TYPE);
-            return Err(TokenEndpointError::invalid_request(message));
+        let assertion_type =
+            assertion_type.ok_or(TokenEndpointError::invalid_request("client_assertion_type is missing"))?;
+        if assertion_type != ClientAssertion::TYPE {
+            let (name, expected) = ("client_assertion_type", ClientAssertion::TYPE);
+            return Err(TokenEndpointError::another_value(name, &assertion_type, expected));
         }
         let assertion =
             assertion.ok_or(TokenEndpointError::invalid_request("client_assertion is missing"))?;
@@ -71,25 +55,62 @@ pub(in crate::http) fn client_credentials(
         return Ok(ClientCredentials::Assertion { client_id: id, assertion });
     }
     match (id, secret) {
-        (Some(client_id), Some(secret)) => {
-            let method = AuthenticationMethod::ClientSecretPost;
-            Ok(ClientCredentials::Secret { client_id, secret, method })
-        }
+        (Some(client_id), Some(secret)) => Ok(ClientCredentials::Secret { client_id, secret }),
         (None, Some(_)) => Err(TokenEndpointError::invalid_request("client_id is missing")),
-        (_, None) => {
+        (attempted, None) => {
             let message = "authenticate with client_secret_basic, client_secret_post or private_key_jwt";
-            Err(TokenEndpointError::new(ErrorCode::InvalidClient, message))
+            let error = TokenEndpointError::new(ErrorCode::InvalidClient, message);
+            Err(TokenEndpointError { attempted, ..error })
         }
     }
 }
 
+/// Why Basic credentials cannot be read.
+struct BasicFault {
+    /// In words that hold nothing of them.
+    message: &'static str,
+    /// The id that they seem to hold.
+    attempted: Option<String>,
+}
+
 /// Id and secret, each form-encoded before they were joined (RFC 6749 section 2.3.1).
-fn basic(header: &str) -> Option<(String, ClientSecret)> {
-    let (scheme, encoded) = header.split_once(' ')?;
+fn basic(header: &HeaderValue) -> Result<(String, ClientSecret), BasicFault> {
+    let fault = |message| BasicFault { message, attempted: None };
+    let (scheme, encoded) =
+        header.to_str().ok().and_then(|header| header.split_once(' ')).unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("Basic") {
-        return None;
+        return Err(fault("the authorization header holds no Basic credentials"));
     }
-    let joined = String::from_utf8(BASE64_STANDARD.decode(encoded.trim_matches(' ')).ok()?).ok()?;
-    let (id, secret) = joined.split_once(':')?;
-    Some((encoding::decode(id)?, ClientSecret::new(encoding::decode(secret)?)))
+    let encoded = encoded.trim_matches(' ');
+    let Ok(joined) = BASE64_STANDARD.decode(encoded) else {
+        return Err(match BASE64_URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')) {
+            Ok(joined) => BasicFault {
+                message: "the Basic credentials are in another base64 than the standard one: that has + and / in the \
+                    place of - and _, and = at its end",
+                attempted: attempted(&joined),
+            },
+            Err(_) => fault("the Basic credentials are not base64"),
+        });
+    };
+    let attempted = attempted(&joined);
+    let Ok(joined) = String::from_utf8(joined) else {
+        let message = "the Basic credentials are not UTF-8: form-encode id and secret as UTF-8 before they are joined \
+            (RFC 6749 section 2.3.1)";
+        return Err(BasicFault { message, attempted });
+    };
+    let (id, secret) =
+        joined.split_once(':').ok_or(fault("the Basic credentials hold no colon between id and secret"))?;
+    let message = "id or secret in the Basic credentials is not form-encoded: a % in it is sent as %25, and a + as %2B \
+        (RFC 6749 section 2.3.1)";
+    match (encoding::decode(id), encoding::decode(secret)) {
+        (Some(id), Some(secret)) => Ok((id, ClientSecret::new(secret))),
+        _ => Err(BasicFault { message, attempted }),
+    }
+}
+
+/// The id before the colon, as far as it can be read.
+fn attempted(joined: &[u8]) -> Option<String> {
+    let id = joined.split(|byte| *byte == b':').next().filter(|id| id.len() < joined.len())?;
+    let id = String::from_utf8_lossy(id).into_owned();
+    Some(encoding::decode(&id).unwrap_or(id))
 }

@@ -1,12 +1,15 @@
-//! `application/x-www-form-urlencoded`, strictly: what is not UTF-8 or stands twice is refused.
+//! `application/x-www-form-urlencoded`, strictly: what is not UTF-8, stands twice or stands in the URL is refused.
 
 use actix_web::{
     HttpRequest,
-    http::header::{self, Header},
+    http::header::{self, HeaderValue},
     web,
 };
 
-use super::{BodyFault, encoding::decode};
+use super::{
+    BodyFault,
+    encoding::{decode, names},
+};
 use crate::{
     http::error::{TokenEndpointError, TokenEndpointErrorKind},
     oauth::ErrorCode,
@@ -18,31 +21,61 @@ const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 /// The most parameters of a form: each is compared with those before it.
 const MOST_PARAMETERS: usize = 64;
 
+/// Every parameter of the endpoints for clients, and `access_token`, which is worth as much as a secret.
+const PARAMETERS: [&str; 17] = [
+    "access_token",
+    "actor_token",
+    "actor_token_type",
+    "audience",
+    "client_assertion",
+    "client_assertion_type",
+    "client_id",
+    "client_secret",
+    "grant_type",
+    "refresh_token",
+    "requested_token_type",
+    "resource",
+    "scope",
+    "subject_token",
+    "subject_token_type",
+    "token",
+    "token_type_hint",
+];
+
 /// The parameters of a form, those without a value left out (RFC 6749 section 3.2).
 pub(in crate::http) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads the body of a request.
+    /// Reads the body of a request whose URL holds nothing that belongs there.
     pub(in crate::http) async fn read(
         request: &HttpRequest,
         body: web::Payload,
     ) -> Result<Self, TokenEndpointError> {
-        // parsed only where it says more than the media type, as few clients do
-        let as_most_send_it = request.headers().get(header::CONTENT_TYPE).is_some_and(|it| it == MEDIA_TYPE);
-        if !as_most_send_it && !header::ContentType::parse(request).is_ok_and(|it| is_form(&it)) {
+        if !request.headers().get(header::CONTENT_TYPE).is_some_and(is_form) {
             let message = "send the parameters as application/x-www-form-urlencoded in UTF-8";
             return Err(TokenEndpointError::invalid_request(message));
+        }
+        for name in names(request.query_string()) {
+            check_name(&name)?;
+            // logs keep it there (RFC 6749 section 2.3.1), and to pass over a `scope` would issue more than was asked for
+            if PARAMETERS.contains(&&*name) {
+                let message =
+                    format!("the parameter `{name}` must not stand in the URL: send it in the body");
+                return Err(TokenEndpointError::invalid_request(message));
+            }
         }
         let body = super::body(request, body).await.map_err(|fault| TokenEndpointError {
             code: ErrorCode::InvalidRequest,
             description: fault.to_string().into(),
             kind: match fault {
+                BodyFault::Coded => TokenEndpointErrorKind::CodedBody,
                 BodyFault::TooLong => TokenEndpointErrorKind::TooLarge,
                 BodyFault::TooSlow | BodyFault::Broken => TokenEndpointErrorKind::Plain,
             },
+            attempted: None,
         })?;
         let body = std::str::from_utf8(&body)
-            .map_err(|_| TokenEndpointError::invalid_request("the body is not text"))?;
+            .map_err(|_| TokenEndpointError::invalid_request("the body is not UTF-8"))?;
         Self::parse(body)
     }
 
@@ -56,6 +89,7 @@ impl Form {
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {
                 return Err(TokenEndpointError::invalid_request("a parameter is not UTF-8"));
             };
+            check_name(&name)?;
             // RFC 8707 section 2 lets `resource` stand several times
             let may_repeat = matches!(&*name, "resource" | "audience");
             if !may_repeat && parameters.iter().any(|(other, _)| *other == name) {
@@ -72,7 +106,7 @@ impl Form {
     /// Takes a parameter out.
     pub(in crate::http) fn take(&mut self, name: &str) -> Option<String> {
         let position = self.0.iter().position(|(other, _)| other == name)?;
-        Some(self.0.swap_remove(position).1)
+        Some(self.0.remove(position).1)
     }
 
     /// Takes a parameter out that must be there.
@@ -87,9 +121,22 @@ impl Form {
     }
 }
 
-fn is_form(content_type: &header::ContentType) -> bool {
-    // another encoding than UTF-8 would make other text of the same bytes (RFC 6749 appendix B)
-    let charset = content_type.0.get_param("charset");
-    content_type.0.essence_str() == MEDIA_TYPE
-        && charset.is_none_or(|charset| charset.as_str().eq_ignore_ascii_case("utf-8"))
+/// Whether this names the media type of forms. It has no parameters: a `charset` says nothing.
+fn is_form(content_type: &HeaderValue) -> bool {
+    let media_type = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE.as_bytes())
+}
+
+/// Refuses the name of a list as other frameworks write it, `scope[]` or `scope[0]`: it would be passed over as
+/// unknown.
+fn check_name(name: &str) -> Result<(), TokenEndpointError> {
+    let is_list = name.ends_with("[]")
+        || name
+            .split_once('[')
+            .is_some_and(|(start, rest)| PARAMETERS.contains(&start) && rest.ends_with(']'));
+    if is_list {
+        let message = format!("the name `{name:.80}` is that of a list: write it without brackets");
+        return Err(TokenEndpointError::invalid_request(message));
+    }
+    Ok(())
 }

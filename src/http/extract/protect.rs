@@ -19,18 +19,15 @@ use tracing_actix_web::RequestId;
 
 use super::bearer_token;
 use crate::{
-    authorize::{AccessRequest, Authorizer, Denied, Permit},
+    authorize::{AccessRequest, Authorizer, Permit},
     http::{
         error::{Problem, ProblemKind},
         refusal::Refusal,
     },
-    jose::JwsError,
     oauth::MetadataAddress,
     policy::{BadPath, CanonicalPath, PathPrefix},
     principal::Principal,
     resource::NoMetadata,
-    status::StatusError,
-    token::TokenError,
 };
 
 /// Middleware that lets through what the policies allow, judged by method and path as they were sent,
@@ -48,7 +45,7 @@ use crate::{
 ///     http::Protect,
 ///     keys::PublicKeys,
 ///     oauth::{ApiName, Issuer},
-///     policy::{DemoSecrets, LivePolicies, Surroundings},
+///     policy::{LivePolicies, Surroundings},
 ///     principal::Principal,
 ///     token::Verifier,
 /// };
@@ -81,15 +78,12 @@ use crate::{
 /// )?;
 /// let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse()?)); // a service takes `SystemClock`
 /// let issuer = Issuer::parse("https://tokens.example.com")?;
-/// let surroundings = Surroundings {
-///     issuer: issuer.audience().clone(),
-///     max_ttl: 3600,
-///     demo_secrets: DemoSecrets::Refused,
-/// };
+/// let api = ApiName::parse("orders")?;
+/// let surroundings = Surroundings::of_service(&issuer, api.clone());
 /// let policies = Arc::new(LivePolicies::load(folder.path(), surroundings, clock.clone())?);
 /// let keys = Arc::new(PublicKeys::from_jwks(JWKS.as_bytes())?);
 /// let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock);
-/// let authorizer = Authorizer::new(verifier, policies, ApiName::parse("orders")?);
+/// let authorizer = Authorizer::new(verifier, policies, api);
 /// let protect = Protect::new(authorizer).with_resource_metadata()?;
 ///
 /// let app = test::init_service(App::new().route("/orders", web::get().to(orders)).wrap(protect)).await;
@@ -202,31 +196,16 @@ impl Protect {
         judged
     }
 
-    /// Judges a request for which this was fetched already.
-    fn judge(&self, request: &HttpRequest, fetched: Option<&Missing>) -> Judged {
-        let token = match bearer_token(request.headers(), request.query_string()) {
-            Ok(token) => token,
-            Err(fault) => return Judged::Refused(Refusal::BadRequest(fault)),
-        };
-        let extensions = request.extensions();
-        let id: Option<&RequestId> = extensions.get();
+    async fn decide(&self, request: &HttpRequest) -> Result<Permit, Refusal> {
+        let token = bearer_token(request.headers(), request.query_string()).map_err(Refusal::BadRequest)?;
+        let id = request.extensions().get::<RequestId>().copied();
         let access = AccessRequest {
             method: request.method().as_str(),
             target: self.target(request),
             token: token.as_ref(),
-            id: id.map(|id| -> &dyn Display { id }),
+            id: id.as_ref().map(|id| -> &(dyn Display + Sync) { id }),
         };
-        let judged = self.authorizer.judge(&access);
-        if let Err(denied) = &judged
-            && let Some(missing) = self.missing(denied, fetched)
-        {
-            return Judged::Missing(missing);
-        }
-        self.authorizer.record(&access, judged.as_ref());
-        match judged {
-            Ok(permit) => Judged::Permitted(permit),
-            Err(denied) => Judged::Refused(Refusal::Denied(denied)),
-        }
+        self.authorizer.decide(&access).await.map_err(Refusal::Denied)
     }
 
     /// What is judged: the path as it was sent, below the prefix, if it is the one by which the request is routed.
@@ -236,40 +215,6 @@ impl Protect {
             self.prefix.cut(path)
         } else {
             CanonicalPath::parse(path).and(Err(BadPath::RoutedElsewhere))
-        }
-    }
-
-    /// What is to be fetched before a request that was refused can be judged. Nothing is fetched twice for one
-    /// request; but a token whose key is new may point to a list that is new.
-    fn missing(&self, denied: &Denied, fetched: Option<&Missing>) -> Option<Missing> {
-        let Denied::InvalidToken(error) = denied else { return None };
-        match (error, fetched) {
-            (TokenError::Jws(JwsError::UnknownKey), None) if self.authorizer.can_fetch_keys() => {
-                Some(Missing::Key)
-            }
-            (TokenError::Status(StatusError::Unknown(uri)), None | Some(Missing::Key)) => {
-                Some(Missing::List(Arc::clone(uri)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Judges a request once more when what was missing is there.
-    async fn judge_later(&self, request: &HttpRequest, mut missing: Missing) -> Result<Permit, Refusal> {
-        loop {
-            self.fetch(&missing).await;
-            match self.judge(request, Some(&missing)) {
-                Judged::Permitted(permit) => return Ok(permit),
-                Judged::Refused(refusal) => return Err(refusal),
-                Judged::Missing(next) => missing = next,
-            }
-        }
-    }
-
-    async fn fetch(&self, missing: &Missing) {
-        match missing {
-            Missing::Key => self.authorizer.fetch_keys().await,
-            Missing::List(uri) => self.authorizer.fetch_status_list(uri).await,
         }
     }
 }
@@ -315,25 +260,9 @@ fn answered<B: MessageBody>(answer: ServiceResponse<B>, judged: &Uri) -> Service
 /// Tells that a handler was reached by another path than the judged one.
 fn misrouted() -> ProblemKind {
     tracing::error!(
-        "a middleware behind `Protect` changes the path that was judged: wrap it around `Protect` instead"
+        "protect.misrouted: a middleware behind `Protect` changes the path that was judged, wrap it around `Protect` instead"
     );
     ProblemKind::Internal
-}
-
-/// What judging came to.
-enum Judged {
-    Permitted(Permit),
-    Refused(Refusal),
-    /// Nothing yet, and so nothing is recorded.
-    Missing(Missing),
-}
-
-/// What must be in memory for a token to be judged, and is not.
-enum Missing {
-    /// The public key that its header names.
-    Key,
-    /// The status list to which it points.
-    List(Arc<str>),
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Protect
@@ -348,13 +277,13 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(Protected { protect: self.clone(), service: Rc::new(service) }))
+        ready(Ok(Protected { protect: Rc::new(self.clone()), service: Rc::new(service) }))
     }
 }
 
 /// A service behind [`Protect`].
 pub struct Protected<S> {
-    protect: Protect,
+    protect: Rc<Protect>,
     service: Rc<S>,
 }
 
@@ -374,27 +303,16 @@ where
         if let Some(metadata) = self.protect.metadata(request.request()) {
             return Box::pin(ready(Ok(request.into_response(metadata).map_into_right_body())));
         }
-        match self.protect.judge(request.request(), None) {
-            Judged::Permitted(permit) => {
-                let judged = self.protect.admit(request.request(), permit);
-                let answer = self.service.call(request);
-                Box::pin(async move { Ok(answered(answer.await?, &judged)) })
+        let (protect, service) = (Rc::clone(&self.protect), Rc::clone(&self.service));
+        Box::pin(async move {
+            match protect.decide(request.request()).await {
+                Ok(permit) => {
+                    let judged = protect.admit(request.request(), permit);
+                    Ok(answered(service.call(request).await?, &judged))
+                }
+                Err(refusal) => Ok(protect.refuse(request, refusal)),
             }
-            Judged::Refused(refusal) => Box::pin(ready(Ok(self.protect.refuse(request, refusal)))),
-            Judged::Missing(missing) => {
-                // the first token of a client or of a key: nothing else waits for the network
-                let (protect, service) = (self.protect.clone(), Rc::clone(&self.service));
-                Box::pin(async move {
-                    match protect.judge_later(request.request(), missing).await {
-                        Ok(permit) => {
-                            let judged = protect.admit(request.request(), permit);
-                            Ok(answered(service.call(request).await?, &judged))
-                        }
-                        Err(refusal) => Ok(protect.refuse(request, refusal)),
-                    }
-                })
-            }
-        }
+        })
     }
 }
 
@@ -414,7 +332,9 @@ impl FromRequest for Principal {
             Some((Some(principal), _)) => Ok(principal.clone()),
             Some((None, _)) => Err(Problem::new(ProblemKind::NoToken, request).into()),
             None => {
-                tracing::error!("a handler takes a principal and does not stand behind `Protect`");
+                tracing::error!(
+                    "protect.missing: a handler takes a principal and does not stand behind `Protect`"
+                );
                 Err(Problem::new(ProblemKind::Internal, request).into())
             }
         })

@@ -22,12 +22,12 @@ pub enum KeyError {
         source: io::Error,
     },
     /// Others on the machine can read or replace the private key.
-    #[error("{}: the private key is readable by {by}: run `chmod 600 {}`", shown(path), shown(path))]
+    #[error("{}: the private key is {exposed}", shown(path))]
     Readable {
         /// The file.
         path: PathBuf,
-        /// Who can.
-        by: &'static str,
+        /// Who can, and what to do.
+        exposed: String,
     },
     /// Others on the machine can say which key signs.
     #[error(
@@ -130,7 +130,7 @@ pub enum KeyError {
 }
 
 /// A path on one line: those of several files stand below each other.
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     printable(&path.display().to_string())
 }
 

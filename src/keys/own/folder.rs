@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,9 +13,13 @@ use ring::digest;
 use zeroize::Zeroizing;
 
 use super::{
-    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, owner, pem_file,
+    InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, error::shown,
+    keyring_file::KEYRING, owner, pem_file,
 };
-use crate::files::{FileError, OpenFile};
+use crate::{
+    files::{FileError, OpenFile},
+    private_file::{self, Readers},
+};
 
 /// The folder in which the private keys lie.
 #[derive(Clone)]
@@ -24,8 +28,6 @@ pub struct KeyFolder {
     passphrase: Option<Passphrase>,
 }
 
-/// The name of the file with the times.
-pub(super) const KEYRING: &str = "keyring.yaml";
 /// The longest file that is read, in bytes: an RSA key of 8192 bits has 6 KiB, a ring of a thousand keys 200.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
@@ -36,6 +38,8 @@ const MOST_READINGS: u32 = 10;
 pub(super) struct Sources {
     keyring: Option<String>,
     pems: Vec<(PathBuf, Zeroizing<Vec<u8>>, Timestamp)>,
+    /// Those that a group can read too, and that cannot be changed.
+    exposed: Vec<PathBuf>,
     /// What could not be read.
     errors: Vec<KeyError>,
 }
@@ -97,10 +101,16 @@ impl KeyFolder {
     /// Reads all files once; hidden ones are not looked at.
     pub(super) fn read(&self) -> Result<Sources, KeyErrors> {
         let mut pems = Vec::new();
+        let mut exposed = Vec::new();
         let mut errors = Vec::new();
         for path in self.pem_files()? {
             match read_private(&path) {
-                Ok((text, modified)) => pems.push((path, text, modified)),
+                Ok((text, modified, readers)) => {
+                    if readers == Readers::Group {
+                        exposed.push(path.clone());
+                    }
+                    pems.push((path, text, modified));
+                }
                 Err(error) => errors.push(error),
             }
         }
@@ -123,12 +133,12 @@ impl KeyFolder {
                 None
             }
         };
-        Ok(Sources { keyring, pems, errors })
+        Ok(Sources { keyring, pems, exposed, errors })
     }
 
     /// Understands what was read.
     pub(super) fn understand(&self, sources: Sources) -> Result<KeySet, KeyErrors> {
-        let Sources { keyring, pems, mut errors } = sources;
+        let Sources { keyring, pems, exposed, mut errors } = sources;
         let is_empty = |text: &String| Keyring::parse(text).is_err_and(|faults| is_of_nothing(&faults));
         if keyring.as_ref().is_none_or(is_empty) && pems.is_empty() && errors.is_empty() {
             return Err(KeyError::Missing { dir: self.dir.clone() }.into());
@@ -181,7 +191,7 @@ impl KeyFolder {
                 .extend(missing.map(|entry| KeyError::NoFile { path: path.clone(), kid: entry.kid.clone() }));
         }
         match keyring {
-            Some(keyring) if errors.is_empty() => Ok(KeySet { keyring, keys, unlisted }),
+            Some(keyring) if errors.is_empty() => Ok(KeySet { keyring, keys, unlisted, exposed }),
             _ => Err(KeyErrors(errors)),
         }
     }
@@ -244,19 +254,12 @@ fn is_of_nothing(faults: &[InvalidKeyring]) -> bool {
 }
 
 /// Reads a private key's file, which nobody else may read.
-fn read_private(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Timestamp), KeyError> {
+fn read_private(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Timestamp, Readers), KeyError> {
     let (text, metadata) = read_file(path)?;
-    let mode = metadata.permissions().mode();
-    let path = path.to_owned();
-    if mode & 0o006 != 0 {
-        return Err(KeyError::Readable { path, by: "everyone" });
-    }
-    // a mounted Secret is root's, and its group is how the process may read it
-    if mode & 0o060 != 0 && metadata.uid() == rustix::process::geteuid().as_raw() {
-        return Err(KeyError::Readable { path, by: "its group" });
-    }
+    let readers = private_file::readers(path, &metadata)
+        .map_err(|exposed| KeyError::Readable { path: path.to_owned(), exposed: exposed.of(&shown(path)) })?;
     let modified = metadata.modified().ok().and_then(|time| time.try_into().ok());
-    Ok((text, modified.unwrap_or(Timestamp::UNIX_EPOCH)))
+    Ok((text, modified.unwrap_or(Timestamp::UNIX_EPOCH), readers))
 }
 
 /// Reads a file, and what the system says of it.

@@ -16,8 +16,13 @@ use serde_saphyr::{
 };
 
 use super::{InvalidKeyring, KeyEntry, Keyring};
-use crate::oauth::{KeyId, SignatureAlgorithm};
+use crate::{
+    clock::parse_time,
+    oauth::{KeyId, SignatureAlgorithm},
+};
 
+/// The name of the file with the times.
+pub(super) const KEYRING: &str = "keyring.yaml";
 /// The first lines of every file that we write.
 const HEAD: &str = "\
 # When each key of this folder signs: written by `jeton keys`, read by every server that sees the folder.
@@ -197,8 +202,8 @@ fn entry(fields: &Spanned<Fields>, faults: &mut Vec<InvalidKeyring>) -> Option<K
     };
     let mut time = |given: Option<(&Spanned<Option<String>>, &str)>| -> Option<Timestamp> {
         let (at, text) = given?;
-        let wrong = || fault(at, format!("`{text}` is not a time: write it as `2026-11-24T12:00:00Z`"));
-        text.parse().map_err(|_| faults.push(wrong())).ok()
+        let time = parse_time(text);
+        time.map_err(|error| faults.push(fault(at, format!("{error}: {}", error.hint())))).ok()
     };
     let (created, activates, retires) = (time(created), time(activates), time(given("retires")));
     if let (Some((at, _)), Some(retires), Some(activates)) = (given("retires"), retires, activates)

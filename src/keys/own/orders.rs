@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     KeyEntry, KeyError, KeyErrors, KeyFolder, KeySet, KeyState, KeyTerms, Keyring,
-    folder::KEYRING,
+    keyring_file::KEYRING,
     local::PrivateKey,
     owner, pem_file,
     steps::{self, Step},

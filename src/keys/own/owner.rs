@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use super::{KeyError, folder::KEYRING};
+use super::{KeyError, keyring_file::KEYRING};
 
 /// A user of the machine, by number.
 type Uid = u32;

@@ -5,7 +5,10 @@ use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDoc
 use zeroize::Zeroizing;
 
 use super::{SigningError, SigningKey, local::PrivateKey};
-use crate::oauth::{KeyId, SignatureAlgorithm};
+use crate::{
+    files::unmarked,
+    oauth::{KeyId, SignatureAlgorithm},
+};
 
 /// A private key that was read, and its name.
 pub(super) struct KeyInFile {
@@ -70,7 +73,7 @@ const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 /// Reads the text of a key file (RFC 7468 sections 10 and 11).
 pub(super) fn read(text: &[u8], passphrase: Option<&Passphrase>) -> Result<KeyInFile, InvalidKeyFile> {
     let not_pkcs8 = |found: &str| InvalidKeyFile::NotPkcs8(found.to_owned());
-    let text = std::str::from_utf8(text).map_err(|_| not_pkcs8("it is not text"))?;
+    let text = std::str::from_utf8(unmarked(text)).map_err(|_| not_pkcs8("it is not text"))?;
     match labels(text).as_slice() {
         [] => return Err(not_pkcs8("there is no PEM block in it")),
         [CLEAR | ENCRYPTED] => {}

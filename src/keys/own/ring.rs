@@ -54,6 +54,8 @@ pub struct KeySet {
     pub(super) keys: BTreeMap<KeyId, (PathBuf, Arc<SigningKey>)>,
     /// The files of keys without an entry.
     pub(super) unlisted: Vec<UnlistedKey>,
+    /// The files that a group can read too, on a mount where nobody can change that.
+    pub(super) exposed: Vec<PathBuf>,
 }
 
 /// A key file of which `keyring.yaml` says nothing: it never signs and is not published.
@@ -89,6 +91,7 @@ pub struct KeyRing {
     jwks: JwksDocument,
     keys: Vec<RingKey>,
     unlisted: Vec<UnlistedKey>,
+    exposed: Vec<PathBuf>,
     /// The time for which it was made.
     made_at: Timestamp,
     next_change: Option<Timestamp>,
@@ -125,6 +128,7 @@ impl KeySet {
             public: Arc::new(public),
             keys: keys.collect(),
             unlisted: self.unlisted.clone(),
+            exposed: self.exposed.clone(),
             made_at: now,
             next_change: self.keyring.next_change(now, terms.retention),
         }
@@ -166,6 +170,11 @@ impl KeyRing {
     /// The key files that count for nothing.
     pub fn unlisted(&self) -> &[UnlistedKey] {
         &self.unlisted
+    }
+
+    /// The files of private keys that a group can read too, on a mount where nobody can change that.
+    pub fn exposed(&self) -> &[PathBuf] {
+        &self.exposed
     }
 
     /// When a key does something else next.

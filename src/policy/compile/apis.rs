@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use rustc_hash::FxHashSet;
 
 use super::{
-    FileIndex, Names, Report, Surroundings,
+    Surroundings,
+    built_in::{BUILT_IN, OWN_API},
+    report::{Names, Report},
     requirements::{Requirement, Within},
+    types::ClaimUse,
 };
 use crate::{
     oauth::{ApiName, Audience, Scope, ScopeSet},
@@ -15,20 +18,22 @@ use crate::{
         document::{self, Document, Text},
         finding::{Code, Problem, Span},
         guarantee::Guaranteed,
+        path::CanonicalPath,
         read::{Field, Items, Spanned},
-        route::{Place, Route},
-        set::{Access, Api, RouteAccess, Routes, Rule},
+        route::{Method, Place, Route},
+        rule::Rule,
+        set::{Access, Api, RouteAccess, Routes},
+        source::FileIndex,
         trie::{RouteId, small},
     },
 };
-
-/// The name of jeton's own API: the one without an audience, for that is the issuer.
-const OWN_API: &str = "jeton";
 
 /// The APIs, and what of them only the checks of whole policies need.
 pub(super) struct CompiledApis {
     pub(super) apis: BTreeMap<ApiName, Api>,
     pub(super) guarantees: Vec<Guarantee>,
+    /// By API: where claims are compared.
+    pub(super) uses: Vec<(ApiName, Vec<ClaimUse>)>,
     /// By API: where it is defined, and where each of its routes stands.
     pub(super) places: BTreeMap<ApiName, Places>,
 }
@@ -37,7 +42,7 @@ pub(super) struct CompiledApis {
 pub(super) struct Places {
     pub(super) file: FileIndex,
     pub(super) name: Span,
-    /// By [`RouteId`].
+    /// By [`RouteId`]; those that are built in come behind them and have no place.
     pub(super) routes: Vec<Span>,
 }
 
@@ -48,6 +53,16 @@ pub(super) struct Guarantee {
     pub(super) file: FileIndex,
     pub(super) name: Spanned<String>,
     pub(super) routes: Vec<Guaranteed>,
+    pub(super) origin: Origin,
+}
+
+/// Who guarantees something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A policy file, at the place of the guarantee.
+    File,
+    /// jeton, whatever the files say. The place is that of the API.
+    BuiltIn,
 }
 
 /// The scopes that conditions name, and those of the roles that they name.
@@ -73,24 +88,36 @@ impl Report<'_> {
         names: &Names,
         surroundings: &Surroundings,
     ) -> CompiledApis {
-        let mut compiled =
-            CompiledApis { apis: BTreeMap::new(), guarantees: Vec::new(), places: BTreeMap::new() };
+        let mut compiled = CompiledApis {
+            apis: BTreeMap::new(),
+            guarantees: Vec::new(),
+            uses: Vec::new(),
+            places: BTreeMap::new(),
+        };
         let mut audiences = HashMap::from([(surroundings.issuer.clone(), None)]);
         for (file, document) in documents.iter().enumerate() {
             for (name, api) in &document.apis.0 {
                 let parsed = self.name(file, name, ApiName::parse);
                 let Some(api) = api else { continue };
                 let audience = self.audience(file, name, api, surroundings, &mut audiences);
-                let (rules, routes, places) = self.compile_rules(file, api, names);
+                let (mut rules, mut routes, places) = self.compile_rules(file, api, names);
                 let guarantees = self.guarantees(file, api, names);
+                let uses = std::mem::take(&mut self.uses);
                 if let (Some(parsed), Some(audience)) = (parsed, audience) {
-                    let of_api = guarantees.into_iter().map(|(name, routes)| Guarantee {
+                    let of_api = |(name, routes), origin| Guarantee {
                         api: parsed.clone(),
                         file,
                         name,
                         routes,
-                    });
-                    compiled.guarantees.extend(of_api);
+                        origin,
+                    };
+                    compiled.guarantees.extend(guarantees.into_iter().map(|one| of_api(one, Origin::File)));
+                    if name.value == OWN_API {
+                        self.add_built_in(&mut rules, &mut routes, names);
+                        let kept = self.built_in_guarantees(name.at, names).into_iter();
+                        compiled.guarantees.extend(kept.map(|one| of_api(one, Origin::BuiltIn)));
+                    }
+                    compiled.uses.push((parsed.clone(), uses));
                     compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
                     let scopes = scopes_asked_for(&routes, names);
                     let api = Api { name: parsed.clone(), audience, scopes, rules, routes };
@@ -98,7 +125,51 @@ impl Report<'_> {
                 }
             }
         }
+        if let Ok(name) = ApiName::parse(OWN_API)
+            && !compiled.apis.contains_key(&name)
+        {
+            let (mut rules, mut routes) = (Vec::new(), Routes::default());
+            self.add_built_in(&mut rules, &mut routes, names);
+            let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
+            compiled.apis.insert(name.clone(), Api { name, audience, scopes, rules, routes });
+        }
         compiled
+    }
+
+    /// Adds the built-in rules to those of jeton's own API. Each counts where no rule of the files matches.
+    fn add_built_in(&mut self, rules: &mut Vec<Rule>, routes: &mut Routes, names: &Names) {
+        let file = self.sources.files.len();
+        let built_in = BUILT_IN.api().into_iter().flat_map(|api| &api.rules.0);
+        for (name, rule) in built_in.filter_map(|(name, rule)| Some((name, rule.as_ref()?))) {
+            let (_, mut left) = self.routes(file, name, &rule.routes);
+            left.retain(|route| !is_matched(routes, route));
+            if left.is_empty() {
+                continue;
+            }
+            let within = Within { file, name, routes: &left, names };
+            let requirement = self.requirement(within, rule).unwrap_or(Requirement::AnyOf(Vec::new()));
+            let is_taken = rules.iter().any(|rule| rule.name() == name.value);
+            let known_as = if is_taken { format!("{} (built in)", name.value) } else { name.value.clone() };
+            let line = BUILT_IN.source.line(name.at.start);
+            let index = small(rules.len());
+            rules.push(Rule { name: known_as.into(), file: small(file), line: small(line) });
+            let mut shared = HashMap::new();
+            for route in left {
+                if routes.trie.insert(&route, small(routes.written.len())).is_ok() {
+                    let access = routes.access_at(&route, &requirement, &mut shared);
+                    routes.access.push(RouteAccess { rule: index, access });
+                    routes.written.push(route);
+                }
+            }
+        }
+    }
+
+    /// What holds of jeton's own API whatever the files say, told at the place where they define it.
+    fn built_in_guarantees(&mut self, at: Span, names: &Names) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
+        let Some(api) = BUILT_IN.api() else { return Vec::new() };
+        let each = self.guarantees(self.sources.files.len(), api, names).into_iter();
+        each.map(|(name, routes)| (Spanned { at, value: format!("{} (built in)", name.value) }, routes))
+            .collect()
     }
 
     fn audience(
@@ -109,7 +180,7 @@ impl Report<'_> {
         surroundings: &Surroundings,
         taken: &mut HashMap<Audience, Option<(FileIndex, Span)>>,
     ) -> Option<Audience> {
-        let is_own = name.value == OWN_API;
+        let is_own = name.value == ApiName::OWN;
         let text = match &api.audience {
             Field::Absent if is_own => return Some(surroundings.issuer.clone()),
             Field::Absent => {
@@ -158,7 +229,7 @@ impl Report<'_> {
             let (at, parsed) = self.routes(file, name, &rule.routes);
             let within = Within { file, name, routes: &parsed, names };
             let requirement = self.requirement(within, rule).unwrap_or(Requirement::AnyOf(Vec::new()));
-            let line = self.sources.files.get(file).map_or(0, |source| source.line(name.at.start));
+            let line = self.source(file).map_or(0, |source| source.line(name.at.start));
             let index = small(rules.len());
             rules.push(Rule { name: name.value.as_str().into(), file: small(file), line: small(line) });
             let mut shared = HashMap::new();
@@ -274,6 +345,14 @@ impl Report<'_> {
         }
         guarantees
     }
+}
+
+/// Whether routes that are there already decide on the one path of a built-in route.
+fn is_matched(routes: &Routes, route: &Route) -> bool {
+    let path = route.with_parameters("");
+    let Ok(path) = CanonicalPath::parse(&path) else { return false };
+    let method = Method::ALL.into_iter().find(|method| route.method.precision(*method).is_some());
+    method.is_some_and(|method| routes.trie.find(method, &path).is_some())
 }
 
 /// The alternatives with each parameter at its place in the route, and these places.

@@ -2,24 +2,44 @@
 
 use std::collections::HashSet;
 
-use super::{FileIndex, Names, Report, apis::Guarantee};
+use super::{
+    NeededApi,
+    apis::{Guarantee, Origin},
+    built_in::OWN_API,
+    report::{Names, Report},
+};
 
 use crate::{
     oauth::{ApiName, ClientId, Role},
     policy::{
         cases::{Asker, Case, CaseOutcome, Expected},
         document::{self, Document, TestSubject, Text},
-        explain::Permissions,
-        finding::{Code, Problem, Span},
+        finding::{Code, Problem, Span, did_you_mean},
         guarantee::{self, TooComplex, Violation},
         read::{Field, Spanned},
         route::Method,
-        set::{PolicySet, Rule},
+        rule::Rule,
+        set::PolicySet,
+        source::FileIndex,
         space::RouteIndex,
+        subject::Permissions,
     },
 };
 
 impl Report<'_> {
+    /// Refuses policies without an API that something else needs.
+    pub(super) fn needed(&mut self, policies: &PolicySet, needed: &[NeededApi]) {
+        for NeededApi { api, by } in needed.iter().filter(|needed| !policies.apis.contains_key(&needed.api)) {
+            let known = || policies.apis.keys().map(ApiName::as_str);
+            let has: Vec<_> = known().map(|api| format!("`{api}`")).collect();
+            let message = format!("{by}: `{api}` is no API of the policies: they have {}", has.join(", "));
+            let hint = did_you_mean(api.as_str(), known()).unwrap_or_else(|| {
+                "define it under `apis:`, or change the settings and start again".to_owned()
+            });
+            self.findings.push(self.sources.fault(Code::UnknownApi, message, &hint));
+        }
+    }
+
     /// Proves the guarantees.
     pub(super) fn prove(&mut self, policies: &PolicySet, guarantees: &[Guarantee]) {
         for of_api in guarantees.chunk_by(|one, next| one.api == next.api) {
@@ -77,10 +97,11 @@ impl Report<'_> {
             witness.method,
             witness.path,
         );
-        let hint = format!(
-            "ask there for what the guarantee says ({}), or change the guarantee",
-            lacking.join(", ")
-        );
+        let instead = match guarantee.origin {
+            Origin::File => "change the guarantee",
+            Origin::BuiltIn => "take the path out of the rule: this guarantee is built in",
+        };
+        let hint = format!("ask there for what the guarantee says ({}), or {instead}", lacking.join(", "));
         let problem = Problem::new(guarantee.name.at, Code::BrokenGuarantee, message);
         self.add(guarantee.file, problem.hint(hint));
     }
@@ -140,13 +161,20 @@ impl Report<'_> {
                 }
                 ClientId::parse(client).ok().map(Asker::Client)
             }
-            Field::Given(Spanned { value: TestSubject::Map(bearer), .. }) => {
+            Field::Given(Spanned { at, value: TestSubject::Map(bearer) }) => {
                 let document::Bearer { scopes, roles, claims } = &**bearer;
                 let scopes = self.scopes(file, scopes, &names.scopes);
                 let roles: Vec<Role> =
                     roles.0.iter().filter_map(|role| self.role(file, role, &names.roles)).collect();
-                let bearer = Permissions { client: None, scopes, roles, claims: claims.clone() };
-                Some(Asker::Bearer(bearer.with_scopes_of_roles(&names.roles)))
+                let bearer = Permissions { client: None, sub: None, scopes, roles, claims: claims.clone() };
+                match bearer.with_sub_of_claims() {
+                    Ok(bearer) => Some(Asker::Bearer(bearer.with_scopes_of_roles(&names.roles))),
+                    Err(error) => {
+                        let problem = Problem::new(*at, Code::BadClaim, error.to_string());
+                        self.add(file, problem.hint("such as `as: { claims: { sub: acme-sync } }`"));
+                        None
+                    }
+                }
             }
         }
     }
@@ -162,7 +190,7 @@ impl Report<'_> {
             Field::Wrong => None,
             Field::Absent => {
                 let problem = Problem::new(whole, Code::Missing, "this test does not say which API is asked");
-                let known = names.apis.first().map_or("orders", String::as_str);
+                let known = names.apis.iter().find(|name| *name != OWN_API).map_or("orders", String::as_str);
                 self.add(file, problem.hint(format!("add `api:` with a name, such as `api: {known}`")));
                 None
             }

@@ -6,19 +6,24 @@ use jiff::Timestamp;
 use rustc_hash::FxHashSet;
 use serde_json::{Map, Value};
 
-use super::{DemoSecrets, FileIndex, Names, Report, Surroundings, warnings::ShutOut};
+use super::{
+    DemoSecrets, Surroundings,
+    report::{Names, Report},
+    warnings::ShutOut,
+};
 use crate::{
     clients::{
         Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, MOST_SECRETS,
         SecretHash, StoredSecret,
     },
-    clock::{parse_duration, seconds_up},
+    clock::{parse_duration, parse_time, seconds_up},
     oauth::{ApiName, ClientId, is_registered_claim},
     policy::{
         document::{self, Document, Text},
         finding::{Code, Problem, Span},
         read::{Field, Items, Named, Spanned},
         set::Api,
+        source::FileIndex,
     },
 };
 
@@ -171,13 +176,14 @@ impl Report<'_> {
     }
 
     pub(super) fn time(&mut self, file: FileIndex, text: &Text) -> Option<Timestamp> {
-        let time = text.value.parse().ok();
-        if time.is_none() {
-            let message = format!("`{}` is not a time", text.value);
-            let problem = Problem::new(text.at, Code::BadTime, message);
-            self.add(file, problem.hint("write it as `2027-06-30T00:00:00Z` (RFC 3339)"));
+        match parse_time(&text.value) {
+            Ok(time) => Some(time),
+            Err(error) => {
+                let problem = Problem::new(text.at, Code::BadTime, error.to_string());
+                self.add(file, problem.hint(error.hint()));
+                None
+            }
         }
-        time
     }
 
     fn grant(
@@ -246,9 +252,8 @@ impl Report<'_> {
             let problem = Problem::new(text.at, Code::BadDuration, "a token must live");
             self.add(file, problem.hint("write more than `0s`"));
         }
-        if ttl > surroundings.max_ttl {
-            let message =
-                format!("`{}` is longer than `tokens.max_ttl` ({} s)", text.value, surroundings.max_ttl);
+        if let Some(max_ttl) = surroundings.max_ttl.filter(|max| ttl > *max) {
+            let message = format!("`{}` is longer than `tokens.max_ttl` ({max_ttl} s)", text.value);
             let problem = Problem::new(text.at, Code::TtlTooLong, message);
             self.add(file, problem.hint("shorten it, or raise `tokens.max_ttl` in the settings"));
         }

@@ -9,15 +9,15 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 
-use super::{FileIndex, Names, Report};
+use super::report::{Names, Report};
 use crate::{
-    clients::{Abilities, ForeignKey, IntrospectedApis, InvalidPublicKey, MOST_KEYS},
+    clients::{Abilities, ForeignKey, ForeignKeys, IntrospectedApis, InvalidPublicKey, MOST_KEYS},
     oauth::{ApiName, TokenId},
     policy::{
         document::{self, Document, Introspect, PublicKey, RevokedToken, Text},
         finding::{Code, Problem, Span},
         read::{Field, Items, Spanned},
-        source::Sources,
+        source::{FileIndex, Sources},
     },
 };
 
@@ -33,7 +33,13 @@ impl Report<'_> {
         for key in &keys.0 {
             match self.public_key(file, client, key) {
                 Ok((at, found)) => {
-                    for key in found {
+                    for key in &found.passed_over {
+                        let message = format!("a key of client `{}` is passed over: {key}", client.value);
+                        let hint =
+                            "it cannot sign with this one: remove it from the set, if it need not be there";
+                        self.warn(file, Problem::new(at, Code::PassedOver, message).hint(hint));
+                    }
+                    for key in found.taken {
                         if seen.insert(key.thumbprint().clone()) {
                             taken.push(key);
                             continue;
@@ -63,7 +69,7 @@ impl Report<'_> {
         file: FileIndex,
         client: &Spanned<String>,
         key: &Spanned<PublicKey>,
-    ) -> Result<(Span, Vec<ForeignKey>), Option<Problem>> {
+    ) -> Result<(Span, ForeignKeys), Option<Problem>> {
         let PublicKey { jwk, pem, file: name } = &key.value;
         if matches!((jwk, pem, name), (Field::Wrong, _, _) | (_, Field::Wrong, _) | (_, _, Field::Wrong)) {
             return Err(None);
@@ -76,14 +82,15 @@ impl Report<'_> {
         match (jwk.given(), pem.given(), name.given()) {
             (Some(jwk), None, None) => {
                 let key = ForeignKey::from_jwk(&Value::Object(jwk.value.clone()));
-                key.map(|key| (jwk.at, vec![key])).map_err(|error| unusable(jwk.at, "", error))
+                key.map(|key| (jwk.at, ForeignKeys { taken: vec![key], ..ForeignKeys::default() }))
+                    .map_err(|error| unusable(jwk.at, "", error))
             }
             (None, Some(pem), None) => {
-                let keys = ForeignKey::from_pem(&pem.value);
+                let keys = ForeignKeys::from_pem(&pem.value);
                 keys.map(|keys| (pem.at, keys)).map_err(|error| unusable(pem.at, "", error))
             }
             (None, None, Some(name)) => {
-                let keys = ForeignKey::from_file(self.key_file(file, name)?);
+                let keys = ForeignKeys::from_file(self.key_file(file, name)?);
                 let of = format!(" in `{}`", name.value);
                 keys.map(|keys| (name.at, keys)).map_err(|error| unusable(name.at, &of, error))
             }
@@ -242,15 +249,24 @@ fn below(folder: &Path, name: &Path) -> Option<PathBuf> {
 /// What to do about a key that cannot be used.
 fn fix(error: &InvalidPublicKey) -> &'static str {
     match error {
-        InvalidPublicKey::Private => {
+        InvalidPublicKey::Private | InvalidPublicKey::PrivateInSet(_) => {
             "let the client make a new pair, and give what `openssl pkey -in NEW_KEY -pubout` prints"
         }
-        InvalidPublicKey::Symmetric | InvalidPublicKey::Kind | InvalidPublicKey::Unsound => {
+        InvalidPublicKey::Symmetric
+        | InvalidPublicKey::Kind
+        | InvalidPublicKey::Unsound
+        | InvalidPublicKey::NoneLeft(_) => {
             "let the client make a pair with `openssl genpkey -algorithm ed25519`, and give its public half"
         }
         InvalidPublicKey::Purpose => "give the key that is for signatures, or remove these members",
-        InvalidPublicKey::NotJwk => {
+        InvalidPublicKey::NotJwk | InvalidPublicKey::NoKeyId => {
             "write its members as text: `kty` and `crv`, `x`, `y` or `n`, `e` (RFC 7517)"
+        }
+        InvalidPublicKey::Pkcs1 | InvalidPublicKey::Certificate | InvalidPublicKey::Compressed => {
+            "give a `PUBLIC KEY` block, as that command prints it"
+        }
+        InvalidPublicKey::Coordinate(_) | InvalidPublicKey::LeadingZero(_) | InvalidPublicKey::Base64(_) => {
+            "let the client write its key again with a library for JSON Web Keys, or as PEM"
         }
         InvalidPublicKey::NotPem => "give what `openssl pkey -in KEY -pubout` prints",
         InvalidPublicKey::Empty => "give at least one key, or remove the entry",

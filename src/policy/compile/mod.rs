@@ -1,48 +1,74 @@
 //! From documents to a [`PolicySet`]: every name resolved, everything wrong reported at once.
 
 mod apis;
+mod built_in;
 mod checks;
 mod clients;
 mod credentials;
 mod names;
+mod nearest;
+mod report;
 mod requirements;
+mod types;
 mod warnings;
 
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
 use jiff::Timestamp;
 
-pub(super) use self::warnings::Warnings;
 use self::{
-    apis::{CompiledApis, Guarantee},
-    names::Nearest,
+    apis::{CompiledApis, Guarantee, Origin},
+    built_in::BUILT_IN,
+    nearest::Nearest,
+    report::{Files, Names, Report},
     warnings::Lookout,
 };
 use super::{
     cases::{self, CaseOutcome, Untested},
     document::Document,
-    finding::{Code, Finding, Findings, Problem, Severity, Span},
+    finding::{Finding, Findings},
     guarantee::Guaranteed,
-    read::{self, Field},
-    set::PolicySet,
-    source::{Hidden, Source, Sources},
-    yaml,
+    set::{PolicySet, Warnings},
+    source::Sources,
 };
-use crate::oauth::{ApiName, Audience, Role, Scope, ScopeSet};
+use crate::oauth::{ApiName, Audience, Issuer};
 
 /// What policies must fit besides each other.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The audience of jeton's own API: its issuer.
     pub issuer: Audience,
-    /// The longest lifetime that a client's tokens may have, in seconds (`tokens.max_ttl`).
-    pub max_ttl: u64,
+    /// The longest lifetime that a client's tokens may have, in seconds (`tokens.max_ttl`); any, if there is none.
+    pub max_ttl: Option<u64>,
     /// Whether clients with the secrets of README.md are refused.
     pub demo_secrets: DemoSecrets,
+    /// The APIs that must be there.
+    pub needed_apis: Vec<NeededApi>,
+}
+
+impl Surroundings {
+    /// Those of a service that takes tokens for `api` and issues none: the secrets and lifetimes of clients are the
+    /// issuer's business. Policies without the API are refused, at a reload too.
+    pub fn of_service(issuer: &Issuer, api: ApiName) -> Self {
+        Self {
+            issuer: issuer.audience().clone(),
+            max_ttl: None,
+            demo_secrets: DemoSecrets::Allowed,
+            needed_apis: vec![NeededApi { api, by: "this service".to_owned() }],
+        }
+    }
+}
+
+/// An API that something beside the policies names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededApi {
+    /// The API.
+    pub api: ApiName,
+    /// What names it, as it is told: `` `gateways.edge` ``.
+    pub by: String,
 }
 
 /// Whether clients with the secrets of README.md are refused.
@@ -65,21 +91,49 @@ impl PolicySet {
     }
 }
 
-/// Policies that fit together, though a guarantee may not hold or a test fail: for commands that say so.
-/// Nothing serves them.
+/// Policies that fit together, though a guarantee may not hold, a test fail or a needed API be missing: for
+/// commands that say so. Nothing serves them.
 #[derive(Debug)]
 pub struct Draft {
     policies: PolicySet,
     faults: Vec<Finding>,
     outcomes: Vec<CaseOutcome>,
     guarantees: Arc<[Guarantee]>,
+    defined: Defined,
+}
+
+/// How much the files define, without what is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defined {
+    /// APIs.
+    pub apis: usize,
+    /// Rules of all APIs.
+    pub rules: usize,
+    /// Scopes.
+    pub scopes: usize,
+    /// Roles.
+    pub roles: usize,
+}
+
+impl Defined {
+    /// Of files in which nothing is defined twice.
+    fn by(documents: &[Document]) -> Self {
+        let apis = || documents.iter().flat_map(|document| &document.apis.0);
+        let rules = apis().filter_map(|(_, api)| api.as_ref()).map(|api| api.rules.0.len());
+        Self {
+            apis: apis().count(),
+            rules: rules.sum(),
+            scopes: documents.iter().map(|document| document.scopes.0.len()).sum(),
+            roles: documents.iter().map(|document| document.roles.0.len()).sum(),
+        }
+    }
 }
 
 impl Draft {
     /// Compiles what was read from a policies folder.
     ///
     /// # Errors
-    /// Everything that is wrong in any file but guarantees and tests, in the order of files and lines.
+    /// Everything that is wrong in any file but what [`Self::faults`] tells, in the order of files and lines.
     pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
         let mut report = Report {
             sources,
@@ -88,10 +142,12 @@ impl Draft {
             names_are_known: true,
             nearest: Nearest::default(),
             interned: HashSet::new(),
+            uses: Vec::new(),
         };
         let mut documents = report.parse_all();
         let names = report.collect_names(&documents);
-        let CompiledApis { apis, guarantees, places } = report.compile_apis(&documents, &names, surroundings);
+        let CompiledApis { apis, guarantees, uses, places } =
+            report.compile_apis(&documents, &names, surroundings);
         let clients = report.compile_clients(&mut documents, &names, &apis, surroundings);
         let revoked = report.revoked_tokens(&documents);
         let cases = report.cases(&documents, &names);
@@ -99,6 +155,8 @@ impl Draft {
             return Err(Findings::sorted(report.findings));
         }
         let found = std::mem::take(&mut report.findings);
+        let defined = Defined::by(&documents);
+        let files = sources.files.iter().chain([&BUILT_IN.source]);
         let guarantees: Arc<[Guarantee]> = guarantees.into();
         let shut_out = clients.shut_out(now);
         let Names { scopes, roles, .. } = names;
@@ -110,22 +168,30 @@ impl Draft {
             revoked,
             read_at: now,
             hash: sources.hash().clone(),
-            files: sources.files.iter().map(|source| source.name.clone()).collect(),
+            files: files.map(|source| source.name.clone()).collect(),
             warnings: Warnings::default(),
         };
+        report.needed(&policies, &surroundings.needed_apis);
         report.prove(&policies, &guarantees);
         let outcomes = report.run(&policies, &cases);
         let Report { files, findings: faults, .. } = report;
-        let scopes = documents.into_iter().map(|document| document.scopes.0).collect();
-        policies.warnings = Warnings::by(Lookout {
+        let scopes = documents.into_iter().map(|document| {
+            let mut scopes = document.scopes.0;
+            // the service itself asks for the others
+            scopes.retain(|(name, _)| !BUILT_IN.has_scope(&name.value));
+            scopes
+        });
+        let lookout = Lookout {
             files,
             found,
-            scopes,
+            scopes: scopes.collect(),
             shut_out,
+            uses,
             places,
             guarantees: Arc::clone(&guarantees),
-        });
-        Ok(Self { policies, faults, outcomes, guarantees })
+        };
+        policies.warnings = Warnings::by(move |policies| lookout.warnings(policies));
+        Ok(Self { policies, faults, outcomes, guarantees, defined })
     }
 
     /// The policies, to be looked at.
@@ -133,9 +199,14 @@ impl Draft {
         &self.policies
     }
 
-    /// What is guaranteed, by API and name of the guarantee.
+    /// How much the files define.
+    pub fn defined(&self) -> Defined {
+        self.defined
+    }
+
+    /// What the files guarantee, by API and name of the guarantee.
     pub(super) fn guarantees(&self) -> BTreeMap<(&ApiName, &str), &[Guaranteed]> {
-        let each = self.guarantees.iter();
+        let each = self.guarantees.iter().filter(|one| one.origin == Origin::File);
         each.map(|one| ((&one.api, one.name.value.as_str()), one.routes.as_slice())).collect()
     }
 
@@ -149,120 +220,21 @@ impl Draft {
         cases::untested(&self.policies, &self.outcomes)
     }
 
-    /// Guarantees that do not hold and tests that fail.
+    /// Guarantees that do not hold, tests that fail and needed APIs that are missing.
     pub fn faults(&self) -> &[Finding] {
         &self.faults
     }
 
-    /// Guarantees that do not hold and tests that fail, and all warnings.
+    /// As [`Self::faults`], and all warnings.
     pub fn findings(&self) -> Findings {
         Findings::sorted(self.faults.iter().chain(&self.policies.warnings().0).cloned().collect())
     }
 
-    /// The policies, if every guarantee holds and every test passes.
+    /// The policies, if there are no [faults](Self::faults).
     ///
     /// # Errors
-    /// What does not, and all warnings.
+    /// These, and all warnings.
     pub fn into_policies(self) -> Result<PolicySet, Findings> {
         if self.faults.is_empty() { Ok(self.policies) } else { Err(self.findings()) }
-    }
-}
-
-/// The position of a file among the sources.
-type FileIndex = usize;
-
-/// What every file may refer to.
-struct Names {
-    scopes: BTreeMap<Scope, String>,
-    roles: BTreeMap<Role, ScopeSet>,
-    /// API and client names, those of broken entries too.
-    apis: BTreeSet<String>,
-    clients: BTreeSet<String>,
-}
-
-/// The policy files, in which findings have their places.
-struct Files {
-    sources: Arc<Vec<Source>>,
-    /// By file: what of it is not shown.
-    hidden: Vec<Hidden>,
-}
-
-impl Files {
-    fn finding(&self, severity: Severity, file: FileIndex, problem: Problem) -> Option<Finding> {
-        let (source, hidden) = (self.sources.get(file)?, self.hidden.get(file)?);
-        let (at, code) = (problem.at, problem.code);
-        let (message, hint) = problem.into_texts();
-        Some(Finding { hint, ..source.finding(severity, at, code, message, hidden) })
-    }
-}
-
-/// Collects what is wrong.
-struct Report<'s> {
-    sources: &'s Sources,
-    files: Files,
-    findings: Vec<Finding>,
-    /// False once a file could not be parsed: what it defines is missing then, and nothing is said
-    /// about names that may stand in it.
-    names_are_known: bool,
-    nearest: Nearest,
-    /// Names of claims and parameters, of which each is kept once.
-    interned: HashSet<Arc<str>>,
-}
-
-impl<'s> Report<'s> {
-    fn parse_all(&mut self) -> Vec<Document> {
-        let sources: &'s [Source] = &self.sources.files;
-        let mut documents = Vec::with_capacity(sources.len());
-        for (file, source) in sources.iter().enumerate() {
-            let (node, problems) = yaml::parse(&source.text);
-            self.files.hidden.push(match &node {
-                Some(node) => Hidden::parts(node.secrets()),
-                None => Hidden::in_unparsed(source),
-            });
-            let is_nothing = node.as_ref().map_or(problems.is_empty(), yaml::Node::is_null);
-            let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
-            let problems = RefCell::new(problems);
-            let document = match &node {
-                Some(node) => read::read::<Document>(node, &problems),
-                None => is_nothing.then(Document::default),
-            };
-            self.names_are_known &= document.as_ref().is_some_and(Document::names_are_whole);
-            for problem in problems.into_inner() {
-                self.add(file, problem);
-            }
-            let document = document.unwrap_or_default();
-            if is_map || is_nothing {
-                self.check_version(file, &document);
-            }
-            documents.push(document);
-        }
-        documents
-    }
-
-    fn check_version(&mut self, file: FileIndex, document: &Document) {
-        match &document.version {
-            Field::Absent => {
-                let problem = Problem::new(Span::default(), Code::Missing, "`version` is missing");
-                self.add(file, problem.hint("start the file with `version: 1`"));
-            }
-            Field::Given(version) if version.value != 1 => {
-                let message = format!("version {} is not known", version.value);
-                let problem = Problem::new(version.at, Code::BadVersion, message);
-                self.add(file, problem.hint("write `version: 1`"));
-            }
-            Field::Given(_) | Field::Wrong => {}
-        }
-    }
-
-    fn add(&mut self, file: FileIndex, problem: Problem) {
-        self.findings.extend(self.files.finding(Severity::Error, file, problem));
-    }
-
-    /// `file:line:column` of a place, as a hint refers to it.
-    fn place(&self, file: FileIndex, at: Span) -> String {
-        self.sources.files.get(file).map_or_else(String::new, |source| {
-            let (line, column) = source.locate(at.start);
-            format!("{}:{line}:{column}", source.name)
-        })
     }
 }

@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{FileIndex, Names, Report};
+use super::{
+    built_in::{BUILT_IN, OWN_API},
+    report::{Names, Report},
+};
 use crate::{
     oauth::{Role, Scope, ScopeSet},
     policy::{
         document::{Document, Text},
-        finding::{Code, Problem, Span, did_you_mean},
+        finding::{Code, Problem, Span},
         read::{Items, Named, Spanned},
+        source::FileIndex,
     },
 };
 
@@ -37,40 +41,9 @@ impl<'d> Definitions<'d> {
     }
 }
 
-/// The names nearest to those that nothing defines.
-#[derive(Default)]
-pub(super) struct Nearest {
-    /// By what it is the name of, and the name. Thousands of clients may name the same API.
-    found: HashMap<(&'static str, String), Option<String>>,
-    /// How many characters were compared, each with each of another name.
-    compared: usize,
-}
-
-impl Nearest {
-    /// How many characters are worth it: a name of 20 beside 125,000 others. Where thousands of names are missing
-    /// beside thousands of others, no slip explains it.
-    const MOST: usize = 50_000_000;
-
-    fn hint<'k>(
-        &mut self,
-        what: &'static str,
-        written: &str,
-        known: impl Iterator<Item = &'k str>,
-    ) -> Option<String> {
-        let Self { found, compared } = self;
-        let hint = found.entry((what, written.to_owned())).or_insert_with(|| {
-            if *compared > Self::MOST {
-                return None;
-            }
-            let count = |name: &&str| *compared += name.len() * name.len().min(written.len());
-            did_you_mean(written, known.inspect(count))
-        });
-        hint.clone()
-    }
-}
-
 impl Report<'_> {
     pub(super) fn collect_names(&mut self, documents: &[Document]) -> Names {
+        let own = (documents.len(), &BUILT_IN.document);
         let scopes = self.collect_scopes(documents);
         let mut roles = BTreeMap::new();
         let mut defined = Definitions::new("role");
@@ -83,7 +56,18 @@ impl Report<'_> {
                 }
             }
         }
-        let apis = self.collect("API", documents, |document| &document.apis);
+        // what is built in comes last, and gives way to what a file defines
+        for (name, items) in &own.1.roles.0 {
+            let known = items.as_ref().map(|items| self.scopes(own.0, items, &scopes)).unwrap_or_default();
+            roles.extend(
+                Role::parse(&name.value)
+                    .ok()
+                    .filter(|role| !roles.contains_key(role))
+                    .map(|role| (role, known)),
+            );
+        }
+        let mut apis = self.collect("API", documents, |document| &document.apis);
+        apis.insert(OWN_API.to_owned());
         let clients = self.collect("client", documents, |document| &document.clients);
         Names { scopes, roles, apis, clients }
     }
@@ -97,6 +81,11 @@ impl Report<'_> {
                 if let Some(scope) = self.name(file, name, Scope::parse) {
                     scopes.entry(scope).or_insert_with(|| description.clone().unwrap_or_default());
                 }
+            }
+        }
+        for (name, description) in &BUILT_IN.document.scopes.0 {
+            if let Ok(scope) = Scope::parse(&name.value) {
+                scopes.entry(scope).or_insert_with(|| description.clone().unwrap_or_default());
             }
         }
         scopes

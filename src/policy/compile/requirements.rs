@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{FileIndex, Names, Report};
+use super::{
+    report::{Names, Report},
+    types::ClaimUse,
+};
 use crate::{
-    oauth::{ClientId, Role, Scope, is_registered_claim},
+    oauth::{ClientId, Role, Scope},
     policy::{
+        claim::{BadClaimName, ClaimName, ClaimValue},
         condition::{ClaimTest, Condition, PathParameter},
         document::{self, Require, Text},
         finding::{Code, Problem, Span, did_you_mean},
         read::{Field, Items, Spanned},
         route::{Place, Route},
+        source::FileIndex,
     },
 };
 
@@ -174,18 +179,14 @@ impl Report<'_> {
         into: &mut Vec<Condition>,
     ) {
         let file = within.file;
-        if is_registered_claim(&name.value) {
-            let message = format!("`{}` is a registered claim, and no condition on it can hold", name.value);
-            let hint = "use `scope`, `role` or `client`, or a claim that clients carry";
-            return self.add(file, Problem::new(name.at, Code::BadClaim, message).hint(hint));
-        }
+        let parsed = self.claim_name(file, name);
         let Some(document::ClaimTest { is, r#in, contains, same_as_path, contains_path }) = test else {
             return;
         };
         let before = self.findings.len();
         let mut tests = Vec::new();
         if let Some(value) = is.given() {
-            tests.extend(self.text_value(file, value).map(ClaimTest::Is));
+            tests.extend(self.value(file, value).map(ClaimTest::Is));
         }
         if let Some(values) = r#in.given() {
             if values.value.is_empty() {
@@ -193,11 +194,11 @@ impl Report<'_> {
                 self.add(file, problem.hint("name at least one value"));
             }
             let accepted: Vec<_> =
-                values.value.0.iter().filter_map(|value| self.text_value(file, value)).collect();
+                values.value.0.iter().filter_map(|value| self.value(file, value)).collect();
             tests.push(ClaimTest::In(accepted.into()));
         }
         if let Some(value) = contains.given() {
-            tests.extend(self.text_value(file, value).map(ClaimTest::Contains));
+            tests.extend(self.value(file, value).map(ClaimTest::Contains));
         }
         if let Some(parameter) = same_as_path.given() {
             tests.extend(self.parameter(within, parameter).map(ClaimTest::SameAsPath));
@@ -213,25 +214,52 @@ impl Report<'_> {
             let hint = "add one of `is`, `in`, `contains`, `same_as_path`, `contains_path`";
             self.add(file, Problem::new(name.at, Code::BadRequirement, message).hint(hint));
         }
-        let name = self.intern(&name.value);
-        into.extend(tests.into_iter().map(|test| Condition::Claim { name: Arc::clone(&name), test }));
+        let Some(parsed) = parsed else { return };
+        for test in tests {
+            self.uses.push(ClaimUse { file, at: name.at, name: parsed.clone(), types: test.types() });
+            into.push(Condition::Claim { name: parsed.clone(), test });
+        }
     }
 
-    /// A value to compare with: text, for claims of other types never match.
-    fn text_value(&mut self, file: FileIndex, value: &Spanned<Value>) -> Option<Box<str>> {
-        if let Value::String(text) = &value.value {
-            return Some(text.as_str().into());
+    /// The claim that a condition is about.
+    fn claim_name(&mut self, file: FileIndex, name: &Spanned<String>) -> Option<ClaimName> {
+        let text = &name.value;
+        let (message, hint) = match ClaimName::parse(text, |name| self.intern(name)) {
+            Ok(parsed) => return Some(parsed),
+            Err(BadClaimName::Registered) if text.starts_with('/') => (
+                format!("`{text}` leads into a registered claim, and no condition can be about it"),
+                "write `sub` for the subject, or name a claim that clients carry",
+            ),
+            Err(BadClaimName::Registered) => (
+                format!("`{text}` is a registered claim, and no condition can be about it"),
+                "use `scope`, `role` or `client`, `sub`, or a claim that clients carry",
+            ),
+            Err(BadClaimName::NoPointer) => (
+                format!("`{text}` is not a JSON Pointer (RFC 6901)"),
+                "in a pointer `~` is written `~0`, and a `/` within a name `~1`",
+            ),
+        };
+        self.add(file, Problem::new(name.at, Code::BadClaim, message).hint(hint));
+        None
+    }
+
+    /// A value to compare with.
+    fn value(&mut self, file: FileIndex, value: &Spanned<Value>) -> Option<ClaimValue> {
+        if let Some(value) = ClaimValue::of(&value.value) {
+            return Some(value);
         }
         let problem = match &value.value {
-            Value::Number(_) | Value::Bool(_) => {
-                let message = format!("`{}` is not text, and only text is compared", value.value);
-                Problem::new(value.at, Code::WrongType, message).hint(format!("write `\"{}\"`", value.value))
-            }
             Value::Null => Problem::new(value.at, Code::Missing, "there is no value")
                 .hint("write one, in quotes if it is empty"),
-            Value::Array(_) | Value::Object(_) | Value::String(_) => {
-                Problem::new(value.at, Code::WrongType, "a single text is expected")
+            Value::Array(_) | Value::Object(_) => {
+                Problem::new(value.at, Code::WrongType, "a single value is expected")
                     .hint("for several values use `in: [a, b]`")
+            }
+            other => {
+                let message = format!(
+                    "`{other}` is a fraction, and only text, whole numbers and booleans are compared"
+                );
+                Problem::new(value.at, Code::WrongType, message).hint(format!("for text write `\"{other}\"`"))
             }
         };
         self.add(file, problem);

@@ -2,13 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::Arc,
 };
 
 use super::{
-    FileIndex, Files,
-    apis::{Guarantee, Places},
+    apis::{Guarantee, Origin, Places},
+    report::Files,
+    types::{self, ClaimUse},
 };
 use crate::{
     oauth::{ApiName, ClientId, Role, Scope, ScopeSet},
@@ -19,38 +19,10 @@ use crate::{
         lint,
         read::Spanned,
         set::{Api, PolicySet},
+        source::FileIndex,
         space::RouteIndex,
     },
 };
-
-/// The warnings of policies, which are looked for when somebody asks: policies can be in force before.
-#[derive(Default)]
-pub(in crate::policy) struct Warnings {
-    /// Until then.
-    lookout: Mutex<Option<Lookout>>,
-    found: OnceLock<Findings>,
-}
-
-impl Warnings {
-    pub(super) fn by(lookout: Lookout) -> Self {
-        Self { lookout: Mutex::new(Some(lookout)), found: OnceLock::new() }
-    }
-
-    /// What they are; `policies` are those that they belong to.
-    pub(in crate::policy) fn of(&self, policies: &PolicySet) -> &Findings {
-        self.found.get_or_init(|| {
-            let lookout = self.lookout.lock().unwrap_or_else(PoisonError::into_inner).take();
-            lookout.map(|lookout| lookout.warnings(policies)).unwrap_or_default()
-        })
-    }
-}
-
-/// What the files hold is not for a log.
-impl fmt::Debug for Warnings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Warnings").finish_non_exhaustive()
-    }
-}
 
 /// What warnings are about, and where in the files it stands.
 pub(super) struct Lookout {
@@ -60,6 +32,8 @@ pub(super) struct Lookout {
     /// By file: the scopes that it defines.
     pub(super) scopes: Vec<Vec<(Spanned<String>, Option<String>)>>,
     pub(super) shut_out: Vec<ShutOut>,
+    /// By API: where claims are compared.
+    pub(super) uses: Vec<(ApiName, Vec<ClaimUse>)>,
     pub(super) places: BTreeMap<ApiName, Places>,
     pub(super) guarantees: Arc<[Guarantee]>,
 }
@@ -74,12 +48,17 @@ pub(super) struct ShutOut {
 }
 
 impl Lookout {
-    fn warnings(self, policies: &PolicySet) -> Findings {
-        let Self { files, found, scopes, shut_out, places, guarantees } = self;
+    pub(super) fn warnings(self, policies: &PolicySet) -> Findings {
+        let Self { files, found, scopes, shut_out, uses, places, guarantees } = self;
         let mut report = Report { files: &files, findings: found };
         report.unused_scopes(policies, &scopes);
         for client in &shut_out {
             report.shut_out(client);
+        }
+        for (api, uses) in &uses {
+            for (file, problem) in types::mismatches(policies, api, uses) {
+                report.warn(file, problem);
+            }
         }
         for of_api in guarantees.chunk_by(|one, next| one.api == next.api) {
             if let Some(api) = of_api.first().and_then(|guarantee| policies.apis.get(&guarantee.api)) {
@@ -153,7 +132,7 @@ impl Report<'_> {
     fn guarantees(&mut self, policies: &PolicySet, api: &Api, guarantees: &[Guarantee]) {
         let index = RouteIndex::new(&api.routes.written);
         let endings = Endings::of(&index);
-        for guarantee in guarantees {
+        for guarantee in guarantees.iter().filter(|guarantee| guarantee.origin == Origin::File) {
             for guaranteed in &guarantee.routes {
                 if !guarantee::meets_a_rule(api, &index, guaranteed) {
                     let (name, route) = (&guarantee.name, &guaranteed.route);
@@ -192,8 +171,9 @@ impl Report<'_> {
     fn lints(&mut self, policies: &PolicySet, api: &Api, places: &Places) {
         let index = RouteIndex::new(&api.routes.written);
         for lint in lint::lints(policies, api, &index) {
-            let route = lint.route.and_then(|route| usize::try_from(route).ok());
-            let at = route.and_then(|route| places.routes.get(route)).unwrap_or(&places.name);
+            let route = lint.route.map(|route| places.routes.get(usize::try_from(route).ok()?));
+            // a route without a place is built in, and nobody can change it
+            let Some(at) = route.unwrap_or(Some(&places.name)) else { continue };
             let problem = Problem::new(*at, lint.code, lint.message);
             self.warn(places.file, problem.hint(lint.hint));
         }
@@ -222,8 +202,9 @@ mod tests {
     fn surroundings() -> Surroundings {
         Surroundings {
             issuer: Audience::parse("https://tokens.example.com").unwrap(),
-            max_ttl: 60,
+            max_ttl: Some(60),
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         }
     }
 
@@ -248,7 +229,7 @@ mod tests {
         let codes =
             |findings: &crate::policy::Findings| findings.0.iter().map(|one| one.code).collect::<Vec<_>>();
         assert_eq!(codes(current.policies.warnings()), [Code::UnusedScope]);
-        assert!(current.policies.warnings.lookout.lock().unwrap().is_none(), "the files are let go of");
+        assert!(current.policies.warnings.look.lock().unwrap().is_none(), "the files are let go of");
         assert_eq!(codes(current.policies.warnings()), [Code::UnusedScope], "and what was found stays");
     }
 

@@ -11,8 +11,8 @@ use crate::{
     oauth::{ApiName, Role, Scope},
     policy::{
         condition::{Alternative, Condition},
-        explain::Permissions,
         set::PolicySet,
+        subject::Permissions,
     },
 };
 

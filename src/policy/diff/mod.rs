@@ -16,8 +16,9 @@ use serde::Serialize;
 
 use super::{
     compile::Draft,
-    guarantee::Witness,
+    rule::RulePlace,
     set::{Api, PolicySet},
+    space::Witness,
 };
 
 /// All that differs between two readings of policies.
@@ -74,17 +75,6 @@ pub struct Change {
     pub after: Option<RulePlace>,
     /// A request on which the old and the new policies decide differently.
     pub witness: Option<Witness>,
-}
-
-/// A rule and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct RulePlace {
-    /// Its name.
-    pub rule: String,
-    /// Its file.
-    pub file: String,
-    /// Its line, from 1.
-    pub line: u32,
 }
 
 /// Which kind of thing a change is about.

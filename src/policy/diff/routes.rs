@@ -14,15 +14,15 @@ use super::{
 use crate::{
     oauth::ApiName,
     policy::{
-        condition::{Alternative, Subject},
-        explain::Permissions,
-        guarantee::Witness,
+        condition::Alternative,
         path::CanonicalPath,
         route::Method,
         set::{Access, Api, PolicySet},
         space::{
-            Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Token, Wording,
+            Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Token, Witness,
+            Wording,
         },
+        subject::{Permissions, Subject},
         trie::RouteId,
     },
 };
@@ -331,9 +331,9 @@ impl<'p> Comparison<'_, 'p> {
         // what becomes public, everybody gains
         let is_everybodys = self.new.is_public(pair.after) && !self.old.is_public(pair.before);
         let may_pass = may(self.old, pair.before, before) || may(self.new, pair.after, after);
-        let claims: Vec<_> = before.iter().chain(after).map(|permissions| &permissions.claims).collect();
+        let bearers: Vec<_> = before.iter().chain(after).collect();
         (may_pass && !is_everybodys)
-            .then(|| Grid::for_claims(shape.clone(), compared, &claims, &|text| self.known(text)))
+            .then(|| Grid::for_bearers(shape.clone(), compared, &bearers, &|text| self.known(text)))
     }
 
     /// What a client gains or loses.

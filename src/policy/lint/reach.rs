@@ -9,12 +9,13 @@ use crate::{
     clients::{ClientKind, ClientState},
     oauth::ClientId,
     policy::{
+        claim::{ClaimName, ClaimValue},
         condition::{Alternative, ClaimTest, Condition},
-        explain::Permissions,
         finding::Code,
         matrix,
         set::{Api, PolicySet},
         space::{Known, RouteIndex, is_segment},
+        subject::Permissions,
     },
 };
 
@@ -33,7 +34,7 @@ pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into
             hint: "grant a client what the rules ask".to_owned(),
         });
     }
-    let by_carried = BearerIndex::new(&bearers);
+    let by_carried = BearerIndex::new(&bearers, api);
     for (id, route) in routes(api) {
         let Some((_, access)) = api.access(id) else { continue };
         let is_reached = access.is_public()
@@ -66,30 +67,34 @@ enum Carried<'b> {
     Scope(&'b str),
     Role(&'b str),
     Client(&'b str),
-    /// A claim that is a text.
-    Claim(&'b str, &'b str),
-    /// A text in a claim that is a list.
-    Item(&'b str, &'b str),
+    Claim(&'b ClaimName, ClaimValue),
+    /// A value in a claim that is a list.
+    Item(&'b ClaimName, ClaimValue),
 }
 
 impl<'b> BearerIndex<'b> {
-    fn new(all: &'b [Permissions]) -> Self {
+    fn new(all: &'b [Permissions], api: &'b Api) -> Self {
+        let claims = api.routes.conditions.iter().filter_map(|condition| match condition {
+            Condition::Claim { name, test } if !test.values().is_empty() => Some(name),
+            _ => None,
+        });
+        let claims: BTreeSet<_> = claims.collect();
         let mut carrying: HashMap<_, Vec<_>> = HashMap::new();
         for bearer in all {
-            let Permissions { client, scopes, roles, claims } = bearer;
-            let texts = claims.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
-            let lists = claims.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_array()?)));
-            let items = lists.flat_map(|(name, items)| {
-                let texts: HashSet<_> = items.iter().filter_map(Value::as_str).collect();
-                texts.into_iter().map(move |text| Carried::Item(name, text))
+            let Permissions { client, scopes, roles, .. } = bearer;
+            let subject = bearer.subject();
+            let claims = claims.iter().filter_map(|name| Some((*name, name.find(&subject)?)));
+            let claims = claims.flat_map(|(name, claim)| {
+                let value = claim.value().map(|value| Carried::Claim(name, value));
+                let items: HashSet<_> = claim.items().iter().filter_map(ClaimValue::of).collect();
+                value.into_iter().chain(items.into_iter().map(move |item| Carried::Item(name, item)))
             });
             let carried = scopes
                 .iter()
                 .map(|scope| Carried::Scope(scope.as_str()))
                 .chain(roles.iter().map(|role| Carried::Role(role.as_str())))
                 .chain(client.iter().map(|client| Carried::Client(client.as_str())))
-                .chain(texts.map(|(name, value)| Carried::Claim(name, value)))
-                .chain(items);
+                .chain(claims);
             carried.for_each(|carried| carrying.entry(carried).or_default().push(bearer));
         }
         Self { all, carrying }
@@ -113,9 +118,10 @@ impl<'b> BearerIndex<'b> {
                     clients.iter().map(|client| Carried::Client(client.as_str())).collect()
                 }
                 Condition::Claim { name, test } => match test {
-                    ClaimTest::Is(value) => vec![Carried::Claim(name, value)],
-                    ClaimTest::In(values) => values.iter().map(|value| Carried::Claim(name, value)).collect(),
-                    ClaimTest::Contains(value) => vec![Carried::Item(name, value)],
+                    ClaimTest::Is(_) | ClaimTest::In(_) => {
+                        test.values().iter().map(|value| Carried::Claim(name, value.clone())).collect()
+                    }
+                    ClaimTest::Contains(value) => vec![Carried::Item(name, value.clone())],
                     ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) => return None,
                 },
             };
@@ -134,12 +140,11 @@ fn bearers(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>) -> Vec<Permi
     let mut bearers = HashMap::new();
     for client in policies.clients().iter().filter(|client| client.state == ClientState::Enabled) {
         let Some(grant) = client.grants.iter().find(|grant| grant.api == *api.name()) else { continue };
-        let id = match client.kind {
-            ClientKind::Named if told_apart.clients.contains(client.id.as_str()) => Some(&client.id),
-            ClientKind::Named | ClientKind::Anonymous => None,
-        };
+        let is_named = client.kind == ClientKind::Named;
+        let id = Some(&client.id).filter(|id| is_named && told_apart.has(id));
         let roles: Vec<_> = grant.roles.iter().map(|role| &role.role).collect();
-        let key = (id, &grant.scopes, roles, told_apart.claims_of(&client.claims));
+        let has_sub = is_named && told_apart.by_sub;
+        let key = (id, has_sub, &grant.scopes, roles, told_apart.claims_of(&client.claims));
         let permissions =
             || policies.permissions_of(client.id.as_str(), api.name().as_str()).unwrap_or_default();
         bearers.entry(key).or_insert_with(permissions);
@@ -150,36 +155,34 @@ fn bearers(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>) -> Vec<Permi
 /// What the conditions of an API look at.
 struct ToldApart<'p> {
     clients: BTreeSet<&'p str>,
+    /// Whether a condition is about `sub`, so that each client is another one.
+    by_sub: bool,
     /// By claim: the values that are compared with.
-    claims: BTreeMap<&'p str, BTreeSet<&'p str>>,
+    claims: BTreeMap<&'p ClaimName, BTreeSet<&'p ClaimValue>>,
     index: &'p RouteIndex<'p>,
 }
 
 /// A claim as far as conditions tell it apart from others. A value that nothing names counts by the claims
 /// that have it, for two may be compared with one segment.
 #[derive(PartialEq, Eq, Hash)]
-enum ClaimKind<'v> {
+enum ClaimKind {
     Absent,
-    Named(&'v str),
-    Text { of: Option<Vec<usize>> },
-    List(BTreeSet<&'v str>, BTreeSet<Vec<usize>>),
+    Named(ClaimValue),
+    Other { of: Option<Vec<usize>> },
+    List(BTreeSet<ClaimValue>, BTreeSet<Vec<usize>>),
     OfNoUse,
 }
 
 impl<'p> ToldApart<'p> {
     fn by(api: &'p Api, index: &'p RouteIndex<'p>) -> Self {
-        let mut apart = Self { clients: BTreeSet::new(), claims: BTreeMap::new(), index };
+        let mut apart = Self { clients: BTreeSet::new(), by_sub: false, claims: BTreeMap::new(), index };
         for condition in &api.routes.conditions {
             match condition {
                 Condition::Client(client) => drop(apart.clients.insert(client.as_str())),
                 Condition::AnyClient(clients) => apart.clients.extend(clients.iter().map(ClientId::as_str)),
+                Condition::Claim { name: ClaimName::Sub, .. } => apart.by_sub = true,
                 Condition::Claim { name, test } => {
-                    let values = apart.claims.entry(name).or_default();
-                    match test {
-                        ClaimTest::Is(value) | ClaimTest::Contains(value) => drop(values.insert(value)),
-                        ClaimTest::In(all) => values.extend(all.iter().map(|value| &**value)),
-                        ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) => {}
-                    }
+                    apart.claims.entry(name).or_default().extend(test.values());
                 }
                 Condition::Scope(_)
                 | Condition::AllScopes(_)
@@ -189,6 +192,10 @@ impl<'p> ToldApart<'p> {
             }
         }
         apart
+    }
+
+    fn has(&self, client: &ClientId) -> bool {
+        self.by_sub || self.clients.contains(client.as_str())
     }
 
     /// Whether routes may tell this value of a parameter from others: they name it, by itself or with an ending, or it
@@ -201,36 +208,42 @@ impl<'p> ToldApart<'p> {
             || endings.any(|ending| names(&format!("{value}{ending}")))
     }
 
-    fn claims_of<'v>(&self, claims: &'v Map<String, Value>) -> Vec<ClaimKind<'v>> {
-        let texts = |name: &str| -> Vec<&'v str> {
-            match claims.get(name) {
-                Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
-                other => other.and_then(Value::as_str).into_iter().collect(),
+    fn claims_of(&self, claims: &Map<String, Value>) -> Vec<ClaimKind> {
+        let values = |name: &ClaimName| -> Vec<ClaimValue> {
+            match name.find_in(claims) {
+                Some(Value::Array(items)) => items.iter().filter_map(ClaimValue::of).collect(),
+                other => other.and_then(ClaimValue::of).into_iter().collect(),
             }
         };
-        let mut having: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut having: HashMap<String, Vec<usize>> = HashMap::new();
         for (at, name) in self.claims.keys().enumerate() {
-            for text in texts(name) {
-                let claims = having.entry(text).or_default();
+            for text in values(name).iter().filter_map(ClaimValue::path_text) {
+                let claims = having.entry(text.into_owned()).or_default();
                 if claims.last() != Some(&at) {
                     claims.push(at);
                 }
             }
         }
         // the claims that have a value, where a path can have it
-        let of = |text: &str| having.get(text).filter(|_| is_segment(text)).cloned();
-        let each = self.claims.iter().map(|(name, values)| {
-            let is_named = |text: &str| values.contains(text) || self.is_known(text);
-            match claims.get(*name) {
+        let of = |value: &ClaimValue| {
+            let text = value.path_text().filter(|text| is_segment(text))?;
+            having.get(&*text).cloned()
+        };
+        let each = self.claims.iter().map(|(name, named)| {
+            let is_named = |value: &ClaimValue| {
+                named.contains(value) || value.path_text().is_some_and(|text| self.is_known(&text))
+            };
+            match name.find_in(claims) {
                 None => ClaimKind::Absent,
-                Some(Value::String(text)) if is_named(text) => ClaimKind::Named(text),
-                Some(Value::String(text)) => ClaimKind::Text { of: of(text) },
                 Some(Value::Array(_)) => {
-                    let (named, others): (Vec<_>, Vec<_>) =
-                        texts(name).into_iter().partition(|text| is_named(text));
-                    ClaimKind::List(named.into_iter().collect(), others.into_iter().filter_map(of).collect())
+                    let (named, others): (Vec<_>, Vec<_>) = values(name).into_iter().partition(is_named);
+                    ClaimKind::List(named.into_iter().collect(), others.iter().filter_map(of).collect())
                 }
-                Some(_) => ClaimKind::OfNoUse,
+                Some(value) => match ClaimValue::of(value) {
+                    Some(value) if is_named(&value) => ClaimKind::Named(value),
+                    Some(ClaimValue::Truth(_)) | None => ClaimKind::OfNoUse,
+                    Some(value) => ClaimKind::Other { of: of(&value) },
+                },
             }
         });
         each.collect()

@@ -7,7 +7,8 @@ use crate::policy::{
     finding::Code,
     path::CanonicalPath,
     route::{Method, Route},
-    set::{Api, Rule},
+    rule::Rule,
+    set::Api,
     space::{RouteIndex, Shape, Tail},
     trie::RouteId,
 };
@@ -28,16 +29,18 @@ pub(super) fn lint(api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
                 continue;
             }
             let verbs = open.entry(other).or_default();
-            match verbs.last_mut().filter(|verb| verb.id == id) {
-                Some(verb) => verb.methods.push(method),
-                None => verbs.push(OpenVerb { id, route, rule, methods: vec![method] }),
+            match verbs.iter_mut().find(|verb| verb.shape.is_same_paths(shape)) {
+                Some(verb) => verb.add(route, method),
+                None => verbs.push(OpenVerb { shape, rule, routes: vec![route], methods: vec![method] }),
             }
         }
     }
     for (other, verbs) in open {
         let (Some(route), Some(first)) = (api.written(other), verbs.first()) else { continue };
         let methods: Vec<_> = first.methods.iter().map(|method| method.as_str()).collect();
-        let pattern = Shape::of(first.route).pattern(Tail::End).to_string();
+        let pattern = first.shape.pattern(Tail::End).to_string();
+        let routes: Vec<_> = first.routes.iter().map(|route| format!("`{route}`")).collect();
+        let alone = if routes.len() == 1 { "another method" } else { "other methods" };
         let more = match verbs.len() - 1 {
             0 => String::new(),
             1 => " (and 1 more verb)".to_owned(),
@@ -47,10 +50,10 @@ pub(super) fn lint(api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
             route: Some(other),
             code: Code::OpenVerb,
             message: format!(
-                "`{route}` also decides `{} {pattern}`{more}: rule `{}` has that for another method alone (`{}`)",
+                "`{route}` also decides `{} {pattern}`{more}: rule `{}` has that for {alone} alone ({})",
                 methods.join(", "),
                 first.rule.name(),
-                first.route
+                routes.join(", ")
             ),
             hint: format!(
                 "if that is meant, write it beside `{route}`; else add the other methods to rule `{}`, such as `ANY {pattern}`",
@@ -60,12 +63,23 @@ pub(super) fn lint(api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
     }
 }
 
-/// A route of a verb, and the methods for which another one decides.
+/// A verb, the routes that have it, and the methods for which another one decides.
 struct OpenVerb<'a> {
-    id: RouteId,
-    route: &'a Route,
+    shape: &'a Shape<'a>,
     rule: &'a Rule,
+    routes: Vec<&'a Route>,
     methods: Vec<Method>,
+}
+
+impl<'a> OpenVerb<'a> {
+    fn add(&mut self, route: &'a Route, method: Method) {
+        if !self.routes.contains(&route) {
+            self.routes.push(route);
+        }
+        if !self.methods.contains(&method) {
+            self.methods.push(method);
+        }
+    }
 }
 
 /// Whether a route is that of a verb but for the verb, which is in its parameter.

@@ -6,37 +6,47 @@ use super::{
     grid::{MOST_POINTS, is_segment},
     shape::{Piece, Shape},
 };
-use crate::policy::{
-    condition::{Alternative, ClaimTest, Condition},
-    route::Place,
+use crate::{
+    oauth::ClientId,
+    policy::{
+        claim::{ClaimName, ClaimValue},
+        condition::{Alternative, ClaimTest, Condition},
+        route::Place,
+    },
 };
 
-/// Which places of the path conditions compare, with which claims, and what else these are compared with.
+/// Which places of the path conditions compare, with which claims, and what else these are compared with. What stands
+/// within one claim counts together, for a list holds what pointers into it name.
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Compared<'c> {
-    claims_at: BTreeMap<Place, BTreeSet<&'c str>>,
-    values_of: BTreeMap<&'c str, BTreeSet<&'c str>>,
+    claims_at: BTreeMap<Place, BTreeSet<&'c ClaimName>>,
+    values_of: BTreeMap<&'c str, BTreeSet<&'c ClaimValue>>,
     tests_of: BTreeMap<&'c str, Vec<&'c ClaimTest>>,
+    /// Conditions on the client, whose id is the token's `sub`.
+    clients: Vec<&'c [ClientId]>,
 }
 
 impl<'c> Compared<'c> {
     /// Adds what these alternatives compare.
     pub(in crate::policy) fn add(&mut self, alternatives: impl Iterator<Item = Alternative<'c>>) {
         for condition in alternatives.flat_map(|alternative| alternative.0) {
-            let Condition::Claim { name, test } = condition else { continue };
-            self.tests_of.entry(name).or_default().push(test);
-            match test {
-                ClaimTest::Is(value) | ClaimTest::Contains(value) => self.add_value(name, value),
-                ClaimTest::In(values) => values.iter().for_each(|value| self.add_value(name, value)),
-                ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter) => {
-                    self.claims_at.entry(parameter.place).or_default().insert(name);
+            match condition {
+                Condition::Claim { name, test } => {
+                    self.tests_of.entry(name.root()).or_default().push(test);
+                    self.values_of.entry(name.root()).or_default().extend(test.values());
+                    if let Some(parameter) = condition.parameter() {
+                        self.claims_at.entry(parameter.place).or_default().insert(name);
+                    }
                 }
+                Condition::Client(client) => self.clients.push(std::slice::from_ref(client)),
+                Condition::AnyClient(clients) => self.clients.push(clients),
+                Condition::Scope(_)
+                | Condition::AllScopes(_)
+                | Condition::AnyScope(_)
+                | Condition::Role(_)
+                | Condition::AnyRole(_) => {}
             }
         }
-    }
-
-    fn add_value(&mut self, claim: &'c str, value: &'c str) {
-        self.values_of.entry(claim).or_default().insert(value);
     }
 
     /// Whether a condition looks at this segment.
@@ -45,7 +55,10 @@ impl<'c> Compared<'c> {
     }
 
     /// The places of a segment that are compared, each with the claims.
-    pub(super) fn places_in(&self, position: usize) -> impl Iterator<Item = (Place, &BTreeSet<&'c str>)> {
+    pub(super) fn places_in(
+        &self,
+        position: usize,
+    ) -> impl Iterator<Item = (Place, &BTreeSet<&'c ClaimName>)> {
         let each = self.claims_at.iter().map(|(place, claims)| (*place, claims));
         each.filter(move |(place, _)| usize::from(place.segment) == position)
     }
@@ -53,9 +66,11 @@ impl<'c> Compared<'c> {
     /// By segment the texts of it with which conditions compare: constants, and what is the same as a literal of the
     /// shape.
     pub(super) fn constants(&self, shape: &Shape<'c>) -> BTreeMap<usize, BTreeSet<String>> {
-        let values = self.values_of.iter();
-        let values =
-            values.flat_map(|(claim, values)| values.iter().map(|value| (*claim, (*value).to_owned())));
+        let values = self.values_of.iter().flat_map(|(claim, values)| {
+            values.iter().filter_map(|value| Some((*claim, value.path_text()?.into_owned())))
+        });
+        let clients = self.clients.iter().copied().flatten();
+        let values = values.chain(clients.map(|client| (ClaimName::Sub.root(), client.to_string())));
         let literals = shape.pieces.iter().enumerate().filter_map(|(position, piece)| match piece {
             Piece::Literal(text) => Some((position, (*text).to_owned())),
             Piece::Free { .. } => None,
@@ -91,13 +106,14 @@ impl<'c> Compared<'c> {
                     values.extend(
                         value
                             .into_iter()
-                            .flat_map(|value| claims.iter().map(|claim| (*claim, value.to_owned()))),
+                            .flat_map(|value| claims.iter().map(|claim| (claim.root(), value.to_owned()))),
                     );
                 }
                 reached.entry(position).or_default().insert(text);
             }
             for (claim, value) in std::mem::take(&mut values) {
-                for (place, _) in self.claims_at.iter().filter(|(_, claims)| claims.contains(claim)) {
+                let has = |claims: &BTreeSet<&ClaimName>| claims.iter().any(|name| name.root() == claim);
+                for (place, _) in self.claims_at.iter().filter(|(_, claims)| has(claims)) {
                     let position = usize::from(place.segment);
                     let Some(text) = segment_with(shape, *place, &value) else { continue };
                     if !reached.get(&position).is_some_and(|reached| reached.contains(&text)) {
@@ -120,23 +136,30 @@ impl<'c> Compared<'c> {
     pub(super) fn told(&self, position: usize, text: &str) -> Vec<bool> {
         let mut told = Vec::new();
         for (place, claims) in self.places_in(position) {
-            let value = place.of_segment(text).unwrap_or_default();
-            let tests = claims.iter().filter_map(|claim| self.tests_of.get(claim)).flatten();
-            told.extend(tests.map(|test| match test {
-                ClaimTest::Is(other) | ClaimTest::Contains(other) => **other == *value,
-                ClaimTest::In(others) => others.iter().any(|other| **other == *value),
-                ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) => false,
-            }));
+            let text = place.of_segment(text).unwrap_or_default();
+            let values = ClaimValue::in_path(text);
+            for test in claims.iter().filter_map(|claim| self.tests_of.get(claim.root())).flatten() {
+                // by type of the claim
+                let is_named =
+                    |value: Option<&ClaimValue>| value.is_some_and(|value| test.values().contains(value));
+                told.extend([is_named(values.first()), is_named(values.get(1))]);
+            }
+            if claims.contains(&ClaimName::Sub) {
+                let is_named = |clients: &&[ClientId]| clients.iter().any(|client| client.as_str() == text);
+                told.extend(self.clients.iter().map(is_named));
+            }
         }
         told
     }
 
     /// Whether conditions compare this segment and another one with one claim.
     pub(super) fn is_linked(&self, position: usize) -> bool {
-        let claims: BTreeSet<&str> =
-            self.places_in(position).flat_map(|(_, claims)| claims.iter().copied()).collect();
+        let claims: BTreeSet<&str> = self
+            .places_in(position)
+            .flat_map(|(_, claims)| claims.iter().map(|claim| claim.root()))
+            .collect();
         let mut others = self.claims_at.iter().filter(|(place, _)| usize::from(place.segment) != position);
-        others.any(|(_, at)| !at.is_disjoint(&claims))
+        others.any(|(_, others)| others.iter().any(|other| claims.contains(other.root())))
     }
 }
 

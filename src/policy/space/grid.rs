@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
 
 use super::{
     compared::{Compared, segment_with},
     index::Known,
     shape::{Piece, Shape},
 };
-use crate::policy::path::CanonicalPath;
+use crate::policy::{claim::Claim, path::CanonicalPath, subject::Permissions};
 
 /// What must be escaped in a segment (RFC 3986 section 3.3), and `;`, which is refused bare.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -105,12 +104,11 @@ fn alike(
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// Whether a claim is this text, or has it in its list.
-fn has(claim: Option<&Value>, text: &str) -> bool {
-    match claim {
-        Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(text)),
-        other => other.and_then(Value::as_str) == Some(text),
-    }
+/// Whether a path with this text has a claim, or an item of its list.
+fn has(claim: Option<Claim<'_>>, text: &str) -> bool {
+    claim.is_some_and(|claim| {
+        claim.is_in_path(text) || claim.items().iter().any(|item| Claim::of(item).is_in_path(text))
+    })
 }
 
 /// The paths that stand for all of a shape, by what conditions can tell apart.
@@ -170,31 +168,31 @@ impl<'r> Grid<'r> {
         }
     }
 
-    /// The paths that stand for all of `shape` for tokens with one of these sets of claims.
-    pub(in crate::policy) fn for_claims(
+    /// The paths that stand for all of `shape` for tokens that carry one of these.
+    pub(in crate::policy) fn for_bearers(
         shape: Shape<'r>,
         compared: &Compared<'r>,
-        claims: &[&Map<String, Value>],
+        bearers: &[&Permissions],
         known: &dyn for<'t> Fn(&'t str) -> Known<'t>,
     ) -> Self {
         let mut groups = Groups::new();
         for position in (0..shape.depth()).filter(|position| compared.is_compared(*position)) {
             let mut texts = BTreeSet::new();
             for (place, names) in compared.places_in(position) {
-                let values =
-                    names.iter().flat_map(|name| claims.iter().filter_map(|claims| claims.get(*name)));
-                let values = values.flat_map(|value| match value {
-                    Value::Array(items) => items.as_slice(),
-                    one => std::slice::from_ref(one),
-                });
-                let values = values.filter_map(Value::as_str);
-                texts.extend(values.filter_map(|value| segment_with(&shape, place, value)));
+                let claims =
+                    names.iter().flat_map(|name| bearers.iter().filter_map(|it| name.find(&it.subject())));
+                for claim in claims {
+                    let items = claim.items().iter().map(Claim::of);
+                    let values = items.chain([claim]).filter_map(Claim::in_path);
+                    texts.extend(values.filter_map(|value| segment_with(&shape, place, &value)));
+                }
             }
             let told = |text: &str| {
                 let mut told = Vec::new();
                 for (place, names) in compared.places_in(position) {
                     let value = place.of_segment(text).unwrap_or_default();
-                    let found = names.iter().flat_map(|name| claims.iter().map(|claims| claims.get(*name)));
+                    let found =
+                        names.iter().flat_map(|name| bearers.iter().map(|it| name.find(&it.subject())));
                     told.extend(found.map(|claim| has(claim, value)));
                 }
                 Some(told)

@@ -6,12 +6,14 @@
 //! when the token carries one of its smallest ones ([`Beyond`]). Proofs and comparisons look at
 //! these and are exact; every answer is one that the engine itself gave.
 
+mod build;
 mod clauses;
 mod compared;
 mod grid;
 mod index;
 mod shape;
 mod token;
+mod witness;
 
 pub(super) use clauses::{Clauses, Seen, Wording};
 pub(super) use compared::Compared;
@@ -20,3 +22,4 @@ pub(super) use index::{Known, RouteIndex};
 pub(super) use shape::{Shape, Tail};
 pub(super) use token::Beyond;
 pub use token::Token;
+pub use witness::Witness;

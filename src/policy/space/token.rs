@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, fmt, ops::ControlFlow};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::build::Builder;
 use crate::{
-    oauth::{ClientId, Role, Scope, ScopeSet},
+    oauth::{Role, ScopeSet},
     policy::{
-        condition::{Alternative, ClaimTest, Condition, PathParameter},
-        explain::Permissions,
+        claim::ClaimName,
+        condition::{Alternative, ClaimTest, Condition},
         path::CanonicalPath,
+        subject::Permissions,
     },
 };
 
@@ -30,11 +32,16 @@ pub struct Token {
 
 impl From<&Permissions> for Token {
     fn from(permissions: &Permissions) -> Self {
+        let Permissions { client, sub, scopes, roles, claims } = permissions;
+        let mut claims = claims.clone();
+        // where it names a client, that is the subject
+        let sub = sub.as_ref().filter(|sub| client.as_ref() != Some(sub));
+        claims.extend(sub.map(|sub| ("sub".to_owned(), sub.as_str().into())));
         Self {
-            client: permissions.client.as_ref().map(ToString::to_string),
-            scopes: permissions.scopes.iter().map(ToString::to_string).collect(),
-            roles: permissions.roles.iter().map(ToString::to_string).collect(),
-            claims: permissions.claims.clone(),
+            client: client.as_ref().map(ToString::to_string),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            roles: roles.iter().map(ToString::to_string).collect(),
+            claims,
         }
     }
 }
@@ -104,62 +111,23 @@ impl Beyond<'_> {
         visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
     ) -> bool {
         let mut token = Permissions::default();
+        let builder = Builder::new(self, alternative);
         let (mut open, certain): (Vec<_>, Vec<_>) =
-            alternative.0.iter().partition(|condition| choices(condition) > 1);
-        // a role brings scopes along, so it is chosen before them
+            alternative.0.iter().partition(|condition| builder.choices(condition) > 1);
+        // a role brings scopes along, and a client is the subject, so each is chosen before what it brings
         open.sort_by_key(|condition| match condition {
-            Condition::AnyScope(_) => 2,
-            Condition::AnyRole(_) => 1,
+            Condition::AnyScope(_) => 3,
+            Condition::AnyRole(_) => 2,
+            Condition::Claim { name: ClaimName::Sub, .. } => 1,
             _ => 0,
         });
-        let is_possible = certain.into_iter().all(|condition| self.add(&mut token, condition, 0));
+        let is_possible = certain.into_iter().all(|condition| builder.add(&mut token, condition, 0));
         if alternative.0.is_empty() || !is_possible {
             return false;
         }
-        let mut search = Search { beyond: self, is_whole: true, visit };
+        let mut search = Search { beyond: self, builder: &builder, is_whole: true, visit };
         let _ = search.extend(Part { token: token.clone(), told: token, narrowed: Vec::new(), open });
         search.is_whole
-    }
-
-    /// Gives the token what meets the condition, by one of its choices; `false` where it carries something
-    /// else already.
-    fn add(&self, token: &mut Permissions, condition: &Condition, choice: usize) -> bool {
-        if condition.holds(&token.subject(), self.path) {
-            return true;
-        }
-        let segment = |parameter: &PathParameter| parameter.place.of(self.path);
-        match condition {
-            Condition::Scope(scope) => add_scope(token, scope),
-            Condition::AllScopes(scopes) => scopes.iter().all(|scope| add_scope(token, scope)),
-            Condition::AnyScope(scopes) => scopes.get(choice).is_some_and(|scope| add_scope(token, scope)),
-            Condition::Role(role) => self.add_role(token, role),
-            Condition::AnyRole(roles) => roles.get(choice).is_some_and(|role| self.add_role(token, role)),
-            Condition::Client(client) => set_client(token, client),
-            Condition::AnyClient(clients) => {
-                clients.get(choice).is_some_and(|client| set_client(token, client))
-            }
-            Condition::Claim { name, test } => match test {
-                ClaimTest::Is(value) => set_claim(token, name, value),
-                ClaimTest::In(values) => {
-                    values.get(choice).is_some_and(|value| set_claim(token, name, value))
-                }
-                ClaimTest::Contains(value) => add_to_claim(token, name, value),
-                ClaimTest::SameAsPath(parameter) => {
-                    segment(parameter).is_some_and(|value| set_claim(token, name, value))
-                }
-                ClaimTest::ContainsPath(parameter) => {
-                    segment(parameter).is_some_and(|value| add_to_claim(token, name, value))
-                }
-            },
-        }
-    }
-
-    fn add_role(&self, token: &mut Permissions, role: &Role) -> bool {
-        token.roles.push(role.clone());
-        if let Some(scopes) = self.roles.get(role) {
-            token.scopes.extend(scopes);
-        }
-        true
     }
 }
 
@@ -183,23 +151,30 @@ impl Part<'_> {
     }
 }
 
-struct Search<'a, 's> {
-    beyond: &'a Beyond<'s>,
+/// A token with one choice of a condition.
+struct Chosen {
+    choice: usize,
+    token: Permissions,
+}
+
+struct Search<'a> {
+    beyond: &'a Beyond<'a>,
+    builder: &'a Builder<'a>,
     /// Whether nothing was found that is not beyond.
     is_whole: bool,
     visit: &'a mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
 }
 
-impl Search<'_, '_> {
+impl Search<'_> {
     /// Looks at a part, and where some of it is beyond and some is not, at smaller ones.
     fn extend(&mut self, mut part: Part<'_>) -> ControlFlow<()> {
-        let beyond = self.beyond;
+        let (beyond, builder) = (self.beyond, self.builder);
         part.open.retain(|condition| !condition.holds(&part.token.subject(), beyond.path));
         // by open condition and choice what the token carries then; none where it carries something else already
-        let with = |condition: &&Condition| -> Vec<Permissions> {
-            let each = (0..choices(condition)).filter_map(|choice| {
+        let with = |condition: &&Condition| -> Vec<Chosen> {
+            let each = (0..builder.choices(condition)).filter_map(|choice| {
                 let mut token = part.token.clone();
-                beyond.add(&mut token, condition, choice).then_some(token)
+                builder.add(&mut token, condition, choice).then_some(Chosen { choice, token })
             });
             each.collect()
         };
@@ -210,7 +185,7 @@ impl Search<'_, '_> {
         // scopes that every role brings are no choice
         let is_brought = |(at, condition): (usize, &&Condition)| {
             let brings = |token: &Permissions| condition.holds(&token.subject(), beyond.path);
-            further.iter().take(at).any(|tokens| tokens.iter().all(brings))
+            further.iter().take(at).any(|chosen| chosen.iter().all(|chosen| brings(&chosen.token)))
         };
         let brought: Vec<_> = part.open.iter().enumerate().map(is_brought).collect();
         let mut is_open = brought.iter().map(|brought| !brought);
@@ -219,25 +194,36 @@ impl Search<'_, '_> {
         further.retain(|_| is_open.next().unwrap_or(true));
         let is_covered = |other: &Alternative<'_>| {
             beyond.others_hold(*other, |holds| {
-                holds(&part.token) || further.iter().any(|tokens| tokens.iter().all(holds))
+                holds(&part.token)
+                    || further.iter().any(|chosen| chosen.iter().all(|chosen| holds(&chosen.token)))
             })
         };
         if beyond.others.iter().any(is_covered) {
             self.is_whole = false;
             return ControlFlow::Continue(());
         }
-        let most = beyond.most(&part);
+        let most = self.most(&part);
         let may_hold = |other: &&Alternative<'_>| {
-            beyond.others_hold(**other, |holds| holds(&most) || further.iter().flatten().any(holds))
+            beyond.others_hold(**other, |holds| {
+                holds(&most) || further.iter().flatten().any(|chosen| holds(&chosen.token))
+            })
         };
         let possible: Vec<_> = beyond.others.iter().filter(may_hold).copied().collect();
-        let groups = further.iter().map(|tokens| self.alike(tokens, &part.open, &possible));
+        let groups = further.iter().map(|chosen| self.alike(chosen, &part.open, &possible));
         let told_apart = groups.enumerate().find(|(_, groups)| groups.len() > 1);
         let Some((at, groups)) = told_apart.filter(|_| !possible.is_empty()) else {
             // all of it is alike
-            for condition in &part.open {
-                beyond.add(&mut part.token, condition, 0);
-            }
+            let mut open = part.open.clone();
+            // what may go wrong together stands together, and what cannot go wrong behind it
+            open.sort_by_key(|condition| match condition {
+                Condition::AnyScope(_) | Condition::AnyRole(_) => (1, ""),
+                Condition::Claim { name, .. } => (0, name.root()),
+                _ => (0, ""),
+            });
+            let Some(token) = builder.complete(&part.token, &open) else {
+                return ControlFlow::Continue(());
+            };
+            part.token = token;
             if possible.iter().any(|other| other.holds(&part.token.subject(), beyond.others_path)) {
                 self.is_whole = false;
                 return ControlFlow::Continue(());
@@ -246,29 +232,24 @@ impl Search<'_, '_> {
         };
         let next = part.open.remove(at);
         for group in groups {
-            let Some(token) = group.first().and_then(|choice| further.get(at)?.get(*choice)) else {
-                continue;
-            };
+            let chosen = further.get(at).map(Vec::as_slice).unwrap_or_default();
+            let Some(first) = group.first().and_then(|first| chosen.get(*first)) else { continue };
+            let choices: Vec<_> = group.iter().filter_map(|at| Some(chosen.get(*at)?.choice)).collect();
             let (mut told, mut narrowed) = (part.told.clone(), part.narrowed.clone());
-            match group.as_slice() {
-                [choice] => drop(beyond.add(&mut told, next, *choice)),
+            match choices.as_slice() {
+                [choice] => drop(builder.add(&mut told, next, *choice)),
                 several => narrowed.extend(narrow(next, several)),
             }
-            self.extend(Part { token: token.clone(), told, narrowed, open: part.open.clone() })?;
+            self.extend(Part { token: first.token.clone(), told, narrowed, open: part.open.clone() })?;
         }
         ControlFlow::Continue(())
     }
 
-    /// Choices by what the open conditions and the others can tell of them.
-    fn alike(
-        &self,
-        tokens: &[Permissions],
-        open: &[&Condition],
-        others: &[Alternative<'_>],
-    ) -> Vec<Vec<usize>> {
+    /// Choices, by their position, by what the open conditions and the others can tell of them.
+    fn alike(&self, chosen: &[Chosen], open: &[&Condition], others: &[Alternative<'_>]) -> Vec<Vec<usize>> {
         let Beyond { path, others_path, .. } = *self.beyond;
         let mut groups: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
-        for (choice, token) in tokens.iter().enumerate() {
+        for (at, Chosen { token, .. }) in chosen.iter().enumerate() {
             let subject = token.subject();
             let mut told: Vec<bool> = open.iter().map(|condition| condition.holds(&subject, path)).collect();
             for condition in others.iter().flat_map(|other| other.0) {
@@ -281,11 +262,28 @@ impl Search<'_, '_> {
                 }
             }
             match groups.iter_mut().find(|(other, _)| *other == told) {
-                Some((_, choices)) => choices.push(choice),
-                None => groups.push((told, vec![choice])),
+                Some((_, group)) => group.push(at),
+                None => groups.push((told, vec![at])),
             }
         }
-        groups.into_iter().map(|(_, choices)| choices).collect()
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+
+    /// The token with every open scope and role at once.
+    fn most(&self, part: &Part<'_>) -> Permissions {
+        let mut most = part.token.clone();
+        for condition in &part.open {
+            match condition {
+                Condition::AnyScope(scopes) => most.scopes.extend(&scopes.iter().cloned().collect()),
+                Condition::AnyRole(roles) => {
+                    for role in roles {
+                        self.builder.add_role(&mut most, role);
+                    }
+                }
+                _ => {}
+            }
+        }
+        most
     }
 }
 
@@ -301,23 +299,6 @@ impl Beyond<'_> {
             && conditions.all(|condition| {
                 is_so(&|token: &Permissions| condition.holds(&token.subject(), self.others_path))
             })
-    }
-
-    /// The token with every open scope and role at once.
-    fn most(&self, part: &Part<'_>) -> Permissions {
-        let mut most = part.token.clone();
-        for condition in &part.open {
-            match condition {
-                Condition::AnyScope(scopes) => most.scopes.extend(&scopes.iter().cloned().collect()),
-                Condition::AnyRole(roles) => {
-                    for role in roles {
-                        self.add_role(&mut most, role);
-                    }
-                }
-                _ => {}
-            }
-        }
-        most
     }
 }
 
@@ -336,45 +317,4 @@ fn narrow(condition: &Condition, choices: &[usize]) -> Option<String> {
         _ => return None,
     };
     Some(narrowed.to_string())
-}
-
-/// In how many ways a token can meet a condition.
-fn choices(condition: &Condition) -> usize {
-    match condition {
-        Condition::AnyScope(scopes) => scopes.len(),
-        Condition::AnyRole(roles) => roles.len(),
-        Condition::AnyClient(clients) => clients.len(),
-        Condition::Claim { test: ClaimTest::In(values), .. } => values.len(),
-        Condition::Scope(_)
-        | Condition::AllScopes(_)
-        | Condition::Role(_)
-        | Condition::Client(_)
-        | Condition::Claim { .. } => 1,
-    }
-}
-
-fn add_scope(token: &mut Permissions, scope: &Scope) -> bool {
-    token.scopes.extend(&ScopeSet::from_iter([scope.clone()]));
-    true
-}
-
-/// Names the client, unless the token names another one.
-fn set_client(token: &mut Permissions, client: &ClientId) -> bool {
-    token.client.replace(client.clone()).is_none()
-}
-
-/// Gives the claim this text, unless it has another value.
-fn set_claim(token: &mut Permissions, name: &str, value: &str) -> bool {
-    token.claims.insert(name.to_owned(), value.into()).is_none()
-}
-
-/// Adds to the claim's list, unless it is a text.
-fn add_to_claim(token: &mut Permissions, name: &str, value: &str) -> bool {
-    match token.claims.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
-        Value::Array(items) => {
-            items.push(value.into());
-            true
-        }
-        _ => false,
-    }
 }

@@ -46,7 +46,7 @@ fn ask(dialect: &'static Dialect) -> impl Strategy<Value = Ask> {
         1 => Just(Ask::AnyRole(vec!["r1", "r2"])),
         1 => select(vec!["x", "y"]).prop_map(Ask::Client),
         1 => Just(Ask::AnyClient(vec!["x", "y"])),
-        8 => (select(vec!["t", "t", "u"]), test(dialect)).prop_map(|(name, test)| Ask::Claim(name, test)),
+        8 => (select(dialect.names), test(dialect)).prop_map(|(name, test)| Ask::Claim(name, test)),
     ]
 }
 
@@ -55,7 +55,7 @@ fn alternatives(dialect: &'static Dialect) -> impl Strategy<Value = Alternatives
 }
 
 /// As far as the parameters of all of these routes go, and with each key once.
-fn fit(alternatives: &mut Alternatives, routes: &[String]) {
+fn fit(alternatives: &mut Alternatives, routes: &[String], dialect: &Dialect) {
     let shared: Vec<usize> =
         (0..3).filter(|at| routes.iter().all(|route| route.contains(&format!("{{p{at}}}")))).collect();
     for alternative in alternatives {
@@ -67,8 +67,8 @@ fn fit(alternatives: &mut Alternatives, routes: &[String]) {
                 *test = match (&*test, given) {
                     (Test::SameAsPath(_), Some(at)) => Test::SameAsPath(at),
                     (Test::ContainsPath(_), Some(at)) => Test::ContainsPath(at),
-                    (Test::SameAsPath(_), None) => Test::Is("a"),
-                    (_, _) => Test::Contains("b"),
+                    (Test::SameAsPath(_), None) => Test::Is(dialect.values[0]),
+                    (_, _) => Test::Contains(dialect.values[1]),
                 };
             }
             let is_new = !keys.contains(&ask.key());
@@ -111,12 +111,12 @@ fn policy_in(dialect: &'static Dialect, most: usize) -> impl Strategy<Value = Po
             let rules = rules.into_iter().enumerate().map(|(at, (route, mut require))| {
                 let routes = vec![route];
                 if let Some(alternatives) = &mut require {
-                    fit(alternatives, &routes);
+                    fit(alternatives, &routes, dialect);
                 }
                 Rule { name: format!("rule-{at}"), routes, require }
             });
             let guarantees = guarantees.into_iter().map(|(route, mut only_when)| {
-                fit(&mut only_when, std::slice::from_ref(&route));
+                fit(&mut only_when, std::slice::from_ref(&route), dialect);
                 Guarantee { route, only_when }
             });
             let mut policy = Policy {

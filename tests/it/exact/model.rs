@@ -23,10 +23,16 @@ pub(super) struct Dialect {
     pub(super) literals: &'static [&'static str],
     /// What stands behind a parameter.
     pub(super) endings: &'static [&'static str],
+    /// Which claims conditions are about.
+    pub(super) names: &'static [&'static str],
     /// What conditions compare with, as YAML has it.
     pub(super) values: &'static [&'static str],
     /// What tokens and clients have as a claim, as JSON has a list of it.
     claims: &'static str,
+    /// The clients of tokens, and whom tokens are about that are no client's own.
+    clients: [&'static [&'static str]; 2],
+    /// Whether its tokens are all that conditions can tell apart.
+    pub(super) is_whole: bool,
 }
 
 impl Dialect {
@@ -42,7 +48,10 @@ static PLAIN: Dialect = Dialect {
     depth: 4,
     literals: &["a", "b", "a"],
     endings: &[""],
+    names: &["t", "t", "u"],
     values: &["a", "b"],
+    clients: [&["x", "y"], &[]],
+    is_whole: true,
     claims: r#"["a", "b", "c", "z", "é x", [], ["a"], ["b"], ["z"], ["a", "b"], ["a", "z"], ["b", "z"], ["z", "é x"],
                ["a", "é x"], ["b", "é x"], ["z", "b", 1], "", [""], "..", "a/b", 1]"#,
 };
@@ -53,12 +62,49 @@ static ENDINGS: Dialect = Dialect {
     depth: 4,
     literals: &["a", "a:x", "b"],
     endings: &["", "", ":x", ":x", ".g:x", ":y"],
+    names: &["t", "t", "u"],
     values: &["a", "\"a:x\""],
-    claims: r#"["a", "b", "c", "z", "a:x", "z:x", "z.g", "a:x:x", [], ["a"], ["a:x"], ["z", "a:x"], ["z:x", "z"],
+    clients: [&["x", "y"], &[]],
+    is_whole: false,
+    claims: r#"["a", "b", "c", "z", "a:x", "z:x", "z.g", "a:x:x", "z.g:x", ":x", [], ["a"], ["a:x"], ["z", "a:x"], ["z:x", "z"],
                ["b", "z"], ["z.g", "a"], ["z.g:x"]]"#,
 };
 
-pub(super) static DIALECTS: [&Dialect; 2] = [&PLAIN, &ENDINGS];
+/// Numbers and booleans, and text that looks like them.
+static TYPED: Dialect = Dialect {
+    segments: &["a", "7", "07", "8", "z"],
+    depth: 4,
+    literals: &["a", "7", "true"],
+    endings: &["", "", ":x"],
+    names: &["t", "t", "u"],
+    values: &["a", "7", "\"7\"", "true", "\"true\"", "8"],
+    clients: [&["x", "y"], &[]],
+    is_whole: true,
+    claims: r#"["a", "c", "z", "7", 7, "8", 8, "07", true, "true", false, 7.0, [], ["a"], ["7"], [7], [8], ["8"], ["07"],
+               [true], ["true"], ["z"], ["a", 7], ["a", "7"], [7, "7"], [7, 8], ["7", "8"], ["7", 8], [7, "8"], ["z", 7],
+               ["z", "7"], ["a", "z"], [true, 7], [true, "7"], ["true", "a"], ["07", 7], ["07", "7"], ["a", 8], ["a", "8"],
+               ["true", 7], ["true", "7"], [true, "a"], [true, "z"], ["true", "z"], [8, "z"], ["8", "z"], ["07", "a"],
+               ["07", "z"], [true, 8], [true, "8"], ["true", 8], ["true", "8"], [true, "07"], ["true", "07"], [8, "07"], [7.5]]"#,
+};
+
+/// What stands within claims, and the subject.
+static WITHIN: Dialect = Dialect {
+    segments: &["a", "z", "x", "0"],
+    depth: 3,
+    literals: &["a", "x"],
+    endings: &[""],
+    names: &["t", "/t/n", "/t/0", "/t/1", "/u", "u", "sub", "sub"],
+    values: &["a", "x", "0"],
+    clients: [&["x", "y"], &["x", "y", "a", "z"]],
+    is_whole: false,
+    claims: r#"["a", "x", "z", 0, "0", [], ["a"], ["x"], ["z"], [0], ["0"], ["a", "z"], ["z", "a"], [null, "a"], ["x", 0],
+               [null, null, "a"], [null, null, "z"], [null, null, "z", "a"], ["a", null, "z"], ["a", null, "x"], [null, "z", "a"],
+               {"n": "a"}, {"n": "z"}, {"n": 0}, {"n": ["a"]}, {"n": ["z", "x"]}, {"0": "a"}, {"0": "z"}, {"1": "z"}, {"1": "x"},
+               {"0": ["a"]}, {"n": "a", "0": "z"}, {"n": "z", "0": "z"}, {"n": "x", "1": "a"}, {"0": "a", "1": "z"},
+               {"0": "z", "1": "z"}, {"n": "a", "0": "a", "1": "a"}, [["a"]], {}]"#,
+};
+
+pub(super) static DIALECTS: [&Dialect; 4] = [&PLAIN, &ENDINGS, &TYPED, &WITHIN];
 
 /// One condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,28 +214,53 @@ impl Ask {
             Self::Client(name) => client(name),
             Self::AnyClient(names) => names.iter().any(client),
             Self::Claim(name, test) => {
-                let claim = bearer.claims.get(*name).unwrap_or(&Value::Null);
+                let claim = find(bearer, name);
                 let items = claim.as_array().map(Vec::as_slice).unwrap_or_default();
                 match test {
-                    Test::Is(value) => *claim == read(value),
-                    Test::In(values) => values.iter().any(|value| *claim == read(value)),
+                    Test::Is(value) => claim == read(value),
+                    Test::In(values) => values.iter().any(|value| claim == read(value)),
                     Test::Contains(value) => items.contains(&read(value)),
-                    Test::SameAsPath(segment) => claim == at[*segment].as_str(),
-                    Test::ContainsPath(segment) => items.iter().any(|item| item == at[*segment].as_str()),
+                    Test::SameAsPath(segment) => text(&claim).as_ref() == Some(&at[*segment]),
+                    Test::ContainsPath(segment) => {
+                        items.iter().any(|item| text(item).as_ref() == Some(&at[*segment]))
+                    }
                 }
             }
         }
     }
 }
 
+/// What a token has as a claim, or within one.
+fn find(bearer: &Permissions, name: &str) -> Value {
+    let found = match (name, name.starts_with('/')) {
+        ("sub", _) => bearer.sub.as_ref().map(|sub| json!(sub.as_str())),
+        (_, true) => Value::Object(bearer.claims.clone()).pointer(name).cloned(),
+        (_, false) => bearer.claims.get(name).cloned(),
+    };
+    found.unwrap_or(Value::Null)
+}
+
+/// What a path has for a value: text as it is, a whole number by its digits.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Every text that a path may have for something in a claim.
+pub(super) fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(members) => members.values().flat_map(texts).collect(),
+        other => text(other).into_iter().collect(),
+    }
+}
+
 /// A value as YAML has it.
 fn read(value: &str) -> Value {
     serde_json::from_str(value).unwrap_or_else(|_| json!(value))
-}
-
-/// The items of a list, or the value by itself.
-pub(super) fn items(value: &Value) -> &[Value] {
-    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
 }
 
 /// Whether one of the alternatives holds of a request to this route.
@@ -218,13 +289,19 @@ fn write_alternatives(text: &mut String, indent: &str, alternatives: &Alternativ
     for alternative in alternatives {
         let mut keys: Vec<String> = Vec::new();
         let mut claims: Vec<String> = Vec::new();
-        for name in ["t", "u"] {
+        let mut names: Vec<&str> = Vec::new();
+        names.extend(
+            alternative
+                .iter()
+                .filter_map(|ask| if let Ask::Claim(name, _) = ask { Some(*name) } else { None }),
+        );
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
             let of_claim =
                 alternative.iter().filter(|ask| matches!(ask, Ask::Claim(claim, _) if *claim == name));
             let tests: Vec<_> = of_claim.map(Ask::yaml).collect();
-            if !tests.is_empty() {
-                claims.push(format!("{name}: {{ {} }}", tests.join(", ")));
-            }
+            claims.push(format!("{name}: {{ {} }}", tests.join(", ")));
         }
         keys.extend(alternative.iter().filter(|ask| !matches!(ask, Ask::Claim(..))).map(Ask::yaml));
         if !claims.is_empty() {
@@ -425,6 +502,11 @@ pub(super) fn has(route: &str, method: &str, path: &[String]) -> bool {
 /// Every token over the scopes, both roles, both claims, and two clients.
 pub(super) fn tokens(dialect: &Dialect) -> Vec<Permissions> {
     let claims = [vec![Value::Null], dialect.claims()].concat();
+    let id = |id: &&str| Some(ClientId::parse(id).unwrap());
+    let [clients, subjects] = dialect.clients;
+    let mut identities = vec![(None, None)];
+    identities.extend(clients.iter().map(|client| (id(client), id(client))));
+    identities.extend(subjects.iter().map(|subject| (None, id(subject))));
     let mut tokens = Vec::new();
     for carried in 0..32_u8 {
         let pick = |bit: u8, name: &'static str| (carried & bit != 0).then_some(name);
@@ -432,10 +514,11 @@ pub(super) fn tokens(dialect: &Dialect) -> Vec<Permissions> {
         let roles = [pick(8, "r1"), pick(16, "r2")].into_iter().flatten();
         for t in &claims {
             for u in &claims {
-                for client in [None, Some("x"), Some("y")] {
+                for (client, sub) in &identities {
                     let claims = [("t", t), ("u", u)].into_iter().filter(|(_, value)| !value.is_null());
                     tokens.push(Permissions {
-                        client: client.map(|id| ClientId::parse(id).unwrap()),
+                        client: client.clone(),
+                        sub: sub.clone(),
                         scopes: scopes.clone().map(|scope| Scope::parse(scope).unwrap()).collect(),
                         roles: roles.clone().map(|role| Role::parse(role).unwrap()).collect(),
                         claims: claims.map(|(name, value)| (name.to_owned(), value.clone())).collect(),

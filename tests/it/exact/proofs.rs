@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::Index};
 
 use super::{
     generate::policy,
-    model::{METHODS, Policy, has, instances, items, meets, parameters, paths, target, tokens},
+    model::{METHODS, Policy, has, instances, meets, parameters, paths, target, tokens},
     words::{bearer, holds_signs, token},
 };
 use crate::policy_text::cases;
@@ -169,8 +169,9 @@ proptest! {
             return Ok(());
         }
         let mut texts: Vec<_> = policy.dialect.segments.iter().map(|segment| (*segment).to_owned()).collect();
-        for value in policy.clients.iter().flat_map(|client| &client.claims).flat_map(|(_, claim)| items(claim)) {
-            texts.extend(value.as_str().filter(|text| !text.is_empty()).map(str::to_owned));
+        for client in &policy.clients {
+            let of_claims = client.claims.iter().flat_map(|(_, claim)| super::model::texts(claim));
+            texts.extend(of_claims.filter(|text| !text.is_empty()).chain([client.id.to_owned()]));
         }
         texts.sort();
         texts.dedup();

@@ -186,7 +186,7 @@ fn values_that_need_escapes_are_shown_as_they_are_and_sent_as_they_must_be() {
 
 #[test]
 fn a_claim_that_no_path_can_have_gives_nothing() {
-    for claim in ["a/b", "..", "\"\"", "a%b", "a;b", "\"a\\nb\"", "[\"\", \"a/b\"]", "1"] {
+    for claim in ["a/b", "..", "\"\"", "a%b", "a;b", "\"a\\nb\"", "[\"\", \"a/b\"]", "1.5", "true"] {
         let clients = client("x", &format!("{{ tenant: {claim} }}"));
         let old = draft(&rules(&[("GET /none", "require: { scope: s }")]), &clients);
         let new = draft(&rules(&[("GET /none", "require: { scope: s }"), ("GET /{tenant}", OWN)]), &clients);

@@ -93,12 +93,15 @@ fn is(name: &str, value: &str, pattern: &str, path: &[String]) -> bool {
 
 /// Who a token is for.
 pub(super) fn bearer(token: &Token) -> Permissions {
-    Permissions {
-        client: token.client.as_ref().map(|client| ClientId::parse(client).unwrap()),
+    let client = token.client.as_ref().map(|client| ClientId::parse(client).unwrap());
+    let bearer = Permissions {
+        sub: client.clone(),
+        client,
         scopes: token.scopes.iter().map(|scope| Scope::parse(scope).unwrap()).collect(),
         roles: token.roles.iter().map(|role| Role::parse(role).unwrap()).collect(),
         claims: token.claims.clone(),
-    }
+    };
+    bearer.with_sub_of_claims().unwrap()
 }
 
 /// The token that a finding names: ``client `x`, scopes `a`, `b`, t = `v`, u = ["v"]``.

@@ -154,8 +154,9 @@ impl FakeIssuer {
         install_policies(&dir);
         let surroundings = Surroundings {
             issuer: self.issuer.audience().clone(),
-            max_ttl: 86_400,
+            max_ttl: Some(86_400),
             demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
         };
         Arc::new(LivePolicies::load(&dir, surroundings, Arc::clone(&self.clock) as Arc<dyn Clock>).unwrap())
     }

@@ -16,6 +16,23 @@ use super::{http_client, install_key, install_policies};
 /// How long a test waits for what must come, before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// `unshare MOUNTED.. MODE FOLDER PROGRAM..`: a program for which the `*.pem` of a folder have this mode on a read-only
+/// mount, and who owns them is root, and so is the program.
+pub(crate) const MOUNTED: [&str; 6] = [
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    r#"chmod "$1" "$2"/*.pem && mount --bind "$2" "$2" && mount -o remount,bind,ro "$2" && shift 2 && exec "$@""#,
+    "sh",
+];
+
+/// Whether this system lets a test mount something.
+pub(crate) fn can_mount() -> bool {
+    let tried = std::process::Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
+    tried.expect("`unshare` is there").status.success()
+}
+
 /// Settings with which the policies are polled as often as they can be.
 pub(crate) const POLLING: &str = "[policies]\npoll = \"1s\"\n";
 
@@ -62,6 +79,15 @@ impl Binary {
         let uid = uid.to_string();
         command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", env!("CARGO_BIN_EXE_jeton")]);
         Self::serve_by(command, dir, settings).await
+    }
+
+    /// As root, with the sample policies, and keys that its group can read on a read-only mount.
+    pub(crate) async fn serve_mounted() -> Self {
+        let dir = TempDir::new().unwrap();
+        install_policies(&dir.path().join("policies"));
+        let mut command = Command::new("unshare");
+        command.args(MOUNTED).args(["440", "keys", env!("CARGO_BIN_EXE_jeton")]);
+        Self::serve_by(command, dir, "").await
     }
 
     async fn serve_by(mut command: Command, dir: TempDir, settings: &str) -> Self {
@@ -169,7 +195,7 @@ impl Binary {
     }
 }
 
-/// Whether a line of the log is about this event: its name, and perhaps more in words.
+/// Whether a line of the log is about this event.
 fn is_event(line: &Value, event: &str) -> bool {
-    line["message"].as_str().and_then(|message| message.split(": ").next()) == Some(event)
+    line["event"] == event
 }

@@ -1,0 +1,14 @@
+//! What of the settings a command needs.
+
+/// Which folders a command reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// The key folder, if no key shall be made, and the policies folder.
+    Everything,
+    /// The policies folder.
+    Policies,
+    /// The key folder.
+    Keys,
+    /// Neither.
+    Nothing,
+}

@@ -1,0 +1,16 @@
+//! A request that proves what is said.
+
+use serde::Serialize;
+
+use super::token::Token;
+
+/// A request that shows what a finding or a difference says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Witness {
+    /// The request method.
+    pub method: String,
+    /// The request path, as it is sent.
+    pub path: String,
+    /// What the token of the request carries, or `None` for a request without a token.
+    pub token: Option<Token>,
+}

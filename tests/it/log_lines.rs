@@ -1,0 +1,212 @@
+//! The lines of the log, as programs read them.
+use std::{collections::BTreeSet, fs, path::Path};
+
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    printed_names::{HOSTILE, assert_harmless},
+    support::{ORDERS, forge::base64url, http_client, program::Binary, root, secret},
+};
+
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+
+/// What `POST /oauth2/token` answers, and how the log names it.
+async fn refused(binary: &mut Binary, basic: Option<&str>, fields: &[(&str, &str)]) -> (Value, Value) {
+    let mut request = http_client().post(format!("http://{}/oauth2/token", binary.address)).form(fields);
+    if let Some(basic) = basic {
+        request = request.header("authorization", format!("Basic {basic}"));
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    assert!(!status.is_success(), "{status}");
+    (answer.json().await.unwrap(), binary.logged("token.refused").await)
+}
+
+#[actix_web::test]
+async fn every_line_is_flat_and_says_when_and_what() {
+    let mut binary = Binary::serve().await;
+    let url = |binary: &Binary, path: &str| format!("http://{}{path}", binary.address);
+    let http = http_client();
+    let good = http.post(url(&binary, "/oauth2/token")).form(&[GRANT, ("resource", ORDERS)]);
+    let good = good.basic_auth("acme-sync", Some(secret("acme-sync"))).send().await.unwrap();
+    assert_eq!(good.status(), 200);
+    let issued = binary.logged("token.issued").await;
+    let request = binary.logged("request").await;
+    for line in [&issued, &request] {
+        assert_eq!((&line["id"], &line["peer"]), (&issued["id"], &json!("127.0.0.1")), "{line}");
+    }
+    assert_eq!(issued["id"].as_str().map(str::len), Some(36), "{issued}");
+    assert!(issued["ttl"].is_u64() && issued.get("message").is_none(), "{issued}");
+    assert!(request["status"] == 200 && request["ms"].is_f64(), "{request}");
+    for path in ["/principal", "/authz/none", "/nowhere"] {
+        http.get(url(&binary, path)).header("authorization", "Bearer x").send().await.unwrap();
+        let line = binary.logged(if path == "/nowhere" { "request" } else { "decision.denied" }).await;
+        assert_eq!(line["peer"], "127.0.0.1", "{line}");
+    }
+    refused(&mut binary, None, &[GRANT, ("client_id", HOSTILE), ("client_secret", "x")]).await;
+    let file = binary.dir.path().join("policies/broken.yaml");
+    fs::write(&file, "version: [\n").unwrap();
+    binary.signal("HUP").await;
+    let rejected = binary.logged("policies.rejected").await;
+    assert_eq!(rejected["message"], "what was in force stays", "{rejected}");
+    assert!(rejected["count"].is_u64() && rejected.get("id").is_none(), "{rejected}");
+    binary.stop().await;
+    assert_harmless(binary.log_text(), "the log");
+    let is_name = |name: &str| name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.'));
+    for text in binary.log_text().lines() {
+        assert!(text.starts_with("{\"time\":\""), "{text}");
+        let line: Value = serde_json::from_str(text).unwrap();
+        let members = line.as_object().unwrap();
+        assert!(members.values().all(|value| !value.is_object() && !value.is_array()), "{text}");
+        // none stands twice
+        let names = members.keys().map(|name| text.matches(&format!("{name:?}:")).count());
+        assert!(names.into_iter().all(|count| count == 1), "{text}");
+        assert!(members["event"].as_str().is_some_and(is_name), "{text}");
+        assert!(members["level"].as_str().is_some_and(|level| level == level.to_uppercase()), "{text}");
+        for gone in ["timestamp", "span", "target"] {
+            assert!(!members.contains_key(gone), "{text}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn who_is_no_client_is_logged_as_attempted() {
+    let mut binary = Binary::serve().await;
+    let assertion = |header: Value, subject: &str| {
+        let claims = json!({ "iss": subject, "sub": subject });
+        format!("{}.{}.AA", base64url(header.to_string()), base64url(claims.to_string()))
+    };
+    let by_nobody = assertion(json!({ "alg": "EdDSA" }), "nobody");
+    let jwt_bearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let long = "x".repeat(600);
+    let told = format!("{}…", "x".repeat(256));
+    let swapped = "jeton_0123456789012345678901234567890123456789012345678";
+    for (name, fields, client, attempted) in [
+        ("unknown", &[("client_id", "acme-sink"), ("client_secret", "x")][..], None, Some("acme-sink")),
+        ("known", &[("client_id", "acme-sync"), ("client_secret", "x")], Some("acme-sync"), None),
+        ("no secret", &[("client_id", "acme-sync")], None, Some("acme-sync")),
+        ("nobody", &[], None, None),
+        ("long", &[("client_id", &long), ("client_secret", "x")], None, Some(&told)),
+        ("quotes", &[("client_id", "a\"\n\u{202e}"), ("client_secret", "x")], None, Some("a\"\\n\\u{202e}")),
+        ("swapped", &[("client_id", swapped), ("client_secret", "acme-sync")], None, Some("(a secret)")),
+        (
+            "assertion",
+            &[("client_assertion_type", jwt_bearer), ("client_assertion", &by_nobody)],
+            None,
+            Some("nobody"),
+        ),
+    ] {
+        let (answer, line) = refused(&mut binary, None, &[&[GRANT], fields].concat()).await;
+        assert_eq!(answer["error"], "invalid_client", "{name}: {answer}");
+        let logged = [&line["client"], &line["attempted"]].map(Value::as_str);
+        assert_eq!(logged, [client, attempted], "{name}: {line}");
+    }
+    binary.stop().await;
+    assert!(!binary.log_text().contains(swapped), "{}", binary.log_text());
+    assert_harmless(binary.log_text(), "the log");
+}
+
+#[actix_web::test]
+async fn basic_credentials_that_cannot_be_read_are_told_why() {
+    let mut binary = Binary::serve().await;
+    let standard = |text: &[u8]| BASE64_STANDARD.encode(text);
+    let url_safe = b"acme-sync:~~~???>>>";
+    assert!(BASE64_URL_SAFE.encode(url_safe).contains(['-', '_']));
+    let base64 = "are in another base64 than the standard one";
+    let form = "is not form-encoded";
+    for (name, basic, says, attempted) in [
+        ("raw %", standard(b"acme-sync:50%off"), form, Some("acme-sync")),
+        ("raw % at the end", standard(b"acme-sync:x%"), form, Some("acme-sync")),
+        ("raw % in the id", standard(b"a%me:x"), form, Some("a%me")),
+        ("Latin-1, form-encoded", standard(b"acme%2Dsync:caf%E9"), form, Some("acme-sync")),
+        ("Latin-1", standard(b"acme-sync:caf\xe9"), "are not UTF-8", Some("acme-sync")),
+        ("Latin-1 in the id", standard(b"acm\xe9:x"), "are not UTF-8", Some("acm\u{fffd}")),
+        ("UTF-16", standard(b"\xff\xfea\0:\0x\0"), "are not UTF-8", Some("\u{fffd}\u{fffd}a\\u{0}")),
+        ("URL-safe", BASE64_URL_SAFE.encode(url_safe), base64, Some("acme-sync")),
+        ("URL-safe, bare", BASE64_URL_SAFE_NO_PAD.encode(url_safe), base64, Some("acme-sync")),
+        ("without its end", BASE64_STANDARD_NO_PAD.encode(b"acme-sync:x"), base64, Some("acme-sync")),
+        ("no base64", "acme-sync:x".to_owned(), "are not base64", None),
+        ("no colon", standard(b"acme-sync"), "hold no colon", None),
+        ("a secret alone", standard(b"jeton_x"), "hold no colon", None),
+    ] {
+        let (answer, line) = refused(&mut binary, Some(&basic), &[GRANT]).await;
+        assert_eq!(answer["error"], "invalid_client", "{name}: {answer}");
+        let told = answer["error_description"].as_str().unwrap();
+        assert!(told.contains(says) && line["detail"] == told, "{name}: {told} {line}");
+        assert_eq!(
+            [&line["client"], &line["attempted"]].map(Value::as_str),
+            [None, attempted],
+            "{name}: {line}"
+        );
+    }
+    for (name, basic, detail) in [
+        ("raw +", "acme-sync:a+b", "it holds a space, as which a raw `+` is read"),
+        ("raw + at the end", "acme-sync:+", "it holds a space, as which a raw `+` is read"),
+        ("encoded +", "acme-sync:a%2Bb", "wrong secret"),
+        ("a wrong secret", "acme-sync:ab", "wrong secret"),
+    ] {
+        let (answer, line) = refused(&mut binary, Some(&standard(basic.as_bytes())), &[GRANT]).await;
+        // the caller learns nothing of it
+        assert_eq!(answer["error_description"], "client authentication failed", "{name}: {answer}");
+        let logged = line["detail"].as_str().unwrap();
+        assert!(logged == detail || logged.contains(" space") && logged.contains(detail), "{name}: {line}");
+        assert_eq!(line["client"], "acme-sync", "{name}: {line}");
+    }
+    binary.stop().await;
+    for secret in ["50%off", "~~~???", "caf", "jeton_x"] {
+        assert!(!binary.log_text().contains(secret), "{secret}: {}", binary.log_text());
+    }
+}
+
+/// The names of the events in a source file: what each message of `tracing` begins with.
+fn events(text: &str, found: &mut BTreeSet<String>) {
+    let levels = ["error", "warn", "info", "debug"];
+    for call in text.split("tracing::").skip(1) {
+        let Some(call) = levels.iter().find_map(|level| call.strip_prefix(&format!("{level}!("))) else {
+            continue;
+        };
+        let mut depth = 1_usize;
+        let end = call.find(|c| {
+            depth = match c {
+                '(' => depth + 1,
+                ')' => depth - 1,
+                _ => depth,
+            };
+            depth == 0
+        });
+        let call = call[..end.unwrap()].trim_end().trim_end_matches(',').strip_suffix('"').unwrap();
+        let message = &call[call.rfind('"').unwrap() + 1..];
+        // what is handed down stands where it comes from
+        if !["{event}", "{EVENT}"].contains(&message) {
+            found.insert(message.split(": ").next().unwrap().to_owned());
+        }
+    }
+}
+
+fn events_below(dir: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            events_below(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            events(text.split("#[cfg(test)]\nmod tests").next().unwrap(), found);
+        }
+    }
+}
+
+#[test]
+fn every_event_has_a_name_and_stands_in_the_reference() {
+    let mut found = BTreeSet::new();
+    events_below(&root().join("src"), &mut found);
+    assert!(found.len() > 50, "{found:?}");
+    let reference = fs::read_to_string(root().join("docs/reference/log.md")).unwrap();
+    for event in found {
+        assert!(event.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.')), "{event}");
+        assert!(reference.contains(&format!("`{event}`")), "{event} is not in docs/reference/log.md");
+    }
+}

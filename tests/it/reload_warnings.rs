@@ -1,0 +1,98 @@
+//! Warnings are logged once: what is new at a reload, and how many stay.
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::program::Binary;
+
+/// A policy file with these scopes, which nothing requires.
+fn unused(scopes: &[&str]) -> String {
+    let scopes: Vec<_> = scopes.iter().map(|scope| format!("  \"{scope}\": x\n")).collect();
+    format!("version: 1\nscopes:\n{}", scopes.concat())
+}
+
+/// Writes a file, has it read, and gives the warnings that are logged, by scope, with the line of their count.
+async fn after(binary: &mut Binary, file: &str, text: Option<&str>) -> (Vec<String>, Value) {
+    let before = binary.lines_of("policies.warning").len();
+    let path = binary.dir.path().join("policies").join(file);
+    match text {
+        Some(text) => fs::write(path, text).unwrap(),
+        None => fs::remove_file(path).unwrap(),
+    }
+    binary.signal("HUP").await;
+    let mut counts = binary.logged("policies.warnings").await;
+    let line = counts.as_object_mut().unwrap();
+    assert_eq!((&line["trigger"], &line["level"]), (&json!("SIGHUP"), &json!("INFO")), "{line:?}");
+    line.retain(|name, _| ["new", "same", "gone"].contains(&name.as_str()));
+    let scope = |line: &&Value| line["finding"].as_str().unwrap().split('`').nth(1).unwrap().to_owned();
+    (binary.lines_of("policies.warning").iter().skip(before).map(scope).collect(), counts)
+}
+
+#[actix_web::test]
+async fn a_reload_logs_the_warnings_that_are_new_and_counts_those_that_stay() {
+    let many: Vec<_> = (0..118).map(|number| format!("many:{number:03}")).collect();
+    let mut many: Vec<_> = many.iter().map(String::as_str).collect();
+    let mut binary = Binary::serve().await;
+    let counts = |new: usize, same: usize, gone: usize| json!({ "new": new, "same": same, "gone": gone });
+    let (told, counted) = after(&mut binary, "a.yaml", Some(&unused(&many))).await;
+    assert_eq!((told.len(), counted), (118, counts(118, 0, 0)));
+    // they move down, and nothing else changes
+    let (told, counted) = after(&mut binary, "a.yaml", Some(&format!("# x\n\n{}", unused(&many)))).await;
+    assert_eq!((told, counted), (vec![], counts(0, 118, 0)));
+    many.push("one:more");
+    let (told, counted) = after(&mut binary, "a.yaml", Some(&unused(&many))).await;
+    assert_eq!((told, counted), (vec!["one:more".to_owned()], counts(1, 118, 0)));
+    let (told, counted) = after(&mut binary, "b.yaml", Some(&unused(&["another:file"]))).await;
+    assert_eq!((told, counted), (vec!["another:file".to_owned()], counts(1, 119, 0)));
+    // what went away and came back is new again
+    let (told, counted) = after(&mut binary, "b.yaml", None).await;
+    assert_eq!((told, counted), (vec![], counts(0, 119, 1)));
+    let (told, counted) = after(&mut binary, "b.yaml", Some(&unused(&["another:file"]))).await;
+    assert_eq!((told, counted), (vec!["another:file".to_owned()], counts(1, 119, 0)));
+    let (told, counted) = after(&mut binary, "a.yaml", None).await;
+    assert_eq!((told, counted), (vec![], counts(0, 1, 119)));
+}
+
+#[actix_web::test]
+async fn policies_that_are_rejected_in_between_make_no_warning_new() {
+    let mut binary = Binary::serve().await;
+    let file = binary.dir.path().join("policies/a.yaml");
+    let (told, _) = after(&mut binary, "a.yaml", Some(&unused(&["first:scope"]))).await;
+    assert_eq!(told, ["first:scope"]);
+    fs::write(&file, "version: [\n").unwrap();
+    binary.signal("HUP").await;
+    binary.logged("policies.rejected").await;
+    let (told, counted) = after(&mut binary, "a.yaml", Some(&unused(&["first:scope", "second:scope"]))).await;
+    assert_eq!((told, counted), (vec!["second:scope".to_owned()], json!({ "new": 1, "same": 1, "gone": 0 })));
+}
+
+#[actix_web::test]
+async fn what_the_start_warned_of_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    crate::support::install_policies(&dir.path().join("policies"));
+    fs::write(dir.path().join("policies/a.yaml"), unused(&["at:start"])).unwrap();
+    let mut binary = Binary::serve_in(dir, "").await;
+    if binary.lines_of("policies.warning").is_empty() {
+        binary.logged("policies.warning").await;
+    }
+    let (told, counted) = after(&mut binary, "b.yaml", Some(&unused(&["and:later"]))).await;
+    assert_eq!((told, counted), (vec!["and:later".to_owned()], json!({ "new": 1, "same": 1, "gone": 0 })));
+    assert!(binary.lines_of("policies.warnings").len() == 1, "{}", binary.log_text());
+}
+
+/// A message may name a line elsewhere, as that of a guarantee with a gap does.
+#[actix_web::test]
+async fn a_warning_whose_words_name_a_line_stays_when_that_moves() {
+    let gap = fs::read_to_string("tests/fixtures/policies/warned/guarantee-gap/policies.yaml").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("policies")).unwrap();
+    fs::write(dir.path().join("policies/policies.yaml"), &gap).unwrap();
+    let mut binary = Binary::serve_in(dir, "").await;
+    while binary.lines_of("policies.warning").len() < 2 {
+        binary.logged("policies.warning").await;
+    }
+    let (told, counted) = after(&mut binary, "policies.yaml", Some(&format!("# x\n{gap}"))).await;
+    let gaps = binary.lines_of("policies.warning");
+    assert!(gaps.iter().any(|line| line["finding"].as_str().unwrap().contains(".yaml:")), "{gaps:?}");
+    assert_eq!((told.len(), &counted["new"], &counted["gone"]), (0, &json!(0), &json!(0)), "{counted}");
+}
