@@ -95,13 +95,14 @@ impl Prepared {
         &self.settings
     }
 
-    /// Loads the keys, and makes the first one if there is none: when nothing else can keep the service from its
-    /// start.
+    /// Opens the decision log and loads the keys. It makes the first key if there is none, when nothing else can keep
+    /// the service from its start.
     ///
     /// # Errors
     /// As [`Self::check`].
     pub fn load(self) -> Result<App, LoadError> {
         let Self { settings, surroundings, policies, store, clock } = self;
+        let audit = audit(&settings, surroundings, &clock)?;
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         if settings.keys.generate_if_missing
             && let FirstKey::Made(new) = keeper.ensure_first_key()?
@@ -111,7 +112,6 @@ impl Prepared {
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
-        let audit = audit(&settings, surroundings, &clock)?;
         let verifier = Verifier::new(
             settings.issuer.clone(),
             Arc::clone(&keys),

@@ -82,6 +82,9 @@ pub enum AuthenticationError {
     /// Neither is one that holds a space, as forms and Basic credentials mean a `+` that is not encoded.
     #[error("wrong secret: it holds a space, as which a raw `+` is read, so encode it as `%2B`")]
     SpacedSecret(ClientId),
+    /// Neither is one that ends in a line break, as it does where it stands last in a body that does.
+    #[error("wrong secret: it ends in a line break, so end the body of the request without one")]
+    BrokenSecret(ClientId),
     /// The secret was right once.
     #[error("expired secret")]
     ExpiredSecret(ClientId),
@@ -121,6 +124,7 @@ impl AuthenticationError {
             Self::BadAssertion { client, .. } => client.as_ref(),
             Self::WrongSecret(client)
             | Self::SpacedSecret(client)
+            | Self::BrokenSecret(client)
             | Self::ExpiredSecret(client)
             | Self::Disabled(client)
             | Self::RevokedAhead(client)
@@ -193,6 +197,9 @@ fn by_secret<'r>(
     let found = compare(secret, secrets, now);
     let client = client.ok_or(AuthenticationError::UnknownClient { attempted: client_id.to_owned() })?;
     match found {
+        Match::None if secret.ends_in_a_line_break() => {
+            Err(AuthenticationError::BrokenSecret(client.id.clone()))
+        }
         Match::None if secret.holds_a_space() => Err(AuthenticationError::SpacedSecret(client.id.clone())),
         Match::None => Err(AuthenticationError::WrongSecret(client.id.clone())),
         Match::Expired => Err(AuthenticationError::ExpiredSecret(client.id.clone())),

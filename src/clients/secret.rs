@@ -55,6 +55,11 @@ impl ClientSecret {
         text.starts_with(PREFIX) && text.len() >= PREFIX.len() + RANDOM_DIGITS
     }
 
+    /// Whether it ends in a line break.
+    pub(super) fn ends_in_a_line_break(&self) -> bool {
+        self.0.ends_with(['\n', '\r'])
+    }
+
     /// Whether it holds a space.
     pub(super) fn holds_a_space(&self) -> bool {
         self.0.contains(' ')

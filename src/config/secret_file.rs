@@ -5,7 +5,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::{
-    files::{FileError, OpenFile},
+    files::{FileError, OpenFile, unmarked},
     private_file::{self, Readers},
 };
 
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, what: &str, warnings: &mut Vec<String>) -> Resul
         Err(exposed) => return Err(format!("the file `{file}` is {}", exposed.of(&file))),
     }
     let bytes = Zeroizing::new(opened.read().map_err(refused)?);
-    let text = str::from_utf8(&bytes);
+    let text = str::from_utf8(unmarked(&bytes));
     let secret = without_newline(text.map_err(|_| format!("the file `{file}` is not text in UTF-8"))?);
     if secret.is_empty() {
         return Err(format!("the file `{file}` is empty: write the {what} into it"));

@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod foreign;
+mod invalid;
 #[cfg(feature = "server")]
 mod own;
 mod public;
@@ -14,7 +15,8 @@ mod set;
 mod sound;
 mod trusted;
 
-pub use foreign::{ForeignKey, InvalidPublicKey};
+pub use foreign::ForeignKey;
+pub use invalid::{InvalidPublicKey, PassedOver};
 #[cfg(feature = "server")]
 pub use own::{
     FirstKey, InvalidKeyFile, InvalidKeyring, JwksDocument, KeyEntry, KeyError, KeyErrors, KeyFolder,
@@ -25,5 +27,5 @@ pub use own::{
 pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};
 pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
-pub use set::{ForeignKeys, PassedOver};
+pub use set::ForeignKeys;
 pub use trusted::TrustedKeys;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{
     InvalidPublicKey, PassedOver,
     algorithm::{in_jwk, in_jws},
-    foreign,
+    foreign, invalid,
     set::{self, Spoiled},
     sound,
 };
@@ -135,7 +135,7 @@ pub enum InvalidJwks {
 
 /// Why each key of a set is passed over.
 fn reasons(keys: &[PassedOver]) -> String {
-    if keys.is_empty() { String::new() } else { format!("; {}", set::named(keys)) }
+    if keys.is_empty() { String::new() } else { format!("; {}", invalid::named(keys)) }
 }
 
 impl From<Spoiled> for InvalidJwks {

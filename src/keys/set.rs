@@ -1,20 +1,14 @@
 //! Sets of public keys that others made: each key is looked at by itself, and one that cannot be used here spoils no
 //! other.
 
-use std::fmt;
-
 use serde_json::Value;
 
-use super::{ForeignKey, InvalidPublicKey, foreign::jwk_of_spki};
-use crate::{files::unmarked, printable::printable};
-
-/// A key of a set that verifies nothing here: where it stands, its `kid`, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PassedOver {
-    place: String,
-    kid: Option<String>,
-    pub(super) why: InvalidPublicKey,
-}
+use super::{
+    ForeignKey,
+    foreign::jwk_of_spki,
+    invalid::{InvalidPublicKey, PassedOver},
+};
+use crate::files::unmarked;
 
 /// The public keys of a file or a set.
 #[derive(Debug, Default, PartialEq)]
@@ -32,9 +26,6 @@ pub(super) enum Spoiled {
     /// All of it is passed over.
     NoneLeft(Vec<PassedOver>),
 }
-
-/// How many keys a message names.
-const MOST_NAMED: usize = 5;
 
 impl ForeignKeys {
     /// Reads PEM with one or several `PUBLIC KEY` blocks (RFC 7468 section 13). The parameters and certificates that
@@ -132,25 +123,5 @@ impl From<Spoiled> for InvalidPublicKey {
                 Err(keys) => Self::NoneLeft(keys),
             },
         }
-    }
-}
-
-/// Names keys of a set, and the first of them alone where there are many.
-pub(super) fn named(keys: &[PassedOver]) -> String {
-    let mut names: Vec<_> = keys.iter().take(MOST_NAMED).map(PassedOver::to_string).collect();
-    if keys.len() > MOST_NAMED {
-        names.push(format!("and {} more", keys.len() - MOST_NAMED));
-    }
-    names.join("; ")
-}
-
-impl fmt::Display for PassedOver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place)?;
-        if let Some(kid) = &self.kid {
-            // it may hold anything
-            write!(f, " (kid `{:.80}`)", printable(kid))?;
-        }
-        write!(f, ": {}", self.why)
     }
 }

@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve};
 
-use super::{algorithm::verification, foreign::InvalidPublicKey};
+use super::{algorithm::verification, invalid::InvalidPublicKey};
 use crate::oauth::SignatureAlgorithm;
 
 /// How long an RSA modulus may be.

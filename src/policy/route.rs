@@ -4,7 +4,10 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{path::CanonicalPath, spelling};
+use super::{
+    path::CanonicalPath,
+    spelling::{self, BadRoute},
+};
 
 /// What is escaped in a segment: all but the unreserved characters (RFC 3986 section 2.3).
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -133,13 +136,6 @@ pub(super) fn endings_of(segment: &str) -> impl Iterator<Item = &str> {
 pub(crate) struct Route {
     pub(super) method: RouteMethod,
     pub(super) segments: Vec<Segment>,
-}
-
-/// What is wrong with a route, and what to write instead.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadRoute {
-    pub(crate) message: String,
-    pub(super) hint: String,
 }
 
 impl Route {

@@ -97,8 +97,8 @@ scalars! {
     ClaimName: { "not": { "enum": REGISTERED_CLAIMS } };
     /// The name of a claim that a condition can be about: `sub`, one that jeton does not set itself, or a pointer into one.
     ComparedClaim: { "pattern": r"^([^/]|$)|^(/([^/~]|~[01])*)+$", "not": { "pattern": not_compared() } };
-    /// What a claim is compared with: text, a whole number or a boolean.
-    ComparedValue: { "type": ["string", "integer", "boolean"] };
+    /// What a claim is compared with: text, a whole number of 64 bits or a boolean.
+    ComparedValue: { "type": ["string", "integer", "boolean"], "minimum": i64::MIN, "maximum": u64::MAX };
     /// The value of a claim: anything but nothing.
     ClaimValue: { "type": ["string", "number", "boolean", "array", "object"] };
 }

@@ -1,7 +1,5 @@
 //! Parameters as other languages of routes write them, which would be literals here and match next to nothing.
 
-use super::route::BadRoute;
-
 /// What other languages write before the name of a parameter for its type, and a colon.
 const TYPES: [&str; 9] = ["any", "float", "int", "path", "re", "slug", "str", "string", "uuid"];
 
@@ -22,6 +20,13 @@ enum Means<'s> {
     Several(&'s str),
     /// One of these texts.
     OneOf(&'s str),
+}
+
+/// What is wrong with a route, and what to write instead.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadRoute {
+    pub(crate) message: String,
+    pub(super) hint: String,
 }
 
 /// Refuses a segment with another language's parameter. `is_segment` tells what can be written here.

@@ -1,5 +1,5 @@
 //! Files as other editors and tools write them: names in capitals, a mark before the text, blocks beside a key.
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use jeton::{
     clients::{ForeignKeys, InvalidPublicKey},
@@ -71,6 +71,15 @@ fn a_mark_before_a_text_is_no_part_of_it() {
     workplace.run(&["clients", "rotate", "acme-sync"]).exits(0);
     assert!(workplace.read("policies/clients.yaml").starts_with(MARK), "the rest of the file stays as it is");
     workplace.run(&["policies", "check"]).exits(0);
+
+    // keys that are made with a passphrase open with it
+    workplace.write("secret", "four random words\n");
+    fs::set_permissions(workplace.path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    workplace.write("locked.toml", "keys.dir = \"locked\"\nkeys.passphrase_file = \"secret\"\n");
+    fs::create_dir(workplace.path("locked")).unwrap();
+    workplace.run(&["keys", "generate", "--config", "locked.toml"]).exits(0);
+    workplace.write("secret", &format!("{MARK}four random words\r\n"));
+    workplace.run(&["keys", "list", "--config", "locked.toml"]).exits(0);
 
     let key: serde_json::Value = serde_json::from_str(&jwks).unwrap();
     let key = &key["keys"][0];

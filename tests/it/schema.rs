@@ -566,3 +566,18 @@ proptest! {
         named_alike("route", &route);
     }
 }
+
+/// As far as validators hold numbers apart: many read them as binary floating point.
+#[test]
+fn whole_numbers_of_more_than_64_bits_are_refused() {
+    let compared = |number: &str| -> Value {
+        let file = named("compared", "tenant").to_string().replace("\"x\"}", &format!("{number}}}"));
+        serde_json::from_str(&file).unwrap()
+    };
+    for number in ["18446744073709551615", "-9223372036854775808", "0"] {
+        assert!(refusals(&compared(number)).is_empty(), "{number}");
+    }
+    for number in ["18446744073709551616", "-9223372036854780000", "1e30", "0.5"] {
+        assert!(!refusals(&compared(number)).is_empty(), "{number}");
+    }
+}

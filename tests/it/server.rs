@@ -228,6 +228,7 @@ async fn a_server_that_does_not_start_writes_nothing() {
     let gateway = format!("{free}[gateways.nginx]\napi = \"none\"\ntrusted_peers = [\"127.0.0.1\"]\n");
     let store = format!("{free}[store]\nurl = \"rediss://127.0.0.1:1\"\nca_file = \"absent.pem\"\n");
     let log = format!("{free}[log]\ndecisions = \"absent/decisions.log\"\n");
+    let refused_log = format!("{free}[log]\ndecisions = \"/proc/decisions.log\"\n");
     for Hindered { name, settings, policy, says } in [
         hindered(
             "a taken address",
@@ -239,6 +240,7 @@ async fn a_server_that_does_not_start_writes_nothing() {
         hindered("an unknown API of a gateway", &gateway, "version: 1\n", "gateways.nginx"),
         hindered("no authority of the store", &store, "version: 1\n", "absent.pem"),
         hindered("no room for the decision log", &log, "version: 1\n", "absent"),
+        hindered("a folder that takes no decision log", &refused_log, "version: 1\n", "/proc/decisions.log"),
         hindered("an unknown setting", &format!("{free}x = 1\n"), "version: 1\n", "server.x"),
     ] {
         let dir = TempDir::new().unwrap();

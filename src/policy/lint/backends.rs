@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lint, routes, verbs::is_open_verb};
+use super::{Lint, paths::some_path, routes, verbs::is_open_verb};
 use crate::policy::{
     condition::Condition,
     finding::Code,
     path::CanonicalPath,
     route::{Method, Route, RouteMethod, Segment},
     set::{Api, PolicySet},
-    space::{Beyond, Compared, Grid, RouteIndex, Shape, Tail, encoded},
+    space::{Beyond, RouteIndex, Shape, Tail, encoded},
     trie::RouteId,
 };
 
@@ -25,13 +25,6 @@ pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into
         guarded.method_holes(into);
         guarded.look_alikes(&target, into);
     }
-}
-
-/// A path that stands for all of `shape`.
-pub(super) fn some_path(shape: &Shape<'_>, index: &RouteIndex<'_>) -> Option<String> {
-    let (shape, _) = shape.lengths(0).into_iter().next()?;
-    let grid = Grid::for_any_token(shape, &Compared::default(), &|text| index.known(text));
-    grid.points()?.into_iter().next().map(|(_, target)| target)
 }
 
 /// A path that a lax backend may take for another, and the segment that is spelled otherwise, if it is one.

@@ -1,6 +1,7 @@
 //! What an operator should look at in policies that load.
 
 mod backends;
+mod paths;
 mod reach;
 mod verbs;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lint, backends::some_path, routes};
+use super::{Lint, paths::some_path, routes};
 use crate::policy::{
     finding::Code,
     path::CanonicalPath,
