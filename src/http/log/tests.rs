@@ -1,0 +1,218 @@
+//! What the two forms of a line say.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+
+use super::{Json, Line};
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn written(emit: impl FnOnce(), start: impl FnOnce(Captured) -> tracing::Dispatch) -> String {
+    let captured = Captured::default();
+    tracing::dispatcher::with_default(&start(captured.clone()), emit);
+    String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
+}
+
+/// What a line says behind its time.
+fn logged(emit: impl FnOnce()) -> String {
+    let text = written(emit, |to| {
+        let line = Line { is_coloured: false };
+        let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
+        lines.with_writer(move || to.clone()).into()
+    });
+    let (time, rest) = text.split_once(' ').unwrap();
+    assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
+    rest.to_owned()
+}
+
+/// The line as JSON, which must be one.
+fn logged_json(emit: impl FnOnce()) -> (String, Value) {
+    let text = written(emit, |to| {
+        let lines = tracing_subscriber::fmt().event_format(Json).fmt_fields(Json);
+        lines.with_writer(move || to.clone()).into()
+    });
+    let line = text.strip_suffix('\n').unwrap();
+    assert!(!line.contains('\n'), "{line}");
+    (line.to_owned(), serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+}
+
+#[test]
+fn a_line_has_its_event_its_fields_and_the_request() {
+    let line = logged(|| {
+        let _request = tracing::info_span!("request", id = "7f").entered();
+        tracing::info!(client = "acme-sync", scopes = "a b", ttl = 900_u64, "token.issued");
+    });
+    assert_eq!(line, "INFO token.issued client=acme-sync scopes=\"a b\" ttl=900 id=7f\n");
+}
+
+#[test]
+fn nothing_that_a_caller_sends_starts_a_line_of_its_own() {
+    let hostile = "x\nERROR forged \u{1b}[31m";
+    let line = logged(|| tracing::info!(text = hostile, shown = %hostile, debug = ?hostile, "{hostile}"));
+    assert_eq!(line.matches('\n').count(), 1, "{line}");
+    assert!(!line.contains('\u{1b}'), "{line}");
+}
+
+#[test]
+fn a_line_of_json_is_flat_and_has_its_event_the_request_and_its_fields() {
+    let (line, value) = logged_json(|| {
+        let _request = tracing::info_span!("request", id = "7f", peer = "::1").entered();
+        let nothing: Option<&str> = None;
+        tracing::info!(
+            client = "acme-sync", ttl = 900_u64, left = -3_i64, reused = true, ms = 1.25, nothing, shown = %"x y",
+            "token.issued"
+        );
+    });
+    let time = value["time"].as_str().unwrap();
+    assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
+    let expected = format!(
+        r#"{{"time":"{time}","level":"INFO","event":"token.issued","id":"7f","peer":"::1","client":"acme-sync","ttl":900,"left":-3,"reused":true,"ms":1.250,"shown":"x y"}}"#
+    );
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn the_message_is_what_is_said_behind_the_name_of_the_event() {
+    #[track_caller]
+    fn is(emit: impl FnOnce(), event: &str, message: Option<&str>) {
+        let (line, value) = logged_json(emit);
+        let told = (value["event"].as_str().unwrap(), value.get("message").map(|it| it.as_str().unwrap()));
+        assert_eq!(told, (event, message), "{line}");
+        assert_eq!(line.matches("\"message\":").count(), usize::from(message.is_some()), "{line}");
+    }
+    let stays = "policies.rejected: what was in force stays";
+    is(|| tracing::error!("{stays}"), "policies.rejected", Some("what was in force stays"));
+    is(|| tracing::error!(message = stays), "policies.rejected", Some("what was in force stays"));
+    is(|| tracing::info!("jwks.not_fetched"), "jwks.not_fetched", None);
+    is(|| tracing::info!("stopped"), "stopped", None);
+    is(|| tracing::warn!("a.b: c: d"), "a.b", Some("c: d"));
+    let quotes = "a.b: \"x\"\n\\ \u{202e}y";
+    is(|| tracing::warn!("{quotes}"), "a.b", Some("\"x\"\\n\\ \\u{202e}y"));
+    // what libraries say
+    let here = "jeton.http.log.tests";
+    is(|| tracing::info!("starting 2 workers"), here, Some("starting 2 workers"));
+    is(|| tracing::info!("Error: x"), here, Some("Error: x"));
+    is(|| tracing::info!(target: "other", ": x"), "other", Some(": x"));
+    is(|| tracing::info!(target: "o\"\u{202e}", "X"), "o\"\\u{202e}", Some("X"));
+    is(|| tracing::info!(target: "other", field = 1), "other", None);
+}
+
+#[test]
+fn numbers_are_numbers_and_whatever_else_is_text() {
+    let (line, value) = logged_json(|| {
+        tracing::info!(
+            most = u64::MAX, least = i64::MIN, small = 0.0625, whole = 2.0, none = f64::NAN, endless = f64::INFINITY,
+            some = Some(7_usize), no = false, text = "7", shown = %7, "numbers"
+        );
+    });
+    for (name, written) in [
+        ("most", "18446744073709551615"),
+        ("least", "-9223372036854775808"),
+        ("small", "0.062"),
+        ("whole", "2.000"),
+        ("none", "\"NaN\""),
+        ("endless", "\"inf\""),
+        ("some", "7"),
+        ("no", "false"),
+        ("text", "\"7\""),
+        ("shown", "\"7\""),
+    ] {
+        assert!(line.contains(&format!("\"{name}\":{written}")), "{name}: {line}");
+    }
+    assert_eq!(value.as_object().unwrap().len(), 3 + 10, "{line}");
+}
+
+#[test]
+fn both_forms_of_an_event_say_the_same() {
+    let emit = || tracing::warn!(ms = 0.5, count = 3, is = true, detail = "a b", "x.y: \"some\" words");
+    assert_eq!(logged(emit), "WARN x.y: \"some\" words ms=0.500 count=3 is=true detail=\"a b\"\n");
+    let (line, _) = logged_json(emit);
+    let said = r#""level":"WARN","event":"x.y","message":"\"some\" words","ms":0.500,"count":3,"is":true,"detail":"a b"}"#;
+    assert!(line.ends_with(said), "{line}");
+}
+
+#[test]
+fn only_the_level_has_a_colour_and_only_where_it_is_asked_for() {
+    let coloured = |emit: fn()| {
+        written(emit, |to| {
+            let line = Line { is_coloured: true };
+            let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
+            lines.with_writer(move || to.clone()).into()
+        })
+    };
+    for (emit, level) in [
+        (|| tracing::error!(a = "\u{1b}[1m", "b"), "\u{1b}[31mERROR\u{1b}[0m"),
+        (|| tracing::warn!(a = "\u{1b}[1m", "b"), "\u{1b}[33mWARN\u{1b}[0m"),
+        (|| tracing::info!(a = "\u{1b}[1m", "b"), "\u{1b}[32mINFO\u{1b}[0m"),
+    ] as [(fn(), &str); 3]
+    {
+        let line = coloured(emit);
+        assert!(line.contains(&format!("Z {level} b a=")), "{line:?}");
+        assert_eq!(line.matches('\u{1b}').count(), 2, "{line:?}");
+        assert!(!logged(emit).contains('\u{1b}'));
+    }
+}
+
+#[test]
+fn no_value_holds_what_is_not_seen() {
+    let unseen = "\0\n\r\u{1b}[31m\u{7f}\u{85}\u{9b}31m\u{ad}\u{61c}\u{200b}\u{200e}\u{2028}\u{202e}\u{2066}\u{feff}\u{e0041}";
+    for text in [unseen.to_owned(), format!("a {unseen} b"), format!("\"\\{unseen}")] {
+        let emit = || tracing::info!(detail = text, shown = %text, debug = ?text, "{text}");
+        let line = logged(emit);
+        assert!(line.trim_end_matches('\n').chars().all(|c| matches!(c, ' '..='~')), "{line}");
+        assert!(line.contains("\\u{202e}"), "{line}");
+        let (line, value) = logged_json(emit);
+        assert!(line.chars().all(|c| matches!(c, ' '..='~')), "{line}");
+        // nor does what a program makes of the line
+        for name in ["detail", "shown", "debug", "message"] {
+            let value = value[name].as_str().unwrap();
+            assert!(value.chars().all(|c| matches!(c, ' '..='~')), "{value}");
+            assert!(value.contains("\\u{202e}"), "{value}");
+        }
+    }
+}
+
+#[test]
+fn no_value_is_an_order_to_a_ci_system() {
+    let order = "##vso[task.setvariable variable=a]b";
+    let emit = || tracing::info!(detail = order, shown = %order, "{order}");
+    assert!(!logged(emit).contains("##"));
+    assert!(!logged_json(emit).0.contains("##"));
+}
+
+#[test]
+fn a_long_value_is_cut() {
+    for (length, c) in [(1, 'x'), (256, 'x'), (257, 'x'), (20_000, 'x'), (20_000, 'é'), (20_000, '\u{202e}')]
+    {
+        let text = c.to_string().repeat(length);
+        let emit =
+            || tracing::info!(detail = text, client = text, shown = %text, finding = text, scopes = text);
+        let (_, value) = logged_json(emit);
+        for (name, longest) in
+            [("detail", 256), ("client", 512), ("shown", 512), ("finding", 4096), ("scopes", usize::MAX)]
+        {
+            let kept = c.to_string().repeat(length.min(longest)).replace('\u{202e}', "\\u{202e}");
+            let end = if length > longest { "…" } else { "" };
+            assert_eq!(value[name], format!("{kept}{end}"), "{length} {c:?} as {name}");
+        }
+        let cut = logged(emit).matches('…').count();
+        let expected = [256, 512, 512, 4096].into_iter().filter(|longest| length > *longest).count();
+        assert_eq!(cut, expected, "{length} {c:?}");
+    }
+}
