@@ -7,9 +7,11 @@
 //! |---|---|
 //! | `PREFIX:once:NAME` | one single use; `NAME` is the base64url of an [`OnceName`] |
 //! | `PREFIX:family:ID` | the generation that a refresh family expects next, or `ended` |
-//! | `PREFIX:used:ID` | of the one before: generation, hash of the scopes and time (ms) of its first use, as long as a retry is taken |
+//! | `PREFIX:used:{PREFIX:family:ID}` | of the one before: generation, hash of the scopes and time (ms) of its first use, as long as a retry is taken |
 //! | `PREFIX:revoked` | the revoked tokens, a sorted set in the order in which they came |
 //! | `PREFIX:probe` | that the server takes writes |
+//!
+//! A script touches keys of one slot only, so a server in cluster mode takes it.
 //!
 //! The server must not evict keys (`maxmemory-policy noeviction`): a single use that it forgets can be
 //! repeated.

@@ -31,7 +31,7 @@ pub struct SharedOptions {
     pub url: String,
     /// The password, in the place of one in the URL.
     pub password: Option<Zeroizing<String>>,
-    /// What the names of all keys start with.
+    /// What the names of all keys start with, without `{` and `}`, which choose the slot in a cluster.
     pub prefix: String,
     /// A PEM file of the authorities that the server's certificate is checked against, in the place of
     /// those of the system.
@@ -335,8 +335,10 @@ impl Inner {
         format!("{}:family:{family}", self.prefix)
     }
 
+    /// The key of the family stands in it as a hash tag, so both have one slot: a server in cluster mode refuses a
+    /// script with keys of two. The prefix stays in front, for rights such as `~jeton:*`.
     fn last_use_key(&self, family: &TokenId) -> String {
-        format!("{}:used:{family}", self.prefix)
+        format!("{}:used:{{{}}}", self.prefix, self.family_key(family))
     }
 
     /// For how many seconds the server keeps what is kept until `until`: by our clock, which the tokens are
