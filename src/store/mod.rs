@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `PREFIX:once:NAME` | one single use; `NAME` is the base64url of an [`OnceName`] |
 //! | `PREFIX:family:ID` | the generation that a refresh family expects next, or `ended` |
-//! | `PREFIX:used:{PREFIX:family:ID}` | of the one before: generation, hash of the scopes and time (ms) of its first use, as long as a retry is taken |
+//! | `PREFIX:used:{PREFIX:family:ID}` | of the one before: generation, hash of the scopes and time (ms, the server's) of its first use, as long as a retry is taken |
 //! | `PREFIX:revoked` | the revoked tokens, a sorted set in the order in which they came |
 //! | `PREFIX:probe` | that the server takes writes |
 //!
@@ -64,7 +64,7 @@ pub struct RefreshUse<'u> {
     pub scopes: &'u ScopeSet,
     /// Until when the family is known, in seconds since 1970-01-01T00:00:00Z.
     pub until: i64,
-    /// For how long after its first use it is taken again; zero for never.
+    /// For how long after its first use it is taken again, by the server's clock; zero for never.
     pub grace: Duration,
 }
 
