@@ -60,7 +60,7 @@ pub struct RefreshUse<'u> {
     pub family: &'u TokenId,
     /// Which one of it, from 0.
     pub generation: u32,
-    /// The scopes of the access token that it brings.
+    /// The scopes that the request asks for, granted still or not. A retry asks for the same.
     pub scopes: &'u ScopeSet,
     /// Until when the family is known, in seconds since 1970-01-01T00:00:00Z.
     pub until: i64,
