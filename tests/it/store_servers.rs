@@ -15,7 +15,7 @@ use crate::{
 
 /// Everything that a store is asked for, at two replicas, with `families` refresh families.
 async fn does_everything(one: &Store, two: &Store, families: usize) {
-    let (scopes, until, grace) = (ScopeSet::parse("a b").unwrap(), now() + 600, Duration::from_secs(60));
+    let (scopes, until, grace) = (ScopeSet::parse("a b").unwrap(), now() + 600, Duration::from_mins(1));
     for number in 0..families {
         let family = &TokenId::parse(&format!("family-{number}")).unwrap();
         for (step, (store, generation, expected)) in [
