@@ -253,28 +253,30 @@ impl Desk<'_> {
             .map_err(|error| self.refuse(error))?;
         let shared = self.issuer.store.shared();
         let next = shared.map(|_| verified.next(self.now));
+        let asked = request.asked(&verified).map_err(|error| self.refuse(error))?;
         let issued = self.sign(GrantType::RefreshToken, approved, Some(verified.family()), next).await?;
         // last of all: a request that fails for another reason uses nothing up
         if let Some(store) = shared {
-            self.advance(store, &verified, &issued.scopes).await?;
+            self.advance(store, &verified, &asked).await?;
         }
         Ok(issued)
     }
 
     /// Uses a refresh token up. One that was used before is in two hands: with its family end the access
     /// tokens that the family brought (RFC 9700 section 4.14.2). A retry is no second use: it brings the same generation.
+    /// A retry asks for the same scopes; what is granted of them does not count, since a policy edit can change it.
     async fn advance(
         &self,
         store: &SharedStore,
         token: &VerifiedRefresh,
-        scopes: &ScopeSet,
+        asked: &ScopeSet,
     ) -> Result<(), Refused> {
         let family = token.family();
         let lifetimes = self.issuer.lifetimes;
         let used = RefreshUse {
             family,
             generation: token.generation(),
-            scopes,
+            scopes: asked,
             until: lifetimes.family_end(token),
             grace: lifetimes.refresh_grace,
         };

@@ -15,6 +15,16 @@ pub struct RefreshRequest {
     pub targets: Vec<String>,
 }
 
+impl RefreshRequest {
+    /// The scopes that are asked for: without `scope` those of the refresh token, granted still or not.
+    ///
+    /// # Errors
+    /// [`GrantError::MalformedScope`].
+    pub fn asked(&self, token: &VerifiedRefresh) -> Result<ScopeSet, GrantError> {
+        self.scope.as_deref().map_or_else(|| Ok(token.scopes().clone()), scopes)
+    }
+}
+
 /// Narrows what the refresh token stands for to what the client is granted now, and to what it asks for.
 ///
 /// # Errors

@@ -7,9 +7,11 @@
 //! |---|---|
 //! | `PREFIX:once:NAME` | one single use; `NAME` is the base64url of an [`OnceName`] |
 //! | `PREFIX:family:ID` | the generation that a refresh family expects next, or `ended` |
-//! | `PREFIX:used:ID` | of the one before: generation, hash of the scopes and time (ms) of its first use, as long as a retry is taken |
+//! | `PREFIX:used:{PREFIX:family:ID}` | of the one before: generation, hash of the scopes and time (ms, the server's) of its first use, as long as a retry is taken |
 //! | `PREFIX:revoked` | the revoked tokens, a sorted set in the order in which they came |
 //! | `PREFIX:probe` | that the server takes writes |
+//!
+//! A script touches keys of one slot only, so a server in cluster mode takes it.
 //!
 //! The server must not evict keys (`maxmemory-policy noeviction`): a single use that it forgets can be
 //! repeated.
@@ -58,11 +60,11 @@ pub struct RefreshUse<'u> {
     pub family: &'u TokenId,
     /// Which one of it, from 0.
     pub generation: u32,
-    /// The scopes of the access token that it brings.
+    /// The scopes that the request asks for, granted still or not. A retry asks for the same.
     pub scopes: &'u ScopeSet,
     /// Until when the family is known, in seconds since 1970-01-01T00:00:00Z.
     pub until: i64,
-    /// For how long after its first use it is taken again; zero for never.
+    /// For how long after its first use it is taken again, by the server's clock; zero for never.
     pub grace: Duration,
 }
 

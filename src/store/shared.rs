@@ -31,7 +31,7 @@ pub struct SharedOptions {
     pub url: String,
     /// The password, in the place of one in the URL.
     pub password: Option<Zeroizing<String>>,
-    /// What the names of all keys start with.
+    /// What the names of all keys start with, without `{` and `}`, which choose the slot in a cluster.
     pub prefix: String,
     /// A PEM file of the authorities that the server's certificate is checked against, in the place of
     /// those of the system.
@@ -124,10 +124,13 @@ const ROOM: usize = 1_000_000;
 ///
 /// Beside it stands the last first use, for retries: generation, scopes, time. It is a key of its own, so that replicas
 /// from before, which know nothing of it, read the other as ever; what they use up leaves here what fits no retry.
+///
+/// The time is the server's, since the clocks of replicas may differ by more than a grace.
 const ADVANCE: &str = r"
 local stored, generation = redis.call('GET', KEYS[1]), tonumber(ARGV[1])
 local seconds = math.max(tonumber(ARGV[2]), redis.call('TTL', KEYS[1]))
-local use, now, grace = ARGV[1] .. ' ' .. ARGV[3] .. ' ', tonumber(ARGV[4]), tonumber(ARGV[5])
+local use, grace, time = ARGV[1] .. ' ' .. ARGV[3] .. ' ', tonumber(ARGV[4]), redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if stored == 'ended' then return 'ended' end
 if stored and generation < tonumber(stored) then
   local last = redis.call('GET', KEYS[2]) or ''
@@ -140,7 +143,7 @@ if stored and generation < tonumber(stored) then
   return 'reused'
 end
 redis.call('SET', KEYS[1], string.format('%.0f', generation + 1), 'EX', seconds)
-if grace > 0 then redis.call('SET', KEYS[2], use .. ARGV[4], 'PX', grace) end
+if grace > 0 then redis.call('SET', KEYS[2], use .. string.format('%.0f', now), 'PX', grace) end
 return 'taken'
 ";
 
@@ -211,12 +214,11 @@ impl SharedStore {
         let keys = (self.inner.family_key(used.family), self.inner.last_use_key(used.family));
         let seconds = self.inner.seconds_until(used.until);
         let scopes = OnceName::of(&[used.scopes.to_string().as_bytes()]).text();
-        let now = self.inner.clock.now().as_millisecond();
         let grace = i64::try_from(used.grace.as_millis()).unwrap_or(i64::MAX);
         let answer: String = self
             .ask(async |mut connection| {
                 let mut script = self.inner.scripts.advance.key(keys.0);
-                script.key(keys.1).arg(used.generation).arg(seconds).arg(scopes).arg(now).arg(grace);
+                script.key(keys.1).arg(used.generation).arg(seconds).arg(scopes).arg(grace);
                 script.invoke_async(&mut connection).await
             })
             .await?;
@@ -335,8 +337,10 @@ impl Inner {
         format!("{}:family:{family}", self.prefix)
     }
 
+    /// The key of the family stands in it as a hash tag, so both have one slot: a server in cluster mode refuses a
+    /// script with keys of two. The prefix stays in front, for rights such as `~jeton:*`.
     fn last_use_key(&self, family: &TokenId) -> String {
-        format!("{}:used:{family}", self.prefix)
+        format!("{}:used:{{{}}}", self.prefix, self.family_key(family))
     }
 
     /// For how many seconds the server keeps what is kept until `until`: by our clock, which the tokens are

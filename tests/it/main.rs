@@ -83,6 +83,7 @@ mod shared_store;
 mod smoke;
 mod status_fetched;
 mod status_lists;
+mod store_servers;
 mod token_attacks;
 mod token_endpoint;
 mod token_exchange;

@@ -1,17 +1,19 @@
 //! A client that lost the answer to a refresh asks again: `tokens.refresh_grace`, with a real shared store.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use jeton::{
+    clock::ManualClock,
     oauth::{ScopeSet, TokenId},
-    store::{Advance, RefreshUse, Store},
+    store::{Advance, RefreshUse, SharedStore, Store, StoreState},
 };
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
     refresh_tokens::{ALL, fetch, policies, refresh, refused, spawn_with, text},
-    shared_store::replica,
+    shared_store::{options, replica, until},
     support::{TestApp, forge::decoded, now, redis::RedisServer},
 };
 
@@ -19,7 +21,7 @@ use crate::{
 struct Replicas {
     one: TestApp,
     two: TestApp,
-    _redis: RedisServer,
+    redis: RedisServer,
 }
 
 impl Replicas {
@@ -28,7 +30,7 @@ impl Replicas {
         let (one, two) = (spawn_with(Some(redis.url())), spawn_with(Some(redis.url())));
         one.is_ready().await;
         two.is_ready().await;
-        Self { one, two, _redis: redis }
+        Self { one, two, redis }
     }
 
     fn advance(&self, seconds: i64) {
@@ -60,7 +62,7 @@ async fn ends(app: &TestApp, token: &str, more: &[(&str, &str)], last: &Value) {
 #[ignore = "needs redis-server; .ci/run runs it"]
 async fn a_retry_brings_the_same_generation_again() {
     let replicas = Replicas::start().await;
-    let Replicas { one, two, .. } = &replicas;
+    let Replicas { one, two, redis } = &replicas;
     let first = fetch(one, "agent").await;
     let token = text(&first, "refresh_token");
     let second = taken(one, token, &[]).await;
@@ -80,9 +82,31 @@ async fn a_retry_brings_the_same_generation_again() {
             assert_eq!(answer["active"], true);
         }
     }
-    // one second later it is too late: ten seconds after the first use, whenever it was repeated
-    replicas.advance(1);
+    // ten seconds after the first use by its own clock, however often it was repeated, the server forgets it
+    let claims = decoded(token).1;
+    let family = claims["jti"].as_str().unwrap().trim_end_matches(".0");
+    let key = format!("jeton:used:{{jeton:family:{family}}}");
+    let left: i64 = redis.ask(&format!("PTTL {key}"));
+    assert!((1..=10_000).contains(&left), "{left}");
+    assert_eq!(redis.ask::<u8>(&format!("DEL {key}")), 1);
     ends(two, token, &[], &second).await;
+}
+
+/// No retry is too late because the clock of its replica is ahead, as far as tokens are taken at all.
+#[actix_web::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn a_retry_at_a_replica_whose_clock_differs_is_a_retry() {
+    for ahead in [1, 12, 29] {
+        let Replicas { one, two, .. } = &Replicas::start().await;
+        two.clock.advance(ahead);
+        for (at_first, later) in [(one, two), (two, one)] {
+            let first = fetch(at_first, "agent").await;
+            let second = taken(at_first, text(&first, "refresh_token"), &[]).await;
+            let again = taken(later, text(&first, "refresh_token"), &[]).await;
+            assert_eq!(name(&again), name(&second), "{ahead} s ahead");
+            taken(at_first, text(&again, "refresh_token"), &[]).await;
+        }
+    }
 }
 
 #[actix_web::test]
@@ -153,17 +177,48 @@ async fn a_request_that_would_be_refused_anyway_ends_nothing() {
     refused(refresh(two, "agent", token, &[]).await, "invalid_grant", "revoked, at the other");
 }
 
-/// An edit in between takes a scope away: what the retry would bring is not what the first use brought.
+/// The request is the same, so the edit makes no second use of it: it brings what is granted now.
 #[actix_web::test]
 #[ignore = "needs redis-server; .ci/run runs it"]
-async fn a_retry_for_fewer_scopes_than_before_is_none() {
+async fn a_retry_after_an_edit_brings_what_is_granted_now() {
+    let Replicas { one, .. } = &Replicas::start().await;
+    let edit = async |grant: &str| {
+        one.write_policy("refresh.yaml", &policies(&ALL.replace("roles: [order-agent]", grant)));
+        assert_eq!(one.post_reload().await.status(), 200);
+    };
+    let (all, read) = ("roles: [order-agent]", "scopes: [orders:read]");
+    for (before, after, scope) in [(all, read, "orders:read"), (read, all, "orders:read orders:write")] {
+        edit(all).await;
+        let first = fetch(one, "agent").await;
+        edit(before).await;
+        let second = taken(one, text(&first, "refresh_token"), &[]).await;
+        edit(after).await;
+        let again = taken(one, text(&first, "refresh_token"), &[]).await;
+        assert_eq!((name(&again), text(&again, "scope")), (name(&second), scope));
+        // by name it is the same request too, if what is asked for is granted still
+        let whole = [("scope", "orders:write orders:read")];
+        if after == all {
+            assert_eq!(name(&taken(one, text(&first, "refresh_token"), &whole).await), name(&second));
+        } else {
+            let beyond = refresh(one, "agent", text(&first, "refresh_token"), &whole).await;
+            refused(beyond, "invalid_scope", "no longer granted");
+        }
+        taken(one, text(&again, "refresh_token"), &[]).await;
+    }
+}
+
+/// What the answer would be does not count: a request for other scopes is another one.
+#[actix_web::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn a_second_use_for_what_an_edit_left_is_no_retry() {
     let Replicas { one, .. } = &Replicas::start().await;
     let first = fetch(one, "agent").await;
-    let second = taken(one, text(&first, "refresh_token"), &[]).await;
     let narrow = ALL.replace("roles: [order-agent]", "scopes: [orders:read]");
     one.write_policy("refresh.yaml", &policies(&narrow));
     assert_eq!(one.post_reload().await.status(), 200);
-    ends(one, text(&first, "refresh_token"), &[], &second).await;
+    let second = taken(one, text(&first, "refresh_token"), &[]).await;
+    assert_eq!(second["scope"], "orders:read");
+    ends(one, text(&first, "refresh_token"), &[("scope", "orders:read")], &second).await;
 }
 
 /// Two processes of one client, or one that hangs up too soon.
@@ -185,8 +240,11 @@ async fn of_several_uses_at_once_all_bring_the_same_generation() {
 
 /// One use at a store, by the clock of its replica, which stands still.
 async fn used(store: &Store, family: &str, generation: u32, scopes: &str, grace: u64) -> Advance {
+    used_within(store, family, generation, scopes, Duration::from_secs(grace)).await
+}
+
+async fn used_within(store: &Store, family: &str, generation: u32, scopes: &str, grace: Duration) -> Advance {
     let (family, scopes) = (TokenId::parse(family).unwrap(), ScopeSet::parse(scopes).unwrap());
-    let grace = Duration::from_secs(grace);
     let used = RefreshUse { family: &family, generation, scopes: &scopes, until: now() + 600, grace };
     store.shared().unwrap().advance(&used).await.unwrap()
 }
@@ -229,6 +287,45 @@ async fn the_store_tells_a_retry_from_reuse() {
             (server.ask(&format!("PTTL {key}")), server.ask(&format!("GET {key}")));
         assert!(left <= 10_000, "{key}: {left}");
         assert_eq!(value.split(' ').nth(1).unwrap().len(), 22, "a hash: {value}");
+    }
+}
+
+/// A replica whose clock is ahead by so many seconds.
+async fn replica_ahead(server: &RedisServer, seconds: i64) -> Store {
+    let clock = ManualClock::at(Timestamp::from_second(now() + seconds).unwrap());
+    let store = Store::Shared(SharedStore::start(options(server), Arc::new(clock)).unwrap());
+    until("it is ready", async || store.state() == StoreState::Ready).await;
+    store
+}
+
+/// The server's clock counts, whatever the clock of a replica says, and each replica goes by its own grace.
+#[tokio::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn a_retry_is_taken_for_as_long_as_its_replica_says() {
+    let server = RedisServer::start();
+    let one = replica(&server).await;
+    let key = |family: &str| format!("jeton:used:{{jeton:family:{family}}}");
+    let (long, short) = (Duration::from_mins(1), Duration::from_millis(100));
+    for ahead in [0, 12, 29, -12, -29] {
+        let two = replica_ahead(&server, ahead).await;
+        for (name, at_retry, expected) in [
+            ("as-long", long, Advance::Retried),
+            ("a-little-shorter", Duration::from_secs(59), Advance::Retried),
+            ("shorter", short, Advance::Reused),
+        ] {
+            let family = &format!("{name}.{ahead}");
+            assert_eq!(used_within(&one, family, 0, "a", long).await, Advance::Taken);
+            let left = || server.ask::<i64>(&format!("PTTL {}", key(family)));
+            until("the shorter one is over", async || left() < 59_800).await;
+            assert_eq!(used_within(&two, family, 0, "a", at_retry).await, expected, "{family}");
+            assert!(left() < 59_800, "a retry does not lengthen it");
+        }
+        // the first use is forgotten when the grace is over that it came with
+        let family = &format!("forgotten.{ahead}");
+        assert_eq!(used_within(&one, family, 0, "a", short).await, Advance::Taken);
+        let is_known = || server.ask::<u8>(&format!("EXISTS {}", key(family))) == 1;
+        until("it is forgotten", async || !is_known()).await;
+        assert_eq!(used_within(&two, family, 0, "a", long).await, Advance::Reused);
     }
 }
 

@@ -35,7 +35,7 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(NOW.parse().unwrap()))
 }
 
-fn options(server: &RedisServer) -> SharedOptions {
+pub(crate) fn options(server: &RedisServer) -> SharedOptions {
     SharedOptions { url: server.url(), password: None, prefix: "jeton".to_owned(), ca: None }
 }
 
@@ -45,7 +45,11 @@ fn start(options: SharedOptions) -> Store {
 
 /// A replica that has read what is revoked.
 pub(crate) async fn replica(server: &RedisServer) -> Store {
-    let store = start(options(server));
+    replica_with(options(server)).await
+}
+
+pub(crate) async fn replica_with(options: SharedOptions) -> Store {
+    let store = start(options);
     comes_to(&store, StoreState::Ready).await;
     store
 }
@@ -75,7 +79,7 @@ fn id(text: &str) -> TokenId {
 }
 
 /// Waits for what must come.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
             time::sleep(Duration::from_millis(10)).await;
@@ -88,7 +92,7 @@ async fn comes_to(store: &Store, state: StoreState) {
     until(&format!("{state:?}"), async || store.state() == state).await;
 }
 
-async fn learns(store: &Store, token: &str) {
+pub(crate) async fn learns(store: &Store, token: &str) {
     until(&format!("{token} is revoked"), async || store.is_revoked(token) == Ok(true)).await;
 }
 

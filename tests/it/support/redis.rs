@@ -16,6 +16,8 @@ use super::{program::PATIENCE, root};
 pub(crate) struct RedisServer {
     port: u16,
     protection: Protection,
+    /// The port of the cluster, if it is in cluster mode.
+    cluster_port: Option<u16>,
     child: Option<Child>,
     dir: TempDir,
 }
@@ -42,9 +44,29 @@ impl RedisServer {
         Self::with(Protection::Tls)
     }
 
+    /// A cluster of this one alone. It refuses what touches keys of several slots.
+    pub(crate) fn in_cluster_mode() -> Self {
+        let mut server = Self::away();
+        server.cluster_port = Some(free_port());
+        server.start_again();
+        server.ask::<()>("CLUSTER ADDSLOTSRANGE 0 16383");
+        let began = Instant::now();
+        while !server.ask::<String>("CLUSTER INFO").contains("cluster_state:ok") {
+            assert!(began.elapsed() < PATIENCE, "{}", server.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
     /// One that is not there until it is started.
     pub(crate) fn away() -> Self {
-        Self { port: free_port(), protection: Protection::Nothing, child: None, dir: TempDir::new().unwrap() }
+        Self {
+            port: free_port(),
+            protection: Protection::Nothing,
+            cluster_port: None,
+            child: None,
+            dir: TempDir::new().unwrap(),
+        }
     }
 
     fn with(protection: Protection) -> Self {
@@ -88,6 +110,9 @@ impl RedisServer {
                 command.arg("--tls-ca-cert-file").arg(Self::authority())
             }
         };
+        if let Some(cluster_port) = self.cluster_port {
+            command.args(["--cluster-enabled", "yes", "--cluster-port", &cluster_port.to_string()]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn();
         self.child = Some(child.expect("`redis-server` cannot be run: `apt-get install redis-server`"));
