@@ -24,9 +24,10 @@ use crate::{
     },
 };
 
-/// Logs each finding on a line of its own.
-pub(super) fn log_findings(event: &'static str, findings: &Findings) {
-    for finding in &findings.0 {
+/// Logs each error on a line of its own. The warnings beside them keep nothing from loading, and those of what is in
+/// force were logged when it came.
+pub(super) fn log_errors(event: &'static str, findings: &Findings) {
+    for finding in findings.errors() {
         log_finding(event, finding);
     }
 }
@@ -40,9 +41,9 @@ fn log_finding(event: &'static str, finding: &Finding) {
 }
 
 fn log_rejection(trigger: Trigger, rejection: &Rejection) {
-    let count = rejection.findings.0.len();
+    let count = rejection.findings.errors().count();
     tracing::error!(trigger = trigger.as_str(), count, "policies.rejected: what was in force stays");
-    log_findings("policies.rejected", &rejection.findings);
+    log_errors("policies.rejected", &rejection.findings);
 }
 
 /// Tells in the log what came of reloads, one after the other. What takes long to say (what differs, thousands of

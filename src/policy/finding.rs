@@ -242,6 +242,11 @@ impl Findings {
         Self::any_error(&self.0)
     }
 
+    /// Those that keep the policies from loading.
+    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter().filter(|finding| finding.severity == Severity::Error)
+    }
+
     pub(super) fn any_error(findings: &[Finding]) -> bool {
         findings.iter().any(|finding| finding.severity == Severity::Error)
     }

@@ -3,7 +3,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::program::Binary;
+use crate::support::{install_policies, program::Binary};
 
 /// A policy file with these scopes, which nothing requires.
 fn unused(scopes: &[&str]) -> String {
@@ -95,4 +95,59 @@ async fn a_warning_whose_words_name_a_line_stays_when_that_moves() {
     let gaps = binary.lines_of("policies.warning");
     assert!(gaps.iter().any(|line| line["finding"].as_str().unwrap().contains(".yaml:")), "{gaps:?}");
     assert_eq!((told.len(), &counted["new"], &counted["gone"]), (0, &json!(0), &json!(0)), "{counted}");
+}
+
+/// A policy file with an API that a hundred rules leave open, which is a warning each.
+fn wide_open() -> String {
+    let rules = (0..100).map(|number| {
+        format!("      r{number}:\n        routes: [\"GET /w{number}/**\"]\n        public: true\n")
+    });
+    format!(
+        "version: 1\nscopes: {{ wide:read: x }}\napis:\n  wide:\n    audience: https://wide.example\n    rules:\n{}",
+        rules.collect::<String>()
+    )
+}
+
+/// What is wrong with them by what is written below, and how many errors that is.
+const FAULTS: [(&str, &str, usize); 3] = [
+    (
+        "broken-guarantee",
+        "    guarantees:\n      closed: { routes: [\"GET /w1/x\"], only_when: { scope: wide:read } }\n",
+        1,
+    ),
+    ("failed-test", "tests:\n  - { as: {}, api: wide, deny: [GET /w1/x, GET /w2/x] }\n", 2),
+    ("yaml-syntax", "roles: [\n", 1),
+];
+
+#[actix_web::test]
+async fn a_rejection_logs_what_is_wrong_and_no_warning_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = dir.path().join("policies");
+    install_policies(&policies);
+    fs::write(policies.join("wide.yaml"), wide_open()).unwrap();
+    let mut binary = Binary::serve_in(dir, "[policies]\npoll = \"0s\"\n").await;
+    let file = binary.dir.path().join("policies/wide.yaml");
+    let mut told = 0;
+    for (code, fault, errors) in FAULTS {
+        fs::write(&file, wide_open() + fault).unwrap();
+        // whoever asks again is told the same again
+        for _ in 0..2 {
+            binary.signal("HUP").await;
+            let head = binary.logged("policies.rejected").await;
+            assert_eq!((&head["count"], &head["level"]), (&json!(errors), &json!("ERROR")), "{code}: {head}");
+            for _ in 0..errors {
+                let finding = binary.logged("policies.rejected").await;
+                assert_eq!(
+                    (&finding["code"], &finding["level"]),
+                    (&json!(code), &json!("ERROR")),
+                    "{finding}"
+                );
+            }
+            told += 1 + errors;
+        }
+    }
+    fs::write(&file, wide_open()).unwrap();
+    binary.signal("HUP").await;
+    binary.logged("policies.restored").await;
+    assert_eq!(binary.lines_of("policies.rejected").len(), told, "and nothing else");
 }
