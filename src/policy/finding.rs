@@ -176,6 +176,11 @@ pub(super) struct Snippet {
 }
 
 impl Finding {
+    /// Whether it is about a file that was passed over, and not about keys that were, in a file.
+    pub fn is_of_passed_over_file(&self) -> bool {
+        self.code == Code::PassedOver && self.line == 0
+    }
+
     /// Where it is, on one line: file, line and column; the file or folder alone where it is about the whole of it.
     pub fn place(&self) -> String {
         let file = printable(&self.file);
