@@ -6,7 +6,7 @@ use actix_web::rt;
 use tokio::{signal::unix, time};
 
 use super::{
-    reload::log_findings,
+    reload::log_errors,
     trigger::{SETTLING, Trigger},
 };
 use crate::{
@@ -22,7 +22,7 @@ pub(super) fn read_candidate(audit: &Audit) {
 }
 
 fn log_rejection(candidate: &CandidatePolicies, trigger: Trigger, rejection: &Rejection) {
-    let count = rejection.findings.0.len();
+    let count = rejection.findings.errors().count();
     if candidate.current().is_some() {
         tracing::error!(
             trigger = trigger.as_str(),
@@ -36,7 +36,7 @@ fn log_rejection(candidate: &CandidatePolicies, trigger: Trigger, rejection: &Re
             "candidate.rejected: nothing is compared until it is sound"
         );
     }
-    log_findings("candidate.rejected", &rejection.findings);
+    log_errors("candidate.rejected", &rejection.findings);
 }
 
 /// Reads the candidate again and logs what came of it. Blocks on the disk.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -24,9 +24,10 @@ use crate::{
     },
 };
 
-/// Logs each finding on a line of its own.
-pub(super) fn log_findings(event: &'static str, findings: &Findings) {
-    for finding in &findings.0 {
+/// Logs each error on a line of its own. The warnings beside them keep nothing from loading, and those of what is in
+/// force were logged when it came.
+pub(super) fn log_errors(event: &'static str, findings: &Findings) {
+    for finding in findings.errors() {
         log_finding(event, finding);
     }
 }
@@ -40,9 +41,9 @@ fn log_finding(event: &'static str, finding: &Finding) {
 }
 
 fn log_rejection(trigger: Trigger, rejection: &Rejection) {
-    let count = rejection.findings.0.len();
+    let count = rejection.findings.errors().count();
     tracing::error!(trigger = trigger.as_str(), count, "policies.rejected: what was in force stays");
-    log_findings("policies.rejected", &rejection.findings);
+    log_errors("policies.rejected", &rejection.findings);
 }
 
 /// Tells in the log what came of reloads, one after the other. What takes long to say (what differs, thousands of
@@ -97,11 +98,7 @@ fn tell(news: &News, policies: &LivePolicies, warned: &mut Warned) {
             let (gains, losses) = counts.map(|counts| (counts.gains, counts.losses)).unzip();
             let clients = counts.map(|counts| counts.clients);
             tracing::info!(trigger = trigger.as_str(), %old, %new, effect, gains, losses, clients, "policies.reloaded");
-            if let Some(WarnedCounts { new, same, gone }) = log_warnings(replaced.after(), policies, warned)
-                && new + same + gone > 0
-            {
-                tracing::info!(trigger = trigger.as_str(), new, same, gone, "policies.warnings");
-            }
+            log_counted_warnings(*trigger, replaced.after(), policies, warned);
         }
         News::Reload(trigger, Reload::Rejected(rejection)) => log_rejection(*trigger, rejection),
         News::Reload(trigger, Reload::StillRejected(rejection)) if trigger.is_asked() => {
@@ -112,19 +109,29 @@ fn tell(news: &News, policies: &LivePolicies, warned: &mut Warned) {
                 trigger = trigger.as_str(),
                 "policies.restored: the files hold what is in force again"
             );
+            log_passed_over(*trigger, policies, warned);
         }
-        News::Reload(trigger, Reload::Unchanged) if trigger.is_asked() => {
-            tracing::info!(trigger = trigger.as_str(), "policies.unchanged");
+        News::Reload(trigger, Reload::Unchanged) => {
+            if trigger.is_asked() {
+                tracing::info!(trigger = trigger.as_str(), "policies.unchanged");
+            }
+            log_passed_over(*trigger, policies, warned);
         }
         // the timer would say the same every time
-        News::Reload(_, Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled) => {}
+        News::Reload(_, Reload::StillRejected(_) | Reload::Unsettled) => {}
     }
 }
 
-/// The warnings that the log has of what was in force: kind, file and words, and how often. They may move to other
-/// lines of their file.
+/// The warnings that the log has of what was in force.
 #[derive(Default)]
-struct Warned(HashMap<(Code, String, String), usize>);
+struct Warned {
+    /// Kind, file and words, and how often. They may move to other lines of their file.
+    known: HashMap<(Code, String, String), usize>,
+    /// What was in force then.
+    of: Weak<Snapshot>,
+    /// What was passed over then, which may change without a reload.
+    passed_over: Arc<Vec<Finding>>,
+}
 
 /// How many warnings were logged, were there before, and are there no more.
 struct WarnedCounts {
@@ -135,11 +142,15 @@ struct WarnedCounts {
 
 impl Warned {
     /// Those of `findings` that are new. What is there now takes the place of what was.
-    fn take_new<'f>(&mut self, findings: &'f Findings) -> (Vec<&'f Finding>, WarnedCounts) {
+    fn take_new<'f>(
+        &mut self,
+        findings: impl Iterator<Item = &'f Finding>,
+    ) -> (Vec<&'f Finding>, WarnedCounts) {
+        let mut same = 0;
         let mut now = HashMap::new();
         let is_new = |finding: &&Finding| {
             let key = (finding.code, finding.file.clone(), unplaced(&finding.message));
-            let is_known = self.0.get_mut(&key).is_some_and(|left| match left.checked_sub(1) {
+            let is_known = self.known.get_mut(&key).is_some_and(|left| match left.checked_sub(1) {
                 Some(fewer) => {
                     *left = fewer;
                     true
@@ -147,12 +158,13 @@ impl Warned {
                 None => false,
             });
             *now.entry(key).or_default() += 1;
+            same += usize::from(is_known);
             !is_known
         };
-        let new: Vec<_> = findings.0.iter().filter(is_new).collect();
-        let gone = self.0.values().sum();
-        self.0 = now;
-        let counts = WarnedCounts { new: new.len(), same: findings.0.len() - new.len(), gone };
+        let new: Vec<_> = findings.filter(is_new).collect();
+        let gone = self.known.values().sum();
+        self.known = now;
+        let counts = WarnedCounts { new: new.len(), same, gone };
         (new, counts)
     }
 }
@@ -173,11 +185,40 @@ fn log_warnings(
     if !Arc::ptr_eq(snapshot, &policies.current()) {
         return None;
     }
-    let (new, counts) = warned.take_new(snapshot.policies.warnings());
+    warned.of = Arc::downgrade(snapshot);
+    let passed_over = snapshot.passed_over();
+    let loaded = &snapshot.policies.warnings().0;
+    let now = loaded.iter().filter(|finding| !finding.is_of_passed_over_file()).chain(passed_over.iter());
+    let (new, counts) = warned.take_new(now);
     for finding in new {
         log_finding("policies.warning", finding);
     }
+    warned.passed_over = passed_over;
     Some(counts)
+}
+
+/// Logs the warnings that are new where others than before are passed over beside what is in force. What nobody has
+/// told of yet is left to the news of its reload.
+fn log_passed_over(trigger: Trigger, policies: &LivePolicies, warned: &mut Warned) {
+    let snapshot = policies.snapshot();
+    let is_told = warned.of.as_ptr() == Arc::as_ptr(&snapshot);
+    if is_told && !Arc::ptr_eq(&warned.passed_over, &snapshot.passed_over()) {
+        log_counted_warnings(trigger, &snapshot, policies, warned);
+    }
+}
+
+/// As [`log_warnings`], and behind them how many there are.
+fn log_counted_warnings(
+    trigger: Trigger,
+    snapshot: &Arc<Snapshot>,
+    policies: &LivePolicies,
+    warned: &mut Warned,
+) {
+    if let Some(WarnedCounts { new, same, gone }) = log_warnings(snapshot, policies, warned)
+        && new + same + gone > 0
+    {
+        tracing::info!(trigger = trigger.as_str(), new, same, gone, "policies.warnings");
+    }
 }
 
 /// Reads the policies again, beside the requests.

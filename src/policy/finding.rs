@@ -176,6 +176,11 @@ pub(super) struct Snippet {
 }
 
 impl Finding {
+    /// Whether it is about a file that was passed over, and not about keys that were, in a file.
+    pub fn is_of_passed_over_file(&self) -> bool {
+        self.code == Code::PassedOver && self.line == 0
+    }
+
     /// Where it is, on one line: file, line and column; the file or folder alone where it is about the whole of it.
     pub fn place(&self) -> String {
         let file = printable(&self.file);
@@ -240,6 +245,11 @@ impl Findings {
     /// Whether one of them keeps the policies from loading.
     pub fn has_errors(&self) -> bool {
         Self::any_error(&self.0)
+    }
+
+    /// Those that keep the policies from loading.
+    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter().filter(|finding| finding.severity == Severity::Error)
     }
 
     pub(super) fn any_error(findings: &[Finding]) -> bool {

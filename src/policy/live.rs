@@ -11,7 +11,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use jiff::Timestamp;
 
-use super::{Difference, Effort, Findings, PolicySet, Sources, Surroundings, source::Look};
+use super::{Difference, Effort, Finding, Findings, PolicySet, Sources, Surroundings, source::Look};
 use crate::clock::Clock;
 
 /// How often a folder is read again that does not hold still, where nobody waits for the next poll.
@@ -47,6 +47,32 @@ pub struct Snapshot {
     pub policies: PolicySet,
     /// Since when they are in force.
     pub loaded_at: Timestamp,
+    passed_over: ArcSwap<Vec<Finding>>,
+}
+
+impl Snapshot {
+    fn new(policies: PolicySet, sources: &Sources, loaded_at: Timestamp) -> Self {
+        Self { policies, loaded_at, passed_over: ArcSwap::from_pointee(sources.warnings().to_vec()) }
+    }
+
+    /// The warnings of what looks like a policy file and is passed over, as of the last look at the folder.
+    ///
+    /// It is another list only where these differ. The [warnings of the policies](PolicySet::warnings) have those of
+    /// the time of loading.
+    pub fn passed_over(&self) -> Arc<Vec<Finding>> {
+        self.passed_over.load_full()
+    }
+
+    fn passes_over(&self, found: &[Finding]) -> bool {
+        **self.passed_over.load() == found
+    }
+
+    /// Notes what is passed over by now.
+    fn pass_over(&self, found: &[Finding]) {
+        if !self.passes_over(found) {
+            self.passed_over.store(Arc::new(found.to_vec()));
+        }
+    }
 }
 
 /// A reading of the folder that could not take over.
@@ -61,11 +87,12 @@ pub struct Rejection {
 /// What a reload came to.
 #[derive(Clone)]
 pub enum Reload {
-    /// The files hold what is in force already.
+    /// The files hold what is in force already. Others may be passed over than before.
     Unchanged,
     /// As [`Self::Unchanged`], after a reading that could not take over.
     Restored,
-    /// A poll saw something else than before, and nothing is done until the next one sees the same.
+    /// A poll saw something else than before, be it what is passed over, and nothing is done until the next one sees
+    /// the same.
     Unsettled,
     /// Other policies are in force now.
     Reloaded(Arc<Replaced>),
@@ -107,8 +134,9 @@ impl LivePolicies {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(dir: &Path, surroundings: Surroundings, clock: Arc<dyn Clock>) -> Result<Self, Findings> {
-        let policies = PolicySet::compile(&read_whole(dir)?, &surroundings, clock.now())?;
-        let snapshot = Snapshot { policies, loaded_at: clock.now() };
+        let sources = read_whole(dir)?;
+        let policies = PolicySet::compile(&sources, &surroundings, clock.now())?;
+        let snapshot = Snapshot::new(policies, &sources, clock.now());
         Ok(Self {
             dir: dir.to_owned(),
             surroundings,
@@ -158,11 +186,22 @@ impl LivePolicies {
     pub fn poll(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Sources::look(&self.dir);
-        if now.as_ref().is_ok_and(|look| look.hash == *self.current.load().policies.hash()) {
+        let current = self.current.load();
+        let holds_still = seen.reading.as_ref() == Some(&now);
+        if let Ok(look) = &now
+            && look.hash == *current.policies.hash()
+        {
+            let is_settled = holds_still || current.passes_over(&look.warnings);
+            if is_settled {
+                current.pass_over(&look.warnings);
+            }
             *seen = Seen { reading: Some(now), is_rejected: false };
-            return self.unchanged();
+            return match self.unchanged() {
+                Reload::Unchanged if !is_settled => Reload::Unsettled,
+                outcome => outcome,
+            };
         }
-        if seen.reading.as_ref() != Some(&now) {
+        if !holds_still {
             *seen = Seen { reading: Some(now), is_rejected: false };
             return Reload::Unsettled;
         }
@@ -190,13 +229,17 @@ impl LivePolicies {
     fn take_over(&self, sources: Result<Sources, Findings>, mut seen: MutexGuard<'_, Seen>) -> Reload {
         let before = self.current.load_full();
         let compiled = match sources {
-            Ok(sources) if sources.hash() == before.policies.hash() => return self.unchanged(),
-            Ok(sources) => PolicySet::compile(&sources, &self.surroundings, self.clock.now()),
+            Ok(sources) if sources.hash() == before.policies.hash() => {
+                before.pass_over(sources.warnings());
+                return self.unchanged();
+            }
+            Ok(sources) => PolicySet::compile(&sources, &self.surroundings, self.clock.now())
+                .map(|policies| Snapshot::new(policies, &sources, self.clock.now())),
             Err(findings) => Err(findings),
         };
         match compiled {
-            Ok(policies) => {
-                let after = Arc::new(Snapshot { policies, loaded_at: self.clock.now() });
+            Ok(after) => {
+                let after = Arc::new(after);
                 self.current.store(Arc::clone(&after));
                 self.rejected.store(None);
                 self.reloads.fetch_add(1, Ordering::Relaxed);

@@ -217,7 +217,7 @@ pub(super) struct Look {
     /// The hash over all names and contents.
     pub(super) hash: ContentHash,
     /// What was passed over.
-    warnings: Vec<Finding>,
+    pub(super) warnings: Vec<Finding>,
 }
 
 /// The files below a folder.

@@ -312,6 +312,33 @@ async fn without_the_setting_nothing_is_told() {
     }
 }
 
+/// What is wrong is told, and not what an operator should look at besides.
+#[actix_web::test]
+async fn a_rejected_candidate_logs_no_warnings() {
+    let dir = TempDir::new().unwrap();
+    install_policies(&dir.path().join("policies"));
+    let candidate = dir.path().join("candidate");
+    install_policies(&candidate);
+    let unused = "version: 1\nscopes: { not:used: x }\n";
+    let case = "tests:\n  - { as: {}, api: orders, allow: [GET /nowhere/at/all] }\n";
+    fs::write(candidate.join("bad.yaml"), [unused, case].concat()).unwrap();
+    fs::write(candidate.join("other.yml"), "x").unwrap();
+    let mut binary = Binary::serve_in(dir, "[policies]\npoll = \"0s\"\ncandidate = \"candidate\"\n").await;
+    let codes = |binary: &Binary| {
+        let rejected = binary.lines_of("candidate.rejected");
+        rejected.iter().map(|line| line["code"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let once = [None, Some("failed-test".to_owned())];
+    assert_eq!(codes(&binary), once, "{}", binary.log_text());
+    assert_eq!(binary.lines_of("candidate.rejected")[0]["count"], 1);
+    binary.signal("HUP").await;
+    binary.logged("candidate.rejected").await;
+    fs::write(binary.dir.path().join("candidate/bad.yaml"), unused).unwrap();
+    binary.signal("HUP").await;
+    binary.logged("candidate.loaded").await;
+    assert_eq!(codes(&binary), [once.clone(), once].concat());
+}
+
 /// The real program looks at the folder by itself, and says what it finds.
 #[actix_web::test]
 async fn the_candidate_is_watched() {
