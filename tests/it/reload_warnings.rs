@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{
-        install_policies,
+        http_client, install_policies,
         program::{Binary, POLLING},
     },
     watched::Watched,
@@ -150,6 +150,11 @@ async fn a_rejection_logs_what_is_wrong_and_no_warning_again() {
                 );
             }
             told += 1 + errors;
+            let ready = http_client().get(format!("http://{}/readyz", binary.address)).send().await.unwrap();
+            let ready: Value = ready.json().await.unwrap();
+            let short = &ready["policies"]["last_reload_error"];
+            assert_eq!(short["findings"], json!(errors), "{short}");
+            assert!(short["first"].as_str().is_some_and(|first| first.ends_with(code)), "{code}: {short}");
         }
     }
     fs::write(&file, wide_open()).unwrap();

@@ -67,8 +67,8 @@ pub(in crate::http) async fn ready(
 fn in_short(rejection: &Rejection) -> Value {
     json!({
         "at": rejection.at.to_string(),
-        "findings": rejection.findings.0.len(),
-        "first": rejection.findings.0.first().map(|first| {
+        "findings": rejection.findings.errors().count(),
+        "first": rejection.findings.errors().next().map(|first| {
             let place = first.place();
             format!("{}: {}", place.rsplit('/').next().unwrap_or_default(), first.code)
         }),
