@@ -24,8 +24,7 @@ const HELD: usize = 90;
 const GOOD: &str = "GET /healthz HTTP/1.1\r\nHost: jeton\r\n\r\n";
 
 /// Holds a connection in one of the ways that once held it for ever.
-async fn hold(address: String, kind: usize) {
-    let Ok(mut stream) = TcpStream::connect(address).await else { return };
+async fn hold(mut stream: TcpStream, kind: usize) {
     let chunked = |line: &str| {
         format!(
             "{line} HTTP/1.1\r\nHost: jeton\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -60,10 +59,12 @@ async fn hold(address: String, kind: usize) {
 #[actix_web::test]
 async fn many_slow_connections_keep_nobody_out() {
     let mut binary = Binary::serve_with_open_files(OPEN_FILES).await;
-    let held: Vec<_> = (0..HELD).map(|kind| tokio::spawn(hold(binary.address.clone(), kind))).collect();
+    let mut held = Vec::new();
+    for kind in 0..HELD {
+        // they come first: the system takes connections in their order
+        held.push(tokio::spawn(hold(binary.connect().await, kind)));
+    }
     let began = Instant::now();
-    // they come first
-    time::sleep(Duration::from_millis(300)).await;
     let answer = async {
         let mut stream = binary.connect().await;
         let request =
