@@ -66,11 +66,6 @@ pub(crate) struct OpenFile {
     longest: u64,
 }
 
-/// A text without the mark of UTF-8 that some editors put before it (U+FEFF).
-pub(crate) fn unmarked(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
-}
-
 /// What stands in a file of at most `longest` bytes.
 ///
 /// # Errors

@@ -71,7 +71,6 @@ pub mod authorize;
 #[cfg(feature = "server")]
 pub mod cli;
 pub mod clients;
-pub mod clock;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod fetch;
@@ -88,10 +87,8 @@ pub mod introspect;
 pub mod issue;
 pub mod jose;
 pub mod keys;
-pub mod oauth;
 pub mod policy;
 pub mod principal;
-mod printable;
 #[cfg(feature = "server")]
 mod private_file;
 pub mod resource;
@@ -107,3 +104,5 @@ pub mod status_lists;
 #[cfg(feature = "server")]
 pub mod store;
 pub mod token;
+
+pub use jeton_oauth::{self as oauth, clock, text as printable};

@@ -19,9 +19,9 @@ use super::{
     sound,
 };
 use crate::{
-    files::unmarked,
     jose::{CompactJws, JwsError, Kind},
     oauth::{KeyId, SignatureAlgorithm},
+    printable::unmarked,
 };
 
 /// A key that verifies signatures of one algorithm.

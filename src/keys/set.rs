@@ -8,7 +8,7 @@ use super::{
     foreign::jwk_of_spki,
     invalid::{InvalidPublicKey, PassedOver},
 };
-use crate::files::unmarked;
+use crate::printable::unmarked;
 
 /// The public keys of a file or a set.
 #[derive(Debug, Default, PartialEq)]

@@ -4,20 +4,20 @@
 
 mod algorithm;
 mod claim;
+pub mod clock;
 mod error;
 mod issuer;
 mod metadata_address;
 mod name;
 mod scope;
 mod shown_url;
+pub mod text;
 
 pub use algorithm::{RsaBits, SignatureAlgorithm};
-pub(crate) use claim::REGISTERED_CLAIMS;
-pub use claim::is_registered_claim;
+pub use claim::{REGISTERED_CLAIMS, is_registered_claim};
 pub use error::{ErrorCode, GrantType};
-pub(crate) use issuer::is_loopback;
-pub use issuer::{InvalidIssuer, Issuer};
+pub use issuer::{InvalidIssuer, Issuer, is_loopback};
 pub use metadata_address::{MetadataAddress, NoAddress};
 pub use name::{ApiName, Audience, ClientId, InvalidName, KeyId, Role, TokenId};
 pub use scope::{Scope, ScopeSet};
-pub(crate) use shown_url::ShownUrl;
+pub use shown_url::ShownUrl;

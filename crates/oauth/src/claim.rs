@@ -2,7 +2,7 @@
 
 /// Registered claims (RFC 7519 section 4.1, RFC 8693, RFC 9068, RFC 7800) and those that jeton gives a
 /// meaning: no client may carry its own value for one.
-pub(crate) const REGISTERED_CLAIMS: [&str; 15] = [
+pub const REGISTERED_CLAIMS: [&str; 15] = [
     "iss",
     "sub",
     "aud",

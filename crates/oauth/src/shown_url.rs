@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An address without what may be secret in it: nothing behind the scheme where there is an `@`, which may stand behind a
 /// user name and a password, and neither query nor fragment. It takes any text, since what is no address is printed too.
-pub(crate) struct ShownUrl<'u>(pub(crate) &'u str);
+pub struct ShownUrl<'u>(pub &'u str);
 
 impl fmt::Display for ShownUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,15 @@
-//! Other people's text as it may be shown to a person: file names, claims, paths, whatever a caller sends.
+//! Other people's text: as it is read, and as it may be shown to a person (file names, claims, paths, whatever a
+//! caller sends).
 //!
 //! Terminals obey control characters, marks of direction make a line read otherwise than it is, and CI systems take
 //! orders from what a program prints. Whatever is printed, logged or reported goes through here.
 
 use std::fmt::Write;
+
+/// A text without the mark of UTF-8 that some editors put before it (U+FEFF).
+pub fn unmarked(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
 
 /// Escapes what is not seen or moves what is seen, and what a CI system would take for an order, so that the text
 /// stays on one line and within it.
@@ -22,13 +28,13 @@ pub fn printable(text: &str) -> String {
 }
 
 /// As [`printable`], of text whose lines and tabs are ours.
-pub(crate) fn printable_lines(text: &str) -> String {
+pub fn printable_lines(text: &str) -> String {
     let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The same for JSON that was written already, which means the same afterwards.
-pub(crate) fn printable_json(json: &str) -> String {
+pub fn printable_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for (at, c) in json.char_indices() {
         // line breaks are never raw within a text
@@ -45,7 +51,7 @@ pub(crate) fn printable_json(json: &str) -> String {
 
 /// Controls, and marks without width: those that turn the direction of text (Unicode TR 9), joiners, a byte order
 /// mark, fillers, tags.
-pub(crate) fn is_unseen(c: char) -> bool {
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -56,7 +62,7 @@ pub(crate) fn is_unseen(c: char) -> bool {
 
 /// Whether what stands here is an order to a CI system that reads the line: `::name::` at its start for GitHub,
 /// `##[name]` anywhere for GitHub and Azure, `##vso[name]` for Azure, `##teamcity[name]` for `TeamCity`.
-pub(crate) fn is_order(text: &str, at: usize) -> bool {
+pub fn is_order(text: &str, at: usize) -> bool {
     let Some((before, rest)) = text.split_at_checked(at) else { return false };
     if let Some(name) = rest.strip_prefix("##") {
         return name.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).starts_with('[');

@@ -24,12 +24,12 @@ macro_rules! name {
             ///
             /// # Errors
             /// [`InvalidName`] says which rule the text breaks.
-            pub fn parse(text: &str) -> Result<Self, $crate::oauth::name::InvalidName> {
+            pub fn parse(text: &str) -> Result<Self, $crate::name::InvalidName> {
                 let allowed: fn(u8) -> bool = $allowed;
-                if $crate::oauth::name::well_formed(text, allowed) {
+                if $crate::name::well_formed(text, allowed) {
                     Ok(Self(text.into()))
                 } else {
-                    Err($crate::oauth::name::InvalidName::new($what, text, $rule))
+                    Err($crate::name::InvalidName::new($what, text, $rule))
                 }
             }
 
