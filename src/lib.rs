@@ -85,7 +85,6 @@ pub mod http;
 pub mod introspect;
 #[cfg(feature = "server")]
 pub mod issue;
-pub mod jose;
 pub mod keys;
 pub mod policy;
 pub mod principal;
@@ -105,4 +104,5 @@ pub mod status_lists;
 pub mod store;
 pub mod token;
 
+pub use jeton_jose as jose;
 pub use jeton_oauth::{self as oauth, clock, text as printable};

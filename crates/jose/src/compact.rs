@@ -42,40 +42,40 @@ pub enum JwsError {
 
 /// What a token shall be: explicit types keep one kind from passing for another (RFC 8725 section 3.11).
 #[derive(Clone, Copy)]
-pub(crate) struct Kind {
+pub struct TokenKind {
     /// In words.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Each `typ` that says so, in lower case.
-    pub(crate) types: &'static [&'static str],
+    pub types: &'static [&'static str],
 }
 
 /// The encoded parts of a token.
 #[derive(Clone, Copy)]
-pub(crate) struct CompactJws<'t> {
+pub struct CompactJws<'t> {
     header: &'t str,
     payload: &'t str,
     /// The signature, base64url.
-    pub(crate) signature: &'t str,
+    pub signature: &'t str,
     /// Header and payload with the dot between: what is signed.
-    pub(crate) signed: &'t str,
+    pub signed: &'t str,
 }
 
 /// The header parameters that are looked at.
-pub(crate) struct Header {
+pub struct Header {
     /// `alg`.
-    pub(crate) algorithm: String,
+    pub algorithm: String,
     /// `typ` in lower case and without `application/`, if there is one.
-    pub(crate) typ: Option<String>,
+    pub typ: Option<String>,
     /// `kid`, if there is one.
-    pub(crate) kid: Option<String>,
+    pub kid: Option<String>,
 }
 
 impl<'t> CompactJws<'t> {
     /// The longest text that is looked at, in bytes.
-    pub(crate) const LONGEST: usize = 8 * 1024;
+    pub const LONGEST: usize = 8 * 1024;
 
     /// The three parts of a compact JWS (RFC 7515 section 7.1), still encoded.
-    pub(crate) fn parse(text: &'t str) -> Result<Self, JwsError> {
+    pub fn parse(text: &'t str) -> Result<Self, JwsError> {
         if text.len() > Self::LONGEST {
             return Err(JwsError::TooLong);
         }
@@ -83,7 +83,7 @@ impl<'t> CompactJws<'t> {
     }
 
     /// As [`Self::parse`], however long the text is.
-    pub(crate) fn parse_long(text: &'t str) -> Result<Self, JwsError> {
+    pub fn parse_long(text: &'t str) -> Result<Self, JwsError> {
         let mut parts = text.split('.');
         let three = (parts.next(), parts.next(), parts.next(), parts.next());
         let (Some(header), Some(payload), Some(signature), None) = three else {
@@ -94,17 +94,17 @@ impl<'t> CompactJws<'t> {
     }
 
     /// The whole header, as it was sent.
-    pub(crate) fn raw_header(&self) -> Result<Map<String, Value>, JwsError> {
+    pub fn raw_header(&self) -> Result<Map<String, Value>, JwsError> {
         object(self.header)
     }
 
     /// The header, if it asks for nothing that is never done.
-    pub(crate) fn header(&self) -> Result<Header, JwsError> {
+    pub fn header(&self) -> Result<Header, JwsError> {
         Header::read(self.raw_header()?)
     }
 
     /// The payload, as it was sent.
-    pub(crate) fn payload(&self) -> Result<Map<String, Value>, JwsError> {
+    pub fn payload(&self) -> Result<Map<String, Value>, JwsError> {
         object(self.payload)
     }
 }
@@ -146,7 +146,7 @@ impl Header {
     }
 
     /// The `typ`, if it is one of this kind's.
-    pub(crate) fn typ(&self, kind: Kind) -> Result<&'static str, JwsError> {
+    pub fn typ(&self, kind: TokenKind) -> Result<&'static str, JwsError> {
         let found = kind.types.iter().find(|typ| self.typ.as_deref() == Some(typ));
         found.copied().ok_or(JwsError::Type(kind.name))
     }

@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc};
 
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_oauth::{KeyId, SignatureAlgorithm};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use serde_json::{Map, Value};
 
 use super::{invalid::InvalidPublicKey, sound};
-use crate::oauth::{KeyId, SignatureAlgorithm};
 
 /// A public key and the algorithms for which it may be used.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl ForeignKey {
     }
 
     /// Whether `signature` (base64url) over `message` was made by its private half with this algorithm.
-    pub(crate) fn verifies(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &str) -> bool {
+    pub fn verifies(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &str) -> bool {
         let key = self.0.algorithms.iter().find(|(own, _)| *own == algorithm);
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok();
         key.zip(signature).is_some_and(|((_, key), signature)| key.verify_sig(message, &signature).is_ok())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::printable::printable;
+use jeton_oauth::text::printable;
 
 /// Why a text is no public key that we take. Never quotes it: it may be a private one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum InvalidPublicKey {
     #[error("{0}")]
     PrivateInSet(Box<PassedOver>),
     /// A set of which every key is passed over.
-    #[error("there is no key in it that can be used: {}", named(.0))]
+    #[error("there is no key in it that can be used: {}", PassedOver::list(.0))]
     NoneLeft(Vec<PassedOver>),
     /// A key of a published set that tokens cannot name.
     #[error("it has no `kid`, by which tokens would name it")]
@@ -77,13 +77,15 @@ pub struct PassedOver {
 /// How many keys a message names.
 const MOST_NAMED: usize = 5;
 
-/// Names keys of a set, and the first of them alone where there are many.
-pub(super) fn named(keys: &[PassedOver]) -> String {
-    let mut names: Vec<_> = keys.iter().take(MOST_NAMED).map(PassedOver::to_string).collect();
-    if keys.len() > MOST_NAMED {
-        names.push(format!("and {} more", keys.len() - MOST_NAMED));
+impl PassedOver {
+    /// Names keys of a set, and the first of them alone where there are many.
+    pub fn list(keys: &[Self]) -> String {
+        let mut names: Vec<_> = keys.iter().take(MOST_NAMED).map(Self::to_string).collect();
+        if keys.len() > MOST_NAMED {
+            names.push(format!("and {} more", keys.len() - MOST_NAMED));
+        }
+        names.join("; ")
     }
-    names.join("; ")
 }
 
 impl fmt::Display for PassedOver {

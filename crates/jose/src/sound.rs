@@ -9,10 +9,10 @@ use aws_lc_rs::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use curve25519_dalek::edwards::CompressedEdwardsY;
+use jeton_oauth::SignatureAlgorithm;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve};
 
 use super::{algorithm::verification, invalid::InvalidPublicKey};
-use crate::oauth::SignatureAlgorithm;
 
 /// How long an RSA modulus may be.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;

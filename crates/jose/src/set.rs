@@ -1,6 +1,7 @@
 //! Sets of public keys that others made: each key is looked at by itself, and one that cannot be used here spoils no
 //! other.
 
+use jeton_oauth::text::unmarked;
 use serde_json::Value;
 
 use super::{
@@ -8,7 +9,6 @@ use super::{
     foreign::jwk_of_spki,
     invalid::{InvalidPublicKey, PassedOver},
 };
-use crate::printable::unmarked;
 
 /// The public keys of a file or a set.
 #[derive(Debug, Default, PartialEq)]

@@ -7,9 +7,8 @@ use aws_lc_rs::{
         VerificationAlgorithm,
     },
 };
+use jeton_oauth::{RsaBits, SignatureAlgorithm};
 use jsonwebtoken::{Algorithm, jwk::KeyAlgorithm};
-
-use crate::oauth::{RsaBits, SignatureAlgorithm};
 
 pub(super) fn verification(algorithm: SignatureAlgorithm) -> &'static dyn VerificationAlgorithm {
     match algorithm {
@@ -38,7 +37,8 @@ pub(super) fn in_jwk(algorithm: SignatureAlgorithm) -> KeyAlgorithm {
     }
 }
 
-pub(super) fn key_size(bits: RsaBits) -> KeySize {
+/// What aws-lc calls a length of RSA keys.
+pub fn key_size(bits: RsaBits) -> KeySize {
     match bits {
         RsaBits::B2048 => KeySize::Rsa2048,
         RsaBits::B3072 => KeySize::Rsa3072,

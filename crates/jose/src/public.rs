@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_oauth::{KeyId, SignatureAlgorithm, text::unmarked};
 use jsonwebtoken::{
     DecodingKey,
     errors::ErrorKind,
@@ -14,15 +15,11 @@ use serde_json::{Map, Value};
 use super::{
     InvalidPublicKey, PassedOver,
     algorithm::{in_jwk, in_jws},
-    foreign, invalid,
+    foreign,
     set::{self, Spoiled},
     sound,
 };
-use crate::{
-    jose::{CompactJws, JwsError, Kind},
-    oauth::{KeyId, SignatureAlgorithm},
-    printable::unmarked,
-};
+use crate::{CompactJws, JwsError, TokenKind};
 
 /// A key that verifies signatures of one algorithm.
 pub struct PublicKey {
@@ -37,7 +34,7 @@ pub struct PublicKey {
 
 impl PublicKey {
     /// A public key of ours; its `kid` is its thumbprint (RFC 7638 section 3).
-    pub(super) fn of_issuer(
+    pub fn of_issuer(
         algorithm: SignatureAlgorithm,
         parameters: AlgorithmParameters,
     ) -> Result<Self, jsonwebtoken::errors::Error> {
@@ -90,12 +87,13 @@ impl PublicKey {
         self.bits
     }
 
-    pub(super) fn json(&self) -> &str {
+    /// Its JSON Web Key, as it is published.
+    pub fn json(&self) -> &str {
         &self.json
     }
 
     /// Whether both verify the same signatures, whatever they are called.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+    pub fn is_same_as(&self, other: &Self) -> bool {
         self.algorithm == other.algorithm && self.thumbprint == other.thumbprint
     }
 
@@ -135,7 +133,7 @@ pub enum InvalidJwks {
 
 /// Why each key of a set is passed over.
 fn reasons(keys: &[PassedOver]) -> String {
-    if keys.is_empty() { String::new() } else { format!("; {}", invalid::named(keys)) }
+    if keys.is_empty() { String::new() } else { format!("; {}", PassedOver::list(keys)) }
 }
 
 impl From<Spoiled> for InvalidJwks {
@@ -148,13 +146,13 @@ impl From<Spoiled> for InvalidJwks {
 }
 
 /// A token whose signature holds, and whose claims are still to be understood.
-pub(crate) struct Opened {
+pub struct VerifiedJws {
     /// Its `typ`, as the kind has it.
-    pub(crate) typ: &'static str,
+    pub typ: &'static str,
     /// The key that signed.
-    pub(crate) key: Arc<PublicKey>,
+    pub key: Arc<PublicKey>,
     /// What it says.
-    pub(crate) claims: Map<String, Value>,
+    pub claims: Map<String, Value>,
 }
 
 /// The public keys of an issuer by `kid`.
@@ -224,7 +222,7 @@ impl PublicKeys {
     ///
     /// # Errors
     /// [`JwsError`] with the first thing that is wrong.
-    pub(crate) fn open(&self, token: &str, kind: Kind) -> Result<Opened, JwsError> {
+    pub fn open(&self, token: &str, kind: TokenKind) -> Result<VerifiedJws, JwsError> {
         self.open_parts(CompactJws::parse(token)?, kind)
     }
 
@@ -232,11 +230,11 @@ impl PublicKeys {
     ///
     /// # Errors
     /// [`JwsError`] with the first thing that is wrong.
-    pub(crate) fn open_long(&self, document: &str, kind: Kind) -> Result<Opened, JwsError> {
+    pub fn open_long(&self, document: &str, kind: TokenKind) -> Result<VerifiedJws, JwsError> {
         self.open_parts(CompactJws::parse_long(document)?, kind)
     }
 
-    fn open_parts(&self, parts: CompactJws<'_>, kind: Kind) -> Result<Opened, JwsError> {
+    fn open_parts(&self, parts: CompactJws<'_>, kind: TokenKind) -> Result<VerifiedJws, JwsError> {
         let header = parts.header()?;
         let typ = header.typ(kind)?;
         let name = header.kid.ok_or(JwsError::NoKeyId)?;
@@ -250,10 +248,11 @@ impl PublicKeys {
         if !key.verifies(parts.signed.as_bytes(), parts.signature) {
             return Err(JwsError::Signature);
         }
-        Ok(Opened { typ, key: Arc::clone(key), claims: parts.payload()? })
+        Ok(VerifiedJws { typ, key: Arc::clone(key), claims: parts.payload()? })
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &PublicKey> {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
         self.by_kid.values().flatten().map(AsRef::as_ref)
     }
 }
