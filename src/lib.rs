@@ -74,7 +74,6 @@ pub mod clients;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod fetch;
-pub(crate) mod files;
 #[cfg(feature = "server")]
 pub mod gateway;
 #[cfg(feature = "server")]
@@ -86,7 +85,6 @@ pub mod introspect;
 #[cfg(feature = "server")]
 pub mod issue;
 pub mod keys;
-pub mod policy;
 pub mod principal;
 #[cfg(feature = "server")]
 mod private_file;
@@ -106,3 +104,4 @@ pub mod token;
 
 pub use jeton_jose as jose;
 pub use jeton_oauth::{self as oauth, clock, text as printable};
+pub use jeton_policy::{self as policy, files};
