@@ -57,7 +57,7 @@ impl fmt::Display for Chain<'_> {
 
 /// How documents travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub enum Transport {
     /// By TLS alone, whatever happens.
     Https,
     /// Without protection; for this machine itself.
@@ -65,14 +65,14 @@ pub(crate) enum Transport {
 }
 
 /// Fetches documents. It follows no redirects and reads 1 MiB at most.
-pub(crate) struct Fetcher(Client);
+pub struct Fetcher(Client);
 
 /// What makes two answers the same (RFC 9110 section 8.8.3).
 #[derive(Clone, Debug)]
-pub(crate) struct Etag(HeaderValue);
+pub struct Etag(HeaderValue);
 
 /// What came.
-pub(crate) enum Fetched {
+pub enum Fetched {
     /// A document.
     New {
         /// As it is.
@@ -94,7 +94,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`HttpError`] where TLS cannot be had, for want of certificate authorities.
-    pub(crate) fn new(transport: Transport, timeout: Duration) -> Result<Self, HttpError> {
+    pub fn new(transport: Transport, timeout: Duration) -> Result<Self, HttpError> {
         // a second call keeps the first provider
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = Client::builder().timeout(timeout).redirect(redirect::Policy::none());
@@ -110,7 +110,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`HttpError`] for everything but 200, and 304 where something is known.
-    pub(crate) async fn get(
+    pub async fn get(
         &self,
         url: &str,
         accept: &'static str,
@@ -171,7 +171,7 @@ async fn read_body(mut answer: Response) -> Result<Vec<u8>, HttpError> {
 /// since 1970.
 ///
 /// One task at a time changes it; everybody may look.
-pub(crate) struct Schedule {
+pub struct Schedule {
     /// When that was settled.
     since: AtomicI64,
     due_at: AtomicI64,
@@ -181,29 +181,29 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     /// Due from `now` on.
-    pub(crate) fn due(now: i64) -> Self {
+    pub fn due(now: i64) -> Self {
         Self { since: AtomicI64::new(now), due_at: AtomicI64::new(now), failures: AtomicU32::new(0) }
     }
 
     /// Whether it is time.
-    pub(crate) fn is_due(&self, now: i64) -> bool {
+    pub fn is_due(&self, now: i64) -> bool {
         // before it was settled: the clock was set back, and how far off the time is nobody knows
         self.due_at.load(Ordering::Relaxed) <= now || now < self.since.load(Ordering::Relaxed)
     }
 
     /// The seconds until it is time.
-    pub(crate) fn due_in(&self, now: i64) -> i64 {
+    pub fn due_in(&self, now: i64) -> i64 {
         if self.is_due(now) { 0 } else { self.due_at.load(Ordering::Relaxed).saturating_sub(now) }
     }
 
     /// Puts it off. Returns how many attempts had failed.
-    pub(crate) fn note_success(&self, now: i64, pause: i64) -> u32 {
+    pub fn note_success(&self, now: i64, pause: i64) -> u32 {
         self.put_off(now, pause);
         self.failures.swap(0, Ordering::Relaxed)
     }
 
     /// Puts it off, longer each time. Returns how many attempts had failed before this one.
-    pub(crate) fn note_failure(&self, now: i64) -> u32 {
+    pub fn note_failure(&self, now: i64) -> u32 {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
         self.put_off(now, (SHORTEST_PAUSE << failures.min(8)).min(LONGEST_PAUSE));
         failures

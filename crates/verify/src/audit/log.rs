@@ -12,14 +12,16 @@ use std::{
     time::Duration,
 };
 
+use jeton_oauth::clock::Clock;
+use jeton_policy::files::Size;
+
 use super::{
     Asked, Taken,
     record::{write_dropped, write_line},
 };
-use crate::{clock::Clock, files::Size};
 
 /// The longest line that is read, in bytes: no decision is as long.
-pub(crate) const LONGEST_LINE: u64 = 1024 * 1024;
+pub const LONGEST_LINE: u64 = 1024 * 1024;
 /// The most that waits to be written, in bytes.
 const ROOM: usize = 8 * 1024 * 1024;
 /// From how many bytes on nothing is waited for any more.
@@ -385,8 +387,9 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use jeton_oauth::clock::SystemClock;
+
     use super::*;
-    use crate::clock::SystemClock;
 
     /// Where a disk was full in the middle of a line, and the operator gave another file.
     #[test]

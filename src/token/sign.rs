@@ -1,10 +1,11 @@
 //! Claims to a signed token.
 
-use super::{Claims, RefreshClaims};
+use jeton_verify::token::NAMED;
+
+use super::{BearerToken, Claims, RefreshClaims};
 use crate::{
     jose::TokenKind,
     keys::{SigningError, SigningKey},
-    token::{BearerToken, NAMED},
 };
 
 /// A token of ours. Has no `Debug`: whoever reads it can use it.

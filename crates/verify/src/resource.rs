@@ -1,11 +1,8 @@
 //! What a protected API says of itself to those who have no token yet (RFC 9728).
 
+use jeton_oauth::{ApiName, Audience, Issuer, MetadataAddress, NoAddress, Scope};
+use jeton_policy::Api;
 use serde::Serialize;
-
-use crate::{
-    oauth::{ApiName, Audience, Issuer, MetadataAddress, NoAddress, Scope},
-    policy::Api,
-};
 
 /// The metadata of an API (RFC 9728 section 2), by the policies of one snapshot. As JSON it is the document.
 #[derive(Clone, Debug, Serialize)]

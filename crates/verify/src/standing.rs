@@ -2,15 +2,13 @@
 
 use std::{ops::Deref, sync::Arc};
 
+use jeton_oauth::ClientId;
+use jeton_policy::{PolicySet, clients::ClientState};
+
 use crate::{
-    clients::ClientState,
-    oauth::ClientId,
-    policy::PolicySet,
     revocations::{Revocations, RevocationsUnknown},
-    token::{Origin, TokenError, VerifiedClaims},
+    token::{Origin, Revocable, TokenError},
 };
-#[cfg(feature = "server")]
-use crate::{oauth::TokenId, token::VerifiedRefresh};
 
 /// A token of which nothing was revoked, by what was known when it was asked. [`Standing`] alone makes one.
 #[derive(Clone, Copy)]
@@ -73,20 +71,16 @@ impl Standing {
         Self { revocations: Some(revocations), named: NamedClients::All }
     }
 
-    /// An access token, if it is in force.
+    /// A token, if it is in force as far as that is known in memory.
     ///
     /// # Errors
     /// [`NotInForce`] for a token that was revoked, or one of a client that was revoked since.
-    pub fn in_force(
-        &self,
-        policies: &PolicySet,
-        token: VerifiedClaims,
-    ) -> Result<InForce<VerifiedClaims>, NotInForce> {
+    pub fn in_force<T: Revocable>(&self, policies: &PolicySet, token: T) -> Result<InForce<T>, NotInForce> {
         self.check_origin(policies, &token.origin())?;
         Ok(InForce(token))
     }
 
-    /// As [`Self::in_force`], for an access token of which no more is at hand.
+    /// As [`Self::in_force`], for a token of which no more is at hand.
     ///
     /// # Errors
     /// As [`Self::in_force`].
@@ -136,38 +130,5 @@ impl Standing {
             }
             Some(_) | None => Ok(()),
         }
-    }
-}
-
-/// What only the issuer asks.
-#[cfg(feature = "server")]
-impl Standing {
-    /// Whether a token is in force that `client` fetched for itself at `issued_at` (seconds since 1970).
-    ///
-    /// # Errors
-    /// As [`Self::in_force`]; also for the token of an anonymous client, which does not name it.
-    pub(crate) fn check_own(
-        &self,
-        policies: &PolicySet,
-        token: &TokenId,
-        client: &ClientId,
-        issued_at: i64,
-    ) -> Result<(), NotInForce> {
-        self.check_token(policies, token.as_str())?;
-        self.check_client(policies, client, issued_at)
-    }
-
-    /// A refresh token, if it is in force as far as that is known without asking the store.
-    ///
-    /// # Errors
-    /// As [`Self::in_force`].
-    pub fn refresh_in_force(
-        &self,
-        policies: &PolicySet,
-        token: VerifiedRefresh,
-    ) -> Result<InForce<VerifiedRefresh>, NotInForce> {
-        self.check_token(policies, &token.token_id())?;
-        self.check_client(policies, token.client(), token.authenticated_at())?;
-        Ok(InForce(token))
     }
 }

@@ -2,14 +2,11 @@
 
 use std::fmt;
 
+use jeton_oauth::Audience;
+use jeton_policy::{Decision, Grounds, PolicySet, Rule, Subject};
+
 use super::reasons;
-use crate::{
-    oauth::Audience,
-    policy::{Decision, Grounds, PolicySet, Rule, Subject},
-    principal::Principal,
-    standing::Standing,
-    token::Origin,
-};
+use crate::{principal::Principal, standing::Standing, token::Origin};
 
 /// A question that was answered: what a decision depends on, beside the policies.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,8 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use jeton_jose::{InvalidJwks, PassedOver, PublicKeys};
+use jeton_oauth::{ShownUrl, clock::Clock, is_loopback};
 use jiff::Timestamp;
 use tokio::{
     sync::{Mutex, Notify, OwnedMutexGuard},
@@ -16,12 +18,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{InvalidJwks, PassedOver, PublicKeys};
-use crate::{
-    clock::Clock,
-    fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
-    oauth::{ShownUrl, is_loopback},
-};
+use crate::fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport};
 
 /// What a key set is, and what many servers call it.
 const MEDIA_TYPES: &str = "application/jwk-set+json, application/json";
@@ -110,12 +107,8 @@ pub struct FailedFetch {
 /// ```
 /// use std::{sync::Arc, time::Duration};
 ///
-/// use jeton::{
-///     clock::SystemClock,
-///     keys::{JwksOptions, JwksSource},
-///     oauth::Issuer,
-///     token::Verifier,
-/// };
+/// use jeton_oauth::{Issuer, clock::SystemClock};
+/// use jeton_verify::{JwksOptions, JwksSource, Verifier};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let clock = Arc::new(SystemClock);

@@ -4,14 +4,10 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::sign::REFRESH_TOKEN;
-use crate::{
-    oauth::{Audience, ClientId, Issuer, ScopeSet, TokenId},
-    token::{
-        BearerToken, TokenError, Verifier,
-        verify::{client_id, date, text},
-    },
-};
+use jeton_verify::token::{Payload, Revocable};
+
+use super::{BearerToken, Origin, TokenError, Verifier, sign::REFRESH_TOKEN};
+use crate::oauth::{Audience, ClientId, Issuer, ScopeSet, TokenId};
 
 /// What a refresh token says. Its `jti` is the family's id, a dot and the generation.
 #[derive(Clone, Debug)]
@@ -59,31 +55,49 @@ impl Serialize for RefreshClaims {
     }
 }
 
-/// A refresh token whose signature and claims were checked. Made by [`Verifier::verify_refresh`] alone.
-#[derive(Clone)]
-pub struct VerifiedRefresh(Arc<RefreshClaims>);
+/// Its client stands behind it since the first of the family.
+impl Revocable for VerifiedRefresh {
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            token_id: &self.token_id,
+            subject: Some(self.client()),
+            client: None,
+            issued_at: self.issued_at(),
+            authenticated_at: self.authenticated_at(),
+            earlier_actors: &[],
+        }
+    }
+}
 
-impl Verifier {
-    /// Verifies that `token` is a refresh token of this issuer.
+/// A refresh token whose signature and claims were checked. Made by [`Self::verify`] alone.
+#[derive(Clone)]
+pub struct VerifiedRefresh {
+    claims: Arc<RefreshClaims>,
+    /// `jti`.
+    token_id: TokenId,
+}
+
+impl VerifiedRefresh {
+    /// Verifies that `token` is a refresh token of the issuer whose keys `verifier` has.
     ///
     /// # Errors
     /// [`TokenError`] with the first thing that is wrong.
-    pub fn verify_refresh(&self, token: &BearerToken) -> Result<VerifiedRefresh, TokenError> {
-        let mut claims = self.keys().open(token.as_str(), REFRESH_TOKEN)?.claims;
+    pub fn verify(verifier: &Verifier, token: &BearerToken) -> Result<Self, TokenError> {
+        let mut claims = Payload(verifier.keys().open(token.as_str(), REFRESH_TOKEN)?.claims);
         let missing = |name| TokenError::Missing(name);
         let wrong = |name| TokenError::WrongType(name);
-        let issuer = text(&mut claims, "iss")?.ok_or(missing("iss"))?;
-        let audience = text(&mut claims, "aud")?.ok_or(missing("aud"))?;
-        let expires_at = date(&mut claims, "exp")?.ok_or(missing("exp"))?;
-        let issued_at = date(&mut claims, "iat")?.ok_or(missing("iat"))?;
-        let authenticated_at = date(&mut claims, "auth_time")?.ok_or(missing("auth_time"))?;
-        let client = client_id(&mut claims, "client_id")?.ok_or(missing("client_id"))?;
-        let token_id = text(&mut claims, "jti")?.ok_or(missing("jti"))?;
+        let issuer = claims.text("iss")?.ok_or(missing("iss"))?;
+        let audience = claims.text("aud")?.ok_or(missing("aud"))?;
+        let expires_at = claims.date("exp")?.ok_or(missing("exp"))?;
+        let issued_at = claims.date("iat")?.ok_or(missing("iat"))?;
+        let authenticated_at = claims.date("auth_time")?.ok_or(missing("auth_time"))?;
+        let client = claims.client_id("client_id")?.ok_or(missing("client_id"))?;
+        let token_id = claims.text("jti")?.ok_or(missing("jti"))?;
         let (family, generation) = token_id.rsplit_once('.').ok_or(wrong("jti"))?;
-        let resource = text(&mut claims, "resource")?.ok_or(missing("resource"))?;
-        let scope = text(&mut claims, "scope")?.ok_or(missing("scope"))?;
+        let resource = claims.text("resource")?.ok_or(missing("resource"))?;
+        let scope = claims.text("scope")?.ok_or(missing("scope"))?;
         let refresh = RefreshClaims {
-            issuer: self.issuer().clone(),
+            issuer: verifier.issuer().clone(),
             client,
             family: TokenId::parse(family).map_err(|_| wrong("jti"))?,
             generation: generation.parse().map_err(|_| wrong("jti"))?,
@@ -93,63 +107,62 @@ impl Verifier {
             authenticated_at,
             expires_at,
         };
-        if audience != self.issuer().as_str() {
+        let token_id = TokenId::parse(&token_id).map_err(|_| wrong("jti"))?;
+        if audience != verifier.issuer().as_str() {
             return Err(TokenError::Audience);
         }
-        self.check(&issuer, issued_at, None, expires_at)?;
-        Ok(VerifiedRefresh(Arc::new(refresh)))
+        verifier.check(&issuer, issued_at, None, expires_at)?;
+        Ok(Self { claims: Arc::new(refresh), token_id })
     }
-}
 
-impl VerifiedRefresh {
     /// The client to which it is bound.
     pub fn client(&self) -> &ClientId {
-        &self.0.client
+        &self.claims.client
     }
 
     /// All refresh tokens that follow from one first one, and the access tokens that they bring.
     pub fn family(&self) -> &TokenId {
-        &self.0.family
+        &self.claims.family
     }
 
     /// How many rotations lie between the first one and this.
     pub fn generation(&self) -> u32 {
-        self.0.generation
+        self.claims.generation
     }
 
     /// Its `jti`.
-    pub fn token_id(&self) -> String {
-        self.0.token_id()
+    pub fn token_id(&self) -> &TokenId {
+        &self.token_id
     }
 
     /// The audience of the access tokens that it brings.
     pub fn audience(&self) -> &Audience {
-        &self.0.audience
+        &self.claims.audience
     }
 
     /// What the access tokens may carry at most.
     pub fn scopes(&self) -> &ScopeSet {
-        &self.0.scopes
+        &self.claims.scopes
     }
 
     /// `iat`, in seconds since 1970.
     pub fn issued_at(&self) -> i64 {
-        self.0.issued_at
+        self.claims.issued_at
     }
 
     /// When the first of the family was issued, in seconds since 1970.
     pub fn authenticated_at(&self) -> i64 {
-        self.0.authenticated_at
+        self.claims.authenticated_at
     }
 
     /// The end of the whole family, in seconds since 1970.
     pub fn expires_at(&self) -> i64 {
-        self.0.expires_at
+        self.claims.expires_at
     }
 
     /// What the next one of the family says, if it is issued at `now`.
     pub(crate) fn next(&self, now: i64) -> RefreshClaims {
-        let generation = self.0.generation.saturating_add(1);
-        RefreshClaims { generation, issued_at: now, ..(*self.0).clone() }
+        let generation = self.claims.generation.saturating_add(1);
+        RefreshClaims { generation, issued_at: now, ..(*self.claims).clone() }
     }
 }

@@ -8,8 +8,10 @@ use std::{
     },
 };
 
+use jeton_oauth::{ClientId, clock::Clock};
+use jeton_policy::CandidatePolicies;
+
 use super::{Asked, Taken, Verdict, is_of_a_bad_token};
-use crate::{clock::Clock, oauth::ClientId, policy::CandidatePolicies};
 
 /// For how long, in seconds, a difference of one kind is counted before it is told again.
 const QUIET: i64 = 60;
@@ -107,7 +109,7 @@ fn tell(asked: &Asked<'_>, taken: &Taken<'_>, verdict: &Verdict<'_>, count: u64)
         path = up_to(asked.path, LONGEST_PATH),
         client = asked.bearer.and_then(|bearer| bearer.origin.client).map(ClientId::as_str),
         rule = taken.rule,
-        candidate_rule = verdict.rule().map(crate::policy::Rule::name),
+        candidate_rule = verdict.rule().map(jeton_policy::Rule::name),
         in_force,
         candidate,
         detail,
@@ -135,7 +137,7 @@ impl Kind {
     fn of(asked: &Asked<'_>, taken: &Taken<'_>, verdict: &Verdict<'_>) -> Self {
         Self {
             api: asked.api.into(),
-            rule: taken.rule.or(verdict.rule().map(crate::policy::Rule::name)).map(Into::into),
+            rule: taken.rule.or(verdict.rule().map(jeton_policy::Rule::name)).map(Into::into),
             client: asked.bearer.and_then(|bearer| bearer.origin.client).cloned(),
             would_allow: verdict.is_allowed(),
         }

@@ -1,12 +1,12 @@
 //! Who is behind a request: not a person, but a package of permissions.
 
+use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId};
+use jeton_policy::{Permissions, Subject};
 use serde_json::{Map, Value};
 
 use crate::{
-    oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId},
-    policy::{Permissions, Subject},
     standing::InForce,
-    token::{Origin, VerifiedClaims},
+    token::{Origin, Revocable, VerifiedClaims},
 };
 
 /// The bearer of a verified token, built from its claims and nothing else.
@@ -15,35 +15,36 @@ use crate::{
 /// be put together, read from JSON or made up:
 ///
 /// ```compile_fail,E0451
-/// let principal = jeton::principal::Principal { claims: loop {} };
+/// let principal = jeton_verify::Principal { claims: loop {} };
 /// ```
 /// ```compile_fail,E0599
-/// let principal = jeton::principal::Principal::default();
+/// let principal = jeton_verify::Principal::default();
 /// ```
 /// ```compile_fail,E0277
-/// let principal: jeton::principal::Principal = serde_json::from_str("{}").unwrap();
+/// let principal: jeton_verify::Principal = serde_json::from_str("{}").unwrap();
 /// ```
 /// ```compile_fail,E0277
-/// let claims: jeton::token::VerifiedClaims = serde_json::from_str("{}").unwrap();
+/// let claims: jeton_verify::VerifiedClaims = serde_json::from_str("{}").unwrap();
 /// ```
 ///
 /// Claims that verified are not enough, for the token may have been revoked. [`Standing`](crate::standing::Standing) says
 /// that it was not:
 ///
 /// ```compile_fail,E0277
-/// # use jeton::{principal::Principal, token::VerifiedClaims};
+/// # use jeton_verify::{Principal, VerifiedClaims};
 /// fn bearer(claims: VerifiedClaims) -> Principal {
 ///     claims.into()
 /// }
 /// ```
 /// ```compile_fail,E0423
-/// # use jeton::{standing::InForce, token::VerifiedClaims};
+/// # use jeton_verify::{InForce, VerifiedClaims};
 /// fn unasked(claims: VerifiedClaims) -> InForce<VerifiedClaims> {
 ///     InForce(claims)
 /// }
 /// ```
 /// ```
-/// # use jeton::{policy::PolicySet, principal::Principal, standing::{NotInForce, Standing}, token::VerifiedClaims};
+/// # use jeton_policy::PolicySet;
+/// # use jeton_verify::{NotInForce, Principal, Standing, VerifiedClaims};
 /// fn bearer(policies: &PolicySet, claims: VerifiedClaims) -> Result<Principal, NotInForce> {
 ///     Ok(Standing::by_files().in_force(policies, claims)?.into())
 /// }

@@ -7,7 +7,7 @@
 
 mod judge;
 mod log;
-pub(crate) mod reasons;
+pub mod reasons;
 mod record;
 mod replay;
 mod shadow;
@@ -15,9 +15,7 @@ mod shadow;
 use std::{fmt, sync::Arc};
 
 pub use judge::{Asked, Bearer, Verdict, is_of_a_bad_token};
-#[cfg(feature = "server")]
-pub(crate) use log::LONGEST_LINE;
-pub use log::{DecisionLog, DecisionLogError};
+pub use log::{DecisionLog, DecisionLogError, LONGEST_LINE};
 pub use record::{Line, LineError, RecordedBearer, RecordedDecision};
 pub use replay::{Direction, FirstSeen, Replay, Replayed, ReplayedDifference, Side};
 pub use shadow::{Shadow, ShadowCounts};
@@ -36,7 +34,7 @@ pub struct Taken<'d> {
     pub allowed: bool,
     /// The rule that decided, if one did.
     pub rule: Option<&'d str>,
-    /// The stable name of the reason: that of [`Denial::reason`](crate::policy::Denial::reason), `met`, `public`,
+    /// The stable name of the reason: that of [`Denial::reason`](jeton_policy::Denial::reason), `met`, `public`,
     /// `no-api`, `invalid-token` or `unavailable`.
     pub reason: &'d str,
     /// A refusal's reason in words.

@@ -10,6 +10,8 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::{StreamExt, stream};
+use jeton_jose::JwsError;
+use jeton_oauth::{Issuer, ShownUrl, clock::Clock};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 use tokio::{
@@ -19,11 +21,8 @@ use tokio::{
 
 use super::{InvalidList, STATUS_LIST, StatusList, StatusReference};
 use crate::{
-    clock::Clock,
     fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
-    jose::JwsError,
     keys::TrustedKeys,
-    oauth::{Issuer, ShownUrl},
 };
 
 /// How many lists are kept.

@@ -1,8 +1,7 @@
 //! A token as somebody sent it: nothing of it is known to be true.
 
+use jeton_jose::{CompactJws, JwsError};
 use serde_json::{Map, Value};
-
-use crate::jose::{CompactJws, JwsError};
 
 /// A token as it was sent. Has no `Debug`: whoever reads it could use it.
 pub struct BearerToken(String);
@@ -16,7 +15,8 @@ impl BearerToken {
         Self(text.into())
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// The text, for whoever verifies it.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -2,17 +2,14 @@
 
 use std::fmt;
 
+use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId, text::printable_json};
+use jeton_policy::{CanonicalPath, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::{Asked, Bearer, Taken, shadow::up_to};
-use crate::{
-    oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId},
-    policy::{CanonicalPath, Subject},
-    printable::printable_json,
-    token::Origin,
-};
+use crate::token::Origin;
 
 /// The longest path that is written, in bytes: what is longer is refused for its length, here and when it is
 /// taken again.

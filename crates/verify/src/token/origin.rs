@@ -1,6 +1,6 @@
 //! What revocations compare.
 
-use crate::oauth::{ClientId, TokenId};
+use jeton_oauth::{ClientId, TokenId};
 
 /// Where a token comes from: its name, the clients behind it, and since when they stand for it.
 #[derive(Clone, Copy, Debug)]
@@ -17,4 +17,10 @@ pub struct Origin<'t> {
     pub authenticated_at: i64,
     /// The clients that exchanged before the one that fetched this token.
     pub earlier_actors: &'t [ClientId],
+}
+
+/// A token that verified, of which something may have been revoked since.
+pub trait Revocable {
+    /// Where it comes from.
+    fn origin(&self) -> Origin<'_>;
 }

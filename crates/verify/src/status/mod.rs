@@ -9,11 +9,11 @@ mod fetched;
 mod list;
 mod reference;
 
+use jeton_jose::TokenKind;
+
 pub use fetched::{FetchError, FetchOptions, FetchedLists, StatusError, Unknown};
 pub use list::{InvalidList, Revocation, StatusList};
 pub use reference::{StatusHandle, StatusReference, index_of};
 
-use crate::jose::TokenKind;
-
 /// The `typ` of a signed list (draft-ietf-oauth-status-list section 5.1).
-pub(crate) const STATUS_LIST: TokenKind = TokenKind { name: "a status list", types: &["statuslist+jwt"] };
+pub const STATUS_LIST: TokenKind = TokenKind { name: "a status list", types: &["statuslist+jwt"] };

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "server")]
-use super::LiveKeys;
-use super::{JwksSource, PublicKeys};
+use jeton_jose::PublicKeys;
+
+use super::JwksSource;
+
+/// Who has the public keys of an issuer in memory, as they are now. Asked for each token.
+pub trait KeySource: Send + Sync {
+    /// The keys to be trusted now.
+    fn current(&self) -> Arc<PublicKeys>;
+}
 
 /// The public keys of an issuer, as they are whenever they are asked for.
 #[derive(Clone)]
@@ -13,8 +19,7 @@ pub struct TrustedKeys(Source);
 #[derive(Clone)]
 enum Source {
     Fixed(Arc<PublicKeys>),
-    #[cfg(feature = "server")]
-    Own(Arc<LiveKeys>),
+    Followed(Arc<dyn KeySource>),
     Remote(Arc<JwksSource>),
 }
 
@@ -23,8 +28,7 @@ impl TrustedKeys {
     pub fn current(&self) -> Arc<PublicKeys> {
         match &self.0 {
             Source::Fixed(keys) => Arc::clone(keys),
-            #[cfg(feature = "server")]
-            Source::Own(keys) => Arc::clone(keys.ring().public()),
+            Source::Followed(keys) => keys.current(),
             Source::Remote(keys) => keys.current(),
         }
     }
@@ -50,11 +54,10 @@ impl From<Arc<PublicKeys>> for TrustedKeys {
     }
 }
 
-/// The keys of the issuer itself.
-#[cfg(feature = "server")]
-impl From<Arc<LiveKeys>> for TrustedKeys {
-    fn from(keys: Arc<LiveKeys>) -> Self {
-        Self(Source::Own(keys))
+/// Keys that somebody else keeps: those of the issuer itself.
+impl<K: KeySource + 'static> From<Arc<K>> for TrustedKeys {
+    fn from(keys: Arc<K>) -> Self {
+        Self(Source::Followed(keys))
     }
 }
 

@@ -3,11 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_oauth::{ClientId, Issuer};
 use ring::digest;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
-
-use crate::oauth::{ClientId, Issuer};
 
 /// 2026-01-01T00:00:00Z in seconds since 1970: the start of the minute of bit 0.
 pub(super) const EPOCH: i64 = 1_767_225_600;
@@ -75,7 +74,7 @@ pub struct StatusReference {
 
 impl StatusReference {
     /// Reads the claim; `None` where it is not of its form.
-    pub(crate) fn read(claim: &Value) -> Option<Self> {
+    pub fn read(claim: &Value) -> Option<Self> {
         let list = claim.as_object()?.get("status_list")?.as_object()?;
         Some(Self { index: list.get("idx")?.as_u64()?, uri: list.get("uri")?.as_str()?.into() })
     }

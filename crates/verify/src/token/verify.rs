@@ -2,19 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jeton_jose::{JwsError, PublicKey, PublicKeys, VerifiedJws};
+use jeton_oauth::{Audience, ClientId, Issuer, KeyId, Role, ScopeSet, TokenId, clock::Clock};
 use serde_json::{Map, Value};
 
 use super::{
     ACCESS_TOKEN, NAMED,
     bearer::BearerToken,
-    origin::Origin,
+    origin::{Origin, Revocable},
+    payload::Payload,
     seen::{SeenTokens, TokenHash},
 };
 use crate::{
-    clock::Clock,
-    jose::JwsError,
-    keys::{PublicKey, PublicKeys, TrustedKeys, VerifiedJws},
-    oauth::{Audience, ClientId, Issuer, KeyId, Role, ScopeSet, TokenId},
+    keys::TrustedKeys,
     status::{FetchedLists, StatusError, StatusReference},
 };
 
@@ -190,8 +190,11 @@ impl Verifier {
         }
     }
 
-    /// What must hold of every token of ours: its issuer and its times.
-    pub(super) fn check(
+    /// What must hold of every token of the issuer, of whichever kind: who issued it, and its times (seconds since 1970).
+    ///
+    /// # Errors
+    /// [`TokenError::Issuer`], [`TokenError::Expired`] or [`TokenError::NotYetValid`].
+    pub fn check(
         &self,
         issuer: &str,
         issued_at: i64,
@@ -213,7 +216,7 @@ impl Verifier {
     }
 
     /// The keys that it trusts now.
-    pub(super) fn keys(&self) -> Arc<PublicKeys> {
+    pub fn keys(&self) -> Arc<PublicKeys> {
         self.keys.current()
     }
 
@@ -250,28 +253,29 @@ struct Claims {
 impl VerifiedClaims {
     /// Reads the payload of a token whose signature holds.
     fn read(token: VerifiedJws) -> Result<Self, TokenError> {
-        let VerifiedJws { typ, key, mut claims } = token;
-        let issuer = text(&mut claims, "iss")?.ok_or(TokenError::Missing("iss"))?;
-        let audiences = match claims.remove("aud").ok_or(TokenError::Missing("aud"))? {
+        let VerifiedJws { typ, key, claims } = token;
+        let mut claims = Payload(claims);
+        let issuer = claims.text("iss")?.ok_or(TokenError::Missing("iss"))?;
+        let audiences = match claims.value("aud").ok_or(TokenError::Missing("aud"))? {
             Value::Array(items) if !items.is_empty() => items,
             one => vec![one],
         };
         let audiences =
             audiences.iter().map(|audience| audience.as_str().and_then(|text| Audience::parse(text).ok()));
         let audiences = audiences.collect::<Option<_>>().ok_or(TokenError::WrongType("aud"))?;
-        let expires_at = date(&mut claims, "exp")?.ok_or(TokenError::Missing("exp"))?;
-        let issued_at = date(&mut claims, "iat")?.ok_or(TokenError::Missing("iat"))?;
-        let not_before = date(&mut claims, "nbf")?;
-        let token_id = text(&mut claims, "jti")?.ok_or(TokenError::Missing("jti"))?;
+        let expires_at = claims.date("exp")?.ok_or(TokenError::Missing("exp"))?;
+        let issued_at = claims.date("iat")?.ok_or(TokenError::Missing("iat"))?;
+        let not_before = claims.date("nbf")?;
+        let token_id = claims.text("jti")?.ok_or(TokenError::Missing("jti"))?;
         let token_id = TokenId::parse(&token_id).map_err(|_| TokenError::WrongType("jti"))?;
-        let subject = client_id(&mut claims, "sub")?;
-        let client = client_id(&mut claims, "client_id")?;
+        let subject = claims.client_id("sub")?;
+        let client = claims.client_id("client_id")?;
         if (typ == NAMED) != client.is_some() || client.is_some() != subject.is_some() {
             return Err(TokenError::ClientAgainstType);
         }
-        let scopes = ScopeSet::parse(&text(&mut claims, "scope")?.unwrap_or_default())
+        let scopes = ScopeSet::parse(&claims.text("scope")?.unwrap_or_default())
             .map_err(|_| TokenError::WrongType("scope"))?;
-        let roles = match claims.remove("roles") {
+        let roles = match claims.value("roles") {
             None => Some(Vec::new()),
             Some(Value::Array(roles)) => {
                 roles.iter().map(|role| role.as_str().and_then(|role| Role::parse(role).ok())).collect()
@@ -279,19 +283,19 @@ impl VerifiedClaims {
             Some(_) => None,
         };
         let roles = roles.ok_or(TokenError::WrongType("roles"))?;
-        let exchanges = match claims.remove("exchanges") {
+        let exchanges = match claims.value("exchanges") {
             None => 0,
             Some(number) => number
                 .as_u64()
                 .and_then(|number| u32::try_from(number).ok())
                 .ok_or(TokenError::WrongType("exchanges"))?,
         };
-        let actors = match claims.remove("act") {
+        let actors = match claims.value("act") {
             None => Vec::new(),
             Some(act) => actors(&act).ok_or(TokenError::WrongType("act"))?,
         };
-        let authenticated_at = date(&mut claims, "auth_time")?.unwrap_or(issued_at);
-        let status = match claims.remove("status") {
+        let authenticated_at = claims.date("auth_time")?.unwrap_or(issued_at);
+        let status = match claims.value("status") {
             None => None,
             Some(status) => Some(StatusReference::read(&status).ok_or(TokenError::WrongType("status"))?),
         };
@@ -310,7 +314,7 @@ impl VerifiedClaims {
             actors,
             authenticated_at,
             status,
-            own: claims,
+            own: claims.0,
             key,
         })))
     }
@@ -361,18 +365,6 @@ impl VerifiedClaims {
         self.0.actors.get(1..).unwrap_or_default()
     }
 
-    /// What revocations compare.
-    pub fn origin(&self) -> Origin<'_> {
-        Origin {
-            token_id: self.token_id(),
-            subject: self.subject(),
-            client: self.client(),
-            issued_at: self.issued_at(),
-            authenticated_at: self.authenticated_at(),
-            earlier_actors: self.earlier_actors(),
-        }
-    }
-
     /// `auth_time`: when the subject fetched the first token of an exchange, in seconds since 1970; the `iat`
     /// of a token that was not exchanged.
     pub fn authenticated_at(&self) -> i64 {
@@ -410,6 +402,19 @@ impl VerifiedClaims {
     }
 }
 
+impl Revocable for VerifiedClaims {
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            token_id: self.token_id(),
+            subject: self.subject(),
+            client: self.client(),
+            issued_at: self.issued_at(),
+            authenticated_at: self.authenticated_at(),
+            earlier_actors: self.earlier_actors(),
+        }
+    }
+}
+
 /// The clients in `act` and within it; `None` where it is not of its form. JSON that nests deeper than the
 /// parser goes does not come here.
 fn actors(act: &Value) -> Option<Vec<ClientId>> {
@@ -423,48 +428,15 @@ fn actors(act: &Value) -> Option<Vec<ClientId>> {
     Some(actors)
 }
 
-/// Takes a claim that names a client.
-pub(super) fn client_id(
-    claims: &mut Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<ClientId>, TokenError> {
-    let id = text(claims, name)?;
-    id.map(|id| ClientId::parse(&id).map_err(|_| TokenError::WrongType(name))).transpose()
-}
-
-/// Takes a claim that is text.
-pub(super) fn text(
-    claims: &mut Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<String>, TokenError> {
-    match claims.remove(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(TokenError::WrongType(name)),
-    }
-}
-
-/// Takes a claim that is a date: whole seconds since 1970 (RFC 7519 section 2 would let through
-/// fractions, which this issuer never writes).
-pub(super) fn date(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<i64>, TokenError> {
-    match claims.remove(name) {
-        None => Ok(None),
-        Some(value) => {
-            let date = value.as_i64().filter(|date| *date >= 0).ok_or(TokenError::WrongType(name))?;
-            Ok(Some(date))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    use jeton_oauth::clock::ManualClock;
     use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
-    use crate::clock::ManualClock;
 
     const ISSUER: &str = "https://issuer.example";
     const NOW: i64 = 1_800_000_000;

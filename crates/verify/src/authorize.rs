@@ -7,14 +7,10 @@
 //! ```
 //! use std::{fs, sync::Arc, time::Duration};
 //!
-//! use jeton::{
-//!     authorize::{Authorizer, Denied},
-//!     clock::ManualClock,
-//!     keys::PublicKeys,
-//!     oauth::{ApiName, Issuer},
-//!     policy::{LivePolicies, Surroundings},
-//!     token::{BearerToken, Verifier},
-//! };
+//! use jeton_jose::PublicKeys;
+//! use jeton_oauth::{ApiName, Issuer, clock::ManualClock};
+//! use jeton_policy::{LivePolicies, Surroundings};
+//! use jeton_verify::{Authorizer, BearerToken, Denied, Verifier};
 //!
 //! # const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"one",
 //! #     "x":"WzFX-_IFaIiA6kVJz2xmGqBZND7w3mkbmZm1D-sO0qU","y":"9ASjTXJrs-X-3i0kDajoU9BUJoDI5c4urs4uet9rALc"}]}"#;
@@ -72,11 +68,12 @@
 
 use std::{fmt, sync::Arc};
 
+use jeton_jose::JwsError;
+use jeton_oauth::{ApiName, MetadataAddress, ScopeSet};
+use jeton_policy::{BadPath, Decision, Denial, LivePolicies};
+
 use crate::{
     audit::{Asked, Audit, Taken, reasons},
-    jose::JwsError,
-    oauth::{ApiName, MetadataAddress, ScopeSet},
-    policy::{BadPath, Decision, Denial, LivePolicies},
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     revocations::RevocationsUnknown,
@@ -224,7 +221,7 @@ impl Authorizer {
     /// The future may move between threads, as axum and tower want it:
     ///
     /// ```
-    /// # use jeton::authorize::{AccessRequest, Authorizer};
+    /// # use jeton_verify::{AccessRequest, Authorizer};
     /// fn is_send(authorizer: &Authorizer, request: &AccessRequest<'_>) -> impl Send {
     ///     authorizer.decide(request)
     /// }
@@ -332,12 +329,12 @@ impl Authorizer {
             }
             (Decision::Deny(denial), None) => Err(Denied::NoToken(NoToken {
                 reason: denial.reason(),
-                rule: denial.rule().map(crate::policy::Rule::shared_name),
+                rule: denial.rule().map(jeton_policy::Rule::shared_name),
                 detail: denial.to_string(),
             })),
             (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
                 reason: denial.reason(),
-                rule: denial.rule().map(crate::policy::Rule::shared_name),
+                rule: denial.rule().map(jeton_policy::Rule::shared_name),
                 detail: denial.to_string(),
                 scopes_that_would_do: match denial {
                     Denial::NotMet { scopes_that_would_do, .. } => scopes_that_would_do,
