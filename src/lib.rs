@@ -61,36 +61,20 @@
 //! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
 //! | [`cli`]* | the commands |
 
-// what only the service calls of modules that others have too; with all features nothing may be unused
-#![cfg_attr(not(feature = "server"), allow(dead_code))]
-
-#[cfg(feature = "server")]
 pub mod app;
-#[cfg(feature = "server")]
 pub mod cli;
 pub mod clients;
-#[cfg(feature = "server")]
 pub mod config;
-#[cfg(feature = "server")]
 pub mod gateway;
-#[cfg(feature = "server")]
 pub mod grant;
-#[cfg(feature = "actix")]
 pub mod http;
-#[cfg(feature = "server")]
 pub mod introspect;
-#[cfg(feature = "server")]
 pub mod issue;
 pub mod keys;
-#[cfg(feature = "server")]
 mod private_file;
-#[cfg(feature = "server")]
 pub mod reuse;
-#[cfg(feature = "server")]
 pub mod revoke;
-#[cfg(feature = "server")]
 pub mod status_lists;
-#[cfg(feature = "server")]
 pub mod store;
 pub mod token;
 

@@ -7,6 +7,7 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_actix::GuardFault;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -198,7 +199,7 @@ pub(in crate::http) async fn reload(
     keys: Data<Arc<LiveKeys>>,
     audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
-    let failed = || Problem::new(ProblemKind::Internal, &request);
+    let failed = || Problem::new(GuardFault::Internal, &request);
     let of_keys = reload_keys_beside(Arc::clone(&keys), Trigger::Operator).await.ok_or_else(failed)?;
     let of_policies =
         reload_beside(Arc::clone(&policies), &teller, Trigger::Operator).await.ok_or_else(failed)?;
