@@ -4,10 +4,10 @@ use std::{ops::Deref, sync::Arc};
 
 use crate::{
     clients::ClientState,
-    oauth::ClientId,
+    oauth::{Audience, ClientId},
     policy::PolicySet,
     revocations::{Revocations, RevocationsUnknown},
-    token::{Origin, TokenError, VerifiedClaims},
+    token::{BearerToken, Origin, TokenError, VerifiedClaims, Verifier},
 };
 #[cfg(feature = "server")]
 use crate::{oauth::TokenId, token::VerifiedRefresh};
@@ -71,6 +71,20 @@ impl Standing {
     /// By the policy files, which name every client, and what was revoked beside them.
     pub fn of_issuer(revocations: Arc<dyn Revocations>) -> Self {
         Self { revocations: Some(revocations), named: NamedClients::All }
+    }
+
+    /// The claims of an access token for this audience that verifies and is in force.
+    ///
+    /// # Errors
+    /// [`NotInForce`] for any other token.
+    pub fn verify(
+        &self,
+        verifier: &Verifier,
+        policies: &PolicySet,
+        token: &BearerToken,
+        audience: &Audience,
+    ) -> Result<InForce<VerifiedClaims>, NotInForce> {
+        self.in_force(policies, verifier.verify(token, audience)?)
     }
 
     /// An access token, if it is in force.
