@@ -71,11 +71,9 @@ pub mod authorize;
 #[cfg(feature = "server")]
 pub mod cli;
 pub mod clients;
-pub mod clock;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod fetch;
-pub(crate) mod files;
 #[cfg(feature = "server")]
 pub mod gateway;
 #[cfg(feature = "server")]
@@ -86,12 +84,8 @@ pub mod http;
 pub mod introspect;
 #[cfg(feature = "server")]
 pub mod issue;
-pub mod jose;
 pub mod keys;
-pub mod oauth;
-pub mod policy;
 pub mod principal;
-mod printable;
 #[cfg(feature = "server")]
 mod private_file;
 pub mod resource;
@@ -107,3 +101,7 @@ pub mod status_lists;
 #[cfg(feature = "server")]
 pub mod store;
 pub mod token;
+
+pub use jeton_jose as jose;
+pub use jeton_oauth::{self as oauth, clock, text as printable};
+pub use jeton_policy::{self as policy, files};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use super::{Line, LineError, RecordedDecision, Verdict, is_of_a_bad_token};
-use crate::policy::{PolicySet, printable};
+use crate::{policy::PolicySet, printable::printable};
 
 /// Takes the decisions of a log again, line by line. Holds what differs, each kind once.
 pub struct Replay<'p> {

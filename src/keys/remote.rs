@@ -16,7 +16,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{InvalidJwks, PublicKeys, invalid};
+use super::{InvalidJwks, PassedOver, PublicKeys};
 use crate::{
     clock::Clock,
     fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
@@ -294,7 +294,7 @@ impl Shared {
                 if !passed_over.is_empty() && passed_over != self.held.load().keys.passed_over() {
                     tracing::warn!(
                         url = %self.shown_url(),
-                        keys = invalid::named(passed_over),
+                        keys = PassedOver::list(passed_over),
                         "jwks.passed_over"
                     );
                 }

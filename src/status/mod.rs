@@ -13,7 +13,7 @@ pub use fetched::{FetchError, FetchOptions, FetchedLists, StatusError, Unknown};
 pub use list::{InvalidList, Revocation, StatusList};
 pub use reference::{StatusHandle, StatusReference, index_of};
 
-use crate::jose::Kind;
+use crate::jose::TokenKind;
 
 /// The `typ` of a signed list (draft-ietf-oauth-status-list section 5.1).
-pub(crate) const STATUS_LIST: Kind = Kind { name: "a status list", types: &["statuslist+jwt"] };
+pub(crate) const STATUS_LIST: TokenKind = TokenKind { name: "a status list", types: &["statuslist+jwt"] };

@@ -15,10 +15,10 @@ pub(crate) use issued::{Exchanged, Named};
 pub use origin::Origin;
 pub use verify::{TokenError, VerifiedClaims, Verifier};
 
-use crate::jose::Kind;
+use crate::jose::TokenKind;
 
 /// The `typ` of a token that names its client (RFC 9068 section 2.1).
 const NAMED: &str = "at+jwt";
 
 /// Access tokens; one that names nobody is a `JWT`.
-const ACCESS_TOKEN: Kind = Kind { name: "an access token", types: &[NAMED, "jwt"] };
+const ACCESS_TOKEN: TokenKind = TokenKind { name: "an access token", types: &[NAMED, "jwt"] };

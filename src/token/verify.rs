@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::Clock,
     jose::JwsError,
-    keys::{Opened, PublicKey, PublicKeys, TrustedKeys},
+    keys::{PublicKey, PublicKeys, TrustedKeys, VerifiedJws},
     oauth::{Audience, ClientId, Issuer, KeyId, Role, ScopeSet, TokenId},
     status::{FetchedLists, StatusError, StatusReference},
 };
@@ -249,8 +249,8 @@ struct Claims {
 
 impl VerifiedClaims {
     /// Reads the payload of a token whose signature holds.
-    fn read(token: Opened) -> Result<Self, TokenError> {
-        let Opened { typ, key, mut claims } = token;
+    fn read(token: VerifiedJws) -> Result<Self, TokenError> {
+        let VerifiedJws { typ, key, mut claims } = token;
         let issuer = text(&mut claims, "iss")?.ok_or(TokenError::Missing("iss"))?;
         let audiences = match claims.remove("aud").ok_or(TokenError::Missing("aud"))? {
             Value::Array(items) if !items.is_empty() => items,

@@ -2,7 +2,7 @@
 
 use super::{Claims, RefreshClaims};
 use crate::{
-    jose::Kind,
+    jose::TokenKind,
     keys::{SigningError, SigningKey},
     token::{BearerToken, NAMED},
 };
@@ -18,7 +18,7 @@ const ANONYMOUS: &str = "JWT";
 const REFRESH: &str = "rt+jwt";
 
 /// Refresh tokens.
-pub(super) const REFRESH_TOKEN: Kind = Kind { name: "a refresh token", types: &[REFRESH] };
+pub(super) const REFRESH_TOKEN: TokenKind = TokenKind { name: "a refresh token", types: &[REFRESH] };
 
 impl SignedToken {
     /// Signs the claims of an access token.
