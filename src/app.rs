@@ -10,8 +10,8 @@ pub use surroundings::surroundings;
 
 use crate::{
     audit::{Audit, DecisionLog, DecisionLogError, Shadow},
+    authenticate::{AssertionRules, Authenticator},
     authorize::Authorizer,
-    clients::{AssertionRules, Authenticator},
     clock::Clock,
     config::{Settings, StoreSettings},
     grant::{Lifetimes, StatusClaim},

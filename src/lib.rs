@@ -43,9 +43,10 @@
 //! | [`revocations`] | what else may end a token |
 //! | [`keys`] | the keys that verify; with `server` those that sign, and their folder |
 //! | [`status`] | revocation that offline verifiers see |
-//! | [`clients`] | who may fetch tokens, and how they show who they are |
+//! | [`clients`] | who may fetch tokens |
 //! | [`policy`] | the policies folder: read, compiled, asked |
 //! | [`store`]* | what is seen once over all replicas |
+//! | [`authenticate`]* | how clients show who they are |
 //! | [`token`] | claims to a token, a token to claims |
 //! | [`grant`]* | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
@@ -67,10 +68,11 @@
 #[cfg(feature = "server")]
 pub mod app;
 pub mod audit;
+#[cfg(feature = "server")]
+pub mod authenticate;
 pub mod authorize;
 #[cfg(feature = "server")]
 pub mod cli;
-pub mod clients;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod fetch;
@@ -104,4 +106,4 @@ pub mod token;
 
 pub use jeton_jose as jose;
 pub use jeton_oauth::{self as oauth, clock, text as printable};
-pub use jeton_policy::{self as policy, files};
+pub use jeton_policy::{self as policy, clients, files};

@@ -8,7 +8,8 @@ use base64::{
 
 use super::{encoding, form::Form};
 use crate::{
-    clients::{ClientAssertion, ClientCredentials, ClientSecret},
+    authenticate::{ClientAssertion, ClientCredentials},
+    clients::ClientSecret,
     http::error::TokenEndpointError,
     oauth::ErrorCode,
 };
