@@ -43,9 +43,10 @@
 //! | [`revocations`] | what else may end a token |
 //! | [`keys`] | the keys that verify; with `server` those that sign, and their folder |
 //! | [`status`] | revocation that offline verifiers see |
-//! | [`clients`] | who may fetch tokens, and how they show who they are |
+//! | [`clients`] | who may fetch tokens |
 //! | [`policy`] | the policies folder: read, compiled, asked |
 //! | [`store`]* | what is seen once over all replicas |
+//! | [`authenticate`]* | how clients show who they are |
 //! | [`token`] | claims to a token, a token to claims |
 //! | [`grant`]* | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
@@ -62,8 +63,8 @@
 //! | [`cli`]* | the commands |
 
 pub mod app;
+pub mod authenticate;
 pub mod cli;
-pub mod clients;
 pub mod config;
 pub mod gateway;
 pub mod grant;
@@ -80,5 +81,5 @@ pub mod token;
 
 pub use jeton_jose as jose;
 pub use jeton_oauth::{self as oauth, clock, text as printable};
-pub use jeton_policy::{self as policy, files};
+pub use jeton_policy::{self as policy, clients, files};
 pub use jeton_verify::{audit, authorize, fetch, principal, resource, revocations, standing, status};

@@ -5,7 +5,8 @@ use super::{
     approved::{scopes, target},
 };
 use crate::{
-    clients::{AuthenticatedClient, Client, Grant},
+    authenticate::AuthenticatedClient,
+    clients::{Client, Grant},
     oauth::{ApiName, ScopeSet},
 };
 

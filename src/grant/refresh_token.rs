@@ -4,7 +4,7 @@ use super::{
     ApprovedGrant, GrantError, Lifetimes, StatusClaim,
     approved::{scopes, target},
 };
-use crate::{clients::AuthenticatedClient, oauth::ScopeSet, standing::InForce, token::VerifiedRefresh};
+use crate::{authenticate::AuthenticatedClient, oauth::ScopeSet, standing::InForce, token::VerifiedRefresh};
 
 /// What the client asks for.
 #[derive(Debug, Default)]

@@ -7,7 +7,8 @@ use super::{
     approved::{Status, scopes, target},
 };
 use crate::{
-    clients::{AuthenticatedClient, Grant},
+    authenticate::AuthenticatedClient,
+    clients::Grant,
     oauth::{ApiName, Audience, Role, ScopeSet},
     policy::PolicySet,
     standing::InForce,

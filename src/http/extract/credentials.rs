@@ -10,7 +10,8 @@ use jeton_oauth::form;
 
 use super::Form;
 use crate::{
-    clients::{ClientAssertion, ClientCredentials, ClientSecret},
+    authenticate::{ClientAssertion, ClientCredentials},
+    clients::ClientSecret,
     http::error::TokenEndpointError,
     oauth::ErrorCode,
 };
