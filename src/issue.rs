@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use crate::{
     clients::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
-    grant::{self, ApprovedGrant, GrantError, Lifetimes, RequestedAccess, StatusClaim, TokenRequest},
+    grant::{
+        self, ApprovedGrant, ExchangeAbility, GrantError, Lifetimes, RefreshAbility, RequestedAccess,
+        StatusClaim, TokenRequest,
+    },
     keys::{LiveKeys, SigningError},
     oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId},
     policy::{LivePolicies, PolicySet, Snapshot},
@@ -152,9 +155,9 @@ impl Desk<'_> {
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
         let approved = grant::approve_client_credentials(&self.client, access, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
-        if self.client.client().abilities.refresh {
+        if let Ok(ability) = RefreshAbility::of(&self.client) {
             // each family begins with a token of its own
-            let first = self.first_refresh(&approved)?;
+            let first = self.first_refresh(ability, &approved)?;
             let family = first.family.clone();
             return self.sign(approved, Some(&family), Some(first)).await;
         }
@@ -198,9 +201,7 @@ impl Desk<'_> {
     }
 
     async fn refresh(&self, token: &BearerToken, access: &RequestedAccess) -> Result<IssuedToken, Refused> {
-        if !self.client.client().abilities.refresh {
-            return Err(self.refuse(GrantError::NotForThisClient("refresh")));
-        }
+        let ability = RefreshAbility::of(&self.client).map_err(|error| self.refuse(error))?;
         let bad = |detail: String| self.refuse_for(GrantError::BadRefreshToken, detail);
         let verified = self.issuer.verifier.verify_refresh(token).map_err(|error| bad(error.to_string()))?;
         // the leeway is for clocks that differ, and this one is the clock that set `exp`
@@ -213,7 +214,7 @@ impl Desk<'_> {
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
         };
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
-        let approved = grant::approve_refresh(&self.client, &verified, access, lifetimes, status_claim)
+        let approved = grant::approve_refresh(ability, &verified, access, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
         let shared = self.issuer.store.shared();
         let next = shared.map(|_| verified.next(self.now));
@@ -268,9 +269,7 @@ impl Desk<'_> {
         subject: &BearerToken,
         access: &RequestedAccess,
     ) -> Result<IssuedToken, Refused> {
-        if !self.client.client().abilities.token_exchange {
-            return Err(self.refuse(GrantError::NotForThisClient("token_exchange")));
-        }
+        let ability = ExchangeAbility::of(&self.client).map_err(|error| self.refuse(error))?;
         let bad = |error| self.refuse(GrantError::BadSubjectToken(error));
         let verified = self.issuer.verifier.verify_for_any(subject).map_err(bad)?;
         // the leeway is for clocks that differ, and this one is the clock that set `exp`
@@ -291,17 +290,21 @@ impl Desk<'_> {
             max_exchanges,
             now: self.now,
         };
-        let approved = grant::approve_exchange(&self.client, &verified, access, &rules)
+        let approved = grant::approve_exchange(ability, &verified, access, &rules)
             .map_err(|error| self.refuse(error))?;
         self.sign(approved, Some(verified.token_id()), None).await
     }
 
     /// The first refresh token of a new family. The store is not asked: it learns of a family when it is used.
-    fn first_refresh(&self, approved: &ApprovedGrant) -> Result<RefreshClaims, Refused> {
+    fn first_refresh(
+        &self,
+        ability: RefreshAbility<'_>,
+        approved: &ApprovedGrant,
+    ) -> Result<RefreshClaims, Refused> {
         let lifetime = self.issuer.lifetimes.refresh_ttl.as_secs();
         Ok(RefreshClaims {
             issuer: self.issuer.issuer.clone(),
-            client: approved.client().clone(),
+            client: ability.client().id.clone(),
             family: grant::random_id().map_err(|_| SigningError::Failed)?,
             generation: 0,
             audience: approved.audience().clone(),

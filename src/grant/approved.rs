@@ -14,7 +14,14 @@ use crate::{
     token::{Claims, Exchanged, Named, TokenError, VerifiedClaims, VerifiedRefresh},
 };
 
-/// A grant that was approved. Made by the grant types alone.
+/// A grant that was approved. Made by the grant types alone: for a refresh by
+/// [`approve_refresh`](super::approve_refresh), which takes a [`RefreshAbility`](super::RefreshAbility), and for an
+/// exchange by [`approve_exchange`](super::approve_exchange), which takes an [`ExchangeAbility`](super::ExchangeAbility).
+/// A client without the ability cannot get one, and nobody else can put one together:
+///
+/// ```compile_fail,E0451
+/// let approved = jeton::grant::ApprovedGrant { ttl: 1 };
+/// ```
 pub struct ApprovedGrant {
     pub(super) client: ClientId,
     /// Whom the token names.

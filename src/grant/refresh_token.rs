@@ -1,7 +1,53 @@
 //! `grant_type=refresh_token` (RFC 6749 section 6).
 
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, StatusClaim};
-use crate::{clients::AuthenticatedClient, oauth::ScopeSet, standing::InForce, token::VerifiedRefresh};
+use crate::{
+    clients::{AuthenticatedClient, Client},
+    oauth::ScopeSet,
+    standing::InForce,
+    token::VerifiedRefresh,
+};
+
+/// A client that has authenticated and may use refresh tokens. To have authenticated is not enough:
+///
+/// ```compile_fail,E0308
+/// # use jeton::{clients::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
+/// # fn refresh(client: &AuthenticatedClient, token: &InForce<VerifiedRefresh>, access: &RequestedAccess,
+/// #     lifetimes: Lifetimes) -> Result<ApprovedGrant, GrantError> {
+/// approve_refresh(client, token, access, lifetimes, StatusClaim::OnRequest)
+/// # }
+/// ```
+/// ```compile_fail,E0423
+/// # use jeton::{clients::Client, grant::RefreshAbility};
+/// fn made_up(client: &Client) -> RefreshAbility<'_> {
+///     RefreshAbility(client)
+/// }
+/// ```
+/// ```
+/// # use jeton::{clients::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
+/// # fn refresh(client: &AuthenticatedClient, token: &InForce<VerifiedRefresh>, access: &RequestedAccess,
+/// #     lifetimes: Lifetimes) -> Result<ApprovedGrant, GrantError> {
+/// approve_refresh(RefreshAbility::of(client)?, token, access, lifetimes, StatusClaim::OnRequest)
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct RefreshAbility<'c>(&'c Client);
+
+impl<'c> RefreshAbility<'c> {
+    /// The ability of a client with `refresh: true`.
+    ///
+    /// # Errors
+    /// [`GrantError::NotForThisClient`].
+    pub fn of(client: &'c AuthenticatedClient) -> Result<Self, GrantError> {
+        let client = client.client();
+        if client.abilities.refresh { Ok(Self(client)) } else { Err(GrantError::NotForThisClient("refresh")) }
+    }
+
+    /// The client.
+    pub fn client(self) -> &'c Client {
+        self.0
+    }
+}
 
 /// Narrows what the refresh token stands for to what the client is granted now, and to what it asks for. Without
 /// scopes that is everything that the refresh token stands for and the client is granted still. A target is that of
@@ -10,13 +56,13 @@ use crate::{clients::AuthenticatedClient, oauth::ScopeSet, standing::InForce, to
 /// # Errors
 /// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
 pub fn approve(
-    client: &AuthenticatedClient,
+    ability: RefreshAbility<'_>,
     token: &InForce<VerifiedRefresh>,
     access: &RequestedAccess,
     lifetimes: Lifetimes,
     lists: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
-    let client = client.client();
+    let client = ability.client();
     if *token.client() != client.id {
         return Err(GrantError::BadRefreshToken);
     }

@@ -4,12 +4,52 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::Status};
 use crate::{
-    clients::{AuthenticatedClient, Grant},
+    clients::{AuthenticatedClient, Client, Grant},
     oauth::{ApiName, Audience, Role, ScopeSet},
     policy::PolicySet,
     standing::InForce,
     token::{Exchanged, Named, VerifiedClaims},
 };
+
+/// A client that has authenticated and may exchange tokens. To have authenticated is not enough:
+///
+/// ```compile_fail,E0308
+/// # use jeton::{clients::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
+/// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
+/// approve_exchange(client, subject, access, rules)
+/// # }
+/// ```
+/// ```compile_fail,E0423
+/// # use jeton::{clients::Client, grant::ExchangeAbility};
+/// fn made_up(client: &Client) -> ExchangeAbility<'_> {
+///     ExchangeAbility(client)
+/// }
+/// ```
+/// ```
+/// # use jeton::{clients::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
+/// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
+/// approve_exchange(ExchangeAbility::of(client)?, subject, access, rules)
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct ExchangeAbility<'c>(&'c Client);
+
+impl<'c> ExchangeAbility<'c> {
+    /// The ability of a client with `token_exchange: true`.
+    ///
+    /// # Errors
+    /// [`GrantError::NotForThisClient`].
+    pub fn of(client: &'c AuthenticatedClient) -> Result<Self, GrantError> {
+        let client = client.client();
+        if client.abilities.token_exchange {
+            Ok(Self(client))
+        } else {
+            Err(GrantError::NotForThisClient("token_exchange"))
+        }
+    }
+}
 
 /// What an exchange must fit.
 #[derive(Clone, Copy)]
@@ -33,13 +73,12 @@ pub struct ExchangeRules<'p> {
 /// # Errors
 /// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
 pub fn approve(
-    client: &AuthenticatedClient,
+    ExchangeAbility(client): ExchangeAbility<'_>,
     subject: &InForce<VerifiedClaims>,
     access: &RequestedAccess,
     rules: &ExchangeRules<'_>,
 ) -> Result<ApprovedGrant, GrantError> {
     let &ExchangeRules { policies, own_api, lifetimes, max_exchanges, now } = rules;
-    let client = client.client();
     let exchanges = subject.exchanges().saturating_add(1);
     if exchanges > max_exchanges {
         return Err(GrantError::TooManyExchanges(subject.exchanges()));
