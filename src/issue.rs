@@ -18,7 +18,7 @@ use crate::{
     revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
     store::{Advance, RefreshUse, SharedStore, Store, StoreError},
-    token::{BearerToken, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
+    token::{BearerToken, Origin, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
 };
 
 /// Issues the tokens of one issuer.
@@ -185,7 +185,16 @@ impl Desk<'_> {
     fn find_issued(&self, tokens: &Shelf, wish: &Wish, approved: &ApprovedGrant) -> Option<IssuedToken> {
         let kept = tokens.find(wish, self.now, self.issuer.keys.ring().signing().kid())?;
         let client = approved.client();
-        self.issuer.standing.check_own(self.policies, &kept.token_id, client, kept.issued_at).ok()?;
+        // an anonymous client's token does not name it, and ends with it all the same
+        let origin = Origin {
+            token_id: &kept.token_id,
+            subject: Some(client),
+            client: None,
+            issued_at: kept.issued_at,
+            authenticated_at: kept.issued_at,
+            earlier_actors: &[],
+        };
+        self.issuer.standing.check_origin(self.policies, &origin).ok()?;
         Some(IssuedToken {
             token: kept.token.clone(),
             refresh_token: None,
@@ -203,12 +212,13 @@ impl Desk<'_> {
     async fn refresh(&self, token: &BearerToken, access: &RequestedAccess) -> Result<IssuedToken, Refused> {
         let ability = RefreshAbility::of(&self.client).map_err(|error| self.refuse(error))?;
         let bad = |detail: String| self.refuse_for(GrantError::BadRefreshToken, detail);
-        let verified = self.issuer.verifier.verify_refresh(token).map_err(|error| bad(error.to_string()))?;
+        let verified =
+            VerifiedRefresh::verify(&self.issuer.verifier, token).map_err(|error| bad(error.to_string()))?;
         // the leeway is for clocks that differ, and this one is the clock that set `exp`
         if verified.expires_at() <= self.now {
             return Err(bad(TokenError::Expired.to_string()));
         }
-        let verified = match self.issuer.standing.refresh_in_force(self.policies, verified) {
+        let verified = match self.issuer.standing.in_force(self.policies, verified) {
             Ok(in_force) => in_force,
             Err(NotInForce::Ended(error)) => return Err(bad(error.to_string())),
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),

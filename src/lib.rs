@@ -66,16 +66,11 @@
 
 #[cfg(feature = "server")]
 pub mod app;
-pub mod audit;
-pub mod authorize;
 #[cfg(feature = "server")]
 pub mod cli;
 pub mod clients;
-pub mod clock;
 #[cfg(feature = "server")]
 pub mod config;
-pub mod fetch;
-pub(crate) mod files;
 #[cfg(feature = "server")]
 pub mod gateway;
 #[cfg(feature = "server")]
@@ -86,24 +81,20 @@ pub mod http;
 pub mod introspect;
 #[cfg(feature = "server")]
 pub mod issue;
-pub mod jose;
 pub mod keys;
-pub mod oauth;
-pub mod policy;
-pub mod principal;
-mod printable;
 #[cfg(feature = "server")]
 mod private_file;
-pub mod resource;
 #[cfg(feature = "server")]
 pub mod reuse;
-pub mod revocations;
 #[cfg(feature = "server")]
 pub mod revoke;
-pub mod standing;
-pub mod status;
 #[cfg(feature = "server")]
 pub mod status_lists;
 #[cfg(feature = "server")]
 pub mod store;
 pub mod token;
+
+pub use jeton_jose as jose;
+pub use jeton_oauth::{self as oauth, clock, text as printable};
+pub use jeton_policy::{self as policy, files};
+pub use jeton_verify::{audit, authorize, fetch, principal, resource, revocations, standing, status};

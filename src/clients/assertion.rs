@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{AuthenticationError, Client, ClientRegistry, MOST_KEYS};
 use crate::{
-    jose::{CompactJws, JwsError, Kind},
+    jose::{CompactJws, JwsError, TokenKind},
     keys::{ForeignKey, ForeignKeys},
     oauth::{Issuer, SignatureAlgorithm},
     store::OnceName,
@@ -79,9 +79,9 @@ pub(super) struct Unused {
 }
 
 /// What shall stand in `typ`, if anything does: `JWT`, or what draft-ietf-oauth-rfc7523bis asks for.
-const ANY: Kind = Kind { name: "a client assertion", types: &[STRICT_TYPE, "jwt"] };
+const ANY: TokenKind = TokenKind { name: "a client assertion", types: &[STRICT_TYPE, "jwt"] };
 /// What must stand in `typ` of a client with `strict_assertions: true`.
-const STRICT: Kind = Kind { name: "a client assertion", types: &[STRICT_TYPE] };
+const STRICT: TokenKind = TokenKind { name: "a client assertion", types: &[STRICT_TYPE] };
 const STRICT_TYPE: &str = "client-authentication+jwt";
 
 /// Keys of nobody, of each kind one: checked where a client has fewer than [`MOST_KEYS`], so that a stranger

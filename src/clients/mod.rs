@@ -4,8 +4,6 @@
 mod assertion;
 #[cfg(feature = "server")]
 mod authenticate;
-mod registry;
-mod secret;
 
 pub use crate::keys::{ForeignKey, ForeignKeys, InvalidPublicKey};
 #[cfg(feature = "server")]
@@ -14,8 +12,7 @@ pub use assertion::{AssertionError, AssertionRules, ClientAssertion};
 pub use authenticate::{
     AuthenticatedClient, AuthenticationError, AuthenticationMethod, Authenticator, ClientCredentials,
 };
-pub use registry::{
-    Abilities, Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole, IntrospectedApis,
-    MOST_KEYS, MOST_SECRETS,
+pub use jeton_policy::clients::{
+    Abilities, Client, ClientKind, ClientRegistry, ClientSecret, ClientState, DEMO_SECRETS, Grant,
+    GrantedRole, IntrospectedApis, MOST_KEYS, MOST_SECRETS, SecretHash, StoredSecret,
 };
-pub use secret::{ClientSecret, DEMO_SECRETS, SecretHash, StoredSecret};

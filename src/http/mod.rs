@@ -26,7 +26,7 @@ mod together;
 #[cfg(feature = "server")]
 mod trigger;
 
-pub use extract::{BearerFault, Protect, bearer_token};
+pub use extract::{BearerFault, Caller, Protect, bearer_token};
 pub use span::RequestSpan;
 #[cfg(feature = "server")]
 pub use {

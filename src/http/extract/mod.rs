@@ -21,4 +21,4 @@ pub(super) use credentials::client_credentials;
 pub(super) use form::Form;
 #[cfg(feature = "server")]
 pub(super) use forwarded::{ForwardedHost, ForwardedRequest, Forwarding};
-pub use protect::Protect;
+pub use protect::{Caller, Protect};

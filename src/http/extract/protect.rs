@@ -3,6 +3,7 @@
 use std::{
     fmt::Display,
     future::{Future, Ready, ready},
+    ops::Deref,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// Middleware that lets through what the policies allow, judged by method and path as they were sent,
-/// and nothing else. A handler behind it takes a [`Principal`] as an argument.
+/// and nothing else. A handler behind it takes a [`Caller`] as an argument.
 ///
 /// # Examples
 ///
@@ -39,16 +40,11 @@ use crate::{
 /// use std::{fs, sync::Arc, time::Duration};
 ///
 /// use actix_web::{App, HttpResponse, http::header, test, web};
-/// use jeton::{
-///     authorize::Authorizer,
-///     clock::ManualClock,
-///     http::Protect,
-///     keys::PublicKeys,
-///     oauth::{ApiName, Issuer},
-///     policy::{LivePolicies, Surroundings},
-///     principal::Principal,
-///     token::Verifier,
-/// };
+/// use jeton::http::{Caller, Protect};
+/// use jeton_jose::PublicKeys;
+/// use jeton_oauth::{ApiName, Issuer, clock::ManualClock};
+/// use jeton_policy::{LivePolicies, Surroundings};
+/// use jeton_verify::{Authorizer, Verifier};
 ///
 /// # const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"one",
 /// #     "x":"WzFX-_IFaIiA6kVJz2xmGqBZND7w3mkbmZm1D-sO0qU","y":"9ASjTXJrs-X-3i0kDajoU9BUJoDI5c4urs4uet9rALc"}]}"#;
@@ -58,8 +54,8 @@ use crate::{
 /// #     "pYXQiOjE3OTU0MzUyMDAsImp0aSI6InQxIiwiY2xpZW50X2lkIjoiYWNtZS1zeW5jIiwic2NvcGUiOiJvcmRlcnM6cmVhZCJ9.iZ",
 /// #     "fxfXy0IES6zlPngfMExsYsTjDYhZFE93VHaIh_QJT0wRtGnYRNp6IeYd0sEuGNz8P_xctf0aKp1EVNbzT15g",
 /// # );
-/// async fn orders(principal: Principal) -> HttpResponse {
-///     HttpResponse::Ok().json(principal.client())
+/// async fn orders(caller: Caller) -> HttpResponse {
+///     HttpResponse::Ok().json(caller.client())
 /// }
 ///
 /// # #[actix_web::main]
@@ -137,7 +133,8 @@ impl Protect {
     ///
     /// ```
     /// # use actix_web::{App, web};
-    /// # use jeton::{http::Protect, oauth::MetadataAddress};
+    /// # use jeton::http::Protect;
+    /// # use jeton_oauth::MetadataAddress;
     /// # fn app(protect: Protect) {
     /// App::new()
     ///     .service(web::scope(MetadataAddress::WELL_KNOWN).wrap(protect.clone()))
@@ -316,9 +313,27 @@ where
     }
 }
 
-/// The bearer of the request's token. Fails closed: behind a public rule that was asked without a token
-/// it answers 401, and without [`Protect`] before the handler 500.
-impl FromRequest for Principal {
+/// Who calls: the [`Principal`] of the request's token, as an argument of a handler. Fails closed: behind a public rule
+/// that was asked without a token it answers 401, and without [`Protect`] before the handler 500.
+#[derive(Clone)]
+pub struct Caller(Principal);
+
+impl Caller {
+    /// The principal alone.
+    pub fn into_principal(self) -> Principal {
+        self.0
+    }
+}
+
+impl Deref for Caller {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.0
+    }
+}
+
+impl FromRequest for Caller {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 
@@ -329,7 +344,7 @@ impl FromRequest for Principal {
             Some((_, judged)) if !is_routed_by(request, judged) => {
                 Err(Problem::new(misrouted(), request).into())
             }
-            Some((Some(principal), _)) => Ok(principal.clone()),
+            Some((Some(principal), _)) => Ok(Self(principal.clone())),
             Some((None, _)) => Err(Problem::new(ProblemKind::NoToken, request).into()),
             None => {
                 tracing::error!(
