@@ -62,48 +62,24 @@
 //! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
 //! | [`cli`]* | the commands |
 
-// what only the service calls of modules that others have too; with all features nothing may be unused
-#![cfg_attr(not(feature = "server"), allow(dead_code))]
-
-#[cfg(feature = "server")]
 pub mod app;
-pub mod audit;
-#[cfg(feature = "server")]
 pub mod authenticate;
-pub mod authorize;
-#[cfg(feature = "server")]
 pub mod cli;
-#[cfg(feature = "server")]
 pub mod config;
-pub mod fetch;
-#[cfg(feature = "server")]
 pub mod gateway;
-#[cfg(feature = "server")]
 pub mod grant;
-#[cfg(feature = "actix")]
 pub mod http;
-#[cfg(feature = "server")]
 pub mod introspect;
-#[cfg(feature = "server")]
 pub mod issue;
 pub mod keys;
-pub mod principal;
-#[cfg(feature = "server")]
 mod private_file;
-pub mod resource;
-#[cfg(feature = "server")]
 pub mod reuse;
-pub mod revocations;
-#[cfg(feature = "server")]
 pub mod revoke;
-pub mod standing;
-pub mod status;
-#[cfg(feature = "server")]
 pub mod status_lists;
-#[cfg(feature = "server")]
 pub mod store;
 pub mod token;
 
 pub use jeton_jose as jose;
 pub use jeton_oauth::{self as oauth, clock, text as printable};
 pub use jeton_policy::{self as policy, clients, files};
+pub use jeton_verify::{audit, authorize, fetch, principal, resource, revocations, standing, status};

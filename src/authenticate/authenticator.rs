@@ -65,6 +65,12 @@ impl AuthenticatedClient {
     pub fn client(&self) -> &Client {
         &self.0
     }
+
+    /// A client of which nothing was checked, for tests of what comes after authentication.
+    #[cfg(test)]
+    pub(crate) fn pretended(client: Client) -> Self {
+        Self(Arc::new(client))
+    }
 }
 
 /// Lets clients in.

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use actix_web::{dev::Server, web::Data};
+use jeton_actix::RequestSpan;
 use tracing_actix_web::TracingLogger;
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
     key_watch,
     reload::{self, Teller},
     routes::{self, Routes},
-    span::RequestSpan,
 };
 use crate::{
     app::{App, LoadError, Prepared},

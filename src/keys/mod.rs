@@ -4,20 +4,17 @@
 //! `keyring.yaml` and the time alone (`Keyring::at`); `KeyKeeper` changes the folder, `LiveKeys` follows it, and
 //! nothing outside knows where a private key lives. All that is in `own/`, which only the service itself has.
 
-#[cfg(feature = "server")]
 mod own;
-mod remote;
-mod trusted;
 
 pub use jeton_jose::{
     ForeignKey, ForeignKeys, InvalidJwks, InvalidPublicKey, PassedOver, PublicKey, PublicKeys, VerifiedJws,
 };
-#[cfg(feature = "server")]
+pub use jeton_verify::keys::{
+    FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys,
+};
 pub use own::{
     FirstKey, InvalidKeyFile, InvalidKeyring, JwksDocument, KeyEntry, KeyError, KeyErrors, KeyFolder,
     KeyKeeper, KeyReload, KeyRing, KeySet, KeyState, KeyTerms, Keyring, LONGEST_MAX_AGE, LiveKeys, NewKey,
     OrderError, Passphrase, PlannedKey, RejectedKeys, Replaced, Retired, RingKey, SigningError, SigningKey,
     UnlistedKey,
 };
-pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
-pub use trusted::TrustedKeys;

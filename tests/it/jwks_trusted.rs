@@ -7,12 +7,11 @@ use futures_util::{StreamExt, future::join, stream};
 use jeton::{
     authorize::{Asker, Authorizer, NoAnswer, Question},
     clock::Clock,
-    http::Protect,
+    http::{Caller, Protect},
     jose::JwsError,
     keys::{JwksSource, TrustedKeys},
     oauth::{ApiName, Audience, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
-    principal::Principal,
     status::{FetchOptions, FetchedLists, StatusError},
     token::{BearerToken, TokenError, Verifier},
 };
@@ -89,8 +88,8 @@ struct Guarded {
 impl Guarded {
     fn start(authorizer: Authorizer, path: &'static str) -> Self {
         let server = HttpServer::new(move || {
-            let client = |principal: Principal| async move {
-                HttpResponse::Ok().body(principal.client().unwrap().as_str().to_owned())
+            let client = |caller: Caller| async move {
+                HttpResponse::Ok().body(caller.client().unwrap().as_str().to_owned())
             };
             App::new().wrap(Protect::new(authorizer.clone())).route(path, web::get().to(client))
         });

@@ -7,6 +7,7 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_actix::GuardFault;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -179,9 +180,9 @@ pub(in crate::http) async fn explain(
     body: Payload,
     authorizer: Data<Authorizer>,
 ) -> Result<HttpResponse, Problem> {
-    let body = extract::body(&request, body).await.map_err(|fault| Problem::new(fault.into(), &request))?;
+    let body = extract::body(&request, body).await.map_err(|fault| Problem::new(fault, &request))?;
     let explained = explained(&body, &authorizer).await;
-    Ok(answer(&explained.map_err(|bad| Problem::new(bad.into(), &request))?))
+    Ok(answer(&explained.map_err(|bad| Problem::new(bad, &request))?))
 }
 
 async fn explained(question: &[u8], authorizer: &Authorizer) -> Result<Explanation, BadQuestion> {
@@ -203,7 +204,7 @@ pub(in crate::http) async fn reload(
     keys: Data<Arc<LiveKeys>>,
     audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
-    let failed = || Problem::new(ProblemKind::Internal, &request);
+    let failed = || Problem::new(GuardFault::Internal, &request);
     let of_keys = reload_keys_beside(Arc::clone(&keys), Trigger::Operator).await.ok_or_else(failed)?;
     let of_policies =
         reload_beside(Arc::clone(&policies), &teller, Trigger::Operator).await.ok_or_else(failed)?;

@@ -44,8 +44,8 @@ pub struct Client {
 
 impl Client {
     /// What it is granted at the API of this audience.
-    pub fn grant_for(&self, audience: &str) -> Option<&Grant> {
-        self.grants.iter().find(|grant| grant.audience.as_str() == audience)
+    pub fn grant_for(&self, audience: &Audience) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.audience == *audience)
     }
 
     /// Whether its tokens point to a status list, where those clients have one `by_default` of which the
