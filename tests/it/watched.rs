@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use jeton::{
-    clock::SystemClock,
-    policy::{DemoSecrets, LivePolicies, Reload},
-};
+use jeton_oauth::clock::SystemClock;
+use jeton_policy::{DemoSecrets, LivePolicies, Reload};
 use tempfile::TempDir;
 
 use crate::policy_text::{compile_folder, surroundings};

@@ -2,10 +2,8 @@
 
 use std::{fs, sync::Arc};
 
-use jeton::{
-    clock::SystemClock,
-    policy::{DemoSecrets, LivePolicies, Permissions, Reload},
-};
+use jeton_oauth::clock::SystemClock;
+use jeton_policy::{DemoSecrets, LivePolicies, Permissions, Reload};
 use tempfile::TempDir;
 
 use crate::policy_text::surroundings;
@@ -25,7 +23,7 @@ fn live(text: &str) -> (TempDir, LivePolicies) {
 /// Whether a bearer of the scope alone gets in.
 fn is_open(policies: &LivePolicies) -> bool {
     let bearer = Permissions {
-        scopes: ["s"].iter().map(|s| jeton::oauth::Scope::parse(s).unwrap()).collect(),
+        scopes: ["s"].iter().map(|s| jeton_oauth::Scope::parse(s).unwrap()).collect(),
         ..Permissions::default()
     };
     policies
