@@ -19,7 +19,8 @@ use aws_lc_rs::{
     signature::{self, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
 use jeton::{
-    clients::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials, ClientSecret},
+    authenticate::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials},
+    clients::ClientSecret,
     clock::SystemClock,
     grant::{Lifetimes, RequestedAccess, StatusClaim, TokenRequest},
     issue::TokenIssuer,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    clients::{AuthenticationError, Authenticator, ClientCredentials, IntrospectedApis},
+    authenticate::{AuthenticationError, Authenticator, ClientCredentials},
+    clients::IntrospectedApis,
     clock::Clock,
     oauth::ClientId,
     policy::{LivePolicies, PolicySet},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    clients::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
+    authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
     grant::{
         self, ApprovedGrant, ExchangeAbility, GrantError, Lifetimes, RefreshAbility, RequestedAccess,

@@ -43,9 +43,10 @@
 //! | [`revocations`] | what else may end a token |
 //! | [`keys`] | the keys that verify; with `server` those that sign, and their folder |
 //! | [`status`] | revocation that offline verifiers see |
-//! | [`clients`] | who may fetch tokens, and how they show who they are |
+//! | [`clients`] | who may fetch tokens |
 //! | [`policy`] | the policies folder: read, compiled, asked |
 //! | [`store`]* | what is seen once over all replicas |
+//! | [`authenticate`]* | how clients show who they are |
 //! | [`token`] | claims to a token, a token to claims |
 //! | [`grant`]* | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
@@ -61,40 +62,24 @@
 //! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
 //! | [`cli`]* | the commands |
 
-// what only the service calls of modules that others have too; with all features nothing may be unused
-#![cfg_attr(not(feature = "server"), allow(dead_code))]
-
-#[cfg(feature = "server")]
 pub mod app;
-#[cfg(feature = "server")]
+pub mod authenticate;
 pub mod cli;
-pub mod clients;
-#[cfg(feature = "server")]
 pub mod config;
-#[cfg(feature = "server")]
 pub mod gateway;
-#[cfg(feature = "server")]
 pub mod grant;
-#[cfg(feature = "actix")]
 pub mod http;
-#[cfg(feature = "server")]
 pub mod introspect;
-#[cfg(feature = "server")]
 pub mod issue;
 pub mod keys;
-#[cfg(feature = "server")]
 mod private_file;
-#[cfg(feature = "server")]
 pub mod reuse;
-#[cfg(feature = "server")]
 pub mod revoke;
-#[cfg(feature = "server")]
 pub mod status_lists;
-#[cfg(feature = "server")]
 pub mod store;
 pub mod token;
 
 pub use jeton_jose as jose;
 pub use jeton_oauth::{self as oauth, clock, text as printable};
-pub use jeton_policy::{self as policy, files};
+pub use jeton_policy::{self as policy, clients, files};
 pub use jeton_verify::{audit, authorize, fetch, principal, resource, revocations, standing, status};

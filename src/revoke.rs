@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    clients::{AuthenticationError, Authenticator, ClientCredentials},
+    authenticate::{AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
     grant::Lifetimes,
     oauth::{ClientId, TokenId},

@@ -2,7 +2,8 @@
 
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, StatusClaim};
 use crate::{
-    clients::{AuthenticatedClient, Client, Grant},
+    authenticate::AuthenticatedClient,
+    clients::{Client, Grant},
     oauth::{ApiName, ScopeSet},
 };
 

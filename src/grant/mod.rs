@@ -23,7 +23,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        clients::{Abilities, AuthenticatedClient, Client, ClientKind, ClientState, IntrospectedApis},
+        authenticate::AuthenticatedClient,
+        clients::{Abilities, Client, ClientKind, ClientState, IntrospectedApis},
         oauth::{ClientId, ErrorCode},
     };
 

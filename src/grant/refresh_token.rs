@@ -2,16 +2,14 @@
 
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, StatusClaim};
 use crate::{
-    clients::{AuthenticatedClient, Client},
-    oauth::ScopeSet,
-    standing::InForce,
+    authenticate::AuthenticatedClient, clients::Client, oauth::ScopeSet, standing::InForce,
     token::VerifiedRefresh,
 };
 
 /// A client that has authenticated and may use refresh tokens. To have authenticated is not enough:
 ///
 /// ```compile_fail,E0308
-/// # use jeton::{clients::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
 /// # fn refresh(client: &AuthenticatedClient, token: &InForce<VerifiedRefresh>, access: &RequestedAccess,
 /// #     lifetimes: Lifetimes) -> Result<ApprovedGrant, GrantError> {
 /// approve_refresh(client, token, access, lifetimes, StatusClaim::OnRequest)
@@ -24,7 +22,7 @@ use crate::{
 /// }
 /// ```
 /// ```
-/// # use jeton::{clients::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
 /// # fn refresh(client: &AuthenticatedClient, token: &InForce<VerifiedRefresh>, access: &RequestedAccess,
 /// #     lifetimes: Lifetimes) -> Result<ApprovedGrant, GrantError> {
 /// approve_refresh(RefreshAbility::of(client)?, token, access, lifetimes, StatusClaim::OnRequest)

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::Status};
 use crate::{
-    clients::{AuthenticatedClient, Client, Grant},
+    authenticate::AuthenticatedClient,
+    clients::{Client, Grant},
     oauth::{ApiName, Audience, Role, ScopeSet},
     policy::PolicySet,
     standing::InForce,
@@ -14,7 +15,7 @@ use crate::{
 /// A client that has authenticated and may exchange tokens. To have authenticated is not enough:
 ///
 /// ```compile_fail,E0308
-/// # use jeton::{clients::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
 /// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
 /// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
 /// approve_exchange(client, subject, access, rules)
@@ -27,7 +28,7 @@ use crate::{
 /// }
 /// ```
 /// ```
-/// # use jeton::{clients::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
 /// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
 /// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
 /// approve_exchange(ExchangeAbility::of(client)?, subject, access, rules)

@@ -6,6 +6,7 @@ mod algorithm;
 mod claim;
 pub mod clock;
 mod error;
+pub mod form;
 mod issuer;
 mod metadata_address;
 mod name;

@@ -66,11 +66,15 @@
 //! # }
 //! ```
 
+mod explain;
+
 use std::{fmt, sync::Arc};
 
 use jeton_jose::JwsError;
-use jeton_oauth::{ApiName, MetadataAddress, ScopeSet};
-use jeton_policy::{BadPath, Decision, Denial, LivePolicies};
+use jeton_oauth::{ApiName, Audience, MetadataAddress, ScopeSet};
+use jeton_policy::{BadPath, Decision, Denial, LivePolicies, PolicySet};
+
+pub use explain::{Asker, NoAnswer, Question};
 
 use crate::{
     audit::{Asked, Audit, Taken, reasons},
@@ -232,13 +236,10 @@ impl Authorizer {
     pub async fn decide(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
         let mut decision = self.judge(request);
         let mut fetched = None;
-        while let Err(denied) = &decision
-            && let Some(missing) = self.missing(denied, fetched.as_ref())
+        while let Err(Denied::InvalidToken(error)) = &decision
+            && let Some(missing) = self.missing(error, fetched.as_ref())
         {
-            match &missing {
-                Missing::Key => self.verifier.fetch_keys().await,
-                Missing::List(uri) => self.verifier.fetch_status_list(uri).await,
-            }
+            self.fetch(&missing).await;
             fetched = Some(missing);
             decision = self.judge(request);
         }
@@ -246,10 +247,9 @@ impl Authorizer {
         decision
     }
 
-    /// What is to be fetched before a request that was denied can be judged. Nothing is fetched twice for one
+    /// What is to be fetched before a token that was not taken can be judged. Nothing is fetched twice for one
     /// request; but a token whose key is new may point to a list that is new.
-    fn missing(&self, denied: &Denied, fetched: Option<&Missing>) -> Option<Missing> {
-        let Denied::InvalidToken(error) = denied else { return None };
+    fn missing(&self, error: &TokenError, fetched: Option<&Missing>) -> Option<Missing> {
         match (error, fetched) {
             (TokenError::Jws(JwsError::UnknownKey), None) if self.verifier.can_fetch_keys() => {
                 Some(Missing::Key)
@@ -258,6 +258,13 @@ impl Authorizer {
                 Some(Missing::List(Arc::clone(uri)))
             }
             _ => None,
+        }
+    }
+
+    async fn fetch(&self, missing: &Missing) {
+        match missing {
+            Missing::Key => self.verifier.fetch_keys().await,
+            Missing::List(uri) => self.verifier.fetch_status_list(uri).await,
         }
     }
 
@@ -289,6 +296,16 @@ impl Authorizer {
         self.audit.tell(&asked, &taken, request.id.map(|id| -> &dyn fmt::Display { id }));
     }
 
+    /// Who bears a token, by what is in memory.
+    fn bearer(
+        &self,
+        policies: &PolicySet,
+        token: &BearerToken,
+        audience: &Audience,
+    ) -> Result<Principal, NotInForce> {
+        Ok(self.standing.verify(&self.verifier, policies, token, audience)?.into())
+    }
+
     /// Decides by what is in memory, without telling anybody.
     fn judge(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
         let AccessRequest { method, target, token, id: _ } = *request;
@@ -306,16 +323,12 @@ impl Authorizer {
         let principal = match token {
             None => None,
             Some(token) => {
-                let verified = self.verifier.verify(token, api.audience());
-                let in_force = |claims| self.standing.in_force(&snapshot.policies, claims);
-                let claims =
-                    verified.map_err(NotInForce::from).and_then(in_force).map_err(|not_in_force| {
-                        match not_in_force {
-                            NotInForce::Ended(error) => Denied::InvalidToken(error),
-                            NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
-                        }
-                    })?;
-                Some(Principal::from(claims))
+                Some(self.bearer(&snapshot.policies, token, api.audience()).map_err(|not_in_force| {
+                    match not_in_force {
+                        NotInForce::Ended(error) => Denied::InvalidToken(error),
+                        NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
+                    }
+                })?)
             }
         };
         let subject = principal.as_ref().map(Principal::subject);

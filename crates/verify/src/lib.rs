@@ -11,7 +11,9 @@ pub mod standing;
 pub mod status;
 pub mod token;
 
-pub use authorize::{AccessRequest, Authorizer, Denied, Permit};
+pub use authorize::{
+    AccessRequest, Asker, Authorizer, Denied, NoAnswer, NoToken, NotAllowed, Permit, Question,
+};
 pub use keys::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
 pub use principal::Principal;
 pub use resource::{NoMetadata, ResourceMetadata};

@@ -2,12 +2,12 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use jeton_oauth::ClientId;
+use jeton_oauth::{Audience, ClientId};
 use jeton_policy::{PolicySet, clients::ClientState};
 
 use crate::{
     revocations::{Revocations, RevocationsUnknown},
-    token::{Origin, Revocable, TokenError},
+    token::{BearerToken, Origin, Revocable, TokenError, VerifiedClaims, Verifier},
 };
 
 /// A token of which nothing was revoked, by what was known when it was asked. [`Standing`] alone makes one.
@@ -69,6 +69,20 @@ impl Standing {
     /// By the policy files, which name every client, and what was revoked beside them.
     pub fn of_issuer(revocations: Arc<dyn Revocations>) -> Self {
         Self { revocations: Some(revocations), named: NamedClients::All }
+    }
+
+    /// The claims of an access token for this audience that verifies and is in force.
+    ///
+    /// # Errors
+    /// [`NotInForce`] for any other token.
+    pub fn verify(
+        &self,
+        verifier: &Verifier,
+        policies: &PolicySet,
+        token: &BearerToken,
+        audience: &Audience,
+    ) -> Result<InForce<VerifiedClaims>, NotInForce> {
+        self.in_force(policies, verifier.verify(token, audience)?)
     }
 
     /// A token, if it is in force as far as that is known in memory.

@@ -10,7 +10,7 @@ use actix_web::{
 
 use super::client;
 use crate::{
-    clients::ClientCredentials,
+    authenticate::ClientCredentials,
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::TokenEndpointError,

@@ -57,7 +57,7 @@ impl RootSpanBuilder for RequestSpan {
 }
 
 /// As much of a text as is logged, with a mark where it is cut.
-pub(super) fn shown(text: &str) -> Cow<'_, str> {
+pub fn shown(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(LONGEST_SHOWN).and_then(|(end, _)| text.get(..end)) {
         Some(start) => format!("{start}…").into(),
         None => text.into(),

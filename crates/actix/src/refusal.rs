@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{error::ProblemKind, extract::BearerFault};
-use crate::{
-    authorize::{Denied, NoToken},
-    oauth::ClientId,
-};
+use jeton_oauth::ClientId;
+use jeton_verify::{Denied, NoToken};
+
+use crate::{bearer::BearerFault, problem::GuardFault};
 
 /// Why a request does not get through.
-pub(super) enum Refusal {
+pub enum Refusal {
     /// It is not clear which token is meant.
     BadRequest(BearerFault),
     /// As it was decided.
@@ -17,39 +16,39 @@ pub(super) enum Refusal {
 }
 
 /// The request that was judged, where it is not the one for which the log has a line anyway.
-pub(super) struct JudgedRequest<'r> {
+pub struct JudgedRequest<'r> {
     /// The gateway that asks.
-    pub(super) gateway: &'r str,
+    pub gateway: &'r str,
     /// Its method.
-    pub(super) method: Cow<'r, str>,
+    pub method: Cow<'r, str>,
     /// Its path, without the query.
-    pub(super) path: Cow<'r, str>,
+    pub path: Cow<'r, str>,
 }
 
 impl Refusal {
     /// What the caller is told, once the log has the reason.
-    pub(super) fn into_logged(self, judged: Option<&JudgedRequest<'_>>) -> ProblemKind {
+    pub fn into_logged(self, judged: Option<&JudgedRequest<'_>>) -> GuardFault {
         let gateway = judged.map(|it| it.gateway);
         let method = judged.map(|it| &*it.method);
         let path = judged.map(|it| &*it.path);
         match self {
             Self::BadRequest(fault) => {
                 tracing::info!(gateway, method, path, reason = fault.to_string(), "decision.denied");
-                ProblemKind::InvalidRequest(fault.to_string().into())
+                GuardFault::InvalidRequest(fault.to_string().into())
             }
             Self::Denied(Denied::NoToken(NoToken { reason, rule, detail: _ })) => {
                 tracing::info!(gateway, method, path, reason, rule = rule.as_deref(), "decision.denied");
-                ProblemKind::NoToken
+                GuardFault::NoToken
             }
             Self::Denied(Denied::InvalidToken(error)) => {
                 let (reason, detail) = ("invalid-token", error.to_string());
                 tracing::info!(gateway, method, path, reason, detail, "decision.denied");
-                ProblemKind::InvalidToken(error)
+                GuardFault::InvalidToken(error)
             }
             Self::Denied(Denied::Unavailable(unknown)) => {
                 let (reason, detail) = ("unavailable", unknown.to_string());
                 tracing::error!(gateway, method, path, reason, detail, "decision.denied");
-                ProblemKind::Unavailable
+                GuardFault::Unavailable
             }
             Self::Denied(Denied::NotAllowed(not_allowed)) => {
                 let principal = &not_allowed.principal;
@@ -64,7 +63,7 @@ impl Refusal {
                     jti = principal.token_id().as_str(),
                     "decision.denied"
                 );
-                ProblemKind::NotAllowed(not_allowed.scopes_that_would_do)
+                GuardFault::NotAllowed(not_allowed.scopes_that_would_do)
             }
         }
     }

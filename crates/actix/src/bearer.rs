@@ -2,8 +2,8 @@
 
 use actix_web::http::header::{self, HeaderMap};
 
-use super::encoding;
-use crate::token::BearerToken;
+use jeton_oauth::form;
+use jeton_verify::BearerToken;
 
 /// What is wrong with the way in which a token came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum BearerFault {
 /// # Errors
 /// [`BearerFault`] when it is not clear which token is meant, or it came in the URL.
 pub fn bearer_token(headers: &HeaderMap, query: &str) -> Result<Option<BearerToken>, BearerFault> {
-    if encoding::names(query).any(|name| name == "access_token") {
+    if form::names(query).any(|name| name == "access_token") {
         return Err(BearerFault::InQuery);
     }
     let mut values = headers.get_all(header::AUTHORIZATION);

@@ -1,13 +1,13 @@
-//! The encoding of forms and query strings, undone strictly.
+//! The encoding of forms and query strings (RFC 6749 appendix B), undone strictly.
 
 /// The names in a query string.
-pub(super) fn names(query: &str) -> impl Iterator<Item = String> {
+pub fn names(query: &str) -> impl Iterator<Item = String> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.filter_map(|pair| decode(pair.split_once('=').map_or(pair, |(name, _)| name)))
 }
 
 /// Undoes the form encoding of one name or value; `None` where it is malformed or not UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
+pub fn decode(text: &str) -> Option<String> {
     let Some(plain) = text.bytes().position(|byte| matches!(byte, b'+' | b'%')) else {
         return Some(text.to_owned());
     };

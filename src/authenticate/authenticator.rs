@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use subtle::Choice;
 
 use super::{
-    AssertionError, AssertionRules, Client, ClientAssertion, ClientRegistry, ClientSecret, ClientState,
-    MOST_SECRETS, SecretHash, StoredSecret,
+    assertion::{AssertionRules, ClientAssertion},
+    error::AuthenticationError,
 };
 use crate::{
-    oauth::ClientId,
-    store::{Store, StoreError, Use},
+    clients::{Client, ClientRegistry, ClientSecret, ClientState, MOST_SECRETS, SecretHash, StoredSecret},
+    store::{Store, Use},
 };
 
 /// What a request claims, and what shall show it. Nothing of it is checked yet.
@@ -73,81 +73,6 @@ impl AuthenticatedClient {
     }
 }
 
-/// Why a client was not let in: for the log alone. The client learns one and the same for all.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthenticationError {
-    /// No client has this id.
-    #[error("unknown client")]
-    UnknownClient {
-        /// The id that was sent.
-        attempted: String,
-    },
-    /// The secret is none of the client's.
-    #[error("wrong secret")]
-    WrongSecret(ClientId),
-    /// Neither is one that holds a space, as forms and Basic credentials mean a `+` that is not encoded.
-    #[error("wrong secret: it holds a space, as which a raw `+` is read, so encode it as `%2B`")]
-    SpacedSecret(ClientId),
-    /// Neither is one that ends in a line break, as it does where it stands last in a body that does.
-    #[error("wrong secret: it ends in a line break, so end the body of the request without one")]
-    BrokenSecret(ClientId),
-    /// The secret was right once.
-    #[error("expired secret")]
-    ExpiredSecret(ClientId),
-    /// The secret is right, and the client is disabled.
-    #[error("disabled client")]
-    Disabled(ClientId),
-    /// `revoked_before` lies ahead: what was issued now would be ended at once.
-    #[error("the client's `revoked_before` lies ahead")]
-    RevokedAhead(ClientId),
-    /// The assertion shows nothing.
-    #[error("bad assertion: {error}")]
-    BadAssertion {
-        /// The client that it names, where it is one.
-        client: Option<ClientId>,
-        /// Why.
-        error: AssertionError,
-    },
-    /// The assertion was used before.
-    #[error("the assertion was used before: each needs a `jti` of its own")]
-    Replayed(ClientId),
-    /// Whether it was used before cannot be found out now; a fault of ours.
-    #[error("whether the assertion was used before cannot be found out: {error}")]
-    Unavailable {
-        /// The client.
-        client: ClientId,
-        /// Why.
-        #[source]
-        error: StoreError,
-    },
-}
-
-impl AuthenticationError {
-    /// The client, where there is one.
-    pub fn client(&self) -> Option<&ClientId> {
-        match self {
-            Self::UnknownClient { .. } => None,
-            Self::BadAssertion { client, .. } => client.as_ref(),
-            Self::WrongSecret(client)
-            | Self::SpacedSecret(client)
-            | Self::BrokenSecret(client)
-            | Self::ExpiredSecret(client)
-            | Self::Disabled(client)
-            | Self::RevokedAhead(client)
-            | Self::Replayed(client)
-            | Self::Unavailable { client, .. } => Some(client),
-        }
-    }
-
-    /// The id of a client that is not there.
-    pub fn attempted(&self) -> Option<&str> {
-        match self {
-            Self::UnknownClient { attempted } => Some(attempted),
-            _ => None,
-        }
-    }
-}
-
 /// Lets clients in.
 pub struct Authenticator {
     /// What assertions must fit.
@@ -160,7 +85,7 @@ impl Authenticator {
     /// Lets a client in that is enabled and shows a live secret, or an assertion that it signed and that was
     /// not used before.
     ///
-    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`](super::MOST_KEYS)
+    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`](crate::clients::MOST_KEYS)
     /// signatures checked. Decoys take the place of what the client has not.
     ///
     /// # Errors
@@ -264,7 +189,11 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::clients::{Abilities, ClientKind, ForeignKeys};
+    use crate::{
+        clients::{Abilities, ClientKind},
+        keys::ForeignKeys,
+        oauth::ClientId,
+    };
 
     thread_local! {
         /// Comparisons made on this thread: the work that must not depend on what is wrong.

@@ -15,20 +15,16 @@ use actix_web::{
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     http::{Method, Uri, header},
 };
+use jeton_oauth::MetadataAddress;
+use jeton_policy::{BadPath, CanonicalPath, PathPrefix};
+use jeton_verify::{AccessRequest, Authorizer, NoMetadata, Permit, Principal};
 use percent_encoding::percent_decode_str;
 use tracing_actix_web::RequestId;
 
-use super::bearer_token;
 use crate::{
-    authorize::{AccessRequest, Authorizer, Permit},
-    http::{
-        error::{Problem, ProblemKind},
-        refusal::Refusal,
-    },
-    oauth::MetadataAddress,
-    policy::{BadPath, CanonicalPath, PathPrefix},
-    principal::Principal,
-    resource::NoMetadata,
+    bearer::bearer_token,
+    problem::{GuardFault, GuardProblem},
+    refusal::Refusal,
 };
 
 /// Middleware that lets through what the policies allow, judged by method and path as they were sent,
@@ -40,7 +36,7 @@ use crate::{
 /// use std::{fs, sync::Arc, time::Duration};
 ///
 /// use actix_web::{App, HttpResponse, http::header, test, web};
-/// use jeton::http::{Caller, Protect};
+/// use jeton_actix::{Caller, Protect};
 /// use jeton_jose::PublicKeys;
 /// use jeton_oauth::{ApiName, Issuer, clock::ManualClock};
 /// use jeton_policy::{LivePolicies, Surroundings};
@@ -133,7 +129,7 @@ impl Protect {
     ///
     /// ```
     /// # use actix_web::{App, web};
-    /// # use jeton::http::Protect;
+    /// # use jeton_actix::Protect;
     /// # use jeton_oauth::MetadataAddress;
     /// # fn app(protect: Protect) {
     /// App::new()
@@ -178,7 +174,7 @@ impl Protect {
         refusal: Refusal,
     ) -> ServiceResponse<EitherBody<B>> {
         self.tell_metadata(request.request());
-        let problem = Problem::new(refusal.into_logged(None), request.request());
+        let problem = GuardProblem::new(refusal.into_logged(None), request.request());
         request.into_response(problem.error_response()).map_into_right_body()
     }
 
@@ -250,16 +246,16 @@ fn answered<B: MessageBody>(answer: ServiceResponse<B>, judged: &Uri) -> Service
     if is_routed_by(answer.request(), judged.path()) {
         return answer.map_into_left_body();
     }
-    let problem = Problem::new(misrouted(), answer.request());
+    let problem = GuardProblem::new(misrouted(), answer.request());
     answer.into_response(problem.error_response()).map_into_right_body()
 }
 
 /// Tells that a handler was reached by another path than the judged one.
-fn misrouted() -> ProblemKind {
+fn misrouted() -> GuardFault {
     tracing::error!(
         "protect.misrouted: a middleware behind `Protect` changes the path that was judged, wrap it around `Protect` instead"
     );
-    ProblemKind::Internal
+    GuardFault::Internal
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Protect
@@ -342,15 +338,15 @@ impl FromRequest for Caller {
         let admitted = extensions.get::<Admitted>();
         ready(match admitted.map(|admitted| (admitted.permit.principal(), admitted.judged.path())) {
             Some((_, judged)) if !is_routed_by(request, judged) => {
-                Err(Problem::new(misrouted(), request).into())
+                Err(GuardProblem::new(misrouted(), request).into())
             }
             Some((Some(principal), _)) => Ok(Self(principal.clone())),
-            Some((None, _)) => Err(Problem::new(ProblemKind::NoToken, request).into()),
+            Some((None, _)) => Err(GuardProblem::new(GuardFault::NoToken, request).into()),
             None => {
                 tracing::error!(
                     "protect.missing: a handler takes a principal and does not stand behind `Protect`"
                 );
-                Err(Problem::new(ProblemKind::Internal, request).into())
+                Err(GuardProblem::new(GuardFault::Internal, request).into())
             }
         })
     }

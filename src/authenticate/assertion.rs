@@ -5,8 +5,9 @@ use std::{sync::LazyLock, time::Duration};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{AuthenticationError, Client, ClientRegistry, MOST_KEYS};
+use super::error::{AssertionError, AuthenticationError};
 use crate::{
+    clients::{Client, ClientRegistry, MOST_KEYS},
     jose::{CompactJws, JwsError, TokenKind},
     keys::{ForeignKey, ForeignKeys},
     oauth::{Issuer, SignatureAlgorithm},
@@ -33,41 +34,6 @@ pub struct AssertionRules {
     token_endpoint: String,
     max_ttl: i64,
     leeway: i64,
-}
-
-/// Why an assertion shows nothing; for the log alone.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AssertionError {
-    /// It is not a signed token, or not signed by the client.
-    #[error(transparent)]
-    Jws(#[from] JwsError),
-    /// `alg` is none that we take.
-    #[error("`alg` is none of RS256, PS256, ES256, EdDSA and Ed25519")]
-    Algorithm,
-    /// The client has no key for this `alg` and `kid`.
-    #[error("the client has no key for its `alg` and `kid`")]
-    NoKey,
-    /// A claim is missing.
-    #[error("the claim `{0}` is missing")]
-    Missing(&'static str),
-    /// A claim has another JSON type or form than its own.
-    #[error("the claim `{0}` is not of its type")]
-    WrongType(&'static str),
-    /// `iss` and `sub` are not both the client id, or `client_id` is another.
-    #[error("`iss`, `sub` and `client_id` are not all the same client id")]
-    NotTheClient,
-    /// `aud` holds something else than this issuer.
-    #[error("`aud` is not the issuer{0}")]
-    Audience(&'static str),
-    /// `exp` has passed.
-    #[error("it has expired")]
-    Expired,
-    /// `exp` lies too far ahead.
-    #[error("`exp` lies further ahead than `tokens.max_assertion_ttl` allows")]
-    TooLongLived,
-    /// `nbf` or `iat` lie ahead.
-    #[error("it is not valid yet")]
-    NotYetValid,
 }
 
 /// An assertion that its client signed, to be used once.
