@@ -30,13 +30,13 @@ pub struct ApprovedGrant {
     pub(super) scopes: ScopeSet,
     pub(super) roles: Vec<Role>,
     pub(super) exchanged: Option<Exchanged>,
-    pub(super) status: Status,
+    pub(super) status: StatusSource,
     pub(super) claims: Arc<Map<String, Value>>,
     pub(super) ttl: u64,
 }
 
 /// Where the status of a token will stand.
-pub(super) enum Status {
+pub(super) enum StatusSource {
     /// Nowhere.
     None,
     /// In the list of the client itself.
@@ -90,10 +90,10 @@ impl ApprovedGrant {
         grant: &Grant,
         scopes: ScopeSet,
         lifetimes: Lifetimes,
-        lists: StatusClaim,
+        status_claim: StatusClaim,
     ) -> Self {
         let is_named = client.kind == ClientKind::Named;
-        let has_list = client.has_status_list(lists == StatusClaim::ByDefault);
+        let has_list = client.has_status_list(status_claim == StatusClaim::ByDefault);
         Self {
             client: client.id.clone(),
             named: is_named.then(|| Named { subject: client.id.clone(), client: client.id.clone() }),
@@ -103,9 +103,9 @@ impl ApprovedGrant {
             scopes,
             exchanged: None,
             status: if has_list {
-                Status::Own { revoked_before: client.revoked_before }
+                StatusSource::Own { revoked_before: client.revoked_before }
             } else {
-                Status::None
+                StatusSource::None
             },
             claims: Arc::clone(&client.claims),
             ttl: lifetimes.of(client),
@@ -156,9 +156,9 @@ impl ApprovedGrant {
         Ok(Claims {
             issuer: issuer.clone(),
             status: match self.status {
-                Status::None => None,
-                Status::Kept(reference) => Some(reference),
-                Status::Own { revoked_before } => Some(StatusReference {
+                StatusSource::None => None,
+                StatusSource::Kept(reference) => Some(reference),
+                StatusSource::Own { revoked_before } => Some(StatusReference {
                     index: index_of(now, revoked_before),
                     uri: StatusHandle::of(&self.client).uri(issuer).into(),
                 }),
