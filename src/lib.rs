@@ -37,7 +37,7 @@
 //! | [`oauth`] | the vocabulary of the RFCs |
 //! | [`clock`] | time as a parameter |
 //! | [`fetch`] | small documents by HTTP |
-//! | `files` | files that are read whole, each with a bound |
+//! | `files` | files that are read whole, each with a bound; the last good content of those that change |
 //! | [`gateway`] | who asks for others |
 //! | [`jose`] | signed JSON as it travels |
 //! | [`revocations`] | what else may end a token |
@@ -58,6 +58,7 @@
 //! | [`status_lists`]* | the lists of the clients, signed |
 //! | [`config`]* | the settings |
 //! | [`app`]* | everything loaded and wired, without HTTP |
+//! | `follow`* | files that are read again while the service runs, without HTTP |
 //! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
 //! | [`cli`]* | the commands |
 
@@ -76,6 +77,8 @@ pub mod clock;
 pub mod config;
 pub mod fetch;
 pub(crate) mod files;
+#[cfg(feature = "server")]
+pub(crate) mod follow;
 #[cfg(feature = "server")]
 pub mod gateway;
 #[cfg(feature = "server")]

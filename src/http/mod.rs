@@ -2,20 +2,14 @@
 //! service itself, whose endpoints extract, call into the core once, and answer.
 
 #[cfg(feature = "server")]
-mod audit_watch;
-#[cfg(feature = "server")]
 mod connection;
 #[cfg(feature = "server")]
 mod endpoint;
 mod error;
 mod extract;
 #[cfg(feature = "server")]
-mod key_watch;
-#[cfg(feature = "server")]
 mod log;
 mod refusal;
-#[cfg(feature = "server")]
-mod reload;
 #[cfg(feature = "server")]
 mod routes;
 #[cfg(feature = "server")]
@@ -23,8 +17,6 @@ mod server;
 mod span;
 #[cfg(feature = "server")]
 mod together;
-#[cfg(feature = "server")]
-mod trigger;
 
 pub use extract::{BearerFault, Protect, bearer_token};
 pub use span::RequestSpan;

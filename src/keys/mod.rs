@@ -21,8 +21,7 @@ pub use invalid::{InvalidPublicKey, PassedOver};
 pub use own::{
     FirstKey, InvalidKeyFile, InvalidKeyring, JwksDocument, KeyEntry, KeyError, KeyErrors, KeyFolder,
     KeyKeeper, KeyReload, KeyRing, KeySet, KeyState, KeyTerms, Keyring, LONGEST_MAX_AGE, LiveKeys, NewKey,
-    OrderError, Passphrase, PlannedKey, RejectedKeys, Replaced, Retired, RingKey, SigningError, SigningKey,
-    UnlistedKey,
+    OrderError, Passphrase, PlannedKey, Replaced, Retired, RingKey, SigningError, SigningKey, UnlistedKey,
 };
 pub(crate) use public::Opened;
 pub use public::{InvalidJwks, PublicKey, PublicKeys};

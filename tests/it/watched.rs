@@ -9,7 +9,7 @@ use std::{
 
 use jeton::{
     clock::SystemClock,
-    policy::{DemoSecrets, LivePolicies, Reload},
+    policy::{DemoSecrets, LivePolicies, PolicyReload, Reload},
 };
 use tempfile::TempDir;
 
@@ -78,7 +78,7 @@ impl Watched {
     }
 
     #[track_caller]
-    fn read(&self, read: fn(&LivePolicies) -> Reload) -> &'static str {
+    fn read(&self, read: fn(&LivePolicies) -> PolicyReload) -> &'static str {
         let (sender, receiver) = mpsc::channel();
         let policies = Arc::clone(&self.policies);
         thread::spawn(move || sender.send(read(&policies)));
@@ -101,7 +101,7 @@ impl Watched {
     #[track_caller]
     pub(crate) fn rejection(&self) -> String {
         let rejection = self.policies.last_rejection().expect("a rejection");
-        rejection.findings.to_string().replace(&self.dir.display().to_string(), "policies")
+        rejection.faults.to_string().replace(&self.dir.display().to_string(), "policies")
     }
 
     /// Writes a file of the folder.
