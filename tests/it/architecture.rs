@@ -18,7 +18,7 @@ const COLUMNS: [&[&str]; 15] = [
     &["authorize", "issue", "reuse", "introspect", "revoke", "status_lists"],
     &["audit"],
     &["grant", "principal", "resource"],
-    &["standing"],
+    &["standing", "authenticate"],
     &["token", "policy", "clients"],
     &["store", "status"],
     &["keys"],

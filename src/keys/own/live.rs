@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use super::{
-    KeyError, KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey,
+    KeyError, KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey, PublicKeys,
     folder::{FolderHash, Sources},
 };
 use crate::{
     clock::Clock,
     files::{Latest, Rejection, Reload, Source, Swapped},
+    keys::KeySource,
 };
 
 /// The keys in force. Readers are never kept waiting; what a key does changes on the second.
@@ -29,6 +30,12 @@ pub(super) struct Held {
 
 /// The outcome of a reading of the key folder.
 pub type KeyReload = Reload<Swapped<KeyRing>, KeyErrors>;
+
+impl KeySource for LiveKeys {
+    fn current(&self) -> Arc<PublicKeys> {
+        Arc::clone(self.ring().public())
+    }
+}
 
 impl LiveKeys {
     /// The keys of `folder`, by these rules.

@@ -1,0 +1,82 @@
+//! Policies that are tried and not in force: a folder of their own, which may be wrong.
+
+use std::{path::Path, sync::Arc};
+
+use jeton_oauth::clock::Clock;
+
+use super::{Findings, Snapshot, Sources, Surroundings, live::PolicyFolder, source::Look};
+use crate::files::{Latest, Rejection, Reload, Source, Swapped};
+
+/// The policies of `policies.candidate`. Unlike [`LivePolicies`](super::LivePolicies) there may be none yet: they are
+/// taken as soon as the folder is sound, and until then nothing is compared.
+pub struct CandidatePolicies(Latest<CandidateFolder>);
+
+/// The outcome of a reading of the candidate. A rejection may also mean that there is none yet.
+pub type CandidateReload = Reload<Arc<Swapped<Option<Arc<Snapshot>>>>, Findings>;
+
+struct CandidateFolder(PolicyFolder);
+
+impl CandidatePolicies {
+    /// A folder, not yet read.
+    pub fn new(dir: &Path, surroundings: Surroundings, clock: Arc<dyn Clock>) -> Self {
+        let folder = PolicyFolder { dir: dir.to_owned(), surroundings, clock: Arc::clone(&clock) };
+        Self(Latest::new(CandidateFolder(folder), None, clock))
+    }
+
+    /// The last good ones, if there were any.
+    pub fn current(&self) -> Option<Arc<Snapshot>> {
+        Option::clone(&self.0.current())
+    }
+
+    /// The last reading that could not be taken, if none has been since.
+    pub fn last_rejection(&self) -> Option<Arc<Rejection<Findings>>> {
+        self.0.last_rejection()
+    }
+
+    /// Reads the folder again. Blocks on the disk.
+    pub fn reload(&self) -> CandidateReload {
+        self.0.reload().map(Arc::new)
+    }
+
+    /// As [`Self::reload`], but only what two polls in a row saw.
+    pub fn poll(&self) -> CandidateReload {
+        self.0.poll().map(Arc::new)
+    }
+
+    /// Notes that a reading did not come to its end.
+    pub fn reload_failed(&self) {
+        let message = "reading it failed within jeton: please report this";
+        self.0.failed(Findings::about("the candidate's folder", message));
+    }
+}
+
+impl Source for CandidateFolder {
+    type Look = Look;
+    type Content = Sources;
+    type Value = Option<Arc<Snapshot>>;
+    type Faults = Findings;
+
+    fn look(&self) -> Result<Look, Findings> {
+        self.0.look()
+    }
+
+    fn read(&self) -> Result<Sources, Findings> {
+        self.0.read()
+    }
+
+    fn look_of(sources: &Sources) -> Look {
+        PolicyFolder::look_of(sources)
+    }
+
+    fn understand(&self, sources: Sources) -> Result<Option<Arc<Snapshot>>, Findings> {
+        self.0.understand(sources).map(|snapshot| Some(Arc::new(snapshot)))
+    }
+
+    fn is_same_fault(one: &Findings, other: &Findings) -> bool {
+        PolicyFolder::is_same_fault(one, other)
+    }
+
+    fn is_of(snapshot: &Option<Arc<Snapshot>>, look: &Look) -> bool {
+        snapshot.as_ref().is_some_and(|snapshot| PolicyFolder::is_of(snapshot, look))
+    }
+}

@@ -1,0 +1,276 @@
+//! What an edit of the policies changes: who gains and who loses what.
+//!
+//! Exact for every request and token: the paths of each pair of an old and a new route are looked at by
+//! the few that stand for all of them ([`super::space`]), and both engines are asked.
+
+mod bearers;
+mod clients;
+mod lines;
+mod report;
+mod routes;
+
+use std::collections::BTreeSet;
+
+pub use lines::Counts;
+use serde::Serialize;
+
+use super::{
+    compile::Draft,
+    guarantee::Guaranteed,
+    rule::RulePlace,
+    set::{Api, PolicySet},
+    space::Witness,
+};
+
+/// All that differs between two readings of policies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What it comes to.
+    pub summary: Summary,
+    /// How many of the changes let somebody do more.
+    pub gains: usize,
+    /// How many let somebody do less.
+    pub losses: usize,
+    /// Each change: by API, those of routes first.
+    pub changes: Vec<Change>,
+}
+
+/// What an edit comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Summary {
+    /// Somebody loses something, nobody gains.
+    Narrows,
+    /// Somebody gains something, nobody loses.
+    Widens,
+    /// Both.
+    Both,
+    /// Nobody gains or loses.
+    Neither,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The API that it is about, if it is about one.
+    pub api: Option<String>,
+    /// Which kind of thing changes.
+    pub kind: ChangeKind,
+    /// Whether it is more or less.
+    pub effect: Effect,
+    /// For whom.
+    pub who: Who,
+    /// What changes: a route such as `GET /orders/{order}`, a scope, a secret.
+    pub what: String,
+    /// On which paths of the route, where not on all: `tenant is not acme`.
+    #[serde(rename = "where")]
+    pub on: Option<String>,
+    /// The same with the client's claims in place of their values: `tenant is not its claim tenant`.
+    #[serde(skip)]
+    by_claims: Option<String>,
+    /// Routes for which other rules decide on some of these paths, so that this says nothing of them.
+    pub except: Vec<String>,
+    /// The rule that decided before.
+    pub before: Option<RulePlace>,
+    /// The rule that decides after.
+    pub after: Option<RulePlace>,
+    /// A request on which the old and the new policies decide differently.
+    pub witness: Option<Witness>,
+}
+
+/// Which kind of thing a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// Requests that pass or do not.
+    Route,
+    /// A scope or role that a client may ask for.
+    Grant,
+    /// A client is there, enabled, anonymous, or not.
+    Client,
+    /// A secret or public key of a client.
+    Credential,
+    /// What a client may do beside fetching tokens for itself.
+    Ability,
+    /// Tokens that are taken no more.
+    Revocation,
+    /// A claim in a client's tokens.
+    Claim,
+    /// The lifetime of a client's tokens.
+    Ttl,
+    /// The audience of an API.
+    Audience,
+    /// A guarantee.
+    Guarantee,
+}
+
+/// Whether somebody may do more or less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// More.
+    Gains,
+    /// Less.
+    Loses,
+    /// Something else, which no request shows by itself.
+    Changes,
+}
+
+/// For whom something changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// Everybody, without a token too.
+    Everybody,
+    /// The bearer of any token that carries this.
+    AnyTokenWith(String),
+    /// A client, with all that it is granted.
+    Client(String),
+    /// The bearer of the token with this `jti`.
+    Token(String),
+    /// The operators of the API.
+    Operators,
+}
+
+/// How much a comparison may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Everything.
+    Whole,
+    /// What takes no longer than a reload may.
+    Bounded,
+}
+
+impl Draft {
+    /// What differs between these policies and `new` ones.
+    pub fn difference(&self, new: &Self) -> Difference {
+        let mut changes = changes(self.policies(), new.policies(), Effort::Whole).unwrap_or_default();
+        let (old, new) = (self.guarantees(), new.guarantees());
+        let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        for (api, name) in names {
+            let what = match (old.get(&(*api, name)), new.get(&(*api, name))) {
+                (Some(old), Some(new)) if guarantee_the_same(old, new) => continue,
+                (Some(_), Some(_)) => "is changed",
+                (Some(_), None) => "is removed",
+                (None, _) => "is added",
+            };
+            changes.push(Change {
+                api: Some(api.to_string()),
+                what: format!("guarantee {name} {what}"),
+                ..Change::of(ChangeKind::Guarantee, Effect::Changes, Who::Operators)
+            });
+        }
+        Difference::of(changes)
+    }
+}
+
+fn guarantee_the_same(old: &[Guaranteed], new: &[Guaranteed]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.guarantees_the_same(new))
+}
+
+impl PolicySet {
+    /// What differs between these policies and `new` ones, guarantees left out; `None` where that would
+    /// take longer than [`Effort::Bounded`] allows.
+    pub fn difference(&self, new: &Self, effort: Effort) -> Option<Difference> {
+        changes(self, new, effort).map(Difference::of)
+    }
+}
+
+fn changes(old: &PolicySet, new: &PolicySet, effort: Effort) -> Option<Vec<Change>> {
+    let mut changes = Vec::new();
+    let mut budget = Budget(match effort {
+        Effort::Whole => usize::MAX,
+        Effort::Bounded => 500_000,
+    });
+    let names: BTreeSet<_> = old.apis().keys().chain(new.apis().keys()).collect();
+    for name in names {
+        let (before, after) = (old.apis().get(name), new.apis().get(name));
+        if let (Some(before), Some(after)) = (before.map(Api::audience), after.map(Api::audience))
+            && before != after
+        {
+            changes.push(Change {
+                api: Some(name.to_string()),
+                what: format!("audience, from {before} to {after}"),
+                ..Change::of(ChangeKind::Audience, Effect::Changes, Who::Operators)
+            });
+        }
+        budget.spend(old.clients().len() + new.clients().len())?;
+        routes::compare(old, new, name, &mut budget, &mut changes)?;
+    }
+    clients::compare(old, new, &mut changes);
+    Some(changes)
+}
+
+/// How many more questions may be asked.
+struct Budget(usize);
+
+impl Budget {
+    fn spend(&mut self, questions: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(questions)?;
+        Some(())
+    }
+}
+
+impl Difference {
+    fn of(mut changes: Vec<Change>) -> Self {
+        changes.sort_by(|a, b| a.order().cmp(&b.order()));
+        changes.dedup();
+        let count = |effect| changes.iter().filter(|change| change.effect == effect).count();
+        let (gains, losses) = (count(Effect::Gains), count(Effect::Loses));
+        let summary = match (gains, losses) {
+            (0, 0) => Summary::Neither,
+            (_, 0) => Summary::Widens,
+            (0, _) => Summary::Narrows,
+            (_, _) => Summary::Both,
+        };
+        Self { summary, gains, losses, changes }
+    }
+
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+impl Change {
+    fn of(kind: ChangeKind, effect: Effect, who: Who) -> Self {
+        Self {
+            api: None,
+            kind,
+            effect,
+            who,
+            what: String::new(),
+            on: None,
+            by_claims: None,
+            except: Vec::new(),
+            before: None,
+            after: None,
+            witness: None,
+        }
+    }
+}
+
+impl Change {
+    fn order(&self) -> impl Ord + use<'_> {
+        (&self.api, self.kind, self.effect, &self.who, &self.what, &self.on, &self.before, &self.after)
+    }
+
+    fn on(&self) -> Option<&str> {
+        self.on.as_deref()
+    }
+
+    fn on_by_claims(&self) -> Option<&str> {
+        self.by_claims.as_deref().or(self.on())
+    }
+}
+
+impl Effect {
+    /// More if it is so `after` and was not `before`.
+    fn between(before: bool, after: bool) -> Option<Self> {
+        match (before, after) {
+            (false, true) => Some(Self::Gains),
+            (true, false) => Some(Self::Loses),
+            (true, true) | (false, false) => None,
+        }
+    }
+}

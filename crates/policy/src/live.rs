@@ -1,0 +1,185 @@
+//! The policies in force, and how others take their place.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use arc_swap::{ArcSwap, Guard};
+use jeton_oauth::clock::Clock;
+use jiff::Timestamp;
+
+use super::{Difference, Effort, Finding, Findings, PolicySet, Sources, Surroundings, source::Look};
+use crate::files::{Latest, Rejection, Reload, Source, Swapped};
+
+/// The policies in force. Readers take a snapshot and are never kept waiting; a reload replaces all or
+/// nothing.
+pub struct LivePolicies(Latest<PolicyFolder>);
+
+/// The outcome of a reading of the policies folder.
+pub type PolicyReload = Reload<Arc<Replaced>, Findings>;
+
+/// A policies folder, and what its policies must fit.
+pub(super) struct PolicyFolder {
+    pub(super) dir: PathBuf,
+    pub(super) surroundings: Surroundings,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// Policies and when they came into force.
+pub struct Snapshot {
+    /// The policies.
+    pub policies: PolicySet,
+    /// Since when they are in force.
+    pub loaded_at: Timestamp,
+    passed_over: ArcSwap<Vec<Finding>>,
+}
+
+impl Snapshot {
+    fn new(policies: PolicySet, sources: &Sources, loaded_at: Timestamp) -> Self {
+        Self { policies, loaded_at, passed_over: ArcSwap::from_pointee(sources.warnings().to_vec()) }
+    }
+
+    /// The warnings of what looks like a policy file and is passed over, as of the last look at the folder.
+    ///
+    /// It is another list only where these differ. The [warnings of the policies](PolicySet::warnings) have those of
+    /// the time of loading.
+    pub fn passed_over(&self) -> Arc<Vec<Finding>> {
+        self.passed_over.load_full()
+    }
+
+    fn passes_over(&self, found: &[Finding]) -> bool {
+        **self.passed_over.load() == found
+    }
+
+    /// Notes what is passed over by now.
+    fn pass_over(&self, found: &[Finding]) {
+        if !self.passes_over(found) {
+            self.passed_over.store(Arc::new(found.to_vec()));
+        }
+    }
+}
+
+/// Policies that took the place of others. What is told of them is worked out when somebody asks: nothing that
+/// takes over waits for it.
+pub struct Replaced {
+    before: Arc<Snapshot>,
+    after: Arc<Snapshot>,
+    difference: OnceLock<Option<Difference>>,
+}
+
+impl Replaced {
+    fn by(swapped: Swapped<Snapshot>) -> Arc<Self> {
+        let Swapped { before, after } = swapped;
+        Arc::new(Self { before, after, difference: OnceLock::new() })
+    }
+
+    /// Those before.
+    pub fn before(&self) -> &Arc<Snapshot> {
+        &self.before
+    }
+
+    /// Those that came into force. Their [warnings](PolicySet::warnings) were not looked for yet.
+    pub fn after(&self) -> &Arc<Snapshot> {
+        &self.after
+    }
+
+    /// What differs, where that can be told with bounded work.
+    pub fn difference(&self) -> Option<&Difference> {
+        let compare = || self.before.policies.difference(&self.after.policies, Effort::Bounded);
+        self.difference.get_or_init(compare).as_ref()
+    }
+}
+
+impl LivePolicies {
+    /// Loads the folder for the first time.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(dir: &Path, surroundings: Surroundings, clock: Arc<dyn Clock>) -> Result<Self, Findings> {
+        let folder = PolicyFolder { dir: dir.to_owned(), surroundings, clock: Arc::clone(&clock) };
+        Latest::load(folder, clock).map(Self)
+    }
+
+    /// What is in force now. A request takes it once, and so never sees a mixture.
+    pub fn current(&self) -> Guard<Arc<Snapshot>> {
+        self.0.current()
+    }
+
+    /// As [`Self::current`], to be held while a request waits for something.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.snapshot()
+    }
+
+    /// The last reading that could not take over, if none has since.
+    pub fn last_rejection(&self) -> Option<Arc<Rejection<Findings>>> {
+        self.0.last_rejection()
+    }
+
+    /// How many reloads took over since the start.
+    pub fn reloads(&self) -> u64 {
+        self.0.reloads()
+    }
+
+    /// How many readings could not take over since the start.
+    pub fn rejections(&self) -> u64 {
+        self.0.rejections()
+    }
+
+    /// Reads the folder again, and lets it take over if it holds something else and nothing is wrong.
+    pub fn reload(&self) -> PolicyReload {
+        self.0.reload().map(Replaced::by)
+    }
+
+    /// As [`Self::reload`], but only what two polls in a row saw: half of a file that is being written, or
+    /// of several that a checkout writes, could say something that nobody wrote.
+    pub fn poll(&self) -> PolicyReload {
+        self.0.poll().map(Replaced::by)
+    }
+
+    /// Notes that a reload did not come to its end; what was in force stays.
+    pub fn reload_failed(&self) {
+        let message = "reading it failed within jeton: please report this";
+        self.0.failed(Findings::about("the policies folder", message));
+    }
+}
+
+impl Source for PolicyFolder {
+    type Look = Look;
+    type Content = Sources;
+    type Value = Snapshot;
+    type Faults = Findings;
+
+    fn look(&self) -> Result<Look, Findings> {
+        Sources::look(&self.dir)
+    }
+
+    fn read(&self) -> Result<Sources, Findings> {
+        Sources::read(&self.dir)
+    }
+
+    fn look_of(sources: &Sources) -> Look {
+        sources.as_look()
+    }
+
+    fn understand(&self, sources: Sources) -> Result<Snapshot, Findings> {
+        let policies = PolicySet::compile(&sources, &self.surroundings, self.clock.now())?;
+        Ok(Snapshot::new(policies, &sources, self.clock.now()))
+    }
+
+    fn is_same_fault(one: &Findings, other: &Findings) -> bool {
+        one == other
+    }
+
+    fn is_of(snapshot: &Snapshot, look: &Look) -> bool {
+        look.hash == *snapshot.policies.hash()
+    }
+
+    fn is_noted(snapshot: &Snapshot, look: &Look) -> bool {
+        snapshot.passes_over(&look.warnings)
+    }
+
+    fn note(snapshot: &Snapshot, look: &Look) {
+        snapshot.pass_over(&look.warnings);
+    }
+}

@@ -1,0 +1,38 @@
+//! A rule of an API, by its name and where it stands.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::position::FileIndex;
+
+/// A rule of an API.
+#[derive(Debug)]
+pub struct Rule {
+    pub(super) name: Arc<str>,
+    pub(super) file: FileIndex,
+    pub(super) line: u32,
+}
+
+impl Rule {
+    /// Its name within the API.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name, to be kept beyond the policies.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+}
+
+/// A rule and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RulePlace {
+    /// Its name.
+    pub rule: String,
+    /// Its file.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u32,
+}
