@@ -58,6 +58,7 @@ mod refresh_tokens;
 mod reload;
 mod reload_cases;
 mod reload_faults;
+mod reload_order;
 mod reload_told;
 mod reload_volumes;
 mod reload_warnings;
