@@ -81,7 +81,7 @@ impl Check {
             token_ids.join(", ")
         );
         let by_host = matches!(gateway.apis, GatewayApis::ByHost(_));
-        let marks = Marks::of(random_id().map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?);
+        let marks = Marks::of(random_id()?);
         let mut line = Line {
             target: &target,
             echo: Echo::answer(listener),

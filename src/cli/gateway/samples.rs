@@ -119,7 +119,7 @@ impl Mint<'_> {
             roles: grant.map(|grant| grant.roles_within(&grant.scopes)).unwrap_or_default(),
             claims: client.map(|client| Map::clone(&client.claims)).unwrap_or_default(),
         };
-        let token_id = random_id().map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
+        let token_id = random_id()?;
         let token = self.sign(api, &permissions, &token_id)?;
         Ok(Bearer {
             name: client

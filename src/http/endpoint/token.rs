@@ -165,10 +165,14 @@ fn refuse(refused: Refused) -> TokenEndpointError {
             tracing::warn!(reason = "invalid_scope", detail, client = client.as_str(), "token.refused");
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        Refused::Unavailable(detail) => client::unavailable(&detail, "token.refused"),
-        Refused::Failed(error) => {
-            tracing::error!(%error, "token.failed");
-            TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
-        }
+        Refused::Unavailable(error) => client::unavailable(&error.to_string(), "token.refused"),
+        Refused::RevocationsUnknown(error) => client::unavailable(&error.to_string(), "token.refused"),
+        Refused::Unnamed(error) => failed(&error),
+        Refused::Failed(error) => failed(&error),
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> TokenEndpointError {
+    tracing::error!(%error, "token.failed");
+    TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
 }
