@@ -19,10 +19,11 @@ use aws_lc_rs::{
     signature::{self, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
 use jeton::{
-    clients::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials, ClientSecret},
+    authenticate::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials},
+    clients::ClientSecret,
     clock::SystemClock,
-    grant::{ClientCredentialsRequest, Lifetimes, StatusClaim},
-    issue::{TokenIssuer, TokenRequest},
+    grant::{Lifetimes, RequestedAccess, StatusClaim, TokenRequest},
+    issue::TokenIssuer,
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
     oauth::{Audience, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
@@ -100,8 +101,7 @@ fn main() {
         client_id: "acme-sync".to_owned(),
         secret: ClientSecret::new("demo-secret-of-acme-sync".to_owned()),
     };
-    let targets = vec![audience.as_str().to_owned()];
-    let request = TokenRequest::ClientCredentials(ClientCredentialsRequest { scope: None, targets });
+    let request = TokenRequest::ClientCredentials(RequestedAccess::read(None, &[audience.as_str()]));
     let issue_by = |tokens: &TokenIssuer, credentials: &ClientCredentials| {
         runtime.block_on(tokens.issue(credentials, &request)).unwrap_or_else(|error| panic!("{error}"))
     };

@@ -16,11 +16,10 @@ use clap::Parser;
 use jeton::{
     authorize::Authorizer,
     clock::SystemClock,
-    http::{Protect, RequestSpan},
+    http::{Caller, Protect, RequestSpan},
     keys::{JwksOptions, JwksSource, PublicKeys, TrustedKeys},
     oauth::{ApiName, Issuer},
     policy::{LivePolicies, Surroundings},
-    principal::Principal,
     status::{FetchOptions, FetchedLists},
     token::Verifier,
 };
@@ -97,19 +96,19 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "live" }))
 }
 
-async fn list_orders(principal: Principal, tenant: web::Path<String>) -> HttpResponse {
+async fn list_orders(caller: Caller, tenant: web::Path<String>) -> HttpResponse {
     HttpResponse::Ok().json(json!({
         "tenant": *tenant,
         "orders": [{ "order": 42, "total": "99.00" }],
-        "read_by": principal.client(),
+        "read_by": caller.client(),
     }))
 }
 
-async fn create_order(principal: Principal, tenant: web::Path<String>) -> HttpResponse {
-    HttpResponse::Created().json(json!({ "tenant": *tenant, "order": 43, "created_by": principal.client() }))
+async fn create_order(caller: Caller, tenant: web::Path<String>) -> HttpResponse {
+    HttpResponse::Created().json(json!({ "tenant": *tenant, "order": 43, "created_by": caller.client() }))
 }
 
-async fn refund_order(principal: Principal, path: web::Path<(String, u64)>) -> HttpResponse {
+async fn refund_order(caller: Caller, path: web::Path<(String, u64)>) -> HttpResponse {
     let (tenant, order) = path.into_inner();
-    HttpResponse::Ok().json(json!({ "tenant": tenant, "refunded": order, "by": principal.client() }))
+    HttpResponse::Ok().json(json!({ "tenant": tenant, "refunded": order, "by": caller.client() }))
 }

@@ -10,8 +10,8 @@ pub use surroundings::surroundings;
 
 use crate::{
     audit::{Audit, DecisionLog, DecisionLogError, Shadow},
+    authenticate::{AssertionRules, Authenticator},
     authorize::Authorizer,
-    clients::{AssertionRules, Authenticator},
     clock::Clock,
     config::{Settings, StoreSettings},
     grant::{Lifetimes, StatusClaim},
@@ -67,8 +67,6 @@ pub struct App {
     pub(crate) keys: Arc<LiveKeys>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) audit: Audit,
-    pub(crate) verifier: Verifier,
-    pub(crate) standing: Standing,
     /// Who decides about jeton's own API.
     pub(crate) authorizer: Authorizer,
     pub(crate) store: Arc<Store>,
@@ -166,8 +164,8 @@ impl Prepared {
                 keys: Arc::clone(&keys),
                 policies: Arc::clone(&policies),
                 authenticator,
-                verifier: verifier.clone(),
-                standing: standing.clone(),
+                verifier,
+                standing,
                 store: Arc::clone(&store),
                 lifetimes,
                 reuse: tokens.reuse.map(TokenReuse::within),
@@ -183,8 +181,6 @@ impl Prepared {
             keeper,
             keys,
             policies,
-            verifier,
-            standing,
             authorizer,
             store,
         })

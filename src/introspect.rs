@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    clients::{AuthenticationError, Authenticator, ClientCredentials, IntrospectedApis},
+    authenticate::{AuthenticationError, Authenticator, ClientCredentials},
+    clients::IntrospectedApis,
     clock::Clock,
     oauth::ClientId,
     policy::{LivePolicies, PolicySet},
@@ -84,9 +85,9 @@ impl Introspector {
                 let in_force = self.standing.in_force(policies, claims);
                 in_force.map(|claims| Introspection::AccessToken(Box::new(claims)))
             }
-            Err(error) => match self.verifier.verify_refresh(token) {
+            Err(error) => match VerifiedRefresh::verify(&self.verifier, token) {
                 Ok(refresh) if *refresh.client() == client.id && now < refresh.expires_at() => {
-                    let in_force = self.standing.refresh_in_force(policies, refresh);
+                    let in_force = self.standing.in_force(policies, refresh);
                     in_force.map(Introspection::RefreshToken)
                 }
                 _ => Err(NotInForce::Ended(error)),

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    clients::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
+    authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
     grant::{
-        self, ApprovedGrant, ClientCredentialsRequest, ExchangeRequest, GrantError, Lifetimes,
-        RefreshRequest, StatusClaim,
+        self, ApprovedGrant, ExchangeAbility, GrantError, Lifetimes, RefreshAbility, RequestedAccess,
+        StatusClaim, TokenRequest,
     },
     keys::{LiveKeys, SigningError},
-    oauth::{ApiName, ClientId, GrantType, Issuer, KeyId, ScopeSet, TokenId},
+    oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId},
     policy::{LivePolicies, PolicySet, Snapshot},
     reuse::{KeptToken, Shelf, TokenReuse, Wish},
     revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
     store::{Advance, RefreshUse, SharedStore, Store, StoreError},
-    token::{BearerToken, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
+    token::{BearerToken, Origin, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
 };
 
 /// Issues the tokens of one issuer.
@@ -49,45 +49,12 @@ pub struct TokenIssuer {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a client asks the token endpoint for.
-pub enum TokenRequest {
-    /// A token for itself (RFC 6749 section 4.4).
-    ClientCredentials(ClientCredentialsRequest),
-    /// A token for a refresh token (RFC 6749 section 6).
-    Refresh {
-        /// The refresh token.
-        token: BearerToken,
-        /// What of it.
-        request: RefreshRequest,
-    },
-    /// A narrower token for a token (RFC 8693 section 2).
-    Exchange {
-        /// The subject token.
-        subject: BearerToken,
-        /// What of it.
-        request: ExchangeRequest,
-    },
-}
-
-impl TokenRequest {
-    /// Its `grant_type`.
-    pub fn grant_type(&self) -> GrantType {
-        match self {
-            Self::ClientCredentials(_) => GrantType::ClientCredentials,
-            Self::Refresh { .. } => GrantType::RefreshToken,
-            Self::Exchange { .. } => GrantType::TokenExchange,
-        }
-    }
-}
-
 /// A token and what the answer and the log say of it.
 pub struct IssuedToken {
     /// The token itself.
     pub token: SignedToken,
     /// The refresh token that goes with it.
     pub refresh_token: Option<SignedToken>,
-    /// What brought it.
-    pub grant_type: GrantType,
     /// Its `jti`.
     pub token_id: TokenId,
     /// The client that asked; the token of an anonymous client does not name it.
@@ -174,33 +141,34 @@ impl TokenIssuer {
         let client = client.map_err(Refused::Unauthenticated)?;
         let desk = Desk { issuer: self, snapshot: &snapshot, policies, client, now: now.as_second() };
         match request {
-            TokenRequest::ClientCredentials(request) => desk.client_credentials(request).await,
-            TokenRequest::Refresh { token, request } => desk.refresh(token, request).await,
-            TokenRequest::Exchange { subject, request } => desk.exchange(subject, request).await,
+            TokenRequest::ClientCredentials(access) => desk.client_credentials(access).await,
+            TokenRequest::RefreshToken { refresh_token, access } => desk.refresh(refresh_token, access).await,
+            TokenRequest::TokenExchange { subject_token, access } => {
+                desk.exchange(subject_token, access).await
+            }
         }
     }
 }
 
 impl Desk<'_> {
-    async fn client_credentials(&self, request: &ClientCredentialsRequest) -> Result<IssuedToken, Refused> {
+    async fn client_credentials(&self, access: &RequestedAccess) -> Result<IssuedToken, Refused> {
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
-        let approved = grant::approve_client_credentials(&self.client, request, lifetimes, status_claim)
+        let approved = grant::approve_client_credentials(&self.client, access, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
-        let grant_type = GrantType::ClientCredentials;
-        if self.client.client().abilities.refresh {
+        if let Ok(ability) = RefreshAbility::of(&self.client) {
             // each family begins with a token of its own
-            let first = self.first_refresh(&approved)?;
+            let first = self.first_refresh(ability, &approved)?;
             let family = first.family.clone();
-            return self.sign(grant_type, approved, Some(&family), Some(first)).await;
+            return self.sign(approved, Some(&family), Some(first)).await;
         }
         let Some(reuse) = &self.issuer.reuse else {
-            return self.sign(grant_type, approved, None, None).await;
+            return self.sign(approved, None, None).await;
         };
         let (tokens, wish) = (reuse.shelf(self.snapshot), Wish::of(&approved));
         if let Some(again) = self.find_issued(&tokens, &wish, &approved) {
             return Ok(again);
         }
-        let issued = self.sign(grant_type, approved, None, None).await?;
+        let issued = self.sign(approved, None, None).await?;
         let kept = KeptToken {
             token: issued.token.clone(),
             token_id: issued.token_id.clone(),
@@ -217,11 +185,19 @@ impl Desk<'_> {
     fn find_issued(&self, tokens: &Shelf, wish: &Wish, approved: &ApprovedGrant) -> Option<IssuedToken> {
         let kept = tokens.find(wish, self.now, self.issuer.keys.ring().signing().kid())?;
         let client = approved.client();
-        self.issuer.standing.check_own(self.policies, &kept.token_id, client, kept.issued_at).ok()?;
+        // an anonymous client's token does not name it, and ends with it all the same
+        let origin = Origin {
+            token_id: &kept.token_id,
+            subject: Some(client),
+            client: None,
+            issued_at: kept.issued_at,
+            authenticated_at: kept.issued_at,
+            earlier_actors: &[],
+        };
+        self.issuer.standing.check_origin(self.policies, &origin).ok()?;
         Some(IssuedToken {
             token: kept.token.clone(),
             refresh_token: None,
-            grant_type: GrantType::ClientCredentials,
             token_id: kept.token_id.clone(),
             client: client.clone(),
             subject: None,
@@ -233,31 +209,30 @@ impl Desk<'_> {
         })
     }
 
-    async fn refresh(&self, token: &BearerToken, request: &RefreshRequest) -> Result<IssuedToken, Refused> {
-        if !self.client.client().abilities.refresh {
-            return Err(self.refuse(GrantError::NotForThisClient("refresh")));
-        }
+    async fn refresh(&self, token: &BearerToken, access: &RequestedAccess) -> Result<IssuedToken, Refused> {
+        let ability = RefreshAbility::of(&self.client).map_err(|error| self.refuse(error))?;
         let bad = |detail: String| self.refuse_for(GrantError::BadRefreshToken, detail);
-        let verified = self.issuer.verifier.verify_refresh(token).map_err(|error| bad(error.to_string()))?;
+        let verified =
+            VerifiedRefresh::verify(&self.issuer.verifier, token).map_err(|error| bad(error.to_string()))?;
         // the leeway is for clocks that differ, and this one is the clock that set `exp`
         if verified.expires_at() <= self.now {
             return Err(bad(TokenError::Expired.to_string()));
         }
-        let verified = match self.issuer.standing.refresh_in_force(self.policies, verified) {
+        let verified = match self.issuer.standing.in_force(self.policies, verified) {
             Ok(in_force) => in_force,
             Err(NotInForce::Ended(error)) => return Err(bad(error.to_string())),
             Err(NotInForce::Unknown(unknown)) => return Err(unknown.into()),
         };
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
-        let approved = grant::approve_refresh(&self.client, &verified, request, lifetimes, status_claim)
+        let approved = grant::approve_refresh(ability, &verified, access, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
         let shared = self.issuer.store.shared();
         let next = shared.map(|_| verified.next(self.now));
-        let asked = request.asked(&verified).map_err(|error| self.refuse(error))?;
-        let issued = self.sign(GrantType::RefreshToken, approved, Some(verified.family()), next).await?;
+        let asked = access.scopes().map_err(|error| self.refuse(error))?.unwrap_or(verified.scopes());
+        let issued = self.sign(approved, Some(verified.family()), next).await?;
         // last of all: a request that fails for another reason uses nothing up
         if let Some(store) = shared {
-            self.advance(store, &verified, &asked).await?;
+            self.advance(store, &verified, asked).await?;
         }
         Ok(issued)
     }
@@ -302,11 +277,9 @@ impl Desk<'_> {
     async fn exchange(
         &self,
         subject: &BearerToken,
-        request: &ExchangeRequest,
+        access: &RequestedAccess,
     ) -> Result<IssuedToken, Refused> {
-        if !self.client.client().abilities.token_exchange {
-            return Err(self.refuse(GrantError::NotForThisClient("token_exchange")));
-        }
+        let ability = ExchangeAbility::of(&self.client).map_err(|error| self.refuse(error))?;
         let bad = |error| self.refuse(GrantError::BadSubjectToken(error));
         let verified = self.issuer.verifier.verify_for_any(subject).map_err(bad)?;
         // the leeway is for clocks that differ, and this one is the clock that set `exp`
@@ -327,17 +300,21 @@ impl Desk<'_> {
             max_exchanges,
             now: self.now,
         };
-        let approved = grant::approve_exchange(&self.client, &verified, request, &rules)
+        let approved = grant::approve_exchange(ability, &verified, access, &rules)
             .map_err(|error| self.refuse(error))?;
-        self.sign(GrantType::TokenExchange, approved, Some(verified.token_id()), None).await
+        self.sign(approved, Some(verified.token_id()), None).await
     }
 
     /// The first refresh token of a new family. The store is not asked: it learns of a family when it is used.
-    fn first_refresh(&self, approved: &ApprovedGrant) -> Result<RefreshClaims, Refused> {
+    fn first_refresh(
+        &self,
+        ability: RefreshAbility<'_>,
+        approved: &ApprovedGrant,
+    ) -> Result<RefreshClaims, Refused> {
         let lifetime = self.issuer.lifetimes.refresh_ttl.as_secs();
         Ok(RefreshClaims {
             issuer: self.issuer.issuer.clone(),
-            client: approved.client().clone(),
+            client: ability.client().id.clone(),
             family: grant::random_id().map_err(|_| SigningError::Failed)?,
             generation: 0,
             audience: approved.audience().clone(),
@@ -350,7 +327,6 @@ impl Desk<'_> {
 
     async fn sign(
         &self,
-        grant_type: GrantType,
         approved: ApprovedGrant,
         comes_from: Option<&TokenId>,
         refresh: Option<RefreshClaims>,
@@ -373,7 +349,6 @@ impl Desk<'_> {
         Ok(IssuedToken {
             token,
             refresh_token,
-            grant_type,
             token_id: claims.token_id,
             subject: claims.named.map(|named| named.subject).filter(|subject| *subject != client),
             client,

@@ -43,9 +43,10 @@
 //! | [`revocations`] | what else may end a token |
 //! | [`keys`] | the keys that verify; with `server` those that sign, and their folder |
 //! | [`status`] | revocation that offline verifiers see |
-//! | [`clients`] | who may fetch tokens, and how they show who they are |
+//! | [`clients`] | who may fetch tokens |
 //! | [`policy`] | the policies folder: read, compiled, asked |
 //! | [`store`]* | what is seen once over all replicas |
+//! | [`authenticate`]* | how clients show who they are |
 //! | [`token`] | claims to a token, a token to claims |
 //! | [`grant`]* | what a client asks for, narrowed to what it is granted |
 //! | [`principal`] | who is behind a request |
@@ -61,49 +62,24 @@
 //! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
 //! | [`cli`]* | the commands |
 
-// what only the service calls of modules that others have too; with all features nothing may be unused
-#![cfg_attr(not(feature = "server"), allow(dead_code))]
-
-#[cfg(feature = "server")]
 pub mod app;
-pub mod audit;
-pub mod authorize;
-#[cfg(feature = "server")]
+pub mod authenticate;
 pub mod cli;
-pub mod clients;
-pub mod clock;
-#[cfg(feature = "server")]
 pub mod config;
-pub mod fetch;
-pub(crate) mod files;
-#[cfg(feature = "server")]
 pub mod gateway;
-#[cfg(feature = "server")]
 pub mod grant;
-#[cfg(feature = "actix")]
 pub mod http;
-#[cfg(feature = "server")]
 pub mod introspect;
-#[cfg(feature = "server")]
 pub mod issue;
-pub mod jose;
 pub mod keys;
-pub mod oauth;
-pub mod policy;
-pub mod principal;
-mod printable;
-#[cfg(feature = "server")]
 mod private_file;
-pub mod resource;
-#[cfg(feature = "server")]
 pub mod reuse;
-pub mod revocations;
-#[cfg(feature = "server")]
 pub mod revoke;
-pub mod standing;
-pub mod status;
-#[cfg(feature = "server")]
 pub mod status_lists;
-#[cfg(feature = "server")]
 pub mod store;
 pub mod token;
+
+pub use jeton_jose as jose;
+pub use jeton_oauth::{self as oauth, clock, text as printable};
+pub use jeton_policy::{self as policy, clients, files};
+pub use jeton_verify::{audit, authorize, fetch, principal, resource, revocations, standing, status};

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
-    clients::{AuthenticationError, Authenticator, ClientCredentials},
+    authenticate::{AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
     grant::Lifetimes,
     oauth::{ClientId, TokenId},
     policy::LivePolicies,
     store::{Store, StoreError},
-    token::{BearerToken, Verifier},
+    token::{BearerToken, VerifiedRefresh, Verifier},
 };
 
 /// Ends tokens.
@@ -82,7 +82,7 @@ impl Revoker {
             store.revoke(claims.token_id(), self.lifetimes.token_end(&claims)).await?;
             return Ok((id(), Revocation::Ended(claims.token_id().clone())));
         }
-        if let Ok(refresh) = self.verifier.verify_refresh(token) {
+        if let Ok(refresh) = VerifiedRefresh::verify(&self.verifier, token) {
             if *refresh.client() != client.client().id {
                 return Err(RevocationRefused::NotYours(id()));
             }

@@ -17,9 +17,10 @@ use super::{
     say,
 };
 use crate::{
-    clients::{ClientKind, ClientSecret, ForeignKey, ForeignKeys},
+    clients::{ClientKind, ClientSecret},
     clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up},
     files,
+    keys::{ForeignKey, ForeignKeys},
     policy::{Sources, scalar},
 };
 

@@ -15,7 +15,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Needs, Settings},
     keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, Replaced, Retired, RingKey},
-    policy::printable,
+    printable::printable,
 };
 
 #[derive(Subcommand)]

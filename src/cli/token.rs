@@ -30,7 +30,8 @@ use crate::{
     jose::JwsError,
     keys::{JwksOptions, JwksSource, PublicKeys},
     oauth::{Audience, Issuer, ShownUrl, TokenId},
-    policy::{Pruned, TokenRevocation, printable},
+    policy::{Pruned, TokenRevocation},
+    printable::printable,
     token::{BearerToken, InsecureParts, TokenError, Verifier, insecure_parts},
 };
 

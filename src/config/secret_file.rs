@@ -5,7 +5,8 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::{
-    files::{FileError, OpenFile, unmarked},
+    files::{FileError, OpenFile},
+    printable::unmarked,
     private_file::{self, Readers},
 };
 

@@ -6,6 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
+use super::RequestedTarget;
 use crate::{
     clients::{Client, ClientKind, Grant},
     oauth::{ApiName, Audience, ClientId, ErrorCode, InvalidName, Issuer, Role, ScopeSet, TokenId},
@@ -13,7 +14,14 @@ use crate::{
     token::{Claims, Exchanged, Named, TokenError, VerifiedClaims, VerifiedRefresh},
 };
 
-/// A grant that was approved. Made by the grant types alone.
+/// A grant that was approved. Made by the grant types alone: for a refresh by
+/// [`approve_refresh`](super::approve_refresh), which takes a [`RefreshAbility`](super::RefreshAbility), and for an
+/// exchange by [`approve_exchange`](super::approve_exchange), which takes an [`ExchangeAbility`](super::ExchangeAbility).
+/// A client without the ability cannot get one, and nobody else can put one together:
+///
+/// ```compile_fail,E0451
+/// let approved = jeton::grant::ApprovedGrant { ttl: 1 };
+/// ```
 pub struct ApprovedGrant {
     pub(super) client: ClientId,
     /// Whom the token names.
@@ -91,16 +99,16 @@ pub enum GrantError {
     NoScope,
     /// Two different audiences in one request (RFC 8707 section 2).
     #[error("a token has one audience: ask for one `resource` at a time, not for `{0:.80}` and `{1:.80}`")]
-    SeveralTargets(String, String),
+    SeveralTargets(RequestedTarget, RequestedTarget),
     /// The client has no grant for the audience, or there is none of that name.
     #[error("this client has no grant for the `resource` `{0:.200}`")]
-    UnknownTarget(String),
+    UnknownTarget(RequestedTarget),
     /// A token for jeton's own API was shown, or asked for.
     #[error("tokens for this service's own API are not exchanged: fetch one with your own credentials")]
     ExchangeAtOwnApi,
     /// The refresh token is for another API.
     #[error("the refresh token is not for the `resource` `{0:.200}`")]
-    TargetBeyondToken(String),
+    TargetBeyondToken(RequestedTarget),
     /// No audience was named, and the client has not just one, or not just one that has the scopes.
     #[error("name the API with `resource`: it follows neither from this client's grants nor from `scope`")]
     NoTarget,
@@ -141,22 +149,6 @@ impl GrantError {
                 ErrorCode::InvalidRequest
             }
         }
-    }
-}
-
-/// The scopes of a request.
-pub(super) fn scopes(list: &str) -> Result<ScopeSet, GrantError> {
-    ScopeSet::parse(list).map_err(GrantError::MalformedScope)
-}
-
-/// The one audience of a request, if it names any.
-pub(super) fn target(targets: &[String]) -> Result<Option<&str>, GrantError> {
-    match targets {
-        [] => Ok(None),
-        [first, rest @ ..] => match rest.iter().find(|other| *other != first) {
-            None => Ok(Some(first)),
-            Some(other) => Err(GrantError::SeveralTargets(first.clone(), other.clone())),
-        },
     }
 }
 

@@ -1,54 +1,45 @@
 //! `grant_type=client_credentials` (RFC 6749 section 4.4) with `resource` (RFC 8707).
 
-use super::{
-    ApprovedGrant, GrantError, Lifetimes, StatusClaim,
-    approved::{scopes, target},
-};
+use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, StatusClaim};
 use crate::{
-    clients::{AuthenticatedClient, Client, Grant},
+    authenticate::AuthenticatedClient,
+    clients::{Client, Grant},
     oauth::{ApiName, ScopeSet},
 };
 
-/// What the client asks for.
-#[derive(Debug, Default)]
-pub struct ClientCredentialsRequest {
-    /// `scope`; without it, everything that the client is granted.
-    pub scope: Option<String>,
-    /// Every `resource` and `audience`; without one, the client's only API, or the only one that has the scopes.
-    pub targets: Vec<String>,
-}
-
-/// Narrows what the client is granted to what it asks for.
+/// Narrows what the client is granted to what it asks for. Without scopes that is everything that the client is
+/// granted at the API. Without a target it is the client's only API, or the only one that has the scopes.
 ///
 /// # Errors
 /// [`GrantError`] for a target or a scope beyond the grant: nothing is cut in silence.
 pub fn approve(
     client: &AuthenticatedClient,
-    request: &ClientCredentialsRequest,
+    access: &RequestedAccess,
     lifetimes: Lifetimes,
     lists: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
     let client = client.client();
-    let asked = request.scope.as_deref().map(scopes).transpose()?;
-    let grant = grant(client, &request.targets, asked.as_ref())?;
-    let scopes = asked.unwrap_or_else(|| grant.scopes.clone());
+    let asked = access.scopes()?;
+    let grant = grant(client, access.target()?, asked)?;
+    let scopes = asked.unwrap_or(&grant.scopes);
     let beyond = scopes.difference(&grant.scopes);
     if !beyond.is_empty() {
         return Err(GrantError::ScopeBeyondGrant(beyond));
     }
-    Ok(ApprovedGrant::own(client, grant, scopes, lifetimes, lists))
+    Ok(ApprovedGrant::own(client, grant, scopes.clone(), lifetimes, lists))
 }
 
 /// The API that is meant: the one that is named, the client's only one, or the only one that has all of these scopes
 /// (RFC 9068 section 3). jeton's own comes with many a grant, and has to be named.
 fn grant<'c>(
     client: &'c Client,
-    targets: &[String],
+    target: Option<&RequestedTarget>,
     asked: Option<&ScopeSet>,
 ) -> Result<&'c Grant, GrantError> {
-    match (target(targets)?, &*client.grants, asked) {
+    match (target, &*client.grants, asked) {
         (Some(target), ..) => {
-            client.grant_for(target).ok_or_else(|| GrantError::UnknownTarget(target.to_owned()))
+            let grant = target.audience().and_then(|audience| client.grant_for(audience));
+            grant.ok_or_else(|| GrantError::UnknownTarget(target.clone()))
         }
         (None, [only], _) => Ok(only),
         (None, grants, Some(asked)) => {

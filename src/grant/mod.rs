@@ -3,10 +3,72 @@
 mod approved;
 mod client_credentials;
 mod refresh_token;
+mod request;
 mod token_exchange;
 
 pub(crate) use approved::random_id;
 pub use approved::{ApprovedGrant, GrantError, Lifetimes, StatusClaim};
-pub use client_credentials::{ClientCredentialsRequest, approve as approve_client_credentials};
-pub use refresh_token::{RefreshRequest, approve as approve_refresh};
-pub use token_exchange::{ExchangeRequest, ExchangeRules, approve as approve_exchange};
+pub use client_credentials::approve as approve_client_credentials;
+pub use refresh_token::{RefreshAbility, approve as approve_refresh};
+pub use request::{RequestedAccess, RequestedTarget, TokenRequest};
+pub use token_exchange::{ExchangeAbility, ExchangeRules, approve as approve_exchange};
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        authenticate::AuthenticatedClient,
+        clients::{Abilities, Client, ClientKind, ClientState, IntrospectedApis},
+        oauth::{ClientId, ErrorCode},
+    };
+
+    fn client(abilities: Abilities) -> AuthenticatedClient {
+        AuthenticatedClient::pretended(Client {
+            id: ClientId::parse("c").unwrap(),
+            state: ClientState::Enabled,
+            kind: ClientKind::Named,
+            secrets: Vec::new(),
+            public_keys: Vec::new(),
+            abilities,
+            revoked_before: None,
+            grants: Arc::new([]),
+            claims: Arc::default(),
+            ttl: None,
+        })
+    }
+
+    #[test]
+    fn a_client_has_the_abilities_that_the_policies_name_and_no_other() {
+        let none = Abilities::default();
+        let all = Abilities {
+            token_exchange: true,
+            refresh: true,
+            introspect: IntrospectedApis::All,
+            strict_assertions: true,
+            status_list: Some(true),
+        };
+        for (name, abilities, may_refresh, may_exchange) in [
+            ("none", none.clone(), false, false),
+            ("refresh alone", Abilities { refresh: true, ..none.clone() }, true, false),
+            ("exchange alone", Abilities { token_exchange: true, ..none }, false, true),
+            ("all but refresh", Abilities { refresh: false, ..all.clone() }, false, true),
+            ("all but exchange", Abilities { token_exchange: false, ..all.clone() }, true, false),
+            ("all", all, true, true),
+        ] {
+            let client = client(abilities);
+            check(name, RefreshAbility::of(&client).err(), may_refresh, "`refresh: true`");
+            check(name, ExchangeAbility::of(&client).err(), may_exchange, "`token_exchange: true`");
+        }
+    }
+
+    #[track_caller]
+    fn check(name: &str, error: Option<GrantError>, expected: bool, needed: &str) {
+        assert_eq!(error.is_none(), expected, "{name}: {needed}");
+        if let Some(error) = error {
+            assert_eq!(error.code(), ErrorCode::UnauthorizedClient, "{name}");
+            assert!(error.to_string().contains(needed), "{name}: {error}");
+        }
+    }
+}

@@ -1,61 +1,81 @@
 //! `grant_type=refresh_token` (RFC 6749 section 6).
 
-use super::{
-    ApprovedGrant, GrantError, Lifetimes, StatusClaim,
-    approved::{scopes, target},
+use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, StatusClaim};
+use crate::{
+    authenticate::AuthenticatedClient, clients::Client, oauth::ScopeSet, standing::InForce,
+    token::VerifiedRefresh,
 };
-use crate::{clients::AuthenticatedClient, oauth::ScopeSet, standing::InForce, token::VerifiedRefresh};
 
-/// What the client asks for.
-#[derive(Debug, Default)]
-pub struct RefreshRequest {
-    /// `scope`; without it, everything that the refresh token stands for and the client is granted still.
-    pub scope: Option<String>,
-    /// Every `resource` and `audience`; if there is one, that of the refresh token.
-    pub targets: Vec<String>,
-}
+/// A client that has authenticated and may use refresh tokens. To have authenticated is not enough:
+///
+/// ```compile_fail,E0308
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
+/// # fn refresh(client: &AuthenticatedClient, token: &InForce<VerifiedRefresh>, access: &RequestedAccess,
+/// #     lifetimes: Lifetimes) -> Result<ApprovedGrant, GrantError> {
+/// approve_refresh(client, token, access, lifetimes, StatusClaim::OnRequest)
+/// # }
+/// ```
+/// ```compile_fail,E0423
+/// # use jeton::{clients::Client, grant::RefreshAbility};
+/// fn made_up(client: &Client) -> RefreshAbility<'_> {
+///     RefreshAbility(client)
+/// }
+/// ```
+/// ```
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
+/// # fn refresh(client: &AuthenticatedClient, token: &InForce<VerifiedRefresh>, access: &RequestedAccess,
+/// #     lifetimes: Lifetimes) -> Result<ApprovedGrant, GrantError> {
+/// approve_refresh(RefreshAbility::of(client)?, token, access, lifetimes, StatusClaim::OnRequest)
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct RefreshAbility<'c>(&'c Client);
 
-impl RefreshRequest {
-    /// The scopes that are asked for: without `scope` those of the refresh token, granted still or not.
+impl<'c> RefreshAbility<'c> {
+    /// The ability of a client with `refresh: true`.
     ///
     /// # Errors
-    /// [`GrantError::MalformedScope`].
-    pub fn asked(&self, token: &VerifiedRefresh) -> Result<ScopeSet, GrantError> {
-        self.scope.as_deref().map_or_else(|| Ok(token.scopes().clone()), scopes)
+    /// [`GrantError::NotForThisClient`].
+    pub fn of(client: &'c AuthenticatedClient) -> Result<Self, GrantError> {
+        let client = client.client();
+        if client.abilities.refresh { Ok(Self(client)) } else { Err(GrantError::NotForThisClient("refresh")) }
+    }
+
+    /// The client.
+    pub fn client(self) -> &'c Client {
+        self.0
     }
 }
 
-/// Narrows what the refresh token stands for to what the client is granted now, and to what it asks for.
+/// Narrows what the refresh token stands for to what the client is granted now, and to what it asks for. Without
+/// scopes that is everything that the refresh token stands for and the client is granted still. A target is that of
+/// the refresh token.
 ///
 /// # Errors
 /// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
 pub fn approve(
-    client: &AuthenticatedClient,
+    ability: RefreshAbility<'_>,
     token: &InForce<VerifiedRefresh>,
-    request: &RefreshRequest,
+    access: &RequestedAccess,
     lifetimes: Lifetimes,
     lists: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
-    let client = client.client();
+    let client = ability.client();
     if *token.client() != client.id {
         return Err(GrantError::BadRefreshToken);
     }
-    match target(&request.targets)? {
-        Some(target) if target != token.audience().as_str() => {
-            return Err(GrantError::TargetBeyondToken(target.to_owned()));
-        }
-        _ => {}
+    if let Some(target) = access.target()?.filter(|target| target.audience() != Some(token.audience())) {
+        return Err(GrantError::TargetBeyondToken(target.clone()));
     }
-    let grant = client.grant_for(token.audience().as_str()).ok_or(GrantError::NothingLeft)?;
+    let grant = client.grant_for(token.audience()).ok_or(GrantError::NothingLeft)?;
     let still: ScopeSet =
         token.scopes().iter().filter(|scope| grant.scopes.contains(scope)).cloned().collect();
     if still.is_empty() && !token.scopes().is_empty() {
         return Err(GrantError::NothingLeft);
     }
-    let scopes = match &request.scope {
+    let scopes = match access.scopes()? {
         None => still,
-        Some(list) => {
-            let asked = scopes(list)?;
+        Some(asked) => {
             let beyond = asked.difference(token.scopes());
             if !beyond.is_empty() {
                 return Err(GrantError::ScopeBeyondToken(beyond));
@@ -64,7 +84,7 @@ pub fn approve(
             if !not_granted.is_empty() {
                 return Err(GrantError::ScopeBeyondGrant(not_granted));
             }
-            asked
+            asked.clone()
         }
     };
     Ok(ApprovedGrant::own(client, grant, scopes, lifetimes, lists))

@@ -2,25 +2,54 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{
-    ApprovedGrant, GrantError, Lifetimes,
-    approved::{Status, scopes, target},
-};
+use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::Status};
 use crate::{
-    clients::{AuthenticatedClient, Grant},
+    authenticate::AuthenticatedClient,
+    clients::{Client, Grant},
     oauth::{ApiName, Audience, Role, ScopeSet},
     policy::PolicySet,
     standing::InForce,
     token::{Exchanged, Named, VerifiedClaims},
 };
 
-/// What the client asks for.
-#[derive(Debug, Default)]
-pub struct ExchangeRequest {
-    /// `scope`; without it, everything of the subject token that can be had at the API.
-    pub scope: Option<String>,
-    /// Every `resource` and `audience`; without one, the API of the subject token.
-    pub targets: Vec<String>,
+/// A client that has authenticated and may exchange tokens. To have authenticated is not enough:
+///
+/// ```compile_fail,E0308
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
+/// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
+/// approve_exchange(client, subject, access, rules)
+/// # }
+/// ```
+/// ```compile_fail,E0423
+/// # use jeton::{clients::Client, grant::ExchangeAbility};
+/// fn made_up(client: &Client) -> ExchangeAbility<'_> {
+///     ExchangeAbility(client)
+/// }
+/// ```
+/// ```
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
+/// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
+/// approve_exchange(ExchangeAbility::of(client)?, subject, access, rules)
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct ExchangeAbility<'c>(&'c Client);
+
+impl<'c> ExchangeAbility<'c> {
+    /// The ability of a client with `token_exchange: true`.
+    ///
+    /// # Errors
+    /// [`GrantError::NotForThisClient`].
+    pub fn of(client: &'c AuthenticatedClient) -> Result<Self, GrantError> {
+        let client = client.client();
+        if client.abilities.token_exchange {
+            Ok(Self(client))
+        } else {
+            Err(GrantError::NotForThisClient("token_exchange"))
+        }
+    }
 }
 
 /// What an exchange must fit.
@@ -39,26 +68,26 @@ pub struct ExchangeRules<'p> {
 }
 
 /// Narrows a token to what the client asks for. Whatever comes of it, the subject token allowed it, or the
-/// client itself is granted it at the other API and the subject token has the scope.
+/// client itself is granted it at the other API and the subject token has the scope. Without scopes that is
+/// everything of the subject token that can be had at the API. Without a target it is the API of the subject token.
 ///
 /// # Errors
 /// [`GrantError`]; a scope that was asked for and cannot be had is never cut in silence.
 pub fn approve(
-    client: &AuthenticatedClient,
+    ExchangeAbility(client): ExchangeAbility<'_>,
     subject: &InForce<VerifiedClaims>,
-    request: &ExchangeRequest,
+    access: &RequestedAccess,
     rules: &ExchangeRules<'_>,
 ) -> Result<ApprovedGrant, GrantError> {
     let &ExchangeRules { policies, own_api, lifetimes, max_exchanges, now } = rules;
-    let client = client.client();
     let exchanges = subject.exchanges().saturating_add(1);
     if exchanges > max_exchanges {
         return Err(GrantError::TooManyExchanges(subject.exchanges()));
     }
     let from = subject.subject().ok_or(GrantError::AnonymousSubject)?;
-    let target = target(&request.targets)?;
+    let target = access.target()?;
     // a service that was shown an operator's token must not get one by which it operates jeton
-    if target == Some(own_api.as_str()) || subject.audiences().contains(own_api) {
+    if target.and_then(RequestedTarget::audience) == Some(own_api) || subject.audiences().contains(own_api) {
         return Err(GrantError::ExchangeAtOwnApi);
     }
     let api = place(policies, client.grants.as_ref(), subject, target)?;
@@ -68,11 +97,10 @@ pub fn approve(
             subject.scopes().iter().filter(|scope| grant.scopes.contains(scope)).cloned().collect()
         }
     };
-    let scopes = match &request.scope {
+    let scopes = match access.scopes()? {
         None if within.is_empty() && !subject.scopes().is_empty() => return Err(GrantError::NoScope),
         None => within,
-        Some(list) => {
-            let asked = scopes(list)?;
+        Some(asked) => {
             let beyond = asked.difference(subject.scopes());
             if !beyond.is_empty() {
                 return Err(GrantError::ScopeBeyondToken(beyond));
@@ -81,7 +109,7 @@ pub fn approve(
             if !not_granted.is_empty() {
                 return Err(GrantError::ScopeBeyondGrant(not_granted));
             }
-            asked
+            asked.clone()
         }
     };
     let left = u64::try_from(subject.expires_at().saturating_sub(now)).unwrap_or(0);
@@ -116,19 +144,19 @@ fn place<'c>(
     policies: &PolicySet,
     grants: &'c [Grant],
     subject: &VerifiedClaims,
-    target: Option<&str>,
+    target: Option<&RequestedTarget>,
 ) -> Result<Place<'c>, GrantError> {
-    let is_meant = |audience: &str| target.is_none_or(|target| target == audience);
+    let is_meant = |audience| target.is_none_or(|target| target.audience() == Some(audience));
     let same = policies
         .apis()
         .values()
-        .find(|api| subject.audiences().contains(api.audience()) && is_meant(api.audience().as_str()));
+        .find(|api| subject.audiences().contains(api.audience()) && is_meant(api.audience()));
     if let Some(api) = same {
         return Ok(Place { name: api.name().clone(), audience: api.audience().clone(), grant: None });
     }
     let target = target.ok_or(GrantError::NoTarget)?;
-    let grant = grants.iter().find(|grant| grant.audience.as_str() == target);
-    let grant = grant.ok_or_else(|| GrantError::UnknownTarget(target.to_owned()))?;
+    let grant = grants.iter().find(|grant| target.audience() == Some(&grant.audience));
+    let grant = grant.ok_or_else(|| GrantError::UnknownTarget(target.clone()))?;
     Ok(Place { name: grant.api.clone(), audience: grant.audience.clone(), grant: Some(grant) })
 }
 

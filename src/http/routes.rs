@@ -6,6 +6,8 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
+use jeton_actix::Protect;
+
 use super::{
     endpoint::{
         authorize,
@@ -13,7 +15,6 @@ use super::{
         client, discovery, health, introspect, jwks, ops, principal, revoke, status, token,
     },
     error::{Problem, ProblemKind},
-    extract::Protect,
 };
 use crate::{authorize::Authorizer, oauth::Issuer, policy::PathPrefix};
 

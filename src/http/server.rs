@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use actix_web::{dev::Server, web::Data};
+use jeton_actix::RequestSpan;
 use tracing_actix_web::TracingLogger;
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
     key_watch,
     reload::{self, Teller},
     routes::{self, Routes},
-    span::RequestSpan,
 };
 use crate::{
     app::{App, LoadError, Prepared},
@@ -102,14 +102,13 @@ impl Service {
         let gateways = app.settings.gateways.iter().map(gateway).collect();
         let metadata = Data::new(Metadata::new(&app.settings.issuer, &app.store));
         let issuer_name = Data::new(app.settings.issuer.clone());
+        let authorizer = Data::new(app.authorizer.clone());
         let routes = Routes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways };
         let audit = Data::new(app.audit);
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);
         let teller = Data::new(teller);
-        let verifier = Data::new(app.verifier);
         let issuer = Data::new(app.issuer);
-        let standing = Data::new(app.standing);
         let introspector = Data::new(app.introspector);
         let revoker = Data::new(app.revoker);
         let status_lists = Data::new(app.status_lists);
@@ -120,9 +119,8 @@ impl Service {
                 .app_data(keys.clone())
                 .app_data(policies.clone())
                 .app_data(teller.clone())
-                .app_data(verifier.clone())
+                .app_data(authorizer.clone())
                 .app_data(issuer.clone())
-                .app_data(standing.clone())
                 .app_data(introspector.clone())
                 .app_data(revoker.clone())
                 .app_data(status_lists.clone())

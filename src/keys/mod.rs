@@ -4,28 +4,17 @@
 //! `keyring.yaml` and the time alone (`Keyring::at`); `KeyKeeper` changes the folder, `LiveKeys` follows it, and
 //! nothing outside knows where a private key lives. All that is in `own/`, which only the service itself has.
 
-mod algorithm;
-mod foreign;
-mod invalid;
-#[cfg(feature = "server")]
 mod own;
-mod public;
-mod remote;
-mod set;
-mod sound;
-mod trusted;
 
-pub use foreign::ForeignKey;
-pub use invalid::{InvalidPublicKey, PassedOver};
-#[cfg(feature = "server")]
+pub use jeton_jose::{
+    ForeignKey, ForeignKeys, InvalidJwks, InvalidPublicKey, PassedOver, PublicKey, PublicKeys, VerifiedJws,
+};
+pub use jeton_verify::keys::{
+    FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys,
+};
 pub use own::{
     FirstKey, InvalidKeyFile, InvalidKeyring, JwksDocument, KeyEntry, KeyError, KeyErrors, KeyFolder,
     KeyKeeper, KeyReload, KeyRing, KeySet, KeyState, KeyTerms, Keyring, LONGEST_MAX_AGE, LiveKeys, NewKey,
     OrderError, Passphrase, PlannedKey, RejectedKeys, Replaced, Retired, RingKey, SigningError, SigningKey,
     UnlistedKey,
 };
-pub(crate) use public::Opened;
-pub use public::{InvalidJwks, PublicKey, PublicKeys};
-pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
-pub use set::ForeignKeys;
-pub use trusted::TrustedKeys;

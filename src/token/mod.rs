@@ -1,24 +1,14 @@
-//! Tokens: claims to a signed token, and a bearer's token to verified claims.
+//! Tokens as the issuer makes them: claims to a signed token, and refresh tokens, which it alone reads.
 
-mod bearer;
-#[cfg(feature = "server")]
-mod issued;
-mod origin;
-mod seen;
-mod verify;
+mod claims;
+mod refresh;
+mod sign;
 
-pub use bearer::{BearerToken, InsecureParts, insecure_parts};
-#[cfg(feature = "server")]
-pub use issued::{Claims, RefreshClaims, SignedToken, VerifiedRefresh};
-#[cfg(feature = "server")]
-pub(crate) use issued::{Exchanged, Named};
-pub use origin::Origin;
-pub use verify::{TokenError, VerifiedClaims, Verifier};
+pub use claims::Claims;
+pub(crate) use claims::{Exchanged, Named};
+pub use refresh::{RefreshClaims, VerifiedRefresh};
+pub use sign::SignedToken;
 
-use crate::jose::Kind;
-
-/// The `typ` of a token that names its client (RFC 9068 section 2.1).
-const NAMED: &str = "at+jwt";
-
-/// Access tokens; one that names nobody is a `JWT`.
-const ACCESS_TOKEN: Kind = Kind { name: "an access token", types: &[NAMED, "jwt"] };
+pub use jeton_verify::token::{
+    BearerToken, InsecureParts, Origin, TokenError, VerifiedClaims, Verifier, insecure_parts,
+};

@@ -17,7 +17,7 @@ const COLUMNS: [&[&str]; 14] = [
     &["authorize", "issue", "reuse", "introspect", "revoke", "status_lists"],
     &["audit"],
     &["grant", "principal", "resource"],
-    &["standing"],
+    &["standing", "authenticate"],
     &["token", "policy", "clients"],
     &["store", "status"],
     &["keys"],

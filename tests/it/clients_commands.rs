@@ -2,7 +2,8 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use jeton::{
-    clients::{AssertionRules, Authenticator, ClientCredentials, ClientSecret},
+    authenticate::{AssertionRules, Authenticator, ClientCredentials},
+    clients::ClientSecret,
     clock::{Clock, SystemClock},
     oauth::Issuer,
     policy::{DemoSecrets, PolicySet},

@@ -5,14 +5,13 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use futures_util::{StreamExt, future::join, stream};
 use jeton::{
-    authorize::Authorizer,
+    authorize::{Asker, Authorizer, NoAnswer, Question},
     clock::Clock,
-    http::Protect,
+    http::{Caller, Protect},
     jose::JwsError,
     keys::{JwksSource, TrustedKeys},
     oauth::{ApiName, Audience, Issuer},
     policy::{DemoSecrets, LivePolicies, Surroundings},
-    principal::Principal,
     status::{FetchOptions, FetchedLists, StatusError},
     token::{BearerToken, TokenError, Verifier},
 };
@@ -89,8 +88,8 @@ struct Guarded {
 impl Guarded {
     fn start(authorizer: Authorizer, path: &'static str) -> Self {
         let server = HttpServer::new(move || {
-            let client = |principal: Principal| async move {
-                HttpResponse::Ok().body(principal.client().unwrap().as_str().to_owned())
+            let client = |caller: Caller| async move {
+                HttpResponse::Ok().body(caller.client().unwrap().as_str().to_owned())
             };
             App::new().wrap(Protect::new(authorizer.clone())).route(path, web::get().to(client))
         });
@@ -231,6 +230,41 @@ async fn one_request_may_wait_for_a_key_and_then_for_a_list() {
     assert_eq!(service.get(&pointing_at("b", &first())).await, 401);
     assert_eq!(paths(&issuer)[2..], [JWKS, "/status/b"]);
     service.stop().await;
+}
+
+/// An explanation says what the decision would be: it waits for the same, and asks for it as often.
+#[actix_web::test]
+async fn an_explanation_waits_for_a_key_and_then_for_a_list() {
+    let issuer = FakeIssuer::start().await;
+    issuer.answers_at(JWKS, serves(set(&[first().jwk()])));
+    issuer.answers_at("/status/a", signed(&issuer.good()));
+    let source = issuer.source(&patient());
+    let lists = lists(&issuer, Arc::clone(&source));
+    let verifier = verifier(&issuer, source).with_status_lists(lists);
+    let authorizer = Authorizer::new(verifier, issuer.policies(), ApiName::parse("orders").unwrap());
+    let explain = async |api: &str, asker| {
+        let question = Question { api, method: "GET", target: "/principal", asker };
+        authorizer.explain(&question).await.map(|explained| (explained.reason, explained.detail))
+    };
+    let pointing_at = |name: &str, forge: &Forge| {
+        let token = draft(&issuer, forge).claim("status", pointing(&issuer.uri(name))).sign(forge);
+        Asker::Token(BearerToken::new(token))
+    };
+    let no_api = NoAnswer::NoApi("nothing".to_owned());
+    assert_eq!(explain("nothing", pointing_at("a", &first())).await, Err(no_api));
+    let no_grant = NoAnswer::NoGrant { client: "nobody".to_owned(), api: "jeton".to_owned() };
+    assert_eq!(explain("jeton", Asker::Client("nobody")).await, Err(no_grant));
+    assert_eq!(explain("jeton", Asker::Nobody).await.unwrap().0, "no-token");
+    assert_eq!(paths(&issuer), [""; 0], "nothing of it needs a key");
+    let (reason, _) = explain("jeton", pointing_at("a", &first())).await.unwrap();
+    assert_eq!(reason, "met", "it was verified");
+    assert_eq!(paths(&issuer), [JWKS, "/status/a"]);
+    // neither of them is there: each is asked for once
+    issuer.clock.advance(30);
+    for forge in [second(), first()] {
+        assert_eq!(explain("jeton", pointing_at("b", &forge)).await.unwrap().0, "invalid-token");
+    }
+    assert_eq!(paths(&issuer)[2..], [JWKS, "/status/b"]);
 }
 
 #[actix_web::test]

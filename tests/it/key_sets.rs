@@ -4,9 +4,9 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use jeton::{
-    clients::ForeignKeys,
     clock::{Clock, ManualClock, SystemClock},
     jose::JwsError,
+    keys::ForeignKeys,
     keys::PublicKeys,
     oauth::Issuer,
     policy::{Code, DemoSecrets, PolicySet, Severity},

@@ -86,6 +86,7 @@ mod status_lists;
 mod store_servers;
 mod token_attacks;
 mod token_endpoint;
+mod token_error_order;
 mod token_exchange;
 mod token_reuse;
 mod token_targets;

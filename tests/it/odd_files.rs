@@ -2,8 +2,8 @@
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use jeton::{
-    clients::{ForeignKeys, InvalidPublicKey},
     keys::PublicKeys,
+    keys::{ForeignKeys, InvalidPublicKey},
     policy::{Code, Severity, Sources},
 };
 

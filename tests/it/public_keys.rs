@@ -2,7 +2,7 @@
 use std::{fs, path::Path};
 
 use jeton::{
-    clients::{ForeignKey, ForeignKeys, InvalidPublicKey},
+    keys::{ForeignKey, ForeignKeys, InvalidPublicKey},
     policy::{Code, DemoSecrets, Findings, LivePolicies, PolicySet, Reload, Sources},
 };
 use serde_json::Value;

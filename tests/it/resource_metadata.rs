@@ -9,11 +9,10 @@ use actix_web::{
 use jeton::{
     authorize::Authorizer,
     clock::{Clock, ManualClock},
-    http::Protect,
+    http::{Caller, Protect},
     keys::PublicKeys,
     oauth::{ApiName, Issuer, MetadataAddress},
     policy::{DemoSecrets, LivePolicies, Reload, Surroundings},
-    principal::Principal,
     token::Verifier,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, header};
@@ -58,8 +57,8 @@ enum Around {
 
 fn handlers(config: &mut ServiceConfig) {
     config
-        .route("/orders", web::to(|_: Principal| async { HttpResponse::Ok().body("orders") }))
-        .route("/open/principal", web::to(|_: Principal| async { "a principal" }))
+        .route("/orders", web::to(|_: Caller| async { HttpResponse::Ok().body("orders") }))
+        .route("/open/principal", web::to(|_: Caller| async { "a principal" }))
         .default_service(web::to(|| async { HttpResponse::Ok().body("handler") }));
 }
 

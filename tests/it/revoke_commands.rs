@@ -3,8 +3,9 @@
 use std::fs;
 
 use jeton::{
-    clients::{ClientState, ForeignKey, ForeignKeys, IntrospectedApis},
+    clients::{ClientState, IntrospectedApis},
     clock::{Clock, SystemClock},
+    keys::{ForeignKey, ForeignKeys},
     oauth::ApiName,
     policy::{DemoSecrets, PolicySet},
 };

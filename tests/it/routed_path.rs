@@ -18,11 +18,10 @@ use actix_web::{
 use jeton::{
     authorize::Authorizer,
     clock::{Clock, ManualClock},
-    http::Protect,
+    http::{Caller, Protect},
     keys::PublicKeys,
     oauth::{ApiName, Issuer},
     policy::{DemoSecrets, LivePolicies, PathPrefix, Surroundings},
-    principal::Principal,
     token::Verifier,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -216,7 +215,7 @@ const HANDLERS: [(&str, &str); 10] = [
 static SERVED: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes a principal.
-async fn served(_: Principal) -> HttpResponse {
+async fn served(_: Caller) -> HttpResponse {
     SERVED.fetch_add(1, Ordering::Relaxed);
     HttpResponse::Ok().finish()
 }

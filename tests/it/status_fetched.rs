@@ -8,9 +8,8 @@ use futures_util::future::join_all;
 use jeton::{
     authorize::Authorizer,
     clock::Clock,
-    http::Protect,
+    http::{Caller, Protect},
     oauth::{ApiName, Audience, ClientId, Issuer},
-    principal::Principal,
     status::{
         FetchError, FetchOptions, FetchedLists, StatusError, StatusHandle, StatusReference, Unknown, index_of,
     },
@@ -464,8 +463,8 @@ async fn a_protected_service_fetches_a_list_at_first_sight() {
     let verifier = verifier.with_status_lists(issuer.lists(&patient()));
     let authorizer = Authorizer::new(verifier, policies, ApiName::parse("jeton").unwrap());
     let server = HttpServer::new(move || {
-        let client = |principal: Principal| async move {
-            HttpResponse::Ok().body(principal.client().unwrap().as_str().to_owned())
+        let client = |caller: Caller| async move {
+            HttpResponse::Ok().body(caller.client().unwrap().as_str().to_owned())
         };
         App::new().wrap(Protect::new(authorizer.clone())).route("/principal", web::get().to(client))
     });

@@ -4,9 +4,9 @@ use std::fs;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jeton::{
-    clients::{ForeignKey, ForeignKeys, InvalidPublicKey},
     clock::{Clock, SystemClock},
     keys::PublicKeys,
+    keys::{ForeignKey, ForeignKeys, InvalidPublicKey},
     policy::Code,
 };
 use serde_json::{Value, json};

@@ -32,7 +32,8 @@ use crate::{
     grant::random_id,
     keys::KeyRing,
     oauth::{ApiName, TokenId},
-    policy::{Api, DemoSecrets, PolicySet, Sources, printable},
+    policy::{Api, DemoSecrets, PolicySet, Sources},
+    printable::printable,
 };
 
 #[derive(Args)]

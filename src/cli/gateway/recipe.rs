@@ -16,7 +16,7 @@ use crate::{
     config::{GatewaySettings, Needs, Settings},
     files::{self, FileError},
     gateway::{GatewayKind, IDENTITY_HEADERS},
-    policy::printable,
+    printable::printable,
 };
 
 #[derive(Args)]

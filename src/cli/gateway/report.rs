@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use super::super::Outcome;
-use crate::policy::printable;
+use crate::printable::printable;
 
 /// What a class of attempts came to.
 #[derive(Default)]

@@ -110,7 +110,7 @@ pub(super) struct Mint<'k> {
 impl Mint<'_> {
     /// What a client would get at this API, or a token that names nobody.
     fn bearer(&self, api: &Api, client: Option<&Client>) -> anyhow::Result<Bearer> {
-        let grant = client.and_then(|client| client.grant_for(api.audience().as_str()));
+        let grant = client.and_then(|client| client.grant_for(api.audience()));
         let named = client.filter(|client| client.kind == ClientKind::Named).map(|client| client.id.clone());
         let permissions = Permissions {
             client: named.clone(),
@@ -217,7 +217,7 @@ impl<'p> Plan<'p> {
         let is_live = |client: &&Arc<Client>| {
             client.state == ClientState::Enabled && client.revoked_before.is_none_or(|before| before <= now)
         };
-        let granted = |client: &&Arc<Client>| client.grant_for(api.audience().as_str()).is_some();
+        let granted = |client: &&Arc<Client>| client.grant_for(api.audience()).is_some();
         let mut clients: Vec<_> =
             policies.clients().iter().filter(is_live).filter(granted).cloned().collect();
         clients.sort_by(|a, b| a.id.cmp(&b.id));

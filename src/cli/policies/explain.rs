@@ -14,6 +14,7 @@ use super::{
     Reading, emit, emit_json,
 };
 use crate::{
+    authorize::{Asker, Question},
     oauth::{Role, Scope},
     policy::{Explanation, Permissions, PolicySet, did_you_mean},
     principal::Principal,
@@ -77,38 +78,31 @@ impl Explain {
         if *method != in_capitals {
             say!("note: methods are told apart by case, and `{method}` is not `{in_capitals}`");
         }
-        let audience =
-            policies.api(api).with_context(|| unknown("API", api, policies.apis().keys()))?.audience();
+        policies.api(api).with_context(|| unknown("API", api, policies.apis().keys()))?;
+        let question = Question { api, method, target: path, asker: self.asker(policies)? };
+        question.explain_by(policies, |token, audience| {
+            let verifier = token::verifier(config, None)?;
+            let claims = Standing::by_files().verify(&verifier, policies, token, audience);
+            Ok(claims.map(Principal::from).map_err(|error| match error {
+                NotInForce::Ended(error) => token::with_values(&error, token, verifier.issuer(), audience),
+                NotInForce::Unknown(unknown) => unknown.to_string(),
+            }))
+        })
+    }
+
+    fn asker(&self, policies: &PolicySet) -> anyhow::Result<Asker<'_>> {
         if let Some(client) = &self.client {
             let ids = policies.clients().iter().map(|client| &client.id);
             policies.clients().find(client).with_context(|| unknown("client", client, ids))?;
-            let explained = policies.explain_client(api, method, path, client);
-            return explained.with_context(|| format!("client `{client}` has no grant for API `{api}`"));
+            return Ok(Asker::Client(client));
         }
-        let bearer = match &self.token {
-            Some(token) => {
-                let verifier = token::verifier(config, None)?;
-                let token = token::pasted_token(token);
-                let claims = verifier.verify(&token, audience);
-                let in_force = |claims| Standing::by_files().in_force(policies, claims);
-                match claims.map_err(NotInForce::from).and_then(in_force) {
-                    Ok(claims) => Some(Principal::from(claims).permissions()),
-                    Err(error) => {
-                        let why = match &error {
-                            NotInForce::Ended(error) => {
-                                token::with_values(error, &token, verifier.issuer(), audience)
-                            }
-                            NotInForce::Unknown(_) => error.to_string(),
-                        };
-                        return Ok(policies.explain_bad_token(api, method, path, &why));
-                    }
-                }
+        Ok(match &self.token {
+            Some(token) => Asker::Token(token::pasted_token(token)),
+            None if self.scopes.is_empty() && self.roles.is_empty() && self.claims.is_empty() => {
+                Asker::Nobody
             }
-            None if self.scopes.is_empty() && self.roles.is_empty() && self.claims.is_empty() => None,
-            None => Some(self.bearer(policies)?),
-        };
-        let subject = bearer.as_ref().map(Permissions::subject);
-        Ok(policies.explain(api, method, path, subject.as_ref()))
+            None => Asker::Bearer(self.bearer(policies)?),
+        })
     }
 
     /// A bearer of the scopes, roles and claims that were given.
@@ -129,7 +123,7 @@ impl Explain {
             let before = bearer.claims.insert(name.clone(), value.clone());
             ensure!(before.is_none(), "claim `{name}` is given twice");
         }
-        Ok(bearer.with_sub_of_claims()?.with_scopes_of_roles(policies.roles()))
+        Ok(bearer.with_sub_of_claims()?)
     }
 }
 

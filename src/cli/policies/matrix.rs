@@ -13,7 +13,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     oauth::ClientId,
-    policy::{self, ContentHash, MatrixAccess, printable},
+    policy::{self, ContentHash, MatrixAccess},
+    printable::printable,
 };
 
 #[derive(Args)]

@@ -12,7 +12,8 @@ use clap::{Args, ValueEnum};
 use super::{super::Outcome, Reading, emit, emit_json, say, warn_of_faults};
 use crate::{
     audit::{LONGEST_LINE, Replay, Replayed},
-    policy::{PolicySet, printable},
+    policy::PolicySet,
+    printable::printable,
 };
 
 #[derive(Args)]

@@ -10,7 +10,10 @@ use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{super::Outcome, Reading, emit, say};
-use crate::policy::{CaseOutcome, Code, Draft, Finding, printable};
+use crate::{
+    policy::{CaseOutcome, Code, Draft, Finding},
+    printable::printable,
+};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {

@@ -7,6 +7,7 @@ use actix_web::{
     http::header::{self, HeaderName, HeaderValue},
     web::Data,
 };
+use jeton_actix::{JudgedRequest, Refusal, shown};
 use serde_json::Value;
 use tracing_actix_web::RequestId;
 
@@ -16,9 +17,7 @@ use crate::{
     gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, TrustedPeers, header_text},
     http::{
         error::{Problem, ProblemKind},
-        extract::{self, ForwardedHost, ForwardedRequest, Forwarding},
-        refusal::{JudgedRequest, Refusal},
-        span::shown,
+        extract::{ForwardedHost, ForwardedRequest, Forwarding},
     },
     oauth::{ClientId, Role},
     policy::PathPrefix,
@@ -171,7 +170,7 @@ async fn decide(
     asked: &ForwardedRequest<'_>,
     request: &HttpRequest,
 ) -> Result<Permit, Refusal> {
-    let token = extract::bearer_token(request.headers(), asked.query).map_err(Refusal::BadRequest)?;
+    let token = jeton_actix::bearer_token(request.headers(), asked.query).map_err(Refusal::BadRequest)?;
     let id = request.extensions().get::<RequestId>().copied();
     let access = AccessRequest {
         method: asked.method,

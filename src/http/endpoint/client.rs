@@ -3,7 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
 
 use crate::{
-    clients::{AuthenticationError, ClientCredentials, ClientSecret},
+    authenticate::{AuthenticationError, ClientCredentials},
+    clients::ClientSecret,
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
         extract::{Form, client_credentials},

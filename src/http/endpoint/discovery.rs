@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, http::header, web::Data};
 use serde::Serialize;
 
 use crate::{
-    clients::AuthenticationMethod,
+    authenticate::AuthenticationMethod,
     keys::LiveKeys,
     oauth::{GrantType, Issuer, SignatureAlgorithm},
     store::Store,

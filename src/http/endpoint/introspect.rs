@@ -94,7 +94,7 @@ fn refresh_token(refresh: &VerifiedRefresh, issuer: &Issuer) -> Value {
         ("client_id", refresh.client().as_str().into()),
         ("exp", refresh.expires_at().into()),
         ("iat", refresh.issued_at().into()),
-        ("jti", refresh.token_id().into()),
+        ("jti", refresh.token_id().as_str().into()),
         ("scope", refresh.scopes().to_string().into()),
     ];
     Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())

@@ -7,26 +7,26 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_actix::GuardFault;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
     audit::{Audit, Shadow},
+    authorize::{Asker, Authorizer, NoAnswer, Question},
     http::{
         audit_watch::reload_candidate_beside,
         error::{Problem, ProblemKind},
-        extract::{self, BodyFault},
+        extract,
         key_watch::reload_keys_beside,
         reload::{Teller, difference_beside, reload_beside},
         trigger::Trigger,
     },
     keys::{KeyReload, KeyState, LiveKeys},
-    oauth::{Role, Scope},
-    policy::{CandidateReload, Findings, LivePolicies, Permissions, Rejection, Reload},
-    principal::Principal,
+    oauth::{InvalidName, Role, Scope},
+    policy::{BadSub, CandidateReload, Explanation, Findings, LivePolicies, Permissions, Rejection, Reload},
     printable::printable_json,
-    standing::{NotInForce, Standing},
-    token::{BearerToken, Verifier},
+    token::BearerToken,
 };
 
 pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>, audit: Data<Audit>) -> HttpResponse {
@@ -109,85 +109,91 @@ pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
 /// just this, or a token.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Question {
+struct WrittenQuestion {
     api: String,
     method: String,
     path: String,
     #[serde(default)]
-    r#as: Option<Asker>,
+    r#as: Option<WrittenAsker>,
     #[serde(default)]
     token: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Asker {
+enum WrittenAsker {
     Client(String),
-    Bearer(Bearer),
+    Bearer(WrittenBearer),
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Bearer {
+struct WrittenBearer {
     scopes: Vec<String>,
     roles: Vec<String>,
     claims: Map<String, Value>,
 }
 
+/// Why a question is not understood.
+#[derive(Debug, thiserror::Error)]
+enum BadQuestion {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("give either `as` or `token`")]
+    TwoAskers,
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    #[error(transparent)]
+    Sub(#[from] BadSub),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+}
+
+impl WrittenQuestion {
+    fn parse(&self) -> Result<Question<'_>, BadQuestion> {
+        let asker = match (&self.r#as, &self.token) {
+            (Some(_), Some(_)) => return Err(BadQuestion::TwoAskers),
+            (None, None) => Asker::Nobody,
+            (None, Some(token)) => Asker::Token(BearerToken::new(token.as_str())),
+            (Some(WrittenAsker::Client(client)), None) => Asker::Client(client),
+            (Some(WrittenAsker::Bearer(bearer)), None) => Asker::Bearer(bearer.parse()?),
+        };
+        Ok(Question { api: &self.api, method: &self.method, target: &self.path, asker })
+    }
+}
+
+impl WrittenBearer {
+    fn parse(&self) -> Result<Permissions, BadQuestion> {
+        let bearer = Permissions {
+            client: None,
+            sub: None,
+            scopes: self.scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>()?,
+            roles: self.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>()?,
+            claims: self.claims.clone(),
+        };
+        Ok(bearer.with_sub_of_claims()?)
+    }
+}
+
 pub(in crate::http) async fn explain(
     request: HttpRequest,
     body: Payload,
-    policies: Data<Arc<LivePolicies>>,
-    verifier: Data<Verifier>,
-    standing: Data<Standing>,
+    authorizer: Data<Authorizer>,
 ) -> Result<HttpResponse, Problem> {
-    let bad = |detail: String| Problem::new(ProblemKind::BadQuestion(detail.into()), &request);
-    let body = extract::body(&request, body).await.map_err(|fault| match fault {
-        BodyFault::Coded => Problem::new(ProblemKind::CodedBody, &request),
-        BodyFault::TooLong => Problem::new(ProblemKind::TooLarge, &request),
-        BodyFault::TooSlow | BodyFault::Broken => bad(fault.to_string()),
-    })?;
-    let mut question: Question = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
-    let snapshot = policies.current();
-    let set = &snapshot.policies;
-    let permissions = match (question.r#as.take(), &question.token) {
-        (Some(_), Some(_)) => return Err(bad("give either `as` or `token`".to_owned())),
-        (None, None) => None,
-        (None, Some(token)) => {
-            let api =
-                set.api(&question.api).ok_or_else(|| bad(format!("there is no API `{}`", question.api)))?;
-            let claims = verifier.verify(&BearerToken::new(token.as_str()), api.audience());
-            let in_force = |claims| standing.in_force(set, claims);
-            let claims = match claims.map_err(NotInForce::from).and_then(in_force) {
-                Ok(claims) => claims,
-                Err(error) => {
-                    let Question { api, method, path, .. } = &question;
-                    return Ok(answer(&set.explain_bad_token(api, method, path, &error.to_string())));
-                }
-            };
-            Some(Principal::from(claims).permissions())
-        }
-        (Some(Asker::Client(client)), None) => {
-            let Question { api, method, path, .. } = &question;
-            let missing = || bad(format!("client `{client}` has no grant for API `{api}`"));
-            return Ok(answer(&set.explain_client(api, method, path, &client).ok_or_else(missing)?));
-        }
-        (Some(Asker::Bearer(bearer)), None) => {
-            let scopes = bearer.scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>();
-            let roles = bearer.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>();
-            let bearer = Permissions {
-                client: None,
-                sub: None,
-                scopes: scopes.map_err(|error| bad(error.to_string()))?,
-                roles: roles.map_err(|error| bad(error.to_string()))?,
-                claims: bearer.claims,
-            };
-            let bearer = bearer.with_sub_of_claims().map_err(|error| bad(error.to_string()))?;
-            Some(bearer.with_scopes_of_roles(set.roles()))
-        }
-    };
-    let subject = permissions.as_ref().map(Permissions::subject);
-    Ok(answer(&set.explain(&question.api, &question.method, &question.path, subject.as_ref())))
+    let body = extract::body(&request, body).await.map_err(|fault| Problem::new(fault, &request))?;
+    let explained = explained(&body, &authorizer).await;
+    Ok(answer(&explained.map_err(|bad| Problem::new(bad, &request))?))
+}
+
+async fn explained(question: &[u8], authorizer: &Authorizer) -> Result<Explanation, BadQuestion> {
+    let question: WrittenQuestion = serde_json::from_slice(question)?;
+    Ok(authorizer.explain(&question.parse()?).await?)
+}
+
+impl From<BadQuestion> for ProblemKind {
+    fn from(bad: BadQuestion) -> Self {
+        Self::BadQuestion(bad.to_string().into())
+    }
 }
 
 /// Reads the keys and the policies again. Each of them is taken or not, whatever becomes of the other.
@@ -198,7 +204,7 @@ pub(in crate::http) async fn reload(
     keys: Data<Arc<LiveKeys>>,
     audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
-    let failed = || Problem::new(ProblemKind::Internal, &request);
+    let failed = || Problem::new(GuardFault::Internal, &request);
     let of_keys = reload_keys_beside(Arc::clone(&keys), Trigger::Operator).await.ok_or_else(failed)?;
     let of_policies =
         reload_beside(Arc::clone(&policies), &teller, Trigger::Operator).await.ok_or_else(failed)?;

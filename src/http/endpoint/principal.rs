@@ -3,16 +3,16 @@
 use actix_web::{HttpResponse, http::header};
 use serde_json::json;
 
-use crate::principal::Principal;
+use crate::http::Caller;
 
-pub(in crate::http) async fn get(principal: Principal) -> HttpResponse {
+pub(in crate::http) async fn get(caller: Caller) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
-        "client": principal.client(),
-        "audience": principal.audiences(),
-        "scopes": principal.scopes().iter().collect::<Vec<_>>(),
-        "roles": principal.roles(),
-        "claims": principal.claims(),
-        "token_id": principal.token_id(),
-        "expires_at": principal.expires_at(),
+        "client": caller.client(),
+        "audience": caller.audiences(),
+        "scopes": caller.scopes().iter().collect::<Vec<_>>(),
+        "roles": caller.roles(),
+        "claims": caller.claims(),
+        "token_id": caller.token_id(),
+        "expires_at": caller.expires_at(),
     }))
 }

@@ -7,6 +7,8 @@ use actix_web::{
     web::{Data, Path},
 };
 
+use jeton_actix::GuardFault;
+
 use super::cached::Document;
 use crate::{
     http::error::{Problem, ProblemKind},
@@ -31,7 +33,7 @@ pub(in crate::http) async fn get(
         Ok(None) => Problem::new(ProblemKind::NotFound, &request).error_response(),
         Err(error) => {
             tracing::error!(error = error.to_string(), "status_list.failed");
-            Problem::new(ProblemKind::Internal, &request).error_response()
+            Problem::new(GuardFault::Internal, &request).error_response()
         }
     }
 }

@@ -10,13 +10,13 @@ use actix_web::{
 
 use super::client;
 use crate::{
-    clients::ClientCredentials,
-    grant::{ClientCredentialsRequest, ExchangeRequest, RefreshRequest},
+    authenticate::ClientCredentials,
+    grant::{RequestedAccess, TokenRequest},
     http::{
         error::TokenEndpointError,
         extract::{Form, client_credentials},
     },
-    issue::{IssuedToken, Refused, TokenIssuer, TokenRequest},
+    issue::{IssuedToken, Refused, TokenIssuer},
     oauth::{ClientId, ErrorCode, GrantType},
     token::BearerToken,
 };
@@ -39,12 +39,12 @@ pub(in crate::http) async fn post(
     })?;
     let issued = tokens.issue(&credentials, &asked).await;
     let issued = issued.map_err(refuse)?;
-    let scopes = issued.scopes.to_string();
+    let (labels, scopes) = (GrantLabels::of(&asked), issued.scopes.to_string());
     tracing::info!(
         jti = issued.token_id.as_str(),
         client = issued.client.as_str(),
         subject = issued.subject.as_ref().map(ClientId::as_str),
-        grant = log_name(issued.grant_type),
+        grant = labels.in_log,
         api = issued.api.as_str(),
         scopes,
         ttl = issued.expires_in,
@@ -56,21 +56,31 @@ pub(in crate::http) async fn post(
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
         .content_type(header::ContentType::json())
-        .body(answer_body(&issued, &scopes)))
+        .body(answer_body(&issued, &scopes, labels.issued_token_type)))
 }
 
-/// What brought a token, where it is not what brings most.
-fn log_name(grant_type: GrantType) -> Option<&'static str> {
-    match grant_type {
-        GrantType::ClientCredentials => None,
-        GrantType::RefreshToken => Some("refresh_token"),
-        GrantType::TokenExchange => Some("token-exchange"),
+/// What the log and the answer say of the grant that brought a token.
+struct GrantLabels {
+    /// `grant` in the log, where it is not what brings most tokens.
+    in_log: Option<&'static str>,
+    /// `issued_token_type` of the answer (RFC 8693 section 2.2.1).
+    issued_token_type: Option<&'static str>,
+}
+
+impl GrantLabels {
+    fn of(asked: &TokenRequest) -> Self {
+        let (in_log, issued_token_type) = match asked {
+            TokenRequest::ClientCredentials(_) => (None, None),
+            TokenRequest::RefreshToken { .. } => (Some("refresh_token"), None),
+            TokenRequest::TokenExchange { .. } => (Some("token-exchange"), Some(ACCESS_TOKEN)),
+        };
+        Self { in_log, issued_token_type }
     }
 }
 
 /// The answer (RFC 6749 section 5.1, RFC 8693 section 2.2.1). Put together by hand, for a token is long and a
 /// serializer would look at each of its characters: neither base64url nor a scope can hold what JSON escapes.
-fn answer_body(issued: &IssuedToken, scopes: &str) -> String {
+fn answer_body(issued: &IssuedToken, scopes: &str, issued_token_type: Option<&str>) -> String {
     let mut body = String::with_capacity(issued.token.as_str().len() + scopes.len() + ROOM_AROUND);
     let mut add = |parts: &[&str]| parts.iter().for_each(|part| body.push_str(part));
     add(&[r#"{"access_token":""#, issued.token.as_str(), r#"","token_type":"Bearer","expires_in":"#]);
@@ -81,8 +91,8 @@ fn answer_body(issued: &IssuedToken, scopes: &str) -> String {
     if let Some(token) = &issued.refresh_token {
         add(&[r#","refresh_token":""#, token.as_str(), r#"""#]);
     }
-    if issued.grant_type == GrantType::TokenExchange {
-        add(&[r#","issued_token_type":""#, ACCESS_TOKEN, r#"""#]);
+    if let Some(token_type) = issued_token_type {
+        add(&[r#","issued_token_type":""#, token_type, r#"""#]);
     }
     add(&["}"]);
     body
@@ -104,34 +114,36 @@ async fn read(
     };
     let credentials = client_credentials(request.headers(), &mut form)?;
     let scope = form.take("scope");
-    let targets = form.take_all(["resource", "audience"]);
+    let access = RequestedAccess::read(scope.as_deref(), &form.take_all(["resource", "audience"]));
     let asked = match grant_type {
-        GrantType::ClientCredentials => {
-            TokenRequest::ClientCredentials(ClientCredentialsRequest { scope, targets })
-        }
-        GrantType::RefreshToken => TokenRequest::Refresh {
-            token: BearerToken::new(form.require("refresh_token")?),
-            request: RefreshRequest { scope, targets },
+        GrantType::ClientCredentials => TokenRequest::ClientCredentials(access),
+        GrantType::RefreshToken => TokenRequest::RefreshToken {
+            refresh_token: form.require("refresh_token").map(BearerToken::new)?,
+            access,
         },
         GrantType::TokenExchange => {
-            let subject = form.require("subject_token")?;
-            let must_be_access_token = |name: &str, token_type: &str| match token_type {
-                ACCESS_TOKEN | JWT => Ok(()),
-                other => Err(TokenEndpointError::another_value(name, other, ACCESS_TOKEN)),
-            };
-            must_be_access_token("subject_token_type", &form.require("subject_token_type")?)?;
-            if let Some(wanted) = form.take("requested_token_type") {
-                must_be_access_token("requested_token_type", &wanted)?;
-            }
-            if form.take("actor_token").is_some() | form.take("actor_token_type").is_some() {
-                let message = "actor_token is not taken: the client that exchanges is the actor";
-                return Err(TokenEndpointError::invalid_request(message));
-            }
-            let request = ExchangeRequest { scope, targets };
-            TokenRequest::Exchange { subject: BearerToken::new(subject), request }
+            TokenRequest::TokenExchange { subject_token: subject_token(&mut form)?, access }
         }
     };
     Ok((credentials, asked))
+}
+
+/// The token that is to be exchanged, if an exchange here takes and gives what the form says (RFC 8693 section 2.1).
+fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
+    let subject = form.require("subject_token")?;
+    let must_be_access_token = |name: &str, token_type: &str| match token_type {
+        ACCESS_TOKEN | JWT => Ok(()),
+        other => Err(TokenEndpointError::another_value(name, other, ACCESS_TOKEN)),
+    };
+    must_be_access_token("subject_token_type", &form.require("subject_token_type")?)?;
+    if let Some(wanted) = form.take("requested_token_type") {
+        must_be_access_token("requested_token_type", &wanted)?;
+    }
+    if form.take("actor_token").is_some() | form.take("actor_token_type").is_some() {
+        let message = "actor_token is not taken: the client that exchanges is the actor";
+        return Err(TokenEndpointError::invalid_request(message));
+    }
+    Ok(BearerToken::new(subject))
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.

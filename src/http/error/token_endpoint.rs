@@ -11,9 +11,10 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::RETRY_AFTER;
 use crate::oauth::ErrorCode;
 
+/// After how many seconds it is worth asking again when the shared store was away.
+const RETRY_AFTER: &str = "2";
 /// How much of a description is told, in bytes.
 const LONGEST_DESCRIPTION: usize = 400;
 

@@ -8,7 +8,10 @@ use actix_web::{
     web::{Bytes, Payload},
 };
 
-use crate::http::connection::{BodyProgress, Exchange};
+use crate::http::{
+    connection::{BodyProgress, Exchange},
+    error::ProblemKind,
+};
 
 /// The longest body, in bytes.
 const LONGEST: usize = 16 * 1024;
@@ -24,6 +27,16 @@ pub(in crate::http) enum BodyFault {
     TooSlow,
     #[error("the body could not be read to its end")]
     Broken,
+}
+
+impl From<BodyFault> for ProblemKind {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Coded => Self::CodedBody,
+            BodyFault::TooLong => Self::TooLarge,
+            BodyFault::TooSlow | BodyFault::Broken => Self::BadQuestion(fault.to_string().into()),
+        }
+    }
 }
 
 /// Reads the body of a request. Its connection sees to the time.

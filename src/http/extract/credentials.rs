@@ -6,9 +6,12 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 
-use super::{encoding, form::Form};
+use jeton_oauth::form;
+
+use super::Form;
 use crate::{
-    clients::{ClientAssertion, ClientCredentials, ClientSecret},
+    authenticate::{ClientAssertion, ClientCredentials},
+    clients::ClientSecret,
     http::error::TokenEndpointError,
     oauth::ErrorCode,
 };
@@ -102,7 +105,7 @@ fn basic(header: &HeaderValue) -> Result<(String, ClientSecret), BasicFault> {
         joined.split_once(':').ok_or(fault("the Basic credentials hold no colon between id and secret"))?;
     let message = "id or secret in the Basic credentials is not form-encoded: a % in it is sent as %25, and a + as %2B \
         (RFC 6749 section 2.3.1)";
-    match (encoding::decode(id), encoding::decode(secret)) {
+    match (form::decode(id), form::decode(secret)) {
         (Some(id), Some(secret)) => Ok((id, ClientSecret::new(secret))),
         _ => Err(BasicFault { message, attempted }),
     }
@@ -112,5 +115,5 @@ fn basic(header: &HeaderValue) -> Result<(String, ClientSecret), BasicFault> {
 fn attempted(joined: &[u8]) -> Option<String> {
     let id = joined.split(|byte| *byte == b':').next().filter(|id| id.len() < joined.len())?;
     let id = String::from_utf8_lossy(id).into_owned();
-    Some(encoding::decode(&id).unwrap_or(id))
+    Some(form::decode(&id).unwrap_or(id))
 }

@@ -6,10 +6,9 @@ use actix_web::{
     web,
 };
 
-use super::{
-    BodyFault,
-    encoding::{decode, names},
-};
+use jeton_oauth::form::{decode, names};
+
+use super::BodyFault;
 use crate::{
     http::error::{TokenEndpointError, TokenEndpointErrorKind},
     oauth::ErrorCode,

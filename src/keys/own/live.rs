@@ -6,10 +6,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 
 use super::{
-    KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey,
+    KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey, PublicKeys,
     folder::{self, FolderHash, Seen, Sources},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, keys::KeySource};
 
 /// The keys in force. Readers are never kept waiting; what a key does changes on the second.
 pub struct LiveKeys {
@@ -62,6 +62,12 @@ pub enum KeyReload {
     Rejected(Arc<RejectedKeys>),
     /// What was in force stays, for the reason that was told last time.
     StillRejected(Arc<RejectedKeys>),
+}
+
+impl KeySource for LiveKeys {
+    fn current(&self) -> Arc<PublicKeys> {
+        Arc::clone(self.ring().public())
+    }
 }
 
 impl LiveKeys {

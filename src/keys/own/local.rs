@@ -27,7 +27,7 @@ use jsonwebtoken::jwk::{
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
-use super::{PublicKey, SigningError, SigningKey, algorithm, signing::Signer};
+use super::{PublicKey, SigningError, SigningKey, signing::Signer};
 use crate::oauth::{KeyId, RsaBits, SignatureAlgorithm};
 
 /// The kind of a private key: it says by which algorithms the key can sign.
@@ -76,7 +76,7 @@ impl PrivateKey {
         let failed = |_| SigningError::Failed;
         let (der, kind) = match wanted {
             SignatureAlgorithm::Rs256 | SignatureAlgorithm::Ps256 => {
-                let pair = RsaKeyPair::generate(algorithm::key_size(bits)).map_err(failed)?;
+                let pair = RsaKeyPair::generate(jeton_jose::key_size(bits)).map_err(failed)?;
                 (pair.as_der().map_err(failed)?.as_ref().to_vec(), KeyKind::Rsa)
             }
             SignatureAlgorithm::Es256 => {

@@ -24,4 +24,4 @@ pub use pem_file::{InvalidKeyFile, Passphrase};
 pub use ring::{KeyRing, KeySet, KeyTerms, LONGEST_MAX_AGE, RingKey, UnlistedKey};
 pub use signing::{SigningError, SigningKey};
 
-use super::{PublicKey, PublicKeys, algorithm};
+use super::{PublicKey, PublicKeys};

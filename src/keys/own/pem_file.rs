@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 
 use super::{SigningError, SigningKey, local::PrivateKey};
 use crate::{
-    files::unmarked,
     oauth::{KeyId, SignatureAlgorithm},
+    printable::unmarked,
 };
 
 /// A private key that was read, and its name.

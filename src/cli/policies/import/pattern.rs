@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use percent_encoding::percent_decode_str;
 
 use super::document::{self, Text};
-use crate::policy::{Route, printable};
+use crate::{policy::Route, printable::printable};
 
 /// A path as a route has it.
 pub(super) struct Pattern {

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     oauth::{ApiName, Audience},
-    policy::{printable, scalar},
+    policy::scalar,
+    printable::printable,
 };
 
 /// How much of a long text is written, in characters.

@@ -1,0 +1,70 @@
+//! What the log says of each request: one line, and its id on every event in between.
+
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+};
+use tracing::{Span, field::display};
+use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+/// The span of a request, to be given to `TracingLogger`: carries the request's id and the address that it came from
+/// into every event, and ends with the one line of the request. Query strings are not logged: they may hold what should not be
+/// there.
+pub struct RequestSpan;
+
+/// The longest piece of a text that is logged, in characters.
+const LONGEST_SHOWN: usize = 512;
+
+/// The length of a request's id as text.
+const LENGTH_OF_ID: usize = 36;
+
+#[derive(Clone, Copy)]
+struct Started(Instant);
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        request.extensions_mut().insert(Started(Instant::now()));
+        let id = request.extensions().get::<RequestId>().copied();
+        let Some(id) = id else { return Span::none() };
+        let mut room = [0; LENGTH_OF_ID];
+        let peer = request.peer_addr().map(|peer| display(peer.ip().to_canonical()));
+        tracing::info_span!("request", id = &*id.hyphenated().encode_lower(&mut room), peer)
+    }
+
+    fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let response = match outcome {
+            Ok(response) => response,
+            Err(error) => {
+                return tracing::error!(status = error.as_response_error().status_code().as_u16(), %error, "request");
+            }
+        };
+        let request = response.request();
+        let started = request.extensions().get::<Started>().copied();
+        tracing::info!(
+            method = request.method().as_str(),
+            path = &*shown(request.path()),
+            status = response.status().as_u16(),
+            ms = started.map(|started| millis(started.0.elapsed())),
+            "request"
+        );
+    }
+}
+
+/// As much of a text as is logged, with a mark where it is cut.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST_SHOWN).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("{start}…").into(),
+        None => text.into(),
+    }
+}
+
+/// In milliseconds, such as 1.234; an hour and more is as good as one.
+fn millis(time: Duration) -> f64 {
+    f64::from(u32::try_from(time.as_micros()).unwrap_or(u32::MAX)) / 1000.0
+}

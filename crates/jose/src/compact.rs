@@ -1,0 +1,153 @@
+//! A compact JWS as somebody sent it: taken apart, and nothing of it believed.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+
+use super::json;
+
+/// Why a compact JWS is not taken, whatever it says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwsError {
+    /// Longer than whoever reads it looks at.
+    #[error("the token is longer than 8 KiB")]
+    TooLong,
+    /// Not three parts; five are a JWE.
+    #[error("the token has not the three parts of a compact JWS")]
+    NotCompactJws,
+    /// A part is not base64url in its canonical form.
+    #[error("a part of the token is not base64url without padding")]
+    NotBase64Url,
+    /// A part is not one JSON object with each name once.
+    #[error("a part of the token is not a JSON object with each name once")]
+    NotJsonObject,
+    /// The header asks for something that is never done.
+    #[error("the header parameter `{0}` is not taken")]
+    HeaderParameter(&'static str),
+    /// `alg` is missing or not that of the key.
+    #[error("`alg` is not the algorithm of the key")]
+    Algorithm,
+    /// `typ` is missing or that of another kind of token.
+    #[error("`typ` is not that of {0}")]
+    Type(&'static str),
+    /// `kid` is missing or not text.
+    #[error("`kid` is missing")]
+    NoKeyId,
+    /// No key that is known has this `kid`.
+    #[error("no key has this `kid`")]
+    UnknownKey,
+    /// The signature was not made by the key.
+    #[error("the signature is wrong")]
+    Signature,
+}
+
+/// What a token shall be: explicit types keep one kind from passing for another (RFC 8725 section 3.11).
+#[derive(Clone, Copy)]
+pub struct TokenKind {
+    /// In words.
+    pub name: &'static str,
+    /// Each `typ` that says so, in lower case.
+    pub types: &'static [&'static str],
+}
+
+/// The encoded parts of a token.
+#[derive(Clone, Copy)]
+pub struct CompactJws<'t> {
+    header: &'t str,
+    payload: &'t str,
+    /// The signature, base64url.
+    pub signature: &'t str,
+    /// Header and payload with the dot between: what is signed.
+    pub signed: &'t str,
+}
+
+/// The header parameters that are looked at.
+pub struct Header {
+    /// `alg`.
+    pub algorithm: String,
+    /// `typ` in lower case and without `application/`, if there is one.
+    pub typ: Option<String>,
+    /// `kid`, if there is one.
+    pub kid: Option<String>,
+}
+
+impl<'t> CompactJws<'t> {
+    /// The longest text that is looked at, in bytes.
+    pub const LONGEST: usize = 8 * 1024;
+
+    /// The three parts of a compact JWS (RFC 7515 section 7.1), still encoded.
+    pub fn parse(text: &'t str) -> Result<Self, JwsError> {
+        if text.len() > Self::LONGEST {
+            return Err(JwsError::TooLong);
+        }
+        Self::parse_long(text)
+    }
+
+    /// As [`Self::parse`], however long the text is.
+    pub fn parse_long(text: &'t str) -> Result<Self, JwsError> {
+        let mut parts = text.split('.');
+        let three = (parts.next(), parts.next(), parts.next(), parts.next());
+        let (Some(header), Some(payload), Some(signature), None) = three else {
+            return Err(JwsError::NotCompactJws);
+        };
+        let signed = text.get(..header.len() + 1 + payload.len()).ok_or(JwsError::NotCompactJws)?;
+        Ok(Self { header, payload, signature, signed })
+    }
+
+    /// The whole header, as it was sent.
+    pub fn raw_header(&self) -> Result<Map<String, Value>, JwsError> {
+        object(self.header)
+    }
+
+    /// The header, if it asks for nothing that is never done.
+    pub fn header(&self) -> Result<Header, JwsError> {
+        Header::read(self.raw_header()?)
+    }
+
+    /// The payload, as it was sent.
+    pub fn payload(&self) -> Result<Map<String, Value>, JwsError> {
+        object(self.payload)
+    }
+}
+
+/// Decodes a part: base64url without padding and with nothing in the unused bits (RFC 7515 section 2),
+/// holding a JSON object in which no name stands twice (RFC 8725 section 3.1).
+fn object(part: &str) -> Result<Map<String, Value>, JwsError> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::NotBase64Url)?;
+    json::strict_object(&bytes).map_err(|_| JwsError::NotJsonObject)
+}
+
+impl Header {
+    /// What a header could make a careless verifier do: trust a key that the token brings or points to
+    /// (RFC 8725 section 3.5, 3.10), skip an extension, decrypt, or read other bytes than were signed. What else is not
+    /// understood is ignored (RFC 7515 section 4): libraries send certificates (`x5c`, `x5t`) and types of the
+    /// content (`cty`) by themselves.
+    const REFUSED: [&str; 7] = ["crit", "jwk", "jku", "x5u", "enc", "zip", "b64"];
+
+    fn read(mut header: Map<String, Value>) -> Result<Self, JwsError> {
+        if let Some(name) = Self::REFUSED.into_iter().find(|name| header.contains_key(*name)) {
+            return Err(JwsError::HeaderParameter(name));
+        }
+        let Some(Value::String(algorithm)) = header.remove("alg") else { return Err(JwsError::Algorithm) };
+        // media types are case-insensitive, and `application/` may be left out (RFC 7515 section 4.1.9)
+        let typ = match header.remove("typ") {
+            None => None,
+            Some(Value::String(typ)) => {
+                let typ = typ.to_ascii_lowercase();
+                Some(typ.strip_prefix("application/").map_or(typ.clone(), str::to_owned))
+            }
+            Some(_) => return Err(JwsError::HeaderParameter("typ")),
+        };
+        let kid = match header.remove("kid") {
+            None => None,
+            Some(Value::String(kid)) => Some(kid),
+            Some(_) => return Err(JwsError::NoKeyId),
+        };
+        Ok(Self { algorithm, typ, kid })
+    }
+
+    /// The `typ`, if it is one of this kind's.
+    pub fn typ(&self, kind: TokenKind) -> Result<&'static str, JwsError> {
+        let found = kind.types.iter().find(|typ| self.typ.as_deref() == Some(typ));
+        found.copied().ok_or(JwsError::Type(kind.name))
+    }
+}

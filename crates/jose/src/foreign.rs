@@ -1,0 +1,155 @@
+//! Public keys of which somebody else holds the private half: those of clients.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::signature::ParsedPublicKey;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_oauth::{KeyId, SignatureAlgorithm};
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
+use serde_json::{Map, Value};
+
+use super::{invalid::InvalidPublicKey, sound};
+
+/// A public key and the algorithms for which it may be used.
+#[derive(Clone)]
+pub struct ForeignKey(Arc<Inner>);
+
+struct Inner {
+    thumbprint: KeyId,
+    kid: Option<String>,
+    /// Each with the key, ready to verify.
+    algorithms: Vec<(SignatureAlgorithm, ParsedPublicKey)>,
+    jwk: Map<String, Value>,
+}
+
+/// The members of private keys of every kind (RFC 7518 section 6, RFC 8037 section 2), `priv` those of ML-DSA.
+const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+/// SPKI of an uncompressed point on P-256, but for the point (RFC 5480 section 2).
+const P256_PREFIX: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// The same for a compressed point.
+const P256_COMPRESSED_PREFIX: [u8; 26] = [
+    0x30, 0x39, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x22, 0x00,
+];
+/// SPKI of an Ed25519 key, but for the key (RFC 8410 section 4).
+const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+impl ForeignKey {
+    /// Reads a JSON Web Key (RFC 7517 section 4).
+    ///
+    /// # Errors
+    /// [`InvalidPublicKey`] for anything but a sound public key for one of the algorithms.
+    pub fn from_jwk(jwk: &Value) -> Result<Self, InvalidPublicKey> {
+        let members = jwk.as_object().ok_or(InvalidPublicKey::NotJwk)?;
+        let (jwk, stated) = for_signatures(members)?;
+        let mut algorithms = sound::verifying(&jwk.algorithm)?;
+        algorithms.retain(|(algorithm, _)| stated.is_none_or(|stated| stated == *algorithm));
+        if algorithms.is_empty() {
+            return Err(InvalidPublicKey::Purpose);
+        }
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidPublicKey::NotJwk)?;
+        let thumbprint = KeyId::parse(&thumbprint).map_err(|_| InvalidPublicKey::NotJwk)?;
+        let jwk_members = members.clone();
+        Ok(Self(Arc::new(Inner { thumbprint, kid: jwk.common.key_id, algorithms, jwk: jwk_members })))
+    }
+
+    /// Its thumbprint (RFC 7638 section 3): two keys with the same are the same key.
+    pub fn thumbprint(&self) -> &KeyId {
+        &self.0.thumbprint
+    }
+
+    /// The name that its owner gave it.
+    pub fn kid(&self) -> Option<&str> {
+        self.0.kid.as_deref()
+    }
+
+    /// The key as it may be written down: its JSON Web Key.
+    pub fn jwk(&self) -> &Map<String, Value> {
+        &self.0.jwk
+    }
+
+    /// Whether it may be used with this algorithm.
+    pub fn is_for(&self, algorithm: SignatureAlgorithm) -> bool {
+        self.0.algorithms.iter().any(|(own, _)| *own == algorithm)
+    }
+
+    /// Whether `signature` (base64url) over `message` was made by its private half with this algorithm.
+    pub fn verifies(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &str) -> bool {
+        let key = self.0.algorithms.iter().find(|(own, _)| *own == algorithm);
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok();
+        key.zip(signature).is_some_and(|((_, key), signature)| key.verify_sig(message, &signature).is_ok())
+    }
+}
+
+/// Reads a public key for signatures of ours, and the algorithm that it states; its numbers are not looked at.
+pub(super) fn for_signatures(
+    members: &Map<String, Value>,
+) -> Result<(Jwk, Option<SignatureAlgorithm>), InvalidPublicKey> {
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    let kty = text("kty");
+    if kty == Some("oct") {
+        return Err(InvalidPublicKey::Symmetric);
+    }
+    if PRIVATE.iter().any(|private| members.contains_key(*private)) {
+        return Err(InvalidPublicKey::Private);
+    }
+    match (kty.ok_or(InvalidPublicKey::NotJwk)?, text("crv")) {
+        ("RSA", _) | ("EC", Some("P-256") | None) | ("OKP", Some("Ed25519") | None) => {}
+        _ => return Err(InvalidPublicKey::Kind),
+    }
+    let for_verifying = members.get("key_ops").is_none_or(|operations| {
+        operations.as_array().is_some_and(|each| each.iter().any(|one| one == "verify"))
+    });
+    let stated = match members.get("alg") {
+        None => None,
+        Some(alg) => {
+            let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
+            Some(alg.ok_or(InvalidPublicKey::Purpose)?)
+        }
+    };
+    // the library knows neither every spelling of `alg` nor every operation; they were looked at above
+    let mut plain = members.clone();
+    plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
+    let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
+    if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
+        return Err(InvalidPublicKey::Purpose);
+    }
+    Ok((jwk, stated))
+}
+
+/// A `SubjectPublicKeyInfo` as a JSON Web Key.
+pub(super) fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
+    let text = |bytes: &[u8]| Value::from(BASE64_URL_SAFE_NO_PAD.encode(bytes));
+    let members = if let Some([4, point @ ..]) = der.strip_prefix(&P256_PREFIX) {
+        let (x, y) = point.split_at_checked(32).ok_or(InvalidPublicKey::Unsound)?;
+        vec![("kty", "EC".into()), ("crv", "P-256".into()), ("x", text(x)), ("y", text(y))]
+    } else if let Some(key) = der.strip_prefix(&ED25519_PREFIX) {
+        vec![("kty", "OKP".into()), ("crv", "Ed25519".into()), ("x", text(key))]
+    } else if der.starts_with(&P256_COMPRESSED_PREFIX) {
+        return Err(InvalidPublicKey::Compressed);
+    } else {
+        let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| InvalidPublicKey::Kind)?;
+        let (n, e) = (key.modulus(), key.exponent());
+        let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
+        vec![("kty", "RSA".into()), ("n", text(n)), ("e", text(e))]
+    };
+    Ok(Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+}
+
+impl PartialEq for ForeignKey {
+    fn eq(&self, other: &Self) -> bool {
+        let algorithms = |key: &Self| key.0.algorithms.iter().map(|(one, _)| *one).collect::<Vec<_>>();
+        self.0.thumbprint == other.0.thumbprint
+            && self.0.kid == other.0.kid
+            && algorithms(self) == algorithms(other)
+    }
+}
+
+impl fmt::Debug for ForeignKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ForeignKey").field(&self.0.thumbprint.as_str()).finish()
+    }
+}

@@ -1,0 +1,265 @@
+//! Public keys: what verifies a signature, alone or as a set by `kid`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_oauth::{KeyId, SignatureAlgorithm, text::unmarked};
+use jsonwebtoken::{
+    DecodingKey,
+    errors::ErrorKind,
+    jwk::{AlgorithmParameters, CommonParameters, Jwk, PublicKeyUse, ThumbprintHash},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    InvalidPublicKey, PassedOver,
+    algorithm::{in_jwk, in_jws},
+    foreign,
+    set::{self, Spoiled},
+    sound,
+};
+use crate::{CompactJws, JwsError, TokenKind};
+
+/// A key that verifies signatures of one algorithm.
+pub struct PublicKey {
+    kid: KeyId,
+    thumbprint: String,
+    algorithm: SignatureAlgorithm,
+    bits: usize,
+    /// The JSON Web Key as it is published.
+    json: String,
+    decoding: DecodingKey,
+}
+
+impl PublicKey {
+    /// A public key of ours; its `kid` is its thumbprint (RFC 7638 section 3).
+    pub fn of_issuer(
+        algorithm: SignatureAlgorithm,
+        parameters: AlgorithmParameters,
+    ) -> Result<Self, jsonwebtoken::errors::Error> {
+        let common = CommonParameters {
+            public_key_use: Some(PublicKeyUse::Signature),
+            key_algorithm: Some(in_jwk(algorithm)),
+            ..CommonParameters::default()
+        };
+        let mut jwk = Jwk { common, algorithm: parameters };
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256)?;
+        let kid = KeyId::parse(&thumbprint).map_err(|_| ErrorKind::InvalidKeyFormat)?;
+        jwk.common.key_id = Some(thumbprint.clone());
+        let json = serde_json::to_string(&jwk).map_err(|_| ErrorKind::InvalidKeyFormat)?;
+        Ok(Self {
+            kid,
+            thumbprint,
+            algorithm,
+            bits: bits(&jwk),
+            json,
+            decoding: DecodingKey::from_jwk(&jwk)?,
+        })
+    }
+
+    /// A key of a published set, if it is one that can verify tokens.
+    fn from_jwk(json: &Value) -> Result<Self, InvalidPublicKey> {
+        let (jwk, stated) = foreign::for_signatures(json.as_object().ok_or(InvalidPublicKey::NotJwk)?)?;
+        let fitting = sound::verifying(&jwk.algorithm)?;
+        let mut fitting = fitting.iter().map(|(algorithm, _)| *algorithm);
+        let algorithm = fitting.find(|fitting| stated.is_none_or(|stated| stated == *fitting));
+        let algorithm = algorithm.ok_or(InvalidPublicKey::Purpose)?;
+        let kid = jwk.common.key_id.as_deref().and_then(|kid| KeyId::parse(kid).ok());
+        let kid = kid.ok_or(InvalidPublicKey::NoKeyId)?;
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidPublicKey::NotJwk)?;
+        let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| InvalidPublicKey::Unsound)?;
+        Ok(Self { kid, thumbprint, algorithm, bits: bits(&jwk), json: json.to_string(), decoding })
+    }
+
+    /// The name of this key in token headers.
+    pub fn kid(&self) -> &KeyId {
+        &self.kid
+    }
+
+    /// The one algorithm this key is for; a token's header can only agree (RFC 8725 section 3.1).
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// Its length in bits: that of the modulus, or of the curve.
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// Its JSON Web Key, as it is published.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Whether both verify the same signatures, whatever they are called.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.thumbprint == other.thumbprint
+    }
+
+    /// Whether `signature` (base64url) over `message` was made by this key.
+    fn verifies(&self, message: &[u8], signature: &str) -> bool {
+        let algorithm = in_jws(self.algorithm);
+        matches!(jsonwebtoken::crypto::verify(signature, message, &self.decoding, algorithm), Ok(true))
+    }
+}
+
+/// The length of a key.
+fn bits(jwk: &Jwk) -> usize {
+    match &jwk.algorithm {
+        AlgorithmParameters::RSA(rsa) => {
+            BASE64_URL_SAFE_NO_PAD.decode(&rsa.n).map_or(0, |modulus| sound::bits(&modulus))
+        }
+        _ => 256,
+    }
+}
+
+/// Why a JSON Web Key Set could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidJwks {
+    /// Not the JSON of RFC 7517 section 5.
+    #[error("it is not a JSON Web Key Set: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Two keys of one name and one type.
+    #[error("it holds two keys with the kid `{0}` for {1}")]
+    DuplicateKid(KeyId, SignatureAlgorithm),
+    /// A private key stands in it: whoever could read it can sign.
+    #[error("{0}")]
+    Private(PassedOver),
+    /// Nothing in it could verify a token.
+    #[error("it holds no key with a `kid` for RS256, PS256, ES256 or EdDSA{}", reasons(.0))]
+    NoKey(Vec<PassedOver>),
+}
+
+/// Why each key of a set is passed over.
+fn reasons(keys: &[PassedOver]) -> String {
+    if keys.is_empty() { String::new() } else { format!("; {}", PassedOver::list(keys)) }
+}
+
+impl From<Spoiled> for InvalidJwks {
+    fn from(spoiled: Spoiled) -> Self {
+        match spoiled {
+            Spoiled::Private(key) => Self::Private(key),
+            Spoiled::NoneLeft(keys) => Self::NoKey(keys),
+        }
+    }
+}
+
+/// A token whose signature holds, and whose claims are still to be understood.
+pub struct VerifiedJws {
+    /// Its `typ`, as the kind has it.
+    pub typ: &'static str,
+    /// The key that signed.
+    pub key: Arc<PublicKey>,
+    /// What it says.
+    pub claims: Map<String, Value>,
+}
+
+/// The public keys of an issuer by `kid`.
+#[derive(Default)]
+pub struct PublicKeys {
+    /// Keys of different types may have one name (RFC 7517 section 4.5).
+    by_kid: BTreeMap<KeyId, Vec<Arc<PublicKey>>>,
+    passed_over: Vec<PassedOver>,
+}
+
+/// The shape of a key set (RFC 7517 section 5); its keys are looked at one by one, for each may be of a kind
+/// that is not known here.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Value>,
+}
+
+impl PublicKeys {
+    /// Reads a JSON Web Key Set (RFC 7517 section 5), as `/.well-known/jwks.json` answers and
+    /// `jeton keys jwks` prints it. Keys of other algorithms than those of [`SignatureAlgorithm`], or without a
+    /// `kid`, are passed over. Of one `kid` there may be a key of each type (RFC 7517 section 4.5).
+    ///
+    /// # Errors
+    /// [`InvalidJwks`] when the text is no key set, holds a private key, names two keys of one type alike, or holds
+    /// no usable key.
+    pub fn from_jwks(json: &[u8]) -> Result<Self, InvalidJwks> {
+        let set: KeySet = serde_json::from_slice(unmarked(json))?;
+        let (keys, passed_over) = set::sift(set::each(&set.keys, PublicKey::from_jwk))?;
+        let mut by_kid: BTreeMap<KeyId, Vec<Arc<PublicKey>>> = BTreeMap::new();
+        for key in keys {
+            let of_name = by_kid.entry(key.kid.clone()).or_default();
+            if of_name.iter().any(|other| other.algorithm.key_type() == key.algorithm.key_type()) {
+                return Err(InvalidJwks::DuplicateKid(key.kid, key.algorithm));
+            }
+            of_name.push(Arc::new(key));
+        }
+        Ok(Self { by_kid, passed_over })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_kid.values().map(Vec::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_kid.is_empty()
+    }
+
+    /// The algorithm of each.
+    pub fn algorithms(&self) -> impl Iterator<Item = SignatureAlgorithm> {
+        self.iter().map(PublicKey::algorithm)
+    }
+
+    /// The keys of the set that verify nothing here.
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
+    /// The keys of this `kid`, of each type one at most. The name is only looked up: never a path, an address or a
+    /// query.
+    pub fn named(&self, kid: &str) -> &[Arc<PublicKey>] {
+        self.by_kid.get(kid).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Opens a token that one of these keys signed.
+    ///
+    /// # Errors
+    /// [`JwsError`] with the first thing that is wrong.
+    pub fn open(&self, token: &str, kind: TokenKind) -> Result<VerifiedJws, JwsError> {
+        self.open_parts(CompactJws::parse(token)?, kind)
+    }
+
+    /// As [`Self::open`], of a document that may have any length: whoever fetched it has bounded that.
+    ///
+    /// # Errors
+    /// [`JwsError`] with the first thing that is wrong.
+    pub fn open_long(&self, document: &str, kind: TokenKind) -> Result<VerifiedJws, JwsError> {
+        self.open_parts(CompactJws::parse_long(document)?, kind)
+    }
+
+    fn open_parts(&self, parts: CompactJws<'_>, kind: TokenKind) -> Result<VerifiedJws, JwsError> {
+        let header = parts.header()?;
+        let typ = header.typ(kind)?;
+        let name = header.kid.ok_or(JwsError::NoKeyId)?;
+        let keys = self.named(&name);
+        if keys.is_empty() {
+            return Err(JwsError::UnknownKey);
+        }
+        // each key is for one algorithm, so that the header can only agree (RFC 8725 section 3.1)
+        let algorithm = SignatureAlgorithm::parse(&header.algorithm);
+        let key = keys.iter().find(|key| Some(key.algorithm) == algorithm).ok_or(JwsError::Algorithm)?;
+        if !key.verifies(parts.signed.as_bytes(), parts.signature) {
+            return Err(JwsError::Signature);
+        }
+        Ok(VerifiedJws { typ, key: Arc::clone(key), claims: parts.payload()? })
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
+        self.by_kid.values().flatten().map(AsRef::as_ref)
+    }
+}
+
+impl FromIterator<Arc<PublicKey>> for PublicKeys {
+    fn from_iter<K: IntoIterator<Item = Arc<PublicKey>>>(keys: K) -> Self {
+        let by_kid = keys.into_iter().map(|key| (key.kid.clone(), vec![key])).collect();
+        Self { by_kid, passed_over: Vec::new() }
+    }
+}

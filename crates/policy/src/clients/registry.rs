@@ -1,0 +1,163 @@
+//! The clients that the policies name, and what each may ask for.
+
+use std::sync::Arc;
+
+use jeton_jose::ForeignKey;
+use jeton_oauth::{ApiName, Audience, ClientId, Role, ScopeSet};
+use rustc_hash::FxHashMap;
+use serde_json::{Map, Value};
+
+use super::StoredSecret;
+
+/// The most public keys that a client may have: enough to change over, and the most signatures that are checked
+/// for one assertion.
+pub const MOST_KEYS: usize = 4;
+
+/// The most secrets that a client may have, and the number of comparisons that are made for each that is sent: enough
+/// to rotate for a year without tidying up.
+pub const MOST_SECRETS: usize = 16;
+
+/// A machine that may fetch tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// Its identifier.
+    pub id: ClientId,
+    /// Whether it may do anything at all.
+    pub state: ClientState,
+    /// Whether its tokens name it.
+    pub kind: ClientKind,
+    /// The secrets that it may use.
+    pub secrets: Vec<StoredSecret>,
+    /// The public keys by which it may show who it is.
+    pub public_keys: Vec<ForeignKey>,
+    /// What else it may do at the endpoints for clients.
+    pub abilities: Abilities,
+    /// `revoked_before`: tokens issued before it, in seconds since 1970, are ended.
+    pub revoked_before: Option<i64>,
+    /// What it may ask for, one entry for each API. Clients that are granted the same share them.
+    pub grants: Arc<[Grant]>,
+    /// The claims that each of its tokens carries.
+    pub claims: Arc<Map<String, Value>>,
+    /// The lifetime of its tokens in seconds, where it has its own.
+    pub ttl: Option<u64>,
+}
+
+impl Client {
+    /// What it is granted at the API of this audience.
+    pub fn grant_for(&self, audience: &Audience) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.audience == *audience)
+    }
+
+    /// Whether its tokens point to a status list, where those clients have one `by_default` of which the
+    /// policies say nothing. A token that names nobody points to none, which would name its client.
+    pub fn has_status_list(&self, by_default: bool) -> bool {
+        self.kind == ClientKind::Named && self.abilities.status_list.unwrap_or(by_default)
+    }
+}
+
+/// What a client may do beside fetching tokens for itself; nothing, unless the policies say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// `token_exchange: true`: it may exchange tokens for narrower ones (RFC 8693).
+    pub token_exchange: bool,
+    /// `refresh: true`: it gets refresh tokens.
+    pub refresh: bool,
+    /// `introspect`: of which APIs it may ask whether tokens are in force (RFC 7662).
+    pub introspect: IntrospectedApis,
+    /// `strict_assertions: true`: its assertions name the issuer alone, and their type.
+    pub strict_assertions: bool,
+    /// `status_list`, where it is given: whether its tokens point to a status list.
+    pub status_list: Option<bool>,
+}
+
+/// Of which APIs a client may introspect tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum IntrospectedApis {
+    /// Of none: it may not ask.
+    #[default]
+    None,
+    /// `introspect: true`: of all.
+    All,
+    /// A list of them, in the order of their names.
+    Only(Arc<[ApiName]>),
+}
+
+/// Whether a client may do anything at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientState {
+    /// It may.
+    Enabled,
+    /// `enabled: false`.
+    Disabled,
+}
+
+/// Whether a client's tokens name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// Its tokens carry `sub` and `client_id`.
+    Named,
+    /// `anonymous: true`: they carry neither.
+    Anonymous,
+}
+
+/// What a client may ask for at one API.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Grant {
+    /// The API.
+    pub api: ApiName,
+    /// The `aud` of its tokens.
+    pub audience: Audience,
+    /// Every scope, those of the roles included.
+    pub scopes: ScopeSet,
+    /// The roles.
+    pub roles: Vec<GrantedRole>,
+}
+
+/// A role and the scopes that a token must all carry to carry the role.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GrantedRole {
+    /// Its name.
+    pub role: Role,
+    /// Its scopes.
+    pub scopes: ScopeSet,
+}
+
+impl Grant {
+    /// The roles that a token with these scopes carries: those of which no scope is missing.
+    pub fn roles_within(&self, scopes: &ScopeSet) -> Vec<Role> {
+        let whole = self.roles.iter().filter(|role| role.scopes.is_subset(scopes));
+        whole.map(|role| role.role.clone()).collect()
+    }
+}
+
+/// Every client, by id.
+#[derive(Clone, Debug, Default)]
+pub struct ClientRegistry(FxHashMap<ClientId, Arc<Client>>);
+
+impl ClientRegistry {
+    /// The client of this id.
+    pub fn find(&self, id: &str) -> Option<&Arc<Client>> {
+        self.0.get(id)
+    }
+
+    /// Every client, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.0.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Client> for ClientRegistry {
+    fn from_iter<I: IntoIterator<Item = Client>>(clients: I) -> Self {
+        Self(clients.into_iter().map(|client| (client.id.clone(), Arc::new(client))).collect())
+    }
+}

@@ -1,0 +1,61 @@
+//! What is built in: jeton's own API with its scopes, its role and its rules.
+
+use std::{cell::RefCell, sync::LazyLock};
+
+use crate::{
+    document::{self, Document},
+    finding::Problem,
+    read,
+    source::Source,
+    yaml,
+};
+
+/// The name of jeton's own API: the one without an audience, for that is the issuer.
+pub(super) const OWN_API: &str = "jeton";
+
+/// How places in it are named, as files are.
+const NAME: &str = "built-in/jeton.yaml";
+
+/// A policy file that every folder has.
+pub(super) static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| BuiltIn::read().0);
+
+pub(super) struct BuiltIn {
+    pub(super) source: Source,
+    pub(super) document: Document,
+}
+
+impl BuiltIn {
+    /// Reads it, with all that is wrong with it; a test holds that nothing is.
+    fn read() -> (Self, Vec<Problem>) {
+        let source = Source::new(NAME.to_owned(), include_str!("built_in.yaml").to_owned());
+        let (node, problems) = yaml::parse(&source.text);
+        let problems = RefCell::new(problems);
+        let document = node.and_then(|node| read::read(&node, &problems)).unwrap_or_default();
+        (Self { source, document }, problems.into_inner())
+    }
+
+    /// Its API.
+    pub(super) fn api(&self) -> Option<&document::Api> {
+        self.document.apis.0.iter().find_map(|(_, api)| api.as_ref())
+    }
+
+    /// Whether a scope is one of its own, which the service itself asks for.
+    pub(super) fn has_scope(&self, name: &str) -> bool {
+        self.document.scopes.0.iter().any(|(scope, _)| scope.value == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BuiltIn, OWN_API};
+
+    #[test]
+    fn nothing_is_wrong_with_it() {
+        let (built_in, problems) = BuiltIn::read();
+        assert_eq!(problems.len(), 0);
+        assert!(built_in.document.names_are_whole());
+        let apis: Vec<_> = built_in.document.apis.0.iter().map(|(name, _)| name.value.as_str()).collect();
+        assert_eq!(apis, [OWN_API]);
+        assert!(built_in.api().is_some());
+    }
+}

@@ -1,0 +1,263 @@
+//! Clients: secrets, grants, claims, lifetimes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jeton_oauth::{
+    ApiName, ClientId,
+    clock::{parse_duration, parse_time, seconds_up},
+    is_registered_claim,
+};
+use jiff::Timestamp;
+use rustc_hash::FxHashSet;
+use serde_json::{Map, Value};
+
+use super::{
+    DemoSecrets, Surroundings,
+    report::{Names, Report},
+    warnings::ShutOut,
+};
+use crate::{
+    clients::{
+        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, MOST_SECRETS,
+        SecretHash, StoredSecret,
+    },
+    document::{self, Document, Text},
+    finding::{Code, Problem, Span},
+    read::{Field, Items, Named, Spanned},
+    set::Api,
+    source::FileIndex,
+};
+
+/// The clients, and where each is defined.
+pub(super) struct CompiledClients {
+    pub(super) clients: Vec<Client>,
+    places: Vec<(FileIndex, Span)>,
+}
+
+impl CompiledClients {
+    /// The enabled clients that nobody can be.
+    pub(super) fn shut_out(&self, now: Timestamp) -> Vec<ShutOut> {
+        let each = self.clients.iter().zip(&self.places);
+        let shut_out = each.filter(|(client, _)| {
+            client.state == ClientState::Enabled
+                && client.public_keys.is_empty()
+                && !client.secrets.iter().any(|secret| secret.is_live(now))
+        });
+        shut_out
+            .map(|(client, (file, at))| ShutOut {
+                id: client.id.clone(),
+                file: *file,
+                at: *at,
+                has_secret: !client.secrets.is_empty(),
+            })
+            .collect()
+    }
+}
+
+impl Report<'_> {
+    /// Compiles the clients; their parts of the documents are gone afterwards.
+    pub(super) fn compile_clients(
+        &mut self,
+        documents: &mut [Document],
+        names: &Names,
+        apis: &BTreeMap<ApiName, Api>,
+        surroundings: &Surroundings,
+    ) -> CompiledClients {
+        let mut clients = Vec::new();
+        let mut places = Vec::new();
+        // there may be a million clients, and few kinds of grants
+        let mut shared: FxHashSet<Arc<[Grant]>> = FxHashSet::default();
+        for (file, document) in documents.iter_mut().enumerate() {
+            for (name, client) in std::mem::take(&mut document.clients.0) {
+                let name = &name;
+                let id = self.name(file, name, ClientId::parse);
+                let Some(client) = client else { continue };
+                let secrets = self.secrets(file, name, &client.secrets, surroundings.demo_secrets);
+                let public_keys = self.public_keys(file, name, &client.public_keys);
+                let abilities = self.abilities(file, name, &client, names);
+                let revoked_before = client.revoked_before.given();
+                let revoked_before = revoked_before.and_then(|text| self.time(file, text)).map(seconds_up);
+                let grants: Vec<_> = client
+                    .grants
+                    .0
+                    .iter()
+                    .filter_map(|(api, grant)| self.grant(file, api, grant.as_ref(), names, apis))
+                    .collect();
+                let claims = Arc::new(self.claims(file, &client.claims));
+                let ttl = self.ttl(file, client.ttl.given(), surroundings);
+                let Some(id) = id else { continue };
+                let grants = shared.get(grants.as_slice()).cloned().unwrap_or_else(|| {
+                    let grants: Arc<[Grant]> = grants.into();
+                    shared.insert(Arc::clone(&grants));
+                    grants
+                });
+                places.push((file, name.at));
+                clients.push(Client {
+                    id,
+                    state: match client.enabled.given() {
+                        Some(false) => ClientState::Disabled,
+                        Some(true) | None => ClientState::Enabled,
+                    },
+                    kind: match client.anonymous.given() {
+                        Some(true) => ClientKind::Anonymous,
+                        Some(false) | None => ClientKind::Named,
+                    },
+                    secrets,
+                    public_keys,
+                    abilities,
+                    revoked_before,
+                    grants,
+                    claims,
+                    ttl,
+                });
+            }
+        }
+        CompiledClients { clients, places }
+    }
+
+    fn secrets(
+        &mut self,
+        file: FileIndex,
+        client: &Spanned<String>,
+        secrets: &Items<Spanned<document::Secret>>,
+        demo: DemoSecrets,
+    ) -> Vec<StoredSecret> {
+        if let Some(beyond) = secrets.0.get(MOST_SECRETS) {
+            let message = format!("client `{}` has more than {MOST_SECRETS} secrets", client.value);
+            let problem = Problem::new(beyond.at, Code::BadSecret, message);
+            self.add(file, problem.hint("remove those that have expired, and those that nobody uses"));
+        }
+        secrets.0.iter().filter_map(|secret| self.secret(file, client, secret, demo)).collect()
+    }
+
+    fn secret(
+        &mut self,
+        file: FileIndex,
+        client: &Spanned<String>,
+        secret: &Spanned<document::Secret>,
+        demo: DemoSecrets,
+    ) -> Option<StoredSecret> {
+        let Spanned { at, value: secret } = secret;
+        let text = match &secret.sha256 {
+            Field::Given(text) => text,
+            Field::Wrong => return None,
+            Field::Absent => {
+                let message = format!("a secret of client `{}` has no `sha256`", client.value);
+                let problem = Problem::new(*at, Code::Missing, message);
+                self.add(file, problem.hint("`jeton clients add` and `rotate` write it"));
+                return None;
+            }
+        };
+        let Some(sha256) = SecretHash::parse(&text.value) else {
+            let problem = Problem::new(text.at, Code::BadSecret, "`sha256` is not 64 hexadecimal digits");
+            self.add(file, problem.hint("write the SHA-256 of the secret, never the secret itself"));
+            return None;
+        };
+        if sha256 == ClientSecret::new(String::new()).hash() {
+            let problem = Problem::new(text.at, Code::BadSecret, "this is the hash of nothing");
+            self.add(file, problem.hint("hash the secret, or let `jeton clients add` and `rotate` make one"));
+            return None;
+        }
+        if demo == DemoSecrets::Refused && DEMO_SECRETS.contains(&sha256.to_string().as_str()) {
+            let message =
+                format!("client `{}` has a secret that everybody can read in README.md", client.value);
+            let problem = Problem::new(text.at, Code::DemoSecret, message);
+            let hint = format!(
+                "this server can be reached from elsewhere: remove the client, or run `jeton clients rotate {}` and remove this secret",
+                client.value
+            );
+            self.add(file, problem.hint(hint));
+        }
+        let expires = match &secret.expires {
+            Field::Given(text) => Some(self.time(file, text)?),
+            Field::Wrong => return None,
+            Field::Absent => None,
+        };
+        Some(StoredSecret { sha256, expires })
+    }
+
+    pub(super) fn time(&mut self, file: FileIndex, text: &Text) -> Option<Timestamp> {
+        match parse_time(&text.value) {
+            Ok(time) => Some(time),
+            Err(error) => {
+                let problem = Problem::new(text.at, Code::BadTime, error.to_string());
+                self.add(file, problem.hint(error.hint()));
+                None
+            }
+        }
+    }
+
+    fn grant(
+        &mut self,
+        file: FileIndex,
+        api: &Spanned<String>,
+        grant: Option<&document::Grant>,
+        names: &Names,
+        apis: &BTreeMap<ApiName, Api>,
+    ) -> Option<Grant> {
+        if !names.apis.contains(&api.value) {
+            self.unknown(file, api, Code::UnknownApi, "API", names.apis.iter().map(String::as_str));
+        }
+        let grant = grant?;
+        let mut scopes = self.scopes(file, &grant.scopes, &names.scopes);
+        let mut roles = Vec::new();
+        for text in &grant.roles.0 {
+            if let Some(role) = self.role(file, text, &names.roles)
+                && let Some(expanded) = names.roles.get(&role)
+            {
+                scopes.extend(expanded);
+                roles.push(GrantedRole { role, scopes: expanded.clone() });
+            }
+        }
+        if grant.roles.is_empty() && grant.scopes.is_empty() {
+            let message = format!("the grant for `{}` grants nothing", api.value);
+            let problem = Problem::new(api.at, Code::Missing, message);
+            self.add(file, problem.hint("add `roles: [...]` or `scopes: [...]`, or remove it"));
+        }
+        let api = apis.get(&*api.value)?;
+        Some(Grant { api: api.name.clone(), audience: api.audience.clone(), scopes, roles })
+    }
+
+    fn claims(&mut self, file: FileIndex, claims: &Named<Value>) -> Map<String, Value> {
+        let mut taken = Map::new();
+        for (name, value) in &claims.0 {
+            if is_registered_claim(&name.value) {
+                let message = format!("`{}` is a claim that jeton sets itself", name.value);
+                let problem = Problem::new(name.at, Code::BadClaim, message);
+                self.add(file, problem.hint("give the claim another name"));
+            }
+            match value {
+                Some(Value::Null) => {
+                    let message = format!("claim `{}` has no value", name.value);
+                    let problem = Problem::new(name.at, Code::BadClaim, message);
+                    self.add(file, problem.hint("write one, in quotes if it is text"));
+                }
+                Some(value) => {
+                    taken.insert(name.value.clone(), value.clone());
+                }
+                None => {}
+            }
+        }
+        taken
+    }
+
+    fn ttl(&mut self, file: FileIndex, text: Option<&Text>, surroundings: &Surroundings) -> Option<u64> {
+        let text = text?;
+        let Some(ttl) = parse_duration(&text.value).map(|ttl| ttl.as_secs()) else {
+            let message = format!("`{}` is not a duration", text.value);
+            let problem = Problem::new(text.at, Code::BadDuration, message);
+            self.add(file, problem.hint("write a number and `s`, `m`, `h` or `d`, such as `15m`"));
+            return None;
+        };
+        if ttl == 0 {
+            let problem = Problem::new(text.at, Code::BadDuration, "a token must live");
+            self.add(file, problem.hint("write more than `0s`"));
+        }
+        if let Some(max_ttl) = surroundings.max_ttl.filter(|max| ttl > *max) {
+            let message = format!("`{}` is longer than `tokens.max_ttl` ({max_ttl} s)", text.value);
+            let problem = Problem::new(text.at, Code::TtlTooLong, message);
+            self.add(file, problem.hint("shorten it, or raise `tokens.max_ttl` in the settings"));
+        }
+        Some(ttl)
+    }
+}

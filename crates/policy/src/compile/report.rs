@@ -1,0 +1,126 @@
+//! What is wrong, collected while every file is compiled.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use jeton_oauth::{Role, Scope, ScopeSet};
+
+use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
+use crate::{
+    document::Document,
+    finding::{Code, Finding, Problem, Severity, Span},
+    read::{self, Field},
+    source::{FileIndex, Hidden, Source, Sources},
+    yaml,
+};
+
+/// What every file may refer to.
+pub(super) struct Names {
+    pub(super) scopes: BTreeMap<Scope, String>,
+    pub(super) roles: BTreeMap<Role, ScopeSet>,
+    /// API and client names, those of broken entries too.
+    pub(super) apis: BTreeSet<String>,
+    pub(super) clients: BTreeSet<String>,
+}
+
+/// The policy files, in which findings have their places.
+pub(super) struct Files {
+    pub(super) sources: Arc<Vec<Source>>,
+    /// By file: what of it is not shown.
+    pub(super) hidden: Vec<Hidden>,
+}
+
+impl Files {
+    pub(super) fn finding(&self, severity: Severity, file: FileIndex, problem: Problem) -> Option<Finding> {
+        let (source, hidden) = (self.sources.get(file)?, self.hidden.get(file)?);
+        let (at, code) = (problem.at, problem.code);
+        let (message, hint) = problem.into_texts();
+        Some(Finding { hint, ..source.finding(severity, at, code, message, hidden) })
+    }
+}
+
+/// Collects what is wrong.
+pub(super) struct Report<'s> {
+    pub(super) sources: &'s Sources,
+    pub(super) files: Files,
+    pub(super) findings: Vec<Finding>,
+    /// False once a file could not be parsed: what it defines is missing then, and nothing is said
+    /// about names that may stand in it.
+    pub(super) names_are_known: bool,
+    pub(super) nearest: Nearest,
+    /// Names of claims and parameters, of which each is kept once.
+    pub(super) interned: HashSet<Arc<str>>,
+    /// Where the API that is compiled compares claims.
+    pub(super) uses: Vec<ClaimUse>,
+}
+
+impl<'s> Report<'s> {
+    pub(super) fn parse_all(&mut self) -> Vec<Document> {
+        let sources: &'s [Source] = &self.sources.files;
+        let mut documents = Vec::with_capacity(sources.len());
+        for (file, source) in sources.iter().enumerate() {
+            let (node, problems) = yaml::parse(&source.text);
+            self.files.hidden.push(match &node {
+                Some(node) => Hidden::parts(node.secrets()),
+                None => Hidden::in_unparsed(source),
+            });
+            let is_nothing = node.as_ref().map_or(problems.is_empty(), yaml::Node::is_null);
+            let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
+            let problems = RefCell::new(problems);
+            let document = match &node {
+                Some(node) => read::read::<Document>(node, &problems),
+                None => is_nothing.then(Document::default),
+            };
+            self.names_are_known &= document.as_ref().is_some_and(Document::names_are_whole);
+            for problem in problems.into_inner() {
+                self.add(file, problem);
+            }
+            let document = document.unwrap_or_default();
+            if is_map || is_nothing {
+                self.check_version(file, &document);
+            }
+            documents.push(document);
+        }
+        documents
+    }
+
+    pub(super) fn check_version(&mut self, file: FileIndex, document: &Document) {
+        match &document.version {
+            Field::Absent => {
+                let problem = Problem::new(Span::default(), Code::Missing, "`version` is missing");
+                self.add(file, problem.hint("start the file with `version: 1`"));
+            }
+            Field::Given(version) if version.value != 1 => {
+                let message = format!("version {} is not known", version.value);
+                let problem = Problem::new(version.at, Code::BadVersion, message);
+                self.add(file, problem.hint("write `version: 1`"));
+            }
+            Field::Given(_) | Field::Wrong => {}
+        }
+    }
+
+    /// The file of an index; behind the last comes what is built in.
+    pub(super) fn source(&self, file: FileIndex) -> Option<&'s Source> {
+        let files: &'s [Source] = &self.sources.files;
+        files.get(file).or_else(|| (file == files.len()).then_some(&BUILT_IN.source))
+    }
+
+    pub(super) fn add(&mut self, file: FileIndex, problem: Problem) {
+        self.findings.extend(self.files.finding(Severity::Error, file, problem));
+    }
+
+    pub(super) fn warn(&mut self, file: FileIndex, problem: Problem) {
+        self.findings.extend(self.files.finding(Severity::Warning, file, problem));
+    }
+
+    /// `file:line:column` of a place, as a hint refers to it.
+    pub(super) fn place(&self, file: FileIndex, at: Span) -> String {
+        self.sources.files.get(file).map_or_else(String::new, |source| {
+            let (line, column) = source.locate(at.start);
+            format!("{}:{line}:{column}", source.name)
+        })
+    }
+}

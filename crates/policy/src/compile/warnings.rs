@@ -1,0 +1,246 @@
+//! What an operator should look at in policies that load.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use jeton_oauth::{ApiName, ClientId, Role, Scope, ScopeSet};
+
+use super::{
+    apis::{Guarantee, Origin, Places},
+    report::Files,
+    types::{self, ClaimUse},
+};
+use crate::{
+    condition::Condition,
+    finding::{Code, Finding, Findings, Problem, Severity, Span},
+    guarantee::{self, Endings, Violation},
+    lint,
+    read::Spanned,
+    set::{Api, PolicySet},
+    source::FileIndex,
+    space::RouteIndex,
+};
+
+/// What warnings are about, and where in the files it stands.
+pub(super) struct Lookout {
+    pub(super) files: Files,
+    /// What is found already.
+    pub(super) found: Vec<Finding>,
+    /// By file: the scopes that it defines.
+    pub(super) scopes: Vec<Vec<(Spanned<String>, Option<String>)>>,
+    pub(super) shut_out: Vec<ShutOut>,
+    /// By API: where claims are compared.
+    pub(super) uses: Vec<(ApiName, Vec<ClaimUse>)>,
+    pub(super) places: BTreeMap<ApiName, Places>,
+    pub(super) guarantees: Arc<[Guarantee]>,
+}
+
+/// An enabled client that nobody can be.
+pub(super) struct ShutOut {
+    pub(super) id: ClientId,
+    pub(super) file: FileIndex,
+    pub(super) at: Span,
+    /// Whether it has a secret that was good once.
+    pub(super) has_secret: bool,
+}
+
+impl Lookout {
+    pub(super) fn warnings(self, policies: &PolicySet) -> Findings {
+        let Self { files, found, scopes, shut_out, uses, places, guarantees } = self;
+        let mut report = Report { files: &files, findings: found };
+        report.unused_scopes(policies, &scopes);
+        for client in &shut_out {
+            report.shut_out(client);
+        }
+        for (api, uses) in &uses {
+            for (file, problem) in types::mismatches(policies, api, uses) {
+                report.warn(file, problem);
+            }
+        }
+        for of_api in guarantees.chunk_by(|one, next| one.api == next.api) {
+            if let Some(api) = of_api.first().and_then(|guarantee| policies.apis.get(&guarantee.api)) {
+                report.guarantees(policies, api, of_api);
+            }
+        }
+        for (name, places) in &places {
+            if let Some(api) = policies.apis.get(name) {
+                report.lints(policies, api, places);
+            }
+        }
+        Findings::sorted(report.findings)
+    }
+}
+
+/// Collects warnings.
+struct Report<'f> {
+    files: &'f Files,
+    findings: Vec<Finding>,
+}
+
+impl Report<'_> {
+    fn warn(&mut self, file: FileIndex, problem: Problem) {
+        self.findings.extend(self.files.finding(Severity::Warning, file, problem));
+    }
+
+    /// Warns of scopes that no route requires.
+    fn unused_scopes(&mut self, policies: &PolicySet, scopes: &[Vec<(Spanned<String>, Option<String>)>]) {
+        let mut required = HashSet::new();
+        let mut of_role =
+            |role: &Role| required.extend(policies.roles.get(role).into_iter().flat_map(ScopeSet::iter));
+        let conditions = || policies.apis.values().flat_map(|api| &api.routes.conditions);
+        for condition in conditions() {
+            match condition {
+                Condition::Role(role) => of_role(role),
+                Condition::AnyRole(roles) => roles.iter().for_each(&mut of_role),
+                _ => {}
+            }
+        }
+        for condition in conditions() {
+            match condition {
+                Condition::Scope(scope) => drop(required.insert(scope)),
+                Condition::AllScopes(scopes) | Condition::AnyScope(scopes) => required.extend(scopes),
+                _ => {}
+            }
+        }
+        let required: HashSet<_> = required.into_iter().map(Scope::as_str).collect();
+        for (file, scopes) in scopes.iter().enumerate() {
+            for (name, _) in scopes.iter().filter(|(name, _)| !required.contains(&*name.value)) {
+                let message = format!("no route requires scope `{}`", name.value);
+                let problem = Problem::new(name.at, Code::UnusedScope, message);
+                self.warn(file, problem.hint("remove it, or require it in a rule"));
+            }
+        }
+    }
+
+    fn shut_out(&mut self, ShutOut { id, file, at, has_secret }: &ShutOut) {
+        let message = if *has_secret {
+            format!("every secret of client `{id}` has expired, and so it can fetch no token")
+        } else {
+            format!("client `{id}` has neither secret nor public key, and so can fetch no token")
+        };
+        let hint = format!(
+            "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
+            shell_word(id.as_str())
+        );
+        self.warn(*file, Problem::new(*at, Code::NoCredentials, message).hint(hint));
+    }
+
+    /// Looks at what the guarantees of an API say nothing of.
+    fn guarantees(&mut self, policies: &PolicySet, api: &Api, guarantees: &[Guarantee]) {
+        let index = RouteIndex::new(&api.routes.written);
+        let endings = Endings::of(&index);
+        for guarantee in guarantees.iter().filter(|guarantee| guarantee.origin == Origin::File) {
+            for guaranteed in &guarantee.routes {
+                if !guarantee::meets_a_rule(api, &index, guaranteed) {
+                    let (name, route) = (&guarantee.name, &guaranteed.route);
+                    let message = format!(
+                        "guarantee `{}` says nothing of `{route}`: no rule has a route there",
+                        name.value
+                    );
+                    let problem = Problem::new(name.at, Code::IdleGuarantee, message);
+                    self.warn(guarantee.file, problem.hint("look for a slip in the path, or remove it"));
+                }
+                let gaps = guarantee::gaps(api, &index, &endings, &policies.roles, guaranteed);
+                for gap in gaps.unwrap_or_default() {
+                    self.gap(policies, guarantee, &gap);
+                }
+            }
+        }
+    }
+
+    fn gap(&mut self, policies: &PolicySet, guarantee: &Guarantee, gap: &Violation<'_>) {
+        let Violation { rule, witness, .. } = gap;
+        let message = format!(
+            "guarantee `{}` does not cover `{} {}`, which rule `{}` ({}:{}) lets through: `**` covers no slash at the end",
+            guarantee.name.value,
+            witness.method,
+            witness.path,
+            rule.name(),
+            policies.file_of(rule),
+            rule.line,
+        );
+        let hint = "add a route that ends in `/` to the guarantee too, or take it out of the rule";
+        let problem = Problem::new(guarantee.name.at, Code::GuaranteeGap, message);
+        self.warn(guarantee.file, problem.hint(hint));
+    }
+
+    /// Looks for routes that an operator should look at.
+    fn lints(&mut self, policies: &PolicySet, api: &Api, places: &Places) {
+        let index = RouteIndex::new(&api.routes.written);
+        for lint in lint::lints(policies, api, &index) {
+            let route = lint.route.map(|route| places.routes.get(usize::try_from(route).ok()?));
+            // a route without a place is built in, and nobody can change it
+            let Some(at) = route.unwrap_or(Some(&places.name)) else { continue };
+            let problem = Problem::new(*at, lint.code, lint.message);
+            self.warn(places.file, problem.hint(lint.hint));
+        }
+    }
+}
+
+/// As one word of a command line.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/' | '@');
+    if !text.starts_with('-') && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use jeton_oauth::{Audience, clock::SystemClock};
+
+    use crate::{Code, DemoSecrets, Draft, LivePolicies, Reload, Sources, Surroundings};
+
+    fn surroundings() -> Surroundings {
+        Surroundings {
+            issuer: Audience::parse("https://tokens.example.com").unwrap(),
+            max_ttl: Some(60),
+            demo_secrets: DemoSecrets::Allowed,
+            needed_apis: Vec::new(),
+        }
+    }
+
+    /// New policies, a revocation among them, are in force before anybody looks at what is odd about them.
+    #[test]
+    fn warnings_are_looked_for_when_somebody_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |text: &str| fs::write(dir.path().join("a.yaml"), text).unwrap();
+        write("version: 1\n");
+        let live = LivePolicies::load(dir.path(), surroundings(), Arc::new(SystemClock)).unwrap();
+        write("version: 1\nscopes: { s: x }\n");
+        let Reload::Reloaded(replaced) = live.reload() else { panic!("the files hold something else") };
+        let current = live.snapshot();
+        assert!(Arc::ptr_eq(replaced.after(), &current));
+        assert!(current.policies.warnings.found.get().is_none(), "nobody has asked");
+        assert!(replaced.difference().is_some());
+        assert!(current.policies.warnings.found.get().is_none(), "for these");
+
+        write("version: 1\nrevoked_tokens: [one]\n");
+        assert!(matches!(live.reload(), Reload::Reloaded(_)), "nor did the next reload wait for them");
+        assert!(live.current().policies.has_revoked("one"));
+        let codes = |findings: &crate::Findings| findings.0.iter().map(|one| one.code).collect::<Vec<_>>();
+        assert_eq!(codes(current.policies.warnings()), [Code::UnusedScope]);
+        assert!(current.policies.warnings.look.lock().unwrap().is_none(), "the files are let go of");
+        assert_eq!(codes(current.policies.warnings()), [Code::UnusedScope], "and what was found stays");
+    }
+
+    /// Commands that are about something else do not wait for them either.
+    #[test]
+    fn a_draft_tells_its_faults_without_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "version: 1\nscopes: { s: x }\napis: { a: { audience: https://a.example } }\ntests:\n  - as: {}\n    \
+                    api: a\n    allow: [GET /x]\n";
+        fs::write(dir.path().join("a.yaml"), text).unwrap();
+        let sources = Sources::read(dir.path()).unwrap();
+        let draft = Draft::compile(&sources, &surroundings(), jiff::Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(draft.faults().iter().map(|fault| fault.code).collect::<Vec<_>>(), [Code::FailedTest]);
+        assert!(draft.policies().warnings.found.get().is_none());
+        let all: Vec<_> = draft.findings().0.iter().map(|finding| finding.code).collect();
+        assert_eq!(all, [Code::UnusedScope, Code::FailedTest]);
+    }
+}

@@ -1,0 +1,243 @@
+//! What a rule asks of a subject: alternatives, each a list of conditions that must all hold.
+//!
+//! There is no negation: whatever holds for a token still holds when the token carries more.
+
+use std::{fmt, sync::Arc};
+
+use jeton_oauth::{ClientId, Role, Scope, ScopeSet};
+
+use super::{
+    claim::{Claim, ClaimName, ClaimValue, Item, Types},
+    path::CanonicalPath,
+    route::Place,
+    subject::Subject,
+};
+
+/// One thing that must hold of a subject, on the paths of one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    Scope(Scope),
+    AllScopes(Box<[Scope]>),
+    AnyScope(Box<[Scope]>),
+    Role(Role),
+    AnyRole(Box<[Role]>),
+    Client(ClientId),
+    AnyClient(Box<[ClientId]>),
+    Claim { name: ClaimName, test: ClaimTest },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ClaimTest {
+    Is(ClaimValue),
+    In(Box<[ClaimValue]>),
+    Contains(ClaimValue),
+    SameAsPath(PathParameter),
+    ContainsPath(PathParameter),
+}
+
+/// A parameter of the path: its name, and its place in the route.
+#[derive(Clone, Debug)]
+pub(super) struct PathParameter {
+    pub(super) name: Arc<str>,
+    pub(super) place: Place,
+}
+
+/// The same place is the same parameter, whatever a route calls it.
+impl PartialEq for PathParameter {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for PathParameter {}
+
+/// Conditions of which all must hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alternative<'c>(pub(super) &'c [Condition]);
+
+impl Alternative<'_> {
+    /// Whether all hold. No condition is no permission.
+    pub(super) fn holds(self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|condition| condition.holds(subject, path))
+    }
+
+    /// Whether all hold that do not depend on the path, so that there may be a path on which all do.
+    pub(super) fn may_hold(self, subject: &Subject<'_>) -> bool {
+        let Ok(anywhere) = CanonicalPath::parse("/") else { return false };
+        !self.0.is_empty()
+            && self.0.iter().all(|condition| match condition {
+                Condition::Claim { name, test: ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_) } => {
+                    name.find(subject).is_some()
+                }
+                other => other.holds(subject, &anywhere),
+            })
+    }
+
+    /// The conditions that do not hold, as the policy file has them.
+    pub(super) fn missing(self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> Vec<String> {
+        let failing = self.0.iter().filter(|condition| !condition.holds(subject, path));
+        failing.map(ToString::to_string).collect()
+    }
+
+    /// The scopes that would be enough, if nothing else is missing.
+    pub(super) fn scopes_that_would_do(
+        self,
+        subject: &Subject<'_>,
+        path: &CanonicalPath<'_>,
+    ) -> Option<ScopeSet> {
+        let mut needed = Vec::new();
+        for condition in self.0 {
+            match condition {
+                Condition::Scope(scope) => needed.push(scope.clone()),
+                Condition::AllScopes(scopes) => needed.extend(scopes.iter().cloned()),
+                Condition::AnyScope(scopes) => {
+                    let held = scopes.iter().find(|scope| subject.scopes.contains(scope));
+                    needed.extend(held.or(scopes.first()).cloned());
+                }
+                other if other.holds(subject, path) => {}
+                _ => return None,
+            }
+        }
+        Some(needed.into_iter().collect())
+    }
+}
+
+impl Condition {
+    pub(super) fn holds(&self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> bool {
+        match self {
+            Self::Scope(scope) => subject.scopes.contains(scope),
+            Self::AllScopes(scopes) => scopes.iter().all(|scope| subject.scopes.contains(scope)),
+            Self::AnyScope(scopes) => scopes.iter().any(|scope| subject.scopes.contains(scope)),
+            Self::Role(role) => subject.roles.contains(role),
+            Self::AnyRole(roles) => roles.iter().any(|role| subject.roles.contains(role)),
+            Self::Client(client) => subject.client == Some(client),
+            Self::AnyClient(clients) => subject.client.is_some_and(|client| clients.contains(client)),
+            Self::Claim { name, test } => name.find(subject).is_some_and(|claim| test.holds(claim, path)),
+        }
+    }
+
+    /// What was found where this does not hold, if the condition itself does not tell.
+    pub(super) fn found(&self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> Option<String> {
+        match self {
+            Self::Scope(_) | Self::AnyScope(_) | Self::Role(_) | Self::AnyRole(_) => None,
+            Self::AllScopes(scopes) => {
+                let lacking: Vec<_> = scopes
+                    .iter()
+                    .filter(|scope| !subject.scopes.contains(scope))
+                    .map(Scope::as_str)
+                    .collect();
+                (lacking.len() < scopes.len()).then(|| format!("{} is not there", lacking.join(", ")))
+            }
+            Self::Client(_) | Self::AnyClient(_) => {
+                subject.client.map(|client| format!("the client is `{client}`"))
+            }
+            Self::Claim { name, test } => {
+                let Some(claim) = name.find(subject) else {
+                    return Some("there is no such claim".to_owned());
+                };
+                let segment = self.parameter().and_then(|parameter| parameter.place.of(path));
+                let but = match segment {
+                    _ if !test.types().meets(Types::of(claim)) => format!(", {}", test.types().but(claim)),
+                    Some(segment) => format!(", and the path has `{segment}`"),
+                    None => String::new(),
+                };
+                Some(format!("the claim is {claim}{but}"))
+            }
+        }
+    }
+
+    /// The parameter of the path that it names, if it does.
+    pub(super) fn parameter(&self) -> Option<&PathParameter> {
+        match self {
+            Self::Claim {
+                test: ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter),
+                ..
+            } => Some(parameter),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::parameter`], to be placed.
+    pub(super) fn parameter_mut(&mut self) -> Option<&mut PathParameter> {
+        match self {
+            Self::Claim {
+                test: ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter),
+                ..
+            } => Some(parameter),
+            _ => None,
+        }
+    }
+}
+
+impl ClaimTest {
+    fn holds(&self, claim: Claim<'_>, path: &CanonicalPath<'_>) -> bool {
+        match self {
+            Self::Is(value) => value.is(claim),
+            Self::In(values) => values.iter().any(|value| value.is(claim)),
+            Self::Contains(value) => claim.items().iter().any(|item| value.is(Claim::of(item))),
+            Self::SameAsPath(parameter) => {
+                parameter.place.of(path).is_some_and(|text| claim.is_in_path(text))
+            }
+            Self::ContainsPath(parameter) => parameter
+                .place
+                .of(path)
+                .is_some_and(|text| claim.items().iter().any(|item| Claim::of(item).is_in_path(text))),
+        }
+    }
+
+    /// The values that it names.
+    pub(super) fn values(&self) -> &[ClaimValue] {
+        match self {
+            Self::Is(value) | Self::Contains(value) => std::slice::from_ref(value),
+            Self::In(values) => values,
+            Self::SameAsPath(_) | Self::ContainsPath(_) => &[],
+        }
+    }
+
+    /// The types of claims for which it may hold.
+    pub(super) fn types(&self) -> Types {
+        let named = || self.values().iter().map(Types::of_value).fold(Types::default(), Types::or);
+        match self {
+            Self::Is(_) | Self::In(_) => named(),
+            Self::Contains(_) => named().listed(),
+            Self::SameAsPath(_) => Types::TEXT.or(Types::NUMBER),
+            Self::ContainsPath(_) => Types::TEXT.or(Types::NUMBER).listed(),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scope(scope) => write!(f, "scope: {scope}"),
+            Self::AllScopes(scopes) => write!(f, "all_scopes: [{}]", Listed(scopes)),
+            Self::AnyScope(scopes) => write!(f, "any_scope: [{}]", Listed(scopes)),
+            Self::Role(role) => write!(f, "role: {role}"),
+            Self::AnyRole(roles) => write!(f, "any_role: [{}]", Listed(roles)),
+            Self::Client(client) => write!(f, "client: {client}"),
+            Self::AnyClient(clients) => write!(f, "any_client: [{}]", Listed(clients)),
+            Self::Claim { name, test } => match test {
+                ClaimTest::Is(value) => write!(f, "claims.{name} is {value}"),
+                ClaimTest::In(values) => {
+                    let values: Vec<_> = values.iter().map(Item).collect();
+                    write!(f, "claims.{name} in [{}]", Listed(&values))
+                }
+                ClaimTest::Contains(value) => write!(f, "claims.{name} contains {value}"),
+                ClaimTest::SameAsPath(path) => write!(f, "claims.{name} same_as_path `{}`", path.name),
+                ClaimTest::ContainsPath(path) => write!(f, "claims.{name} contains_path `{}`", path.name),
+            },
+        }
+    }
+}
+
+struct Listed<'l, T>(&'l [T]);
+
+impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, item) in self.0.iter().enumerate() {
+            let comma = if position > 0 { ", " } else { "" };
+            write!(f, "{comma}{item}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The clients whose access is compared, and those for whom a rule may have another answer than before.
+
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+    slice,
+};
+
+use jeton_oauth::{ApiName, Role, Scope};
+
+use crate::{
+    clients::{Client, ClientState},
+    condition::{Alternative, Condition},
+    set::PolicySet,
+    subject::Permissions,
+};
+
+/// A client with a grant for the API, before or after.
+pub(super) struct Bearer<'p> {
+    pub(super) client: &'p Client,
+    is_changed: bool,
+    api: &'p ApiName,
+    old: &'p PolicySet,
+    new: &'p PolicySet,
+    granted: OnceCell<Granted>,
+}
+
+/// What a client is granted before and after.
+pub(super) struct Granted {
+    pub(super) before: Option<Permissions>,
+    pub(super) after: Option<Permissions>,
+}
+
+impl<'p> Bearer<'p> {
+    pub(super) fn all(old: &'p PolicySet, new: &'p PolicySet, api: &'p ApiName) -> Vec<Self> {
+        let mut clients: BTreeMap<_, &Client> = BTreeMap::new();
+        for policies in [old, new] {
+            clients.extend(policies.clients().iter().map(|client| (&client.id, &**client)));
+        }
+        let bearers = clients.into_values().map(|client| {
+            let found = |policies: &'p PolicySet| {
+                let client = policies.clients().find(client.id.as_str())?;
+                let grant = client.grants.iter().find(|grant| grant.api == *api)?;
+                (client.state == ClientState::Enabled).then_some((grant, client.kind, &client.claims))
+            };
+            let (before, after) = (found(old), found(new));
+            let has_grant = before.is_some() || after.is_some();
+            let is_changed = before != after;
+            has_grant.then(|| Self { client, is_changed, api, old, new, granted: OnceCell::new() })
+        });
+        bearers.flatten().collect()
+    }
+
+    /// Put together when it is asked for: of many clients, most stay as they are.
+    pub(super) fn granted(&self) -> &Granted {
+        self.granted.get_or_init(|| {
+            let granted = |policies: &PolicySet| policies.granted(self.client.id.as_str(), self.api.as_str());
+            Granted { before: granted(self.old), after: granted(self.new) }
+        })
+    }
+}
+
+/// Bearers that are granted something else than before.
+#[derive(Default)]
+pub(super) struct Changed<'a, 'p> {
+    all: Vec<&'a Bearer<'p>>,
+    /// By scope or role that changes, as positions in `all`.
+    scopes: HashMap<&'a Scope, Vec<usize>>,
+    roles: HashMap<&'a Role, Vec<usize>>,
+    /// Those of which something else changes.
+    otherwise: Vec<usize>,
+}
+
+impl<'a, 'p> Changed<'a, 'p> {
+    pub(super) fn of(bearers: &'a [Bearer<'p>]) -> Self {
+        let mut changed = Self::default();
+        for bearer in bearers.iter().filter(|bearer| bearer.is_changed) {
+            let at = changed.all.len();
+            changed.all.push(bearer);
+            let (Some(before), Some(after)) = (&bearer.granted().before, &bearer.granted().after) else {
+                changed.otherwise.push(at);
+                continue;
+            };
+            if (&before.client, &before.claims) != (&after.client, &after.claims) {
+                changed.otherwise.push(at);
+                continue;
+            }
+            for (one, other) in [(before, after), (after, before)] {
+                for scope in one.scopes.iter().filter(|scope| !other.scopes.contains(scope)) {
+                    changed.scopes.entry(scope).or_default().push(at);
+                }
+                for role in one.roles.iter().filter(|role| !other.roles.contains(role)) {
+                    changed.roles.entry(role).or_default().push(at);
+                }
+            }
+        }
+        changed
+    }
+
+    /// Those for whom what these alternatives ask may have another answer than before.
+    pub(super) fn by(&self, alternatives: impl Iterator<Item = Alternative<'p>>) -> Vec<&'a Bearer<'p>> {
+        let mut found = self.otherwise.clone();
+        for condition in alternatives.flat_map(|alternative| alternative.0) {
+            let (scopes, roles): (&[Scope], &[Role]) = match condition {
+                Condition::Scope(scope) => (slice::from_ref(scope), &[]),
+                Condition::AllScopes(scopes) | Condition::AnyScope(scopes) => (scopes, &[]),
+                Condition::Role(role) => (&[], slice::from_ref(role)),
+                Condition::AnyRole(roles) => (&[], roles),
+                Condition::Client(_) | Condition::AnyClient(_) | Condition::Claim { .. } => continue,
+            };
+            found.extend(scopes.iter().filter_map(|scope| self.scopes.get(scope)).flatten());
+            found.extend(roles.iter().filter_map(|role| self.roles.get(role)).flatten());
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().filter_map(|at| self.all.get(at).copied()).collect()
+    }
+}

@@ -1,0 +1,297 @@
+//! What changes for clients beside routes: grants, secrets, claims, lifetimes.
+
+use std::collections::BTreeSet;
+
+use jeton_jose::ForeignKey;
+use jeton_oauth::ApiName;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Change, ChangeKind, Effect, Who};
+use crate::{
+    clients::{Abilities, Client, ClientKind, ClientState, IntrospectedApis, StoredSecret},
+    set::PolicySet,
+};
+
+pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) {
+    let ids: BTreeSet<_> =
+        old.clients().iter().chain(new.clients().iter()).map(|client| &client.id).collect();
+    for id in ids {
+        let (before, after) = (old.clients().find(id.as_str()), new.clients().find(id.as_str()));
+        // with the scopes of its roles
+        if before == after {
+            continue;
+        }
+        let mut note = |change: Change| into.push(change);
+        let who = || Who::Client(id.to_string());
+        let change = |kind, effect, what: String| Change { what, ..Change::of(kind, effect, who()) };
+        match (before, after) {
+            (Some(before), Some(after)) => compare_client(before, after, &mut |kind, effect, what| {
+                note(change(kind, effect, what));
+            }),
+            (None, Some(_)) => {
+                note(change(
+                    ChangeKind::Client,
+                    Effect::Gains,
+                    "a place among the clients: it is added".to_owned(),
+                ));
+            }
+            (Some(_), None) => {
+                note(change(
+                    ChangeKind::Client,
+                    Effect::Loses,
+                    "its place among the clients: it is removed".to_owned(),
+                ));
+            }
+            (None, None) => {}
+        }
+        let apis: BTreeSet<&ApiName> =
+            before.iter().chain(&after).flat_map(|client| &*client.grants).map(|grant| &grant.api).collect();
+        // one line says it of all grants where a client is enabled or disabled
+        let is_switched = before.zip(after).is_some_and(|(before, after)| before.state != after.state);
+        for api in apis {
+            let granted = |policies: &PolicySet| {
+                let granted = if is_switched {
+                    policies.permissions_of(id.as_str(), api.as_str())
+                } else {
+                    policies.granted(id.as_str(), api.as_str())
+                };
+                granted.unwrap_or_default()
+            };
+            let (before, after) = (granted(old), granted(new));
+            for (effect, more, less) in [(Effect::Gains, &after, &before), (Effect::Loses, &before, &after)] {
+                let scopes = more.scopes.difference(&less.scopes);
+                let scopes = scopes.iter().map(|scope| format!("scope {scope}"));
+                let roles = more.roles.iter().filter(|role| !less.roles.contains(role));
+                for what in roles.map(|role| format!("role {role}")).chain(scopes) {
+                    note(Change { api: Some(api.to_string()), ..change(ChangeKind::Grant, effect, what) });
+                }
+            }
+        }
+    }
+    compare_revoked_tokens(old, new, into);
+}
+
+fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) {
+    let tokens: BTreeSet<_> = old.revoked.keys().chain(new.revoked.keys()).collect();
+    for token in tokens {
+        // what has expired is taken by nobody, revoked or not
+        let matters = |policies: &PolicySet| {
+            let until = policies.revoked.get(token);
+            until.is_some_and(|until| until.is_none_or(|until| until > new.read_at))
+        };
+        let (effect, what) = match Effect::between(!matters(old), !matters(new)) {
+            Some(Effect::Gains) => (Effect::Gains, "all that it carries: it is not revoked any more"),
+            Some(effect) => (effect, "all that it carries: it is revoked"),
+            None => continue,
+        };
+        let who = Who::Token(token.to_string());
+        into.push(Change { what: what.to_owned(), ..Change::of(ChangeKind::Revocation, effect, who) });
+    }
+}
+
+fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKind, Effect, String)) {
+    let is_enabled = |client: &Client| client.state == ClientState::Enabled;
+    match Effect::between(is_enabled(before), is_enabled(after)) {
+        Some(Effect::Gains) => {
+            note(ChangeKind::Client, Effect::Gains, "all of its grants: it is enabled".to_owned());
+        }
+        Some(effect) => note(ChangeKind::Client, effect, "all of its grants: it is disabled".to_owned()),
+        None => {}
+    }
+    if before.kind != after.kind {
+        let what = match after.kind {
+            ClientKind::Anonymous => "anonymity: its tokens do not name it any more",
+            ClientKind::Named => "anonymity: its tokens name it now",
+        };
+        note(ChangeKind::Client, Effect::Changes, what.to_owned());
+    }
+    compare_secrets(&before.secrets, &after.secrets, note);
+    compare_public_keys(&before.public_keys, &after.public_keys, note);
+    compare_abilities(&before.abilities, &after.abilities, note);
+    // tokens that do not name the client are not ended by it
+    let is_named = after.kind == ClientKind::Named;
+    compare_revoked_before(before.revoked_before, after.revoked_before, &mut |kind, effect, what| {
+        if is_named {
+            note(kind, effect, what);
+        } else {
+            note(kind, Effect::Changes, "when it gets tokens again: `revoked_before`".to_owned());
+        }
+    });
+    let names: BTreeSet<_> = before.claims.keys().chain(after.claims.keys()).collect();
+    for name in names {
+        let (before, after) = (before.claims.get(name), after.claims.get(name));
+        if before != after {
+            let word = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            let what = format!("claim {name}, from {} to {}", word(before), word(after));
+            note(ChangeKind::Claim, Effect::Changes, what);
+        }
+    }
+    if before.ttl != after.ttl {
+        let effect = match (before.ttl, after.ttl) {
+            (Some(before), Some(after)) if before < after => Effect::Gains,
+            (Some(_), Some(_)) => Effect::Loses,
+            // the default is a setting, of which policies know nothing
+            (_, _) => Effect::Changes,
+        };
+        let word = |ttl: Option<u64>| ttl.map_or_else(|| "the default".to_owned(), |ttl| format!("{ttl} s"));
+        let what = format!("token lifetime, from {} to {}", word(before.ttl), word(after.ttl));
+        note(ChangeKind::Ttl, effect, what);
+    }
+}
+
+fn compare_secrets(
+    before: &[StoredSecret],
+    after: &[StoredSecret],
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
+    let name = |secret: &StoredSecret| secret.sha256.to_string().chars().take(8).collect::<String>();
+    let find = |among: &[StoredSecret], secret: &StoredSecret| {
+        among.iter().find(|other| other.sha256 == secret.sha256).copied()
+    };
+    for secret in after {
+        let until = |secret: &StoredSecret| {
+            secret.expires.map_or_else(|| "for ever".to_owned(), |expires| format!("until {expires}"))
+        };
+        let Some(old) = find(before, secret) else {
+            let what = format!("a secret (sha256 {}..., good {})", name(secret), until(secret));
+            note(ChangeKind::Credential, Effect::Gains, what);
+            continue;
+        };
+        let is_later = match (old.expires, secret.expires) {
+            (old, new) if old == new => continue,
+            (Some(old), Some(new)) => new > old,
+            (_, new) => new.is_none(),
+        };
+        let effect = if is_later { Effect::Gains } else { Effect::Loses };
+        let what = format!(
+            "time for a secret (sha256 {}..., good {}, was {})",
+            name(secret),
+            until(secret),
+            until(&old)
+        );
+        note(ChangeKind::Credential, effect, what);
+    }
+    for secret in before.iter().filter(|secret| find(after, secret).is_none()) {
+        note(ChangeKind::Credential, Effect::Loses, format!("a secret (sha256 {}...)", name(secret)));
+    }
+}
+
+fn compare_public_keys(
+    before: &[ForeignKey],
+    after: &[ForeignKey],
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
+    let name = |key: &ForeignKey| key.thumbprint().as_str().chars().take(8).collect::<String>();
+    let find = |among: &[ForeignKey], key: &ForeignKey| {
+        among.iter().find(|other| other.thumbprint() == key.thumbprint()).cloned()
+    };
+    for key in after {
+        match find(before, key) {
+            None => {
+                let what = format!("a public key (thumbprint {}...)", name(key));
+                note(ChangeKind::Credential, Effect::Gains, what);
+            }
+            Some(old) if old != *key => {
+                let what = format!("the `kid` or `alg` of a public key (thumbprint {}...)", name(key));
+                note(ChangeKind::Credential, Effect::Changes, what);
+            }
+            Some(_) => {}
+        }
+    }
+    for key in before.iter().filter(|key| find(after, key).is_none()) {
+        let what = format!("a public key (thumbprint {}...)", name(key));
+        note(ChangeKind::Credential, Effect::Loses, what);
+    }
+}
+
+fn compare_abilities(
+    before: &Abilities,
+    after: &Abilities,
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
+    let switches = [
+        (before.token_exchange, after.token_exchange, "token exchange"),
+        (before.refresh, after.refresh, "refresh tokens"),
+        (
+            !before.strict_assertions,
+            !after.strict_assertions,
+            "assertions that name the token endpoint or tell no type",
+        ),
+    ];
+    for (before, after, what) in switches {
+        if let Some(effect) = Effect::between(before, after) {
+            note(ChangeKind::Ability, effect, what.to_owned());
+        }
+    }
+    compare_introspection(&before.introspect, &after.introspect, note);
+    if before.status_list != after.status_list {
+        let word =
+            |status_list: Option<bool>| status_list.map_or("the default", |on| if on { "on" } else { "off" });
+        let (before, after) = (word(before.status_list), word(after.status_list));
+        let what = format!("status list, from {before} to {after}");
+        note(ChangeKind::Ability, Effect::Changes, what);
+    }
+}
+
+fn compare_introspection(
+    before: &IntrospectedApis,
+    after: &IntrospectedApis,
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
+    let is_all = |apis: &IntrospectedApis| matches!(apis, IntrospectedApis::All);
+    let listed = |apis: &IntrospectedApis| match apis {
+        IntrospectedApis::Only(apis) => apis.to_vec(),
+        IntrospectedApis::None | IntrospectedApis::All => Vec::new(),
+    };
+    let (old, new) = (listed(before), listed(after));
+    if let Some(effect) = Effect::between(is_all(before), is_all(after)) {
+        let kept: Vec<_> = old.iter().chain(&new).map(|api| format!("`{api}`")).collect();
+        let but = if kept.is_empty() { String::new() } else { format!(" but {}", kept.join(", ")) };
+        return note(ChangeKind::Ability, effect, format!("introspection of the tokens of all APIs{but}"));
+    }
+    for api in old.iter().filter(|api| !new.contains(api)) {
+        note(ChangeKind::Ability, Effect::Loses, format!("introspection of the tokens of `{api}`"));
+    }
+    for api in new.iter().filter(|api| !old.contains(api)) {
+        note(ChangeKind::Ability, Effect::Gains, format!("introspection of the tokens of `{api}`"));
+    }
+}
+
+fn compare_revoked_before(
+    before: Option<i64>,
+    after: Option<i64>,
+    note: &mut dyn FnMut(ChangeKind, Effect, String),
+) {
+    let word = |seconds: i64| {
+        Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+    };
+    let (effect, what) = match (before, after) {
+        (before, after) if before == after => return,
+        (None, Some(after)) => {
+            (Effect::Loses, format!("its tokens issued before {}: they are revoked", word(after)))
+        }
+        (Some(before), Some(after)) if before < after => (
+            Effect::Loses,
+            format!(
+                "its tokens issued before {}: they are revoked, so far before {}",
+                word(after),
+                word(before)
+            ),
+        ),
+        (Some(before), Some(after)) => (
+            Effect::Gains,
+            format!(
+                "its tokens issued from {} to {}: they are not revoked any more",
+                word(after),
+                word(before)
+            ),
+        ),
+        (Some(before), None) => (
+            Effect::Gains,
+            format!("its tokens issued before {}: they are not revoked any more", word(before)),
+        ),
+        (None, None) => return,
+    };
+    note(ChangeKind::Revocation, effect, what);
+}

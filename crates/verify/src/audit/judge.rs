@@ -1,0 +1,124 @@
+//! A decision that was taken, taken again by other policies.
+
+use std::fmt;
+
+use jeton_oauth::Audience;
+use jeton_policy::{Decision, Grounds, PolicySet, Rule, Subject};
+
+use super::reasons;
+use crate::{principal::Principal, standing::Standing, token::Origin};
+
+/// A question that was answered: what a decision depends on, beside the policies.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'r> {
+    /// The name of the API.
+    pub api: &'r str,
+    /// The method as it was sent.
+    pub method: &'r str,
+    /// The path as it was judged, without a query.
+    pub path: &'r str,
+    /// The bearer of a token that is good; `None` where no token came, or a bad one.
+    pub bearer: Option<Bearer<'r>>,
+}
+
+/// What any policies may ask of a verified token.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer<'r> {
+    /// `aud`.
+    pub audiences: &'r [Audience],
+    /// What revocations compare.
+    pub origin: Origin<'r>,
+    /// What rules compare.
+    pub subject: Subject<'r>,
+}
+
+impl<'p> From<&'p Principal> for Bearer<'p> {
+    fn from(principal: &'p Principal) -> Self {
+        Self { audiences: principal.audiences(), origin: principal.origin(), subject: principal.subject() }
+    }
+}
+
+/// What other policies answer.
+#[derive(Debug)]
+pub enum Verdict<'p> {
+    /// They have no API of this name.
+    NoApi,
+    /// They would not take the token: for another audience, or of a client that they do not let in.
+    BadToken(String),
+    /// They decide.
+    Decided(Decision<'p>),
+}
+
+/// Whether this is the reason of a decision about a token that was not good. It says nothing of the rules, and is
+/// not taken again.
+pub fn is_of_a_bad_token(reason: &str) -> bool {
+    matches!(reason, reasons::INVALID_TOKEN | reasons::UNAVAILABLE)
+}
+
+impl Asked<'_> {
+    /// The path that is judged: up to the first `?`.
+    pub fn path_of(target: &str) -> &str {
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
+    /// What these policies answer, if they were in force. Policies that name clients are taken to name all of
+    /// them, so a token of another one is no good there; those that name none say nothing of clients.
+    pub fn judged_by<'p>(&self, policies: &'p PolicySet) -> Verdict<'p> {
+        let Some(api) = policies.api(self.api) else { return Verdict::NoApi };
+        if let Some(bearer) = &self.bearer {
+            if !bearer.audiences.contains(api.audience()) {
+                return Verdict::BadToken(format!("the token is not for `{}`", api.audience()));
+            }
+            let standing =
+                if policies.clients().is_empty() { Standing::by_files() } else { Standing::by_all_files() };
+            if let Err(error) = standing.check_origin(policies, &bearer.origin) {
+                return Verdict::BadToken(error.to_string());
+            }
+        }
+        let subject = self.bearer.as_ref().map(|bearer| &bearer.subject);
+        Verdict::Decided(api.decide(self.method, self.path, subject))
+    }
+}
+
+impl<'p> Verdict<'p> {
+    /// Whether the request may pass.
+    pub fn is_allowed(&self) -> bool {
+        matches!(self, Self::Decided(decision) if decision.is_allowed())
+    }
+
+    /// The rule that decides, if one does.
+    pub fn rule(&self) -> Option<&'p Rule> {
+        match self {
+            Self::NoApi | Self::BadToken(_) => None,
+            Self::Decided(Decision::Allow { rule, .. }) => Some(rule),
+            Self::Decided(Decision::Deny(denial)) => denial.rule(),
+        }
+    }
+
+    /// The stable name of the reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoApi => reasons::NO_API,
+            Self::BadToken(_) => reasons::INVALID_TOKEN,
+            Self::Decided(Decision::Allow { grounds, .. }) => reasons::of(*grounds),
+            Self::Decided(Decision::Deny(denial)) => denial.reason(),
+        }
+    }
+}
+
+/// The reason in words.
+impl fmt::Display for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoApi => f.write_str("there is no API of this name"),
+            Self::BadToken(detail) => f.write_str(detail),
+            Self::Decided(Decision::Allow { grounds: Grounds::Public, .. }) => {
+                f.write_str("the rule is public")
+            }
+            Self::Decided(Decision::Allow { grounds: Grounds::Alternative(position), .. }) => {
+                write!(f, "alternative {} holds", position + 1)
+            }
+            Self::Decided(Decision::Deny(denial)) => write!(f, "{denial}"),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Decisions, once they are taken: written down, and taken again by other policies.
+//!
+//! Three ways lead through here. [`Audit`] is told of every decision that
+//! [`Authorizer`](crate::authorize::Authorizer) takes: [`DecisionLog`] appends it to a file, and [`Shadow`] asks
+//! the candidate policies the same. [`Replay`] asks any policies again what stands in such a file. What is asked
+//! again is [`Asked`] in both cases, and [`Asked::judged_by`] is the one place where it is answered.
+
+mod judge;
+mod log;
+pub mod reasons;
+mod record;
+mod replay;
+mod shadow;
+
+use std::{fmt, sync::Arc};
+
+pub use judge::{Asked, Bearer, Verdict, is_of_a_bad_token};
+pub use log::{DecisionLog, DecisionLogError, LONGEST_LINE};
+pub use record::{Line, LineError, RecordedBearer, RecordedDecision};
+pub use replay::{Direction, FirstSeen, Replay, Replayed, ReplayedDifference, Side};
+pub use shadow::{Shadow, ShadowCounts};
+
+/// Who is told of decisions. Clones share it; by default nobody is.
+#[derive(Clone, Default)]
+pub struct Audit {
+    log: Option<Arc<DecisionLog>>,
+    shadow: Option<Arc<Shadow>>,
+}
+
+/// A decision that was taken.
+#[derive(Clone, Copy)]
+pub struct Taken<'d> {
+    /// Whether the request may pass.
+    pub allowed: bool,
+    /// The rule that decided, if one did.
+    pub rule: Option<&'d str>,
+    /// The stable name of the reason: that of [`Denial::reason`](jeton_policy::Denial::reason), `met`, `public`,
+    /// `no-api`, `invalid-token` or `unavailable`.
+    pub reason: &'d str,
+    /// A refusal's reason in words.
+    pub detail: Option<&'d dyn fmt::Display>,
+}
+
+impl Audit {
+    /// Of these, whichever there are.
+    pub fn new(log: Option<Arc<DecisionLog>>, shadow: Option<Arc<Shadow>>) -> Self {
+        Self { log, shadow }
+    }
+
+    /// The decision log, if there is one.
+    pub fn log(&self) -> Option<&Arc<DecisionLog>> {
+        self.log.as_ref()
+    }
+
+    /// The candidate policies, if there are any.
+    pub fn shadow(&self) -> Option<&Arc<Shadow>> {
+        self.shadow.as_ref()
+    }
+
+    /// Whether nobody is told.
+    pub fn is_off(&self) -> bool {
+        self.log.is_none() && self.shadow.is_none()
+    }
+
+    /// Tells of a decision; `id` is the request's. Touches memory only.
+    pub fn tell(&self, asked: &Asked<'_>, taken: &Taken<'_>, id: Option<&dyn fmt::Display>) {
+        if let Some(log) = &self.log {
+            log.append(asked, taken, id);
+        }
+        if let Some(shadow) = &self.shadow {
+            shadow.compare(asked, taken);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The stable names of reasons, beside those of [`Denial::reason`](jeton_policy::Denial::reason).
+
+use jeton_policy::Grounds;
+
+/// The token is bad.
+pub const INVALID_TOKEN: &str = "invalid-token";
+/// Whether the token was revoked is not known yet.
+pub const UNAVAILABLE: &str = "unavailable";
+/// The policies have no such API.
+pub const NO_API: &str = "no-api";
+
+/// What allowed a request, as `explain` gives it.
+pub fn of(grounds: Grounds) -> &'static str {
+    match grounds {
+        Grounds::Public => "public",
+        Grounds::Alternative(_) => "met",
+    }
+}

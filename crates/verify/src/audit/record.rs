@@ -1,0 +1,351 @@
+//! A decision as one line of JSON, written and read.
+
+use std::fmt;
+
+use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId, text::printable_json};
+use jeton_policy::{CanonicalPath, Subject};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::{Asked, Bearer, Taken, shadow::up_to};
+use crate::token::Origin;
+
+/// The longest path that is written, in bytes: what is longer is refused for its length, here and when it is
+/// taken again.
+const LONGEST_PATH: usize = CanonicalPath::LONGEST + 8;
+/// The longest method that is written, in bytes; no known one is as long.
+const LONGEST_METHOD: usize = 32;
+
+/// Writes a decision as one line.
+pub(super) fn write_line(
+    line: &mut Vec<u8>,
+    time: Timestamp,
+    id: Option<&dyn fmt::Display>,
+    asked: &Asked<'_>,
+    taken: &Taken<'_>,
+) -> Result<(), serde_json::Error> {
+    let start = line.len();
+    serde_json::to_writer(
+        &mut *line,
+        &Written {
+            time: Text(&microseconds(time)),
+            id: id.map(Text),
+            api: asked.api,
+            method: up_to(asked.method, LONGEST_METHOD),
+            path: up_to(asked.path, LONGEST_PATH),
+            allowed: taken.allowed,
+            rule: taken.rule,
+            reason: taken.reason,
+            detail: taken.detail.map(Text),
+            token: asked.bearer.as_ref().map(WrittenToken::of),
+        },
+    )?;
+    // paths and claims are others' words, and people look into the file
+    let written = line.get(start..).unwrap_or_default();
+    if written.iter().any(|byte| *byte >= 0x7f || *byte == b'#') {
+        let shown = printable_json(&String::from_utf8_lossy(written));
+        line.truncate(start);
+        line.extend_from_slice(shown.as_bytes());
+    }
+    line.push(b'\n');
+    Ok(())
+}
+
+/// Writes that so many decisions are missing here.
+pub(super) fn write_dropped(line: &mut Vec<u8>, time: Timestamp, dropped: u64) {
+    line.extend_from_slice(
+        format!("{{\"dropped\":{dropped},\"time\":\"{}\"}}\n", microseconds(time)).as_bytes(),
+    );
+}
+
+fn microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
+/// The names and their order are those of the file.
+#[derive(Serialize)]
+struct Written<'r> {
+    time: Text<'r>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Text<'r>>,
+    api: &'r str,
+    method: &'r str,
+    path: &'r str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'r str>,
+    reason: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Text<'r>>,
+    #[serde(flatten)]
+    token: Option<WrittenToken<'r>>,
+}
+
+#[derive(Serialize)]
+struct WrittenToken<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'r ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'r ClientId>,
+    jti: &'r TokenId,
+    issued_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticated_at: Option<i64>,
+    #[serde(skip_serializing_if = "<[ClientId]>::is_empty")]
+    earlier_actors: &'r [ClientId],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    exchanged: bool,
+    audience: &'r [Audience],
+    scopes: Scopes<'r>,
+    roles: &'r [Role],
+    claims: &'r Map<String, Value>,
+}
+
+impl<'r> WrittenToken<'r> {
+    fn of(bearer: &Bearer<'r>) -> Self {
+        let Bearer { audiences, origin, subject } = *bearer;
+        Self {
+            client: origin.client,
+            subject: origin.subject.filter(|subject| origin.client != Some(*subject)),
+            jti: origin.token_id,
+            issued_at: origin.issued_at,
+            authenticated_at: Some(origin.authenticated_at).filter(|time| *time != origin.issued_at),
+            earlier_actors: origin.earlier_actors,
+            exchanged: origin.client.is_some() && subject.client.is_none(),
+            audience: audiences,
+            scopes: Scopes(subject.scopes),
+            roles: subject.roles,
+            claims: subject.claims,
+        }
+    }
+}
+
+struct Text<'r>(&'r dyn fmt::Display);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+/// As a list.
+struct Scopes<'r>(&'r ScopeSet);
+
+impl Serialize for Scopes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter())
+    }
+}
+
+/// A line of a decision log.
+#[derive(Debug)]
+pub enum Line {
+    /// A decision.
+    Decision(Box<RecordedDecision>),
+    /// So many decisions are missing here.
+    Dropped(u64),
+}
+
+/// A decision as it was written down.
+#[derive(Debug)]
+pub struct RecordedDecision {
+    /// When it was taken, as the line has it.
+    pub time: String,
+    /// The name of the API.
+    pub api: String,
+    /// The method.
+    pub method: String,
+    /// The path as it was judged.
+    pub path: String,
+    /// Whether the request could pass.
+    pub allowed: bool,
+    /// The rule that decided, if one did.
+    pub rule: Option<String>,
+    /// The stable name of the reason.
+    pub reason: String,
+    /// The bearer, if there was a token and it was good.
+    pub bearer: Option<RecordedBearer>,
+}
+
+/// What the line says of the token.
+#[derive(Debug)]
+pub struct RecordedBearer {
+    audiences: Vec<Audience>,
+    token_id: TokenId,
+    subject: Option<ClientId>,
+    client: Option<ClientId>,
+    issued_at: i64,
+    authenticated_at: i64,
+    earlier_actors: Vec<ClientId>,
+    exchanged: bool,
+    scopes: ScopeSet,
+    roles: Vec<Role>,
+    claims: Map<String, Value>,
+}
+
+/// Why a line is none of a decision log.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// It is not JSON, or a member has another type.
+    #[error("{}", plain(.0))]
+    Json(#[from] serde_json::Error),
+    /// A member is missing.
+    #[error("`{0}` is missing: this is no line of a decision log")]
+    Missing(&'static str),
+    /// A member has not its form.
+    #[error("`{member}` is not of its form: {detail}")]
+    Form {
+        /// Its name.
+        member: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+/// The error without its line, which is always the first.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(what) => format!("column {}: {what}", error.column()),
+        None => text,
+    }
+}
+
+#[derive(Deserialize)]
+struct Read {
+    dropped: Option<u64>,
+    time: Option<String>,
+    api: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+    allowed: Option<bool>,
+    rule: Option<String>,
+    reason: Option<String>,
+    client: Option<String>,
+    subject: Option<String>,
+    jti: Option<String>,
+    issued_at: Option<i64>,
+    authenticated_at: Option<i64>,
+    #[serde(default)]
+    earlier_actors: Vec<String>,
+    #[serde(default)]
+    exchanged: bool,
+    audience: Option<Vec<String>>,
+    scopes: Option<Vec<String>>,
+    #[serde(default)]
+    roles: Vec<String>,
+    #[serde(default)]
+    claims: Map<String, Value>,
+}
+
+impl Line {
+    /// Reads a line, with or without its end. Members that are not known are passed over: whoever collects logs adds
+    /// some.
+    ///
+    /// # Errors
+    /// [`LineError`] with the first thing that is wrong.
+    pub fn parse(line: &[u8]) -> Result<Self, LineError> {
+        let mut read: Read = serde_json::from_slice(line.strip_suffix(b"\n").unwrap_or(line))?;
+        if let Some(dropped) = read.dropped {
+            return Ok(Self::Dropped(dropped));
+        }
+        let bearer = RecordedBearer::take(&mut read)?;
+        Ok(Self::Decision(Box::new(RecordedDecision {
+            time: needed("time", read.time)?,
+            api: needed("api", read.api)?,
+            method: needed("method", read.method)?,
+            path: needed("path", read.path)?,
+            allowed: needed("allowed", read.allowed)?,
+            rule: read.rule,
+            reason: needed("reason", read.reason)?,
+            bearer,
+        })))
+    }
+}
+
+fn needed<T>(member: &'static str, value: Option<T>) -> Result<T, LineError> {
+    value.ok_or(LineError::Missing(member))
+}
+
+fn formed<T, E: fmt::Display>(
+    member: &'static str,
+    parse: fn(&str) -> Result<T, E>,
+    text: &str,
+) -> Result<T, LineError> {
+    parse(text).map_err(|error| LineError::Form { member, detail: error.to_string() })
+}
+
+fn each<T, E: fmt::Display, C: FromIterator<T>>(
+    member: &'static str,
+    parse: fn(&str) -> Result<T, E>,
+    texts: &[String],
+) -> Result<C, LineError> {
+    texts.iter().map(|text| formed(member, parse, text)).collect()
+}
+
+impl RecordedBearer {
+    fn take(read: &mut Read) -> Result<Option<Self>, LineError> {
+        let Some(jti) = read.jti.take() else {
+            return if read.client.is_some() { Err(LineError::Missing("jti")) } else { Ok(None) };
+        };
+        let id = |member, id: Option<String>| -> Result<Option<ClientId>, LineError> {
+            id.map(|id| formed(member, ClientId::parse, &id)).transpose()
+        };
+        let client = id("client", read.client.take())?;
+        let subject = id("subject", read.subject.take())?.or_else(|| client.clone());
+        let issued_at = needed("issued_at", read.issued_at)?;
+        Ok(Some(Self {
+            audiences: each("audience", Audience::parse, &needed("audience", read.audience.take())?)?,
+            token_id: formed("jti", TokenId::parse, &jti)?,
+            subject,
+            client,
+            issued_at,
+            authenticated_at: read.authenticated_at.unwrap_or(issued_at),
+            earlier_actors: each("earlier_actors", ClientId::parse, &read.earlier_actors)?,
+            exchanged: read.exchanged,
+            scopes: each("scopes", Scope::parse, &needed("scopes", read.scopes.take())?)?,
+            roles: each("roles", Role::parse, &read.roles)?,
+            claims: std::mem::take(&mut read.claims),
+        }))
+    }
+
+    /// The client that fetched the token, unless it names nobody.
+    pub fn client(&self) -> Option<&ClientId> {
+        self.client.as_ref()
+    }
+
+    fn as_bearer(&self) -> Bearer<'_> {
+        Bearer {
+            audiences: &self.audiences,
+            origin: Origin {
+                token_id: &self.token_id,
+                subject: self.subject.as_ref(),
+                client: self.client.as_ref(),
+                issued_at: self.issued_at,
+                authenticated_at: self.authenticated_at,
+                earlier_actors: &self.earlier_actors,
+            },
+            subject: Subject {
+                client: self.client.as_ref().filter(|_| !self.exchanged),
+                sub: self.subject.as_ref(),
+                scopes: &self.scopes,
+                roles: &self.roles,
+                claims: &self.claims,
+            },
+        }
+    }
+}
+
+impl RecordedDecision {
+    /// The question, to be answered again.
+    pub fn asked(&self) -> Asked<'_> {
+        Asked {
+            api: &self.api,
+            method: &self.method,
+            path: &self.path,
+            bearer: self.bearer.as_ref().map(RecordedBearer::as_bearer),
+        }
+    }
+}

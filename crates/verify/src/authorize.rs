@@ -1,0 +1,372 @@
+//! The second flow: a token, a method and a path to a permit, or to the reason why not.
+//!
+//! # Examples
+//!
+//! By a folder of policies and a key set, without asking anybody:
+//!
+//! ```
+//! use std::{fs, sync::Arc, time::Duration};
+//!
+//! use jeton_jose::PublicKeys;
+//! use jeton_oauth::{ApiName, Issuer, clock::ManualClock};
+//! use jeton_policy::{LivePolicies, Surroundings};
+//! use jeton_verify::{Authorizer, BearerToken, Denied, Verifier};
+//!
+//! # const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"one",
+//! #     "x":"WzFX-_IFaIiA6kVJz2xmGqBZND7w3mkbmZm1D-sO0qU","y":"9ASjTXJrs-X-3i0kDajoU9BUJoDI5c4urs4uet9rALc"}]}"#;
+//! # const TOKEN: &str = concat!(
+//! #     "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJodHRwczovL3Rva2Vucy5leGFtcGxlLmN",
+//! #     "vbSIsInN1YiI6ImFjbWUtc3luYyIsImF1ZCI6Imh0dHBzOi8vb3JkZXJzLmV4YW1wbGUuY29tIiwiZXhwIjoxNzk1NDM2MTAwLCJ",
+//! #     "pYXQiOjE3OTU0MzUyMDAsImp0aSI6InQxIiwiY2xpZW50X2lkIjoiYWNtZS1zeW5jIiwic2NvcGUiOiJvcmRlcnM6cmVhZCJ9.iZ",
+//! #     "fxfXy0IES6zlPngfMExsYsTjDYhZFE93VHaIh_QJT0wRtGnYRNp6IeYd0sEuGNz8P_xctf0aKp1EVNbzT15g",
+//! # );
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! fs::write(
+//!     folder.path().join("orders.yaml"),
+//!     "version: 1
+//! scopes:
+//!   orders:read: Read orders
+//!   orders:write: Place orders
+//! apis:
+//!   orders:
+//!     audience: https://orders.example.com
+//!     rules:
+//!       read:
+//!         routes: [GET /orders]
+//!         require: { scope: orders:read }
+//!       write:
+//!         routes: [POST /orders]
+//!         require: { scope: orders:write }
+//! ",
+//! )?;
+//!
+//! let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse()?)); // a service takes `SystemClock`
+//! let issuer = Issuer::parse("https://tokens.example.com")?;
+//! let api = ApiName::parse("orders")?;
+//! let surroundings = Surroundings::of_service(&issuer, api.clone());
+//! let policies = Arc::new(LivePolicies::load(folder.path(), surroundings, clock.clone())?);
+//! let keys = Arc::new(PublicKeys::from_jwks(JWKS.as_bytes())?);
+//! let verifier = Verifier::new(issuer, keys, Duration::from_secs(30), clock);
+//! let authorizer = Authorizer::new(verifier, policies, api);
+//!
+//! // a token of `acme-sync` with the scope `orders:read`
+//! let token = BearerToken::new(TOKEN);
+//! let permit = authorizer.authorize("GET", "/orders", Some(&token)).await.ok().ok_or("refused")?;
+//! assert_eq!(permit.rule(), "read");
+//! assert_eq!(permit.principal().and_then(|bearer| bearer.client()).map(|client| client.as_str()), Some("acme-sync"));
+//!
+//! let denied = authorizer.authorize("POST", "/orders", Some(&token)).await.err().ok_or("allowed")?;
+//! let Denied::NotAllowed(why) = denied else { return Err("the token is good".into()) };
+//! assert_eq!(why.scopes_that_would_do.map(|scopes| scopes.to_string()).as_deref(), Some("orders:write"));
+//!
+//! assert!(matches!(authorizer.authorize("GET", "/orders", None).await, Err(Denied::NoToken(_))));
+//! # Ok(())
+//! # }
+//! ```
+
+mod explain;
+
+use std::{fmt, sync::Arc};
+
+use jeton_jose::JwsError;
+use jeton_oauth::{ApiName, Audience, MetadataAddress, ScopeSet};
+use jeton_policy::{BadPath, Decision, Denial, LivePolicies, PolicySet};
+
+pub use explain::{Asker, NoAnswer, Question};
+
+use crate::{
+    audit::{Asked, Audit, Taken, reasons},
+    principal::Principal,
+    resource::{NoMetadata, ResourceMetadata},
+    revocations::RevocationsUnknown,
+    standing::{NotInForce, Standing},
+    status::StatusError,
+    token::{BearerToken, TokenError, Verifier},
+};
+
+/// Decides the requests to one API.
+#[derive(Clone)]
+pub struct Authorizer {
+    verifier: Verifier,
+    policies: Arc<LivePolicies>,
+    standing: Standing,
+    api: ApiName,
+    audit: Audit,
+}
+
+/// What is asked: a request as it was sent.
+#[derive(Clone, Copy)]
+pub struct AccessRequest<'r> {
+    /// Its method.
+    pub method: &'r str,
+    /// Its target below the prefix of the API, or why it has none that can be judged. What stands behind the first
+    /// `?` is neither judged nor recorded.
+    pub target: Result<&'r str, BadPath>,
+    /// The token that came with it.
+    pub token: Option<&'r BearerToken>,
+    /// Its name in the logs.
+    pub id: Option<&'r (dyn fmt::Display + Sync)>,
+}
+
+/// A request that may pass. Made by [`Authorizer`] alone.
+pub struct Permit {
+    principal: Option<Principal>,
+    rule: Arc<str>,
+    reason: &'static str,
+}
+
+/// What must be in memory for a token to be judged, and is not.
+enum Missing {
+    /// The public key that its header names.
+    Key,
+    /// The status list to which it points.
+    List(Arc<str>),
+}
+
+/// Why a request may not pass.
+pub enum Denied {
+    /// A token is needed and there is none.
+    NoToken(NoToken),
+    /// The token is bad.
+    InvalidToken(TokenError),
+    /// The token is good and not enough.
+    NotAllowed(Box<NotAllowed>),
+    /// Whether the token was revoked is not known yet; a fault of ours.
+    Unavailable(RevocationsUnknown),
+}
+
+/// Why a request without a token may not pass: for the log.
+pub struct NoToken {
+    /// The stable name of the reason.
+    pub reason: &'static str,
+    /// The rule that decided, if one did.
+    pub rule: Option<Arc<str>>,
+    /// The reason in words.
+    pub detail: String,
+}
+
+/// Why a good token is not enough: for the log, but for the scopes.
+pub struct NotAllowed {
+    /// The bearer.
+    pub principal: Principal,
+    /// The stable name of the reason.
+    pub reason: &'static str,
+    /// The rule that decided, if one did.
+    pub rule: Option<Arc<str>>,
+    /// The reason in words.
+    pub detail: String,
+    /// Scopes that would have been enough, where nothing else is missing.
+    pub scopes_that_would_do: Option<ScopeSet>,
+}
+
+impl Authorizer {
+    /// Decides for `api` by the policies in force, with tokens that `verifier` takes and that these policies
+    /// do not revoke.
+    pub fn new(verifier: Verifier, policies: Arc<LivePolicies>, api: ApiName) -> Self {
+        Self { verifier, policies, standing: Standing::by_files(), api, audit: Audit::default() }
+    }
+
+    /// Decides in the same way for another API.
+    #[must_use]
+    pub fn for_api(&self, api: ApiName) -> Self {
+        Self { api, ..self.clone() }
+    }
+
+    /// As the issuer knows which tokens are in force.
+    #[must_use]
+    pub fn with_standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
+    }
+
+    /// Tells of each decision.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// What the API says of itself, by the policies in force (RFC 9728).
+    ///
+    /// # Errors
+    /// [`NoMetadata`] where the policies do not name the API, or its audience is not its address.
+    pub fn resource_metadata(&self) -> Result<ResourceMetadata, NoMetadata> {
+        let snapshot = self.policies.current();
+        let api = snapshot.policies.api(self.api.as_str());
+        let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
+        Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+    }
+
+    /// Where the API says what it takes, if its audience is its address: for challenges.
+    pub fn metadata_address(&self) -> Option<MetadataAddress> {
+        MetadataAddress::of(self.policies.current().policies.api(self.api.as_str())?.audience()).ok()
+    }
+
+    /// Decides one request, by its method and target as they were sent. A token that is sent must verify,
+    /// on a public route too. (actix's parser cuts a fragment off before anybody sees it.)
+    ///
+    /// Almost every request is decided at once, from memory. Only the first token of a key or of a status list waits
+    /// until that was fetched.
+    ///
+    /// # Errors
+    /// [`Denied`], whatever went wrong.
+    pub async fn authorize(
+        &self,
+        method: &str,
+        target: &str,
+        token: Option<&BearerToken>,
+    ) -> Result<Permit, Denied> {
+        self.decide(&AccessRequest { method, target: Ok(target), token, id: None }).await
+    }
+
+    /// As [`Self::authorize`], for a request that has a name, or no target that can be judged. The [`Audit`] is told
+    /// once.
+    ///
+    /// The future may move between threads, as axum and tower want it:
+    ///
+    /// ```
+    /// # use jeton_verify::{AccessRequest, Authorizer};
+    /// fn is_send(authorizer: &Authorizer, request: &AccessRequest<'_>) -> impl Send {
+    ///     authorizer.decide(request)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub async fn decide(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+        let mut decision = self.judge(request);
+        let mut fetched = None;
+        while let Err(Denied::InvalidToken(error)) = &decision
+            && let Some(missing) = self.missing(error, fetched.as_ref())
+        {
+            self.fetch(&missing).await;
+            fetched = Some(missing);
+            decision = self.judge(request);
+        }
+        self.record(request, decision.as_ref());
+        decision
+    }
+
+    /// What is to be fetched before a token that was not taken can be judged. Nothing is fetched twice for one
+    /// request; but a token whose key is new may point to a list that is new.
+    fn missing(&self, error: &TokenError, fetched: Option<&Missing>) -> Option<Missing> {
+        match (error, fetched) {
+            (TokenError::Jws(JwsError::UnknownKey), None) if self.verifier.can_fetch_keys() => {
+                Some(Missing::Key)
+            }
+            (TokenError::Status(StatusError::Unknown(uri)), None | Some(Missing::Key)) => {
+                Some(Missing::List(Arc::clone(uri)))
+            }
+            _ => None,
+        }
+    }
+
+    async fn fetch(&self, missing: &Missing) {
+        match missing {
+            Missing::Key => self.verifier.fetch_keys().await,
+            Missing::List(uri) => self.verifier.fetch_status_list(uri).await,
+        }
+    }
+
+    fn record(&self, request: &AccessRequest<'_>, decision: Result<&Permit, &Denied>) {
+        if self.audit.is_off() {
+            return;
+        }
+        let principal = match decision {
+            Ok(permit) => permit.principal(),
+            Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
+            Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
+        };
+        let asked = Asked {
+            api: self.api.as_str(),
+            method: request.method,
+            path: request.target.map_or("", Asked::path_of),
+            bearer: principal.map(Into::into),
+        };
+        let (rule, reason, detail): (_, _, Option<&dyn fmt::Display>) = match decision {
+            Ok(permit) => (Some(permit.rule()), permit.reason, None),
+            Err(Denied::NoToken(NoToken { reason, rule, detail })) => {
+                (rule.as_deref(), *reason, Some(detail))
+            }
+            Err(Denied::InvalidToken(error)) => (None, reasons::INVALID_TOKEN, Some(error)),
+            Err(Denied::Unavailable(error)) => (None, reasons::UNAVAILABLE, Some(error)),
+            Err(Denied::NotAllowed(denied)) => (denied.rule.as_deref(), denied.reason, Some(&denied.detail)),
+        };
+        let taken = Taken { allowed: decision.is_ok(), rule, reason, detail };
+        self.audit.tell(&asked, &taken, request.id.map(|id| -> &dyn fmt::Display { id }));
+    }
+
+    /// Who bears a token, by what is in memory.
+    fn bearer(
+        &self,
+        policies: &PolicySet,
+        token: &BearerToken,
+        audience: &Audience,
+    ) -> Result<Principal, NotInForce> {
+        Ok(self.standing.verify(&self.verifier, policies, token, audience)?.into())
+    }
+
+    /// Decides by what is in memory, without telling anybody.
+    fn judge(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+        let AccessRequest { method, target, token, id: _ } = *request;
+        let snapshot = self.policies.current();
+        let Some(api) = snapshot.policies.api(self.api.as_str()) else {
+            return Err(match token {
+                None => Denied::NoToken(NoToken {
+                    reason: reasons::NO_API,
+                    rule: None,
+                    detail: "the policies have no such API".to_owned(),
+                }),
+                Some(_) => Denied::InvalidToken(TokenError::Audience),
+            });
+        };
+        let principal = match token {
+            None => None,
+            Some(token) => {
+                Some(self.bearer(&snapshot.policies, token, api.audience()).map_err(|not_in_force| {
+                    match not_in_force {
+                        NotInForce::Ended(error) => Denied::InvalidToken(error),
+                        NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
+                    }
+                })?)
+            }
+        };
+        let subject = principal.as_ref().map(Principal::subject);
+        let decision = match target {
+            Ok(target) => api.decide(method, target, subject.as_ref()),
+            Err(bad) => Decision::Deny(Denial::BadPath(bad)),
+        };
+        match (decision, principal) {
+            (Decision::Allow { rule, grounds }, principal) => {
+                Ok(Permit { principal, rule: rule.shared_name(), reason: reasons::of(grounds) })
+            }
+            (Decision::Deny(denial), None) => Err(Denied::NoToken(NoToken {
+                reason: denial.reason(),
+                rule: denial.rule().map(jeton_policy::Rule::shared_name),
+                detail: denial.to_string(),
+            })),
+            (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
+                reason: denial.reason(),
+                rule: denial.rule().map(jeton_policy::Rule::shared_name),
+                detail: denial.to_string(),
+                scopes_that_would_do: match denial {
+                    Denial::NotMet { scopes_that_would_do, .. } => scopes_that_would_do,
+                    Denial::BadPath(_) | Denial::BadMethod | Denial::NoRoute | Denial::NoToken { .. } => None,
+                },
+                principal,
+            }))),
+        }
+    }
+}
+
+impl Permit {
+    /// The bearer; `None` on a public route that was asked without a token.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+
+    /// The rule that allowed the request.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+}

@@ -1,0 +1,107 @@
+//! Why a request would be allowed or denied: a question, and who is meant to ask.
+
+use jeton_oauth::Audience;
+use jeton_policy::{Explanation, Permissions, PolicySet};
+
+use super::Authorizer;
+use crate::{principal::Principal, standing::NotInForce, token::BearerToken};
+
+/// A request that nobody sends, to be explained.
+pub struct Question<'q> {
+    /// The name of the API, as somebody wrote it.
+    pub api: &'q str,
+    /// The method.
+    pub method: &'q str,
+    /// The target below the prefix of the API.
+    pub target: &'q str,
+    /// Who is meant to ask.
+    pub asker: Asker<'q>,
+}
+
+/// Who is meant to ask.
+pub enum Asker<'q> {
+    /// Somebody without a token.
+    Nobody,
+    /// A client, with all that it is granted at the API.
+    Client(&'q str),
+    /// A bearer of just these permissions, and of the scopes of its roles.
+    Bearer(Permissions),
+    /// The bearer of a token, which is verified first.
+    Token(BearerToken),
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// A token is for an API, and there is no such API.
+    #[error("there is no API `{0}`")]
+    NoApi(String),
+    /// The client may ask for nothing there.
+    #[error("client `{client}` has no grant for API `{api}`")]
+    NoGrant {
+        /// The client.
+        client: String,
+        /// The API.
+        api: String,
+    },
+}
+
+impl Question<'_> {
+    /// Answers by `policies`, which need not be in force. `bearer` says who bears a token, or why the token is not
+    /// taken.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] for a client without a grant and for a token where there is no such API; and whatever `bearer`
+    /// fails with.
+    pub fn explain_by<E: From<NoAnswer>>(
+        &self,
+        policies: &PolicySet,
+        bearer: impl FnOnce(&BearerToken, &Audience) -> Result<Result<Principal, String>, E>,
+    ) -> Result<Explanation, E> {
+        let Self { api, method, target, ref asker } = *self;
+        match asker {
+            Asker::Nobody => Ok(policies.explain(api, method, target, None)),
+            Asker::Client(client) => {
+                let no_grant = || NoAnswer::NoGrant { client: (*client).to_owned(), api: api.to_owned() };
+                Ok(policies.explain_client(api, method, target, client).ok_or_else(no_grant)?)
+            }
+            Asker::Bearer(permissions) => {
+                let permissions = permissions.clone().with_scopes_of_roles(policies.roles());
+                Ok(policies.explain(api, method, target, Some(&permissions.subject())))
+            }
+            Asker::Token(token) => {
+                let known = policies.api(api).ok_or_else(|| NoAnswer::NoApi(api.to_owned()))?;
+                Ok(match bearer(token, known.audience())? {
+                    Ok(principal) => policies.explain(api, method, target, Some(&principal.subject())),
+                    Err(why) => policies.explain_bad_token(api, method, target, &why),
+                })
+            }
+        }
+    }
+}
+
+impl Authorizer {
+    /// Explains how a request to any API would be decided now. As [`Self::decide`], it waits for a key or a status list
+    /// that a token needs and that was not fetched yet. Nobody is told.
+    ///
+    /// # Errors
+    /// As [`Question::explain_by`].
+    pub async fn explain(&self, question: &Question<'_>) -> Result<Explanation, NoAnswer> {
+        let snapshot = self.policies.snapshot();
+        let policies = &snapshot.policies;
+        let mut fetched = None;
+        loop {
+            let mut lacking = None;
+            let explained = question.explain_by(policies, |token, audience| {
+                let bearer = self.bearer(policies, token, audience);
+                if let Err(NotInForce::Ended(error)) = &bearer {
+                    lacking = self.missing(error, fetched.as_ref());
+                }
+                Ok(bearer.map_err(|not_in_force| not_in_force.to_string()))
+            });
+            let Some(missing) = lacking else { return explained };
+            self.fetch(&missing).await;
+            fetched = Some(missing);
+        }
+    }
+}

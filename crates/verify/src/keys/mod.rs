@@ -1,0 +1,7 @@
+//! The public keys that a service trusts, wherever they come from.
+
+mod remote;
+mod trusted;
+
+pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
+pub use trusted::{KeySource, TrustedKeys};

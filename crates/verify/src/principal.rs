@@ -1,0 +1,142 @@
+//! Who is behind a request: not a person, but a package of permissions.
+
+use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId};
+use jeton_policy::{Permissions, Subject};
+use serde_json::{Map, Value};
+
+use crate::{
+    standing::InForce,
+    token::{Origin, Revocable, VerifiedClaims},
+};
+
+/// The bearer of a verified token, built from its claims and nothing else.
+///
+/// There is one way to a `Principal`: a token whose signature was verified, and of which nothing was revoked. It cannot
+/// be put together, read from JSON or made up:
+///
+/// ```compile_fail,E0451
+/// let principal = jeton_verify::Principal { claims: loop {} };
+/// ```
+/// ```compile_fail,E0599
+/// let principal = jeton_verify::Principal::default();
+/// ```
+/// ```compile_fail,E0277
+/// let principal: jeton_verify::Principal = serde_json::from_str("{}").unwrap();
+/// ```
+/// ```compile_fail,E0277
+/// let claims: jeton_verify::VerifiedClaims = serde_json::from_str("{}").unwrap();
+/// ```
+///
+/// Claims that verified are not enough, for the token may have been revoked. [`Standing`](crate::standing::Standing) says
+/// that it was not:
+///
+/// ```compile_fail,E0277
+/// # use jeton_verify::{Principal, VerifiedClaims};
+/// fn bearer(claims: VerifiedClaims) -> Principal {
+///     claims.into()
+/// }
+/// ```
+/// ```compile_fail,E0423
+/// # use jeton_verify::{InForce, VerifiedClaims};
+/// fn unasked(claims: VerifiedClaims) -> InForce<VerifiedClaims> {
+///     InForce(claims)
+/// }
+/// ```
+/// ```
+/// # use jeton_policy::PolicySet;
+/// # use jeton_verify::{NotInForce, Principal, Standing, VerifiedClaims};
+/// fn bearer(policies: &PolicySet, claims: VerifiedClaims) -> Result<Principal, NotInForce> {
+///     Ok(Standing::by_files().in_force(policies, claims)?.into())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Principal {
+    claims: VerifiedClaims,
+}
+
+impl From<InForce<VerifiedClaims>> for Principal {
+    fn from(claims: InForce<VerifiedClaims>) -> Self {
+        Self { claims: claims.into_inner() }
+    }
+}
+
+impl Principal {
+    /// What it may do.
+    pub fn scopes(&self) -> &ScopeSet {
+        self.claims.scopes()
+    }
+
+    /// Whether it may do this.
+    pub fn has_scope(&self, scope: &Scope) -> bool {
+        self.claims.scopes().contains(scope)
+    }
+
+    /// The named sets of scopes that it holds whole.
+    pub fn roles(&self) -> &[Role] {
+        self.claims.roles()
+    }
+
+    /// The APIs for which its token is.
+    pub fn audiences(&self) -> &[Audience] {
+        self.claims.audiences()
+    }
+
+    /// When its token ends, in seconds since 1970.
+    pub fn expires_at(&self) -> i64 {
+        self.claims.expires_at()
+    }
+
+    /// The name of its token, as the log of the issuer has it.
+    pub fn token_id(&self) -> &TokenId {
+        self.claims.token_id()
+    }
+
+    /// What revocations compare.
+    pub fn origin(&self) -> Origin<'_> {
+        self.claims.origin()
+    }
+
+    /// The client to which the permissions were granted, unless the token names nobody. After a token
+    /// exchange it is another than [`Self::client`].
+    pub fn subject_client(&self) -> Option<&ClientId> {
+        self.claims.subject()
+    }
+
+    /// The client that asked for the token, unless the token names nobody.
+    pub fn client(&self) -> Option<&ClientId> {
+        self.claims.client()
+    }
+
+    /// The remaining claims: those that the policies give to the client.
+    pub fn claims(&self) -> &Map<String, Value> {
+        self.claims.own()
+    }
+
+    /// The client as `client` conditions see it. A token that was exchanged is no client's own, not even where
+    /// it came back to the first: what is open to a client alone stays shut.
+    fn sole_client(&self) -> Option<&ClientId> {
+        self.client().filter(|client| self.claims.exchanges() == 0 && self.subject_client() == Some(client))
+    }
+
+    /// What it may do, to be kept apart from the token.
+    pub fn permissions(&self) -> Permissions {
+        Permissions {
+            client: self.sole_client().cloned(),
+            sub: self.subject_client().cloned(),
+            scopes: self.scopes().clone(),
+            roles: self.roles().to_vec(),
+            claims: self.claims().clone(),
+        }
+    }
+
+    /// What policies judge.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            client: self.sole_client(),
+            sub: self.subject_client(),
+            scopes: self.scopes(),
+            roles: self.roles(),
+            claims: self.claims(),
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The lists of an issuer as a service elsewhere keeps them: fetched beside the requests, asked in memory.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use futures_util::{StreamExt, stream};
+use jeton_jose::JwsError;
+use jeton_oauth::{Issuer, ShownUrl, clock::Clock};
+use rustc_hash::FxHashMap;
+use serde_json::{Map, Value};
+use tokio::{
+    sync::{Mutex, Notify},
+    time,
+};
+
+use super::{InvalidList, STATUS_LIST, StatusList, StatusReference};
+use crate::{
+    fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
+    keys::TrustedKeys,
+};
+
+/// How many lists are kept.
+const MOST_LISTS: usize = 10_000;
+/// How many lists are fetched at the same time.
+const AT_ONCE: usize = 8;
+/// After how many seconds a list is fetched again that does not say.
+const DEFAULT_TTL: i64 = 5 * 60;
+/// The longest time for which a list is not fetched again, whatever it says, in seconds.
+const LONGEST_TTL: i64 = 24 * 60 * 60;
+/// The longest time for which nobody looks whether a list is due, in seconds.
+const LONGEST_PAUSE: i64 = 60;
+/// A list of which no token was seen for so many seconds is let go.
+const IDLE: i64 = 24 * 60 * 60;
+
+/// How lists are fetched, and what holds without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchOptions {
+    /// Refuses tokens when their list was signed longer ago than this; `None`: not before the list's own end.
+    /// Less than twice the issuer's `ttl` would refuse good tokens now and then.
+    pub refuse_after: Option<Duration>,
+    /// What becomes of tokens of which no list is in memory yet.
+    pub on_unknown: Unknown,
+    /// How far clocks may be off (cut to whole seconds).
+    pub leeway: Duration,
+    /// How long one list may take.
+    pub timeout: Duration,
+}
+
+/// What becomes of a token of which no list is in memory yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It is refused.
+    Refuse,
+    /// It passes.
+    Accept,
+}
+
+impl Default for FetchOptions {
+    /// Refuses without a list, takes each list until its end.
+    fn default() -> Self {
+        Self {
+            refuse_after: None,
+            on_unknown: Unknown::Refuse,
+            leeway: Duration::from_mins(1),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a token is refused for its status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatusError {
+    /// Its list says anything but VALID.
+    #[error("the token is revoked")]
+    Revoked,
+    /// No list is in memory yet. It is fetched next, and may be fetched at once ([`FetchedLists::fetch`]).
+    #[error("the status list `{0}` was not fetched yet")]
+    Unknown(Arc<str>),
+    /// The list in memory is too old.
+    #[error("the status list in memory is too old")]
+    Stale,
+    /// The list has no such place.
+    #[error("the status list is shorter than the token's `idx`")]
+    OutOfBounds,
+    /// The list is not the issuer's. It is never fetched.
+    #[error("the status list `{}` is not one of the issuer", ShownUrl(.0))]
+    ForeignList(Arc<str>),
+}
+
+/// Why a list was not fetched: for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The lists would come over an unprotected network.
+    #[error("the issuer `{0}` must be `https` for its status lists to be fetched")]
+    Insecure(Issuer),
+    /// Nothing came that could be a list.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// It is not a status list that the issuer signed.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// A claim is missing or not what it must be.
+    #[error("its claim `{0}` is not as it must be")]
+    Claim(&'static str),
+    /// Its bits cannot be read.
+    #[error(transparent)]
+    List(#[from] InvalidList),
+    /// The one in memory was signed later.
+    #[error("it is older than the one in memory")]
+    Older,
+}
+
+/// The status lists of one issuer.
+///
+/// [`Self::check`] asks memory alone. [`Self::run`] keeps the lists up to date beside the requests; while the
+/// issuer is away or answers anything but a good list, the last good one counts.
+pub struct FetchedLists {
+    issuer: Issuer,
+    keys: TrustedKeys,
+    on_unknown: Unknown,
+    refuse_after: i64,
+    leeway: i64,
+    clock: Arc<dyn Clock>,
+    fetcher: Fetcher,
+    slots: ArcSwap<FxHashMap<Arc<str>, Arc<Slot>>>,
+    wanted: Notify,
+}
+
+/// The place of one list, which may not be there yet.
+struct Slot {
+    uri: Arc<str>,
+    held: ArcSwapOption<Held>,
+    schedule: Schedule,
+    /// When a token of it was seen last.
+    asked_at: AtomicI64,
+    /// Held by who fetches it.
+    flight: Mutex<()>,
+}
+
+/// A list whose signature and claims were checked.
+struct Held {
+    list: StatusList,
+    issued_at: i64,
+    expires_at: i64,
+    ttl: i64,
+    etag: Option<Etag>,
+}
+
+impl FetchedLists {
+    /// The lists of `issuer`, signed with one of `keys`. Fetches nothing yet.
+    ///
+    /// # Errors
+    /// [`FetchError`] if lists cannot be fetched from there by HTTPS; an issuer on this machine may do without.
+    pub fn new(
+        issuer: Issuer,
+        keys: impl Into<TrustedKeys>,
+        options: &FetchOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, FetchError> {
+        let is_https = issuer.as_str().starts_with("https://");
+        if !is_https && !issuer.is_loopback() {
+            return Err(FetchError::Insecure(issuer));
+        }
+        let transport = if is_https { Transport::Https } else { Transport::Http };
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        Ok(Self {
+            issuer,
+            keys: keys.into(),
+            on_unknown: options.on_unknown,
+            refuse_after: options.refuse_after.map_or(i64::MAX, seconds),
+            leeway: seconds(options.leeway),
+            clock,
+            fetcher: Fetcher::new(transport, options.timeout)?,
+            slots: ArcSwap::default(),
+            wanted: Notify::new(),
+        })
+    }
+
+    /// Whether a token with this status may pass, as far as is known in memory.
+    ///
+    /// # Errors
+    /// [`StatusError`], why it may not.
+    pub fn check(&self, reference: &StatusReference) -> Result<(), StatusError> {
+        let now = self.clock.numeric_date();
+        let slots = self.slots.load();
+        let Some(slot) = slots.get(&*reference.uri) else {
+            return if self.want(&reference.uri) {
+                self.unknown(reference)
+            } else {
+                Err(StatusError::ForeignList(Arc::clone(&reference.uri)))
+            };
+        };
+        slot.note_asked(now);
+        let held = slot.held.load();
+        let Some(held) = &*held else { return self.unknown(reference) };
+        if self.has_ended(held, now) || now.saturating_sub(held.issued_at) > self.refuse_after {
+            return Err(StatusError::Stale);
+        }
+        match held.list.status(reference.index) {
+            Some(0) => Ok(()),
+            Some(_) => Err(StatusError::Revoked),
+            None => Err(StatusError::OutOfBounds),
+        }
+    }
+
+    /// Fetches a list unless it is there, or was tried a moment ago: for the first token that points to it.
+    /// Whoever asks for the same list meanwhile waits for the same answer.
+    pub async fn fetch(&self, uri: &str) {
+        if self.want(uri)
+            && let Some(slot) = self.slots.load_full().get(uri)
+        {
+            self.fetch_due(slot).await;
+        }
+    }
+
+    /// Fetches what is due, and lets go of what is needed no more.
+    pub async fn refresh(&self) {
+        let now = self.clock.numeric_date();
+        let slots = self.slots.load_full();
+        if slots.values().any(|slot| slot.is_idle(now)) {
+            self.slots.rcu(|slots| {
+                let mut fewer = FxHashMap::clone(slots);
+                fewer.retain(|_, slot| !slot.is_idle(now));
+                fewer
+            });
+        }
+        let due = slots.values().filter(|slot| slot.schedule.is_due(now) && !slot.is_idle(now));
+        stream::iter(due).for_each_concurrent(AT_ONCE, |slot| self.fetch_due(slot)).await;
+    }
+
+    /// Refreshes the lists for ever: at their times, and as soon as a token points to one that is not there.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            self.refresh().await;
+            let now = self.clock.numeric_date();
+            let next = self.slots.load().values().map(|slot| slot.schedule.due_in(now)).min();
+            let pause = next.unwrap_or(LONGEST_PAUSE).clamp(1, LONGEST_PAUSE).unsigned_abs();
+            let _ = time::timeout(Duration::from_secs(pause), self.wanted.notified()).await;
+        }
+    }
+
+    fn unknown(&self, reference: &StatusReference) -> Result<(), StatusError> {
+        match self.on_unknown {
+            Unknown::Accept => Ok(()),
+            Unknown::Refuse => Err(StatusError::Unknown(Arc::clone(&reference.uri))),
+        }
+    }
+
+    /// Makes a place for a list, while there are not too many; `false` where it is not the issuer's.
+    fn want(&self, uri: &str) -> bool {
+        let handle = uri.strip_prefix(self.issuer.as_str()).and_then(|path| path.strip_prefix("/status/"));
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !handle.is_some_and(|handle| (1..=64).contains(&handle.len()) && handle.bytes().all(is_name)) {
+            return false;
+        }
+        let has_room = |slots: &FxHashMap<_, _>| !slots.contains_key(uri) && slots.len() < MOST_LISTS;
+        if !has_room(&self.slots.load()) {
+            return true;
+        }
+        let slot = Arc::new(Slot::wanted(uri, self.clock.numeric_date()));
+        self.slots.rcu(|slots| {
+            let mut more = FxHashMap::clone(slots);
+            if has_room(&more) {
+                more.insert(Arc::clone(&slot.uri), Arc::clone(&slot));
+            }
+            more
+        });
+        self.wanted.notify_one();
+        true
+    }
+
+    fn has_ended(&self, held: &Held, now: i64) -> bool {
+        held.expires_at.saturating_add(self.leeway) <= now
+    }
+
+    async fn fetch_due(&self, slot: &Slot) {
+        let _flight = slot.flight.lock().await;
+        let started = self.clock.numeric_date();
+        if !slot.schedule.is_due(started) {
+            // somebody else was faster
+            return;
+        }
+        let outcome = self.download(slot).await;
+        let now = self.clock.numeric_date();
+        match outcome {
+            Ok(held) => {
+                let pause = held.ttl.min(held.expires_at.saturating_sub(now)).max(1);
+                slot.held.store(Some(held));
+                slot.schedule.note_success(now, pause);
+            }
+            Err(error) => {
+                if slot.schedule.note_failure(now) == 0 {
+                    tracing::warn!(uri = &*slot.uri, %error, "status_list.not_fetched");
+                } else {
+                    tracing::debug!(uri = &*slot.uri, %error, "status_list.not_fetched");
+                }
+            }
+        }
+    }
+
+    /// What the issuer has, or what is in memory where that is the same.
+    async fn download(&self, slot: &Slot) -> Result<Arc<Held>, FetchError> {
+        let held = slot.held.load_full();
+        // a list that has ended cannot be `not modified`
+        let known = held.clone().filter(|held| !self.has_ended(held, self.clock.numeric_date()));
+        let etag = known.as_ref().and_then(|held| held.etag.as_ref());
+        match (self.fetcher.get(&slot.uri, "application/statuslist+jwt", etag).await?, known) {
+            (Fetched::NotModified { .. }, Some(known)) => Ok(known),
+            (Fetched::NotModified { .. }, None) => Err(HttpError::Answer(304).into()),
+            (Fetched::New { body, etag, .. }, _) => {
+                let mut opened = self.open(&slot.uri, &body);
+                if let Err(FetchError::Jws(JwsError::UnknownKey)) = opened {
+                    // the issuer may sign with a key that is newer than those that are known
+                    self.keys.fetch_unknown().await;
+                    opened = self.open(&slot.uri, &body);
+                }
+                let fetched = Held { etag, ..opened? };
+                if held.is_some_and(|held| fetched.issued_at < held.issued_at) {
+                    return Err(FetchError::Older);
+                }
+                Ok(Arc::new(fetched))
+            }
+        }
+    }
+
+    /// Checks a list (draft-ietf-oauth-status-list section 8.3) and reads it.
+    fn open(&self, uri: &str, body: &[u8]) -> Result<Held, FetchError> {
+        let text = std::str::from_utf8(body).map_err(|_| JwsError::NotCompactJws)?;
+        let claims = self.keys.current().open_long(text.trim_ascii_end(), STATUS_LIST)?.claims;
+        if claims.get("sub").and_then(Value::as_str) != Some(uri) {
+            return Err(FetchError::Claim("sub"));
+        }
+        let now = self.clock.numeric_date();
+        let issued_at = number(&claims, "iat")?.ok_or(FetchError::Claim("iat"))?;
+        if issued_at > now.saturating_add(self.leeway) {
+            return Err(FetchError::Claim("iat"));
+        }
+        let expires_at = number(&claims, "exp")?.ok_or(FetchError::Claim("exp"))?;
+        let ttl = number(&claims, "ttl")?.unwrap_or(DEFAULT_TTL);
+        if ttl == 0 {
+            return Err(FetchError::Claim("ttl"));
+        }
+        let list = claims.get("status_list").and_then(Value::as_object);
+        let list = list.ok_or(FetchError::Claim("status_list"))?;
+        let bits = list.get("bits").and_then(Value::as_u64).ok_or(FetchError::Claim("status_list"))?;
+        let encoded = list.get("lst").and_then(Value::as_str).ok_or(FetchError::Claim("status_list"))?;
+        let list = StatusList::decode(encoded, bits)?;
+        let held = Held { list, issued_at, expires_at, ttl: ttl.min(LONGEST_TTL), etag: None };
+        if self.has_ended(&held, now) { Err(FetchError::Claim("exp")) } else { Ok(held) }
+    }
+}
+
+impl Slot {
+    fn wanted(uri: &str, now: i64) -> Self {
+        Self {
+            uri: uri.into(),
+            held: ArcSwapOption::empty(),
+            schedule: Schedule::due(now),
+            asked_at: AtomicI64::new(now),
+            flight: Mutex::new(()),
+        }
+    }
+
+    fn is_idle(&self, now: i64) -> bool {
+        now.saturating_sub(self.asked_at.load(Ordering::Relaxed)) > IDLE
+    }
+
+    /// Notes it about once a minute: many threads look at the same place.
+    fn note_asked(&self, now: i64) {
+        if now.abs_diff(self.asked_at.load(Ordering::Relaxed)) >= 60 {
+            self.asked_at.store(now, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A claim that is a whole number from zero on.
+fn number(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, FetchError> {
+    let read = |value: &Value| value.as_i64().filter(|number| *number >= 0).ok_or(FetchError::Claim(name));
+    claims.get(name).map(read).transpose()
+}

@@ -1,0 +1,19 @@
+//! Token Status Lists (draft-ietf-oauth-status-list): revocation that offline verifiers see, computed from
+//! the policy files alone.
+//!
+//! There is one list for each client, with a bit for each minute since 2026: a token points to the minute in
+//! which it was issued, and a client's `revoked_before` sets every bit before it. Nothing is allocated, so
+//! nothing has to be remembered.
+
+mod fetched;
+mod list;
+mod reference;
+
+use jeton_jose::TokenKind;
+
+pub use fetched::{FetchError, FetchOptions, FetchedLists, StatusError, Unknown};
+pub use list::{InvalidList, Revocation, StatusList};
+pub use reference::{StatusHandle, StatusReference, index_of};
+
+/// The `typ` of a signed list (draft-ietf-oauth-status-list section 5.1).
+pub const STATUS_LIST: TokenKind = TokenKind { name: "a status list", types: &["statuslist+jwt"] };

@@ -1,0 +1,20 @@
+//! A bearer's token to verified claims.
+
+mod bearer;
+mod origin;
+mod payload;
+mod seen;
+mod verify;
+
+use jeton_jose::TokenKind;
+
+pub use bearer::{BearerToken, InsecureParts, insecure_parts};
+pub use origin::{Origin, Revocable};
+pub use payload::Payload;
+pub use verify::{TokenError, VerifiedClaims, Verifier};
+
+/// The `typ` of a token that names its client (RFC 9068 section 2.1).
+pub const NAMED: &str = "at+jwt";
+
+/// Access tokens; one that names nobody is a `JWT`.
+const ACCESS_TOKEN: TokenKind = TokenKind { name: "an access token", types: &[NAMED, "jwt"] };

@@ -1,0 +1,302 @@
+//! Who a client says it is, and who it is.
+
+use std::{iter, sync::Arc};
+
+use jiff::Timestamp;
+use subtle::Choice;
+
+use super::{
+    assertion::{AssertionRules, ClientAssertion},
+    error::AuthenticationError,
+};
+use crate::{
+    clients::{Client, ClientRegistry, ClientSecret, ClientState, MOST_SECRETS, SecretHash, StoredSecret},
+    store::{Store, Use},
+};
+
+/// What a request claims, and what shall show it. Nothing of it is checked yet.
+pub enum ClientCredentials {
+    /// An id and a secret.
+    Secret {
+        /// The claimed id, as it was sent.
+        client_id: String,
+        /// The secret.
+        secret: ClientSecret,
+    },
+    /// An assertion that the client signed.
+    Assertion {
+        /// The id beside the assertion, if there was one.
+        client_id: Option<String>,
+        /// The assertion.
+        assertion: ClientAssertion,
+    },
+}
+
+/// How a client authenticates at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthenticationMethod {
+    /// HTTP Basic (RFC 6749 section 2.3.1).
+    ClientSecretBasic,
+    /// In the form (RFC 6749 section 2.3.1).
+    ClientSecretPost,
+    /// By a signed assertion (RFC 7523 section 2.2).
+    PrivateKeyJwt,
+}
+
+impl AuthenticationMethod {
+    /// Every method, in the order in which discovery lists them.
+    pub const ALL: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
+
+    /// Its registered name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
+        }
+    }
+}
+
+/// A client that has shown who it is. Made only by [`Authenticator::authenticate`].
+pub struct AuthenticatedClient(Arc<Client>);
+
+impl AuthenticatedClient {
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.0
+    }
+
+    /// A client of which nothing was checked, for tests of what comes after authentication.
+    #[cfg(test)]
+    pub(crate) fn pretended(client: Client) -> Self {
+        Self(Arc::new(client))
+    }
+}
+
+/// Lets clients in.
+pub struct Authenticator {
+    /// What assertions must fit.
+    pub assertions: AssertionRules,
+    /// Where it is noted which assertions were used.
+    pub store: Arc<Store>,
+}
+
+impl Authenticator {
+    /// Lets a client in that is enabled and shows a live secret, or an assertion that it signed and that was
+    /// not used before.
+    ///
+    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`](crate::clients::MOST_KEYS)
+    /// signatures checked. Decoys take the place of what the client has not.
+    ///
+    /// # Errors
+    /// [`AuthenticationError`], to be logged and not told; but [`AuthenticationError::Unavailable`] is not the
+    /// client's fault.
+    pub async fn authenticate(
+        &self,
+        clients: &ClientRegistry,
+        credentials: &ClientCredentials,
+        now: Timestamp,
+    ) -> Result<AuthenticatedClient, AuthenticationError> {
+        match credentials {
+            ClientCredentials::Secret { client_id, secret } => {
+                let client = by_secret(clients, client_id, secret, now)?;
+                may_act(client, now)?;
+                Ok(AuthenticatedClient(Arc::clone(client)))
+            }
+            ClientCredentials::Assertion { client_id, assertion } => {
+                let (client, unused) =
+                    self.assertions.check(assertion, client_id.as_deref(), clients, now)?;
+                may_act(client, now)?;
+                match self.store.use_once(unused.name, unused.until).await {
+                    Ok(Use::First) => Ok(AuthenticatedClient(Arc::clone(client))),
+                    Ok(Use::Again) => Err(AuthenticationError::Replayed(client.id.clone())),
+                    Err(error) => Err(AuthenticationError::Unavailable { client: client.id.clone(), error }),
+                }
+            }
+        }
+    }
+}
+
+fn by_secret<'r>(
+    clients: &'r ClientRegistry,
+    client_id: &str,
+    secret: &ClientSecret,
+    now: Timestamp,
+) -> Result<&'r Arc<Client>, AuthenticationError> {
+    let client = clients.find(client_id);
+    let secrets = client.map_or(&[][..], |client| &client.secrets);
+    let found = compare(secret, secrets, now);
+    let client = client.ok_or(AuthenticationError::UnknownClient { attempted: client_id.to_owned() })?;
+    match found {
+        Match::None if secret.ends_in_a_line_break() => {
+            Err(AuthenticationError::BrokenSecret(client.id.clone()))
+        }
+        Match::None if secret.holds_a_space() => Err(AuthenticationError::SpacedSecret(client.id.clone())),
+        Match::None => Err(AuthenticationError::WrongSecret(client.id.clone())),
+        Match::Expired => Err(AuthenticationError::ExpiredSecret(client.id.clone())),
+        Match::Live => Ok(client),
+    }
+}
+
+/// Whether a client that has shown who it is may do anything now.
+fn may_act(client: &Client, now: Timestamp) -> Result<(), AuthenticationError> {
+    match client.state {
+        ClientState::Disabled => Err(AuthenticationError::Disabled(client.id.clone())),
+        ClientState::Enabled if client.revoked_before.is_some_and(|before| now.as_second() < before) => {
+            Err(AuthenticationError::RevokedAhead(client.id.clone()))
+        }
+        ClientState::Enabled => Ok(()),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Match {
+    Live,
+    Expired,
+    None,
+}
+
+/// Compares the secret with all of these and with decoys, [`MOST_SECRETS`] in all, without stopping at the first
+/// that matches. So the time tells neither how many secrets there are nor where the right one stands.
+fn compare(secret: &ClientSecret, stored: &[StoredSecret], now: Timestamp) -> Match {
+    let hash = secret.hash();
+    // made of what was sent, so that it is as likely to match as any: what tells it apart is that it never counts
+    let decoy = StoredSecret { sha256: hash, expires: None };
+    let decoys = iter::repeat_n((&decoy, Choice::from(0)), MOST_SECRETS.saturating_sub(stored.len()));
+    let mut live = Choice::from(0);
+    let mut expired = Choice::from(0);
+    for (candidate, counts) in stored.iter().map(|stored| (stored, Choice::from(1))).chain(decoys) {
+        let same = matches(&candidate.sha256, &hash) & counts;
+        let is_live = Choice::from(u8::from(candidate.is_live(now)));
+        live |= same & is_live;
+        expired |= same & !is_live;
+    }
+    match (bool::from(live), bool::from(expired)) {
+        (true, _) => Match::Live,
+        (false, true) => Match::Expired,
+        (false, false) => Match::None,
+    }
+}
+
+fn matches(stored: &SecretHash, sent: &SecretHash) -> Choice {
+    #[cfg(test)]
+    tests::COMPARISONS.with(|count| count.set(count.get() + 1));
+    stored.matches(sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::{
+        clients::{Abilities, ClientKind},
+        keys::ForeignKeys,
+        oauth::ClientId,
+    };
+
+    thread_local! {
+        /// Comparisons made on this thread: the work that must not depend on what is wrong.
+        pub(super) static COMPARISONS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn stored(secret: &str, expires: Option<i64>) -> StoredSecret {
+        StoredSecret {
+            sha256: ClientSecret::new(secret.to_owned()).hash(),
+            expires: expires.map(|at| Timestamp::from_second(at).unwrap()),
+        }
+    }
+
+    fn client(id: &str, state: ClientState, secrets: Vec<StoredSecret>) -> Client {
+        Client {
+            id: ClientId::parse(id).unwrap(),
+            state,
+            kind: ClientKind::Named,
+            secrets,
+            public_keys: Vec::new(),
+            abilities: Abilities::default(),
+            revoked_before: None,
+            grants: Arc::new([]),
+            claims: Arc::default(),
+            ttl: None,
+        }
+    }
+
+    /// As many secrets as there may be: `0`, `1` and so on.
+    fn full(expires: Option<i64>) -> Vec<StoredSecret> {
+        (0..MOST_SECRETS).map(|number| stored(&number.to_string(), expires)).collect()
+    }
+
+    fn registry() -> ClientRegistry {
+        [
+            client("plain", ClientState::Enabled, vec![stored("right", None)]),
+            client("rotating", ClientState::Enabled, vec![stored("old", Some(10)), stored("new", None)]),
+            client("late", ClientState::Enabled, vec![stored("right", Some(-1))]),
+            client("off", ClientState::Disabled, vec![stored("right", None)]),
+            client("bare", ClientState::Enabled, vec![]),
+            client("full", ClientState::Enabled, full(None)),
+            client("full-late", ClientState::Enabled, full(Some(-1))),
+            client("full-off", ClientState::Disabled, full(None)),
+            Client {
+                public_keys: ForeignKeys::from_pem(include_str!("decoys.pem")).unwrap().taken,
+                ..client("keys", ClientState::Enabled, vec![])
+            },
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    #[track_caller]
+    fn check(id: &str, secret: &str, expected: &str) {
+        COMPARISONS.with(|count| count.set(0));
+        let secret_sent = ClientSecret::new(secret.to_owned());
+        let clients = registry();
+        let outcome = by_secret(&clients, id, &secret_sent, NOW);
+        let outcome = outcome.and_then(|client| may_act(client, NOW));
+        let outcome = outcome.map_or_else(|error| error.to_string(), |()| "in".to_owned());
+        assert_eq!(outcome, expected, "{id} with {secret}");
+        assert_eq!(COMPARISONS.with(Cell::get), MOST_SECRETS, "comparisons for {id} with {secret}");
+    }
+
+    #[test]
+    fn the_same_work_is_done_whatever_is_wrong() {
+        check("plain", "right", "in");
+        check("plain", "wrong", "wrong secret");
+        check("plain", "", "wrong secret");
+        check("plain", &"long".repeat(1000), "wrong secret");
+        check("nobody", "right", "unknown client");
+        check("", "right", "unknown client");
+        check("late", "right", "expired secret");
+        check("late", "wrong", "wrong secret");
+        check("off", "right", "disabled client");
+        check("off", "wrong", "wrong secret");
+        check("bare", "right", "wrong secret");
+        check("keys", "right", "wrong secret");
+    }
+
+    #[test]
+    fn the_same_work_is_done_however_many_secrets_there_are_and_wherever_the_right_one_stands() {
+        check("rotating", "old", "in");
+        check("rotating", "new", "in");
+        check("rotating", "right", "wrong secret");
+        let last = (MOST_SECRETS - 1).to_string();
+        for (id, expected) in
+            [("full", "in"), ("full-late", "expired secret"), ("full-off", "disabled client")]
+        {
+            check(id, "0", expected);
+            check(id, &last, expected);
+            check(id, &MOST_SECRETS.to_string(), "wrong secret");
+        }
+    }
+
+    /// A decoy must never let anybody in, not even with what it is made of.
+    #[test]
+    fn no_decoy_is_a_secret() {
+        let compared = |stored: &[StoredSecret]| compare(&ClientSecret::new("right".to_owned()), stored, NOW);
+        assert_eq!(compared(&[]), Match::None);
+        assert_eq!(compared(&vec![stored("other", None); MOST_SECRETS - 1]), Match::None);
+        assert_eq!(compared(&vec![stored("other", None); MOST_SECRETS]), Match::None);
+    }
+}

@@ -1,0 +1,113 @@
+//! Why a client is not let in: for the log alone.
+
+use crate::{jose::JwsError, oauth::ClientId, store::StoreError};
+
+/// Why a client was not let in: for the log alone. The client learns one and the same for all.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticationError {
+    /// No client has this id.
+    #[error("unknown client")]
+    UnknownClient {
+        /// The id that was sent.
+        attempted: String,
+    },
+    /// The secret is none of the client's.
+    #[error("wrong secret")]
+    WrongSecret(ClientId),
+    /// Neither is one that holds a space, as forms and Basic credentials mean a `+` that is not encoded.
+    #[error("wrong secret: it holds a space, as which a raw `+` is read, so encode it as `%2B`")]
+    SpacedSecret(ClientId),
+    /// Neither is one that ends in a line break, as it does where it stands last in a body that does.
+    #[error("wrong secret: it ends in a line break, so end the body of the request without one")]
+    BrokenSecret(ClientId),
+    /// The secret was right once.
+    #[error("expired secret")]
+    ExpiredSecret(ClientId),
+    /// The secret is right, and the client is disabled.
+    #[error("disabled client")]
+    Disabled(ClientId),
+    /// `revoked_before` lies ahead: what was issued now would be ended at once.
+    #[error("the client's `revoked_before` lies ahead")]
+    RevokedAhead(ClientId),
+    /// The assertion shows nothing.
+    #[error("bad assertion: {error}")]
+    BadAssertion {
+        /// The client that it names, where it is one.
+        client: Option<ClientId>,
+        /// Why.
+        error: AssertionError,
+    },
+    /// The assertion was used before.
+    #[error("the assertion was used before: each needs a `jti` of its own")]
+    Replayed(ClientId),
+    /// Whether it was used before cannot be found out now; a fault of ours.
+    #[error("whether the assertion was used before cannot be found out: {error}")]
+    Unavailable {
+        /// The client.
+        client: ClientId,
+        /// Why.
+        #[source]
+        error: StoreError,
+    },
+}
+
+impl AuthenticationError {
+    /// The client, where there is one.
+    pub fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::UnknownClient { .. } => None,
+            Self::BadAssertion { client, .. } => client.as_ref(),
+            Self::WrongSecret(client)
+            | Self::SpacedSecret(client)
+            | Self::BrokenSecret(client)
+            | Self::ExpiredSecret(client)
+            | Self::Disabled(client)
+            | Self::RevokedAhead(client)
+            | Self::Replayed(client)
+            | Self::Unavailable { client, .. } => Some(client),
+        }
+    }
+
+    /// The id of a client that is not there.
+    pub fn attempted(&self) -> Option<&str> {
+        match self {
+            Self::UnknownClient { attempted } => Some(attempted),
+            _ => None,
+        }
+    }
+}
+
+/// Why an assertion shows nothing; for the log alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AssertionError {
+    /// It is not a signed token, or not signed by the client.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// `alg` is none that we take.
+    #[error("`alg` is none of RS256, PS256, ES256, EdDSA and Ed25519")]
+    Algorithm,
+    /// The client has no key for this `alg` and `kid`.
+    #[error("the client has no key for its `alg` and `kid`")]
+    NoKey,
+    /// A claim is missing.
+    #[error("the claim `{0}` is missing")]
+    Missing(&'static str),
+    /// A claim has another JSON type or form than its own.
+    #[error("the claim `{0}` is not of its type")]
+    WrongType(&'static str),
+    /// `iss` and `sub` are not both the client id, or `client_id` is another.
+    #[error("`iss`, `sub` and `client_id` are not all the same client id")]
+    NotTheClient,
+    /// `aud` holds something else than this issuer.
+    #[error("`aud` is not the issuer{0}")]
+    Audience(&'static str),
+    /// `exp` has passed.
+    #[error("it has expired")]
+    Expired,
+    /// `exp` lies too far ahead.
+    #[error("`exp` lies further ahead than `tokens.max_assertion_ttl` allows")]
+    TooLongLived,
+    /// `nbf` or `iat` lie ahead.
+    #[error("it is not valid yet")]
+    NotYetValid,
+}

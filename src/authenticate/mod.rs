@@ -1,0 +1,9 @@
+//! How a client shows which of those it is that the policies name.
+
+mod assertion;
+mod authenticator;
+mod error;
+
+pub use assertion::{AssertionRules, ClientAssertion};
+pub use authenticator::{AuthenticatedClient, AuthenticationMethod, Authenticator, ClientCredentials};
+pub use error::{AssertionError, AuthenticationError};
