@@ -278,19 +278,19 @@ def check_reference():
         if f"`{name}`" not in page(document):
             raise Failed(f"docs/reference/{document} does not name the {what} `{name}`")
 
-    enum = re.search(r"pub enum Code \{(.*?)\n\}", (ROOT / "src/policy/finding.rs").read_text(), re.S)
+    enum = re.search(r"pub enum Code \{(.*?)\n\}", (ROOT / "crates/policy/src/finding.rs").read_text(), re.S)
     codes = {re.sub(r"(?<!^)([A-Z])", r"-\1", code).lower() for code in re.findall(r"^    ([A-Z]\w*),", enum[1], re.M)}
     heads = re.findall(r"^\| (`.*?`) \|", page("findings.md"), re.M)
     documented = re.findall(r"`([^`]+)`", " ".join(heads))
     for code in codes.symmetric_difference(documented):
-        where = "docs/reference/findings.md" if code in codes else "src/policy/finding.rs"
+        where = "docs/reference/findings.md" if code in codes else "crates/policy/src/finding.rs"
         raise Failed(f"{where} does not have the finding code `{code}`")
     if len(documented) != len(codes):
         raise Failed("docs/reference/findings.md has a finding code twice")
 
-    decision = (ROOT / "src/policy/decision.rs").read_text()
+    decision = (ROOT / "crates/policy/src/decision.rs").read_text()
     named = re.search(r"pub fn reason\(&self\).*?\n    \}", decision, re.S)[0]
-    named += (ROOT / "src/audit/reasons.rs").read_text()
+    named += (ROOT / "crates/verify/src/audit/reasons.rs").read_text()
     reasons = re.findall(r'(?:=>|str =) "([a-z-]+)"', named)
     for reason in reasons:
         need("reason", reason, "decision-log.md" if reason in ("met", "public") else "log.md")
