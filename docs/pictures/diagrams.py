@@ -198,4 +198,30 @@ def revocation():
     return drawing
 
 
-DIAGRAMS = {"flow": flow, "keys": keys, "ways": ways, "production": production, "revocation": revocation}
+def gateway():
+    drawing = Drawing(900, 404, "A gateway asks jeton about each request before the service gets it")
+    lanes = {"client": (110, "blue"), "gateway": (330, "white"), "jeton": (570, "green"), "service": (790, "purple")}
+    for name, (x, colour) in lanes.items():
+        drawing.box(x - 65, 22, 130, 44, name, colour=colour)
+        drawing.line([(x, 66), (x, 384)], dashed=True, arrow=False, width=1)
+
+    def message(y, begin, end, words, dashed=False):
+        (x, _), (to, _) = lanes[begin], lanes[end]
+        shift = 4 if to > x else -4
+        drawing.line([(x + shift, y), (to - shift, y)], dashed=dashed)
+        drawing.text((x + to) / 2, y - 8, words, 13.5, anchor="middle")
+
+    message(104, "client", "gateway", "GET /tenants/…, TOKEN")
+    message(144, "gateway", "jeton", "method, path, TOKEN?")
+    drawing.box(470, 158, 200, 52, "decides", ["by token and policies"], "green", size=14)
+    message(242, "jeton", "gateway", "200, X-Auth-Client: acme-sync")
+    message(282, "gateway", "service", "GET /tenants/…, X-Auth-Client: acme-sync")
+    message(322, "jeton", "gateway", "or 401, 403, or nothing", dashed=True)
+    message(362, "gateway", "client", "refused", dashed=True)
+    drawing.text(348, 366, "the service hears nothing of it", 13, QUIET)
+    return drawing
+
+
+DIAGRAMS = {
+    "flow": flow, "keys": keys, "ways": ways, "production": production, "revocation": revocation, "gateway": gateway,
+}
