@@ -169,13 +169,18 @@ def matches(documented, output):
     return re.fullmatch(pattern, tidy(output)) is not None
 
 
-def copy_of_tree(into):
-    """Every file that is, or would be, in the repository; with its times, so that cargo builds nothing again."""
+def files_of_tree(*patterns):
+    """Every file that is, or would be, in the repository."""
     names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True,
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *patterns],
+        cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout
-    names = b"\0".join(name for name in names.split(b"\0") if name and (ROOT / name.decode()).exists())
+    return sorted({name for name in names.split("\0") if name and (ROOT / name).exists()})
+
+
+def copy_of_tree(into):
+    """All of these; with their times, so that cargo builds nothing again."""
+    names = "\0".join(files_of_tree()).encode()
     packed = subprocess.run(
         ["tar", "--null", "-T", "-", "-c"], cwd=ROOT, input=names, check=True, capture_output=True
     ).stdout
@@ -310,7 +315,7 @@ def check_reference():
             raise Failed(f"policies/clients.yaml does not hold the hash of `{secret}`")
 
     links = 0
-    for document in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]):
+    for document in map(ROOT.joinpath, files_of_tree("*.md")):
         text = document.read_text()
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             if re.match(r"[a-z]+:", target):
