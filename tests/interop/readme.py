@@ -325,6 +325,13 @@ def check_reference():
             if not file.exists() or anchor and anchor not in anchors(file):
                 raise Failed(f"{document.relative_to(ROOT)}: the link `{target}` leads nowhere")
             links += 1
+    index = (ROOT / "docs/README.md").read_text()
+    for page in files_of_tree("docs/*.md"):
+        name = page.removeprefix("docs/")
+        if name != "README.md" and not re.search(rf"\]\({re.escape(name)}[#)]", index):
+            raise Failed(f"docs/README.md does not lead to {page}")
+        if "\n```sh\n" in (ROOT / page).read_text() and page not in DOCUMENTS:
+            raise Failed(f"{page} has commands, and no step runs them: name it in tests/interop/readme.py")
     print(f"{len(codes)} finding codes, {settings} settings, {len(secrets)} demo secrets, {links} links hold")
 
 
