@@ -4,13 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::rt;
 use tokio::{signal::unix, time};
+use tracing::field::display;
 
-use super::{
-    reload::log_errors,
-    trigger::{SETTLING, Trigger},
-};
+use super::trigger::{SETTLING, Trigger};
 use crate::{
     audit::Audit,
+    event,
     policy::{CandidatePolicies, CandidateReload, Rejection, Reload},
 };
 
@@ -24,19 +23,15 @@ pub(super) fn read_candidate(audit: &Audit) {
 fn log_rejection(candidate: &CandidatePolicies, trigger: Trigger, rejection: &Rejection) {
     let count = rejection.findings.errors().count();
     if candidate.current().is_some() {
-        tracing::error!(
-            trigger = trigger.as_str(),
-            count,
-            "candidate.rejected: the last good one is compared with"
-        );
+        event::CandidateRejected { trigger: trigger.as_str(), count }.error();
     } else {
-        tracing::error!(
-            trigger = trigger.as_str(),
-            count,
-            "candidate.rejected: nothing is compared until it is sound"
-        );
+        event::FirstCandidateRejected { trigger: trigger.as_str(), count }.error();
     }
-    log_errors("candidate.rejected", &rejection.findings);
+    for error in rejection.findings.errors() {
+        let (at, code) = (error.place(), error.code.to_string());
+        let hint = error.hint.as_deref();
+        event::CandidateError { at: &at, code: &code, finding: &error.message, hint }.error();
+    }
 }
 
 /// Reads the candidate again and logs what came of it. Blocks on the disk.
@@ -44,21 +39,19 @@ fn reload_candidate(candidate: &CandidatePolicies, trigger: Trigger) -> Candidat
     let outcome = if trigger == Trigger::Poll { candidate.poll() } else { candidate.reload() };
     match &outcome {
         CandidateReload::Loaded(hash) => {
-            tracing::info!(trigger = trigger.as_str(), %hash, "candidate.loaded");
+            event::CandidateLoaded { trigger: trigger.as_str(), hash: display(hash) }.info();
         }
         CandidateReload::Read(Reload::Reloaded(replaced)) => {
             let (old, new) = (replaced.before().policies.hash(), replaced.after().policies.hash());
-            tracing::info!(trigger = trigger.as_str(), %old, %new, "candidate.reloaded");
+            let trigger = trigger.as_str();
+            event::CandidateReloaded { trigger, old: display(old), new: display(new) }.info();
         }
         CandidateReload::Read(Reload::Rejected(rejection)) => log_rejection(candidate, trigger, rejection),
         CandidateReload::Read(Reload::StillRejected(rejection)) if trigger.is_asked() => {
             log_rejection(candidate, trigger, rejection);
         }
         CandidateReload::Read(Reload::Restored) => {
-            tracing::info!(
-                trigger = trigger.as_str(),
-                "candidate.restored: the files hold what is compared with again"
-            );
+            event::CandidateRestored { trigger: trigger.as_str() }.info();
         }
         CandidateReload::Read(Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled) => {}
     }
@@ -74,7 +67,7 @@ pub(super) async fn reload_candidate_beside(
     let outcome = rt::task::spawn_blocking(move || reload_candidate(&shared, trigger)).await;
     outcome
         .inspect_err(|error| {
-            tracing::error!(trigger = trigger.as_str(), %error, "candidate.rejected: the last good one is compared with, if there is one");
+            event::CandidateUnread { trigger: trigger.as_str(), error: display(error) }.error();
             candidate.reload_failed();
         })
         .ok()
@@ -115,6 +108,6 @@ pub(super) fn watch_audit(audit: &Audit, poll: Option<Duration>) {
                 }
             });
         }
-        Err(error) => tracing::error!(%error, "signals.failed: SIGHUP will not open the decision log again"),
+        Err(error) => event::AuditSignalsFailed { error: display(&error) }.error(),
     }
 }

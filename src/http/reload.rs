@@ -12,38 +12,28 @@ use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     time,
 };
+use tracing::field::display;
 
 use super::{
     key_watch::reload_keys_beside,
     trigger::{SETTLING, Trigger},
 };
 use crate::{
+    event,
     keys::LiveKeys,
-    policy::{
-        Code, Difference, Finding, Findings, LivePolicies, Rejection, Reload, Replaced, Severity, Snapshot,
-    },
+    policy::{Code, Difference, Finding, LivePolicies, Rejection, Reload, Replaced, Snapshot},
 };
 
 /// Logs each error on a line of its own. The warnings beside them keep nothing from loading, and those of what is in
 /// force were logged when it came.
-pub(super) fn log_errors(event: &'static str, findings: &Findings) {
-    for finding in findings.errors() {
-        log_finding(event, finding);
-    }
-}
-
-fn log_finding(event: &'static str, finding: &Finding) {
-    let (at, code, hint) = (finding.place(), finding.code.to_string(), finding.hint.as_deref());
-    match finding.severity {
-        Severity::Error => tracing::error!(at, code, finding = finding.message, hint, "{event}"),
-        Severity::Warning => tracing::warn!(at, code, finding = finding.message, hint, "{event}"),
-    }
-}
-
 fn log_rejection(trigger: Trigger, rejection: &Rejection) {
     let count = rejection.findings.errors().count();
-    tracing::error!(trigger = trigger.as_str(), count, "policies.rejected: what was in force stays");
-    log_errors("policies.rejected", &rejection.findings);
+    event::PoliciesRejected { trigger: trigger.as_str(), count }.error();
+    for error in rejection.findings.errors() {
+        let (at, code) = (error.place(), error.code.to_string());
+        let hint = error.hint.as_deref();
+        event::PoliciesError { at: &at, code: &code, finding: &error.message, hint }.error();
+    }
 }
 
 /// Tells in the log what came of reloads, one after the other. What takes long to say (what differs, thousands of
@@ -82,7 +72,7 @@ async fn tell_all(mut news: UnboundedReceiver<News>, policies: Arc<LivePolicies>
         let (policies, warned) = (Arc::clone(&policies), Arc::clone(&warned));
         let tell = move || tell(&next, &policies, &mut warned.lock().unwrap_or_else(PoisonError::into_inner));
         if let Err(error) = rt::task::spawn_blocking(tell).await {
-            tracing::error!(%error, "policies.untold: what is in force is not affected");
+            event::PoliciesUntold { error: display(&error) }.error();
         }
     }
 }
@@ -97,7 +87,16 @@ fn tell(news: &News, policies: &LivePolicies, warned: &mut Warned) {
             let counts = difference.map(Difference::counts);
             let (gains, losses) = counts.map(|counts| (counts.gains, counts.losses)).unzip();
             let clients = counts.map(|counts| counts.clients);
-            tracing::info!(trigger = trigger.as_str(), %old, %new, effect, gains, losses, clients, "policies.reloaded");
+            event::PoliciesReloaded {
+                trigger: trigger.as_str(),
+                old: display(old),
+                new: display(new),
+                effect,
+                gains,
+                losses,
+                clients,
+            }
+            .info();
             log_counted_warnings(*trigger, replaced.after(), policies, warned);
         }
         News::Reload(trigger, Reload::Rejected(rejection)) => log_rejection(*trigger, rejection),
@@ -105,15 +104,12 @@ fn tell(news: &News, policies: &LivePolicies, warned: &mut Warned) {
             log_rejection(*trigger, rejection);
         }
         News::Reload(trigger, Reload::Restored) => {
-            tracing::info!(
-                trigger = trigger.as_str(),
-                "policies.restored: the files hold what is in force again"
-            );
+            event::PoliciesRestored { trigger: trigger.as_str() }.info();
             log_passed_over(*trigger, policies, warned);
         }
         News::Reload(trigger, Reload::Unchanged) => {
             if trigger.is_asked() {
-                tracing::info!(trigger = trigger.as_str(), "policies.unchanged");
+                event::PoliciesUnchanged { trigger: trigger.as_str() }.info();
             }
             log_passed_over(*trigger, policies, warned);
         }
@@ -190,8 +186,10 @@ fn log_warnings(
     let loaded = &snapshot.policies.warnings().0;
     let now = loaded.iter().filter(|finding| !finding.is_of_passed_over_file()).chain(passed_over.iter());
     let (new, counts) = warned.take_new(now);
-    for finding in new {
-        log_finding("policies.warning", finding);
+    for warning in new {
+        let (at, code) = (warning.place(), warning.code.to_string());
+        let hint = warning.hint.as_deref();
+        event::PoliciesWarning { at: &at, code: &code, finding: &warning.message, hint }.warn();
     }
     warned.passed_over = passed_over;
     Some(counts)
@@ -217,7 +215,7 @@ fn log_counted_warnings(
     if let Some(WarnedCounts { new, same, gone }) = log_warnings(snapshot, policies, warned)
         && new + same + gone > 0
     {
-        tracing::info!(trigger = trigger.as_str(), new, same, gone, "policies.warnings");
+        event::PoliciesWarnings { trigger: trigger.as_str(), new, same, gone }.info();
     }
 }
 
@@ -235,11 +233,7 @@ pub(super) async fn reload_beside(
             Some(outcome)
         }
         Err(error) => {
-            tracing::error!(
-                trigger = trigger.as_str(),
-                detail = error.to_string(),
-                "policies.rejected: what was in force stays"
-            );
+            event::PoliciesUnread { trigger: trigger.as_str(), detail: &error.to_string() }.error();
             policies.reload_failed();
             None
         }
@@ -283,6 +277,6 @@ pub(super) fn watch(
                 }
             });
         }
-        Err(error) => tracing::error!(%error, "signals.failed: SIGHUP will not reload the policies"),
+        Err(error) => event::PolicySignalsFailed { error: display(&error) }.error(),
     }
 }

@@ -7,10 +7,12 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use tracing::field::display;
 
-use super::client;
+use super::client::{self, Refusing};
 use crate::{
     authenticate::ClientCredentials,
+    event::{self, TokenRefused},
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::TokenEndpointError,
@@ -35,23 +37,23 @@ pub(in crate::http) async fn post(
     tokens: Data<Arc<TokenIssuer>>,
 ) -> Result<HttpResponse, TokenEndpointError> {
     let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
-        client::log_unread(error, "token.refused");
+        client::log_unread(error, Refusing::Token);
     })?;
     let issued = tokens.issue(&credentials, &asked).await;
     let issued = issued.map_err(refuse)?;
     let (labels, scopes) = (GrantLabels::of(&asked), issued.scopes.to_string());
-    tracing::info!(
-        jti = issued.token_id.as_str(),
-        client = issued.client.as_str(),
-        subject = issued.subject.as_ref().map(ClientId::as_str),
-        grant = labels.in_log,
-        api = issued.api.as_str(),
-        scopes,
-        ttl = issued.expires_in,
-        kid = issued.kid.as_str(),
-        reused = issued.is_reused.then_some(true),
-        "token.issued"
-    );
+    event::TokenIssued {
+        jti: issued.token_id.as_str(),
+        client: issued.client.as_str(),
+        subject: issued.subject.as_ref().map(ClientId::as_str),
+        grant: labels.in_log,
+        api: issued.api.as_str(),
+        scopes: &scopes,
+        ttl: issued.expires_in,
+        kid: issued.kid.as_str(),
+        reused: issued.is_reused.then_some(true),
+    }
+    .info();
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
@@ -149,25 +151,23 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
 fn refuse(refused: Refused) -> TokenEndpointError {
     match refused {
-        Refused::Unauthenticated(error) => client::unauthenticated(&error, "token.refused"),
+        Refused::Unauthenticated(error) => client::unauthenticated(&error, Refusing::Token),
         Refused::NotGranted { client, error, detail } => {
             let code = error.code();
-            tracing::info!(
-                reason = code.as_str(),
-                detail = detail.unwrap_or_else(|| error.to_string()),
-                client = client.as_str(),
-                "token.refused"
-            );
+            let detail = detail.unwrap_or_else(|| error.to_string());
+            let client = Some(client.as_str());
+            TokenRefused { reason: code.as_str(), detail: &detail, client, attempted: None }.info();
             TokenEndpointError::new(code, error.to_string())
         }
         Refused::TooLong { ref client } => {
             let detail = refused.to_string();
-            tracing::warn!(reason = "invalid_scope", detail, client = client.as_str(), "token.refused");
+            let (reason, client) = (ErrorCode::InvalidScope.as_str(), Some(client.as_str()));
+            TokenRefused { reason, detail: &detail, client, attempted: None }.warn();
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        Refused::Unavailable(detail) => client::unavailable(&detail, "token.refused"),
+        Refused::Unavailable(detail) => client::unavailable(&detail, Refusing::Token),
         Refused::Failed(error) => {
-            tracing::error!(%error, "token.failed");
+            event::TokenFailed { error: display(&error) }.error();
             TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
         }
     }
