@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     explain::Explanation,
     finding::Span,
+    position::{FileIndex, RouteId, numbered},
     set::{Api, PolicySet},
     subject::Permissions,
 };
@@ -15,7 +16,7 @@ use super::{
 /// One line of a test: a request and what must come out.
 #[derive(Debug)]
 pub(super) struct Case {
-    pub(super) file: usize,
+    pub(super) file: FileIndex,
     pub(super) at: Span,
     pub(super) api: ApiName,
     pub(super) asker: Asker,
@@ -96,7 +97,7 @@ impl Case {
         let explanation = policies.explain(self.api.as_str(), &self.method, &self.path, subject.as_ref());
         let passed = explanation.allowed == (self.expected == Expected::Allow);
         CaseOutcome {
-            file: policies.files().get(self.file).cloned().unwrap_or_default(),
+            file: policies.files().get(self.file.position()).cloned().unwrap_or_default(),
             line,
             who: self.asker.name(),
             expected: self.expected,
@@ -208,7 +209,7 @@ pub(super) fn untested(policies: &PolicySet, outcomes: &[CaseOutcome]) -> Vec<Un
 fn parts(api: &Api) -> Vec<(&super::rule::Rule, Option<usize>)> {
     let mut parts = Vec::new();
     let mut seen = BTreeSet::new();
-    for route in (0..).take(api.routes.written.len()) {
+    for (route, _) in numbered(RouteId::at, &api.routes.written) {
         let Some((rule, access)) = api.access(route) else { continue };
         if !seen.insert(rule.name()) {
             continue;

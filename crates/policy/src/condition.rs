@@ -9,7 +9,7 @@ use jeton_oauth::{ClientId, Role, Scope, ScopeSet};
 use super::{
     claim::{Claim, ClaimName, ClaimValue, Item, Types},
     path::CanonicalPath,
-    route::Place,
+    route::ParameterPlace,
     subject::Subject,
 };
 
@@ -35,27 +35,45 @@ pub(super) enum ClaimTest {
     ContainsPath(PathParameter),
 }
 
-/// A parameter of the path: its name, and its place in the route.
-#[derive(Clone, Debug)]
+/// A parameter of the path: its name, and its place in the route; `None` as long as no route was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathParameter {
     pub(super) name: Arc<str>,
-    pub(super) place: Place,
+    pub(super) place: Option<ParameterPlace>,
 }
 
-/// The same place is the same parameter, whatever a route calls it.
-impl PartialEq for PathParameter {
-    fn eq(&self, other: &Self) -> bool {
-        self.place == other.place
+impl PathParameter {
+    /// What a path has there.
+    pub(super) fn of<'p>(&self, path: &'p CanonicalPath<'_>) -> Option<&'p str> {
+        self.place?.of(path)
     }
 }
-
-impl Eq for PathParameter {}
 
 /// Conditions of which all must hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Alternative<'c>(pub(super) &'c [Condition]);
 
+/// Whether both ask the same on the same paths, in the same order, whatever a route calls its parameters.
+pub(super) fn ask_the_same<'c>(
+    one: impl IntoIterator<Item = Alternative<'c>>,
+    other: impl IntoIterator<Item = Alternative<'c>>,
+) -> bool {
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one.asks_the_same(other) => {}
+            _ => return false,
+        }
+    }
+}
+
 impl Alternative<'_> {
+    fn asks_the_same(self, other: Alternative<'_>) -> bool {
+        self.0.len() == other.0.len()
+            && self.0.iter().zip(other.0).all(|(one, other)| one.asks_the_same(other))
+    }
+
     /// Whether all hold. No condition is no permission.
     pub(super) fn holds(self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> bool {
         !self.0.is_empty() && self.0.iter().all(|condition| condition.holds(subject, path))
@@ -135,7 +153,7 @@ impl Condition {
                 let Some(claim) = name.find(subject) else {
                     return Some("there is no such claim".to_owned());
                 };
-                let segment = self.parameter().and_then(|parameter| parameter.place.of(path));
+                let segment = self.parameter().and_then(|parameter| parameter.of(path));
                 let but = match segment {
                     _ if !test.types().meets(Types::of(claim)) => format!(", {}", test.types().but(claim)),
                     Some(segment) => format!(", and the path has `{segment}`"),
@@ -143,6 +161,23 @@ impl Condition {
                 };
                 Some(format!("the claim is {claim}{but}"))
             }
+        }
+    }
+
+    /// Whether both ask the same on the same paths: the same place is the same parameter, whatever its name.
+    fn asks_the_same(&self, other: &Self) -> bool {
+        use ClaimTest::{ContainsPath, SameAsPath};
+
+        match (self, other) {
+            (
+                Self::Claim { name, test: SameAsPath(own) },
+                Self::Claim { name: other, test: SameAsPath(others) },
+            )
+            | (
+                Self::Claim { name, test: ContainsPath(own) },
+                Self::Claim { name: other, test: ContainsPath(others) },
+            ) => name == other && own.place == others.place,
+            _ => self == other,
         }
     }
 
@@ -175,11 +210,8 @@ impl ClaimTest {
             Self::Is(value) => value.is(claim),
             Self::In(values) => values.iter().any(|value| value.is(claim)),
             Self::Contains(value) => claim.items().iter().any(|item| value.is(Claim::of(item))),
-            Self::SameAsPath(parameter) => {
-                parameter.place.of(path).is_some_and(|text| claim.is_in_path(text))
-            }
+            Self::SameAsPath(parameter) => parameter.of(path).is_some_and(|text| claim.is_in_path(text)),
             Self::ContainsPath(parameter) => parameter
-                .place
                 .of(path)
                 .is_some_and(|text| claim.items().iter().any(|item| Claim::of(item).is_in_path(text))),
         }
@@ -239,5 +271,30 @@ impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
             write!(f, "{comma}{item}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same_as(name: &str, place: Option<ParameterPlace>) -> Condition {
+        let parameter = PathParameter { name: name.into(), place };
+        Condition::Claim { name: ClaimName::Sub, test: ClaimTest::SameAsPath(parameter) }
+    }
+
+    #[test]
+    fn parameters_of_other_names_ask_the_same_and_are_not_equal() {
+        let place = |segment| Some(ParameterPlace { segment, ending: 0 });
+        let [one, renamed, moved] = [("a", place(1)), ("b", place(1)), ("a", place(2))]
+            .map(|(name, place)| vec![same_as(name, place)]);
+        let same = |one: &Vec<Condition>, other: &Vec<Condition>| {
+            ask_the_same([Alternative(one)], [Alternative(other)])
+        };
+        assert!(same(&one, &renamed) && one != renamed);
+        assert!(!same(&one, &moved) && one != moved);
+        let longer = [one.clone(), renamed.clone()].concat();
+        assert!(!same(&one, &longer) && !same(&longer, &one));
+        assert!(!ask_the_same([Alternative(&one)], []));
     }
 }

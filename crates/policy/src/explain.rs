@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::{
     decision::{Decision, Grounds},
     path::CanonicalPath,
+    position::RouteId,
     route::Method,
     set::{Api, PolicySet},
     subject::{Permissions, Subject},
-    trie::RouteId,
 };
 use crate::clients::{ClientKind, ClientState};
 

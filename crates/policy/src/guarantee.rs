@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use jeton_oauth::{Role, ScopeSet};
 
 use super::{
-    condition::{Alternative, Condition},
+    condition::{Alternative, Condition, ask_the_same},
     path::CanonicalPath,
+    position::RouteId,
     route::{Method, Route},
     rule::Rule,
     set::Api,
     space::{Beyond, Compared, Grid, RouteIndex, Shape, Token, Witness},
     subject::Permissions,
-    trie::RouteId,
 };
 
 /// One route of a guarantee, with what must hold there.
@@ -27,12 +27,16 @@ pub(super) struct Guaranteed {
     pub(super) only_when: Vec<Vec<Condition>>,
 }
 
-/// The same paths and conditions are the same, whatever parameters are called.
-impl PartialEq for Guaranteed {
-    fn eq(&self, other: &Self) -> bool {
+impl Guaranteed {
+    /// Whether both guarantee the same on the same paths, whatever parameters are called.
+    pub(super) fn guarantees_the_same(&self, other: &Self) -> bool {
         self.route.method == other.route.method
             && Shape::of(&self.route).is_same_paths(&Shape::of(&other.route))
-            && self.only_when == other.only_when
+            && ask_the_same(self.only_when(), other.only_when())
+    }
+
+    fn only_when(&self) -> impl Iterator<Item = Alternative<'_>> {
+        self.only_when.iter().map(|conditions| Alternative(conditions))
     }
 }
 
@@ -100,7 +104,7 @@ impl<'p> Endings<'p> {
         positions.sort_unstable();
         let meeting = positions.into_iter().filter_map(|at| {
             let common = self.index.shape(at)?.meet(shape)?;
-            Some((*self.routes.get(usize::try_from(at).ok()?)?, common.with_slash()))
+            Some((*self.routes.get(at.position())?, common.with_slash()))
         });
         meeting.collect()
     }
@@ -135,10 +139,6 @@ struct Proof<'a, 'p> {
 }
 
 impl<'p> Proof<'_, 'p> {
-    fn only_when(&self) -> impl Iterator<Item = Alternative<'p>> {
-        self.guaranteed.only_when.iter().map(|conditions| Alternative(conditions))
-    }
-
     fn violations_on(
         &self,
         common: &Shape<'p>,
@@ -149,7 +149,7 @@ impl<'p> Proof<'_, 'p> {
         let alternatives: Vec<_> = self.api.routes.alternatives(access).collect();
         let mut compared = Compared::default();
         compared.add(alternatives.iter().copied());
-        compared.add(self.only_when());
+        compared.add(self.guaranteed.only_when());
         // each with its position
         let mut open: Vec<Option<(usize, Alternative<'_>)>> = if access.is_public() {
             vec![None]
@@ -190,13 +190,13 @@ impl<'p> Proof<'_, 'p> {
         path: &CanonicalPath<'_>,
     ) -> Option<(Option<Token>, Vec<String>)> {
         let lacking = |token: &Permissions| {
-            let missing = self.only_when().map(|one| one.missing(&token.subject(), path));
+            let missing = self.guaranteed.only_when().map(|one| one.missing(&token.subject(), path));
             missing.min_by_key(Vec::len).unwrap_or_default()
         };
         let Some(alternative) = alternative else {
             return Some((None, lacking(&Permissions::default())));
         };
-        let others: Vec<_> = self.only_when().collect();
+        let others: Vec<_> = self.guaranteed.only_when().collect();
         let beyond = Beyond { path, roles: self.roles, others: &others, others_path: path };
         beyond.first(alternative).map(|token| (Some(Token::from(&token)), lacking(&token)))
     }

@@ -24,6 +24,7 @@ mod lint;
 mod live;
 mod matrix;
 mod path;
+mod position;
 mod read;
 mod revoke;
 mod route;

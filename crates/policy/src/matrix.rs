@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use super::{
     path::CanonicalPath,
+    position::{RouteId, numbered},
     route::Method,
     set::{Api, PolicySet},
     space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
     subject::Permissions,
-    trie::RouteId,
 };
 
 /// The access of every client to every route of an API.
@@ -71,7 +71,7 @@ impl PolicySet {
         let bearers: Vec<Option<Permissions>> =
             clients.iter().map(|client| self.granted(client.id.as_str(), api.name().as_str())).collect();
         let index = RouteIndex::new(&api.routes.written);
-        let routes = (0..).zip(&api.routes.written).filter_map(|(id, written)| {
+        let routes = numbered(RouteId::at, &api.routes.written).filter_map(|(id, written)| {
             let (rule, access) = api.access(id)?;
             let of_bearer = |bearer: &Option<Permissions>| match bearer {
                 _ if access.is_public() => MatrixAccess::Always,

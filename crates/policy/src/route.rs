@@ -98,17 +98,14 @@ pub(super) enum Segment {
 
 /// Where a parameter stands in a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
+pub(super) struct ParameterPlace {
     /// The segment, from 0.
     pub(super) segment: u8,
     /// How many bytes of it are the ending, which is none of the parameter's.
     pub(super) ending: u16,
 }
 
-impl Place {
-    /// Where no path has anything.
-    pub(super) const NOWHERE: Self = Self { segment: u8::MAX, ending: 0 };
-
+impl ParameterPlace {
     /// What a path has there.
     pub(super) fn of<'p>(self, path: &'p CanonicalPath<'_>) -> Option<&'p str> {
         self.of_segment(path.segment(usize::from(self.segment))?)
@@ -194,7 +191,7 @@ impl Route {
     }
 
     /// The parameters by name and place.
-    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, Place)> {
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, ParameterPlace)> {
         self.segments.iter().enumerate().filter_map(|(position, segment)| {
             let (name, ending) = match segment {
                 Segment::Parameter(name) => (name, 0),
@@ -202,7 +199,7 @@ impl Route {
                 Segment::Literal(_) | Segment::Rest | Segment::RestWithSlash => return None,
             };
             let (segment, ending) = (u8::try_from(position).ok()?, u16::try_from(ending).ok()?);
-            Some((&**name, Place { segment, ending }))
+            Some((&**name, ParameterPlace { segment, ending }))
         })
     }
 

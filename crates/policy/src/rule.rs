@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::position::FileIndex;
+
 /// A rule of an API.
 #[derive(Debug)]
 pub struct Rule {
     pub(super) name: Arc<str>,
-    pub(super) file: u32,
+    pub(super) file: FileIndex,
     pub(super) line: u32,
 }
 

@@ -16,11 +16,12 @@ use super::{
     decision::{Decision, Denial, Grounds},
     finding::Findings,
     path::CanonicalPath,
+    position::RouteId,
     route::{Method, Route, RouteMethod},
     rule::{Rule, RulePlace},
     source::ContentHash,
     subject::Subject,
-    trie::{RouteId, Trie},
+    trie::Trie,
 };
 use crate::clients::ClientRegistry;
 
@@ -121,7 +122,7 @@ impl PolicySet {
 
     /// Whether a rule is built in, and stands in no file.
     pub(super) fn is_built_in(&self, rule: &Rule) -> bool {
-        usize::try_from(rule.file).is_ok_and(|file| file >= self.files().len())
+        rule.file.position() >= self.files().len()
     }
 
     /// Whether a file or a client says something about an API: else all of it is built in, and nobody can use it.
@@ -138,7 +139,7 @@ impl PolicySet {
 
     /// The file that defines a rule, or how what is built in is called.
     pub(super) fn file_of(&self, rule: &Rule) -> &str {
-        usize::try_from(rule.file).ok().and_then(|file| self.files.get(file)).map_or("", String::as_str)
+        self.files.get(rule.file.position()).map_or("", String::as_str)
     }
 
     /// A rule of these policies and where it stands.
@@ -281,12 +282,12 @@ impl Api {
 
     /// A route as it was written.
     pub(super) fn written(&self, route: RouteId) -> Option<&Route> {
-        self.routes.written.get(usize::try_from(route).ok()?)
+        self.routes.written.get(route.position())
     }
 
     /// The rule of a route, and what it asks there.
     pub(super) fn access(&self, route: RouteId) -> Option<(&Rule, &Access)> {
-        let route = self.routes.access.get(usize::try_from(route).ok()?)?;
+        let route = self.routes.access.get(route.position())?;
         Some((self.rules.get(usize::try_from(route.rule).ok()?)?, &route.access))
     }
 }

@@ -16,9 +16,6 @@ use super::{
 };
 use crate::files::{FileError, OpenFile, Size};
 
-/// The position of a file among the sources.
-pub(super) type FileIndex = usize;
-
 /// The text of one policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {

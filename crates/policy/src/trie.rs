@@ -11,26 +11,9 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
     path::CanonicalPath,
+    position::{LengthsId, NodeId, RestId, RouteId, small},
     route::{Method, Route, RouteMethod, Segment},
 };
-
-/// The position of a route in its API.
-pub(super) type RouteId = u32;
-type NodeId = u32;
-
-/// A position as it is stored: more than four thousand million of anything do not fit into memory.
-pub(super) fn small(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(NONE - 1)
-}
-
-/// Where something is stored; nothing is at [`NONE`].
-fn position(stored: u32) -> usize {
-    usize::try_from(stored).unwrap_or(usize::MAX)
-}
-
-/// No node, no route.
-const NONE: u32 = u32::MAX;
-const ROOT: NodeId = 0;
 
 /// Routes by segment.
 #[derive(Debug)]
@@ -50,7 +33,7 @@ pub(super) struct Trie {
 }
 
 /// By method: what decides.
-type Deciding = [RouteId; Method::ALL.len()];
+type Deciding = [Option<RouteId>; Method::ALL.len()];
 
 /// A literal segment below a node, or an ending.
 #[derive(Debug)]
@@ -64,13 +47,13 @@ struct Edge {
 /// A place in the tree, and what decides there.
 #[derive(Clone, Debug)]
 struct Node {
-    parameter: NodeId,
+    parameter: Option<NodeId>,
     /// In [`Trie::lengths`], if there are endings.
-    lengths: u32,
+    lengths: Option<LengthsId>,
     /// In [`Trie::rests`]: what decides when one or more segments follow.
-    rest: u32,
+    rest: Option<RestId>,
     /// In [`Trie::rests`]: what decides when one or more segments follow, and a slash.
-    rest_with_slash: u32,
+    rest_with_slash: Option<RestId>,
     has_literals: bool,
     /// What decides when the path ends here.
     here: Deciding,
@@ -93,17 +76,13 @@ impl End {
 
 impl Node {
     const EMPTY: Self = Self {
-        parameter: NONE,
-        lengths: NONE,
-        rest: NONE,
-        rest_with_slash: NONE,
+        parameter: None,
+        lengths: None,
+        rest: None,
+        rest_with_slash: None,
         has_literals: false,
-        here: [NONE; Method::ALL.len()],
+        here: [None; Method::ALL.len()],
     };
-
-    fn parameter(&self) -> Option<NodeId> {
-        Some(self.parameter).filter(|node| *node != NONE)
-    }
 }
 
 impl Default for Trie {
@@ -142,17 +121,17 @@ fn by_precision(choices: &[(RouteMethod, RouteId)], method: Method) -> Vec<Route
 impl Trie {
     /// Adds a route; `Err` with the one that stands at the same method and pattern already.
     pub(super) fn insert(&mut self, route: &Route, id: RouteId) -> Result<(), RouteId> {
-        let mut at = ROOT;
+        let mut at = NodeId::FIRST;
         let mut end = End::Here;
         for segment in &route.segments {
             at = match segment {
                 Segment::Literal(text) => {
                     self.literal(at, text).unwrap_or_else(|| self.add_literal(at, text))
                 }
-                Segment::Parameter(_) => self.node(at).and_then(Node::parameter).unwrap_or_else(|| {
+                Segment::Parameter(_) => self.node(at).and_then(|node| node.parameter).unwrap_or_else(|| {
                     let new = self.add_node();
                     if let Some(node) = self.node_mut(at) {
-                        node.parameter = new;
+                        node.parameter = Some(new);
                     }
                     new
                 }),
@@ -174,42 +153,42 @@ impl Trie {
             return Err(*first);
         }
         choices.push((route.method, id));
-        let best = Method::ALL.map(|method| by_precision(choices, method).first().copied().unwrap_or(NONE));
+        let best = Method::ALL.map(|method| by_precision(choices, method).first().copied());
         self.set_deciding(at, end, best);
         Ok(())
     }
 
     fn set_deciding(&mut self, at: NodeId, end: End, best: Deciding) {
-        let new = small(self.rests.len());
-        let Some(node) = self.nodes.get_mut(position(at)) else { return };
+        let new = RestId::at(self.rests.len());
+        let Some(node) = self.nodes.get_mut(at.position()) else { return };
         let rest = match end {
             End::Here => return node.here = best,
             End::InRest => &mut node.rest,
             End::InRestWithSlash => &mut node.rest_with_slash,
         };
-        if let Some(deciding) = self.rests.get_mut(position(*rest)) {
+        if let Some(deciding) = rest.and_then(|rest| self.rests.get_mut(rest.position())) {
             *deciding = best;
         } else {
-            *rest = new;
+            *rest = Some(new);
             self.rests.push(best);
         }
     }
 
     fn deciding(&self, node: &Node, end: End, method: Method) -> Option<RouteId> {
         let routes = match end {
-            End::Here => Some(&node.here),
-            End::InRest => self.rests.get(position(node.rest)),
-            End::InRestWithSlash => self.rests.get(position(node.rest_with_slash)),
+            End::Here => &node.here,
+            End::InRest => self.rests.get(node.rest?.position())?,
+            End::InRestWithSlash => self.rests.get(node.rest_with_slash?.position())?,
         };
-        routes?.get(method as usize).copied().filter(|route| *route != NONE)
+        *routes.get(method as usize)?
     }
 
     fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(position(id))
+        self.nodes.get(id.position())
     }
 
     fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(position(id))
+        self.nodes.get_mut(id.position())
     }
 
     fn literal(&self, from: NodeId, text: &str) -> Option<NodeId> {
@@ -236,14 +215,14 @@ impl Trie {
     fn add_ending(&mut self, from: NodeId, text: &str) -> NodeId {
         let edge = self.edge(from, text);
         let to = edge.to;
-        let new = small(self.lengths.len());
-        if let Some(node) = self.nodes.get_mut(position(from)) {
-            if node.lengths == NONE {
-                node.lengths = new;
+        let new = LengthsId::at(self.lengths.len());
+        if let Some(node) = self.nodes.get_mut(from.position()) {
+            let lengths = *node.lengths.get_or_insert_with(|| {
                 self.lengths.push(Vec::new());
-            }
+                new
+            });
             let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-            if let Some(lengths) = self.lengths.get_mut(position(node.lengths))
+            if let Some(lengths) = self.lengths.get_mut(lengths.position())
                 && let Err(place) = lengths.binary_search_by(|other| length.cmp(other))
             {
                 lengths.insert(place, length);
@@ -265,7 +244,8 @@ impl Trie {
     /// The nodes behind the endings that a segment has below a node, the longest ending first. However long the
     /// segment is, it is asked once for each length of these endings.
     fn behind_endings(&self, from: NodeId, node: &Node, segment: &str) -> impl Iterator<Item = NodeId> {
-        let lengths = self.lengths.get(position(node.lengths)).map(Vec::as_slice).unwrap_or_default();
+        let lengths = node.lengths.and_then(|lengths| self.lengths.get(lengths.position()));
+        let lengths = lengths.map(Vec::as_slice).unwrap_or_default();
         lengths.iter().filter_map(move |length| {
             let before = segment.len().checked_sub(usize::from(*length)).filter(|before| *before > 0)?;
             let starts_one = matches!(segment.as_bytes().get(before), Some(b':' | b'.'));
@@ -275,14 +255,14 @@ impl Trie {
 
     fn add_node(&mut self) -> NodeId {
         self.nodes.push(Node::EMPTY);
-        small(self.nodes.len() - 1)
+        NodeId::at(self.nodes.len() - 1)
     }
 
     /// The route that decides: read from the left, a literal before a parameter with an ending (the longest
     /// first) before a parameter before `**`; at the same pattern the more precise method. Each node is
     /// visited once at most, without allocation.
     pub(super) fn find(&self, method: Method, path: &CanonicalPath<'_>) -> Option<RouteId> {
-        self.find_below(ROOT, 0, method, path)
+        self.find_below(NodeId::FIRST, 0, method, path)
     }
 
     fn find_below(
@@ -308,7 +288,7 @@ impl Trie {
         {
             return Some(found);
         }
-        if let Some(child) = node.parameter()
+        if let Some(child) = node.parameter
             && let Some(found) = self.find_below(child, depth + 1, method, path)
         {
             return Some(found);
@@ -319,7 +299,7 @@ impl Trie {
     /// Every route that matches, most specific first.
     pub(super) fn find_all(&self, method: Method, path: &CanonicalPath<'_>) -> Vec<RouteId> {
         let mut found = Vec::new();
-        self.collect_below(ROOT, 0, method, path, &mut found);
+        self.collect_below(NodeId::FIRST, 0, method, path, &mut found);
         found
     }
 
@@ -339,7 +319,7 @@ impl Trie {
             self.collect_below(child, depth + 1, method, path, into);
         }
         let Some(node) = self.node(at).filter(|_| !segment.is_empty()) else { return };
-        for child in self.behind_endings(at, node, segment).chain(node.parameter()) {
+        for child in self.behind_endings(at, node, segment).chain(node.parameter) {
             self.collect_below(child, depth + 1, method, path, into);
         }
         into.extend(by_precision(written(End::in_rest_of(path)), method));
@@ -347,13 +327,13 @@ impl Trie {
 
     /// Whether more specific routes decide every request that `route` matches.
     pub(super) fn never_decides(&self, route: &Route, id: RouteId) -> bool {
-        let mut at = Some(ROOT);
+        let mut at = Some(NodeId::FIRST);
         let mut end = End::Here;
         let mut depth = 0;
         for segment in &route.segments {
             at = match segment {
                 Segment::Literal(text) => at.and_then(|at| self.literal(at, text)),
-                Segment::Parameter(_) => at.and_then(|at| self.node(at)).and_then(Node::parameter),
+                Segment::Parameter(_) => at.and_then(|at| self.node(at)).and_then(|node| node.parameter),
                 Segment::Ended { ending, .. } => at.and_then(|at| self.ending(at, ending)),
                 Segment::Rest => {
                     end = End::InRest;
@@ -377,7 +357,7 @@ impl Trie {
     /// Whether parameters below a node decide every path that a `**` or `**/` there would match: only they can,
     /// since no set of literals and endings covers all segments.
     fn covered_below(&self, at: NodeId, depth: usize, end: End, method: Method) -> bool {
-        let Some(child) = self.node(at).and_then(Node::parameter) else { return false };
+        let Some(child) = self.node(at).and_then(|node| node.parameter) else { return false };
         let Some(node) = self.node(child) else { return false };
         let (last, length) = match end {
             End::InRestWithSlash => (self.literal(child, ""), depth + 2),

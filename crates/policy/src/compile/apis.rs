@@ -18,12 +18,12 @@ use crate::{
     finding::{Code, Problem, Span},
     guarantee::Guaranteed,
     path::CanonicalPath,
+    position::{FileIndex, numbered},
+    position::{RouteId, small},
     read::{Field, Items, Spanned},
-    route::{Method, Place, Route},
+    route::{Method, ParameterPlace, Route},
     rule::Rule,
     set::{Access, Api, RouteAccess, Routes},
-    source::FileIndex,
-    trie::{RouteId, small},
 };
 
 /// The APIs, and what of them only the checks of whole policies need.
@@ -93,7 +93,7 @@ impl Report<'_> {
             places: BTreeMap::new(),
         };
         let mut audiences = HashMap::from([(surroundings.issuer.clone(), None)]);
-        for (file, document) in documents.iter().enumerate() {
+        for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for (name, api) in &document.apis.0 {
                 let parsed = self.name(file, name, ApiName::parse);
                 let Some(api) = api else { continue };
@@ -136,7 +136,7 @@ impl Report<'_> {
 
     /// Adds the built-in rules to those of jeton's own API. Each counts where no rule of the files matches.
     fn add_built_in(&mut self, rules: &mut Vec<Rule>, routes: &mut Routes, names: &Names) {
-        let file = self.sources.files.len();
+        let file = FileIndex::at(self.sources.files.len());
         let built_in = BUILT_IN.api().into_iter().flat_map(|api| &api.rules.0);
         for (name, rule) in built_in.filter_map(|(name, rule)| Some((name, rule.as_ref()?))) {
             let (_, mut left) = self.routes(file, name, &rule.routes);
@@ -150,10 +150,10 @@ impl Report<'_> {
             let known_as = if is_taken { format!("{} (built in)", name.value) } else { name.value.clone() };
             let line = BUILT_IN.source.line(name.at.start);
             let index = small(rules.len());
-            rules.push(Rule { name: known_as.into(), file: small(file), line: small(line) });
+            rules.push(Rule { name: known_as.into(), file, line: small(line) });
             let mut shared = HashMap::new();
             for route in left {
-                if routes.trie.insert(&route, small(routes.written.len())).is_ok() {
+                if routes.trie.insert(&route, RouteId::at(routes.written.len())).is_ok() {
                     let access = routes.access_at(&route, &requirement, &mut shared);
                     routes.access.push(RouteAccess { rule: index, access });
                     routes.written.push(route);
@@ -165,7 +165,7 @@ impl Report<'_> {
     /// What holds of jeton's own API whatever the files say, told at the place where they define it.
     fn built_in_guarantees(&mut self, at: Span, names: &Names) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
         let Some(api) = BUILT_IN.api() else { return Vec::new() };
-        let each = self.guarantees(self.sources.files.len(), api, names).into_iter();
+        let each = self.guarantees(FileIndex::at(self.sources.files.len()), api, names).into_iter();
         each.map(|(name, routes)| (Spanned { at, value: format!("{} (built in)", name.value) }, routes))
             .collect()
     }
@@ -229,10 +229,10 @@ impl Report<'_> {
             let requirement = self.requirement(within, rule).unwrap_or(Requirement::AnyOf(Vec::new()));
             let line = self.source(file).map_or(0, |source| source.line(name.at.start));
             let index = small(rules.len());
-            rules.push(Rule { name: name.value.as_str().into(), file: small(file), line: small(line) });
+            rules.push(Rule { name: name.value.as_str().into(), file, line: small(line) });
             let mut shared = HashMap::new();
             for (at, route) in at.into_iter().zip(parsed) {
-                let id: RouteId = small(routes.written.len());
+                let id = RouteId::at(routes.written.len());
                 if let Err(first) = routes.trie.insert(&route, id) {
                     self.duplicate_route(file, at, &route, first, &rules, &routes, &places);
                     continue;
@@ -285,7 +285,7 @@ impl Report<'_> {
         routes: &Routes,
         places: &[Span],
     ) {
-        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        let first = first.position();
         let rule = routes.access.get(first).and_then(|access| rules.get(usize::try_from(access.rule).ok()?));
         let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", Rule::name));
         let place = places.get(first).map(|at| self.place(file, *at)).unwrap_or_default();
@@ -296,8 +296,10 @@ impl Report<'_> {
     fn refuse_dead_rules(&mut self, file: FileIndex, rules: &[Rule], routes: &Routes, places: &[Span]) {
         // by rule: the place of its first route, and whether one of its routes ever decides
         let mut seen: BTreeMap<u32, (Span, bool)> = BTreeMap::new();
-        for (id, ((route, access), at)) in routes.written.iter().zip(&routes.access).zip(places).enumerate() {
-            let decides = !routes.trie.never_decides(route, small(id));
+        for (id, ((route, access), at)) in
+            numbered(RouteId::at, routes.written.iter().zip(&routes.access).zip(places))
+        {
+            let decides = !routes.trie.never_decides(route, id);
             seen.entry(access.rule).or_insert((*at, false)).1 |= decides;
         }
         for (rule, (at, decides)) in seen {
@@ -354,12 +356,15 @@ fn is_matched(routes: &Routes, route: &Route) -> bool {
 }
 
 /// The alternatives with each parameter at its place in the route, and these places.
-fn placed(alternatives: &[Vec<Condition>], route: &Route) -> (Vec<Vec<Condition>>, Vec<Place>) {
+fn placed(
+    alternatives: &[Vec<Condition>],
+    route: &Route,
+) -> (Vec<Vec<Condition>>, Vec<Option<ParameterPlace>>) {
     let mut places = Vec::new();
     let mut alternatives = alternatives.to_vec();
     for parameter in alternatives.iter_mut().flatten().filter_map(Condition::parameter_mut) {
         let found = route.parameters().find(|(name, _)| **name == *parameter.name);
-        parameter.place = found.map_or(Place::NOWHERE, |(_, place)| place);
+        parameter.place = found.map(|(_, place)| place);
         places.push(parameter.place);
     }
     (alternatives, places)
@@ -372,7 +377,7 @@ impl Routes {
         &mut self,
         route: &Route,
         requirement: &Requirement,
-        shared: &mut HashMap<Vec<Place>, Access>,
+        shared: &mut HashMap<Vec<Option<ParameterPlace>>, Access>,
     ) -> Access {
         let Requirement::AnyOf(alternatives) = requirement else { return Access::Public };
         let (alternatives, places) = placed(alternatives, route);

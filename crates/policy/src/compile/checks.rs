@@ -15,11 +15,11 @@ use crate::{
     document::{self, Document, TestSubject, Text},
     finding::{Code, Problem, Span, did_you_mean},
     guarantee::{self, TooComplex, Violation},
+    position::{FileIndex, numbered},
     read::{Field, Spanned},
     route::Method,
     rule::Rule,
     set::PolicySet,
-    source::FileIndex,
     space::RouteIndex,
     subject::Permissions,
 };
@@ -107,7 +107,7 @@ impl Report<'_> {
     /// Reads the test cases, one for each request.
     pub(super) fn cases(&mut self, documents: &[Document], names: &Names) -> Vec<Case> {
         let mut cases = Vec::new();
-        for (file, document) in documents.iter().enumerate() {
+        for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for test in &document.tests.0 {
                 let document::Test { r#as, api, allow, deny } = &test.value;
                 let asker = self.asker(file, test.at, r#as, names);
@@ -236,7 +236,8 @@ impl Report<'_> {
     pub(super) fn run(&mut self, policies: &PolicySet, cases: &[Case]) -> Vec<CaseOutcome> {
         let mut outcomes = Vec::with_capacity(cases.len());
         for case in cases {
-            let line = self.sources.files.get(case.file).map_or(0, |source| source.line(case.at.start));
+            let line =
+                self.sources.files.get(case.file.position()).map_or(0, |source| source.line(case.at.start));
             let outcome = case.run(policies, line);
             if let Some(to_pass) = &outcome.to_pass {
                 let (expected, explanation) = (outcome.expected.as_str(), &outcome.explanation);

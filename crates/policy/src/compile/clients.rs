@@ -23,9 +23,9 @@ use crate::{
     },
     document::{self, Document, Text},
     finding::{Code, Problem, Span},
+    position::{FileIndex, numbered},
     read::{Field, Items, Named, Spanned},
     set::Api,
-    source::FileIndex,
 };
 
 /// The clients, and where each is defined.
@@ -67,7 +67,7 @@ impl Report<'_> {
         let mut places = Vec::new();
         // there may be a million clients, and few kinds of grants
         let mut shared: FxHashSet<Arc<[Grant]>> = FxHashSet::default();
-        for (file, document) in documents.iter_mut().enumerate() {
+        for (file, document) in numbered(FileIndex::at, documents.iter_mut()) {
             for (name, client) in std::mem::take(&mut document.clients.0) {
                 let name = &name;
                 let id = self.name(file, name, ClientId::parse);

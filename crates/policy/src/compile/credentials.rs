@@ -16,8 +16,9 @@ use crate::{
     clients::{Abilities, IntrospectedApis, MOST_KEYS},
     document::{self, Document, Introspect, PublicKey, RevokedToken, Text},
     finding::{Code, Problem, Span},
+    position::{FileIndex, numbered},
     read::{Field, Items, Spanned},
-    source::{FileIndex, Sources},
+    source::Sources,
 };
 
 impl Report<'_> {
@@ -107,7 +108,7 @@ impl Report<'_> {
             let message = format!("`{}` {what}", name.value);
             Problem::new(name.at, Code::BadPublicKey, message).hint(hint)
         };
-        let policy = self.sources.files.get(file).map(|source| self.sources.below(&source.name));
+        let policy = self.sources.files.get(file.position()).map(|source| self.sources.below(&source.name));
         let folder = policy.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let Some(path) = below(folder, Path::new(&name.value)) else {
             let hint = "name a file below it, relative to this policy file; keys from elsewhere are not read";
@@ -200,7 +201,7 @@ impl Report<'_> {
     pub(super) fn revoked_tokens(&mut self, documents: &[Document]) -> FxHashMap<TokenId, Option<Timestamp>> {
         let mut revoked = FxHashMap::default();
         let mut places = BTreeMap::new();
-        for (file, document) in documents.iter().enumerate() {
+        for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for Spanned { at, value } in &document.revoked_tokens.0 {
                 let (jti, until) = match value {
                     RevokedToken::Text(jti) => (Spanned { at: *at, value: jti.clone() }, None),

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     document::{Document, Text},
     finding::{Code, Problem, Span},
+    position::{FileIndex, numbered},
     read::{Items, Named, Spanned},
-    source::FileIndex,
 };
 
 /// The places at which names of one section were defined.
@@ -42,11 +42,11 @@ impl<'d> Definitions<'d> {
 
 impl Report<'_> {
     pub(super) fn collect_names(&mut self, documents: &[Document]) -> Names {
-        let own = (documents.len(), &BUILT_IN.document);
+        let own = (FileIndex::at(documents.len()), &BUILT_IN.document);
         let scopes = self.collect_scopes(documents);
         let mut roles = BTreeMap::new();
         let mut defined = Definitions::new("role");
-        for (file, document) in documents.iter().enumerate() {
+        for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for (name, items) in &document.roles.0 {
                 defined.add(self, file, name);
                 let known = items.as_ref().map(|items| self.scopes(file, items, &scopes)).unwrap_or_default();
@@ -74,7 +74,7 @@ impl Report<'_> {
     fn collect_scopes(&mut self, documents: &[Document]) -> BTreeMap<Scope, String> {
         let mut scopes = BTreeMap::new();
         let mut defined = Definitions::new("scope");
-        for (file, document) in documents.iter().enumerate() {
+        for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for (name, description) in &document.scopes.0 {
                 defined.add(self, file, name);
                 if let Some(scope) = self.name(file, name, Scope::parse) {
@@ -97,7 +97,7 @@ impl Report<'_> {
         section: fn(&Document) -> &Named<T>,
     ) -> BTreeSet<String> {
         let mut defined = Definitions::new(what);
-        for (file, document) in documents.iter().enumerate() {
+        for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for (name, _) in &section(document).0 {
                 defined.add(self, file, name);
             }

@@ -12,8 +12,9 @@ use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
 use crate::{
     document::Document,
     finding::{Code, Finding, Problem, Severity, Span},
+    position::{FileIndex, numbered},
     read::{self, Field},
-    source::{FileIndex, Hidden, Source, Sources},
+    source::{Hidden, Source, Sources},
     yaml,
 };
 
@@ -35,7 +36,7 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn finding(&self, severity: Severity, file: FileIndex, problem: Problem) -> Option<Finding> {
-        let (source, hidden) = (self.sources.get(file)?, self.hidden.get(file)?);
+        let (source, hidden) = (self.sources.get(file.position())?, self.hidden.get(file.position())?);
         let (at, code) = (problem.at, problem.code);
         let (message, hint) = problem.into_texts();
         Some(Finding { hint, ..source.finding(severity, at, code, message, hidden) })
@@ -61,7 +62,7 @@ impl<'s> Report<'s> {
     pub(super) fn parse_all(&mut self) -> Vec<Document> {
         let sources: &'s [Source] = &self.sources.files;
         let mut documents = Vec::with_capacity(sources.len());
-        for (file, source) in sources.iter().enumerate() {
+        for (file, source) in numbered(FileIndex::at, sources.iter()) {
             let (node, problems) = yaml::parse(&source.text);
             self.files.hidden.push(match &node {
                 Some(node) => Hidden::parts(node.secrets()),
@@ -105,7 +106,7 @@ impl<'s> Report<'s> {
     /// The file of an index; behind the last comes what is built in.
     pub(super) fn source(&self, file: FileIndex) -> Option<&'s Source> {
         let files: &'s [Source] = &self.sources.files;
-        files.get(file).or_else(|| (file == files.len()).then_some(&BUILT_IN.source))
+        files.get(file.position()).or_else(|| (file.position() == files.len()).then_some(&BUILT_IN.source))
     }
 
     pub(super) fn add(&mut self, file: FileIndex, problem: Problem) {
@@ -118,7 +119,7 @@ impl<'s> Report<'s> {
 
     /// `file:line:column` of a place, as a hint refers to it.
     pub(super) fn place(&self, file: FileIndex, at: Span) -> String {
-        self.sources.files.get(file).map_or_else(String::new, |source| {
+        self.sources.files.get(file.position()).map_or_else(String::new, |source| {
             let (line, column) = source.locate(at.start);
             format!("{}:{line}:{column}", source.name)
         })

@@ -14,9 +14,9 @@ use crate::{
     condition::{ClaimTest, Condition, PathParameter},
     document::{self, Require, Text},
     finding::{Code, Problem, Span, did_you_mean},
+    position::FileIndex,
     read::{Field, Items, Spanned},
-    route::{Place, Route},
-    source::FileIndex,
+    route::Route,
 };
 
 /// Who may pass a rule. The parameters of its conditions get their segments route by route.
@@ -275,7 +275,7 @@ impl Report<'_> {
             return None;
         }
         // the place is set for each route when the rule is complete
-        Some(PathParameter { name: self.intern(&parameter.value), place: Place::NOWHERE })
+        Some(PathParameter { name: self.intern(&parameter.value), place: None })
     }
 
     /// One shared copy of a name that many rules use.

@@ -8,8 +8,8 @@ use crate::{
     claim::{Claim, ClaimName, Types},
     clients::{Client, ClientKind},
     finding::{Code, Problem, Span},
+    position::FileIndex,
     set::PolicySet,
-    source::FileIndex,
 };
 
 /// Where a claim is compared, and the types of claims for which that may hold.

@@ -17,9 +17,9 @@ use crate::{
     finding::{Code, Finding, Findings, Problem, Severity, Span},
     guarantee::{self, Endings, Violation},
     lint,
+    position::{FileIndex, numbered},
     read::Spanned,
     set::{Api, PolicySet},
-    source::FileIndex,
     space::RouteIndex,
 };
 
@@ -105,7 +105,7 @@ impl Report<'_> {
             }
         }
         let required: HashSet<_> = required.into_iter().map(Scope::as_str).collect();
-        for (file, scopes) in scopes.iter().enumerate() {
+        for (file, scopes) in numbered(FileIndex::at, scopes.iter()) {
             for (name, _) in scopes.iter().filter(|(name, _)| !required.contains(&*name.value)) {
                 let message = format!("no route requires scope `{}`", name.value);
                 let problem = Problem::new(name.at, Code::UnusedScope, message);
@@ -170,7 +170,7 @@ impl Report<'_> {
     fn lints(&mut self, policies: &PolicySet, api: &Api, places: &Places) {
         let index = RouteIndex::new(&api.routes.written);
         for lint in lint::lints(policies, api, &index) {
-            let route = lint.route.map(|route| places.routes.get(usize::try_from(route).ok()?));
+            let route = lint.route.map(|route| places.routes.get(route.position()));
             // a route without a place is built in, and nobody can change it
             let Some(at) = route.unwrap_or(Some(&places.name)) else { continue };
             let problem = Problem::new(*at, lint.code, lint.message);

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     compile::Draft,
+    guarantee::Guaranteed,
     rule::RulePlace,
     set::{Api, PolicySet},
     space::Witness,
@@ -148,7 +149,7 @@ impl Draft {
         let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
         for (api, name) in names {
             let what = match (old.get(&(*api, name)), new.get(&(*api, name))) {
-                (Some(old), Some(new)) if old == new => continue,
+                (Some(old), Some(new)) if guarantee_the_same(old, new) => continue,
                 (Some(_), Some(_)) => "is changed",
                 (Some(_), None) => "is removed",
                 (None, _) => "is added",
@@ -161,6 +162,10 @@ impl Draft {
         }
         Difference::of(changes)
     }
+}
+
+fn guarantee_the_same(old: &[Guaranteed], new: &[Guaranteed]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.guarantees_the_same(new))
 }
 
 impl PolicySet {

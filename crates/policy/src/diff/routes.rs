@@ -13,15 +13,15 @@ use super::{
     bearers::{Bearer, Changed, Granted},
 };
 use crate::{
-    condition::Alternative,
+    condition::{Alternative, ask_the_same},
     path::CanonicalPath,
+    position::RouteId,
     route::Method,
     set::{Access, Api, PolicySet},
     space::{
         Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Token, Witness, Wording,
     },
     subject::{Permissions, Subject},
-    trie::RouteId,
 };
 
 /// Compares one API. `None` where the budget does not suffice.
@@ -78,7 +78,7 @@ impl<'p> Side<'p> {
     }
 
     fn routes(&self) -> impl Iterator<Item = RouteId> + use<> {
-        (0..).take(self.api.map_or(0, |api| api.routes.written.len()))
+        (0..self.api.map_or(0, |api| api.routes.written.len())).map(RouteId::at)
     }
 
     fn deciding(&self, method: Method, path: &CanonicalPath<'_>) -> Option<RouteId> {
@@ -238,11 +238,7 @@ impl<'p> Comparison<'_, 'p> {
     /// Whether the same is written on both sides.
     fn asks_the_same(&self, pair: Pair) -> bool {
         self.old.is_public(pair.before) == self.new.is_public(pair.after)
-            && self
-                .old
-                .alternatives(pair.before)
-                .map(|one| one.0)
-                .eq(self.new.alternatives(pair.after).map(|one| one.0))
+            && ask_the_same(self.old.alternatives(pair.before), self.new.alternatives(pair.after))
     }
 
     /// The points on which the pair decides, by methods for which these are the same.

@@ -7,10 +7,10 @@ use crate::{
     condition::Condition,
     finding::Code,
     path::CanonicalPath,
+    position::RouteId,
     route::{Method, Route, RouteMethod, Segment},
     set::{Api, PolicySet},
     space::{Beyond, RouteIndex, Shape, Tail, encoded},
-    trie::RouteId,
 };
 
 /// Looks at each route that asks for something: do other methods or spellings of its paths ask for less?
@@ -187,7 +187,8 @@ impl Guarded<'_> {
         access.is_public()
             || alternatives.any(|alternative| {
                 let names = |condition: &Condition| {
-                    let place = condition.parameter().map(|parameter| usize::from(parameter.place.segment));
+                    let place = condition.parameter().and_then(|parameter| parameter.place);
+                    let place = place.map(|place| usize::from(place.segment));
                     place.is_some() && place == segment
                 };
                 !alternative.0.iter().any(names) && beyond.first(alternative).is_some()

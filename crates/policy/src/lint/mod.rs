@@ -7,10 +7,10 @@ mod verbs;
 
 use super::{
     finding::Code,
+    position::{RouteId, numbered},
     route::Route,
     set::{Api, PolicySet},
     space::RouteIndex,
-    trie::RouteId,
 };
 
 /// A warning about an API.
@@ -33,7 +33,7 @@ pub(super) fn lints(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>) -> 
 }
 
 fn routes(api: &Api) -> impl Iterator<Item = (RouteId, &Route)> {
-    (0..).zip(&api.routes.written)
+    numbered(RouteId::at, &api.routes.written)
 }
 
 fn public_catch_alls(api: &Api, into: &mut Vec<Lint>) {

@@ -6,11 +6,11 @@ use super::{Lint, paths::some_path, routes};
 use crate::{
     finding::Code,
     path::CanonicalPath,
+    position::RouteId,
     route::{Method, Route},
     rule::Rule,
     set::Api,
     space::{RouteIndex, Shape, Tail},
-    trie::RouteId,
 };
 
 /// Looks for routes that have a verb in their parameter, because another rule has it for another method alone.

@@ -66,7 +66,7 @@ impl<'a> Builder<'a> {
 
     /// The values that the path has at a parameter: a whole number is a text too.
     fn in_path(&self, parameter: &PathParameter) -> Vec<ClaimValue> {
-        parameter.place.of(self.beyond.path).map(ClaimValue::in_path).unwrap_or_default()
+        parameter.of(self.beyond.path).map(ClaimValue::in_path).unwrap_or_default()
     }
 
     /// Gives the token what meets the condition, by one of its choices; `false` where it carries something

@@ -11,14 +11,14 @@ use super::{
 use crate::{
     claim::{ClaimName, ClaimValue},
     condition::{Alternative, ClaimTest, Condition},
-    route::Place,
+    route::ParameterPlace,
 };
 
 /// Which places of the path conditions compare, with which claims, and what else these are compared with. What stands
 /// within one claim counts together, for a list holds what pointers into it name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Compared<'c> {
-    claims_at: BTreeMap<Place, BTreeSet<&'c ClaimName>>,
+    claims_at: BTreeMap<ParameterPlace, BTreeSet<&'c ClaimName>>,
     values_of: BTreeMap<&'c str, BTreeSet<&'c ClaimValue>>,
     tests_of: BTreeMap<&'c str, Vec<&'c ClaimTest>>,
     /// Conditions on the client, whose id is the token's `sub`.
@@ -33,8 +33,8 @@ impl<'c> Compared<'c> {
                 Condition::Claim { name, test } => {
                     self.tests_of.entry(name.root()).or_default().push(test);
                     self.values_of.entry(name.root()).or_default().extend(test.values());
-                    if let Some(parameter) = condition.parameter() {
-                        self.claims_at.entry(parameter.place).or_default().insert(name);
+                    if let Some(place) = condition.parameter().and_then(|parameter| parameter.place) {
+                        self.claims_at.entry(place).or_default().insert(name);
                     }
                 }
                 Condition::Client(client) => self.clients.push(std::slice::from_ref(client)),
@@ -57,7 +57,7 @@ impl<'c> Compared<'c> {
     pub(super) fn places_in(
         &self,
         position: usize,
-    ) -> impl Iterator<Item = (Place, &BTreeSet<&'c ClaimName>)> {
+    ) -> impl Iterator<Item = (ParameterPlace, &BTreeSet<&'c ClaimName>)> {
         let each = self.claims_at.iter().map(|(place, claims)| (*place, claims));
         each.filter(move |(place, _)| usize::from(place.segment) == position)
     }
@@ -163,7 +163,7 @@ impl<'c> Compared<'c> {
 }
 
 /// The segment that has this value at a place of it, if the shape has one.
-pub(super) fn segment_with(shape: &Shape<'_>, place: Place, value: &str) -> Option<String> {
+pub(super) fn segment_with(shape: &Shape<'_>, place: ParameterPlace, value: &str) -> Option<String> {
     let piece = shape.pieces.get(usize::from(place.segment))?;
     let end = piece.end();
     let ending = end.get(end.len().checked_sub(usize::from(place.ending))?..)?;

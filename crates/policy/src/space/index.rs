@@ -4,8 +4,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::shape::{Piece, Shape};
 use crate::{
+    position::{NodeId, RouteId, numbered},
     route::{Route, endings_of},
-    trie::{RouteId, small},
 };
 
 /// Routes by segment, for finding all that meet a [`Shape`]. Flat, for there may be many.
@@ -43,9 +43,6 @@ impl Known<'_> {
     }
 }
 
-type NodeId = u32;
-const ROOT: NodeId = 0;
-
 #[derive(Default)]
 struct Node {
     /// The nodes behind it, but for that of a parameter without an ending.
@@ -72,9 +69,9 @@ impl<'r> RouteIndex<'r> {
             literals: FxHashSet::default(),
             endings: FxHashSet::default(),
         };
-        for (id, shape) in (0..).zip(&shapes) {
+        for (id, shape) in numbered(RouteId::at, &shapes) {
             index.deepest = index.deepest.max(shape.depth());
-            let mut at = ROOT;
+            let mut at = NodeId::FIRST;
             for piece in &shape.pieces {
                 at = match piece {
                     Piece::Literal(text) => index.literal(at, text),
@@ -124,15 +121,15 @@ impl<'r> RouteIndex<'r> {
 
     fn add_node(&mut self) -> NodeId {
         self.nodes.push(Node::default());
-        small(self.nodes.len() - 1)
+        NodeId::at(self.nodes.len() - 1)
     }
 
     fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(usize::try_from(id).ok()?)
+        self.nodes.get(id.position())
     }
 
     fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(usize::try_from(id).ok()?)
+        self.nodes.get_mut(id.position())
     }
 
     /// The most segments that any route names.
@@ -156,12 +153,12 @@ impl<'r> RouteIndex<'r> {
 
     /// The paths of a route.
     pub(crate) fn shape(&self, route: RouteId) -> Option<&Shape<'r>> {
-        self.shapes.get(usize::try_from(route).ok()?)
+        self.shapes.get(route.position())
     }
 
     /// Every route with its paths.
     pub(crate) fn shapes(&self) -> impl Iterator<Item = (RouteId, &Shape<'r>)> {
-        (0..).zip(&self.shapes)
+        numbered(RouteId::at, &self.shapes)
     }
 
     /// Every route that has paths in common with `shape`, and these paths.
@@ -170,7 +167,7 @@ impl<'r> RouteIndex<'r> {
         'r: 's,
     {
         let mut candidates = Vec::new();
-        self.collect(ROOT, &shape.pieces, shape.has_rest(), &mut candidates);
+        self.collect(NodeId::FIRST, &shape.pieces, shape.has_rest(), &mut candidates);
         candidates.into_iter().filter_map(|route| Some((route, shape.meet(self.shape(route)?)?))).collect()
     }
 

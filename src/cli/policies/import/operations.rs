@@ -96,11 +96,12 @@ impl<'d> Operations<'d> {
         let mut of_methods: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (method, operation) in items.iter().flat_map(|item| &item.operations) {
             let position = Method::ALL.iter().position(|known| known.as_str() == method);
-            of_methods.entry((position.unwrap_or(usize::MAX), method)).or_default().push(operation);
+            // what policies do not know comes last
+            of_methods.entry((position.is_none(), position, method)).or_default().push(operation);
         }
         let of_path = items.iter().find_map(|item| first(item.servers.as_ref()));
         let of_document = first(document.servers.as_ref());
-        for ((_, method), all) in of_methods {
+        for ((.., method), all) in of_methods {
             let [says, others @ ..] = all.as_slice() else { continue };
             let title = format!("{method} {path}");
             let mut need = Need::of(document, says);

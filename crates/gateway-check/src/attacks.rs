@@ -9,21 +9,21 @@ use super::{
     samples::{Methods, Plan, Sample, Site},
     spellings::spellings,
 };
-use crate::gateway::IDENTITY_HEADERS;
+use jeton_verify::gateway::IDENTITY_HEADERS;
 
 /// One attempt.
-pub(super) struct Attack {
+pub(crate) struct Attack {
     /// Under which heading it is reported.
-    pub(super) class: &'static str,
+    pub(crate) class: &'static str,
     /// The start of it, for people.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// What is sent, but for its number.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Whose token it shows, by position in [`Plan::bearers`]; `None` where it is not clear whose, so that it
     /// must not pass.
-    pub(super) bearer: Option<usize>,
+    pub(crate) bearer: Option<usize>,
     /// Where it is sent, by position in [`Plan::sites`].
-    pub(super) site: usize,
+    pub(crate) site: usize,
 }
 
 /// The most bearers whose identity is forged, at each host.
@@ -36,7 +36,7 @@ const MANY_HEADERS: [usize; 2] = [94, 110];
 const LONG_HEADER: usize = 100 * 1024;
 
 /// The whole table.
-pub(super) fn table(plan: &Plan<'_>) -> Vec<Attack> {
+pub(crate) fn table(plan: &Plan<'_>) -> Vec<Attack> {
     let each = plan.sites.iter().enumerate().flat_map(|(at, site)| {
         let mut table = Table { plan, at, site, attacks: Vec::new() };
         let forbidden = table.forbidden();
@@ -61,7 +61,7 @@ pub(super) fn table(plan: &Plan<'_>) -> Vec<Attack> {
 }
 
 /// A request that must pass; with a query where it must not be one that a cache knows.
-pub(super) fn legitimate(plan: &Plan<'_>, at: usize, sample: &Sample, query: &str) -> Option<Attack> {
+pub(crate) fn legitimate(plan: &Plan<'_>, at: usize, sample: &Sample, query: &str) -> Option<Attack> {
     let mut table = Table { plan, at, site: plan.sites.get(at)?, attacks: Vec::new() };
     let raw = table.raw(&sample.method, format!("{}{query}", sample.path), sample.bearer);
     table.add("as allowed", "", &raw, Some(sample.bearer));

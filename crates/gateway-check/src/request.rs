@@ -6,18 +6,18 @@ use super::{
 };
 
 #[derive(Clone)]
-pub(super) struct Raw {
+pub(crate) struct Raw {
     /// Method, target, version.
-    pub(super) line: Vec<u8>,
-    pub(super) host: Vec<String>,
+    pub(crate) line: Vec<u8>,
+    pub(crate) host: Vec<String>,
     /// Whole lines.
-    pub(super) headers: Vec<Vec<u8>>,
-    pub(super) connection: Option<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: Vec<Vec<u8>>,
+    pub(crate) connection: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Raw {
-    pub(super) fn new(host: &str, method: &str, path: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(host: &str, method: &str, path: impl AsRef<[u8]>) -> Self {
         let line = [method.as_bytes(), b" ", path.as_ref(), b" HTTP/1.1"].concat();
         Self {
             line,
@@ -28,12 +28,12 @@ impl Raw {
         }
     }
 
-    pub(super) fn with(mut self, header: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(mut self, header: impl AsRef<[u8]>) -> Self {
         self.headers.push(header.as_ref().to_vec());
         self
     }
 
-    pub(super) fn shows(self, bearer: &Bearer) -> Self {
+    pub(crate) fn shows(self, bearer: &Bearer) -> Self {
         match &bearer.token {
             Some(token) => self.with(format!("Authorization: Bearer {token}")),
             None => self,
@@ -41,7 +41,7 @@ impl Raw {
     }
 
     /// As it is sent, but for its number.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = [&self.line[..], b"\r\n"].concat();
         for host in &self.host {
             bytes.extend(format!("Host: {host}\r\n").as_bytes());

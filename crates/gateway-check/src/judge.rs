@@ -4,32 +4,27 @@ use std::collections::BTreeMap;
 
 use super::{
     attacks::Attack,
+    check::CheckedGateway,
     echo::Seen,
     mark::Marks,
     samples::{Bearer, Plan},
     wire::Answer,
 };
-use crate::{
-    config::GatewaySettings,
-    gateway::{HostName, IDENTITY_PREFIX, METHOD_OVERRIDES, header_text},
-    oauth::{ClientId, Role, TokenId},
-    policy::{Api, Decision, Permissions},
-};
+use jeton_oauth::{ClientId, Role, TokenId};
+use jeton_policy::{Api, Decision, Permissions};
+use jeton_verify::gateway::{HostName, IDENTITY_PREFIX, METHOD_OVERRIDES, header_text};
 
 /// Who says what must not get through.
-pub(super) struct Judge<'j> {
-    pub(super) gateway: &'j GatewaySettings,
-    /// The API at each host, where the host chooses it; else the only one.
-    pub(super) apis: &'j BTreeMap<String, &'j Api>,
-    pub(super) by_host: bool,
-    pub(super) plan: &'j Plan<'j>,
-    pub(super) marks: &'j Marks,
+pub(crate) struct Judge<'j> {
+    pub(crate) gateway: &'j CheckedGateway<'j>,
+    pub(crate) plan: &'j Plan<'j>,
+    pub(crate) marks: &'j Marks,
 }
 
 /// Something that got through and must not: a short form of it, and why.
-pub(super) struct Fault {
-    pub(super) seen: String,
-    pub(super) why: String,
+pub(crate) struct Fault {
+    pub(crate) seen: String,
+    pub(crate) why: String,
 }
 
 /// Headers that only a gateway says of a request.
@@ -45,12 +40,12 @@ const OF_GATEWAYS: [&str; 6] = [
 const LONGEST_SEEN: usize = 200;
 
 impl Judge<'_> {
-    pub(super) fn bearer(&self, attack: &Attack) -> Option<&Bearer> {
+    pub(crate) fn bearer(&self, attack: &Attack) -> Option<&Bearer> {
         self.plan.bearers.get(attack.bearer?)
     }
 
     /// What is wrong with an attempt of this number, by what arrived of it and what was answered.
-    pub(super) fn faults(
+    pub(crate) fn faults(
         &self,
         attack: &Attack,
         number: usize,
@@ -118,8 +113,8 @@ impl Judge<'_> {
     fn api(&self, seen: &Seen) -> Result<&Api, String> {
         let hosts: Vec<_> = seen.values("host").collect();
         let found = match &hosts[..] {
-            _ if !self.by_host => self.apis.values().next(),
-            [host] => self.apis.get(HostName::of(host).as_str()),
+            _ if !self.gateway.by_host => self.gateway.apis.values().next(),
+            [host] => self.gateway.apis.get(HostName::of(host).as_str()),
             _ => None,
         };
         found
@@ -177,7 +172,7 @@ impl Judge<'_> {
             ("x-auth-roles".to_owned(), roles.unwrap_or_default()),
             ("x-auth-token-id".to_owned(), bearer.token_id.as_ref().map_or("", TokenId::as_str).to_owned()),
         ]);
-        for claim in &self.gateway.claims {
+        for claim in self.gateway.claims {
             let value = permissions.and_then(|it| it.claims.get(&claim.claim)).and_then(header_text);
             identity.insert(claim.header.clone(), value.unwrap_or_default());
         }

@@ -1,7 +1,7 @@
 //! Headers and bodies by which some server may take a request for another.
 
 /// By which gateways say the path that they were asked, or servers let it be another.
-pub(super) const PATHS: &[&str] = &[
+pub(crate) const PATHS: &[&str] = &[
     "X-Original-URI",
     "X-Original-URL",
     "X-Forwarded-Uri",
@@ -14,7 +14,7 @@ pub(super) const PATHS: &[&str] = &[
 ];
 
 /// The same for the method; each also with `_`.
-pub(super) const METHODS: &[&str] = &[
+pub(crate) const METHODS: &[&str] = &[
     "X-Original-Method",
     "X-Forwarded-Method",
     "X-HTTP-Method-Override",
@@ -24,7 +24,7 @@ pub(super) const METHODS: &[&str] = &[
 ];
 
 /// The same for the host, `{host}`.
-pub(super) const HOSTS: &[&str] = &[
+pub(crate) const HOSTS: &[&str] = &[
     "X-Forwarded-Host: {host}",
     "X-Original-Host: {host}",
     "X_Forwarded_Host: {host}",
@@ -34,10 +34,10 @@ pub(super) const HOSTS: &[&str] = &[
 ];
 
 /// Hosts at which something else may stand that is meant for few.
-pub(super) const OTHER_HOSTS: &[&str] = &["localhost", "127.0.0.1", "admin", "internal"];
+pub(crate) const OTHER_HOSTS: &[&str] = &["localhost", "127.0.0.1", "admin", "internal"];
 
 /// Where a request is from, or what it is for, where some are let through.
-pub(super) const WHENCE: &[&str] = &[
+pub(crate) const WHENCE: &[&str] = &[
     "X-Forwarded-For: 127.0.0.1",
     "X-Forwarded-For: 10.0.0.1",
     "X-Forwarded-For: 192.168.0.1",
@@ -59,7 +59,7 @@ pub(super) const WHENCE: &[&str] = &[
 ];
 
 /// `Connection` of a request to change the protocol, and what else it has.
-pub(super) const UPGRADES: &[(&str, &[&str])] = &[
+pub(crate) const UPGRADES: &[(&str, &[&str])] = &[
     (
         "Upgrade",
         &["Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="],
@@ -68,7 +68,7 @@ pub(super) const UPGRADES: &[(&str, &[&str])] = &[
 ];
 
 /// Headers that `Connection` makes a gateway drop after they were judged, or before.
-pub(super) const DROPPED: &[&str] = &[
+pub(crate) const DROPPED: &[&str] = &[
     "X-Original-URI",
     "X-Original-Method",
     "X-Forwarded-Uri",
@@ -79,10 +79,10 @@ pub(super) const DROPPED: &[&str] = &[
 ];
 
 /// Names that look like those of jeton.
-pub(super) const MORE_IDENTITY: &[&str] = &["x-auth-claim-tenant", "x-auth-request-user", "x-auth-user"];
+pub(crate) const MORE_IDENTITY: &[&str] = &["x-auth-claim-tenant", "x-auth-request-user", "x-auth-user"];
 
 /// An identity header, `{name}`, in capitals, with `_`, and with one `_`.
-pub(super) const IDENTITY: &[&str] = &[
+pub(crate) const IDENTITY: &[&str] = &[
     "{name}: forged",
     "{NAME}: forged",
     "{na_me}: forged",
@@ -100,10 +100,10 @@ pub(super) const IDENTITY: &[&str] = &[
 ];
 
 /// `Connection` with the name of an identity header.
-pub(super) const IDENTITY_DROPPED: &[&str] = &["close, {NAME}", "keep-alive,{name}, te"];
+pub(crate) const IDENTITY_DROPPED: &[&str] = &["close, {NAME}", "keep-alive,{name}, te"];
 
 /// Headers that stand behind a body in chunks.
-pub(super) const TRAILERS: &[&str] = &[
+pub(crate) const TRAILERS: &[&str] = &[
     "X-Auth-Client",
     "X-Auth-Scopes",
     "X-Auth-Roles",
@@ -114,7 +114,7 @@ pub(super) const TRAILERS: &[&str] = &[
 
 /// A request within the body of another: headers and body. `{inner}` is the other request, `{size}` its length in hex,
 /// `{length}` that of the body.
-pub(super) const SMUGGLING: &[(&str, &[&str], &str)] = &[
+pub(crate) const SMUGGLING: &[(&str, &[&str], &str)] = &[
     ("a second request behind it", &[], "{inner}"),
     (
         "Content-Length and chunks",

@@ -1,98 +1,91 @@
 //! Who asks and for what, made from the policies: requests that must pass, and requests that must not.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use anyhow::Context;
+use jeton_oauth::{ApiName, ClientId, Issuer, TokenId};
+use jeton_policy::{
+    Api, Method, Permissions, PolicySet,
+    clients::{Client, ClientKind, ClientState},
+};
+use jeton_verify::{AT_JWT, gateway::header_text};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    clients::{Client, ClientKind, ClientState},
-    clock::Clock,
-    config::GatewaySettings,
-    gateway::header_text,
-    grant::random_id,
-    keys::KeyRing,
-    oauth::{ApiName, ClientId, Issuer, TokenId},
-    policy::{Api, Method, Permissions, PolicySet},
-};
+use super::{CheckError, check::CheckedGateway};
 
 /// Whose token a request shows, and what an upstream may learn of it.
-pub(super) struct Bearer {
+pub(crate) struct Bearer {
     /// For the report.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The token, unless there is none.
-    pub(super) token: Option<String>,
+    pub(crate) token: Option<String>,
     /// What it carries; nothing without a token.
-    pub(super) permissions: Option<Permissions>,
+    pub(crate) permissions: Option<Permissions>,
     /// Whom it names, also where that is not what `client:` conditions see.
-    pub(super) client: Option<ClientId>,
+    pub(crate) client: Option<ClientId>,
     /// Its name.
-    pub(super) token_id: Option<TokenId>,
+    pub(crate) token_id: Option<TokenId>,
     /// Where it is good; nothing without a token.
-    pub(super) api: Option<ApiName>,
+    pub(crate) api: Option<ApiName>,
     /// Whether it is a client of the policies.
-    pub(super) is_client: bool,
+    pub(crate) is_client: bool,
 }
 
 /// A request without its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sample {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Sample {
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// By position in [`Plan::bearers`].
-    pub(super) bearer: usize,
+    pub(crate) bearer: usize,
     /// Whether it needs a token.
-    pub(super) needs_token: bool,
+    pub(crate) needs_token: bool,
 }
 
 /// A path at which a bearer may use one method and not another.
 #[derive(Clone, Debug)]
-pub(super) struct Methods {
-    pub(super) path: String,
-    pub(super) bearer: usize,
-    pub(super) allowed: String,
-    pub(super) refused: String,
+pub(crate) struct Methods {
+    pub(crate) path: String,
+    pub(crate) bearer: usize,
+    pub(crate) allowed: String,
+    pub(crate) refused: String,
 }
 
 /// A host behind the gateway, and what attacks on it are made of.
 #[derive(Clone)]
-pub(super) struct Site<'p> {
+pub(crate) struct Site<'p> {
     /// What `Host` has to be.
-    pub(super) host: String,
-    pub(super) api: &'p Api,
+    pub(crate) host: String,
+    pub(crate) api: &'p Api,
     /// Requests that must pass.
-    pub(super) allowed: Vec<Sample>,
+    pub(crate) allowed: Vec<Sample>,
     /// Requests that must not.
-    pub(super) refused: Vec<Sample>,
-    pub(super) methods: Vec<Methods>,
+    pub(crate) refused: Vec<Sample>,
+    pub(crate) methods: Vec<Methods>,
 }
 
 impl Site<'_> {
     /// A request of this bearer that passes.
-    pub(super) fn allowed_for(&self, bearer: usize) -> Option<&Sample> {
+    pub(crate) fn allowed_for(&self, bearer: usize) -> Option<&Sample> {
         self.allowed.iter().find(|sample| sample.bearer == bearer)
     }
 
     /// One that passes with its token and without it does not.
-    pub(super) fn needs_token(&self) -> Option<&Sample> {
+    pub(crate) fn needs_token(&self) -> Option<&Sample> {
         self.allowed.iter().find(|sample| sample.needs_token)
     }
 }
 
 /// Who asks where.
-pub(super) struct Plan<'p> {
+pub(crate) struct Plan<'p> {
     /// The first shows no token.
-    pub(super) bearers: Vec<Bearer>,
-    pub(super) sites: Vec<Site<'p>>,
+    pub(crate) bearers: Vec<Bearer>,
+    pub(crate) sites: Vec<Site<'p>>,
     /// What takes no part, and why.
-    pub(super) left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
 }
 
 /// How long tokens of a check live, in seconds.
-pub(super) const TTL: i64 = 600;
+pub const TOKEN_TTL: i64 = 600;
 /// The most clients that take part.
 const MOST_CLIENTS: usize = 6;
 /// The most samples of either sort for one bearer.
@@ -101,76 +94,87 @@ const MOST_OF_A_BEARER: usize = 8;
 const MOST_VALUES: usize = 4;
 
 /// Makes tokens as the service issues them.
-pub(super) struct Mint<'k> {
-    pub(super) ring: &'k KeyRing,
-    pub(super) issuer: &'k Issuer,
-    pub(super) clock: &'k dyn Clock,
+pub trait TokenMint {
+    /// The `iss` of its tokens.
+    fn issuer(&self) -> &Issuer;
+
+    /// What time it is, in seconds since 1970.
+    fn now(&self) -> i64;
+
+    /// A name of 22 characters that no other token has.
+    ///
+    /// # Errors
+    /// [`CheckError::Mint`].
+    fn token_id(&self) -> Result<TokenId, CheckError>;
+
+    /// The compact JWS of these claims, with this `typ`.
+    ///
+    /// # Errors
+    /// [`CheckError::Mint`].
+    fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, CheckError>;
 }
 
-impl Mint<'_> {
-    /// What a client would get at this API, or a token that names nobody.
-    fn bearer(&self, api: &Api, client: Option<&Client>) -> anyhow::Result<Bearer> {
-        let grant = client.and_then(|client| client.grant_for(api.audience()));
-        let named = client.filter(|client| client.kind == ClientKind::Named).map(|client| client.id.clone());
-        let permissions = Permissions {
-            client: named.clone(),
-            sub: named.clone(),
-            scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
-            roles: grant.map(|grant| grant.roles_within(&grant.scopes)).unwrap_or_default(),
-            claims: client.map(|client| Map::clone(&client.claims)).unwrap_or_default(),
-        };
-        let token_id = random_id().map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-        let token = self.sign(api, &permissions, &token_id)?;
-        Ok(Bearer {
-            name: client
-                .map_or_else(|| "a token that allows nothing".to_owned(), |it| format!("client {}", it.id)),
-            token: Some(token),
-            permissions: Some(permissions),
-            client: named,
-            token_id: Some(token_id),
-            api: Some(api.name().clone()),
-            is_client: client.is_some(),
-        })
-    }
+/// What a client would get at this API, or a token that names nobody.
+fn bearer(mint: &dyn TokenMint, api: &Api, client: Option<&Client>) -> Result<Bearer, CheckError> {
+    let grant = client.and_then(|client| client.grant_for(api.audience()));
+    let named = client.filter(|client| client.kind == ClientKind::Named).map(|client| client.id.clone());
+    let permissions = Permissions {
+        client: named.clone(),
+        sub: named.clone(),
+        scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
+        roles: grant.map(|grant| grant.roles_within(&grant.scopes)).unwrap_or_default(),
+        claims: client.map(|client| Map::clone(&client.claims)).unwrap_or_default(),
+    };
+    let token_id = mint.token_id()?;
+    let token = token(mint, api, &permissions, &token_id)?;
+    Ok(Bearer {
+        name: client
+            .map_or_else(|| "a token that allows nothing".to_owned(), |it| format!("client {}", it.id)),
+        token: Some(token),
+        permissions: Some(permissions),
+        client: named,
+        token_id: Some(token_id),
+        api: Some(api.name().clone()),
+        is_client: client.is_some(),
+    })
+}
 
-    fn sign(&self, api: &Api, permissions: &Permissions, token_id: &TokenId) -> anyhow::Result<String> {
-        let now = self.clock.numeric_date();
-        let Value::Object(mut claims) = json!({
-            "iss": self.issuer,
-            "aud": api.audience(),
-            "iat": now,
-            "exp": now + TTL,
-            "jti": token_id,
-        }) else {
-            anyhow::bail!("claims are an object");
-        };
-        if !permissions.scopes.is_empty() {
-            claims.insert("scope".to_owned(), json!(permissions.scopes));
-        }
-        if !permissions.roles.is_empty() {
-            claims.insert("roles".to_owned(), json!(permissions.roles));
-        }
-        if let Some(client) = &permissions.client {
-            claims.insert("sub".to_owned(), json!(client));
-            claims.insert("client_id".to_owned(), json!(client));
-        }
-        claims.extend(permissions.claims.clone());
-        let typ = if permissions.client.is_some() { "at+jwt" } else { "JWT" };
-        let signed = self.ring.signing().sign(typ, &claims);
-        futures_util::FutureExt::now_or_never(signed)
-            .context("the key does not sign at once")?
-            .map_err(Into::into)
+fn token(
+    mint: &dyn TokenMint,
+    api: &Api,
+    permissions: &Permissions,
+    token_id: &TokenId,
+) -> Result<String, CheckError> {
+    let now = mint.now();
+    let mut claims = Map::from_iter([
+        ("iss".to_owned(), json!(mint.issuer())),
+        ("aud".to_owned(), json!(api.audience())),
+        ("iat".to_owned(), json!(now)),
+        ("exp".to_owned(), json!(now + TOKEN_TTL)),
+        ("jti".to_owned(), json!(token_id)),
+    ]);
+    if !permissions.scopes.is_empty() {
+        claims.insert("scope".to_owned(), json!(permissions.scopes));
     }
+    if !permissions.roles.is_empty() {
+        claims.insert("roles".to_owned(), json!(permissions.roles));
+    }
+    if let Some(client) = &permissions.client {
+        claims.insert("sub".to_owned(), json!(client));
+        claims.insert("client_id".to_owned(), json!(client));
+    }
+    claims.extend(permissions.claims.clone());
+    let typ = if permissions.client.is_some() { AT_JWT } else { "JWT" };
+    mint.sign(typ, &claims)
 }
 
 impl<'p> Plan<'p> {
     /// From what the policies say of the APIs at these hosts.
-    pub(super) fn of(
+    pub(crate) fn of(
         policies: &PolicySet,
-        hosts: &BTreeMap<String, &'p Api>,
-        gateway: &GatewaySettings,
-        mint: &Mint<'_>,
-    ) -> anyhow::Result<Self> {
+        gateway: &CheckedGateway<'p>,
+        mint: &dyn TokenMint,
+    ) -> Result<Self, CheckError> {
         let nobody = Bearer {
             name: "no token".to_owned(),
             token: None,
@@ -181,15 +185,15 @@ impl<'p> Plan<'p> {
             is_client: false,
         };
         let mut plan = Self { bearers: vec![nobody], sites: Vec::new(), left_out: Vec::new() };
-        for (host, &api) in hosts {
+        for (host, &api) in &gateway.apis {
             if let Some(same) = plan.sites.iter().find(|site| site.api.name() == api.name()) {
                 plan.sites.push(Site { host: host.clone(), ..same.clone() });
                 continue;
             }
             let first = plan.bearers.len();
-            plan.bearers.push(mint.bearer(api, None)?);
-            for client in plan.clients(policies, api, gateway, mint.clock) {
-                plan.bearers.push(mint.bearer(api, Some(&client))?);
+            plan.bearers.push(bearer(mint, api, None)?);
+            for client in plan.clients(policies, api, gateway, mint.now()) {
+                plan.bearers.push(bearer(mint, api, Some(&client))?);
             }
             let here = std::iter::once(0).chain(first..plan.bearers.len());
             let site = Site::of(host.clone(), api, &plan.bearers, here);
@@ -210,10 +214,9 @@ impl<'p> Plan<'p> {
         &mut self,
         policies: &PolicySet,
         api: &Api,
-        gateway: &GatewaySettings,
-        clock: &dyn Clock,
+        gateway: &CheckedGateway<'_>,
+        now: i64,
     ) -> Vec<Arc<Client>> {
-        let now = clock.numeric_date();
         let is_live = |client: &&Arc<Client>| {
             client.state == ClientState::Enabled && client.revoked_before.is_none_or(|before| before <= now)
         };

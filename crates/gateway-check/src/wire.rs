@@ -1,43 +1,39 @@
 //! A client that sends bytes as they are, and reads as much of the answer as tells what became of them.
 
 use std::{
-    ffi::OsStr,
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
-use anyhow::Context;
-use clap::{Arg, Command, builder::TypedValueParser, error::ErrorKind};
 use url::Url;
 
-use super::bytes::find;
+use super::{CheckError, bytes::find};
 
 /// Where a gateway listens.
-pub(super) struct Target {
+pub struct GatewayAddress {
     address: SocketAddr,
-    /// The `Host` that a client sends there.
-    pub(super) host: String,
+    host: String,
 }
 
 /// What came back.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Head and body.
     text: String,
 }
 
 impl Answer {
     /// Whether it says that all is well.
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    pub(super) fn has_body(&self) -> bool {
+    pub(crate) fn has_body(&self) -> bool {
         self.text.split_once("\r\n\r\n").is_some_and(|(_, body)| !body.is_empty())
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 }
@@ -49,45 +45,34 @@ const AFTERWARDS: Duration = Duration::from_millis(100);
 /// The most pieces in which an answer may come.
 const MOST_READS: usize = 64;
 
-/// Takes `http://HOST:PORT`, and nothing behind it. What it refuses it does not print, which clap would do.
-#[derive(Clone)]
-pub(super) struct GatewayUrl;
-
-impl TypedValueParser for GatewayUrl {
-    type Value = Url;
-
-    fn parse_ref(&self, command: &Command, _: Option<&Arg>, text: &OsStr) -> Result<Url, clap::Error> {
-        let url = text.to_str().and_then(|text| Url::parse(text).ok());
-        let is_alone = |url: &Url| {
-            let has_user = !url.username().is_empty() || url.password().is_some();
-            !has_user && matches!(url.path(), "" | "/") && url.query().or(url.fragment()).is_none()
-        };
-        url.filter(is_alone).ok_or_else(|| {
-            let message = "invalid value for '<URL>': write http://HOST:PORT alone: the paths that are tried are those of the policies\n";
-            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
-        })
-    }
-}
-
-impl Target {
-    /// Of what [`GatewayUrl`] took.
-    pub(super) fn of(url: &Url) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            url.scheme() == "http",
-            "{url}: only http:// is spoken; check the gateway where it speaks plain HTTP, behind or without its TLS"
-        );
-        let host = url.host_str().with_context(|| format!("{url} has no host"))?;
+impl GatewayAddress {
+    /// Of a URL with a host and a port and nothing behind them.
+    ///
+    /// # Errors
+    /// [`CheckError`] for one that is not `http:`, or has no address.
+    pub fn of(url: &Url) -> Result<Self, CheckError> {
+        if url.scheme() != "http" {
+            return Err(CheckError::NotHttp(url.clone()));
+        }
+        let host = url.host_str().ok_or_else(|| CheckError::NoHost(url.clone()))?;
         let port = url.port_or_known_default().unwrap_or(80);
-        let mut addresses =
-            (host.trim_matches(['[', ']']), port).to_socket_addrs().with_context(|| format!("{url}"))?;
-        let address = addresses.next().with_context(|| format!("{url} has no address"))?;
+        let mut addresses = (host.trim_matches(['[', ']']), port)
+            .to_socket_addrs()
+            .map_err(|source| CheckError::Unresolved { url: url.clone(), source })?;
+        let address = addresses.next().ok_or_else(|| CheckError::NoAddress(url.clone()))?;
         Ok(Self { address, host: format!("{host}:{port}") })
     }
 
+    /// The `Host` that a client sends there.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Sends bytes on a connection of their own; each answer. A gateway that hangs up without one has refused.
-    pub(super) fn send(&self, bytes: &[u8]) -> anyhow::Result<Vec<Answer>> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<Vec<Answer>, CheckError> {
         let stream = TcpStream::connect_timeout(&self.address, PATIENCE);
-        let mut stream = stream.with_context(|| format!("{} cannot be reached", self.address))?;
+        let mut stream =
+            stream.map_err(|source| CheckError::Unreachable { address: self.address, source })?;
         // it may answer and hang up before everything is sent
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();

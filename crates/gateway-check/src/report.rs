@@ -2,49 +2,60 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::super::Outcome;
-use crate::printable::printable;
+use jeton_oauth::text::printable;
 
 /// What a class of attempts came to.
 #[derive(Default)]
-pub(super) struct Tally {
-    pub(super) sent: usize,
-    pub(super) refused: usize,
+pub(crate) struct Tally {
+    pub(crate) sent: usize,
+    pub(crate) refused: usize,
     /// Reached the upstream, as something that the policies allow.
-    pub(super) passed: usize,
-    pub(super) holes: usize,
+    pub(crate) passed: usize,
+    pub(crate) holes: usize,
 }
 
 /// Something that got through and must not.
-pub(super) struct Hole {
-    pub(super) class: &'static str,
-    pub(super) title: String,
-    pub(super) bearer: String,
-    pub(super) seen: String,
-    pub(super) why: String,
+pub(crate) struct Hole {
+    pub(crate) class: &'static str,
+    pub(crate) title: String,
+    pub(crate) bearer: String,
+    pub(crate) seen: String,
+    pub(crate) why: String,
 }
 
-pub(super) struct Report {
+/// What a check found.
+pub struct CheckReport {
     /// What was checked.
     title: String,
-    pub(super) tallies: BTreeMap<&'static str, Tally>,
-    pub(super) holes: Vec<Hole>,
+    pub(crate) tallies: BTreeMap<&'static str, Tally>,
+    pub(crate) holes: Vec<Hole>,
     /// What took no part, and why.
-    pub(super) untested: Vec<String>,
+    pub(crate) untested: Vec<String>,
     /// Why it ended before its end.
-    pub(super) stopped: Option<String>,
+    pub(crate) stopped: Option<String>,
     /// How many attempts were answered with 429.
-    pub(super) limited: usize,
+    pub(crate) limited: usize,
     /// A path as it was sent, and as it arrived.
-    pub(super) rewritten: Option<(String, String)>,
+    pub(crate) rewritten: Option<(String, String)>,
+}
+
+/// What comes of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckVerdict {
+    /// Nothing got through that must not.
+    Sound,
+    /// Something got through that must not.
+    Holes,
+    /// Nothing was seen to get through, but not every attempt was judged.
+    NotWhole,
 }
 
 /// The most holes of one group that are shown.
 const MOST_EXAMPLES: usize = 3;
 const NOT_TRIED: &str = "not tried: what the gateway does while jeton is away (stop jeton: nothing may pass), and hosts and paths of which the settings and policies know nothing\n";
 
-impl Report {
-    pub(super) fn new(title: String) -> Self {
+impl CheckReport {
+    pub(crate) fn new(title: String) -> Self {
         Self {
             title,
             tallies: BTreeMap::new(),
@@ -56,11 +67,12 @@ impl Report {
         }
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
+    /// The verdict alone.
+    pub fn verdict(&self) -> CheckVerdict {
         match (self.holes.is_empty(), self.is_whole()) {
-            (false, _) => Outcome::No,
-            (true, false) => Outcome::Failed,
-            (true, true) => Outcome::Done,
+            (false, _) => CheckVerdict::Holes,
+            (true, false) => CheckVerdict::NotWhole,
+            (true, true) => CheckVerdict::Sound,
         }
     }
 
@@ -69,15 +81,16 @@ impl Report {
         self.stopped.is_none() && self.limited == 0
     }
 
-    pub(super) fn text(&self) -> String {
-        let mut text = format!("{}\n{}\n\n", printable(&self.title), self.verdict());
+    /// All of it, for people: the verdict, a table, and the holes in groups.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n{}\n\n", printable(&self.title), self.verdict_text());
         self.table(&mut text);
         self.groups(&mut text);
         self.notes(&mut text);
         text
     }
 
-    fn verdict(&self) -> String {
+    fn verdict_text(&self) -> String {
         let verdict = match self.holes.len() {
             0 if self.is_whole() => "nothing got through that must not",
             0 => "nothing was seen to get through, but not everything was judged",

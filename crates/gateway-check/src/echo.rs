@@ -15,17 +15,17 @@ use super::{
 
 /// A request as it arrived. Bytes that are not UTF-8 are replaced, and values have no spaces at their ends.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) method: String,
-    pub(super) target: String,
-    pub(super) headers: Vec<(String, String)>,
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
     /// Headers behind a body in chunks.
-    pub(super) trailers: Vec<(String, String)>,
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 impl Seen {
     /// The values of a header, whatever the size of its letters.
-    pub(super) fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+    pub(crate) fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
         self.headers
             .iter()
             .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
@@ -55,7 +55,7 @@ fn field(line: &str) -> (String, String) {
 
 /// What arrived since the last look.
 #[derive(Clone, Default)]
-pub(super) struct Echo(Arc<Mutex<Vec<Seen>>>);
+pub(crate) struct Echo(Arc<Mutex<Vec<Seen>>>);
 
 /// How long a connection may be silent.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -64,7 +64,7 @@ const LONGEST_HEAD: usize = 256 * 1024;
 
 impl Echo {
     /// Answers on a listener, as long as the process runs.
-    pub(super) fn answer(listener: TcpListener) -> Self {
+    pub(crate) fn answer(listener: TcpListener) -> Self {
         let echo = Self::default();
         let shared = echo.clone();
         thread::spawn(move || {
@@ -77,7 +77,7 @@ impl Echo {
     }
 
     /// Takes what arrived.
-    pub(super) fn take(&self) -> Vec<Seen> {
+    pub(crate) fn take(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.seen())
     }
 

@@ -94,7 +94,7 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Each with its class.
-pub(super) fn spellings(start: &str, spelled: &str) -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn spellings(start: &str, spelled: &str) -> Vec<(&'static str, Vec<u8>)> {
     let to = spelled.trim_start_matches('/');
     let (first, rest) = to.split_once('/').unwrap_or((to, ""));
     let filled = |path: &str| {
