@@ -1,8 +1,8 @@
 //! The log as it is written: a line for each request and each event in between.
 //!
 //! Both formats are written here, for two reasons: no value can write a line break or an escape sequence into the
-//! log, or fill it, and a token's two lines cost half as much as the library's (benches/README.md). The lines of a
-//! request leave together.
+//! log, or fill it, and a token's two lines cost less than the library's (benches/README.md). The lines of a request
+//! leave together.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
