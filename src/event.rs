@@ -29,8 +29,7 @@ jeton_verify::events! {
 
     /// SIGHUP will not be heard.
     "signals.failed" =>
-        PolicySignalsFailed<'e>: error { error: Shown<'e> } "SIGHUP will not reload the policies",
-        AuditSignalsFailed<'e>: error { error: Shown<'e> } "SIGHUP will not open the decision log again";
+        SignalsFailed<'e>: error { error: Shown<'e> } "SIGHUP will not be heard";
 
     /// A client got an access token.
     "token.issued" => TokenIssued<'e>: info {

@@ -38,7 +38,7 @@
 //! | [`clock`] | time as a parameter |
 //! | [`event`] | what is logged, each event declared once |
 //! | [`fetch`] | small documents by HTTP |
-//! | `files` | files that are read whole, each with a bound |
+//! | `files` | files that are read whole, each with a bound; the last good content of those that change |
 //! | [`gateway`] | who asks for others |
 //! | [`jose`] | signed JSON as it travels |
 //! | [`revocations`] | what else may end a token |
@@ -60,6 +60,7 @@
 //! | [`status_lists`]* | the lists of the clients, signed |
 //! | [`config`]* | the settings |
 //! | [`app`]* | everything loaded and wired, without HTTP |
+//! | `follow`* | files that are read again while the service runs, without HTTP |
 //! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
 //! | [`cli`]* | the commands |
 
@@ -68,7 +69,7 @@ pub mod authenticate;
 pub mod cli;
 pub mod config;
 pub mod event;
-
+pub(crate) mod follow;
 pub mod gateway;
 pub mod grant;
 pub mod http;

@@ -13,7 +13,7 @@ use crate::{
     event,
     http::error::TokenEndpointError,
     oauth::{ClientId, ErrorCode},
-    revoke::{Revocation, RevocationRefused, Revoker},
+    revoke::{RevocationOutcome, RevocationRefused, Revoker},
 };
 
 pub(in crate::http) async fn post(
@@ -25,10 +25,10 @@ pub(in crate::http) async fn post(
     let outcome = revoker.revoke(&credentials, &token).await;
     let (client, revocation) = outcome.map_err(|refused| refuse(&refused))?;
     match revocation {
-        Revocation::Ended(name) => {
+        RevocationOutcome::Ended(name) => {
             event::TokenRevoked { client: client.as_str(), jti: name.as_str() }.info();
         }
-        Revocation::NothingToEnd => event::NothingRevoked { client: client.as_str() }.info(),
+        RevocationOutcome::NothingToEnd => event::NothingRevoked { client: client.as_str() }.info(),
     }
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }

@@ -18,7 +18,7 @@ use crate::{
         error::TokenEndpointError,
         extract::{Form, client_credentials},
     },
-    issue::{IssuedToken, Refused, TokenIssuer},
+    issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     oauth::{ClientId, ErrorCode, GrantType},
     token::BearerToken,
 };
@@ -149,24 +149,24 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
-fn refuse(refused: Refused) -> TokenEndpointError {
+fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
     match refused {
-        Refused::Unauthenticated(error) => client::unauthenticated(&error, Refusing::Token),
-        Refused::NotGranted { client, error, detail } => {
+        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, Refusing::Token),
+        IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
             let detail = detail.unwrap_or_else(|| error.to_string());
             let client = Some(client.as_str());
             TokenRefused { reason: code.as_str(), detail: &detail, client, attempted: None }.info();
             TokenEndpointError::new(code, error.to_string())
         }
-        Refused::TooLong { ref client } => {
+        IssuanceRefused::TooLong { ref client } => {
             let detail = refused.to_string();
             let (reason, client) = (ErrorCode::InvalidScope.as_str(), Some(client.as_str()));
             TokenRefused { reason, detail: &detail, client, attempted: None }.warn();
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        Refused::Unavailable(detail) => client::unavailable(&detail, Refusing::Token),
-        Refused::Failed(error) => {
+        IssuanceRefused::Unavailable(detail) => client::unavailable(&detail, Refusing::Token),
+        IssuanceRefused::Failed(error) => {
             event::TokenFailed { error: display(&error) }.error();
             TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
         }
