@@ -1,6 +1,6 @@
 //! Claims to a signed token.
 
-use jeton_verify::token::NAMED;
+use jeton_verify::token::AT_JWT;
 
 use super::{BearerToken, Claims, RefreshClaims};
 use crate::{
@@ -27,7 +27,7 @@ impl SignedToken {
     /// # Errors
     /// [`SigningError::Failed`] if the cryptographic library fails.
     pub(crate) async fn sign(claims: &Claims, key: &SigningKey) -> Result<Self, SigningError> {
-        let typ = if claims.named.is_some() { NAMED } else { ANONYMOUS };
+        let typ = if claims.named.is_some() { AT_JWT } else { ANONYMOUS };
         key.sign(typ, claims).await.map(Self)
     }
 

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod authorize;
 pub mod fetch;
+pub mod gateway;
 pub mod keys;
 pub mod principal;
 pub mod resource;
@@ -20,6 +21,6 @@ pub use resource::{NoMetadata, ResourceMetadata};
 pub use revocations::{Revocations, RevocationsUnknown};
 pub use standing::{InForce, NotInForce, Standing};
 pub use token::{
-    BearerToken, InsecureParts, Origin, Payload, Revocable, TokenError, VerifiedClaims, Verifier,
+    AT_JWT, BearerToken, InsecureParts, Origin, Payload, Revocable, TokenError, VerifiedClaims, Verifier,
     insecure_parts,
 };

@@ -1,18 +1,7 @@
 //! `jeton gateway`.
 
-mod attacks;
-mod bytes;
 mod check;
-mod echo;
-mod headers;
-mod judge;
-mod mark;
 mod recipe;
-mod report;
-mod request;
-mod samples;
-mod spellings;
-mod wire;
 
 use std::{fmt, path::Path, str::FromStr};
 

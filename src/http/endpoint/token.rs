@@ -16,7 +16,7 @@ use crate::{
         error::TokenEndpointError,
         extract::{Form, client_credentials},
     },
-    issue::{IssuedToken, Refused, TokenIssuer},
+    issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     oauth::{ClientId, ErrorCode, GrantType},
     token::BearerToken,
 };
@@ -147,10 +147,10 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
-fn refuse(refused: Refused) -> TokenEndpointError {
+fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
     match refused {
-        Refused::Unauthenticated(error) => client::unauthenticated(&error, "token.refused"),
-        Refused::NotGranted { client, error, detail } => {
+        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, "token.refused"),
+        IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
             tracing::info!(
                 reason = code.as_str(),
@@ -160,15 +160,17 @@ fn refuse(refused: Refused) -> TokenEndpointError {
             );
             TokenEndpointError::new(code, error.to_string())
         }
-        Refused::TooLong { ref client } => {
+        IssuanceRefused::TooLong { ref client } => {
             let detail = refused.to_string();
             tracing::warn!(reason = "invalid_scope", detail, client = client.as_str(), "token.refused");
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        Refused::Unavailable(error) => client::unavailable(&error.to_string(), "token.refused"),
-        Refused::RevocationsUnknown(error) => client::unavailable(&error.to_string(), "token.refused"),
-        Refused::Unnamed(error) => failed(&error),
-        Refused::Failed(error) => failed(&error),
+        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), "token.refused"),
+        IssuanceRefused::RevocationsUnknown(error) => {
+            client::unavailable(&error.to_string(), "token.refused")
+        }
+        IssuanceRefused::Unnamed(error) => failed(&error),
+        IssuanceRefused::Failed(error) => failed(&error),
     }
 }
 

@@ -14,7 +14,7 @@ pub use payload::Payload;
 pub use verify::{TokenError, VerifiedClaims, Verifier};
 
 /// The `typ` of a token that names its client (RFC 9068 section 2.1).
-pub const NAMED: &str = "at+jwt";
+pub const AT_JWT: &str = "at+jwt";
 
 /// Access tokens; one that names nobody is a `JWT`.
-const ACCESS_TOKEN: TokenKind = TokenKind { name: "an access token", types: &[NAMED, "jwt"] };
+const ACCESS_TOKEN: TokenKind = TokenKind { name: "an access token", types: &[AT_JWT, "jwt"] };

@@ -7,7 +7,7 @@ use jeton_oauth::{Audience, ClientId, Issuer, KeyId, Role, ScopeSet, TokenId, cl
 use serde_json::{Map, Value};
 
 use super::{
-    ACCESS_TOKEN, NAMED,
+    ACCESS_TOKEN, AT_JWT,
     bearer::BearerToken,
     origin::{Origin, Revocable},
     payload::Payload,
@@ -270,7 +270,7 @@ impl VerifiedClaims {
         let token_id = TokenId::parse(&token_id).map_err(|_| TokenError::WrongType("jti"))?;
         let subject = claims.client_id("sub")?;
         let client = claims.client_id("client_id")?;
-        if (typ == NAMED) != client.is_some() || client.is_some() != subject.is_some() {
+        if (typ == AT_JWT) != client.is_some() || client.is_some() != subject.is_some() {
             return Err(TokenError::ClientAgainstType);
         }
         let scopes = ScopeSet::parse(&claims.text("scope")?.unwrap_or_default())
