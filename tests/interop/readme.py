@@ -36,7 +36,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     "README.md", "docs/tour.md", "docs/policies.md", "docs/running.md", "docs/clients.md", "docs/operators.md",
-    "docs/services.md", "docs/languages.md", "docs/gateways.md",
+    "docs/openapi.md", "docs/trying.md", "docs/managing-clients.md", "docs/revoking.md", "docs/rotating-keys.md",
+    "docs/production.md", "docs/services.md", "docs/checking-revocation.md", "docs/languages.md", "docs/gateways.md",
 ]
 # whoever commits in a copy, with no settings of this machine
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
@@ -168,13 +169,18 @@ def matches(documented, output):
     return re.fullmatch(pattern, tidy(output)) is not None
 
 
-def copy_of_tree(into):
-    """Every file that is, or would be, in the repository; with its times, so that cargo builds nothing again."""
+def files_of_tree(*patterns):
+    """Every file that is, or would be, in the repository."""
     names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True,
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *patterns],
+        cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout
-    names = b"\0".join(name for name in names.split(b"\0") if name and (ROOT / name.decode()).exists())
+    return sorted({name for name in names.split("\0") if name and (ROOT / name).exists()})
+
+
+def copy_of_tree(into):
+    """All of these; with their times, so that cargo builds nothing again."""
+    names = "\0".join(files_of_tree()).encode()
     packed = subprocess.run(
         ["tar", "--null", "-T", "-", "-c"], cwd=ROOT, input=names, check=True, capture_output=True
     ).stdout
@@ -277,19 +283,19 @@ def check_reference():
         if f"`{name}`" not in page(document):
             raise Failed(f"docs/reference/{document} does not name the {what} `{name}`")
 
-    enum = re.search(r"pub enum Code \{(.*?)\n\}", (ROOT / "src/policy/finding.rs").read_text(), re.S)
+    enum = re.search(r"pub enum Code \{(.*?)\n\}", (ROOT / "crates/policy/src/finding.rs").read_text(), re.S)
     codes = {re.sub(r"(?<!^)([A-Z])", r"-\1", code).lower() for code in re.findall(r"^    ([A-Z]\w*),", enum[1], re.M)}
     heads = re.findall(r"^\| (`.*?`) \|", page("findings.md"), re.M)
     documented = re.findall(r"`([^`]+)`", " ".join(heads))
     for code in codes.symmetric_difference(documented):
-        where = "docs/reference/findings.md" if code in codes else "src/policy/finding.rs"
+        where = "docs/reference/findings.md" if code in codes else "crates/policy/src/finding.rs"
         raise Failed(f"{where} does not have the finding code `{code}`")
     if len(documented) != len(codes):
         raise Failed("docs/reference/findings.md has a finding code twice")
 
-    decision = (ROOT / "src/policy/decision.rs").read_text()
+    decision = (ROOT / "crates/policy/src/decision.rs").read_text()
     named = re.search(r"pub fn reason\(&self\).*?\n    \}", decision, re.S)[0]
-    named += (ROOT / "src/audit/reasons.rs").read_text()
+    named += (ROOT / "crates/verify/src/audit/reasons.rs").read_text()
     reasons = re.findall(r'(?:=>|str =) "([a-z-]+)"', named)
     for reason in reasons:
         need("reason", reason, "decision-log.md" if reason in ("met", "public") else "log.md")
@@ -309,7 +315,7 @@ def check_reference():
             raise Failed(f"policies/clients.yaml does not hold the hash of `{secret}`")
 
     links = 0
-    for document in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]):
+    for document in map(ROOT.joinpath, files_of_tree("*.md")):
         text = document.read_text()
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             if re.match(r"[a-z]+:", target):
@@ -319,6 +325,13 @@ def check_reference():
             if not file.exists() or anchor and anchor not in anchors(file):
                 raise Failed(f"{document.relative_to(ROOT)}: the link `{target}` leads nowhere")
             links += 1
+    index = (ROOT / "docs/README.md").read_text()
+    for page in files_of_tree("docs/*.md"):
+        name = page.removeprefix("docs/")
+        if name != "README.md" and not re.search(rf"\]\({re.escape(name)}[#)]", index):
+            raise Failed(f"docs/README.md does not lead to {page}")
+        if "\n```sh\n" in (ROOT / page).read_text() and page not in DOCUMENTS:
+            raise Failed(f"{page} has commands, and no step runs them: name it in tests/interop/readme.py")
     print(f"{len(codes)} finding codes, {settings} settings, {len(secrets)} demo secrets, {links} links hold")
 
 

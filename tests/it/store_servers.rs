@@ -67,7 +67,7 @@ async fn a_server_in_cluster_mode_takes_everything() {
 #[tokio::test]
 #[ignore = "needs redis-server; .ci/run runs it"]
 async fn the_rights_of_the_guide_are_enough() {
-    let guide = std::fs::read_to_string(root().join("docs/operators.md")).unwrap();
+    let guide = std::fs::read_to_string(root().join("docs/replicas.md")).unwrap();
     let rights = guide.lines().find_map(|line| line.strip_prefix("user jeton ")).unwrap();
     let server = RedisServer::start();
     server.ask::<()>(&format!("ACL SETUSER jeton {rights}"));

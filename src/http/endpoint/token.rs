@@ -165,10 +165,16 @@ fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
             TokenRefused { reason, detail: &detail, client, attempted: None }.warn();
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        IssuanceRefused::Unavailable(detail) => client::unavailable(&detail, Refusing::Token),
-        IssuanceRefused::Failed(error) => {
-            event::TokenFailed { error: display(&error) }.error();
-            TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
+        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), Refusing::Token),
+        IssuanceRefused::RevocationsUnknown(error) => {
+            client::unavailable(&error.to_string(), Refusing::Token)
         }
+        IssuanceRefused::Unnamed(error) => failed(&error),
+        IssuanceRefused::Failed(error) => failed(&error),
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> TokenEndpointError {
+    event::TokenFailed { error: display(&error) }.error();
+    TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
 }

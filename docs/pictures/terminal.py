@@ -1,0 +1,125 @@
+"""What a program printed, as a picture of a terminal; and the matrix as its page shows it."""
+
+import re
+from html import escape
+
+from drawing import COLOURS, INK, LINE, MONO, QUIET, Drawing
+
+FACE, BACK, EDGE = "#e6edf3", "#0d1117", "#30363d"
+ANSI = {"31": "#ff7b72", "32": "#56d364", "33": "#e3b341", "34": "#79c0ff", "35": "#d2a8ff", "36": "#76e3ea"}
+# a glyph of most fixed fonts is 0.6 of their size wide; `textLength` holds the others to it
+SIZE, STEP, HIGH = 13, 7.8, 19
+
+
+class Style:
+    def __init__(self, colour=FACE, bold=False, dim=False):
+        self.colour, self.bold, self.dim = colour, bold, dim
+
+
+def styled(text):
+    """The characters of a text with escape sequences, each with its style."""
+    style, cells = Style(), []
+    for part in re.split(r"(\x1b\[[0-9;]*m)", text):
+        if not part.startswith("\x1b["):
+            cells += [(character, style) for character in part]
+            continue
+        for code in part[2:-1].split(";"):
+            if code in ("", "0"):
+                style = Style()
+            elif code == "1":
+                style = Style(style.colour, True, style.dim)
+            elif code == "2":
+                style = Style(style.colour, style.bold, True)
+            else:
+                style = Style(ANSI[code], style.bold, style.dim)
+    return cells
+
+
+def coloured(text, rules):
+    """A text without colours of its own, each match of a rule in a colour."""
+    for pattern, codes in rules:
+        text = re.sub(pattern, lambda found, codes=codes: f"\x1b[{codes}m{found[0]}\x1b[0m", text, flags=re.M)
+    return text
+
+
+def picture(title, screens, columns):
+    """`screens` are a command and what it printed, one below the other."""
+    lines = []
+    for number, (command, output) in enumerate(screens):
+        lines += [[]] if number else []
+        lines.append([("$", Style(ANSI["32"])), (" ", Style()), *((c, Style(bold=True)) for c in command)])
+        for line in output.rstrip("\n").split("\n"):
+            cells = styled(line)
+            # as a terminal does, but with what was there before the first word repeated
+            indent = len(line) - len(line.lstrip(" |"))
+            while len(cells) > columns:
+                at = max((i for i in range(columns // 2, columns) if cells[i][0] == " "), default=columns)
+                lines.append(cells[:at])
+                cells = [(" ", Style())] * (min(indent, 8) + 4) + cells[at + 1:]
+            lines.append(cells)
+    width, height = round(columns * STEP) + 40, len(lines) * HIGH + 62
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" font-family="{MONO}" font-size="{SIZE}">',
+        f"<title>{escape(title)}</title>",
+        f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="10" fill="{BACK}" stroke="{EDGE}"/>',
+        *(f'<circle cx="{22 + 18 * n}" cy="20" r="5.5" fill="{c}"/>' for n, c in enumerate(("#ff5f57", "#febc2e", "#28c840"))),
+    ]
+    for row, cells in enumerate(lines):
+        y = 52 + row * HIGH
+        start = 0
+        while start < len(cells):
+            character, style = cells[start]
+            end = start + 1
+            while end < len(cells) and cells[end][1] is style and cells[end][0] != " ":
+                end += 1
+            words = "".join(character for character, _ in cells[start:end])
+            if words.strip():
+                # single words, so that no renderer takes spaces away
+                offset = len(words) - len(words.lstrip())
+                words = words.strip()
+                weight = ' font-weight="700"' if style.bold else ""
+                faint = ' opacity="0.65"' if style.dim else ""
+                parts.append(
+                    f'<text x="{20 + (start + offset) * STEP:.1f}" y="{y}" fill="{style.colour}"{weight}{faint} '
+                    f'textLength="{len(words) * STEP:.1f}" lengthAdjust="spacingAndGlyphs">{escape(words, quote=False)}</text>'
+                )
+            start = end
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def matrix(found):
+    """The page of `policies matrix --format html`, of one API, from what `--format json` says."""
+    clients = [(at, client["id"]) for at, client in enumerate(found["clients"]) if client["has_grant"]]
+    left, top, wide, high = 400, 104, 156, 44
+    drawing = Drawing(40 + left + wide * len(clients), top + high * (len(found["routes"]) + 1) + 24, "Who may do what")
+    drawing.text(20, 38, "Who may do what", 20, bold=True)
+    x = 262
+    for name, hint, width in (("Routes", "GET /tenants", 150), ("Clients", "acme", 150)):
+        drawing.text(x, 37, name, 14)
+        drawing.rectangle(x + 58, 20, width, 26, "white", 4)
+        drawing.text(x + 68, 37, hint, 13, QUIET)
+        x += 58 + width + 24
+    drawing.text(20, 70, "always: wherever the route decides; –: never; else where the condition holds.", 14, QUIET)
+    drawing.text(20, 94, found["api"], 16, bold=True)
+
+    def cell(x, y, width, fill):
+        drawing.parts.append(f'<rect x="{x}" y="{y}" width="{width}" height="{high}" fill="{fill}" stroke="{LINE}"/>')
+
+    cell(20, top, left, "#ffffff")
+    drawing.text(34, top + 27, "route", 14, bold=True)
+    for column, (_, client) in enumerate(clients):
+        cell(20 + left + wide * column, top, wide, "#ffffff")
+        drawing.text(34 + left + wide * column, top + 27, client, 14, bold=True)
+    for row, route in enumerate(found["routes"], 1):
+        y = top + high * row
+        cell(20, y, left, "#ffffff")
+        drawing.text(34, y + 19, route["route"], 13.5, mono=True, bold=True)
+        drawing.text(34, y + 36, "rule " + route["rule"] + (", public" if route["public"] else ""), 12, QUIET)
+        for column, (at, _) in enumerate(clients):
+            access = route["access"][at]
+            when = access.get("when") if isinstance(access, dict) else None
+            x = 20 + left + wide * column
+            cell(x, y, wide, COLOURS["amber"][0] if when else COLOURS["green"][0] if access == "always" else "#ffffff")
+            drawing.text(x + 14, y + 27, when or ("always" if access == "always" else "–"), 14, INK if access != "never" else QUIET)
+    return drawing.svg()
