@@ -14,7 +14,7 @@ use crate::{
     keys::{LiveKeys, SigningError},
     oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId},
     policy::{LivePolicies, PolicySet, Snapshot},
-    reuse::{KeptToken, Shelf, TokenReuse, Wish},
+    reuse::{GrantedAccess, KeptToken, ReusableTokens, TokenReuse},
     revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
     store::{Advance, RefreshUse, SharedStore, Store, StoreError},
@@ -75,7 +75,7 @@ pub struct IssuedToken {
 
 /// Why no token was issued.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum IssuanceRefused {
     /// The client did not show who it is.
     #[error(transparent)]
     Unauthenticated(AuthenticationError),
@@ -103,20 +103,20 @@ pub enum Refused {
     Failed(#[from] SigningError),
 }
 
-impl From<StoreError> for Refused {
+impl From<StoreError> for IssuanceRefused {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }
 
-impl From<RevocationsUnknown> for Refused {
+impl From<RevocationsUnknown> for IssuanceRefused {
     fn from(error: RevocationsUnknown) -> Self {
         Self::Unavailable(error.to_string())
     }
 }
 
 /// One request on its way: who asks, when, under which policies.
-struct Desk<'i> {
+struct Issuance<'i> {
     issuer: &'i TokenIssuer,
     snapshot: &'i Arc<Snapshot>,
     policies: &'i PolicySet,
@@ -128,30 +128,32 @@ impl TokenIssuer {
     /// Credentials, to an authenticated client, to an approved grant, to claims, to a signed token.
     ///
     /// # Errors
-    /// [`Refused`], of which the client learns the grant's error in full and of authentication nothing.
+    /// [`IssuanceRefused`], of which the client learns the grant's error in full and of authentication nothing.
     pub async fn issue(
         &self,
         credentials: &ClientCredentials,
         request: &TokenRequest,
-    ) -> Result<IssuedToken, Refused> {
+    ) -> Result<IssuedToken, IssuanceRefused> {
         let now: Timestamp = self.clock.now();
         let snapshot = self.policies.snapshot();
         let policies = &snapshot.policies;
         let client = self.authenticator.authenticate(policies.clients(), credentials, now).await;
-        let client = client.map_err(Refused::Unauthenticated)?;
-        let desk = Desk { issuer: self, snapshot: &snapshot, policies, client, now: now.as_second() };
+        let client = client.map_err(IssuanceRefused::Unauthenticated)?;
+        let issuance = Issuance { issuer: self, snapshot: &snapshot, policies, client, now: now.as_second() };
         match request {
-            TokenRequest::ClientCredentials(access) => desk.client_credentials(access).await,
-            TokenRequest::RefreshToken { refresh_token, access } => desk.refresh(refresh_token, access).await,
+            TokenRequest::ClientCredentials(access) => issuance.client_credentials(access).await,
+            TokenRequest::RefreshToken { refresh_token, access } => {
+                issuance.refresh(refresh_token, access).await
+            }
             TokenRequest::TokenExchange { subject_token, access } => {
-                desk.exchange(subject_token, access).await
+                issuance.exchange(subject_token, access).await
             }
         }
     }
 }
 
-impl Desk<'_> {
-    async fn client_credentials(&self, access: &RequestedAccess) -> Result<IssuedToken, Refused> {
+impl Issuance<'_> {
+    async fn client_credentials(&self, access: &RequestedAccess) -> Result<IssuedToken, IssuanceRefused> {
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
         let approved = grant::approve_client_credentials(&self.client, access, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
@@ -164,8 +166,8 @@ impl Desk<'_> {
         let Some(reuse) = &self.issuer.reuse else {
             return self.sign(approved, None, None).await;
         };
-        let (tokens, wish) = (reuse.shelf(self.snapshot), Wish::of(&approved));
-        if let Some(again) = self.find_issued(&tokens, &wish, &approved) {
+        let (tokens, granted) = (reuse.tokens_of(self.snapshot), GrantedAccess::of(&approved));
+        if let Some(again) = self.find_issued(&tokens, &granted, &approved) {
             return Ok(again);
         }
         let issued = self.sign(approved, None, None).await?;
@@ -176,14 +178,19 @@ impl Desk<'_> {
             issued_at: self.now,
             expires_at: self.now.saturating_add_unsigned(issued.expires_in),
         };
-        tokens.keep(wish, kept);
+        tokens.keep(granted, kept);
         Ok(issued)
     }
 
     /// The token that was issued for the same a moment ago, if it is as good as a new one. Where revocations are
     /// not known, none is.
-    fn find_issued(&self, tokens: &Shelf, wish: &Wish, approved: &ApprovedGrant) -> Option<IssuedToken> {
-        let kept = tokens.find(wish, self.now, self.issuer.keys.ring().signing().kid())?;
+    fn find_issued(
+        &self,
+        tokens: &ReusableTokens,
+        granted: &GrantedAccess,
+        approved: &ApprovedGrant,
+    ) -> Option<IssuedToken> {
+        let kept = tokens.find(granted, self.now, self.issuer.keys.ring().signing().kid())?;
         let client = approved.client();
         // an anonymous client's token does not name it, and ends with it all the same
         let origin = Origin {
@@ -209,7 +216,11 @@ impl Desk<'_> {
         })
     }
 
-    async fn refresh(&self, token: &BearerToken, access: &RequestedAccess) -> Result<IssuedToken, Refused> {
+    async fn refresh(
+        &self,
+        token: &BearerToken,
+        access: &RequestedAccess,
+    ) -> Result<IssuedToken, IssuanceRefused> {
         let ability = RefreshAbility::of(&self.client).map_err(|error| self.refuse(error))?;
         let bad = |detail: String| self.refuse_for(GrantError::BadRefreshToken, detail);
         let verified =
@@ -245,7 +256,7 @@ impl Desk<'_> {
         store: &SharedStore,
         token: &VerifiedRefresh,
         asked: &ScopeSet,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), IssuanceRefused> {
         let family = token.family();
         let lifetimes = self.issuer.lifetimes;
         let used = RefreshUse {
@@ -278,7 +289,7 @@ impl Desk<'_> {
         &self,
         subject: &BearerToken,
         access: &RequestedAccess,
-    ) -> Result<IssuedToken, Refused> {
+    ) -> Result<IssuedToken, IssuanceRefused> {
         let ability = ExchangeAbility::of(&self.client).map_err(|error| self.refuse(error))?;
         let bad = |error| self.refuse(GrantError::BadSubjectToken(error));
         let verified = self.issuer.verifier.verify_for_any(subject).map_err(bad)?;
@@ -310,7 +321,7 @@ impl Desk<'_> {
         &self,
         ability: RefreshAbility<'_>,
         approved: &ApprovedGrant,
-    ) -> Result<RefreshClaims, Refused> {
+    ) -> Result<RefreshClaims, IssuanceRefused> {
         let lifetime = self.issuer.lifetimes.refresh_ttl.as_secs();
         Ok(RefreshClaims {
             issuer: self.issuer.issuer.clone(),
@@ -330,7 +341,7 @@ impl Desk<'_> {
         approved: ApprovedGrant,
         comes_from: Option<&TokenId>,
         refresh: Option<RefreshClaims>,
-    ) -> Result<IssuedToken, Refused> {
+    ) -> Result<IssuedToken, IssuanceRefused> {
         let ring = self.issuer.keys.ring();
         let key = ring.signing();
         let (client, api, expires_in) = (approved.client().clone(), approved.api().clone(), approved.ttl());
@@ -344,7 +355,7 @@ impl Desk<'_> {
         };
         let is_long = |token: &SignedToken| token.as_str().len() > BearerToken::LONGEST;
         if is_long(&token) || refresh_token.as_ref().is_some_and(is_long) {
-            return Err(Refused::TooLong { client });
+            return Err(IssuanceRefused::TooLong { client });
         }
         Ok(IssuedToken {
             token,
@@ -360,15 +371,15 @@ impl Desk<'_> {
         })
     }
 
-    fn refuse(&self, error: GrantError) -> Refused {
+    fn refuse(&self, error: GrantError) -> IssuanceRefused {
         let detail = match &error {
             GrantError::BadSubjectToken(why) => Some(why.to_string()),
             _ => None,
         };
-        Refused::NotGranted { client: self.client.client().id.clone(), error, detail }
+        IssuanceRefused::NotGranted { client: self.client.client().id.clone(), error, detail }
     }
 
-    fn refuse_for(&self, error: GrantError, detail: String) -> Refused {
-        Refused::NotGranted { client: self.client.client().id.clone(), error, detail: Some(detail) }
+    fn refuse_for(&self, error: GrantError, detail: String) -> IssuanceRefused {
+        IssuanceRefused::NotGranted { client: self.client.client().id.clone(), error, detail: Some(detail) }
     }
 }

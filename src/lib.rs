@@ -37,7 +37,7 @@
 //! | [`oauth`] | the vocabulary of the RFCs |
 //! | [`clock`] | time as a parameter |
 //! | [`fetch`] | small documents by HTTP |
-//! | `files` | files that are read whole, each with a bound |
+//! | `files` | files that are read whole, each with a bound; the last good content of those that change |
 //! | [`gateway`] | who asks for others |
 //! | [`jose`] | signed JSON as it travels |
 //! | [`revocations`] | what else may end a token |
@@ -59,6 +59,7 @@
 //! | [`status_lists`]* | the lists of the clients, signed |
 //! | [`config`]* | the settings |
 //! | [`app`]* | everything loaded and wired, without HTTP |
+//! | `follow`* | files that are read again while the service runs, without HTTP |
 //! | [`http`] | actix: [`Protect`](http::Protect) with `actix`; the service with `server` |
 //! | [`cli`]* | the commands |
 
@@ -66,6 +67,7 @@ pub mod app;
 pub mod authenticate;
 pub mod cli;
 pub mod config;
+pub(crate) mod follow;
 pub mod gateway;
 pub mod grant;
 pub mod http;

@@ -32,20 +32,20 @@ const USUAL_LENGTH: usize = 1_024;
 pub struct TokenReuse {
     /// In seconds.
     window: i64,
-    current: ArcSwap<Shelf>,
+    current: ArcSwap<ReusableTokens>,
 }
 
 /// The tokens that were issued under one snapshot of the policies, from which roles, claims and lifetimes
 /// follow. Does not keep the snapshot alive.
-pub(crate) struct Shelf {
+pub(crate) struct ReusableTokens {
     snapshot: Weak<Snapshot>,
     window: i64,
-    tokens: Cache<Wish, Arc<KeptToken>, BySize, RandomState>,
+    tokens: Cache<GrantedAccess, Arc<KeptToken>, ByTokenLength, RandomState>,
 }
 
-/// What a token was asked for, as it was approved. However the scopes were written, they are one set.
+/// What a client was granted. However the scopes were written, they are one set.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Wish {
+pub(crate) struct GrantedAccess {
     client: ClientId,
     api: ApiName,
     scopes: ScopeSet,
@@ -66,10 +66,10 @@ pub(crate) struct KeptToken {
 }
 
 #[derive(Clone)]
-struct BySize;
+struct ByTokenLength;
 
-impl Weighter<Wish, Arc<KeptToken>> for BySize {
-    fn weight(&self, _: &Wish, kept: &Arc<KeptToken>) -> u64 {
+impl Weighter<GrantedAccess, Arc<KeptToken>> for ByTokenLength {
+    fn weight(&self, _: &GrantedAccess, kept: &Arc<KeptToken>) -> u64 {
         u64::try_from(kept.token.as_str().len().div_ceil(USUAL_LENGTH)).unwrap_or(u64::MAX).max(1)
     }
 }
@@ -78,26 +78,27 @@ impl TokenReuse {
     /// Hands tokens out again until they are as old as this (cut to whole seconds).
     pub fn within(window: Duration) -> Self {
         let window = i64::try_from(window.as_secs()).unwrap_or(i64::MAX);
-        Self { window, current: ArcSwap::from_pointee(Shelf::of(Weak::new(), window)) }
+        Self { window, current: ArcSwap::from_pointee(ReusableTokens::of(Weak::new(), window)) }
     }
 
     /// The tokens of a snapshot: those at hand, or none yet. Those of another one are let go.
-    pub(crate) fn shelf(&self, snapshot: &Arc<Snapshot>) -> Arc<Shelf> {
+    pub(crate) fn tokens_of(&self, snapshot: &Arc<Snapshot>) -> Arc<ReusableTokens> {
         let current = self.current.load_full();
         if current.is_of(snapshot) {
             return current;
         }
-        let new = Arc::new(Shelf::of(Arc::downgrade(snapshot), self.window));
+        let new = Arc::new(ReusableTokens::of(Arc::downgrade(snapshot), self.window));
         let before = self.current.compare_and_swap(&current, Arc::clone(&new));
         // another thread may have been faster
         if before.is_of(snapshot) { Arc::clone(&before) } else { new }
     }
 }
 
-impl Shelf {
+impl ReusableTokens {
     fn of(snapshot: Weak<Snapshot>, window: i64) -> Self {
         let room = u64::try_from(MOST_KEPT).unwrap_or(u64::MAX);
-        let tokens = Cache::with(MOST_KEPT, room, BySize, RandomState::new(), DefaultLifecycle::default());
+        let tokens =
+            Cache::with(MOST_KEPT, room, ByTokenLength, RandomState::new(), DefaultLifecycle::default());
         Self { snapshot, window, tokens }
     }
 
@@ -107,20 +108,20 @@ impl Shelf {
 
     /// The token that was issued for this, if at `now` (seconds since 1970) it is young enough and `signing`
     /// still signs. Whether it was revoked is not looked at.
-    pub(crate) fn find(&self, wish: &Wish, now: i64, signing: &KeyId) -> Option<Arc<KeptToken>> {
-        let kept = self.tokens.get(wish)?;
+    pub(crate) fn find(&self, access: &GrantedAccess, now: i64, signing: &KeyId) -> Option<Arc<KeptToken>> {
+        let kept = self.tokens.get(access)?;
         // one from the future was issued before the clock was set back
         let is_young = (0..self.window).contains(&now.saturating_sub(kept.issued_at));
         (is_young && now < kept.expires_at && kept.kid == *signing).then_some(kept)
     }
 
     /// Keeps a token, in the place of the former one for the same.
-    pub(crate) fn keep(&self, wish: Wish, token: KeptToken) {
-        self.tokens.insert(wish, Arc::new(token));
+    pub(crate) fn keep(&self, access: GrantedAccess, token: KeptToken) {
+        self.tokens.insert(access, Arc::new(token));
     }
 }
 
-impl Wish {
+impl GrantedAccess {
     pub(crate) fn of(approved: &ApprovedGrant) -> Self {
         Self {
             client: approved.client().clone(),
@@ -144,8 +145,8 @@ mod tests {
         policy::{DemoSecrets, LivePolicies, Reload, Surroundings},
     };
 
-    fn wish(number: usize) -> Wish {
-        Wish {
+    fn access(number: usize) -> GrantedAccess {
+        GrantedAccess {
             client: ClientId::parse(&format!("client-{number}")).unwrap(),
             api: ApiName::parse("orders").unwrap(),
             scopes: ScopeSet::parse("a b").unwrap(),
@@ -169,23 +170,23 @@ mod tests {
 
     #[test]
     fn a_token_is_found_while_it_is_as_good_as_a_new_one() {
-        let shelf = Shelf::of(Weak::new(), 600);
-        shelf.keep(wish(1), token(700));
-        let forever = Shelf::of(Weak::new(), i64::MAX);
-        forever.keep(wish(1), token(700));
-        for (name, shelf, number, now, key, found) in [
-            ("at once", &shelf, 1, 1_000, "k", true),
-            ("at the last second", &shelf, 1, 1_599, "k", true),
-            ("at the end of the window", &shelf, 1, 1_600, "k", false),
-            ("from the future", &shelf, 1, 999, "k", false),
-            ("the end of time", &shelf, 1, i64::MAX, "k", false),
-            ("its beginning", &shelf, 1, i64::MIN, "k", false),
-            ("another key signs", &shelf, 1, 1_000, "l", false),
-            ("for somebody else", &shelf, 2, 1_000, "k", false),
+        let reusable = ReusableTokens::of(Weak::new(), 600);
+        reusable.keep(access(1), token(700));
+        let forever = ReusableTokens::of(Weak::new(), i64::MAX);
+        forever.keep(access(1), token(700));
+        for (name, reusable, number, now, key, found) in [
+            ("at once", &reusable, 1, 1_000, "k", true),
+            ("at the last second", &reusable, 1, 1_599, "k", true),
+            ("at the end of the window", &reusable, 1, 1_600, "k", false),
+            ("from the future", &reusable, 1, 999, "k", false),
+            ("the end of time", &reusable, 1, i64::MAX, "k", false),
+            ("its beginning", &reusable, 1, i64::MIN, "k", false),
+            ("another key signs", &reusable, 1, 1_000, "l", false),
+            ("for somebody else", &reusable, 2, 1_000, "k", false),
             ("its last second", &forever, 1, 4_599, "k", true),
             ("expired", &forever, 1, 4_600, "k", false),
         ] {
-            assert_eq!(shelf.find(&wish(number), now, &kid(key)).is_some(), found, "{name}");
+            assert_eq!(reusable.find(&access(number), now, &kid(key)).is_some(), found, "{name}");
         }
     }
 
@@ -193,9 +194,9 @@ mod tests {
     fn the_bound_holds_for_tokens_of_any_length() {
         // each shard rounds up
         for (length, most) in [(700, MOST_KEPT + 256), (8_192, (MOST_KEPT + 256) / 8)] {
-            let shelf = Shelf::of(Weak::new(), 600);
-            (0..20_000).for_each(|number| shelf.keep(wish(number), token(length)));
-            let kept = shelf.tokens.len();
+            let reusable = ReusableTokens::of(Weak::new(), 600);
+            (0..20_000).for_each(|number| reusable.keep(access(number), token(length)));
+            let kept = reusable.tokens.len();
             assert!((most / 2..=most).contains(&kept), "{kept} of {length} bytes");
         }
     }
@@ -218,8 +219,8 @@ mod tests {
         let policies = LivePolicies::load(dir.path(), surroundings, clock).unwrap();
         let reuse = TokenReuse::within(Duration::from_mins(10));
         let first = policies.snapshot();
-        reuse.shelf(&first).keep(wish(1), token(700));
-        let find = |snapshot: &Arc<Snapshot>| reuse.shelf(snapshot).find(&wish(1), 1_000, &kid("k"));
+        reuse.tokens_of(&first).keep(access(1), token(700));
+        let find = |snapshot: &Arc<Snapshot>| reuse.tokens_of(snapshot).find(&access(1), 1_000, &kid("k"));
         let found = Arc::downgrade(&find(&first).unwrap());
         fs::write(dir.path().join("more.yaml"), "version: 1\n").unwrap();
         assert!(matches!(policies.reload(), Reload::Reloaded { .. }));

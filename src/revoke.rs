@@ -30,7 +30,7 @@ pub struct Revoker {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Revocation {
+pub enum RevocationOutcome {
     /// The token is ended, and this name of it stands in the store.
     Ended(TokenId),
     /// There was nothing to end: it is no token, or it has expired (RFC 7009 section 2.2).
@@ -66,7 +66,7 @@ impl Revoker {
         &self,
         credentials: &ClientCredentials,
         token: &BearerToken,
-    ) -> Result<(ClientId, Revocation), RevocationRefused> {
+    ) -> Result<(ClientId, RevocationOutcome), RevocationRefused> {
         let snapshot = self.policies.snapshot();
         let clients = snapshot.policies.clients();
         let now = self.clock.now();
@@ -80,7 +80,7 @@ impl Revoker {
                 return Err(RevocationRefused::NotYours(id()));
             }
             store.revoke(claims.token_id(), self.lifetimes.token_end(&claims)).await?;
-            return Ok((id(), Revocation::Ended(claims.token_id().clone())));
+            return Ok((id(), RevocationOutcome::Ended(claims.token_id().clone())));
         }
         if let Ok(refresh) = VerifiedRefresh::verify(&self.verifier, token) {
             if *refresh.client() != client.client().id {
@@ -89,8 +89,8 @@ impl Revoker {
             // the access tokens first: of the two, they may do something by themselves
             store.revoke(refresh.family(), self.lifetimes.family_tokens_end(&refresh)).await?;
             store.end_family(refresh.family(), self.lifetimes.family_end(&refresh)).await?;
-            return Ok((id(), Revocation::Ended(refresh.family().clone())));
+            return Ok((id(), RevocationOutcome::Ended(refresh.family().clone())));
         }
-        Ok((id(), Revocation::NothingToEnd))
+        Ok((id(), RevocationOutcome::NothingToEnd))
     }
 }

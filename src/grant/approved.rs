@@ -6,12 +6,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
-use super::RequestedTarget;
 use crate::{
     clients::{Client, ClientKind, Grant},
-    oauth::{ApiName, Audience, ClientId, ErrorCode, InvalidName, Issuer, Role, ScopeSet, TokenId},
+    oauth::{ApiName, Audience, ClientId, Issuer, Role, ScopeSet, TokenId},
     status::{StatusHandle, StatusReference, index_of},
-    token::{Claims, Exchanged, Named, TokenError, VerifiedClaims, VerifiedRefresh},
+    token::{Claims, Exchanged, Named, VerifiedClaims, VerifiedRefresh},
 };
 
 /// A grant that was approved. Made by the grant types alone: for a refresh by
@@ -31,13 +30,13 @@ pub struct ApprovedGrant {
     pub(super) scopes: ScopeSet,
     pub(super) roles: Vec<Role>,
     pub(super) exchanged: Option<Exchanged>,
-    pub(super) status: Status,
+    pub(super) status: StatusSource,
     pub(super) claims: Arc<Map<String, Value>>,
     pub(super) ttl: u64,
 }
 
 /// Where the status of a token will stand.
-pub(super) enum Status {
+pub(super) enum StatusSource {
     /// Nowhere.
     None,
     /// In the list of the client itself.
@@ -74,84 +73,6 @@ pub enum StatusClaim {
     OnRequest,
 }
 
-/// What is said of scopes that somebody joined by commas.
-fn joined(scopes: &ScopeSet) -> &'static str {
-    if scopes.to_string().contains(',') { " (scopes are separated by spaces)" } else { "" }
-}
-
-/// Why a grant was not approved; told to the client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GrantError {
-    /// The policies do not let the client use this grant.
-    #[error("this client may not use this grant: it needs `{0}: true` in the policies")]
-    NotForThisClient(&'static str),
-    /// `scope` breaks the grammar of RFC 6749 section 3.3.
-    #[error("`scope` is a list of scopes separated by single spaces, and {0}")]
-    MalformedScope(InvalidName),
-    /// Scopes that the client is not granted at this API.
-    #[error("not granted to this client: {0}{hint}", hint = joined(.0))]
-    ScopeBeyondGrant(ScopeSet),
-    /// Scopes that the token lacks from which the new one shall come.
-    #[error("beyond what the token allows that was presented: {0}")]
-    ScopeBeyondToken(ScopeSet),
-    /// None of the scopes can be had at the API.
-    #[error("none of the subject token's scopes can be had there")]
-    NoScope,
-    /// Two different audiences in one request (RFC 8707 section 2).
-    #[error("a token has one audience: ask for one `resource` at a time, not for `{0:.80}` and `{1:.80}`")]
-    SeveralTargets(RequestedTarget, RequestedTarget),
-    /// The client has no grant for the audience, or there is none of that name.
-    #[error("this client has no grant for the `resource` `{0:.200}`")]
-    UnknownTarget(RequestedTarget),
-    /// A token for jeton's own API was shown, or asked for.
-    #[error("tokens for this service's own API are not exchanged: fetch one with your own credentials")]
-    ExchangeAtOwnApi,
-    /// The refresh token is for another API.
-    #[error("the refresh token is not for the `resource` `{0:.200}`")]
-    TargetBeyondToken(RequestedTarget),
-    /// No audience was named, and the client has not just one, or not just one that has the scopes.
-    #[error("name the API with `resource`: it follows neither from this client's grants nor from `scope`")]
-    NoTarget,
-    /// The refresh token is bad, of another client, used up or ended.
-    #[error("the refresh token is not valid: fetch a new one with your credentials")]
-    BadRefreshToken,
-    /// Nothing that the refresh token stands for is granted any more.
-    #[error("nothing of what the refresh token stands for is granted any more")]
-    NothingLeft,
-    /// The subject token is bad.
-    #[error("the subject token is not valid: {}", if matches!(.0, TokenError::Expired) { "it has expired" } else { "it must be an access token of this issuer, in force" })]
-    BadSubjectToken(TokenError),
-    /// The subject token names nobody.
-    #[error("the subject token names no client, and could not be revoked any more")]
-    AnonymousSubject,
-    /// The subject token came from as many exchanges as there may be.
-    #[error("the subject token was exchanged {0} times already, which is the most")]
-    TooManyExchanges(u32),
-}
-
-impl GrantError {
-    /// The error code of the token endpoint (RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 8707
-    /// section 2).
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::NotForThisClient(_) => ErrorCode::UnauthorizedClient,
-            Self::MalformedScope(_)
-            | Self::ScopeBeyondGrant(_)
-            | Self::ScopeBeyondToken(_)
-            | Self::NoScope => ErrorCode::InvalidScope,
-            Self::SeveralTargets(..)
-            | Self::UnknownTarget(_)
-            | Self::ExchangeAtOwnApi
-            | Self::TargetBeyondToken(_)
-            | Self::NoTarget => ErrorCode::InvalidTarget,
-            Self::BadRefreshToken | Self::NothingLeft => ErrorCode::InvalidGrant,
-            Self::BadSubjectToken(_) | Self::AnonymousSubject | Self::TooManyExchanges(_) => {
-                ErrorCode::InvalidRequest
-            }
-        }
-    }
-}
-
 /// 128 random bits.
 ///
 /// # Errors
@@ -169,10 +90,10 @@ impl ApprovedGrant {
         grant: &Grant,
         scopes: ScopeSet,
         lifetimes: Lifetimes,
-        lists: StatusClaim,
+        status_claim: StatusClaim,
     ) -> Self {
         let is_named = client.kind == ClientKind::Named;
-        let has_list = client.has_status_list(lists == StatusClaim::ByDefault);
+        let has_list = client.has_status_list(status_claim == StatusClaim::ByDefault);
         Self {
             client: client.id.clone(),
             named: is_named.then(|| Named { subject: client.id.clone(), client: client.id.clone() }),
@@ -182,9 +103,9 @@ impl ApprovedGrant {
             scopes,
             exchanged: None,
             status: if has_list {
-                Status::Own { revoked_before: client.revoked_before }
+                StatusSource::Own { revoked_before: client.revoked_before }
             } else {
-                Status::None
+                StatusSource::None
             },
             claims: Arc::clone(&client.claims),
             ttl: lifetimes.of(client),
@@ -235,9 +156,9 @@ impl ApprovedGrant {
         Ok(Claims {
             issuer: issuer.clone(),
             status: match self.status {
-                Status::None => None,
-                Status::Kept(reference) => Some(reference),
-                Status::Own { revoked_before } => Some(StatusReference {
+                StatusSource::None => None,
+                StatusSource::Kept(reference) => Some(reference),
+                StatusSource::Own { revoked_before } => Some(StatusReference {
                     index: index_of(now, revoked_before),
                     uri: StatusHandle::of(&self.client).uri(issuer).into(),
                 }),

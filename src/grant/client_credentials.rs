@@ -16,7 +16,7 @@ pub fn approve(
     client: &AuthenticatedClient,
     access: &RequestedAccess,
     lifetimes: Lifetimes,
-    lists: StatusClaim,
+    status_claim: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
     let client = client.client();
     let asked = access.scopes()?;
@@ -26,7 +26,7 @@ pub fn approve(
     if !beyond.is_empty() {
         return Err(GrantError::ScopeBeyondGrant(beyond));
     }
-    Ok(ApprovedGrant::own(client, grant, scopes.clone(), lifetimes, lists))
+    Ok(ApprovedGrant::own(client, grant, scopes.clone(), lifetimes, status_claim))
 }
 
 /// The API that is meant: the one that is named, the client's only one, or the only one that has all of these scopes

@@ -2,15 +2,19 @@
 
 mod approved;
 mod client_credentials;
+mod error;
 mod refresh_token;
 mod request;
+mod target;
 mod token_exchange;
 
 pub(crate) use approved::random_id;
-pub use approved::{ApprovedGrant, GrantError, Lifetimes, StatusClaim};
+pub use approved::{ApprovedGrant, Lifetimes, StatusClaim};
 pub use client_credentials::approve as approve_client_credentials;
+pub use error::GrantError;
 pub use refresh_token::{RefreshAbility, approve as approve_refresh};
-pub use request::{RequestedAccess, RequestedTarget, TokenRequest};
+pub use request::{RequestedAccess, TokenRequest};
+pub use target::RequestedTarget;
 pub use token_exchange::{ExchangeAbility, ExchangeRules, approve as approve_exchange};
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub fn approve(
     token: &InForce<VerifiedRefresh>,
     access: &RequestedAccess,
     lifetimes: Lifetimes,
-    lists: StatusClaim,
+    status_claim: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
     let client = ability.client();
     if *token.client() != client.id {
@@ -87,5 +87,5 @@ pub fn approve(
             asked.clone()
         }
     };
-    Ok(ApprovedGrant::own(client, grant, scopes, lifetimes, lists))
+    Ok(ApprovedGrant::own(client, grant, scopes, lifetimes, status_claim))
 }

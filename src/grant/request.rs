@@ -1,12 +1,7 @@
 //! What a client asks the token endpoint for, read where it enters.
 
-use std::fmt;
-
-use super::GrantError;
-use crate::{
-    oauth::{Audience, ScopeSet},
-    token::BearerToken,
-};
+use super::{GrantError, RequestedTarget};
+use crate::{oauth::ScopeSet, token::BearerToken};
 
 /// What a client asks the token endpoint for: one variant for each grant type, with what belongs to it.
 pub enum TokenRequest {
@@ -72,39 +67,6 @@ fn one_target(targets: &[impl AsRef<str>]) -> Result<Option<RequestedTarget>, Gr
     }
 }
 
-/// A `resource` or `audience` of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RequestedTarget {
-    /// What may be the audience of an API.
-    Audience(Audience),
-    /// Text that is no audience, kept for the error alone.
-    Malformed(Box<str>),
-}
-
-impl RequestedTarget {
-    fn parse(text: &str) -> Self {
-        Audience::parse(text).map_or_else(|_| Self::Malformed(text.into()), Self::Audience)
-    }
-
-    /// The audience, if it is one.
-    pub fn audience(&self) -> Option<&Audience> {
-        match self {
-            Self::Audience(audience) => Some(audience),
-            Self::Malformed(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for RequestedTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // errors bound the length of what they echo
-        f.pad(match self {
-            Self::Audience(audience) => audience.as_str(),
-            Self::Malformed(text) => text,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,24 +112,6 @@ mod tests {
             }
             (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{name}: {error}"),
             (read, _) => panic!("{name}: {:?}", read.map(|read| read.map(ToString::to_string))),
-        }
-    }
-
-    #[test]
-    fn only_an_audience_is_compared_with_those_of_apis() {
-        assert_eq!(RequestedTarget::parse(ORDERS).audience(), Some(&Audience::parse(ORDERS).unwrap()));
-        for malformed in ["a b", "", "é", &"t".repeat(513)] {
-            assert_eq!(RequestedTarget::parse(malformed).audience(), None, "{malformed}");
-        }
-    }
-
-    #[test]
-    fn an_error_echoes_no_more_than_its_bound() {
-        for text in ["t".repeat(300), "é".repeat(300)] {
-            let target = RequestedTarget::parse(&text);
-            let shown: String = text.chars().take(200).collect();
-            let error = GrantError::UnknownTarget(target).to_string();
-            assert!(error.ends_with(&format!("`{shown}`")), "{error}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::Status};
+use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::StatusSource};
 use crate::{
     authenticate::AuthenticatedClient,
     clients::{Client, Grant},
@@ -90,7 +90,7 @@ pub fn approve(
     if target.and_then(RequestedTarget::audience) == Some(own_api) || subject.audiences().contains(own_api) {
         return Err(GrantError::ExchangeAtOwnApi);
     }
-    let api = place(policies, client.grants.as_ref(), subject, target)?;
+    let api = exchange_target(policies, &client.grants, subject, target)?;
     let within = match api.grant {
         None => subject.scopes().clone(),
         Some(grant) => {
@@ -125,39 +125,43 @@ pub fn approve(
             authenticated_at: subject.authenticated_at(),
             actors: [&client.id].into_iter().chain(subject.actors()).cloned().collect(),
         }),
-        status: subject.status().cloned().map_or(Status::None, Status::Kept),
+        status: subject.status().cloned().map_or(StatusSource::None, StatusSource::Kept),
         claims: Arc::new(subject.own().clone()),
         ttl: lifetimes.of(client).min(left),
     })
 }
 
-/// Where the new token shall be good.
-struct Place<'c> {
+/// The API of the new token.
+struct ExchangeTarget<'c> {
     name: ApiName,
     audience: Audience,
     /// The client's own grant, where it is another API than the subject token's.
     grant: Option<&'c Grant>,
 }
 
-/// The API of the new token: that of the subject token, or another for which the client has a grant.
-fn place<'c>(
+/// Finds the API of the new token: that of the subject token, or another for which the client has a grant.
+fn exchange_target<'c>(
     policies: &PolicySet,
     grants: &'c [Grant],
     subject: &VerifiedClaims,
     target: Option<&RequestedTarget>,
-) -> Result<Place<'c>, GrantError> {
+) -> Result<ExchangeTarget<'c>, GrantError> {
     let is_meant = |audience| target.is_none_or(|target| target.audience() == Some(audience));
     let same = policies
         .apis()
         .values()
         .find(|api| subject.audiences().contains(api.audience()) && is_meant(api.audience()));
     if let Some(api) = same {
-        return Ok(Place { name: api.name().clone(), audience: api.audience().clone(), grant: None });
+        return Ok(ExchangeTarget {
+            name: api.name().clone(),
+            audience: api.audience().clone(),
+            grant: None,
+        });
     }
     let target = target.ok_or(GrantError::NoTarget)?;
     let grant = grants.iter().find(|grant| target.audience() == Some(&grant.audience));
     let grant = grant.ok_or_else(|| GrantError::UnknownTarget(target.clone()))?;
-    Ok(Place { name: grant.api.clone(), audience: grant.audience.clone(), grant: Some(grant) })
+    Ok(ExchangeTarget { name: grant.api.clone(), audience: grant.audience.clone(), grant: Some(grant) })
 }
 
 /// The roles of the subject token of which no scope is missing, at another API those that the client is

@@ -1,18 +1,14 @@
 //! HTTP: the only place that knows actix. [`Protect`] and what belongs to it is for any service; the rest is the
 //! service itself, whose endpoints extract, call into the core once, and answer.
 
-mod audit_watch;
 mod connection;
 mod endpoint;
 mod error;
 mod extract;
-mod key_watch;
 mod log;
-mod reload;
 mod routes;
 mod server;
 mod together;
-mod trigger;
 
 pub use {
     connection::raise_open_files,

@@ -7,11 +7,8 @@ use jeton_actix::RequestSpan;
 use tracing_actix_web::TracingLogger;
 
 use super::{
-    audit_watch,
     connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
-    key_watch,
-    reload::{self, Teller},
     routes::{self, Routes},
 };
 use crate::{
@@ -19,6 +16,7 @@ use crate::{
     audit::Audit,
     clock::Clock,
     config::Settings,
+    follow::{self, Following},
     keys::LiveKeys,
     policy::LivePolicies,
 };
@@ -63,8 +61,7 @@ impl Service {
         let prepared = Prepared::check(settings, clock)?;
         let listener = listen(prepared.settings().server.listen)?;
         let app = prepared.load()?;
-        key_watch::log_start(&app.keys, &app.keeper, &app.settings);
-        audit_watch::read_candidate(&app.audit);
+        follow::tell_start(&app);
         Ok(Self { app, listener })
     }
 
@@ -83,7 +80,7 @@ impl Service {
         &self.app.audit
     }
 
-    /// Starts to answer and to watch the policies. Must run within an actix system.
+    /// Starts to answer and to follow its files. Must run within an actix system.
     ///
     /// # Errors
     /// [`StartError::Listen`].
@@ -93,11 +90,7 @@ impl Service {
         let refused = |source| StartError::Listen { address, source };
         let bound = listener.address().map_err(refused)?;
         let shutdown_timeout = app.settings.server.shutdown_timeout;
-        let teller = Teller::start(Arc::clone(&app.policies));
-        teller.tell_start(app.policies.snapshot());
-        reload::watch(&app.policies, &teller, &app.keys, app.settings.policies.poll);
-        key_watch::watch_keys(&app.keys, app.keeper, app.settings.policies.poll);
-        audit_watch::watch_audit(&app.audit, app.settings.policies.poll);
+        let following = Data::from(Following::start(&app));
         let gateway = |settings| Data::new(Gateway::new(settings, &app.authorizer));
         let gateways = app.settings.gateways.iter().map(gateway).collect();
         let metadata = Data::new(Metadata::new(&app.settings.issuer, &app.store));
@@ -107,7 +100,6 @@ impl Service {
         let audit = Data::new(app.audit);
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);
-        let teller = Data::new(teller);
         let issuer = Data::new(app.issuer);
         let introspector = Data::new(app.introspector);
         let revoker = Data::new(app.revoker);
@@ -118,7 +110,7 @@ impl Service {
             actix_web::App::new()
                 .app_data(keys.clone())
                 .app_data(policies.clone())
-                .app_data(teller.clone())
+                .app_data(following.clone())
                 .app_data(authorizer.clone())
                 .app_data(issuer.clone())
                 .app_data(introspector.clone())

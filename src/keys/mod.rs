@@ -15,6 +15,5 @@ pub use jeton_verify::keys::{
 pub use own::{
     FirstKey, InvalidKeyFile, InvalidKeyring, JwksDocument, KeyEntry, KeyError, KeyErrors, KeyFolder,
     KeyKeeper, KeyReload, KeyRing, KeySet, KeyState, KeyTerms, Keyring, LONGEST_MAX_AGE, LiveKeys, NewKey,
-    OrderError, Passphrase, PlannedKey, RejectedKeys, Replaced, Retired, RingKey, SigningError, SigningKey,
-    UnlistedKey,
+    OrderError, Passphrase, PlannedKey, Replaced, Retired, RingKey, SigningError, SigningKey, UnlistedKey,
 };

@@ -89,7 +89,7 @@ impl Subscriber for &'static Gate {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN && metadata.target() == "jeton::http::reload"
+        *metadata.level() == Level::WARN && metadata.fields().field("finding").is_some()
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -89,7 +89,8 @@ async fn what_the_start_warned_of_stays() {
 /// A message may name a line elsewhere, as that of a guarantee with a gap does.
 #[actix_web::test]
 async fn a_warning_whose_words_name_a_line_stays_when_that_moves() {
-    let gap = fs::read_to_string("tests/fixtures/policies/warned/guarantee-gap/policies.yaml").unwrap();
+    let gap = fs::read_to_string("crates/policy/tests/fixtures/policies/warned/guarantee-gap/policies.yaml")
+        .unwrap();
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("policies")).unwrap();
     fs::write(dir.path().join("policies/policies.yaml"), &gap).unwrap();

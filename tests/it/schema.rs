@@ -197,7 +197,7 @@ fn every_map_of_known_keys_refuses_others() {
 
 #[test]
 fn the_sample_and_the_good_fixtures_are_valid() {
-    let folders = ["policies", "tests/fixtures/policies/good"];
+    let folders = ["policies", "crates/policy/tests/fixtures/policies/good"];
     let files: Vec<_> = folders.iter().flat_map(|folder| yaml_files(Path::new(folder))).collect();
     assert_eq!(files.len(), 6);
     for file in files {
@@ -223,7 +223,7 @@ fn the_sample_names_its_schema() {
 #[test]
 fn of_the_broken_corpus_what_is_wrong_in_shape_is_refused() {
     let mut seen = Vec::new();
-    for folder in fs::read_dir("tests/fixtures/policies/broken").unwrap() {
+    for folder in fs::read_dir("crates/policy/tests/fixtures/policies/broken").unwrap() {
         let folder = folder.unwrap().path();
         let findings = compile_folder(&folder, DemoSecrets::Refused).unwrap_err();
         for file in yaml_files(&folder) {

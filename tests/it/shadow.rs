@@ -94,7 +94,7 @@ impl Scene {
         let candidate = CandidatePolicies::new(&dir, surroundings, Arc::clone(&clock));
         candidate.reload();
         if let Some(rejection) = candidate.last_rejection() {
-            panic!("{}", rejection.findings);
+            panic!("{}", rejection.faults);
         }
         let shadow = Arc::new(Shadow::new(Arc::new(candidate), Arc::clone(&clock)));
         let verifier =

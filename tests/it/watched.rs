@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use jeton::{
-    clock::SystemClock,
-    policy::{DemoSecrets, LivePolicies, Reload},
-};
+use jeton_oauth::clock::SystemClock;
+use jeton_policy::{DemoSecrets, LivePolicies, PolicyReload, Reload};
 use tempfile::TempDir;
 
 use crate::policy_text::{compile_folder, surroundings};
@@ -78,7 +76,7 @@ impl Watched {
     }
 
     #[track_caller]
-    fn read(&self, read: fn(&LivePolicies) -> Reload) -> &'static str {
+    fn read(&self, read: fn(&LivePolicies) -> PolicyReload) -> &'static str {
         let (sender, receiver) = mpsc::channel();
         let policies = Arc::clone(&self.policies);
         thread::spawn(move || sender.send(read(&policies)));
@@ -101,7 +99,7 @@ impl Watched {
     #[track_caller]
     pub(crate) fn rejection(&self) -> String {
         let rejection = self.policies.last_rejection().expect("a rejection");
-        rejection.findings.to_string().replace(&self.dir.display().to_string(), "policies")
+        rejection.faults.to_string().replace(&self.dir.display().to_string(), "policies")
     }
 
     /// Writes a file of the folder.

@@ -1,4 +1,7 @@
-//! Files that are read whole: nothing but files, and none that is longer than it may be.
+//! Files that are read whole: nothing but files, and none that is longer than it may be. `latest` keeps the last good
+//! content of a folder or file that changes.
+
+mod latest;
 
 use std::{
     fmt,
@@ -10,6 +13,8 @@ use std::{
     },
     path::Path,
 };
+
+pub use latest::{Latest, Rejection, Reload, Source, Swapped};
 
 /// Why a file was not read. It names no file; whoever asked knows it.
 #[derive(Debug, thiserror::Error)]

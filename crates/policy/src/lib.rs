@@ -38,6 +38,7 @@ mod subject;
 mod trie;
 mod yaml;
 
+pub use crate::files::{Rejection, Reload, Swapped};
 pub use candidate::{CandidatePolicies, CandidateReload};
 pub use cases::{CaseOutcome, Expected, Untested};
 pub use compile::{Defined, DemoSecrets, Draft, NeededApi, Surroundings};
@@ -46,7 +47,7 @@ pub use diff::{Change, ChangeKind, Counts, Difference, Effect, Effort, Summary, 
 pub use edit::{EditError, Edited, scalar};
 pub use explain::{ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific};
 pub use finding::{Code, Finding, Findings, Severity, did_you_mean};
-pub use live::{LivePolicies, Rejection, Reload, Replaced, Snapshot};
+pub use live::{LivePolicies, PolicyReload, Replaced, Snapshot};
 pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath, PathPrefix};
 pub use revoke::{Pruned, TokenRevocation};

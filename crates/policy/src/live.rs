@@ -2,43 +2,28 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, Guard};
 use jeton_oauth::clock::Clock;
 use jiff::Timestamp;
 
 use super::{Difference, Effort, Finding, Findings, PolicySet, Sources, Surroundings, source::Look};
-
-/// How often a folder is read again that does not hold still, where nobody waits for the next poll.
-const MOST_READINGS: u32 = 10;
+use crate::files::{Latest, Rejection, Reload, Source, Swapped};
 
 /// The policies in force. Readers take a snapshot and are never kept waiting; a reload replaces all or
 /// nothing.
-pub struct LivePolicies {
-    dir: PathBuf,
-    surroundings: Surroundings,
-    clock: Arc<dyn Clock>,
-    current: ArcSwap<Snapshot>,
-    rejected: ArcSwapOption<Rejection>,
-    reloads: AtomicU64,
-    rejections: AtomicU64,
-    /// What the last poll saw and did not take yet. Held while a reload runs, so that two do not overtake
-    /// each other; no request takes it.
-    seen: Mutex<Seen>,
-}
+pub struct LivePolicies(Latest<PolicyFolder>);
 
-/// The last look of a poll.
-#[derive(Default)]
-struct Seen {
-    /// What was there, or what was wrong with it.
-    reading: Option<Result<Look, Findings>>,
-    /// Whether it could not take over. It is not compiled again then: the next edit would have to wait for that.
-    is_rejected: bool,
+/// The outcome of a reading of the policies folder.
+pub type PolicyReload = Reload<Arc<Replaced>, Findings>;
+
+/// A policies folder, and what its policies must fit.
+pub(super) struct PolicyFolder {
+    pub(super) dir: PathBuf,
+    pub(super) surroundings: Surroundings,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// Policies and when they came into force.
@@ -75,33 +60,6 @@ impl Snapshot {
     }
 }
 
-/// A reading of the folder that could not take over.
-#[derive(Debug)]
-pub struct Rejection {
-    /// When it was read.
-    pub at: Timestamp,
-    /// What is wrong.
-    pub findings: Findings,
-}
-
-/// What a reload came to.
-#[derive(Clone)]
-pub enum Reload {
-    /// The files hold what is in force already. Others may be passed over than before.
-    Unchanged,
-    /// As [`Self::Unchanged`], after a reading that could not take over.
-    Restored,
-    /// A poll saw something else than before, be it what is passed over, and nothing is done until the next one sees
-    /// the same.
-    Unsettled,
-    /// Other policies are in force now.
-    Reloaded(Arc<Replaced>),
-    /// What was in force stays.
-    Rejected(Arc<Rejection>),
-    /// What was in force stays, for the reason that was told last time.
-    StillRejected(Arc<Rejection>),
-}
-
 /// Policies that took the place of others. What is told of them is worked out when somebody asks: nothing that
 /// takes over waits for it.
 pub struct Replaced {
@@ -111,6 +69,11 @@ pub struct Replaced {
 }
 
 impl Replaced {
+    fn by(swapped: Swapped<Snapshot>) -> Arc<Self> {
+        let Swapped { before, after } = swapped;
+        Arc::new(Self { before, after, difference: OnceLock::new() })
+    }
+
     /// Those before.
     pub fn before(&self) -> &Arc<Snapshot> {
         &self.before
@@ -134,151 +97,89 @@ impl LivePolicies {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(dir: &Path, surroundings: Surroundings, clock: Arc<dyn Clock>) -> Result<Self, Findings> {
-        let sources = read_whole(dir)?;
-        let policies = PolicySet::compile(&sources, &surroundings, clock.now())?;
-        let snapshot = Snapshot::new(policies, &sources, clock.now());
-        Ok(Self {
-            dir: dir.to_owned(),
-            surroundings,
-            clock,
-            current: ArcSwap::from_pointee(snapshot),
-            rejected: ArcSwapOption::empty(),
-            reloads: AtomicU64::new(0),
-            rejections: AtomicU64::new(0),
-            seen: Mutex::default(),
-        })
+        let folder = PolicyFolder { dir: dir.to_owned(), surroundings, clock: Arc::clone(&clock) };
+        Latest::load(folder, clock).map(Self)
     }
 
     /// What is in force now. A request takes it once, and so never sees a mixture.
     pub fn current(&self) -> Guard<Arc<Snapshot>> {
-        self.current.load()
+        self.0.current()
     }
 
     /// As [`Self::current`], to be held while a request waits for something.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.current.load_full()
+        self.0.snapshot()
     }
 
     /// The last reading that could not take over, if none has since.
-    pub fn last_rejection(&self) -> Option<Arc<Rejection>> {
-        self.rejected.load_full()
+    pub fn last_rejection(&self) -> Option<Arc<Rejection<Findings>>> {
+        self.0.last_rejection()
     }
 
     /// How many reloads took over since the start.
     pub fn reloads(&self) -> u64 {
-        self.reloads.load(Ordering::Relaxed)
+        self.0.reloads()
     }
 
     /// How many readings could not take over since the start.
     pub fn rejections(&self) -> u64 {
-        self.rejections.load(Ordering::Relaxed)
+        self.0.rejections()
     }
 
     /// Reads the folder again, and lets it take over if it holds something else and nothing is wrong.
-    pub fn reload(&self) -> Reload {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = Seen::default();
-        self.take_over(read_whole(&self.dir), seen)
+    pub fn reload(&self) -> PolicyReload {
+        self.0.reload().map(Replaced::by)
     }
 
     /// As [`Self::reload`], but only what two polls in a row saw: half of a file that is being written, or
     /// of several that a checkout writes, could say something that nobody wrote.
-    pub fn poll(&self) -> Reload {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Sources::look(&self.dir);
-        let current = self.current.load();
-        let holds_still = seen.reading.as_ref() == Some(&now);
-        if let Ok(look) = &now
-            && look.hash == *current.policies.hash()
-        {
-            let is_settled = holds_still || current.passes_over(&look.warnings);
-            if is_settled {
-                current.pass_over(&look.warnings);
-            }
-            *seen = Seen { reading: Some(now), is_rejected: false };
-            return match self.unchanged() {
-                Reload::Unchanged if !is_settled => Reload::Unsettled,
-                outcome => outcome,
-            };
-        }
-        if !holds_still {
-            *seen = Seen { reading: Some(now), is_rejected: false };
-            return Reload::Unsettled;
-        }
-        if let Some(last) = self.last_rejection().filter(|_| seen.is_rejected) {
-            return Reload::StillRejected(last);
-        }
-        let sources = Sources::read(&self.dir);
-        let read = sources.as_ref().map(Sources::as_look);
-        if let Ok(read) = read
-            && Ok(&read) != now.as_ref()
-        {
-            *seen = Seen { reading: Some(Ok(read)), is_rejected: false };
-            return Reload::Unsettled;
-        }
-        self.take_over(sources, seen)
+    pub fn poll(&self) -> PolicyReload {
+        self.0.poll().map(Replaced::by)
     }
 
     /// Notes that a reload did not come to its end; what was in force stays.
     pub fn reload_failed(&self) {
-        let findings =
-            Findings::about("the policies folder", "reading it failed within jeton: please report this");
-        self.reject(findings);
-    }
-
-    fn take_over(&self, sources: Result<Sources, Findings>, mut seen: MutexGuard<'_, Seen>) -> Reload {
-        let before = self.current.load_full();
-        let compiled = match sources {
-            Ok(sources) if sources.hash() == before.policies.hash() => {
-                before.pass_over(sources.warnings());
-                return self.unchanged();
-            }
-            Ok(sources) => PolicySet::compile(&sources, &self.surroundings, self.clock.now())
-                .map(|policies| Snapshot::new(policies, &sources, self.clock.now())),
-            Err(findings) => Err(findings),
-        };
-        match compiled {
-            Ok(after) => {
-                let after = Arc::new(after);
-                self.current.store(Arc::clone(&after));
-                self.rejected.store(None);
-                self.reloads.fetch_add(1, Ordering::Relaxed);
-                Reload::Reloaded(Arc::new(Replaced { before, after, difference: OnceLock::new() }))
-            }
-            Err(findings) => {
-                seen.is_rejected = true;
-                self.reject(findings)
-            }
-        }
-    }
-
-    fn unchanged(&self) -> Reload {
-        if self.rejected.swap(None).is_some() { Reload::Restored } else { Reload::Unchanged }
-    }
-
-    fn reject(&self, findings: Findings) -> Reload {
-        if let Some(last) = self.rejected.load_full().filter(|last| last.findings == findings) {
-            return Reload::StillRejected(last);
-        }
-        let rejection = Arc::new(Rejection { at: self.clock.now(), findings });
-        self.rejected.store(Some(Arc::clone(&rejection)));
-        self.rejections.fetch_add(1, Ordering::Relaxed);
-        Reload::Rejected(rejection)
+        let message = "reading it failed within jeton: please report this";
+        self.0.failed(Findings::about("the policies folder", message));
     }
 }
 
-/// Reads a folder until two readings agree: one alone may begin before a mounted volume is swapped and end
-/// after that, and hold some files of either. A folder that never holds still is taken as it is last. One reading at
-/// a time is in memory.
-fn read_whole(dir: &Path) -> Result<Sources, Findings> {
-    let mut before = Sources::look(dir);
-    for _ in 0..MOST_READINGS {
-        let sources = Sources::read(dir);
-        let now = sources.as_ref().map(Sources::as_look).map_err(Clone::clone);
-        if before == now {
-            return sources;
-        }
-        before = now;
+impl Source for PolicyFolder {
+    type Look = Look;
+    type Content = Sources;
+    type Value = Snapshot;
+    type Faults = Findings;
+
+    fn look(&self) -> Result<Look, Findings> {
+        Sources::look(&self.dir)
     }
-    Sources::read(dir)
+
+    fn read(&self) -> Result<Sources, Findings> {
+        Sources::read(&self.dir)
+    }
+
+    fn look_of(sources: &Sources) -> Look {
+        sources.as_look()
+    }
+
+    fn understand(&self, sources: Sources) -> Result<Snapshot, Findings> {
+        let policies = PolicySet::compile(&sources, &self.surroundings, self.clock.now())?;
+        Ok(Snapshot::new(policies, &sources, self.clock.now()))
+    }
+
+    fn is_same_fault(one: &Findings, other: &Findings) -> bool {
+        one == other
+    }
+
+    fn is_of(snapshot: &Snapshot, look: &Look) -> bool {
+        look.hash == *snapshot.policies.hash()
+    }
+
+    fn is_noted(snapshot: &Snapshot, look: &Look) -> bool {
+        snapshot.passes_over(&look.warnings)
+    }
+
+    fn note(snapshot: &Snapshot, look: &Look) {
+        snapshot.pass_over(&look.warnings);
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     audit::Audit,
     keys::LiveKeys,
-    policy::{LivePolicies, Rejection},
+    policy::{Findings, LivePolicies, Rejection},
     store::{Store, StoreState},
 };
 
@@ -64,11 +64,11 @@ pub(in crate::http) async fn ready(
 }
 
 /// Anybody may ask: the place, and no names; the log and `/ops/policies` have the rest.
-fn in_short(rejection: &Rejection) -> Value {
+fn in_short(rejection: &Rejection<Findings>) -> Value {
     json!({
         "at": rejection.at.to_string(),
-        "findings": rejection.findings.errors().count(),
-        "first": rejection.findings.errors().next().map(|first| {
+        "findings": rejection.faults.errors().count(),
+        "first": rejection.faults.errors().next().map(|first| {
             let place = first.place();
             format!("{}: {}", place.rsplit('/').next().unwrap_or_default(), first.code)
         }),

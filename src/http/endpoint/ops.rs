@@ -14,17 +14,16 @@ use serde_json::{Map, Value, json};
 use crate::{
     audit::{Audit, Shadow},
     authorize::{Asker, Authorizer, NoAnswer, Question},
+    follow::{Following, ReadAgain, Trigger, difference_beside},
     http::{
-        audit_watch::reload_candidate_beside,
         error::{Problem, ProblemKind},
         extract,
-        key_watch::reload_keys_beside,
-        reload::{Teller, difference_beside, reload_beside},
-        trigger::Trigger,
     },
-    keys::{KeyReload, KeyState, LiveKeys},
+    keys::{KeyErrors, KeyState, LiveKeys},
     oauth::{InvalidName, Role, Scope},
-    policy::{BadSub, CandidateReload, Explanation, Findings, LivePolicies, Permissions, Rejection, Reload},
+    policy::{
+        BadSub, Difference, Explanation, Findings, LivePolicies, Permissions, Rejection, Reload, Replaced,
+    },
     printable::printable_json,
     token::BearerToken,
 };
@@ -48,8 +47,8 @@ pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>, audit: 
     }))
 }
 
-fn in_full(rejection: &Rejection) -> Value {
-    json!({ "at": rejection.at.to_string(), "findings": rejection.findings.0 })
+fn in_full(rejection: &Rejection<Findings>) -> Value {
+    json!({ "at": rejection.at.to_string(), "findings": rejection.faults.0 })
 }
 
 /// The candidate, which is compared and never enforced.
@@ -100,7 +99,7 @@ pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
         "unlisted": ring.unlisted().iter().map(|key| &key.kid).collect::<Vec<_>>(),
         "last_rejection": keys.last_rejection().map(|rejection| json!({
             "at": rejection.at.to_string(),
-            "errors": rejection.errors.lines().collect::<Vec<_>>(),
+            "errors": lines_of(&rejection.faults),
         })),
     }))
 }
@@ -196,82 +195,73 @@ impl From<BadQuestion> for ProblemKind {
     }
 }
 
-/// Reads the keys and the policies again. Each of them is taken or not, whatever becomes of the other.
+/// Reads the keys, the policies and the candidate again. Each of them is taken or not, whatever becomes of the others.
 pub(in crate::http) async fn reload(
     request: HttpRequest,
+    following: Data<Following>,
     policies: Data<Arc<LivePolicies>>,
-    teller: Data<Teller>,
     keys: Data<Arc<LiveKeys>>,
     audit: Data<Audit>,
 ) -> Result<HttpResponse, Problem> {
     let failed = || Problem::new(GuardFault::Internal, &request);
-    let of_keys = reload_keys_beside(Arc::clone(&keys), Trigger::Operator).await.ok_or_else(failed)?;
-    let of_policies =
-        reload_beside(Arc::clone(&policies), &teller, Trigger::Operator).await.ok_or_else(failed)?;
-    let of_candidate = match audit.shadow() {
-        Some(shadow) => Some(reload_candidate(shadow).await),
-        None => None,
-    };
-
-    let key_errors: Vec<_> = match &of_keys {
-        KeyReload::Rejected(rejection) | KeyReload::StillRejected(rejection) => {
-            rejection.errors.lines().map(str::to_owned).collect()
+    let read = following.read_again(Trigger::Operator).await.ok_or_else(failed)?;
+    if let Some(rejected) = rejected(&read) {
+        return Err(Problem::new(rejected, &request));
+    }
+    let of_policies = match &read.policies {
+        Reload::Reloaded(replaced) => {
+            let difference = difference_beside(Arc::clone(replaced)).await.ok_or_else(failed)?;
+            replaced_policies(replaced, difference.as_ref())
         }
-        _ => Vec::new(),
+        _ => json!({ "reloaded": false, "hash": policies.current().policies.hash() }),
     };
-    let keys_are_fine = key_errors.is_empty();
-    let key_answer = json!({
-        "reloaded": matches!(of_keys, KeyReload::Reloaded { .. }),
+    let of_keys = json!({
+        "reloaded": matches!(read.keys, Reload::Reloaded(_)),
         "signing": keys.ring().signing().kid(),
     });
-    let rejected = |findings| Err(Problem::new(ProblemKind::Rejected { findings, key_errors }, &request));
-    match of_policies {
-        Reload::Rejected(rejection) | Reload::StillRejected(rejection) => {
-            rejected(rejection.findings.clone())
-        }
-        _ if !keys_are_fine => rejected(Findings::default()),
-        Reload::Unchanged | Reload::Restored | Reload::Unsettled => Ok(answer(&with_candidate(
-            json!({
-                "reloaded": false,
-                "hash": policies.current().policies.hash(),
-                "keys": key_answer,
-            }),
-            of_candidate,
-        ))),
-        Reload::Reloaded(replaced) => {
-            let difference = difference_beside(Arc::clone(&replaced)).await.ok_or_else(failed)?;
-            Ok(answer(&with_candidate(
-                json!({
-                    "reloaded": true,
-                    "old_hash": replaced.before().policies.hash(),
-                    "hash": replaced.after().policies.hash(),
-                    "difference": difference,
-                    "keys": key_answer,
-                }),
-                of_candidate,
-            )))
-        }
-    }
+    let of_candidate = audit.shadow().map(|shadow| reloaded_candidate(shadow, &read));
+    Ok(answer(&with(with(of_policies, "keys", Some(of_keys)), "candidate", of_candidate)))
 }
 
-/// What became of the candidate. If it is wrong, nothing that is in force is.
-async fn reload_candidate(shadow: &Shadow) -> Value {
-    let outcome = reload_candidate_beside(Arc::clone(shadow.candidate()), Trigger::Operator).await;
-    let reloaded =
-        matches!(outcome, Some(CandidateReload::Loaded(_) | CandidateReload::Read(Reload::Reloaded(_))));
-    let rejection = shadow.candidate().last_rejection();
+/// What differs is `None` where comparing is too much work.
+fn replaced_policies(replaced: &Replaced, difference: Option<&Difference>) -> Value {
     json!({
-        "reloaded": reloaded,
-        "hash": shadow.candidate().current().map(|snapshot| snapshot.policies.hash().clone()),
-        "findings": rejection.as_ref().map(|rejection| &rejection.findings.0),
+        "reloaded": true,
+        "old_hash": replaced.before().policies.hash(),
+        "hash": replaced.after().policies.hash(),
+        "difference": difference,
     })
 }
 
-fn with_candidate(mut answer: Value, candidate: Option<Value>) -> Value {
-    if let (Some(candidate), Some(answer)) = (candidate, answer.as_object_mut()) {
-        answer.insert("candidate".to_owned(), candidate);
+/// Why keys or policies were not taken.
+fn rejected(read: &ReadAgain) -> Option<ProblemKind> {
+    let findings = read.policies.rejection().map(|rejection| rejection.faults.clone());
+    let key_errors = read.keys.rejection().map(|rejection| lines_of(&rejection.faults));
+    (findings.is_some() || key_errors.is_some()).then(|| ProblemKind::Rejected {
+        findings: findings.unwrap_or_default(),
+        key_errors: key_errors.unwrap_or_default(),
+    })
+}
+
+/// What became of the candidate. If it is wrong, nothing that is in force is.
+fn reloaded_candidate(shadow: &Shadow, read: &ReadAgain) -> Value {
+    json!({
+        "reloaded": matches!(read.candidate, Some(Reload::Reloaded(_))),
+        "hash": shadow.candidate().current().map(|snapshot| snapshot.policies.hash().clone()),
+        "findings": shadow.candidate().last_rejection().map(|rejection| rejection.faults.0.clone()),
+    })
+}
+
+fn with(mut answer: Value, name: &str, value: Option<Value>) -> Value {
+    if let (Some(value), Some(answer)) = (value, answer.as_object_mut()) {
+        answer.insert(name.to_owned(), value);
     }
     answer
+}
+
+/// A line for each thing that is wrong with the keys.
+fn lines_of(errors: &KeyErrors) -> Vec<String> {
+    errors.to_string().lines().map(str::to_owned).collect()
 }
 
 /// An answer that operators read on a terminal.

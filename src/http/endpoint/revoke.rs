@@ -12,7 +12,7 @@ use super::client;
 use crate::{
     http::error::TokenEndpointError,
     oauth::{ClientId, ErrorCode},
-    revoke::{Revocation, RevocationRefused, Revoker},
+    revoke::{RevocationOutcome, RevocationRefused, Revoker},
 };
 
 pub(in crate::http) async fn post(
@@ -24,10 +24,12 @@ pub(in crate::http) async fn post(
     let outcome = revoker.revoke(&credentials, &token).await;
     let (client, revocation) = outcome.map_err(|refused| refuse(&refused))?;
     match revocation {
-        Revocation::Ended(name) => {
+        RevocationOutcome::Ended(name) => {
             tracing::info!(client = client.as_str(), jti = name.as_str(), "token.revoked");
         }
-        Revocation::NothingToEnd => tracing::info!(client = client.as_str(), "token.revoked: nothing to end"),
+        RevocationOutcome::NothingToEnd => {
+            tracing::info!(client = client.as_str(), "token.revoked: nothing to end");
+        }
     }
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }

@@ -16,7 +16,7 @@ use crate::{
         error::TokenEndpointError,
         extract::{Form, client_credentials},
     },
-    issue::{IssuedToken, Refused, TokenIssuer},
+    issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     oauth::{ClientId, ErrorCode, GrantType},
     token::BearerToken,
 };
@@ -147,10 +147,10 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
-fn refuse(refused: Refused) -> TokenEndpointError {
+fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
     match refused {
-        Refused::Unauthenticated(error) => client::unauthenticated(&error, "token.refused"),
-        Refused::NotGranted { client, error, detail } => {
+        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, "token.refused"),
+        IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
             tracing::info!(
                 reason = code.as_str(),
@@ -160,13 +160,13 @@ fn refuse(refused: Refused) -> TokenEndpointError {
             );
             TokenEndpointError::new(code, error.to_string())
         }
-        Refused::TooLong { ref client } => {
+        IssuanceRefused::TooLong { ref client } => {
             let detail = refused.to_string();
             tracing::warn!(reason = "invalid_scope", detail, client = client.as_str(), "token.refused");
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        Refused::Unavailable(detail) => client::unavailable(&detail, "token.refused"),
-        Refused::Failed(error) => {
+        IssuanceRefused::Unavailable(detail) => client::unavailable(&detail, "token.refused"),
+        IssuanceRefused::Failed(error) => {
             tracing::error!(%error, "token.failed");
             TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
         }

@@ -124,6 +124,9 @@ pub enum KeyError {
         /// Who we are.
         own: u32,
     },
+    /// A reading did not come to its end.
+    #[error("the key folder: reading it failed within jeton: please report this")]
+    Failed,
     /// A new key could not be made.
     #[error("no key could be made: {0}")]
     Generate(SigningError),

@@ -14,10 +14,10 @@ use zeroize::Zeroizing;
 
 use super::{
     InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, error::shown,
-    keyring_file::KEYRING, owner, pem_file,
+    keyring_file::KEYRING, live::InFolder, owner, pem_file,
 };
 use crate::{
-    files::{FileError, OpenFile},
+    files::{FileError, OpenFile, Source},
     private_file::{self, Readers},
 };
 
@@ -30,9 +30,6 @@ pub struct KeyFolder {
 
 /// The longest file that is read, in bytes: an RSA key of 8192 bits has 6 KiB, a ring of a thousand keys 200.
 const LONGEST_FILE: u64 = 1024 * 1024;
-
-/// How often a folder is read again that does not hold still.
-const MOST_READINGS: u32 = 10;
 
 /// What lies in the folder, not yet understood.
 pub(super) struct Sources {
@@ -47,13 +44,6 @@ pub(super) struct Sources {
 /// The SHA-256 of everything that counts in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FolderHash(Vec<u8>);
-
-/// What a reading came to, to be compared with another: what was there, or what was wrong with it.
-pub(super) type Seen = Result<FolderHash, String>;
-
-pub(super) fn seen(reading: &Result<Sources, KeyErrors>) -> Seen {
-    reading.as_ref().map(Sources::hash).map_err(ToString::to_string)
-}
 
 impl KeyFolder {
     /// The folder at `dir`, of keys in the clear.
@@ -81,21 +71,7 @@ impl KeyFolder {
     /// # Errors
     /// All that is wrong, file by file; [`KeyError::Missing`] for a folder without a key.
     pub fn load(&self) -> Result<KeySet, KeyErrors> {
-        self.understand(self.read_whole()?)
-    }
-
-    /// Reads all files until two readings agree: one alone may begin before somebody writes, or a mounted volume is
-    /// swapped, and end after that, and hold some files of either. A folder that never holds still is taken as it
-    /// is last.
-    pub(super) fn read_whole(&self) -> Result<Sources, KeyErrors> {
-        let mut sources = self.read();
-        for _ in 0..MOST_READINGS {
-            let before = std::mem::replace(&mut sources, self.read());
-            if seen(&before) == seen(&sources) {
-                break;
-            }
-        }
-        sources
+        self.understand(InFolder(self.clone()).read_whole()?)
     }
 
     /// Reads all files once; hidden ones are not looked at.

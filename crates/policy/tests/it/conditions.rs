@@ -1,5 +1,5 @@
 //! What a rule asks: each key of `require` and each operator on a claim, held and not held.
-use jeton::policy::{Decision, Denial, Permissions};
+use jeton_policy::{Decision, Denial, Permissions};
 use serde_json::{Value, json};
 
 use crate::policy_text::{compile_good, with_claim, with_client, with_roles, with_scopes};

@@ -1,5 +1,5 @@
 //! Parameters with something behind them in their segment, and `**/`.
-use jeton::policy::{Code, Permissions};
+use jeton_policy::{Code, Permissions};
 use serde_json::json;
 
 use crate::{
@@ -232,7 +232,7 @@ fn a_rest_that_parameters_cover_is_dead() {
 }
 
 /// A policy with one rule on these routes.
-fn rule(routes: &str, require: &str) -> jeton::policy::PolicySet {
+fn rule(routes: &str, require: &str) -> jeton_policy::PolicySet {
     compile_good(&format!(
         "version: 1\nscopes: {{ s: x }}\napis:\n  api:\n    audience: https://api.example.com\n    rules:\n      rule: {{ routes: [{routes}], require: {require} }}\n"
     ))

@@ -1,8 +1,6 @@
 //! What a difference, a matrix and a finding say, read back from their words.
-use jeton::{
-    oauth::{ClientId, Role, Scope},
-    policy::{Change, ChangeKind, Difference, Permissions, Token, Who},
-};
+use jeton_oauth::{ClientId, Role, Scope};
+use jeton_policy::{Change, ChangeKind, Difference, Permissions, Token, Who};
 
 use super::model::{METHODS, covers, parameter};
 
@@ -149,7 +147,7 @@ pub(super) fn outline(difference: &Difference, mirrored: bool) -> Vec<String> {
         })
         .map(|change| {
             let sign = match (change.effect, mirrored) {
-                (jeton::policy::Effect::Gains, false) | (jeton::policy::Effect::Loses, true) => '+',
+                (jeton_policy::Effect::Gains, false) | (jeton_policy::Effect::Loses, true) => '+',
                 _ => '-',
             };
             let who = match &change.who {

@@ -1,7 +1,7 @@
 //! Cases that are easily got wrong, one by one.
 use std::fmt::Write;
 
-use jeton::policy::{Code, Difference, Draft, MatrixAccess};
+use jeton_policy::{Code, Difference, Draft, MatrixAccess};
 
 use super::{model::draft_of, words::routes};
 

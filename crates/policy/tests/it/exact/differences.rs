@@ -1,10 +1,8 @@
 //! Who gains and who loses by an edit.
 use std::{collections::BTreeSet, sync::OnceLock};
 
-use jeton::{
-    oauth::ScopeSet,
-    policy::{Change, Difference, Draft, Effect, Permissions, PolicySet, Who},
-};
+use jeton_oauth::ScopeSet;
+use jeton_policy::{Change, Difference, Draft, Effect, Permissions, PolicySet, Who};
 use proptest::{prelude::*, sample::Index};
 
 use super::{
@@ -57,7 +55,7 @@ impl Edit {
     fn granted(&self, client: &str) -> [Option<Permissions>; 2] {
         [&self.old, &self.new].map(|draft| {
             let found = draft.policies().clients().find(client)?;
-            let is_enabled = found.state == jeton::clients::ClientState::Enabled;
+            let is_enabled = found.state == jeton_policy::clients::ClientState::Enabled;
             is_enabled.then(|| draft.policies().permissions_of(client, "api"))?
         })
     }
@@ -320,7 +318,7 @@ fn split_any_scope(alternatives: &mut super::model::Alternatives) {
 /// The token with one thing less: scopes that no role of it brings, roles, claims, items of lists, client.
 fn narrower(
     token: &Permissions,
-    roles: &std::collections::BTreeMap<jeton::oauth::Role, ScopeSet>,
+    roles: &std::collections::BTreeMap<jeton_oauth::Role, ScopeSet>,
 ) -> Vec<Permissions> {
     let mut all = Vec::new();
     let brought =

@@ -1,10 +1,8 @@
 //! Policies from a text, and subjects by hand: the core without HTTP.
 use std::{fs, path::Path};
 
-use jeton::{
-    oauth::{Audience, ClientId, Role, Scope, ScopeSet},
-    policy::{DemoSecrets, Findings, Permissions, PolicySet, Sources, Surroundings},
-};
+use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet};
+use jeton_policy::{DemoSecrets, Findings, Permissions, PolicySet, Sources, Surroundings};
 use proptest::test_runner::Config as ProptestConfig;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -1,28 +1,70 @@
-//! When the policies are read again: on a timer, on SIGHUP (and the keys with them), and when an operator asks.
+//! The policies, followed.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
 };
 
-use actix_web::rt;
-use tokio::{
-    signal::unix,
-    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
-    time,
+use tokio::task::{self, JoinError};
+
+use super::{Follow, Teller, Trigger};
+use crate::policy::{
+    Code, Difference, Finding, Findings, LivePolicies, PolicyReload, Rejection, Reload, Replaced, Severity,
+    Snapshot,
 };
 
-use super::{
-    key_watch::reload_keys_beside,
-    trigger::{SETTLING, Trigger},
-};
-use crate::{
-    keys::LiveKeys,
-    policy::{
-        Code, Difference, Finding, Findings, LivePolicies, Rejection, Reload, Replaced, Severity, Snapshot,
-    },
-};
+/// The policies as they are followed.
+pub(super) struct FollowedPolicies {
+    policies: Arc<LivePolicies>,
+    warned: Arc<Mutex<Warned>>,
+    teller: Teller,
+}
+
+impl FollowedPolicies {
+    pub(super) fn new(policies: Arc<LivePolicies>, teller: Teller) -> Self {
+        Self { policies, warned: Arc::default(), teller }
+    }
+
+    /// Tells the warnings of the first policies.
+    pub(super) fn tell_start(&self) {
+        let snapshot = self.policies.snapshot();
+        self.tell_later(move |policies, warned| {
+            log_warnings(&snapshot, policies, warned);
+        });
+    }
+
+    fn tell_later(&self, tell: impl FnOnce(&LivePolicies, &mut Warned) + Send + 'static) {
+        let (policies, warned) = (Arc::clone(&self.policies), Arc::clone(&self.warned));
+        self.teller.tell(move || tell(&policies, &mut warned.lock().unwrap_or_else(PoisonError::into_inner)));
+    }
+}
+
+impl Follow for FollowedPolicies {
+    type New = Arc<Replaced>;
+    type Faults = Findings;
+
+    fn poll(&self) -> PolicyReload {
+        self.policies.poll()
+    }
+
+    fn reload(&self) -> PolicyReload {
+        self.policies.reload()
+    }
+
+    fn tell(&self, trigger: Trigger, outcome: &PolicyReload) {
+        let outcome = outcome.clone();
+        self.tell_later(move |policies, warned| tell(trigger, &outcome, policies, warned));
+    }
+
+    fn failed(&self, trigger: Trigger, error: &JoinError) {
+        tracing::error!(
+            trigger = trigger.as_str(),
+            detail = error.to_string(),
+            "policies.rejected: what was in force stays"
+        );
+        self.policies.reload_failed();
+    }
+}
 
 /// Logs each error on a line of its own. The warnings beside them keep nothing from loading, and those of what is in
 /// force were logged when it came.
@@ -40,57 +82,15 @@ fn log_finding(event: &'static str, finding: &Finding) {
     }
 }
 
-fn log_rejection(trigger: Trigger, rejection: &Rejection) {
-    let count = rejection.findings.errors().count();
+fn log_rejection(trigger: Trigger, rejection: &Rejection<Findings>) {
+    let count = rejection.faults.errors().count();
     tracing::error!(trigger = trigger.as_str(), count, "policies.rejected: what was in force stays");
-    log_errors("policies.rejected", &rejection.findings);
+    log_errors("policies.rejected", &rejection.faults);
 }
 
-/// Tells in the log what came of reloads, one after the other. What takes long to say (what differs, thousands of
-/// warnings) is said beside the reloads: the next revocation does not wait for it.
-#[derive(Clone)]
-pub(super) struct Teller(UnboundedSender<News>);
-
-enum News {
-    /// The first policies are in force.
-    Loaded(Arc<Snapshot>),
-    /// Somebody or something asked for a reload.
-    Reload(Trigger, Reload),
-}
-
-impl Teller {
-    /// Tells as long as one of its clones is there. Must run within an actix system.
-    pub(super) fn start(policies: Arc<LivePolicies>) -> Self {
-        let (sender, news) = mpsc::unbounded_channel();
-        rt::spawn(tell_all(news, policies));
-        Self(sender)
-    }
-
-    pub(super) fn tell_start(&self, snapshot: Arc<Snapshot>) {
-        self.tell(News::Loaded(snapshot));
-    }
-
-    fn tell(&self, news: News) {
-        // nobody listens where the server has ended
-        let _ = self.0.send(news);
-    }
-}
-
-async fn tell_all(mut news: UnboundedReceiver<News>, policies: Arc<LivePolicies>) {
-    let warned = Arc::new(Mutex::new(Warned::default()));
-    while let Some(next) = news.recv().await {
-        let (policies, warned) = (Arc::clone(&policies), Arc::clone(&warned));
-        let tell = move || tell(&next, &policies, &mut warned.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Err(error) = rt::task::spawn_blocking(tell).await {
-            tracing::error!(%error, "policies.untold: what is in force is not affected");
-        }
-    }
-}
-
-fn tell(news: &News, policies: &LivePolicies, warned: &mut Warned) {
-    match news {
-        News::Loaded(snapshot) => drop(log_warnings(snapshot, policies, warned)),
-        News::Reload(trigger, Reload::Reloaded(replaced)) => {
+fn tell(trigger: Trigger, outcome: &PolicyReload, policies: &LivePolicies, warned: &mut Warned) {
+    match outcome {
+        Reload::Reloaded(replaced) => {
             let (old, new) = (replaced.before().policies.hash(), replaced.after().policies.hash());
             let difference = replaced.difference();
             let effect = difference.map_or("too much to compare", |found| found.summary.as_str());
@@ -98,27 +98,27 @@ fn tell(news: &News, policies: &LivePolicies, warned: &mut Warned) {
             let (gains, losses) = counts.map(|counts| (counts.gains, counts.losses)).unzip();
             let clients = counts.map(|counts| counts.clients);
             tracing::info!(trigger = trigger.as_str(), %old, %new, effect, gains, losses, clients, "policies.reloaded");
-            log_counted_warnings(*trigger, replaced.after(), policies, warned);
+            log_counted_warnings(trigger, replaced.after(), policies, warned);
         }
-        News::Reload(trigger, Reload::Rejected(rejection)) => log_rejection(*trigger, rejection),
-        News::Reload(trigger, Reload::StillRejected(rejection)) if trigger.is_asked() => {
-            log_rejection(*trigger, rejection);
+        Reload::Rejected(rejection) => log_rejection(trigger, rejection),
+        Reload::StillRejected(rejection) if trigger.is_asked() => {
+            log_rejection(trigger, rejection);
         }
-        News::Reload(trigger, Reload::Restored) => {
+        Reload::Restored => {
             tracing::info!(
                 trigger = trigger.as_str(),
                 "policies.restored: the files hold what is in force again"
             );
-            log_passed_over(*trigger, policies, warned);
+            log_passed_over(trigger, policies, warned);
         }
-        News::Reload(trigger, Reload::Unchanged) => {
+        Reload::Unchanged => {
             if trigger.is_asked() {
                 tracing::info!(trigger = trigger.as_str(), "policies.unchanged");
             }
-            log_passed_over(*trigger, policies, warned);
+            log_passed_over(trigger, policies, warned);
         }
         // the timer would say the same every time
-        News::Reload(_, Reload::StillRejected(_) | Reload::Unsettled) => {}
+        Reload::StillRejected(_) | Reload::Unsettled => {}
     }
 }
 
@@ -221,68 +221,7 @@ fn log_counted_warnings(
     }
 }
 
-/// Reads the policies again, beside the requests.
-pub(super) async fn reload_beside(
-    policies: Arc<LivePolicies>,
-    teller: &Teller,
-    trigger: Trigger,
-) -> Option<Reload> {
-    let shared = Arc::clone(&policies);
-    let read = move || if trigger == Trigger::Poll { shared.poll() } else { shared.reload() };
-    match rt::task::spawn_blocking(read).await {
-        Ok(outcome) => {
-            teller.tell(News::Reload(trigger, outcome.clone()));
-            Some(outcome)
-        }
-        Err(error) => {
-            tracing::error!(
-                trigger = trigger.as_str(),
-                detail = error.to_string(),
-                "policies.rejected: what was in force stays"
-            );
-            policies.reload_failed();
-            None
-        }
-    }
-}
-
 /// What a reload changed, worked out beside the requests; the inner `None` where that is too much work.
-pub(super) async fn difference_beside(replaced: Arc<Replaced>) -> Option<Option<Difference>> {
-    rt::task::spawn_blocking(move || replaced.difference().cloned()).await.ok()
-}
-
-/// Reads the policies again on SIGHUP and every `poll`, as long as the server runs.
-pub(super) fn watch(
-    policies: &Arc<LivePolicies>,
-    teller: &Teller,
-    keys: &Arc<LiveKeys>,
-    poll: Option<Duration>,
-) {
-    if let Some(poll) = poll {
-        let (policies, teller) = (Arc::clone(policies), teller.clone());
-        rt::spawn(async move {
-            let mut ticks = time::interval(poll);
-            ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                while let Some(Reload::Unsettled) =
-                    reload_beside(Arc::clone(&policies), &teller, Trigger::Poll).await
-                {
-                    time::sleep(SETTLING).await;
-                }
-            }
-        });
-    }
-    match unix::signal(unix::SignalKind::hangup()) {
-        Ok(mut hangups) => {
-            let (policies, teller, keys) = (Arc::clone(policies), teller.clone(), Arc::clone(keys));
-            rt::spawn(async move {
-                while hangups.recv().await.is_some() {
-                    reload_keys_beside(Arc::clone(&keys), Trigger::Signal).await;
-                    reload_beside(Arc::clone(&policies), &teller, Trigger::Signal).await;
-                }
-            });
-        }
-        Err(error) => tracing::error!(%error, "signals.failed: SIGHUP will not reload the policies"),
-    }
+pub(crate) async fn difference_beside(replaced: Arc<Replaced>) -> Option<Option<Difference>> {
+    task::spawn_blocking(move || replaced.difference().cloned()).await.ok()
 }

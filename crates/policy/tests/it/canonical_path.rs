@@ -1,6 +1,6 @@
 //! The one reading of a request's path, and everything that is refused because two servers might read it
 //! differently.
-use jeton::policy::{BadPath, CanonicalPath, PolicySet};
+use jeton_policy::{BadPath, CanonicalPath, PolicySet};
 
 use crate::policy_text::{compile_good, with_claim};
 

@@ -1,15 +1,17 @@
-//! When the keys are read again, and when a server lets a new one follow.
+//! The keys, followed: what the folder holds, what time does to them, and a new key when it is due.
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::rt;
-use tokio::time;
+use tokio::{
+    task::{self, JoinError},
+    time,
+};
 
-use super::trigger::{SETTLING, Trigger};
+use super::{Follow, Trigger, read_again};
 use crate::{
-    app::late_reading,
-    config::Settings,
-    keys::{KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError, RejectedKeys},
+    app::{App, late_reading},
+    keys::{KeyErrors, KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError},
+    policy::{Rejection, Reload, Swapped},
 };
 
 /// How often time is looked at where the folder is not, or not as often.
@@ -18,7 +20,8 @@ const TICK: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_mins(1);
 
 /// Tells what is in force, once: at the start.
-pub(super) fn log_start(keys: &LiveKeys, keeper: &KeyKeeper, settings: &Settings) {
+pub(super) fn tell_start(app: &App) {
+    let App { keys, keeper, settings, .. } = app;
     let ring = keys.ring();
     log_files(&ring);
     let wanted = keys.terms().algorithm;
@@ -51,17 +54,40 @@ fn log_files(ring: &KeyRing) {
     }
 }
 
-fn log_rejection(trigger: Trigger, rejection: &RejectedKeys) {
-    for error in rejection.errors.lines() {
+fn log_rejection(trigger: Trigger, rejection: &Rejection<KeyErrors>) {
+    for error in rejection.faults.to_string().lines() {
         tracing::error!(trigger = trigger.as_str(), error, "keys.rejected: what was in force stays");
     }
 }
 
-/// Reads the keys again and logs what came of it. Blocks on the disk.
-pub(super) fn reload_keys(keys: &LiveKeys, trigger: Trigger) -> KeyReload {
-    let outcome = if trigger == Trigger::Poll { keys.poll() } else { keys.reload() };
-    match &outcome {
-        KeyReload::Reloaded { old, new } => {
+/// The keys as they are followed.
+pub(super) struct FollowedKeys(pub(super) Arc<LiveKeys>);
+
+impl Follow for FollowedKeys {
+    type New = Swapped<KeyRing>;
+    type Faults = KeyErrors;
+
+    fn poll(&self) -> KeyReload {
+        self.0.poll()
+    }
+
+    fn reload(&self) -> KeyReload {
+        self.0.reload()
+    }
+
+    fn tell(&self, trigger: Trigger, outcome: &KeyReload) {
+        tell(trigger, outcome);
+    }
+
+    fn failed(&self, trigger: Trigger, error: &JoinError) {
+        tracing::error!(trigger = trigger.as_str(), %error, "keys.rejected: what was in force stays");
+        self.0.reload_failed();
+    }
+}
+
+fn tell(trigger: Trigger, outcome: &KeyReload) {
+    match outcome {
+        Reload::Reloaded(Swapped { before: old, after: new }) => {
             let kids = |ring: &KeyRing| {
                 let each = ring.keys().iter().filter(|key| key.state.is_published());
                 each.map(|key| key.kid.clone()).collect::<Vec<_>>()
@@ -85,55 +111,32 @@ pub(super) fn reload_keys(keys: &LiveKeys, trigger: Trigger) -> KeyReload {
             );
             log_files(new);
         }
-        KeyReload::Rejected(rejection) => log_rejection(trigger, rejection),
-        KeyReload::StillRejected(rejection) if trigger.is_asked() => log_rejection(trigger, rejection),
-        KeyReload::Restored => {
+        Reload::Rejected(rejection) => log_rejection(trigger, rejection),
+        Reload::StillRejected(rejection) if trigger.is_asked() => log_rejection(trigger, rejection),
+        Reload::Restored => {
             tracing::info!(
                 trigger = trigger.as_str(),
                 "keys.restored: the files hold what is in force again"
             );
         }
-        KeyReload::Unchanged if trigger.is_asked() => {
+        Reload::Unchanged if trigger.is_asked() => {
             tracing::info!(trigger = trigger.as_str(), "keys.unchanged");
         }
         // the timer would say the same every time
-        KeyReload::StillRejected(_) | KeyReload::Unchanged | KeyReload::Unsettled => {}
+        Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled => {}
     }
-    outcome
 }
 
-/// As [`reload_keys`], beside the requests.
-pub(super) async fn reload_keys_beside(keys: Arc<LiveKeys>, trigger: Trigger) -> Option<KeyReload> {
-    let outcome = rt::task::spawn_blocking(move || reload_keys(&keys, trigger)).await;
-    outcome
-        .inspect_err(|error| tracing::error!(trigger = trigger.as_str(), %error, "keys.rejected: what was in force stays"))
-        .ok()
-}
-
-/// Follows the keys as long as the server runs: what the folder holds, every `poll`, and the time; and lets a new
-/// key follow when `rotate_every` says so.
-pub(super) fn watch_keys(keys: &Arc<LiveKeys>, keeper: KeyKeeper, poll: Option<Duration>) {
+/// Follows time for as long as the runtime runs, and lets a new key follow when `rotate_every` says so.
+pub(super) fn follow_time(keys: &Arc<FollowedKeys>, keeper: &KeyKeeper, poll: Option<Duration>) {
     let tick = poll.unwrap_or(TICK).min(TICK);
-    rt::spawn(follow_time(Arc::clone(keys), tick));
-    if let Some(poll) = poll {
-        rt::spawn(follow_folder(Arc::clone(keys), poll));
-    }
-    if keys.terms().rotate_every.is_some() && keeper.folder().is_writable() {
-        rt::spawn(rotate(Arc::clone(keys), keeper, tick));
+    tokio::spawn(tell_activations(Arc::clone(&keys.0), tick));
+    if keys.0.terms().rotate_every.is_some() && keeper.folder().is_writable() {
+        tokio::spawn(rotate(Arc::clone(keys), keeper.clone(), tick));
     }
 }
 
-async fn follow_folder(keys: Arc<LiveKeys>, poll: Duration) {
-    loop {
-        // it was read just now
-        time::sleep(poll).await;
-        while let Some(KeyReload::Unsettled) = reload_keys_beside(Arc::clone(&keys), Trigger::Poll).await {
-            time::sleep(SETTLING).await;
-        }
-    }
-}
-
-async fn follow_time(keys: Arc<LiveKeys>, tick: Duration) {
+async fn tell_activations(keys: Arc<LiveKeys>, tick: Duration) {
     let mut ticks = time::interval(tick);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let mut signing = keys.ring().signing().kid().clone();
@@ -148,22 +151,19 @@ async fn follow_time(keys: Arc<LiveKeys>, tick: Duration) {
     }
 }
 
-async fn rotate(keys: Arc<LiveKeys>, keeper: KeyKeeper, tick: Duration) {
+async fn rotate(keys: Arc<FollowedKeys>, keeper: KeyKeeper, tick: Duration) {
     loop {
         time::sleep(tick).await;
-        if !keys.is_rotation_due() {
+        if !keys.0.is_rotation_due() {
             continue;
         }
-        let (shared, keeper) = (Arc::clone(&keys), keeper.clone());
-        let rotated = rt::task::spawn_blocking(move || {
-            let made = keeper.rotate_if_due();
-            if made.is_ok() {
-                // also where another replica was faster
-                reload_keys(&shared, Trigger::Rotation);
-            }
-            made
-        });
-        let error = match rotated.await {
+        let keeper = keeper.clone();
+        let rotated = task::spawn_blocking(move || keeper.rotate_if_due()).await;
+        if let Ok(Ok(_)) = rotated {
+            // also where another replica was faster
+            read_again(&keys, Trigger::Rotation).await;
+        }
+        let error = match rotated {
             Ok(Ok(None)) => continue,
             Ok(Ok(Some(new))) => {
                 tracing::info!(kid = new.kid.as_str(), signs_from = %new.activates, "keys.rotated");

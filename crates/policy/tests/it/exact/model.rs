@@ -1,10 +1,8 @@
 //! Policies over few words, and what they mean by the contract alone.
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
-use jeton::{
-    oauth::{ClientId, Role, Scope},
-    policy::{Code, DemoSecrets, Draft, Permissions, Severity, Sources},
-};
+use jeton_oauth::{ClientId, Role, Scope};
+use jeton_policy::{Code, DemoSecrets, Draft, Permissions, Severity, Sources};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! Which route decides: matching and specificity, by cases and against a naive model.
-use jeton::policy::{Decision, PolicySet};
+use jeton_policy::{Decision, PolicySet};
 use proptest::prelude::*;
 
 use crate::policy_text::{compile, compile_good, with_scopes};

@@ -3,7 +3,7 @@
 //! Paths are relative and tests run in the root of the crate, so that the findings say the same everywhere.
 use std::{collections::BTreeSet, fs, path::Path};
 
-use jeton::policy::{Code, DemoSecrets, Findings, Severity};
+use jeton_policy::{Code, DemoSecrets, Findings, Severity};
 
 use crate::{policy_text::compile_folder, warned_policies::CODES as WARNINGS};
 

@@ -1,5 +1,5 @@
 //! Guarantees, the matrix, and routes that nobody reaches.
-use jeton::policy::{Code, Draft, MatrixAccess, Permissions};
+use jeton_policy::{Code, Draft, MatrixAccess, Permissions};
 use proptest::{prelude::*, sample::Index};
 
 use super::{

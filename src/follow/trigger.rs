@@ -1,13 +1,8 @@
 //! What asks for a reload.
 
-use std::time::Duration;
-
-/// How long files must hold still before they are taken over by a poll.
-pub(super) const SETTLING: Duration = Duration::from_millis(500);
-
 /// What asked for a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trigger {
+pub(crate) enum Trigger {
     /// The server starts.
     Start,
     /// It is time to look.

@@ -1,11 +1,13 @@
 //! The engine against a model of a few lines: all routes filtered, sorted by specificity, evaluated.
 use std::fmt::Write;
 
-use jeton::{
-    oauth::{ClientId, Role, Scope},
-    policy::{BadPath, CanonicalPath, Permissions, PolicySet},
+use jeton_oauth::{ClientId, Role, Scope};
+use jeton_policy::{BadPath, CanonicalPath, Permissions, PolicySet};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{select, subsequence},
 };
-use proptest::{collection::vec, prelude::*, sample::select, sample::subsequence};
 use serde_json::{Value, json};
 
 use crate::policy_text::{cases, compile};

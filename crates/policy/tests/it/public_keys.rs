@@ -1,17 +1,20 @@
 //! Public keys of clients: every kind in every form, in the policy files and beside them.
-use std::{fs, path::Path};
-
-use jeton::{
-    keys::{ForeignKey, ForeignKeys, InvalidPublicKey},
-    policy::{Code, DemoSecrets, Findings, LivePolicies, PolicySet, Reload, Sources},
+use std::{
+    fs,
+    path::{Path, PathBuf},
 };
+
+use jeton_jose::{ForeignKey, ForeignKeys, InvalidPublicKey};
+use jeton_policy::{Code, DemoSecrets, Findings, LivePolicies, PolicySet, Reload, Sources};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{
-    policy_text::{compile, compile_folder, compile_good, now, surroundings},
-    support::key_fixture,
-};
+use crate::policy_text::{compile, compile_folder, compile_good, now, surroundings};
+
+/// A key of the fixtures of the whole house.
+fn key_fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/keys").join(name)
+}
 
 fn public(name: &str) -> String {
     fs::read_to_string(key_fixture("public").join(name)).unwrap()
@@ -175,7 +178,7 @@ fn a_changed_file_of_keys_is_another_content() {
 fn a_reload_takes_a_changed_file_of_keys() {
     let dir = folder_with("key.pem", public("p256.pem").as_bytes());
     let path = dir.path().join("key.pem");
-    let clock = std::sync::Arc::new(jeton::clock::ManualClock::at(now()));
+    let clock = std::sync::Arc::new(jeton_oauth::clock::ManualClock::at(now()));
     let policies = LivePolicies::load(dir.path(), surroundings(DemoSecrets::Allowed), clock).unwrap();
     let now_in_force = || thumbprints(&policies.current().policies);
     let of = |name: &str| [key(name).thumbprint().to_string()];

@@ -2,10 +2,8 @@
 
 use std::{fs, sync::Arc};
 
-use jeton::{
-    clock::SystemClock,
-    policy::{DemoSecrets, LivePolicies, Permissions, Reload},
-};
+use jeton_oauth::clock::SystemClock;
+use jeton_policy::{DemoSecrets, LivePolicies, Permissions, PolicyReload, Reload};
 use tempfile::TempDir;
 
 use crate::policy_text::surroundings;
@@ -25,7 +23,7 @@ fn live(text: &str) -> (TempDir, LivePolicies) {
 /// Whether a bearer of the scope alone gets in.
 fn is_open(policies: &LivePolicies) -> bool {
     let bearer = Permissions {
-        scopes: ["s"].iter().map(|s| jeton::oauth::Scope::parse(s).unwrap()).collect(),
+        scopes: ["s"].iter().map(|s| jeton_oauth::Scope::parse(s).unwrap()).collect(),
         ..Permissions::default()
     };
     policies
@@ -83,7 +81,7 @@ fn what_was_refused_is_not_looked_at_again_until_it_changes() {
     let broken = format!("version: 1\nroles:\n{}", roles.concat());
     fs::write(dir.path().join("b.yaml"), &broken).unwrap();
     assert!(matches!(policies.poll(), Reload::Unsettled));
-    let work = |expected: fn(&Reload) -> bool| {
+    let work = |expected: fn(&PolicyReload) -> bool| {
         let info = allocation_counter::measure(|| assert!(expected(&policies.poll())));
         info.count_total
     };
@@ -98,7 +96,7 @@ fn what_was_refused_is_not_looked_at_again_until_it_changes() {
     fs::write(dir.path().join("b.yml"), "passed over").unwrap();
     assert!(matches!(policies.poll(), Reload::Unsettled));
     let told = policies.poll();
-    assert!(matches!(&told, Reload::Rejected(now) if now.findings.0.len() == 2_001), "one finding more");
+    assert!(matches!(&told, Reload::Rejected(now) if now.faults.0.len() == 2_001), "one finding more");
     fs::write(dir.path().join("b.yaml"), "version: 1\n").unwrap();
     assert!(matches!(policies.poll(), Reload::Unsettled));
     assert!(matches!(policies.poll(), Reload::Reloaded { .. }));

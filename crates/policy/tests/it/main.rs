@@ -1,0 +1,20 @@
+//! The policies from outside: folders of files, decisions, proofs, and two models that share nothing with the engine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, in its helpers too"
+)]
+
+mod broken_policies;
+mod canonical_path;
+mod conditions;
+mod endings;
+mod exact;
+mod policy_text;
+mod polling;
+mod public_keys;
+mod route_model;
+mod routes;
+mod warned_policies;
