@@ -8,8 +8,8 @@ use crate::{
     authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
     grant::{
-        self, ApprovedGrant, ExchangeAbility, GrantError, Lifetimes, RefreshAbility, RequestedAccess,
-        StatusClaim, TokenRequest,
+        self, ApprovedGrant, ExchangeAbility, GrantError, Lifetimes, NoTokenId, RefreshAbility,
+        RequestedAccess, StatusClaim, TokenRequest,
     },
     keys::{LiveKeys, SigningError},
     oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId},
@@ -95,24 +95,18 @@ pub enum IssuanceRefused {
         /// The client.
         client: ClientId,
     },
-    /// What must be asked cannot be asked now; a fault of ours.
-    #[error("{0}")]
-    Unavailable(String),
-    /// Something failed on our side.
+    /// The store must be asked and cannot be asked now; a fault of ours.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+    /// What was revoked must be known and is not known yet; a fault of ours.
+    #[error(transparent)]
+    RevocationsUnknown(#[from] RevocationsUnknown),
+    /// The token has no name; a fault of ours.
+    #[error("the token could not be named: {0}")]
+    Unnamed(#[from] NoTokenId),
+    /// The token could not be signed; a fault of ours.
     #[error("the token could not be signed: {0}")]
     Failed(#[from] SigningError),
-}
-
-impl From<StoreError> for IssuanceRefused {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<RevocationsUnknown> for IssuanceRefused {
-    fn from(error: RevocationsUnknown) -> Self {
-        Self::Unavailable(error.to_string())
-    }
 }
 
 /// One request on its way: who asks, when, under which policies.
@@ -326,7 +320,7 @@ impl Issuance<'_> {
         Ok(RefreshClaims {
             issuer: self.issuer.issuer.clone(),
             client: ability.client().id.clone(),
-            family: grant::random_id().map_err(|_| SigningError::Failed)?,
+            family: grant::random_id()?,
             generation: 0,
             audience: approved.audience().clone(),
             scopes: approved.scopes().clone(),
@@ -345,9 +339,7 @@ impl Issuance<'_> {
         let ring = self.issuer.keys.ring();
         let key = ring.signing();
         let (client, api, expires_in) = (approved.client().clone(), approved.api().clone(), approved.ttl());
-        let claims = approved
-            .into_claims(&self.issuer.issuer, comes_from, self.now)
-            .map_err(|_| SigningError::Failed)?;
+        let claims = approved.into_claims(&self.issuer.issuer, comes_from, self.now)?;
         let token = SignedToken::sign(&claims, key).await?;
         let refresh_token = match refresh {
             Some(refresh) => Some(SignedToken::sign_refresh(&refresh, key).await?),

@@ -1,6 +1,7 @@
 //! The status lists of this issuer's clients, signed and kept in memory.
 
 use std::{
+    io,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -71,6 +72,17 @@ pub struct ServedStatusList {
     pub max_age: i64,
 }
 
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub enum NoStatusList {
+    /// It could not be compressed.
+    #[error("the list could not be compressed: {0}")]
+    Encode(#[from] io::Error),
+    /// It could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SigningError),
+}
+
 /// The clients of one snapshot that have lists. Does not keep the snapshot alive.
 struct Index {
     snapshot: Weak<Snapshot>,
@@ -107,8 +119,8 @@ impl StatusLists {
     /// The list of this name; `None` where no client has it.
     ///
     /// # Errors
-    /// [`SigningError`] if the cryptographic library fails.
-    pub async fn serve(&self, handle: &str) -> Result<Option<ServedStatusList>, SigningError> {
+    /// [`NoStatusList`] if a library fails.
+    pub async fn serve(&self, handle: &str) -> Result<Option<ServedStatusList>, NoStatusList> {
         let snapshot = self.policies.snapshot();
         let index = self.index(&snapshot);
         let by_handle = index.by_handle.get_or_init(|| self.handles(&snapshot));
@@ -161,7 +173,7 @@ impl StatusLists {
         handle: &StatusHandle,
         client: &Client,
         issued_at: i64,
-    ) -> Result<SignedStatusList, SigningError> {
+    ) -> Result<SignedStatusList, NoStatusList> {
         let revocation = match (client.state, client.revoked_before) {
             (ClientState::Disabled, _) => Revocation::Everything,
             (ClientState::Enabled, Some(time)) => Revocation::Before(time),
@@ -171,7 +183,7 @@ impl StatusLists {
         // A client gets no token while its `revoked_before` lies ahead, so no token points further than to
         // the minute after that in which it is issued: the list has a bit for each that it will meet.
         let list = StatusList::of(revocation, expires_at + MARGIN);
-        let encoded = list.encode().map_err(|_| SigningError::Failed)?;
+        let encoded = list.encode()?;
         let claims = json!({
             "sub": handle.uri(&self.issuer),
             "iat": issued_at,

@@ -235,7 +235,7 @@ fn moved_to(revoked_before: i64) -> i64 {
 }
 
 fn generate() -> anyhow::Result<ClientSecret> {
-    ClientSecret::generate().context("the system gives no random bytes")
+    Ok(ClientSecret::generate()?)
 }
 
 fn show(secret: &ClientSecret) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     clients::{Client, ClientKind, Grant},
-    oauth::{ApiName, Audience, ClientId, Issuer, Role, ScopeSet, TokenId},
+    oauth::{ApiName, Audience, ClientId, InvalidName, Issuer, NoRandomness, Role, ScopeSet, TokenId},
     status::{StatusHandle, StatusReference, index_of},
     token::{Claims, Exchanged, Named, VerifiedClaims, VerifiedRefresh},
 };
@@ -73,14 +73,25 @@ pub enum StatusClaim {
     OnRequest,
 }
 
+/// Why a token gets no name.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTokenId {
+    /// There is nothing to make one of.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+    /// What it would be is no name, for what the token comes from has too long a one.
+    #[error("its name would be none: {0}")]
+    Name(#[from] InvalidName),
+}
+
 /// 128 random bits.
 ///
 /// # Errors
-/// When the system gives no random bytes.
-pub(crate) fn random_id() -> Result<TokenId, ring::error::Unspecified> {
+/// [`NoTokenId::Random`].
+pub(crate) fn random_id() -> Result<TokenId, NoTokenId> {
     let mut random = [0; 16];
-    SystemRandom::new().fill(&mut random)?;
-    TokenId::parse(&BASE64_URL_SAFE_NO_PAD.encode(random)).map_err(|_| ring::error::Unspecified)
+    SystemRandom::new().fill(&mut random).map_err(|_| NoRandomness)?;
+    Ok(TokenId::parse(&BASE64_URL_SAFE_NO_PAD.encode(random))?)
 }
 
 impl ApprovedGrant {
@@ -141,17 +152,16 @@ impl ApprovedGrant {
     /// the name of what it comes from: a family of refresh tokens, or a token that was exchanged.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// [`NoTokenId`].
     pub fn into_claims(
         self,
         issuer: &Issuer,
         comes_from: Option<&TokenId>,
         now: i64,
-    ) -> Result<Claims, ring::error::Unspecified> {
+    ) -> Result<Claims, NoTokenId> {
         let mut token_id = random_id()?;
         if let Some(before) = comes_from {
-            token_id =
-                TokenId::parse(&format!("{before}.{token_id}")).map_err(|_| ring::error::Unspecified)?;
+            token_id = TokenId::parse(&format!("{before}.{token_id}"))?;
         }
         Ok(Claims {
             issuer: issuer.clone(),

@@ -8,6 +8,7 @@ mod request;
 mod target;
 mod token_exchange;
 
+pub use approved::NoTokenId;
 pub(crate) use approved::random_id;
 pub use approved::{ApprovedGrant, Lifetimes, StatusClaim};
 pub use client_credentials::approve as approve_client_credentials;
@@ -19,13 +20,13 @@ pub use token_exchange::{ExchangeAbility, ExchangeRules, approve as approve_exch
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use super::*;
     use crate::{
         authenticate::AuthenticatedClient,
-        clients::{Abilities, Client, ClientKind, ClientState, IntrospectedApis},
-        oauth::{ClientId, ErrorCode},
+        clients::{Abilities, Client, ClientKind, ClientState, Grant, IntrospectedApis},
+        oauth::{ApiName, Audience, ClientId, ErrorCode, Issuer, NoRandomness, ScopeSet, TokenId},
     };
 
     fn client(abilities: Abilities) -> AuthenticatedClient {
@@ -65,6 +66,36 @@ mod tests {
             check(name, RefreshAbility::of(&client).err(), may_refresh, "`refresh: true`");
             check(name, ExchangeAbility::of(&client).err(), may_exchange, "`token_exchange: true`");
         }
+    }
+
+    /// What came of a token with the longest name that there is gets none, and not for want of random bytes.
+    #[test]
+    fn a_name_that_would_be_too_long_is_told_as_that() {
+        let client = client(Abilities::default());
+        let grant = Grant {
+            api: ApiName::parse("orders").unwrap(),
+            audience: Audience::parse("https://orders.example").unwrap(),
+            scopes: ScopeSet::default(),
+            roles: Vec::new(),
+        };
+        let lifetimes = Lifetimes {
+            ttl: Duration::from_mins(1),
+            max_ttl: Duration::from_mins(1),
+            refresh_ttl: Duration::from_mins(1),
+            refresh_grace: Duration::ZERO,
+            leeway: Duration::ZERO,
+        };
+        let issuer = Issuer::parse("https://tokens.example").unwrap();
+        let named_behind = |before: usize| {
+            let scopes = ScopeSet::default();
+            let approved =
+                ApprovedGrant::own(client.client(), &grant, scopes, lifetimes, StatusClaim::OnRequest);
+            approved.into_claims(&issuer, Some(&TokenId::parse(&"a".repeat(before)).unwrap()), 0)
+        };
+        assert!(named_behind(1).is_ok());
+        let error = named_behind(512).err().unwrap();
+        assert!(matches!(error, NoTokenId::Name(_)), "{error}");
+        assert_eq!(NoTokenId::from(NoRandomness).to_string(), "the system gives no random bytes");
     }
 
     #[track_caller]

@@ -16,7 +16,7 @@ pub mod text;
 
 pub use algorithm::{RsaBits, SignatureAlgorithm};
 pub use claim::{REGISTERED_CLAIMS, is_registered_claim};
-pub use error::{ErrorCode, GrantType};
+pub use error::{ErrorCode, GrantType, NoRandomness};
 pub use issuer::{InvalidIssuer, Issuer, is_loopback};
 pub use metadata_address::{MetadataAddress, NoAddress};
 pub use name::{ApiName, Audience, ClientId, InvalidName, KeyId, Role, TokenId};

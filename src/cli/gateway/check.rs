@@ -137,7 +137,7 @@ impl TokenMint for Mint<'_> {
     }
 
     fn token_id(&self) -> Result<TokenId, CheckError> {
-        random_id().map_err(|_| CheckError::Mint("the system gives no random bytes".into()))
+        random_id().map_err(|error| CheckError::Mint(Box::new(error)))
     }
 
     fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, CheckError> {

@@ -165,10 +165,16 @@ fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
             tracing::warn!(reason = "invalid_scope", detail, client = client.as_str(), "token.refused");
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        IssuanceRefused::Unavailable(detail) => client::unavailable(&detail, "token.refused"),
-        IssuanceRefused::Failed(error) => {
-            tracing::error!(%error, "token.failed");
-            TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
+        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), "token.refused"),
+        IssuanceRefused::RevocationsUnknown(error) => {
+            client::unavailable(&error.to_string(), "token.refused")
         }
+        IssuanceRefused::Unnamed(error) => failed(&error),
+        IssuanceRefused::Failed(error) => failed(&error),
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> TokenEndpointError {
+    tracing::error!(%error, "token.failed");
+    TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
 }

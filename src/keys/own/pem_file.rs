@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{SigningError, SigningKey, local::PrivateKey};
 use crate::{
-    oauth::{KeyId, SignatureAlgorithm},
+    oauth::{KeyId, NoRandomness, SignatureAlgorithm},
     printable::unmarked,
 };
 
@@ -110,7 +110,7 @@ pub(super) fn write(
         None => (CLEAR, SecretDocument::encode_msg(&info).map_err(|_| SigningError::Failed)?),
         Some(passphrase) => {
             let (mut salt, mut iv) = ([0; 16], [0; 16]);
-            rand::fill(&mut salt).and_then(|()| rand::fill(&mut iv)).map_err(|_| SigningError::Failed)?;
+            rand::fill(&mut salt).and_then(|()| rand::fill(&mut iv)).map_err(|_| NoRandomness)?;
             // not scrypt, which the library would take: that needs 16 MiB for a moment
             let parameters = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(ROUNDS, &salt, iv);
             let parameters = parameters.map_err(|_| SigningError::Failed)?;

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use super::PublicKey;
-use crate::oauth::{KeyId, SignatureAlgorithm};
+use crate::oauth::{KeyId, NoRandomness, SignatureAlgorithm};
 
 /// Why a key could not be made, read or used. Never holds key material.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,12 @@ pub enum SigningError {
     /// The public half could not be described as a JWK.
     #[error("its public key has no thumbprint ({0})")]
     Thumbprint(jsonwebtoken::errors::Error),
+    /// There is nothing to make a key or a salt of.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+    /// What is to be signed is no JSON.
+    #[error("the claims cannot be written as JSON: {0}")]
+    Claims(#[from] serde_json::Error),
     /// The cryptographic library failed, without a reason.
     #[error("the cryptographic library failed")]
     Failed,
@@ -61,12 +67,12 @@ impl SigningKey {
     /// the signature; so the three parts are put together here around a key that was parsed once.
     ///
     /// # Errors
-    /// [`SigningError::Failed`] if the cryptographic library fails.
+    /// [`SigningError::Claims`]; [`SigningError::Failed`] if the cryptographic library fails.
     pub(crate) async fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, SigningError> {
         let algorithm = self.public.algorithm().name();
         let header = format!(r#"{{"typ":"{typ}","alg":"{algorithm}","kid":"{}"}}"#, self.kid());
         let mut payload = Vec::with_capacity(512);
-        serde_json::to_writer(&mut payload, claims).map_err(|_| SigningError::Failed)?;
+        serde_json::to_writer(&mut payload, claims)?;
         let mut token = String::with_capacity((header.len() + payload.len() + USUAL_SIGNATURE) * 4 / 3 + 8);
         BASE64_URL_SAFE_NO_PAD.encode_string(header, &mut token);
         token.push('.');

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jeton_oauth::NoRandomness;
 use jiff::Timestamp;
 use ring::{
     digest,
@@ -32,14 +33,14 @@ impl ClientSecret {
     /// SHA-256 of all that in 6 more, by which a scanner tells a real secret from a look-alike.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
-    pub fn generate() -> Result<Self, ring::error::Unspecified> {
+    /// [`NoRandomness`].
+    pub fn generate() -> Result<Self, NoRandomness> {
         let random = SystemRandom::new();
         let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + RANDOM_DIGITS + CHECKSUM_DIGITS));
         text.push_str(PREFIX);
         while text.len() < PREFIX.len() + RANDOM_DIGITS {
             let mut bytes = Zeroizing::new([0_u8; 64]);
-            random.fill(bytes.as_mut())?;
+            random.fill(bytes.as_mut()).map_err(|_| NoRandomness)?;
             // 6 bits each, those over 61 thrown away: every digit is as likely as every other
             let digits = bytes.iter().filter_map(|byte| DIGITS.get(usize::from(byte & 63)));
             let missing = PREFIX.len() + RANDOM_DIGITS - text.len();

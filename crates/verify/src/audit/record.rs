@@ -1,6 +1,6 @@
 //! A decision as one line of JSON, written and read.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId, text::printable_json};
 use jeton_policy::{CanonicalPath, Subject};
@@ -194,12 +194,12 @@ pub enum LineError {
     #[error("`{0}` is missing: this is no line of a decision log")]
     Missing(&'static str),
     /// A member has not its form.
-    #[error("`{member}` is not of its form: {detail}")]
+    #[error("`{member}` is not of its form: {source}")]
     Form {
         /// Its name.
         member: &'static str,
         /// What is wrong.
-        detail: String,
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -269,15 +269,15 @@ fn needed<T>(member: &'static str, value: Option<T>) -> Result<T, LineError> {
     value.ok_or(LineError::Missing(member))
 }
 
-fn formed<T, E: fmt::Display>(
+fn formed<T, E: Into<Box<dyn Error + Send + Sync>>>(
     member: &'static str,
     parse: fn(&str) -> Result<T, E>,
     text: &str,
 ) -> Result<T, LineError> {
-    parse(text).map_err(|error| LineError::Form { member, detail: error.to_string() })
+    parse(text).map_err(|error| LineError::Form { member, source: error.into() })
 }
 
-fn each<T, E: fmt::Display, C: FromIterator<T>>(
+fn each<T, E: Into<Box<dyn Error + Send + Sync>>, C: FromIterator<T>>(
     member: &'static str,
     parse: fn(&str) -> Result<T, E>,
     texts: &[String],
