@@ -8,12 +8,15 @@ use std::sync::Arc;
 pub use keeper::{key_keeper, late_reading};
 pub use surroundings::surroundings;
 
+use tracing::field::display;
+
 use crate::{
     audit::{Audit, DecisionLog, DecisionLogError, Shadow},
     authenticate::{AssertionRules, Authenticator},
     authorize::Authorizer,
     clock::Clock,
     config::{Settings, StoreSettings},
+    event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
@@ -106,7 +109,7 @@ impl Prepared {
             && let FirstKey::Made(new) = keeper.ensure_first_key()?
         {
             let dir = keeper.folder().path().display();
-            tracing::info!(%dir, kid = %new.kid, "keys.generated: there was no key, so the first one was made");
+            event::KeysGenerated { dir: display(&dir), kid: display(&new.kid) }.info();
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);

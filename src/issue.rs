@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::{
     authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
     clock::Clock,
+    event,
     grant::{
         self, ApprovedGrant, ExchangeAbility, GrantError, Lifetimes, NoTokenId, RefreshAbility,
         RequestedAccess, StatusClaim, TokenRequest,
@@ -264,13 +265,13 @@ impl Issuance<'_> {
             Advance::Taken => return Ok(()),
             Advance::Retried => {
                 let client = token.client().as_str();
-                tracing::info!(client, family = family.as_str(), "refresh.retried");
+                event::RefreshRetried { client, family: family.as_str() }.info();
                 return Ok(());
             }
             Advance::Ended => "its family was ended",
             Advance::Reused => {
                 let client = token.client().as_str();
-                tracing::warn!(client, family = family.as_str(), "refresh.reused: the family is ended");
+                event::RefreshReused { client, family: family.as_str() }.warn();
                 "it was used before: its family is ended now"
             }
         };

@@ -36,6 +36,7 @@
 //! |---|---|
 //! | [`oauth`] | the vocabulary of the RFCs |
 //! | [`clock`] | time as a parameter |
+//! | [`event`] | what is logged, each event declared once |
 //! | [`fetch`] | small documents by HTTP |
 //! | `files` | files that are read whole, each with a bound; the last good content of those that change |
 //! | [`gateway`] | who asks for others |
@@ -67,6 +68,7 @@ pub mod app;
 pub mod authenticate;
 pub mod cli;
 pub mod config;
+pub mod event;
 pub(crate) mod follow;
 pub mod gateway;
 pub mod grant;

@@ -18,12 +18,14 @@ use tokio::{
     task::{self, JoinError},
     time::{self, MissedTickBehavior},
 };
+use tracing::field::display;
 
 use self::{candidate::FollowedCandidate, keys::FollowedKeys, policies::FollowedPolicies, teller::Teller};
 pub(crate) use self::{policies::difference_beside, trigger::Trigger};
 use crate::{
     app::App,
     audit::DecisionLog,
+    event,
     keys::KeyReload,
     policy::{CandidateReload, PolicyReload, Reload},
 };
@@ -128,7 +130,7 @@ impl Following {
                     }
                 });
             }
-            Err(error) => tracing::error!(%error, "signals.failed: SIGHUP will not be heard"),
+            Err(error) => event::SignalsFailed { error: display(&error) }.error(),
         }
     }
 }

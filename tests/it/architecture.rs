@@ -24,7 +24,7 @@ const COLUMNS: [&[&str]; 15] = [
     &["keys"],
     &["jose"],
     &["gateway"],
-    &["oauth", "clock", "fetch", "files", "revocations", "printable", "private_file"],
+    &["oauth", "clock", "event", "fetch", "files", "revocations", "printable", "private_file"],
 ];
 
 /// What a module may use of its own column.

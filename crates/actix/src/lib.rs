@@ -1,6 +1,8 @@
 //! A guard before the handlers of actix-web, by jeton's policies.
 
 mod bearer;
+pub mod event;
+
 mod problem;
 mod protect;
 mod refusal;

@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod authorize;
+pub mod event;
+
 pub mod fetch;
 pub mod gateway;
 pub mod keys;

@@ -11,6 +11,7 @@ use jeton_actix::GuardFault;
 
 use super::cached::Document;
 use crate::{
+    event,
     http::error::{Problem, ProblemKind},
     status_lists::StatusLists,
 };
@@ -32,7 +33,7 @@ pub(in crate::http) async fn get(
         }
         Ok(None) => Problem::new(ProblemKind::NotFound, &request).error_response(),
         Err(error) => {
-            tracing::error!(error = error.to_string(), "status_list.failed");
+            event::StatusListFailed { error: &error.to_string() }.error();
             Problem::new(GuardFault::Internal, &request).error_response()
         }
     }
