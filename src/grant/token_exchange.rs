@@ -18,20 +18,23 @@ use crate::{
 /// A client that has authenticated and may exchange tokens. To have authenticated is not enough:
 ///
 /// ```compile_fail,E0308
-/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*};
+/// # use jeton_verify::{InForce, VerifiedClaims};
 /// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
 /// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
 /// approve_exchange(client, subject, access, rules)
 /// # }
 /// ```
 /// ```compile_fail,E0423
-/// # use jeton::{clients::Client, grant::ExchangeAbility};
+/// # use jeton::grant::ExchangeAbility;
+/// # use jeton_policy::clients::Client;
 /// fn made_up(client: &Client) -> ExchangeAbility<'_> {
 ///     ExchangeAbility(client)
 /// }
 /// ```
 /// ```
-/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*};
+/// # use jeton_verify::{InForce, VerifiedClaims};
 /// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
 /// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
 /// approve_exchange(ExchangeAbility::of(client)?, subject, access, rules)
