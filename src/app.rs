@@ -5,31 +5,30 @@ mod surroundings;
 
 use std::sync::Arc;
 
-pub use keeper::{key_keeper, late_reading};
-pub use surroundings::surroundings;
-
+use jeton_oauth::{ApiName, InvalidName, clock::Clock};
+use jeton_policy::{CandidatePolicies, Findings, LivePolicies, Surroundings};
+use jeton_verify::{
+    Authorizer, Standing, Verifier,
+    audit::{Audit, DecisionLog, DecisionLogError, Shadow},
+};
 use tracing::field::display;
 
 use crate::{
-    audit::{Audit, DecisionLog, DecisionLogError, Shadow},
     authenticate::{AssertionRules, Authenticator},
-    authorize::Authorizer,
-    clock::Clock,
     config::{Settings, StoreSettings},
     event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
-    oauth::{ApiName, InvalidName},
-    policy::{CandidatePolicies, Findings, LivePolicies, Surroundings},
     reuse::TokenReuse,
     revoke::Revoker,
-    standing::Standing,
     status_lists::{StatusListOptions, StatusLists},
     store::{MemoryStore, SharedOptions, SharedStore, Store, StoreError},
-    token::Verifier,
 };
+
+pub use keeper::{key_keeper, late_reading};
+pub use surroundings::surroundings;
 
 /// Why the service cannot be what the settings say.
 #[derive(Debug, thiserror::Error)]

@@ -82,8 +82,3 @@ pub mod revoke;
 pub mod status_lists;
 pub mod store;
 pub mod token;
-
-pub use jeton_jose as jose;
-pub use jeton_oauth::{self as oauth, clock, text as printable};
-pub use jeton_policy::{self as policy, clients, files};
-pub use jeton_verify::{audit, authorize, fetch, principal, resource, revocations, standing, status};

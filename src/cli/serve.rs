@@ -2,11 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
+use jeton_oauth::clock::SystemClock;
 use tracing::field::display;
 
 use super::Outcome;
 use crate::{
-    clock::SystemClock,
     config::Needs,
     event,
     http::{self, RunningServer, Service},

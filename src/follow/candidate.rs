@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
+use jeton_policy::{CandidatePolicies, CandidateReload, Findings, Rejection, Reload, Snapshot, Swapped};
 use tokio::task::JoinError;
 use tracing::field::display;
 
 use super::{Follow, Teller, Trigger};
-use crate::{
-    event,
-    policy::{CandidatePolicies, CandidateReload, Findings, Rejection, Reload, Snapshot, Swapped},
-};
+use crate::event;
 
 /// The candidate as it is followed.
 pub(super) struct FollowedCandidate {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jeton_policy::{Rejection, Reload, Swapped};
 use tokio::{
     task::{self, JoinError},
     time,
@@ -13,7 +14,6 @@ use crate::{
     app::{App, late_reading},
     event,
     keys::{KeyErrors, KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError},
-    policy::{Rejection, Reload, Swapped},
 };
 
 /// How often time is looked at where the folder is not, or not as often.

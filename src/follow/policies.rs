@@ -5,17 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
+use jeton_policy::{
+    Code, Difference, Finding, Findings, LivePolicies, PolicyReload, Rejection, Reload, Replaced, Snapshot,
+};
 use tokio::task::{self, JoinError};
 use tracing::field::display;
 
 use super::{Follow, Teller, Trigger};
-use crate::{
-    event,
-    policy::{
-        Code, Difference, Finding, Findings, LivePolicies, PolicyReload, Rejection, Reload, Replaced,
-        Snapshot,
-    },
-};
+use crate::event;
 
 /// The policies as they are followed.
 pub(super) struct FollowedPolicies {

@@ -1,10 +1,11 @@
 //! `grant_type=refresh_token` (RFC 6749 section 6).
 
+use jeton_oauth::ScopeSet;
+use jeton_policy::clients::Client;
+use jeton_verify::InForce;
+
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, StatusClaim};
-use crate::{
-    authenticate::AuthenticatedClient, clients::Client, oauth::ScopeSet, standing::InForce,
-    token::VerifiedRefresh,
-};
+use crate::{authenticate::AuthenticatedClient, token::VerifiedRefresh};
 
 /// A client that has authenticated and may use refresh tokens. To have authenticated is not enough:
 ///

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jeton_oauth::{ApiName, Audience, Role, ScopeSet};
+use jeton_policy::{
+    PolicySet,
+    clients::{Client, Grant},
+};
+use jeton_verify::{InForce, VerifiedClaims};
+
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::StatusSource};
 use crate::{
     authenticate::AuthenticatedClient,
-    clients::{Client, Grant},
-    oauth::{ApiName, Audience, Role, ScopeSet},
-    policy::PolicySet,
-    standing::InForce,
-    token::{Exchanged, Named, VerifiedClaims},
+    token::{Exchanged, Named},
 };
 
 /// A client that has authenticated and may exchange tokens. To have authenticated is not enough:

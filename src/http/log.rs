@@ -15,6 +15,10 @@ use std::{
 };
 
 use anstyle::AnsiColor;
+use jeton_oauth::{
+    clock::{Clock, SystemClock},
+    text::{is_order, is_unseen},
+};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -30,10 +34,8 @@ use tracing_subscriber::{
 
 use super::together::{Together, Waiting};
 use crate::{
-    clock::{Clock, SystemClock},
     config::{LogFormat, LogSettings},
     event::Panicked,
-    printable::{is_order, is_unseen},
 };
 
 /// Starts logging to standard error, for the whole process.

@@ -12,7 +12,6 @@ mod together;
 
 pub use {
     connection::raise_open_files,
-    jeton_actix::{BearerFault, Caller, Protect, RequestSpan, bearer_token},
     log::init as init_log,
     server::{RunningServer, Service, StartError},
 };

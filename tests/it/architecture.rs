@@ -329,11 +329,11 @@ fn a_forbidden_direction_is_detected() {
     forbidden("policy/compile/mod.rs", "fn f(_: &super::super::principal::Principal) {}");
     forbidden("policy/compile/rules.rs", "fn f(_: &super::super::super::grant::Lifetimes) {}");
     forbidden("policy/set.rs", "use super::super::issue::TokenIssuer;");
-    forbidden("policy/set.rs", "fn f() -> crate::authorize::Authorizer {}");
-    forbidden("clients/registry.rs", "use crate::policy::PolicySet;");
-    forbidden("token/verify.rs", "use crate::clients::Client;");
+    forbidden("policy/set.rs", "fn f() -> jeton_verify::Authorizer {}");
+    forbidden("clients/registry.rs", "use jeton_policy::PolicySet;");
+    forbidden("token/verify.rs", "use jeton_policy::clients::Client;");
     forbidden("keys/ring.rs", "use crate::token::SignedToken;");
-    forbidden("oauth/scope.rs", "use crate::clock::Clock;");
+    forbidden("oauth/scope.rs", "use jeton_oauth::clock::Clock;");
     forbidden("clock.rs", "use super::oauth::Scope;");
     forbidden("grant/mod.rs", "use crate::issue::TokenIssuer;");
     forbidden("authorize.rs", "use crate::{http, policy};");
@@ -341,19 +341,19 @@ fn a_forbidden_direction_is_detected() {
     forbidden("follow/mod.rs", "use crate::http::Service;");
     forbidden("follow/mod.rs", "use actix_web::rt;");
     forbidden("app.rs", "use crate::follow::Following;");
-    forbidden("files/latest.rs", "use crate::policy::Findings;");
+    forbidden("files/latest.rs", "use jeton_policy::Findings;");
     forbidden("config/settings.rs", "use crate::keys::KeyFolder;");
     forbidden("token/sign.rs", "use crate::config::Settings;");
     forbidden("issue.rs", "use crate::config::Settings;");
     forbidden("status_lists.rs", "use crate::issue::TokenIssuer;");
     forbidden("reuse.rs", "use crate::issue::TokenIssuer;");
-    forbidden("status/list.rs", "use crate::clients::Client;");
+    forbidden("status/list.rs", "use jeton_policy::clients::Client;");
     forbidden("store/shared.rs", "use crate::token::Claims;");
-    forbidden("audit/shadow.rs", "use crate::authorize::Authorizer;");
+    forbidden("audit/shadow.rs", "use jeton_verify::Authorizer;");
     forbidden("audit/log.rs", "use crate::config::LogSettings;");
-    forbidden("audit/record.rs", "use crate::http::RequestSpan;");
-    forbidden("policy/candidate.rs", "use crate::audit::Shadow;");
-    forbidden("standing.rs", "use crate::audit::Asked;");
+    forbidden("audit/record.rs", "use jeton_actix::RequestSpan;");
+    forbidden("policy/candidate.rs", "use jeton_verify::audit::Shadow;");
+    forbidden("standing.rs", "use jeton_verify::audit::Asked;");
     forbidden("store/mod.rs", "use crate::config::StoreSettings;");
     forbidden("config/store.rs", "use crate::store::SharedOptions;");
     forbidden("principal.rs", "#[cfg(test)] mod tests { use crate :: http :: Service; }");
@@ -368,7 +368,7 @@ fn what_is_right_is_let_through() {
     allowed("http/span.rs", "use std::time::Instant; let now = Instant::now();");
     allowed(
         "token/verify.rs",
-        "// crate::http, jsonwebtoken\n/// [`crate::policy`]\nuse crate::keys::PublicKey;",
+        "// crate::http, jsonwebtoken\n/// [`jeton_policy`]\nuse jeton_jose::PublicKey;",
     );
     allowed("policy/set.rs", "let text = \"crate::http and StatusCode \\\" actix_web\"; let c = '\"'; // \"");
     allowed("policy/set.rs", "let text = r#\"crate::http \" actix_web\"#; let lifetime: &'static str;");

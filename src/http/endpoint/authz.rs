@@ -8,21 +8,23 @@ use actix_web::{
     web::Data,
 };
 use jeton_actix::{JudgedRequest, Refusal, shown};
+use jeton_oauth::{ClientId, Role};
+use jeton_policy::PathPrefix;
+use jeton_verify::{
+    AccessRequest, Authorizer, Permit, Principal,
+    gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, header_text},
+};
 use serde_json::Value;
 use tracing_actix_web::RequestId;
 
 use crate::{
-    authorize::{AccessRequest, Authorizer, Permit},
     config::{GatewayApis, GatewaySettings},
     event::{DecisionAllowed, GatewayDenied, GatewayRequestDenied},
-    gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, TrustedPeers, header_text},
+    gateway::TrustedPeers,
     http::{
         error::{Problem, ProblemKind},
         extract::{ForwardedHost, ForwardedRequest, Forwarding},
     },
-    oauth::{ClientId, Role},
-    policy::PathPrefix,
-    principal::Principal,
 };
 
 /// One gateway, and who decides for what stands behind it.

@@ -1,17 +1,17 @@
 //! What the endpoints for clients have in common.
 
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
+use jeton_oauth::{ClientId, ErrorCode};
+use jeton_policy::clients::ClientSecret;
+use jeton_verify::BearerToken;
 
 use crate::{
     authenticate::{AuthenticationError, ClientCredentials},
-    clients::ClientSecret,
     event::{IntrospectionRefused, RevocationRefused, TokenRefused},
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
         extract::{Form, client_credentials},
     },
-    oauth::{ClientId, ErrorCode},
-    token::BearerToken,
 };
 
 /// What it is that an endpoint refuses: each has an event of its own.

@@ -7,6 +7,8 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_oauth::{Audience, ErrorCode, Issuer};
+use jeton_verify::VerifiedClaims;
 use serde_json::{Map, Value, json};
 
 use super::client::{self, Refusing};
@@ -14,8 +16,7 @@ use crate::{
     event,
     http::error::TokenEndpointError,
     introspect::{Introspection, IntrospectionRefused, Introspector},
-    oauth::{Audience, ErrorCode, Issuer},
-    token::{VerifiedClaims, VerifiedRefresh},
+    token::VerifiedRefresh,
 };
 
 pub(in crate::http) async fn post(

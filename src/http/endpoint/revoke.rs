@@ -7,12 +7,12 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_oauth::{ClientId, ErrorCode};
 
 use super::client::{self, Refusing};
 use crate::{
     event,
     http::error::TokenEndpointError,
-    oauth::{ClientId, ErrorCode},
     revoke::{RevocationOutcome, RevocationRefused, Revoker},
 };
 

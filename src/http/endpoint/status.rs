@@ -44,14 +44,16 @@ mod tests {
     use std::{path::Path as FilePath, time::Duration};
 
     use actix_web::{App, body, dev::ServiceResponse, http::header, test, web};
+    use jeton_oauth::{
+        ClientId, Issuer,
+        clock::{Clock, ManualClock},
+    };
+    use jeton_policy::{DemoSecrets, LivePolicies, Surroundings};
+    use jeton_verify::status::StatusHandle;
 
     use super::*;
     use crate::{
-        clock::{Clock, ManualClock},
         keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
-        oauth::{ClientId, Issuer},
-        policy::{DemoSecrets, LivePolicies, Surroundings},
-        status::StatusHandle,
         status_lists::StatusListOptions,
     };
 

@@ -7,6 +7,8 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_oauth::{ClientId, ErrorCode, GrantType};
+use jeton_verify::BearerToken;
 use tracing::field::display;
 
 use super::client::{self, Refusing};
@@ -19,8 +21,6 @@ use crate::{
         extract::{Form, client_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
-    oauth::{ClientId, ErrorCode, GrantType},
-    token::BearerToken,
 };
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
