@@ -12,6 +12,7 @@ mod together;
 
 pub use {
     connection::raise_open_files,
+    extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
     jeton_actix::{BearerFault, Caller, Protect, RequestSpan, bearer_token},
     log::init as init_log,
     server::{RunningServer, Service, StartError},
