@@ -10,12 +10,14 @@ mod support;
 
 use std::{fmt::Write, fs, path::Path, sync::Arc};
 
-use jeton::{
-    audit::{Asked, Audit, Bearer, DecisionLog, Shadow, Taken},
+use jeton_oauth::{
+    Audience, ClientId, ScopeSet, TokenId,
     clock::{Clock, SystemClock},
-    oauth::{Audience, ClientId, ScopeSet, TokenId},
-    policy::{Api, CandidatePolicies, DemoSecrets, PolicySet, Sources, Subject, Surroundings},
-    token::Origin,
+};
+use jeton_policy::{Api, CandidatePolicies, DemoSecrets, PolicySet, Sources, Subject, Surroundings};
+use jeton_verify::{
+    Origin,
+    audit::{Asked, Audit, Bearer, DecisionLog, Shadow, Taken},
 };
 use serde_json::json;
 

@@ -9,11 +9,11 @@
 
 use std::{env, fmt::Write, fs, path::Path, process::Command, time::Instant};
 
-use jeton::{
+use jeton_oauth::{
+    Audience,
     clock::{Clock, SystemClock},
-    oauth::Audience,
-    policy::{DemoSecrets, Effort, PolicySet, Sources, Surroundings},
 };
+use jeton_policy::{DemoSecrets, Effort, PolicySet, Sources, Surroundings};
 use ring::digest;
 
 const SIZES: [(usize, usize); 5] =

@@ -20,18 +20,15 @@ use aws_lc_rs::{
 };
 use jeton::{
     authenticate::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials},
-    clients::ClientSecret,
-    clock::SystemClock,
     grant::{Lifetimes, RequestedAccess, StatusClaim, TokenRequest},
     issue::TokenIssuer,
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
-    oauth::{Audience, Issuer},
-    policy::{DemoSecrets, LivePolicies, Surroundings},
     reuse::TokenReuse,
-    standing::Standing,
     store::{MemoryStore, Store},
-    token::{BearerToken, Verifier},
 };
+use jeton_oauth::{Audience, Issuer, clock::SystemClock};
+use jeton_policy::{DemoSecrets, LivePolicies, Surroundings, clients::ClientSecret};
+use jeton_verify::{BearerToken, Standing, Verifier};
 
 /// Calls in a round.
 const CALLS: usize = 40;

@@ -13,15 +13,13 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
-use jeton::{
-    authorize::Authorizer,
-    clock::SystemClock,
-    http::{Caller, Protect, RequestSpan},
-    keys::{JwksOptions, JwksSource, PublicKeys, TrustedKeys},
-    oauth::{ApiName, Issuer},
-    policy::{LivePolicies, Surroundings},
+use jeton_actix::{Caller, Protect, RequestSpan};
+use jeton_jose::PublicKeys;
+use jeton_oauth::{ApiName, Issuer, clock::SystemClock};
+use jeton_policy::{LivePolicies, Surroundings};
+use jeton_verify::{
+    Authorizer, JwksOptions, JwksSource, TrustedKeys, Verifier,
     status::{FetchOptions, FetchedLists},
-    token::Verifier,
 };
 use serde_json::json;
 use tracing_actix_web::TracingLogger;

@@ -5,28 +5,30 @@ mod surroundings;
 
 use std::sync::Arc;
 
-pub use keeper::{key_keeper, late_reading};
-pub use surroundings::surroundings;
+use jeton_oauth::{ApiName, InvalidName, clock::Clock};
+use jeton_policy::{CandidatePolicies, Findings, LivePolicies, Surroundings};
+use jeton_verify::{
+    Authorizer, Standing, Verifier,
+    audit::{Audit, DecisionLog, DecisionLogError, Shadow},
+};
+use tracing::field::display;
 
 use crate::{
-    audit::{Audit, DecisionLog, DecisionLogError, Shadow},
     authenticate::{AssertionRules, Authenticator},
-    authorize::Authorizer,
-    clock::Clock,
     config::{Settings, StoreSettings},
+    event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
-    oauth::{ApiName, InvalidName},
-    policy::{CandidatePolicies, Findings, LivePolicies, Surroundings},
     reuse::TokenReuse,
     revoke::Revoker,
-    standing::Standing,
     status_lists::{StatusListOptions, StatusLists},
     store::{MemoryStore, SharedOptions, SharedStore, Store, StoreError},
-    token::Verifier,
 };
+
+pub use keeper::{key_keeper, late_reading};
+pub use surroundings::surroundings;
 
 /// Why the service cannot be what the settings say.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +108,7 @@ impl Prepared {
             && let FirstKey::Made(new) = keeper.ensure_first_key()?
         {
             let dir = keeper.folder().path().display();
-            tracing::info!(%dir, kid = %new.kid, "keys.generated: there was no key, so the first one was made");
+            event::KeysGenerated { dir: display(&dir), kid: display(&new.kid) }.info();
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);

@@ -7,9 +7,6 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net};
-pub use jeton_verify::gateway::{
-    ClaimHeader, HostName, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES, header_text,
-};
 
 /// The name of a gateway, which stands in the path at which it asks: 1 to 64 small letters, digits and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

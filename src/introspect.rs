@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use jeton_oauth::{ClientId, clock::Clock};
+use jeton_policy::{LivePolicies, PolicySet, clients::IntrospectedApis};
+use jeton_verify::{
+    BearerToken, InForce, NotInForce, RevocationsUnknown, Standing, TokenError, VerifiedClaims, Verifier,
+};
+
 use crate::{
     authenticate::{AuthenticationError, Authenticator, ClientCredentials},
-    clients::IntrospectedApis,
-    clock::Clock,
-    oauth::ClientId,
-    policy::{LivePolicies, PolicySet},
-    revocations::RevocationsUnknown,
-    standing::{InForce, NotInForce, Standing},
-    token::{BearerToken, TokenError, VerifiedClaims, VerifiedRefresh, Verifier},
+    token::VerifiedRefresh,
 };
 
 /// Answers whether tokens are in force. Asks no network, but to find an assertion that is used again.

@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 
+use jeton_oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId, clock::Clock};
+use jeton_policy::{LivePolicies, PolicySet, Snapshot};
+use jeton_verify::{BearerToken, NotInForce, Origin, RevocationsUnknown, Standing, TokenError, Verifier};
 use jiff::Timestamp;
 
 use crate::{
     authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
-    clock::Clock,
+    event,
     grant::{
         self, ApprovedGrant, ExchangeAbility, GrantError, Lifetimes, NoTokenId, RefreshAbility,
         RequestedAccess, StatusClaim, TokenRequest,
     },
     keys::{LiveKeys, SigningError},
-    oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId},
-    policy::{LivePolicies, PolicySet, Snapshot},
     reuse::{GrantedAccess, KeptToken, ReusableTokens, TokenReuse},
-    revocations::RevocationsUnknown,
-    standing::{NotInForce, Standing},
     store::{Advance, RefreshUse, SharedStore, Store, StoreError},
-    token::{BearerToken, Origin, RefreshClaims, SignedToken, TokenError, VerifiedRefresh, Verifier},
+    token::{RefreshClaims, SignedToken, VerifiedRefresh},
 };
 
 /// Issues the tokens of one issuer.
@@ -264,13 +263,13 @@ impl Issuance<'_> {
             Advance::Taken => return Ok(()),
             Advance::Retried => {
                 let client = token.client().as_str();
-                tracing::info!(client, family = family.as_str(), "refresh.retried");
+                event::RefreshRetried { client, family: family.as_str() }.info();
                 return Ok(());
             }
             Advance::Ended => "its family was ended",
             Advance::Reused => {
                 let client = token.client().as_str();
-                tracing::warn!(client, family = family.as_str(), "refresh.reused: the family is ended");
+                event::RefreshReused { client, family: family.as_str() }.warn();
                 "it was used before: its family is ended now"
             }
         };

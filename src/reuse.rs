@@ -10,17 +10,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use jeton_oauth::{ApiName, ClientId, KeyId, ScopeSet, TokenId};
+use jeton_policy::Snapshot;
 use quick_cache::{
     Weighter,
     sync::{Cache, DefaultLifecycle},
 };
 
-use crate::{
-    grant::ApprovedGrant,
-    oauth::{ApiName, ClientId, KeyId, ScopeSet, TokenId},
-    policy::Snapshot,
-    token::SignedToken,
-};
+use crate::{grant::ApprovedGrant, token::SignedToken};
 
 /// How many tokens are kept, of at most [`USUAL_LENGTH`] each: some 7 MiB. Where there are more, those that
 /// were asked for once go first.
@@ -135,15 +132,12 @@ impl GrantedAccess {
 mod tests {
     use std::{fs, path::Path};
 
+    use jeton_oauth::{Issuer, clock::ManualClock};
+    use jeton_policy::{DemoSecrets, LivePolicies, Reload, Surroundings};
     use jiff::Timestamp;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{
-        clock::ManualClock,
-        oauth::Issuer,
-        policy::{DemoSecrets, LivePolicies, Reload, Surroundings},
-    };
 
     fn access(number: usize) -> GrantedAccess {
         GrantedAccess {

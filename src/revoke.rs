@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use jeton_oauth::{ClientId, TokenId, clock::Clock};
+use jeton_policy::LivePolicies;
+use jeton_verify::{BearerToken, Verifier};
+
 use crate::{
     authenticate::{AuthenticationError, Authenticator, ClientCredentials},
-    clock::Clock,
     grant::Lifetimes,
-    oauth::{ClientId, TokenId},
-    policy::LivePolicies,
     store::{Store, StoreError},
-    token::{BearerToken, VerifiedRefresh, Verifier},
+    token::VerifiedRefresh,
 };
 
 /// Ends tokens.

@@ -11,18 +11,17 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_oauth::{ClientId, Issuer, KeyId, clock::Clock};
+use jeton_policy::{
+    LivePolicies, Snapshot,
+    clients::{Client, ClientState},
+};
+use jeton_verify::status::{Revocation, STATUS_LIST, StatusHandle, StatusList};
 use ring::digest;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
-use crate::{
-    clients::{Client, ClientState},
-    clock::Clock,
-    keys::{LiveKeys, SigningError, SigningKey},
-    oauth::{ClientId, Issuer, KeyId},
-    policy::{LivePolicies, Snapshot},
-    status::{Revocation, STATUS_LIST, StatusHandle, StatusList},
-};
+use crate::keys::{LiveKeys, SigningError, SigningKey};
 
 /// How many signed lists are kept in memory.
 const MOST_KEPT: usize = 10_000;

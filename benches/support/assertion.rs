@@ -6,7 +6,7 @@ use aws_lc_rs::{
     signature::{KeyPair, RSA_PKCS1_SHA256},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jeton::clock::{Clock, SystemClock};
+use jeton_oauth::clock::{Clock, SystemClock};
 
 /// A policy file with one client that has this key and no secret.
 pub(crate) fn policies(pair: &RsaKeyPair) -> String {

@@ -20,8 +20,8 @@ use bytes::BytesMut;
 use jeton::{
     gateway::{ClaimHeader, GatewayKind, IDENTITY_HEADERS},
     http::{ForwardedFault, ForwardedHost, Forwarding},
-    policy::{CanonicalPath, PathPrefix},
 };
+use jeton_policy::{CanonicalPath, PathPrefix};
 use libfuzzer_sys::fuzz_target;
 use tokio_util::codec::Decoder;
 

@@ -2,10 +2,10 @@
 
 use std::{cmp::max, sync::Arc, time::Duration};
 
+use jeton_oauth::clock::Clock;
 use jiff::SignedDuration;
 
 use crate::{
-    clock::Clock,
     config::Settings,
     keys::{KeyFolder, KeyKeeper, KeyTerms, LONGEST_MAX_AGE, Passphrase},
 };

@@ -1,9 +1,8 @@
 //! What the settings ask of policies. A start, a reload, the candidate and `jeton policies check` ask the same.
 
-use crate::{
-    config::{GatewaySettings, Settings},
-    policy::{DemoSecrets, NeededApi, Surroundings},
-};
+use jeton_policy::{DemoSecrets, NeededApi, Surroundings};
+
+use crate::config::{GatewaySettings, Settings};
 
 /// What policies must fit to be served with these settings.
 pub fn surroundings(settings: &Settings) -> Surroundings {

@@ -2,17 +2,14 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use jeton_jose::{CompactJws, ForeignKey, ForeignKeys, JwsError, TokenKind};
+use jeton_oauth::{Issuer, SignatureAlgorithm};
+use jeton_policy::clients::{Client, ClientRegistry, MOST_KEYS};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::error::{AssertionError, AuthenticationError};
-use crate::{
-    clients::{Client, ClientRegistry, MOST_KEYS},
-    jose::{CompactJws, JwsError, TokenKind},
-    keys::{ForeignKey, ForeignKeys},
-    oauth::{Issuer, SignatureAlgorithm},
-    store::OnceName,
-};
+use crate::store::OnceName;
 
 /// An assertion as it was sent. Has no `Debug`: whoever reads it could use it.
 pub struct ClientAssertion(String);
@@ -198,13 +195,11 @@ mod tests {
 
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    use jeton_oauth::ClientId;
+    use jeton_policy::clients::{Abilities, ClientKind, ClientState};
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        clients::{Abilities, ClientKind, ClientState},
-        oauth::ClientId,
-    };
 
     thread_local! {
         /// Signatures checked on this thread: the work that must not depend on what is wrong.

@@ -2,6 +2,9 @@
 
 use std::{iter, sync::Arc};
 
+use jeton_policy::clients::{
+    Client, ClientRegistry, ClientSecret, ClientState, MOST_SECRETS, SecretHash, StoredSecret,
+};
 use jiff::Timestamp;
 use subtle::Choice;
 
@@ -9,10 +12,7 @@ use super::{
     assertion::{AssertionRules, ClientAssertion},
     error::AuthenticationError,
 };
-use crate::{
-    clients::{Client, ClientRegistry, ClientSecret, ClientState, MOST_SECRETS, SecretHash, StoredSecret},
-    store::{Store, Use},
-};
+use crate::store::{Store, Use};
 
 /// What a request claims, and what shall show it. Nothing of it is checked yet.
 pub enum ClientCredentials {
@@ -85,7 +85,7 @@ impl Authenticator {
     /// Lets a client in that is enabled and shows a live secret, or an assertion that it signed and that was
     /// not used before.
     ///
-    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`](crate::clients::MOST_KEYS)
+    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`](jeton_policy::clients::MOST_KEYS)
     /// signatures checked. Decoys take the place of what the client has not.
     ///
     /// # Errors
@@ -188,12 +188,11 @@ fn matches(stored: &SecretHash, sent: &SecretHash) -> Choice {
 mod tests {
     use std::cell::Cell;
 
+    use jeton_jose::ForeignKeys;
+    use jeton_oauth::ClientId;
+    use jeton_policy::clients::{Abilities, ClientKind};
+
     use super::*;
-    use crate::{
-        clients::{Abilities, ClientKind},
-        keys::ForeignKeys,
-        oauth::ClientId,
-    };
 
     thread_local! {
         /// Comparisons made on this thread: the work that must not depend on what is wrong.

@@ -1,6 +1,9 @@
 //! Why a client is not let in: for the log alone.
 
-use crate::{jose::JwsError, oauth::ClientId, store::StoreError};
+use jeton_jose::JwsError;
+use jeton_oauth::ClientId;
+
+use crate::store::StoreError;
 
 /// Why a client was not let in: for the log alone. The client learns one and the same for all.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,13 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use jeton_jose::{ForeignKey, ForeignKeys};
+use jeton_oauth::clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up};
+use jeton_policy::{
+    Sources,
+    clients::{ClientKind, ClientSecret},
+    files, scalar,
+};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -15,13 +22,6 @@ use super::{
     Outcome,
     files::{OfSeveral, Place, PolicyFiles},
     say,
-};
-use crate::{
-    clients::{ClientKind, ClientSecret},
-    clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up},
-    files,
-    keys::{ForeignKey, ForeignKeys},
-    policy::{Sources, scalar},
 };
 
 #[derive(Subcommand)]

@@ -6,12 +6,10 @@ use std::{
 };
 
 use anyhow::Context;
+use jeton_oauth::clock::{Clock, SystemClock};
+use jeton_policy::{DemoSecrets, Edited, PolicySet, Sources};
 
-use crate::{
-    clock::{Clock, SystemClock},
-    config::{Needs, Settings},
-    policy::{DemoSecrets, Edited, PolicySet, Sources},
-};
+use crate::config::{Needs, Settings};
 
 /// The policy files, which nobody else changes meanwhile.
 pub(super) struct PolicyFiles {

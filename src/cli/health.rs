@@ -3,12 +3,10 @@
 use std::{net::IpAddr, path::Path, time::Duration};
 
 use anyhow::Context;
+use jeton_verify::fetch::{Fetcher, Transport};
 
 use super::Outcome;
-use crate::{
-    config::Needs,
-    fetch::{Fetcher, Transport},
-};
+use crate::config::Needs;
 
 /// How long the service may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

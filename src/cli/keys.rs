@@ -7,15 +7,17 @@ use std::{
 };
 
 use clap::Subcommand;
+use jeton_oauth::{
+    clock::{Clock, SystemClock},
+    text::printable,
+};
 use jiff::Timestamp;
 
 use super::{Outcome, emit, say};
 use crate::{
     app::{key_keeper, late_reading},
-    clock::{Clock, SystemClock},
     config::{Needs, Settings},
     keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, Replaced, Retired, RingKey},
-    printable::printable,
 };
 
 #[derive(Subcommand)]

@@ -19,12 +19,12 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use jeton_policy::{DemoSecrets, Surroundings};
 
 use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
 use crate::{
     app,
     config::{Needs, Settings},
-    policy::{DemoSecrets, Surroundings},
 };
 
 /// A stateless token service: scopes in claims, policies in a folder, no database.

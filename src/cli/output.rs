@@ -10,6 +10,8 @@ use std::{
 };
 
 use anyhow::Context;
+use jeton_oauth::text::{printable, printable_json, printable_lines};
+use jeton_policy::{Code, Finding, Findings};
 use serde::Serialize;
 
 use crate::{
@@ -17,8 +19,6 @@ use crate::{
     config::SettingErrors,
     http::StartError,
     keys::{KeyErrors, OrderError},
-    policy::{Code, Finding, Findings},
-    printable::{printable, printable_json, printable_lines},
 };
 
 /// Prints a result for people. Its lines are ours; names within them were escaped, for they may hold line breaks.

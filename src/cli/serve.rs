@@ -2,10 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
+use jeton_oauth::clock::SystemClock;
+use tracing::field::display;
+
 use super::Outcome;
 use crate::{
-    clock::SystemClock,
     config::Needs,
+    event,
     http::{self, RunningServer, Service},
 };
 
@@ -13,7 +16,7 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(Needs::Everything, config)?;
     http::init_log(&settings.log);
     for detail in &settings.warnings {
-        tracing::warn!(detail, "settings.warning");
+        event::SettingsWarning { detail }.warn();
     }
     http::raise_open_files();
     actix_web::rt::System::new().block_on(async {
@@ -23,12 +26,18 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
         let hash = service.policies().current().policies.hash().clone();
         let audit = service.audit().clone();
         let RunningServer { address, server } = service.start()?;
-        tracing::info!(%address, %issuer, %kid, policies = %hash, "serving");
+        event::Serving {
+            address: display(&address),
+            issuer: display(&issuer),
+            kid: display(&kid),
+            policies: display(&hash),
+        }
+        .info();
         server.await?;
         if let Some(log) = audit.log() {
             log.flush();
         }
-        tracing::info!("stopped");
+        event::Stopped {}.info();
         Ok(Outcome::Done)
     })
 }

@@ -9,6 +9,19 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use jeton_jose::{JwsError, PublicKeys};
+use jeton_oauth::{
+    Audience, Issuer, ShownUrl, TokenId,
+    clock::{Clock, SystemClock, seconds_up},
+    text::printable,
+};
+use jeton_policy::{
+    Pruned, TokenRevocation,
+    files::{self, Size},
+};
+use jeton_verify::{
+    BearerToken, InsecureParts, JwksOptions, JwksSource, TokenError, Verifier, insecure_parts,
+};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use url::Url;
@@ -22,18 +35,7 @@ use super::{
     keys::at,
     say,
 };
-use crate::{
-    app::key_keeper,
-    clock::{Clock, SystemClock, seconds_up},
-    config::Needs,
-    files::{self, Size},
-    jose::JwsError,
-    keys::{JwksOptions, JwksSource, PublicKeys},
-    oauth::{Audience, Issuer, ShownUrl, TokenId},
-    policy::{Pruned, TokenRevocation},
-    printable::printable,
-    token::{BearerToken, InsecureParts, TokenError, Verifier, insecure_parts},
-};
+use crate::{app::key_keeper, config::Needs};
 
 #[derive(Subcommand)]
 pub(super) enum Command {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jeton_oauth::{ApiName, Issuer};
+use jeton_verify::gateway::{ClaimHeader, HostName};
+
 use super::layers::Layers;
-use crate::{
-    gateway::{ClaimHeader, GatewayKind, GatewayName, HostName, TrustedPeers},
-    oauth::{ApiName, Issuer},
-};
+use crate::gateway::{GatewayKind, GatewayName, TrustedPeers};
 
 /// One gateway that asks at `/authz/NAME`.
 #[derive(Clone, Debug)]

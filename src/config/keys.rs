@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use jeton_oauth::{RsaBits, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
     secret_file::{self, without_newline},
     values::{duration, folder},
 };
-use crate::oauth::{RsaBits, SignatureAlgorithm};
 
 /// `[keys]`.
 #[derive(Clone)]

@@ -7,12 +7,9 @@ use std::{
 };
 
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
+use jeton_oauth::text::printable;
+use jeton_policy::files::{self, FileError};
 use zeroize::Zeroizing;
-
-use crate::{
-    files::{self, FileError},
-    printable::printable,
-};
 
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

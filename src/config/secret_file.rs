@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
+use jeton_oauth::text::unmarked;
+use jeton_policy::files::{FileError, OpenFile};
 use zeroize::Zeroizing;
 
-use crate::{
-    files::{FileError, OpenFile},
-    printable::unmarked,
-    private_file::{self, Readers},
-};
+use crate::private_file::{self, Readers};
 
 /// The longest of them, in bytes.
 const LONGEST: u64 = 64 * 1024;

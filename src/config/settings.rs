@@ -7,6 +7,7 @@ use std::{
 };
 
 use config::Environment;
+use jeton_oauth::Issuer;
 use tracing::Level;
 
 use super::{
@@ -17,7 +18,6 @@ use super::{
     store::StoreSettings,
     values::{duration, folder},
 };
-use crate::oauth::Issuer;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]

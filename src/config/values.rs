@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use crate::clock::parse_duration;
+use jeton_oauth::clock::parse_duration;
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| {

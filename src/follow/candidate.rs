@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use jeton_policy::{CandidatePolicies, CandidateReload, Findings, Rejection, Reload, Snapshot, Swapped};
 use tokio::task::JoinError;
+use tracing::field::display;
 
-use super::{Follow, Teller, Trigger, policies::log_errors};
-use crate::policy::{CandidatePolicies, CandidateReload, Findings, Rejection, Reload, Snapshot, Swapped};
+use super::{Follow, Teller, Trigger};
+use crate::event;
 
 /// The candidate as it is followed.
 pub(super) struct FollowedCandidate {
@@ -32,7 +34,7 @@ impl Follow for FollowedCandidate {
     }
 
     fn failed(&self, trigger: Trigger, error: &JoinError) {
-        tracing::error!(trigger = trigger.as_str(), %error, "candidate.rejected: the last good one is compared with, if there is one");
+        event::CandidateUnread { trigger: trigger.as_str(), error: display(error) }.error();
         self.candidate.reload_failed();
     }
 }
@@ -40,33 +42,29 @@ impl Follow for FollowedCandidate {
 fn log_rejection(candidate: &CandidatePolicies, trigger: Trigger, rejection: &Rejection<Findings>) {
     let count = rejection.faults.errors().count();
     if candidate.current().is_some() {
-        tracing::error!(
-            trigger = trigger.as_str(),
-            count,
-            "candidate.rejected: the last good one is compared with"
-        );
+        event::CandidateRejected { trigger: trigger.as_str(), count }.error();
     } else {
-        tracing::error!(
-            trigger = trigger.as_str(),
-            count,
-            "candidate.rejected: nothing is compared until it is sound"
-        );
+        event::FirstCandidateRejected { trigger: trigger.as_str(), count }.error();
     }
-    log_errors("candidate.rejected", &rejection.faults);
+    for error in rejection.faults.errors() {
+        let (at, code) = (error.place(), error.code.to_string());
+        let hint = error.hint.as_deref();
+        event::CandidateError { at: &at, code: &code, finding: &error.message, hint }.error();
+    }
 }
 
 /// Says in the log what came of a reading.
 pub(super) fn tell(candidate: &CandidatePolicies, trigger: Trigger, outcome: &CandidateReload) {
     match outcome {
         Reload::Reloaded(swapped) => {
-            let hash_of = |snapshot: &Option<Arc<Snapshot>>| {
-                snapshot.as_ref().map(|snapshot| snapshot.policies.hash().to_string())
-            };
-            let (old, new) = (hash_of(&swapped.before), hash_of(&swapped.after));
-            if old.is_none() {
-                tracing::info!(trigger = trigger.as_str(), hash = new, "candidate.loaded");
-            } else {
-                tracing::info!(trigger = trigger.as_str(), old, new, "candidate.reloaded");
+            let Some(after) = &*swapped.after else { return };
+            let (trigger, new) = (trigger.as_str(), after.policies.hash());
+            match &*swapped.before {
+                None => event::CandidateLoaded { trigger, hash: display(new) }.info(),
+                Some(before) => {
+                    let old = before.policies.hash();
+                    event::CandidateReloaded { trigger, old: display(old), new: display(new) }.info();
+                }
             }
         }
         Reload::Rejected(rejection) => log_rejection(candidate, trigger, rejection),
@@ -74,10 +72,7 @@ pub(super) fn tell(candidate: &CandidatePolicies, trigger: Trigger, outcome: &Ca
             log_rejection(candidate, trigger, rejection);
         }
         Reload::Restored => {
-            tracing::info!(
-                trigger = trigger.as_str(),
-                "candidate.restored: the files hold what is compared with again"
-            );
+            event::CandidateRestored { trigger: trigger.as_str() }.info();
         }
         Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled => {}
     }

@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jeton_policy::{Rejection, Reload, Swapped};
 use tokio::{
     task::{self, JoinError},
     time,
 };
+use tracing::field::display;
 
 use super::{Follow, Trigger, read_again};
 use crate::{
     app::{App, late_reading},
+    event,
     keys::{KeyErrors, KeyKeeper, KeyReload, KeyRing, LiveKeys, OrderError},
-    policy::{Rejection, Reload, Swapped},
 };
 
 /// How often time is looked at where the folder is not, or not as often.
@@ -27,18 +29,14 @@ pub(super) fn tell_start(app: &App) {
     let wanted = keys.terms().algorithm;
     let signs = ring.signing().public().algorithm();
     if wanted != signs && !ring.keys().iter().any(|key| key.algorithm == wanted) {
-        tracing::info!(
-            signs = signs.name(),
-            set = wanted.name(),
-            "keys.algorithm: it changes with the next key"
-        );
+        event::KeysAlgorithm { signs: signs.name(), set: wanted.name() }.info();
     }
     if let Some(detail) = late_reading(settings, keys.terms()) {
-        tracing::warn!(detail, "keys.read_late: verifiers may not have fetched a new key when it signs");
+        event::KeysReadLate { detail: &detail }.warn();
     }
     if keys.terms().rotate_every.is_some() && !keeper.folder().is_writable() {
         let dir = keeper.folder().path().display();
-        tracing::warn!(%dir, "keys.read_only: `keys.rotate_every` does nothing here: rotate where the folder is written");
+        event::KeysReadOnly { dir: display(&dir) }.warn();
     }
 }
 
@@ -46,17 +44,16 @@ pub(super) fn tell_start(app: &App) {
 fn log_files(ring: &KeyRing) {
     for key in ring.unlisted() {
         let (path, kid) = (key.path.display(), key.kid.as_str());
-        tracing::warn!(%path, kid, "keys.unlisted: it has no entry in `keyring.yaml`, never signs, and `jeton keys prune` deletes it");
+        event::KeysUnlisted { path: display(&path), kid }.warn();
     }
     for path in ring.exposed() {
-        let path = path.display();
-        tracing::warn!(%path, "keys.readable: its group can read it too, and this mount is read-only");
+        event::KeysReadable { path: display(&path.display()) }.warn();
     }
 }
 
 fn log_rejection(trigger: Trigger, rejection: &Rejection<KeyErrors>) {
     for error in rejection.faults.to_string().lines() {
-        tracing::error!(trigger = trigger.as_str(), error, "keys.rejected: what was in force stays");
+        event::KeysRejected { trigger: trigger.as_str(), error }.error();
     }
 }
 
@@ -80,7 +77,7 @@ impl Follow for FollowedKeys {
     }
 
     fn failed(&self, trigger: Trigger, error: &JoinError) {
-        tracing::error!(trigger = trigger.as_str(), %error, "keys.rejected: what was in force stays");
+        event::KeysUnread { trigger: trigger.as_str(), error: display(error) }.error();
         self.0.reload_failed();
     }
 }
@@ -94,33 +91,26 @@ fn tell(trigger: Trigger, outcome: &KeyReload) {
             };
             let (before, after) = (kids(old), kids(new));
             for kid in after.iter().filter(|kid| !before.contains(kid)) {
-                tracing::info!(trigger = trigger.as_str(), kid = kid.as_str(), "keys.added");
+                event::KeysAdded { trigger: trigger.as_str(), kid: kid.as_str() }.info();
             }
             for kid in before.iter().filter(|kid| !after.contains(kid)) {
-                tracing::warn!(
-                    trigger = trigger.as_str(),
-                    kid = kid.as_str(),
-                    "keys.dropped: tokens that it signed are refused"
-                );
+                event::KeysDropped { trigger: trigger.as_str(), kid: kid.as_str() }.warn();
             }
-            tracing::info!(
-                trigger = trigger.as_str(),
-                signing = new.signing().kid().as_str(),
-                published = after.len(),
-                "keys.reloaded"
-            );
+            event::KeysReloaded {
+                trigger: trigger.as_str(),
+                signing: new.signing().kid().as_str(),
+                published: after.len(),
+            }
+            .info();
             log_files(new);
         }
         Reload::Rejected(rejection) => log_rejection(trigger, rejection),
         Reload::StillRejected(rejection) if trigger.is_asked() => log_rejection(trigger, rejection),
         Reload::Restored => {
-            tracing::info!(
-                trigger = trigger.as_str(),
-                "keys.restored: the files hold what is in force again"
-            );
+            event::KeysRestored { trigger: trigger.as_str() }.info();
         }
         Reload::Unchanged if trigger.is_asked() => {
-            tracing::info!(trigger = trigger.as_str(), "keys.unchanged");
+            event::KeysUnchanged { trigger: trigger.as_str() }.info();
         }
         // the timer would say the same every time
         Reload::StillRejected(_) | Reload::Unchanged | Reload::Unsettled => {}
@@ -145,7 +135,7 @@ async fn tell_activations(keys: Arc<LiveKeys>, tick: Duration) {
         let ring = keys.ring();
         let now = ring.signing().kid();
         if *now != signing {
-            tracing::info!(kid = now.as_str(), before = signing.as_str(), "keys.activated");
+            event::KeysActivated { kid: now.as_str(), before: signing.as_str() }.info();
             signing = now.clone();
         }
     }
@@ -166,16 +156,16 @@ async fn rotate(keys: Arc<FollowedKeys>, keeper: KeyKeeper, tick: Duration) {
         let error = match rotated {
             Ok(Ok(None)) => continue,
             Ok(Ok(Some(new))) => {
-                tracing::info!(kid = new.kid.as_str(), signs_from = %new.activates, "keys.rotated");
+                event::KeysRotated { kid: new.kid.as_str(), signs_from: display(&new.activates) }.info();
                 continue;
             }
             Ok(Err(OrderError::Keys(errors))) if errors.is_read_only() => {
-                return tracing::warn!(%errors, "keys.read_only: this server does not rotate any more");
+                return event::RotationStopped { errors: display(&errors) }.warn();
             }
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        tracing::error!(error, "keys.rotation_failed: it is tried again in a minute");
+        event::KeysRotationFailed { error: &error }.error();
         time::sleep(RETRY).await;
     }
 }

@@ -13,20 +13,19 @@ mod trigger;
 
 use std::{sync::Arc, time::Duration};
 
+use jeton_policy::{CandidateReload, PolicyReload, Reload};
+use jeton_verify::audit::DecisionLog;
 use tokio::{
     signal::unix::{self, SignalKind},
     task::{self, JoinError},
     time::{self, MissedTickBehavior},
 };
+use tracing::field::display;
 
 use self::{candidate::FollowedCandidate, keys::FollowedKeys, policies::FollowedPolicies, teller::Teller};
+use crate::{app::App, event, keys::KeyReload};
+
 pub(crate) use self::{policies::difference_beside, trigger::Trigger};
-use crate::{
-    app::App,
-    audit::DecisionLog,
-    keys::KeyReload,
-    policy::{CandidateReload, PolicyReload, Reload},
-};
 
 /// How long files must hold still before a poll takes them over.
 const SETTLING: Duration = Duration::from_millis(500);
@@ -128,7 +127,7 @@ impl Following {
                     }
                 });
             }
-            Err(error) => tracing::error!(%error, "signals.failed: SIGHUP will not be heard"),
+            Err(error) => event::SignalsFailed { error: display(&error) }.error(),
         }
     }
 }

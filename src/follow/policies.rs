@@ -5,13 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
+use jeton_policy::{
+    Code, Difference, Finding, Findings, LivePolicies, PolicyReload, Rejection, Reload, Replaced, Snapshot,
+};
 use tokio::task::{self, JoinError};
+use tracing::field::display;
 
 use super::{Follow, Teller, Trigger};
-use crate::policy::{
-    Code, Difference, Finding, Findings, LivePolicies, PolicyReload, Rejection, Reload, Replaced, Severity,
-    Snapshot,
-};
+use crate::event;
 
 /// The policies as they are followed.
 pub(super) struct FollowedPolicies {
@@ -57,35 +58,21 @@ impl Follow for FollowedPolicies {
     }
 
     fn failed(&self, trigger: Trigger, error: &JoinError) {
-        tracing::error!(
-            trigger = trigger.as_str(),
-            detail = error.to_string(),
-            "policies.rejected: what was in force stays"
-        );
+        event::PoliciesUnread { trigger: trigger.as_str(), detail: &error.to_string() }.error();
         self.policies.reload_failed();
     }
 }
 
 /// Logs each error on a line of its own. The warnings beside them keep nothing from loading, and those of what is in
 /// force were logged when it came.
-pub(super) fn log_errors(event: &'static str, findings: &Findings) {
-    for finding in findings.errors() {
-        log_finding(event, finding);
-    }
-}
-
-fn log_finding(event: &'static str, finding: &Finding) {
-    let (at, code, hint) = (finding.place(), finding.code.to_string(), finding.hint.as_deref());
-    match finding.severity {
-        Severity::Error => tracing::error!(at, code, finding = finding.message, hint, "{event}"),
-        Severity::Warning => tracing::warn!(at, code, finding = finding.message, hint, "{event}"),
-    }
-}
-
 fn log_rejection(trigger: Trigger, rejection: &Rejection<Findings>) {
     let count = rejection.faults.errors().count();
-    tracing::error!(trigger = trigger.as_str(), count, "policies.rejected: what was in force stays");
-    log_errors("policies.rejected", &rejection.faults);
+    event::PoliciesRejected { trigger: trigger.as_str(), count }.error();
+    for error in rejection.faults.errors() {
+        let (at, code) = (error.place(), error.code.to_string());
+        let hint = error.hint.as_deref();
+        event::PoliciesError { at: &at, code: &code, finding: &error.message, hint }.error();
+    }
 }
 
 fn tell(trigger: Trigger, outcome: &PolicyReload, policies: &LivePolicies, warned: &mut Warned) {
@@ -97,7 +84,16 @@ fn tell(trigger: Trigger, outcome: &PolicyReload, policies: &LivePolicies, warne
             let counts = difference.map(Difference::counts);
             let (gains, losses) = counts.map(|counts| (counts.gains, counts.losses)).unzip();
             let clients = counts.map(|counts| counts.clients);
-            tracing::info!(trigger = trigger.as_str(), %old, %new, effect, gains, losses, clients, "policies.reloaded");
+            event::PoliciesReloaded {
+                trigger: trigger.as_str(),
+                old: display(old),
+                new: display(new),
+                effect,
+                gains,
+                losses,
+                clients,
+            }
+            .info();
             log_counted_warnings(trigger, replaced.after(), policies, warned);
         }
         Reload::Rejected(rejection) => log_rejection(trigger, rejection),
@@ -105,15 +101,12 @@ fn tell(trigger: Trigger, outcome: &PolicyReload, policies: &LivePolicies, warne
             log_rejection(trigger, rejection);
         }
         Reload::Restored => {
-            tracing::info!(
-                trigger = trigger.as_str(),
-                "policies.restored: the files hold what is in force again"
-            );
+            event::PoliciesRestored { trigger: trigger.as_str() }.info();
             log_passed_over(trigger, policies, warned);
         }
         Reload::Unchanged => {
             if trigger.is_asked() {
-                tracing::info!(trigger = trigger.as_str(), "policies.unchanged");
+                event::PoliciesUnchanged { trigger: trigger.as_str() }.info();
             }
             log_passed_over(trigger, policies, warned);
         }
@@ -190,8 +183,10 @@ fn log_warnings(
     let loaded = &snapshot.policies.warnings().0;
     let now = loaded.iter().filter(|finding| !finding.is_of_passed_over_file()).chain(passed_over.iter());
     let (new, counts) = warned.take_new(now);
-    for finding in new {
-        log_finding("policies.warning", finding);
+    for warning in new {
+        let (at, code) = (warning.place(), warning.code.to_string());
+        let hint = warning.hint.as_deref();
+        event::PoliciesWarning { at: &at, code: &code, finding: &warning.message, hint }.warn();
     }
     warned.passed_over = passed_over;
     Some(counts)
@@ -217,7 +212,7 @@ fn log_counted_warnings(
     if let Some(WarnedCounts { new, same, gone }) = log_warnings(snapshot, policies, warned)
         && new + same + gone > 0
     {
-        tracing::info!(trigger = trigger.as_str(), new, same, gone, "policies.warnings");
+        event::PoliciesWarnings { trigger: trigger.as_str(), new, same, gone }.info();
     }
 }
 

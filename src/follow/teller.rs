@@ -4,6 +4,9 @@ use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task,
 };
+use tracing::field::display;
+
+use crate::event;
 
 /// Tells in the log what came of reloads, one after the other. What takes long to say (what differs, thousands of
 /// warnings) is said beside the reloads: the next revocation does not wait for it.
@@ -30,7 +33,7 @@ impl Teller {
 async fn tell_all(mut news: UnboundedReceiver<News>) {
     while let Some(next) = news.recv().await {
         if let Err(error) = task::spawn_blocking(next).await {
-            tracing::error!(%error, "policies.untold: what is in force is not affected");
+            event::PoliciesUntold { error: display(&error) }.error();
         }
     }
 }

@@ -10,6 +10,11 @@ use std::{
     },
 };
 
+use jeton_oauth::{
+    Audience, SignatureAlgorithm,
+    clock::{Clock, ManualClock},
+};
+use jeton_policy::{CandidatePolicies, DemoSecrets, LivePolicies, Surroundings};
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,12 +22,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tracing::subscriber::DefaultGuard;
 
 use super::*;
-use crate::{
-    clock::{Clock, ManualClock},
-    keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
-    oauth::{Audience, SignatureAlgorithm},
-    policy::{CandidatePolicies, DemoSecrets, LivePolicies, Surroundings},
-};
+use crate::keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys};
 
 /// A clock that panics once when it is told to.
 struct BrokenOnce {

@@ -3,15 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_oauth::{ApiName, Audience, ClientId, InvalidName, Issuer, NoRandomness, Role, ScopeSet, TokenId};
+use jeton_policy::clients::{Client, ClientKind, Grant};
+use jeton_verify::{
+    VerifiedClaims,
+    status::{StatusHandle, StatusReference, index_of},
+};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
-use crate::{
-    clients::{Client, ClientKind, Grant},
-    oauth::{ApiName, Audience, ClientId, InvalidName, Issuer, NoRandomness, Role, ScopeSet, TokenId},
-    status::{StatusHandle, StatusReference, index_of},
-    token::{Claims, Exchanged, Named, VerifiedClaims, VerifiedRefresh},
-};
+use crate::token::{Claims, Exchanged, Named, VerifiedRefresh};
 
 /// A grant that was approved. Made by the grant types alone: for a refresh by
 /// [`approve_refresh`](super::approve_refresh), which takes a [`RefreshAbility`](super::RefreshAbility), and for an

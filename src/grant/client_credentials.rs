@@ -1,11 +1,10 @@
 //! `grant_type=client_credentials` (RFC 6749 section 4.4) with `resource` (RFC 8707).
 
+use jeton_oauth::{ApiName, ScopeSet};
+use jeton_policy::clients::{Client, Grant};
+
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, StatusClaim};
-use crate::{
-    authenticate::AuthenticatedClient,
-    clients::{Client, Grant},
-    oauth::{ApiName, ScopeSet},
-};
+use crate::authenticate::AuthenticatedClient;
 
 /// Narrows what the client is granted to what it asks for. Without scopes that is everything that the client is
 /// granted at the API. Without a target it is the client's only API, or the only one that has the scopes.

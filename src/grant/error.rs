@@ -1,10 +1,9 @@
 //! Why a grant is not approved.
 
+use jeton_oauth::{ErrorCode, InvalidName, ScopeSet};
+use jeton_verify::TokenError;
+
 use super::RequestedTarget;
-use crate::{
-    oauth::{ErrorCode, InvalidName, ScopeSet},
-    token::TokenError,
-};
 
 /// Why a grant was not approved; told to the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -22,12 +22,11 @@ pub use token_exchange::{ExchangeAbility, ExchangeRules, approve as approve_exch
 mod tests {
     use std::{sync::Arc, time::Duration};
 
+    use jeton_oauth::{ApiName, Audience, ClientId, ErrorCode, Issuer, NoRandomness, ScopeSet, TokenId};
+    use jeton_policy::clients::{Abilities, Client, ClientKind, ClientState, Grant, IntrospectedApis};
+
     use super::*;
-    use crate::{
-        authenticate::AuthenticatedClient,
-        clients::{Abilities, Client, ClientKind, ClientState, Grant, IntrospectedApis},
-        oauth::{ApiName, Audience, ClientId, ErrorCode, Issuer, NoRandomness, ScopeSet, TokenId},
-    };
+    use crate::authenticate::AuthenticatedClient;
 
     fn client(abilities: Abilities) -> AuthenticatedClient {
         AuthenticatedClient::pretended(Client {

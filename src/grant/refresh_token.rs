@@ -1,28 +1,32 @@
 //! `grant_type=refresh_token` (RFC 6749 section 6).
 
+use jeton_oauth::ScopeSet;
+use jeton_policy::clients::Client;
+use jeton_verify::InForce;
+
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, StatusClaim};
-use crate::{
-    authenticate::AuthenticatedClient, clients::Client, oauth::ScopeSet, standing::InForce,
-    token::VerifiedRefresh,
-};
+use crate::{authenticate::AuthenticatedClient, token::VerifiedRefresh};
 
 /// A client that has authenticated and may use refresh tokens. To have authenticated is not enough:
 ///
 /// ```compile_fail,E0308
-/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, token::VerifiedRefresh};
+/// # use jeton_verify::InForce;
 /// # fn refresh(client: &AuthenticatedClient, token: &InForce<VerifiedRefresh>, access: &RequestedAccess,
 /// #     lifetimes: Lifetimes) -> Result<ApprovedGrant, GrantError> {
 /// approve_refresh(client, token, access, lifetimes, StatusClaim::OnRequest)
 /// # }
 /// ```
 /// ```compile_fail,E0423
-/// # use jeton::{clients::Client, grant::RefreshAbility};
+/// # use jeton::grant::RefreshAbility;
+/// # use jeton_policy::clients::Client;
 /// fn made_up(client: &Client) -> RefreshAbility<'_> {
 ///     RefreshAbility(client)
 /// }
 /// ```
 /// ```
-/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedRefresh};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*, token::VerifiedRefresh};
+/// # use jeton_verify::InForce;
 /// # fn refresh(client: &AuthenticatedClient, token: &InForce<VerifiedRefresh>, access: &RequestedAccess,
 /// #     lifetimes: Lifetimes) -> Result<ApprovedGrant, GrantError> {
 /// approve_refresh(RefreshAbility::of(client)?, token, access, lifetimes, StatusClaim::OnRequest)

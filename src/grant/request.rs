@@ -1,7 +1,9 @@
 //! What a client asks the token endpoint for, read where it enters.
 
+use jeton_oauth::ScopeSet;
+use jeton_verify::BearerToken;
+
 use super::{GrantError, RequestedTarget};
-use crate::{oauth::ScopeSet, token::BearerToken};
 
 /// What a client asks the token endpoint for: one variant for each grant type, with what belongs to it.
 pub enum TokenRequest {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::oauth::Audience;
+use jeton_oauth::Audience;
 
 /// A `resource` or `audience` of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

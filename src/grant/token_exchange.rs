@@ -2,33 +2,39 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jeton_oauth::{ApiName, Audience, Role, ScopeSet};
+use jeton_policy::{
+    PolicySet,
+    clients::{Client, Grant},
+};
+use jeton_verify::{InForce, VerifiedClaims};
+
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::StatusSource};
 use crate::{
     authenticate::AuthenticatedClient,
-    clients::{Client, Grant},
-    oauth::{ApiName, Audience, Role, ScopeSet},
-    policy::PolicySet,
-    standing::InForce,
-    token::{Exchanged, Named, VerifiedClaims},
+    token::{Exchanged, Named},
 };
 
 /// A client that has authenticated and may exchange tokens. To have authenticated is not enough:
 ///
 /// ```compile_fail,E0308
-/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*};
+/// # use jeton_verify::{InForce, VerifiedClaims};
 /// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
 /// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
 /// approve_exchange(client, subject, access, rules)
 /// # }
 /// ```
 /// ```compile_fail,E0423
-/// # use jeton::{clients::Client, grant::ExchangeAbility};
+/// # use jeton::grant::ExchangeAbility;
+/// # use jeton_policy::clients::Client;
 /// fn made_up(client: &Client) -> ExchangeAbility<'_> {
 ///     ExchangeAbility(client)
 /// }
 /// ```
 /// ```
-/// # use jeton::{authenticate::AuthenticatedClient, grant::*, standing::InForce, token::VerifiedClaims};
+/// # use jeton::{authenticate::AuthenticatedClient, grant::*};
+/// # use jeton_verify::{InForce, VerifiedClaims};
 /// # fn exchange(client: &AuthenticatedClient, subject: &InForce<VerifiedClaims>, access: &RequestedAccess,
 /// #     rules: &ExchangeRules<'_>) -> Result<ApprovedGrant, GrantError> {
 /// approve_exchange(ExchangeAbility::of(client)?, subject, access, rules)

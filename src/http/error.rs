@@ -9,10 +9,9 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use jeton_actix::{GuardFault, problem_document};
+use jeton_policy::Findings;
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
-
-use crate::policy::Findings;
 
 pub(super) use token_endpoint::{TokenEndpointError, TokenEndpointErrorKind};
 

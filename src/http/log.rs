@@ -1,8 +1,8 @@
 //! The log as it is written: a line for each request and each event in between.
 //!
 //! Both formats are written here, for two reasons: no value can write a line break or an escape sequence into the
-//! log, or fill it, and a token's two lines cost half as much as the library's (benches/README.md). The lines of a
-//! request leave together.
+//! log, or fill it, and a token's two lines cost less than the library's (benches/README.md). The lines of a request
+//! leave together.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -15,8 +15,12 @@ use std::{
 };
 
 use anstyle::AnsiColor;
+use jeton_oauth::{
+    clock::{Clock, SystemClock},
+    text::{is_order, is_unseen},
+};
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
@@ -30,35 +34,28 @@ use tracing_subscriber::{
 
 use super::together::{Together, Waiting};
 use crate::{
-    clock::{Clock, SystemClock},
     config::{LogFormat, LogSettings},
-    printable::{is_order, is_unseen},
+    event::Panicked,
 };
 
 /// Starts logging to standard error, for the whole process.
 pub fn init(settings: &LogSettings) {
     let LogSettings { level, format, .. } = *settings;
-    let writer = io::stderr;
-    let lines = layer().with_writer(Waiting(writer));
-    // a second call keeps the first subscriber
-    let _ = match format {
-        LogFormat::Pretty => {
-            let line = Line { is_coloured: is_coloured() };
-            let lines = lines.event_format(line).fmt_fields(line);
-            registry().with(Together { level, lines, writer }).try_init()
-        }
-        LogFormat::Json => {
-            let lines = lines.event_format(Json).fmt_fields(Json);
-            registry().with(Together { level, lines, writer }).try_init()
-        }
+    let form = match format {
+        LogFormat::Pretty => Form::Line { is_coloured: is_coloured() },
+        LogFormat::Json => Form::Json,
     };
+    let writer = io::stderr;
+    let lines = layer().with_writer(Waiting(writer)).event_format(form).fmt_fields(form);
+    // a second call keeps the first subscriber
+    let _ = registry().with(Together { level, lines, writer }).try_init();
     panic::set_hook(Box::new(|panicked| {
         let at = panicked.location().map(ToString::to_string);
         let detail = panicked.payload_as_str().unwrap_or("it says nothing");
         let backtrace = Backtrace::capture();
         let is_there = backtrace.status() == BacktraceStatus::Captured;
         let backtrace = is_there.then(|| backtrace.to_string());
-        tracing::error!(at, detail, backtrace, "panicked: jeton itself is at fault, please report this");
+        Panicked { at: at.as_deref(), detail, backtrace: backtrace.as_deref() }.error();
     }));
 }
 
@@ -105,11 +102,7 @@ enum Kind {
     Json,
 }
 
-impl<'f, 'w> Value<'f, 'w> {
-    fn new(to: &'f mut Writer<'w>, field: &str, kind: Kind) -> Self {
-        Self { to, left: Some(longest(field)), kind }
-    }
-
+impl Value<'_, '_> {
     fn escaped(&mut self, mut escape: impl Iterator<Item = char>) -> fmt::Result {
         if self.kind == Kind::Json {
             // the escape is text too, so that who reads the line shows it as it is
@@ -146,30 +139,16 @@ impl Write for Value<'_, '_> {
     }
 }
 
-/// One line for people: time, level, event, `name=value` for each field, the request.
+/// The form of a line.
 #[derive(Clone, Copy)]
-struct Line {
-    is_coloured: bool,
+enum Form {
+    /// For people: time, level, event, `name=value` for each field, the request.
+    Line { is_coloured: bool },
+    /// For programs: a flat object with time, level, event, the request, what is said in words, and the fields.
+    Json,
 }
 
-impl Line {
-    fn write_level(self, writer: &mut Writer<'_>, level: Level) -> fmt::Result {
-        if !self.is_coloured {
-            return writer.write_str(level.as_str());
-        }
-        let colour = match level {
-            Level::ERROR => AnsiColor::Red,
-            Level::WARN => AnsiColor::Yellow,
-            Level::INFO => AnsiColor::Green,
-            Level::DEBUG => AnsiColor::Blue,
-            Level::TRACE => AnsiColor::Magenta,
-        };
-        let style = colour.on_default();
-        write!(writer, "{style}{level}{style:#}")
-    }
-}
-
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for Form
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
     N: for<'w> FormatFields<'w> + 'static,
@@ -180,166 +159,119 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        write_time(&mut writer)?;
-        writer.write_char(' ')?;
-        self.write_level(&mut writer, *event.metadata().level())?;
-        event.record(&mut Fields(&mut writer));
-        if let Some(span) = context.lookup_current()
-            && let Some(fields) = span.extensions().get::<FormattedFields<N>>()
-        {
-            writer.write_str(&fields.fields)?;
+        let metadata = event.metadata();
+        let span = context.lookup_current();
+        let extensions = span.as_ref().map(|span| span.extensions());
+        let request = extensions.as_ref().and_then(|it| it.get::<FormattedFields<N>>());
+        let request = request.map_or("", |request| &request.fields);
+        match *self {
+            Self::Line { is_coloured } => {
+                write_time(&mut writer)?;
+                writer.write_char(' ')?;
+                write_level(&mut writer, *metadata.level(), is_coloured)?;
+                event.record(&mut Fields { to: &mut writer, form: *self, event: None });
+                writer.write_str(request)?;
+                writer.write_char('\n')
+            }
+            Self::Json => {
+                writer.write_str("{\"time\":\"")?;
+                write_time(&mut writer)?;
+                write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
+                let name = event_name(metadata);
+                let mut fields = Fields { to: &mut writer, form: *self, event: Some(&name) };
+                fields.text("event", Kind::Json, |to| to.write_str(&name))?;
+                fields.to.write_str(request)?;
+                event.record(&mut fields);
+                writer.write_str("}\n")
+            }
         }
-        writer.write_char('\n')
     }
 }
 
-impl<'w> FormatFields<'w> for Line {
+impl<'w> FormatFields<'w> for Form {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
-        fields.record(&mut Fields(&mut writer));
+        fields.record(&mut Fields { to: &mut writer, form: *self, event: None });
         Ok(())
     }
 }
 
-/// Writes each field with a space before it. What cannot be written is not worth failing for.
-struct Fields<'f, 'w>(&'f mut Writer<'w>);
+fn write_level(writer: &mut Writer<'_>, level: Level, is_coloured: bool) -> fmt::Result {
+    if !is_coloured {
+        return writer.write_str(level.as_str());
+    }
+    let colour = match level {
+        Level::ERROR => AnsiColor::Red,
+        Level::WARN => AnsiColor::Yellow,
+        Level::INFO => AnsiColor::Green,
+        Level::DEBUG => AnsiColor::Blue,
+        Level::TRACE => AnsiColor::Magenta,
+    };
+    let style = colour.on_default();
+    write!(writer, "{style}{level}{style:#}")
+}
+
+/// What an event is called. Where tracing made up a name (`event src/a.rs:7`), a library says it: that has no name, and
+/// here it is where it comes from.
+fn event_name(metadata: &Metadata<'static>) -> Cow<'static, str> {
+    match metadata.name() {
+        made_up if made_up.starts_with("event ") => metadata.target().replace("::", ".").into(),
+        name => name.into(),
+    }
+}
+
+/// Writes each field. What cannot be written is not worth failing for.
+struct Fields<'f, 'w> {
+    to: &'f mut Writer<'w>,
+    form: Form,
+    /// The event, where it is written by itself: the message begins with it.
+    event: Option<&'f str>,
+}
 
 impl Fields<'_, '_> {
-    fn name(&mut self, field: &Field) {
-        let _ = self.0.write_char(' ');
-        if field.name() != MESSAGE {
-            let _ = self.0.write_str(field.name());
-            let _ = self.0.write_char('=');
+    fn name(&mut self, field: &str) -> fmt::Result {
+        match self.form {
+            Form::Json => write!(self.to, ",\"{field}\":"),
+            Form::Line { .. } if field == MESSAGE => self.to.write_char(' '),
+            Form::Line { .. } => write!(self.to, " {field}="),
         }
+    }
+
+    /// A value that JSON has too.
+    fn literal(&mut self, field: &Field, value: impl fmt::Display) {
+        let _ = self.name(field.name()).and_then(|()| write!(self.to, "{value}"));
+    }
+
+    /// A value as text; `kind` is how it stands in a line for people.
+    fn text(
+        &mut self,
+        field: &str,
+        kind: Kind,
+        write: impl FnOnce(&mut Value<'_, '_>) -> fmt::Result,
+    ) -> fmt::Result {
+        let kind = if let Form::Json = self.form { Kind::Json } else { kind };
+        let quote = if kind == Kind::Bare { "" } else { "\"" };
+        self.name(field)?;
+        self.to.write_str(quote)?;
+        write(&mut Value { to: self.to, left: Some(longest(field)), kind })?;
+        self.to.write_str(quote)
     }
 }
 
 impl Visit for Fields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.name(field);
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
-        let is_plain = !value.is_empty() && value.bytes().all(plain);
-        let quote = if is_plain { "" } else { "\"" };
-        let kind = if is_plain { Kind::Bare } else { Kind::Quoted };
-        let _ = self.0.write_str(quote);
-        let _ = Value::new(self.0, field.name(), kind).write_str(value);
-        let _ = self.0.write_str(quote);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.name(field);
-        let _ = write!(self.0, "{value}");
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.name(field);
-        let _ = write!(self.0, "{value:.3}");
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.name(field);
-        let _ = write!(Value::new(self.0, field.name(), Kind::Bare), "{value:?}");
-    }
-}
-
-/// What an event says: its name, and perhaps more in words behind `: `.
-#[derive(Default)]
-struct Message(String);
-
-impl Message {
-    /// The event and what is said of it. What a library says has no name: there it is where it comes from.
-    fn of<'m>(&'m self, target: &'m str) -> (Cow<'m, str>, &'m str) {
-        let (name, words) = self.0.split_once(": ").unwrap_or((&self.0, ""));
-        let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'_' | b'.');
-        if name.is_empty() || !name.bytes().all(is_name) {
-            return (target.replace("::", ".").into(), &self.0);
-        }
-        (name.into(), words)
-    }
-}
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == MESSAGE {
-            let _ = write!(self.0, "{value:?}");
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == MESSAGE {
-            self.0.push_str(value);
-        }
-    }
-}
-
-/// One line for programs: a flat object with time, level, event, the request, and the fields of the event.
-struct Json;
-
-impl<S, N> FormatEvent<S, N> for Json
-where
-    S: Subscriber + for<'l> LookupSpan<'l>,
-    N: for<'w> FormatFields<'w> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut message = Message::default();
-        event.record(&mut message);
-        let (name, words) = message.of(event.metadata().target());
-        writer.write_str("{\"time\":\"")?;
-        write_time(&mut writer)?;
-        write!(writer, "\",\"level\":\"{}\"", event.metadata().level())?;
-        let mut members = Members(&mut writer);
-        members.text("event", format_args!("{name}"));
-        if let Some(span) = context.lookup_current()
-            && let Some(fields) = span.extensions().get::<FormattedFields<N>>()
-        {
-            members.0.write_str(&fields.fields)?;
-        }
-        if !words.is_empty() {
-            members.text(MESSAGE, format_args!("{words}"));
-        }
-        event.record(&mut members);
-        writer.write_str("}\n")
-    }
-}
-
-impl<'w> FormatFields<'w> for Json {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
-        fields.record(&mut Members(&mut writer));
-        Ok(())
-    }
-}
-
-/// Writes each field as a member of an object, with a comma before it; but not the message, which stands in parts.
-struct Members<'f, 'w>(&'f mut Writer<'w>);
-
-impl Members<'_, '_> {
-    fn name(&mut self, field: &str) {
-        let _ = write!(self.0, ",\"{field}\":");
-    }
-
-    /// A value that JSON has too.
-    fn literal(&mut self, field: &Field, value: impl fmt::Display) {
-        self.name(field.name());
-        let _ = write!(self.0, "{value}");
-    }
-
-    fn text(&mut self, field: &str, value: fmt::Arguments<'_>) {
-        self.name(field);
-        let _ = self.0.write_char('"');
-        let _ = Value::new(self.0, field, Kind::Json).write_fmt(value);
-        let _ = self.0.write_char('"');
-    }
-}
-
-impl Visit for Members<'_, '_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() != MESSAGE {
-            self.text(field.name(), format_args!("{value}"));
-        }
+        let (kind, text) = if field.name() == MESSAGE {
+            match self.event.and_then(|event| value.strip_prefix(event)) {
+                Some("") => return,
+                Some(rest) => (Kind::Bare, rest.strip_prefix(": ").unwrap_or(value)),
+                None => (Kind::Bare, value),
+            }
+        } else if !value.is_empty() && value.bytes().all(plain) {
+            (Kind::Bare, value)
+        } else {
+            (Kind::Quoted, value)
+        };
+        let _ = self.text(field.name(), kind, |to| to.write_str(text));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -358,14 +290,12 @@ impl Visit for Members<'_, '_> {
         if value.is_finite() {
             self.literal(field, format_args!("{value:.3}"));
         } else {
-            self.text(field.name(), format_args!("{value}"));
+            self.record_debug(field, &value);
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() != MESSAGE {
-            self.text(field.name(), format_args!("{value:?}"));
-        }
+        let _ = self.text(field.name(), Kind::Bare, |to| write!(to, "{value:?}"));
     }
 }
 

@@ -1,5 +1,4 @@
-//! HTTP: the only place that knows actix. [`Protect`] and what belongs to it is for any service; the rest is the
-//! service itself, whose endpoints extract, call into the core once, and answer.
+//! HTTP: the only place of the service that knows actix. Endpoints extract, call into the core once, and answer.
 
 mod connection;
 mod endpoint;
@@ -13,7 +12,6 @@ mod together;
 pub use {
     connection::raise_open_files,
     extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
-    jeton_actix::{BearerFault, Caller, Protect, RequestSpan, bearer_token},
     log::init as init_log,
     server::{RunningServer, Service, StartError},
 };

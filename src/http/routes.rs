@@ -5,8 +5,10 @@ use actix_web::{
     http::Method,
     web::{self, Data, ServiceConfig},
 };
-
 use jeton_actix::Protect;
+use jeton_oauth::Issuer;
+use jeton_policy::PathPrefix;
+use jeton_verify::Authorizer;
 
 use super::{
     endpoint::{
@@ -16,7 +18,6 @@ use super::{
     },
     error::{Problem, ProblemKind},
 };
-use crate::{authorize::Authorizer, oauth::Issuer, policy::PathPrefix};
 
 /// What it depends on which paths there are.
 pub(super) struct Routes {

@@ -4,6 +4,9 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use actix_web::{dev::Server, web::Data};
 use jeton_actix::RequestSpan;
+use jeton_oauth::clock::Clock;
+use jeton_policy::LivePolicies;
+use jeton_verify::audit::Audit;
 use tracing_actix_web::TracingLogger;
 
 use super::{
@@ -13,12 +16,9 @@ use super::{
 };
 use crate::{
     app::{App, LoadError, Prepared},
-    audit::Audit,
-    clock::Clock,
     config::Settings,
     follow::{self, Following},
     keys::LiveKeys,
-    policy::LivePolicies,
 };
 
 /// Why the server did not start.

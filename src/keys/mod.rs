@@ -1,19 +1,28 @@
-//! Keys: the ones that verify, wherever they come from, and those of the issuer itself, which sign.
+//! The issuer's own keys: the folder in which they lie, what each does, and signing.
 //!
-//! A service elsewhere follows the published set ([`JwksSource`]). What a key of the issuer does follows from
-//! `keyring.yaml` and the time alone (`Keyring::at`); `KeyKeeper` changes the folder, `LiveKeys` follows it, and
-//! nothing outside knows where a private key lives. All that is in `own/`, which only the service itself has.
+//! What a key does follows from `keyring.yaml` and the time alone ([`Keyring::at`]); [`KeyKeeper`] changes the folder,
+//! [`LiveKeys`] follows it, and nothing outside knows where a private key lives.
 
-mod own;
+mod error;
+mod folder;
+mod jwks;
+mod keyring;
+mod keyring_file;
+mod live;
+mod local;
+mod orders;
+mod owner;
+mod pem_file;
+mod ring;
+mod signing;
+mod steps;
 
-pub use jeton_jose::{
-    ForeignKey, ForeignKeys, InvalidJwks, InvalidPublicKey, PassedOver, PublicKey, PublicKeys, VerifiedJws,
-};
-pub use jeton_verify::keys::{
-    FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys,
-};
-pub use own::{
-    FirstKey, InvalidKeyFile, InvalidKeyring, JwksDocument, KeyEntry, KeyError, KeyErrors, KeyFolder,
-    KeyKeeper, KeyReload, KeyRing, KeySet, KeyState, KeyTerms, Keyring, LONGEST_MAX_AGE, LiveKeys, NewKey,
-    OrderError, Passphrase, PlannedKey, Replaced, Retired, RingKey, SigningError, SigningKey, UnlistedKey,
-};
+pub use error::{KeyError, KeyErrors};
+pub use folder::KeyFolder;
+pub use jwks::JwksDocument;
+pub use keyring::{InvalidKeyring, KeyEntry, KeyState, Keyring, PlannedKey};
+pub use live::{KeyReload, LiveKeys};
+pub use orders::{FirstKey, KeyKeeper, NewKey, OrderError, Replaced, Retired};
+pub use pem_file::{InvalidKeyFile, Passphrase};
+pub use ring::{KeyRing, KeySet, KeyTerms, LONGEST_MAX_AGE, RingKey, UnlistedKey};
+pub use signing::{SigningError, SigningKey};

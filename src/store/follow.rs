@@ -5,8 +5,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use redis::{ErrorKind, RedisError, aio::MultiplexedConnection};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time;
+use tracing::field::display;
 
 use super::shared::{Inner, Link, SLACK, entry, is_full, parse_entry};
+use crate::event;
 
 /// How often the set of revoked tokens is asked for what is new.
 const POLL: Duration = Duration::from_millis(250);
@@ -43,7 +45,7 @@ pub(super) async fn follow(inner: Arc<Inner>) {
                 inner.tell_reachable(&mut told);
                 pause = SHORTEST_PAUSE;
                 let error = inner.stay(&mut connection, place).await;
-                tracing::debug!(%error, "store.broken");
+                event::StoreBroken { error: display(&error) }.debug();
                 inner.link.send_replace(Link::Connecting);
             }
             Err(error) => {
@@ -147,7 +149,7 @@ impl Inner {
         if *told != Told::Reachable {
             *told = Told::Reachable;
             let address = self.client.get_connection_info().addr();
-            tracing::info!(%address, "store.reachable");
+            event::StoreReachable { address: display(&address) }.info();
         }
     }
 
@@ -158,7 +160,7 @@ impl Inner {
             let address = self.client.get_connection_info().addr();
             let refused = error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH");
             let hint = refused.then_some("the password is refused: see `store.password_file`");
-            tracing::warn!(%address, %error, hint, "store.unreachable: what needs it fails until it is back");
+            event::StoreUnreachable { address: display(&address), error: display(error), hint }.warn();
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jeton_oauth::clock::Clock;
+
 use super::{OnceName, StoreError, Use, expiring::Expiring};
-use crate::clock::Clock;
 
 /// How many names are kept at most.
 const ROOM: usize = 1_000_000;
@@ -48,13 +49,11 @@ impl MemoryStore {
 mod tests {
     use std::sync::Arc;
 
+    use jeton_oauth::clock::ManualClock;
     use jiff::Timestamp;
 
     use super::{DROPS, MemoryStore};
-    use crate::{
-        clock::ManualClock,
-        store::{OnceName, StoreError, Use},
-    };
+    use crate::store::{OnceName, StoreError, Use};
 
     const NOW: i64 = 1_800_000_000;
 

@@ -8,8 +8,9 @@ use std::{
     },
 };
 
+use jeton_oauth::TokenId;
+
 use super::{RevocationsUnknown, expiring::Expiring};
-use crate::oauth::TokenId;
 
 /// How many of those that have passed are dropped under one lock.
 const DROPS: usize = 1000;

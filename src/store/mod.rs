@@ -25,16 +25,13 @@ mod shared;
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jeton_oauth::{ScopeSet, TokenId};
+use jeton_verify::{Revocations, RevocationsUnknown};
 use redis::RedisError;
 use ring::digest::{Context, SHA256};
 
 pub use memory::MemoryStore;
 pub use shared::{OptionsError, SharedOptions, SharedStore};
-
-use crate::{
-    oauth::{ScopeSet, TokenId},
-    revocations::{Revocations, RevocationsUnknown},
-};
 
 /// Where single uses and revocations are kept.
 pub enum Store {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use jeton_oauth::{TokenId, clock::Clock};
+use jeton_policy::files;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, Script, TlsCertificates,
     aio::MultiplexedConnection,
@@ -23,7 +25,6 @@ use zeroize::Zeroizing;
 use super::{
     Advance, OnceName, RefreshUse, RevocationsUnknown, StoreError, StoreState, Use, follow, mirror::Mirror,
 };
-use crate::{clock::Clock, files, oauth::TokenId};
 
 /// Where the server is and how to speak to it. Has no `Debug`, for it holds a password.
 pub struct SharedOptions {

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
+use jeton_oauth::{Audience, ClientId, Issuer, Role, ScopeSet, TokenId};
+use jeton_verify::status::StatusReference;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
-
-use crate::{
-    oauth::{Audience, ClientId, Issuer, Role, ScopeSet, TokenId},
-    status::StatusReference,
-};
 
 /// The claims of an access token (RFC 9068 section 2.2). Only an approved grant becomes claims.
 pub struct Claims {

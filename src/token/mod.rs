@@ -8,7 +8,3 @@ pub use claims::Claims;
 pub(crate) use claims::{Exchanged, Named};
 pub use refresh::{RefreshClaims, VerifiedRefresh};
 pub use sign::SignedToken;
-
-pub use jeton_verify::token::{
-    BearerToken, InsecureParts, Origin, TokenError, VerifiedClaims, Verifier, insecure_parts,
-};

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use jeton_oauth::{Audience, ClientId, Issuer, ScopeSet, TokenId};
+use jeton_verify::{BearerToken, Origin, Payload, Revocable, TokenError, Verifier};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use jeton_verify::token::{Payload, Revocable};
-
-use super::{BearerToken, Origin, TokenError, Verifier, sign::REFRESH_TOKEN};
-use crate::oauth::{Audience, ClientId, Issuer, ScopeSet, TokenId};
+use super::sign::REFRESH_TOKEN;
 
 /// What a refresh token says. Its `jti` is the family's id, a dot and the generation.
 #[derive(Clone, Debug)]

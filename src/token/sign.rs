@@ -1,12 +1,10 @@
 //! Claims to a signed token.
 
-use jeton_verify::token::AT_JWT;
+use jeton_jose::TokenKind;
+use jeton_verify::{AT_JWT, BearerToken};
 
-use super::{BearerToken, Claims, RefreshClaims};
-use crate::{
-    jose::TokenKind,
-    keys::{SigningError, SigningKey},
-};
+use super::{Claims, RefreshClaims};
+use crate::keys::{SigningError, SigningKey};
 
 /// A token of ours. Has no `Debug`: whoever reads it can use it.
 #[derive(Clone)]

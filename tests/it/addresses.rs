@@ -7,12 +7,8 @@ use std::{
     thread,
 };
 
-use jeton::{
-    clock::SystemClock,
-    keys::{JwksOptions, JwksSource},
-    oauth::{Audience, Issuer, MetadataAddress},
-};
-
+use jeton_oauth::{Audience, Issuer, MetadataAddress, clock::SystemClock};
+use jeton_verify::{JwksOptions, JwksSource};
 use tempfile::TempDir;
 
 use crate::{

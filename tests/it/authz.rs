@@ -1,9 +1,10 @@
 //! `/authz/NAME`: what gateways are answered, and what they are never answered.
 use jeton::{
     config::{GatewayApis, GatewaySettings, Settings},
-    gateway::{ClaimHeader, GatewayKind, GatewayName, HostName, TrustedPeers},
-    oauth::ApiName,
+    gateway::{GatewayKind, GatewayName, TrustedPeers},
 };
+use jeton_oauth::ApiName;
+use jeton_verify::gateway::{ClaimHeader, HostName};
 use reqwest::{Method, Response};
 
 use crate::support::{Setup, TestApp, secrets, spawn_app_with};

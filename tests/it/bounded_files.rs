@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use jeton::policy::{Reload, Sources};
+use jeton_policy::{Reload, Sources};
 
 use crate::{
     binary::{Run, Workplace},

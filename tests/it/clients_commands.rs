@@ -3,12 +3,13 @@ use std::{fs, sync::Arc, time::Duration};
 
 use jeton::{
     authenticate::{AssertionRules, Authenticator, ClientCredentials},
-    clients::ClientSecret,
-    clock::{Clock, SystemClock},
-    oauth::Issuer,
-    policy::{DemoSecrets, PolicySet},
     store::{MemoryStore, Store},
 };
+use jeton_oauth::{
+    Issuer,
+    clock::{Clock, SystemClock},
+};
+use jeton_policy::{DemoSecrets, PolicySet, clients::ClientSecret};
 use jiff::SignedDuration;
 use ring::digest;
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! `jeton clients rotate`: the new secret is shown once, and the old ones are good for a while.
 use std::path::Path;
 
-use jeton::clock::{Clock, SystemClock};
+use jeton_oauth::clock::{Clock, SystemClock};
 use jiff::Timestamp;
 
 use crate::{

@@ -7,7 +7,7 @@ use aws_lc_rs::{
     signature::{KeyPair as _, RSA_PKCS1_SHA256},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jeton::clock::{Clock, SystemClock};
+use jeton_oauth::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::{

@@ -88,7 +88,7 @@ fn one_gateway(settings: &mut jeton::config::Settings) {
     settings.gateways = vec![jeton::config::GatewaySettings {
         name: jeton::gateway::GatewayName::parse("edge").unwrap(),
         kind: jeton::gateway::GatewayKind::parse("nginx").unwrap(),
-        apis: jeton::config::GatewayApis::One(jeton::oauth::ApiName::parse("orders").unwrap()),
+        apis: jeton::config::GatewayApis::One(jeton_oauth::ApiName::parse("orders").unwrap()),
         trusted_peers: jeton::gateway::TrustedPeers::parse(&["127.0.0.1".to_owned()]).unwrap(),
         claims: Vec::new(),
     }];

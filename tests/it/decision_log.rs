@@ -9,11 +9,9 @@ use std::{
     thread,
 };
 
-use jeton::{
-    audit::{Asked, Audit, DecisionLog, Line, Replay, Taken},
-    clock::{Clock, ManualClock},
-    config::Settings,
-};
+use jeton::config::Settings;
+use jeton_oauth::clock::{Clock, ManualClock};
+use jeton_verify::audit::{Asked, Audit, DecisionLog, Line, Replay, Taken};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

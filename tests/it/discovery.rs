@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use jeton::{app::key_keeper, clock::ManualClock, oauth::SignatureAlgorithm};
+use jeton::app::key_keeper;
+use jeton_oauth::{SignatureAlgorithm, clock::ManualClock};
 use reqwest::{Method, Response, header};
 use serde_json::{Value, json};
 

@@ -3,10 +3,10 @@
 use jeton::{
     config::{GatewayApis, GatewaySettings, Settings},
     gateway::{GatewayKind, GatewayName, TrustedPeers},
-    keys::PublicKeys,
-    oauth::ApiName,
-    status::StatusList,
 };
+use jeton_jose::PublicKeys;
+use jeton_oauth::ApiName;
+use jeton_verify::status::StatusList;
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! What `policies explain` and `POST /ops/explain` say of a decision.
 
-use jeton::policy::Permissions;
+use jeton_policy::Permissions;
 use serde_json::{Value, json};
 
 use crate::{

@@ -9,10 +9,8 @@ use std::{
 };
 
 use futures_util::future::{join, join_all};
-use jeton::{
-    clock::Clock,
-    keys::{JwksOptions, JwksSource, JwksSourceError},
-};
+use jeton_oauth::clock::Clock;
+use jeton_verify::{JwksOptions, JwksSource, JwksSourceError};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore, time};

@@ -4,16 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use futures_util::{StreamExt, future::join, stream};
-use jeton::{
-    authorize::{Asker, Authorizer, NoAnswer, Question},
-    clock::Clock,
-    http::{Caller, Protect},
-    jose::JwsError,
-    keys::{JwksSource, TrustedKeys},
-    oauth::{ApiName, Audience, Issuer},
-    policy::{DemoSecrets, LivePolicies, Surroundings},
+use jeton_actix::{Caller, Protect};
+use jeton_jose::JwsError;
+use jeton_oauth::{ApiName, Audience, Issuer, clock::Clock};
+use jeton_policy::{DemoSecrets, LivePolicies, Surroundings};
+use jeton_verify::{
+    Asker, Authorizer, BearerToken, JwksSource, NoAnswer, Question, TokenError, TrustedKeys, Verifier,
     status::{FetchOptions, FetchedLists, StatusError},
-    token::{BearerToken, TokenError, Verifier},
 };
 use reqwest::Client;
 use serde_json::json;

@@ -10,10 +10,8 @@ use std::{
 };
 
 use futures_util::future::{Either, join_all, select};
-use jeton::{
-    clock::{Clock, SystemClock},
-    keys::PublicKeys,
-};
+use jeton_jose::PublicKeys;
+use jeton_oauth::clock::{Clock, SystemClock};
 use jiff::SignedDuration;
 use reqwest::Client;
 use serde_json::{Value, json};

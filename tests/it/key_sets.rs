@@ -3,15 +3,13 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use jeton::{
+use jeton_jose::{ForeignKeys, JwsError, PublicKeys};
+use jeton_oauth::{
+    Issuer,
     clock::{Clock, ManualClock, SystemClock},
-    jose::JwsError,
-    keys::ForeignKeys,
-    keys::PublicKeys,
-    oauth::Issuer,
-    policy::{Code, DemoSecrets, PolicySet, Severity},
-    token::{BearerToken, TokenError, Verifier},
 };
+use jeton_policy::{Code, DemoSecrets, PolicySet, Severity};
+use jeton_verify::{BearerToken, TokenError, Verifier};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

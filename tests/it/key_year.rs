@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use jeton::{
+use jeton::keys::{KeyFolder, KeyKeeper, KeyReload, KeyTerms, LiveKeys};
+use jeton_oauth::{
+    SignatureAlgorithm,
     clock::{Clock, ManualClock},
-    keys::{KeyFolder, KeyKeeper, KeyReload, KeyTerms, LiveKeys},
-    oauth::SignatureAlgorithm,
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;

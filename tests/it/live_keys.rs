@@ -11,10 +11,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use jeton::{
+use jeton::keys::{KeyFolder, KeyKeeper, KeyReload, KeyTerms, LiveKeys};
+use jeton_oauth::{
+    SignatureAlgorithm,
     clock::{Clock, ManualClock},
-    keys::{KeyFolder, KeyKeeper, KeyReload, KeyTerms, LiveKeys},
-    oauth::SignatureAlgorithm,
 };
 use jiff::SignedDuration;
 use serde_json::Value;

@@ -1,10 +1,15 @@
 //! The lines of the log, as programs read them.
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
 
 use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
 };
+use jeton::event::{self, Declared};
 use serde_json::{Value, json};
 
 use crate::{
@@ -163,51 +168,107 @@ async fn basic_credentials_that_cannot_be_read_are_told_why() {
     }
 }
 
-/// The names of the events in a source file: what each message of `tracing` begins with.
-fn events(text: &str, found: &mut BTreeSet<String>) {
-    let levels = ["error", "warn", "info", "debug"];
-    for call in text.split("tracing::").skip(1) {
-        let Some(call) = levels.iter().find_map(|level| call.strip_prefix(&format!("{level}!("))) else {
-            continue;
-        };
-        let mut depth = 1_usize;
-        let end = call.find(|c| {
-            depth = match c {
-                '(' => depth + 1,
-                ')' => depth - 1,
-                _ => depth,
-            };
-            depth == 0
-        });
-        let call = call[..end.unwrap()].trim_end().trim_end_matches(',').strip_suffix('"').unwrap();
-        let message = &call[call.rfind('"').unwrap() + 1..];
-        // what is handed down stands where it comes from
-        if !["{event}", "{EVENT}"].contains(&message) {
-            found.insert(message.split(": ").next().unwrap().to_owned());
+/// The rows of the table in `docs/reference/log.md`, by the declarations.
+fn declared() -> Vec<String> {
+    fn add(names: &mut Vec<String>, groups: &[&[&str]]) {
+        for name in groups.iter().copied().flatten() {
+            let name = format!("`{name}`");
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
     }
-}
-
-fn events_below(dir: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            events_below(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            events(text.split("#[cfg(test)]\nmod tests").next().unwrap(), found);
-        }
+    let mut events = BTreeMap::new();
+    for Declared { name, meaning, levels, fields } in event::all() {
+        let (told, all_levels, all_fields) = events.entry(name).or_insert((meaning, Vec::new(), Vec::new()));
+        assert_eq!(*told, meaning, "{name}");
+        add(all_levels, levels);
+        add(all_fields, fields);
     }
+    let row = |(name, (meaning, levels, fields)): (_, (&&str, Vec<_>, Vec<_>))| {
+        format!("| `{name}` | {} | {} | {} |", levels.join(", "), fields.join(", "), meaning.trim())
+    };
+    events.into_iter().map(row).collect()
 }
 
 #[test]
-fn every_event_has_a_name_and_stands_in_the_reference() {
-    let mut found = BTreeSet::new();
-    events_below(&root().join("src"), &mut found);
-    assert!(found.len() > 50, "{found:?}");
+fn the_reference_has_every_event_as_it_is_declared() {
+    let declared = declared();
+    let declared: BTreeSet<_> = declared.iter().map(String::as_str).collect();
+    assert!(declared.len() > 50, "{declared:#?}");
+
     let reference = fs::read_to_string(root().join("docs/reference/log.md")).unwrap();
-    for event in found {
-        assert!(event.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.')), "{event}");
-        assert!(reference.contains(&format!("`{event}`")), "{event} is not in docs/reference/log.md");
+    let (_, table) =
+        reference.split_once("| event | level | fields | meaning |\n|---|---|---|---|\n").unwrap();
+    let told: BTreeSet<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    let only =
+        |these: &BTreeSet<&str>, others| these.difference(others).copied().collect::<Vec<_>>().join("\n");
+    let (untold, undeclared) = (only(&declared, &told), only(&told, &declared));
+    assert!(told == declared, "docs/reference/log.md should say:\n{untold}\nin place of:\n{undeclared}");
+}
+
+#[test]
+fn a_crate_declares_an_event_once() {
+    let mut names = BTreeSet::new();
+    for events in [event::EVENTS, jeton_actix::event::EVENTS, jeton_verify::event::EVENTS] {
+        for (at, Declared { name, .. }) in events.iter().enumerate() {
+            assert!(name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.')), "{name}");
+            assert!(events.iter().skip(at + 1).all(|other| other.name != *name), "{name} is declared twice");
+            names.insert(*name);
+        }
+    }
+    assert!(event::all().all(|event| names.contains(event.name)));
+}
+
+/// The files below `dir` that are code.
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The calls in a file that log without a declaration.
+fn undeclared(text: &str) -> Vec<&str> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let logs = |line: &&str| {
+        let line = line.trim_start();
+        let calls = ["error!(", "warn!(", "info!(", "debug!(", "trace!(", "event!("].into_iter();
+        let mut calls = calls.filter_map(|call| line.split_once(call));
+        !line.starts_with("//")
+            && calls.any(|(before, _)| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    code.lines().filter(logs).collect()
+}
+
+#[test]
+fn nothing_is_logged_that_is_not_declared() {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    crates.for_each(|member| sources(&member.unwrap().path().join("src"), &mut files));
+    assert!(files.len() > 150, "only {} files were read", files.len());
+    let mut found = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        found.extend(undeclared(&text).into_iter().map(|line| format!("{}: {line}", file.display())));
+    }
+    assert!(found.is_empty(), "declare these in an `event.rs`:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_call_that_logs_is_seen() {
+    for call in
+        ["tracing::warn!(", "    info!(", "x => tracing::debug!(%error, \"store.broken\"),", "{ event!("]
+    {
+        assert_eq!(undeclared(call), [call]);
+    }
+    for other in ["tracing::info_span!(\"request\")", "// tracing::warn!(", "told.warn();", "log!(x.info(a))"]
+    {
+        assert_eq!(undeclared(other), [""; 0], "{other}");
     }
 }

@@ -3,7 +3,7 @@
 //! The sizes are such that work which grows with their square takes minutes.
 use std::{fmt::Write, sync::mpsc, thread, time::Duration};
 
-use jeton::policy::{Code, Findings};
+use jeton_policy::{Code, Findings};
 
 use crate::{
     policy_text::compile,

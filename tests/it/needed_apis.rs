@@ -1,9 +1,10 @@
 //! APIs that the settings name: a reload, the candidate and the commands refuse what a start refuses.
 use jeton::{
     config::{GatewayApis, GatewaySettings, Settings},
-    gateway::{GatewayKind, GatewayName, HostName, TrustedPeers},
-    oauth::ApiName,
+    gateway::{GatewayKind, GatewayName, TrustedPeers},
 };
+use jeton_oauth::ApiName;
+use jeton_verify::gateway::HostName;
 use serde_json::Value;
 
 use crate::{

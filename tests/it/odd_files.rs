@@ -1,11 +1,8 @@
 //! Files as other editors and tools write them: names in capitals, a mark before the text, blocks beside a key.
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
-use jeton::{
-    keys::PublicKeys,
-    keys::{ForeignKeys, InvalidPublicKey},
-    policy::{Code, Severity, Sources},
-};
+use jeton_jose::{ForeignKeys, InvalidPublicKey, PublicKeys};
+use jeton_policy::{Code, Severity, Sources};
 
 use crate::{binary::Workplace, support::key_fixture};
 

@@ -1,8 +1,6 @@
 //! jeton's own API is there whatever the files say: built in, and to be changed by them.
-use jeton::{
-    oauth::Scope,
-    policy::{Code, Decision, Denial, Permissions, PolicySet, Severity},
-};
+use jeton_oauth::Scope;
+use jeton_policy::{Code, Decision, Denial, Permissions, PolicySet, Severity};
 
 use crate::{
     binary::Workplace,

@@ -1,7 +1,7 @@
 //! `jeton policies matrix` of many clients, for spreadsheets and for browsers.
 use std::{collections::BTreeSet, fmt::Write};
 
-use jeton::policy::Sources;
+use jeton_policy::Sources;
 use serde_json::Value;
 
 use crate::binary::Workplace;

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use jeton::policy::DemoSecrets;
+use jeton_policy::DemoSecrets;
 use tempfile::TempDir;
 
 use crate::{

@@ -3,11 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use jeton::{
-    clock::ManualClock,
-    oauth::{ScopeSet, TokenId},
-    store::{Advance, RefreshUse, SharedStore, Store, StoreState},
-};
+use jeton::store::{Advance, RefreshUse, SharedStore, Store, StoreState};
+use jeton_oauth::{ScopeSet, TokenId, clock::ManualClock};
 use jiff::Timestamp;
 use serde_json::Value;
 

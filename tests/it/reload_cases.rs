@@ -15,7 +15,7 @@ use std::{
 };
 
 use actix_web::rt;
-use jeton::policy::{DemoSecrets, PolicySet};
+use jeton_policy::{DemoSecrets, PolicySet};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

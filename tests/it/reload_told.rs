@@ -7,7 +7,7 @@ use std::{
 };
 
 use tracing::{
-    Event, Level, Metadata, Subscriber,
+    Event, Metadata, Subscriber,
     field::{Field, Visit},
     level_filters::LevelFilter,
     span::{Attributes, Id, Record},
@@ -89,7 +89,7 @@ impl Subscriber for &'static Gate {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN && metadata.fields().field("finding").is_some()
+        metadata.name() == "policies.warning"
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

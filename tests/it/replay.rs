@@ -2,12 +2,9 @@
 //! policies in force and by others, and held against the engine.
 use std::{collections::BTreeMap, fmt::Write, fs};
 
-use jeton::{
-    audit::{Direction, Replay, Replayed},
-    clients::ClientState,
-    oauth::{Audience, ClientId, Role, Scope},
-    policy::{DemoSecrets, Permissions, PolicySet, Sources, Surroundings},
-};
+use jeton_oauth::{Audience, ClientId, Role, Scope};
+use jeton_policy::{DemoSecrets, Permissions, PolicySet, Sources, Surroundings, clients::ClientState};
+use jeton_verify::audit::{Direction, Replay, Replayed};
 use serde_json::{Value, json};
 
 use crate::{

@@ -6,15 +6,14 @@ use actix_web::{
     App, HttpResponse, HttpServer,
     web::{self, ServiceConfig},
 };
-use jeton::{
-    authorize::Authorizer,
+use jeton_actix::{Caller, Protect};
+use jeton_jose::PublicKeys;
+use jeton_oauth::{
+    ApiName, Issuer, MetadataAddress,
     clock::{Clock, ManualClock},
-    http::{Caller, Protect},
-    keys::PublicKeys,
-    oauth::{ApiName, Issuer, MetadataAddress},
-    policy::{DemoSecrets, LivePolicies, Reload, Surroundings},
-    token::Verifier,
 };
+use jeton_policy::{DemoSecrets, LivePolicies, Reload, Surroundings};
+use jeton_verify::{Authorizer, Verifier};
 use reqwest::{Client, Method, RequestBuilder, Response, header};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -2,12 +2,14 @@
 //! that the rest of the files stays as it is.
 use std::fs;
 
-use jeton::{
-    clients::{ClientState, IntrospectedApis},
+use jeton_jose::{ForeignKey, ForeignKeys};
+use jeton_oauth::{
+    ApiName,
     clock::{Clock, SystemClock},
-    keys::{ForeignKey, ForeignKeys},
-    oauth::ApiName,
-    policy::{DemoSecrets, PolicySet},
+};
+use jeton_policy::{
+    DemoSecrets, PolicySet,
+    clients::{ClientState, IntrospectedApis},
 };
 use jiff::{SignedDuration, Timestamp};
 

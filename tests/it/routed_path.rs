@@ -15,15 +15,14 @@ use actix_web::{
     middleware::NormalizePath,
     web::{self, ServiceConfig},
 };
-use jeton::{
-    authorize::Authorizer,
+use jeton_actix::{Caller, Protect};
+use jeton_jose::PublicKeys;
+use jeton_oauth::{
+    ApiName, Issuer,
     clock::{Clock, ManualClock},
-    http::{Caller, Protect},
-    keys::PublicKeys,
-    oauth::{ApiName, Issuer},
-    policy::{DemoSecrets, LivePolicies, PathPrefix, Surroundings},
-    token::Verifier,
 };
+use jeton_policy::{DemoSecrets, LivePolicies, PathPrefix, Surroundings};
+use jeton_verify::{Authorizer, Verifier};
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::json;
 use tempfile::TempDir;

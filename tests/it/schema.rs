@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-use jeton::policy::{Code, DemoSecrets, Findings, PolicySet, Severity, Sources};
+use jeton_policy::{Code, DemoSecrets, Findings, PolicySet, Severity, Sources};
 use jsonschema::{Validator, draft202012};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ const RENEW: &str = "cargo run --quiet -- policies schema > policies/policy.sche
 /// The schema as the library makes it.
 fn validator() -> &'static Validator {
     static VALIDATOR: OnceLock<Validator> = OnceLock::new();
-    VALIDATOR.get_or_init(|| jsonschema::validator_for(&jeton::policy::schema()).unwrap())
+    VALIDATOR.get_or_init(|| jsonschema::validator_for(&jeton_policy::schema()).unwrap())
 }
 
 /// What the schema has against a document, one line each.
@@ -164,7 +164,7 @@ fn the_committed_file_is_what_the_command_prints() {
 
 #[test]
 fn it_is_a_schema_of_draft_2020_12() {
-    let schema = jeton::policy::schema();
+    let schema = jeton_policy::schema();
     draft202012::meta::validate(&schema).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["title"], "jeton policy file");
@@ -172,7 +172,7 @@ fn it_is_a_schema_of_draft_2020_12() {
 
 /// Every key of every map, with what an editor shows of it.
 fn properties() -> Vec<(String, Value)> {
-    let schema = jeton::policy::schema();
+    let schema = jeton_policy::schema();
     let maps = schema["$defs"].as_object().unwrap().values().chain([&schema]);
     let properties = maps.filter(|map| map["additionalProperties"] == false);
     let properties = properties.flat_map(|map| map["properties"].as_object().unwrap().clone());
@@ -187,7 +187,7 @@ fn every_key_is_described() {
 
 #[test]
 fn every_map_of_known_keys_refuses_others() {
-    let schema = jeton::policy::schema();
+    let schema = jeton_policy::schema();
     for (name, part) in schema["$defs"].as_object().unwrap() {
         if part.get("properties").is_some() {
             assert_eq!(part["additionalProperties"], false, "{name}");

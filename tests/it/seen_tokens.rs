@@ -4,15 +4,16 @@ use std::{ptr, sync::Arc, thread, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::FutureExt;
-use jeton::{
-    authorize::{Authorizer, Denied},
+use jeton::keys::{KeyFolder, KeyKeeper, KeyReload, KeyTerms, LiveKeys};
+use jeton_jose::JwsError;
+use jeton_oauth::{
+    ApiName, Audience, Issuer,
     clock::{Clock, ManualClock},
-    jose::JwsError,
-    keys::{KeyFolder, KeyKeeper, KeyReload, KeyTerms, LiveKeys, TrustedKeys},
-    oauth::{ApiName, Audience, Issuer},
-    policy::Reload,
+};
+use jeton_policy::Reload;
+use jeton_verify::{
+    Authorizer, BearerToken, Denied, TokenError, TrustedKeys, VerifiedClaims, Verifier,
     status::{FetchOptions, Revocation, StatusError, StatusList},
-    token::{BearerToken, TokenError, VerifiedClaims, Verifier},
 };
 use serde_json::json;
 use tempfile::TempDir;

@@ -8,14 +8,12 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use jeton::{
+use jeton::config::Settings;
+use jeton_oauth::{ApiName, clock::Clock};
+use jeton_policy::{CandidatePolicies, DemoSecrets, Surroundings};
+use jeton_verify::{
+    AccessRequest, Authorizer, BearerToken, Verifier,
     audit::{Audit, Shadow, ShadowCounts},
-    authorize::{AccessRequest, Authorizer},
-    clock::Clock,
-    config::Settings,
-    oauth::ApiName,
-    policy::{CandidatePolicies, DemoSecrets, Surroundings},
-    token::{BearerToken, Verifier},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;

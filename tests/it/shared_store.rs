@@ -8,12 +8,11 @@ use std::{
     time::Duration,
 };
 
-use jeton::{
-    clock::ManualClock,
-    oauth::{ScopeSet, TokenId},
-    revocations::{Revocations, RevocationsUnknown},
-    store::{Advance, OnceName, RefreshUse, SharedOptions, SharedStore, Store, StoreError, StoreState, Use},
+use jeton::store::{
+    Advance, OnceName, RefreshUse, SharedOptions, SharedStore, Store, StoreError, StoreState, Use,
 };
+use jeton_oauth::{ScopeSet, TokenId, clock::ManualClock};
+use jeton_verify::{Revocations, RevocationsUnknown};
 use jiff::Timestamp;
 use tokio::time;
 use tracing_subscriber::fmt::MakeWriter;

@@ -5,16 +5,14 @@ use std::{fs, io::Write, sync::Arc, time::Duration};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use flate2::{Compression, write::ZlibEncoder};
 use futures_util::future::join_all;
-use jeton::{
-    authorize::Authorizer,
-    clock::Clock,
-    http::{Caller, Protect},
-    oauth::{ApiName, Audience, ClientId, Issuer},
+use jeton::status_lists::{StatusListOptions, StatusLists};
+use jeton_actix::{Caller, Protect};
+use jeton_oauth::{ApiName, Audience, ClientId, Issuer, clock::Clock};
+use jeton_verify::{
+    Authorizer, BearerToken, TokenError, Verifier,
     status::{
         FetchError, FetchOptions, FetchedLists, StatusError, StatusHandle, StatusReference, Unknown, index_of,
     },
-    status_lists::{StatusListOptions, StatusLists},
-    token::{BearerToken, TokenError, Verifier},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -4,13 +4,13 @@ use std::{fs, io::Write, sync::Arc, time::Duration};
 
 use flate2::{Compression, write::ZlibEncoder};
 use futures_util::FutureExt;
-use jeton::{
+use jeton::status_lists::{StatusListOptions, StatusLists};
+use jeton_oauth::{
+    ClientId, Issuer,
     clock::{Clock, ManualClock},
-    oauth::{ClientId, Issuer},
-    policy::{DemoSecrets, LivePolicies, Reload, Surroundings},
-    status::{Revocation, StatusHandle, StatusList, index_of},
-    status_lists::{StatusListOptions, StatusLists},
 };
+use jeton_policy::{DemoSecrets, LivePolicies, Reload, Surroundings};
+use jeton_verify::status::{Revocation, StatusHandle, StatusList, index_of};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::Value;

@@ -1,8 +1,6 @@
 //! How a store is reached: by password, prefix and TLS; and the store in memory.
-use jeton::{
-    revocations::Revocations,
-    store::{Advance, MemoryStore, SharedOptions, SharedStore, Store, StoreError, StoreState, Use},
-};
+use jeton::store::{Advance, MemoryStore, SharedOptions, SharedStore, Store, StoreError, StoreState, Use};
+use jeton_verify::Revocations;
 use zeroize::Zeroizing;
 
 use crate::{

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use jeton::{
-    oauth::{ScopeSet, TokenId},
-    store::{Advance, OnceName, RefreshUse, SharedOptions, Store, Use},
-};
+use jeton::store::{Advance, OnceName, RefreshUse, SharedOptions, Store, Use};
+use jeton_oauth::{ScopeSet, TokenId};
 use zeroize::Zeroizing;
 
 use crate::{

@@ -1,10 +1,11 @@
 //! Claims by type, within claims, and the subject.
 use jeton::{
     config::{GatewayApis, GatewaySettings, Settings},
-    gateway::{ClaimHeader, GatewayKind, GatewayName, TrustedPeers},
-    oauth::ApiName,
-    policy::{Code, Permissions, PolicySet},
+    gateway::{GatewayKind, GatewayName, TrustedPeers},
 };
+use jeton_oauth::ApiName;
+use jeton_policy::{Code, Permissions, PolicySet};
+use jeton_verify::gateway::ClaimHeader;
 use serde_json::{Value, json};
 
 use crate::{

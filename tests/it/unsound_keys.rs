@@ -3,12 +3,9 @@ use std::fs;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use jeton::{
-    clock::{Clock, SystemClock},
-    keys::PublicKeys,
-    keys::{ForeignKey, ForeignKeys, InvalidPublicKey},
-    policy::Code,
-};
+use jeton_jose::{ForeignKey, ForeignKeys, InvalidPublicKey, PublicKeys};
+use jeton_oauth::clock::{Clock, SystemClock};
+use jeton_policy::Code;
 use serde_json::{Value, json};
 
 use crate::{
@@ -209,7 +206,7 @@ fn an_unsound_key_in_pem_is_no_clients_key() {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("a.yaml"), client_with(&format!("file: {name}"))).unwrap();
             fs::write(dir.path().join(name), contents).unwrap();
-            let findings = compile_folder(dir.path(), jeton::policy::DemoSecrets::Allowed).unwrap_err();
+            let findings = compile_folder(dir.path(), jeton_policy::DemoSecrets::Allowed).unwrap_err();
             let codes: Vec<_> = findings.0.iter().map(|finding| finding.code).collect();
             assert_eq!(codes, [Code::BadPublicKey], "{name}: {findings}");
         }

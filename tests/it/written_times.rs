@@ -1,5 +1,5 @@
 //! Times are read in one way wherever they are written: RFC 3339, and what to write for all that only looks like it.
-use jeton::policy::Code;
+use jeton_policy::Code;
 
 use crate::{
     binary::Workplace,

@@ -2,11 +2,8 @@
 
 use std::{fmt::Write, fs};
 
-use jeton::{
-    clock::{Clock, SystemClock},
-    oauth::{Audience, ScopeSet},
-    policy::{DemoSecrets, PolicySet, Sources, Subject, Surroundings},
-};
+use jeton_oauth::{clock::{Clock, SystemClock}, Audience, ScopeSet};
+use jeton_policy::{DemoSecrets, PolicySet, Sources, Subject, Surroundings};
 use serde_json::json;
 
 use super::Allows;

@@ -1,6 +1,29 @@
-//! A guard before the handlers of actix-web, by jeton's policies.
+//! A guard before the handlers of actix-web: [`Protect`] lets through what jeton's policies allow, and handlers take a
+//! [`Caller`].
+//!
+//! # Examples
+//!
+//! ```
+//! use actix_web::{App, HttpResponse, web};
+//! use jeton_actix::{Caller, Protect};
+//! use jeton_verify::Authorizer;
+//!
+//! async fn orders(caller: Caller) -> HttpResponse {
+//!     HttpResponse::Ok().json(caller.client())
+//! }
+//!
+//! fn configure(authorizer: Authorizer, service: &mut web::ServiceConfig) {
+//!     let orders = web::scope("/orders").wrap(Protect::new(authorizer)).route("", web::get().to(orders));
+//!     service.service(orders);
+//! }
+//! # let _ = App::new();
+//! ```
+//!
+//! [`Protect`] has a whole example, from the folder of policies to the answer.
 
 mod bearer;
+pub mod event;
+
 mod problem;
 mod protect;
 mod refusal;

@@ -23,6 +23,7 @@ use tracing_actix_web::RequestId;
 
 use crate::{
     bearer::bearer_token,
+    event,
     problem::{GuardFault, GuardProblem},
     refusal::Refusal,
 };
@@ -252,9 +253,8 @@ fn answered<B: MessageBody>(answer: ServiceResponse<B>, judged: &Uri) -> Service
 
 /// Tells that a handler was reached by another path than the judged one.
 fn misrouted() -> GuardFault {
-    tracing::error!(
-        "protect.misrouted: a middleware behind `Protect` changes the path that was judged, wrap it around `Protect` instead"
-    );
+    event::ProtectMisrouted {}.error();
+
     GuardFault::Internal
 }
 
@@ -343,9 +343,8 @@ impl FromRequest for Caller {
             Some((Some(principal), _)) => Ok(Self(principal.clone())),
             Some((None, _)) => Err(GuardProblem::new(GuardFault::NoToken, request).into()),
             None => {
-                tracing::error!(
-                    "protect.missing: a handler takes a principal and does not stand behind `Protect`"
-                );
+                event::ProtectMissing {}.error();
+
                 Err(GuardProblem::new(GuardFault::Internal, request).into())
             }
         })

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jeton_oauth::ClientId;
 use jeton_verify::{Denied, NoToken};
 
-use crate::{bearer::BearerFault, problem::GuardFault};
+use crate::{bearer::BearerFault, event::DecisionDenied, problem::GuardFault};
 
 /// Why a request does not get through.
 pub enum Refusal {
@@ -28,43 +28,56 @@ pub struct JudgedRequest<'r> {
 impl Refusal {
     /// What the caller is told, once the log has the reason.
     pub fn into_logged(self, judged: Option<&JudgedRequest<'_>>) -> GuardFault {
-        let gateway = judged.map(|it| it.gateway);
-        let method = judged.map(|it| &*it.method);
-        let path = judged.map(|it| &*it.path);
         match self {
             Self::BadRequest(fault) => {
-                tracing::info!(gateway, method, path, reason = fault.to_string(), "decision.denied");
+                denied(judged, &fault.to_string()).info();
+
                 GuardFault::InvalidRequest(fault.to_string().into())
             }
             Self::Denied(Denied::NoToken(NoToken { reason, rule, detail: _ })) => {
-                tracing::info!(gateway, method, path, reason, rule = rule.as_deref(), "decision.denied");
+                DecisionDenied { rule: rule.as_deref(), ..denied(judged, reason) }.info();
+
                 GuardFault::NoToken
             }
             Self::Denied(Denied::InvalidToken(error)) => {
-                let (reason, detail) = ("invalid-token", error.to_string());
-                tracing::info!(gateway, method, path, reason, detail, "decision.denied");
+                let detail = error.to_string();
+                DecisionDenied { detail: Some(&detail), ..denied(judged, "invalid-token") }.info();
+
                 GuardFault::InvalidToken(error)
             }
             Self::Denied(Denied::Unavailable(unknown)) => {
-                let (reason, detail) = ("unavailable", unknown.to_string());
-                tracing::error!(gateway, method, path, reason, detail, "decision.denied");
+                let detail = unknown.to_string();
+                DecisionDenied { detail: Some(&detail), ..denied(judged, "unavailable") }.error();
+
                 GuardFault::Unavailable
             }
             Self::Denied(Denied::NotAllowed(not_allowed)) => {
                 let principal = &not_allowed.principal;
-                tracing::info!(
-                    gateway,
-                    method,
-                    path,
-                    reason = not_allowed.reason,
-                    detail = not_allowed.detail,
-                    rule = not_allowed.rule.as_deref(),
-                    client = principal.client().map(ClientId::as_str),
-                    jti = principal.token_id().as_str(),
-                    "decision.denied"
-                );
+                DecisionDenied {
+                    detail: Some(&not_allowed.detail),
+                    rule: not_allowed.rule.as_deref(),
+                    client: principal.client().map(ClientId::as_str),
+                    jti: Some(principal.token_id().as_str()),
+                    ..denied(judged, not_allowed.reason)
+                }
+                .info();
+
                 GuardFault::NotAllowed(not_allowed.scopes_that_would_do)
             }
         }
+    }
+}
+
+/// That a request is denied, with nothing yet of why but the reason.
+fn denied<'r>(judged: Option<&'r JudgedRequest<'_>>, reason: &'r str) -> DecisionDenied<'r> {
+    DecisionDenied {
+        gateway: judged.map(|it| it.gateway),
+        method: judged.map(|it| &*it.method),
+        path: judged.map(|it| &*it.path),
+        reason,
+        detail: None,
+        rule: None,
+        client: None,
+        jti: None,
     }
 }

@@ -13,6 +13,8 @@ use actix_web::{
 use tracing::{Span, field::display};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
+use crate::event;
+
 /// The span of a request, to be given to `TracingLogger`: carries the request's id and the address that it came from
 /// into every event, and ends with the one line of the request. Query strings are not logged: they may hold what should not be
 /// there.
@@ -41,18 +43,19 @@ impl RootSpanBuilder for RequestSpan {
         let response = match outcome {
             Ok(response) => response,
             Err(error) => {
-                return tracing::error!(status = error.as_response_error().status_code().as_u16(), %error, "request");
+                let status = error.as_response_error().status_code().as_u16();
+                return event::RequestFailed { status, error: display(error) }.error();
             }
         };
         let request = response.request();
         let started = request.extensions().get::<Started>().copied();
-        tracing::info!(
-            method = request.method().as_str(),
-            path = &*shown(request.path()),
-            status = response.status().as_u16(),
-            ms = started.map(|started| millis(started.0.elapsed())),
-            "request"
-        );
+        event::Request {
+            method: request.method().as_str(),
+            path: &shown(request.path()),
+            status: response.status().as_u16(),
+            ms: started.map(|started| millis(started.0.elapsed())),
+        }
+        .info();
     }
 }
 

@@ -5,7 +5,7 @@
 //! the type is an enum whose variants are named `switch`, `text`, `list` and `map` ([`super::read`] picks by what it
 //! finds).
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -17,6 +17,11 @@ use super::{
         TokenId,
     },
 };
+
+/// The JSON Schema (draft 2020-12) of a policy file.
+pub fn schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<Document>().to_value()
+}
 
 /// Text with its place.
 pub(super) type Text = Spanned<String>;
@@ -36,7 +41,7 @@ pub(super) struct Document {
     #[schemars(with = "Entries<Role, Items<Scope>>")]
     pub(super) roles: Named<Items<Text>>,
     /// The protected APIs by name. `jeton` is jeton's own.
-    #[schemars(schema_with = "schema::apis")]
+    #[schemars(schema_with = "schema::apis::<Api>")]
     pub(super) apis: Named<Api>,
     /// The clients that may fetch tokens, by client id.
     #[schemars(with = "Entries<ClientId, Client>")]

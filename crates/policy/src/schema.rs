@@ -9,17 +9,9 @@ use std::{borrow::Cow, marker::PhantomData};
 
 use jeton_oauth::REGISTERED_CLAIMS;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{
-    document::{Api, Document},
-    read::{Field, Items, Named, Spanned},
-};
-
-/// The JSON Schema (draft 2020-12) of a policy file.
-pub fn schema() -> Value {
-    SchemaGenerator::default().into_root_schema_for::<Document>().to_value()
-}
+use super::read::{Field, Items, Named, Spanned};
 
 /// The name of the schema; nothing is to be fetched there.
 pub(super) const ID: &str = "urn:jeton:policy:1";
@@ -150,7 +142,7 @@ wrappers! {
 }
 
 /// APIs by name: each has an audience, but for jeton's own, whose audience is the issuer.
-pub(super) fn apis(generator: &mut SchemaGenerator) -> Schema {
+pub(super) fn apis<Api: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = Entries::<ApiName, Api>::json_schema(generator);
     let mut own = generator.subschema_for::<Api>();
     own.insert("properties".to_owned(), json!({ "audience": false }));

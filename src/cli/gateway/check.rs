@@ -15,6 +15,11 @@ use futures_util::FutureExt;
 use jeton_gateway_check::{
     CheckError, CheckVerdict, CheckedGateway, GatewayAddress, GatewayCheck, TOKEN_TTL, TokenMint,
 };
+use jeton_oauth::{
+    ApiName, Issuer, TokenId,
+    clock::{Clock, SystemClock},
+};
+use jeton_policy::{Api, DemoSecrets, PolicySet, Sources};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -24,12 +29,9 @@ use super::{
 };
 use crate::{
     app::key_keeper,
-    clock::{Clock, SystemClock},
     config::{GatewayApis, GatewaySettings, Needs, Settings},
     grant::random_id,
     keys::KeyRing,
-    oauth::{ApiName, Issuer, TokenId},
-    policy::{Api, DemoSecrets, PolicySet, Sources},
 };
 
 #[derive(Args)]

@@ -7,6 +7,9 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use jeton_oauth::text::printable;
+use jeton_policy::files::{self, FileError};
+use jeton_verify::gateway::IDENTITY_HEADERS;
 
 use super::{
     super::{Outcome, say, settings},
@@ -14,9 +17,7 @@ use super::{
 };
 use crate::{
     config::{GatewaySettings, Needs, Settings},
-    files::{self, FileError},
-    gateway::{GatewayKind, IDENTITY_HEADERS},
-    printable::printable,
+    gateway::GatewayKind,
 };
 
 #[derive(Args)]

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use jeton_policy::Severity;
 
 use super::{
     super::{Outcome, output},
     Reading, emit, emit_json, say,
 };
-use crate::policy::Severity;
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {

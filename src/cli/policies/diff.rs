@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use jeton_policy::{Draft, Effect, Findings};
 
 use super::{super::Outcome, Reading, emit, emit_json, git, warn_of_faults};
-use crate::policy::{Draft, Effect, Findings};
 
 #[derive(Args)]
 #[command(

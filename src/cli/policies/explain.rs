@@ -7,18 +7,14 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
+use jeton_oauth::{Role, Scope};
+use jeton_policy::{Explanation, Permissions, PolicySet, did_you_mean};
+use jeton_verify::{Asker, NotInForce, Principal, Question, Standing};
 use serde_json::Value;
 
 use super::{
     super::{Outcome, clients::claim, say, token},
     Reading, emit, emit_json,
-};
-use crate::{
-    authorize::{Asker, Question},
-    oauth::{Role, Scope},
-    policy::{Explanation, Permissions, PolicySet, did_you_mean},
-    principal::Principal,
-    standing::{NotInForce, Standing},
 };
 
 #[derive(Args)]

@@ -9,8 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-
-use crate::{files::Size, policy::Sources};
+use jeton_policy::{Sources, files::Size};
 
 /// What Git sets for its hooks. The folder alone tells which repository is meant.
 const OF_HOOKS: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"];

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
+use jeton_oauth::{
+    ClientId,
+    clock::{Clock, SystemClock},
+    text::printable,
+};
+use jeton_policy::{ContentHash, MatrixAccess};
 
 use super::{
     super::Outcome,
     Reading, emit_file, emit_json, emit_styled,
     table::{self, Columns},
-};
-use crate::{
-    clock::{Clock, SystemClock},
-    oauth::ClientId,
-    policy::{self, ContentHash, MatrixAccess},
-    printable::printable,
 };
 
 #[derive(Args)]
@@ -92,7 +92,7 @@ impl Matrix {
     }
 }
 
-fn page(matrices: &[policy::Matrix], hash: &ContentHash, dir: &Path) -> anyhow::Result<String> {
+fn page(matrices: &[jeton_policy::Matrix], hash: &ContentHash, dir: &Path) -> anyhow::Result<String> {
     let now = SystemClock.now().strftime("%Y-%m-%d %H:%M UTC");
     let about = format!("policies {hash} in {}, read {now}", printable(&dir.display().to_string()));
     // within a script element, only `<` could end it
@@ -107,7 +107,7 @@ fn as_html(text: &str) -> String {
 }
 
 /// Puts each text of a matrix as people will see it.
-fn show(matrix: &mut policy::Matrix, shown: fn(&str) -> String) {
+fn show(matrix: &mut jeton_policy::Matrix, shown: fn(&str) -> String) {
     let show = |text: &mut String| *text = shown(text);
     show(&mut matrix.api);
     matrix.clients.iter_mut().for_each(|client| show(&mut client.id));
@@ -122,7 +122,7 @@ fn show(matrix: &mut policy::Matrix, shown: fn(&str) -> String) {
     }
 }
 
-fn csv(matrices: &[policy::Matrix]) -> anyhow::Result<String> {
+fn csv(matrices: &[jeton_policy::Matrix]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["api", "client", "route", "rule", "access", "condition"])?;
     for matrix in matrices {

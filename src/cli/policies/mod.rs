@@ -13,13 +13,13 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use jeton_oauth::clock::{Clock, SystemClock};
+use jeton_policy::{Draft, Findings, Sources, Surroundings};
 
 use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
 use crate::{
     app,
-    clock::{Clock, SystemClock},
     config::{Needs, Settings},
-    policy::{self, Draft, Findings, Sources, Surroundings},
 };
 
 #[derive(Subcommand)]
@@ -51,7 +51,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
         Command::Diff(diff) => diff.run(config),
         Command::Replay(replay) => replay.run(config),
         Command::Schema => {
-            emit_json(&policy::schema())?;
+            emit_json(&jeton_policy::schema())?;
             Ok(Outcome::Done)
         }
         Command::Import(import) => import.run(),

@@ -8,13 +8,11 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use jeton_oauth::text::printable;
+use jeton_policy::PolicySet;
+use jeton_verify::audit::{LONGEST_LINE, Replay, Replayed};
 
 use super::{super::Outcome, Reading, emit, emit_json, say, warn_of_faults};
-use crate::{
-    audit::{LONGEST_LINE, Replay, Replayed},
-    policy::PolicySet,
-    printable::printable,
-};
 
 #[derive(Args)]
 pub(in crate::cli) struct ReplayLog {

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-
-use crate::policy::{Matrix, MatrixAccess};
+use jeton_policy::{Matrix, MatrixAccess};
 
 /// The columns of a terminal.
 const WIDTH: usize = 80;

@@ -7,13 +7,11 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use jeton_oauth::text::printable;
+use jeton_policy::{CaseOutcome, Code, Draft, Finding};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{super::Outcome, Reading, emit, say};
-use crate::{
-    policy::{CaseOutcome, Code, Draft, Finding},
-    printable::printable,
-};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {

@@ -11,6 +11,8 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::event::FewConnections;
+
 /// The most connections, however many files may be open: each may hold some 20 KiB.
 const MOST: usize = 16_384;
 /// The fewest: one for each of two workers.
@@ -48,11 +50,7 @@ impl Seats {
         let open = fs::read_dir("/proc/self/fd").map_or(USUALLY_OPEN, Iterator::count);
         let seats = Self::beside(limit, open + workers * OF_A_WORKER);
         if seats.bound <= 64 {
-            tracing::warn!(
-                connections = seats.bound,
-                open_files = limit,
-                "server.few_connections: the limit of open files leaves little room, raise it (`ulimit -n`, `LimitNOFILE=`)"
-            );
+            FewConnections { connections: seats.bound, open_files: limit }.warn();
         }
         seats
     }

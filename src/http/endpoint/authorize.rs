@@ -2,8 +2,9 @@
 //! an `authorization_endpoint`.
 
 use actix_web::{HttpResponse, ResponseError};
+use jeton_oauth::ErrorCode;
 
-use crate::{http::error::TokenEndpointError, oauth::ErrorCode};
+use crate::http::error::TokenEndpointError;
 
 /// Refuses any request (RFC 6749 section 4.1.2.1), and looks at nothing of it: a redirect could lead anywhere.
 pub(in crate::http) async fn refuse() -> HttpResponse {

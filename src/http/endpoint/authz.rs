@@ -8,20 +8,23 @@ use actix_web::{
     web::Data,
 };
 use jeton_actix::{JudgedRequest, Refusal, shown};
+use jeton_oauth::{ClientId, Role};
+use jeton_policy::PathPrefix;
+use jeton_verify::{
+    AccessRequest, Authorizer, Permit, Principal,
+    gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, header_text},
+};
 use serde_json::Value;
 use tracing_actix_web::RequestId;
 
 use crate::{
-    authorize::{AccessRequest, Authorizer, Permit},
     config::{GatewayApis, GatewaySettings},
-    gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, TrustedPeers, header_text},
+    event::{DecisionAllowed, GatewayDenied, GatewayRequestDenied},
+    gateway::TrustedPeers,
     http::{
         error::{Problem, ProblemKind},
         extract::{ForwardedHost, ForwardedRequest, Forwarding},
     },
-    oauth::{ClientId, Role},
-    policy::PathPrefix,
-    principal::Principal,
 };
 
 /// One gateway, and who decides for what stands behind it.
@@ -76,19 +79,21 @@ impl Gateway {
         let judged = self.judged(&asked);
         let permit = decide(authorizer, &asked, request).await;
         let permit = permit.map_err(|refusal| refusal.into_logged(Some(&judged)))?;
-        tracing::debug!(
-            gateway = self.name,
-            method = &*judged.method,
-            path = &*judged.path,
-            rule = permit.rule(),
-            client = permit.principal().and_then(Principal::client).map(ClientId::as_str),
-            "decision.allowed"
-        );
+        DecisionAllowed {
+            gateway: &self.name,
+            method: &judged.method,
+            path: &judged.path,
+            rule: permit.rule(),
+            client: permit.principal().and_then(Principal::client).map(ClientId::as_str),
+        }
+        .debug();
+
         self.answer(&permit).ok_or_else(|| {
-            let JudgedRequest { gateway, method, path } = &judged;
-            let detail = "a name or claim of the token cannot stand in a header: it holds a control character or a \
+                        let detail = "a name or claim of the token cannot stand in a header: it holds a control character or a \
                 space at an end, or is a list of other things than words";
-            tracing::warn!(gateway, %method, %path, reason = "no-header", detail, "decision.denied");
+                        let denied = GatewayRequestDenied { detail: Some(detail), ..denied(&judged, "no-header") };
+            denied.warn();
+
             ProblemKind::Forbidden("the token says what no header can carry".into())
         })
     }
@@ -98,21 +103,24 @@ impl Gateway {
         if peer.is_some_and(|peer| self.trusted_peers.contains(peer)) {
             return Ok(());
         }
-        tracing::info!(gateway = self.name, reason = "untrusted-peer", "decision.denied");
+        GatewayDenied { gateway: Some(&self.name), reason: "untrusted-peer" }.info();
+
         Err(ProblemKind::Forbidden("this peer may not ask".into()))
     }
 
     fn read<'r>(&self, request: &'r HttpRequest) -> Result<ForwardedRequest<'r>, ProblemKind> {
         self.forwarding.read(request).map_err(|fault| {
             let (method, path) = self.forwarding.told(request);
-            tracing::info!(
-                gateway = self.name,
-                method = method.map(shown).as_deref(),
-                path = path.map(shown).as_deref(),
-                reason = "ambiguous",
-                detail = fault.to_string(),
-                "decision.denied"
-            );
+            GatewayRequestDenied {
+                gateway: &self.name,
+                method: method.map(shown).as_deref(),
+                path: path.map(shown).as_deref(),
+                host: None,
+                reason: "ambiguous",
+                detail: Some(&fault.to_string()),
+            }
+            .info();
+
             ProblemKind::Forbidden("the request is ambiguous".into())
         })
     }
@@ -123,10 +131,11 @@ impl Gateway {
             Authorizers::ByHost(hosts) => asked.host.and_then(|host| hosts.get(&HostName::of(host))),
         };
         found.ok_or_else(|| {
-            let JudgedRequest { gateway, method, path } = self.judged(asked);
             let host = asked.host.map(shown);
-            let host = host.as_deref();
-            tracing::info!(gateway, %method, %path, host, reason = "unknown-host", "decision.denied");
+            let judged = self.judged(asked);
+            let denied = GatewayRequestDenied { host: host.as_deref(), ..denied(&judged, "unknown-host") };
+            denied.info();
+
             ProblemKind::Forbidden("no API is at this host".into())
         })
     }
@@ -161,8 +170,21 @@ pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -
 
 /// A gateway that nobody knows, or that is set up to ask elsewhere.
 pub(in crate::http) async fn unknown(request: HttpRequest) -> HttpResponse {
-    tracing::info!(reason = "unknown-gateway", "decision.denied");
+    GatewayDenied { gateway: None, reason: "unknown-gateway" }.info();
+
     Problem::new(ProblemKind::Forbidden("no gateway asks here".into()), &request).error_response()
+}
+
+/// That a gateway's request is denied, with nothing yet of why but the reason.
+fn denied<'r>(judged: &'r JudgedRequest<'_>, reason: &'r str) -> GatewayRequestDenied<'r> {
+    GatewayRequestDenied {
+        gateway: judged.gateway,
+        method: Some(&judged.method),
+        path: Some(&judged.path),
+        host: None,
+        reason,
+        detail: None,
+    }
 }
 
 async fn decide(

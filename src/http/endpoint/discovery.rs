@@ -3,14 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web::Data};
+use jeton_oauth::{GrantType, Issuer, SignatureAlgorithm};
 use serde::Serialize;
 
-use crate::{
-    authenticate::AuthenticationMethod,
-    keys::LiveKeys,
-    oauth::{GrantType, Issuer, SignatureAlgorithm},
-    store::Store,
-};
+use crate::{authenticate::AuthenticationMethod, keys::LiveKeys, store::Store};
 
 /// The metadata (RFC 8414 section 2).
 #[derive(Serialize)]

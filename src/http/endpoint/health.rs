@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, http::header, web::Data};
+use jeton_policy::{Findings, LivePolicies, Rejection};
+use jeton_verify::audit::Audit;
 use serde_json::{Value, json};
 
 use crate::{
-    audit::Audit,
     keys::LiveKeys,
-    policy::{Findings, LivePolicies, Rejection},
     store::{Store, StoreState},
 };
 

@@ -7,14 +7,16 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_oauth::{Audience, ErrorCode, Issuer};
+use jeton_verify::VerifiedClaims;
 use serde_json::{Map, Value, json};
 
-use super::client;
+use super::client::{self, Refusing};
 use crate::{
+    event,
     http::error::TokenEndpointError,
     introspect::{Introspection, IntrospectionRefused, Introspector},
-    oauth::{Audience, ErrorCode, Issuer},
-    token::{VerifiedClaims, VerifiedRefresh},
+    token::VerifiedRefresh,
 };
 
 pub(in crate::http) async fn post(
@@ -23,12 +25,12 @@ pub(in crate::http) async fn post(
     introspector: Data<Arc<Introspector>>,
     issuer: Data<Issuer>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let (credentials, token) = client::credentials_and_token(&request, body, "introspection.refused").await?;
+    let (credentials, token) = client::credentials_and_token(&request, body, Refusing::Introspection).await?;
     let answer = introspector.introspect(&credentials, &token).await;
     let (caller, answer) = answer.map_err(|refused| refuse(&refused))?;
     let body = match &answer {
         Introspection::Inactive { reason } => {
-            tracing::info!(caller = caller.as_str(), reason, "introspection.inactive");
+            event::IntrospectionInactive { caller: caller.as_str(), reason }.info();
             json!({ "active": false })
         }
         Introspection::AccessToken(claims) => access_token(claims, &issuer),
@@ -38,14 +40,24 @@ pub(in crate::http) async fn post(
 }
 
 fn refuse(refused: &IntrospectionRefused) -> TokenEndpointError {
-    const EVENT: &str = "introspection.refused";
     match refused {
-        IntrospectionRefused::Unauthenticated(error) => client::unauthenticated(error, EVENT),
+        IntrospectionRefused::Unauthenticated(error) => {
+            client::unauthenticated(error, Refusing::Introspection)
+        }
         IntrospectionRefused::NotForThisClient(client) => {
-            tracing::info!(reason = "unauthorized_client", client = client.as_str(), "{EVENT}");
+            let client = Some(client.as_str());
+            event::IntrospectionRefused {
+                reason: "unauthorized_client",
+                detail: None,
+                client,
+                attempted: None,
+            }
+            .info();
             TokenEndpointError::new(ErrorCode::UnauthorizedClient, refused.to_string())
         }
-        IntrospectionRefused::Unavailable(unknown) => client::unavailable(&unknown.to_string(), EVENT),
+        IntrospectionRefused::Unavailable(unknown) => {
+            client::unavailable(&unknown.to_string(), Refusing::Introspection)
+        }
     }
 }
 

@@ -8,24 +8,24 @@ use actix_web::{
     web::{Data, Payload},
 };
 use jeton_actix::GuardFault;
+use jeton_oauth::{InvalidName, Role, Scope, text::printable_json};
+use jeton_policy::{
+    BadSub, Difference, Explanation, Findings, LivePolicies, Permissions, Rejection, Reload, Replaced,
+};
+use jeton_verify::{
+    Asker, Authorizer, BearerToken, NoAnswer, Question,
+    audit::{Audit, Shadow},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    audit::{Audit, Shadow},
-    authorize::{Asker, Authorizer, NoAnswer, Question},
     follow::{Following, ReadAgain, Trigger, difference_beside},
     http::{
         error::{Problem, ProblemKind},
         extract,
     },
     keys::{KeyErrors, KeyState, LiveKeys},
-    oauth::{InvalidName, Role, Scope},
-    policy::{
-        BadSub, Difference, Explanation, Findings, LivePolicies, Permissions, Rejection, Reload, Replaced,
-    },
-    printable::printable_json,
-    token::BearerToken,
 };
 
 pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>, audit: Data<Audit>) -> HttpResponse {

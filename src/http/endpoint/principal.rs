@@ -1,9 +1,8 @@
 //! `GET /principal`: what the bearer's token says.
 
 use actix_web::{HttpResponse, http::header};
+use jeton_actix::Caller;
 use serde_json::json;
-
-use crate::http::Caller;
 
 pub(in crate::http) async fn get(caller: Caller) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({

@@ -7,11 +7,12 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_oauth::{ClientId, ErrorCode};
 
-use super::client;
+use super::client::{self, Refusing};
 use crate::{
+    event,
     http::error::TokenEndpointError,
-    oauth::{ClientId, ErrorCode},
     revoke::{RevocationOutcome, RevocationRefused, Revoker},
 };
 
@@ -20,34 +21,33 @@ pub(in crate::http) async fn post(
     body: Payload,
     revoker: Data<Arc<Revoker>>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let (credentials, token) = client::credentials_and_token(&request, body, "revocation.refused").await?;
+    let (credentials, token) = client::credentials_and_token(&request, body, Refusing::Revocation).await?;
     let outcome = revoker.revoke(&credentials, &token).await;
     let (client, revocation) = outcome.map_err(|refused| refuse(&refused))?;
     match revocation {
         RevocationOutcome::Ended(name) => {
-            tracing::info!(client = client.as_str(), jti = name.as_str(), "token.revoked");
+            event::TokenRevoked { client: client.as_str(), jti: name.as_str() }.info();
         }
-        RevocationOutcome::NothingToEnd => {
-            tracing::info!(client = client.as_str(), "token.revoked: nothing to end");
-        }
+        RevocationOutcome::NothingToEnd => event::NothingRevoked { client: client.as_str() }.info(),
     }
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }
 
 fn refuse(refused: &RevocationRefused) -> TokenEndpointError {
     let told = |code: ErrorCode, client: &ClientId| {
-        let (reason, client) = (code.as_str(), client.as_str());
-        tracing::info!(reason, detail = refused.to_string(), client, "revocation.refused");
-        TokenEndpointError::new(code, refused.to_string())
+        let detail = refused.to_string();
+        let (reason, client) = (code.as_str(), Some(client.as_str()));
+        event::RevocationRefused { reason, detail: &detail, client, attempted: None }.info();
+        TokenEndpointError::new(code, detail)
     };
     match refused {
-        RevocationRefused::Unauthenticated(error) => client::unauthenticated(error, "revocation.refused"),
+        RevocationRefused::Unauthenticated(error) => client::unauthenticated(error, Refusing::Revocation),
         RevocationRefused::NoSharedStore(client) | RevocationRefused::Anonymous(client) => {
             told(ErrorCode::UnsupportedTokenType, client)
         }
         RevocationRefused::NotYours(client) => told(ErrorCode::UnauthorizedClient, client),
         RevocationRefused::Unavailable(error) => {
-            client::unavailable(&error.to_string(), "revocation.refused")
+            client::unavailable(&error.to_string(), Refusing::Revocation)
         }
     }
 }

@@ -11,6 +11,7 @@ use jeton_actix::GuardFault;
 
 use super::cached::Document;
 use crate::{
+    event,
     http::error::{Problem, ProblemKind},
     status_lists::StatusLists,
 };
@@ -32,7 +33,7 @@ pub(in crate::http) async fn get(
         }
         Ok(None) => Problem::new(ProblemKind::NotFound, &request).error_response(),
         Err(error) => {
-            tracing::error!(error = error.to_string(), "status_list.failed");
+            event::StatusListFailed { error: &error.to_string() }.error();
             Problem::new(GuardFault::Internal, &request).error_response()
         }
     }
@@ -43,14 +44,16 @@ mod tests {
     use std::{path::Path as FilePath, time::Duration};
 
     use actix_web::{App, body, dev::ServiceResponse, http::header, test, web};
+    use jeton_oauth::{
+        ClientId, Issuer,
+        clock::{Clock, ManualClock},
+    };
+    use jeton_policy::{DemoSecrets, LivePolicies, Surroundings};
+    use jeton_verify::status::StatusHandle;
 
     use super::*;
     use crate::{
-        clock::{Clock, ManualClock},
         keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
-        oauth::{ClientId, Issuer},
-        policy::{DemoSecrets, LivePolicies, Surroundings},
-        status::StatusHandle,
         status_lists::StatusListOptions,
     };
 

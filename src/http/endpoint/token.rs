@@ -7,18 +7,20 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
+use jeton_oauth::{ClientId, ErrorCode, GrantType};
+use jeton_verify::BearerToken;
+use tracing::field::display;
 
-use super::client;
+use super::client::{self, Refusing};
 use crate::{
     authenticate::ClientCredentials,
+    event::{self, TokenRefused},
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::TokenEndpointError,
         extract::{Form, client_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
-    oauth::{ClientId, ErrorCode, GrantType},
-    token::BearerToken,
 };
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
@@ -35,23 +37,23 @@ pub(in crate::http) async fn post(
     tokens: Data<Arc<TokenIssuer>>,
 ) -> Result<HttpResponse, TokenEndpointError> {
     let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
-        client::log_unread(error, "token.refused");
+        client::log_unread(error, Refusing::Token);
     })?;
     let issued = tokens.issue(&credentials, &asked).await;
     let issued = issued.map_err(refuse)?;
     let (labels, scopes) = (GrantLabels::of(&asked), issued.scopes.to_string());
-    tracing::info!(
-        jti = issued.token_id.as_str(),
-        client = issued.client.as_str(),
-        subject = issued.subject.as_ref().map(ClientId::as_str),
-        grant = labels.in_log,
-        api = issued.api.as_str(),
-        scopes,
-        ttl = issued.expires_in,
-        kid = issued.kid.as_str(),
-        reused = issued.is_reused.then_some(true),
-        "token.issued"
-    );
+    event::TokenIssued {
+        jti: issued.token_id.as_str(),
+        client: issued.client.as_str(),
+        subject: issued.subject.as_ref().map(ClientId::as_str),
+        grant: labels.in_log,
+        api: issued.api.as_str(),
+        scopes: &scopes,
+        ttl: issued.expires_in,
+        kid: issued.kid.as_str(),
+        reused: issued.is_reused.then_some(true),
+    }
+    .info();
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
@@ -149,25 +151,23 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
 fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
     match refused {
-        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, "token.refused"),
+        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, Refusing::Token),
         IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
-            tracing::info!(
-                reason = code.as_str(),
-                detail = detail.unwrap_or_else(|| error.to_string()),
-                client = client.as_str(),
-                "token.refused"
-            );
+            let detail = detail.unwrap_or_else(|| error.to_string());
+            let client = Some(client.as_str());
+            TokenRefused { reason: code.as_str(), detail: &detail, client, attempted: None }.info();
             TokenEndpointError::new(code, error.to_string())
         }
         IssuanceRefused::TooLong { ref client } => {
             let detail = refused.to_string();
-            tracing::warn!(reason = "invalid_scope", detail, client = client.as_str(), "token.refused");
+            let (reason, client) = (ErrorCode::InvalidScope.as_str(), Some(client.as_str()));
+            TokenRefused { reason, detail: &detail, client, attempted: None }.warn();
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), "token.refused"),
+        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), Refusing::Token),
         IssuanceRefused::RevocationsUnknown(error) => {
-            client::unavailable(&error.to_string(), "token.refused")
+            client::unavailable(&error.to_string(), Refusing::Token)
         }
         IssuanceRefused::Unnamed(error) => failed(&error),
         IssuanceRefused::Failed(error) => failed(&error),
@@ -175,6 +175,6 @@ fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
 }
 
 fn failed(error: &dyn std::error::Error) -> TokenEndpointError {
-    tracing::error!(%error, "token.failed");
+    event::TokenFailed { error: display(error) }.error();
     TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
 }

@@ -9,9 +9,8 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{StatusCode, header},
 };
+use jeton_oauth::ErrorCode;
 use serde_json::json;
-
-use crate::oauth::ErrorCode;
 
 /// After how many seconds it is worth asking again when the shared store was away.
 const RETRY_AFTER: &str = "2";

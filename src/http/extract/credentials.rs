@@ -5,15 +5,13 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-
-use jeton_oauth::form;
+use jeton_oauth::{ErrorCode, form};
+use jeton_policy::clients::ClientSecret;
 
 use super::Form;
 use crate::{
     authenticate::{ClientAssertion, ClientCredentials},
-    clients::ClientSecret,
     http::error::TokenEndpointError,
-    oauth::ErrorCode,
 };
 
 /// The credentials of a request, by the one way in which they came.

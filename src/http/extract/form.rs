@@ -5,14 +5,13 @@ use actix_web::{
     http::header::{self, HeaderValue},
     web,
 };
-
-use jeton_oauth::form::{decode, names};
+use jeton_oauth::{
+    ErrorCode,
+    form::{decode, names},
+};
 
 use super::BodyFault;
-use crate::{
-    http::error::{TokenEndpointError, TokenEndpointErrorKind},
-    oauth::ErrorCode,
-};
+use crate::http::error::{TokenEndpointError, TokenEndpointErrorKind};
 
 /// What a form is sent as.
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";

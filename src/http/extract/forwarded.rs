@@ -4,13 +4,10 @@ use actix_web::{
     HttpRequest,
     http::header::{self, HeaderMap},
 };
+use jeton_policy::{BadPath, CanonicalPath, PathPrefix};
+use jeton_verify::gateway::{ClaimHeader, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES};
 
-use crate::{
-    gateway::{
-        ClaimHeader, GatewayKind, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES, RequestHeaders,
-    },
-    policy::{BadPath, CanonicalPath, PathPrefix},
-};
+use crate::gateway::{GatewayKind, RequestHeaders};
 
 /// How a gateway says what it is asked itself.
 pub struct Forwarding {

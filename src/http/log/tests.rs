@@ -7,7 +7,8 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Json, Line};
+use super::Form;
+use crate::event;
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -32,7 +33,7 @@ fn written(emit: impl FnOnce(), start: impl FnOnce(Captured) -> tracing::Dispatc
 /// What a line says behind its time.
 fn logged(emit: impl FnOnce()) -> String {
     let text = written(emit, |to| {
-        let line = Line { is_coloured: false };
+        let line = Form::Line { is_coloured: false };
         let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
         lines.with_writer(move || to.clone()).into()
     });
@@ -44,7 +45,7 @@ fn logged(emit: impl FnOnce()) -> String {
 /// The line as JSON, which must be one.
 fn logged_json(emit: impl FnOnce()) -> (String, Value) {
     let text = written(emit, |to| {
-        let lines = tracing_subscriber::fmt().event_format(Json).fmt_fields(Json);
+        let lines = tracing_subscriber::fmt().event_format(Form::Json).fmt_fields(Form::Json);
         lines.with_writer(move || to.clone()).into()
     });
     let line = text.strip_suffix('\n').unwrap();
@@ -75,8 +76,8 @@ fn a_line_of_json_is_flat_and_has_its_event_the_request_and_its_fields() {
         let _request = tracing::info_span!("request", id = "7f", peer = "::1").entered();
         let nothing: Option<&str> = None;
         tracing::info!(
-            client = "acme-sync", ttl = 900_u64, left = -3_i64, reused = true, ms = 1.25, nothing, shown = %"x y",
-            "token.issued"
+            name: "token.issued", message = "token.issued", client = "acme-sync", ttl = 900_u64, left = -3_i64,
+            reused = true, ms = 1.25, nothing, shown = %"x y"
         );
     });
     let time = value["time"].as_str().unwrap();
@@ -96,16 +97,18 @@ fn the_message_is_what_is_said_behind_the_name_of_the_event() {
         assert_eq!(told, (event, message), "{line}");
         assert_eq!(line.matches("\"message\":").count(), usize::from(message.is_some()), "{line}");
     }
-    let stays = "policies.rejected: what was in force stays";
-    is(|| tracing::error!("{stays}"), "policies.rejected", Some("what was in force stays"));
-    is(|| tracing::error!(message = stays), "policies.rejected", Some("what was in force stays"));
-    is(|| tracing::info!("jwks.not_fetched"), "jwks.not_fetched", None);
-    is(|| tracing::info!("stopped"), "stopped", None);
-    is(|| tracing::warn!("a.b: c: d"), "a.b", Some("c: d"));
+    let rejected = event::PoliciesRejected { trigger: "poll", count: 1 };
+    is(|| rejected.error(), "policies.rejected", Some("what was in force stays"));
+    is(|| event::Stopped {}.info(), "stopped", None);
+    is(|| tracing::warn!(name: "a.b", message = "a.b: c: d"), "a.b", Some("c: d"));
+    is(|| tracing::warn!(name: "a.b", message = "a.bc"), "a.b", Some("a.bc"));
+    is(|| tracing::warn!(name: "a.b", "c: d"), "a.b", Some("c: d"));
     let quotes = "a.b: \"x\"\n\\ \u{202e}y";
-    is(|| tracing::warn!("{quotes}"), "a.b", Some("\"x\"\\n\\ \\u{202e}y"));
+    is(|| tracing::warn!(name: "a.b", message = quotes), "a.b", Some("\"x\"\\n\\ \\u{202e}y"));
     // what libraries say
     let here = "jeton.http.log.tests";
+    is(|| tracing::info!("policies.rejected: no"), here, Some("policies.rejected: no"));
+    is(|| tracing::info!(message = "stopped"), here, Some("stopped"));
     is(|| tracing::info!("starting 2 workers"), here, Some("starting 2 workers"));
     is(|| tracing::info!("Error: x"), here, Some("Error: x"));
     is(|| tracing::info!(target: "other", ": x"), "other", Some(": x"));
@@ -117,8 +120,9 @@ fn the_message_is_what_is_said_behind_the_name_of_the_event() {
 fn numbers_are_numbers_and_whatever_else_is_text() {
     let (line, value) = logged_json(|| {
         tracing::info!(
-            most = u64::MAX, least = i64::MIN, small = 0.0625, whole = 2.0, none = f64::NAN, endless = f64::INFINITY,
-            some = Some(7_usize), no = false, text = "7", shown = %7, "numbers"
+            name: "numbers", most = u64::MAX, least = i64::MIN, small = 0.0625, whole = 2.0, none = f64::NAN,
+            endless = f64::INFINITY,
+            some = Some(7_usize), no = false, text = "7", shown = %7
         );
     });
     for (name, written) in [
@@ -140,7 +144,9 @@ fn numbers_are_numbers_and_whatever_else_is_text() {
 
 #[test]
 fn both_forms_of_an_event_say_the_same() {
-    let emit = || tracing::warn!(ms = 0.5, count = 3, is = true, detail = "a b", "x.y: \"some\" words");
+    let words = "x.y: \"some\" words";
+    let emit =
+        || tracing::warn!(name: "x.y", message = words, ms = 0.5, count = 3, is = true, detail = "a b");
     assert_eq!(logged(emit), "WARN x.y: \"some\" words ms=0.500 count=3 is=true detail=\"a b\"\n");
     let (line, _) = logged_json(emit);
     let said = r#""level":"WARN","event":"x.y","message":"\"some\" words","ms":0.500,"count":3,"is":true,"detail":"a b"}"#;
@@ -151,7 +157,7 @@ fn both_forms_of_an_event_say_the_same() {
 fn only_the_level_has_a_colour_and_only_where_it_is_asked_for() {
     let coloured = |emit: fn()| {
         written(emit, |to| {
-            let line = Line { is_coloured: true };
+            let line = Form::Line { is_coloured: true };
             let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
             lines.with_writer(move || to.clone()).into()
         })

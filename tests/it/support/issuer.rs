@@ -5,11 +5,14 @@ use std::{
     time::Duration,
 };
 
-use jeton::{
+use jeton_jose::PublicKeys;
+use jeton_oauth::{
+    Issuer,
     clock::{Clock, ManualClock},
-    keys::{JwksOptions, JwksSource, PublicKeys},
-    oauth::Issuer,
-    policy::{DemoSecrets, LivePolicies, Surroundings},
+};
+use jeton_policy::{DemoSecrets, LivePolicies, Surroundings};
+use jeton_verify::{
+    JwksOptions, JwksSource,
     status::{FetchOptions, FetchedLists, StatusReference},
 };
 use serde_json::{Value, json};

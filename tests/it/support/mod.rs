@@ -16,15 +16,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::forge::Forge;
 use jeton::{
-    audit::Audit,
-    clock::{Clock, ManualClock},
     config::Settings,
     http::{RunningServer, Service},
     keys::{KeyFolder, KeyTerms, LiveKeys},
-    oauth::Issuer,
 };
+use jeton_oauth::{
+    Issuer,
+    clock::{Clock, ManualClock},
+};
+use jeton_verify::audit::Audit;
 use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
@@ -33,6 +34,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+use self::forge::Forge;
 
 /// What the clock of a spawned server shows at first.
 pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";

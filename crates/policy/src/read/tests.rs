@@ -21,6 +21,7 @@ struct Probe {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "`Debug` shows them")]
 enum Either {
     Switch(bool),
     List(Items<u64>),

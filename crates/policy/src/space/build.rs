@@ -5,12 +5,26 @@ use std::collections::BTreeMap;
 use jeton_oauth::{ClientId, Role, Scope, ScopeSet};
 use serde_json::{Map, Value};
 
-use super::token::Beyond;
 use crate::{
     claim::{ClaimName, ClaimValue, index},
     condition::{Alternative, ClaimTest, Condition, PathParameter},
+    path::CanonicalPath,
     subject::Permissions,
 };
+
+/// The search for tokens that an alternative lets through and others do not. A token carries each scope of
+/// its roles, as every token of this service does.
+///
+/// Since no condition is negated, it looks at the smallest tokens alone: whoever meets an alternative
+/// carries all of one of these.
+pub(crate) struct Beyond<'s> {
+    pub(crate) path: &'s CanonicalPath<'s>,
+    pub(crate) roles: &'s BTreeMap<Role, ScopeSet>,
+    /// What must not let a token through.
+    pub(crate) others: &'s [Alternative<'s>],
+    /// On which path.
+    pub(crate) others_path: &'s CanonicalPath<'s>,
+}
 
 /// Puts tokens together that meet an alternative on a path.
 pub(super) struct Builder<'a> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jeton_oauth::ClientId;
 
 use super::{
-    grid::{MOST_POINTS, is_segment},
+    segment::{MOST_POINTS, is_segment},
     shape::{Piece, Shape},
 };
 use crate::{

@@ -2,43 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use super::{
     compared::{Compared, segment_with},
     index::Known,
+    segment::{ESCAPED, MOST_POINTS},
     shape::{Piece, Shape},
 };
 use crate::{claim::Claim, path::CanonicalPath, subject::Permissions};
-
-/// What must be escaped in a segment (RFC 3986 section 3.3), and `;`, which is refused bare.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
-
-/// A segment as it is sent.
-pub(crate) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, ESCAPED).to_string()
-}
-
-/// Whether a path can have this segment.
-pub(crate) fn is_segment(text: &str) -> bool {
-    !text.is_empty() && CanonicalPath::parse(&format!("/{}", encoded(text))).is_ok()
-}
 
 /// One text of a segment, standing for itself or for all that nothing else stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -119,9 +91,6 @@ pub(crate) struct Grid<'r> {
     others: Vec<String>,
     pub(super) axes: Vec<Axis>,
 }
-
-/// The most paths of one grid that are looked at.
-pub(super) const MOST_POINTS: usize = 1 << 16;
 
 /// A path of a grid: by axis, which choice.
 pub(crate) type Point = Vec<usize>;

@@ -1,16 +1,14 @@
 //! The smallest tokens that meet an alternative.
 
-use std::{collections::BTreeMap, fmt, ops::ControlFlow};
+use std::{fmt, ops::ControlFlow};
 
-use jeton_oauth::{Role, ScopeSet};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::build::Builder;
+use super::build::{Beyond, Builder};
 use crate::{
     claim::ClaimName,
     condition::{Alternative, ClaimTest, Condition},
-    path::CanonicalPath,
     subject::Permissions,
 };
 
@@ -60,20 +58,6 @@ impl fmt::Display for Token {
         }));
         f.write_str(&parts.join(", "))
     }
-}
-
-/// The search for tokens that an alternative lets through and others do not. A token carries each scope of
-/// its roles, as every token of this service does.
-///
-/// Since no condition is negated, it looks at the smallest tokens alone: whoever meets an alternative
-/// carries all of one of these.
-pub(crate) struct Beyond<'s> {
-    pub(crate) path: &'s CanonicalPath<'s>,
-    pub(crate) roles: &'s BTreeMap<Role, ScopeSet>,
-    /// What must not let a token through.
-    pub(crate) others: &'s [Alternative<'s>],
-    /// On which path.
-    pub(crate) others_path: &'s CanonicalPath<'s>,
 }
 
 impl Beyond<'_> {

@@ -14,11 +14,13 @@ use std::{
 
 use jeton_oauth::clock::Clock;
 use jeton_policy::files::Size;
+use tracing::field::display;
 
 use super::{
     Asked, Taken,
     record::{write_dropped, write_line},
 };
+use crate::event;
 
 /// The longest line that is read, in bytes: no decision is as long.
 pub const LONGEST_LINE: u64 = 1024 * 1024;
@@ -153,7 +155,7 @@ impl DecisionLog {
         }
         if let Some(dropped) = told {
             let path = self.shared.path.display();
-            tracing::error!(%path, dropped, "decisions.dropped: the disk does not keep up with the decision log");
+            event::DecisionsDropped { path: display(&path), dropped }.error();
         }
     }
 
@@ -218,7 +220,7 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() && !ends_whole(path)? {
         let end = end_of_last_line(path)?;
         file.set_len(end)?;
-        tracing::warn!(path = %path.display(), "decisions.mended: the last line was only half written");
+        event::DecisionsMended { path: display(&path.display()) }.warn();
     }
     Ok(file)
 }
@@ -307,7 +309,7 @@ impl Writer {
             if close {
                 if !is_written {
                     let path = self.shared.path.display();
-                    tracing::error!(%path, dropped = count, "decisions.dropped: they could not be written before the end");
+                    event::LastDecisionsDropped { path: display(&path), dropped: count }.error();
                 }
                 return;
             }
@@ -323,13 +325,14 @@ impl Writer {
                     self.batch.clear();
                     self.written = 0;
                     if std::mem::take(&mut self.is_failing) {
-                        tracing::info!(path = %self.shared.path.display(), "decisions.written: it can be written again");
+                        event::DecisionsWritten { path: display(&self.shared.path.display()) }.info();
                     }
                     return true;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_failing, true) {
-                        tracing::error!(path = %self.shared.path.display(), %error, "decisions.failed: the decision log cannot be written; it is tried again every second");
+                        let path = self.shared.path.display();
+                        event::DecisionsFailed { path: display(&path), error: display(&error) }.error();
                     }
                 }
             }
@@ -374,11 +377,14 @@ impl Writer {
         match open(&self.shared.path) {
             Ok(file) => {
                 self.file = file;
-                tracing::info!(path = %self.shared.path.display(), "decisions.reopened");
+                event::DecisionsReopened { path: display(&self.shared.path.display()) }.info();
+
                 true
             }
             Err(error) => {
-                tracing::error!(path = %self.shared.path.display(), %error, "decisions.reopen_failed: it goes on in the old file");
+                let path = self.shared.path.display();
+                event::DecisionsReopenFailed { path: display(&path), error: display(&error) }.error();
+
                 false
             }
         }

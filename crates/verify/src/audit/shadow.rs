@@ -12,6 +12,7 @@ use jeton_oauth::{ClientId, clock::Clock};
 use jeton_policy::CandidatePolicies;
 
 use super::{Asked, Taken, Verdict, is_of_a_bad_token};
+use crate::event;
 
 /// For how long, in seconds, a difference of one kind is counted before it is told again.
 const QUIET: i64 = 60;
@@ -90,7 +91,7 @@ impl Shadow {
             None => {}
             Some(Due::One(count)) => tell(asked, taken, &verdict, count),
             Some(Due::Others(count)) => {
-                tracing::warn!(count, "decision.differs: of more rules and clients than are told one by one");
+                event::OtherDecisionsDiffer { count }.warn();
             }
         }
     }
@@ -103,19 +104,19 @@ fn tell(asked: &Asked<'_>, taken: &Taken<'_>, verdict: &Verdict<'_>, count: u64)
         Some(detail) if verdict.is_allowed() => detail.to_string(),
         _ => verdict.to_string(),
     };
-    tracing::warn!(
-        api = asked.api,
-        method = asked.method,
-        path = up_to(asked.path, LONGEST_PATH),
-        client = asked.bearer.and_then(|bearer| bearer.origin.client).map(ClientId::as_str),
-        rule = taken.rule,
-        candidate_rule = verdict.rule().map(jeton_policy::Rule::name),
+    event::DecisionDiffers {
+        api: asked.api,
+        method: asked.method,
+        path: up_to(asked.path, LONGEST_PATH),
+        client: asked.bearer.and_then(|bearer| bearer.origin.client).map(ClientId::as_str),
+        rule: taken.rule,
+        candidate_rule: verdict.rule().map(jeton_policy::Rule::name),
         in_force,
         candidate,
-        detail,
+        detail: &detail,
         count,
-        "decision.differs"
-    );
+    }
+    .warn();
 }
 
 /// The text up to so many bytes, and no half character.

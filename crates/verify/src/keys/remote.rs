@@ -16,9 +16,13 @@ use tokio::{
     sync::{Mutex, Notify, OwnedMutexGuard},
     time,
 };
+use tracing::field::display;
 use url::Url;
 
-use crate::fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport};
+use crate::{
+    event,
+    fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
+};
 
 /// What a key set is, and what many servers call it.
 const MEDIA_TYPES: &str = "application/jwk-set+json, application/json";
@@ -285,26 +289,26 @@ impl Shared {
                 let keys = held.keys.len();
                 let passed_over = held.keys.passed_over();
                 if !passed_over.is_empty() && passed_over != self.held.load().keys.passed_over() {
-                    tracing::warn!(
-                        url = %self.shown_url(),
-                        keys = PassedOver::list(passed_over),
-                        "jwks.passed_over"
-                    );
+                    let keys = PassedOver::list(passed_over);
+                    event::JwksPassedOver { url: display(&self.shown_url()), keys: &keys }.warn();
                 }
                 let pause = self.pause(held.max_age);
                 self.held.store(Arc::new(Held { fetched_at: Some(now), ..held }));
                 self.failure.store(None);
                 if self.schedule.note_success(now.as_second(), pause) > 0 {
-                    tracing::info!(url = %self.shown_url(), keys, "jwks.fetched");
+                    event::JwksFetched { url: display(&self.shown_url()), keys }.info();
                 }
             }
             Err(error) => {
                 let error = error.to_string();
+                let url = self.shown_url();
+                let told = event::JwksNotFetched { url: display(&url), error: &error };
                 if self.schedule.note_failure(now.as_second()) == 0 {
-                    tracing::warn!(url = %self.shown_url(), error, "jwks.not_fetched");
+                    told.warn();
                 } else {
-                    tracing::debug!(url = %self.shown_url(), error, "jwks.not_fetched");
+                    told.debug();
                 }
+
                 self.failure.store(Some(Arc::new(FailedFetch { at: now, error })));
             }
         }

@@ -18,9 +18,11 @@ use tokio::{
     sync::{Mutex, Notify},
     time,
 };
+use tracing::field::display;
 
 use super::{InvalidList, STATUS_LIST, StatusList, StatusReference};
 use crate::{
+    event,
     fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
     keys::TrustedKeys,
 };
@@ -295,10 +297,11 @@ impl FetchedLists {
                 slot.schedule.note_success(now, pause);
             }
             Err(error) => {
+                let told = event::StatusListNotFetched { uri: &slot.uri, error: display(&error) };
                 if slot.schedule.note_failure(now) == 0 {
-                    tracing::warn!(uri = &*slot.uri, %error, "status_list.not_fetched");
+                    told.warn();
                 } else {
-                    tracing::debug!(uri = &*slot.uri, %error, "status_list.not_fetched");
+                    told.debug();
                 }
             }
         }

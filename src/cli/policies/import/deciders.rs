@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jeton_policy::Route;
+
 use super::pattern::{Expression, literal};
-use crate::policy::Route;
 
 /// The requests of an operation, as far as they can be told from its path.
 pub(super) struct Requests {

@@ -17,6 +17,7 @@ mod write;
 use std::path::PathBuf;
 
 use clap::Args;
+use jeton_oauth::{ApiName, Audience};
 
 use self::{
     operations::Operations,
@@ -24,7 +25,6 @@ use self::{
     write::PolicyFile,
 };
 use super::{super::Outcome, emit_file, say};
-use crate::oauth::{ApiName, Audience};
 
 #[derive(Args)]
 pub(in crate::cli) struct Import {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jeton_policy::Method;
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
     need::Need,
     pattern,
 };
-use crate::policy::Method;
 
 /// What the document has, in the order of paths and methods.
 #[derive(Default)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use jeton_oauth::text::printable;
+use jeton_policy::Route;
 use percent_encoding::percent_decode_str;
 
 use super::document::{self, Text};
-use crate::{policy::Route, printable::printable};
 
 /// A path as a route has it.
 pub(super) struct Pattern {

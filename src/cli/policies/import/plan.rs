@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
+use jeton_oauth::{ApiName, Scope};
 
 use super::{
     document::{Document, Operation as Said, Text},
@@ -10,7 +11,6 @@ use super::{
     need::Wanted,
     operations::{Operation, Operations},
 };
-use crate::oauth::{ApiName, Scope};
 
 /// What each scope and rule stands for.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, anyhow, bail, ensure};
+use jeton_policy::files::{self, FileError};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny, MapAccess},
@@ -13,7 +14,6 @@ use super::{
     document::{Document, Members, Text, members},
     write::cut,
 };
-use crate::files::{self, FileError};
 
 /// The longest document, in bytes: ten times that of GitHub.
 const LONGEST: u64 = 128 * 1024 * 1024;

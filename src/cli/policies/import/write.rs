@@ -2,15 +2,13 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use jeton_oauth::{ApiName, Audience, text::printable};
+use jeton_policy::scalar;
+
 use super::{
     document::{Document, Server, Text},
     operations::{LeftOut, Operations, path_of},
     plan::{Access, Plan, Rule},
-};
-use crate::{
-    oauth::{ApiName, Audience},
-    policy::scalar,
-    printable::printable,
 };
 
 /// How much of a long text is written, in characters.

@@ -7,10 +7,11 @@ use std::{
     thread,
 };
 
+use jeton_oauth::{SignatureAlgorithm, clock::ManualClock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{clock::ManualClock, keys::KeyRing, oauth::SignatureAlgorithm};
+use crate::keys::KeyRing;
 
 const START: &str = "2026-11-24T12:00:00Z";
 const HOUR: i64 = 60 * 60;

@@ -3,6 +3,7 @@
 
 use std::{fs, io, path::PathBuf, slice, sync::Arc};
 
+use jeton_oauth::{KeyId, clock::Clock};
 use jiff::{SignedDuration, Timestamp};
 use zeroize::Zeroizing;
 
@@ -13,7 +14,6 @@ use super::{
     owner, pem_file,
     steps::{self, Step},
 };
-use crate::{clock::Clock, oauth::KeyId};
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]

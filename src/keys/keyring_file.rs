@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write};
 
+use jeton_oauth::{KeyId, SignatureAlgorithm, clock::parse_time};
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer,
@@ -16,10 +17,6 @@ use serde_saphyr::{
 };
 
 use super::{InvalidKeyring, KeyEntry, Keyring};
-use crate::{
-    clock::parse_time,
-    oauth::{KeyId, SignatureAlgorithm},
-};
 
 /// The name of the file with the times.
 pub(super) const KEYRING: &str = "keyring.yaml";

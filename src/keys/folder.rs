@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use jeton_policy::files::{FileError, OpenFile, Source};
 use jiff::Timestamp;
 use ring::digest;
 use zeroize::Zeroizing;
@@ -16,10 +17,7 @@ use super::{
     InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, error::shown,
     keyring_file::KEYRING, live::InFolder, owner, pem_file,
 };
-use crate::{
-    files::{FileError, OpenFile, Source},
-    private_file::{self, Readers},
-};
+use crate::private_file::{self, Readers};
 
 /// The folder in which the private keys lie.
 #[derive(Clone)]

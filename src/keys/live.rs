@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use jeton_jose::PublicKeys;
+use jeton_oauth::clock::Clock;
+use jeton_policy::files::{Latest, Rejection, Reload, Source, Swapped};
+use jeton_verify::KeySource;
 
 use super::{
-    KeyError, KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey, PublicKeys,
+    KeyError, KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey,
     folder::{FolderHash, Sources},
-};
-use crate::{
-    clock::Clock,
-    files::{Latest, Rejection, Reload, Source, Swapped},
-    keys::KeySource,
 };
 
 /// The keys in force. Readers are never kept waiting; what a key does changes on the second.

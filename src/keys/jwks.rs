@@ -1,9 +1,8 @@
 //! The published key set as it goes over the wire.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_jose::PublicKeys;
 use ring::digest;
-
-use super::PublicKeys;
 
 /// A JSON Web Key Set (RFC 7517 section 5) rendered once, with its strong entity tag. Its keys stand in the order
 /// of their `kid`, whatever they do.
@@ -16,7 +15,7 @@ pub struct JwksDocument {
 
 impl JwksDocument {
     pub(super) fn render(keys: &PublicKeys, max_age: u32) -> Self {
-        let keys: Vec<_> = keys.iter().map(super::PublicKey::json).collect();
+        let keys: Vec<_> = keys.iter().map(jeton_jose::PublicKey::json).collect();
         let body = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
         let hash = digest::digest(&digest::SHA256, body.as_bytes());
         let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref()));

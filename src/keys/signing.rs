@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
+use jeton_jose::PublicKey;
+use jeton_oauth::{KeyId, NoRandomness, SignatureAlgorithm};
 use serde::Serialize;
-
-use super::PublicKey;
-use crate::oauth::{KeyId, NoRandomness, SignatureAlgorithm};
 
 /// Why a key could not be made, read or used. Never holds key material.
 #[derive(Debug, thiserror::Error)]

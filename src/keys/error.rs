@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jeton_oauth::{KeyId, text::printable};
+
 use super::{InvalidKeyFile, InvalidKeyring, SigningError};
-use crate::{oauth::KeyId, printable::printable};
 
 /// What is wrong with a key file or the folder. Names the file, never what stands in it.
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,11 @@
 //! A private key as it stands in a file: PEM, in the clear or encrypted with a passphrase.
 
 use aws_lc_rs::rand;
+use jeton_oauth::{KeyId, NoRandomness, SignatureAlgorithm, text::unmarked};
 use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument, pkcs5::pbes2};
 use zeroize::Zeroizing;
 
 use super::{SigningError, SigningKey, local::PrivateKey};
-use crate::{
-    oauth::{KeyId, NoRandomness, SignatureAlgorithm},
-    printable::unmarked,
-};
 
 /// A private key that was read, and its name.
 pub(super) struct KeyInFile {

@@ -1,12 +1,9 @@
 //! `keys/keyring.yaml`: when each key begins to sign and when it stopped, and what follows from that at any time.
 
+use jeton_oauth::{KeyId, SignatureAlgorithm, text::printable};
 use jiff::{SignedDuration, Timestamp};
 
 use super::KeyTerms;
-use crate::{
-    oauth::{KeyId, SignatureAlgorithm},
-    printable::printable,
-};
 
 /// The times of one key: an entry of `keyring.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]

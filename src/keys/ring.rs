@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use jeton_jose::PublicKeys;
+use jeton_oauth::{KeyId, RsaBits, SignatureAlgorithm};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{JwksDocument, KeyState, Keyring, PlannedKey, PublicKeys, SigningKey};
-use crate::oauth::{KeyId, RsaBits, SignatureAlgorithm};
+use super::{JwksDocument, KeyState, Keyring, PlannedKey, SigningKey};
 
 /// By what rules keys follow each other: the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,8 @@ use aws_lc_rs::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::{BoxFuture, FutureExt, ready};
+use jeton_jose::PublicKey;
+use jeton_oauth::{KeyId, RsaBits, SignatureAlgorithm};
 use jsonwebtoken::jwk::{
     AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, EllipticCurveKeyType,
     OctetKeyPairParameters, OctetKeyPairType, RSAKeyParameters, RSAKeyType,
@@ -27,8 +29,7 @@ use jsonwebtoken::jwk::{
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
-use super::{PublicKey, SigningError, SigningKey, signing::Signer};
-use crate::oauth::{KeyId, RsaBits, SignatureAlgorithm};
+use super::{SigningError, SigningKey, signing::Signer};
 
 /// The kind of a private key: it says by which algorithms the key can sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,24 @@
+//! What this crate logs: `Protect`, the span around each request, and refusals.
+
+use jeton_verify::event::Shown;
+
+jeton_verify::events! {
+    /// A request was answered.
+    "request" =>
+        Request<'e>: info { method: &'e str, path: &'e str, status: u16, ms: Option<f64> },
+        RequestFailed<'e>: error { status: u16, error: Shown<'e> };
+
+    /// A request was denied.
+    "decision.denied" => DecisionDenied<'e>: info | error {
+        gateway: Option<&'e str>, method: Option<&'e str>, path: Option<&'e str>, reason: &'e str,
+        detail: Option<&'e str>, rule: Option<&'e str>, client: Option<&'e str>, jti: Option<&'e str>,
+    };
+
+    /// A handler takes a `Principal` and does not stand behind `Protect`. The caller gets 500.
+    "protect.missing" => ProtectMissing: error {}
+        "a handler takes a principal and does not stand behind `Protect`";
+
+    /// A middleware behind `Protect` changes the path. The caller gets 500.
+    "protect.misrouted" => ProtectMisrouted: error {}
+        "a middleware behind `Protect` changes the path that was judged, wrap it around `Protect` instead";
+}

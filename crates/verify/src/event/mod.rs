@@ -1,0 +1,61 @@
+//! What this crate logs, and how events are declared in every crate of jeton.
+//!
+//! An event is a struct, so a wrong or missing field does not compile. tracing's metadata carry its name: a layer that
+//! looks at them sees every event of every crate.
+
+mod declare;
+
+use std::fmt::Display;
+
+use tracing::field::DisplayValue;
+
+pub use declare::Declared;
+
+/// A value as it shows itself, made by [`display`](tracing::field::display).
+pub type Shown<'e> = DisplayValue<&'e dyn Display>;
+
+crate::events! {
+    /// The issuer has no good key set. The last good set counts.
+    "jwks.not_fetched" => JwksNotFetched<'e>: warn | debug { url: Shown<'e>, error: &'e str };
+
+    /// The issuer has a good key set again.
+    "jwks.fetched" => JwksFetched<'e>: info { url: Shown<'e>, keys: usize };
+
+    /// Some keys of the issuer's set cannot verify tokens. Logged when they change.
+    "jwks.passed_over" => JwksPassedOver<'e>: warn { url: Shown<'e>, keys: &'e str };
+
+    /// A status list was not fetched. The last good list counts.
+    "status_list.not_fetched" => StatusListNotFetched<'e>: warn | debug { uri: &'e str, error: Shown<'e> };
+
+    /// The candidate policies would decide otherwise.
+    "decision.differs" =>
+        DecisionDiffers<'e>: warn {
+            api: &'e str, method: &'e str, path: &'e str, client: Option<&'e str>, rule: Option<&'e str>,
+            candidate_rule: Option<&'e str>, in_force: &'e str, candidate: &'e str, detail: &'e str, count: u64,
+        },
+        OtherDecisionsDiffer: warn { count: u64 } "of more rules and clients than are told one by one";
+
+    /// Decisions are missing in the decision log.
+    "decisions.dropped" =>
+        DecisionsDropped<'e>: error { path: Shown<'e>, dropped: u64 }
+            "the disk does not keep up with the decision log",
+        LastDecisionsDropped<'e>: error { path: Shown<'e>, dropped: u64 }
+            "they could not be written before the end";
+
+    /// The decision log cannot be written.
+    "decisions.failed" => DecisionsFailed<'e>: error { path: Shown<'e>, error: Shown<'e> }
+        "the decision log cannot be written; it is tried again every second";
+
+    /// The decision log can be written again.
+    "decisions.written" => DecisionsWritten<'e>: info { path: Shown<'e> } "it can be written again";
+
+    /// The decision log was opened again, because of SIGHUP.
+    "decisions.reopened" => DecisionsReopened<'e>: info { path: Shown<'e> };
+
+    /// The decision log could not be opened again.
+    "decisions.reopen_failed" => DecisionsReopenFailed<'e>: error { path: Shown<'e>, error: Shown<'e> }
+        "it goes on in the old file";
+
+    /// Half a line at the end of the decision log was cut off. Its process was killed.
+    "decisions.mended" => DecisionsMended<'e>: warn { path: Shown<'e> } "the last line was only half written";
+}
