@@ -18,10 +18,11 @@ use actix_web::{
 };
 use bytes::BytesMut;
 use jeton::{
-    gateway::{ClaimHeader, GatewayKind, IDENTITY_HEADERS},
+    gateway::GatewayKind,
     http::{ForwardedFault, ForwardedHost, Forwarding},
 };
 use jeton_policy::{CanonicalPath, PathPrefix};
+use jeton_verify::gateway::{ClaimHeader, IDENTITY_HEADERS};
 use libfuzzer_sys::fuzz_target;
 use tokio_util::codec::Decoder;
 
