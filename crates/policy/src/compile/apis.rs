@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     condition::Condition,
-    document::{self, Document, Text},
+    document::{self, PolicyDocument, Text},
     finding::{Code, Problem, Span},
     guarantee::Guaranteed,
     path::CanonicalPath,
@@ -82,7 +82,7 @@ fn scopes_asked_for(routes: &Routes, names: &Names) -> ScopeSet {
 impl Report<'_> {
     pub(super) fn compile_apis(
         &mut self,
-        documents: &[Document],
+        documents: &[PolicyDocument],
         names: &Names,
         surroundings: &Surroundings,
     ) -> CompiledApis {
@@ -174,7 +174,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         name: &Spanned<String>,
-        api: &document::Api,
+        api: &document::ApiEntry,
         surroundings: &Surroundings,
         taken: &mut HashMap<Audience, Option<(FileIndex, Span)>>,
     ) -> Option<Audience> {
@@ -216,7 +216,7 @@ impl Report<'_> {
     fn compile_rules(
         &mut self,
         file: FileIndex,
-        api: &document::Api,
+        api: &document::ApiEntry,
         names: &Names,
     ) -> (Vec<Rule>, Routes, Vec<Span>) {
         let mut rules: Vec<Rule> = Vec::with_capacity(api.rules.0.len());
@@ -319,7 +319,7 @@ impl Report<'_> {
     fn guarantees(
         &mut self,
         file: FileIndex,
-        api: &document::Api,
+        api: &document::ApiEntry,
         names: &Names,
     ) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
         let mut guarantees = Vec::new();

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, sync::LazyLock};
 
 use crate::{
-    document::{self, Document},
+    document::{self, PolicyDocument},
     finding::Problem,
     read,
     source::Source,
@@ -21,7 +21,7 @@ pub(super) static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| BuiltIn::read()
 
 pub(super) struct BuiltIn {
     pub(super) source: Source,
-    pub(super) document: Document,
+    pub(super) document: PolicyDocument,
 }
 
 impl BuiltIn {
@@ -35,7 +35,7 @@ impl BuiltIn {
     }
 
     /// Its API.
-    pub(super) fn api(&self) -> Option<&document::Api> {
+    pub(super) fn api(&self) -> Option<&document::ApiEntry> {
         self.document.apis.0.iter().find_map(|(_, api)| api.as_ref())
     }
 

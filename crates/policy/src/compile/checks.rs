@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cases::{Asker, Case, CaseOutcome, Expected},
-    document::{self, Document, TestSubject, Text},
+    document::{self, PolicyDocument, TestSubject, Text},
     finding::{Code, Problem, Span, did_you_mean},
     guarantee::{self, TooComplex, Violation},
     position::{FileIndex, numbered},
@@ -105,11 +105,11 @@ impl Report<'_> {
     }
 
     /// Reads the test cases, one for each request.
-    pub(super) fn cases(&mut self, documents: &[Document], names: &Names) -> Vec<Case> {
+    pub(super) fn cases(&mut self, documents: &[PolicyDocument], names: &Names) -> Vec<Case> {
         let mut cases = Vec::new();
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for test in &document.tests.0 {
-                let document::Test { r#as, api, allow, deny } = &test.value;
+                let document::TestEntry { r#as, api, allow, deny } = &test.value;
                 let asker = self.asker(file, test.at, r#as, names);
                 let api = self.tested_api(file, test.at, api, names);
                 if allow.is_empty() && deny.is_empty() {
@@ -160,7 +160,7 @@ impl Report<'_> {
                 ClientId::parse(client).ok().map(Asker::Client)
             }
             Field::Given(Spanned { at, value: TestSubject::Map(bearer) }) => {
-                let document::Bearer { scopes, roles, claims } = &**bearer;
+                let document::TestBearer { scopes, roles, claims } = &**bearer;
                 let scopes = self.scopes(file, scopes, &names.scopes);
                 let roles: Vec<Role> =
                     roles.0.iter().filter_map(|role| self.role(file, role, &names.roles)).collect();

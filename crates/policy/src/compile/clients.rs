@@ -21,7 +21,7 @@ use crate::{
         Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, MOST_SECRETS,
         SecretHash, StoredSecret,
     },
-    document::{self, Document, Text},
+    document::{self, PolicyDocument, Text},
     finding::{Code, Problem, Span},
     position::{FileIndex, numbered},
     read::{Field, Items, Named, Spanned},
@@ -58,7 +58,7 @@ impl Report<'_> {
     /// Compiles the clients; their parts of the documents are gone afterwards.
     pub(super) fn compile_clients(
         &mut self,
-        documents: &mut [Document],
+        documents: &mut [PolicyDocument],
         names: &Names,
         apis: &BTreeMap<ApiName, Api>,
         surroundings: &Surroundings,
@@ -119,7 +119,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         client: &Spanned<String>,
-        secrets: &Items<Spanned<document::Secret>>,
+        secrets: &Items<Spanned<document::SecretEntry>>,
         demo: DemoSecrets,
     ) -> Vec<StoredSecret> {
         if let Some(beyond) = secrets.0.get(MOST_SECRETS) {
@@ -134,7 +134,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         client: &Spanned<String>,
-        secret: &Spanned<document::Secret>,
+        secret: &Spanned<document::SecretEntry>,
         demo: DemoSecrets,
     ) -> Option<StoredSecret> {
         let Spanned { at, value: secret } = secret;
@@ -191,7 +191,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         api: &Spanned<String>,
-        grant: Option<&document::Grant>,
+        grant: Option<&document::GrantEntry>,
         names: &Names,
         apis: &BTreeMap<ApiName, Api>,
     ) -> Option<Grant> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::report::{Names, Report};
 use crate::{
     clients::{Abilities, IntrospectedApis, MOST_KEYS},
-    document::{self, Document, Introspect, PublicKey, RevokedToken, Text},
+    document::{self, Introspect, PolicyDocument, PublicKeyEntry, RevokedToken, Text},
     finding::{Code, Problem, Span},
     position::{FileIndex, numbered},
     read::{Field, Items, Spanned},
@@ -26,7 +26,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         client: &Spanned<String>,
-        keys: &Items<Spanned<PublicKey>>,
+        keys: &Items<Spanned<PublicKeyEntry>>,
     ) -> Vec<ForeignKey> {
         let mut taken = Vec::with_capacity(keys.0.len());
         let mut seen = FxHashSet::default();
@@ -68,9 +68,9 @@ impl Report<'_> {
         &self,
         file: FileIndex,
         client: &Spanned<String>,
-        key: &Spanned<PublicKey>,
+        key: &Spanned<PublicKeyEntry>,
     ) -> Result<(Span, ForeignKeys), Option<Problem>> {
-        let PublicKey { jwk, pem, file: name } = &key.value;
+        let PublicKeyEntry { jwk, pem, file: name } = &key.value;
         if matches!((jwk, pem, name), (Field::Wrong, _, _) | (_, Field::Wrong, _) | (_, _, Field::Wrong)) {
             return Err(None);
         }
@@ -138,7 +138,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         name: &Spanned<String>,
-        client: &document::Client,
+        client: &document::ClientEntry,
         names: &Names,
     ) -> Abilities {
         let is_anonymous = client.anonymous.given() == Some(&true);
@@ -198,7 +198,10 @@ impl Report<'_> {
     }
 
     /// The tokens that the files revoke, each with the time from which on that has no effect.
-    pub(super) fn revoked_tokens(&mut self, documents: &[Document]) -> FxHashMap<TokenId, Option<Timestamp>> {
+    pub(super) fn revoked_tokens(
+        &mut self,
+        documents: &[PolicyDocument],
+    ) -> FxHashMap<TokenId, Option<Timestamp>> {
         let mut revoked = FxHashMap::default();
         let mut places = BTreeMap::new();
         for (file, document) in numbered(FileIndex::at, documents.iter()) {

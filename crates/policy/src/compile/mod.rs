@@ -29,7 +29,7 @@ use self::{
 };
 use super::{
     cases::{self, CaseOutcome, Untested},
-    document::Document,
+    document::PolicyDocument,
     finding::{Finding, Findings},
     guarantee::Guaranteed,
     set::{PolicySet, Warnings},
@@ -117,7 +117,7 @@ pub struct Defined {
 
 impl Defined {
     /// Of files in which nothing is defined twice.
-    fn by(documents: &[Document]) -> Self {
+    fn by(documents: &[PolicyDocument]) -> Self {
         let apis = || documents.iter().flat_map(|document| &document.apis.0);
         let rules = apis().filter_map(|(_, api)| api.as_ref()).map(|api| api.rules.0.len());
         Self {

@@ -9,7 +9,7 @@ use super::{
     report::{Names, Report},
 };
 use crate::{
-    document::{Document, Text},
+    document::{PolicyDocument, Text},
     finding::{Code, Problem, Span},
     position::{FileIndex, numbered},
     read::{Items, Named, Spanned},
@@ -41,7 +41,7 @@ impl<'d> Definitions<'d> {
 }
 
 impl Report<'_> {
-    pub(super) fn collect_names(&mut self, documents: &[Document]) -> Names {
+    pub(super) fn collect_names(&mut self, documents: &[PolicyDocument]) -> Names {
         let own = (FileIndex::at(documents.len()), &BUILT_IN.document);
         let scopes = self.collect_scopes(documents);
         let mut roles = BTreeMap::new();
@@ -71,7 +71,7 @@ impl Report<'_> {
         Names { scopes, roles, apis, clients }
     }
 
-    fn collect_scopes(&mut self, documents: &[Document]) -> BTreeMap<Scope, String> {
+    fn collect_scopes(&mut self, documents: &[PolicyDocument]) -> BTreeMap<Scope, String> {
         let mut scopes = BTreeMap::new();
         let mut defined = Definitions::new("scope");
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
@@ -93,8 +93,8 @@ impl Report<'_> {
     fn collect<T>(
         &mut self,
         what: &'static str,
-        documents: &[Document],
-        section: fn(&Document) -> &Named<T>,
+        documents: &[PolicyDocument],
+        section: fn(&PolicyDocument) -> &Named<T>,
     ) -> BTreeSet<String> {
         let mut defined = Definitions::new(what);
         for (file, document) in numbered(FileIndex::at, documents.iter()) {

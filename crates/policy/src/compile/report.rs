@@ -10,7 +10,7 @@ use jeton_oauth::{Role, Scope, ScopeSet};
 
 use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
 use crate::{
-    document::Document,
+    document::PolicyDocument,
     finding::{Code, Finding, Problem, Severity, Span},
     position::{FileIndex, numbered},
     read::{self, Field},
@@ -59,7 +59,7 @@ pub(super) struct Report<'s> {
 }
 
 impl<'s> Report<'s> {
-    pub(super) fn parse_all(&mut self) -> Vec<Document> {
+    pub(super) fn parse_all(&mut self) -> Vec<PolicyDocument> {
         let sources: &'s [Source] = &self.sources.files;
         let mut documents = Vec::with_capacity(sources.len());
         for (file, source) in numbered(FileIndex::at, sources.iter()) {
@@ -72,10 +72,10 @@ impl<'s> Report<'s> {
             let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
             let problems = RefCell::new(problems);
             let document = match &node {
-                Some(node) => read::read::<Document>(node, &problems),
-                None => is_nothing.then(Document::default),
+                Some(node) => read::read::<PolicyDocument>(node, &problems),
+                None => is_nothing.then(PolicyDocument::default),
             };
-            self.names_are_known &= document.as_ref().is_some_and(Document::names_are_whole);
+            self.names_are_known &= document.as_ref().is_some_and(PolicyDocument::names_are_whole);
             for problem in problems.into_inner() {
                 self.add(file, problem);
             }
@@ -88,7 +88,7 @@ impl<'s> Report<'s> {
         documents
     }
 
-    pub(super) fn check_version(&mut self, file: FileIndex, document: &Document) {
+    pub(super) fn check_version(&mut self, file: FileIndex, document: &PolicyDocument) {
         match &document.version {
             Field::Absent => {
                 let problem = Problem::new(Span::default(), Code::Missing, "`version` is missing");

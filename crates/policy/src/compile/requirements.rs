@@ -35,7 +35,11 @@ pub(super) struct Within<'r> {
 }
 
 impl Report<'_> {
-    pub(super) fn requirement(&mut self, within: Within<'_>, rule: &document::Rule) -> Option<Requirement> {
+    pub(super) fn requirement(
+        &mut self,
+        within: Within<'_>,
+        rule: &document::RuleEntry,
+    ) -> Option<Requirement> {
         let Within { file, name, .. } = within;
         let either = "a rule has either `public: true` or `require`";
         match (&rule.public, &rule.require) {
@@ -82,10 +86,10 @@ impl Report<'_> {
         &mut self,
         within: Within<'_>,
         at: Span,
-        alternative: &document::Alternative,
+        alternative: &document::AlternativeEntry,
     ) -> Vec<Condition> {
         let Within { file, names, .. } = within;
-        let document::Alternative {
+        let document::AlternativeEntry {
             scope,
             all_scopes,
             any_scope,
@@ -173,12 +177,12 @@ impl Report<'_> {
         &mut self,
         within: Within<'_>,
         name: &Spanned<String>,
-        test: Option<&document::ClaimTest>,
+        test: Option<&document::ClaimTestEntry>,
         into: &mut Vec<Condition>,
     ) {
         let file = within.file;
         let parsed = self.claim_name(file, name);
-        let Some(document::ClaimTest { is, r#in, contains, same_as_path, contains_path }) = test else {
+        let Some(document::ClaimTestEntry { is, r#in, contains, same_as_path, contains_path }) = test else {
             return;
         };
         let before = self.findings.len();
