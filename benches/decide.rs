@@ -14,7 +14,9 @@ use jeton_oauth::{
     Audience, ClientId, ScopeSet, TokenId,
     clock::{Clock, SystemClock},
 };
-use jeton_policy::{Api, CandidatePolicies, DemoSecrets, PolicySet, Sources, Subject, Surroundings};
+use jeton_policy::{
+    CandidatePolicies, DemoSecrets, PolicySet, PolicySources, ProtectedApi, Subject, Surroundings,
+};
 use jeton_verify::{
     Origin,
     audit::{Asked, Audit, Bearer, DecisionLog, Shadow, Taken},
@@ -52,7 +54,8 @@ fn policies(rules: usize) -> PolicySet {
     write_policies(rules, dir.path());
     let start = std::time::Instant::now();
     let set =
-        PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings(), SystemClock.now()).unwrap();
+        PolicySet::compile(&PolicySources::read(dir.path()).unwrap(), &surroundings(), SystemClock.now())
+            .unwrap();
     println!("  {rules:>7} rules read and compiled in {:?}", start.elapsed());
     set
 }
@@ -88,7 +91,7 @@ fn main() {
                 assert_eq!(counted.count_total, 0, "an allowed decision allocates");
             }
         }
-        let ask = |(api, paths): &(&Api, Vec<String>), at: &mut usize| {
+        let ask = |(api, paths): &(&ProtectedApi, Vec<String>), at: &mut usize| {
             *at = (*at + 1) % paths.len();
             assert_eq!(api.decide("GET", &paths[*at], Some(&subject)).is_allowed(), allowed);
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jeton_oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId, clock::Clock};
-use jeton_policy::{LivePolicies, PolicySet, Snapshot};
+use jeton_policy::{LivePolicies, PolicySet, PolicySnapshot};
 use jeton_verify::{BearerToken, NotInForce, Origin, RevocationsUnknown, Standing, TokenError, Verifier};
 use jiff::Timestamp;
 
@@ -111,7 +111,7 @@ pub enum IssuanceRefused {
 /// One request on its way: who asks, when, under which policies.
 struct Issuance<'i> {
     issuer: &'i TokenIssuer,
-    snapshot: &'i Arc<Snapshot>,
+    snapshot: &'i Arc<PolicySnapshot>,
     policies: &'i PolicySet,
     client: AuthenticatedClient,
     now: i64,

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use jeton_jose::{ForeignKey, ForeignKeys};
 use jeton_oauth::clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up};
 use jeton_policy::{
-    Sources,
+    PolicySources,
     clients::{ClientKind, ClientSecret},
     files, scalar,
 };
@@ -247,7 +247,7 @@ fn show(secret: &ClientSecret) -> anyhow::Result<()> {
 
 /// The public keys in a file of the client's.
 fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
-    let read = files::read(file, Sources::LONGEST_KEYS);
+    let read = files::read(file, PolicySources::LONGEST_KEYS);
     let bytes = read.map_err(|error| anyhow::anyhow!("{} {error}", file.display()))?;
     let keys =
         ForeignKeys::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))?;

@@ -16,8 +16,8 @@ use jeton_oauth::{
     text::printable,
 };
 use jeton_policy::{
-    Pruned, TokenRevocation,
-    files::{self, Size},
+    PrunedEntry, TokenRevocation,
+    files::{self, ByteSize},
 };
 use jeton_verify::{
     BearerToken, InsecureParts, JwksOptions, JwksSource, TokenError, Verifier, insecure_parts,
@@ -101,7 +101,7 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     } else {
         say!("{file}: token `{jti}` is revoked until {until}");
     }
-    for Pruned { file, token } in pruned {
+    for PrunedEntry { file, token } in pruned {
         say!("{file}: removed token `{token}`, which has expired");
     }
     Ok(Outcome::Done)
@@ -114,7 +114,11 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
         let mut text = String::new();
         let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
         let length = read.context("standard input cannot be read")? as u64;
-        anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", Size(LONGEST_INPUT));
+        anyhow::ensure!(
+            length <= LONGEST_INPUT,
+            "standard input holds more than {}",
+            ByteSize(LONGEST_INPUT)
+        );
         text
     };
     let token = pasted_token(&text);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_oauth::{ApiName, Audience, ClientId, InvalidName, Issuer, NoRandomness, Role, ScopeSet, TokenId};
-use jeton_policy::clients::{Client, ClientKind, Grant};
+use jeton_policy::clients::{ApiGrant, Client, ClientKind};
 use jeton_verify::{
     VerifiedClaims,
     status::{StatusHandle, StatusReference, index_of},
@@ -99,7 +99,7 @@ impl ApprovedGrant {
     /// What a client gets for itself.
     pub(super) fn own(
         client: &Client,
-        grant: &Grant,
+        grant: &ApiGrant,
         scopes: ScopeSet,
         lifetimes: Lifetimes,
         status_claim: StatusClaim,

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use jeton_policy::files::{FileError, OpenFile, Source};
+use jeton_policy::files::{FileError, OpenFile, WatchedSource};
 use jiff::Timestamp;
 use ring::digest;
 use zeroize::Zeroizing;

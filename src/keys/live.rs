@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use jeton_jose::PublicKeys;
 use jeton_oauth::clock::Clock;
-use jeton_policy::files::{Latest, Rejection, Reload, Source, Swapped};
+use jeton_policy::files::{Latest, Rejection, Reload, Swapped, WatchedSource};
 use jeton_verify::KeySource;
 
 use super::{
@@ -108,7 +108,7 @@ impl LiveKeys {
 /// The keys of a folder, as they are read and followed.
 pub(super) struct InFolder(pub(super) KeyFolder);
 
-impl Source for InFolder {
+impl WatchedSource for InFolder {
     type Look = FolderHash;
     type Content = Sources;
     type Value = Held;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write, fs};
 
 use jeton_oauth::{Audience, ClientId, Role, Scope};
-use jeton_policy::{DemoSecrets, Permissions, PolicySet, Sources, Surroundings, clients::ClientState};
+use jeton_policy::{DemoSecrets, Permissions, PolicySet, PolicySources, Surroundings, clients::ClientState};
 use jeton_verify::audit::{Direction, Replay, Replayed};
 use serde_json::{Value, json};
 
@@ -293,7 +293,7 @@ fn compiled(dir: &std::path::Path) -> PolicySet {
         demo_secrets: DemoSecrets::Allowed,
         needed_apis: Vec::new(),
     };
-    let sources = Sources::read(dir).unwrap();
+    let sources = PolicySources::read(dir).unwrap();
     PolicySet::compile(&sources, &surroundings, NOW.parse().unwrap()).unwrap_or_else(|e| panic!("{e}"))
 }
 

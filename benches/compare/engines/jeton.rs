@@ -3,7 +3,7 @@
 use std::{fmt::Write, fs};
 
 use jeton_oauth::{clock::{Clock, SystemClock}, Audience, ScopeSet};
-use jeton_policy::{DemoSecrets, PolicySet, Sources, Subject, Surroundings};
+use jeton_policy::{DemoSecrets, PolicySet, PolicySources, Subject, Surroundings};
 use serde_json::json;
 
 use super::Allows;
@@ -32,7 +32,7 @@ pub(super) fn set_up(table: &Table) -> Allows {
         needed_apis: Vec::new(),
     };
     let set =
-        PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
+        PolicySet::compile(&PolicySources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
 
     let scopes = ScopeSet::parse(&SCOPES.join(" ")).unwrap();
     let serde_json::Value::Object(claims) = json!({ "tenant": TENANT, "region": "eu" }) else {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jeton_oauth::{TokenId, text::printable};
-use jeton_policy::{Api, PolicySet};
+use jeton_policy::{PolicySet, ProtectedApi};
 use jeton_verify::gateway::ClaimHeader;
 
 use super::{
@@ -29,7 +29,7 @@ const AFTER_ERROR: usize = 8;
 /// What is known of a gateway.
 pub struct CheckedGateway<'p> {
     /// The API at each host; where it does not depend on the host, one for the host of the address.
-    pub apis: BTreeMap<String, &'p Api>,
+    pub apis: BTreeMap<String, &'p ProtectedApi>,
     /// Whether the host chooses the API.
     pub by_host: bool,
     /// The claims that it hands on, each with its header.

@@ -11,7 +11,7 @@ use super::{
     wire::Answer,
 };
 use jeton_oauth::{ClientId, Role, TokenId};
-use jeton_policy::{Api, Decision, Permissions};
+use jeton_policy::{Decision, Permissions, ProtectedApi};
 use jeton_verify::gateway::{HostName, IDENTITY_PREFIX, METHOD_OVERRIDES, header_text};
 
 /// Who says what must not get through.
@@ -110,7 +110,7 @@ impl Judge<'_> {
     }
 
     /// The API at the host that the upstream saw.
-    fn api(&self, seen: &Seen) -> Result<&Api, String> {
+    fn api(&self, seen: &Seen) -> Result<&ProtectedApi, String> {
         let hosts: Vec<_> = seen.values("host").collect();
         let found = match &hosts[..] {
             _ if !self.gateway.by_host => self.gateway.apis.values().next(),

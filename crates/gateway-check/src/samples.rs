@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jeton_oauth::{ApiName, ClientId, Issuer, TokenId};
 use jeton_policy::{
-    Api, Method, Permissions, PolicySet,
+    Method, Permissions, PolicySet, ProtectedApi,
     clients::{Client, ClientKind, ClientState},
 };
 use jeton_verify::{AT_JWT, gateway::header_text};
@@ -55,7 +55,7 @@ pub(crate) struct Methods {
 pub(crate) struct Site<'p> {
     /// What `Host` has to be.
     pub(crate) host: String,
-    pub(crate) api: &'p Api,
+    pub(crate) api: &'p ProtectedApi,
     /// Requests that must pass.
     pub(crate) allowed: Vec<Sample>,
     /// Requests that must not.
@@ -115,7 +115,7 @@ pub trait TokenMint {
 }
 
 /// What a client would get at this API, or a token that names nobody.
-fn bearer(mint: &dyn TokenMint, api: &Api, client: Option<&Client>) -> Result<Bearer, CheckError> {
+fn bearer(mint: &dyn TokenMint, api: &ProtectedApi, client: Option<&Client>) -> Result<Bearer, CheckError> {
     let grant = client.and_then(|client| client.grant_for(api.audience()));
     let named = client.filter(|client| client.kind == ClientKind::Named).map(|client| client.id.clone());
     let permissions = Permissions {
@@ -141,7 +141,7 @@ fn bearer(mint: &dyn TokenMint, api: &Api, client: Option<&Client>) -> Result<Be
 
 fn token(
     mint: &dyn TokenMint,
-    api: &Api,
+    api: &ProtectedApi,
     permissions: &Permissions,
     token_id: &TokenId,
 ) -> Result<String, CheckError> {
@@ -213,7 +213,7 @@ impl<'p> Plan<'p> {
     fn clients(
         &mut self,
         policies: &PolicySet,
-        api: &Api,
+        api: &ProtectedApi,
         gateway: &CheckedGateway<'_>,
         now: i64,
     ) -> Vec<Arc<Client>> {
@@ -246,7 +246,12 @@ impl<'p> Plan<'p> {
 }
 
 impl<'p> Site<'p> {
-    fn of(host: String, api: &'p Api, bearers: &[Bearer], mine: impl Iterator<Item = usize> + Clone) -> Self {
+    fn of(
+        host: String,
+        api: &'p ProtectedApi,
+        bearers: &[Bearer],
+        mine: impl Iterator<Item = usize> + Clone,
+    ) -> Self {
         let values = values(mine.clone().filter_map(|at| bearers.get(at)));
         let mut site = Self { host, api, allowed: Vec::new(), refused: Vec::new(), methods: Vec::new() };
         for (bearer, who) in mine.filter_map(|at| Some((at, bearers.get(at)?))) {

@@ -6,7 +6,7 @@ use jeton_oauth::clock::parse_time;
 
 use super::{
     finding::Span,
-    source::{Source, Sources},
+    source::{PolicySources, PolicyText},
     yaml::{self, Key, Node, Value},
 };
 
@@ -53,14 +53,14 @@ pub enum EditError {
 
 /// One file with a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edited {
-    /// The file, by the name that [`Sources::read`] gave it.
+pub struct EditedFile {
+    /// The file, by the name that [`PolicySources::read`] gave it.
     pub file: String,
     /// Its new text.
     pub text: String,
 }
 
-impl Sources {
+impl PolicySources {
     /// The files that have a section of this name, such as `clients`.
     pub fn files_with(&self, section: &str) -> Vec<&str> {
         let with = self.files.iter().filter(|file| {
@@ -70,7 +70,7 @@ impl Sources {
     }
 
     /// The file in which a client is defined.
-    pub(super) fn source_of_client(&self, id: &str) -> Result<&Source, EditError> {
+    pub(super) fn source_of_client(&self, id: &str) -> Result<&PolicyText, EditError> {
         let mut broken = None;
         for source in self.files.iter() {
             match yaml::parse(&source.text).0 {
@@ -88,11 +88,11 @@ impl Sources {
 
     /// These sources with some files changed or added.
     #[must_use]
-    pub fn with(&self, edited: &[Edited]) -> Self {
+    pub fn with(&self, edited: &[EditedFile]) -> Self {
         let mut sources = self.clone();
         let files = Arc::make_mut(&mut sources.files);
-        for Edited { file: name, text } in edited {
-            let new = Source::new(name.clone(), text.clone());
+        for EditedFile { file: name, text } in edited {
+            let new = PolicyText::new(name.clone(), text.clone());
             match files.iter_mut().find(|file| file.name == *name) {
                 Some(file) => *file = new,
                 None => files.push(new),
@@ -119,7 +119,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`EditError`] for a client that is there already, or a file that cannot be changed line by line.
-    pub fn add_client(&self, file: &str, id: &str, body: &[String]) -> Result<Edited, EditError> {
+    pub fn add_client(&self, file: &str, id: &str, body: &[String]) -> Result<EditedFile, EditError> {
         self.lacks_client(id)?;
         let source = self.files.iter().find(|source| source.name == file);
         let text = source.map_or("version: 1\n", |source| source.text.as_str());
@@ -136,14 +136,14 @@ impl Sources {
                 Piece::insert(block_end(text, clients.at.end, indent), block(indent))
             }
         };
-        Ok(Edited { file: file.to_owned(), text: apply(text, vec![piece]) })
+        Ok(EditedFile { file: file.to_owned(), text: apply(text, vec![piece]) })
     }
 
     /// Adds a secret to a client, and lets its other secrets expire at `old_expire` at the latest.
     ///
     /// # Errors
     /// [`EditError`] for a client that is not there or cannot be changed line by line.
-    pub fn add_secret(&self, id: &str, sha256: &str, old_expire: &str) -> Result<Edited, EditError> {
+    pub fn add_secret(&self, id: &str, sha256: &str, old_expire: &str) -> Result<EditedFile, EditError> {
         let unknown = || EditError::UnknownClient(id.to_owned());
         let source = self.source_of_client(id)?;
         let file = source.name.as_str();
@@ -179,7 +179,7 @@ impl Sources {
                 pieces.push(Piece::below(text, client_key, client, &section(indent)));
             }
         }
-        Ok(Edited { file: file.to_owned(), text: apply(text, pieces) })
+        Ok(EditedFile { file: file.to_owned(), text: apply(text, pieces) })
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     path::CanonicalPath,
     position::{RouteId, numbered},
     route::Method,
-    set::{Api, PolicySet},
+    set::{PolicySet, ProtectedApi},
     space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
     subject::Permissions,
 };
@@ -60,12 +60,12 @@ pub enum MatrixAccess {
 impl PolicySet {
     /// The access of every client to every route of an API. Clients have all that they are granted; one
     /// that is disabled has nothing.
-    pub fn matrix(&self, api: &Api) -> Matrix {
+    pub fn matrix(&self, api: &ProtectedApi) -> Matrix {
         self.matrix_of(api, |_| true)
     }
 
     /// As [`Self::matrix`], of some clients. The others cost nothing.
-    pub fn matrix_of(&self, api: &Api, is_wanted: impl Fn(&ClientId) -> bool) -> Matrix {
+    pub fn matrix_of(&self, api: &ProtectedApi, is_wanted: impl Fn(&ClientId) -> bool) -> Matrix {
         let mut clients: Vec<_> = self.clients().iter().filter(|client| is_wanted(&client.id)).collect();
         clients.sort_by_cached_key(|client| (natural(client.id.as_str()), client.id.to_string()));
         let bearers: Vec<Option<Permissions>> =
@@ -117,7 +117,12 @@ fn natural(name: &str) -> Vec<(String, usize, String)> {
 }
 
 /// On which of the paths on which the route decides it lets the bearer through.
-pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &Permissions) -> Clauses {
+pub(super) fn reach(
+    api: &ProtectedApi,
+    index: &RouteIndex<'_>,
+    route: RouteId,
+    bearer: &Permissions,
+) -> Clauses {
     let (Some(shape), Some((_, access))) = (index.shape(route), api.access(route)) else {
         return Clauses::never();
     };

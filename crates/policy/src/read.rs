@@ -18,7 +18,7 @@ use serde::{
 };
 
 use super::{
-    finding::{Code, Problem, Span, did_you_mean},
+    finding::{FindingCode, Problem, Span, did_you_mean},
     yaml::{Key, Node, Value},
 };
 
@@ -187,7 +187,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
 #[derive(Debug)]
 pub(super) enum ReadError {
     Noted,
-    New { code: Code, message: String },
+    New { code: FindingCode, message: String },
 }
 
 impl fmt::Display for ReadError {
@@ -203,11 +203,11 @@ impl std::error::Error for ReadError {}
 
 impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::New { code: Code::WrongType, message: message.to_string() }
+        Self::New { code: FindingCode::WrongType, message: message.to_string() }
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::New { code: Code::Missing, message: format!("`{field}` is missing") }
+        Self::New { code: FindingCode::Missing, message: format!("`{field}` is missing") }
     }
 }
 
@@ -271,7 +271,7 @@ impl<'n> Reader<'n, '_> {
         } else {
             format!("expected {what}, found {}", self.node.kind())
         };
-        self.note(ReadError::New { code: Code::WrongType, message })
+        self.note(ReadError::New { code: FindingCode::WrongType, message })
     }
 
     /// Notes an error that has no place yet at this node.
@@ -317,7 +317,9 @@ impl<'n> Reader<'n, '_> {
                 let message = format!("unknown key `{}`", key.text);
                 let hint = did_you_mean(&key.text, fields.iter().copied())
                     .unwrap_or_else(|| format!("known here: {}", fields.join(", ")));
-                self.problems.borrow_mut().push(Problem::new(key.at, Code::UnknownKey, message).hint(hint));
+                self.problems
+                    .borrow_mut()
+                    .push(Problem::new(key.at, FindingCode::UnknownKey, message).hint(hint));
             } else if !known.iter().any(|(other, _)| other.text == key.text) {
                 known.push((key, node));
             }
@@ -346,13 +348,13 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
                     Number::TooLarge => {
                         // a float would stand for another number
                         let message = format!("`{text}` is too large a number: write it in quotes");
-                        Err(ReadError::New { code: Code::WrongType, message })
+                        Err(ReadError::New { code: FindingCode::WrongType, message })
                     }
                     Number::Unclear => {
                         let message = format!(
                             "expected a number in decimal digits or text in quotes, found `{text}`, about which readers of YAML disagree"
                         );
-                        Err(ReadError::New { code: Code::YamlFeature, message })
+                        Err(ReadError::New { code: FindingCode::YamlFeature, message })
                     }
                     Number::None => visitor.visit_str(text),
                 },
@@ -375,7 +377,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
             Value::Scalar { text, quoted: false } if text == "false" => visitor.visit_bool(false),
             Value::Scalar { text, quoted: false } if !self.node.is_null() => {
                 let message = format!("expected `true` or `false`, found `{text}`");
-                Err(self.note(ReadError::New { code: Code::WrongType, message }))
+                Err(self.note(ReadError::New { code: FindingCode::WrongType, message }))
             }
             Value::Scalar { quoted: true, .. } => Err(self.expected("`true` or `false` without quotes")),
             _ => Err(self.expected("`true` or `false`")),

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::{
     edit::{
-        EditError, Edited, Piece, apply, block_end, column, entry, line_end, lines, pad, pair, refuse_flow,
-        scalar,
+        EditError, EditedFile, Piece, apply, block_end, column, entry, line_end, lines, pad, pair,
+        refuse_flow, scalar,
     },
-    source::{Source, Sources},
+    source::{PolicySources, PolicyText},
     yaml::{self, Key, Node, Value},
 };
 
@@ -27,14 +27,14 @@ pub struct TokenRevocation<'a> {
 
 /// An entry that went, for its time had passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pruned {
+pub struct PrunedEntry {
     /// The file in which it stood.
     pub file: String,
     /// Its `jti`.
     pub token: String,
 }
 
-impl Sources {
+impl PolicySources {
     /// `revoked_before` of a client, if it has one.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`EditError`] for a client that is not there or cannot be changed line by line.
-    pub fn set_client(&self, id: &str, values: &[(&str, String)]) -> Result<Edited, EditError> {
+    pub fn set_client(&self, id: &str, values: &[(&str, String)]) -> Result<EditedFile, EditError> {
         let unknown = || EditError::UnknownClient(id.to_owned());
         let source = self.source_of_client(id)?;
         let file = source.name.as_str();
@@ -89,7 +89,7 @@ impl Sources {
                 }
             });
         }
-        Ok(Edited { file: file.to_owned(), text: apply(text, pieces) })
+        Ok(EditedFile { file: file.to_owned(), text: apply(text, pieces) })
     }
 
     /// Revokes a token, and removes what has expired from the lists of all files. One that is listed already
@@ -100,12 +100,12 @@ impl Sources {
     pub fn revoke_token(
         &self,
         revocation: &TokenRevocation<'_>,
-    ) -> Result<(Vec<Edited>, Vec<Pruned>), EditError> {
+    ) -> Result<(Vec<EditedFile>, Vec<PrunedEntry>), EditError> {
         let TokenRevocation { token, until, file, now } = revocation;
         let mut edited = Vec::new();
         let mut pruned = Vec::new();
         let is_listed = self.lists(token);
-        let new_file = Source::new((*file).to_owned(), self.start_of(file));
+        let new_file = PolicyText::new((*file).to_owned(), self.start_of(file));
         let is_new = self.files.iter().all(|source| source.name != *file);
         for source in self.files.iter().chain(is_new.then_some(&new_file)) {
             let text = source.text.as_str();
@@ -126,7 +126,7 @@ impl Sources {
                     && let Some(piece) = removal(text, item)
                 {
                     pieces.push(piece);
-                    pruned.push(Pruned { file: source.name.clone(), token: listed.to_owned() });
+                    pruned.push(PrunedEntry { file: source.name.clone(), token: listed.to_owned() });
                 }
             }
             if source.name == *file && !is_listed {
@@ -134,7 +134,7 @@ impl Sources {
                 pieces.push(addition(source, section, &entry)?);
             }
             if !pieces.is_empty() {
-                edited.push(Edited { file: source.name.clone(), text: apply(text, pieces) });
+                edited.push(EditedFile { file: source.name.clone(), text: apply(text, pieces) });
             }
         }
         Ok((edited, pruned))
@@ -177,7 +177,7 @@ fn add_to_map(text: &str, map: &Node<'_>, entries: &[(Key<'_>, Node<'_>)], new: 
 
 /// A new entry at the end of `revoked_tokens:`, which is made if it is not there.
 fn addition(
-    source: &Source,
+    source: &PolicyText,
     section: Option<(&Key<'_>, &Node<'_>)>,
     entry: &str,
 ) -> Result<Piece, EditError> {

@@ -18,7 +18,7 @@ use super::{
     path::CanonicalPath,
     position::RouteId,
     route::{Method, Route, RouteMethod},
-    rule::{Rule, RulePlace},
+    rule::{PolicyRule, RulePlace},
     source::ContentHash,
     subject::Subject,
     trie::Trie,
@@ -30,7 +30,7 @@ use crate::clients::ClientRegistry;
 pub struct PolicySet {
     pub(super) scopes: BTreeMap<Scope, String>,
     pub(super) roles: BTreeMap<Role, ScopeSet>,
-    pub(super) apis: BTreeMap<ApiName, Api>,
+    pub(super) apis: BTreeMap<ApiName, ProtectedApi>,
     pub(super) clients: ClientRegistry,
     /// `revoked_tokens`: each with the time from which on it has no effect any more.
     pub(super) revoked: FxHashMap<TokenId, Option<Timestamp>>,
@@ -86,12 +86,12 @@ impl PolicySet {
     }
 
     /// The protected APIs by name.
-    pub fn apis(&self) -> &BTreeMap<ApiName, Api> {
+    pub fn apis(&self) -> &BTreeMap<ApiName, ProtectedApi> {
         &self.apis
     }
 
     /// The API of this name.
-    pub fn api(&self, name: &str) -> Option<&Api> {
+    pub fn api(&self, name: &str) -> Option<&ProtectedApi> {
         self.apis.get(name)
     }
 
@@ -121,12 +121,12 @@ impl PolicySet {
     }
 
     /// Whether a rule is built in, and stands in no file.
-    pub(super) fn is_built_in(&self, rule: &Rule) -> bool {
+    pub(super) fn is_built_in(&self, rule: &PolicyRule) -> bool {
         rule.file.position() >= self.files().len()
     }
 
     /// Whether a file or a client says something about an API: else all of it is built in, and nobody can use it.
-    pub fn is_mentioned(&self, api: &Api) -> bool {
+    pub fn is_mentioned(&self, api: &ProtectedApi) -> bool {
         api.rules.iter().any(|rule| !self.is_built_in(rule))
             || self.clients.iter().any(|client| client.grants.iter().any(|grant| grant.api == api.name))
     }
@@ -138,12 +138,12 @@ impl PolicySet {
     }
 
     /// The file that defines a rule, or how what is built in is called.
-    pub(super) fn file_of(&self, rule: &Rule) -> &str {
+    pub(super) fn file_of(&self, rule: &PolicyRule) -> &str {
         self.files.get(rule.file.position()).map_or("", String::as_str)
     }
 
     /// A rule of these policies and where it stands.
-    pub fn place_of(&self, rule: &Rule) -> RulePlace {
+    pub fn place_of(&self, rule: &PolicyRule) -> RulePlace {
         RulePlace { rule: rule.name().to_owned(), file: self.file_of(rule).to_owned(), line: rule.line }
     }
 
@@ -155,12 +155,12 @@ impl PolicySet {
 
 /// One protected API: its routes and what they need.
 #[derive(Debug)]
-pub struct Api {
+pub struct ProtectedApi {
     pub(super) name: ApiName,
     pub(super) audience: Audience,
     /// What its rules ask for, by themselves or by a role.
     pub(super) scopes: ScopeSet,
-    pub(super) rules: Vec<Rule>,
+    pub(super) rules: Vec<PolicyRule>,
     pub(super) routes: Routes,
 }
 
@@ -202,7 +202,7 @@ impl Access {
     }
 }
 
-impl Api {
+impl ProtectedApi {
     /// Its name.
     pub fn name(&self) -> &ApiName {
         &self.name
@@ -286,7 +286,7 @@ impl Api {
     }
 
     /// The rule of a route, and what it asks there.
-    pub(super) fn access(&self, route: RouteId) -> Option<(&Rule, &Access)> {
+    pub(super) fn access(&self, route: RouteId) -> Option<(&PolicyRule, &Access)> {
         let route = self.routes.access.get(route.position())?;
         Some((self.rules.get(usize::try_from(route.rule).ok()?)?, &route.access))
     }

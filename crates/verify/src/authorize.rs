@@ -276,12 +276,12 @@ impl Authorizer {
             }
             (Decision::Deny(denial), None) => Err(Denied::NoToken(NoToken {
                 reason: denial.reason(),
-                rule: denial.rule().map(jeton_policy::Rule::shared_name),
+                rule: denial.rule().map(jeton_policy::PolicyRule::shared_name),
                 detail: denial.to_string(),
             })),
             (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
                 reason: denial.reason(),
-                rule: denial.rule().map(jeton_policy::Rule::shared_name),
+                rule: denial.rule().map(jeton_policy::PolicyRule::shared_name),
                 detail: denial.to_string(),
                 scopes_that_would_do: match denial {
                     Denial::NotMet { scopes_that_would_do, .. } => scopes_that_would_do,

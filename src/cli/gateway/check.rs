@@ -19,7 +19,7 @@ use jeton_oauth::{
     ApiName, Issuer, TokenId,
     clock::{Clock, SystemClock},
 };
-use jeton_policy::{Api, DemoSecrets, PolicySet, Sources};
+use jeton_policy::{DemoSecrets, PolicySet, PolicySources, ProtectedApi};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -98,7 +98,7 @@ fn apis<'p>(
     gateway: &GatewaySettings,
     policies: &'p PolicySet,
     own_host: &str,
-) -> anyhow::Result<BTreeMap<String, &'p Api>> {
+) -> anyhow::Result<BTreeMap<String, &'p ProtectedApi>> {
     let find = |host: &str, api: &ApiName| {
         let found = policies.api(api.as_str());
         Ok((host.to_owned(), found.with_context(|| format!("the policies have no API `{api}`"))?))
@@ -111,7 +111,7 @@ fn apis<'p>(
 
 fn policies(settings: &Settings) -> anyhow::Result<PolicySet> {
     let surroundings = surroundings(settings, DemoSecrets::Allowed);
-    let sources = Sources::read(&settings.policies.dir);
+    let sources = PolicySources::read(&settings.policies.dir);
     let compiled = sources.and_then(|sources| PolicySet::compile(&sources, &surroundings, SystemClock.now()));
     compiled.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))
 }

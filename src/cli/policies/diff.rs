@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use jeton_policy::{Draft, Effect, Findings};
+use jeton_policy::{ChangeEffect, Findings, PolicyDraft};
 
 use super::{super::Outcome, Reading, emit, emit_json, git, warn_of_faults};
 
@@ -59,7 +59,7 @@ impl Diff {
         }
         // a gain is the answer that was asked for, also where a server would not take the new policies
         let is_refused = warn_of_faults(&new, &new_name);
-        Ok(if difference.changes.iter().any(|change| change.effect == Effect::Gains) {
+        Ok(if difference.changes.iter().any(|change| change.effect == ChangeEffect::Gains) {
             Outcome::No
         } else if is_refused {
             Outcome::Failed
@@ -69,6 +69,6 @@ impl Diff {
     }
 }
 
-fn read(name: &str, draft: Result<Draft, Findings>) -> anyhow::Result<Draft> {
+fn read(name: &str, draft: Result<PolicyDraft, Findings>) -> anyhow::Result<PolicyDraft> {
     draft.map_err(|findings| anyhow::Error::new(findings).context(format!("{name} cannot be compared")))
 }

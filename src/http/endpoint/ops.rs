@@ -10,7 +10,7 @@ use actix_web::{
 use jeton_actix::GuardFault;
 use jeton_oauth::{InvalidName, Role, Scope, text::printable_json};
 use jeton_policy::{
-    BadSub, Difference, Explanation, Findings, LivePolicies, Permissions, Rejection, Reload, Replaced,
+    BadSub, Explanation, Findings, LivePolicies, Permissions, PolicyDiff, Rejection, Reload, ReplacedPolicies,
 };
 use jeton_verify::{
     Asker, Authorizer, BearerToken, NoAnswer, Question,
@@ -224,7 +224,7 @@ pub(in crate::http) async fn reload(
 }
 
 /// What differs is `None` where comparing is too much work.
-fn replaced_policies(replaced: &Replaced, difference: Option<&Difference>) -> Value {
+fn replaced_policies(replaced: &ReplacedPolicies, difference: Option<&PolicyDiff>) -> Value {
     json!({
         "reloaded": true,
         "old_hash": replaced.before().policies.hash(),

@@ -15,20 +15,20 @@ use super::{
 use crate::{
     condition::Condition,
     document::{self, PolicyDocument, Text},
-    finding::{Code, Problem, Span},
+    finding::{FindingCode, Problem, Span},
     guarantee::Guaranteed,
     path::CanonicalPath,
     position::{FileIndex, numbered},
     position::{RouteId, small},
     read::{Field, Items, Spanned},
     route::{Method, ParameterPlace, Route},
-    rule::Rule,
-    set::{Access, Api, RouteAccess, Routes},
+    rule::PolicyRule,
+    set::{Access, ProtectedApi, RouteAccess, Routes},
 };
 
 /// The APIs, and what of them only the checks of whole policies need.
 pub(super) struct CompiledApis {
-    pub(super) apis: BTreeMap<ApiName, Api>,
+    pub(super) apis: BTreeMap<ApiName, ProtectedApi>,
     pub(super) guarantees: Vec<Guarantee>,
     /// By API: where claims are compared.
     pub(super) uses: Vec<(ApiName, Vec<ClaimUse>)>,
@@ -118,7 +118,7 @@ impl Report<'_> {
                     compiled.uses.push((parsed.clone(), uses));
                     compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
                     let scopes = scopes_asked_for(&routes, names);
-                    let api = Api { name: parsed.clone(), audience, scopes, rules, routes };
+                    let api = ProtectedApi { name: parsed.clone(), audience, scopes, rules, routes };
                     compiled.apis.entry(parsed).or_insert(api);
                 }
             }
@@ -129,13 +129,13 @@ impl Report<'_> {
             let (mut rules, mut routes) = (Vec::new(), Routes::default());
             self.add_built_in(&mut rules, &mut routes, names);
             let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
-            compiled.apis.insert(name.clone(), Api { name, audience, scopes, rules, routes });
+            compiled.apis.insert(name.clone(), ProtectedApi { name, audience, scopes, rules, routes });
         }
         compiled
     }
 
     /// Adds the built-in rules to those of jeton's own API. Each counts where no rule of the files matches.
-    fn add_built_in(&mut self, rules: &mut Vec<Rule>, routes: &mut Routes, names: &Names) {
+    fn add_built_in(&mut self, rules: &mut Vec<PolicyRule>, routes: &mut Routes, names: &Names) {
         let file = FileIndex::at(self.sources.files.len());
         let built_in = BUILT_IN.api().into_iter().flat_map(|api| &api.rules.0);
         for (name, rule) in built_in.filter_map(|(name, rule)| Some((name, rule.as_ref()?))) {
@@ -150,7 +150,7 @@ impl Report<'_> {
             let known_as = if is_taken { format!("{} (built in)", name.value) } else { name.value.clone() };
             let line = BUILT_IN.source.line(name.at.start);
             let index = small(rules.len());
-            rules.push(Rule { name: known_as.into(), file, line: small(line) });
+            rules.push(PolicyRule { name: known_as.into(), file, line: small(line) });
             let mut shared = HashMap::new();
             for route in left {
                 if routes.trie.insert(&route, RouteId::at(routes.written.len())).is_ok() {
@@ -184,11 +184,12 @@ impl Report<'_> {
             Field::Absent => {
                 let message = format!("API `{}` has no `audience`", name.value);
                 let hint = "add `audience: https://...`, the `aud` of the tokens that it takes";
-                self.add(file, Problem::new(name.at, Code::Missing, message).hint(hint));
+                self.add(file, Problem::new(name.at, FindingCode::Missing, message).hint(hint));
                 return None;
             }
             Field::Given(text) if is_own => {
-                let problem = Problem::new(text.at, Code::BadAudience, "jeton's own API has no `audience`");
+                let problem =
+                    Problem::new(text.at, FindingCode::BadAudience, "jeton's own API has no `audience`");
                 self.add(file, problem.hint("remove the line: it is the issuer"));
                 return None;
             }
@@ -198,7 +199,7 @@ impl Report<'_> {
         let audience = match Audience::parse(&text.value) {
             Ok(audience) => audience,
             Err(error) => {
-                self.add(file, Problem::new(text.at, Code::BadAudience, error.to_string()));
+                self.add(file, Problem::new(text.at, FindingCode::BadAudience, error.to_string()));
                 return None;
             }
         };
@@ -208,7 +209,7 @@ impl Report<'_> {
                 Some((file, at)) => format!("it is taken at {} first", self.place(file, at)),
                 None => "it is the issuer, and so jeton's own API".to_owned(),
             };
-            self.add(file, Problem::new(text.at, Code::DuplicateAudience, message).hint(hint));
+            self.add(file, Problem::new(text.at, FindingCode::DuplicateAudience, message).hint(hint));
         }
         Some(audience)
     }
@@ -218,8 +219,8 @@ impl Report<'_> {
         file: FileIndex,
         api: &document::ApiEntry,
         names: &Names,
-    ) -> (Vec<Rule>, Routes, Vec<Span>) {
-        let mut rules: Vec<Rule> = Vec::with_capacity(api.rules.0.len());
+    ) -> (Vec<PolicyRule>, Routes, Vec<Span>) {
+        let mut rules: Vec<PolicyRule> = Vec::with_capacity(api.rules.0.len());
         let mut routes = Routes::default();
         let mut places = Vec::new();
         for (name, rule) in &api.rules.0 {
@@ -229,7 +230,7 @@ impl Report<'_> {
             let requirement = self.requirement(within, rule).unwrap_or(Requirement::AnyOf(Vec::new()));
             let line = self.source(file).map_or(0, |source| source.line(name.at.start));
             let index = small(rules.len());
-            rules.push(Rule { name: name.value.as_str().into(), file, line: small(line) });
+            rules.push(PolicyRule { name: name.value.as_str().into(), file, line: small(line) });
             let mut shared = HashMap::new();
             for (at, route) in at.into_iter().zip(parsed) {
                 let id = RouteId::at(routes.written.len());
@@ -260,7 +261,7 @@ impl Report<'_> {
             Field::Given(_) | Field::Absent => {
                 let message = format!("`{}` has no routes", name.value);
                 let hint = "add `routes:` with lines such as `- GET /orders/{order}`";
-                self.add(file, Problem::new(name.at, Code::Missing, message).hint(hint));
+                self.add(file, Problem::new(name.at, FindingCode::Missing, message).hint(hint));
                 &[]
             }
         };
@@ -268,7 +269,9 @@ impl Report<'_> {
         for text in routes {
             match Route::parse(&text.value) {
                 Ok(route) => parsed.extend([(text.at, route)]),
-                Err(bad) => self.add(file, Problem::new(text.at, Code::BadRoute, bad.message).hint(bad.hint)),
+                Err(bad) => {
+                    self.add(file, Problem::new(text.at, FindingCode::BadRoute, bad.message).hint(bad.hint))
+                }
             }
         }
         parsed
@@ -281,19 +284,19 @@ impl Report<'_> {
         at: Span,
         route: &Route,
         first: RouteId,
-        rules: &[Rule],
+        rules: &[PolicyRule],
         routes: &Routes,
         places: &[Span],
     ) {
         let first = first.position();
         let rule = routes.access.get(first).and_then(|access| rules.get(usize::try_from(access.rule).ok()?));
-        let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", Rule::name));
+        let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", PolicyRule::name));
         let place = places.get(first).map(|at| self.place(file, *at)).unwrap_or_default();
         let hint = format!("it stands at {place} first; parameters match alike, whatever they are called");
-        self.add(file, Problem::new(at, Code::DuplicateRoute, message).hint(hint));
+        self.add(file, Problem::new(at, FindingCode::DuplicateRoute, message).hint(hint));
     }
 
-    fn refuse_dead_rules(&mut self, file: FileIndex, rules: &[Rule], routes: &Routes, places: &[Span]) {
+    fn refuse_dead_rules(&mut self, file: FileIndex, rules: &[PolicyRule], routes: &Routes, places: &[Span]) {
         // by rule: the place of its first route, and whether one of its routes ever decides
         let mut seen: BTreeMap<u32, (Span, bool)> = BTreeMap::new();
         for (id, ((route, access), at)) in
@@ -310,7 +313,7 @@ impl Report<'_> {
                     rule.name()
                 );
                 let hint = "remove it, or the routes that cover it";
-                self.add(file, Problem::new(at, Code::DeadRule, message).hint(hint));
+                self.add(file, Problem::new(at, FindingCode::DeadRule, message).hint(hint));
             }
         }
     }
@@ -338,7 +341,7 @@ impl Report<'_> {
                 Field::Wrong => {}
                 Field::Absent => {
                     let message = format!("guarantee `{}` does not say what must hold", name.value);
-                    let problem = Problem::new(name.at, Code::Missing, message);
+                    let problem = Problem::new(name.at, FindingCode::Missing, message);
                     self.add(file, problem.hint("add `only_when:` with what must hold, as in `require`"));
                 }
             }

@@ -6,7 +6,7 @@ use crate::{
     document::{self, PolicyDocument},
     finding::Problem,
     read,
-    source::Source,
+    source::PolicyText,
     yaml,
 };
 
@@ -20,14 +20,14 @@ const NAME: &str = "built-in/jeton.yaml";
 pub(super) static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| BuiltIn::read().0);
 
 pub(super) struct BuiltIn {
-    pub(super) source: Source,
+    pub(super) source: PolicyText,
     pub(super) document: PolicyDocument,
 }
 
 impl BuiltIn {
     /// Reads it, with all that is wrong with it; a test holds that nothing is.
     fn read() -> (Self, Vec<Problem>) {
-        let source = Source::new(NAME.to_owned(), include_str!("built_in.yaml").to_owned());
+        let source = PolicyText::new(NAME.to_owned(), include_str!("built_in.yaml").to_owned());
         let (node, problems) = yaml::parse(&source.text);
         let problems = RefCell::new(problems);
         let document = node.and_then(|node| read::read(&node, &problems)).unwrap_or_default();

@@ -28,12 +28,12 @@ use self::{
     warnings::Lookout,
 };
 use super::{
-    cases::{self, CaseOutcome, Untested},
+    cases::{self, CaseOutcome, UntestedRule},
     document::PolicyDocument,
     finding::{Finding, Findings},
     guarantee::Guaranteed,
     set::{PolicySet, Warnings},
-    source::Sources,
+    source::PolicySources,
 };
 
 /// What policies must fit besides each other.
@@ -86,25 +86,29 @@ impl PolicySet {
     ///
     /// # Errors
     /// Everything that is wrong in any file, in the order of files and lines.
-    pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
-        Draft::compile(sources, surroundings, now)?.into_policies()
+    pub fn compile(
+        sources: &PolicySources,
+        surroundings: &Surroundings,
+        now: Timestamp,
+    ) -> Result<Self, Findings> {
+        PolicyDraft::compile(sources, surroundings, now)?.into_policies()
     }
 }
 
 /// Policies that fit together, though a guarantee may not hold, a test fail or a needed API be missing: for
 /// commands that say so. Nothing serves them.
 #[derive(Debug)]
-pub struct Draft {
+pub struct PolicyDraft {
     policies: PolicySet,
     faults: Vec<Finding>,
     outcomes: Vec<CaseOutcome>,
     guarantees: Arc<[Guarantee]>,
-    defined: Defined,
+    defined: DefinedCounts,
 }
 
 /// How much the files define, without what is built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Defined {
+pub struct DefinedCounts {
     /// APIs.
     pub apis: usize,
     /// Rules of all APIs.
@@ -115,7 +119,7 @@ pub struct Defined {
     pub roles: usize,
 }
 
-impl Defined {
+impl DefinedCounts {
     /// Of files in which nothing is defined twice.
     fn by(documents: &[PolicyDocument]) -> Self {
         let apis = || documents.iter().flat_map(|document| &document.apis.0);
@@ -129,12 +133,16 @@ impl Defined {
     }
 }
 
-impl Draft {
+impl PolicyDraft {
     /// Compiles what was read from a policies folder.
     ///
     /// # Errors
     /// Everything that is wrong in any file but what [`Self::faults`] tells, in the order of files and lines.
-    pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
+    pub fn compile(
+        sources: &PolicySources,
+        surroundings: &Surroundings,
+        now: Timestamp,
+    ) -> Result<Self, Findings> {
         let mut report = Report {
             sources,
             files: Files { sources: Arc::clone(&sources.files), hidden: Vec::new() },
@@ -155,7 +163,7 @@ impl Draft {
             return Err(Findings::sorted(report.findings));
         }
         let found = std::mem::take(&mut report.findings);
-        let defined = Defined::by(&documents);
+        let defined = DefinedCounts::by(&documents);
         let files = sources.files.iter().chain([&BUILT_IN.source]);
         let guarantees: Arc<[Guarantee]> = guarantees.into();
         let shut_out = clients.shut_out(now);
@@ -200,7 +208,7 @@ impl Draft {
     }
 
     /// How much the files define.
-    pub fn defined(&self) -> Defined {
+    pub fn defined(&self) -> DefinedCounts {
         self.defined
     }
 
@@ -216,7 +224,7 @@ impl Draft {
     }
 
     /// The rules and alternatives that no test case touches.
-    pub fn untested(&self) -> Vec<Untested> {
+    pub fn untested(&self) -> Vec<UntestedRule> {
         cases::untested(&self.policies, &self.outcomes)
     }
 

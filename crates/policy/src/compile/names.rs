@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     document::{PolicyDocument, Text},
-    finding::{Code, Problem, Span},
+    finding::{FindingCode, Problem, Span},
     position::{FileIndex, numbered},
     read::{Items, Named, Spanned},
 };
@@ -32,7 +32,7 @@ impl<'d> Definitions<'d> {
             if *first_file != file {
                 let message = format!("{} `{}` is defined twice", self.what, name.value);
                 let hint = format!("it is defined at {} first", report.place(*first_file, *at));
-                report.add(file, Problem::new(name.at, Code::DuplicateName, message).hint(hint));
+                report.add(file, Problem::new(name.at, FindingCode::DuplicateName, message).hint(hint));
             }
         } else {
             self.places.insert(&name.value, (file, name.at));
@@ -115,7 +115,7 @@ impl Report<'_> {
         match parse(&name.value) {
             Ok(parsed) => Some(parsed),
             Err(error) => {
-                self.add(file, Problem::new(name.at, Code::BadName, error.to_string()));
+                self.add(file, Problem::new(name.at, FindingCode::BadName, error.to_string()));
                 None
             }
         }
@@ -140,7 +140,7 @@ impl Report<'_> {
             return Some(scope.clone());
         }
         let names = known.keys().map(Scope::as_str);
-        self.unknown(file, text, Code::UnknownScope, "scope", names);
+        self.unknown(file, text, FindingCode::UnknownScope, "scope", names);
         None
     }
 
@@ -154,7 +154,7 @@ impl Report<'_> {
             return Some(role.clone());
         }
         let names = known.keys().map(Role::as_str);
-        self.unknown(file, text, Code::UnknownRole, "role", names);
+        self.unknown(file, text, FindingCode::UnknownRole, "role", names);
         None
     }
 
@@ -163,7 +163,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         text: &Text,
-        code: Code,
+        code: FindingCode,
         what: &'static str,
         known: impl Iterator<Item = &'k str>,
     ) {
@@ -171,9 +171,9 @@ impl Report<'_> {
             return;
         }
         let section = match code {
-            Code::UnknownScope => "scopes",
-            Code::UnknownRole => "roles",
-            Code::UnknownApi => "apis",
+            FindingCode::UnknownScope => "scopes",
+            FindingCode::UnknownRole => "roles",
+            FindingCode::UnknownApi => "apis",
             _ => "clients",
         };
         let hint = self.nearest.hint(what, &text.value, known);

@@ -11,10 +11,10 @@ use jeton_oauth::{Role, Scope, ScopeSet};
 use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
 use crate::{
     document::PolicyDocument,
-    finding::{Code, Finding, Problem, Severity, Span},
+    finding::{Finding, FindingCode, Problem, Severity, Span},
     position::{FileIndex, numbered},
     read::{self, Field},
-    source::{Hidden, Source, Sources},
+    source::{Hidden, PolicySources, PolicyText},
     yaml,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Names {
 
 /// The policy files, in which findings have their places.
 pub(super) struct Files {
-    pub(super) sources: Arc<Vec<Source>>,
+    pub(super) sources: Arc<Vec<PolicyText>>,
     /// By file: what of it is not shown.
     pub(super) hidden: Vec<Hidden>,
 }
@@ -45,7 +45,7 @@ impl Files {
 
 /// Collects what is wrong.
 pub(super) struct Report<'s> {
-    pub(super) sources: &'s Sources,
+    pub(super) sources: &'s PolicySources,
     pub(super) files: Files,
     pub(super) findings: Vec<Finding>,
     /// False once a file could not be parsed: what it defines is missing then, and nothing is said
@@ -60,7 +60,7 @@ pub(super) struct Report<'s> {
 
 impl<'s> Report<'s> {
     pub(super) fn parse_all(&mut self) -> Vec<PolicyDocument> {
-        let sources: &'s [Source] = &self.sources.files;
+        let sources: &'s [PolicyText] = &self.sources.files;
         let mut documents = Vec::with_capacity(sources.len());
         for (file, source) in numbered(FileIndex::at, sources.iter()) {
             let (node, problems) = yaml::parse(&source.text);
@@ -91,12 +91,12 @@ impl<'s> Report<'s> {
     pub(super) fn check_version(&mut self, file: FileIndex, document: &PolicyDocument) {
         match &document.version {
             Field::Absent => {
-                let problem = Problem::new(Span::default(), Code::Missing, "`version` is missing");
+                let problem = Problem::new(Span::default(), FindingCode::Missing, "`version` is missing");
                 self.add(file, problem.hint("start the file with `version: 1`"));
             }
             Field::Given(version) if version.value != 1 => {
                 let message = format!("version {} is not known", version.value);
-                let problem = Problem::new(version.at, Code::BadVersion, message);
+                let problem = Problem::new(version.at, FindingCode::BadVersion, message);
                 self.add(file, problem.hint("write `version: 1`"));
             }
             Field::Given(_) | Field::Wrong => {}
@@ -104,8 +104,8 @@ impl<'s> Report<'s> {
     }
 
     /// The file of an index; behind the last comes what is built in.
-    pub(super) fn source(&self, file: FileIndex) -> Option<&'s Source> {
-        let files: &'s [Source] = &self.sources.files;
+    pub(super) fn source(&self, file: FileIndex) -> Option<&'s PolicyText> {
+        let files: &'s [PolicyText] = &self.sources.files;
         files.get(file.position()).or_else(|| (file.position() == files.len()).then_some(&BUILT_IN.source))
     }
 

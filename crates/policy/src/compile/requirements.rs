@@ -13,7 +13,7 @@ use crate::{
     claim::{BadClaimName, ClaimName, ClaimValue},
     condition::{ClaimTest, Condition, PathParameter},
     document::{self, Require, Text},
-    finding::{Code, Problem, Span, did_you_mean},
+    finding::{FindingCode, Problem, Span, did_you_mean},
     position::FileIndex,
     read::{Field, Items, Spanned},
     route::Route,
@@ -46,19 +46,20 @@ impl Report<'_> {
             (Field::Wrong, _) | (_, Field::Wrong) => None,
             (Field::Given(public), Field::Given(_)) => {
                 let problem =
-                    Problem::new(public.at, Code::BadRequirement, "`public` stands beside `require`");
+                    Problem::new(public.at, FindingCode::BadRequirement, "`public` stands beside `require`");
                 self.add(file, problem.hint(either));
                 None
             }
             (Field::Given(public), Field::Absent) if public.value => Some(Requirement::Public),
             (Field::Given(public), Field::Absent) => {
-                let problem = Problem::new(public.at, Code::BadRequirement, "`public: false` says nothing");
+                let problem =
+                    Problem::new(public.at, FindingCode::BadRequirement, "`public: false` says nothing");
                 self.add(file, problem.hint(either));
                 None
             }
             (Field::Absent, Field::Absent) => {
                 let message = format!("rule `{}` says nothing about who may pass", name.value);
-                self.add(file, Problem::new(name.at, Code::Missing, message).hint(either));
+                self.add(file, Problem::new(name.at, FindingCode::Missing, message).hint(either));
                 None
             }
             (Field::Absent, Field::Given(require)) => Some(Requirement::AnyOf(self.any_of(within, require))),
@@ -69,8 +70,11 @@ impl Report<'_> {
         match &require.value {
             Require::Map(one) => vec![self.alternative(within, require.at, one)],
             Require::List(many) if many.is_empty() => {
-                let problem =
-                    Problem::new(require.at, Code::BadRequirement, "the list of alternatives is empty");
+                let problem = Problem::new(
+                    require.at,
+                    FindingCode::BadRequirement,
+                    "the list of alternatives is empty",
+                );
                 let hint = "add one, or write `public: true` if no token is needed";
                 self.add(within.file, problem.hint(hint));
                 Vec::new()
@@ -128,7 +132,7 @@ impl Report<'_> {
         }
         if let Some(claims) = claims.given() {
             if claims.value.is_empty() {
-                let problem = Problem::new(claims.at, Code::BadRequirement, "`claims` is empty");
+                let problem = Problem::new(claims.at, FindingCode::BadRequirement, "`claims` is empty");
                 self.add(file, problem.hint("name a claim and what must hold of it, or remove it"));
             }
             for (name, test) in &claims.value.0 {
@@ -139,8 +143,11 @@ impl Report<'_> {
             && [all_scopes, any_scope, any_role, any_client].iter().all(|field| field.is_absent())
             && claims.is_absent();
         if asks_nothing && self.findings.len() == before {
-            let problem =
-                Problem::new(at, Code::BadRequirement, "an empty alternative would let every token pass");
+            let problem = Problem::new(
+                at,
+                FindingCode::BadRequirement,
+                "an empty alternative would let every token pass",
+            );
             self.add(file, problem.hint("name a scope, a role, a client or a claim"));
         }
         conditions
@@ -155,7 +162,7 @@ impl Report<'_> {
     ) -> Option<&'f [Text]> {
         let Spanned { at, value: items } = items.given()?;
         if items.is_empty() {
-            let problem = Problem::new(*at, Code::BadRequirement, format!("`{key}` is empty"));
+            let problem = Problem::new(*at, FindingCode::BadRequirement, format!("`{key}` is empty"));
             self.add(file, problem.hint("name at least one, or remove it"));
         }
         Some(&items.0)
@@ -169,7 +176,13 @@ impl Report<'_> {
         if names.clients.contains(&text.value) {
             return ClientId::parse(&text.value).ok();
         }
-        self.unknown(file, text, Code::UnknownClient, "client", names.clients.iter().map(String::as_str));
+        self.unknown(
+            file,
+            text,
+            FindingCode::UnknownClient,
+            "client",
+            names.clients.iter().map(String::as_str),
+        );
         None
     }
 
@@ -192,7 +205,7 @@ impl Report<'_> {
         }
         if let Some(values) = r#in.given() {
             if values.value.is_empty() {
-                let problem = Problem::new(values.at, Code::BadRequirement, "`in` is empty");
+                let problem = Problem::new(values.at, FindingCode::BadRequirement, "`in` is empty");
                 self.add(file, problem.hint("name at least one value"));
             }
             let accepted: Vec<_> =
@@ -214,7 +227,7 @@ impl Report<'_> {
         if asks_nothing && self.findings.len() == before {
             let message = format!("nothing is asked of claim `{}`", name.value);
             let hint = "add one of `is`, `in`, `contains`, `same_as_path`, `contains_path`";
-            self.add(file, Problem::new(name.at, Code::BadRequirement, message).hint(hint));
+            self.add(file, Problem::new(name.at, FindingCode::BadRequirement, message).hint(hint));
         }
         let Some(parsed) = parsed else { return };
         for test in tests {
@@ -241,7 +254,7 @@ impl Report<'_> {
                 "in a pointer `~` is written `~0`, and a `/` within a name `~1`",
             ),
         };
-        self.add(file, Problem::new(name.at, Code::BadClaim, message).hint(hint));
+        self.add(file, Problem::new(name.at, FindingCode::BadClaim, message).hint(hint));
         None
     }
 
@@ -251,17 +264,18 @@ impl Report<'_> {
             return Some(value);
         }
         let problem = match &value.value {
-            Value::Null => Problem::new(value.at, Code::Missing, "there is no value")
+            Value::Null => Problem::new(value.at, FindingCode::Missing, "there is no value")
                 .hint("write one, in quotes if it is empty"),
             Value::Array(_) | Value::Object(_) => {
-                Problem::new(value.at, Code::WrongType, "a single value is expected")
+                Problem::new(value.at, FindingCode::WrongType, "a single value is expected")
                     .hint("for several values use `in: [a, b]`")
             }
             other => {
                 let message = format!(
                     "`{other}` is a fraction, and only text, whole numbers and booleans are compared"
                 );
-                Problem::new(value.at, Code::WrongType, message).hint(format!("for text write `\"{other}\"`"))
+                Problem::new(value.at, FindingCode::WrongType, message)
+                    .hint(format!("for text write `\"{other}\"`"))
             }
         };
         self.add(file, problem);
@@ -275,7 +289,10 @@ impl Report<'_> {
             let names = route.parameters().map(|(name, _)| name);
             let hint = did_you_mean(&parameter.value, names)
                 .unwrap_or_else(|| "the parameter must stand in every route of the rule".to_owned());
-            self.add(within.file, Problem::new(parameter.at, Code::UnknownParameter, message).hint(hint));
+            self.add(
+                within.file,
+                Problem::new(parameter.at, FindingCode::UnknownParameter, message).hint(hint),
+            );
             return None;
         }
         // the place is set for each route when the rule is complete

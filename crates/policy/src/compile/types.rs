@@ -7,7 +7,7 @@ use jeton_oauth::ApiName;
 use crate::{
     claim::{Claim, ClaimName, Types},
     clients::{Client, ClientKind},
-    finding::{Code, Problem, Span},
+    finding::{FindingCode, Problem, Span},
     position::FileIndex,
     set::PolicySet,
 };
@@ -41,7 +41,7 @@ pub(super) fn mismatches(
                 found.named(),
                 types.asked()
             );
-            (*file, Problem::new(*at, Code::TypeMismatch, message).hint(types.instead_of(found)))
+            (*file, Problem::new(*at, FindingCode::TypeMismatch, message).hint(types.instead_of(found)))
         })
     });
     each.collect()

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use super::{Lint, paths::some_path, routes, verbs::is_open_verb};
 use crate::{
     condition::Condition,
-    finding::Code,
+    finding::FindingCode,
     path::CanonicalPath,
     position::RouteId,
     route::{Method, Route, RouteMethod, Segment},
-    set::{Api, PolicySet},
+    set::{PolicySet, ProtectedApi},
     space::{Beyond, RouteIndex, Shape, Tail, encoded},
 };
 
 /// Looks at each route that asks for something: do other methods or spellings of its paths ask for less?
-pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
+pub(super) fn lint(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
     for (id, route) in routes(api) {
         let Some(shape) = index.shape(id) else { continue };
         // nothing lets more through than a public route
@@ -36,7 +36,7 @@ struct Spelling {
 /// A route that asks for something, and one of its paths.
 struct Guarded<'a> {
     policies: &'a PolicySet,
-    api: &'a Api,
+    api: &'a ProtectedApi,
     index: &'a RouteIndex<'a>,
     id: RouteId,
     route: &'a Route,
@@ -76,7 +76,7 @@ impl Guarded<'_> {
             };
             into.push(Lint {
                 route: Some(self.id),
-                code: Code::MethodHole,
+                code: FindingCode::MethodHole,
                 message: format!(
                     "`{first} {pattern}`{others} is decided by `{route}` of rule `{}`, which lets tokens through that rule `{}` does not",
                     rule.name(),
@@ -121,7 +121,7 @@ impl Guarded<'_> {
             };
             into.push(Lint {
                 route: Some(self.id),
-                code: Code::LookAlike,
+                code: FindingCode::LookAlike,
                 message: format!(
                     "{} {} decided by `{route}` of rule `{}`, which lets tokens through that rule `{}` does not",
                     spellings.join(", "),

@@ -23,5 +23,5 @@ pub(super) use grid::{Grid, Point};
 pub(super) use index::{Known, RouteIndex};
 pub(super) use segment::{encoded, is_segment};
 pub(super) use shape::{Shape, Tail};
-pub use token::Token;
+pub use token::WitnessToken;
 pub use witness::Witness;

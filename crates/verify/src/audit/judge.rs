@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jeton_oauth::Audience;
-use jeton_policy::{Decision, Grounds, PolicySet, Rule, Subject};
+use jeton_policy::{Decision, Grounds, PolicyRule, PolicySet, Subject};
 
 use super::reasons;
 use crate::{principal::Principal, standing::Standing, token::Origin};
@@ -87,7 +87,7 @@ impl<'p> Verdict<'p> {
     }
 
     /// The rule that decides, if one does.
-    pub fn rule(&self) -> Option<&'p Rule> {
+    pub fn rule(&self) -> Option<&'p PolicyRule> {
         match self {
             Self::NoApi | Self::BadToken(_) => None,
             Self::Decided(Decision::Allow { rule, .. }) => Some(rule),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use jeton_oauth::clock::Clock;
-use jeton_policy::files::Size;
+use jeton_policy::files::ByteSize;
 use tracing::field::display;
 
 use super::{
@@ -246,7 +246,7 @@ fn end_of_last_line(path: &Path) -> io::Result<u64> {
     let mut piece = Vec::new();
     while end > 0 {
         if length - end >= LONGEST_LINE {
-            let longest = Size(LONGEST_LINE);
+            let longest = ByteSize(LONGEST_LINE);
             return Err(io::Error::other(format!(
                 "it ends in a line of more than {longest}: name another file"
             )));

@@ -110,7 +110,7 @@ fn tell(asked: &Asked<'_>, taken: &Taken<'_>, verdict: &Verdict<'_>, count: u64)
         path: up_to(asked.path, LONGEST_PATH),
         client: asked.bearer.and_then(|bearer| bearer.origin.client).map(ClientId::as_str),
         rule: taken.rule,
-        candidate_rule: verdict.rule().map(jeton_policy::Rule::name),
+        candidate_rule: verdict.rule().map(jeton_policy::PolicyRule::name),
         in_force,
         candidate,
         detail: &detail,
@@ -138,7 +138,7 @@ impl Kind {
     fn of(asked: &Asked<'_>, taken: &Taken<'_>, verdict: &Verdict<'_>) -> Self {
         Self {
             api: asked.api.into(),
-            rule: taken.rule.or(verdict.rule().map(jeton_policy::Rule::name)).map(Into::into),
+            rule: taken.rule.or(verdict.rule().map(jeton_policy::PolicyRule::name)).map(Into::into),
             client: asked.bearer.and_then(|bearer| bearer.origin.client).cloned(),
             would_allow: verdict.is_allowed(),
         }
