@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use jeton_oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId, clock::Clock};
 use jeton_policy::{LivePolicies, PolicySet, PolicySnapshot};
-use jeton_verify::{BearerToken, NotInForce, Origin, RevocationsUnknown, Standing, TokenError, Verifier};
+use jeton_verify::{
+    BearerToken, NotInForce, RevocationsUnknown, Standing, TokenError, TokenOrigin, Verifier,
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -186,7 +188,7 @@ impl Issuance<'_> {
         let kept = tokens.find(granted, self.now, self.issuer.keys.ring().signing().kid())?;
         let client = approved.client();
         // an anonymous client's token does not name it, and ends with it all the same
-        let origin = Origin {
+        let origin = TokenOrigin {
             token_id: &kept.token_id,
             subject: Some(client),
             client: None,

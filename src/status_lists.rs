@@ -16,7 +16,7 @@ use jeton_policy::{
     LivePolicies, PolicySnapshot,
     clients::{Client, ClientState},
 };
-use jeton_verify::status::{Revocation, STATUS_LIST, StatusHandle, StatusList};
+use jeton_verify::status::{EndedTokens, STATUS_LIST, StatusHandle, StatusList};
 use ring::digest;
 use rustc_hash::FxHashMap;
 use serde_json::json;
@@ -174,9 +174,9 @@ impl StatusLists {
         issued_at: i64,
     ) -> Result<SignedStatusList, NoStatusList> {
         let revocation = match (client.state, client.revoked_before) {
-            (ClientState::Disabled, _) => Revocation::Everything,
-            (ClientState::Enabled, Some(time)) => Revocation::Before(time),
-            (ClientState::Enabled, None) => Revocation::Nothing,
+            (ClientState::Disabled, _) => EndedTokens::Everything,
+            (ClientState::Enabled, Some(time)) => EndedTokens::Before(time),
+            (ClientState::Enabled, None) => EndedTokens::Nothing,
         };
         let expires_at = issued_at + self.ttl.saturating_mul(LIFETIME).clamp(LIFETIMES.0, LIFETIMES.1);
         // A client gets no token while its `revoked_before` lies ahead, so no token points further than to

@@ -166,7 +166,7 @@ pub struct PublicKeys {
 /// The shape of a key set (RFC 7517 section 5); its keys are looked at one by one, for each may be of a kind
 /// that is not known here.
 #[derive(Deserialize)]
-struct KeySet {
+struct KeySetDocument {
     keys: Vec<Value>,
 }
 
@@ -179,7 +179,7 @@ impl PublicKeys {
     /// [`InvalidJwks`] when the text is no key set, holds a private key, names two keys of one type alike, or holds
     /// no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, InvalidJwks> {
-        let set: KeySet = serde_json::from_slice(unmarked(json))?;
+        let set: KeySetDocument = serde_json::from_slice(unmarked(json))?;
         let (keys, passed_over) = set::sift(set::each(&set.keys, PublicKey::from_jwk))?;
         let mut by_kid: BTreeMap<KeyId, Vec<Arc<PublicKey>>> = BTreeMap::new();
         for key in keys {

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use jeton_oauth::{Role, Scope};
 use jeton_policy::{Explanation, Permissions, PolicySet, did_you_mean};
-use jeton_verify::{Asker, NotInForce, Principal, Question, Standing};
+use jeton_verify::{ExplainedAsker, ExplainedRequest, NotInForce, Principal, Standing};
 use serde_json::Value;
 
 use super::{
@@ -75,7 +75,7 @@ impl Explain {
             say!("note: methods are told apart by case, and `{method}` is not `{in_capitals}`");
         }
         policies.api(api).with_context(|| unknown("API", api, policies.apis().keys()))?;
-        let question = Question { api, method, target: path, asker: self.asker(policies)? };
+        let question = ExplainedRequest { api, method, target: path, asker: self.asker(policies)? };
         question.explain_by(policies, |token, audience| {
             let verifier = token::verifier(config, None)?;
             let claims = Standing::by_files().verify(&verifier, policies, token, audience);
@@ -86,18 +86,18 @@ impl Explain {
         })
     }
 
-    fn asker(&self, policies: &PolicySet) -> anyhow::Result<Asker<'_>> {
+    fn asker(&self, policies: &PolicySet) -> anyhow::Result<ExplainedAsker<'_>> {
         if let Some(client) = &self.client {
             let ids = policies.clients().iter().map(|client| &client.id);
             policies.clients().find(client).with_context(|| unknown("client", client, ids))?;
-            return Ok(Asker::Client(client));
+            return Ok(ExplainedAsker::Client(client));
         }
         Ok(match &self.token {
-            Some(token) => Asker::Token(token::pasted_token(token)),
+            Some(token) => ExplainedAsker::Token(token::pasted_token(token)),
             None if self.scopes.is_empty() && self.roles.is_empty() && self.claims.is_empty() => {
-                Asker::Nobody
+                ExplainedAsker::Nobody
             }
-            None => Asker::Bearer(self.bearer(policies)?),
+            None => ExplainedAsker::Bearer(self.bearer(policies)?),
         })
     }
 

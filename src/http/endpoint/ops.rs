@@ -13,7 +13,7 @@ use jeton_policy::{
     BadSub, Explanation, Findings, LivePolicies, Permissions, PolicyDiff, Rejection, Reload, ReplacedPolicies,
 };
 use jeton_verify::{
-    Asker, Authorizer, BearerToken, NoAnswer, Question,
+    Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, NoAnswer,
     audit::{Audit, Shadow},
 };
 use serde::{Deserialize, Serialize};
@@ -149,15 +149,15 @@ enum BadQuestion {
 }
 
 impl WrittenQuestion {
-    fn parse(&self) -> Result<Question<'_>, BadQuestion> {
+    fn parse(&self) -> Result<ExplainedRequest<'_>, BadQuestion> {
         let asker = match (&self.r#as, &self.token) {
             (Some(_), Some(_)) => return Err(BadQuestion::TwoAskers),
-            (None, None) => Asker::Nobody,
-            (None, Some(token)) => Asker::Token(BearerToken::new(token.as_str())),
-            (Some(WrittenAsker::Client(client)), None) => Asker::Client(client),
-            (Some(WrittenAsker::Bearer(bearer)), None) => Asker::Bearer(bearer.parse()?),
+            (None, None) => ExplainedAsker::Nobody,
+            (None, Some(token)) => ExplainedAsker::Token(BearerToken::new(token.as_str())),
+            (Some(WrittenAsker::Client(client)), None) => ExplainedAsker::Client(client),
+            (Some(WrittenAsker::Bearer(bearer)), None) => ExplainedAsker::Bearer(bearer.parse()?),
         };
-        Ok(Question { api: &self.api, method: &self.method, target: &self.path, asker })
+        Ok(ExplainedRequest { api: &self.api, method: &self.method, target: &self.path, asker })
     }
 }
 
