@@ -18,7 +18,7 @@ use crate::{
     },
     keys::{LiveKeys, SigningError},
     reuse::{GrantedAccess, KeptToken, ReusableTokens, TokenReuse},
-    store::{Advance, RefreshUse, SharedStore, Store, StoreError},
+    store::{FamilyAdvance, RefreshUse, SharedStore, Store, StoreError},
     token::{RefreshClaims, SignedToken, VerifiedRefresh},
 };
 
@@ -262,14 +262,14 @@ impl Issuance<'_> {
             grace: lifetimes.refresh_grace,
         };
         let detail = match store.advance(&used).await? {
-            Advance::Taken => return Ok(()),
-            Advance::Retried => {
+            FamilyAdvance::Taken => return Ok(()),
+            FamilyAdvance::Retried => {
                 let client = token.client().as_str();
                 event::RefreshRetried { client, family: family.as_str() }.info();
                 return Ok(());
             }
-            Advance::Ended => "its family was ended",
-            Advance::Reused => {
+            FamilyAdvance::Ended => "its family was ended",
+            FamilyAdvance::Reused => {
                 let client = token.client().as_str();
                 event::RefreshReused { client, family: family.as_str() }.warn();
                 "it was used before: its family is ended now"

@@ -9,7 +9,7 @@ use anyhow::Context;
 use jeton_oauth::clock::{Clock, SystemClock};
 use jeton_policy::{DemoSecrets, EditedFile, PolicySet, PolicySources};
 
-use crate::config::{Needs, Settings};
+use crate::config::{NeededFolders, Settings};
 
 /// The policy files, which nobody else changes meanwhile.
 pub(super) struct PolicyFiles {
@@ -41,7 +41,7 @@ pub(super) enum OfSeveral {
 impl PolicyFiles {
     /// Locks and reads the policies folder of the settings.
     pub(super) fn open(config: Option<&Path>) -> anyhow::Result<Self> {
-        let settings = super::settings(Needs::Policies, config)?;
+        let settings = super::settings(NeededFolders::Policies, config)?;
         // of several of us one writes at a time, and reads what the others wrote
         let lock = fs::File::open(&settings.policies.dir)?;
         lock.lock().context("the policies folder cannot be locked")?;

@@ -35,7 +35,7 @@ use super::{
     keys::at,
     say,
 };
-use crate::{app::key_keeper, config::Needs};
+use crate::{app::key_keeper, config::NeededFolders};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -204,7 +204,7 @@ fn insecure_audience(claims: &Map<String, Value>) -> Option<Audience> {
 
 /// A verifier by the settings, with the keys of the folder or of another set.
 pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Result<Verifier> {
-    let settings = super::settings(Needs::Keys, config)?;
+    let settings = super::settings(NeededFolders::Keys, config)?;
     let keys = match jwks {
         None => Arc::clone(super::keys::ring(&key_keeper(&settings, Arc::new(SystemClock)))?.public()),
         Some(address) if is_address(address) => published(address)?,

@@ -12,7 +12,7 @@ use jeton_verify::{
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
-use crate::token::{Claims, Exchanged, Named, VerifiedRefresh};
+use crate::token::{AccessTokenClaims, Exchanged, TokenParties, VerifiedRefresh};
 
 /// A grant that was approved. Made by the grant types alone: for a refresh by
 /// [`approve_refresh`](super::approve_refresh), which takes a [`RefreshAbility`](super::RefreshAbility), and for an
@@ -25,7 +25,7 @@ use crate::token::{Claims, Exchanged, Named, VerifiedRefresh};
 pub struct ApprovedGrant {
     pub(super) client: ClientId,
     /// Whom the token names.
-    pub(super) named: Option<Named>,
+    pub(super) named: Option<TokenParties>,
     pub(super) api: ApiName,
     pub(super) audience: Audience,
     pub(super) scopes: ScopeSet,
@@ -108,7 +108,7 @@ impl ApprovedGrant {
         let has_list = client.has_status_list(status_claim == StatusClaim::ByDefault);
         Self {
             client: client.id.clone(),
-            named: is_named.then(|| Named { subject: client.id.clone(), client: client.id.clone() }),
+            named: is_named.then(|| TokenParties { subject: client.id.clone(), client: client.id.clone() }),
             api: grant.api.clone(),
             audience: grant.audience.clone(),
             roles: grant.roles_within(&scopes),
@@ -159,12 +159,12 @@ impl ApprovedGrant {
         issuer: &Issuer,
         comes_from: Option<&TokenId>,
         now: i64,
-    ) -> Result<Claims, NoTokenId> {
+    ) -> Result<AccessTokenClaims, NoTokenId> {
         let mut token_id = random_id()?;
         if let Some(before) = comes_from {
             token_id = TokenId::parse(&format!("{before}.{token_id}"))?;
         }
-        Ok(Claims {
+        Ok(AccessTokenClaims {
             issuer: issuer.clone(),
             status: match self.status {
                 StatusSource::None => None,

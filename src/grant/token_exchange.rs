@@ -12,7 +12,7 @@ use jeton_verify::{InForce, VerifiedClaims};
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::StatusSource};
 use crate::{
     authenticate::AuthenticatedClient,
-    token::{Exchanged, Named},
+    token::{Exchanged, TokenParties},
 };
 
 /// A client that has authenticated and may exchange tokens. To have authenticated is not enough:
@@ -121,7 +121,7 @@ pub fn approve(
     let left = u64::try_from(subject.expires_at().saturating_sub(now)).unwrap_or(0);
     Ok(ApprovedGrant {
         client: client.id.clone(),
-        named: Some(Named { subject: from.clone(), client: client.id.clone() }),
+        named: Some(TokenParties { subject: from.clone(), client: client.id.clone() }),
         roles: roles(subject.roles(), &scopes, policies.roles(), api.grant),
         api: api.name,
         audience: api.audience,

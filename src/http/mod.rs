@@ -12,5 +12,5 @@ mod together;
 pub use {
     connection::raise_open_files,
     log::init as init_log,
-    server::{RunningServer, Service, StartError},
+    server::{HttpService, RunningServer, StartError},
 };

@@ -15,7 +15,7 @@ use super::{
     routes::{self, Routes},
 };
 use crate::{
-    app::{App, LoadError, Prepared},
+    app::{App, LoadError, PreparedApp},
     config::Settings,
     follow::{self, Following},
     keys::LiveKeys,
@@ -38,7 +38,7 @@ pub enum StartError {
 }
 
 /// Everything that requests are answered with, and the address at which they come.
-pub struct Service {
+pub struct HttpService {
     app: App,
     listener: Listener,
 }
@@ -51,14 +51,14 @@ pub struct RunningServer {
     pub server: Server,
 }
 
-impl Service {
+impl HttpService {
     /// Loads policies and keys as the settings say, takes the address, and starts to follow the shared store, if there
     /// is one. Must run within an actix system.
     ///
     /// # Errors
     /// [`StartError`] with everything that is wrong in the folder at fault. Nothing was written then.
     pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let prepared = Prepared::check(settings, clock)?;
+        let prepared = PreparedApp::check(settings, clock)?;
         let listener = listen(prepared.settings().server.listen)?;
         let app = prepared.load()?;
         follow::tell_start(&app);

@@ -107,7 +107,7 @@ impl From<KeyEntry> for NewKey {
 
 /// What `rotate --now` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replaced {
+pub struct ReplacedKeys {
     /// The key that signs from now on.
     pub new: NewKey,
     /// The keys that left the published set: the one that signed, and the next.
@@ -118,7 +118,7 @@ pub struct Replaced {
 
 /// What `retire` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Retired {
+pub enum RetiredKey {
     /// The key that signed handed over.
     HandedOver {
         /// To this one.
@@ -245,7 +245,7 @@ impl KeyKeeper {
     ///
     /// # Errors
     /// What stands in the way of writing.
-    pub fn rotate_now(&self) -> Result<Replaced, OrderError> {
+    pub fn rotate_now(&self) -> Result<ReplacedKeys, OrderError> {
         let locked = self.lock()?;
         let (replaced, steps) = locked.replacement(&self.folder.load()?)?;
         locked.take(&steps)?;
@@ -257,7 +257,7 @@ impl KeyKeeper {
     ///
     /// # Errors
     /// [`OrderError`], with the time from which on it is safe.
-    pub fn retire(&self, kid: &str) -> Result<Retired, OrderError> {
+    pub fn retire(&self, kid: &str) -> Result<RetiredKey, OrderError> {
         let locked = self.lock()?;
         let keys = self.folder.load()?;
         let now = locked.now;
@@ -276,13 +276,13 @@ impl KeyKeeper {
                 }
                 let to = next.kid.clone();
                 locked.take(&locked.handover(&keys, &kid, &to))?;
-                Ok(Retired::HandedOver { to, published_until: now + self.terms.retention })
+                Ok(RetiredKey::HandedOver { to, published_until: now + self.terms.retention })
             }
             KeyState::Next { from } if from <= now + TOO_CLOSE => Err(OrderError::AboutToSign { kid, from }),
             KeyState::Retired { until, .. } => Err(OrderError::StillNeeded { kid, safe_from: until }),
             KeyState::Next { .. } | KeyState::Expired { .. } => {
                 locked.take(&locked.removal(&keys, &[kid]))?;
-                Ok(Retired::Dropped)
+                Ok(RetiredKey::Dropped)
             }
         }
     }
@@ -291,7 +291,7 @@ impl KeyKeeper {
     ///
     /// # Errors
     /// [`OrderError`] as [`Self::retire`] for a key that is not retired.
-    pub fn retire_now(&self, kid: &str) -> Result<Retired, OrderError> {
+    pub fn retire_now(&self, kid: &str) -> Result<RetiredKey, OrderError> {
         let locked = self.lock()?;
         let keys = self.folder.load()?;
         let states = keys.keyring.at(locked.now, self.terms.retention);
@@ -301,7 +301,7 @@ impl KeyKeeper {
             return Err(OrderError::SignsAlone { kid, safe_from: locked.now + self.terms.publish_ahead });
         }
         locked.take(&locked.removal(&keys, &[kid]))?;
-        Ok(Retired::Dropped)
+        Ok(RetiredKey::Dropped)
     }
 
     /// Deletes what counts for nothing: keys that are published no more, files without an entry, and what an
@@ -412,7 +412,7 @@ impl Locked<'_> {
     }
 
     /// A key that signs at once, in the place of those that sign or will.
-    fn replacement(&self, keys: &KeySet) -> Result<(Replaced, Vec<Step>), OrderError> {
+    fn replacement(&self, keys: &KeySet) -> Result<(ReplacedKeys, Vec<Step>), OrderError> {
         let retention = self.keeper.terms.retention;
         let (mut dropped, mut still_published) = (Vec::new(), Vec::new());
         for (entry, state) in keys.keyring.at(self.now, retention) {
@@ -428,7 +428,7 @@ impl Locked<'_> {
         let mut steps = self.write_key(&new, &key)?;
         steps.extend(self.write_ring(&kept));
         steps.extend(self.deletion(paths(keys, &dropped)));
-        Ok((Replaced { new: new.into(), dropped, still_published }, steps))
+        Ok((ReplacedKeys { new: new.into(), dropped, still_published }, steps))
     }
 
     fn new_key(&self, activates: Timestamp) -> Result<(KeyEntry, PrivateKey), KeyError> {

@@ -23,11 +23,12 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    Advance, OnceName, RefreshUse, RevocationsUnknown, StoreError, StoreState, Use, follow, mirror::Mirror,
+    FamilyAdvance, NameUse, OnceName, RefreshUse, RevocationsUnknown, StoreError, StoreState, follow,
+    mirror::Mirror,
 };
 
 /// Where the server is and how to speak to it. Has no `Debug`, for it holds a password.
-pub struct SharedOptions {
+pub struct SharedStoreOptions {
     /// `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS.
     pub url: String,
     /// The password, in the place of one in the URL.
@@ -41,7 +42,7 @@ pub struct SharedOptions {
 
 /// Why a shared store cannot be set up. Never says what stands in the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
-pub enum OptionsError {
+pub enum StoreOptionsError {
     /// The URL is not one of a server.
     #[error("the URL of the store {0}: write `redis://HOST:PORT`, or `rediss://HOST:PORT` for TLS")]
     Url(&'static str),
@@ -188,7 +189,7 @@ impl SharedStore {
     ///
     /// # Errors
     /// [`StoreError::Options`]: it can never work like this.
-    pub fn start(options: SharedOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub fn start(options: SharedStoreOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let timeouts = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(DEADLINE))
             .set_response_timeout(Some(ANSWER));
@@ -211,7 +212,7 @@ impl SharedStore {
     ///
     /// # Errors
     /// As [`Store::use_once`](super::Store::use_once).
-    pub async fn advance(&self, used: &RefreshUse<'_>) -> Result<Advance, StoreError> {
+    pub async fn advance(&self, used: &RefreshUse<'_>) -> Result<FamilyAdvance, StoreError> {
         let keys = (self.inner.family_key(used.family), self.inner.last_use_key(used.family));
         let seconds = self.inner.seconds_until(used.until);
         let scopes = OnceName::of(&[used.scopes.to_string().as_bytes()]).text();
@@ -224,10 +225,10 @@ impl SharedStore {
             })
             .await?;
         match answer.as_str() {
-            "taken" => Ok(Advance::Taken),
-            "retried" => Ok(Advance::Retried),
-            "reused" => Ok(Advance::Reused),
-            "ended" => Ok(Advance::Ended),
+            "taken" => Ok(FamilyAdvance::Taken),
+            "retried" => Ok(FamilyAdvance::Retried),
+            "reused" => Ok(FamilyAdvance::Reused),
+            "ended" => Ok(FamilyAdvance::Ended),
             _ => Err(StoreError::Unreachable((ErrorKind::UnexpectedReturnType, "an unknown answer").into())),
         }
     }
@@ -265,7 +266,7 @@ impl SharedStore {
         Ok(())
     }
 
-    pub(super) async fn use_once(&self, name: OnceName, until: i64) -> Result<Use, StoreError> {
+    pub(super) async fn use_once(&self, name: OnceName, until: i64) -> Result<NameUse, StoreError> {
         let key = format!("{}:once:{}", self.inner.prefix, name.text());
         let seconds = self.inner.seconds_until(until);
         let set: Option<String> = self
@@ -275,7 +276,7 @@ impl SharedStore {
                 command.query_async(&mut connection).await
             })
             .await?;
-        Ok(if set.is_some() { Use::First } else { Use::Again })
+        Ok(if set.is_some() { NameUse::First } else { NameUse::Again })
     }
 
     pub(super) fn is_revoked(&self, token: &str) -> Result<bool, RevocationsUnknown> {
@@ -386,21 +387,21 @@ fn too_late() -> RedisError {
     io::Error::from(io::ErrorKind::TimedOut).into()
 }
 
-fn client(options: &SharedOptions) -> Result<Client, OptionsError> {
-    let url = Url::parse(&options.url).map_err(|_| OptionsError::Url("is none"))?;
+fn client(options: &SharedStoreOptions) -> Result<Client, StoreOptionsError> {
+    let url = Url::parse(&options.url).map_err(|_| StoreOptionsError::Url("is none"))?;
     let tls = match url.scheme() {
         "redis" => false,
         "rediss" => true,
-        _ => return Err(OptionsError::Url("has another scheme")),
+        _ => return Err(StoreOptionsError::Url("has another scheme")),
     };
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(OptionsError::Url("has no host"));
+        return Err(StoreOptionsError::Url("has no host"));
     }
     // the library takes `#insecure` for not checking certificates
     if url.fragment().is_some() || url.query().is_some() {
-        return Err(OptionsError::Url("has a `?` or `#`"));
+        return Err(StoreOptionsError::Url("has a `?` or `#`"));
     }
-    let mut info = options.url.as_str().into_connection_info().map_err(OptionsError::Refused)?;
+    let mut info = options.url.as_str().into_connection_info().map_err(StoreOptionsError::Refused)?;
     if let Some(password) = &options.password {
         let settings = info.redis_settings().clone().set_password(password.as_str());
         info = info.set_redis_settings(settings);
@@ -410,23 +411,23 @@ fn client(options: &SharedOptions) -> Result<Client, OptionsError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     match &options.ca {
-        None => Client::open(info).map_err(OptionsError::Refused),
-        Some(_) if !tls => Err(OptionsError::AuthoritiesWithoutTls),
+        None => Client::open(info).map_err(StoreOptionsError::Refused),
+        Some(_) if !tls => Err(StoreOptionsError::AuthoritiesWithoutTls),
         Some(path) => {
             let certificates = TlsCertificates { client_tls: None, root_cert: Some(authorities(path)?) };
-            Client::build_with_tls(info, certificates).map_err(OptionsError::Refused)
+            Client::build_with_tls(info, certificates).map_err(StoreOptionsError::Refused)
         }
     }
 }
 
 /// The text of a PEM file with at least one certificate.
-fn authorities(path: &Path) -> Result<Vec<u8>, OptionsError> {
+fn authorities(path: &Path) -> Result<Vec<u8>, StoreOptionsError> {
     let text = files::read(path, LONGEST_AUTHORITIES)
-        .map_err(|error| OptionsError::Authorities { path: path.to_owned(), source: error.into() })?;
+        .map_err(|error| StoreOptionsError::Authorities { path: path.to_owned(), source: error.into() })?;
     let blocks = pem::parse_many(&text).unwrap_or_default();
     if blocks.iter().any(|block| block.tag() == "CERTIFICATE") {
         Ok(text)
     } else {
-        Err(OptionsError::NoAuthority { path: path.to_owned() })
+        Err(StoreOptionsError::NoAuthority { path: path.to_owned() })
     }
 }

@@ -85,7 +85,7 @@ pub use edit::{EditError, EditedFile, scalar};
 pub use explain::{ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific};
 pub use finding::{Finding, FindingCode, Findings, Severity, did_you_mean};
 pub use live::{LivePolicies, PolicyReload, PolicySnapshot, ReplacedPolicies};
-pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
+pub use matrix::{AccessMatrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath, PathPrefix};
 pub use revoke::{PrunedEntry, TokenRevocation};
 pub use route::{Method, Route};

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     app::key_keeper,
-    config::{GatewayApis, GatewaySettings, Needs, Settings},
+    config::{GatewayApis, GatewaySettings, NeededFolders, Settings},
     grant::random_id,
     keys::KeyRing,
 };
@@ -49,7 +49,7 @@ pub(in crate::cli) struct Check {
 
 impl Check {
     pub(super) fn run(&self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let settings = settings(Needs::Everything, config)?;
+        let settings = settings(NeededFolders::Everything, config)?;
         let gateway = gateway(&settings, &self.gateway)?;
         let target = GatewayAddress::of(&self.url)?;
         let policies = policies(&settings)?;

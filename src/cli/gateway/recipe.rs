@@ -16,7 +16,7 @@ use super::{
     Address, gateway,
 };
 use crate::{
-    config::{GatewaySettings, Needs, Settings},
+    config::{GatewaySettings, NeededFolders, Settings},
     gateway::GatewayKind,
 };
 
@@ -60,7 +60,7 @@ fn templates(kind: GatewayKind) -> &'static [Template] {
 
 impl Config {
     pub(super) fn run(&self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let settings = settings(Needs::Nothing, config)?;
+        let settings = settings(NeededFolders::Nothing, config)?;
         let gateway = gateway(&settings, &self.name)?;
         let out = path::absolute(&self.out).with_context(|| self.out.display().to_string())?;
         let values = self.values(gateway, &settings, &out)?;

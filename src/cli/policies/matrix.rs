@@ -92,7 +92,7 @@ impl Matrix {
     }
 }
 
-fn page(matrices: &[jeton_policy::Matrix], hash: &ContentHash, dir: &Path) -> anyhow::Result<String> {
+fn page(matrices: &[jeton_policy::AccessMatrix], hash: &ContentHash, dir: &Path) -> anyhow::Result<String> {
     let now = SystemClock.now().strftime("%Y-%m-%d %H:%M UTC");
     let about = format!("policies {hash} in {}, read {now}", printable(&dir.display().to_string()));
     // within a script element, only `<` could end it
@@ -107,7 +107,7 @@ fn as_html(text: &str) -> String {
 }
 
 /// Puts each text of a matrix as people will see it.
-fn show(matrix: &mut jeton_policy::Matrix, shown: fn(&str) -> String) {
+fn show(matrix: &mut jeton_policy::AccessMatrix, shown: fn(&str) -> String) {
     let show = |text: &mut String| *text = shown(text);
     show(&mut matrix.api);
     matrix.clients.iter_mut().for_each(|client| show(&mut client.id));
@@ -122,7 +122,7 @@ fn show(matrix: &mut jeton_policy::Matrix, shown: fn(&str) -> String) {
     }
 }
 
-fn csv(matrices: &[jeton_policy::Matrix]) -> anyhow::Result<String> {
+fn csv(matrices: &[jeton_policy::AccessMatrix]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["api", "client", "route", "rule", "access", "condition"])?;
     for matrix in matrices {

@@ -19,7 +19,7 @@ use jeton_policy::{Findings, PolicyDraft, PolicySources, Surroundings};
 use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
 use crate::{
     app,
-    config::{Needs, Settings},
+    config::{NeededFolders, Settings},
 };
 
 #[derive(Subcommand)]
@@ -67,7 +67,7 @@ struct Reading {
 impl Reading {
     /// By the settings, of this folder or of `policies.dir`.
     fn new(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result<Self> {
-        let needs = if dir.is_some() { Needs::Nothing } else { Needs::Policies };
+        let needs = if dir.is_some() { NeededFolders::Nothing } else { NeededFolders::Policies };
         let settings: Settings = super::settings(needs, config)?;
         let dir = dir.unwrap_or_else(|| settings.policies.dir.clone());
         // what a server with these settings would refuse

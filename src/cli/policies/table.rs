@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use jeton_policy::{Matrix, MatrixAccess};
+use jeton_policy::{AccessMatrix, MatrixAccess};
 
 /// The columns of a terminal.
 const WIDTH: usize = 80;
@@ -23,7 +23,7 @@ pub(super) enum Columns {
 }
 
 /// Each API with as many tables as its clients need.
-pub(super) fn of(matrices: &[Matrix], columns: Columns) -> String {
+pub(super) fn of(matrices: &[AccessMatrix], columns: Columns) -> String {
     let mut text = String::new();
     for matrix in matrices {
         let bold = Style::new().bold();
@@ -43,7 +43,7 @@ pub(super) fn of(matrices: &[Matrix], columns: Columns) -> String {
     text
 }
 
-fn without_column(matrix: &Matrix, others: &[usize]) -> String {
+fn without_column(matrix: &AccessMatrix, others: &[usize]) -> String {
     let ids = others.iter().filter_map(|at| Some(matrix.clients.get(*at)?.id.clone()));
     let mut ids: Vec<_> = ids.take(NAMED).collect();
     if others.len() > ids.len() {
@@ -63,7 +63,7 @@ struct Page {
 }
 
 /// The clients by page, so that a page fits.
-fn pages(matrix: &Matrix, clients: &[usize]) -> Vec<Page> {
+fn pages(matrix: &AccessMatrix, clients: &[usize]) -> Vec<Page> {
     let widths = matrix.routes.iter().map(|route| route.route.chars().count());
     let first = widths.filter(|width| *width <= WIDEST_ROUTE).max().unwrap_or(0).max("route".len());
     let empty = || Page { first, columns: Vec::new() };
@@ -97,7 +97,7 @@ fn pages(matrix: &Matrix, clients: &[usize]) -> Vec<Page> {
     pages
 }
 
-fn one_page(text: &mut String, matrix: &Matrix, page: &Page) {
+fn one_page(text: &mut String, matrix: &AccessMatrix, page: &Page) {
     let heads = page.columns.iter().map(|(at, width)| {
         let id = matrix.clients.get(*at).map_or("", |client| client.id.as_str());
         (id.to_owned(), *width, Style::new())

@@ -226,7 +226,7 @@ fn of_many_replicas_one_makes_the_key() {
 fn a_next_key_that_is_withdrawn_leaves_the_other_signing() {
     let place = Place::with_three_keys();
     let (active, next) = (place.kid_that_is("active"), place.kid_that_is("next"));
-    assert_eq!(place.keeper.retire(next.as_str()).unwrap(), Retired::Dropped);
+    assert_eq!(place.keeper.retire(next.as_str()).unwrap(), RetiredKey::Dropped);
     place.clock.advance(48 * HOUR);
     assert_eq!(*place.ring().signing().kid(), active);
     assert!(!place.published().contains(&next));
@@ -238,7 +238,7 @@ fn what_is_not_safe_is_refused_and_says_from_when_it_is() {
     let kid = |state: &str| place.kid_that_is(state);
     let (retired, active, next) = (kid("retired"), kid("active"), kid("next"));
     let now = place.clock.now();
-    let safe_from = |outcome: Result<Retired, OrderError>| match outcome {
+    let safe_from = |outcome: Result<RetiredKey, OrderError>| match outcome {
         Err(
             OrderError::NextNotReady { safe_from, .. }
             | OrderError::StillNeeded { safe_from, .. }
@@ -260,13 +260,13 @@ fn what_is_not_safe_is_refused_and_says_from_when_it_is() {
     assert!(matches!(place.keeper.retire(next.as_str()), Err(OrderError::AboutToSign { .. })));
     place.clock.advance(30);
     assert_eq!(kid("active"), next);
-    assert_eq!(place.keeper.retire_now(retired.as_str()).unwrap(), Retired::Dropped);
+    assert_eq!(place.keeper.retire_now(retired.as_str()).unwrap(), RetiredKey::Dropped);
     assert!(!place.published().contains(&retired));
     // the one that it followed is needed for as long as its tokens live, and no longer
     let until = place.clock.now() + place.keeper.terms.retention;
     assert_eq!(safe_from(place.keeper.retire(active.as_str())), until);
     place.clock.advance(until.as_second() - place.clock.now().as_second());
-    assert_eq!(place.keeper.retire(active.as_str()).unwrap(), Retired::Dropped);
+    assert_eq!(place.keeper.retire(active.as_str()).unwrap(), RetiredKey::Dropped);
     assert_eq!(place.published(), BTreeSet::from([next]));
 }
 
@@ -285,7 +285,7 @@ fn a_key_hands_over_to_one_that_was_published_for_long_enough() {
     place.clock.advance(1);
     let next = place.kid_that_is("next");
     let published_until = place.clock.now() + place.keeper.terms.retention;
-    let expected = Retired::HandedOver { to: next.clone(), published_until };
+    let expected = RetiredKey::HandedOver { to: next.clone(), published_until };
     assert_eq!(place.keeper.retire(first.as_str()).unwrap(), expected);
     assert_eq!(*place.ring().signing().kid(), next);
     assert!(place.published().contains(&first));
@@ -296,7 +296,7 @@ fn a_replaced_key_is_published_no_more() {
     let place = Place::with_three_keys();
     let (retired, active, next) =
         (place.kid_that_is("retired"), place.kid_that_is("active"), place.kid_that_is("next"));
-    let Replaced { new, dropped, still_published } = place.keeper.rotate_now().unwrap();
+    let ReplacedKeys { new, dropped, still_published } = place.keeper.rotate_now().unwrap();
     assert_eq!(dropped, [active, next]);
     assert_eq!(still_published.iter().map(|(kid, _)| kid).collect::<Vec<_>>(), [&retired]);
     assert_eq!(place.published(), BTreeSet::from([retired.clone(), new.kid.clone()]));
@@ -336,7 +336,7 @@ fn an_expired_key_is_never_published_again() {
     to_the_end(&place);
     place.clock.advance(HOUR);
     assert!(!place.published().contains(&active));
-    let Replaced { new, .. } = place.keeper.rotate_now().unwrap();
+    let ReplacedKeys { new, .. } = place.keeper.rotate_now().unwrap();
     assert_eq!(place.published(), BTreeSet::from([new.kid]));
 }
 
@@ -358,6 +358,6 @@ fn a_key_retired_when_its_successor_began_whoever_stays() {
     assert_eq!(states(), [before[0].clone(), before[2].clone()]);
     // long after the first has left the set, the one that signs is replaced
     place.clock.advance(place.keeper.terms.retention.as_secs());
-    let Replaced { new, .. } = place.keeper.rotate_now().unwrap();
+    let ReplacedKeys { new, .. } = place.keeper.rotate_now().unwrap();
     assert_eq!(place.published(), BTreeSet::from([new.kid]));
 }
