@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Outcome,
-    files::{OfSeveral, Place, PolicyFiles},
+    files::{EntryPlace, OfSeveral, PolicyFiles},
     say,
 };
 
@@ -136,7 +136,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
 fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
     // before a file is asked for
     files.sources.lacks_client(&add.id)?;
-    let place = Place { section: "clients", new: "clients.yaml", of_several: OfSeveral::Chosen };
+    let place = EntryPlace { section: "clients", new: "clients.yaml", of_several: OfSeveral::Chosen };
     let file = files.target(add.file.as_deref(), &place)?;
     let keys = add.public_keys.iter().map(|file| public_keys(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let keys = keys.concat();

@@ -20,7 +20,7 @@ pub(super) struct PolicyFiles {
 }
 
 /// Where something is added for which no file was chosen.
-pub(super) struct Place {
+pub(super) struct EntryPlace {
     /// The section, such as `clients`.
     pub(super) section: &'static str,
     /// The file to be made if none has that section.
@@ -61,9 +61,9 @@ impl PolicyFiles {
     }
 
     /// The file to which something is added, by the name that the sources have for it.
-    pub(super) fn target(&self, file: Option<&Path>, place: &Place) -> anyhow::Result<String> {
+    pub(super) fn target(&self, file: Option<&Path>, place: &EntryPlace) -> anyhow::Result<String> {
         let dir = &self.settings.policies.dir;
-        let Place { section, new, of_several } = place;
+        let EntryPlace { section, new, of_several } = place;
         let file = match (file, self.sources.files_with(section).as_slice()) {
             (None, [only]) => return Ok((*only).to_owned()),
             (None, [first, ..]) if *of_several == OfSeveral::First => return Ok((*first).to_owned()),

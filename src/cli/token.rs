@@ -30,7 +30,7 @@ use super::{
     Outcome,
     clients::time,
     emit,
-    files::{OfSeveral, Place, PolicyFiles},
+    files::{EntryPlace, OfSeveral, PolicyFiles},
     json,
     keys::at,
     say,
@@ -88,7 +88,7 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     anyhow::ensure!(*until > now, "{until} has passed: by then the token has expired, and nobody takes it");
     let until = Timestamp::from_second(seconds_up(*until))?;
     let files = PolicyFiles::open(config)?;
-    let place = Place { section: "revoked_tokens", new: "revoked.yaml", of_several: OfSeveral::First };
+    let place = EntryPlace { section: "revoked_tokens", new: "revoked.yaml", of_several: OfSeveral::First };
     let file = files.target(file.as_deref(), &place)?;
     let was_listed = files.sources.lists(jti);
     let revocation = TokenRevocation { token: jti, until, file: &file, now };

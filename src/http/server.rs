@@ -12,7 +12,7 @@ use tracing_actix_web::TracingLogger;
 use super::{
     connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
-    routes::{self, Routes},
+    routes::{self, HttpRoutes},
 };
 use crate::{
     app::{App, LoadError, PreparedApp},
@@ -96,7 +96,7 @@ impl HttpService {
         let metadata = Data::new(Metadata::new(&app.settings.issuer, &app.store));
         let issuer_name = Data::new(app.settings.issuer.clone());
         let authorizer = Data::new(app.authorizer.clone());
-        let routes = Routes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways };
+        let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways };
         let audit = Data::new(app.audit);
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);

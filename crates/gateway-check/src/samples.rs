@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{CheckError, check::CheckedGateway};
 
 /// Whose token a request shows, and what an upstream may learn of it.
-pub(crate) struct Bearer {
+pub(crate) struct SampleBearer {
     /// For the report.
     pub(crate) name: String,
     /// The token, unless there is none.
@@ -35,7 +35,7 @@ pub(crate) struct Bearer {
 pub(crate) struct Sample {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// By position in [`Plan::bearers`].
+    /// By position in [`CheckPlan::bearers`].
     pub(crate) bearer: usize,
     /// Whether it needs a token.
     pub(crate) needs_token: bool,
@@ -76,9 +76,9 @@ impl Site<'_> {
 }
 
 /// Who asks where.
-pub(crate) struct Plan<'p> {
+pub(crate) struct CheckPlan<'p> {
     /// The first shows no token.
-    pub(crate) bearers: Vec<Bearer>,
+    pub(crate) bearers: Vec<SampleBearer>,
     pub(crate) sites: Vec<Site<'p>>,
     /// What takes no part, and why.
     pub(crate) left_out: Vec<String>,
@@ -115,7 +115,11 @@ pub trait TokenMint {
 }
 
 /// What a client would get at this API, or a token that names nobody.
-fn bearer(mint: &dyn TokenMint, api: &ProtectedApi, client: Option<&Client>) -> Result<Bearer, CheckError> {
+fn bearer(
+    mint: &dyn TokenMint,
+    api: &ProtectedApi,
+    client: Option<&Client>,
+) -> Result<SampleBearer, CheckError> {
     let grant = client.and_then(|client| client.grant_for(api.audience()));
     let named = client.filter(|client| client.kind == ClientKind::Named).map(|client| client.id.clone());
     let permissions = Permissions {
@@ -127,7 +131,7 @@ fn bearer(mint: &dyn TokenMint, api: &ProtectedApi, client: Option<&Client>) -> 
     };
     let token_id = mint.token_id()?;
     let token = token(mint, api, &permissions, &token_id)?;
-    Ok(Bearer {
+    Ok(SampleBearer {
         name: client
             .map_or_else(|| "a token that allows nothing".to_owned(), |it| format!("client {}", it.id)),
         token: Some(token),
@@ -168,14 +172,14 @@ fn token(
     mint.sign(typ, &claims)
 }
 
-impl<'p> Plan<'p> {
+impl<'p> CheckPlan<'p> {
     /// From what the policies say of the APIs at these hosts.
     pub(crate) fn of(
         policies: &PolicySet,
         gateway: &CheckedGateway<'p>,
         mint: &dyn TokenMint,
     ) -> Result<Self, CheckError> {
-        let nobody = Bearer {
+        let nobody = SampleBearer {
             name: "no token".to_owned(),
             token: None,
             permissions: None,
@@ -249,7 +253,7 @@ impl<'p> Site<'p> {
     fn of(
         host: String,
         api: &'p ProtectedApi,
-        bearers: &[Bearer],
+        bearers: &[SampleBearer],
         mine: impl Iterator<Item = usize> + Clone,
     ) -> Self {
         let values = values(mine.clone().filter_map(|at| bearers.get(at)));
@@ -302,7 +306,7 @@ impl<'p> Site<'p> {
 }
 
 /// Texts for parameters: what tokens carry, for conditions compare with that, and one that none carries.
-fn values<'b>(bearers: impl Iterator<Item = &'b Bearer>) -> Vec<String> {
+fn values<'b>(bearers: impl Iterator<Item = &'b SampleBearer>) -> Vec<String> {
     let mut texts = BTreeSet::new();
     let mut clients = BTreeSet::new();
     for permissions in bearers.filter_map(|bearer| bearer.permissions.as_ref()) {

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use jeton_oauth::clock::Clock;
 
-use super::{Findings, PolicySnapshot, PolicySources, Surroundings, live::PolicyFolder, source::Look};
+use super::{Findings, PolicySnapshot, PolicySources, Surroundings, live::PolicyFolder, source::FolderLook};
 use crate::files::{Latest, Rejection, Reload, Swapped, WatchedSource};
 
 /// The policies of `policies.candidate`. Unlike [`LivePolicies`](super::LivePolicies) there may be none yet: they are
@@ -51,12 +51,12 @@ impl CandidatePolicies {
 }
 
 impl WatchedSource for CandidateFolder {
-    type Look = Look;
+    type Look = FolderLook;
     type Content = PolicySources;
     type Value = Option<Arc<PolicySnapshot>>;
     type Faults = Findings;
 
-    fn look(&self) -> Result<Look, Findings> {
+    fn look(&self) -> Result<FolderLook, Findings> {
         self.0.look()
     }
 
@@ -64,7 +64,7 @@ impl WatchedSource for CandidateFolder {
         self.0.read()
     }
 
-    fn look_of(sources: &PolicySources) -> Look {
+    fn look_of(sources: &PolicySources) -> FolderLook {
         PolicyFolder::look_of(sources)
     }
 
@@ -76,7 +76,7 @@ impl WatchedSource for CandidateFolder {
         PolicyFolder::is_same_fault(one, other)
     }
 
-    fn is_of(snapshot: &Option<Arc<PolicySnapshot>>, look: &Look) -> bool {
+    fn is_of(snapshot: &Option<Arc<PolicySnapshot>>, look: &FolderLook) -> bool {
         snapshot.as_ref().is_some_and(|snapshot| PolicyFolder::is_of(snapshot, look))
     }
 }

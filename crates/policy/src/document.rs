@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    read::{Field, Items, Named, Read, Spanned},
+    read::{Field, Items, Named, ReadExtent, Spanned},
     schema::{
         self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, ComparedClaim, ComparedValue,
         Duration, Entries, KeyFile, ParameterName, Request, Role, Route, Scope, Sha256, SomeItems, Time,
@@ -55,7 +55,9 @@ pub(super) struct PolicyDocument {
 impl PolicyDocument {
     /// Whether every name that it defines could be read.
     pub(super) fn names_are_whole(&self) -> bool {
-        [self.scopes.1, self.roles.1, self.apis.1, self.clients.1].iter().all(|read| *read == Read::Whole)
+        [self.scopes.1, self.roles.1, self.apis.1, self.clients.1]
+            .iter()
+            .all(|read| *read == ReadExtent::Whole)
     }
 }
 

@@ -127,13 +127,13 @@ impl PolicySources {
         let root = yaml::parse(text).0.ok_or_else(broken)?;
         let block = |indent: usize| format!("{}{}:\n{}", pad(indent), scalar(id), lines(indent + 2, body));
         let piece = match pair(&root, "clients") {
-            None => Piece::insert(text.len(), format!("\nclients:\n{}", block(2))),
-            Some((key, clients)) if clients.is_null() => Piece::below(text, key, clients, &block(2)),
+            None => EditedPiece::insert(text.len(), format!("\nclients:\n{}", block(2))),
+            Some((key, clients)) if clients.is_null() => EditedPiece::below(text, key, clients, &block(2)),
             Some((_, clients)) => {
                 refuse_flow(text, clients.at, file, "clients")?;
                 let Value::Map(entries) = &clients.value else { return Err(broken()) };
                 let indent = entries.first().map_or(2, |(key, _)| column(text, key.at.start));
-                Piece::insert(block_end(text, clients.at.end, indent), block(indent))
+                EditedPiece::insert(block_end(text, clients.at.end, indent), block(indent))
             }
         };
         Ok(EditedFile { file: file.to_owned(), text: apply(text, vec![piece]) })
@@ -157,7 +157,7 @@ impl PolicySources {
         match (pair(client, "secrets"), &client.value) {
             (Some((key, secrets)), _) if secrets.is_null() => {
                 let indent = column(text, key.at.start) + 2;
-                pieces.push(Piece::below(text, key, secrets, &lines(indent, &secret)));
+                pieces.push(EditedPiece::below(text, key, secrets, &lines(indent, &secret)));
             }
             (Some((_, secrets)), _) => {
                 refuse_flow(text, secrets.at, file, "secrets")?;
@@ -167,16 +167,16 @@ impl PolicySources {
                 let dash = |item: &Node<'_>| text.get(..item.at.start).and_then(|before| before.rfind('-'));
                 let indent = items.first().and_then(dash).map_or(0, |dash| column(text, dash));
                 let end = items.last().map_or(secrets.at.end, |item| item.at.end);
-                pieces.push(Piece::insert(block_end(text, end, indent), lines(indent, &secret)));
+                pieces.push(EditedPiece::insert(block_end(text, end, indent), lines(indent, &secret)));
             }
             (None, Value::Map(entries)) => {
                 refuse_flow(text, client.at, file, id)?;
                 let indent = entries.first().map_or(4, |(key, _)| column(text, key.at.start));
-                pieces.push(Piece::insert(block_end(text, client.at.end, indent), section(indent)));
+                pieces.push(EditedPiece::insert(block_end(text, client.at.end, indent), section(indent)));
             }
             (None, _) => {
                 let indent = column(text, client_key.at.start) + 2;
-                pieces.push(Piece::below(text, client_key, client, &section(indent)));
+                pieces.push(EditedPiece::below(text, client_key, client, &section(indent)));
             }
         }
         Ok(EditedFile { file: file.to_owned(), text: apply(text, pieces) })
@@ -184,13 +184,13 @@ impl PolicySources {
 }
 
 /// A change: these bytes make way for this text.
-pub(super) struct Piece {
+pub(super) struct EditedPiece {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) text: String,
 }
 
-impl Piece {
+impl EditedPiece {
     pub(super) fn insert(at: usize, text: String) -> Self {
         Self { from: at, to: at, text }
     }
@@ -217,11 +217,11 @@ pub(super) fn lines(indent: usize, lines: &[String]) -> String {
 }
 
 /// An expiry for a secret, which is a block of lines or stands in braces; none if it expires before.
-fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<Piece> {
+fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<EditedPiece> {
     if let Some(Node { at, value: Value::Scalar { text: written, .. } }) = entry(item, "expires") {
         let instant = |time: &str| parse_time(time).ok();
         let is_sooner = instant(written).zip(instant(time)).is_some_and(|(old, new)| old <= new);
-        return (!is_sooner).then(|| Piece { from: at.start, to: at.end, text: time.to_owned() });
+        return (!is_sooner).then(|| EditedPiece { from: at.start, to: at.end, text: time.to_owned() });
     }
     let last = match &item.value {
         Value::Map(entries) => entries.last(),
@@ -229,10 +229,10 @@ fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<Piece> {
     };
     let (key, value) = last?;
     if text.get(item.at.start..).is_some_and(|item| item.starts_with('{')) {
-        return Some(Piece::insert(value.at.end, format!(", expires: {time}")));
+        return Some(EditedPiece::insert(value.at.end, format!(", expires: {time}")));
     }
     let indent = column(text, key.at.start);
-    Some(Piece::insert(line_end(text, value.at.end), lines(indent, &[format!("expires: {time}")])))
+    Some(EditedPiece::insert(line_end(text, value.at.end), lines(indent, &[format!("expires: {time}")])))
 }
 
 pub(super) fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t>, &'n Node<'t>)> {
@@ -283,7 +283,7 @@ pub(super) fn block_end(text: &str, end: usize, indent: usize) -> usize {
 }
 
 /// Makes the changes, with a line break before a line that follows an unfinished one.
-pub(super) fn apply(text: &str, mut pieces: Vec<Piece>) -> String {
+pub(super) fn apply(text: &str, mut pieces: Vec<EditedPiece>) -> String {
     pieces.sort_by_key(|piece| piece.from);
     let mut result = String::with_capacity(text.len() + 256);
     let mut at = 0;

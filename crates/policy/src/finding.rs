@@ -122,14 +122,14 @@ pub(super) struct Span {
 
 /// Something wrong at a place of the file that is being read.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
+pub(super) struct ReadingProblem {
     pub(super) at: Span,
     pub(super) code: FindingCode,
     pub(super) message: String,
     pub(super) hint: Option<String>,
 }
 
-impl Problem {
+impl ReadingProblem {
     pub(super) fn new(at: Span, code: FindingCode, message: impl Into<String>) -> Self {
         Self { at, code, message: message.into(), hint: None }
     }

@@ -10,7 +10,7 @@ use jeton_oauth::clock::Clock;
 use jiff::Timestamp;
 
 use super::{
-    DiffEffort, Finding, Findings, PolicyDiff, PolicySet, PolicySources, Surroundings, source::Look,
+    DiffEffort, Finding, Findings, PolicyDiff, PolicySet, PolicySources, Surroundings, source::FolderLook,
 };
 use crate::files::{Latest, Rejection, Reload, Swapped, WatchedSource};
 
@@ -147,12 +147,12 @@ impl LivePolicies {
 }
 
 impl WatchedSource for PolicyFolder {
-    type Look = Look;
+    type Look = FolderLook;
     type Content = PolicySources;
     type Value = PolicySnapshot;
     type Faults = Findings;
 
-    fn look(&self) -> Result<Look, Findings> {
+    fn look(&self) -> Result<FolderLook, Findings> {
         PolicySources::look(&self.dir)
     }
 
@@ -160,7 +160,7 @@ impl WatchedSource for PolicyFolder {
         PolicySources::read(&self.dir)
     }
 
-    fn look_of(sources: &PolicySources) -> Look {
+    fn look_of(sources: &PolicySources) -> FolderLook {
         sources.as_look()
     }
 
@@ -173,15 +173,15 @@ impl WatchedSource for PolicyFolder {
         one == other
     }
 
-    fn is_of(snapshot: &PolicySnapshot, look: &Look) -> bool {
+    fn is_of(snapshot: &PolicySnapshot, look: &FolderLook) -> bool {
         look.hash == *snapshot.policies.hash()
     }
 
-    fn is_noted(snapshot: &PolicySnapshot, look: &Look) -> bool {
+    fn is_noted(snapshot: &PolicySnapshot, look: &FolderLook) -> bool {
         snapshot.passes_over(&look.warnings)
     }
 
-    fn note(snapshot: &PolicySnapshot, look: &Look) {
+    fn note(snapshot: &PolicySnapshot, look: &FolderLook) {
         snapshot.pass_over(&look.warnings);
     }
 }

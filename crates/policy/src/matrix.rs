@@ -8,7 +8,7 @@ use super::{
     position::{RouteId, numbered},
     route::Method,
     set::{PolicySet, ProtectedApi},
-    space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
+    space::{Clauses, Compared, Grid, RouteIndex, SeenPoints, Wording},
     subject::Permissions,
 };
 
@@ -130,7 +130,7 @@ pub(super) fn reach(
     compared.add(api.routes.alternatives(access));
     // conditions look at no segment below `**`, so that a point is let through at every length or at none;
     // but at some lengths another route may decide there
-    let mut seen = Seen::default();
+    let mut seen = SeenPoints::default();
     let mut last = None;
     for (shape, _) in shape.lengths(index.deepest()) {
         let grid = Grid::for_bearers(shape, &compared, &[bearer], &|text| index.known(text));

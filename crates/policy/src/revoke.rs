@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     edit::{
-        EditError, EditedFile, Piece, apply, block_end, column, entry, line_end, lines, pad, pair,
+        EditError, EditedFile, EditedPiece, apply, block_end, column, entry, line_end, lines, pad, pair,
         refuse_flow, scalar,
     },
     source::{PolicySources, PolicyText},
@@ -70,7 +70,7 @@ impl PolicySources {
             match entry(client, key) {
                 None => new.push(format!("{key}: {value}")),
                 Some(Node { at, value: Value::Scalar { .. } }) if at.start < at.end => {
-                    pieces.push(Piece { from: at.start, to: at.end, text: value.clone() });
+                    pieces.push(EditedPiece { from: at.start, to: at.end, text: value.clone() });
                 }
                 Some(_) => {
                     return Err(EditError::Strange { file: file.to_owned(), key: (*key).to_owned() });
@@ -81,7 +81,7 @@ impl PolicySources {
             pieces.push(match &client.value {
                 _ if client.is_null() => {
                     let indent = column(text, client_key.at.start) + 2;
-                    Piece::below(text, client_key, client, &lines(indent, &new))
+                    EditedPiece::below(text, client_key, client, &lines(indent, &new))
                 }
                 Value::Map(entries) => add_to_map(text, client, entries, &new),
                 Value::List(_) | Value::Scalar { .. } => {
@@ -117,7 +117,7 @@ impl PolicySources {
                 let Some((listed, end)) = revoked(item) else { continue };
                 if listed == token.as_str() {
                     let later = end.and_then(|node| Some((node, time(node)?))).filter(|(_, end)| end < until);
-                    pieces.extend(later.map(|(node, _)| Piece {
+                    pieces.extend(later.map(|(node, _)| EditedPiece {
                         from: node.at.start,
                         to: node.at.end,
                         text: until.to_string(),
@@ -162,17 +162,17 @@ impl PolicySources {
 }
 
 /// New entries at the end of a map, which is a block of lines or stands in braces.
-fn add_to_map(text: &str, map: &Node<'_>, entries: &[(Key<'_>, Node<'_>)], new: &[String]) -> Piece {
+fn add_to_map(text: &str, map: &Node<'_>, entries: &[(Key<'_>, Node<'_>)], new: &[String]) -> EditedPiece {
     if text.get(map.at.start..).is_some_and(|map| map.starts_with('{')) {
         return match entries.last() {
             Some((key, value)) => {
-                Piece::insert(value.at.end.max(key.at.end), format!(", {}", new.join(", ")))
+                EditedPiece::insert(value.at.end.max(key.at.end), format!(", {}", new.join(", ")))
             }
-            None => Piece::insert(map.at.start + 1, format!(" {} ", new.join(", "))),
+            None => EditedPiece::insert(map.at.start + 1, format!(" {} ", new.join(", "))),
         };
     }
     let indent = entries.first().map_or(4, |(key, _)| column(text, key.at.start));
-    Piece::insert(block_end(text, map.at.end, indent), lines(indent, new))
+    EditedPiece::insert(block_end(text, map.at.end, indent), lines(indent, new))
 }
 
 /// A new entry at the end of `revoked_tokens:`, which is made if it is not there.
@@ -180,21 +180,21 @@ fn addition(
     source: &PolicyText,
     section: Option<(&Key<'_>, &Node<'_>)>,
     entry: &str,
-) -> Result<Piece, EditError> {
+) -> Result<EditedPiece, EditError> {
     let text = source.text.as_str();
     let entry = [entry.to_owned()];
     let Some((key, list)) = section else {
-        return Ok(Piece::insert(text.len(), format!("\nrevoked_tokens:\n{}", lines(2, &entry))));
+        return Ok(EditedPiece::insert(text.len(), format!("\nrevoked_tokens:\n{}", lines(2, &entry))));
     };
     let is_empty = list.is_null() || matches!(&list.value, Value::List(items) if items.is_empty());
     if is_empty {
-        return Ok(Piece::below(text, key, list, &lines(column(text, key.at.start) + 2, &entry)));
+        return Ok(EditedPiece::below(text, key, list, &lines(column(text, key.at.start) + 2, &entry)));
     }
     refuse_flow(text, list.at, &source.name, "revoked_tokens")?;
     let end = items(list).last().and_then(|item| Some((dash(text, item)?, item.at.end)));
     let (dash, end) = end.ok_or_else(|| EditError::Broken { file: source.name.clone() })?;
     let indent = column(text, dash);
-    Ok(Piece::insert(block_end(text, end, indent), format!("{}{}\n", pad(indent), entry.concat())))
+    Ok(EditedPiece::insert(block_end(text, end, indent), format!("{}{}\n", pad(indent), entry.concat())))
 }
 
 fn items<'n, 't>(list: &'n Node<'t>) -> &'n [Node<'t>] {
@@ -229,7 +229,11 @@ fn dash(text: &str, item: &Node<'_>) -> Option<usize> {
 }
 
 /// Removes an item with its lines; not from braces.
-fn removal(text: &str, item: &Node<'_>) -> Option<Piece> {
+fn removal(text: &str, item: &Node<'_>) -> Option<EditedPiece> {
     let dash = dash(text, item)?;
-    Some(Piece { from: dash - column(text, dash), to: line_end(text, item.at.end), text: String::new() })
+    Some(EditedPiece {
+        from: dash - column(text, dash),
+        to: line_end(text, item.at.end),
+        text: String::new(),
+    })
 }

@@ -46,12 +46,12 @@ pub struct PolicySet {
 #[derive(Default)]
 pub(super) struct Warnings {
     /// Until then.
-    pub(super) look: Mutex<Option<Look>>,
+    pub(super) look: Mutex<Option<WarningSearch>>,
     pub(super) found: OnceLock<Findings>,
 }
 
 /// How they are looked for.
-type Look = Box<dyn FnOnce(&PolicySet) -> Findings + Send>;
+type WarningSearch = Box<dyn FnOnce(&PolicySet) -> Findings + Send>;
 
 impl Warnings {
     pub(super) fn by(look: impl FnOnce(&PolicySet) -> Findings + Send + 'static) -> Self {
@@ -161,13 +161,13 @@ pub struct ProtectedApi {
     /// What its rules ask for, by themselves or by a role.
     pub(super) scopes: ScopeSet,
     pub(super) rules: Vec<PolicyRule>,
-    pub(super) routes: Routes,
+    pub(super) routes: CompiledRoutes,
 }
 
 /// The routes of an API. What a decision reads lies side by side; what only an explanation reads lies
 /// apart.
 #[derive(Debug, Default)]
-pub(super) struct Routes {
+pub(super) struct CompiledRoutes {
     pub(super) trie: Trie,
     /// By [`RouteId`].
     pub(super) access: Vec<RouteAccess>,
@@ -182,20 +182,20 @@ pub(super) struct Routes {
 #[derive(Clone, Debug)]
 pub(super) struct RouteAccess {
     pub(super) rule: u32,
-    pub(super) access: Access,
+    pub(super) access: RuleAccess,
 }
 
 /// Who may pass.
 #[derive(Clone, Debug)]
-pub(super) enum Access {
+pub(super) enum RuleAccess {
     Public,
-    /// Who meets all of the conditions in this range of [`Routes::conditions`].
+    /// Who meets all of the conditions in this range of [`CompiledRoutes::conditions`].
     All(Range<u32>),
-    /// Who meets one of the alternatives in this range of [`Routes::alternatives`].
+    /// Who meets one of the alternatives in this range of [`CompiledRoutes::alternatives`].
     AnyOf(Range<u32>),
 }
 
-impl Access {
+impl RuleAccess {
     /// Whether no token is needed.
     pub(super) fn is_public(&self) -> bool {
         matches!(self, Self::Public)
@@ -231,7 +231,7 @@ impl ProtectedApi {
             return Decision::Deny(Denial::NoRoute);
         };
         let Some((rule, access)) = self.access(route) else { return Decision::Deny(Denial::NoRoute) };
-        if matches!(access, Access::Public) {
+        if matches!(access, RuleAccess::Public) {
             return Decision::Allow { rule, grounds: Grounds::Public };
         }
         let Some(subject) = subject else { return Decision::Deny(Denial::NoToken { rule }) };
@@ -286,19 +286,22 @@ impl ProtectedApi {
     }
 
     /// The rule of a route, and what it asks there.
-    pub(super) fn access(&self, route: RouteId) -> Option<(&PolicyRule, &Access)> {
+    pub(super) fn access(&self, route: RouteId) -> Option<(&PolicyRule, &RuleAccess)> {
         let route = self.routes.access.get(route.position())?;
         Some((self.rules.get(usize::try_from(route.rule).ok()?)?, &route.access))
     }
 }
 
-impl Routes {
+impl CompiledRoutes {
     /// The alternatives of a route; a public one has none.
-    pub(super) fn alternatives<'a>(&'a self, access: &'a Access) -> impl Iterator<Item = Alternative<'a>> {
+    pub(super) fn alternatives<'a>(
+        &'a self,
+        access: &'a RuleAccess,
+    ) -> impl Iterator<Item = Alternative<'a>> {
         let alternatives = match access {
-            Access::Public => None,
-            Access::All(range) => Some(std::slice::from_ref(range)),
-            Access::AnyOf(range) => slice(&self.alternatives, range),
+            RuleAccess::Public => None,
+            RuleAccess::All(range) => Some(std::slice::from_ref(range)),
+            RuleAccess::AnyOf(range) => slice(&self.alternatives, range),
         };
         let each = alternatives.unwrap_or_default().iter();
         each.map(|range| Alternative(slice(&self.conditions, range).unwrap_or_default()))

@@ -74,7 +74,7 @@ impl PolicySources {
     /// # Errors
     /// One finding for each file or folder that cannot be read, or is not what its name says.
     pub fn read(dir: &Path) -> Result<Self, Findings> {
-        let Found { policies, keys, mut findings } = Found::of(dir);
+        let FoundFiles { policies, keys, mut findings } = FoundFiles::of(dir);
         let mut room = Room::of(dir);
         let mut files = Vec::with_capacity(policies.len());
         for path in &policies {
@@ -92,8 +92,8 @@ impl PolicySources {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub(super) fn look(dir: &Path) -> Result<Look, Findings> {
-        let Found { policies, keys, mut findings } = Found::of(dir);
+    pub(super) fn look(dir: &Path) -> Result<FolderLook, Findings> {
+        let FoundFiles { policies, keys, mut findings } = FoundFiles::of(dir);
         let mut room = Room::of(dir);
         let mut hash = FolderHash::new();
         for path in &policies {
@@ -110,12 +110,12 @@ impl PolicySources {
         for path in &keys {
             hash.add_keys(&below(dir, path), &room.read(path, Self::LONGEST_KEYS));
         }
-        Ok(Look { warnings: settled(findings)?, hash: hash.finish() })
+        Ok(FolderLook { warnings: settled(findings)?, hash: hash.finish() })
     }
 
     /// What [`Self::look`] would have told of this.
-    pub(super) fn as_look(&self) -> Look {
-        Look { hash: self.hash.clone(), warnings: self.warnings.clone() }
+    pub(super) fn as_look(&self) -> FolderLook {
+        FolderLook { hash: self.hash.clone(), warnings: self.warnings.clone() }
     }
 
     /// Files from elsewhere, by their path below `dir`, as [`Self::read`] would have read them.
@@ -208,7 +208,7 @@ impl PolicySources {
 
 /// What makes two readings of a folder the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct FolderLook {
     /// The hash over all names and contents.
     pub(super) hash: ContentHash,
     /// What was passed over.
@@ -217,14 +217,14 @@ pub(super) struct Look {
 
 /// The files below a folder.
 #[derive(Default)]
-struct Found {
+struct FoundFiles {
     policies: Vec<PathBuf>,
     /// What may hold public keys.
     keys: Vec<PathBuf>,
     findings: Vec<Finding>,
 }
 
-impl Found {
+impl FoundFiles {
     /// In the order of their paths.
     fn of(dir: &Path) -> Self {
         let mut found = Self::default();

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     super::{Outcome, clients::claim, say, token},
-    Reading, emit, emit_json,
+    PolicyReading, emit, emit_json,
 };
 
 #[derive(Args)]
@@ -41,8 +41,8 @@ pub(in crate::cli) struct Explain {
     #[arg(long)]
     dir: Option<PathBuf>,
     /// How to say it.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
+    format: ExplainFormat,
     /// The request method.
     method: String,
     /// The request path.
@@ -50,7 +50,7 @@ pub(in crate::cli) struct Explain {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum ExplainFormat {
     /// For people.
     Text,
     /// For programs: the answer of `POST /ops/explain`.
@@ -59,11 +59,11 @@ enum Format {
 
 impl Explain {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let draft = Reading::new(self.dir.clone(), config)?.usable_draft()?;
+        let draft = PolicyReading::new(self.dir.clone(), config)?.usable_draft()?;
         let explanation = self.explain(draft.policies(), config)?;
         match self.format {
-            Format::Text => emit(&explanation.to_string())?,
-            Format::Json => emit_json(&explanation)?,
+            ExplainFormat::Text => emit(&explanation.to_string())?,
+            ExplainFormat::Json => emit_json(&explanation)?,
         }
         Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })
     }

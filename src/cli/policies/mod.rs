@@ -59,12 +59,12 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
 }
 
 /// What policies are read with: the folder, and what they must fit.
-struct Reading {
+struct PolicyReading {
     dir: PathBuf,
     surroundings: Surroundings,
 }
 
-impl Reading {
+impl PolicyReading {
     /// By the settings, of this folder or of `policies.dir`.
     fn new(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result<Self> {
         let needs = if dir.is_some() { NeededFolders::Nothing } else { NeededFolders::Policies };

@@ -11,7 +11,7 @@ use jeton_oauth::text::printable;
 use jeton_policy::{CaseOutcome, Finding, FindingCode, PolicyDraft};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{super::Outcome, Reading, emit, say};
+use super::{super::Outcome, PolicyReading, emit, say};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {
@@ -27,7 +27,7 @@ pub(in crate::cli) struct Test {
 
 impl Test {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let reading = Reading::new(self.dir.clone(), config)?;
+        let reading = PolicyReading::new(self.dir.clone(), config)?;
         let draft = match reading.draft() {
             Ok(draft) => draft,
             Err(findings) => {

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     follow::{Following, ReadAgain, Trigger, difference_beside},
     http::{
-        error::{Problem, ProblemKind},
+        error::{EndpointProblem, ProblemKind},
         extract,
     },
     keys::{KeyErrors, KeyState, LiveKeys},
@@ -178,10 +178,10 @@ pub(in crate::http) async fn explain(
     request: HttpRequest,
     body: Payload,
     authorizer: Data<Authorizer>,
-) -> Result<HttpResponse, Problem> {
-    let body = extract::body(&request, body).await.map_err(|fault| Problem::new(fault, &request))?;
+) -> Result<HttpResponse, EndpointProblem> {
+    let body = extract::body(&request, body).await.map_err(|fault| EndpointProblem::new(fault, &request))?;
     let explained = explained(&body, &authorizer).await;
-    Ok(answer(&explained.map_err(|bad| Problem::new(bad, &request))?))
+    Ok(answer(&explained.map_err(|bad| EndpointProblem::new(bad, &request))?))
 }
 
 async fn explained(question: &[u8], authorizer: &Authorizer) -> Result<Explanation, BadQuestion> {
@@ -202,11 +202,11 @@ pub(in crate::http) async fn reload(
     policies: Data<Arc<LivePolicies>>,
     keys: Data<Arc<LiveKeys>>,
     audit: Data<Audit>,
-) -> Result<HttpResponse, Problem> {
-    let failed = || Problem::new(GuardFault::Internal, &request);
+) -> Result<HttpResponse, EndpointProblem> {
+    let failed = || EndpointProblem::new(GuardFault::Internal, &request);
     let read = following.read_again(Trigger::Operator).await.ok_or_else(failed)?;
     if let Some(rejected) = rejected(&read) {
-        return Err(Problem::new(rejected, &request));
+        return Err(EndpointProblem::new(rejected, &request));
     }
     let of_policies = match &read.policies {
         Reload::Reloaded(replaced) => {

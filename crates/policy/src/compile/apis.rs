@@ -8,14 +8,14 @@ use rustc_hash::FxHashSet;
 use super::{
     Surroundings,
     built_in::{BUILT_IN, OWN_API},
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
     requirements::{Requirement, Within},
     types::ClaimUse,
 };
 use crate::{
     condition::Condition,
     document::{self, PolicyDocument, Text},
-    finding::{FindingCode, Problem, Span},
+    finding::{FindingCode, ReadingProblem, Span},
     guarantee::Guaranteed,
     path::CanonicalPath,
     position::{FileIndex, numbered},
@@ -23,7 +23,7 @@ use crate::{
     read::{Field, Items, Spanned},
     route::{Method, ParameterPlace, Route},
     rule::PolicyRule,
-    set::{Access, ProtectedApi, RouteAccess, Routes},
+    set::{CompiledRoutes, ProtectedApi, RouteAccess, RuleAccess},
 };
 
 /// The APIs, and what of them only the checks of whole policies need.
@@ -51,12 +51,12 @@ pub(super) struct Guarantee {
     pub(super) file: FileIndex,
     pub(super) name: Spanned<String>,
     pub(super) routes: Vec<Guaranteed>,
-    pub(super) origin: Origin,
+    pub(super) origin: GuaranteeOrigin,
 }
 
 /// Who guarantees something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum GuaranteeOrigin {
     /// A policy file, at the place of the guarantee.
     File,
     /// jeton, whatever the files say. The place is that of the API.
@@ -64,7 +64,7 @@ pub(super) enum Origin {
 }
 
 /// The scopes that conditions name, and those of the roles that they name.
-fn scopes_asked_for(routes: &Routes, names: &Names) -> ScopeSet {
+fn scopes_asked_for(routes: &CompiledRoutes, names: &DefinedNames) -> ScopeSet {
     let of_role = |role| names.roles.get(role).into_iter().flat_map(ScopeSet::iter);
     let mut scopes: FxHashSet<&Scope> = FxHashSet::default();
     for condition in &routes.conditions {
@@ -79,11 +79,11 @@ fn scopes_asked_for(routes: &Routes, names: &Names) -> ScopeSet {
     scopes.into_iter().cloned().collect()
 }
 
-impl Report<'_> {
+impl CompileReport<'_> {
     pub(super) fn compile_apis(
         &mut self,
         documents: &[PolicyDocument],
-        names: &Names,
+        names: &DefinedNames,
         surroundings: &Surroundings,
     ) -> CompiledApis {
         let mut compiled = CompiledApis {
@@ -109,11 +109,13 @@ impl Report<'_> {
                         routes,
                         origin,
                     };
-                    compiled.guarantees.extend(guarantees.into_iter().map(|one| of_api(one, Origin::File)));
+                    compiled
+                        .guarantees
+                        .extend(guarantees.into_iter().map(|one| of_api(one, GuaranteeOrigin::File)));
                     if name.value == OWN_API {
                         self.add_built_in(&mut rules, &mut routes, names);
                         let kept = self.built_in_guarantees(name.at, names).into_iter();
-                        compiled.guarantees.extend(kept.map(|one| of_api(one, Origin::BuiltIn)));
+                        compiled.guarantees.extend(kept.map(|one| of_api(one, GuaranteeOrigin::BuiltIn)));
                     }
                     compiled.uses.push((parsed.clone(), uses));
                     compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
@@ -126,7 +128,7 @@ impl Report<'_> {
         if let Ok(name) = ApiName::parse(OWN_API)
             && !compiled.apis.contains_key(&name)
         {
-            let (mut rules, mut routes) = (Vec::new(), Routes::default());
+            let (mut rules, mut routes) = (Vec::new(), CompiledRoutes::default());
             self.add_built_in(&mut rules, &mut routes, names);
             let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
             compiled.apis.insert(name.clone(), ProtectedApi { name, audience, scopes, rules, routes });
@@ -135,7 +137,12 @@ impl Report<'_> {
     }
 
     /// Adds the built-in rules to those of jeton's own API. Each counts where no rule of the files matches.
-    fn add_built_in(&mut self, rules: &mut Vec<PolicyRule>, routes: &mut Routes, names: &Names) {
+    fn add_built_in(
+        &mut self,
+        rules: &mut Vec<PolicyRule>,
+        routes: &mut CompiledRoutes,
+        names: &DefinedNames,
+    ) {
         let file = FileIndex::at(self.sources.files.len());
         let built_in = BUILT_IN.api().into_iter().flat_map(|api| &api.rules.0);
         for (name, rule) in built_in.filter_map(|(name, rule)| Some((name, rule.as_ref()?))) {
@@ -163,7 +170,11 @@ impl Report<'_> {
     }
 
     /// What holds of jeton's own API whatever the files say, told at the place where they define it.
-    fn built_in_guarantees(&mut self, at: Span, names: &Names) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
+    fn built_in_guarantees(
+        &mut self,
+        at: Span,
+        names: &DefinedNames,
+    ) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
         let Some(api) = BUILT_IN.api() else { return Vec::new() };
         let each = self.guarantees(FileIndex::at(self.sources.files.len()), api, names).into_iter();
         each.map(|(name, routes)| (Spanned { at, value: format!("{} (built in)", name.value) }, routes))
@@ -184,12 +195,15 @@ impl Report<'_> {
             Field::Absent => {
                 let message = format!("API `{}` has no `audience`", name.value);
                 let hint = "add `audience: https://...`, the `aud` of the tokens that it takes";
-                self.add(file, Problem::new(name.at, FindingCode::Missing, message).hint(hint));
+                self.add(file, ReadingProblem::new(name.at, FindingCode::Missing, message).hint(hint));
                 return None;
             }
             Field::Given(text) if is_own => {
-                let problem =
-                    Problem::new(text.at, FindingCode::BadAudience, "jeton's own API has no `audience`");
+                let problem = ReadingProblem::new(
+                    text.at,
+                    FindingCode::BadAudience,
+                    "jeton's own API has no `audience`",
+                );
                 self.add(file, problem.hint("remove the line: it is the issuer"));
                 return None;
             }
@@ -199,7 +213,7 @@ impl Report<'_> {
         let audience = match Audience::parse(&text.value) {
             Ok(audience) => audience,
             Err(error) => {
-                self.add(file, Problem::new(text.at, FindingCode::BadAudience, error.to_string()));
+                self.add(file, ReadingProblem::new(text.at, FindingCode::BadAudience, error.to_string()));
                 return None;
             }
         };
@@ -209,7 +223,7 @@ impl Report<'_> {
                 Some((file, at)) => format!("it is taken at {} first", self.place(file, at)),
                 None => "it is the issuer, and so jeton's own API".to_owned(),
             };
-            self.add(file, Problem::new(text.at, FindingCode::DuplicateAudience, message).hint(hint));
+            self.add(file, ReadingProblem::new(text.at, FindingCode::DuplicateAudience, message).hint(hint));
         }
         Some(audience)
     }
@@ -218,10 +232,10 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         api: &document::ApiEntry,
-        names: &Names,
-    ) -> (Vec<PolicyRule>, Routes, Vec<Span>) {
+        names: &DefinedNames,
+    ) -> (Vec<PolicyRule>, CompiledRoutes, Vec<Span>) {
         let mut rules: Vec<PolicyRule> = Vec::with_capacity(api.rules.0.len());
-        let mut routes = Routes::default();
+        let mut routes = CompiledRoutes::default();
         let mut places = Vec::new();
         for (name, rule) in &api.rules.0 {
             let Some(rule) = rule else { continue };
@@ -261,7 +275,7 @@ impl Report<'_> {
             Field::Given(_) | Field::Absent => {
                 let message = format!("`{}` has no routes", name.value);
                 let hint = "add `routes:` with lines such as `- GET /orders/{order}`";
-                self.add(file, Problem::new(name.at, FindingCode::Missing, message).hint(hint));
+                self.add(file, ReadingProblem::new(name.at, FindingCode::Missing, message).hint(hint));
                 &[]
             }
         };
@@ -269,9 +283,10 @@ impl Report<'_> {
         for text in routes {
             match Route::parse(&text.value) {
                 Ok(route) => parsed.extend([(text.at, route)]),
-                Err(bad) => {
-                    self.add(file, Problem::new(text.at, FindingCode::BadRoute, bad.message).hint(bad.hint))
-                }
+                Err(bad) => self.add(
+                    file,
+                    ReadingProblem::new(text.at, FindingCode::BadRoute, bad.message).hint(bad.hint),
+                ),
             }
         }
         parsed
@@ -285,7 +300,7 @@ impl Report<'_> {
         route: &Route,
         first: RouteId,
         rules: &[PolicyRule],
-        routes: &Routes,
+        routes: &CompiledRoutes,
         places: &[Span],
     ) {
         let first = first.position();
@@ -293,10 +308,16 @@ impl Report<'_> {
         let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", PolicyRule::name));
         let place = places.get(first).map(|at| self.place(file, *at)).unwrap_or_default();
         let hint = format!("it stands at {place} first; parameters match alike, whatever they are called");
-        self.add(file, Problem::new(at, FindingCode::DuplicateRoute, message).hint(hint));
+        self.add(file, ReadingProblem::new(at, FindingCode::DuplicateRoute, message).hint(hint));
     }
 
-    fn refuse_dead_rules(&mut self, file: FileIndex, rules: &[PolicyRule], routes: &Routes, places: &[Span]) {
+    fn refuse_dead_rules(
+        &mut self,
+        file: FileIndex,
+        rules: &[PolicyRule],
+        routes: &CompiledRoutes,
+        places: &[Span],
+    ) {
         // by rule: the place of its first route, and whether one of its routes ever decides
         let mut seen: BTreeMap<u32, (Span, bool)> = BTreeMap::new();
         for (id, ((route, access), at)) in
@@ -313,7 +334,7 @@ impl Report<'_> {
                     rule.name()
                 );
                 let hint = "remove it, or the routes that cover it";
-                self.add(file, Problem::new(at, FindingCode::DeadRule, message).hint(hint));
+                self.add(file, ReadingProblem::new(at, FindingCode::DeadRule, message).hint(hint));
             }
         }
     }
@@ -323,7 +344,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         api: &document::ApiEntry,
-        names: &Names,
+        names: &DefinedNames,
     ) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
         let mut guarantees = Vec::new();
         for (name, guarantee) in &api.guarantees.0 {
@@ -341,7 +362,7 @@ impl Report<'_> {
                 Field::Wrong => {}
                 Field::Absent => {
                     let message = format!("guarantee `{}` does not say what must hold", name.value);
-                    let problem = Problem::new(name.at, FindingCode::Missing, message);
+                    let problem = ReadingProblem::new(name.at, FindingCode::Missing, message);
                     self.add(file, problem.hint("add `only_when:` with what must hold, as in `require`"));
                 }
             }
@@ -351,7 +372,7 @@ impl Report<'_> {
 }
 
 /// Whether routes that are there already decide on the one path of a built-in route.
-fn is_matched(routes: &Routes, route: &Route) -> bool {
+fn is_matched(routes: &CompiledRoutes, route: &Route) -> bool {
     let path = route.with_parameters("");
     let Ok(path) = CanonicalPath::parse(&path) else { return false };
     let method = Method::ALL.into_iter().find(|method| route.method.precision(*method).is_some());
@@ -373,22 +394,22 @@ fn placed(
     (alternatives, places)
 }
 
-impl Routes {
+impl CompiledRoutes {
     /// What a rule asks on this route: its conditions with each parameter at its place. Routes of one
     /// rule whose parameters stand at the same places share them (`shared`, by places).
     fn access_at(
         &mut self,
         route: &Route,
         requirement: &Requirement,
-        shared: &mut HashMap<Vec<Option<ParameterPlace>>, Access>,
-    ) -> Access {
-        let Requirement::AnyOf(alternatives) = requirement else { return Access::Public };
+        shared: &mut HashMap<Vec<Option<ParameterPlace>>, RuleAccess>,
+    ) -> RuleAccess {
+        let Requirement::AnyOf(alternatives) = requirement else { return RuleAccess::Public };
         let (alternatives, places) = placed(alternatives, route);
         let access = shared.entry(places).or_insert_with(|| {
             if let [only] = alternatives.as_slice() {
                 let start = small(self.conditions.len());
                 self.conditions.extend(only.iter().cloned());
-                return Access::All(start..small(self.conditions.len()));
+                return RuleAccess::All(start..small(self.conditions.len()));
             }
             let first = small(self.alternatives.len());
             for alternative in alternatives {
@@ -396,7 +417,7 @@ impl Routes {
                 self.conditions.extend(alternative);
                 self.alternatives.push(start..small(self.conditions.len()));
             }
-            Access::AnyOf(first..small(self.alternatives.len()))
+            RuleAccess::AnyOf(first..small(self.alternatives.len()))
         });
         access.clone()
     }

@@ -4,7 +4,7 @@ use std::{cell::RefCell, sync::LazyLock};
 
 use crate::{
     document::{self, PolicyDocument},
-    finding::Problem,
+    finding::ReadingProblem,
     read,
     source::PolicyText,
     yaml,
@@ -26,7 +26,7 @@ pub(super) struct BuiltIn {
 
 impl BuiltIn {
     /// Reads it, with all that is wrong with it; a test holds that nothing is.
-    fn read() -> (Self, Vec<Problem>) {
+    fn read() -> (Self, Vec<ReadingProblem>) {
         let source = PolicyText::new(NAME.to_owned(), include_str!("built_in.yaml").to_owned());
         let (node, problems) = yaml::parse(&source.text);
         let problems = RefCell::new(problems);

@@ -6,14 +6,14 @@ use jeton_oauth::{ApiName, ClientId, Role};
 
 use super::{
     NeededApi,
-    apis::{Guarantee, Origin},
+    apis::{Guarantee, GuaranteeOrigin},
     built_in::OWN_API,
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
 };
 use crate::{
     cases::{Case, CaseAsker, CaseOutcome, ExpectedOutcome},
     document::{self, PolicyDocument, TestSubject, Text},
-    finding::{FindingCode, Problem, Span, did_you_mean},
+    finding::{FindingCode, ReadingProblem, Span, did_you_mean},
     guarantee::{self, TooComplex, Violation},
     position::{FileIndex, numbered},
     read::{Field, Spanned},
@@ -24,7 +24,7 @@ use crate::{
     subject::Permissions,
 };
 
-impl Report<'_> {
+impl CompileReport<'_> {
     /// Refuses policies without an API that something else needs.
     pub(super) fn needed(&mut self, policies: &PolicySet, needed: &[NeededApi]) {
         for NeededApi { api, by } in needed.iter().filter(|needed| !policies.apis.contains_key(&needed.api)) {
@@ -74,7 +74,7 @@ impl Report<'_> {
         let hint = "compare fewer segments of the path in one rule, or name fewer values";
         self.add(
             guarantee.file,
-            Problem::new(guarantee.name.at, FindingCode::TooComplex, message).hint(hint),
+            ReadingProblem::new(guarantee.name.at, FindingCode::TooComplex, message).hint(hint),
         );
     }
 
@@ -99,16 +99,16 @@ impl Report<'_> {
             witness.path,
         );
         let instead = match guarantee.origin {
-            Origin::File => "change the guarantee",
-            Origin::BuiltIn => "take the path out of the rule: this guarantee is built in",
+            GuaranteeOrigin::File => "change the guarantee",
+            GuaranteeOrigin::BuiltIn => "take the path out of the rule: this guarantee is built in",
         };
         let hint = format!("ask there for what the guarantee says ({}), or {instead}", lacking.join(", "));
-        let problem = Problem::new(guarantee.name.at, FindingCode::BrokenGuarantee, message);
+        let problem = ReadingProblem::new(guarantee.name.at, FindingCode::BrokenGuarantee, message);
         self.add(guarantee.file, problem.hint(hint));
     }
 
     /// Reads the test cases, one for each request.
-    pub(super) fn cases(&mut self, documents: &[PolicyDocument], names: &Names) -> Vec<Case> {
+    pub(super) fn cases(&mut self, documents: &[PolicyDocument], names: &DefinedNames) -> Vec<Case> {
         let mut cases = Vec::new();
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for test in &document.tests.0 {
@@ -116,7 +116,8 @@ impl Report<'_> {
                 let asker = self.asker(file, test.at, r#as, names);
                 let api = self.tested_api(file, test.at, api, names);
                 if allow.is_empty() && deny.is_empty() {
-                    let problem = Problem::new(test.at, FindingCode::Missing, "this test asks for nothing");
+                    let problem =
+                        ReadingProblem::new(test.at, FindingCode::Missing, "this test asks for nothing");
                     self.add(
                         file,
                         problem.hint("add `allow:` or `deny:` with lines such as `- GET /orders/42`"),
@@ -142,12 +143,13 @@ impl Report<'_> {
         file: FileIndex,
         whole: Span,
         asker: &Field<Spanned<TestSubject>>,
-        names: &Names,
+        names: &DefinedNames,
     ) -> Option<CaseAsker> {
         match asker {
             Field::Wrong => None,
             Field::Absent => {
-                let problem = Problem::new(whole, FindingCode::Missing, "this test does not say who asks");
+                let problem =
+                    ReadingProblem::new(whole, FindingCode::Missing, "this test does not say who asks");
                 self.add(
                     file,
                     problem.hint("add `as:` with a client, or `as: {}` for a token that carries nothing"),
@@ -171,7 +173,7 @@ impl Report<'_> {
                 match bearer.with_sub_of_claims() {
                     Ok(bearer) => Some(CaseAsker::Bearer(bearer.with_scopes_of_roles(&names.roles))),
                     Err(error) => {
-                        let problem = Problem::new(*at, FindingCode::BadClaim, error.to_string());
+                        let problem = ReadingProblem::new(*at, FindingCode::BadClaim, error.to_string());
                         self.add(file, problem.hint("such as `as: { claims: { sub: acme-sync } }`"));
                         None
                     }
@@ -185,13 +187,16 @@ impl Report<'_> {
         file: FileIndex,
         whole: Span,
         api: &Field<Text>,
-        names: &Names,
+        names: &DefinedNames,
     ) -> Option<ApiName> {
         match api {
             Field::Wrong => None,
             Field::Absent => {
-                let problem =
-                    Problem::new(whole, FindingCode::Missing, "this test does not say which API is asked");
+                let problem = ReadingProblem::new(
+                    whole,
+                    FindingCode::Missing,
+                    "this test does not say which API is asked",
+                );
                 let known = names.apis.iter().find(|name| *name != OWN_API).map_or("orders", String::as_str);
                 self.add(file, problem.hint(format!("add `api:` with a name, such as `api: {known}`")));
                 None
@@ -215,7 +220,7 @@ impl Report<'_> {
     fn request(&mut self, file: FileIndex, request: &Text) -> Option<(String, String)> {
         let mut refuse = |what: String, hint: &str| {
             let problem =
-                Problem::new(request.at, FindingCode::BadRoute, format!("`{}` {what}", request.value));
+                ReadingProblem::new(request.at, FindingCode::BadRoute, format!("`{}` {what}", request.value));
             self.add(file, problem.hint(hint));
         };
         let Some((method, path)) = request.value.split_once(' ').filter(|(_, path)| path.starts_with('/'))
@@ -264,7 +269,7 @@ impl Report<'_> {
                         .unwrap_or_default(),
                     explanation.detail,
                 );
-                let problem = Problem::new(case.at, FindingCode::FailedTest, message);
+                let problem = ReadingProblem::new(case.at, FindingCode::FailedTest, message);
                 self.add(case.file, problem.hint(to_pass.clone()));
             }
             outcomes.push(outcome);

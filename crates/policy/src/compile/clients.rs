@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::{
     DemoSecrets, Surroundings,
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
     warnings::ShutOut,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         SecretHash, StoredSecret,
     },
     document::{self, PolicyDocument, Text},
-    finding::{FindingCode, Problem, Span},
+    finding::{FindingCode, ReadingProblem, Span},
     position::{FileIndex, numbered},
     read::{Field, Items, Named, Spanned},
     set::ProtectedApi,
@@ -54,12 +54,12 @@ impl CompiledClients {
     }
 }
 
-impl Report<'_> {
+impl CompileReport<'_> {
     /// Compiles the clients; their parts of the documents are gone afterwards.
     pub(super) fn compile_clients(
         &mut self,
         documents: &mut [PolicyDocument],
-        names: &Names,
+        names: &DefinedNames,
         apis: &BTreeMap<ApiName, ProtectedApi>,
         surroundings: &Surroundings,
     ) -> CompiledClients {
@@ -124,7 +124,7 @@ impl Report<'_> {
     ) -> Vec<StoredSecret> {
         if let Some(beyond) = secrets.0.get(MOST_SECRETS) {
             let message = format!("client `{}` has more than {MOST_SECRETS} secrets", client.value);
-            let problem = Problem::new(beyond.at, FindingCode::BadSecret, message);
+            let problem = ReadingProblem::new(beyond.at, FindingCode::BadSecret, message);
             self.add(file, problem.hint("remove those that have expired, and those that nobody uses"));
         }
         secrets.0.iter().filter_map(|secret| self.secret(file, client, secret, demo)).collect()
@@ -143,26 +143,26 @@ impl Report<'_> {
             Field::Wrong => return None,
             Field::Absent => {
                 let message = format!("a secret of client `{}` has no `sha256`", client.value);
-                let problem = Problem::new(*at, FindingCode::Missing, message);
+                let problem = ReadingProblem::new(*at, FindingCode::Missing, message);
                 self.add(file, problem.hint("`jeton clients add` and `rotate` write it"));
                 return None;
             }
         };
         let Some(sha256) = SecretHash::parse(&text.value) else {
             let problem =
-                Problem::new(text.at, FindingCode::BadSecret, "`sha256` is not 64 hexadecimal digits");
+                ReadingProblem::new(text.at, FindingCode::BadSecret, "`sha256` is not 64 hexadecimal digits");
             self.add(file, problem.hint("write the SHA-256 of the secret, never the secret itself"));
             return None;
         };
         if sha256 == ClientSecret::new(String::new()).hash() {
-            let problem = Problem::new(text.at, FindingCode::BadSecret, "this is the hash of nothing");
+            let problem = ReadingProblem::new(text.at, FindingCode::BadSecret, "this is the hash of nothing");
             self.add(file, problem.hint("hash the secret, or let `jeton clients add` and `rotate` make one"));
             return None;
         }
         if demo == DemoSecrets::Refused && DEMO_SECRETS.contains(&sha256.to_string().as_str()) {
             let message =
                 format!("client `{}` has a secret that everybody can read in README.md", client.value);
-            let problem = Problem::new(text.at, FindingCode::DemoSecret, message);
+            let problem = ReadingProblem::new(text.at, FindingCode::DemoSecret, message);
             let hint = format!(
                 "this server can be reached from elsewhere: remove the client, or run `jeton clients rotate {}` and remove this secret",
                 client.value
@@ -181,7 +181,7 @@ impl Report<'_> {
         match parse_time(&text.value) {
             Ok(time) => Some(time),
             Err(error) => {
-                let problem = Problem::new(text.at, FindingCode::BadTime, error.to_string());
+                let problem = ReadingProblem::new(text.at, FindingCode::BadTime, error.to_string());
                 self.add(file, problem.hint(error.hint()));
                 None
             }
@@ -193,7 +193,7 @@ impl Report<'_> {
         file: FileIndex,
         api: &Spanned<String>,
         grant: Option<&document::GrantEntry>,
-        names: &Names,
+        names: &DefinedNames,
         apis: &BTreeMap<ApiName, ProtectedApi>,
     ) -> Option<ApiGrant> {
         if !names.apis.contains(&api.value) {
@@ -212,7 +212,7 @@ impl Report<'_> {
         }
         if grant.roles.is_empty() && grant.scopes.is_empty() {
             let message = format!("the grant for `{}` grants nothing", api.value);
-            let problem = Problem::new(api.at, FindingCode::Missing, message);
+            let problem = ReadingProblem::new(api.at, FindingCode::Missing, message);
             self.add(file, problem.hint("add `roles: [...]` or `scopes: [...]`, or remove it"));
         }
         let api = apis.get(&*api.value)?;
@@ -224,13 +224,13 @@ impl Report<'_> {
         for (name, value) in &claims.0 {
             if is_registered_claim(&name.value) {
                 let message = format!("`{}` is a claim that jeton sets itself", name.value);
-                let problem = Problem::new(name.at, FindingCode::BadClaim, message);
+                let problem = ReadingProblem::new(name.at, FindingCode::BadClaim, message);
                 self.add(file, problem.hint("give the claim another name"));
             }
             match value {
                 Some(Value::Null) => {
                     let message = format!("claim `{}` has no value", name.value);
-                    let problem = Problem::new(name.at, FindingCode::BadClaim, message);
+                    let problem = ReadingProblem::new(name.at, FindingCode::BadClaim, message);
                     self.add(file, problem.hint("write one, in quotes if it is text"));
                 }
                 Some(value) => {
@@ -246,17 +246,17 @@ impl Report<'_> {
         let text = text?;
         let Some(ttl) = parse_duration(&text.value).map(|ttl| ttl.as_secs()) else {
             let message = format!("`{}` is not a duration", text.value);
-            let problem = Problem::new(text.at, FindingCode::BadDuration, message);
+            let problem = ReadingProblem::new(text.at, FindingCode::BadDuration, message);
             self.add(file, problem.hint("write a number and `s`, `m`, `h` or `d`, such as `15m`"));
             return None;
         };
         if ttl == 0 {
-            let problem = Problem::new(text.at, FindingCode::BadDuration, "a token must live");
+            let problem = ReadingProblem::new(text.at, FindingCode::BadDuration, "a token must live");
             self.add(file, problem.hint("write more than `0s`"));
         }
         if let Some(max_ttl) = surroundings.max_ttl.filter(|max| ttl > *max) {
             let message = format!("`{}` is longer than `tokens.max_ttl` ({max_ttl} s)", text.value);
-            let problem = Problem::new(text.at, FindingCode::TtlTooLong, message);
+            let problem = ReadingProblem::new(text.at, FindingCode::TtlTooLong, message);
             self.add(file, problem.hint("shorten it, or raise `tokens.max_ttl` in the settings"));
         }
         Some(ttl)

@@ -11,17 +11,17 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 
-use super::report::{Names, Report};
+use super::report::{CompileReport, DefinedNames};
 use crate::{
     clients::{Abilities, IntrospectedApis, MOST_KEYS},
     document::{self, Introspect, PolicyDocument, PublicKeyEntry, RevokedToken, Text},
-    finding::{FindingCode, Problem, Span},
+    finding::{FindingCode, ReadingProblem, Span},
     position::{FileIndex, numbered},
     read::{Field, Items, Spanned},
     source::PolicySources,
 };
 
-impl Report<'_> {
+impl CompileReport<'_> {
     pub(super) fn public_keys(
         &mut self,
         file: FileIndex,
@@ -37,7 +37,7 @@ impl Report<'_> {
                         let message = format!("a key of client `{}` is passed over: {key}", client.value);
                         let hint =
                             "it cannot sign with this one: remove it from the set, if it need not be there";
-                        self.warn(file, Problem::new(at, FindingCode::PassedOver, message).hint(hint));
+                        self.warn(file, ReadingProblem::new(at, FindingCode::PassedOver, message).hint(hint));
                     }
                     for key in found.taken {
                         if seen.insert(key.thumbprint().clone()) {
@@ -46,7 +46,7 @@ impl Report<'_> {
                         }
                         let (client, key) = (&client.value, key.thumbprint());
                         let message = format!("client `{client}` has the public key `{key}` twice");
-                        let problem = Problem::new(at, FindingCode::BadPublicKey, message);
+                        let problem = ReadingProblem::new(at, FindingCode::BadPublicKey, message);
                         self.add(file, problem.hint("remove one; without `alg` it is for all that fit it"));
                     }
                 }
@@ -57,7 +57,7 @@ impl Report<'_> {
         }
         if taken.len() > MOST_KEYS {
             let message = format!("client `{}` has more than {MOST_KEYS} public keys", client.value);
-            let problem = Problem::new(client.at, FindingCode::BadPublicKey, message);
+            let problem = ReadingProblem::new(client.at, FindingCode::BadPublicKey, message);
             self.add(file, problem.hint("remove those that it signs with no more"));
         }
         taken
@@ -69,7 +69,7 @@ impl Report<'_> {
         file: FileIndex,
         client: &Spanned<String>,
         key: &Spanned<PublicKeyEntry>,
-    ) -> Result<(Span, ForeignKeys), Option<Problem>> {
+    ) -> Result<(Span, ForeignKeys), Option<ReadingProblem>> {
         let PublicKeyEntry { jwk, pem, file: name } = &key.value;
         if matches!((jwk, pem, name), (Field::Wrong, _, _) | (_, Field::Wrong, _) | (_, _, Field::Wrong)) {
             return Err(None);
@@ -77,7 +77,7 @@ impl Report<'_> {
         let unusable = |at: Span, of: &str, error: InvalidPublicKey| {
             let message =
                 format!("client `{}` has a public key{of} that cannot be used: {error}", client.value);
-            Some(Problem::new(at, FindingCode::BadPublicKey, message).hint(fix(&error)))
+            Some(ReadingProblem::new(at, FindingCode::BadPublicKey, message).hint(fix(&error)))
         };
         match (jwk.given(), pem.given(), name.given()) {
             (Some(jwk), None, None) => {
@@ -96,17 +96,17 @@ impl Report<'_> {
             }
             _ => {
                 let message = format!("a public key of client `{}` is not in one form", client.value);
-                let problem = Problem::new(key.at, FindingCode::BadPublicKey, message);
+                let problem = ReadingProblem::new(key.at, FindingCode::BadPublicKey, message);
                 Err(Some(problem.hint("give each entry one of `jwk: {...}`, `pem: ...` and `file: NAME`")))
             }
         }
     }
 
     /// What stands in the file that an entry names.
-    fn key_file(&self, file: FileIndex, name: &Text) -> Result<&[u8], Problem> {
+    fn key_file(&self, file: FileIndex, name: &Text) -> Result<&[u8], ReadingProblem> {
         let refused = |what: &str, hint: String| {
             let message = format!("`{}` {what}", name.value);
-            Problem::new(name.at, FindingCode::BadPublicKey, message).hint(hint)
+            ReadingProblem::new(name.at, FindingCode::BadPublicKey, message).hint(hint)
         };
         let policy = self.sources.files.get(file.position()).map(|source| self.sources.below(&source.name));
         let folder = policy.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
@@ -139,7 +139,7 @@ impl Report<'_> {
         file: FileIndex,
         name: &Spanned<String>,
         client: &document::ClientEntry,
-        names: &Names,
+        names: &DefinedNames,
     ) -> Abilities {
         let is_anonymous = client.anonymous.given() == Some(&true);
         let for_named = [
@@ -153,7 +153,7 @@ impl Report<'_> {
             {
                 let message =
                     format!("client `{}` is anonymous, and cannot have `{key}`: {because}", name.value);
-                let problem = Problem::new(*at, FindingCode::Anonymous, message);
+                let problem = ReadingProblem::new(*at, FindingCode::Anonymous, message);
                 self.add(file, problem.hint(format!("remove `{key}` or `anonymous`")));
             }
         }
@@ -172,7 +172,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         given: Option<&Spanned<Introspect>>,
-        names: &Names,
+        names: &DefinedNames,
     ) -> IntrospectedApis {
         let (at, list) = match given {
             None | Some(Spanned { value: Introspect::Switch(false), .. }) => return IntrospectedApis::None,
@@ -180,7 +180,7 @@ impl Report<'_> {
             Some(Spanned { at, value: Introspect::List(list) }) => (*at, list),
         };
         if list.is_empty() {
-            let problem = Problem::new(at, FindingCode::Missing, "`introspect` names no API");
+            let problem = ReadingProblem::new(at, FindingCode::Missing, "`introspect` names no API");
             self.add(file, problem.hint("name APIs, write `true` for all of them, or remove it"));
         }
         let mut apis = BTreeSet::new();
@@ -199,7 +199,8 @@ impl Report<'_> {
                 let message = format!("`{}` stands twice in `introspect`", api.value);
                 self.add(
                     file,
-                    Problem::new(api.at, FindingCode::DuplicateName, message).hint("remove one of them"),
+                    ReadingProblem::new(api.at, FindingCode::DuplicateName, message)
+                        .hint("remove one of them"),
                 );
             }
         }
@@ -221,8 +222,11 @@ impl Report<'_> {
                         Field::Given(jti) => (jti.clone(), revocation.until.given()),
                         Field::Wrong => continue,
                         Field::Absent => {
-                            let problem =
-                                Problem::new(*at, FindingCode::Missing, "a revoked token has no `jti`");
+                            let problem = ReadingProblem::new(
+                                *at,
+                                FindingCode::Missing,
+                                "a revoked token has no `jti`",
+                            );
                             self.add(file, problem.hint("write the claim `jti` of the token"));
                             continue;
                         }
@@ -232,7 +236,7 @@ impl Report<'_> {
                 let Some(token) = self.name(file, &jti, TokenId::parse) else { continue };
                 if let Some((first, place)) = places.get(&token) {
                     let message = format!("token `{token}` is revoked twice");
-                    let problem = Problem::new(jti.at, FindingCode::DuplicateName, message);
+                    let problem = ReadingProblem::new(jti.at, FindingCode::DuplicateName, message);
                     let hint = format!("it stands at {} first: remove one", self.place(*first, *place));
                     self.add(file, problem.hint(hint));
                     continue;

@@ -21,10 +21,10 @@ use jeton_oauth::{ApiName, Audience, Issuer};
 use jiff::Timestamp;
 
 use self::{
-    apis::{CompiledApis, Guarantee, Origin},
+    apis::{CompiledApis, Guarantee, GuaranteeOrigin},
     built_in::BUILT_IN,
     nearest::Nearest,
-    report::{Files, Names, Report},
+    report::{CompileReport, DefinedNames, Files},
     warnings::Lookout,
 };
 use super::{
@@ -143,7 +143,7 @@ impl PolicyDraft {
         surroundings: &Surroundings,
         now: Timestamp,
     ) -> Result<Self, Findings> {
-        let mut report = Report {
+        let mut report = CompileReport {
             sources,
             files: Files { sources: Arc::clone(&sources.files), hidden: Vec::new() },
             findings: sources.warnings().to_vec(),
@@ -167,7 +167,7 @@ impl PolicyDraft {
         let files = sources.files.iter().chain([&BUILT_IN.source]);
         let guarantees: Arc<[Guarantee]> = guarantees.into();
         let shut_out = clients.shut_out(now);
-        let Names { scopes, roles, .. } = names;
+        let DefinedNames { scopes, roles, .. } = names;
         let mut policies = PolicySet {
             scopes,
             roles,
@@ -182,7 +182,7 @@ impl PolicyDraft {
         report.needed(&policies, &surroundings.needed_apis);
         report.prove(&policies, &guarantees);
         let outcomes = report.run(&policies, &cases);
-        let Report { files, findings: faults, .. } = report;
+        let CompileReport { files, findings: faults, .. } = report;
         let scopes = documents.into_iter().map(|document| {
             let mut scopes = document.scopes.0;
             // the service itself asks for the others
@@ -214,7 +214,7 @@ impl PolicyDraft {
 
     /// What the files guarantee, by API and name of the guarantee.
     pub(super) fn guarantees(&self) -> BTreeMap<(&ApiName, &str), &[Guaranteed]> {
-        let each = self.guarantees.iter().filter(|one| one.origin == Origin::File);
+        let each = self.guarantees.iter().filter(|one| one.origin == GuaranteeOrigin::File);
         each.map(|one| ((&one.api, one.name.value.as_str()), one.routes.as_slice())).collect()
     }
 

@@ -11,7 +11,7 @@ use jeton_oauth::{Role, Scope, ScopeSet};
 use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
 use crate::{
     document::PolicyDocument,
-    finding::{Finding, FindingCode, Problem, Severity, Span},
+    finding::{Finding, FindingCode, ReadingProblem, Severity, Span},
     position::{FileIndex, numbered},
     read::{self, Field},
     source::{Hidden, PolicySources, PolicyText},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What every file may refer to.
-pub(super) struct Names {
+pub(super) struct DefinedNames {
     pub(super) scopes: BTreeMap<Scope, String>,
     pub(super) roles: BTreeMap<Role, ScopeSet>,
     /// API and client names, those of broken entries too.
@@ -35,7 +35,12 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn finding(&self, severity: Severity, file: FileIndex, problem: Problem) -> Option<Finding> {
+    pub(super) fn finding(
+        &self,
+        severity: Severity,
+        file: FileIndex,
+        problem: ReadingProblem,
+    ) -> Option<Finding> {
         let (source, hidden) = (self.sources.get(file.position())?, self.hidden.get(file.position())?);
         let (at, code) = (problem.at, problem.code);
         let (message, hint) = problem.into_texts();
@@ -44,7 +49,7 @@ impl Files {
 }
 
 /// Collects what is wrong.
-pub(super) struct Report<'s> {
+pub(super) struct CompileReport<'s> {
     pub(super) sources: &'s PolicySources,
     pub(super) files: Files,
     pub(super) findings: Vec<Finding>,
@@ -58,7 +63,7 @@ pub(super) struct Report<'s> {
     pub(super) uses: Vec<ClaimUse>,
 }
 
-impl<'s> Report<'s> {
+impl<'s> CompileReport<'s> {
     pub(super) fn parse_all(&mut self) -> Vec<PolicyDocument> {
         let sources: &'s [PolicyText] = &self.sources.files;
         let mut documents = Vec::with_capacity(sources.len());
@@ -91,12 +96,13 @@ impl<'s> Report<'s> {
     pub(super) fn check_version(&mut self, file: FileIndex, document: &PolicyDocument) {
         match &document.version {
             Field::Absent => {
-                let problem = Problem::new(Span::default(), FindingCode::Missing, "`version` is missing");
+                let problem =
+                    ReadingProblem::new(Span::default(), FindingCode::Missing, "`version` is missing");
                 self.add(file, problem.hint("start the file with `version: 1`"));
             }
             Field::Given(version) if version.value != 1 => {
                 let message = format!("version {} is not known", version.value);
-                let problem = Problem::new(version.at, FindingCode::BadVersion, message);
+                let problem = ReadingProblem::new(version.at, FindingCode::BadVersion, message);
                 self.add(file, problem.hint("write `version: 1`"));
             }
             Field::Given(_) | Field::Wrong => {}
@@ -109,11 +115,11 @@ impl<'s> Report<'s> {
         files.get(file.position()).or_else(|| (file.position() == files.len()).then_some(&BUILT_IN.source))
     }
 
-    pub(super) fn add(&mut self, file: FileIndex, problem: Problem) {
+    pub(super) fn add(&mut self, file: FileIndex, problem: ReadingProblem) {
         self.findings.extend(self.files.finding(Severity::Error, file, problem));
     }
 
-    pub(super) fn warn(&mut self, file: FileIndex, problem: Problem) {
+    pub(super) fn warn(&mut self, file: FileIndex, problem: ReadingProblem) {
         self.findings.extend(self.files.finding(Severity::Warning, file, problem));
     }
 

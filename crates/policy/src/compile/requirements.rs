@@ -6,14 +6,14 @@ use jeton_oauth::{ClientId, Role, Scope};
 use serde_json::Value;
 
 use super::{
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
     types::ClaimUse,
 };
 use crate::{
     claim::{BadClaimName, ClaimName, ClaimValue},
     condition::{ClaimTest, Condition, PathParameter},
     document::{self, Require, Text},
-    finding::{FindingCode, Problem, Span, did_you_mean},
+    finding::{FindingCode, ReadingProblem, Span, did_you_mean},
     position::FileIndex,
     read::{Field, Items, Spanned},
     route::Route,
@@ -31,10 +31,10 @@ pub(super) struct Within<'r> {
     pub(super) file: FileIndex,
     pub(super) name: &'r Spanned<String>,
     pub(super) routes: &'r [Route],
-    pub(super) names: &'r Names,
+    pub(super) names: &'r DefinedNames,
 }
 
-impl Report<'_> {
+impl CompileReport<'_> {
     pub(super) fn requirement(
         &mut self,
         within: Within<'_>,
@@ -45,21 +45,27 @@ impl Report<'_> {
         match (&rule.public, &rule.require) {
             (Field::Wrong, _) | (_, Field::Wrong) => None,
             (Field::Given(public), Field::Given(_)) => {
-                let problem =
-                    Problem::new(public.at, FindingCode::BadRequirement, "`public` stands beside `require`");
+                let problem = ReadingProblem::new(
+                    public.at,
+                    FindingCode::BadRequirement,
+                    "`public` stands beside `require`",
+                );
                 self.add(file, problem.hint(either));
                 None
             }
             (Field::Given(public), Field::Absent) if public.value => Some(Requirement::Public),
             (Field::Given(public), Field::Absent) => {
-                let problem =
-                    Problem::new(public.at, FindingCode::BadRequirement, "`public: false` says nothing");
+                let problem = ReadingProblem::new(
+                    public.at,
+                    FindingCode::BadRequirement,
+                    "`public: false` says nothing",
+                );
                 self.add(file, problem.hint(either));
                 None
             }
             (Field::Absent, Field::Absent) => {
                 let message = format!("rule `{}` says nothing about who may pass", name.value);
-                self.add(file, Problem::new(name.at, FindingCode::Missing, message).hint(either));
+                self.add(file, ReadingProblem::new(name.at, FindingCode::Missing, message).hint(either));
                 None
             }
             (Field::Absent, Field::Given(require)) => Some(Requirement::AnyOf(self.any_of(within, require))),
@@ -70,7 +76,7 @@ impl Report<'_> {
         match &require.value {
             Require::Map(one) => vec![self.alternative(within, require.at, one)],
             Require::List(many) if many.is_empty() => {
-                let problem = Problem::new(
+                let problem = ReadingProblem::new(
                     require.at,
                     FindingCode::BadRequirement,
                     "the list of alternatives is empty",
@@ -132,7 +138,8 @@ impl Report<'_> {
         }
         if let Some(claims) = claims.given() {
             if claims.value.is_empty() {
-                let problem = Problem::new(claims.at, FindingCode::BadRequirement, "`claims` is empty");
+                let problem =
+                    ReadingProblem::new(claims.at, FindingCode::BadRequirement, "`claims` is empty");
                 self.add(file, problem.hint("name a claim and what must hold of it, or remove it"));
             }
             for (name, test) in &claims.value.0 {
@@ -143,7 +150,7 @@ impl Report<'_> {
             && [all_scopes, any_scope, any_role, any_client].iter().all(|field| field.is_absent())
             && claims.is_absent();
         if asks_nothing && self.findings.len() == before {
-            let problem = Problem::new(
+            let problem = ReadingProblem::new(
                 at,
                 FindingCode::BadRequirement,
                 "an empty alternative would let every token pass",
@@ -162,17 +169,17 @@ impl Report<'_> {
     ) -> Option<&'f [Text]> {
         let Spanned { at, value: items } = items.given()?;
         if items.is_empty() {
-            let problem = Problem::new(*at, FindingCode::BadRequirement, format!("`{key}` is empty"));
+            let problem = ReadingProblem::new(*at, FindingCode::BadRequirement, format!("`{key}` is empty"));
             self.add(file, problem.hint("name at least one, or remove it"));
         }
         Some(&items.0)
     }
 
-    fn each_scope(&mut self, file: FileIndex, items: &[Text], names: &Names) -> Box<[Scope]> {
+    fn each_scope(&mut self, file: FileIndex, items: &[Text], names: &DefinedNames) -> Box<[Scope]> {
         items.iter().filter_map(|item| self.scope(file, item, &names.scopes)).collect()
     }
 
-    fn client(&mut self, file: FileIndex, text: &Text, names: &Names) -> Option<ClientId> {
+    fn client(&mut self, file: FileIndex, text: &Text, names: &DefinedNames) -> Option<ClientId> {
         if names.clients.contains(&text.value) {
             return ClientId::parse(&text.value).ok();
         }
@@ -205,7 +212,7 @@ impl Report<'_> {
         }
         if let Some(values) = r#in.given() {
             if values.value.is_empty() {
-                let problem = Problem::new(values.at, FindingCode::BadRequirement, "`in` is empty");
+                let problem = ReadingProblem::new(values.at, FindingCode::BadRequirement, "`in` is empty");
                 self.add(file, problem.hint("name at least one value"));
             }
             let accepted: Vec<_> =
@@ -227,7 +234,7 @@ impl Report<'_> {
         if asks_nothing && self.findings.len() == before {
             let message = format!("nothing is asked of claim `{}`", name.value);
             let hint = "add one of `is`, `in`, `contains`, `same_as_path`, `contains_path`";
-            self.add(file, Problem::new(name.at, FindingCode::BadRequirement, message).hint(hint));
+            self.add(file, ReadingProblem::new(name.at, FindingCode::BadRequirement, message).hint(hint));
         }
         let Some(parsed) = parsed else { return };
         for test in tests {
@@ -254,7 +261,7 @@ impl Report<'_> {
                 "in a pointer `~` is written `~0`, and a `/` within a name `~1`",
             ),
         };
-        self.add(file, Problem::new(name.at, FindingCode::BadClaim, message).hint(hint));
+        self.add(file, ReadingProblem::new(name.at, FindingCode::BadClaim, message).hint(hint));
         None
     }
 
@@ -264,17 +271,17 @@ impl Report<'_> {
             return Some(value);
         }
         let problem = match &value.value {
-            Value::Null => Problem::new(value.at, FindingCode::Missing, "there is no value")
+            Value::Null => ReadingProblem::new(value.at, FindingCode::Missing, "there is no value")
                 .hint("write one, in quotes if it is empty"),
             Value::Array(_) | Value::Object(_) => {
-                Problem::new(value.at, FindingCode::WrongType, "a single value is expected")
+                ReadingProblem::new(value.at, FindingCode::WrongType, "a single value is expected")
                     .hint("for several values use `in: [a, b]`")
             }
             other => {
                 let message = format!(
                     "`{other}` is a fraction, and only text, whole numbers and booleans are compared"
                 );
-                Problem::new(value.at, FindingCode::WrongType, message)
+                ReadingProblem::new(value.at, FindingCode::WrongType, message)
                     .hint(format!("for text write `\"{other}\"`"))
             }
         };
@@ -291,7 +298,7 @@ impl Report<'_> {
                 .unwrap_or_else(|| "the parameter must stand in every route of the rule".to_owned());
             self.add(
                 within.file,
-                Problem::new(parameter.at, FindingCode::UnknownParameter, message).hint(hint),
+                ReadingProblem::new(parameter.at, FindingCode::UnknownParameter, message).hint(hint),
             );
             return None;
         }

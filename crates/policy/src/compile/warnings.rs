@@ -8,13 +8,13 @@ use std::{
 use jeton_oauth::{ApiName, ClientId, Role, Scope, ScopeSet};
 
 use super::{
-    apis::{Guarantee, Origin, Places},
+    apis::{Guarantee, GuaranteeOrigin, Places},
     report::Files,
     types::{self, ClaimUse},
 };
 use crate::{
     condition::Condition,
-    finding::{Finding, FindingCode, Findings, Problem, Severity, Span},
+    finding::{Finding, FindingCode, Findings, ReadingProblem, Severity, Span},
     guarantee::{self, Endings, Violation},
     lint,
     position::{FileIndex, numbered},
@@ -49,7 +49,7 @@ pub(super) struct ShutOut {
 impl Lookout {
     pub(super) fn warnings(self, policies: &PolicySet) -> Findings {
         let Self { files, found, scopes, shut_out, uses, places, guarantees } = self;
-        let mut report = Report { files: &files, findings: found };
+        let mut report = WarningReport { files: &files, findings: found };
         report.unused_scopes(policies, &scopes);
         for client in &shut_out {
             report.shut_out(client);
@@ -74,13 +74,13 @@ impl Lookout {
 }
 
 /// Collects warnings.
-struct Report<'f> {
+struct WarningReport<'f> {
     files: &'f Files,
     findings: Vec<Finding>,
 }
 
-impl Report<'_> {
-    fn warn(&mut self, file: FileIndex, problem: Problem) {
+impl WarningReport<'_> {
+    fn warn(&mut self, file: FileIndex, problem: ReadingProblem) {
         self.findings.extend(self.files.finding(Severity::Warning, file, problem));
     }
 
@@ -108,7 +108,7 @@ impl Report<'_> {
         for (file, scopes) in numbered(FileIndex::at, scopes.iter()) {
             for (name, _) in scopes.iter().filter(|(name, _)| !required.contains(&*name.value)) {
                 let message = format!("no route requires scope `{}`", name.value);
-                let problem = Problem::new(name.at, FindingCode::UnusedScope, message);
+                let problem = ReadingProblem::new(name.at, FindingCode::UnusedScope, message);
                 self.warn(file, problem.hint("remove it, or require it in a rule"));
             }
         }
@@ -124,14 +124,14 @@ impl Report<'_> {
             "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
             shell_word(id.as_str())
         );
-        self.warn(*file, Problem::new(*at, FindingCode::NoCredentials, message).hint(hint));
+        self.warn(*file, ReadingProblem::new(*at, FindingCode::NoCredentials, message).hint(hint));
     }
 
     /// Looks at what the guarantees of an API say nothing of.
     fn guarantees(&mut self, policies: &PolicySet, api: &ProtectedApi, guarantees: &[Guarantee]) {
         let index = RouteIndex::new(&api.routes.written);
         let endings = Endings::of(&index);
-        for guarantee in guarantees.iter().filter(|guarantee| guarantee.origin == Origin::File) {
+        for guarantee in guarantees.iter().filter(|guarantee| guarantee.origin == GuaranteeOrigin::File) {
             for guaranteed in &guarantee.routes {
                 if !guarantee::meets_a_rule(api, &index, guaranteed) {
                     let (name, route) = (&guarantee.name, &guaranteed.route);
@@ -139,7 +139,7 @@ impl Report<'_> {
                         "guarantee `{}` says nothing of `{route}`: no rule has a route there",
                         name.value
                     );
-                    let problem = Problem::new(name.at, FindingCode::IdleGuarantee, message);
+                    let problem = ReadingProblem::new(name.at, FindingCode::IdleGuarantee, message);
                     self.warn(guarantee.file, problem.hint("look for a slip in the path, or remove it"));
                 }
                 let gaps = guarantee::gaps(api, &index, &endings, &policies.roles, guaranteed);
@@ -162,7 +162,7 @@ impl Report<'_> {
             rule.line,
         );
         let hint = "add a route that ends in `/` to the guarantee too, or take it out of the rule";
-        let problem = Problem::new(guarantee.name.at, FindingCode::GuaranteeGap, message);
+        let problem = ReadingProblem::new(guarantee.name.at, FindingCode::GuaranteeGap, message);
         self.warn(guarantee.file, problem.hint(hint));
     }
 
@@ -173,7 +173,7 @@ impl Report<'_> {
             let route = lint.route.map(|route| places.routes.get(route.position()));
             // a route without a place is built in, and nobody can change it
             let Some(at) = route.unwrap_or(Some(&places.name)) else { continue };
-            let problem = Problem::new(*at, lint.code, lint.message);
+            let problem = ReadingProblem::new(*at, lint.code, lint.message);
             self.warn(places.file, problem.hint(lint.hint));
         }
     }

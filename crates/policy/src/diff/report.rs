@@ -145,7 +145,7 @@ impl PolicyDiff {
     }
 
     /// As many lines as fit, by API; what is about none comes last.
-    fn report(&self, form: &Form) -> String {
+    fn report(&self, form: &ReportForm) -> String {
         let lines = lines(&self.changes);
         let title = |line: &ReportLine<'_>| line.change.api.as_deref().unwrap_or("clients").to_owned();
         let heading = |line: &ReportLine<'_>| (form.heading)(&title(line));
@@ -176,7 +176,7 @@ impl PolicyDiff {
 
     /// For a comment on a pull request, in which there are at most 65,536 characters.
     pub fn to_markdown(&self) -> String {
-        let form = Form {
+        let form = ReportForm {
             heading: |title| format!("\n**{title}**\n\n| | change | try | rule |\n|---|---|---|---|\n"),
             row: |line| {
                 let change = line.change;
@@ -196,7 +196,7 @@ impl PolicyDiff {
 }
 
 /// How a report looks.
-struct Form {
+struct ReportForm {
     heading: fn(&str) -> String,
     row: fn(&ReportLine<'_>) -> String,
 }
@@ -230,7 +230,7 @@ fn as_code(text: &str) -> String {
 /// For a terminal.
 impl fmt::Display for PolicyDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let form = Form {
+        let form = ReportForm {
             heading: |title| format!("\n{title}\n"),
             row: |line| {
                 let change = line.change;

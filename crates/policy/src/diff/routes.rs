@@ -10,17 +10,17 @@ use serde_json::{Map, Value};
 
 use super::{
     Budget, ChangeEffect, ChangeKind, ChangedFor, PolicyChange, RulePlace,
-    bearers::{Bearer, Changed, Granted},
+    bearers::{Changed, Granted, GrantedClient},
 };
 use crate::{
     condition::{Alternative, ask_the_same},
     path::CanonicalPath,
     position::RouteId,
     route::Method,
-    set::{Access, PolicySet, ProtectedApi},
+    set::{PolicySet, ProtectedApi, RuleAccess},
     space::{
-        Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Witness, WitnessToken,
-        Wording,
+        Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, SeenPoints, Shape, Tail, Witness,
+        WitnessToken, Wording,
     },
     subject::{Permissions, Subject},
 };
@@ -33,8 +33,8 @@ pub(super) fn compare<'p>(
     budget: &mut Budget,
     into: &mut Vec<PolicyChange>,
 ) -> Option<()> {
-    let bearers = Bearer::all(old, new, api);
-    let (old, new) = (Side::new(old, api), Side::new(new, api));
+    let bearers = GrantedClient::all(old, new, api);
+    let (old, new) = (ComparedSide::new(old, api), ComparedSide::new(new, api));
     let comparison = Comparison {
         old: &old,
         new: &new,
@@ -58,7 +58,7 @@ pub(super) fn compare<'p>(
 }
 
 /// The old or the new policies of one API, which may be in one of them only.
-struct Side<'p> {
+struct ComparedSide<'p> {
     policies: &'p PolicySet,
     api: Option<&'p ProtectedApi>,
     index: RouteIndex<'p>,
@@ -71,7 +71,7 @@ struct Pair {
     after: Option<RouteId>,
 }
 
-impl<'p> Side<'p> {
+impl<'p> ComparedSide<'p> {
     fn new(policies: &'p PolicySet, api: &ApiName) -> Self {
         let api = policies.apis().get(api);
         let index = RouteIndex::new(api.map_or(&[], |api| &api.routes.written));
@@ -86,12 +86,12 @@ impl<'p> Side<'p> {
         self.api?.routes.trie.find(method, path)
     }
 
-    fn access(&self, route: Option<RouteId>) -> Option<&'p Access> {
+    fn access(&self, route: Option<RouteId>) -> Option<&'p RuleAccess> {
         self.api?.access(route?).map(|(_, access)| access)
     }
 
     fn is_public(&self, route: Option<RouteId>) -> bool {
-        self.access(route).is_some_and(Access::is_public)
+        self.access(route).is_some_and(RuleAccess::is_public)
     }
 
     fn alternatives(&self, route: Option<RouteId>) -> impl Iterator<Item = Alternative<'p>> {
@@ -115,9 +115,9 @@ impl<'p> Side<'p> {
 }
 
 struct Comparison<'a, 'p> {
-    old: &'a Side<'p>,
-    new: &'a Side<'p>,
-    bearers: Vec<&'a Bearer<'p>>,
+    old: &'a ComparedSide<'p>,
+    new: &'a ComparedSide<'p>,
+    bearers: Vec<&'a GrantedClient<'p>>,
     changed: Changed<'a, 'p>,
 }
 
@@ -270,7 +270,7 @@ impl<'p> Comparison<'_, 'p> {
         if let (Some(effect), Some((_, path))) =
             (ChangeEffect::between(before, after), decided.points.first())
         {
-            let mut seen = Seen::default();
+            let mut seen = SeenPoints::default();
             decided.points.iter().for_each(|(point, _)| seen.note(point, true));
             let on = On::of(grid.clauses(&seen), None);
             note(&decided.methods, effect, ChangedFor::Everybody, on, decided.witness(path, None));
@@ -290,13 +290,14 @@ impl<'p> Comparison<'_, 'p> {
             let others: Vec<_> = other.alternatives(other_route).collect();
             let roles = side.policies.roles();
             for alternative in side.alternatives(route) {
-                let mut found: BTreeMap<String, (Seen, Witness)> = BTreeMap::new();
+                let mut found: BTreeMap<String, (SeenPoints, Witness)> = BTreeMap::new();
                 for (point, target) in &decided.points {
                     let Ok(path) = CanonicalPath::parse(target) else { continue };
                     let beyond = Beyond { path: &path, roles, others: &others, others_path: &path };
                     for (words, token) in beyond.all(alternative) {
                         let witness = || decided.witness(target, Some(WitnessToken::from(&token)));
-                        let (seen, _) = found.entry(words).or_insert_with(|| (Seen::default(), witness()));
+                        let (seen, _) =
+                            found.entry(words).or_insert_with(|| (SeenPoints::default(), witness()));
                         seen.note(point, true);
                     }
                 }
@@ -315,10 +316,10 @@ impl<'p> Comparison<'_, 'p> {
         pair: Pair,
         shape: &Shape<'p>,
         compared: &Compared<'p>,
-        bearer: &Bearer<'p>,
+        bearer: &GrantedClient<'p>,
     ) -> Option<Grid<'p>> {
         let Granted { before, after } = bearer.granted();
-        let may = |side: &Side<'p>, route, permissions: &Option<Permissions>| {
+        let may = |side: &ComparedSide<'p>, route, permissions: &Option<Permissions>| {
             side.is_public(route)
                 || permissions
                     .as_ref()
@@ -338,17 +339,17 @@ impl<'p> Comparison<'_, 'p> {
         pair: Pair,
         grid: &Grid<'p>,
         decided: &[Decided],
-        bearer: &Bearer<'p>,
+        bearer: &GrantedClient<'p>,
         note: &mut Note<'_>,
     ) {
         let Granted { before, after } = bearer.granted();
         for decided in decided {
             for (effect, granted) in [(ChangeEffect::Gains, after), (ChangeEffect::Loses, before)] {
-                let mut seen = Seen::default();
+                let mut seen = SeenPoints::default();
                 let mut witness = None;
                 for (point, target) in &decided.points {
                     let Ok(path) = CanonicalPath::parse(target) else { continue };
-                    let passes = |side: &Side<'_>, route, bearer: &Option<Permissions>| {
+                    let passes = |side: &ComparedSide<'_>, route, bearer: &Option<Permissions>| {
                         side.lets_through(route, &path, bearer.as_ref().map(Permissions::subject).as_ref())
                     };
                     let was = passes(self.old, pair.before, before);

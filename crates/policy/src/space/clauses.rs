@@ -8,7 +8,7 @@ use super::grid::{Choice, Grid, Point, quoted};
 
 impl Grid<'_> {
     /// What tells the points that were hit from the other points that were seen.
-    pub(crate) fn clauses(&self, seen: &Seen) -> Clauses {
+    pub(crate) fn clauses(&self, seen: &SeenPoints) -> Clauses {
         let seen: Vec<_> = seen.0.iter().map(|(point, hit)| (point, *hit)).collect();
         if seen.is_empty() { Clauses::never() } else { Clauses(self.split(0, &seen)) }
     }
@@ -56,9 +56,9 @@ impl Grid<'_> {
 
 /// Points that were looked at, and whether they have what is looked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen(BTreeMap<Point, bool>);
+pub(crate) struct SeenPoints(BTreeMap<Point, bool>);
 
-impl Seen {
+impl SeenPoints {
     /// Notes a point; one hit is enough for it to have been hit.
     pub(crate) fn note(&mut self, point: &Point, hit: bool) {
         match self.0.get_mut(point) {

@@ -17,7 +17,7 @@ mod token;
 mod witness;
 
 pub(super) use build::Beyond;
-pub(super) use clauses::{Clauses, Seen, Wording};
+pub(super) use clauses::{Clauses, SeenPoints, Wording};
 pub(super) use compared::Compared;
 pub(super) use grid::{Grid, Point};
 pub(super) use index::{Known, RouteIndex};

@@ -28,14 +28,14 @@ struct More {
 }
 
 /// The routes by their segments.
-pub(super) struct Routes<'r> {
-    nodes: Vec<Node<'r>>,
+pub(super) struct DecidingRoutes<'r> {
+    nodes: Vec<DecidingNode<'r>>,
     /// How many steps the searches may still take, so that no document keeps them for long.
     steps: usize,
 }
 
 #[derive(Default)]
-struct Node<'r> {
+struct DecidingNode<'r> {
     /// The last segment, or how it ends.
     last: &'r str,
     literals: BTreeMap<&'r str, usize>,
@@ -112,9 +112,9 @@ impl Requests {
     }
 }
 
-impl<'r> Routes<'r> {
+impl<'r> DecidingRoutes<'r> {
     pub(super) fn new(routes: impl Iterator<Item = &'r str>) -> Self {
-        let mut tree = Self { nodes: vec![Node::default()], steps: MOST_STEPS };
+        let mut tree = Self { nodes: vec![DecidingNode::default()], steps: MOST_STEPS };
         for (number, route) in routes.enumerate() {
             let Some((method, path)) = route.split_once(" /") else { continue };
             let node = path.split('/').fold(0, |node, segment| tree.below(node, segment));
@@ -135,7 +135,7 @@ impl<'r> Routes<'r> {
         };
         let found = *found.or_insert(next);
         if found == next {
-            self.nodes.push(Node { last, ..Node::default() });
+            self.nodes.push(DecidingNode { last, ..DecidingNode::default() });
         }
         found
     }
