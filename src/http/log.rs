@@ -70,25 +70,47 @@ const MESSAGE: &str = "message";
 /// The longest value that is written, in characters: no name is longer.
 const LONGEST: usize = 512;
 
-/// The longest value of a field, in characters.
-fn longest(field: &str) -> usize {
-    match field {
+/// The longest value of a field, in characters; `None` where it is written whole.
+fn longest(field: &str) -> Option<usize> {
+    let longest = match field {
         // why something was refused, often in words of the caller's
         "detail" | "attempted" => LONGEST / 2,
         // what is wrong with our own files, and what to do
         "finding" | "hint" | "error" => 8 * LONGEST,
         // ours, and whoever looks into what happened needs them whole
-        "scopes" | "backtrace" => usize::MAX,
+        "scopes" | "backtrace" => return None,
         _ => LONGEST,
-    }
+    };
+    Some(longest)
 }
 
 /// Writes a value of others: cut, and with what is not seen escaped.
 struct LoggedValue<'f, 'w> {
     to: &'f mut Writer<'w>,
-    /// How many characters may follow; none once it was cut.
-    left: Option<usize>,
+    room: Room,
     kind: ValueKind,
+}
+
+/// How much of a value may follow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// All of it.
+    Any,
+    /// So many characters.
+    Left(usize),
+    /// Nothing: it was cut.
+    Cut,
+}
+
+impl Room {
+    /// What is left behind so many characters, if they fit.
+    fn without(self, characters: usize) -> Option<Self> {
+        match self {
+            Self::Any => Some(Self::Any),
+            Self::Left(left) => left.checked_sub(characters).map(Self::Left),
+            Self::Cut => None,
+        }
+    }
 }
 
 /// How a value stands in its line.
@@ -115,17 +137,19 @@ impl LoggedValue<'_, '_> {
 impl Write for LoggedValue<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'#');
-        if let Some(left) = self.left.and_then(|left| left.checked_sub(text.len()))
+        if let Some(room) = self.room.without(text.len())
             && text.bytes().all(is_plain)
         {
-            self.left = Some(left);
+            self.room = room;
             return self.to.write_str(text);
         }
         for (at, c) in text.char_indices() {
-            let Some(left) = self.left else { return Ok(()) };
-            self.left = left.checked_sub(1);
+            if self.room == Room::Cut {
+                return Ok(());
+            }
+            self.room = self.room.without(1).unwrap_or(Room::Cut);
             match c {
-                _ if self.left.is_none() => self.to.write_char('…')?,
+                _ if self.room == Room::Cut => self.to.write_char('…')?,
                 _ if is_unseen(c) => self.escaped(c.escape_default())?,
                 '#' if is_order(text, at) => self.escaped(c.escape_unicode())?,
                 '"' | '\\' if self.kind != ValueKind::Bare => {
@@ -252,7 +276,7 @@ impl LoggedFields<'_, '_> {
         let quote = if kind == ValueKind::Bare { "" } else { "\"" };
         self.name(field)?;
         self.to.write_str(quote)?;
-        write(&mut LoggedValue { to: self.to, left: Some(longest(field)), kind })?;
+        write(&mut LoggedValue { to: self.to, room: longest(field).map_or(Room::Any, Room::Left), kind })?;
         self.to.write_str(quote)
     }
 }

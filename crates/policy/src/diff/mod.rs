@@ -179,8 +179,8 @@ impl PolicySet {
 fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<PolicyChange>> {
     let mut changes = Vec::new();
     let mut budget = Budget(match effort {
-        DiffEffort::Whole => usize::MAX,
-        DiffEffort::Bounded => 500_000,
+        DiffEffort::Whole => None,
+        DiffEffort::Bounded => Some(500_000),
     });
     let names: BTreeSet<_> = old.apis().keys().chain(new.apis().keys()).collect();
     for name in names {
@@ -202,12 +202,14 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
     Some(changes)
 }
 
-/// How many more questions may be asked.
-struct Budget(usize);
+/// How many more questions may be asked; any number, if there is none.
+struct Budget(Option<usize>);
 
 impl Budget {
     fn spend(&mut self, questions: usize) -> Option<()> {
-        self.0 = self.0.checked_sub(questions)?;
+        if let Some(left) = &mut self.0 {
+            *left = left.checked_sub(questions)?;
+        }
         Some(())
     }
 }

@@ -126,7 +126,8 @@ pub struct FetchedLists {
     issuer: Issuer,
     keys: TrustedKeys,
     on_unknown: UnknownList,
-    refuse_after: i64,
+    /// In seconds.
+    refuse_after: Option<i64>,
     leeway: i64,
     clock: Arc<dyn Clock>,
     fetcher: Fetcher,
@@ -175,7 +176,7 @@ impl FetchedLists {
             issuer,
             keys: keys.into(),
             on_unknown: options.on_unknown,
-            refuse_after: options.refuse_after.map_or(i64::MAX, seconds),
+            refuse_after: options.refuse_after.map(seconds),
             leeway: seconds(options.leeway),
             clock,
             fetcher: Fetcher::new(transport, options.timeout)?,
@@ -201,7 +202,8 @@ impl FetchedLists {
         slot.note_asked(now);
         let held = slot.held.load();
         let Some(held) = &*held else { return self.unknown(reference) };
-        if self.has_ended(held, now) || now.saturating_sub(held.issued_at) > self.refuse_after {
+        let age = now.saturating_sub(held.issued_at);
+        if self.has_ended(held, now) || self.refuse_after.is_some_and(|longest| age > longest) {
             return Err(StatusError::Stale);
         }
         match held.list.status(reference.index) {
