@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time;
 use tracing::field::display;
 
-use super::shared::{Inner, Link, SLACK, entry, is_full, parse_entry};
+use super::backend::{Backend, Link, SLACK, entry, is_full, parse_entry};
 use crate::event;
 
 /// How often the set of revoked tokens is asked for what is new.
@@ -35,22 +35,22 @@ enum ToldLink {
 }
 
 /// Never ends by itself.
-pub(super) async fn follow(inner: Arc<Inner>) {
+pub(super) async fn follow(backend: Arc<Backend>) {
     let mut pause = SHORTEST_PAUSE;
     let mut told = ToldLink::Nothing;
     loop {
-        match inner.connect().await {
+        match backend.connect().await {
             Ok((mut connection, place)) => {
-                inner.link.send_replace(Link::Up(connection.clone()));
-                inner.tell_reachable(&mut told);
+                backend.link.send_replace(Link::Up(connection.clone()));
+                backend.tell_reachable(&mut told);
                 pause = SHORTEST_PAUSE;
-                let error = inner.stay(&mut connection, place).await;
+                let error = backend.stay(&mut connection, place).await;
                 event::StoreBroken { error: display(&error) }.debug();
-                inner.link.send_replace(Link::Connecting);
+                backend.link.send_replace(Link::Connecting);
             }
             Err(error) => {
-                inner.tell_unreachable(&error, &mut told);
-                inner.link.send_replace(Link::Down(error));
+                backend.tell_unreachable(&error, &mut told);
+                backend.link.send_replace(Link::Down(error));
                 time::sleep(with_jitter(pause)).await;
                 pause = LONGEST_PAUSE.min(pause * 2);
             }
@@ -58,7 +58,7 @@ pub(super) async fn follow(inner: Arc<Inner>) {
     }
 }
 
-impl Inner {
+impl Backend {
     /// Connects, and reads everything that is revoked: what a new connection leads to may be another server,
     /// or one that lost something.
     async fn connect(&self) -> Result<(MultiplexedConnection, ReadUpTo), RedisError> {

@@ -16,6 +16,7 @@
 //! The server must not evict keys (`maxmemory-policy noeviction`): a single use that it forgets can be
 //! repeated.
 
+mod backend;
 mod expiring;
 mod follow;
 mod memory;
