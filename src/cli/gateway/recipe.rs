@@ -38,11 +38,8 @@ pub(in crate::cli) struct Config {
     out: PathBuf,
 }
 
-/// A file of a recipe, by name, and its template.
-type Template = (&'static str, &'static str);
-
-/// What each kind of gateway needs.
-fn templates(kind: GatewayKind) -> &'static [Template] {
+/// What each kind of gateway needs: files by name, each with its template.
+fn templates(kind: GatewayKind) -> &'static [(&'static str, &'static str)] {
     match kind {
         GatewayKind::Nginx => &[("nginx.conf", include_str!("recipes/nginx.conf"))],
         GatewayKind::Caddy => &[("Caddyfile", include_str!("recipes/Caddyfile"))],

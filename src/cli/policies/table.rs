@@ -53,13 +53,16 @@ fn without_column(matrix: &AccessMatrix, others: &[usize]) -> String {
     wrapped(&format!("no grant here, or disabled{may}: {}", ids.join(", ")))
 }
 
-/// A column, by client and width.
-type Column = (usize, usize);
+struct TableColumn {
+    /// The place of the client in the matrix.
+    client: usize,
+    width: usize,
+}
 
 /// Some clients, and how much room the routes have before them.
 struct Page {
     first: usize,
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
 }
 
 /// The clients by page, so that a page fits.
@@ -83,12 +86,12 @@ fn pages(matrix: &AccessMatrix, clients: &[usize]) -> Vec<Page> {
         }
         used += GAP.len() + width;
         if let Some(page) = pages.last_mut() {
-            page.columns.push((*at, width));
+            page.columns.push(TableColumn { client: *at, width });
         }
     }
     for page in &mut pages {
         // a column that is too wide to stand beside the routes stands below them
-        if let [(_, width)] = page.columns.as_slice()
+        if let [TableColumn { width, .. }] = page.columns.as_slice()
             && page.first + GAP.len() + width > WIDTH
         {
             page.first = WIDTH.saturating_sub(GAP.len() + width).min(GAP.len());
@@ -98,15 +101,15 @@ fn pages(matrix: &AccessMatrix, clients: &[usize]) -> Vec<Page> {
 }
 
 fn one_page(text: &mut String, matrix: &AccessMatrix, page: &Page) {
-    let heads = page.columns.iter().map(|(at, width)| {
-        let id = matrix.clients.get(*at).map_or("", |client| client.id.as_str());
+    let heads = page.columns.iter().map(|TableColumn { client, width }| {
+        let id = matrix.clients.get(*client).map_or("", |client| client.id.as_str());
         (id.to_owned(), *width, Style::new())
     });
     let dimmed = Style::new().dimmed();
     line(text, "route", page.first, dimmed, heads);
     for route in &matrix.routes {
-        let cells = page.columns.iter().filter_map(|(at, width)| {
-            let access = route.access.get(*at)?;
+        let cells = page.columns.iter().filter_map(|TableColumn { client, width }| {
+            let access = route.access.get(*client)?;
             Some((word(access).to_owned(), *width, style(access)))
         });
         line(text, &route.route, page.first, Style::new(), cells);

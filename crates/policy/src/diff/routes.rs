@@ -19,7 +19,7 @@ use crate::{
     route::Method,
     set::{PolicySet, ProtectedApi, RuleAccess},
     space::{
-        Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, SeenPoints, Shape, Tail, Witness,
+        Beyond, Clauses, Compared, Grid, GridPoint, Known, RouteIndex, SeenPoints, Shape, Tail, Witness,
         WitnessToken, Wording,
     },
     subject::{Permissions, Subject},
@@ -414,7 +414,7 @@ impl<'p> Comparison<'_, 'p> {
 /// Methods for which a pair decides on the same points.
 struct Decided {
     methods: Vec<Method>,
-    points: Vec<(Point, String)>,
+    points: Vec<(GridPoint, String)>,
 }
 
 /// Takes a change for these methods.

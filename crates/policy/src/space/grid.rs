@@ -93,7 +93,8 @@ pub(crate) struct Grid<'r> {
 }
 
 /// A path of a grid: by axis, which choice.
-pub(crate) type Point = Vec<usize>;
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GridPoint(pub(super) Vec<usize>);
 
 impl<'r> Grid<'r> {
     /// The paths that stand for all of `shape` (which has one length) for every token. `known` tells what routes can
@@ -226,15 +227,15 @@ impl<'r> Grid<'r> {
     }
 
     /// Every point with its request target; `None` where there are too many to look at.
-    pub(crate) fn points(&self) -> Option<Vec<(Point, String)>> {
+    pub(crate) fn points(&self) -> Option<Vec<(GridPoint, String)>> {
         if self.size() > MOST_POINTS {
             return None;
         }
-        let mut points: Vec<Point> = vec![Vec::new()];
+        let mut points: Vec<Vec<usize>> = vec![Vec::new()];
         for axis in &self.axes {
-            let longer = |point: Point| {
+            let longer = |point: Vec<usize>| {
                 let each = (0..axis.choices.len())
-                    .map(move |at| point.iter().copied().chain([at]).collect::<Point>());
+                    .map(move |at| point.iter().copied().chain([at]).collect::<Vec<_>>());
                 each.filter(|point| self.is_apart(point))
             };
             points = points.into_iter().flat_map(longer).collect();
@@ -242,7 +243,7 @@ impl<'r> Grid<'r> {
         let with_target = points.into_iter().filter_map(|point| {
             let target = self.target(&point)?;
             // a value that no segment can have, such as one with a slash
-            CanonicalPath::parse(&target).is_ok().then_some((point, target))
+            CanonicalPath::parse(&target).is_ok().then_some((GridPoint(point), target))
         });
         Some(with_target.collect())
     }

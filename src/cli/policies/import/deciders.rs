@@ -12,17 +12,16 @@ use super::pattern::{Expression, literal};
 pub(super) struct Requests {
     /// None for all methods.
     method: Option<String>,
-    segments: Vec<Segment>,
+    /// Of each segment the texts that stand in it, with any text between each two; a single one is the whole
+    /// segment.
+    segments: Vec<Vec<String>>,
     /// What follows, where it may be any number of segments.
     more: Option<More>,
 }
 
-/// The texts that stand in a segment, with any text between each two; a single one is the whole segment.
-type Segment = Vec<String>;
-
 struct More {
     /// How the next segment begins, if there must be one.
-    next: Option<Segment>,
+    next: Option<Vec<String>>,
     /// How the last segment ends.
     end: String,
 }
@@ -96,7 +95,7 @@ impl Requests {
     }
 
     /// Ends a segment.
-    fn end(&mut self, segment: Segment) {
+    fn end(&mut self, segment: Vec<String>) {
         match (&mut self.more, segment.as_slice()) {
             (Some(more), texts) => more.end = texts.last().cloned().unwrap_or_default(),
             // what no route says may mean anything to the service
@@ -163,7 +162,7 @@ impl<'r> DecidingRoutes<'r> {
     }
 
     /// The nodes of a segment below some.
-    fn next(&mut self, nodes: &[usize], segment: &Segment) -> Option<Vec<usize>> {
+    fn next(&mut self, nodes: &[usize], segment: &Vec<String>) -> Option<Vec<usize>> {
         let mut found = Vec::new();
         for node in nodes.iter().filter_map(|node| self.nodes.get(*node)) {
             self.steps = self.steps.checked_sub(1 + node.endings.len())?;
