@@ -87,13 +87,13 @@ fn longest(field: &str) -> Option<usize> {
 /// Writes a value of others: cut, and with what is not seen escaped.
 struct LoggedValue<'f, 'w> {
     to: &'f mut Writer<'w>,
-    room: Room,
+    room: RoomLeft,
     kind: ValueKind,
 }
 
 /// How much of a value may follow.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Room {
+enum RoomLeft {
     /// All of it.
     Any,
     /// So many characters.
@@ -102,7 +102,7 @@ enum Room {
     Cut,
 }
 
-impl Room {
+impl RoomLeft {
     /// What is left behind so many characters, if they fit.
     fn without(self, characters: usize) -> Option<Self> {
         match self {
@@ -144,12 +144,12 @@ impl Write for LoggedValue<'_, '_> {
             return self.to.write_str(text);
         }
         for (at, c) in text.char_indices() {
-            if self.room == Room::Cut {
+            if self.room == RoomLeft::Cut {
                 return Ok(());
             }
-            self.room = self.room.without(1).unwrap_or(Room::Cut);
+            self.room = self.room.without(1).unwrap_or(RoomLeft::Cut);
             match c {
-                _ if self.room == Room::Cut => self.to.write_char('…')?,
+                _ if self.room == RoomLeft::Cut => self.to.write_char('…')?,
                 _ if is_unseen(c) => self.escaped(c.escape_default())?,
                 '#' if is_order(text, at) => self.escaped(c.escape_unicode())?,
                 '"' | '\\' if self.kind != ValueKind::Bare => {
@@ -276,7 +276,11 @@ impl LoggedFields<'_, '_> {
         let quote = if kind == ValueKind::Bare { "" } else { "\"" };
         self.name(field)?;
         self.to.write_str(quote)?;
-        write(&mut LoggedValue { to: self.to, room: longest(field).map_or(Room::Any, Room::Left), kind })?;
+        write(&mut LoggedValue {
+            to: self.to,
+            room: longest(field).map_or(RoomLeft::Any, RoomLeft::Left),
+            kind,
+        })?;
         self.to.write_str(quote)
     }
 }

@@ -75,6 +75,7 @@ impl TestFolder {
 type PlannedSteps = fn(&Locked<'_>, &KeySet) -> Vec<KeyStep>;
 
 /// Takes so many steps as if the process were killed behind them; half of the next one too, if it writes.
+#[expect(clippy::string_slice, reason = "the test says where it cuts")]
 fn take_some(steps: &[KeyStep], taken: usize, half: bool) {
     steps[..taken].iter().for_each(|step| step.take().unwrap());
     if half && let Some(KeyStep::Write { path, text, .. }) = steps.get(taken) {
