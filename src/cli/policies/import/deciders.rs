@@ -162,11 +162,11 @@ impl<'r> DecidingRoutes<'r> {
     }
 
     /// The nodes of a segment below some.
-    fn next(&mut self, nodes: &[usize], segment: &Vec<String>) -> Option<Vec<usize>> {
+    fn next(&mut self, nodes: &[usize], segment: &[String]) -> Option<Vec<usize>> {
         let mut found = Vec::new();
         for node in nodes.iter().filter_map(|node| self.nodes.get(*node)) {
             self.steps = self.steps.checked_sub(1 + node.endings.len())?;
-            if let [text] = segment.as_slice() {
+            if let [text] = segment {
                 found.extend(node.literals.get(text.as_str()));
                 let takes = |ending: &str| text.len() > ending.len() && text.ends_with(ending);
                 found.extend(node.endings.iter().filter(|(ending, _)| takes(ending)).map(|(_, node)| node));
