@@ -142,10 +142,10 @@ impl<'p> Replay<'p> {
         self.lines += 1;
         match line {
             DecisionLine::Dropped(dropped) => {
-                self.totals.dropped = self.totals.dropped.saturating_add(dropped)
+                self.totals.dropped = self.totals.dropped.saturating_add(dropped);
             }
             DecisionLine::Decision(decision) if is_of_a_bad_token(&decision.reason) => {
-                self.totals.bad_tokens += 1
+                self.totals.bad_tokens += 1;
             }
             DecisionLine::Decision(decision) => self.judge(&decision),
         }

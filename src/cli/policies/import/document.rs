@@ -220,7 +220,7 @@ impl Members for PathItem {
         match name.as_str() {
             "$ref" => {
                 self.reference =
-                    map.next_value::<Option<DocumentText>>()?.map(|DocumentText(reference)| reference)
+                    map.next_value::<Option<DocumentText>>()?.map(|DocumentText(reference)| reference);
             }
             "servers" => self.servers = map.next_value()?,
             "additionalOperations" => {
