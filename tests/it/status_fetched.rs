@@ -348,7 +348,7 @@ async fn lists_come_over_https_or_from_this_machine() {
         match lists {
             Ok(_) => assert!(good, "{address}"),
             Err(error) => {
-                assert!(!good && matches!(error, StatusFetchError::Insecure(_)), "{address}: {error}")
+                assert!(!good && matches!(error, StatusFetchError::Insecure(_)), "{address}: {error}");
             }
         }
     }
