@@ -71,7 +71,6 @@ fn a_line_says_what_was_asked(decision: &RecordedDecision) {
     let Ok(DecisionLine::Decision(again)) = DecisionLine::parse(once.as_bytes()) else {
         panic!("not read again: {once}")
     };
-    assert_eq!(written(&again), once, "written twice");
     assert_eq!(
         (&again.api, again.allowed, &again.rule, &again.reason),
         (&decision.api, decision.allowed, &decision.rule, &decision.reason)
@@ -83,6 +82,7 @@ fn a_line_says_what_was_asked(decision: &RecordedDecision) {
         assert!(before.path.starts_with(after.path) && before.method.starts_with(after.method));
         assert!(!before.judged_by(&POLICIES).is_allowed());
     } else if !has_fractions(&once) {
+        assert_eq!(written(&again), once, "written twice");
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
     }
 }
