@@ -14,10 +14,12 @@ use jeton_oauth::{
     Audience, ClientId, ScopeSet, TokenId,
     clock::{Clock, SystemClock},
 };
-use jeton_policy::{Api, CandidatePolicies, DemoSecrets, PolicySet, Sources, Subject, Surroundings};
+use jeton_policy::{
+    CandidatePolicies, DemoSecrets, PolicySet, PolicySources, ProtectedApi, Subject, Surroundings,
+};
 use jeton_verify::{
-    Origin,
-    audit::{Asked, Audit, Bearer, DecisionLog, Shadow, Taken},
+    TokenOrigin,
+    audit::{Audit, AuditedBearer, AuditedRequest, DecisionLog, Shadow, TakenDecision},
 };
 use serde_json::json;
 
@@ -52,7 +54,8 @@ fn policies(rules: usize) -> PolicySet {
     write_policies(rules, dir.path());
     let start = std::time::Instant::now();
     let set =
-        PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings(), SystemClock.now()).unwrap();
+        PolicySet::compile(&PolicySources::read(dir.path()).unwrap(), &surroundings(), SystemClock.now())
+            .unwrap();
     println!("  {rules:>7} rules read and compiled in {:?}", start.elapsed());
     set
 }
@@ -88,7 +91,7 @@ fn main() {
                 assert_eq!(counted.count_total, 0, "an allowed decision allocates");
             }
         }
-        let ask = |(api, paths): &(&Api, Vec<String>), at: &mut usize| {
+        let ask = |(api, paths): &(&ProtectedApi, Vec<String>), at: &mut usize| {
             *at = (*at + 1) % paths.len();
             assert_eq!(api.decide("GET", &paths[*at], Some(&subject)).is_allowed(), allowed);
         };
@@ -124,7 +127,7 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
     let (client, token_id) =
         (ClientId::parse("acme-sync").unwrap(), TokenId::parse("c2h1dCB1cCBhbmQgdGFrZQ").unwrap());
     let audiences = [api.audience().clone()];
-    let origin = Origin {
+    let origin = TokenOrigin {
         token_id: &token_id,
         subject: Some(&client),
         client: Some(&client),
@@ -132,10 +135,10 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
         authenticated_at: 1_800_000_000,
         earlier_actors: &[],
     };
-    let bearer = Some(Bearer { audiences: &audiences, origin, subject: *subject });
+    let bearer = Some(AuditedBearer { audiences: &audiences, origin, subject: *subject });
     let path = "/tenants/acme/group3/item14/42";
-    let asked = Asked { api: "big", method: "GET", path, bearer };
-    let taken = Taken { allowed: true, rule: Some("r314"), reason: "met", detail: None };
+    let asked = AuditedRequest { api: "big", method: "GET", path, bearer };
+    let taken = TakenDecision { allowed: true, rule: Some("r314"), reason: "met", detail: None };
     let decide = |audit: &Audit| {
         assert!(api.decide("GET", path, Some(subject)).is_allowed());
         audit.tell(&asked, &taken, Some(&"0123456789abcdef"));

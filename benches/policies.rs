@@ -13,7 +13,7 @@ use jeton_oauth::{
     Audience,
     clock::{Clock, SystemClock},
 };
-use jeton_policy::{DemoSecrets, Effort, PolicySet, Sources, Surroundings};
+use jeton_policy::{DemoSecrets, DiffEffort, PolicySet, PolicySources, Surroundings};
 use ring::digest;
 
 const SIZES: [(usize, usize); 5] =
@@ -113,7 +113,7 @@ fn load(dir: &Path) -> (PolicySet, f64) {
         needed_apis: Vec::new(),
     };
     let start = Instant::now();
-    let sources = Sources::read(dir).unwrap();
+    let sources = PolicySources::read(dir).unwrap();
     let set = PolicySet::compile(&sources, &surroundings, SystemClock.now());
     (set.unwrap_or_else(|findings| panic!("{findings}")), start.elapsed().as_secs_f64())
 }
@@ -150,7 +150,7 @@ fn measure(rules: usize, clients: usize) {
     let edited = text.replacen("          scope: a:read\n", "          role: reader\n", 1);
     fs::write(dir.path().join("big.yaml"), edited).unwrap();
     let (second, reloading) = load(dir.path());
-    let (difference, comparing) = timed(|| first.difference(&second, Effort::Bounded));
+    let (difference, comparing) = timed(|| first.difference(&second, DiffEffort::Bounded));
     let found = difference.map_or("not compared".to_owned(), |found| found.headline());
     println!(" {reloading:>9.3} s {comparing:>9.3} s  {found}");
 }

@@ -19,7 +19,7 @@ use jeton_oauth::{ApiName, Issuer, clock::SystemClock};
 use jeton_policy::{LivePolicies, Surroundings};
 use jeton_verify::{
     Authorizer, JwksOptions, JwksSource, TrustedKeys, Verifier,
-    status::{FetchOptions, FetchedLists},
+    status::{FetchedLists, StatusFetchOptions},
 };
 use serde_json::json;
 use tracing_actix_web::TracingLogger;
@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let verifier = Verifier::new(issuer.clone(), keys.clone(), leeway, clock.clone());
     let mut verifier = verifier.remembering(Verifier::USUAL_MEMORY);
     if args.status_lists {
-        let lists = FetchedLists::new(issuer.clone(), keys, &FetchOptions::default(), clock.clone())?;
+        let lists = FetchedLists::new(issuer.clone(), keys, &StatusFetchOptions::default(), clock.clone())?;
         let lists = Arc::new(lists);
         actix_web::rt::spawn(Arc::clone(&lists).run());
         verifier = verifier.with_status_lists(lists);

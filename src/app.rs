@@ -24,7 +24,7 @@ use crate::{
     reuse::TokenReuse,
     revoke::Revoker,
     status_lists::{StatusListOptions, StatusLists},
-    store::{MemoryStore, SharedOptions, SharedStore, Store, StoreError},
+    store::{MemoryStore, SharedStore, SharedStoreOptions, Store, StoreError},
 };
 
 pub use keeper::{key_keeper, late_reading};
@@ -54,7 +54,7 @@ pub enum LoadError {
 }
 
 /// What was read and found good before anything is written.
-pub struct Prepared {
+pub struct PreparedApp {
     settings: Settings,
     surroundings: Surroundings,
     policies: Arc<LivePolicies>,
@@ -78,7 +78,7 @@ pub struct App {
     pub(crate) revoker: Arc<Revoker>,
 }
 
-impl Prepared {
+impl PreparedApp {
     /// Reads the policies, and starts to follow the shared store, if there is one. Writes nothing.
     ///
     /// # Errors
@@ -209,7 +209,7 @@ fn store(settings: &StoreSettings, clock: &Arc<dyn Clock>) -> Result<Store, Stor
     Ok(match url {
         None => Store::Memory(MemoryStore::new(Arc::clone(clock))),
         Some(url) => {
-            let options = SharedOptions { url, password, prefix, ca: ca_file };
+            let options = SharedStoreOptions { url, password, prefix, ca: ca_file };
             Store::Shared(SharedStore::start(options, Arc::clone(clock))?)
         }
     })

@@ -1,17 +1,17 @@
 //! What the service logs: each event once, with its name, levels, fields and words.
 
-use jeton_verify::event::Shown;
+use jeton_verify::event::ShownValue;
 
-pub use jeton_verify::event::Declared;
+pub use jeton_verify::event::DeclaredEvent;
 
 /// Every event of the service and of the crates that it is made of. Two crates may declare forms of the same event.
-pub fn all() -> impl Iterator<Item = &'static Declared> {
+pub fn all() -> impl Iterator<Item = &'static DeclaredEvent> {
     [EVENTS, jeton_actix::event::EVENTS, jeton_verify::event::EVENTS].into_iter().flatten()
 }
 
 jeton_verify::events! {
     /// The server takes requests.
-    "serving" => Serving<'e>: info { address: Shown<'e>, issuer: Shown<'e>, kid: Shown<'e>, policies: Shown<'e> };
+    "serving" => Serving<'e>: info { address: ShownValue<'e>, issuer: ShownValue<'e>, kid: ShownValue<'e>, policies: ShownValue<'e> };
 
     /// The server has ended.
     "stopped" => Stopped: info {};
@@ -29,7 +29,7 @@ jeton_verify::events! {
 
     /// SIGHUP will not be heard.
     "signals.failed" =>
-        SignalsFailed<'e>: error { error: Shown<'e> } "SIGHUP will not be heard";
+        SignalsFailed<'e>: error { error: ShownValue<'e> } "SIGHUP will not be heard";
 
     /// A client got an access token.
     "token.issued" => TokenIssued<'e>: info {
@@ -43,7 +43,7 @@ jeton_verify::events! {
     };
 
     /// The service could not sign a token.
-    "token.failed" => TokenFailed<'e>: error { error: Shown<'e> };
+    "token.failed" => TokenFailed<'e>: error { error: ShownValue<'e> };
 
     /// A refresh token was used again within `tokens.refresh_grace`, and brought the same generation.
     "refresh.retried" => RefreshRetried<'e>: info { client: &'e str, family: &'e str };
@@ -86,19 +86,19 @@ jeton_verify::events! {
         };
 
     /// The store answers.
-    "store.reachable" => StoreReachable<'e>: info { address: Shown<'e> };
+    "store.reachable" => StoreReachable<'e>: info { address: ShownValue<'e> };
 
     /// The store does not answer.
     "store.unreachable" => StoreUnreachable<'e>: warn {
-        address: Shown<'e>, error: Shown<'e>, hint: Option<&'e str>,
+        address: ShownValue<'e>, error: ShownValue<'e>, hint: Option<&'e str>,
     } "what needs it fails until it is back";
 
     /// A connection to the store broke. The server connects again.
-    "store.broken" => StoreBroken<'e>: debug { error: Shown<'e> };
+    "store.broken" => StoreBroken<'e>: debug { error: ShownValue<'e> };
 
     /// The policies were replaced.
     "policies.reloaded" => PoliciesReloaded<'e>: info {
-        trigger: &'e str, old: Shown<'e>, new: Shown<'e>, effect: &'e str, gains: Option<usize>,
+        trigger: &'e str, old: ShownValue<'e>, new: ShownValue<'e>, effect: &'e str, gains: Option<usize>,
         losses: Option<usize>, clients: Option<usize>,
     };
 
@@ -124,13 +124,13 @@ jeton_verify::events! {
     "policies.warnings" => PoliciesWarnings<'e>: info { trigger: &'e str, new: usize, same: usize, gone: usize };
 
     /// The lines about a reload could not be made, by a fault of jeton.
-    "policies.untold" => PoliciesUntold<'e>: error { error: Shown<'e> } "what is in force is not affected";
+    "policies.untold" => PoliciesUntold<'e>: error { error: ShownValue<'e> } "what is in force is not affected";
 
     /// The candidate policies were read for the first time.
-    "candidate.loaded" => CandidateLoaded<'e>: info { trigger: &'e str, hash: Shown<'e> };
+    "candidate.loaded" => CandidateLoaded<'e>: info { trigger: &'e str, hash: ShownValue<'e> };
 
     /// The candidate policies were replaced.
-    "candidate.reloaded" => CandidateReloaded<'e>: info { trigger: &'e str, old: Shown<'e>, new: Shown<'e> };
+    "candidate.reloaded" => CandidateReloaded<'e>: info { trigger: &'e str, old: ShownValue<'e>, new: ShownValue<'e> };
 
     /// After a rejection, the files hold again what is compared with.
     "candidate.restored" => CandidateRestored<'e>: info { trigger: &'e str }
@@ -141,19 +141,19 @@ jeton_verify::events! {
         CandidateRejected<'e>: error { trigger: &'e str, count: usize } "the last good one is compared with",
         FirstCandidateRejected<'e>: error { trigger: &'e str, count: usize }
             "nothing is compared until it is sound",
-        CandidateUnread<'e>: error { trigger: &'e str, error: Shown<'e> }
+        CandidateUnread<'e>: error { trigger: &'e str, error: ShownValue<'e> }
             "the last good one is compared with, if there is one",
         CandidateError<'e>: error { at: &'e str, code: &'e str, finding: &'e str, hint: Option<&'e str> };
 
     /// The folder held no key, and the service made one.
-    "keys.generated" => KeysGenerated<'e>: info { dir: Shown<'e>, kid: Shown<'e> }
+    "keys.generated" => KeysGenerated<'e>: info { dir: ShownValue<'e>, kid: ShownValue<'e> }
         "there was no key, so the first one was made";
 
     /// Another key signs from now on.
     "keys.activated" => KeysActivated<'e>: info { kid: &'e str, before: &'e str };
 
     /// This server made the next key.
-    "keys.rotated" => KeysRotated<'e>: info { kid: &'e str, signs_from: Shown<'e> };
+    "keys.rotated" => KeysRotated<'e>: info { kid: &'e str, signs_from: ShownValue<'e> };
 
     /// This server could not make the next key.
     "keys.rotation_failed" => KeysRotationFailed<'e>: error { error: &'e str } "it is tried again in a minute";
@@ -171,7 +171,7 @@ jeton_verify::events! {
     /// The keys folder has errors, and what was in force stays. One line for each.
     "keys.rejected" =>
         KeysRejected<'e>: error { trigger: &'e str, error: &'e str } "what was in force stays",
-        KeysUnread<'e>: error { trigger: &'e str, error: Shown<'e> } "what was in force stays";
+        KeysUnread<'e>: error { trigger: &'e str, error: ShownValue<'e> } "what was in force stays";
 
     /// After a rejection, the files hold again what is in force.
     "keys.restored" => KeysRestored<'e>: info { trigger: &'e str } "the files hold what is in force again";
@@ -180,11 +180,11 @@ jeton_verify::events! {
     "keys.unchanged" => KeysUnchanged<'e>: info { trigger: &'e str };
 
     /// A key file has no entry in `keyring.yaml`.
-    "keys.unlisted" => KeysUnlisted<'e>: warn { path: Shown<'e>, kid: &'e str }
+    "keys.unlisted" => KeysUnlisted<'e>: warn { path: ShownValue<'e>, kid: &'e str }
         "it has no entry in `keyring.yaml`, never signs, and `jeton keys prune` deletes it";
 
     /// A key file can be read by its group too, and its mode cannot be changed.
-    "keys.readable" => KeysReadable<'e>: warn { path: Shown<'e> }
+    "keys.readable" => KeysReadable<'e>: warn { path: ShownValue<'e> }
         "its group can read it too, and this mount is read-only";
 
     /// A new key may sign before verifiers have fetched it.
@@ -193,9 +193,9 @@ jeton_verify::events! {
 
     /// This server cannot rotate the keys, because it cannot write their folder.
     "keys.read_only" =>
-        KeysReadOnly<'e>: warn { dir: Shown<'e> }
+        KeysReadOnly<'e>: warn { dir: ShownValue<'e> }
             "`keys.rotate_every` does nothing here: rotate where the folder is written",
-        RotationStopped<'e>: warn { errors: Shown<'e> } "this server does not rotate any more";
+        RotationStopped<'e>: warn { errors: ShownValue<'e> } "this server does not rotate any more";
 
     /// The key that signs is of another algorithm than the setting. The setting counts from the next key on.
     "keys.algorithm" => KeysAlgorithm<'e>: info { signs: &'e str, set: &'e str }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use jeton_oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId, clock::Clock};
-use jeton_policy::{LivePolicies, PolicySet, Snapshot};
-use jeton_verify::{BearerToken, NotInForce, Origin, RevocationsUnknown, Standing, TokenError, Verifier};
+use jeton_policy::{LivePolicies, PolicySet, PolicySnapshot};
+use jeton_verify::{
+    BearerToken, NotInForce, RevocationsUnknown, Standing, TokenError, TokenOrigin, Verifier,
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     },
     keys::{LiveKeys, SigningError},
     reuse::{GrantedAccess, KeptToken, ReusableTokens, TokenReuse},
-    store::{Advance, RefreshUse, SharedStore, Store, StoreError},
+    store::{FamilyAdvance, RefreshUse, SharedStore, Store, StoreError},
     token::{RefreshClaims, SignedToken, VerifiedRefresh},
 };
 
@@ -111,7 +113,7 @@ pub enum IssuanceRefused {
 /// One request on its way: who asks, when, under which policies.
 struct Issuance<'i> {
     issuer: &'i TokenIssuer,
-    snapshot: &'i Arc<Snapshot>,
+    snapshot: &'i Arc<PolicySnapshot>,
     policies: &'i PolicySet,
     client: AuthenticatedClient,
     now: i64,
@@ -186,7 +188,7 @@ impl Issuance<'_> {
         let kept = tokens.find(granted, self.now, self.issuer.keys.ring().signing().kid())?;
         let client = approved.client();
         // an anonymous client's token does not name it, and ends with it all the same
-        let origin = Origin {
+        let origin = TokenOrigin {
             token_id: &kept.token_id,
             subject: Some(client),
             client: None,
@@ -260,14 +262,14 @@ impl Issuance<'_> {
             grace: lifetimes.refresh_grace,
         };
         let detail = match store.advance(&used).await? {
-            Advance::Taken => return Ok(()),
-            Advance::Retried => {
+            FamilyAdvance::Taken => return Ok(()),
+            FamilyAdvance::Retried => {
                 let client = token.client().as_str();
                 event::RefreshRetried { client, family: family.as_str() }.info();
                 return Ok(());
             }
-            Advance::Ended => "its family was ended",
-            Advance::Reused => {
+            FamilyAdvance::Ended => "its family was ended",
+            FamilyAdvance::Reused => {
                 let client = token.client().as_str();
                 event::RefreshReused { client, family: family.as_str() }.warn();
                 "it was used before: its family is ended now"

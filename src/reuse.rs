@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jeton_oauth::{ApiName, ClientId, KeyId, ScopeSet, TokenId};
-use jeton_policy::Snapshot;
+use jeton_policy::PolicySnapshot;
 use quick_cache::{
     Weighter,
     sync::{Cache, DefaultLifecycle},
@@ -35,7 +35,7 @@ pub struct TokenReuse {
 /// The tokens that were issued under one snapshot of the policies, from which roles, claims and lifetimes
 /// follow. Does not keep the snapshot alive.
 pub(crate) struct ReusableTokens {
-    snapshot: Weak<Snapshot>,
+    snapshot: Weak<PolicySnapshot>,
     window: i64,
     tokens: Cache<GrantedAccess, Arc<KeptToken>, ByTokenLength, RandomState>,
 }
@@ -79,7 +79,7 @@ impl TokenReuse {
     }
 
     /// The tokens of a snapshot: those at hand, or none yet. Those of another one are let go.
-    pub(crate) fn tokens_of(&self, snapshot: &Arc<Snapshot>) -> Arc<ReusableTokens> {
+    pub(crate) fn tokens_of(&self, snapshot: &Arc<PolicySnapshot>) -> Arc<ReusableTokens> {
         let current = self.current.load_full();
         if current.is_of(snapshot) {
             return current;
@@ -92,14 +92,14 @@ impl TokenReuse {
 }
 
 impl ReusableTokens {
-    fn of(snapshot: Weak<Snapshot>, window: i64) -> Self {
+    fn of(snapshot: Weak<PolicySnapshot>, window: i64) -> Self {
         let room = u64::try_from(MOST_KEPT).unwrap_or(u64::MAX);
         let tokens =
             Cache::with(MOST_KEPT, room, ByTokenLength, RandomState::new(), DefaultLifecycle::default());
         Self { snapshot, window, tokens }
     }
 
-    fn is_of(&self, snapshot: &Arc<Snapshot>) -> bool {
+    fn is_of(&self, snapshot: &Arc<PolicySnapshot>) -> bool {
         std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot))
     }
 
@@ -214,7 +214,8 @@ mod tests {
         let reuse = TokenReuse::within(Duration::from_mins(10));
         let first = policies.snapshot();
         reuse.tokens_of(&first).keep(access(1), token(700));
-        let find = |snapshot: &Arc<Snapshot>| reuse.tokens_of(snapshot).find(&access(1), 1_000, &kid("k"));
+        let find =
+            |snapshot: &Arc<PolicySnapshot>| reuse.tokens_of(snapshot).find(&access(1), 1_000, &kid("k"));
         let found = Arc::downgrade(&find(&first).unwrap());
         fs::write(dir.path().join("more.yaml"), "version: 1\n").unwrap();
         assert!(matches!(policies.reload(), Reload::Reloaded { .. }));

@@ -13,10 +13,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_oauth::{ClientId, Issuer, KeyId, clock::Clock};
 use jeton_policy::{
-    LivePolicies, Snapshot,
+    LivePolicies, PolicySnapshot,
     clients::{Client, ClientState},
 };
-use jeton_verify::status::{Revocation, STATUS_LIST, StatusHandle, StatusList};
+use jeton_verify::status::{EndedTokens, STATUS_LIST, StatusHandle, StatusList};
 use ring::digest;
 use rustc_hash::FxHashMap;
 use serde_json::json;
@@ -84,7 +84,7 @@ pub enum NoStatusList {
 
 /// The clients of one snapshot that have lists. Does not keep the snapshot alive.
 struct Index {
-    snapshot: Weak<Snapshot>,
+    snapshot: Weak<PolicySnapshot>,
     by_handle: OnceLock<FxHashMap<StatusHandle, Entry>>,
     kept: AtomicUsize,
 }
@@ -145,7 +145,7 @@ impl StatusLists {
     }
 
     /// The index of a snapshot: that at hand, or a new one.
-    fn index(&self, snapshot: &Arc<Snapshot>) -> Arc<Index> {
+    fn index(&self, snapshot: &Arc<PolicySnapshot>) -> Arc<Index> {
         let current = self.current.load_full();
         if current.is_of(snapshot) {
             return current;
@@ -156,7 +156,7 @@ impl StatusLists {
         if before.is_of(snapshot) { Arc::clone(&before) } else { new }
     }
 
-    fn handles(&self, snapshot: &Snapshot) -> FxHashMap<StatusHandle, Entry> {
+    fn handles(&self, snapshot: &PolicySnapshot) -> FxHashMap<StatusHandle, Entry> {
         let clients = snapshot.policies.clients().iter();
         let listed = clients.filter(|client| client.has_status_list(self.by_default));
         let entry = |client: &Arc<Client>| {
@@ -174,9 +174,9 @@ impl StatusLists {
         issued_at: i64,
     ) -> Result<SignedStatusList, NoStatusList> {
         let revocation = match (client.state, client.revoked_before) {
-            (ClientState::Disabled, _) => Revocation::Everything,
-            (ClientState::Enabled, Some(time)) => Revocation::Before(time),
-            (ClientState::Enabled, None) => Revocation::Nothing,
+            (ClientState::Disabled, _) => EndedTokens::Everything,
+            (ClientState::Enabled, Some(time)) => EndedTokens::Before(time),
+            (ClientState::Enabled, None) => EndedTokens::Nothing,
         };
         let expires_at = issued_at + self.ttl.saturating_mul(LIFETIME).clamp(LIFETIMES.0, LIFETIMES.1);
         // A client gets no token while its `revoked_before` lies ahead, so no token points further than to
@@ -199,11 +199,11 @@ impl StatusLists {
 }
 
 impl Index {
-    fn of(snapshot: &Arc<Snapshot>) -> Self {
+    fn of(snapshot: &Arc<PolicySnapshot>) -> Self {
         Self { snapshot: Arc::downgrade(snapshot), by_handle: OnceLock::new(), kept: AtomicUsize::new(0) }
     }
 
-    fn is_of(&self, snapshot: &Arc<Snapshot>) -> bool {
+    fn is_of(&self, snapshot: &Arc<PolicySnapshot>) -> bool {
         std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot))
     }
 

@@ -6,15 +6,17 @@
 use std::{path::Path, sync::LazyLock};
 
 use jeton_oauth::{Audience, ScopeSet, text::is_unseen};
-use jeton_policy::{DemoSecrets, PolicySet, Sources, Surroundings};
-use jeton_verify::audit::{Asked, Line, RecordedDecision, Replay, Taken, write_line};
+use jeton_policy::{DemoSecrets, PolicySet, PolicySources, Surroundings};
+use jeton_verify::audit::{
+    AuditedRequest, DecisionLine, RecordedDecision, Replay, TakenDecision, write_line,
+};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
 static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| {
     let files = [("orders.yaml", ORDERS), ("clients.yaml", CLIENTS)];
     let files = files.map(|(name, text)| (name.into(), text.as_bytes().to_vec()));
-    let sources = Sources::of_files(Path::new("policies"), files.into()).expect("the sample is read");
+    let sources = PolicySources::of_files(Path::new("policies"), files.into()).expect("the sample is read");
     let surroundings = Surroundings {
         issuer: Audience::parse("https://tokens.example.com").expect("an audience"),
         max_ttl: None,
@@ -30,7 +32,7 @@ const NOW: Timestamp = Timestamp::constant(1_795_000_000, 0);
 fuzz_target!(|data: &[u8]| {
     let mut replay = Replay::new(&POLICIES);
     let taken = replay.take(data);
-    match Line::parse(data) {
+    match DecisionLine::parse(data) {
         Err(error) => {
             assert_eq!(taken.map_err(|error| error.to_string()), Err(error.to_string()));
             assert_eq!(replay.lines(), 0);
@@ -39,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(taken.is_ok());
             assert!(data.trim_ascii_start().starts_with(b"{"), "no object");
             a_line_is_counted_once(replay, &line);
-            if let Line::Decision(decision) = line {
+            if let DecisionLine::Decision(decision) = line {
                 a_line_says_what_was_asked(&decision);
                 less_opens_no_more(&decision);
             }
@@ -47,15 +49,15 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn a_line_is_counted_once(replay: Replay<'_>, line: &Line) {
+fn a_line_is_counted_once(replay: Replay<'_>, line: &DecisionLine) {
     assert_eq!(replay.lines(), 1);
     let replayed = replay.finish();
     let differ = replayed.would_be_refused + replayed.would_be_let_in;
     assert_eq!(replayed.judged, replayed.same + differ);
     assert_eq!(replayed.differences.iter().map(|one| one.count).sum::<u64>(), differ);
     match line {
-        Line::Dropped(dropped) => assert_eq!((replayed.dropped, replayed.judged), (*dropped, 0)),
-        Line::Decision(_) => assert_eq!(replayed.judged + replayed.bad_tokens, 1),
+        DecisionLine::Dropped(dropped) => assert_eq!((replayed.dropped, replayed.judged), (*dropped, 0)),
+        DecisionLine::Decision(_) => assert_eq!(replayed.judged + replayed.bad_tokens, 1),
     }
     let shown = replayed.to_string();
     assert!(!shown.chars().any(|c| is_unseen(c) && c != '\n'), "{shown:?}");
@@ -66,7 +68,9 @@ fn a_line_says_what_was_asked(decision: &RecordedDecision) {
     let once = written(decision);
     assert!(!once.chars().any(|c| is_unseen(c) && c != '\n'), "{once:?}");
     assert_eq!(once.find('\n'), Some(once.len() - 1), "one line: {once:?}");
-    let Ok(Line::Decision(again)) = Line::parse(once.as_bytes()) else { panic!("not read again: {once}") };
+    let Ok(DecisionLine::Decision(again)) = DecisionLine::parse(once.as_bytes()) else {
+        panic!("not read again: {once}")
+    };
     assert_eq!(
         (&again.api, again.allowed, &again.rule, &again.reason),
         (&decision.api, decision.allowed, &decision.rule, &decision.reason)
@@ -89,7 +93,7 @@ fn has_fractions(line: &str) -> bool {
 }
 
 fn written(decision: &RecordedDecision) -> String {
-    let taken = Taken {
+    let taken = TakenDecision {
         allowed: decision.allowed,
         rule: decision.rule.as_deref(),
         reason: &decision.reason,
@@ -109,7 +113,7 @@ fn less_opens_no_more(decision: &RecordedDecision) {
     {
         bearer.subject.scopes = scopes;
         bearer.subject.roles = roles;
-        let narrower = Asked { bearer: Some(bearer), ..asked };
+        let narrower = AuditedRequest { bearer: Some(bearer), ..asked };
         assert!(whole || !narrower.judged_by(&POLICIES).is_allowed(), "less opens more: {asked:?}");
     }
 }

@@ -6,7 +6,9 @@
 use std::{cmp::Reverse, path::Path};
 
 use jeton_oauth::Audience;
-use jeton_policy::{CanonicalPath, DemoSecrets, Method, PathPrefix, PolicySet, Route, Sources, Surroundings};
+use jeton_policy::{
+    CanonicalPath, DemoSecrets, Method, PathPrefix, PolicySet, PolicySources, Route, Surroundings,
+};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
@@ -116,7 +118,7 @@ fn compiled(routes: &[String]) -> Option<PolicySet> {
         needed_apis: Vec::new(),
     };
     let files = vec![("a.yaml".into(), file.to_string().into_bytes())];
-    let sources = Sources::of_files(Path::new("policies"), files).expect("it is UTF-8");
+    let sources = PolicySources::of_files(Path::new("policies"), files).expect("it is UTF-8");
     let now = Timestamp::from_second(1_795_000_000).expect("a time");
     PolicySet::compile(&sources, &surroundings, now).ok()
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jeton_oauth::{Audience, ScopeSet, text::is_unseen};
 use jeton_policy::{
-    DemoSecrets, Draft, Finding, Findings, Permissions, PolicySet, Sources, Subject, Surroundings,
+    DemoSecrets, Finding, Findings, Permissions, PolicyDraft, PolicySet, PolicySources, Subject, Surroundings,
 };
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -31,7 +31,8 @@ fuzz_target!(|data: &[u8]| {
             requests_are_decided(draft.policies());
         }
     }
-    let told = |draft: Result<Draft, Findings>| draft.map_or_else(|told| told, |draft| draft.findings());
+    let told =
+        |draft: Result<PolicyDraft, Findings>| draft.map_or_else(|told| told, |draft| draft.findings());
     assert_eq!(told(draft), told(compile(&sources)), "read twice, told twice");
     a_private_key_behind_it_is_not_told(data);
 });
@@ -60,8 +61,8 @@ fn is_name(name: &str) -> bool {
     name.len() > 1 && !name.starts_with("private") && !name.starts_with('.') && name.bytes().all(is_plain)
 }
 
-fn sources(data: &[u8]) -> Option<Sources> {
-    match Sources::of_files(Path::new("policies"), files(data)) {
+fn sources(data: &[u8]) -> Option<PolicySources> {
+    match PolicySources::of_files(Path::new("policies"), files(data)) {
         Ok(sources) => Some(sources),
         Err(findings) => {
             findings_can_be_shown(&findings, data);
@@ -70,7 +71,7 @@ fn sources(data: &[u8]) -> Option<Sources> {
     }
 }
 
-fn compile(sources: &Sources) -> Result<Draft, Findings> {
+fn compile(sources: &PolicySources) -> Result<PolicyDraft, Findings> {
     let surroundings = Surroundings {
         issuer: Audience::parse("https://tokens.example.com").expect("an audience"),
         max_ttl: Some(86_400),
@@ -78,7 +79,7 @@ fn compile(sources: &Sources) -> Result<Draft, Findings> {
         needed_apis: Vec::new(),
     };
     let now = Timestamp::from_second(1_795_000_000).expect("a time");
-    Draft::compile(sources, &surroundings, now)
+    PolicyDraft::compile(sources, &surroundings, now)
 }
 
 /// Each has its place in a file, stays within its lines, and tells nothing of the private keys.

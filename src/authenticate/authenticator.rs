@@ -12,7 +12,7 @@ use super::{
     assertion::{AssertionRules, ClientAssertion},
     error::AuthenticationError,
 };
-use crate::store::{Store, Use};
+use crate::store::{NameUse, Store};
 
 /// What a request claims, and what shall show it. Nothing of it is checked yet.
 pub enum ClientCredentials {
@@ -108,8 +108,8 @@ impl Authenticator {
                     self.assertions.check(assertion, client_id.as_deref(), clients, now)?;
                 may_act(client, now)?;
                 match self.store.use_once(unused.name, unused.until).await {
-                    Ok(Use::First) => Ok(AuthenticatedClient(Arc::clone(client))),
-                    Ok(Use::Again) => Err(AuthenticationError::Replayed(client.id.clone())),
+                    Ok(NameUse::First) => Ok(AuthenticatedClient(Arc::clone(client))),
+                    Ok(NameUse::Again) => Err(AuthenticationError::Replayed(client.id.clone())),
                     Err(error) => Err(AuthenticationError::Unavailable { client: client.id.clone(), error }),
                 }
             }

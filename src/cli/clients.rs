@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use jeton_jose::{ForeignKey, ForeignKeys};
 use jeton_oauth::clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up};
 use jeton_policy::{
-    Sources,
+    PolicySources,
     clients::{ClientKind, ClientSecret},
     files, scalar,
 };
@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Outcome,
-    files::{OfSeveral, Place, PolicyFiles},
+    files::{EntryPlace, OfSeveral, PolicyFiles},
     say,
 };
 
@@ -136,7 +136,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
 fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
     // before a file is asked for
     files.sources.lacks_client(&add.id)?;
-    let place = Place { section: "clients", new: "clients.yaml", of_several: OfSeveral::Chosen };
+    let place = EntryPlace { section: "clients", new: "clients.yaml", of_several: OfSeveral::Chosen };
     let file = files.target(add.file.as_deref(), &place)?;
     let keys = add.public_keys.iter().map(|file| public_keys(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let keys = keys.concat();
@@ -247,7 +247,7 @@ fn show(secret: &ClientSecret) -> anyhow::Result<()> {
 
 /// The public keys in a file of the client's.
 fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
-    let read = files::read(file, Sources::LONGEST_KEYS);
+    let read = files::read(file, PolicySources::LONGEST_KEYS);
     let bytes = read.map_err(|error| anyhow::anyhow!("{} {error}", file.display()))?;
     let keys =
         ForeignKeys::from_file(&bytes).with_context(|| format!("{} cannot be used", file.display()))?;

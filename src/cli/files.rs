@@ -7,20 +7,20 @@ use std::{
 
 use anyhow::Context;
 use jeton_oauth::clock::{Clock, SystemClock};
-use jeton_policy::{DemoSecrets, Edited, PolicySet, Sources};
+use jeton_policy::{DemoSecrets, EditedFile, PolicySet, PolicySources};
 
-use crate::config::{Needs, Settings};
+use crate::config::{NeededFolders, Settings};
 
 /// The policy files, which nobody else changes meanwhile.
 pub(super) struct PolicyFiles {
     settings: Settings,
-    pub(super) sources: Sources,
+    pub(super) sources: PolicySources,
     /// Held until the end.
     _lock: fs::File,
 }
 
 /// Where something is added for which no file was chosen.
-pub(super) struct Place {
+pub(super) struct EntryPlace {
     /// The section, such as `clients`.
     pub(super) section: &'static str,
     /// The file to be made if none has that section.
@@ -41,16 +41,16 @@ pub(super) enum OfSeveral {
 impl PolicyFiles {
     /// Locks and reads the policies folder of the settings.
     pub(super) fn open(config: Option<&Path>) -> anyhow::Result<Self> {
-        let settings = super::settings(Needs::Policies, config)?;
+        let settings = super::settings(NeededFolders::Policies, config)?;
         // of several of us one writes at a time, and reads what the others wrote
         let lock = fs::File::open(&settings.policies.dir)?;
         lock.lock().context("the policies folder cannot be locked")?;
-        let sources = Sources::read(&settings.policies.dir)?;
+        let sources = PolicySources::read(&settings.policies.dir)?;
         Ok(Self { settings, sources, _lock: lock })
     }
 
     /// Writes changed files, if the policies load with all of them, and returns those.
-    pub(super) fn write(&self, edited: &[Edited]) -> anyhow::Result<PolicySet> {
+    pub(super) fn write(&self, edited: &[EditedFile]) -> anyhow::Result<PolicySet> {
         let surroundings = super::surroundings(&self.settings, DemoSecrets::Allowed);
         let compiled = PolicySet::compile(&self.sources.with(edited), &surroundings, SystemClock.now());
         let policies = compiled.map_err(|findings| {
@@ -61,9 +61,9 @@ impl PolicyFiles {
     }
 
     /// The file to which something is added, by the name that the sources have for it.
-    pub(super) fn target(&self, file: Option<&Path>, place: &Place) -> anyhow::Result<String> {
+    pub(super) fn target(&self, file: Option<&Path>, place: &EntryPlace) -> anyhow::Result<String> {
         let dir = &self.settings.policies.dir;
-        let Place { section, new, of_several } = place;
+        let EntryPlace { section, new, of_several } = place;
         let file = match (file, self.sources.files_with(section).as_slice()) {
             (None, [only]) => return Ok((*only).to_owned()),
             (None, [first, ..]) if *of_several == OfSeveral::First => return Ok((*first).to_owned()),
@@ -95,7 +95,7 @@ impl PolicyFiles {
 }
 
 /// Writes a file so that a reader sees the old text or the new, with its mode kept.
-fn write(edited: &Edited) -> anyhow::Result<()> {
+fn write(edited: &EditedFile) -> anyhow::Result<()> {
     let path = fs::canonicalize(&edited.file).unwrap_or_else(|_| PathBuf::from(&edited.file));
     let name = path.file_name().context("the policy file has no name")?.to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.partial"));

@@ -6,13 +6,13 @@ use anyhow::Context;
 use jeton_verify::fetch::{Fetcher, Transport};
 
 use super::Outcome;
-use crate::config::Needs;
+use crate::config::NeededFolders;
 
 /// How long the service may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let mut address = super::settings(Needs::Nothing, config)?.server.listen;
+    let mut address = super::settings(NeededFolders::Nothing, config)?.server.listen;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),

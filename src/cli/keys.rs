@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use super::{Outcome, emit, say};
 use crate::{
     app::{key_keeper, late_reading},
-    config::{Needs, Settings},
-    keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, Replaced, Retired, RingKey},
+    config::{NeededFolders, Settings},
+    keys::{KeyKeeper, KeyRing, KeyState, PlannedKey, ReplacedKeys, RetiredKey, RingKey},
 };
 
 #[derive(Subcommand)]
@@ -47,7 +47,7 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let settings = super::settings(Needs::Keys, config)?;
+    let settings = super::settings(NeededFolders::Keys, config)?;
     let keeper = key_keeper(&settings, Arc::new(SystemClock));
     let text = match command {
         Command::Generate => format!("{}\n", keeper.generate()?.kid),
@@ -62,10 +62,10 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
         }
         Command::Rotate { now: true } => replaced(&keeper.rotate_now()?, &keeper, &settings),
         Command::Retire { kid, now: false } => match keeper.retire(kid)? {
-            Retired::HandedOver { to, published_until } => {
+            RetiredKey::HandedOver { to, published_until } => {
                 format!("{kid} signs no more, and stays published until {published_until}; {to} signs now.\n")
             }
-            Retired::Dropped => gone(kid),
+            RetiredKey::Dropped => gone(kid),
         },
         Command::Retire { kid, now: true } => {
             keeper.retire_now(kid)?;
@@ -177,8 +177,8 @@ fn gone(kid: impl Display) -> String {
 }
 
 /// What `rotate --now` did, and what of it everybody will notice.
-fn replaced(replaced: &Replaced, keeper: &KeyKeeper, settings: &Settings) -> String {
-    let Replaced { new, dropped, still_published } = replaced;
+fn replaced(replaced: &ReplacedKeys, keeper: &KeyKeeper, settings: &Settings) -> String {
+    let ReplacedKeys { new, dropped, still_published } = replaced;
     let mut text = format!("{}\nit signs now.\n", new.kid);
     text += &dropped.iter().map(gone).collect::<String>();
     text += &what_breaks(Dropped::Signing, keeper, settings);

@@ -24,7 +24,7 @@ use jeton_policy::{DemoSecrets, Surroundings};
 use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
 use crate::{
     app,
-    config::{Needs, Settings},
+    config::{NeededFolders, Settings},
 };
 
 /// A stateless token service: scopes in claims, policies in a folder, no database.
@@ -107,7 +107,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
+fn settings(needs: NeededFolders, config: Option<&Path>) -> anyhow::Result<Settings> {
     let settings = Settings::load_for(needs, config).map_err(|errors| {
         let place = match errors.0.len() {
             1 => "in the settings".to_owned(),
@@ -116,7 +116,7 @@ fn settings(needs: Needs, config: Option<&Path>) -> anyhow::Result<Settings> {
         anyhow::Error::new(errors).context(place)
     })?;
     // a service has a log for them
-    if needs != Needs::Everything {
+    if needs != NeededFolders::Everything {
         for warning in &settings.warnings {
             say!("warning: in the settings: {warning}");
         }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 use jeton_oauth::text::{printable, printable_json, printable_lines};
-use jeton_policy::{Code, Finding, Findings};
+use jeton_policy::{Finding, FindingCode, Findings};
 use serde::Serialize;
 
 use crate::{
@@ -96,7 +96,7 @@ pub(super) fn say_error(error: &anyhow::Error) {
 
 /// Says where a folder or file is that cannot be read and was named from here: perhaps here is elsewhere.
 pub(super) fn say_places(findings: &Findings) {
-    let unreadable = |finding: &&Finding| finding.code == Code::Unreadable && finding.line == 0;
+    let unreadable = |finding: &&Finding| finding.code == FindingCode::Unreadable && finding.line == 0;
     for Finding { file, .. } in findings.0.iter().filter(unreadable) {
         if let Ok(place) = std::path::absolute(file)
             && place != Path::new(file)

@@ -7,13 +7,13 @@ use tracing::field::display;
 
 use super::Outcome;
 use crate::{
-    config::Needs,
+    config::NeededFolders,
     event,
-    http::{self, RunningServer, Service},
+    http::{self, HttpService, RunningServer},
 };
 
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let settings = super::settings(Needs::Everything, config)?;
+    let settings = super::settings(NeededFolders::Everything, config)?;
     http::init_log(&settings.log);
     for detail in &settings.warnings {
         event::SettingsWarning { detail }.warn();
@@ -21,7 +21,7 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     http::raise_open_files();
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();
-        let service = Service::load(settings, Arc::new(SystemClock))?;
+        let service = HttpService::load(settings, Arc::new(SystemClock))?;
         let kid = service.keys().ring().signing().kid().clone();
         let hash = service.policies().current().policies.hash().clone();
         let audit = service.audit().clone();

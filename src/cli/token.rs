@@ -16,8 +16,8 @@ use jeton_oauth::{
     text::printable,
 };
 use jeton_policy::{
-    Pruned, TokenRevocation,
-    files::{self, Size},
+    PrunedEntry, TokenRevocation,
+    files::{self, ByteSize},
 };
 use jeton_verify::{
     BearerToken, InsecureParts, JwksOptions, JwksSource, TokenError, Verifier, insecure_parts,
@@ -30,12 +30,12 @@ use super::{
     Outcome,
     clients::time,
     emit,
-    files::{OfSeveral, Place, PolicyFiles},
+    files::{EntryPlace, OfSeveral, PolicyFiles},
     json,
     keys::at,
     say,
 };
-use crate::{app::key_keeper, config::Needs};
+use crate::{app::key_keeper, config::NeededFolders};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -88,7 +88,7 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     anyhow::ensure!(*until > now, "{until} has passed: by then the token has expired, and nobody takes it");
     let until = Timestamp::from_second(seconds_up(*until))?;
     let files = PolicyFiles::open(config)?;
-    let place = Place { section: "revoked_tokens", new: "revoked.yaml", of_several: OfSeveral::First };
+    let place = EntryPlace { section: "revoked_tokens", new: "revoked.yaml", of_several: OfSeveral::First };
     let file = files.target(file.as_deref(), &place)?;
     let was_listed = files.sources.lists(jti);
     let revocation = TokenRevocation { token: jti, until, file: &file, now };
@@ -101,7 +101,7 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     } else {
         say!("{file}: token `{jti}` is revoked until {until}");
     }
-    for Pruned { file, token } in pruned {
+    for PrunedEntry { file, token } in pruned {
         say!("{file}: removed token `{token}`, which has expired");
     }
     Ok(Outcome::Done)
@@ -114,7 +114,11 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
         let mut text = String::new();
         let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
         let length = read.context("standard input cannot be read")? as u64;
-        anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", Size(LONGEST_INPUT));
+        anyhow::ensure!(
+            length <= LONGEST_INPUT,
+            "standard input holds more than {}",
+            ByteSize(LONGEST_INPUT)
+        );
         text
     };
     let token = pasted_token(&text);
@@ -200,7 +204,7 @@ fn insecure_audience(claims: &Map<String, Value>) -> Option<Audience> {
 
 /// A verifier by the settings, with the keys of the folder or of another set.
 pub(super) fn verifier(config: Option<&Path>, jwks: Option<&str>) -> anyhow::Result<Verifier> {
-    let settings = super::settings(Needs::Keys, config)?;
+    let settings = super::settings(NeededFolders::Keys, config)?;
     let keys = match jwks {
         None => Arc::clone(super::keys::ring(&key_keeper(&settings, Arc::new(SystemClock)))?.public()),
         Some(address) if is_address(address) => published(address)?,

@@ -6,7 +6,7 @@ use jeton_oauth::{RsaBits, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
 use super::{
-    Needs,
+    NeededFolders,
     layers::Layers,
     secret_file::{self, without_newline},
     values::{duration, folder},
@@ -46,11 +46,21 @@ impl fmt::Debug for KeySettings {
 }
 
 impl KeySettings {
-    pub(super) fn read(needs: Needs, layers: &mut Layers, warnings: &mut Vec<String>) -> Option<Self> {
+    pub(super) fn read(
+        needs: NeededFolders,
+        layers: &mut Layers,
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
         let generate_if_missing = layers.switch("keys.generate_if_missing");
         let dir = layers.path("keys.dir", |dir| match (needs, generate_if_missing) {
-            (Needs::Everything, Some(false)) => folder(dir),
-            (Needs::Everything | Needs::Policies | Needs::Keys | Needs::Nothing, _) => Ok(()),
+            (NeededFolders::Everything, Some(false)) => folder(dir),
+            (
+                NeededFolders::Everything
+                | NeededFolders::Policies
+                | NeededFolders::Keys
+                | NeededFolders::Nothing,
+                _,
+            ) => Ok(()),
         });
         let algorithm = layers.text("keys.algorithm", |text| {
             let unknown = || format!("`{text}` is not an algorithm: write RS256, PS256, ES256 or EdDSA");
@@ -79,10 +89,10 @@ impl KeySettings {
             (Some(_), _) if of_environment.is_some() => {
                 Err("JETON__KEYS__PASSPHRASE is set too: keep one of the passphrases".to_owned())
             }
-            (Some(path), Needs::Everything | Needs::Keys) => {
+            (Some(path), NeededFolders::Everything | NeededFolders::Keys) => {
                 secret_file::read(&path, "passphrase", warnings).map(Some)
             }
-            (Some(_), Needs::Policies | Needs::Nothing) => Ok(None),
+            (Some(_), NeededFolders::Policies | NeededFolders::Nothing) => Ok(None),
         });
         Some(Self {
             dir: dir?,

@@ -52,19 +52,19 @@ pub(super) struct Layers {
 }
 
 struct Layer {
-    origin: Origin,
+    origin: SettingOrigin,
     /// What relative paths are relative to.
     base: PathBuf,
     values: BTreeMap<String, Value>,
 }
 
-enum Origin {
+enum SettingOrigin {
     Defaults,
     File(PathBuf),
     Environment,
 }
 
-impl Origin {
+impl SettingOrigin {
     fn name(&self, key: &str) -> String {
         match self {
             Self::Defaults => format!("the defaults: `{key}`"),
@@ -85,7 +85,7 @@ impl Layers {
         let mut errors = Vec::new();
         let folder = file.and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
         let mut layers = vec![Layer {
-            origin: Origin::Defaults,
+            origin: SettingOrigin::Defaults,
             base: folder.clone(),
             values: read_layer(File::from_str(DEFAULTS, FileFormat::Toml), "the defaults", &mut errors),
         }];
@@ -100,7 +100,7 @@ impl Layers {
                     BTreeMap::new()
                 }
             };
-            layers.push(Layer { origin: Origin::File(path.to_owned()), base: folder, values });
+            layers.push(Layer { origin: SettingOrigin::File(path.to_owned()), base: folder, values });
         }
         errors.extend(unreadable_variables());
         if !errors.is_empty() {
@@ -108,7 +108,7 @@ impl Layers {
         }
         let environment = environment.prefix(PREFIX).prefix_separator(SEPARATOR).separator(SEPARATOR);
         let values = read_layer(environment, "the environment", &mut errors);
-        layers.push(Layer { origin: Origin::Environment, base: PathBuf::new(), values });
+        layers.push(Layer { origin: SettingOrigin::Environment, base: PathBuf::new(), values });
         if errors.is_empty() { Ok(Self { layers, errors }) } else { Err(SettingErrors(errors)) }
     }
 
@@ -147,11 +147,11 @@ impl Layers {
         for layer in &mut self.layers {
             let Some(value) = layer.values.remove(key) else { continue };
             let outcome = match (&layer.origin, value.kind) {
-                (Origin::Environment, ValueKind::String(text)) if !text.is_empty() => {
+                (SettingOrigin::Environment, ValueKind::String(text)) if !text.is_empty() => {
                     Ok(Zeroizing::new(text))
                 }
-                (Origin::Environment, _) => Err("is empty: set it, or leave it out".to_owned()),
-                (Origin::Defaults | Origin::File(_), _) => Err(format!(
+                (SettingOrigin::Environment, _) => Err("is empty: set it, or leave it out".to_owned()),
+                (SettingOrigin::Defaults | SettingOrigin::File(_), _) => Err(format!(
                     "a secret does not belong into this file: use `{instead}`, or the variable {}",
                     variable(key)
                 )),
@@ -282,8 +282,8 @@ impl Layers {
                 let hint = match nearest {
                     Some(name) if strsim::damerau_levenshtein(name, key) <= 1 + key.len() / 4 => {
                         let name = match layer.origin {
-                            Origin::Environment => variable(name),
-                            Origin::Defaults | Origin::File(_) => (*name).to_owned(),
+                            SettingOrigin::Environment => variable(name),
+                            SettingOrigin::Defaults | SettingOrigin::File(_) => (*name).to_owned(),
                         };
                         format!("did you mean `{name}`?")
                     }

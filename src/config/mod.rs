@@ -12,6 +12,6 @@ mod values;
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
 pub use layers::{SettingError, SettingErrors};
-pub use needs::Needs;
+pub use needs::NeededFolders;
 pub use settings::{LogFormat, LogSettings, PolicySettings, ServerSettings, Settings, TokenSettings};
 pub use store::StoreSettings;

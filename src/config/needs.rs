@@ -2,7 +2,7 @@
 
 /// Which folders a command reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
+pub enum NeededFolders {
     /// The key folder, if no key shall be made, and the policies folder.
     Everything,
     /// The policies folder.

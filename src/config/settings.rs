@@ -14,7 +14,7 @@ use super::{
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
-    needs::Needs,
+    needs::NeededFolders,
     store::StoreSettings,
     values::{duration, folder},
 };
@@ -153,20 +153,24 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong, each with its file and key or its variable.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingErrors> {
-        Self::load_for(Needs::Everything, file)
+        Self::load_for(NeededFolders::Everything, file)
     }
 
     /// As [`Self::load`], for a command that may do without the policies folder.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn load_for(needs: Needs, file: Option<&Path>) -> Result<Self, SettingErrors> {
+    pub fn load_for(needs: NeededFolders, file: Option<&Path>) -> Result<Self, SettingErrors> {
         let default = Path::new(DEFAULT_FILE);
         let file = file.or_else(|| default.exists().then_some(default));
         Self::read(needs, file, Environment::default())
     }
 
-    fn read(needs: Needs, file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
+    fn read(
+        needs: NeededFolders,
+        file: Option<&Path>,
+        environment: Environment,
+    ) -> Result<Self, SettingErrors> {
         let mut layers = Layers::read(file, environment)?;
         let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
@@ -178,12 +182,12 @@ impl Settings {
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
-            Needs::Everything | Needs::Policies => folder(dir),
-            Needs::Keys | Needs::Nothing => Ok(()),
+            NeededFolders::Everything | NeededFolders::Policies => folder(dir),
+            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
         });
         let poll = layers.text("policies.poll", duration);
         let candidate = layers.file("policies.candidate", |dir| match dir {
-            Some(dir) if needs == Needs::Everything => folder(&dir).map(|()| Some(dir)),
+            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
             dir => Ok(dir),
         });
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
@@ -231,7 +235,7 @@ impl Settings {
             other => Err(format!("`{other}` is not a level: write error, warn, info, debug or trace")),
         });
         let decisions = layers.file("log.decisions", |file| match file {
-            Some(file) if needs == Needs::Everything => appendable(&file).map(|()| Some(file)),
+            Some(file) if needs == NeededFolders::Everything => appendable(&file).map(|()| Some(file)),
             file => Ok(file),
         });
         let (gateways, known) = gateways::read(&mut layers, issuer.as_ref());

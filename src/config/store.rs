@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Needs, layers::Layers, secret_file};
+use super::{NeededFolders, layers::Layers, secret_file};
 
 /// `[store]`.
 #[derive(Clone)]
@@ -13,7 +13,7 @@ pub struct StoreSettings {
     /// Where the shared store is: `redis://` or `rediss://`, with a host; `None` for in memory. May hold a
     /// user and a password.
     pub url: Option<String>,
-    /// The password, unless the URL holds it; read for a command that [`Needs::Everything`] alone.
+    /// The password, unless the URL holds it; read for a command that [`NeededFolders::Everything`] alone.
     pub password: Option<Zeroizing<String>>,
     /// What the names of all keys start with: `[A-Za-z0-9_.-]{1,64}`.
     pub prefix: String,
@@ -34,7 +34,11 @@ impl fmt::Debug for StoreSettings {
 }
 
 impl StoreSettings {
-    pub(super) fn read(needs: Needs, layers: &mut Layers, warnings: &mut Vec<String>) -> Option<Self> {
+    pub(super) fn read(
+        needs: NeededFolders,
+        layers: &mut Layers,
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
         let of_environment = layers.secret("store.password", "store.password_file");
         let url = layers.text("store.url", |text| match text {
             "" => Ok(None),
@@ -54,8 +58,10 @@ impl StoreSettings {
                 Err("JETON__STORE__PASSWORD is set too: keep one of the passwords".to_owned())
             }
             (Some(_), _) if in_url => Err("`store.url` has a password too: keep one of them".to_owned()),
-            (Some(path), Needs::Everything) => secret_file::read(&path, "password", warnings).map(Some),
-            (Some(_), Needs::Policies | Needs::Keys | Needs::Nothing) => Ok(None),
+            (Some(path), NeededFolders::Everything) => {
+                secret_file::read(&path, "password", warnings).map(Some)
+            }
+            (Some(_), NeededFolders::Policies | NeededFolders::Keys | NeededFolders::Nothing) => Ok(None),
         });
         let prefix = layers.text("store.prefix", |text| {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -69,7 +75,7 @@ impl StoreSettings {
             Some(_) if !is_tls => {
                 Err("there is no TLS to need it: write `rediss://` in `store.url`".to_owned())
             }
-            Some(path) if needs == Needs::Everything && !path.is_file() => {
+            Some(path) if needs == NeededFolders::Everything && !path.is_file() => {
                 Err(format!("the file `{}` does not exist", path.display()))
             }
             path => Ok(path),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use jeton_policy::{CandidatePolicies, CandidateReload, Findings, Rejection, Reload, Snapshot, Swapped};
+use jeton_policy::{
+    CandidatePolicies, CandidateReload, Findings, PolicySnapshot, Rejection, Reload, Swapped,
+};
 use tokio::task::JoinError;
 use tracing::field::display;
 
@@ -16,7 +18,7 @@ pub(super) struct FollowedCandidate {
 }
 
 impl Follow for FollowedCandidate {
-    type New = Arc<Swapped<Option<Arc<Snapshot>>>>;
+    type New = Arc<Swapped<Option<Arc<PolicySnapshot>>>>;
     type Faults = Findings;
 
     fn poll(&self) -> CandidateReload {

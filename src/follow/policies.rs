@@ -6,7 +6,8 @@ use std::{
 };
 
 use jeton_policy::{
-    Code, Difference, Finding, Findings, LivePolicies, PolicyReload, Rejection, Reload, Replaced, Snapshot,
+    Finding, FindingCode, Findings, LivePolicies, PolicyDiff, PolicyReload, PolicySnapshot, Rejection,
+    Reload, ReplacedPolicies,
 };
 use tokio::task::{self, JoinError};
 use tracing::field::display;
@@ -41,7 +42,7 @@ impl FollowedPolicies {
 }
 
 impl Follow for FollowedPolicies {
-    type New = Arc<Replaced>;
+    type New = Arc<ReplacedPolicies>;
     type Faults = Findings;
 
     fn poll(&self) -> PolicyReload {
@@ -81,7 +82,7 @@ fn tell(trigger: Trigger, outcome: &PolicyReload, policies: &LivePolicies, warne
             let (old, new) = (replaced.before().policies.hash(), replaced.after().policies.hash());
             let difference = replaced.difference();
             let effect = difference.map_or("too much to compare", |found| found.summary.as_str());
-            let counts = difference.map(Difference::counts);
+            let counts = difference.map(PolicyDiff::counts);
             let (gains, losses) = counts.map(|counts| (counts.gains, counts.losses)).unzip();
             let clients = counts.map(|counts| counts.clients);
             event::PoliciesReloaded {
@@ -119,9 +120,9 @@ fn tell(trigger: Trigger, outcome: &PolicyReload, policies: &LivePolicies, warne
 #[derive(Default)]
 struct Warned {
     /// Kind, file and words, and how often. They may move to other lines of their file.
-    known: HashMap<(Code, String, String), usize>,
+    known: HashMap<(FindingCode, String, String), usize>,
     /// What was in force then.
-    of: Weak<Snapshot>,
+    of: Weak<PolicySnapshot>,
     /// What was passed over then, which may change without a reload.
     passed_over: Arc<Vec<Finding>>,
 }
@@ -171,7 +172,7 @@ fn unplaced(message: &str) -> String {
 
 /// Logs the warnings that are new. Those of policies that others have replaced meanwhile are of no interest.
 fn log_warnings(
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Arc<PolicySnapshot>,
     policies: &LivePolicies,
     warned: &mut Warned,
 ) -> Option<WarnedCounts> {
@@ -205,7 +206,7 @@ fn log_passed_over(trigger: Trigger, policies: &LivePolicies, warned: &mut Warne
 /// As [`log_warnings`], and behind them how many there are.
 fn log_counted_warnings(
     trigger: Trigger,
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Arc<PolicySnapshot>,
     policies: &LivePolicies,
     warned: &mut Warned,
 ) {
@@ -217,6 +218,6 @@ fn log_counted_warnings(
 }
 
 /// What a reload changed, worked out beside the requests; the inner `None` where that is too much work.
-pub(crate) async fn difference_beside(replaced: Arc<Replaced>) -> Option<Option<Difference>> {
+pub(crate) async fn difference_beside(replaced: Arc<ReplacedPolicies>) -> Option<Option<PolicyDiff>> {
     task::spawn_blocking(move || replaced.difference().cloned()).await.ok()
 }

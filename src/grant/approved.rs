@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_oauth::{ApiName, Audience, ClientId, InvalidName, Issuer, NoRandomness, Role, ScopeSet, TokenId};
-use jeton_policy::clients::{Client, ClientKind, Grant};
+use jeton_policy::clients::{ApiGrant, Client, ClientKind};
 use jeton_verify::{
     VerifiedClaims,
     status::{StatusHandle, StatusReference, index_of},
@@ -12,7 +12,7 @@ use jeton_verify::{
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
-use crate::token::{Claims, Exchanged, Named, VerifiedRefresh};
+use crate::token::{AccessTokenClaims, Exchanged, TokenParties, VerifiedRefresh};
 
 /// A grant that was approved. Made by the grant types alone: for a refresh by
 /// [`approve_refresh`](super::approve_refresh), which takes a [`RefreshAbility`](super::RefreshAbility), and for an
@@ -25,7 +25,7 @@ use crate::token::{Claims, Exchanged, Named, VerifiedRefresh};
 pub struct ApprovedGrant {
     pub(super) client: ClientId,
     /// Whom the token names.
-    pub(super) named: Option<Named>,
+    pub(super) named: Option<TokenParties>,
     pub(super) api: ApiName,
     pub(super) audience: Audience,
     pub(super) scopes: ScopeSet,
@@ -99,7 +99,7 @@ impl ApprovedGrant {
     /// What a client gets for itself.
     pub(super) fn own(
         client: &Client,
-        grant: &Grant,
+        grant: &ApiGrant,
         scopes: ScopeSet,
         lifetimes: Lifetimes,
         status_claim: StatusClaim,
@@ -108,7 +108,7 @@ impl ApprovedGrant {
         let has_list = client.has_status_list(status_claim == StatusClaim::ByDefault);
         Self {
             client: client.id.clone(),
-            named: is_named.then(|| Named { subject: client.id.clone(), client: client.id.clone() }),
+            named: is_named.then(|| TokenParties { subject: client.id.clone(), client: client.id.clone() }),
             api: grant.api.clone(),
             audience: grant.audience.clone(),
             roles: grant.roles_within(&scopes),
@@ -159,12 +159,12 @@ impl ApprovedGrant {
         issuer: &Issuer,
         comes_from: Option<&TokenId>,
         now: i64,
-    ) -> Result<Claims, NoTokenId> {
+    ) -> Result<AccessTokenClaims, NoTokenId> {
         let mut token_id = random_id()?;
         if let Some(before) = comes_from {
             token_id = TokenId::parse(&format!("{before}.{token_id}"))?;
         }
-        Ok(Claims {
+        Ok(AccessTokenClaims {
             issuer: issuer.clone(),
             status: match self.status {
                 StatusSource::None => None,

@@ -1,7 +1,7 @@
 //! `grant_type=client_credentials` (RFC 6749 section 4.4) with `resource` (RFC 8707).
 
 use jeton_oauth::{ApiName, ScopeSet};
-use jeton_policy::clients::{Client, Grant};
+use jeton_policy::clients::{ApiGrant, Client};
 
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, StatusClaim};
 use crate::authenticate::AuthenticatedClient;
@@ -34,7 +34,7 @@ fn grant<'c>(
     client: &'c Client,
     target: Option<&RequestedTarget>,
     asked: Option<&ScopeSet>,
-) -> Result<&'c Grant, GrantError> {
+) -> Result<&'c ApiGrant, GrantError> {
     match (target, &*client.grants, asked) {
         (Some(target), ..) => {
             let grant = target.audience().and_then(|audience| client.grant_for(audience));
@@ -43,7 +43,7 @@ fn grant<'c>(
         (None, [only], _) => Ok(only),
         (None, grants, Some(asked)) => {
             let has_all =
-                |grant: &&Grant| grant.api.as_str() != ApiName::OWN && asked.is_subset(&grant.scopes);
+                |grant: &&ApiGrant| grant.api.as_str() != ApiName::OWN && asked.is_subset(&grant.scopes);
             let mut fitting = grants.iter().filter(has_all);
             fitting.next().filter(|_| fitting.next().is_none()).ok_or(GrantError::NoTarget)
         }

@@ -23,7 +23,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use jeton_oauth::{ApiName, Audience, ClientId, ErrorCode, Issuer, NoRandomness, ScopeSet, TokenId};
-    use jeton_policy::clients::{Abilities, Client, ClientKind, ClientState, Grant, IntrospectedApis};
+    use jeton_policy::clients::{Abilities, ApiGrant, Client, ClientKind, ClientState, IntrospectedApis};
 
     use super::*;
     use crate::authenticate::AuthenticatedClient;
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_name_that_would_be_too_long_is_told_as_that() {
         let client = client(Abilities::default());
-        let grant = Grant {
+        let grant = ApiGrant {
             api: ApiName::parse("orders").unwrap(),
             audience: Audience::parse("https://orders.example").unwrap(),
             scopes: ScopeSet::default(),

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use jeton_oauth::{ApiName, Audience, Role, ScopeSet};
 use jeton_policy::{
     PolicySet,
-    clients::{Client, Grant},
+    clients::{ApiGrant, Client},
 };
 use jeton_verify::{InForce, VerifiedClaims};
 
 use super::{ApprovedGrant, GrantError, Lifetimes, RequestedAccess, RequestedTarget, approved::StatusSource};
 use crate::{
     authenticate::AuthenticatedClient,
-    token::{Exchanged, Named},
+    token::{Exchanged, TokenParties},
 };
 
 /// A client that has authenticated and may exchange tokens. To have authenticated is not enough:
@@ -121,7 +121,7 @@ pub fn approve(
     let left = u64::try_from(subject.expires_at().saturating_sub(now)).unwrap_or(0);
     Ok(ApprovedGrant {
         client: client.id.clone(),
-        named: Some(Named { subject: from.clone(), client: client.id.clone() }),
+        named: Some(TokenParties { subject: from.clone(), client: client.id.clone() }),
         roles: roles(subject.roles(), &scopes, policies.roles(), api.grant),
         api: api.name,
         audience: api.audience,
@@ -142,13 +142,13 @@ struct ExchangeTarget<'c> {
     name: ApiName,
     audience: Audience,
     /// The client's own grant, where it is another API than the subject token's.
-    grant: Option<&'c Grant>,
+    grant: Option<&'c ApiGrant>,
 }
 
 /// Finds the API of the new token: that of the subject token, or another for which the client has a grant.
 fn exchange_target<'c>(
     policies: &PolicySet,
-    grants: &'c [Grant],
+    grants: &'c [ApiGrant],
     subject: &VerifiedClaims,
     target: Option<&RequestedTarget>,
 ) -> Result<ExchangeTarget<'c>, GrantError> {
@@ -176,7 +176,7 @@ fn roles(
     held: &[Role],
     scopes: &ScopeSet,
     defined: &BTreeMap<Role, ScopeSet>,
-    grant: Option<&Grant>,
+    grant: Option<&ApiGrant>,
 ) -> Vec<Role> {
     let is_whole = |role: &&Role| defined.get(*role).is_some_and(|needed| needed.is_subset(scopes));
     let is_granted =

@@ -18,7 +18,7 @@ pub(super) use token_endpoint::{TokenEndpointError, TokenEndpointErrorKind};
 /// An error of any other endpoint: a problem document (RFC 9457), as a guard answers too. The caller gets a reference;
 /// the reason stands in the log.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct EndpointProblem {
     kind: ProblemKind,
     reference: Option<RequestId>,
 }
@@ -75,7 +75,7 @@ impl ProblemKind {
     }
 }
 
-impl Problem {
+impl EndpointProblem {
     pub(super) fn new(kind: impl Into<ProblemKind>, request: &HttpRequest) -> Self {
         Self { kind: kind.into(), reference: request.extensions().get().copied() }
     }
@@ -117,13 +117,13 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for EndpointProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail())
     }
 }
 
-impl ResponseError for Problem {
+impl ResponseError for EndpointProblem {
     fn status_code(&self) -> StatusCode {
         match &self.kind {
             ProblemKind::Guard(fault) => fault.status_code(),

@@ -42,8 +42,8 @@ use crate::{
 pub fn init(settings: &LogSettings) {
     let LogSettings { level, format, .. } = *settings;
     let form = match format {
-        LogFormat::Pretty => Form::Line { is_coloured: is_coloured() },
-        LogFormat::Json => Form::Json,
+        LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured() },
+        LogFormat::Json => LineForm::Json,
     };
     let writer = io::stderr;
     let lines = layer().with_writer(Waiting(writer)).event_format(form).fmt_fields(form);
@@ -70,30 +70,52 @@ const MESSAGE: &str = "message";
 /// The longest value that is written, in characters: no name is longer.
 const LONGEST: usize = 512;
 
-/// The longest value of a field, in characters.
-fn longest(field: &str) -> usize {
-    match field {
+/// The longest value of a field, in characters; `None` where it is written whole.
+fn longest(field: &str) -> Option<usize> {
+    let longest = match field {
         // why something was refused, often in words of the caller's
         "detail" | "attempted" => LONGEST / 2,
         // what is wrong with our own files, and what to do
         "finding" | "hint" | "error" => 8 * LONGEST,
         // ours, and whoever looks into what happened needs them whole
-        "scopes" | "backtrace" => usize::MAX,
+        "scopes" | "backtrace" => return None,
         _ => LONGEST,
-    }
+    };
+    Some(longest)
 }
 
 /// Writes a value of others: cut, and with what is not seen escaped.
-struct Value<'f, 'w> {
+struct LoggedValue<'f, 'w> {
     to: &'f mut Writer<'w>,
-    /// How many characters may follow; none once it was cut.
-    left: Option<usize>,
-    kind: Kind,
+    room: RoomLeft,
+    kind: ValueKind,
+}
+
+/// How much of a value may follow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RoomLeft {
+    /// All of it.
+    Any,
+    /// So many characters.
+    Left(usize),
+    /// Nothing: it was cut.
+    Cut,
+}
+
+impl RoomLeft {
+    /// What is left behind so many characters, if they fit.
+    fn without(self, characters: usize) -> Option<Self> {
+        match self {
+            Self::Any => Some(Self::Any),
+            Self::Left(left) => left.checked_sub(characters).map(Self::Left),
+            Self::Cut => None,
+        }
+    }
 }
 
 /// How a value stands in its line.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ValueKind {
     /// As it is.
     Bare,
     /// In quotes, for people.
@@ -102,9 +124,9 @@ enum Kind {
     Json,
 }
 
-impl Value<'_, '_> {
+impl LoggedValue<'_, '_> {
     fn escaped(&mut self, mut escape: impl Iterator<Item = char>) -> fmt::Result {
-        if self.kind == Kind::Json {
+        if self.kind == ValueKind::Json {
             // the escape is text too, so that who reads the line shows it as it is
             self.to.write_char('\\')?;
         }
@@ -112,23 +134,25 @@ impl Value<'_, '_> {
     }
 }
 
-impl Write for Value<'_, '_> {
+impl Write for LoggedValue<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'#');
-        if let Some(left) = self.left.and_then(|left| left.checked_sub(text.len()))
+        if let Some(room) = self.room.without(text.len())
             && text.bytes().all(is_plain)
         {
-            self.left = Some(left);
+            self.room = room;
             return self.to.write_str(text);
         }
         for (at, c) in text.char_indices() {
-            let Some(left) = self.left else { return Ok(()) };
-            self.left = left.checked_sub(1);
+            if self.room == RoomLeft::Cut {
+                return Ok(());
+            }
+            self.room = self.room.without(1).unwrap_or(RoomLeft::Cut);
             match c {
-                _ if self.left.is_none() => self.to.write_char('…')?,
+                _ if self.room == RoomLeft::Cut => self.to.write_char('…')?,
                 _ if is_unseen(c) => self.escaped(c.escape_default())?,
                 '#' if is_order(text, at) => self.escaped(c.escape_unicode())?,
-                '"' | '\\' if self.kind != Kind::Bare => {
+                '"' | '\\' if self.kind != ValueKind::Bare => {
                     self.to.write_char('\\')?;
                     self.to.write_char(c)?;
                 }
@@ -141,14 +165,14 @@ impl Write for Value<'_, '_> {
 
 /// The form of a line.
 #[derive(Clone, Copy)]
-enum Form {
+enum LineForm {
     /// For people: time, level, event, `name=value` for each field, the request.
     Line { is_coloured: bool },
     /// For programs: a flat object with time, level, event, the request, what is said in words, and the fields.
     Json,
 }
 
-impl<S, N> FormatEvent<S, N> for Form
+impl<S, N> FormatEvent<S, N> for LineForm
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
     N: for<'w> FormatFields<'w> + 'static,
@@ -169,7 +193,7 @@ where
                 write_time(&mut writer)?;
                 writer.write_char(' ')?;
                 write_level(&mut writer, *metadata.level(), is_coloured)?;
-                event.record(&mut Fields { to: &mut writer, form: *self, event: None });
+                event.record(&mut LoggedFields { to: &mut writer, form: *self, event: None });
                 writer.write_str(request)?;
                 writer.write_char('\n')
             }
@@ -178,8 +202,8 @@ where
                 write_time(&mut writer)?;
                 write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
                 let name = event_name(metadata);
-                let mut fields = Fields { to: &mut writer, form: *self, event: Some(&name) };
-                fields.text("event", Kind::Json, |to| to.write_str(&name))?;
+                let mut fields = LoggedFields { to: &mut writer, form: *self, event: Some(&name) };
+                fields.text("event", ValueKind::Json, |to| to.write_str(&name))?;
                 fields.to.write_str(request)?;
                 event.record(&mut fields);
                 writer.write_str("}\n")
@@ -188,9 +212,9 @@ where
     }
 }
 
-impl<'w> FormatFields<'w> for Form {
+impl<'w> FormatFields<'w> for LineForm {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
-        fields.record(&mut Fields { to: &mut writer, form: *self, event: None });
+        fields.record(&mut LoggedFields { to: &mut writer, form: *self, event: None });
         Ok(())
     }
 }
@@ -220,19 +244,19 @@ fn event_name(metadata: &Metadata<'static>) -> Cow<'static, str> {
 }
 
 /// Writes each field. What cannot be written is not worth failing for.
-struct Fields<'f, 'w> {
+struct LoggedFields<'f, 'w> {
     to: &'f mut Writer<'w>,
-    form: Form,
+    form: LineForm,
     /// The event, where it is written by itself: the message begins with it.
     event: Option<&'f str>,
 }
 
-impl Fields<'_, '_> {
+impl LoggedFields<'_, '_> {
     fn name(&mut self, field: &str) -> fmt::Result {
         match self.form {
-            Form::Json => write!(self.to, ",\"{field}\":"),
-            Form::Line { .. } if field == MESSAGE => self.to.write_char(' '),
-            Form::Line { .. } => write!(self.to, " {field}="),
+            LineForm::Json => write!(self.to, ",\"{field}\":"),
+            LineForm::Line { .. } if field == MESSAGE => self.to.write_char(' '),
+            LineForm::Line { .. } => write!(self.to, " {field}="),
         }
     }
 
@@ -245,31 +269,35 @@ impl Fields<'_, '_> {
     fn text(
         &mut self,
         field: &str,
-        kind: Kind,
-        write: impl FnOnce(&mut Value<'_, '_>) -> fmt::Result,
+        kind: ValueKind,
+        write: impl FnOnce(&mut LoggedValue<'_, '_>) -> fmt::Result,
     ) -> fmt::Result {
-        let kind = if let Form::Json = self.form { Kind::Json } else { kind };
-        let quote = if kind == Kind::Bare { "" } else { "\"" };
+        let kind = if let LineForm::Json = self.form { ValueKind::Json } else { kind };
+        let quote = if kind == ValueKind::Bare { "" } else { "\"" };
         self.name(field)?;
         self.to.write_str(quote)?;
-        write(&mut Value { to: self.to, left: Some(longest(field)), kind })?;
+        write(&mut LoggedValue {
+            to: self.to,
+            room: longest(field).map_or(RoomLeft::Any, RoomLeft::Left),
+            kind,
+        })?;
         self.to.write_str(quote)
     }
 }
 
-impl Visit for Fields<'_, '_> {
+impl Visit for LoggedFields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
         let (kind, text) = if field.name() == MESSAGE {
             match self.event.and_then(|event| value.strip_prefix(event)) {
                 Some("") => return,
-                Some(rest) => (Kind::Bare, rest.strip_prefix(": ").unwrap_or(value)),
-                None => (Kind::Bare, value),
+                Some(rest) => (ValueKind::Bare, rest.strip_prefix(": ").unwrap_or(value)),
+                None => (ValueKind::Bare, value),
             }
         } else if !value.is_empty() && value.bytes().all(plain) {
-            (Kind::Bare, value)
+            (ValueKind::Bare, value)
         } else {
-            (Kind::Quoted, value)
+            (ValueKind::Quoted, value)
         };
         let _ = self.text(field.name(), kind, |to| to.write_str(text));
     }
@@ -295,7 +323,7 @@ impl Visit for Fields<'_, '_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = self.text(field.name(), Kind::Bare, |to| write!(to, "{value:?}"));
+        let _ = self.text(field.name(), ValueKind::Bare, |to| write!(to, "{value:?}"));
     }
 }
 

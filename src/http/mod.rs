@@ -13,5 +13,5 @@ pub use {
     connection::raise_open_files,
     extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
     log::init as init_log,
-    server::{RunningServer, Service, StartError},
+    server::{HttpService, RunningServer, StartError},
 };

@@ -16,11 +16,11 @@ use super::{
         authz::{self, Gateway},
         client, discovery, health, introspect, jwks, ops, principal, revoke, status, token,
     },
-    error::{Problem, ProblemKind},
+    error::{EndpointProblem, ProblemKind},
 };
 
 /// What it depends on which paths there are.
-pub(super) struct Routes {
+pub(super) struct HttpRoutes {
     /// Whose path stands before every path.
     pub(super) issuer: Issuer,
     /// Who decides about jeton's own API.
@@ -30,7 +30,7 @@ pub(super) struct Routes {
 }
 
 /// Mounts every endpoint.
-pub(super) fn configure(routes: &Routes, config: &mut ServiceConfig) {
+pub(super) fn configure(routes: &HttpRoutes, config: &mut ServiceConfig) {
     let issuer = &routes.issuer;
     // below the issuer's path, as published; and without it, for a proxy in front that cuts it off
     for gateway in &routes.gateways {
@@ -50,7 +50,7 @@ pub(super) fn configure(routes: &Routes, config: &mut ServiceConfig) {
     config.default_service(web::to(not_found));
 }
 
-fn mount(base: &str, routes: &Routes, config: &mut ServiceConfig) {
+fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
     let prefix = PathPrefix::of(base.split('/').skip(1));
     let protect = || Protect::new(routes.authorizer.clone()).mounted_at(prefix.clone());
     config
@@ -118,13 +118,13 @@ fn on(methods: &'static [Method]) -> Route {
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
-    Problem::new(ProblemKind::NotFound, &request).error_response()
+    EndpointProblem::new(ProblemKind::NotFound, &request).error_response()
 }
 
 async fn get_only(request: HttpRequest) -> HttpResponse {
-    Problem::new(ProblemKind::MethodNotAllowed("GET, HEAD"), &request).error_response()
+    EndpointProblem::new(ProblemKind::MethodNotAllowed("GET, HEAD"), &request).error_response()
 }
 
 async fn post_only(request: HttpRequest) -> HttpResponse {
-    Problem::new(ProblemKind::MethodNotAllowed("POST"), &request).error_response()
+    EndpointProblem::new(ProblemKind::MethodNotAllowed("POST"), &request).error_response()
 }

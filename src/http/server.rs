@@ -12,10 +12,10 @@ use tracing_actix_web::TracingLogger;
 use super::{
     connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
-    routes::{self, Routes},
+    routes::{self, HttpRoutes},
 };
 use crate::{
-    app::{App, LoadError, Prepared},
+    app::{App, LoadError, PreparedApp},
     config::Settings,
     follow::{self, Following},
     keys::LiveKeys,
@@ -38,7 +38,7 @@ pub enum StartError {
 }
 
 /// Everything that requests are answered with, and the address at which they come.
-pub struct Service {
+pub struct HttpService {
     app: App,
     listener: Listener,
 }
@@ -51,14 +51,14 @@ pub struct RunningServer {
     pub server: Server,
 }
 
-impl Service {
+impl HttpService {
     /// Loads policies and keys as the settings say, takes the address, and starts to follow the shared store, if there
     /// is one. Must run within an actix system.
     ///
     /// # Errors
     /// [`StartError`] with everything that is wrong in the folder at fault. Nothing was written then.
     pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let prepared = Prepared::check(settings, clock)?;
+        let prepared = PreparedApp::check(settings, clock)?;
         let listener = listen(prepared.settings().server.listen)?;
         let app = prepared.load()?;
         follow::tell_start(&app);
@@ -96,7 +96,7 @@ impl Service {
         let metadata = Data::new(Metadata::new(&app.settings.issuer, &app.store));
         let issuer_name = Data::new(app.settings.issuer.clone());
         let authorizer = Data::new(app.authorizer.clone());
-        let routes = Routes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways };
+        let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways };
         let audit = Data::new(app.audit);
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);

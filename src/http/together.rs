@@ -25,7 +25,7 @@ pub(super) struct Together<L, M> {
 pub(super) struct Waiting<M>(pub(super) M);
 
 /// The lines that wait on a thread.
-struct Lines {
+struct WaitingLines {
     /// How many spans the thread is in.
     spans: usize,
     text: Vec<u8>,
@@ -35,10 +35,10 @@ struct Lines {
 const MOST: usize = 8 * 1024;
 
 thread_local! {
-    static LINES: RefCell<Lines> = const { RefCell::new(Lines { spans: 0, text: Vec::new() }) };
+    static LINES: RefCell<WaitingLines> = const { RefCell::new(WaitingLines { spans: 0, text: Vec::new() }) };
 }
 
-impl Lines {
+impl WaitingLines {
     /// What cannot be written is not worth failing for.
     fn leave<'w>(&mut self, writer: &'w impl MakeWriter<'w>) {
         let _ = io::Write::write_all(&mut writer.make_writer(), &self.text);
@@ -143,9 +143,9 @@ mod tests {
 
     /// What was written, each time.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<String>>>);
+    struct WrittenLines(Arc<Mutex<Vec<String>>>);
 
-    impl Write for Written {
+    impl Write for WrittenLines {
         fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().push(String::from_utf8(text.to_vec()).unwrap());
             Ok(text.len())
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    impl Written {
+    impl WrittenLines {
         /// How many lines each of these pieces has.
         #[track_caller]
         fn has_lines(&self, expected: &[usize]) {
@@ -166,8 +166,8 @@ mod tests {
         }
     }
 
-    fn logging(emit: impl FnOnce(&Written)) {
-        let written = Written::default();
+    fn logging(emit: impl FnOnce(&WrittenLines)) {
+        let written = WrittenLines::default();
         let to = written.clone();
         let writer = move || to.clone();
         let lines = fmt::layer().with_writer(Waiting(writer.clone()));

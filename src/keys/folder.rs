@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use jeton_policy::files::{FileError, OpenFile, Source};
+use jeton_policy::files::{FileError, OpenFile, WatchedSource};
 use jiff::Timestamp;
 use ring::digest;
 use zeroize::Zeroizing;
@@ -30,7 +30,7 @@ pub struct KeyFolder {
 const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// What lies in the folder, not yet understood.
-pub(super) struct Sources {
+pub(super) struct KeyFiles {
     keyring: Option<String>,
     pems: Vec<(PathBuf, Zeroizing<Vec<u8>>, Timestamp)>,
     /// Those that a group can read too, and that cannot be changed.
@@ -41,7 +41,7 @@ pub(super) struct Sources {
 
 /// The SHA-256 of everything that counts in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FolderHash(Vec<u8>);
+pub(super) struct KeyFolderHash(Vec<u8>);
 
 impl KeyFolder {
     /// The folder at `dir`, of keys in the clear.
@@ -73,7 +73,7 @@ impl KeyFolder {
     }
 
     /// Reads all files once; hidden ones are not looked at.
-    pub(super) fn read(&self) -> Result<Sources, KeyErrors> {
+    pub(super) fn read(&self) -> Result<KeyFiles, KeyErrors> {
         let mut pems = Vec::new();
         let mut exposed = Vec::new();
         let mut errors = Vec::new();
@@ -107,12 +107,12 @@ impl KeyFolder {
                 None
             }
         };
-        Ok(Sources { keyring, pems, exposed, errors })
+        Ok(KeyFiles { keyring, pems, exposed, errors })
     }
 
     /// Understands what was read.
-    pub(super) fn understand(&self, sources: Sources) -> Result<KeySet, KeyErrors> {
-        let Sources { keyring, pems, exposed, mut errors } = sources;
+    pub(super) fn understand(&self, sources: KeyFiles) -> Result<KeySet, KeyErrors> {
+        let KeyFiles { keyring, pems, exposed, mut errors } = sources;
         let is_empty = |text: &String| Keyring::parse(text).is_err_and(|faults| is_of_nothing(&faults));
         if keyring.as_ref().is_none_or(is_empty) && pems.is_empty() && errors.is_empty() {
             return Err(KeyError::Missing { dir: self.dir.clone() }.into());
@@ -203,8 +203,8 @@ impl KeyFolder {
     }
 }
 
-impl Sources {
-    pub(super) fn hash(&self) -> FolderHash {
+impl KeyFiles {
+    pub(super) fn hash(&self) -> KeyFolderHash {
         let mut context = digest::Context::new(&digest::SHA256);
         let mut part = |bytes: &[u8]| {
             context.update(&bytes.len().to_be_bytes());
@@ -218,7 +218,7 @@ impl Sources {
         for error in &self.errors {
             part(error.to_string().as_bytes());
         }
-        FolderHash(context.finish().as_ref().to_vec())
+        KeyFolderHash(context.finish().as_ref().to_vec())
     }
 }
 

@@ -31,28 +31,28 @@ const HEAD: &str = "\
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    keys: Vec<Spanned<Fields>>,
+    keys: Vec<Spanned<KeyringFields>>,
 }
 
 /// An entry as it was written: a text, or nothing, for each name.
-struct Fields(Vec<(Spanned<String>, Spanned<Option<String>>)>);
+struct KeyringFields(Vec<(Spanned<String>, Spanned<Option<String>>)>);
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for KeyringFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Names;
         impl<'de> Visitor<'de> for Names {
-            type Value = Fields;
+            type Value = KeyringFields;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map with `kid`, `created` and `activates`")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<KeyringFields, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
                 }
-                Ok(Fields(fields))
+                Ok(KeyringFields(fields))
             }
         }
         deserializer.deserialize_map(Names)
@@ -163,7 +163,7 @@ fn unused_yaml(text: &str) -> Vec<InvalidKeyring> {
 }
 
 /// One entry, if it is one; else what is wrong with it.
-fn entry(fields: &Spanned<Fields>, faults: &mut Vec<InvalidKeyring>) -> Option<KeyEntry> {
+fn entry(fields: &Spanned<KeyringFields>, faults: &mut Vec<InvalidKeyring>) -> Option<KeyEntry> {
     let before = faults.len();
     let known = ["kid", "alg", "created", "activates", "retires"];
     for (name, _) in &fields.value.0 {

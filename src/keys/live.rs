@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use jeton_jose::PublicKeys;
 use jeton_oauth::clock::Clock;
-use jeton_policy::files::{Latest, Rejection, Reload, Source, Swapped};
+use jeton_policy::files::{Latest, Rejection, Reload, Swapped, WatchedSource};
 use jeton_verify::KeySource;
 
 use super::{
     KeyError, KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey,
-    folder::{FolderHash, Sources},
+    folder::{KeyFiles, KeyFolderHash},
 };
 
 /// The keys in force. Readers are never kept waiting; what a key does changes on the second.
@@ -21,9 +21,9 @@ pub struct LiveKeys {
 }
 
 /// What the folder held, and what follows from it for a while.
-pub(super) struct Held {
+pub(super) struct HeldFolder {
     keys: KeySet,
-    hash: FolderHash,
+    hash: KeyFolderHash,
     ring: ArcSwapOption<KeyRing>,
 }
 
@@ -87,12 +87,12 @@ impl LiveKeys {
         self.latest.failed(KeyError::Failed.into());
     }
 
-    fn rings_of(&self, swapped: &Swapped<Held>) -> Swapped<KeyRing> {
+    fn rings_of(&self, swapped: &Swapped<HeldFolder>) -> Swapped<KeyRing> {
         Swapped { before: self.ring_of(&swapped.before), after: self.ring_of(&swapped.after) }
     }
 
     /// The ring of these keys. It turns when a key does something else than before; memory alone is needed for that.
-    fn ring_of(&self, held: &Held) -> Arc<KeyRing> {
+    fn ring_of(&self, held: &HeldFolder) -> Arc<KeyRing> {
         let now = self.clock.now();
         if let Some(ring) = &*held.ring.load()
             && ring.holds_at(now)
@@ -108,35 +108,35 @@ impl LiveKeys {
 /// The keys of a folder, as they are read and followed.
 pub(super) struct InFolder(pub(super) KeyFolder);
 
-impl Source for InFolder {
-    type Look = FolderHash;
-    type Content = Sources;
-    type Value = Held;
+impl WatchedSource for InFolder {
+    type Look = KeyFolderHash;
+    type Content = KeyFiles;
+    type Value = HeldFolder;
     type Faults = KeyErrors;
 
-    fn look(&self) -> Result<FolderHash, KeyErrors> {
+    fn look(&self) -> Result<KeyFolderHash, KeyErrors> {
         self.read().map(|sources| sources.hash())
     }
 
-    fn read(&self) -> Result<Sources, KeyErrors> {
+    fn read(&self) -> Result<KeyFiles, KeyErrors> {
         self.0.read()
     }
 
-    fn look_of(sources: &Sources) -> FolderHash {
+    fn look_of(sources: &KeyFiles) -> KeyFolderHash {
         sources.hash()
     }
 
-    fn understand(&self, sources: Sources) -> Result<Held, KeyErrors> {
+    fn understand(&self, sources: KeyFiles) -> Result<HeldFolder, KeyErrors> {
         let hash = sources.hash();
         let keys = self.0.understand(sources)?;
-        Ok(Held { keys, hash, ring: ArcSwapOption::empty() })
+        Ok(HeldFolder { keys, hash, ring: ArcSwapOption::empty() })
     }
 
     fn is_same_fault(one: &KeyErrors, other: &KeyErrors) -> bool {
         one.to_string() == other.to_string()
     }
 
-    fn is_of(held: &Held, hash: &FolderHash) -> bool {
+    fn is_of(held: &HeldFolder, hash: &KeyFolderHash) -> bool {
         held.hash == *hash
     }
 }

@@ -12,7 +12,7 @@ use super::{
     keyring_file::KEYRING,
     local::PrivateKey,
     owner, pem_file,
-    steps::{self, Step},
+    steps::{self, KeyStep},
 };
 
 /// Why an order was not carried out.
@@ -107,7 +107,7 @@ impl From<KeyEntry> for NewKey {
 
 /// What `rotate --now` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replaced {
+pub struct ReplacedKeys {
     /// The key that signs from now on.
     pub new: NewKey,
     /// The keys that left the published set: the one that signed, and the next.
@@ -118,7 +118,7 @@ pub struct Replaced {
 
 /// What `retire` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Retired {
+pub enum RetiredKey {
     /// The key that signed handed over.
     HandedOver {
         /// To this one.
@@ -245,7 +245,7 @@ impl KeyKeeper {
     ///
     /// # Errors
     /// What stands in the way of writing.
-    pub fn rotate_now(&self) -> Result<Replaced, OrderError> {
+    pub fn rotate_now(&self) -> Result<ReplacedKeys, OrderError> {
         let locked = self.lock()?;
         let (replaced, steps) = locked.replacement(&self.folder.load()?)?;
         locked.take(&steps)?;
@@ -257,7 +257,7 @@ impl KeyKeeper {
     ///
     /// # Errors
     /// [`OrderError`], with the time from which on it is safe.
-    pub fn retire(&self, kid: &str) -> Result<Retired, OrderError> {
+    pub fn retire(&self, kid: &str) -> Result<RetiredKey, OrderError> {
         let locked = self.lock()?;
         let keys = self.folder.load()?;
         let now = locked.now;
@@ -276,13 +276,13 @@ impl KeyKeeper {
                 }
                 let to = next.kid.clone();
                 locked.take(&locked.handover(&keys, &kid, &to))?;
-                Ok(Retired::HandedOver { to, published_until: now + self.terms.retention })
+                Ok(RetiredKey::HandedOver { to, published_until: now + self.terms.retention })
             }
             KeyState::Next { from } if from <= now + TOO_CLOSE => Err(OrderError::AboutToSign { kid, from }),
             KeyState::Retired { until, .. } => Err(OrderError::StillNeeded { kid, safe_from: until }),
             KeyState::Next { .. } | KeyState::Expired { .. } => {
                 locked.take(&locked.removal(&keys, &[kid]))?;
-                Ok(Retired::Dropped)
+                Ok(RetiredKey::Dropped)
             }
         }
     }
@@ -291,7 +291,7 @@ impl KeyKeeper {
     ///
     /// # Errors
     /// [`OrderError`] as [`Self::retire`] for a key that is not retired.
-    pub fn retire_now(&self, kid: &str) -> Result<Retired, OrderError> {
+    pub fn retire_now(&self, kid: &str) -> Result<RetiredKey, OrderError> {
         let locked = self.lock()?;
         let keys = self.folder.load()?;
         let states = keys.keyring.at(locked.now, self.terms.retention);
@@ -301,7 +301,7 @@ impl KeyKeeper {
             return Err(OrderError::SignsAlone { kid, safe_from: locked.now + self.terms.publish_ahead });
         }
         locked.take(&locked.removal(&keys, &[kid]))?;
-        Ok(Retired::Dropped)
+        Ok(RetiredKey::Dropped)
     }
 
     /// Deletes what counts for nothing: keys that are published no more, files without an entry, and what an
@@ -376,7 +376,7 @@ impl Locked<'_> {
         Ok(new.into())
     }
 
-    fn first_key(&self) -> Result<(KeyEntry, Vec<Step>), OrderError> {
+    fn first_key(&self) -> Result<(KeyEntry, Vec<KeyStep>), OrderError> {
         let (new, key) = self.new_key(self.now)?;
         let mut steps = self.write_key(&new, &key)?;
         let naming: Vec<_> = steps.drain(1..).collect();
@@ -391,7 +391,7 @@ impl Locked<'_> {
         Ok(new.into())
     }
 
-    fn next_key(&self, keys: &KeySet, activates: Timestamp) -> Result<(KeyEntry, Vec<Step>), OrderError> {
+    fn next_key(&self, keys: &KeySet, activates: Timestamp) -> Result<(KeyEntry, Vec<KeyStep>), OrderError> {
         let states = keys.keyring.at(self.now, self.keeper.terms.retention);
         for (entry, state) in states {
             if let KeyState::Next { from } = state {
@@ -412,7 +412,7 @@ impl Locked<'_> {
     }
 
     /// A key that signs at once, in the place of those that sign or will.
-    fn replacement(&self, keys: &KeySet) -> Result<(Replaced, Vec<Step>), OrderError> {
+    fn replacement(&self, keys: &KeySet) -> Result<(ReplacedKeys, Vec<KeyStep>), OrderError> {
         let retention = self.keeper.terms.retention;
         let (mut dropped, mut still_published) = (Vec::new(), Vec::new());
         for (entry, state) in keys.keyring.at(self.now, retention) {
@@ -428,7 +428,7 @@ impl Locked<'_> {
         let mut steps = self.write_key(&new, &key)?;
         steps.extend(self.write_ring(&kept));
         steps.extend(self.deletion(paths(keys, &dropped)));
-        Ok((Replaced { new: new.into(), dropped, still_published }, steps))
+        Ok((ReplacedKeys { new: new.into(), dropped, still_published }, steps))
     }
 
     fn new_key(&self, activates: Timestamp) -> Result<(KeyEntry, PrivateKey), KeyError> {
@@ -438,29 +438,29 @@ impl Locked<'_> {
         Ok((KeyEntry { kid, algorithm, created: self.now, activates, retires: None }, key))
     }
 
-    fn write_key(&self, entry: &KeyEntry, key: &PrivateKey) -> Result<Vec<Step>, KeyError> {
+    fn write_key(&self, entry: &KeyEntry, key: &PrivateKey) -> Result<Vec<KeyStep>, KeyError> {
         let folder = &self.keeper.folder;
         let text = pem_file::write(key, folder.passphrase()).map_err(KeyError::Generate)?;
         let name = format!("{}-{}.pem", entry.created.strftime(TIME_FORMAT), entry.kid);
         Ok(self.write(folder.path().join(name), text))
     }
 
-    fn write_ring(&self, entries: &[KeyEntry]) -> Vec<Step> {
+    fn write_ring(&self, entries: &[KeyEntry]) -> Vec<KeyStep> {
         let text = Keyring::render(entries).into();
         self.write(self.keeper.folder.path().join(KEYRING), text)
     }
 
-    fn write(&self, path: PathBuf, text: Zeroizing<String>) -> Vec<Step> {
+    fn write(&self, path: PathBuf, text: Zeroizing<String>) -> Vec<KeyStep> {
         let dir = self.keeper.folder.path().to_owned();
         vec![
-            Step::Write { path: path.clone(), text, owner: self.owner },
-            Step::Name { path },
-            Step::Sync { dir },
+            KeyStep::Write { path: path.clone(), text, owner: self.owner },
+            KeyStep::Name { path },
+            KeyStep::Sync { dir },
         ]
     }
 
     /// Lets a key that was published for long enough sign now, in the place of the one that does.
-    fn handover(&self, keys: &KeySet, from: &KeyId, to: &KeyId) -> Vec<Step> {
+    fn handover(&self, keys: &KeySet, from: &KeyId, to: &KeyId) -> Vec<KeyStep> {
         let changed = keys.keyring.entries().iter().map(|entry| {
             let retires = if entry.kid == *from { Some(self.now) } else { entry.retires };
             let activates = if entry.kid == *to { self.now } else { entry.activates };
@@ -470,7 +470,7 @@ impl Locked<'_> {
     }
 
     /// Deletes the keys that are published no more, and those that the ring does not name.
-    fn pruning(&self, keys: &KeySet) -> (Vec<KeyId>, Vec<Step>) {
+    fn pruning(&self, keys: &KeySet) -> (Vec<KeyId>, Vec<KeyStep>) {
         let states = keys.keyring.at(self.now, self.keeper.terms.retention);
         let expired = states.iter().filter(|(_, state)| !state.is_published());
         let mut pruned: Vec<_> = expired.map(|(entry, _)| entry.kid.clone()).collect();
@@ -481,24 +481,24 @@ impl Locked<'_> {
     }
 
     /// Deletes files, until they are gone from the disk too.
-    fn deletion(&self, paths: impl Iterator<Item = PathBuf>) -> Vec<Step> {
-        let mut steps: Vec<_> = paths.map(|path| Step::Delete { path }).collect();
+    fn deletion(&self, paths: impl Iterator<Item = PathBuf>) -> Vec<KeyStep> {
+        let mut steps: Vec<_> = paths.map(|path| KeyStep::Delete { path }).collect();
         if !steps.is_empty() {
-            steps.push(Step::Sync { dir: self.keeper.folder.path().to_owned() });
+            steps.push(KeyStep::Sync { dir: self.keeper.folder.path().to_owned() });
         }
         steps
     }
 
     /// Takes keys that do not sign out of the ring, and deletes their files.
-    fn removal(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<Step> {
+    fn removal(&self, keys: &KeySet, kids: &[KeyId]) -> Vec<KeyStep> {
         let kept = keys.keyring.without(kids, self.now, self.keeper.terms.retention);
         let mut steps = self.write_ring(&kept);
         steps.extend(self.deletion(paths(keys, kids)));
         steps
     }
 
-    fn take(&self, steps: &[Step]) -> Result<(), KeyError> {
-        let taken = steps.iter().try_for_each(Step::take);
+    fn take(&self, steps: &[KeyStep]) -> Result<(), KeyError> {
+        let taken = steps.iter().try_for_each(KeyStep::take);
         taken.map_err(|source| self.keeper.folder.io("cannot be written", source))
     }
 
@@ -513,12 +513,12 @@ impl Locked<'_> {
                 path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end))
             });
             if named && !path.exists() {
-                Step::Name { path }.take()?;
+                KeyStep::Name { path }.take()?;
             } else {
-                Step::Delete { path: steps::partial(&path) }.take()?;
+                KeyStep::Delete { path: steps::partial(&path) }.take()?;
             }
         }
-        Step::Sync { dir: dir.to_owned() }.take()
+        KeyStep::Sync { dir: dir.to_owned() }.take()
     }
 }
 

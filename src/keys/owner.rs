@@ -4,15 +4,14 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::{KeyError, keyring_file::KEYRING};
 
-/// A user of the machine, by number.
-type Uid = u32;
-const ROOT: Uid = 0;
+/// The user root, by number as all users here.
+const ROOT: u32 = 0;
 
 /// To whom new files of this folder are to be given, where that is not who we are.
 ///
 /// # Errors
 /// [`KeyError::NotOwner`] where only another user can write what its server can read.
-pub(super) fn of_new_files(dir: &Path) -> Result<Option<Uid>, KeyError> {
+pub(super) fn of_new_files(dir: &Path) -> Result<Option<u32>, KeyError> {
     let uid = |path: &Path| fs::metadata(path).map_or(ROOT, |metadata| metadata.uid());
     let own = rustix::process::geteuid().as_raw();
     let owner = owner(uid(&dir.join(KEYRING)), uid(dir));
@@ -21,13 +20,13 @@ pub(super) fn of_new_files(dir: &Path) -> Result<Option<Uid>, KeyError> {
 
 /// Who reads the keys: whose the ring is, for that is who wrote it, or else the folder; `None` where both are
 /// root's, as in a volume that a group may write.
-fn owner(of_ring: Uid, of_dir: Uid) -> Option<Uid> {
+fn owner(of_ring: u32, of_dir: u32) -> Option<u32> {
     [of_ring, of_dir].into_iter().find(|uid| *uid != ROOT)
 }
 
 /// To whom `own` gives what it writes for `owner`, or the owner that it cannot write for: nobody but root may
 /// give files away.
-fn give_to(owner: Option<Uid>, own: Uid) -> Result<Option<Uid>, Uid> {
+fn give_to(owner: Option<u32>, own: u32) -> Result<Option<u32>, u32> {
     match owner {
         Some(owner) if own == ROOT => Ok(Some(owner)),
         Some(owner) if owner != own => Err(owner),
@@ -41,8 +40,8 @@ mod tests {
 
     #[test]
     fn files_are_given_to_who_reads_them() {
-        const SERVER: Uid = 1000;
-        const OTHER: Uid = 1001;
+        const SERVER: u32 = 1000;
+        const OTHER: u32 = 1001;
         for (name, of_ring, of_dir, own, outcome) in [
             ("the server itself", SERVER, SERVER, SERVER, Ok(None)),
             ("root for the server", SERVER, SERVER, ROOT, Ok(Some(SERVER))),

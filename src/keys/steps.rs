@@ -10,8 +10,8 @@ use std::{
 use zeroize::Zeroizing;
 
 /// One step of a change. A text is written to a hidden file, is safe on the disk, and only then gets its name.
-pub(super) enum Step {
-    /// Writes the text that [`Step::Name`] gives its name, for this user where it is not for us, and waits until it
+pub(super) enum KeyStep {
+    /// Writes the text that [`KeyStep::Name`] gives its name, for this user where it is not for us, and waits until it
     /// is on the disk.
     Write { path: PathBuf, text: Zeroizing<String>, owner: Option<u32> },
     /// Lets what was written for this path take its place.
@@ -37,7 +37,7 @@ fn named_by(partial: &Path) -> Option<PathBuf> {
     Some(partial.with_file_name(name))
 }
 
-impl Step {
+impl KeyStep {
     pub(super) fn take(&self) -> io::Result<()> {
         match self {
             Self::Write { path, text, owner } => {

@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time;
 use tracing::field::display;
 
-use super::shared::{Inner, Link, SLACK, entry, is_full, parse_entry};
+use super::backend::{Backend, Link, SLACK, entry, is_full, parse_entry};
 use crate::event;
 
 /// How often the set of revoked tokens is asked for what is new.
@@ -19,7 +19,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Up to where the set of revoked tokens was read.
-struct Place {
+struct ReadUpTo {
     /// Which set it was.
     epoch: String,
     /// The place of the last token that was read.
@@ -28,29 +28,29 @@ struct Place {
 
 /// What the log said last, so that it says each thing once.
 #[derive(PartialEq)]
-enum Told {
+enum ToldLink {
     Nothing,
     Reachable,
     Unreachable(ErrorKind),
 }
 
 /// Never ends by itself.
-pub(super) async fn follow(inner: Arc<Inner>) {
+pub(super) async fn follow(backend: Arc<Backend>) {
     let mut pause = SHORTEST_PAUSE;
-    let mut told = Told::Nothing;
+    let mut told = ToldLink::Nothing;
     loop {
-        match inner.connect().await {
+        match backend.connect().await {
             Ok((mut connection, place)) => {
-                inner.link.send_replace(Link::Up(connection.clone()));
-                inner.tell_reachable(&mut told);
+                backend.link.send_replace(Link::Up(connection.clone()));
+                backend.tell_reachable(&mut told);
                 pause = SHORTEST_PAUSE;
-                let error = inner.stay(&mut connection, place).await;
+                let error = backend.stay(&mut connection, place).await;
                 event::StoreBroken { error: display(&error) }.debug();
-                inner.link.send_replace(Link::Connecting);
+                backend.link.send_replace(Link::Connecting);
             }
             Err(error) => {
-                inner.tell_unreachable(&error, &mut told);
-                inner.link.send_replace(Link::Down(error));
+                backend.tell_unreachable(&error, &mut told);
+                backend.link.send_replace(Link::Down(error));
                 time::sleep(with_jitter(pause)).await;
                 pause = LONGEST_PAUSE.min(pause * 2);
             }
@@ -58,20 +58,20 @@ pub(super) async fn follow(inner: Arc<Inner>) {
     }
 }
 
-impl Inner {
+impl Backend {
     /// Connects, and reads everything that is revoked: what a new connection leads to may be another server,
     /// or one that lost something.
-    async fn connect(&self) -> Result<(MultiplexedConnection, Place), RedisError> {
+    async fn connect(&self) -> Result<(MultiplexedConnection, ReadUpTo), RedisError> {
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&self.timeouts).await?;
         self.probe_with(&mut connection).await?;
-        let mut place = Place { epoch: String::new(), last: "0".to_owned() };
+        let mut place = ReadUpTo { epoch: String::new(), last: "0".to_owned() };
         self.read_news(&mut connection, &mut place).await?;
         self.mirror.set_read();
         Ok((connection, place))
     }
 
     /// Follows what is revoked until the connection fails.
-    async fn stay(&self, connection: &mut MultiplexedConnection, mut place: Place) -> RedisError {
+    async fn stay(&self, connection: &mut MultiplexedConnection, mut place: ReadUpTo) -> RedisError {
         loop {
             let suspected = time::timeout(POLL, self.suspected.notified()).await.is_ok();
             let outcome = async {
@@ -99,7 +99,7 @@ impl Inner {
     async fn read_news(
         &self,
         connection: &mut MultiplexedConnection,
-        place: &mut Place,
+        place: &mut ReadUpTo,
     ) -> Result<(), RedisError> {
         let mut there: Option<HashSet<_>> = None;
         loop {
@@ -145,16 +145,16 @@ impl Inner {
         redis::cmd("ZREM").arg(self.revoked_key()).arg(entries).query_async(connection).await
     }
 
-    fn tell_reachable(&self, told: &mut Told) {
-        if *told != Told::Reachable {
-            *told = Told::Reachable;
+    fn tell_reachable(&self, told: &mut ToldLink) {
+        if *told != ToldLink::Reachable {
+            *told = ToldLink::Reachable;
             let address = self.client.get_connection_info().addr();
             event::StoreReachable { address: display(&address) }.info();
         }
     }
 
-    fn tell_unreachable(&self, error: &RedisError, told: &mut Told) {
-        let now = Told::Unreachable(error.kind());
+    fn tell_unreachable(&self, error: &RedisError, told: &mut ToldLink) {
+        let now = ToldLink::Unreachable(error.kind());
         if *told != now {
             *told = now;
             let address = self.client.get_connection_info().addr();

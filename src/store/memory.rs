@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jeton_oauth::clock::Clock;
 
-use super::{OnceName, StoreError, Use, expiring::Expiring};
+use super::{NameUse, OnceName, StoreError, expiring::Expiring};
 
 /// How many names are kept at most.
 const ROOM: usize = 1_000_000;
@@ -30,18 +30,18 @@ impl MemoryStore {
     }
 
     /// As [`Store::use_once`](super::Store::use_once).
-    pub(super) fn use_once(&self, name: OnceName, until: i64) -> Result<Use, StoreError> {
+    pub(super) fn use_once(&self, name: OnceName, until: i64) -> Result<NameUse, StoreError> {
         let now = self.clock.numeric_date();
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.drop_passed(now, DROPS);
         if used.until(&name).is_some_and(|until| now <= until) {
-            return Ok(Use::Again);
+            return Ok(NameUse::Again);
         }
         if used.len() >= self.room {
             return Err(StoreError::Full);
         }
         used.keep(name, until);
-        Ok(Use::First)
+        Ok(NameUse::First)
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{DROPS, MemoryStore};
-    use crate::store::{OnceName, StoreError, Use};
+    use crate::store::{NameUse, OnceName, StoreError};
 
     const NOW: i64 = 1_800_000_000;
 
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn uses(store: &MemoryStore, number: usize, until: i64, expected: Use) {
+    fn uses(store: &MemoryStore, number: usize, until: i64, expected: NameUse) {
         assert_eq!(store.use_once(name(number), until).unwrap(), expected, "{number}");
     }
 
@@ -79,36 +79,36 @@ mod tests {
     #[test]
     fn a_name_is_used_once() {
         let (store, _) = store(10);
-        uses(&store, 1, NOW + 60, Use::First);
-        uses(&store, 1, NOW + 60, Use::Again);
-        uses(&store, 2, NOW + 60, Use::First);
-        uses(&store, 1, NOW + 60, Use::Again);
+        uses(&store, 1, NOW + 60, NameUse::First);
+        uses(&store, 1, NOW + 60, NameUse::Again);
+        uses(&store, 2, NOW + 60, NameUse::First);
+        uses(&store, 1, NOW + 60, NameUse::Again);
     }
 
     #[test]
     fn a_name_is_kept_until_its_time_and_no_longer() {
         let (store, clock) = store(10);
-        uses(&store, 1, NOW + 60, Use::First);
+        uses(&store, 1, NOW + 60, NameUse::First);
         clock.advance(60);
-        uses(&store, 1, NOW + 600, Use::Again);
+        uses(&store, 1, NOW + 600, NameUse::Again);
         clock.advance(1);
-        uses(&store, 1, NOW + 120, Use::First);
+        uses(&store, 1, NOW + 120, NameUse::First);
         clock.advance(59);
-        uses(&store, 1, NOW + 120, Use::Again);
+        uses(&store, 1, NOW + 120, NameUse::Again);
     }
 
     #[test]
     fn a_full_store_refuses_and_forgets_nothing() {
         let (store, clock) = store(3);
         for number in 0..3 {
-            uses(&store, number, NOW + 60, Use::First);
+            uses(&store, number, NOW + 60, NameUse::First);
         }
         is_full(&store, 3);
         for number in 0..3 {
-            uses(&store, number, NOW + 60, Use::Again);
+            uses(&store, number, NOW + 60, NameUse::Again);
         }
         clock.advance(61);
-        uses(&store, 3, NOW + 120, Use::First);
+        uses(&store, 3, NOW + 120, NameUse::First);
     }
 
     /// Nobody asks for a name again, and it goes all the same; and not all in one call.
@@ -117,11 +117,11 @@ mod tests {
         let many = 10 * DROPS;
         let (store, clock) = store(many);
         for number in 0..many {
-            uses(&store, number, NOW + 60, Use::First);
+            uses(&store, number, NOW + 60, NameUse::First);
         }
         is_full(&store, many);
         clock.advance(61);
-        uses(&store, many, NOW + 120, Use::First);
+        uses(&store, many, NOW + 120, NameUse::First);
         assert_eq!(store.used.lock().unwrap().len(), many - DROPS + 1);
         for number in many..many + 10 {
             store.use_once(name(number), NOW + 120).unwrap();
@@ -135,15 +135,15 @@ mod tests {
         let many = 3 * DROPS;
         let (store, clock) = store(2 * many);
         for number in 0..many {
-            uses(&store, number, NOW + 60, Use::First);
+            uses(&store, number, NOW + 60, NameUse::First);
         }
         clock.advance(61);
         for number in (0..many).rev() {
-            uses(&store, number, NOW + 600, Use::First);
+            uses(&store, number, NOW + 600, NameUse::First);
         }
         clock.advance(60);
         for number in 0..many {
-            uses(&store, number, NOW + 600, Use::Again);
+            uses(&store, number, NOW + 600, NameUse::Again);
         }
     }
 }

@@ -16,6 +16,7 @@
 //! The server must not evict keys (`maxmemory-policy noeviction`): a single use that it forgets can be
 //! repeated.
 
+mod backend;
 mod expiring;
 mod follow;
 mod memory;
@@ -31,7 +32,7 @@ use redis::RedisError;
 use ring::digest::{Context, SHA256};
 
 pub use memory::MemoryStore;
-pub use shared::{OptionsError, SharedOptions, SharedStore};
+pub use shared::{SharedStore, SharedStoreOptions, StoreOptionsError};
 
 /// Where single uses and revocations are kept.
 pub enum Store {
@@ -43,7 +44,7 @@ pub enum Store {
 
 /// Whether a name was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum NameUse {
     /// This is the first use.
     First,
     /// It was used before.
@@ -67,7 +68,7 @@ pub struct RefreshUse<'u> {
 
 /// What came of using a generation of a refresh family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Advance {
+pub enum FamilyAdvance {
     /// It was the one to be used; the family expects the next one now.
     Taken,
     /// It was used a moment ago for the same scopes, and the next one was not: the answer was lost, or two ask at
@@ -107,7 +108,7 @@ pub enum StoreError {
     Full,
     /// The store cannot be set up like this.
     #[error(transparent)]
-    Options(#[from] OptionsError),
+    Options(#[from] StoreOptionsError),
 }
 
 impl Store {
@@ -116,7 +117,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unreachable`] within about a second, or [`StoreError::Full`]: the use may or may not
     /// have been noted, so the caller refuses.
-    pub async fn use_once(&self, name: OnceName, until: i64) -> Result<Use, StoreError> {
+    pub async fn use_once(&self, name: OnceName, until: i64) -> Result<NameUse, StoreError> {
         match self {
             Self::Memory(memory) => memory.use_once(name, until),
             Self::Shared(shared) => shared.use_once(name, until).await,

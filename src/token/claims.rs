@@ -8,11 +8,11 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
 /// The claims of an access token (RFC 9068 section 2.2). Only an approved grant becomes claims.
-pub struct Claims {
+pub struct AccessTokenClaims {
     /// `iss`.
     pub(crate) issuer: Issuer,
     /// Whom it names; an anonymous token names nobody.
-    pub(crate) named: Option<Named>,
+    pub(crate) named: Option<TokenParties>,
     /// `aud`.
     pub(crate) audience: Audience,
     /// `iat`, in seconds since 1970.
@@ -35,7 +35,7 @@ pub struct Claims {
 
 /// Whom a token names.
 #[derive(Clone, Debug)]
-pub(crate) struct Named {
+pub(crate) struct TokenParties {
     /// `sub`: the client to which the permissions were granted.
     pub(crate) subject: ClientId,
     /// `client_id`: the client that fetched the token.
@@ -68,7 +68,7 @@ impl Exchanged {
     }
 }
 
-impl Serialize for Claims {
+impl Serialize for AccessTokenClaims {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("iss", &self.issuer)?;

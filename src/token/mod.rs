@@ -4,7 +4,7 @@ mod claims;
 mod refresh;
 mod sign;
 
-pub use claims::Claims;
-pub(crate) use claims::{Exchanged, Named};
+pub use claims::AccessTokenClaims;
+pub(crate) use claims::{Exchanged, TokenParties};
 pub use refresh::{RefreshClaims, VerifiedRefresh};
 pub use sign::SignedToken;

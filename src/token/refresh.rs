@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jeton_oauth::{Audience, ClientId, Issuer, ScopeSet, TokenId};
-use jeton_verify::{BearerToken, Origin, Payload, Revocable, TokenError, Verifier};
+use jeton_verify::{BearerToken, Revocable, TokenError, TokenOrigin, TokenPayload, Verifier};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::sign::REFRESH_TOKEN;
@@ -56,8 +56,8 @@ impl Serialize for RefreshClaims {
 
 /// Its client stands behind it since the first of the family.
 impl Revocable for VerifiedRefresh {
-    fn origin(&self) -> Origin<'_> {
-        Origin {
+    fn origin(&self) -> TokenOrigin<'_> {
+        TokenOrigin {
             token_id: &self.token_id,
             subject: Some(self.client()),
             client: None,
@@ -82,7 +82,7 @@ impl VerifiedRefresh {
     /// # Errors
     /// [`TokenError`] with the first thing that is wrong.
     pub fn verify(verifier: &Verifier, token: &BearerToken) -> Result<Self, TokenError> {
-        let mut claims = Payload(verifier.keys().open(token.as_str(), REFRESH_TOKEN)?.claims);
+        let mut claims = TokenPayload(verifier.keys().open(token.as_str(), REFRESH_TOKEN)?.claims);
         let missing = |name| TokenError::Missing(name);
         let wrong = |name| TokenError::WrongType(name);
         let issuer = claims.text("iss")?.ok_or(missing("iss"))?;

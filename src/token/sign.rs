@@ -3,7 +3,7 @@
 use jeton_jose::TokenKind;
 use jeton_verify::{AT_JWT, BearerToken};
 
-use super::{Claims, RefreshClaims};
+use super::{AccessTokenClaims, RefreshClaims};
 use crate::keys::{SigningError, SigningKey};
 
 /// A token of ours. Has no `Debug`: whoever reads it can use it.
@@ -24,7 +24,7 @@ impl SignedToken {
     ///
     /// # Errors
     /// [`SigningError::Failed`] if the cryptographic library fails.
-    pub(crate) async fn sign(claims: &Claims, key: &SigningKey) -> Result<Self, SigningError> {
+    pub(crate) async fn sign(claims: &AccessTokenClaims, key: &SigningKey) -> Result<Self, SigningError> {
         let typ = if claims.named.is_some() { AT_JWT } else { ANONYMOUS };
         key.sign(typ, claims).await.map(Self)
     }

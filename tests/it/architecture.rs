@@ -343,7 +343,7 @@ fn a_forbidden_direction_is_detected() {
     forbidden("src/config/settings.rs", "use crate::keys::KeyFolder;");
     forbidden("src/config/store.rs", "use crate::store::SharedOptions;");
     forbidden("src/store/mod.rs", "use crate::config::StoreSettings;");
-    forbidden("src/store/shared.rs", "use crate::token::Claims;");
+    forbidden("src/store/shared.rs", "use crate::token::AccessTokenClaims;");
     forbidden("src/issue.rs", "use crate::config::Settings;");
     forbidden("src/status_lists.rs", "use crate::issue::TokenIssuer;");
     forbidden("src/reuse.rs", "use crate::issue::TokenIssuer;");

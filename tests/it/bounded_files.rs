@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use jeton_policy::{Reload, Sources};
+use jeton_policy::{PolicySources, Reload};
 
 use crate::{
     binary::{Run, Workplace},
@@ -88,7 +88,7 @@ fn what_is_read_is_in_memory_once_and_what_is_polled_is_not() {
         let watched = Watched::folder(&[("a.yaml", &text)]);
         let length = text.len() as u64;
         let most = |work: &dyn Fn()| allocation_counter::measure(work).bytes_max;
-        let read = most(&|| drop(Sources::read(&watched.dir).unwrap()));
+        let read = most(&|| drop(PolicySources::read(&watched.dir).unwrap()));
         assert!((length..length + length / 10).contains(&read), "{read} bytes to read {length}");
         let polled = most(&|| assert!(matches!(watched.policies.poll(), Reload::Unchanged)));
         assert!(polled < 1024 * 1024, "{polled} bytes to poll {length}");

@@ -11,7 +11,7 @@ use std::{
 
 use jeton::config::Settings;
 use jeton_oauth::clock::{Clock, ManualClock};
-use jeton_verify::audit::{Asked, Audit, DecisionLog, Line, Replay, Taken};
+use jeton_verify::audit::{Audit, AuditedRequest, DecisionLine, DecisionLog, Replay, TakenDecision};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -48,8 +48,8 @@ fn clock() -> Arc<dyn Clock> {
 
 /// Tells of a decision on this path.
 fn tell(audit: &Audit, path: &str) {
-    let asked = Asked { api: "a", method: "GET", path, bearer: None };
-    let taken = Taken { allowed: false, rule: None, reason: "no-route", detail: Some(&"none") };
+    let asked = AuditedRequest { api: "a", method: "GET", path, bearer: None };
+    let taken = TakenDecision { allowed: false, rule: None, reason: "no-route", detail: Some(&"none") };
     audit.tell(&asked, &taken, None);
 }
 
@@ -220,9 +220,9 @@ fn where_the_queue_is_full_decisions_are_dropped_and_counted() {
     let text = reader.join().unwrap();
     let (mut last, mut decisions, mut dropped) = (None, 0, 0);
     for line in text.lines() {
-        match Line::parse(line.as_bytes()).unwrap() {
-            Line::Dropped(count) => dropped += count,
-            Line::Decision(decision) => {
+        match DecisionLine::parse(line.as_bytes()).unwrap() {
+            DecisionLine::Dropped(count) => dropped += count,
+            DecisionLine::Decision(decision) => {
                 let number = decision.path.get(1..5).map(str::to_owned);
                 assert!(number > last || decision.path == "/after", "in order: {number:?} after {last:?}");
                 (last, decisions) = (number, decisions + 1);

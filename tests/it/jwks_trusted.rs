@@ -9,8 +9,9 @@ use jeton_jose::JwsError;
 use jeton_oauth::{ApiName, Audience, Issuer, clock::Clock};
 use jeton_policy::{DemoSecrets, LivePolicies, Surroundings};
 use jeton_verify::{
-    Asker, Authorizer, BearerToken, JwksSource, NoAnswer, Question, TokenError, TrustedKeys, Verifier,
-    status::{FetchOptions, FetchedLists, StatusError},
+    Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, JwksSource, NoAnswer, TokenError, TrustedKeys,
+    Verifier,
+    status::{FetchedLists, StatusError, StatusFetchOptions},
 };
 use reqwest::Client;
 use serde_json::json;
@@ -198,7 +199,7 @@ async fn keys_that_are_held_are_never_fetched() {
 }
 
 fn lists(issuer: &FakeIssuer, keys: impl Into<TrustedKeys>) -> Arc<FetchedLists> {
-    let options = FetchOptions { timeout: PATIENCE, ..FetchOptions::default() };
+    let options = StatusFetchOptions { timeout: PATIENCE, ..StatusFetchOptions::default() };
     let clock = Arc::clone(&issuer.clock) as Arc<dyn Clock>;
     Arc::new(FetchedLists::new(issuer.issuer.clone(), keys, &options, clock).unwrap())
 }
@@ -240,18 +241,18 @@ async fn an_explanation_waits_for_a_key_and_then_for_a_list() {
     let verifier = verifier(&issuer, source).with_status_lists(lists);
     let authorizer = Authorizer::new(verifier, issuer.policies(), ApiName::parse("orders").unwrap());
     let explain = async |api: &str, asker| {
-        let question = Question { api, method: "GET", target: "/principal", asker };
+        let question = ExplainedRequest { api, method: "GET", target: "/principal", asker };
         authorizer.explain(&question).await.map(|explained| (explained.reason, explained.detail))
     };
     let pointing_at = |name: &str, forge: &Forge| {
         let token = draft(&issuer, forge).claim("status", pointing(&issuer.uri(name))).sign(forge);
-        Asker::Token(BearerToken::new(token))
+        ExplainedAsker::Token(BearerToken::new(token))
     };
     let no_api = NoAnswer::NoApi("nothing".to_owned());
     assert_eq!(explain("nothing", pointing_at("a", &first())).await, Err(no_api));
     let no_grant = NoAnswer::NoGrant { client: "nobody".to_owned(), api: "jeton".to_owned() };
-    assert_eq!(explain("jeton", Asker::Client("nobody")).await, Err(no_grant));
-    assert_eq!(explain("jeton", Asker::Nobody).await.unwrap().0, "no-token");
+    assert_eq!(explain("jeton", ExplainedAsker::Client("nobody")).await, Err(no_grant));
+    assert_eq!(explain("jeton", ExplainedAsker::Nobody).await.unwrap().0, "no-token");
     assert_eq!(paths(&issuer), [""; 0], "nothing of it needs a key");
     let (reason, _) = explain("jeton", pointing_at("a", &first())).await.unwrap();
     assert_eq!(reason, "met", "it was verified");

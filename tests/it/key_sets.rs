@@ -8,7 +8,7 @@ use jeton_oauth::{
     Issuer,
     clock::{Clock, ManualClock, SystemClock},
 };
-use jeton_policy::{Code, DemoSecrets, PolicySet, Severity};
+use jeton_policy::{DemoSecrets, FindingCode, PolicySet, Severity};
 use jeton_verify::{BearerToken, TokenError, Verifier};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -93,7 +93,7 @@ fn rfc_7517_5_a_foreign_key_spoils_no_other() {
         let keys = &policies.clients().find("acme").unwrap().public_keys;
         assert_eq!(keys.iter().map(|key| key.kid().unwrap()).collect::<Vec<_>>(), ["a", "b"], "{name}");
         let [finding] = policies.warnings().0.as_slice() else { panic!("{name}: {}", policies.warnings()) };
-        assert_eq!((finding.code, finding.severity), (Code::PassedOver, Severity::Warning), "{name}");
+        assert_eq!((finding.code, finding.severity), (FindingCode::PassedOver, Severity::Warning), "{name}");
         assert_eq!((finding.line, finding.column), (2, 42), "{name}");
         for part in ["`acme`", "`keys[1]`", "`odd`", reason] {
             assert!(finding.message.contains(part), "{name}: {}", finding.message);

@@ -9,7 +9,7 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
 };
-use jeton::event::{self, Declared};
+use jeton::event::{self, DeclaredEvent};
 use serde_json::{Value, json};
 
 use crate::{
@@ -179,7 +179,7 @@ fn declared() -> Vec<String> {
         }
     }
     let mut events = BTreeMap::new();
-    for Declared { name, meaning, levels, fields } in event::all() {
+    for DeclaredEvent { name, meaning, levels, fields } in event::all() {
         let (told, all_levels, all_fields) = events.entry(name).or_insert((meaning, Vec::new(), Vec::new()));
         assert_eq!(*told, meaning, "{name}");
         add(all_levels, levels);
@@ -211,7 +211,7 @@ fn the_reference_has_every_event_as_it_is_declared() {
 fn a_crate_declares_an_event_once() {
     let mut names = BTreeSet::new();
     for events in [event::EVENTS, jeton_actix::event::EVENTS, jeton_verify::event::EVENTS] {
-        for (at, Declared { name, .. }) in events.iter().enumerate() {
+        for (at, DeclaredEvent { name, .. }) in events.iter().enumerate() {
             assert!(name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.')), "{name}");
             assert!(events.iter().skip(at + 1).all(|other| other.name != *name), "{name} is declared twice");
             names.insert(*name);

@@ -3,7 +3,7 @@
 //! The sizes are such that work which grows with their square takes minutes.
 use std::{fmt::Write, sync::mpsc, thread, time::Duration};
 
-use jeton_policy::{Code, Findings};
+use jeton_policy::{FindingCode, Findings};
 
 use crate::{
     policy_text::compile,
@@ -31,7 +31,7 @@ fn findings(text: String) -> (Findings, String) {
 
 /// The file has this many findings of one kind, and the last one stands there.
 #[track_caller]
-fn has(name: &str, text: String, number: usize, code: Code, last: &str) {
+fn has(name: &str, text: String, number: usize, code: FindingCode, last: &str) {
     let (findings, printed) = findings(text);
     let of_kind: Vec<_> = findings.0.iter().filter(|finding| finding.code == code).collect();
     assert_eq!(of_kind.len(), number, "{name}: {}", printed.lines().take(20).collect::<Vec<_>>().join("\n"));
@@ -66,7 +66,7 @@ fn thousands_of_expired_secrets() {
     }
     let text = with_api(ONE_RULE, &clients);
     let last = format!(":{}:3", text.lines().count());
-    has("expired", text, 16_000, Code::NoCredentials, &last);
+    has("expired", text, 16_000, FindingCode::NoCredentials, &last);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn thousands_of_scopes_that_nothing_requires() {
         "a line each",
         format!("version: 1\nscopes:\n  {}\n", scopes(40_000, "\n  ")),
         40_000,
-        Code::UnusedScope,
+        FindingCode::UnusedScope,
         ":40002:3",
     );
     // of 18 characters with the comma
@@ -88,7 +88,7 @@ fn thousands_of_scopes_that_nothing_requires() {
         "one line",
         format!("version: 1\nscopes: {{ {} }}\n", scopes(40_000, ", ")),
         40_000,
-        Code::UnusedScope,
+        FindingCode::UnusedScope,
         &last,
     );
 }
@@ -98,16 +98,16 @@ fn thousands_of_mistakes_in_what_is_no_yaml_at_all() {
     let tags = |count: usize, between: &str| vec!["!tag x"; count].join(between);
     let text = format!("{}tags:\n  - {}\n  - [\n", comment(32), tags(20_000, "\n  - "));
     let last = format!(":{}:5", text.lines().count() - 1);
-    has("a line each", text, 20_000, Code::YamlFeature, &last);
+    has("a line each", text, 20_000, FindingCode::YamlFeature, &last);
     let last = format!(":1:{}", "tags: [".len() + 1 + 19_999 * 8);
-    has("one line", format!("tags: [{}]\n]\n", tags(20_000, ", ")), 20_000, Code::YamlFeature, &last);
+    has("one line", format!("tags: [{}]\n]\n", tags(20_000, ", ")), 20_000, FindingCode::YamlFeature, &last);
 }
 
 #[test]
 fn thousands_of_keys_that_stand_twice() {
     let text = format!("{}version: 1\nscopes:\n{}", comment(32), "  s: x\n".repeat(20_001));
     let last = format!(":{}:3", text.lines().count());
-    has("twice", text, 20_000, Code::DuplicateKey, &last);
+    has("twice", text, 20_000, FindingCode::DuplicateKey, &last);
 }
 
 #[test]
@@ -120,9 +120,9 @@ fn thousands_of_names_that_nothing_defines() {
         text
     };
     let text = roles(|_| "scope-of-the-south-1".to_owned());
-    has("one name", text, 8_000, Code::UnknownScope, ":16003:11");
+    has("one name", text, 8_000, FindingCode::UnknownScope, ":16003:11");
     let text = roles(|name| format!("scope-of-the-south-{name}"));
-    has("a name each", text, 8_000, Code::UnknownScope, ":16003:11");
+    has("a name each", text, 8_000, FindingCode::UnknownScope, ":16003:11");
 }
 
 /// Whom a hint may mean is not looked for without end, but for as many names as people mistype.
@@ -152,7 +152,7 @@ fn thousands_of_guarantees_beside_routes_that_end_in_a_slash() {
     }
     let text = with_api(&rules, &guarantees);
     let last = format!(":{}:7", text.lines().count());
-    has("gaps", text, 12_000, Code::GuaranteeGap, &last);
+    has("gaps", text, 12_000, FindingCode::GuaranteeGap, &last);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn thousands_of_routes_that_none_of_thousands_of_clients_reaches() {
         ids.join(", "),
         routes.join("\n          - ")
     );
-    has("groups", with_api(&rules, &clients), 24_000, Code::UnreachableRoute, ":24010:13");
+    has("groups", with_api(&rules, &clients), 24_000, FindingCode::UnreachableRoute, ":24010:13");
 }
 
 #[test]
@@ -182,5 +182,5 @@ fn a_claim_of_a_hundred_thousand_values() {
         values.join(", ")
     );
     let rules = "      r: { routes: [GET /x], require: { claims: { tenants: { contains: nobody } } } }\n";
-    has("values", with_api(rules, &client), 1, Code::UnreachableRoute, ":7:21");
+    has("values", with_api(rules, &client), 1, FindingCode::UnreachableRoute, ":7:21");
 }

@@ -2,7 +2,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use jeton_jose::{ForeignKeys, InvalidPublicKey, PublicKeys};
-use jeton_policy::{Code, Severity, Sources};
+use jeton_policy::{FindingCode, PolicySources, Severity};
 
 use crate::{binary::Workplace, support::key_fixture};
 
@@ -23,7 +23,7 @@ fn a_file_that_is_almost_called_as_policies_are_is_told() {
         workplace.write(&format!("policies/{name}"), "version: 1\nscopes: { s: x }\n");
     }
     let dir = workplace.path("policies");
-    let sources = Sources::read(&dir).unwrap();
+    let sources = PolicySources::read(&dir).unwrap();
     let check = workplace.run(&["policies", "check"]).exits(0);
     for name in names {
         check
@@ -36,7 +36,7 @@ fn a_file_that_is_almost_called_as_policies_are_is_told() {
     // what it says is no part of the policies
     let hash = sources.hash().clone();
     fs::write(dir.join("b.YAML"), "other").unwrap();
-    assert_eq!(*Sources::read(&dir).unwrap().hash(), hash);
+    assert_eq!(*PolicySources::read(&dir).unwrap().hash(), hash);
     // a folder may be called anything
     workplace.write("policies/FOLDER.YAML/h.yaml", "version: 1\nscopes: { s: x }\n");
     assert_eq!(
@@ -129,10 +129,10 @@ fn a_key_file_in_capitals_is_named() {
     let workplace = Workplace::new();
     workplace.write("policies/a.yaml", "version: 1\nclients: { c: { public_keys: [{ file: C.PEM }] } }\n");
     workplace.write("policies/C.PEM", "x");
-    let findings = Sources::read(&workplace.path("policies")).map(drop);
+    let findings = PolicySources::read(&workplace.path("policies")).map(drop);
     assert!(findings.is_ok());
     let check = workplace.run(&["policies", "check", "--format", "json"]).exits(1);
     let told: serde_json::Value = serde_json::from_str(&check.stdout).unwrap();
-    assert_eq!(told[0]["code"], Code::BadPublicKey.to_string());
+    assert_eq!(told[0]["code"], FindingCode::BadPublicKey.to_string());
     assert_eq!(told[0]["severity"], serde_json::to_value(Severity::Error).unwrap());
 }

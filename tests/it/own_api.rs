@@ -1,6 +1,6 @@
 //! jeton's own API is there whatever the files say: built in, and to be changed by them.
 use jeton_oauth::Scope;
-use jeton_policy::{Code, Decision, Denial, Permissions, PolicySet, Severity};
+use jeton_policy::{Decision, Denial, FindingCode, Permissions, PolicySet, Severity};
 
 use crate::{
     binary::Workplace,
@@ -148,7 +148,7 @@ fn the_guarantee_of_what_lies_below_ops_stays() {
         };
         assert_eq!(errors.is_empty(), holds, "{rule}: {errors:?}");
         for error in errors {
-            assert_eq!((error.code, error.line), (Code::BrokenGuarantee, 5), "{rule}: {error:?}");
+            assert_eq!((error.code, error.line), (FindingCode::BrokenGuarantee, 5), "{rule}: {error:?}");
             assert!(error.message.contains("`ops (built in)`"), "{error:?}");
         }
     }

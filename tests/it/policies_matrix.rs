@@ -1,7 +1,7 @@
 //! `jeton policies matrix` of many clients, for spreadsheets and for browsers.
 use std::{collections::BTreeSet, fmt::Write};
 
-use jeton_policy::Sources;
+use jeton_policy::PolicySources;
 use serde_json::Value;
 
 use crate::binary::Workplace;
@@ -135,7 +135,7 @@ fn a_page_says_of_which_policies_it_is() {
         panic!("{about}")
     };
     assert_eq!((of, r#in, dir, read, utc), ("policies", "in", "policies,", "read", "UTC"), "{about}");
-    assert_eq!(hash, Sources::read(&workplace.path("policies")).unwrap().hash().to_string());
+    assert_eq!(hash, PolicySources::read(&workplace.path("policies")).unwrap().hash().to_string());
     assert!(day.len() == 10 && time.len() == 5, "{about}");
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use jeton::store::{Advance, RefreshUse, SharedStore, Store, StoreState};
+use jeton::store::{FamilyAdvance, RefreshUse, SharedStore, Store, StoreState};
 use jeton_oauth::{ScopeSet, TokenId, clock::ManualClock};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -236,11 +236,17 @@ async fn of_several_uses_at_once_all_bring_the_same_generation() {
 }
 
 /// One use at a store, by the clock of its replica, which stands still.
-async fn used(store: &Store, family: &str, generation: u32, scopes: &str, grace: u64) -> Advance {
+async fn used(store: &Store, family: &str, generation: u32, scopes: &str, grace: u64) -> FamilyAdvance {
     used_within(store, family, generation, scopes, Duration::from_secs(grace)).await
 }
 
-async fn used_within(store: &Store, family: &str, generation: u32, scopes: &str, grace: Duration) -> Advance {
+async fn used_within(
+    store: &Store,
+    family: &str,
+    generation: u32,
+    scopes: &str,
+    grace: Duration,
+) -> FamilyAdvance {
     let (family, scopes) = (TokenId::parse(family).unwrap(), ScopeSet::parse(scopes).unwrap());
     let used = RefreshUse { family: &family, generation, scopes: &scopes, until: now() + 600, grace };
     store.shared().unwrap().advance(&used).await.unwrap()
@@ -251,20 +257,26 @@ async fn used_within(store: &Store, family: &str, generation: u32, scopes: &str,
 async fn the_store_tells_a_retry_from_reuse() {
     let server = RedisServer::start();
     let (one, two) = (replica(&server).await, replica(&server).await);
-    let taken = |generation| (generation, "a", 10, Advance::Taken);
-    let retried = |generation| (generation, "a", 10, Advance::Retried);
-    let reused = |generation| (generation, "a", 10, Advance::Reused);
-    let taken_off = |generation| (generation, "a", 0, Advance::Taken);
+    let taken = |generation| (generation, "a", 10, FamilyAdvance::Taken);
+    let retried = |generation| (generation, "a", 10, FamilyAdvance::Retried);
+    let reused = |generation| (generation, "a", 10, FamilyAdvance::Reused);
+    let taken_off = |generation| (generation, "a", 0, FamilyAdvance::Taken);
     for (family, steps) in [
         ("retried", vec![taken(0), retried(0), retried(0)]),
-        ("in-another-order", vec![(0, "a b", 10, Advance::Taken), (0, "b a", 10, Advance::Retried)]),
-        ("without-scopes", vec![(0, "", 10, Advance::Taken), (0, "", 10, Advance::Retried), reused(0)]),
-        ("fewer-scopes", vec![(0, "a b", 10, Advance::Taken), reused(0)]),
-        ("off", vec![taken_off(0), (0, "a", 0, Advance::Reused), (0, "a", 10, Advance::Ended)]),
-        ("turned-off", vec![taken(0), (0, "a", 0, Advance::Reused)]),
+        (
+            "in-another-order",
+            vec![(0, "a b", 10, FamilyAdvance::Taken), (0, "b a", 10, FamilyAdvance::Retried)],
+        ),
+        (
+            "without-scopes",
+            vec![(0, "", 10, FamilyAdvance::Taken), (0, "", 10, FamilyAdvance::Retried), reused(0)],
+        ),
+        ("fewer-scopes", vec![(0, "a b", 10, FamilyAdvance::Taken), reused(0)]),
+        ("off", vec![taken_off(0), (0, "a", 0, FamilyAdvance::Reused), (0, "a", 10, FamilyAdvance::Ended)]),
+        ("turned-off", vec![taken(0), (0, "a", 0, FamilyAdvance::Reused)]),
         ("turned-on", vec![taken_off(0), reused(0)]),
         ("goes-on", vec![taken(0), retried(0), taken(1), retried(1), reused(0)]),
-        ("behind-its-successor", vec![taken(0), taken(1), reused(0), (1, "a", 10, Advance::Ended)]),
+        ("behind-its-successor", vec![taken(0), taken(1), reused(0), (1, "a", 10, FamilyAdvance::Ended)]),
         ("a-use-without-grace-between", vec![taken(0), taken_off(1), reused(1)]),
         ("an-older-one", vec![taken(3), reused(2)]),
         ("one-with-the-same-digits", vec![taken(11), reused(1)]),
@@ -306,12 +318,12 @@ async fn a_retry_is_taken_for_as_long_as_its_replica_says() {
     for ahead in [0, 12, 29, -12, -29] {
         let two = replica_ahead(&server, ahead).await;
         for (name, at_retry, expected) in [
-            ("as-long", long, Advance::Retried),
-            ("a-little-shorter", Duration::from_secs(59), Advance::Retried),
-            ("shorter", short, Advance::Reused),
+            ("as-long", long, FamilyAdvance::Retried),
+            ("a-little-shorter", Duration::from_secs(59), FamilyAdvance::Retried),
+            ("shorter", short, FamilyAdvance::Reused),
         ] {
             let family = &format!("{name}.{ahead}");
-            assert_eq!(used_within(&one, family, 0, "a", long).await, Advance::Taken);
+            assert_eq!(used_within(&one, family, 0, "a", long).await, FamilyAdvance::Taken);
             let left = || server.ask::<i64>(&format!("PTTL {}", key(family)));
             until("the shorter one is over", async || left() < 59_800).await;
             assert_eq!(used_within(&two, family, 0, "a", at_retry).await, expected, "{family}");
@@ -319,10 +331,10 @@ async fn a_retry_is_taken_for_as_long_as_its_replica_says() {
         }
         // the first use is forgotten when the grace is over that it came with
         let family = &format!("forgotten.{ahead}");
-        assert_eq!(used_within(&one, family, 0, "a", short).await, Advance::Taken);
+        assert_eq!(used_within(&one, family, 0, "a", short).await, FamilyAdvance::Taken);
         let is_known = || server.ask::<u8>(&format!("EXISTS {}", key(family))) == 1;
         until("it is forgotten", async || !is_known()).await;
-        assert_eq!(used_within(&two, family, 0, "a", long).await, Advance::Reused);
+        assert_eq!(used_within(&two, family, 0, "a", long).await, FamilyAdvance::Reused);
     }
 }
 
@@ -351,21 +363,21 @@ async fn a_replica_from_before_takes_nothing_twice_and_lets_nothing_be() {
         script.arg(generation).arg(660).invoke(&mut connection).unwrap()
     };
     // used up at the new one
-    assert_eq!(used(&new, "a", 0, "s", 10).await, Advance::Taken);
+    assert_eq!(used(&new, "a", 0, "s", 10).await, FamilyAdvance::Taken);
     assert_eq!(old("a", 0), "reused");
-    assert_eq!(used(&new, "a", 0, "s", 10).await, Advance::Ended);
+    assert_eq!(used(&new, "a", 0, "s", 10).await, FamilyAdvance::Ended);
     // used up at the old one, which notes nothing of the use
     assert_eq!(old("b", 0), "taken");
-    assert_eq!(used(&new, "b", 0, "s", 10).await, Advance::Reused);
+    assert_eq!(used(&new, "b", 0, "s", 10).await, FamilyAdvance::Reused);
     assert_eq!(old("b", 1), "ended");
     // the successor used at the old one, while the new one knows of the use before
-    assert_eq!(used(&new, "c", 0, "s", 10).await, Advance::Taken);
+    assert_eq!(used(&new, "c", 0, "s", 10).await, FamilyAdvance::Taken);
     assert_eq!(old("c", 1), "taken");
-    assert_eq!(used(&new, "c", 0, "s", 10).await, Advance::Reused);
+    assert_eq!(used(&new, "c", 0, "s", 10).await, FamilyAdvance::Reused);
     // and one after the other
-    assert_eq!(used(&new, "d", 0, "s", 10).await, Advance::Taken);
-    assert_eq!(used(&new, "d", 0, "s", 10).await, Advance::Retried);
+    assert_eq!(used(&new, "d", 0, "s", 10).await, FamilyAdvance::Taken);
+    assert_eq!(used(&new, "d", 0, "s", 10).await, FamilyAdvance::Retried);
     assert_eq!(old("d", 1), "taken");
-    assert_eq!(used(&new, "d", 2, "s", 10).await, Advance::Taken);
-    assert_eq!(used(&new, "d", 2, "s", 10).await, Advance::Retried);
+    assert_eq!(used(&new, "d", 2, "s", 10).await, FamilyAdvance::Taken);
+    assert_eq!(used(&new, "d", 2, "s", 10).await, FamilyAdvance::Retried);
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt::Write, fs};
 
 use jeton_oauth::{Audience, ClientId, Role, Scope};
-use jeton_policy::{DemoSecrets, Permissions, PolicySet, Sources, Surroundings, clients::ClientState};
-use jeton_verify::audit::{Direction, Replay, Replayed};
+use jeton_policy::{DemoSecrets, Permissions, PolicySet, PolicySources, Surroundings, clients::ClientState};
+use jeton_verify::audit::{Replay, ReplayDirection, Replayed};
 use serde_json::{Value, json};
 
 use crate::{
@@ -293,7 +293,7 @@ fn compiled(dir: &std::path::Path) -> PolicySet {
         demo_secrets: DemoSecrets::Allowed,
         needed_apis: Vec::new(),
     };
-    let sources = Sources::read(dir).unwrap();
+    let sources = PolicySources::read(dir).unwrap();
     PolicySet::compile(&sources, &surroundings, NOW.parse().unwrap()).unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -359,8 +359,8 @@ async fn replay_finds_exactly_what_the_engine_decides_otherwise() {
                 "seed {seed}: the model of this test: {line}"
             );
             let direction = match (sent.allowed, is_allowed(&other, sent)) {
-                (true, false) => Direction::WouldBeRefused,
-                (false, true) => Direction::WouldBeLetIn,
+                (true, false) => ReplayDirection::WouldBeRefused,
+                (false, true) => ReplayDirection::WouldBeLetIn,
                 _ => continue,
             };
             *expected.entry((client.map(str::to_owned), direction)).or_default() += 1;

@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-use jeton_policy::{Code, DemoSecrets, Findings, PolicySet, Severity, Sources};
+use jeton_policy::{DemoSecrets, FindingCode, Findings, PolicySet, PolicySources, Severity};
 use jsonschema::{Validator, draft202012};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -67,59 +67,62 @@ enum Expected {
     Nothing,
 }
 
-fn expected(code: Code) -> Expected {
+fn expected(code: FindingCode) -> Expected {
     match code {
-        Code::UnknownKey
-        | Code::WrongType
-        | Code::Missing
-        | Code::BadVersion
-        | Code::BadName
-        | Code::BadRequirement
-        | Code::BadClaim => Expected::Refuses,
-        Code::BadRoute
-        | Code::BadAudience
-        | Code::BadSecret
-        | Code::BadPublicKey
-        | Code::BadTime
-        | Code::BadDuration => Expected::Either,
-        Code::DuplicateName
-        | Code::UnknownScope
-        | Code::UnknownRole
-        | Code::UnknownApi
-        | Code::UnknownClient
-        | Code::DuplicateRoute
-        | Code::DeadRule
-        | Code::UnknownParameter
-        | Code::DuplicateAudience
-        | Code::TtlTooLong
-        | Code::DemoSecret
-        | Code::Anonymous
-        | Code::PassedOver
-        | Code::TooComplex
-        | Code::IdleGuarantee
-        | Code::GuaranteeGap
-        | Code::UnusedScope
-        | Code::UnreachableRoute
-        | Code::NoCredentials
-        | Code::PublicCatchAll
-        | Code::MethodHole
-        | Code::TypeMismatch
-        | Code::OpenVerb
-        | Code::LookAlike
-        | Code::BrokenGuarantee
-        | Code::FailedTest => Expected::Accepts,
-        Code::Unreadable | Code::YamlSyntax | Code::YamlFeature | Code::DuplicateKey => Expected::Nothing,
+        FindingCode::UnknownKey
+        | FindingCode::WrongType
+        | FindingCode::Missing
+        | FindingCode::BadVersion
+        | FindingCode::BadName
+        | FindingCode::BadRequirement
+        | FindingCode::BadClaim => Expected::Refuses,
+        FindingCode::BadRoute
+        | FindingCode::BadAudience
+        | FindingCode::BadSecret
+        | FindingCode::BadPublicKey
+        | FindingCode::BadTime
+        | FindingCode::BadDuration => Expected::Either,
+        FindingCode::DuplicateName
+        | FindingCode::UnknownScope
+        | FindingCode::UnknownRole
+        | FindingCode::UnknownApi
+        | FindingCode::UnknownClient
+        | FindingCode::DuplicateRoute
+        | FindingCode::DeadRule
+        | FindingCode::UnknownParameter
+        | FindingCode::DuplicateAudience
+        | FindingCode::TtlTooLong
+        | FindingCode::DemoSecret
+        | FindingCode::Anonymous
+        | FindingCode::PassedOver
+        | FindingCode::TooComplex
+        | FindingCode::IdleGuarantee
+        | FindingCode::GuaranteeGap
+        | FindingCode::UnusedScope
+        | FindingCode::UnreachableRoute
+        | FindingCode::NoCredentials
+        | FindingCode::PublicCatchAll
+        | FindingCode::MethodHole
+        | FindingCode::TypeMismatch
+        | FindingCode::OpenVerb
+        | FindingCode::LookAlike
+        | FindingCode::BrokenGuarantee
+        | FindingCode::FailedTest => Expected::Accepts,
+        FindingCode::Unreadable
+        | FindingCode::YamlSyntax
+        | FindingCode::YamlFeature
+        | FindingCode::DuplicateKey => Expected::Nothing,
     }
 }
 
 /// What the schema must say of the file with these findings.
-fn expected_of(codes: &[Code]) -> Expected {
+fn expected_of(codes: &[FindingCode]) -> Expected {
     codes.iter().map(|code| expected(*code)).max().unwrap_or(Expected::Accepts)
 }
 
 /// Holds that the schema says of a document what it must, given what the parser found in it.
 #[track_caller]
-fn agrees(what: &str, document: &Value, codes: &[Code]) {
+fn agrees(what: &str, document: &Value, codes: &[FindingCode]) {
     let refusals = refusals(document);
     match expected_of(codes) {
         Expected::Accepts => assert!(refusals.is_empty(), "{what}: refused, found {codes:?}: {refusals:#?}"),
@@ -128,7 +131,7 @@ fn agrees(what: &str, document: &Value, codes: &[Code]) {
     }
 }
 
-fn error_codes(findings: &Findings) -> Vec<Code> {
+fn error_codes(findings: &Findings) -> Vec<FindingCode> {
     let errors = findings.0.iter().filter(|finding| finding.severity == Severity::Error);
     errors.map(|finding| finding.code).collect()
 }
@@ -139,14 +142,14 @@ fn public_key(name: &str) -> String {
 }
 
 /// What the parser finds wrong with a document. JSON is YAML, once it is ASCII without DEL.
-fn codes_of(document: &Value) -> Vec<Code> {
+fn codes_of(document: &Value) -> Vec<FindingCode> {
     let escaped =
         |c: char| if matches!(c, ' '..='~') { c.to_string() } else { format!("\\U{:08x}", u32::from(c)) };
     let text: String = document.to_string().chars().map(escaped).collect();
     // beside a file of keys
     let files = [("policies.yaml", text.into_bytes()), ("rsa.pem", public_key("rsa.pem").into_bytes())];
     let files = files.map(|(name, bytes)| (PathBuf::from(name), bytes)).into();
-    Sources::of_files(Path::new("p"), files)
+    PolicySources::of_files(Path::new("p"), files)
         .and_then(|sources| PolicySet::compile(&sources, &surroundings(DemoSecrets::Allowed), now()))
         .map_or_else(|findings| error_codes(&findings), |_| Vec::new())
 }

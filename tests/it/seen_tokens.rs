@@ -13,7 +13,7 @@ use jeton_oauth::{
 use jeton_policy::Reload;
 use jeton_verify::{
     Authorizer, BearerToken, Denied, TokenError, TrustedKeys, VerifiedClaims, Verifier,
-    status::{FetchOptions, Revocation, StatusError, StatusList},
+    status::{EndedTokens, StatusError, StatusFetchOptions, StatusList},
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -190,10 +190,10 @@ fn rotate_now_ends_tokens_at_once() {
 #[actix_web::test]
 async fn the_status_list_is_asked_each_time() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&FetchOptions::default());
+    let lists = issuer.lists(&StatusFetchOptions::default());
     let verifier = verifier(&issuer.issuer, Arc::clone(&issuer.keys), &issuer.clock)
         .with_status_lists(Arc::clone(&lists));
-    let serve = |revocation: Revocation| {
+    let serve = |revocation: EndedTokens| {
         let list = StatusList::of(revocation, issuer.now() + 86_400);
         let said = json!({ "bits": list.bits(), "lst": list.encode().unwrap() });
         let mut claims = issuer.good();
@@ -207,17 +207,17 @@ async fn the_status_list_is_asked_each_time() {
     let own = issuer.issuer.audience();
     let unknown = StatusError::Unknown(issuer.uri("a").into());
     assert_eq!(verifier.verify(&token, own).err(), Some(unknown.into()), "verified, and not judged yet");
-    serve(Revocation::Nothing);
+    serve(EndedTokens::Nothing);
     lists.fetch(&issuer.uri("a")).await;
     let first = verifier.verify(&token, own).unwrap_or_else(|error| panic!("{error}"));
     let again = verifier.verify(&token, own).unwrap_or_else(|error| panic!("{error}"));
     assert!(are_one(&first, &again));
     issuer.clock.advance(61);
-    serve(Revocation::Everything);
+    serve(EndedTokens::Everything);
     lists.refresh().await;
     assert_eq!(verifier.verify(&token, own).err(), Some(StatusError::Revoked.into()));
     issuer.clock.advance(61);
-    serve(Revocation::Nothing);
+    serve(EndedTokens::Nothing);
     lists.refresh().await;
     assert!(verifier.verify(&token, own).is_ok());
 }

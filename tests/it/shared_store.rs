@@ -9,7 +9,8 @@ use std::{
 };
 
 use jeton::store::{
-    Advance, OnceName, RefreshUse, SharedOptions, SharedStore, Store, StoreError, StoreState, Use,
+    FamilyAdvance, NameUse, OnceName, RefreshUse, SharedStore, SharedStoreOptions, Store, StoreError,
+    StoreState,
 };
 use jeton_oauth::{ScopeSet, TokenId, clock::ManualClock};
 use jeton_verify::{Revocations, RevocationsUnknown};
@@ -30,11 +31,11 @@ pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(NOW.parse().unwrap()))
 }
 
-pub(crate) fn options(server: &RedisServer) -> SharedOptions {
-    SharedOptions { url: server.url(), password: None, prefix: "jeton".to_owned(), ca: None }
+pub(crate) fn options(server: &RedisServer) -> SharedStoreOptions {
+    SharedStoreOptions { url: server.url(), password: None, prefix: "jeton".to_owned(), ca: None }
 }
 
-pub(crate) fn start(options: SharedOptions) -> Store {
+pub(crate) fn start(options: SharedStoreOptions) -> Store {
     Store::Shared(SharedStore::start(options, clock()).unwrap())
 }
 
@@ -43,7 +44,7 @@ pub(crate) async fn replica(server: &RedisServer) -> Store {
     replica_with(options(server)).await
 }
 
-pub(crate) async fn replica_with(options: SharedOptions) -> Store {
+pub(crate) async fn replica_with(options: SharedStoreOptions) -> Store {
     let store = start(options);
     comes_to(&store, StoreState::Ready).await;
     store
@@ -59,7 +60,7 @@ pub(crate) async fn advance(
     family: &TokenId,
     generation: u32,
     until: i64,
-) -> Result<Advance, StoreError> {
+) -> Result<FamilyAdvance, StoreError> {
     let scopes = ScopeSet::default();
     let used = RefreshUse { family, generation, scopes: &scopes, until, grace: Duration::ZERO };
     shared(store).advance(&used).await
@@ -166,7 +167,7 @@ async fn a_name_is_used_once_over_all_replicas() {
             runtime.block_on(async {
                 let mut firsts = 0;
                 for one in uses {
-                    firsts += usize::from(one.await.unwrap() == Use::First);
+                    firsts += usize::from(one.await.unwrap() == NameUse::First);
                 }
                 firsts
             })
@@ -177,8 +178,8 @@ async fn a_name_is_used_once_over_all_replicas() {
         workers.into_iter().map(|worker| worker.join().unwrap()).sum::<usize>()
     });
     assert_eq!(firsts.await.unwrap(), 1);
-    assert_eq!(stores[0].use_once(name("another"), now() + 60).await.unwrap(), Use::First);
-    assert_eq!(stores[1].use_once(name("another"), now() + 60).await.unwrap(), Use::Again);
+    assert_eq!(stores[0].use_once(name("another"), now() + 60).await.unwrap(), NameUse::First);
+    assert_eq!(stores[1].use_once(name("another"), now() + 60).await.unwrap(), NameUse::Again);
 }
 
 /// It is kept somewhat longer than it is told, so one whose time has passed goes in a second.
@@ -187,9 +188,11 @@ async fn a_name_is_used_once_over_all_replicas() {
 async fn a_use_is_kept_past_its_time_and_then_forgotten() {
     let server = RedisServer::start();
     let store = replica(&server).await;
-    assert_eq!(store.use_once(name("short"), now() - 59).await.unwrap(), Use::First);
-    until("it is forgotten", async || store.use_once(name("short"), now() - 59).await.unwrap() == Use::First)
-        .await;
+    assert_eq!(store.use_once(name("short"), now() - 59).await.unwrap(), NameUse::First);
+    until("it is forgotten", async || {
+        store.use_once(name("short"), now() - 59).await.unwrap() == NameUse::First
+    })
+    .await;
     store.use_once(name("long"), now() + 600).await.unwrap();
     advance(&store, &id("f"), 0, now() + 600).await.unwrap();
     shared(&store).end_family(&id("g"), now() + 600).await.unwrap();
@@ -203,7 +206,7 @@ async fn a_use_is_kept_past_its_time_and_then_forgotten() {
     // what ended stays ended for as long as it was to be kept, whatever a later call says
     shared(&store).end_family(&id("g"), now() - 600).await.unwrap();
     assert!(server.ask::<i64>("TTL jeton:family:g") > 600);
-    assert_eq!(advance(&store, &id("g"), 0, now() + 1).await.unwrap(), Advance::Ended);
+    assert_eq!(advance(&store, &id("g"), 0, now() + 1).await.unwrap(), FamilyAdvance::Ended);
 }
 
 #[tokio::test]
@@ -212,14 +215,41 @@ async fn using_a_generation_again_ends_the_family() {
     let server = RedisServer::start();
     let (one, other) = (replica(&server).await, replica(&server).await);
     let last = u32::MAX;
-    let families: [(&str, &[(u32, Advance)]); 6] = [
-        ("a", &[(0, Advance::Taken), (1, Advance::Taken), (2, Advance::Taken)]),
-        ("b", &[(0, Advance::Taken), (0, Advance::Reused), (1, Advance::Ended), (0, Advance::Ended)]),
-        ("c", &[(0, Advance::Taken), (1, Advance::Taken), (0, Advance::Reused), (2, Advance::Ended)]),
+    let families: [(&str, &[(u32, FamilyAdvance)]); 6] = [
+        ("a", &[(0, FamilyAdvance::Taken), (1, FamilyAdvance::Taken), (2, FamilyAdvance::Taken)]),
+        (
+            "b",
+            &[
+                (0, FamilyAdvance::Taken),
+                (0, FamilyAdvance::Reused),
+                (1, FamilyAdvance::Ended),
+                (0, FamilyAdvance::Ended),
+            ],
+        ),
+        (
+            "c",
+            &[
+                (0, FamilyAdvance::Taken),
+                (1, FamilyAdvance::Taken),
+                (0, FamilyAdvance::Reused),
+                (2, FamilyAdvance::Ended),
+            ],
+        ),
         // after a loss of data the newest goes on, and older ones are reuse
-        ("d", &[(7, Advance::Taken), (8, Advance::Taken), (3, Advance::Reused), (9, Advance::Ended)]),
-        ("e", &[(0, Advance::Taken), (5, Advance::Taken), (5, Advance::Reused)]),
-        ("f", &[(last - 1, Advance::Taken), (last, Advance::Taken), (last, Advance::Reused)]),
+        (
+            "d",
+            &[
+                (7, FamilyAdvance::Taken),
+                (8, FamilyAdvance::Taken),
+                (3, FamilyAdvance::Reused),
+                (9, FamilyAdvance::Ended),
+            ],
+        ),
+        ("e", &[(0, FamilyAdvance::Taken), (5, FamilyAdvance::Taken), (5, FamilyAdvance::Reused)]),
+        (
+            "f",
+            &[(last - 1, FamilyAdvance::Taken), (last, FamilyAdvance::Taken), (last, FamilyAdvance::Reused)],
+        ),
     ];
     for (family, steps) in families {
         for (step, (generation, expected)) in steps.iter().enumerate() {
@@ -229,9 +259,9 @@ async fn using_a_generation_again_ends_the_family() {
         }
     }
     shared(&one).end_family(&id("a"), now() + 60).await.unwrap();
-    assert_eq!(advance(&other, &id("a"), 3, now() + 60).await.unwrap(), Advance::Ended);
+    assert_eq!(advance(&other, &id("a"), 3, now() + 60).await.unwrap(), FamilyAdvance::Ended);
     shared(&one).end_family(&id("new"), now() + 60).await.unwrap();
-    assert_eq!(advance(&other, &id("new"), 0, now() + 60).await.unwrap(), Advance::Ended);
+    assert_eq!(advance(&other, &id("new"), 0, now() + 60).await.unwrap(), FamilyAdvance::Ended);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,11 +278,11 @@ async fn of_two_that_use_a_generation_at_once_one_takes_it() {
         for task in tasks {
             outcomes.push(task.await.unwrap());
         }
-        let taken = outcomes.iter().filter(|outcome| **outcome == Advance::Taken).count();
-        let reused = outcomes.iter().filter(|outcome| **outcome == Advance::Reused).count();
+        let taken = outcomes.iter().filter(|outcome| **outcome == FamilyAdvance::Taken).count();
+        let reused = outcomes.iter().filter(|outcome| **outcome == FamilyAdvance::Reused).count();
         assert_eq!((taken, reused), (1, 1), "{outcomes:?}");
         let after = advance(&stores[0], &family, 1, now() + 60).await.unwrap();
-        assert_eq!(after, Advance::Ended);
+        assert_eq!(after, FamilyAdvance::Ended);
     }
 }
 
@@ -327,7 +357,7 @@ async fn while_the_server_is_away_calls_fail_and_what_is_known_stays() {
     assert_eq!(log.lines("store.unreachable").len(), 1, "{}", log.text());
     server.start_again();
     comes_to(&store, StoreState::Ready).await;
-    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), Use::First);
+    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), NameUse::First);
     assert_eq!(log.lines("store.unreachable").len(), 1, "{}", log.text());
     assert_eq!(log.lines("store.reachable").len(), 2, "at the start, and now: {}", log.text());
     assert!(log.lines("store.unreachable")[0].contains("WARN"), "{}", log.text());
@@ -420,7 +450,7 @@ async fn until_it_was_read_nothing_is_known_of_any_token() {
     server.start_again();
     comes_to(&store, StoreState::Ready).await;
     assert_eq!(store.is_revoked("jti"), Ok(false));
-    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), Use::First);
+    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), NameUse::First);
     assert_eq!(log.lines("store.unreachable").len(), 1, "{}", log.text());
 }
 
@@ -438,7 +468,7 @@ async fn a_server_that_does_not_answer_is_away() {
     assert_eq!(store.is_revoked("jti"), Ok(true));
     server.thaw();
     comes_to(&store, StoreState::Ready).await;
-    assert_eq!(store.use_once(name("new"), now() + 60).await.unwrap(), Use::First);
+    assert_eq!(store.use_once(name("new"), now() + 60).await.unwrap(), NameUse::First);
 }
 
 /// It answers, and takes no writes: what must be seen once cannot be noted.
@@ -454,7 +484,7 @@ async fn a_server_that_became_a_replica_is_away() {
     until("it is logged", async || log.lines("store.unreachable").len() == 1).await;
     server.ask::<()>("REPLICAOF NO ONE");
     comes_to(&store, StoreState::Ready).await;
-    assert_eq!(store.use_once(name("new"), now() + 60).await.unwrap(), Use::First);
+    assert_eq!(store.use_once(name("new"), now() + 60).await.unwrap(), NameUse::First);
 }
 
 #[tokio::test]
@@ -467,5 +497,5 @@ async fn a_server_without_memory_is_full() {
     assert!(matches!(shared(&store).revoke(&id("jti"), now() + 60).await, Err(StoreError::Full)));
     assert_eq!(store.is_revoked("jti"), Ok(false));
     server.ask::<()>("CONFIG SET maxmemory 0");
-    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), Use::First);
+    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), NameUse::First);
 }

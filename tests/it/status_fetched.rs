@@ -11,7 +11,8 @@ use jeton_oauth::{ApiName, Audience, ClientId, Issuer, clock::Clock};
 use jeton_verify::{
     Authorizer, BearerToken, TokenError, Verifier,
     status::{
-        FetchError, FetchOptions, FetchedLists, StatusError, StatusHandle, StatusReference, Unknown, index_of,
+        FetchedLists, StatusError, StatusFetchError, StatusFetchOptions, StatusHandle, StatusReference,
+        UnknownList, index_of,
     },
 };
 use jiff::Timestamp;
@@ -46,13 +47,13 @@ fn zeros() -> String {
     base64url(encoder.finish().unwrap())
 }
 
-fn patient() -> FetchOptions {
-    FetchOptions { timeout: PATIENCE, ..FetchOptions::default() }
+fn patient() -> StatusFetchOptions {
+    StatusFetchOptions { timeout: PATIENCE, ..StatusFetchOptions::default() }
 }
 
 /// Where an issuer is silent, and a busy machine must not seem to be.
-fn impatient() -> FetchOptions {
-    FetchOptions { timeout: Duration::from_secs(2), ..FetchOptions::default() }
+fn impatient() -> StatusFetchOptions {
+    StatusFetchOptions { timeout: Duration::from_secs(2), ..StatusFetchOptions::default() }
 }
 
 /// Everything that is no good list, whatever is in memory.
@@ -245,7 +246,7 @@ async fn an_old_list_is_refused_by_the_options_or_its_end() {
     ] {
         let issuer = FakeIssuer::start().await;
         let refuse_after = refuse_after.map(Duration::from_secs);
-        let lists = issuer.lists(&FetchOptions { refuse_after, ..patient() });
+        let lists = issuer.lists(&StatusFetchOptions { refuse_after, ..patient() });
         issuer.serves(&issuer.good());
         lists.fetch(&issuer.uri("a")).await;
         issuer.answers(Answer::HangUp);
@@ -278,7 +279,7 @@ async fn an_ended_list_is_not_renewed_by_not_modified() {
 #[actix_web::test]
 async fn without_a_list_the_options_decide() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&FetchOptions { on_unknown: Unknown::Accept, ..patient() });
+    let lists = issuer.lists(&StatusFetchOptions { on_unknown: UnknownList::Accept, ..patient() });
     issuer.serves(&issuer.good());
     assert_eq!(lists.check(&issuer.at("a", 0)), Ok(()), "no list yet");
     assert!(issuer.requests().is_empty(), "asking fetches nothing");
@@ -289,7 +290,7 @@ async fn without_a_list_the_options_decide() {
 #[actix_web::test]
 async fn a_foreign_list_is_refused_and_never_fetched() {
     let issuer = FakeIssuer::start().await;
-    let lists = issuer.lists(&FetchOptions { on_unknown: Unknown::Accept, ..patient() });
+    let lists = issuer.lists(&StatusFetchOptions { on_unknown: UnknownList::Accept, ..patient() });
     issuer.serves(&issuer.good());
     let base = issuer.issuer.as_str();
     for uri in [
@@ -341,12 +342,14 @@ async fn lists_come_over_https_or_from_this_machine() {
         let lists = FetchedLists::new(
             Issuer::parse(address).unwrap(),
             Arc::clone(&issuer.keys),
-            &FetchOptions::default(),
+            &StatusFetchOptions::default(),
             Arc::clone(&issuer.clock) as Arc<dyn Clock>,
         );
         match lists {
             Ok(_) => assert!(good, "{address}"),
-            Err(error) => assert!(!good && matches!(error, FetchError::Insecure(_)), "{address}: {error}"),
+            Err(error) => {
+                assert!(!good && matches!(error, StatusFetchError::Insecure(_)), "{address}: {error}");
+            }
         }
     }
 }

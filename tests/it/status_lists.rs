@@ -10,7 +10,7 @@ use jeton_oauth::{
     clock::{Clock, ManualClock},
 };
 use jeton_policy::{DemoSecrets, LivePolicies, Reload, Surroundings};
-use jeton_verify::status::{Revocation, StatusHandle, StatusList, index_of};
+use jeton_verify::status::{EndedTokens, StatusHandle, StatusList, index_of};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -241,7 +241,7 @@ proptest! {
     /// What section 10 of the contract asks: a revocation ends what was issued before it, and nothing else.
     #[test]
     fn the_bits_agree_with_the_time_of_each_token((revoked, issued) in times()) {
-        let list = StatusList::of(Revocation::Before(revoked), END);
+        let list = StatusList::of(EndedTokens::Before(revoked), END);
         let list = StatusList::decode(&list.encode().unwrap(), 1).unwrap();
         for issued in issued {
             // before the revocation stood in the files a token points to its own minute
@@ -256,7 +256,7 @@ proptest! {
     fn a_further_revocation_ends_what_the_former_moved((first, issued) in times(), later in 0..5000_i64) {
         let moved_to = START + i64::try_from(index_of(first, Some(first))).unwrap() * 60;
         let second = moved_to + 1 + later;
-        let list = StatusList::of(Revocation::Before(second), END + 10_000);
+        let list = StatusList::of(EndedTokens::Before(second), END + 10_000);
         for issued in issued {
             let in_force = if issued < first {
                 None
@@ -272,7 +272,7 @@ proptest! {
 
     #[test]
     fn each_bit_is_that_of_its_minute(revoked in START - 1000..START + 3 * 86_400, until in START..START + 86_400) {
-        let list = StatusList::of(Revocation::Before(revoked), until);
+        let list = StatusList::of(EndedTokens::Before(revoked), until);
         for index in 0..u64::try_from(list.len()).unwrap() {
             let starts = START + i64::try_from(index).unwrap() * 60;
             prop_assert_eq!(list.status(index), Some(u8::from(starts < revoked)), "{}", index);

@@ -1,5 +1,7 @@
 //! How a store is reached: by password, prefix and TLS; and the store in memory.
-use jeton::store::{Advance, MemoryStore, SharedOptions, SharedStore, Store, StoreError, StoreState, Use};
+use jeton::store::{
+    FamilyAdvance, MemoryStore, NameUse, SharedStore, SharedStoreOptions, Store, StoreError, StoreState,
+};
 use jeton_verify::Revocations;
 use zeroize::Zeroizing;
 
@@ -16,17 +18,17 @@ use crate::{
 async fn a_password_is_asked_for_and_never_logged() {
     let (log, _guard) = Log::capture();
     let server = RedisServer::with_password("open-sesame");
-    let with = |password: Option<&str>| SharedOptions {
+    let with = |password: Option<&str>| SharedStoreOptions {
         password: password.map(|password| Zeroizing::new(password.to_owned())),
         ..options(&server)
     };
     let right = start(with(Some("open-sesame")));
     comes_to(&right, StoreState::Ready).await;
-    assert_eq!(right.use_once(name("any"), now() + 60).await.unwrap(), Use::First);
+    assert_eq!(right.use_once(name("any"), now() + 60).await.unwrap(), NameUse::First);
     let url = server.url().replace("://", "://:open-sesame@");
-    let in_url = start(SharedOptions { url, ..options(&server) });
+    let in_url = start(SharedStoreOptions { url, ..options(&server) });
     comes_to(&in_url, StoreState::Ready).await;
-    assert_eq!(in_url.use_once(name("any"), now() + 60).await.unwrap(), Use::Again);
+    assert_eq!(in_url.use_once(name("any"), now() + 60).await.unwrap(), NameUse::Again);
     assert_eq!(log.lines("store.unreachable"), Vec::<String>::new());
     for (wrong, lines) in [(Some("open-barley"), 1), (None, 2)] {
         let store = start(with(wrong));
@@ -43,12 +45,12 @@ async fn a_password_is_asked_for_and_never_logged() {
 #[ignore = "needs redis-server; .ci/run runs it"]
 async fn two_services_with_prefixes_of_their_own_share_a_server() {
     let server = RedisServer::start();
-    let with = |prefix: &str| start(SharedOptions { prefix: prefix.to_owned(), ..options(&server) });
+    let with = |prefix: &str| start(SharedStoreOptions { prefix: prefix.to_owned(), ..options(&server) });
     let (one, other) = (with("one"), with("other"));
     for store in [&one, &other] {
         comes_to(store, StoreState::Ready).await;
-        assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), Use::First);
-        assert_eq!(advance(store, &id("f"), 0, now() + 60).await.unwrap(), Advance::Taken);
+        assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), NameUse::First);
+        assert_eq!(advance(store, &id("f"), 0, now() + 60).await.unwrap(), FamilyAdvance::Taken);
     }
     shared(&one).revoke(&id("jti"), now() + 60).await.unwrap();
     shared(&other).revoke(&id("end"), now() + 60).await.unwrap();
@@ -64,24 +66,24 @@ async fn two_services_with_prefixes_of_their_own_share_a_server() {
 #[ignore = "needs redis-server; .ci/run runs it"]
 async fn over_tls_the_certificate_is_checked() {
     let server = RedisServer::with_tls();
-    let with = |ca| SharedOptions { ca, ..options(&server) };
+    let with = |ca| SharedStoreOptions { ca, ..options(&server) };
     let store = start(with(Some(RedisServer::authority())));
     comes_to(&store, StoreState::Ready).await;
-    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), Use::First);
+    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), NameUse::First);
     shared(&store).revoke(&id("jti"), now() + 60).await.unwrap();
     // by a name that the certificate has too
     let url = server.url().replace("127.0.0.1", "localhost");
-    let by_name = start(SharedOptions { url, ..with(Some(RedisServer::authority())) });
+    let by_name = start(SharedStoreOptions { url, ..with(Some(RedisServer::authority())) });
     comes_to(&by_name, StoreState::Ready).await;
     assert_eq!(by_name.is_revoked("jti"), Ok(true));
     let by_another_name = server.url().replace("127.0.0.1", "127.0.0.2");
     for (wrong, says) in [
         (with(None), "UnknownIssuer"),
         (
-            SharedOptions { url: by_another_name, ..with(Some(RedisServer::authority())) },
+            SharedStoreOptions { url: by_another_name, ..with(Some(RedisServer::authority())) },
             "not valid for name",
         ),
-        (SharedOptions { url: server.plain_url(), ..with(None) }, ""),
+        (SharedStoreOptions { url: server.plain_url(), ..with(None) }, ""),
     ] {
         let (log, _guard) = Log::capture();
         let store = start(wrong);
@@ -121,7 +123,8 @@ fn options_that_can_never_work_are_refused() {
         ("rediss://h", ca("Cargo.toml"), "Cargo.toml: there is no certificate in it"),
         ("rediss://h", ca("tests/fixtures/tls/test-only-key.pem"), "there is no certificate in it"),
     ] {
-        let options = SharedOptions { url: url.to_owned(), password: None, prefix: "jeton".to_owned(), ca };
+        let options =
+            SharedStoreOptions { url: url.to_owned(), password: None, prefix: "jeton".to_owned(), ca };
         let error = SharedStore::start(options, clock()).err().unwrap();
         assert!(matches!(error, StoreError::Options(_)), "{url}: {error:?}");
         let text = format!("{error} {error:?}");
@@ -135,6 +138,6 @@ async fn the_store_in_memory_is_always_there() {
     assert_eq!(store.state(), StoreState::Memory);
     assert!(store.shared().is_none());
     assert_eq!(store.is_revoked("jti"), Ok(false));
-    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), Use::First);
-    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), Use::Again);
+    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), NameUse::First);
+    assert_eq!(store.use_once(name("any"), now() + 60).await.unwrap(), NameUse::Again);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jeton::store::{Advance, OnceName, RefreshUse, SharedOptions, Store, Use};
+use jeton::store::{FamilyAdvance, NameUse, OnceName, RefreshUse, SharedStoreOptions, Store};
 use jeton_oauth::{ScopeSet, TokenId};
 use zeroize::Zeroizing;
 
@@ -17,12 +17,12 @@ async fn does_everything(one: &Store, two: &Store, families: usize) {
     for number in 0..families {
         let family = &TokenId::parse(&format!("family-{number}")).unwrap();
         for (step, (store, generation, expected)) in [
-            (one, 0, Advance::Taken),
-            (two, 0, Advance::Retried),
-            (two, 1, Advance::Taken),
-            (one, 1, Advance::Retried),
-            (one, 0, Advance::Reused),
-            (two, 1, Advance::Ended),
+            (one, 0, FamilyAdvance::Taken),
+            (two, 0, FamilyAdvance::Retried),
+            (two, 1, FamilyAdvance::Taken),
+            (one, 1, FamilyAdvance::Retried),
+            (one, 0, FamilyAdvance::Reused),
+            (two, 1, FamilyAdvance::Ended),
         ]
         .into_iter()
         .enumerate()
@@ -32,13 +32,13 @@ async fn does_everything(one: &Store, two: &Store, families: usize) {
             assert_eq!(came, expected, "family {number}, step {step}");
         }
         let name = OnceName::of(&[family.as_str().as_bytes()]);
-        assert_eq!(one.use_once(name, until).await.unwrap(), Use::First);
-        assert_eq!(two.use_once(name, until).await.unwrap(), Use::Again);
+        assert_eq!(one.use_once(name, until).await.unwrap(), NameUse::First);
+        assert_eq!(two.use_once(name, until).await.unwrap(), NameUse::Again);
     }
     let never_used = TokenId::parse("never-used").unwrap();
     one.shared().unwrap().end_family(&never_used, until).await.unwrap();
     let used = RefreshUse { family: &never_used, generation: 0, scopes: &scopes, until, grace };
-    assert_eq!(two.shared().unwrap().advance(&used).await.unwrap(), Advance::Ended);
+    assert_eq!(two.shared().unwrap().advance(&used).await.unwrap(), FamilyAdvance::Ended);
     one.shared().unwrap().revoke(&TokenId::parse("jti").unwrap(), until).await.unwrap();
     learns(two, "jti").await;
 }
@@ -72,7 +72,7 @@ async fn the_rights_of_the_guide_are_enough() {
     let replica = async || {
         let url = server.url().replace("://", "://jeton@");
         let password = Some(Zeroizing::new("PASSWORD".to_owned()));
-        replica_with(SharedOptions { url, password, ..options(&server) }).await
+        replica_with(SharedStoreOptions { url, password, ..options(&server) }).await
     };
     let (one, two) = (replica().await, replica().await);
     does_everything(&one, &two, 3).await;

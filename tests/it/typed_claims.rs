@@ -4,7 +4,7 @@ use jeton::{
     gateway::{GatewayKind, GatewayName, TrustedPeers},
 };
 use jeton_oauth::ApiName;
-use jeton_policy::{Code, Permissions, PolicySet};
+use jeton_policy::{FindingCode, Permissions, PolicySet};
 use jeton_verify::gateway::ClaimHeader;
 use serde_json::{Value, json};
 
@@ -226,12 +226,12 @@ fn no_other_registered_claim_and_no_broken_pointer_is_compared() {
         );
         let findings = compile(&text).unwrap_err();
         let codes: Vec<_> = findings.0.iter().map(|finding| finding.code).collect();
-        assert_eq!(codes, [Code::BadClaim], "{name}: {findings}");
+        assert_eq!(codes, [FindingCode::BadClaim], "{name}: {findings}");
     }
 }
 
 /// A value of a client's claim, as YAML has it without quotes.
-fn yaml(value: &str) -> Result<Value, Code> {
+fn yaml(value: &str) -> Result<Value, FindingCode> {
     let text = format!("version: 1\nclients: {{ c: {{ claims: {{ t: {value} }} }} }}\n");
     match compile(&text) {
         Ok(policies) => Ok(policies.clients().find("c").unwrap().claims["t"].clone()),
@@ -268,10 +268,10 @@ fn what_readers_of_yaml_disagree_about_is_refused_or_text() {
         assert_eq!(yaml(text), Ok(expected), "{text}");
     }
     for unclear in ["007", "010", "-07", "0x10", "-0x1f", "0o17", "0b11", "1_000", "-1_0", "+5", "-0", "00"] {
-        assert_eq!(yaml(unclear), Err(Code::YamlFeature), "{unclear}");
+        assert_eq!(yaml(unclear), Err(FindingCode::YamlFeature), "{unclear}");
     }
     for too_large in ["18446744073709551616", "-9223372036854775809", "1e400"] {
-        assert_eq!(yaml(too_large), Err(Code::WrongType), "{too_large}");
+        assert_eq!(yaml(too_large), Err(FindingCode::WrongType), "{too_large}");
     }
 }
 
@@ -345,7 +345,7 @@ fn around(rule: &str, guaranteed: &str) -> Option<String> {
         "version: 1\napis:\n  api:\n    audience: https://api.example.com\n    rules:\n      rule: {{ routes: ['GET /{{a}}/{{b}}'], require: {{ {rule} }} }}\n{guarantee}clients: {{ c1: {{}}, c2: {{}} }}\n"
     ));
     let findings = findings.err()?.0;
-    let broken = findings.iter().find(|finding| finding.code == Code::BrokenGuarantee);
+    let broken = findings.iter().find(|finding| finding.code == FindingCode::BrokenGuarantee);
     let message = &broken.unwrap_or_else(|| panic!("{findings:?}")).message;
     Some(message.split_once("lets `").unwrap().1.replace("` through with no more than ", " "))
 }
@@ -410,10 +410,10 @@ fn tests_in_files_may_name_the_subject() {
     };
     compile_good(&text("c1"));
     for (sub, code) in [
-        ("c2", Code::FailedTest),
-        ("7", Code::BadClaim),
-        ("[c1]", Code::BadClaim),
-        ("caf\u{e9}", Code::BadClaim),
+        ("c2", FindingCode::FailedTest),
+        ("7", FindingCode::BadClaim),
+        ("[c1]", FindingCode::BadClaim),
+        ("caf\u{e9}", FindingCode::BadClaim),
     ] {
         let findings = compile(&text(sub)).unwrap_err();
         assert!(findings.0.iter().any(|finding| finding.code == code), "{sub}: {findings}");

@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jeton_jose::{ForeignKey, ForeignKeys, InvalidPublicKey, PublicKeys};
 use jeton_oauth::clock::{Clock, SystemClock};
-use jeton_policy::Code;
+use jeton_policy::FindingCode;
 use serde_json::{Value, json};
 
 use crate::{
@@ -177,7 +177,7 @@ fn an_unsound_key_is_no_clients_key() {
         assert_eq!(ForeignKeys::from_file(alone.as_bytes()).unwrap_err(), error, "{name}");
         let findings = compile(&client_with(&format!("jwk: {key}"))).unwrap_err();
         let codes: Vec<_> = findings.0.iter().map(|finding| finding.code).collect();
-        assert_eq!(codes, [Code::BadPublicKey], "{name}: {findings}");
+        assert_eq!(codes, [FindingCode::BadPublicKey], "{name}: {findings}");
     }
     // and those beside them are
     for (name, key) in [
@@ -197,7 +197,10 @@ fn an_unsound_key_in_pem_is_no_clients_key() {
         let text = okp_pem(&key);
         assert_eq!(ForeignKeys::from_pem(&text).unwrap_err(), InvalidPublicKey::Unsound, "{key:02x?}");
         let findings = compile(&client_with(&format!("pem: {text:?}"))).unwrap_err();
-        assert_eq!(findings.0.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::BadPublicKey]);
+        assert_eq!(
+            findings.0.iter().map(|finding| finding.code).collect::<Vec<_>>(),
+            [FindingCode::BadPublicKey]
+        );
         for (name, contents) in [
             ("acme.pem", text),
             ("acme.jwk", okp(&key).to_string()),
@@ -208,7 +211,7 @@ fn an_unsound_key_in_pem_is_no_clients_key() {
             fs::write(dir.path().join(name), contents).unwrap();
             let findings = compile_folder(dir.path(), jeton_policy::DemoSecrets::Allowed).unwrap_err();
             let codes: Vec<_> = findings.0.iter().map(|finding| finding.code).collect();
-            assert_eq!(codes, [Code::BadPublicKey], "{name}: {findings}");
+            assert_eq!(codes, [FindingCode::BadPublicKey], "{name}: {findings}");
         }
     }
     // SPKI of P-256 with the point at infinity (SEC 1 section 2.3.3), and with a compressed point of no curve

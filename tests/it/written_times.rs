@@ -1,5 +1,5 @@
 //! Times are read in one way wherever they are written: RFC 3339, and what to write for all that only looks like it.
-use jeton_policy::Code;
+use jeton_policy::FindingCode;
 
 use crate::{
     binary::Workplace,
@@ -43,7 +43,7 @@ fn policy_files_hold_times_of_rfc_3339() {
         for file in files(time) {
             let findings = compile(&file).expect_err(&file).0;
             let told: Vec<_> = findings.iter().map(|finding| (finding.code, &*finding.message)).collect();
-            assert_eq!(told, [(Code::BadTime, &*format!("`{time}` is not a time"))], "{file}");
+            assert_eq!(told, [(FindingCode::BadTime, &*format!("`{time}` is not a time"))], "{file}");
             assert!(findings[0].hint.as_ref().unwrap().contains(instead), "{findings:?}");
         }
     }

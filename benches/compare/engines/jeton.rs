@@ -2,8 +2,11 @@
 
 use std::{fmt::Write, fs};
 
-use jeton_oauth::{clock::{Clock, SystemClock}, Audience, ScopeSet};
-use jeton_policy::{DemoSecrets, PolicySet, Sources, Subject, Surroundings};
+use jeton_oauth::{
+    Audience, ScopeSet,
+    clock::{Clock, SystemClock},
+};
+use jeton_policy::{DemoSecrets, PolicySet, PolicySources, Subject, Surroundings};
 use serde_json::json;
 
 use super::Allows;
@@ -31,8 +34,8 @@ pub(super) fn set_up(table: &Table) -> Allows {
         demo_secrets: DemoSecrets::Allowed,
         needed_apis: Vec::new(),
     };
-    let set =
-        PolicySet::compile(&Sources::read(dir.path()).unwrap(), &surroundings, SystemClock.now()).unwrap();
+    let set = PolicySet::compile(&PolicySources::read(dir.path()).unwrap(), &surroundings, SystemClock.now())
+        .unwrap();
 
     let scopes = ScopeSet::parse(&SCOPES.join(" ")).unwrap();
     let serde_json::Value::Object(claims) = json!({ "tenant": TENANT, "region": "eu" }) else {

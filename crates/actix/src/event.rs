@@ -1,12 +1,12 @@
 //! What this crate logs: `Protect`, the span around each request, and refusals.
 
-use jeton_verify::event::Shown;
+use jeton_verify::event::ShownValue;
 
 jeton_verify::events! {
     /// A request was answered.
     "request" =>
         Request<'e>: info { method: &'e str, path: &'e str, status: u16, ms: Option<f64> },
-        RequestFailed<'e>: error { status: u16, error: Shown<'e> };
+        RequestFailed<'e>: error { status: u16, error: ShownValue<'e> };
 
     /// A request was denied.
     "decision.denied" => DecisionDenied<'e>: info | error {

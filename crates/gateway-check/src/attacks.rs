@@ -6,7 +6,7 @@ use super::{
         TRAILERS, UPGRADES, WHENCE,
     },
     request::Raw,
-    samples::{Methods, Plan, Sample, Site},
+    samples::{CheckPlan, Methods, Sample, Site},
     spellings::spellings,
 };
 use jeton_verify::gateway::IDENTITY_HEADERS;
@@ -19,10 +19,10 @@ pub(crate) struct Attack {
     pub(crate) title: String,
     /// What is sent, but for its number.
     pub(crate) bytes: Vec<u8>,
-    /// Whose token it shows, by position in [`Plan::bearers`]; `None` where it is not clear whose, so that it
+    /// Whose token it shows, by position in [`CheckPlan::bearers`]; `None` where it is not clear whose, so that it
     /// must not pass.
     pub(crate) bearer: Option<usize>,
-    /// Where it is sent, by position in [`Plan::sites`].
+    /// Where it is sent, by position in [`CheckPlan::sites`].
     pub(crate) site: usize,
 }
 
@@ -36,7 +36,7 @@ const MANY_HEADERS: [usize; 2] = [94, 110];
 const LONG_HEADER: usize = 100 * 1024;
 
 /// The whole table.
-pub(crate) fn table(plan: &Plan<'_>) -> Vec<Attack> {
+pub(crate) fn table(plan: &CheckPlan<'_>) -> Vec<Attack> {
     let each = plan.sites.iter().enumerate().flat_map(|(at, site)| {
         let mut table = Table { plan, at, site, attacks: Vec::new() };
         let forbidden = table.forbidden();
@@ -61,7 +61,7 @@ pub(crate) fn table(plan: &Plan<'_>) -> Vec<Attack> {
 }
 
 /// A request that must pass; with a query where it must not be one that a cache knows.
-pub(crate) fn legitimate(plan: &Plan<'_>, at: usize, sample: &Sample, query: &str) -> Option<Attack> {
+pub(crate) fn legitimate(plan: &CheckPlan<'_>, at: usize, sample: &Sample, query: &str) -> Option<Attack> {
     let mut table = Table { plan, at, site: plan.sites.get(at)?, attacks: Vec::new() };
     let raw = table.raw(&sample.method, format!("{}{query}", sample.path), sample.bearer);
     table.add("as allowed", "", &raw, Some(sample.bearer));
@@ -69,7 +69,7 @@ pub(crate) fn legitimate(plan: &Plan<'_>, at: usize, sample: &Sample, query: &st
 }
 
 struct Table<'t> {
-    plan: &'t Plan<'t>,
+    plan: &'t CheckPlan<'t>,
     /// Where `site` stands.
     at: usize,
     site: &'t Site<'t>,

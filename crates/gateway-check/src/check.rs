@@ -6,19 +6,19 @@ use std::{
 };
 
 use jeton_oauth::{TokenId, text::printable};
-use jeton_policy::{Api, PolicySet};
+use jeton_policy::{PolicySet, ProtectedApi};
 use jeton_verify::gateway::ClaimHeader;
 
 use super::{
     CheckError, GatewayAddress, TokenMint,
     attacks::{self, Attack},
     bytes::replaced,
-    echo::{Echo, Seen},
+    echo::{Echo, SeenRequest},
     judge::{Fault, Judge},
     mark::{MARK_HEADER, Marks, NO_MARK, PLACE},
     report::{CheckReport, Hole},
-    samples::{Plan, Sample},
-    wire::Answer,
+    samples::{CheckPlan, Sample},
+    wire::GatewayAnswer,
 };
 
 /// After so many attempts one is sent that must pass.
@@ -29,7 +29,7 @@ const AFTER_ERROR: usize = 8;
 /// What is known of a gateway.
 pub struct CheckedGateway<'p> {
     /// The API at each host; where it does not depend on the host, one for the host of the address.
-    pub apis: BTreeMap<String, &'p Api>,
+    pub apis: BTreeMap<String, &'p ProtectedApi>,
     /// Whether the host chooses the API.
     pub by_host: bool,
     /// The claims that it hands on, each with its header.
@@ -39,7 +39,7 @@ pub struct CheckedGateway<'p> {
 /// A check that was planned: who asks for what, with tokens that were made for it.
 pub struct GatewayCheck<'p> {
     gateway: &'p CheckedGateway<'p>,
-    plan: Plan<'p>,
+    plan: CheckPlan<'p>,
     marks: Marks,
 }
 
@@ -53,7 +53,7 @@ impl<'p> GatewayCheck<'p> {
         gateway: &'p CheckedGateway<'p>,
         mint: &dyn TokenMint,
     ) -> Result<Self, CheckError> {
-        let plan = Plan::of(policies, gateway, mint)?;
+        let plan = CheckPlan::of(policies, gateway, mint)?;
         if plan.sites.is_empty() {
             return Err(CheckError::NothingToCheck(plan.left_out.join("; ")));
         }
@@ -80,7 +80,7 @@ impl<'p> GatewayCheck<'p> {
         listener: TcpListener,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<CheckReport, CheckError> {
-        let mut line = Line {
+        let mut line = GatewayLine {
             target,
             echo: Echo::answer(listener),
             marks: &self.marks,
@@ -90,24 +90,24 @@ impl<'p> GatewayCheck<'p> {
         let mut report = CheckReport::new(title);
         legitimate(&mut self.plan, &mut line, &mut report)?;
         let judge = Judge { gateway: self.gateway, plan: &self.plan, marks: &self.marks };
-        Run { judge, line, report }.attack(progress)
+        CheckRun { judge, line, report }.attack(progress)
     }
 }
 
 /// From the client to the upstream.
-struct Line<'l> {
+struct GatewayLine<'l> {
     target: &'l GatewayAddress,
     echo: Echo,
     marks: &'l Marks,
     /// How many attempts were sent, which is the number of the last.
     sent: usize,
     /// What arrived of each, by its number.
-    arrived: BTreeMap<usize, Vec<Seen>>,
+    arrived: BTreeMap<usize, Vec<SeenRequest>>,
 }
 
-impl Line<'_> {
+impl GatewayLine<'_> {
     /// Sends one attempt: its number, and what was answered.
-    fn send(&mut self, attack: &Attack) -> Result<(usize, Vec<Answer>), CheckError> {
+    fn send(&mut self, attack: &Attack) -> Result<(usize, Vec<GatewayAnswer>), CheckError> {
         self.sent += 1;
         let mark = self.marks.text(self.sent);
         let answers = self.target.send(&replaced(&attack.bytes, PLACE.as_bytes(), mark.as_bytes()))?;
@@ -121,12 +121,12 @@ impl Line<'_> {
         Ok((self.sent, answers))
     }
 
-    fn arrived(&self, number: usize) -> &[Seen] {
+    fn arrived(&self, number: usize) -> &[SeenRequest] {
         self.arrived.get(&number).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Sends what must pass: what came of it instead, if it did not.
-    fn passes(&mut self, plan: &Plan<'_>, attack: &Attack) -> Result<Result<(), NotPassed>, CheckError> {
+    fn passes(&mut self, plan: &CheckPlan<'_>, attack: &Attack) -> Result<Result<(), NotPassed>, CheckError> {
         let (number, answers) = self.send(attack)?;
         let [answer] = &answers[..] else {
             let what = format!("{} answers", answers.len());
@@ -160,7 +160,7 @@ struct NotPassed {
     is_answered: bool,
 }
 
-fn told(plan: &Plan<'_>, attack: &Attack, what: &str) -> String {
+fn told(plan: &CheckPlan<'_>, attack: &Attack, what: &str) -> String {
     let bearer = attack.bearer.and_then(|bearer| plan.bearers.get(bearer));
     let by = bearer.map_or("nobody", |bearer| &bearer.name);
     let host = plan.sites.get(attack.site).map_or("", |site| &site.host);
@@ -168,7 +168,11 @@ fn told(plan: &Plan<'_>, attack: &Attack, what: &str) -> String {
 }
 
 /// Whether what must pass does; else that nothing else passes would mean nothing. What does not is not attacked.
-fn legitimate(plan: &mut Plan<'_>, line: &mut Line<'_>, report: &mut CheckReport) -> Result<(), CheckError> {
+fn legitimate(
+    plan: &mut CheckPlan<'_>,
+    line: &mut GatewayLine<'_>,
+    report: &mut CheckReport,
+) -> Result<(), CheckError> {
     const HINT: &str = "Does jeton run with these settings, its keys among them, does the gateway take `--echo` for its upstream, and is it one of `trusted_peers`?";
     report.untested.append(&mut plan.left_out);
     for at in 0..plan.sites.len() {
@@ -217,9 +221,9 @@ fn legitimate(plan: &mut Plan<'_>, line: &mut Line<'_>, report: &mut CheckReport
     Ok(())
 }
 
-struct Run<'r> {
+struct CheckRun<'r> {
     judge: Judge<'r>,
-    line: Line<'r>,
+    line: GatewayLine<'r>,
     report: CheckReport,
 }
 
@@ -227,10 +231,10 @@ struct Run<'r> {
 struct Sent {
     number: usize,
     attack: Attack,
-    answers: Vec<Answer>,
+    answers: Vec<GatewayAnswer>,
 }
 
-impl Run<'_> {
+impl CheckRun<'_> {
     fn attack(mut self, progress: &mut dyn FnMut(usize, usize)) -> Result<CheckReport, CheckError> {
         let plan = self.judge.plan;
         let canaries = canaries(plan);
@@ -278,7 +282,7 @@ impl Run<'_> {
         Ok(self.report)
     }
 
-    fn judge_one(&mut self, number: usize, attack: &Attack, answers: &[Answer]) {
+    fn judge_one(&mut self, number: usize, attack: &Attack, answers: &[GatewayAnswer]) {
         let arrived = self.line.arrived(number);
         let faults = self.judge.faults(attack, number, arrived, answers);
         let tally = self.report.tallies.entry(attack.class).or_default();
@@ -313,7 +317,7 @@ impl Run<'_> {
 }
 
 /// One request that passes for each bearer at each host, those that need a token first.
-fn canaries(plan: &Plan<'_>) -> Vec<(usize, Sample)> {
+fn canaries(plan: &CheckPlan<'_>) -> Vec<(usize, Sample)> {
     let mut of = BTreeSet::new();
     let each =
         plan.sites.iter().enumerate().flat_map(|(at, site)| site.allowed.iter().map(move |it| (at, it)));

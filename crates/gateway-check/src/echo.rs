@@ -15,7 +15,7 @@ use super::{
 
 /// A request as it arrived. Bytes that are not UTF-8 are replaced, and values have no spaces at their ends.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct SeenRequest {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     pub(crate) trailers: Vec<(String, String)>,
 }
 
-impl Seen {
+impl SeenRequest {
     /// The values of a header, whatever the size of its letters.
     pub(crate) fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
         self.headers
@@ -55,7 +55,7 @@ fn field(line: &str) -> (String, String) {
 
 /// What arrived since the last look.
 #[derive(Clone, Default)]
-pub(crate) struct Echo(Arc<Mutex<Vec<Seen>>>);
+pub(crate) struct Echo(Arc<Mutex<Vec<SeenRequest>>>);
 
 /// How long a connection may be silent.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -77,11 +77,11 @@ impl Echo {
     }
 
     /// Takes what arrived.
-    pub(crate) fn take(&self) -> Vec<Seen> {
+    pub(crate) fn take(&self) -> Vec<SeenRequest> {
         std::mem::take(&mut *self.seen())
     }
 
-    fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
+    fn seen(&self) -> MutexGuard<'_, Vec<SeenRequest>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -117,9 +117,9 @@ struct Incoming {
 
 impl Incoming {
     /// The next request, whole; nothing where the connection ends.
-    fn request(&mut self) -> Option<Seen> {
+    fn request(&mut self) -> Option<SeenRequest> {
         let head = self.up_to(b"\r\n\r\n")?;
-        let mut seen = Seen::read(&head);
+        let mut seen = SeenRequest::read(&head);
         if seen.values("transfer-encoding").next().is_some() {
             seen.trailers = self.chunks()?;
         } else {

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use super::{
     attacks::Attack,
     check::CheckedGateway,
-    echo::Seen,
+    echo::SeenRequest,
     mark::Marks,
-    samples::{Bearer, Plan},
-    wire::Answer,
+    samples::{CheckPlan, SampleBearer},
+    wire::GatewayAnswer,
 };
 use jeton_oauth::{ClientId, Role, TokenId};
-use jeton_policy::{Api, Decision, Permissions};
+use jeton_policy::{Decision, Permissions, ProtectedApi};
 use jeton_verify::gateway::{HostName, IDENTITY_PREFIX, METHOD_OVERRIDES, header_text};
 
 /// Who says what must not get through.
 pub(crate) struct Judge<'j> {
     pub(crate) gateway: &'j CheckedGateway<'j>,
-    pub(crate) plan: &'j Plan<'j>,
+    pub(crate) plan: &'j CheckPlan<'j>,
     pub(crate) marks: &'j Marks,
 }
 
@@ -40,7 +40,7 @@ const OF_GATEWAYS: [&str; 6] = [
 const LONGEST_SEEN: usize = 200;
 
 impl Judge<'_> {
-    pub(crate) fn bearer(&self, attack: &Attack) -> Option<&Bearer> {
+    pub(crate) fn bearer(&self, attack: &Attack) -> Option<&SampleBearer> {
         self.plan.bearers.get(attack.bearer?)
     }
 
@@ -49,11 +49,11 @@ impl Judge<'_> {
         &self,
         attack: &Attack,
         number: usize,
-        arrived: &[Seen],
-        answers: &[Answer],
+        arrived: &[SeenRequest],
+        answers: &[GatewayAnswer],
     ) -> Vec<Fault> {
         let bearer = self.bearer(attack);
-        let fault = |seen: &Seen| {
+        let fault = |seen: &SeenRequest| {
             let why = match bearer {
                 None => "it is not clear whose token is meant".to_owned(),
                 Some(bearer) => self.refusal(seen, bearer).or_else(|| self.forged(seen, bearer))?,
@@ -71,7 +71,13 @@ impl Judge<'_> {
     }
 
     /// Why an answer is not that of the upstream to this attempt, if it says that all is well.
-    fn elsewhere(&self, attack: &Attack, number: usize, arrived: bool, answer: &Answer) -> Option<String> {
+    fn elsewhere(
+        &self,
+        attack: &Attack,
+        number: usize,
+        arrived: bool,
+        answer: &GatewayAnswer,
+    ) -> Option<String> {
         // servers answer that for themselves (RFC 9110 section 9.3.7)
         let is_of_server = attack.bytes.starts_with(b"OPTIONS * ") && !answer.has_body();
         if !answer.is_success() || is_of_server {
@@ -86,7 +92,7 @@ impl Judge<'_> {
     }
 
     /// Why the policies refuse what the upstream saw, read as the upstream reads it.
-    fn refusal(&self, seen: &Seen, bearer: &Bearer) -> Option<String> {
+    fn refusal(&self, seen: &SeenRequest, bearer: &SampleBearer) -> Option<String> {
         for name in METHOD_OVERRIDES {
             let mut values = seen.headers.iter().filter(|(other, _)| dashed(other) == name);
             if let Some((name, value)) = values.find(|(_, value)| *value != seen.method) {
@@ -110,7 +116,7 @@ impl Judge<'_> {
     }
 
     /// The API at the host that the upstream saw.
-    fn api(&self, seen: &Seen) -> Result<&Api, String> {
+    fn api(&self, seen: &SeenRequest) -> Result<&ProtectedApi, String> {
         let hosts: Vec<_> = seen.values("host").collect();
         let found = match &hosts[..] {
             _ if !self.gateway.by_host => self.gateway.apis.values().next(),
@@ -123,7 +129,7 @@ impl Judge<'_> {
     }
 
     /// What the upstream would take for jeton's or the gateway's word, and is not.
-    fn forged(&self, seen: &Seen, bearer: &Bearer) -> Option<String> {
+    fn forged(&self, seen: &SeenRequest, bearer: &SampleBearer) -> Option<String> {
         let expected = self.identity(bearer);
         for option in seen.values("connection").flat_map(|value| value.split(',')) {
             if dashed(option.trim()).starts_with(IDENTITY_PREFIX) {
@@ -163,7 +169,7 @@ impl Judge<'_> {
     }
 
     /// What every identity header must say.
-    fn identity(&self, bearer: &Bearer) -> BTreeMap<String, String> {
+    fn identity(&self, bearer: &SampleBearer) -> BTreeMap<String, String> {
         let permissions = bearer.permissions.as_ref();
         let roles = permissions.map(|it| it.roles.iter().map(Role::as_str).collect::<Vec<_>>().join(" "));
         let mut identity = BTreeMap::from([

@@ -2,7 +2,7 @@
 
 use super::{
     mark::{MARK_HEADER, PLACE},
-    samples::Bearer,
+    samples::SampleBearer,
 };
 
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl Raw {
         self
     }
 
-    pub(crate) fn shows(self, bearer: &Bearer) -> Self {
+    pub(crate) fn shows(self, bearer: &SampleBearer) -> Self {
         match &bearer.token {
             Some(token) => self.with(format!("Authorization: Bearer {token}")),
             None => self,

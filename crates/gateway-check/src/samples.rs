@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jeton_oauth::{ApiName, ClientId, Issuer, TokenId};
 use jeton_policy::{
-    Api, Method, Permissions, PolicySet,
+    Method, Permissions, PolicySet, ProtectedApi,
     clients::{Client, ClientKind, ClientState},
 };
 use jeton_verify::{AT_JWT, gateway::header_text};
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{CheckError, check::CheckedGateway};
 
 /// Whose token a request shows, and what an upstream may learn of it.
-pub(crate) struct Bearer {
+pub(crate) struct SampleBearer {
     /// For the report.
     pub(crate) name: String,
     /// The token, unless there is none.
@@ -35,7 +35,7 @@ pub(crate) struct Bearer {
 pub(crate) struct Sample {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// By position in [`Plan::bearers`].
+    /// By position in [`CheckPlan::bearers`].
     pub(crate) bearer: usize,
     /// Whether it needs a token.
     pub(crate) needs_token: bool,
@@ -55,7 +55,7 @@ pub(crate) struct Methods {
 pub(crate) struct Site<'p> {
     /// What `Host` has to be.
     pub(crate) host: String,
-    pub(crate) api: &'p Api,
+    pub(crate) api: &'p ProtectedApi,
     /// Requests that must pass.
     pub(crate) allowed: Vec<Sample>,
     /// Requests that must not.
@@ -76,9 +76,9 @@ impl Site<'_> {
 }
 
 /// Who asks where.
-pub(crate) struct Plan<'p> {
+pub(crate) struct CheckPlan<'p> {
     /// The first shows no token.
-    pub(crate) bearers: Vec<Bearer>,
+    pub(crate) bearers: Vec<SampleBearer>,
     pub(crate) sites: Vec<Site<'p>>,
     /// What takes no part, and why.
     pub(crate) left_out: Vec<String>,
@@ -115,7 +115,11 @@ pub trait TokenMint {
 }
 
 /// What a client would get at this API, or a token that names nobody.
-fn bearer(mint: &dyn TokenMint, api: &Api, client: Option<&Client>) -> Result<Bearer, CheckError> {
+fn bearer(
+    mint: &dyn TokenMint,
+    api: &ProtectedApi,
+    client: Option<&Client>,
+) -> Result<SampleBearer, CheckError> {
     let grant = client.and_then(|client| client.grant_for(api.audience()));
     let named = client.filter(|client| client.kind == ClientKind::Named).map(|client| client.id.clone());
     let permissions = Permissions {
@@ -127,7 +131,7 @@ fn bearer(mint: &dyn TokenMint, api: &Api, client: Option<&Client>) -> Result<Be
     };
     let token_id = mint.token_id()?;
     let token = token(mint, api, &permissions, &token_id)?;
-    Ok(Bearer {
+    Ok(SampleBearer {
         name: client
             .map_or_else(|| "a token that allows nothing".to_owned(), |it| format!("client {}", it.id)),
         token: Some(token),
@@ -141,7 +145,7 @@ fn bearer(mint: &dyn TokenMint, api: &Api, client: Option<&Client>) -> Result<Be
 
 fn token(
     mint: &dyn TokenMint,
-    api: &Api,
+    api: &ProtectedApi,
     permissions: &Permissions,
     token_id: &TokenId,
 ) -> Result<String, CheckError> {
@@ -168,14 +172,14 @@ fn token(
     mint.sign(typ, &claims)
 }
 
-impl<'p> Plan<'p> {
+impl<'p> CheckPlan<'p> {
     /// From what the policies say of the APIs at these hosts.
     pub(crate) fn of(
         policies: &PolicySet,
         gateway: &CheckedGateway<'p>,
         mint: &dyn TokenMint,
     ) -> Result<Self, CheckError> {
-        let nobody = Bearer {
+        let nobody = SampleBearer {
             name: "no token".to_owned(),
             token: None,
             permissions: None,
@@ -213,7 +217,7 @@ impl<'p> Plan<'p> {
     fn clients(
         &mut self,
         policies: &PolicySet,
-        api: &Api,
+        api: &ProtectedApi,
         gateway: &CheckedGateway<'_>,
         now: i64,
     ) -> Vec<Arc<Client>> {
@@ -246,7 +250,12 @@ impl<'p> Plan<'p> {
 }
 
 impl<'p> Site<'p> {
-    fn of(host: String, api: &'p Api, bearers: &[Bearer], mine: impl Iterator<Item = usize> + Clone) -> Self {
+    fn of(
+        host: String,
+        api: &'p ProtectedApi,
+        bearers: &[SampleBearer],
+        mine: impl Iterator<Item = usize> + Clone,
+    ) -> Self {
         let values = values(mine.clone().filter_map(|at| bearers.get(at)));
         let mut site = Self { host, api, allowed: Vec::new(), refused: Vec::new(), methods: Vec::new() };
         for (bearer, who) in mine.filter_map(|at| Some((at, bearers.get(at)?))) {
@@ -297,7 +306,7 @@ impl<'p> Site<'p> {
 }
 
 /// Texts for parameters: what tokens carry, for conditions compare with that, and one that none carries.
-fn values<'b>(bearers: impl Iterator<Item = &'b Bearer>) -> Vec<String> {
+fn values<'b>(bearers: impl Iterator<Item = &'b SampleBearer>) -> Vec<String> {
     let mut texts = BTreeSet::new();
     let mut clients = BTreeSet::new();
     for permissions in bearers.filter_map(|bearer| bearer.permissions.as_ref()) {

@@ -17,13 +17,13 @@ pub struct GatewayAddress {
 }
 
 /// What came back.
-pub(crate) struct Answer {
+pub(crate) struct GatewayAnswer {
     pub(crate) status: u16,
     /// Head and body.
     text: String,
 }
 
-impl Answer {
+impl GatewayAnswer {
     /// Whether it says that all is well.
     pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -69,7 +69,7 @@ impl GatewayAddress {
     }
 
     /// Sends bytes on a connection of their own; each answer. A gateway that hangs up without one has refused.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<Vec<Answer>, CheckError> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<Vec<GatewayAnswer>, CheckError> {
         let stream = TcpStream::connect_timeout(&self.address, PATIENCE);
         let mut stream =
             stream.map_err(|source| CheckError::Unreachable { address: self.address, source })?;
@@ -97,7 +97,7 @@ impl GatewayAddress {
     }
 }
 
-fn answers(mut bytes: &[u8]) -> Vec<Answer> {
+fn answers(mut bytes: &[u8]) -> Vec<GatewayAnswer> {
     const START: &[u8] = b"HTTP/1.";
     let mut answers = Vec::new();
     while let Some(start) = find(bytes, START) {
@@ -108,7 +108,7 @@ fn answers(mut bytes: &[u8]) -> Vec<Answer> {
         let text = String::from_utf8_lossy(answer).into_owned();
         // what comes before the answer is none
         let status = text.get(9..12).and_then(|digits| digits.parse().ok()).filter(|status| *status >= 200);
-        answers.extend(status.map(|status| Answer { status, text }));
+        answers.extend(status.map(|status| GatewayAnswer { status, text }));
         bytes = others;
     }
     answers

@@ -61,7 +61,7 @@ pub struct CompactJws<'t> {
 }
 
 /// The header parameters that are looked at.
-pub struct Header {
+pub struct JwsHeader {
     /// `alg`.
     pub algorithm: String,
     /// `typ` in lower case and without `application/`, if there is one.
@@ -99,8 +99,8 @@ impl<'t> CompactJws<'t> {
     }
 
     /// The header, if it asks for nothing that is never done.
-    pub fn header(&self) -> Result<Header, JwsError> {
-        Header::read(self.raw_header()?)
+    pub fn header(&self) -> Result<JwsHeader, JwsError> {
+        JwsHeader::read(self.raw_header()?)
     }
 
     /// The payload, as it was sent.
@@ -116,7 +116,7 @@ fn object(part: &str) -> Result<Map<String, Value>, JwsError> {
     json::strict_object(&bytes).map_err(|_| JwsError::NotJsonObject)
 }
 
-impl Header {
+impl JwsHeader {
     /// What a header could make a careless verifier do: trust a key that the token brings or points to
     /// (RFC 8725 section 3.5, 3.10), skip an extension, decrypt, or read other bytes than were signed. What else is not
     /// understood is ignored (RFC 7515 section 4): libraries send certificates (`x5c`, `x5t`) and types of the

@@ -12,9 +12,9 @@ use super::{invalid::InvalidPublicKey, sound};
 
 /// A public key and the algorithms for which it may be used.
 #[derive(Clone)]
-pub struct ForeignKey(Arc<Inner>);
+pub struct ForeignKey(Arc<ForeignKeyParts>);
 
-struct Inner {
+struct ForeignKeyParts {
     thumbprint: KeyId,
     kid: Option<String>,
     /// Each with the key, ready to verify.
@@ -53,7 +53,12 @@ impl ForeignKey {
         let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidPublicKey::NotJwk)?;
         let thumbprint = KeyId::parse(&thumbprint).map_err(|_| InvalidPublicKey::NotJwk)?;
         let jwk_members = members.clone();
-        Ok(Self(Arc::new(Inner { thumbprint, kid: jwk.common.key_id, algorithms, jwk: jwk_members })))
+        Ok(Self(Arc::new(ForeignKeyParts {
+            thumbprint,
+            kid: jwk.common.key_id,
+            algorithms,
+            jwk: jwk_members,
+        })))
     }
 
     /// Its thumbprint (RFC 7638 section 3): two keys with the same are the same key.

@@ -4,15 +4,15 @@ use std::{path::Path, sync::Arc};
 
 use jeton_oauth::clock::Clock;
 
-use super::{Findings, Snapshot, Sources, Surroundings, live::PolicyFolder, source::Look};
-use crate::files::{Latest, Rejection, Reload, Source, Swapped};
+use super::{Findings, PolicySnapshot, PolicySources, Surroundings, live::PolicyFolder, source::FolderLook};
+use crate::files::{Latest, Rejection, Reload, Swapped, WatchedSource};
 
 /// The policies of `policies.candidate`. Unlike [`LivePolicies`](super::LivePolicies) there may be none yet: they are
 /// taken as soon as the folder is sound, and until then nothing is compared.
 pub struct CandidatePolicies(Latest<CandidateFolder>);
 
 /// The outcome of a reading of the candidate. A rejection may also mean that there is none yet.
-pub type CandidateReload = Reload<Arc<Swapped<Option<Arc<Snapshot>>>>, Findings>;
+pub type CandidateReload = Reload<Arc<Swapped<Option<Arc<PolicySnapshot>>>>, Findings>;
 
 struct CandidateFolder(PolicyFolder);
 
@@ -24,7 +24,7 @@ impl CandidatePolicies {
     }
 
     /// The last good ones, if there were any.
-    pub fn current(&self) -> Option<Arc<Snapshot>> {
+    pub fn current(&self) -> Option<Arc<PolicySnapshot>> {
         Option::clone(&self.0.current())
     }
 
@@ -50,25 +50,25 @@ impl CandidatePolicies {
     }
 }
 
-impl Source for CandidateFolder {
-    type Look = Look;
-    type Content = Sources;
-    type Value = Option<Arc<Snapshot>>;
+impl WatchedSource for CandidateFolder {
+    type Look = FolderLook;
+    type Content = PolicySources;
+    type Value = Option<Arc<PolicySnapshot>>;
     type Faults = Findings;
 
-    fn look(&self) -> Result<Look, Findings> {
+    fn look(&self) -> Result<FolderLook, Findings> {
         self.0.look()
     }
 
-    fn read(&self) -> Result<Sources, Findings> {
+    fn read(&self) -> Result<PolicySources, Findings> {
         self.0.read()
     }
 
-    fn look_of(sources: &Sources) -> Look {
+    fn look_of(sources: &PolicySources) -> FolderLook {
         PolicyFolder::look_of(sources)
     }
 
-    fn understand(&self, sources: Sources) -> Result<Option<Arc<Snapshot>>, Findings> {
+    fn understand(&self, sources: PolicySources) -> Result<Option<Arc<PolicySnapshot>>, Findings> {
         self.0.understand(sources).map(|snapshot| Some(Arc::new(snapshot)))
     }
 
@@ -76,7 +76,7 @@ impl Source for CandidateFolder {
         PolicyFolder::is_same_fault(one, other)
     }
 
-    fn is_of(snapshot: &Option<Arc<Snapshot>>, look: &Look) -> bool {
+    fn is_of(snapshot: &Option<Arc<PolicySnapshot>>, look: &FolderLook) -> bool {
         snapshot.as_ref().is_some_and(|snapshot| PolicyFolder::is_of(snapshot, look))
     }
 }

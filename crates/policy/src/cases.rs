@@ -9,7 +9,7 @@ use super::{
     explain::Explanation,
     finding::Span,
     position::{FileIndex, RouteId, numbered},
-    set::{Api, PolicySet},
+    set::{PolicySet, ProtectedApi},
     subject::Permissions,
 };
 
@@ -19,15 +19,15 @@ pub(super) struct Case {
     pub(super) file: FileIndex,
     pub(super) at: Span,
     pub(super) api: ApiName,
-    pub(super) asker: Asker,
-    pub(super) expected: Expected,
+    pub(super) asker: CaseAsker,
+    pub(super) expected: ExpectedOutcome,
     pub(super) method: String,
     pub(super) path: String,
 }
 
 /// Who asks in a test case.
 #[derive(Clone, Debug)]
-pub(super) enum Asker {
+pub(super) enum CaseAsker {
     /// A client, with all it is granted at the API, be it enabled or not: blocking a client must not fail
     /// its tests.
     Client(ClientId),
@@ -38,7 +38,7 @@ pub(super) enum Asker {
 /// What must come out of a test case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Expected {
+pub enum ExpectedOutcome {
     /// The request passes.
     Allow,
     /// It does not.
@@ -55,7 +55,7 @@ pub struct CaseOutcome {
     /// Who asks.
     pub who: String,
     /// What must come out.
-    pub expected: Expected,
+    pub expected: ExpectedOutcome,
     /// Whether it did.
     pub passed: bool,
     /// What would have to be different, where it did not.
@@ -64,7 +64,7 @@ pub struct CaseOutcome {
     pub explanation: Explanation,
 }
 
-impl Expected {
+impl ExpectedOutcome {
     /// As the policy file has it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,11 +74,11 @@ impl Expected {
     }
 }
 
-impl Asker {
+impl CaseAsker {
     fn name(&self) -> String {
         match self {
             Self::Client(client) => client.to_string(),
-            Self::Bearer(bearer) => match super::space::Token::from(bearer).to_string() {
+            Self::Bearer(bearer) => match super::space::WitnessToken::from(bearer).to_string() {
                 nothing if nothing.is_empty() => "a bearer of nothing".to_owned(),
                 token => format!("a bearer of {token}"),
             },
@@ -90,12 +90,12 @@ impl Case {
     /// Asks the policies.
     pub(super) fn run(&self, policies: &PolicySet, line: usize) -> CaseOutcome {
         let permissions = match &self.asker {
-            Asker::Client(client) => policies.permissions_of(client.as_str(), self.api.as_str()),
-            Asker::Bearer(bearer) => Some(bearer.clone()),
+            CaseAsker::Client(client) => policies.permissions_of(client.as_str(), self.api.as_str()),
+            CaseAsker::Bearer(bearer) => Some(bearer.clone()),
         };
         let subject = permissions.as_ref().map(Permissions::subject);
         let explanation = policies.explain(self.api.as_str(), &self.method, &self.path, subject.as_ref());
-        let passed = explanation.allowed == (self.expected == Expected::Allow);
+        let passed = explanation.allowed == (self.expected == ExpectedOutcome::Allow);
         CaseOutcome {
             file: policies.files().get(self.file.position()).cloned().unwrap_or_default(),
             line,
@@ -109,35 +109,35 @@ impl Case {
 
     /// What would have to be different for the case to pass.
     fn to_pass(&self, explanation: &Explanation, has_token: bool) -> String {
-        if let Asker::Client(client) = &self.asker
+        if let CaseAsker::Client(client) = &self.asker
             && !has_token
-            && self.expected == Expected::Allow
+            && self.expected == ExpectedOutcome::Allow
         {
             return format!("`{client}` would need a grant for API `{}`", self.api);
         }
         let nearest = explanation.alternatives.first();
         let rule = explanation.decided_by.as_ref();
         match (self.expected, rule, nearest) {
-            (Expected::Allow, Some(_), Some(nearest)) => {
+            (ExpectedOutcome::Allow, Some(_), Some(nearest)) => {
                 let who = match &self.asker {
-                    Asker::Client(client) => format!("`{client}`"),
-                    Asker::Bearer(_) => "the bearer".to_owned(),
+                    CaseAsker::Client(client) => format!("`{client}`"),
+                    CaseAsker::Bearer(_) => "the bearer".to_owned(),
                 };
                 format!("{who} would need {}", nearest.missing().join(", "))
             }
-            (Expected::Allow, None, _) if explanation.reason == "no-route" => {
+            (ExpectedOutcome::Allow, None, _) if explanation.reason == "no-route" => {
                 format!("a rule of API `{}` would need a route for it", self.api)
             }
-            (Expected::Allow, _, _) if explanation.reason == "bad-method" => {
+            (ExpectedOutcome::Allow, _, _) if explanation.reason == "bad-method" => {
                 "the request would need another method".to_owned()
             }
-            (Expected::Allow, _, _) => {
+            (ExpectedOutcome::Allow, _, _) => {
                 format!("the request would need another path: {}", explanation.detail)
             }
-            (Expected::Deny, Some(rule), Some(holding)) if explanation.alternatives.len() == 1 => {
+            (ExpectedOutcome::Deny, Some(rule), Some(holding)) if explanation.alternatives.len() == 1 => {
                 format!("rule `{}` ({}) would need to ask for more", rule.rule, holding.asked())
             }
-            (Expected::Deny, Some(rule), Some(_)) => {
+            (ExpectedOutcome::Deny, Some(rule), Some(_)) => {
                 // each of them lets the request through
                 let holding = explanation.alternatives.iter().filter(|alternative| alternative.holds);
                 let holding: Vec<_> = holding
@@ -146,17 +146,17 @@ impl Case {
                 let what = if holding.len() == 1 { "alternative" } else { "alternatives" };
                 format!("{what} {} of rule `{}` would need to ask for more", holding.join(" and "), rule.rule)
             }
-            (Expected::Deny, Some(rule), None) => {
+            (ExpectedOutcome::Deny, Some(rule), None) => {
                 format!("rule `{}` would need to `require` something", rule.rule)
             }
-            (Expected::Deny, None, _) => explanation.detail.clone(),
+            (ExpectedOutcome::Deny, None, _) => explanation.detail.clone(),
         }
     }
 }
 
 /// A part of the policies that no test touches.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Untested {
+pub struct UntestedRule {
     /// The API.
     pub api: String,
     /// The rule.
@@ -170,7 +170,7 @@ pub struct Untested {
 }
 
 /// The rules that decided no test, and the alternatives that held in none.
-pub(super) fn untested(policies: &PolicySet, outcomes: &[CaseOutcome]) -> Vec<Untested> {
+pub(super) fn untested(policies: &PolicySet, outcomes: &[CaseOutcome]) -> Vec<UntestedRule> {
     let mut rules = BTreeSet::new();
     let mut alternatives = BTreeSet::new();
     for Explanation { api, decided_by, alternatives: explained, .. } in
@@ -192,7 +192,7 @@ pub(super) fn untested(policies: &PolicySet, outcomes: &[CaseOutcome]) -> Vec<Un
                 Some(position) => !rules.contains(&name) || alternatives.contains(&(name, position)),
             };
             if !is_touched {
-                untested.push(Untested {
+                untested.push(UntestedRule {
                     api: api.name().to_string(),
                     rule: rule.name().to_owned(),
                     file: policies.file_of(rule).to_owned(),
@@ -206,7 +206,7 @@ pub(super) fn untested(policies: &PolicySet, outcomes: &[CaseOutcome]) -> Vec<Un
 }
 
 /// Each rule, and where it has several alternatives each of these.
-fn parts(api: &Api) -> Vec<(&super::rule::Rule, Option<usize>)> {
+fn parts(api: &ProtectedApi) -> Vec<(&super::rule::PolicyRule, Option<usize>)> {
     let mut parts = Vec::new();
     let mut seen = BTreeSet::new();
     for (route, _) in numbered(RouteId::at, &api.routes.written) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jeton_oauth::ScopeSet;
 
-use super::{path::BadPath, rule::Rule};
+use super::{path::BadPath, rule::PolicyRule};
 
 /// Allowed or not, and why.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub enum Decision<'p> {
     /// The request may pass.
     Allow {
         /// The rule that decided.
-        rule: &'p Rule,
+        rule: &'p PolicyRule,
         /// What in it.
         grounds: Grounds,
     },
@@ -41,12 +41,12 @@ pub enum Denial<'p> {
     /// The rule is not public and there is no token.
     NoToken {
         /// The rule that decided.
-        rule: &'p Rule,
+        rule: &'p PolicyRule,
     },
     /// No alternative of the rule holds.
     NotMet {
         /// The rule that decided.
-        rule: &'p Rule,
+        rule: &'p PolicyRule,
         /// What the alternative that came nearest lacks, as the policy file has it.
         missing: Vec<String>,
         /// Scopes that would have been enough, where nothing else is missing.
@@ -74,7 +74,7 @@ impl<'p> Denial<'p> {
     }
 
     /// The rule that decided, if one did.
-    pub fn rule(&self) -> Option<&'p Rule> {
+    pub fn rule(&self) -> Option<&'p PolicyRule> {
         match self {
             Self::BadPath(_) | Self::BadMethod | Self::NoRoute => None,
             Self::NoToken { rule } | Self::NotMet { rule, .. } => Some(rule),

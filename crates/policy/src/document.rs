@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    read::{Field, Items, Named, Read, Spanned},
+    read::{Field, Items, Named, ReadExtent, Spanned},
     schema::{
         self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, ComparedClaim, ComparedValue,
         Duration, Entries, KeyFile, ParameterName, Request, Role, Route, Scope, Sha256, SomeItems, Time,
@@ -20,7 +20,7 @@ use super::{
 
 /// The JSON Schema (draft 2020-12) of a policy file.
 pub fn schema() -> Value {
-    SchemaGenerator::default().into_root_schema_for::<Document>().to_value()
+    SchemaGenerator::default().into_root_schema_for::<PolicyDocument>().to_value()
 }
 
 /// Text with its place.
@@ -30,7 +30,7 @@ pub(super) type Text = Spanned<String>;
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "jeton policy file", extend("$id" = schema::ID, "required" = ["version"]))]
-pub(super) struct Document {
+pub(super) struct PolicyDocument {
     /// The version of this format, which is 1.
     #[schemars(with = "Value", extend("const" = 1))]
     pub(super) version: Field<Spanned<u64>>,
@@ -41,43 +41,45 @@ pub(super) struct Document {
     #[schemars(with = "Entries<Role, Items<Scope>>")]
     pub(super) roles: Named<Items<Text>>,
     /// The protected APIs by name. `jeton` is jeton's own.
-    #[schemars(schema_with = "schema::apis::<Api>")]
-    pub(super) apis: Named<Api>,
+    #[schemars(schema_with = "schema::apis::<ApiEntry>")]
+    pub(super) apis: Named<ApiEntry>,
     /// The clients that may fetch tokens, by client id.
-    #[schemars(with = "Entries<ClientId, Client>")]
-    pub(super) clients: Named<Client>,
+    #[schemars(with = "Entries<ClientId, ClientEntry>")]
+    pub(super) clients: Named<ClientEntry>,
     /// Tokens that are taken no more, each by its `jti`; `jeton token revoke` writes it.
     pub(super) revoked_tokens: Items<Spanned<RevokedToken>>,
     /// Test cases: who asks, and which requests must be allowed and which denied.
-    pub(super) tests: Items<Spanned<Test>>,
+    pub(super) tests: Items<Spanned<TestEntry>>,
 }
 
-impl Document {
+impl PolicyDocument {
     /// Whether every name that it defines could be read.
     pub(super) fn names_are_whole(&self) -> bool {
-        [self.scopes.1, self.roles.1, self.apis.1, self.clients.1].iter().all(|read| *read == Read::Whole)
+        [self.scopes.1, self.roles.1, self.apis.1, self.clients.1]
+            .iter()
+            .all(|read| *read == ReadExtent::Whole)
     }
 }
 
 /// A protected API.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("type" = ["object", "null"]))]
-pub(super) struct Api {
+#[schemars(rename = "Api", extend("type" = ["object", "null"]))]
+pub(super) struct ApiEntry {
     /// The `aud` of the tokens that this API takes. Left out for `jeton` alone: there it is the issuer.
     #[schemars(with = "Audience")]
     pub(super) audience: Field<Text>,
     /// The rules by name. The most specific route that matches a request decides; what none matches is denied.
-    pub(super) rules: Named<Rule>,
+    pub(super) rules: Named<RuleEntry>,
     /// What must hold for every possible token, whichever rule decides; by name.
-    pub(super) guarantees: Named<Guarantee>,
+    pub(super) guarantees: Named<GuaranteeEntry>,
 }
 
 /// Routes, and what a request to them needs: either `public: true` or `require`.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["routes"], "oneOf" = [{ "required": ["public"] }, { "required": ["require"] }]))]
-pub(super) struct Rule {
+#[schemars(rename = "Rule", extend("required" = ["routes"], "oneOf" = [{ "required": ["public"] }, { "required": ["require"] }]))]
+pub(super) struct RuleEntry {
     /// Methods and paths, such as `GET /orders/{order}`.
     #[schemars(with = "SomeItems<Route>")]
     pub(super) routes: Field<Items<Text>>,
@@ -91,8 +93,8 @@ pub(super) struct Rule {
 /// What must hold on every path that these routes cover, whichever rule decides.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["routes", "only_when"]))]
-pub(super) struct Guarantee {
+#[schemars(rename = "Guarantee", extend("required" = ["routes", "only_when"]))]
+pub(super) struct GuaranteeEntry {
     /// The methods and paths that are guarded, such as `GET /tenants/{tenant}/**`.
     #[schemars(with = "SomeItems<Route>")]
     pub(super) routes: Field<Items<Text>>,
@@ -105,15 +107,15 @@ pub(super) struct Guarantee {
 #[serde(rename_all = "lowercase")]
 #[schemars(untagged)]
 pub(super) enum Require {
-    Map(Box<Alternative>),
-    List(#[schemars(with = "SomeItems<Alternative>")] Items<Spanned<Alternative>>),
+    Map(Box<AlternativeEntry>),
+    List(#[schemars(with = "SomeItems<AlternativeEntry>")] Items<Spanned<AlternativeEntry>>),
 }
 
 /// Conditions that must all hold.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
-pub(super) struct Alternative {
+#[schemars(rename = "Alternative", extend("minProperties" = 1))]
+pub(super) struct AlternativeEntry {
     /// The token has this scope.
     #[schemars(with = "Scope")]
     pub(super) scope: Field<Text>,
@@ -136,15 +138,15 @@ pub(super) struct Alternative {
     #[schemars(with = "SomeItems<ClientId>")]
     pub(super) any_client: Field<Spanned<Items<Text>>>,
     /// What must hold of the token's claims, by name. A name that starts with `/` is a JSON Pointer (RFC 6901) into them.
-    #[schemars(with = "Entries<ComparedClaim, ClaimTest>", extend("type" = "object", "minProperties" = 1))]
-    pub(super) claims: Field<Spanned<Named<ClaimTest>>>,
+    #[schemars(with = "Entries<ComparedClaim, ClaimTestEntry>", extend("type" = "object", "minProperties" = 1))]
+    pub(super) claims: Field<Spanned<Named<ClaimTestEntry>>>,
 }
 
 /// What must hold of one claim; several operators must all hold.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
-pub(super) struct ClaimTest {
+#[schemars(rename = "ClaimTest", extend("minProperties" = 1))]
+pub(super) struct ClaimTestEntry {
     /// The claim is this text, whole number or boolean, of the same type: `42` is not `"42"`.
     #[schemars(with = "ComparedValue")]
     pub(super) is: Field<Spanned<Value>>,
@@ -166,8 +168,8 @@ pub(super) struct ClaimTest {
 /// A machine that may fetch tokens.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("type" = ["object", "null"]))]
-pub(super) struct Client {
+#[schemars(rename = "Client", extend("type" = ["object", "null"]))]
+pub(super) struct ClientEntry {
     /// What this client is, in words.
     #[schemars(with = "AnyText")]
     pub(super) description: Field<String>,
@@ -180,10 +182,10 @@ pub(super) struct Client {
     /// With `true` its tokens do not name it.
     pub(super) anonymous: Field<bool>,
     /// The hashes of its secrets. Several may be live, so that a client can change over without a gap.
-    pub(super) secrets: Items<Spanned<Secret>>,
+    pub(super) secrets: Items<Spanned<SecretEntry>>,
     /// The public keys of the key pairs with which it signs its assertions (`private_key_jwt`), instead of or
     /// beside secrets.
-    pub(super) public_keys: Items<Spanned<PublicKey>>,
+    pub(super) public_keys: Items<Spanned<PublicKeyEntry>>,
     /// With `true` its assertions must name the issuer alone as `aud`, and be of `typ: client-authentication+jwt`.
     pub(super) strict_assertions: Field<bool>,
     /// With `true` it may exchange tokens for narrower ones.
@@ -196,8 +198,8 @@ pub(super) struct Client {
     /// decides.
     pub(super) status_list: Field<Spanned<bool>>,
     /// What it may ask for, by API.
-    #[schemars(with = "Entries<ApiName, Grant>")]
-    pub(super) grants: Named<Grant>,
+    #[schemars(with = "Entries<ApiName, GrantEntry>")]
+    pub(super) grants: Named<GrantEntry>,
     /// What else its tokens say, by claim.
     #[schemars(with = "Entries<ClaimName, ClaimValue>")]
     pub(super) claims: Named<Value>,
@@ -220,8 +222,8 @@ pub(super) enum Introspect {
 /// What is kept of a client's secret; `jeton clients add` and `rotate` write it.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["sha256"]))]
-pub(super) struct Secret {
+#[schemars(rename = "Secret", extend("required" = ["sha256"]))]
+pub(super) struct SecretEntry {
     /// The SHA-256 of the secret, never the secret itself.
     #[schemars(with = "Sha256")]
     pub(super) sha256: Field<Text>,
@@ -233,8 +235,8 @@ pub(super) struct Secret {
 /// The public half of a client's key pair, in one of these forms. RSA of 2048 to 8192 bits, P-256 or Ed25519.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
-pub(super) struct PublicKey {
+#[schemars(rename = "PublicKey", extend("minProperties" = 1, "maxProperties" = 1))]
+pub(super) struct PublicKeyEntry {
     /// The members of a JSON Web Key.
     #[schemars(with = "Map<String, Value>")]
     pub(super) jwk: Field<Spanned<Map<String, Value>>>,
@@ -254,14 +256,14 @@ pub(super) enum RevokedToken {
     /// Its `jti`, for ever.
     Text(#[schemars(with = "TokenId")] String),
     /// Its `jti`, and how long it matters.
-    Map(Box<Revocation>),
+    Map(Box<RevocationEntry>),
 }
 
 /// A token that is taken no more, and how long that matters.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["jti"]))]
-pub(super) struct Revocation {
+#[schemars(rename = "Revocation", extend("required" = ["jti"]))]
+pub(super) struct RevocationEntry {
     /// The claim `jti` of the token.
     #[schemars(with = "TokenId")]
     pub(super) jti: Field<Text>,
@@ -273,8 +275,8 @@ pub(super) struct Revocation {
 /// What a client may ask for at one API: roles, scopes or both.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(transform = schema::grants_something)]
-pub(super) struct Grant {
+#[schemars(rename = "Grant", transform = schema::grants_something)]
+pub(super) struct GrantEntry {
     /// Roles that it may have there, with every scope of theirs.
     #[schemars(with = "Items<Role>")]
     pub(super) roles: Items<Text>,
@@ -286,8 +288,8 @@ pub(super) struct Grant {
 /// A test case: who asks, at which API, and what must come out.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["as", "api"]), transform = schema::asks_something)]
-pub(super) struct Test {
+#[schemars(rename = "Test", extend("required" = ["as", "api"]), transform = schema::asks_something)]
+pub(super) struct TestEntry {
     /// Who asks: a client, or what a token carries.
     pub(super) r#as: Field<Spanned<TestSubject>>,
     /// The API that is asked.
@@ -309,13 +311,14 @@ pub(super) enum TestSubject {
     /// A client, with all it is granted at the API.
     Text(#[schemars(with = "ClientId")] String),
     /// A bearer of just this.
-    Map(Box<Bearer>),
+    Map(Box<TestBearer>),
 }
 
 /// What a token in a test case carries.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Bearer {
+#[schemars(rename = "Bearer")]
+pub(super) struct TestBearer {
     /// Its scopes.
     #[schemars(with = "Items<Scope>")]
     pub(super) scopes: Items<Text>,

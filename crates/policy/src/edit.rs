@@ -6,7 +6,7 @@ use jeton_oauth::clock::parse_time;
 
 use super::{
     finding::Span,
-    source::{Source, Sources},
+    source::{PolicySources, PolicyText},
     yaml::{self, Key, Node, Value},
 };
 
@@ -53,14 +53,14 @@ pub enum EditError {
 
 /// One file with a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edited {
-    /// The file, by the name that [`Sources::read`] gave it.
+pub struct EditedFile {
+    /// The file, by the name that [`PolicySources::read`] gave it.
     pub file: String,
     /// Its new text.
     pub text: String,
 }
 
-impl Sources {
+impl PolicySources {
     /// The files that have a section of this name, such as `clients`.
     pub fn files_with(&self, section: &str) -> Vec<&str> {
         let with = self.files.iter().filter(|file| {
@@ -70,7 +70,7 @@ impl Sources {
     }
 
     /// The file in which a client is defined.
-    pub(super) fn source_of_client(&self, id: &str) -> Result<&Source, EditError> {
+    pub(super) fn source_of_client(&self, id: &str) -> Result<&PolicyText, EditError> {
         let mut broken = None;
         for source in self.files.iter() {
             match yaml::parse(&source.text).0 {
@@ -88,11 +88,11 @@ impl Sources {
 
     /// These sources with some files changed or added.
     #[must_use]
-    pub fn with(&self, edited: &[Edited]) -> Self {
+    pub fn with(&self, edited: &[EditedFile]) -> Self {
         let mut sources = self.clone();
         let files = Arc::make_mut(&mut sources.files);
-        for Edited { file: name, text } in edited {
-            let new = Source::new(name.clone(), text.clone());
+        for EditedFile { file: name, text } in edited {
+            let new = PolicyText::new(name.clone(), text.clone());
             match files.iter_mut().find(|file| file.name == *name) {
                 Some(file) => *file = new,
                 None => files.push(new),
@@ -119,7 +119,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`EditError`] for a client that is there already, or a file that cannot be changed line by line.
-    pub fn add_client(&self, file: &str, id: &str, body: &[String]) -> Result<Edited, EditError> {
+    pub fn add_client(&self, file: &str, id: &str, body: &[String]) -> Result<EditedFile, EditError> {
         self.lacks_client(id)?;
         let source = self.files.iter().find(|source| source.name == file);
         let text = source.map_or("version: 1\n", |source| source.text.as_str());
@@ -127,23 +127,23 @@ impl Sources {
         let root = yaml::parse(text).0.ok_or_else(broken)?;
         let block = |indent: usize| format!("{}{}:\n{}", pad(indent), scalar(id), lines(indent + 2, body));
         let piece = match pair(&root, "clients") {
-            None => Piece::insert(text.len(), format!("\nclients:\n{}", block(2))),
-            Some((key, clients)) if clients.is_null() => Piece::below(text, key, clients, &block(2)),
+            None => EditedPiece::insert(text.len(), format!("\nclients:\n{}", block(2))),
+            Some((key, clients)) if clients.is_null() => EditedPiece::below(text, key, clients, &block(2)),
             Some((_, clients)) => {
                 refuse_flow(text, clients.at, file, "clients")?;
                 let Value::Map(entries) = &clients.value else { return Err(broken()) };
                 let indent = entries.first().map_or(2, |(key, _)| column(text, key.at.start));
-                Piece::insert(block_end(text, clients.at.end, indent), block(indent))
+                EditedPiece::insert(block_end(text, clients.at.end, indent), block(indent))
             }
         };
-        Ok(Edited { file: file.to_owned(), text: apply(text, vec![piece]) })
+        Ok(EditedFile { file: file.to_owned(), text: apply(text, vec![piece]) })
     }
 
     /// Adds a secret to a client, and lets its other secrets expire at `old_expire` at the latest.
     ///
     /// # Errors
     /// [`EditError`] for a client that is not there or cannot be changed line by line.
-    pub fn add_secret(&self, id: &str, sha256: &str, old_expire: &str) -> Result<Edited, EditError> {
+    pub fn add_secret(&self, id: &str, sha256: &str, old_expire: &str) -> Result<EditedFile, EditError> {
         let unknown = || EditError::UnknownClient(id.to_owned());
         let source = self.source_of_client(id)?;
         let file = source.name.as_str();
@@ -157,7 +157,7 @@ impl Sources {
         match (pair(client, "secrets"), &client.value) {
             (Some((key, secrets)), _) if secrets.is_null() => {
                 let indent = column(text, key.at.start) + 2;
-                pieces.push(Piece::below(text, key, secrets, &lines(indent, &secret)));
+                pieces.push(EditedPiece::below(text, key, secrets, &lines(indent, &secret)));
             }
             (Some((_, secrets)), _) => {
                 refuse_flow(text, secrets.at, file, "secrets")?;
@@ -167,30 +167,30 @@ impl Sources {
                 let dash = |item: &Node<'_>| text.get(..item.at.start).and_then(|before| before.rfind('-'));
                 let indent = items.first().and_then(dash).map_or(0, |dash| column(text, dash));
                 let end = items.last().map_or(secrets.at.end, |item| item.at.end);
-                pieces.push(Piece::insert(block_end(text, end, indent), lines(indent, &secret)));
+                pieces.push(EditedPiece::insert(block_end(text, end, indent), lines(indent, &secret)));
             }
             (None, Value::Map(entries)) => {
                 refuse_flow(text, client.at, file, id)?;
                 let indent = entries.first().map_or(4, |(key, _)| column(text, key.at.start));
-                pieces.push(Piece::insert(block_end(text, client.at.end, indent), section(indent)));
+                pieces.push(EditedPiece::insert(block_end(text, client.at.end, indent), section(indent)));
             }
             (None, _) => {
                 let indent = column(text, client_key.at.start) + 2;
-                pieces.push(Piece::below(text, client_key, client, &section(indent)));
+                pieces.push(EditedPiece::below(text, client_key, client, &section(indent)));
             }
         }
-        Ok(Edited { file: file.to_owned(), text: apply(text, pieces) })
+        Ok(EditedFile { file: file.to_owned(), text: apply(text, pieces) })
     }
 }
 
 /// A change: these bytes make way for this text.
-pub(super) struct Piece {
+pub(super) struct EditedPiece {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) text: String,
 }
 
-impl Piece {
+impl EditedPiece {
     pub(super) fn insert(at: usize, text: String) -> Self {
         Self { from: at, to: at, text }
     }
@@ -217,11 +217,11 @@ pub(super) fn lines(indent: usize, lines: &[String]) -> String {
 }
 
 /// An expiry for a secret, which is a block of lines or stands in braces; none if it expires before.
-fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<Piece> {
+fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<EditedPiece> {
     if let Some(Node { at, value: Value::Scalar { text: written, .. } }) = entry(item, "expires") {
         let instant = |time: &str| parse_time(time).ok();
         let is_sooner = instant(written).zip(instant(time)).is_some_and(|(old, new)| old <= new);
-        return (!is_sooner).then(|| Piece { from: at.start, to: at.end, text: time.to_owned() });
+        return (!is_sooner).then(|| EditedPiece { from: at.start, to: at.end, text: time.to_owned() });
     }
     let last = match &item.value {
         Value::Map(entries) => entries.last(),
@@ -229,10 +229,10 @@ fn expiry(text: &str, item: &Node<'_>, time: &str) -> Option<Piece> {
     };
     let (key, value) = last?;
     if text.get(item.at.start..).is_some_and(|item| item.starts_with('{')) {
-        return Some(Piece::insert(value.at.end, format!(", expires: {time}")));
+        return Some(EditedPiece::insert(value.at.end, format!(", expires: {time}")));
     }
     let indent = column(text, key.at.start);
-    Some(Piece::insert(line_end(text, value.at.end), lines(indent, &[format!("expires: {time}")])))
+    Some(EditedPiece::insert(line_end(text, value.at.end), lines(indent, &[format!("expires: {time}")])))
 }
 
 pub(super) fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t>, &'n Node<'t>)> {
@@ -283,7 +283,7 @@ pub(super) fn block_end(text: &str, end: usize, indent: usize) -> usize {
 }
 
 /// Makes the changes, with a line break before a line that follows an unfinished one.
-pub(super) fn apply(text: &str, mut pieces: Vec<Piece>) -> String {
+pub(super) fn apply(text: &str, mut pieces: Vec<EditedPiece>) -> String {
     pieces.sort_by_key(|piece| piece.from);
     let mut result = String::with_capacity(text.len() + 256);
     let mut at = 0;

@@ -11,7 +11,7 @@ use super::{
     path::CanonicalPath,
     position::RouteId,
     route::Method,
-    set::{Api, PolicySet},
+    set::{PolicySet, ProtectedApi},
     subject::{Permissions, Subject},
 };
 use crate::clients::{ClientKind, ClientState};
@@ -128,7 +128,7 @@ impl PolicySet {
         is_enabled.then(|| self.permissions_of(client, api))?
     }
 
-    /// Decides a request as [`Api::decide`] does, and says why.
+    /// Decides a request as [`ProtectedApi::decide`] does, and says why.
     pub fn explain(
         &self,
         api: &str,
@@ -205,7 +205,7 @@ impl PolicySet {
 
     fn explain_match(
         &self,
-        api: &Api,
+        api: &ProtectedApi,
         method: Method,
         path: &CanonicalPath<'_>,
         subject: Option<&Subject<'_>>,
@@ -249,7 +249,7 @@ impl PolicySet {
     }
 
     /// A path much like this one that a route does match.
-    fn near_miss(&self, api: &Api, method: Method, target: &str) -> Option<String> {
+    fn near_miss(&self, api: &ProtectedApi, method: Method, target: &str) -> Option<String> {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
         let near = [
             ("without the slash at the end", path.strip_suffix('/').map(str::to_owned)),
@@ -262,7 +262,7 @@ impl PolicySet {
         })
     }
 
-    fn explain_route(&self, api: &Api, id: RouteId) -> Option<ExplainedRoute> {
+    fn explain_route(&self, api: &ProtectedApi, id: RouteId) -> Option<ExplainedRoute> {
         let (rule, _) = api.access(id)?;
         Some(ExplainedRoute {
             route: api.written(id)?.to_string(),

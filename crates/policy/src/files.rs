@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-pub use latest::{Latest, Rejection, Reload, Source, Swapped};
+pub use latest::{Latest, Rejection, Reload, Swapped, WatchedSource};
 
 /// Why a file was not read. It names no file; whoever asked knows it.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum FileError {
     NotAFile(FileType),
     /// It is longer than it may be.
     #[error("holds more than {0}")]
-    TooLong(Size),
+    TooLong(ByteSize),
 }
 
 impl From<FileError> for io::Error {
@@ -41,9 +41,9 @@ impl From<FileError> for io::Error {
 
 /// A number of bytes, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
+pub struct ByteSize(pub u64);
 
-impl fmt::Display for Size {
+impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const KIB: u64 = 1024;
         const MIB: u64 = 1024 * KIB;
@@ -87,7 +87,7 @@ impl OpenFile {
     pub fn open(path: &Path, longest: u64) -> Result<Self, FileError> {
         let check = |metadata: &Metadata| match metadata {
             other if !other.is_file() => Err(FileError::NotAFile(other.file_type())),
-            long if long.len() > longest => Err(FileError::TooLong(Size(longest))),
+            long if long.len() > longest => Err(FileError::TooLong(ByteSize(longest))),
             _ => Ok(()),
         };
         check(&fs::metadata(path)?)?;
@@ -117,7 +117,7 @@ impl OpenFile {
         let room = usize::try_from(self.metadata.len()).unwrap_or_default() + 32;
         let mut bytes = Vec::with_capacity(room);
         let length = self.file.take(self.longest + 1).read_to_end(&mut bytes)? as u64;
-        if length > self.longest { Err(FileError::TooLong(Size(self.longest))) } else { Ok(bytes) }
+        if length > self.longest { Err(FileError::TooLong(ByteSize(self.longest))) } else { Ok(bytes) }
     }
 
     /// Shows what stands in it piece by piece, so that it takes no memory.
@@ -129,7 +129,7 @@ impl OpenFile {
         let mut piece = vec![0; 64 * 1024];
         loop {
             match rest.read(&mut piece) {
-                Ok(0) if rest.limit() == 0 => return Err(FileError::TooLong(Size(self.longest))),
+                Ok(0) if rest.limit() == 0 => return Err(FileError::TooLong(ByteSize(self.longest))),
                 Ok(0) => return Ok(()),
                 Ok(count) => each(piece.get(..count).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -145,7 +145,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{OpenFile, Size, read};
+    use super::{ByteSize, OpenFile, read};
 
     /// What both ways of reading come to; they must agree.
     fn told(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
@@ -207,7 +207,7 @@ mod tests {
         for (bytes, told) in
             [(9, "9 bytes"), (1024, "1 KiB"), (64 << 10, "64 KiB"), (1 << 20, "1 MiB"), (1 << 28, "256 MiB")]
         {
-            assert_eq!(Size(bytes).to_string(), told);
+            assert_eq!(ByteSize(bytes).to_string(), told);
         }
     }
 }

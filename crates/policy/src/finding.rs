@@ -18,7 +18,7 @@ pub enum Severity {
 /// The kind of a finding: stable, for scripts and for the reference in the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Code {
+pub enum FindingCode {
     /// The folder or a file cannot be read.
     Unreadable,
     /// The text is not YAML.
@@ -107,7 +107,7 @@ pub enum Code {
     DemoSecret,
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for FindingCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
@@ -122,15 +122,15 @@ pub(super) struct Span {
 
 /// Something wrong at a place of the file that is being read.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
+pub(super) struct ReadingProblem {
     pub(super) at: Span,
-    pub(super) code: Code,
+    pub(super) code: FindingCode,
     pub(super) message: String,
     pub(super) hint: Option<String>,
 }
 
-impl Problem {
-    pub(super) fn new(at: Span, code: Code, message: impl Into<String>) -> Self {
+impl ReadingProblem {
+    pub(super) fn new(at: Span, code: FindingCode, message: impl Into<String>) -> Self {
         Self { at, code, message: message.into(), hint: None }
     }
 
@@ -151,7 +151,7 @@ pub struct Finding {
     /// Whether the policies load all the same.
     pub severity: Severity,
     /// Its kind.
-    pub code: Code,
+    pub code: FindingCode,
     /// What is wrong, on one line.
     pub message: String,
     /// The file, as it was reached from the policies folder that was given.
@@ -177,7 +177,7 @@ pub(super) struct Snippet {
 impl Finding {
     /// Whether it is about a file that was passed over, and not about keys that were, in a file.
     pub fn is_of_passed_over_file(&self) -> bool {
-        self.code == Code::PassedOver && self.line == 0
+        self.code == FindingCode::PassedOver && self.line == 0
     }
 
     /// Where it is, on one line: file, line and column; the file or folder alone where it is about the whole of it.
@@ -224,7 +224,7 @@ impl Findings {
     pub(super) fn about(file: &str, message: &str) -> Self {
         Self(vec![Finding {
             severity: Severity::Error,
-            code: Code::Unreadable,
+            code: FindingCode::Unreadable,
             message: message.to_owned(),
             file: file.to_owned(),
             line: 0,

@@ -13,9 +13,9 @@ use super::{
     path::CanonicalPath,
     position::RouteId,
     route::{Method, Route},
-    rule::Rule,
-    set::Api,
-    space::{Beyond, Compared, Grid, RouteIndex, Shape, Token, Witness},
+    rule::PolicyRule,
+    set::ProtectedApi,
+    space::{Beyond, Compared, Grid, RouteIndex, Shape, Witness, WitnessToken},
     subject::Permissions,
 };
 
@@ -43,7 +43,7 @@ impl Guaranteed {
 /// A way around a guarantee.
 #[derive(Debug)]
 pub(super) struct Violation<'p> {
-    pub(super) rule: &'p Rule,
+    pub(super) rule: &'p PolicyRule,
     /// The alternative of the rule, from 0; `None` where it is public.
     pub(super) alternative: Option<usize>,
     /// How many alternatives the rule has.
@@ -54,7 +54,7 @@ pub(super) struct Violation<'p> {
 }
 
 /// Whether a rule has a route on the paths and methods that are guaranteed.
-pub(super) fn meets_a_rule(api: &Api, index: &RouteIndex<'_>, guaranteed: &Guaranteed) -> bool {
+pub(super) fn meets_a_rule(api: &ProtectedApi, index: &RouteIndex<'_>, guaranteed: &Guaranteed) -> bool {
     let covers = |method: &Method| guaranteed.route.method.precision(*method).is_some();
     index.meeting(&Shape::of(&guaranteed.route)).into_iter().any(|(id, _)| {
         api.written(id).is_some_and(|route| {
@@ -65,12 +65,12 @@ pub(super) fn meets_a_rule(api: &Api, index: &RouteIndex<'_>, guaranteed: &Guara
 
 /// A guarantee that cannot be proved for a rule: together they compare too many segments with too many values.
 #[derive(Debug)]
-pub(super) struct TooComplex<'p>(pub(super) &'p Rule);
+pub(super) struct TooComplex<'p>(pub(super) &'p PolicyRule);
 
 /// Every alternative of a rule that lets a request through without what is guaranteed; none if the
 /// guarantee holds.
 pub(super) fn violations<'p>(
-    api: &'p Api,
+    api: &'p ProtectedApi,
     index: &RouteIndex<'p>,
     roles: &BTreeMap<Role, ScopeSet>,
     guaranteed: &'p Guaranteed,
@@ -112,7 +112,7 @@ impl<'p> Endings<'p> {
 
 /// As [`violations`], on the paths that end in a slash where the others are guaranteed: `**` covers none.
 pub(super) fn gaps<'p>(
-    api: &'p Api,
+    api: &'p ProtectedApi,
     index: &RouteIndex<'p>,
     endings: &Endings<'p>,
     roles: &BTreeMap<Role, ScopeSet>,
@@ -130,7 +130,7 @@ pub(super) fn gaps<'p>(
 }
 
 struct Proof<'a, 'p> {
-    api: &'p Api,
+    api: &'p ProtectedApi,
     index: &'a RouteIndex<'p>,
     roles: &'a BTreeMap<Role, ScopeSet>,
     guaranteed: &'p Guaranteed,
@@ -188,7 +188,7 @@ impl<'p> Proof<'_, 'p> {
         &self,
         alternative: Option<Alternative<'_>>,
         path: &CanonicalPath<'_>,
-    ) -> Option<(Option<Token>, Vec<String>)> {
+    ) -> Option<(Option<WitnessToken>, Vec<String>)> {
         let lacking = |token: &Permissions| {
             let missing = self.guaranteed.only_when().map(|one| one.missing(&token.subject(), path));
             missing.min_by_key(Vec::len).unwrap_or_default()
@@ -198,6 +198,6 @@ impl<'p> Proof<'_, 'p> {
         };
         let others: Vec<_> = self.guaranteed.only_when().collect();
         let beyond = Beyond { path, roles: self.roles, others: &others, others_path: path };
-        beyond.first(alternative).map(|token| (Some(Token::from(&token)), lacking(&token)))
+        beyond.first(alternative).map(|token| (Some(WitnessToken::from(&token)), lacking(&token)))
     }
 }

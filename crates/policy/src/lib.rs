@@ -1,7 +1,7 @@
 //! Policies: from the files of a folder to a decision.
 //!
-//! In reading order: [`Sources`] (files) -> `yaml` (nodes with places) -> `document` (what a file says) ->
-//! [`Draft::compile`] (every name resolved) -> [`PolicySet`] (guarantees proved, tests passed) -> [`Api::decide`].
+//! In reading order: [`PolicySources`] (files) -> `yaml` (nodes with places) -> `document` (what a file says) ->
+//! [`PolicyDraft::compile`] (every name resolved) -> [`PolicySet`] (guarantees proved, tests passed) -> [`ProtectedApi::decide`].
 //! Nothing here knows of HTTP, tokens or settings. A decision is about a method, a path and a [`Subject`].
 //!
 //! # Examples
@@ -10,7 +10,7 @@
 //! use std::fs;
 //!
 //! use jeton_oauth::{ApiName, Issuer, Scope, ScopeSet};
-//! use jeton_policy::{Permissions, PolicySet, Sources, Surroundings};
+//! use jeton_policy::{Permissions, PolicySet, PolicySources, Surroundings};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = tempfile::tempdir()?;
@@ -28,7 +28,7 @@
 //!
 //! let surroundings =
 //!     Surroundings::of_service(&Issuer::parse("https://tokens.example.com")?, ApiName::parse("orders")?);
-//! let policies = PolicySet::compile(&Sources::read(folder.path())?, &surroundings, "2026-11-23T12:00:00Z".parse()?)?;
+//! let policies = PolicySet::compile(&PolicySources::read(folder.path())?, &surroundings, "2026-11-23T12:00:00Z".parse()?)?;
 //! let orders = policies.api("orders").ok_or("no such API")?;
 //!
 //! let reader = Permissions { scopes: ScopeSet::from_iter([Scope::parse("orders:read")?]), ..Permissions::default() };
@@ -74,22 +74,24 @@ mod yaml;
 
 pub use crate::files::{Rejection, Reload, Swapped};
 pub use candidate::{CandidatePolicies, CandidateReload};
-pub use cases::{CaseOutcome, Expected, Untested};
-pub use compile::{Defined, DemoSecrets, Draft, NeededApi, Surroundings};
+pub use cases::{CaseOutcome, ExpectedOutcome, UntestedRule};
+pub use compile::{DefinedCounts, DemoSecrets, NeededApi, PolicyDraft, Surroundings};
 pub use decision::{Decision, Denial, Grounds};
-pub use diff::{Change, ChangeKind, Counts, Difference, Effect, Effort, Summary, Who};
+pub use diff::{
+    ChangeEffect, ChangeKind, ChangedFor, DiffCounts, DiffEffort, DiffSummary, PolicyChange, PolicyDiff,
+};
 pub use document::schema;
-pub use edit::{EditError, Edited, scalar};
+pub use edit::{EditError, EditedFile, scalar};
 pub use explain::{ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific};
-pub use finding::{Code, Finding, Findings, Severity, did_you_mean};
-pub use live::{LivePolicies, PolicyReload, Replaced, Snapshot};
-pub use matrix::{Matrix, MatrixAccess, MatrixClient, MatrixRoute};
+pub use finding::{Finding, FindingCode, Findings, Severity, did_you_mean};
+pub use live::{LivePolicies, PolicyReload, PolicySnapshot, ReplacedPolicies};
+pub use matrix::{AccessMatrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath, PathPrefix};
-pub use revoke::{Pruned, TokenRevocation};
+pub use revoke::{PrunedEntry, TokenRevocation};
 pub use route::{Method, Route};
-pub use rule::{Rule, RulePlace};
-pub use set::{Api, PolicySet};
-pub use source::{ContentHash, Sources};
-pub use space::{Token, Witness};
+pub use rule::{PolicyRule, RulePlace};
+pub use set::{PolicySet, ProtectedApi};
+pub use source::{ContentHash, PolicySources};
+pub use space::{Witness, WitnessToken};
 pub use spelling::BadRoute;
 pub use subject::{BadSub, Permissions, Subject};

@@ -9,15 +9,17 @@ use arc_swap::{ArcSwap, Guard};
 use jeton_oauth::clock::Clock;
 use jiff::Timestamp;
 
-use super::{Difference, Effort, Finding, Findings, PolicySet, Sources, Surroundings, source::Look};
-use crate::files::{Latest, Rejection, Reload, Source, Swapped};
+use super::{
+    DiffEffort, Finding, Findings, PolicyDiff, PolicySet, PolicySources, Surroundings, source::FolderLook,
+};
+use crate::files::{Latest, Rejection, Reload, Swapped, WatchedSource};
 
 /// The policies in force. Readers take a snapshot and are never kept waiting; a reload replaces all or
 /// nothing.
 pub struct LivePolicies(Latest<PolicyFolder>);
 
 /// The outcome of a reading of the policies folder.
-pub type PolicyReload = Reload<Arc<Replaced>, Findings>;
+pub type PolicyReload = Reload<Arc<ReplacedPolicies>, Findings>;
 
 /// A policies folder, and what its policies must fit.
 pub(super) struct PolicyFolder {
@@ -27,7 +29,7 @@ pub(super) struct PolicyFolder {
 }
 
 /// Policies and when they came into force.
-pub struct Snapshot {
+pub struct PolicySnapshot {
     /// The policies.
     pub policies: PolicySet,
     /// Since when they are in force.
@@ -35,8 +37,8 @@ pub struct Snapshot {
     passed_over: ArcSwap<Vec<Finding>>,
 }
 
-impl Snapshot {
-    fn new(policies: PolicySet, sources: &Sources, loaded_at: Timestamp) -> Self {
+impl PolicySnapshot {
+    fn new(policies: PolicySet, sources: &PolicySources, loaded_at: Timestamp) -> Self {
         Self { policies, loaded_at, passed_over: ArcSwap::from_pointee(sources.warnings().to_vec()) }
     }
 
@@ -62,31 +64,31 @@ impl Snapshot {
 
 /// Policies that took the place of others. What is told of them is worked out when somebody asks: nothing that
 /// takes over waits for it.
-pub struct Replaced {
-    before: Arc<Snapshot>,
-    after: Arc<Snapshot>,
-    difference: OnceLock<Option<Difference>>,
+pub struct ReplacedPolicies {
+    before: Arc<PolicySnapshot>,
+    after: Arc<PolicySnapshot>,
+    difference: OnceLock<Option<PolicyDiff>>,
 }
 
-impl Replaced {
-    fn by(swapped: Swapped<Snapshot>) -> Arc<Self> {
+impl ReplacedPolicies {
+    fn by(swapped: Swapped<PolicySnapshot>) -> Arc<Self> {
         let Swapped { before, after } = swapped;
         Arc::new(Self { before, after, difference: OnceLock::new() })
     }
 
     /// Those before.
-    pub fn before(&self) -> &Arc<Snapshot> {
+    pub fn before(&self) -> &Arc<PolicySnapshot> {
         &self.before
     }
 
     /// Those that came into force. Their [warnings](PolicySet::warnings) were not looked for yet.
-    pub fn after(&self) -> &Arc<Snapshot> {
+    pub fn after(&self) -> &Arc<PolicySnapshot> {
         &self.after
     }
 
     /// What differs, where that can be told with bounded work.
-    pub fn difference(&self) -> Option<&Difference> {
-        let compare = || self.before.policies.difference(&self.after.policies, Effort::Bounded);
+    pub fn difference(&self) -> Option<&PolicyDiff> {
+        let compare = || self.before.policies.difference(&self.after.policies, DiffEffort::Bounded);
         self.difference.get_or_init(compare).as_ref()
     }
 }
@@ -102,12 +104,12 @@ impl LivePolicies {
     }
 
     /// What is in force now. A request takes it once, and so never sees a mixture.
-    pub fn current(&self) -> Guard<Arc<Snapshot>> {
+    pub fn current(&self) -> Guard<Arc<PolicySnapshot>> {
         self.0.current()
     }
 
     /// As [`Self::current`], to be held while a request waits for something.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
+    pub fn snapshot(&self) -> Arc<PolicySnapshot> {
         self.0.snapshot()
     }
 
@@ -128,13 +130,13 @@ impl LivePolicies {
 
     /// Reads the folder again, and lets it take over if it holds something else and nothing is wrong.
     pub fn reload(&self) -> PolicyReload {
-        self.0.reload().map(Replaced::by)
+        self.0.reload().map(ReplacedPolicies::by)
     }
 
     /// As [`Self::reload`], but only what two polls in a row saw: half of a file that is being written, or
     /// of several that a checkout writes, could say something that nobody wrote.
     pub fn poll(&self) -> PolicyReload {
-        self.0.poll().map(Replaced::by)
+        self.0.poll().map(ReplacedPolicies::by)
     }
 
     /// Notes that a reload did not come to its end; what was in force stays.
@@ -144,42 +146,42 @@ impl LivePolicies {
     }
 }
 
-impl Source for PolicyFolder {
-    type Look = Look;
-    type Content = Sources;
-    type Value = Snapshot;
+impl WatchedSource for PolicyFolder {
+    type Look = FolderLook;
+    type Content = PolicySources;
+    type Value = PolicySnapshot;
     type Faults = Findings;
 
-    fn look(&self) -> Result<Look, Findings> {
-        Sources::look(&self.dir)
+    fn look(&self) -> Result<FolderLook, Findings> {
+        PolicySources::look(&self.dir)
     }
 
-    fn read(&self) -> Result<Sources, Findings> {
-        Sources::read(&self.dir)
+    fn read(&self) -> Result<PolicySources, Findings> {
+        PolicySources::read(&self.dir)
     }
 
-    fn look_of(sources: &Sources) -> Look {
+    fn look_of(sources: &PolicySources) -> FolderLook {
         sources.as_look()
     }
 
-    fn understand(&self, sources: Sources) -> Result<Snapshot, Findings> {
+    fn understand(&self, sources: PolicySources) -> Result<PolicySnapshot, Findings> {
         let policies = PolicySet::compile(&sources, &self.surroundings, self.clock.now())?;
-        Ok(Snapshot::new(policies, &sources, self.clock.now()))
+        Ok(PolicySnapshot::new(policies, &sources, self.clock.now()))
     }
 
     fn is_same_fault(one: &Findings, other: &Findings) -> bool {
         one == other
     }
 
-    fn is_of(snapshot: &Snapshot, look: &Look) -> bool {
+    fn is_of(snapshot: &PolicySnapshot, look: &FolderLook) -> bool {
         look.hash == *snapshot.policies.hash()
     }
 
-    fn is_noted(snapshot: &Snapshot, look: &Look) -> bool {
+    fn is_noted(snapshot: &PolicySnapshot, look: &FolderLook) -> bool {
         snapshot.passes_over(&look.warnings)
     }
 
-    fn note(snapshot: &Snapshot, look: &Look) {
+    fn note(snapshot: &PolicySnapshot, look: &FolderLook) {
         snapshot.pass_over(&look.warnings);
     }
 }

@@ -7,14 +7,14 @@ use super::{
     path::CanonicalPath,
     position::{RouteId, numbered},
     route::Method,
-    set::{Api, PolicySet},
-    space::{Clauses, Compared, Grid, RouteIndex, Seen, Wording},
+    set::{PolicySet, ProtectedApi},
+    space::{Clauses, Compared, Grid, RouteIndex, SeenPoints, Wording},
     subject::Permissions,
 };
 
 /// The access of every client to every route of an API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Matrix {
+pub struct AccessMatrix {
     /// The API.
     pub api: String,
     /// The clients in order: 2 before 10.
@@ -41,7 +41,7 @@ pub struct MatrixRoute {
     pub rule: String,
     /// Whether no token is needed.
     pub public: bool,
-    /// By client, in the order of [`Matrix::clients`].
+    /// By client, in the order of [`AccessMatrix::clients`].
     pub access: Vec<MatrixAccess>,
 }
 
@@ -60,12 +60,12 @@ pub enum MatrixAccess {
 impl PolicySet {
     /// The access of every client to every route of an API. Clients have all that they are granted; one
     /// that is disabled has nothing.
-    pub fn matrix(&self, api: &Api) -> Matrix {
+    pub fn matrix(&self, api: &ProtectedApi) -> AccessMatrix {
         self.matrix_of(api, |_| true)
     }
 
     /// As [`Self::matrix`], of some clients. The others cost nothing.
-    pub fn matrix_of(&self, api: &Api, is_wanted: impl Fn(&ClientId) -> bool) -> Matrix {
+    pub fn matrix_of(&self, api: &ProtectedApi, is_wanted: impl Fn(&ClientId) -> bool) -> AccessMatrix {
         let mut clients: Vec<_> = self.clients().iter().filter(|client| is_wanted(&client.id)).collect();
         clients.sort_by_cached_key(|client| (natural(client.id.as_str()), client.id.to_string()));
         let bearers: Vec<Option<Permissions>> =
@@ -85,7 +85,7 @@ impl PolicySet {
                 access: bearers.iter().map(of_bearer).collect(),
             })
         });
-        Matrix {
+        AccessMatrix {
             api: api.name().to_string(),
             routes: routes.collect(),
             clients: clients
@@ -117,7 +117,12 @@ fn natural(name: &str) -> Vec<(String, usize, String)> {
 }
 
 /// On which of the paths on which the route decides it lets the bearer through.
-pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &Permissions) -> Clauses {
+pub(super) fn reach(
+    api: &ProtectedApi,
+    index: &RouteIndex<'_>,
+    route: RouteId,
+    bearer: &Permissions,
+) -> Clauses {
     let (Some(shape), Some((_, access))) = (index.shape(route), api.access(route)) else {
         return Clauses::never();
     };
@@ -125,7 +130,7 @@ pub(super) fn reach(api: &Api, index: &RouteIndex<'_>, route: RouteId, bearer: &
     compared.add(api.routes.alternatives(access));
     // conditions look at no segment below `**`, so that a point is let through at every length or at none;
     // but at some lengths another route may decide there
-    let mut seen = Seen::default();
+    let mut seen = SeenPoints::default();
     let mut last = None;
     for (shape, _) in shape.lengths(index.deepest()) {
         let grid = Grid::for_bearers(shape, &compared, &[bearer], &|text| index.known(text));

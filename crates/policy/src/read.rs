@@ -18,14 +18,14 @@ use serde::{
 };
 
 use super::{
-    finding::{Code, Problem, Span, did_you_mean},
+    finding::{FindingCode, ReadingProblem, Span, did_you_mean},
     yaml::{Key, Node, Value},
 };
 
 /// Reads `node` as a `T`, adding to `problems` whatever is wrong in it.
 pub(super) fn read<'n, T: Deserialize<'n>>(
     node: &'n Node<'n>,
-    problems: &RefCell<Vec<Problem>>,
+    problems: &RefCell<Vec<ReadingProblem>>,
 ) -> Option<T> {
     T::deserialize(Reader { node, problems }).ok()
 }
@@ -65,43 +65,43 @@ impl<T> Field<T> {
 
 /// Whether all that was written could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum ReadExtent {
     Whole,
     InPart,
 }
 
 /// A list without its wrong items.
 #[derive(Debug)]
-pub(super) struct Items<T>(pub(super) Vec<T>, pub(super) Read);
+pub(super) struct Items<T>(pub(super) Vec<T>, pub(super) ReadExtent);
 
 /// A map in the order of the file. An entry that is wrong keeps its name, so that what refers to it
 /// is not reported as well.
 #[derive(Debug)]
-pub(super) struct Named<T>(pub(super) Vec<(Spanned<String>, Option<T>)>, pub(super) Read);
+pub(super) struct Named<T>(pub(super) Vec<(Spanned<String>, Option<T>)>, pub(super) ReadExtent);
 
 impl<T> Default for Items<T> {
     fn default() -> Self {
-        Self(Vec::new(), Read::Whole)
+        Self(Vec::new(), ReadExtent::Whole)
     }
 }
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Self(Vec::new(), Read::Whole)
+        Self(Vec::new(), ReadExtent::Whole)
     }
 }
 
 impl<T> Items<T> {
     /// Whether the list was written without an item; one whose items are all wrong was not.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty() && self.1 == Read::Whole
+        self.0.is_empty() && self.1 == ReadExtent::Whole
     }
 }
 
 impl<T> Named<T> {
     /// Whether the map was written without an entry.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty() && self.1 == Read::Whole
+        self.0.is_empty() && self.1 == ReadExtent::Whole
     }
 }
 
@@ -121,17 +121,17 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 // exact, for there may be many short lists
-                let mut items = Items(Vec::with_capacity(seq.size_hint().unwrap_or(0)), Read::Whole);
+                let mut items = Items(Vec::with_capacity(seq.size_hint().unwrap_or(0)), ReadExtent::Whole);
                 while let Some(item) = seq.next_element::<Field<T>>()? {
                     match item {
                         Field::Given(item) => items.0.push(item),
-                        Field::Absent | Field::Wrong => items.1 = Read::InPart,
+                        Field::Absent | Field::Wrong => items.1 = ReadExtent::InPart,
                     }
                 }
                 Ok(items)
             }
         }
-        Ok(deserializer.deserialize_seq(Collect(PhantomData)).unwrap_or(Self(Vec::new(), Read::InPart)))
+        Ok(deserializer.deserialize_seq(Collect(PhantomData)).unwrap_or(Self(Vec::new(), ReadExtent::InPart)))
     }
 }
 
@@ -144,7 +144,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
                 f.write_str("a map")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Named(Vec::with_capacity(map.size_hint().unwrap_or(0)), Read::Whole);
+                let mut entries = Named(Vec::with_capacity(map.size_hint().unwrap_or(0)), ReadExtent::Whole);
                 while let Some((name, value)) = map.next_entry::<Spanned<String>, Field<T>>()? {
                     let value = match value {
                         Field::Given(value) => Some(value),
@@ -155,7 +155,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
                 Ok(entries)
             }
         }
-        Ok(deserializer.deserialize_map(Collect(PhantomData)).unwrap_or(Self(Vec::new(), Read::InPart)))
+        Ok(deserializer.deserialize_map(Collect(PhantomData)).unwrap_or(Self(Vec::new(), ReadExtent::InPart)))
     }
 }
 
@@ -187,7 +187,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
 #[derive(Debug)]
 pub(super) enum ReadError {
     Noted,
-    New { code: Code, message: String },
+    New { code: FindingCode, message: String },
 }
 
 impl fmt::Display for ReadError {
@@ -203,11 +203,11 @@ impl std::error::Error for ReadError {}
 
 impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::New { code: Code::WrongType, message: message.to_string() }
+        Self::New { code: FindingCode::WrongType, message: message.to_string() }
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::New { code: Code::Missing, message: format!("`{field}` is missing") }
+        Self::New { code: FindingCode::Missing, message: format!("`{field}` is missing") }
     }
 }
 
@@ -261,7 +261,7 @@ impl Number {
 #[derive(Clone, Copy)]
 struct Reader<'n, 'p> {
     node: &'n Node<'n>,
-    problems: &'p RefCell<Vec<Problem>>,
+    problems: &'p RefCell<Vec<ReadingProblem>>,
 }
 
 impl<'n> Reader<'n, '_> {
@@ -271,13 +271,13 @@ impl<'n> Reader<'n, '_> {
         } else {
             format!("expected {what}, found {}", self.node.kind())
         };
-        self.note(ReadError::New { code: Code::WrongType, message })
+        self.note(ReadError::New { code: FindingCode::WrongType, message })
     }
 
     /// Notes an error that has no place yet at this node.
     fn note(self, error: ReadError) -> ReadError {
         if let ReadError::New { code, message } = error {
-            self.problems.borrow_mut().push(Problem::new(self.node.at, code, message));
+            self.problems.borrow_mut().push(ReadingProblem::new(self.node.at, code, message));
         }
         ReadError::Noted
     }
@@ -317,7 +317,9 @@ impl<'n> Reader<'n, '_> {
                 let message = format!("unknown key `{}`", key.text);
                 let hint = did_you_mean(&key.text, fields.iter().copied())
                     .unwrap_or_else(|| format!("known here: {}", fields.join(", ")));
-                self.problems.borrow_mut().push(Problem::new(key.at, Code::UnknownKey, message).hint(hint));
+                self.problems
+                    .borrow_mut()
+                    .push(ReadingProblem::new(key.at, FindingCode::UnknownKey, message).hint(hint));
             } else if !known.iter().any(|(other, _)| other.text == key.text) {
                 known.push((key, node));
             }
@@ -346,13 +348,13 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
                     Number::TooLarge => {
                         // a float would stand for another number
                         let message = format!("`{text}` is too large a number: write it in quotes");
-                        Err(ReadError::New { code: Code::WrongType, message })
+                        Err(ReadError::New { code: FindingCode::WrongType, message })
                     }
                     Number::Unclear => {
                         let message = format!(
                             "expected a number in decimal digits or text in quotes, found `{text}`, about which readers of YAML disagree"
                         );
-                        Err(ReadError::New { code: Code::YamlFeature, message })
+                        Err(ReadError::New { code: FindingCode::YamlFeature, message })
                     }
                     Number::None => visitor.visit_str(text),
                 },
@@ -375,7 +377,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
             Value::Scalar { text, quoted: false } if text == "false" => visitor.visit_bool(false),
             Value::Scalar { text, quoted: false } if !self.node.is_null() => {
                 let message = format!("expected `true` or `false`, found `{text}`");
-                Err(self.note(ReadError::New { code: Code::WrongType, message }))
+                Err(self.note(ReadError::New { code: FindingCode::WrongType, message }))
             }
             Value::Scalar { quoted: true, .. } => Err(self.expected("`true` or `false` without quotes")),
             _ => Err(self.expected("`true` or `false`")),
@@ -413,7 +415,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         let entries = self.map()?.iter().map(|(key, node)| (key, node)).collect();
-        let entries = Entries { pairs: entries, position: 0, problems: self.problems };
+        let entries = MapEntries { pairs: entries, position: 0, problems: self.problems };
         visitor.visit_map(entries).map_err(|error| self.note(error))
     }
 
@@ -424,10 +426,10 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         if name == SPANNED {
-            let place = Place { at: self.node.at, value: Some(self), next: 0 };
+            let place = SpannedParts { at: self.node.at, value: Some(self), next: 0 };
             return visitor.visit_seq(place).map_err(|error| self.note(error));
         }
-        let entries = Entries { pairs: self.known(fields)?, position: 0, problems: self.problems };
+        let entries = MapEntries { pairs: self.known(fields)?, position: 0, problems: self.problems };
         visitor.visit_map(entries).map_err(|error| self.note(error))
     }
 
@@ -461,7 +463,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
 /// The items of a list.
 struct Nodes<'i, 'n, 'p> {
     items: &'i mut std::slice::Iter<'n, Node<'n>>,
-    problems: &'p RefCell<Vec<Problem>>,
+    problems: &'p RefCell<Vec<ReadingProblem>>,
 }
 
 impl<'n> SeqAccess<'n> for Nodes<'_, 'n, '_> {
@@ -478,13 +480,13 @@ impl<'n> SeqAccess<'n> for Nodes<'_, 'n, '_> {
 }
 
 /// The entries of a map.
-struct Entries<'n, 'p> {
+struct MapEntries<'n, 'p> {
     pairs: Vec<(&'n Key<'n>, &'n Node<'n>)>,
     position: usize,
-    problems: &'p RefCell<Vec<Problem>>,
+    problems: &'p RefCell<Vec<ReadingProblem>>,
 }
 
-impl<'n> MapAccess<'n> for Entries<'n, '_> {
+impl<'n> MapAccess<'n> for MapEntries<'n, '_> {
     type Error = ReadError;
 
     fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
@@ -521,7 +523,7 @@ impl<'de> Deserializer<'de> for KeyReader<'de> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        visitor.visit_seq(Place { at: self.0.at, value: Some(self), next: 0 })
+        visitor.visit_seq(SpannedParts { at: self.0.at, value: Some(self), next: 0 })
     }
 
     forward_to_deserialize_any! {
@@ -531,13 +533,13 @@ impl<'de> Deserializer<'de> for KeyReader<'de> {
 }
 
 /// What [`Spanned`] reads: where the value starts, where it ends, the value.
-struct Place<D> {
+struct SpannedParts<D> {
     at: Span,
     value: Option<D>,
     next: u8,
 }
 
-impl<'n, D: Deserializer<'n, Error = ReadError>> SeqAccess<'n> for Place<D> {
+impl<'n, D: Deserializer<'n, Error = ReadError>> SeqAccess<'n> for SpannedParts<D> {
     type Error = ReadError;
 
     fn next_element_seed<T: DeserializeSeed<'n>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {

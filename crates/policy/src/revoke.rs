@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::{
     edit::{
-        EditError, Edited, Piece, apply, block_end, column, entry, line_end, lines, pad, pair, refuse_flow,
-        scalar,
+        EditError, EditedFile, EditedPiece, apply, block_end, column, entry, line_end, lines, pad, pair,
+        refuse_flow, scalar,
     },
-    source::{Source, Sources},
+    source::{PolicySources, PolicyText},
     yaml::{self, Key, Node, Value},
 };
 
@@ -27,14 +27,14 @@ pub struct TokenRevocation<'a> {
 
 /// An entry that went, for its time had passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pruned {
+pub struct PrunedEntry {
     /// The file in which it stood.
     pub file: String,
     /// Its `jti`.
     pub token: String,
 }
 
-impl Sources {
+impl PolicySources {
     /// `revoked_before` of a client, if it has one.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`EditError`] for a client that is not there or cannot be changed line by line.
-    pub fn set_client(&self, id: &str, values: &[(&str, String)]) -> Result<Edited, EditError> {
+    pub fn set_client(&self, id: &str, values: &[(&str, String)]) -> Result<EditedFile, EditError> {
         let unknown = || EditError::UnknownClient(id.to_owned());
         let source = self.source_of_client(id)?;
         let file = source.name.as_str();
@@ -70,7 +70,7 @@ impl Sources {
             match entry(client, key) {
                 None => new.push(format!("{key}: {value}")),
                 Some(Node { at, value: Value::Scalar { .. } }) if at.start < at.end => {
-                    pieces.push(Piece { from: at.start, to: at.end, text: value.clone() });
+                    pieces.push(EditedPiece { from: at.start, to: at.end, text: value.clone() });
                 }
                 Some(_) => {
                     return Err(EditError::Strange { file: file.to_owned(), key: (*key).to_owned() });
@@ -81,7 +81,7 @@ impl Sources {
             pieces.push(match &client.value {
                 _ if client.is_null() => {
                     let indent = column(text, client_key.at.start) + 2;
-                    Piece::below(text, client_key, client, &lines(indent, &new))
+                    EditedPiece::below(text, client_key, client, &lines(indent, &new))
                 }
                 Value::Map(entries) => add_to_map(text, client, entries, &new),
                 Value::List(_) | Value::Scalar { .. } => {
@@ -89,7 +89,7 @@ impl Sources {
                 }
             });
         }
-        Ok(Edited { file: file.to_owned(), text: apply(text, pieces) })
+        Ok(EditedFile { file: file.to_owned(), text: apply(text, pieces) })
     }
 
     /// Revokes a token, and removes what has expired from the lists of all files. One that is listed already
@@ -100,12 +100,12 @@ impl Sources {
     pub fn revoke_token(
         &self,
         revocation: &TokenRevocation<'_>,
-    ) -> Result<(Vec<Edited>, Vec<Pruned>), EditError> {
+    ) -> Result<(Vec<EditedFile>, Vec<PrunedEntry>), EditError> {
         let TokenRevocation { token, until, file, now } = revocation;
         let mut edited = Vec::new();
         let mut pruned = Vec::new();
         let is_listed = self.lists(token);
-        let new_file = Source::new((*file).to_owned(), self.start_of(file));
+        let new_file = PolicyText::new((*file).to_owned(), self.start_of(file));
         let is_new = self.files.iter().all(|source| source.name != *file);
         for source in self.files.iter().chain(is_new.then_some(&new_file)) {
             let text = source.text.as_str();
@@ -117,7 +117,7 @@ impl Sources {
                 let Some((listed, end)) = revoked(item) else { continue };
                 if listed == token.as_str() {
                     let later = end.and_then(|node| Some((node, time(node)?))).filter(|(_, end)| end < until);
-                    pieces.extend(later.map(|(node, _)| Piece {
+                    pieces.extend(later.map(|(node, _)| EditedPiece {
                         from: node.at.start,
                         to: node.at.end,
                         text: until.to_string(),
@@ -126,7 +126,7 @@ impl Sources {
                     && let Some(piece) = removal(text, item)
                 {
                     pieces.push(piece);
-                    pruned.push(Pruned { file: source.name.clone(), token: listed.to_owned() });
+                    pruned.push(PrunedEntry { file: source.name.clone(), token: listed.to_owned() });
                 }
             }
             if source.name == *file && !is_listed {
@@ -134,7 +134,7 @@ impl Sources {
                 pieces.push(addition(source, section, &entry)?);
             }
             if !pieces.is_empty() {
-                edited.push(Edited { file: source.name.clone(), text: apply(text, pieces) });
+                edited.push(EditedFile { file: source.name.clone(), text: apply(text, pieces) });
             }
         }
         Ok((edited, pruned))
@@ -162,39 +162,39 @@ impl Sources {
 }
 
 /// New entries at the end of a map, which is a block of lines or stands in braces.
-fn add_to_map(text: &str, map: &Node<'_>, entries: &[(Key<'_>, Node<'_>)], new: &[String]) -> Piece {
+fn add_to_map(text: &str, map: &Node<'_>, entries: &[(Key<'_>, Node<'_>)], new: &[String]) -> EditedPiece {
     if text.get(map.at.start..).is_some_and(|map| map.starts_with('{')) {
         return match entries.last() {
             Some((key, value)) => {
-                Piece::insert(value.at.end.max(key.at.end), format!(", {}", new.join(", ")))
+                EditedPiece::insert(value.at.end.max(key.at.end), format!(", {}", new.join(", ")))
             }
-            None => Piece::insert(map.at.start + 1, format!(" {} ", new.join(", "))),
+            None => EditedPiece::insert(map.at.start + 1, format!(" {} ", new.join(", "))),
         };
     }
     let indent = entries.first().map_or(4, |(key, _)| column(text, key.at.start));
-    Piece::insert(block_end(text, map.at.end, indent), lines(indent, new))
+    EditedPiece::insert(block_end(text, map.at.end, indent), lines(indent, new))
 }
 
 /// A new entry at the end of `revoked_tokens:`, which is made if it is not there.
 fn addition(
-    source: &Source,
+    source: &PolicyText,
     section: Option<(&Key<'_>, &Node<'_>)>,
     entry: &str,
-) -> Result<Piece, EditError> {
+) -> Result<EditedPiece, EditError> {
     let text = source.text.as_str();
     let entry = [entry.to_owned()];
     let Some((key, list)) = section else {
-        return Ok(Piece::insert(text.len(), format!("\nrevoked_tokens:\n{}", lines(2, &entry))));
+        return Ok(EditedPiece::insert(text.len(), format!("\nrevoked_tokens:\n{}", lines(2, &entry))));
     };
     let is_empty = list.is_null() || matches!(&list.value, Value::List(items) if items.is_empty());
     if is_empty {
-        return Ok(Piece::below(text, key, list, &lines(column(text, key.at.start) + 2, &entry)));
+        return Ok(EditedPiece::below(text, key, list, &lines(column(text, key.at.start) + 2, &entry)));
     }
     refuse_flow(text, list.at, &source.name, "revoked_tokens")?;
     let end = items(list).last().and_then(|item| Some((dash(text, item)?, item.at.end)));
     let (dash, end) = end.ok_or_else(|| EditError::Broken { file: source.name.clone() })?;
     let indent = column(text, dash);
-    Ok(Piece::insert(block_end(text, end, indent), format!("{}{}\n", pad(indent), entry.concat())))
+    Ok(EditedPiece::insert(block_end(text, end, indent), format!("{}{}\n", pad(indent), entry.concat())))
 }
 
 fn items<'n, 't>(list: &'n Node<'t>) -> &'n [Node<'t>] {
@@ -229,7 +229,11 @@ fn dash(text: &str, item: &Node<'_>) -> Option<usize> {
 }
 
 /// Removes an item with its lines; not from braces.
-fn removal(text: &str, item: &Node<'_>) -> Option<Piece> {
+fn removal(text: &str, item: &Node<'_>) -> Option<EditedPiece> {
     let dash = dash(text, item)?;
-    Some(Piece { from: dash - column(text, dash), to: line_end(text, item.at.end), text: String::new() })
+    Some(EditedPiece {
+        from: dash - column(text, dash),
+        to: line_end(text, item.at.end),
+        text: String::new(),
+    })
 }

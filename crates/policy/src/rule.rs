@@ -8,13 +8,13 @@ use super::position::FileIndex;
 
 /// A rule of an API.
 #[derive(Debug)]
-pub struct Rule {
+pub struct PolicyRule {
     pub(super) name: Arc<str>,
     pub(super) file: FileIndex,
     pub(super) line: u32,
 }
 
-impl Rule {
+impl PolicyRule {
     /// Its name within the API.
     pub fn name(&self) -> &str {
         &self.name

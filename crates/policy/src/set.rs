@@ -18,7 +18,7 @@ use super::{
     path::CanonicalPath,
     position::RouteId,
     route::{Method, Route, RouteMethod},
-    rule::{Rule, RulePlace},
+    rule::{PolicyRule, RulePlace},
     source::ContentHash,
     subject::Subject,
     trie::Trie,
@@ -30,7 +30,7 @@ use crate::clients::ClientRegistry;
 pub struct PolicySet {
     pub(super) scopes: BTreeMap<Scope, String>,
     pub(super) roles: BTreeMap<Role, ScopeSet>,
-    pub(super) apis: BTreeMap<ApiName, Api>,
+    pub(super) apis: BTreeMap<ApiName, ProtectedApi>,
     pub(super) clients: ClientRegistry,
     /// `revoked_tokens`: each with the time from which on it has no effect any more.
     pub(super) revoked: FxHashMap<TokenId, Option<Timestamp>>,
@@ -46,12 +46,12 @@ pub struct PolicySet {
 #[derive(Default)]
 pub(super) struct Warnings {
     /// Until then.
-    pub(super) look: Mutex<Option<Look>>,
+    pub(super) look: Mutex<Option<WarningSearch>>,
     pub(super) found: OnceLock<Findings>,
 }
 
 /// How they are looked for.
-type Look = Box<dyn FnOnce(&PolicySet) -> Findings + Send>;
+type WarningSearch = Box<dyn FnOnce(&PolicySet) -> Findings + Send>;
 
 impl Warnings {
     pub(super) fn by(look: impl FnOnce(&PolicySet) -> Findings + Send + 'static) -> Self {
@@ -86,12 +86,12 @@ impl PolicySet {
     }
 
     /// The protected APIs by name.
-    pub fn apis(&self) -> &BTreeMap<ApiName, Api> {
+    pub fn apis(&self) -> &BTreeMap<ApiName, ProtectedApi> {
         &self.apis
     }
 
     /// The API of this name.
-    pub fn api(&self, name: &str) -> Option<&Api> {
+    pub fn api(&self, name: &str) -> Option<&ProtectedApi> {
         self.apis.get(name)
     }
 
@@ -121,12 +121,12 @@ impl PolicySet {
     }
 
     /// Whether a rule is built in, and stands in no file.
-    pub(super) fn is_built_in(&self, rule: &Rule) -> bool {
+    pub(super) fn is_built_in(&self, rule: &PolicyRule) -> bool {
         rule.file.position() >= self.files().len()
     }
 
     /// Whether a file or a client says something about an API: else all of it is built in, and nobody can use it.
-    pub fn is_mentioned(&self, api: &Api) -> bool {
+    pub fn is_mentioned(&self, api: &ProtectedApi) -> bool {
         api.rules.iter().any(|rule| !self.is_built_in(rule))
             || self.clients.iter().any(|client| client.grants.iter().any(|grant| grant.api == api.name))
     }
@@ -138,12 +138,12 @@ impl PolicySet {
     }
 
     /// The file that defines a rule, or how what is built in is called.
-    pub(super) fn file_of(&self, rule: &Rule) -> &str {
+    pub(super) fn file_of(&self, rule: &PolicyRule) -> &str {
         self.files.get(rule.file.position()).map_or("", String::as_str)
     }
 
     /// A rule of these policies and where it stands.
-    pub fn place_of(&self, rule: &Rule) -> RulePlace {
+    pub fn place_of(&self, rule: &PolicyRule) -> RulePlace {
         RulePlace { rule: rule.name().to_owned(), file: self.file_of(rule).to_owned(), line: rule.line }
     }
 
@@ -155,19 +155,19 @@ impl PolicySet {
 
 /// One protected API: its routes and what they need.
 #[derive(Debug)]
-pub struct Api {
+pub struct ProtectedApi {
     pub(super) name: ApiName,
     pub(super) audience: Audience,
     /// What its rules ask for, by themselves or by a role.
     pub(super) scopes: ScopeSet,
-    pub(super) rules: Vec<Rule>,
-    pub(super) routes: Routes,
+    pub(super) rules: Vec<PolicyRule>,
+    pub(super) routes: CompiledRoutes,
 }
 
 /// The routes of an API. What a decision reads lies side by side; what only an explanation reads lies
 /// apart.
 #[derive(Debug, Default)]
-pub(super) struct Routes {
+pub(super) struct CompiledRoutes {
     pub(super) trie: Trie,
     /// By [`RouteId`].
     pub(super) access: Vec<RouteAccess>,
@@ -182,27 +182,27 @@ pub(super) struct Routes {
 #[derive(Clone, Debug)]
 pub(super) struct RouteAccess {
     pub(super) rule: u32,
-    pub(super) access: Access,
+    pub(super) access: RuleAccess,
 }
 
 /// Who may pass.
 #[derive(Clone, Debug)]
-pub(super) enum Access {
+pub(super) enum RuleAccess {
     Public,
-    /// Who meets all of the conditions in this range of [`Routes::conditions`].
+    /// Who meets all of the conditions in this range of [`CompiledRoutes::conditions`].
     All(Range<u32>),
-    /// Who meets one of the alternatives in this range of [`Routes::alternatives`].
+    /// Who meets one of the alternatives in this range of [`CompiledRoutes::alternatives`].
     AnyOf(Range<u32>),
 }
 
-impl Access {
+impl RuleAccess {
     /// Whether no token is needed.
     pub(super) fn is_public(&self) -> bool {
         matches!(self, Self::Public)
     }
 }
 
-impl Api {
+impl ProtectedApi {
     /// Its name.
     pub fn name(&self) -> &ApiName {
         &self.name
@@ -231,7 +231,7 @@ impl Api {
             return Decision::Deny(Denial::NoRoute);
         };
         let Some((rule, access)) = self.access(route) else { return Decision::Deny(Denial::NoRoute) };
-        if matches!(access, Access::Public) {
+        if matches!(access, RuleAccess::Public) {
             return Decision::Allow { rule, grounds: Grounds::Public };
         }
         let Some(subject) = subject else { return Decision::Deny(Denial::NoToken { rule }) };
@@ -286,19 +286,22 @@ impl Api {
     }
 
     /// The rule of a route, and what it asks there.
-    pub(super) fn access(&self, route: RouteId) -> Option<(&Rule, &Access)> {
+    pub(super) fn access(&self, route: RouteId) -> Option<(&PolicyRule, &RuleAccess)> {
         let route = self.routes.access.get(route.position())?;
         Some((self.rules.get(usize::try_from(route.rule).ok()?)?, &route.access))
     }
 }
 
-impl Routes {
+impl CompiledRoutes {
     /// The alternatives of a route; a public one has none.
-    pub(super) fn alternatives<'a>(&'a self, access: &'a Access) -> impl Iterator<Item = Alternative<'a>> {
+    pub(super) fn alternatives<'a>(
+        &'a self,
+        access: &'a RuleAccess,
+    ) -> impl Iterator<Item = Alternative<'a>> {
         let alternatives = match access {
-            Access::Public => None,
-            Access::All(range) => Some(std::slice::from_ref(range)),
-            Access::AnyOf(range) => slice(&self.alternatives, range),
+            RuleAccess::Public => None,
+            RuleAccess::All(range) => Some(std::slice::from_ref(range)),
+            RuleAccess::AnyOf(range) => slice(&self.alternatives, range),
         };
         let each = alternatives.unwrap_or_default().iter();
         each.map(|range| Alternative(slice(&self.conditions, range).unwrap_or_default()))

@@ -11,14 +11,14 @@ use jeton_oauth::text::printable;
 use ring::digest;
 
 use super::{
-    finding::{Code, Finding, Findings, Severity, Snippet, Span},
+    finding::{Finding, FindingCode, Findings, Severity, Snippet, Span},
     lines::Lines,
 };
-use crate::files::{FileError, OpenFile, Size};
+use crate::files::{ByteSize, FileError, OpenFile};
 
 /// The text of one policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Source {
+pub(super) struct PolicyText {
     /// The path as findings show it: the folder as it was given, then the way below it.
     pub(super) name: String,
     pub(super) text: String,
@@ -50,8 +50,8 @@ impl fmt::Display for ContentHash {
 
 /// Everything read from a policies folder, before anything is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sources {
-    pub(super) files: Arc<Vec<Source>>,
+pub struct PolicySources {
+    pub(super) files: Arc<Vec<PolicyText>>,
     /// The folder, as the names of files begin.
     dir: String,
     /// What may hold public keys, by its path below the folder. What cannot be read matters once a client
@@ -61,7 +61,7 @@ pub struct Sources {
     warnings: Vec<Finding>,
 }
 
-impl Sources {
+impl PolicySources {
     /// How much a folder may hold, in bytes. A million clients and one and a half million scopes fit in; what is
     /// longer is there by mistake, and to read it would take the memory of what serves.
     pub const LONGEST: u64 = 256 * 1024 * 1024;
@@ -74,7 +74,7 @@ impl Sources {
     /// # Errors
     /// One finding for each file or folder that cannot be read, or is not what its name says.
     pub fn read(dir: &Path) -> Result<Self, Findings> {
-        let Found { policies, keys, mut findings } = Found::of(dir);
+        let FoundFiles { policies, keys, mut findings } = FoundFiles::of(dir);
         let mut room = Room::of(dir);
         let mut files = Vec::with_capacity(policies.len());
         for path in &policies {
@@ -92,8 +92,8 @@ impl Sources {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub(super) fn look(dir: &Path) -> Result<Look, Findings> {
-        let Found { policies, keys, mut findings } = Found::of(dir);
+    pub(super) fn look(dir: &Path) -> Result<FolderLook, Findings> {
+        let FoundFiles { policies, keys, mut findings } = FoundFiles::of(dir);
         let mut room = Room::of(dir);
         let mut hash = FolderHash::new();
         for path in &policies {
@@ -110,12 +110,12 @@ impl Sources {
         for path in &keys {
             hash.add_keys(&below(dir, path), &room.read(path, Self::LONGEST_KEYS));
         }
-        Ok(Look { warnings: settled(findings)?, hash: hash.finish() })
+        Ok(FolderLook { warnings: settled(findings)?, hash: hash.finish() })
     }
 
     /// What [`Self::look`] would have told of this.
-    pub(super) fn as_look(&self) -> Look {
-        Look { hash: self.hash.clone(), warnings: self.warnings.clone() }
+    pub(super) fn as_look(&self) -> FolderLook {
+        FolderLook { hash: self.hash.clone(), warnings: self.warnings.clone() }
     }
 
     /// Files from elsewhere, by their path below `dir`, as [`Self::read`] would have read them.
@@ -157,7 +157,7 @@ impl Sources {
                 Err(error) => findings.push(not_utf8(&path, &error)),
                 Ok(text) => {
                     hash.add(&below, Some(&digest::digest(&digest::SHA256, text.as_bytes())));
-                    sources.push(Source::new(path.display().to_string(), text));
+                    sources.push(PolicyText::new(path.display().to_string(), text));
                 }
             }
         }
@@ -196,7 +196,7 @@ impl Sources {
     }
 
     /// What is wrong with all files together.
-    pub(super) fn fault(&self, code: Code, message: String, hint: &str) -> Finding {
+    pub(super) fn fault(&self, code: FindingCode, message: String, hint: &str) -> Finding {
         Finding { code, ..whole_file(Path::new(&self.dir), message, hint) }
     }
 
@@ -208,7 +208,7 @@ impl Sources {
 
 /// What makes two readings of a folder the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct FolderLook {
     /// The hash over all names and contents.
     pub(super) hash: ContentHash,
     /// What was passed over.
@@ -217,14 +217,14 @@ pub(super) struct Look {
 
 /// The files below a folder.
 #[derive(Default)]
-struct Found {
+struct FoundFiles {
     policies: Vec<PathBuf>,
     /// What may hold public keys.
     keys: Vec<PathBuf>,
     findings: Vec<Finding>,
 }
 
-impl Found {
+impl FoundFiles {
     /// In the order of their paths.
     fn of(dir: &Path) -> Self {
         let mut found = Self::default();
@@ -268,7 +268,7 @@ impl Found {
                     let hint = "rename it to `.yaml`, or remove it";
                     self.findings.push(passed_over(&path, message, hint));
                 }
-                Ok(_) if Sources::is_key_file(&path) => self.keys.push(path),
+                Ok(_) if PolicySources::is_key_file(&path) => self.keys.push(path),
                 Ok(_) => {}
             }
         }
@@ -284,7 +284,7 @@ struct Room {
 impl Room {
     fn of(dir: &Path) -> Self {
         // where it cannot be resolved, it cannot be read
-        Self { left: Sources::LONGEST, root: fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()) }
+        Self { left: PolicySources::LONGEST, root: fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()) }
     }
 
     /// Opens a file of at most `longest` bytes, and counts it. A link may lead to it as long as it lies below the
@@ -311,12 +311,12 @@ impl Room {
     /// Counts a file of this length.
     fn take(&mut self, path: &Path, length: u64, longest: u64) -> Result<(), Box<Finding>> {
         if length > longest {
-            return Err(Box::new(refused(path, FileError::TooLong(Size(longest)))));
+            return Err(Box::new(refused(path, FileError::TooLong(ByteSize(longest)))));
         }
         let left = self.left.checked_sub(length).ok_or_else(|| {
             let message = format!(
                 "is too much: with it the files of the folder hold more than {}",
-                Size(Sources::LONGEST)
+                ByteSize(PolicySources::LONGEST)
             );
             Box::new(whole_file(path, message, "move what is no policy file out of the folder, or remove it"))
         })?;
@@ -373,7 +373,7 @@ fn path_of(file: &OpenFile, name: &Path) -> io::Result<PathBuf> {
 fn whole_file(path: &Path, message: String, hint: &str) -> Finding {
     Finding {
         severity: Severity::Error,
-        code: Code::Unreadable,
+        code: FindingCode::Unreadable,
         message,
         file: path.display().to_string(),
         line: 0,
@@ -384,7 +384,7 @@ fn whole_file(path: &Path, message: String, hint: &str) -> Finding {
 }
 
 fn passed_over(path: &Path, message: String, hint: &str) -> Finding {
-    Finding { severity: Severity::Warning, code: Code::PassedOver, ..whole_file(path, message, hint) }
+    Finding { severity: Severity::Warning, code: FindingCode::PassedOver, ..whole_file(path, message, hint) }
 }
 
 /// What cannot be read, and why. `ls` shows a link that leads nowhere, so it is told as one.
@@ -458,7 +458,7 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {
     whole_file(path, format!("is not UTF-8: line {line} holds other bytes"), "save the file as UTF-8")
 }
 
-impl Source {
+impl PolicyText {
     pub(super) fn new(name: String, text: String) -> Self {
         let lines = Lines::of(&text);
         Self { name, text, lines }
@@ -480,7 +480,7 @@ impl Source {
         &self,
         severity: Severity,
         at: Span,
-        code: Code,
+        code: FindingCode,
         message: String,
         hidden: &Hidden,
     ) -> Finding {
@@ -521,7 +521,7 @@ impl Hidden {
     }
 
     /// What could be a secret in a file that could not be parsed.
-    pub(super) fn in_unparsed(source: &Source) -> Self {
+    pub(super) fn in_unparsed(source: &PolicyText) -> Self {
         let mut hidden = Vec::new();
         // of a key in PEM, a line that is short too
         let mut in_pem = false;

@@ -23,13 +23,13 @@ pub(super) struct Trie {
     endings: HashTable<Edge>,
     /// The texts of all edges, one after the other.
     texts: String,
-    nodes: Vec<Node>,
-    /// By [`Node::lengths`]: how long the endings below a node are in bytes, each length once, the longest first.
+    nodes: Vec<TrieNode>,
+    /// By [`TrieNode::lengths`]: how long the endings below a node are in bytes, each length once, the longest first.
     lengths: Vec<Vec<u16>>,
-    /// By [`Node::rest`] and [`Node::rest_with_slash`].
+    /// By [`TrieNode::rest`] and [`TrieNode::rest_with_slash`].
     rests: Vec<Deciding>,
     /// The routes of each pattern as they were written; read when routes are added or explained.
-    written: FxHashMap<(NodeId, End), Vec<(RouteMethod, RouteId)>>,
+    written: FxHashMap<(NodeId, TrieEnd), Vec<(RouteMethod, RouteId)>>,
 }
 
 /// By method: what decides.
@@ -46,7 +46,7 @@ struct Edge {
 
 /// A place in the tree, and what decides there.
 #[derive(Clone, Debug)]
-struct Node {
+struct TrieNode {
     parameter: Option<NodeId>,
     /// In [`Trie::lengths`], if there are endings.
     lengths: Option<LengthsId>,
@@ -61,20 +61,20 @@ struct Node {
 
 /// How a pattern ends at its last node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum End {
+enum TrieEnd {
     Here,
     InRest,
     InRestWithSlash,
 }
 
-impl End {
+impl TrieEnd {
     /// How a pattern ends that has the rest of this path in its `**`.
     fn in_rest_of(path: &CanonicalPath<'_>) -> Self {
         if path.ends_with_slash() { Self::InRestWithSlash } else { Self::InRest }
     }
 }
 
-impl Node {
+impl TrieNode {
     const EMPTY: Self = Self {
         parameter: None,
         lengths: None,
@@ -91,7 +91,7 @@ impl Default for Trie {
             literals: HashTable::new(),
             endings: HashTable::new(),
             texts: String::new(),
-            nodes: vec![Node::EMPTY],
+            nodes: vec![TrieNode::EMPTY],
             lengths: Vec::new(),
             rests: Vec::new(),
             written: FxHashMap::default(),
@@ -122,7 +122,7 @@ impl Trie {
     /// Adds a route; `Err` with the one that stands at the same method and pattern already.
     pub(super) fn insert(&mut self, route: &Route, id: RouteId) -> Result<(), RouteId> {
         let mut at = NodeId::FIRST;
-        let mut end = End::Here;
+        let mut end = TrieEnd::Here;
         for segment in &route.segments {
             at = match segment {
                 Segment::Literal(text) => {
@@ -139,11 +139,11 @@ impl Trie {
                     self.ending(at, ending).unwrap_or_else(|| self.add_ending(at, ending))
                 }
                 Segment::Rest => {
-                    end = End::InRest;
+                    end = TrieEnd::InRest;
                     at
                 }
                 Segment::RestWithSlash => {
-                    end = End::InRestWithSlash;
+                    end = TrieEnd::InRestWithSlash;
                     at
                 }
             };
@@ -158,13 +158,13 @@ impl Trie {
         Ok(())
     }
 
-    fn set_deciding(&mut self, at: NodeId, end: End, best: Deciding) {
+    fn set_deciding(&mut self, at: NodeId, end: TrieEnd, best: Deciding) {
         let new = RestId::at(self.rests.len());
         let Some(node) = self.nodes.get_mut(at.position()) else { return };
         let rest = match end {
-            End::Here => return node.here = best,
-            End::InRest => &mut node.rest,
-            End::InRestWithSlash => &mut node.rest_with_slash,
+            TrieEnd::Here => return node.here = best,
+            TrieEnd::InRest => &mut node.rest,
+            TrieEnd::InRestWithSlash => &mut node.rest_with_slash,
         };
         if let Some(deciding) = rest.and_then(|rest| self.rests.get_mut(rest.position())) {
             *deciding = best;
@@ -174,20 +174,20 @@ impl Trie {
         }
     }
 
-    fn deciding(&self, node: &Node, end: End, method: Method) -> Option<RouteId> {
+    fn deciding(&self, node: &TrieNode, end: TrieEnd, method: Method) -> Option<RouteId> {
         let routes = match end {
-            End::Here => &node.here,
-            End::InRest => self.rests.get(node.rest?.position())?,
-            End::InRestWithSlash => self.rests.get(node.rest_with_slash?.position())?,
+            TrieEnd::Here => &node.here,
+            TrieEnd::InRest => self.rests.get(node.rest?.position())?,
+            TrieEnd::InRestWithSlash => self.rests.get(node.rest_with_slash?.position())?,
         };
         *routes.get(method as usize)?
     }
 
-    fn node(&self, id: NodeId) -> Option<&Node> {
+    fn node(&self, id: NodeId) -> Option<&TrieNode> {
         self.nodes.get(id.position())
     }
 
-    fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+    fn node_mut(&mut self, id: NodeId) -> Option<&mut TrieNode> {
         self.nodes.get_mut(id.position())
     }
 
@@ -243,7 +243,7 @@ impl Trie {
 
     /// The nodes behind the endings that a segment has below a node, the longest ending first. However long the
     /// segment is, it is asked once for each length of these endings.
-    fn behind_endings(&self, from: NodeId, node: &Node, segment: &str) -> impl Iterator<Item = NodeId> {
+    fn behind_endings(&self, from: NodeId, node: &TrieNode, segment: &str) -> impl Iterator<Item = NodeId> {
         let lengths = node.lengths.and_then(|lengths| self.lengths.get(lengths.position()));
         let lengths = lengths.map(Vec::as_slice).unwrap_or_default();
         lengths.iter().filter_map(move |length| {
@@ -254,7 +254,7 @@ impl Trie {
     }
 
     fn add_node(&mut self) -> NodeId {
-        self.nodes.push(Node::EMPTY);
+        self.nodes.push(TrieNode::EMPTY);
         NodeId::at(self.nodes.len() - 1)
     }
 
@@ -273,7 +273,7 @@ impl Trie {
         path: &CanonicalPath<'_>,
     ) -> Option<RouteId> {
         let node = self.node(at)?;
-        let Some(segment) = path.segment(depth) else { return self.deciding(node, End::Here, method) };
+        let Some(segment) = path.segment(depth) else { return self.deciding(node, TrieEnd::Here, method) };
         if node.has_literals
             && let Some(child) = self.literal(at, segment)
             && let Some(found) = self.find_below(child, depth + 1, method, path)
@@ -293,7 +293,7 @@ impl Trie {
         {
             return Some(found);
         }
-        self.deciding(node, End::in_rest_of(path), method)
+        self.deciding(node, TrieEnd::in_rest_of(path), method)
     }
 
     /// Every route that matches, most specific first.
@@ -313,7 +313,7 @@ impl Trie {
     ) {
         let written = |end| self.written.get(&(at, end)).map_or(&[][..], Vec::as_slice);
         let Some(segment) = path.segment(depth) else {
-            return into.extend(by_precision(written(End::Here), method));
+            return into.extend(by_precision(written(TrieEnd::Here), method));
         };
         if let Some(child) = self.literal(at, segment) {
             self.collect_below(child, depth + 1, method, path, into);
@@ -322,13 +322,13 @@ impl Trie {
         for child in self.behind_endings(at, node, segment).chain(node.parameter) {
             self.collect_below(child, depth + 1, method, path, into);
         }
-        into.extend(by_precision(written(End::in_rest_of(path)), method));
+        into.extend(by_precision(written(TrieEnd::in_rest_of(path)), method));
     }
 
     /// Whether more specific routes decide every request that `route` matches.
     pub(super) fn never_decides(&self, route: &Route, id: RouteId) -> bool {
         let mut at = Some(NodeId::FIRST);
-        let mut end = End::Here;
+        let mut end = TrieEnd::Here;
         let mut depth = 0;
         for segment in &route.segments {
             at = match segment {
@@ -336,11 +336,11 @@ impl Trie {
                 Segment::Parameter(_) => at.and_then(|at| self.node(at)).and_then(|node| node.parameter),
                 Segment::Ended { ending, .. } => at.and_then(|at| self.ending(at, ending)),
                 Segment::Rest => {
-                    end = End::InRest;
+                    end = TrieEnd::InRest;
                     break;
                 }
                 Segment::RestWithSlash => {
-                    end = End::InRestWithSlash;
+                    end = TrieEnd::InRestWithSlash;
                     break;
                 }
             };
@@ -350,21 +350,21 @@ impl Trie {
         let covers = |method: &Method| route.method.precision(*method).is_some();
         Method::ALL.into_iter().filter(covers).all(|method| {
             self.deciding(node, end, method) != Some(id)
-                || (end != End::Here && self.covered_below(at, depth, end, method))
+                || (end != TrieEnd::Here && self.covered_below(at, depth, end, method))
         })
     }
 
     /// Whether parameters below a node decide every path that a `**` or `**/` there would match: only they can,
     /// since no set of literals and endings covers all segments.
-    fn covered_below(&self, at: NodeId, depth: usize, end: End, method: Method) -> bool {
+    fn covered_below(&self, at: NodeId, depth: usize, end: TrieEnd, method: Method) -> bool {
         let Some(child) = self.node(at).and_then(|node| node.parameter) else { return false };
         let Some(node) = self.node(child) else { return false };
         let (last, length) = match end {
-            End::InRestWithSlash => (self.literal(child, ""), depth + 2),
-            End::Here | End::InRest => (Some(child), depth + 1),
+            TrieEnd::InRestWithSlash => (self.literal(child, ""), depth + 2),
+            TrieEnd::Here | TrieEnd::InRest => (Some(child), depth + 1),
         };
         let last = last.and_then(|last| self.node(last));
-        last.is_some_and(|last| self.deciding(last, End::Here, method).is_some())
+        last.is_some_and(|last| self.deciding(last, TrieEnd::Here, method).is_some())
             && (self.deciding(node, end, method).is_some()
                 || length == CanonicalPath::MOST_SEGMENTS
                 || self.covered_below(child, depth + 1, end, method))

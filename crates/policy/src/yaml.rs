@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle};
 
 use super::{
-    finding::{Code, Problem, Span},
+    finding::{FindingCode, ReadingProblem, Span},
     lines::Lines,
 };
 
@@ -104,7 +104,7 @@ enum Below {
 const DEEPEST: usize = 64;
 
 /// Reads one file. A tree comes back wherever there is one to go on with, beside all problems.
-pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
+pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<ReadingProblem>) {
     let options = granit_parser::options! {
         strict_indentation: true,
         disallow_directives: true,
@@ -125,14 +125,14 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
                 tree.problems.push(match error.kind() {
                     ErrorKind::DirectiveDisallowed => {
                         let message = "directives are not used in policies";
-                        Problem::new(at, Code::YamlFeature, message)
+                        ReadingProblem::new(at, FindingCode::YamlFeature, message)
                             .hint("remove the line that starts with `%`")
                     }
                     _ => match bare_braces(text, start) {
                         Some(at) => needs_quotes(at, text),
-                        None => Problem::new(
+                        None => ReadingProblem::new(
                             at,
-                            Code::YamlSyntax,
+                            FindingCode::YamlSyntax,
                             format!("this is not YAML: {}", error.info()),
                         )
                         .hint("look at this line and the one before: indentation, quotes, `:` and brackets"),
@@ -146,7 +146,8 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
         if let Event::DocumentStart(..) = event {
             documents += 1;
             if documents > 1 {
-                let problem = Problem::new(at, Code::YamlFeature, "a second document starts here");
+                let problem =
+                    ReadingProblem::new(at, FindingCode::YamlFeature, "a second document starts here");
                 tree.problems.push(problem.hint("put it into a file of its own"));
                 break;
             }
@@ -154,7 +155,7 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Problem>) {
         if event.tag().is_some() {
             let range = span.tag_span().and_then(|tag| tag.byte_range()).unwrap_or(at.start..at.start);
             let at = Span { start: range.start, end: range.end };
-            let problem = Problem::new(at, Code::YamlFeature, "tags are not used in policies");
+            let problem = ReadingProblem::new(at, FindingCode::YamlFeature, "tags are not used in policies");
             tree.problems.push(problem.hint("remove the `!name`; quote the value to make it text"));
         }
         if tree.take(event, at).is_none() {
@@ -184,11 +185,11 @@ fn bare_braces(text: &str, error: usize) -> Option<Span> {
     Some(Span { start: error - value.len(), end: error + rest.len() })
 }
 
-fn needs_quotes(at: Span, text: &str) -> Problem {
+fn needs_quotes(at: Span, text: &str) -> ReadingProblem {
     let bare = text.get(at.start..at.end).unwrap_or_default();
     let message = format!("`{bare}` needs quotes here: within brackets, a brace starts a map");
     let hint = format!("write `\"{bare}\"`, or put it on a line of its own behind `- `");
-    Problem::new(at, Code::YamlSyntax, message).hint(hint)
+    ReadingProblem::new(at, FindingCode::YamlSyntax, message).hint(hint)
 }
 
 struct Tree<'t> {
@@ -197,7 +198,7 @@ struct Tree<'t> {
     lines: OnceCell<Lines>,
     frames: Vec<Frame<'t>>,
     root: Option<Node<'t>>,
-    problems: Vec<Problem>,
+    problems: Vec<ReadingProblem>,
 }
 
 enum Frame<'t> {
@@ -218,7 +219,8 @@ impl<'t> Tree<'t> {
     fn take(&mut self, event: Event<'t>, at: Span) -> Option<()> {
         match event {
             Event::Anchor(..) => {
-                let problem = Problem::new(at, Code::YamlFeature, "anchors are not used in policies");
+                let problem =
+                    ReadingProblem::new(at, FindingCode::YamlFeature, "anchors are not used in policies");
                 self.problems.push(problem.hint("remove the `&name`"));
                 Some(())
             }
@@ -227,7 +229,8 @@ impl<'t> Tree<'t> {
                 self.place(Node { at, value: Value::Scalar { text, quoted } })
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                let problem = Problem::new(at, Code::YamlFeature, "aliases are not used in policies");
+                let problem =
+                    ReadingProblem::new(at, FindingCode::YamlFeature, "aliases are not used in policies");
                 self.problems.push(problem.hint("write the value out"));
                 self.place(Node { at, value: Value::Scalar { text: Cow::Borrowed(""), quoted: false } })
             }
@@ -282,13 +285,17 @@ impl<'t> Tree<'t> {
         let Value::Scalar { text, quoted } = node.value else { return None };
         // in quotes it is a name as any other
         if text == "<<" && !quoted {
-            let problem = Problem::new(node.at, Code::YamlFeature, "merge keys are not used in policies");
+            let problem =
+                ReadingProblem::new(node.at, FindingCode::YamlFeature, "merge keys are not used in policies");
             self.problems.push(problem.hint("write the entries out"));
         }
         if let Some(first) = seen.insert(text.clone(), node.at) {
             let line = self.lines.get_or_init(|| Lines::of(self.text)).number(self.text, first.start);
-            let problem =
-                Problem::new(node.at, Code::DuplicateKey, format!("`{text}` stands twice in this map"));
+            let problem = ReadingProblem::new(
+                node.at,
+                FindingCode::DuplicateKey,
+                format!("`{text}` stands twice in this map"),
+            );
             self.problems.push(problem.hint(format!("it stands on line {line} first")));
         }
         *key = Some(Key { at: node.at, text });
@@ -298,7 +305,7 @@ impl<'t> Tree<'t> {
     fn refuse_compound_key(&mut self, at: Span) -> Option<()> {
         if let Some(Frame::Map { key: None, .. }) = self.frames.last() {
             let at = Span { start: at.start, end: at.start };
-            let problem = Problem::new(at, Code::YamlFeature, "a key must be a single value");
+            let problem = ReadingProblem::new(at, FindingCode::YamlFeature, "a key must be a single value");
             self.problems
                 .push(problem.hint("write it as `name: value`; quote a name that starts with `[` or `{`"));
             return None;

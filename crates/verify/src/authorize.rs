@@ -8,10 +8,10 @@ use jeton_jose::JwsError;
 use jeton_oauth::{ApiName, Audience, MetadataAddress, ScopeSet};
 use jeton_policy::{BadPath, Decision, Denial, LivePolicies, PolicySet};
 
-pub use explain::{Asker, NoAnswer, Question};
+pub use explain::{ExplainedAsker, ExplainedRequest, NoAnswer};
 
 use crate::{
-    audit::{Asked, Audit, Taken, reasons},
+    audit::{Audit, AuditedRequest, TakenDecision, reasons},
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     revocations::RevocationsUnknown,
@@ -211,10 +211,10 @@ impl Authorizer {
             Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
             Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
         };
-        let asked = Asked {
+        let asked = AuditedRequest {
             api: self.api.as_str(),
             method: request.method,
-            path: request.target.map_or("", Asked::path_of),
+            path: request.target.map_or("", AuditedRequest::path_of),
             bearer: principal.map(Into::into),
         };
         let (rule, reason, detail): (_, _, Option<&dyn fmt::Display>) = match decision {
@@ -226,7 +226,7 @@ impl Authorizer {
             Err(Denied::Unavailable(error)) => (None, reasons::UNAVAILABLE, Some(error)),
             Err(Denied::NotAllowed(denied)) => (denied.rule.as_deref(), denied.reason, Some(&denied.detail)),
         };
-        let taken = Taken { allowed: decision.is_ok(), rule, reason, detail };
+        let taken = TakenDecision { allowed: decision.is_ok(), rule, reason, detail };
         self.audit.tell(&asked, &taken, request.id.map(|id| -> &dyn fmt::Display { id }));
     }
 
@@ -276,12 +276,12 @@ impl Authorizer {
             }
             (Decision::Deny(denial), None) => Err(Denied::NoToken(NoToken {
                 reason: denial.reason(),
-                rule: denial.rule().map(jeton_policy::Rule::shared_name),
+                rule: denial.rule().map(jeton_policy::PolicyRule::shared_name),
                 detail: denial.to_string(),
             })),
             (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
                 reason: denial.reason(),
-                rule: denial.rule().map(jeton_policy::Rule::shared_name),
+                rule: denial.rule().map(jeton_policy::PolicyRule::shared_name),
                 detail: denial.to_string(),
                 scopes_that_would_do: match denial {
                     Denial::NotMet { scopes_that_would_do, .. } => scopes_that_would_do,

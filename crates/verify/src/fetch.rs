@@ -72,7 +72,7 @@ pub struct Fetcher(Client);
 pub struct Etag(HeaderValue);
 
 /// What came.
-pub enum Fetched {
+pub enum FetchedDocument {
     /// A document.
     New {
         /// As it is.
@@ -115,7 +115,7 @@ impl Fetcher {
         url: &str,
         accept: &'static str,
         known: Option<&Etag>,
-    ) -> Result<Fetched, HttpError> {
+    ) -> Result<FetchedDocument, HttpError> {
         let mut request = self.0.get(url).header(ACCEPT, accept);
         if let Some(Etag(etag)) = known {
             request = request.header(IF_NONE_MATCH, etag);
@@ -123,10 +123,10 @@ impl Fetcher {
         let answer = request.send().await?;
         let max_age = max_age(answer.headers());
         match (answer.status().as_u16(), known) {
-            (304, Some(_)) => Ok(Fetched::NotModified { max_age }),
+            (304, Some(_)) => Ok(FetchedDocument::NotModified { max_age }),
             (200, _) => {
                 let etag = answer.headers().get(ETAG).cloned().map(Etag);
-                Ok(Fetched::New { body: read_body(answer).await?, etag, max_age })
+                Ok(FetchedDocument::New { body: read_body(answer).await?, etag, max_age })
             }
             (status, _) => Err(HttpError::Answer(status)),
         }
@@ -171,7 +171,7 @@ async fn read_body(mut answer: Response) -> Result<Vec<u8>, HttpError> {
 /// since 1970.
 ///
 /// One task at a time changes it; everybody may look.
-pub struct Schedule {
+pub struct FetchSchedule {
     /// When that was settled.
     since: AtomicI64,
     due_at: AtomicI64,
@@ -179,7 +179,7 @@ pub struct Schedule {
     failures: AtomicU32,
 }
 
-impl Schedule {
+impl FetchSchedule {
     /// Due from `now` on.
     pub fn due(now: i64) -> Self {
         Self { since: AtomicI64::new(now), due_at: AtomicI64::new(now), failures: AtomicU32::new(0) }
@@ -219,7 +219,7 @@ impl Schedule {
 mod tests {
     use reqwest::header::{AGE, CACHE_CONTROL, HeaderMap};
 
-    use super::{Schedule, max_age};
+    use super::{FetchSchedule, max_age};
 
     #[test]
     fn rfc_9111_4_2_the_lifetime_is_what_the_header_says() {
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn it_is_tried_again_later_and_later() {
-        let (mut now, schedule) = (1000, Schedule::due(1000));
+        let (mut now, schedule) = (1000, FetchSchedule::due(1000));
         for (failed, pause) in [5, 10, 20, 40, 60, 60].into_iter().enumerate() {
             assert!(schedule.is_due(now), "after {failed} attempts");
             assert_eq!(schedule.note_failure(now), u32::try_from(failed).unwrap());
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_keeps_nobody_waiting() {
-        let schedule = Schedule::due(1000);
+        let schedule = FetchSchedule::due(1000);
         schedule.note_success(1000, 300);
         assert!(!schedule.is_due(1000) && !schedule.is_due(1299) && schedule.is_due(1300));
         assert!(schedule.is_due(999));

@@ -91,7 +91,8 @@ pub mod status;
 mod token;
 
 pub use authorize::{
-    AccessRequest, Asker, Authorizer, Denied, NoAnswer, NoToken, NotAllowed, Permit, Question,
+    AccessRequest, Authorizer, Denied, ExplainedAsker, ExplainedRequest, NoAnswer, NoToken, NotAllowed,
+    Permit,
 };
 pub use keys::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
 pub use principal::Principal;
@@ -99,6 +100,6 @@ pub use resource::{NoMetadata, ResourceMetadata};
 pub use revocations::{Revocations, RevocationsUnknown};
 pub use standing::{InForce, NotInForce, Standing};
 pub use token::{
-    AT_JWT, BearerToken, InsecureParts, Origin, Payload, Revocable, TokenError, VerifiedClaims, Verifier,
-    insecure_parts,
+    AT_JWT, BearerToken, InsecureParts, Revocable, TokenError, TokenOrigin, TokenPayload, VerifiedClaims,
+    Verifier, insecure_parts,
 };

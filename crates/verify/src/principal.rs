@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     standing::InForce,
-    token::{Origin, Revocable, VerifiedClaims},
+    token::{Revocable, TokenOrigin, VerifiedClaims},
 };
 
 /// The bearer of a verified token, built from its claims and nothing else.
@@ -92,7 +92,7 @@ impl Principal {
     }
 
     /// What revocations compare.
-    pub fn origin(&self) -> Origin<'_> {
+    pub fn origin(&self) -> TokenOrigin<'_> {
         self.claims.origin()
     }
 

@@ -1,7 +1,7 @@
 //! What a protected API says of itself to those who have no token yet (RFC 9728).
 
 use jeton_oauth::{ApiName, Audience, Issuer, MetadataAddress, NoAddress, Scope};
-use jeton_policy::Api;
+use jeton_policy::ProtectedApi;
 use serde::Serialize;
 
 /// The metadata of an API (RFC 9728 section 2), by the policies of one snapshot. As JSON it is the document.
@@ -32,7 +32,7 @@ impl ResourceMetadata {
     ///
     /// # Errors
     /// [`NoAddress`] where its audience is not the address at which clients reach it.
-    pub fn of(api: &Api, issuer: &Issuer) -> Result<Self, NoAddress> {
+    pub fn of(api: &ProtectedApi, issuer: &Issuer) -> Result<Self, NoAddress> {
         Ok(Self {
             address: MetadataAddress::of(api.audience())?,
             resource: api.audience().clone(),

@@ -7,7 +7,7 @@ use jeton_policy::{PolicySet, clients::ClientState};
 
 use crate::{
     revocations::{Revocations, RevocationsUnknown},
-    token::{BearerToken, Origin, Revocable, TokenError, VerifiedClaims, Verifier},
+    token::{BearerToken, Revocable, TokenError, TokenOrigin, VerifiedClaims, Verifier},
 };
 
 /// A token of which nothing was revoked, by what was known when it was asked. [`Standing`] alone makes one.
@@ -98,7 +98,7 @@ impl Standing {
     ///
     /// # Errors
     /// As [`Self::in_force`].
-    pub fn check_origin(&self, policies: &PolicySet, token: &Origin<'_>) -> Result<(), NotInForce> {
+    pub fn check_origin(&self, policies: &PolicySet, token: &TokenOrigin<'_>) -> Result<(), NotInForce> {
         self.check_token(policies, token.token_id.as_str())?;
         // what came of a token of the subject's is as old as that token
         if let Some(subject) = token.subject {

@@ -19,7 +19,7 @@ use jeton_oauth::{
     ApiName, Issuer, TokenId,
     clock::{Clock, SystemClock},
 };
-use jeton_policy::{Api, DemoSecrets, PolicySet, Sources};
+use jeton_policy::{DemoSecrets, PolicySet, PolicySources, ProtectedApi};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     app::key_keeper,
-    config::{GatewayApis, GatewaySettings, Needs, Settings},
+    config::{GatewayApis, GatewaySettings, NeededFolders, Settings},
     grant::random_id,
     keys::KeyRing,
 };
@@ -49,7 +49,7 @@ pub(in crate::cli) struct Check {
 
 impl Check {
     pub(super) fn run(&self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let settings = settings(Needs::Everything, config)?;
+        let settings = settings(NeededFolders::Everything, config)?;
         let gateway = gateway(&settings, &self.gateway)?;
         let target = GatewayAddress::of(&self.url)?;
         let policies = policies(&settings)?;
@@ -98,7 +98,7 @@ fn apis<'p>(
     gateway: &GatewaySettings,
     policies: &'p PolicySet,
     own_host: &str,
-) -> anyhow::Result<BTreeMap<String, &'p Api>> {
+) -> anyhow::Result<BTreeMap<String, &'p ProtectedApi>> {
     let find = |host: &str, api: &ApiName| {
         let found = policies.api(api.as_str());
         Ok((host.to_owned(), found.with_context(|| format!("the policies have no API `{api}`"))?))
@@ -111,7 +111,7 @@ fn apis<'p>(
 
 fn policies(settings: &Settings) -> anyhow::Result<PolicySet> {
     let surroundings = surroundings(settings, DemoSecrets::Allowed);
-    let sources = Sources::read(&settings.policies.dir);
+    let sources = PolicySources::read(&settings.policies.dir);
     let compiled = sources.and_then(|sources| PolicySet::compile(&sources, &surroundings, SystemClock.now()));
     compiled.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))
 }

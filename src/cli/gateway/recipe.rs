@@ -16,7 +16,7 @@ use super::{
     Address, gateway,
 };
 use crate::{
-    config::{GatewaySettings, Needs, Settings},
+    config::{GatewaySettings, NeededFolders, Settings},
     gateway::GatewayKind,
 };
 
@@ -38,11 +38,8 @@ pub(in crate::cli) struct Config {
     out: PathBuf,
 }
 
-/// A file of a recipe, by name, and its template.
-type Template = (&'static str, &'static str);
-
-/// What each kind of gateway needs.
-fn templates(kind: GatewayKind) -> &'static [Template] {
+/// What each kind of gateway needs: files by name, each with its template.
+fn templates(kind: GatewayKind) -> &'static [(&'static str, &'static str)] {
     match kind {
         GatewayKind::Nginx => &[("nginx.conf", include_str!("recipes/nginx.conf"))],
         GatewayKind::Caddy => &[("Caddyfile", include_str!("recipes/Caddyfile"))],
@@ -60,7 +57,7 @@ fn templates(kind: GatewayKind) -> &'static [Template] {
 
 impl Config {
     pub(super) fn run(&self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let settings = settings(Needs::Nothing, config)?;
+        let settings = settings(NeededFolders::Nothing, config)?;
         let gateway = gateway(&settings, &self.name)?;
         let out = path::absolute(&self.out).with_context(|| self.out.display().to_string())?;
         let values = self.values(gateway, &settings, &out)?;

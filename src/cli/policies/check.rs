@@ -7,7 +7,7 @@ use jeton_policy::Severity;
 
 use super::{
     super::{Outcome, output},
-    Reading, emit, emit_json, say,
+    PolicyReading, emit, emit_json, say,
 };
 
 #[derive(Args)]
@@ -15,12 +15,12 @@ pub(in crate::cli) struct Check {
     /// The policies folder; without it, `policies.dir` of the settings.
     dir: Option<PathBuf>,
     /// How to say it.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    format: CheckFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum CheckFormat {
     /// For people: the place, the line, the fix.
     Text,
     /// For programs: a list of objects.
@@ -29,10 +29,10 @@ enum Format {
 
 impl Check {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let findings = match Reading::new(self.dir, config)?.draft() {
+        let findings = match PolicyReading::new(self.dir, config)?.draft() {
             Ok(draft) => {
                 let (findings, set, defined) = (draft.findings(), draft.policies(), draft.defined());
-                if matches!(self.format, Format::Text) && !findings.has_errors() {
+                if matches!(self.format, CheckFormat::Text) && !findings.has_errors() {
                     let counts = [
                         (set.files().len(), "file"),
                         (defined.apis, "API"),
@@ -49,8 +49,8 @@ impl Check {
             Err(findings) => findings,
         };
         match self.format {
-            Format::Text => emit(&findings.to_string())?,
-            Format::Json => emit_json(&findings.0)?,
+            CheckFormat::Text => emit(&findings.to_string())?,
+            CheckFormat::Json => emit_json(&findings.0)?,
         }
         output::say_places(&findings);
         if !findings.0.is_empty() {

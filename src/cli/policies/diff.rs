@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use jeton_policy::{Draft, Effect, Findings};
+use jeton_policy::{ChangeEffect, Findings, PolicyDraft};
 
-use super::{super::Outcome, Reading, emit, emit_json, git, warn_of_faults};
+use super::{super::Outcome, PolicyReading, emit, emit_json, git, warn_of_faults};
 
 #[derive(Args)]
 #[command(
@@ -22,12 +22,12 @@ pub(in crate::cli) struct Diff {
     #[arg(long, value_name = "REV", conflicts_with = "new")]
     git: Option<String>,
     /// How to say it.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
+    format: DiffFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum DiffFormat {
     /// For people.
     Text,
     /// For programs.
@@ -39,7 +39,7 @@ enum Format {
 impl Diff {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let (old, new, new_name) = if let Some(revision) = &self.git {
-            let reading = Reading::new(self.old, config)?;
+            let reading = PolicyReading::new(self.old, config)?;
             let sources = git::sources(&reading.dir, revision)?;
             (
                 read(&format!("the folder as of {revision}"), reading.compile(&sources))?,
@@ -47,19 +47,19 @@ impl Diff {
                 reading.dir,
             )
         } else {
-            let (old, new) = (Reading::new(self.old, config)?, Reading::new(self.new, config)?);
+            let (old, new) = (PolicyReading::new(self.old, config)?, PolicyReading::new(self.new, config)?);
             (read(&old.dir.display().to_string(), old.draft())?, new.draft(), new.dir)
         };
         let new = read(&new_name.display().to_string(), new)?;
         let difference = old.difference(&new);
         match self.format {
-            Format::Text => emit(&difference.to_string())?,
-            Format::Json => emit_json(&difference)?,
-            Format::Markdown => emit(&difference.to_markdown())?,
+            DiffFormat::Text => emit(&difference.to_string())?,
+            DiffFormat::Json => emit_json(&difference)?,
+            DiffFormat::Markdown => emit(&difference.to_markdown())?,
         }
         // a gain is the answer that was asked for, also where a server would not take the new policies
         let is_refused = warn_of_faults(&new, &new_name);
-        Ok(if difference.changes.iter().any(|change| change.effect == Effect::Gains) {
+        Ok(if difference.changes.iter().any(|change| change.effect == ChangeEffect::Gains) {
             Outcome::No
         } else if is_refused {
             Outcome::Failed
@@ -69,6 +69,6 @@ impl Diff {
     }
 }
 
-fn read(name: &str, draft: Result<Draft, Findings>) -> anyhow::Result<Draft> {
+fn read(name: &str, draft: Result<PolicyDraft, Findings>) -> anyhow::Result<PolicyDraft> {
     draft.map_err(|findings| anyhow::Error::new(findings).context(format!("{name} cannot be compared")))
 }

@@ -9,12 +9,12 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use jeton_oauth::{Role, Scope};
 use jeton_policy::{Explanation, Permissions, PolicySet, did_you_mean};
-use jeton_verify::{Asker, NotInForce, Principal, Question, Standing};
+use jeton_verify::{ExplainedAsker, ExplainedRequest, NotInForce, Principal, Standing};
 use serde_json::Value;
 
 use super::{
     super::{Outcome, clients::claim, say, token},
-    Reading, emit, emit_json,
+    PolicyReading, emit, emit_json,
 };
 
 #[derive(Args)]
@@ -41,8 +41,8 @@ pub(in crate::cli) struct Explain {
     #[arg(long)]
     dir: Option<PathBuf>,
     /// How to say it.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
+    format: ExplainFormat,
     /// The request method.
     method: String,
     /// The request path.
@@ -50,7 +50,7 @@ pub(in crate::cli) struct Explain {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum ExplainFormat {
     /// For people.
     Text,
     /// For programs: the answer of `POST /ops/explain`.
@@ -59,11 +59,11 @@ enum Format {
 
 impl Explain {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let draft = Reading::new(self.dir.clone(), config)?.usable_draft()?;
+        let draft = PolicyReading::new(self.dir.clone(), config)?.usable_draft()?;
         let explanation = self.explain(draft.policies(), config)?;
         match self.format {
-            Format::Text => emit(&explanation.to_string())?,
-            Format::Json => emit_json(&explanation)?,
+            ExplainFormat::Text => emit(&explanation.to_string())?,
+            ExplainFormat::Json => emit_json(&explanation)?,
         }
         Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })
     }
@@ -75,7 +75,7 @@ impl Explain {
             say!("note: methods are told apart by case, and `{method}` is not `{in_capitals}`");
         }
         policies.api(api).with_context(|| unknown("API", api, policies.apis().keys()))?;
-        let question = Question { api, method, target: path, asker: self.asker(policies)? };
+        let question = ExplainedRequest { api, method, target: path, asker: self.asker(policies)? };
         question.explain_by(policies, |token, audience| {
             let verifier = token::verifier(config, None)?;
             let claims = Standing::by_files().verify(&verifier, policies, token, audience);
@@ -86,18 +86,18 @@ impl Explain {
         })
     }
 
-    fn asker(&self, policies: &PolicySet) -> anyhow::Result<Asker<'_>> {
+    fn asker(&self, policies: &PolicySet) -> anyhow::Result<ExplainedAsker<'_>> {
         if let Some(client) = &self.client {
             let ids = policies.clients().iter().map(|client| &client.id);
             policies.clients().find(client).with_context(|| unknown("client", client, ids))?;
-            return Ok(Asker::Client(client));
+            return Ok(ExplainedAsker::Client(client));
         }
         Ok(match &self.token {
-            Some(token) => Asker::Token(token::pasted_token(token)),
+            Some(token) => ExplainedAsker::Token(token::pasted_token(token)),
             None if self.scopes.is_empty() && self.roles.is_empty() && self.claims.is_empty() => {
-                Asker::Nobody
+                ExplainedAsker::Nobody
             }
-            None => Asker::Bearer(self.bearer(policies)?),
+            None => ExplainedAsker::Bearer(self.bearer(policies)?),
         })
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use jeton_policy::{Sources, files::Size};
+use jeton_policy::{PolicySources, files::ByteSize};
 
 /// What Git sets for its hooks. The folder alone tells which repository is meant.
 const OF_HOOKS: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"];
@@ -19,7 +19,7 @@ const OF_HOOKS: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_
 /// # Errors
 /// No `git`, no repository, no such revision, a policy file that is a link, more than a folder may hold, or what is
 /// wrong with the files.
-pub(super) fn sources(dir: &Path, revision: &str) -> anyhow::Result<Sources> {
+pub(super) fn sources(dir: &Path, revision: &str) -> anyhow::Result<PolicySources> {
     ensure!(dir.is_dir(), "{} is not a folder", dir.display());
     run(dir, &["rev-parse", "--git-dir"])?;
     let commit = format!("{revision}^{{commit}}");
@@ -50,7 +50,7 @@ pub(super) fn sources(dir: &Path, revision: &str) -> anyhow::Result<Sources> {
             bail!("git ls-tree says what is not understood: {about}");
         };
         // a link to keys is missed by whoever names it
-        let is_keys = Sources::is_key_file(path) && mode != "120000";
+        let is_keys = PolicySources::is_key_file(path) && mode != "120000";
         if is_hidden || !(is_policies || is_keys) || kind != "blob" {
             continue;
         }
@@ -68,7 +68,7 @@ pub(super) fn sources(dir: &Path, revision: &str) -> anyhow::Result<Sources> {
     ensure!(has_policies, "{} holds no `*.yaml` file at {revision}", dir.display());
     let files = contents(dir, revision, paths, objects)?;
     let name = PathBuf::from(format!("{revision}:{}", dir.display()));
-    Ok(Sources::of_files(&name, files)?)
+    Ok(PolicySources::of_files(&name, files)?)
 }
 
 /// What stands in these files, each of which is in memory once. One that is too long is not read.
@@ -86,7 +86,7 @@ fn contents(
         std::thread::spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(objects.as_bytes())));
     let mut said = BufReader::new(git.stdout.take().context("git cat-file says nothing")?);
     let mut files = Vec::with_capacity(paths.len());
-    let mut room = Sources::LONGEST;
+    let mut room = PolicySources::LONGEST;
     for path in paths {
         // <object> SP <type> SP <size> LF <contents> LF, or <object> SP "missing" LF
         let mut head = String::new();
@@ -94,13 +94,13 @@ fn contents(
         let shown = || format!("{} at {revision}", dir.join(&path).display());
         let size = head.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok());
         let size = size.with_context(|| format!("git has no content of {}", shown()))?;
-        if Sources::is_key_file(&path) && size > Sources::LONGEST_KEYS {
+        if PolicySources::is_key_file(&path) && size > PolicySources::LONGEST_KEYS {
             // missed by whoever names it
             io::copy(&mut (&mut said).take(size + 1), &mut io::sink()).context("git cat-file ended early")?;
             continue;
         }
         room = room.checked_sub(size).with_context(|| {
-            let most = Size(Sources::LONGEST);
+            let most = ByteSize(PolicySources::LONGEST);
             format!("{} is too much: with it the files of the folder hold more than {most}", shown())
         })?;
         let mut text = vec![0; usize::try_from(size)?];

@@ -13,7 +13,7 @@ use jeton_policy::{ContentHash, MatrixAccess};
 
 use super::{
     super::Outcome,
-    Reading, emit_file, emit_json, emit_styled,
+    PolicyReading, emit_file, emit_json, emit_styled,
     table::{self, Columns},
 };
 
@@ -28,12 +28,12 @@ pub(in crate::cli) struct Matrix {
     #[arg(long = "client", value_name = "CLIENT")]
     clients: Vec<String>,
     /// How to show it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = MatrixFormat::Table)]
+    format: MatrixFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum MatrixFormat {
     /// For a terminal of 80 columns.
     Table,
     /// For spreadsheets: one line for each client and route.
@@ -51,7 +51,7 @@ const DATA: &str = "/*DATA*/";
 
 impl Matrix {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let reading = Reading::new(self.dir.clone(), config)?;
+        let reading = PolicyReading::new(self.dir.clone(), config)?;
         let draft = reading.usable_draft()?;
         let policies = draft.policies();
         if let Some(api) = &self.api {
@@ -72,27 +72,27 @@ impl Matrix {
         };
         let mut matrices: Vec<_> = chosen.map(|api| policies.matrix_of(api, is_wanted)).collect();
         let shown: fn(&str) -> String = match self.format {
-            Format::Table | Format::Html => printable,
-            Format::Csv => as_cell,
-            Format::Json => str::to_owned,
+            MatrixFormat::Table | MatrixFormat::Html => printable,
+            MatrixFormat::Csv => as_cell,
+            MatrixFormat::Json => str::to_owned,
         };
         for matrix in &mut matrices {
             show(matrix, shown);
         }
         match self.format {
-            Format::Table => {
+            MatrixFormat::Table => {
                 let columns = if self.clients.is_empty() { Columns::Granted } else { Columns::All };
                 emit_styled(&table::of(&matrices, columns))?;
             }
-            Format::Csv => emit_file(&csv(&matrices)?)?,
-            Format::Json => emit_json(&matrices)?,
-            Format::Html => emit_file(&page(&matrices, policies.hash(), &reading.dir)?)?,
+            MatrixFormat::Csv => emit_file(&csv(&matrices)?)?,
+            MatrixFormat::Json => emit_json(&matrices)?,
+            MatrixFormat::Html => emit_file(&page(&matrices, policies.hash(), &reading.dir)?)?,
         }
         Ok(Outcome::Done)
     }
 }
 
-fn page(matrices: &[jeton_policy::Matrix], hash: &ContentHash, dir: &Path) -> anyhow::Result<String> {
+fn page(matrices: &[jeton_policy::AccessMatrix], hash: &ContentHash, dir: &Path) -> anyhow::Result<String> {
     let now = SystemClock.now().strftime("%Y-%m-%d %H:%M UTC");
     let about = format!("policies {hash} in {}, read {now}", printable(&dir.display().to_string()));
     // within a script element, only `<` could end it
@@ -107,7 +107,7 @@ fn as_html(text: &str) -> String {
 }
 
 /// Puts each text of a matrix as people will see it.
-fn show(matrix: &mut jeton_policy::Matrix, shown: fn(&str) -> String) {
+fn show(matrix: &mut jeton_policy::AccessMatrix, shown: fn(&str) -> String) {
     let show = |text: &mut String| *text = shown(text);
     show(&mut matrix.api);
     matrix.clients.iter_mut().for_each(|client| show(&mut client.id));
@@ -122,7 +122,7 @@ fn show(matrix: &mut jeton_policy::Matrix, shown: fn(&str) -> String) {
     }
 }
 
-fn csv(matrices: &[jeton_policy::Matrix]) -> anyhow::Result<String> {
+fn csv(matrices: &[jeton_policy::AccessMatrix]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["api", "client", "route", "rule", "access", "condition"])?;
     for matrix in matrices {

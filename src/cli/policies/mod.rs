@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jeton_oauth::clock::{Clock, SystemClock};
-use jeton_policy::{Draft, Findings, Sources, Surroundings};
+use jeton_policy::{Findings, PolicyDraft, PolicySources, Surroundings};
 
 use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
 use crate::{
     app,
-    config::{Needs, Settings},
+    config::{NeededFolders, Settings},
 };
 
 #[derive(Subcommand)]
@@ -59,31 +59,31 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
 }
 
 /// What policies are read with: the folder, and what they must fit.
-struct Reading {
+struct PolicyReading {
     dir: PathBuf,
     surroundings: Surroundings,
 }
 
-impl Reading {
+impl PolicyReading {
     /// By the settings, of this folder or of `policies.dir`.
     fn new(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result<Self> {
-        let needs = if dir.is_some() { Needs::Nothing } else { Needs::Policies };
+        let needs = if dir.is_some() { NeededFolders::Nothing } else { NeededFolders::Policies };
         let settings: Settings = super::settings(needs, config)?;
         let dir = dir.unwrap_or_else(|| settings.policies.dir.clone());
         // what a server with these settings would refuse
         Ok(Self { dir, surroundings: app::surroundings(&settings) })
     }
 
-    fn draft(&self) -> Result<Draft, Findings> {
-        Sources::read(&self.dir).and_then(|sources| self.compile(&sources))
+    fn draft(&self) -> Result<PolicyDraft, Findings> {
+        PolicySources::read(&self.dir).and_then(|sources| self.compile(&sources))
     }
 
-    fn compile(&self, sources: &Sources) -> Result<Draft, Findings> {
-        Draft::compile(sources, &self.surroundings, SystemClock.now())
+    fn compile(&self, sources: &PolicySources) -> Result<PolicyDraft, Findings> {
+        PolicyDraft::compile(sources, &self.surroundings, SystemClock.now())
     }
 
     /// The policies for a command that is not about what is wrong with them.
-    fn usable_draft(&self) -> anyhow::Result<Draft> {
+    fn usable_draft(&self) -> anyhow::Result<PolicyDraft> {
         let draft = self
             .draft()
             .map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
@@ -93,7 +93,7 @@ impl Reading {
 }
 
 /// Says on standard error that a server would not take these policies.
-fn warn_of_faults(draft: &Draft, name: &Path) -> bool {
+fn warn_of_faults(draft: &PolicyDraft, name: &Path) -> bool {
     let is_refused = !draft.faults().is_empty();
     if is_refused {
         let name = name.display();

@@ -12,7 +12,7 @@ use jeton_oauth::text::printable;
 use jeton_policy::PolicySet;
 use jeton_verify::audit::{LONGEST_LINE, Replay, Replayed};
 
-use super::{super::Outcome, Reading, emit, emit_json, say, warn_of_faults};
+use super::{super::Outcome, PolicyReading, emit, emit_json, say, warn_of_faults};
 
 #[derive(Args)]
 pub(in crate::cli) struct ReplayLog {
@@ -22,12 +22,12 @@ pub(in crate::cli) struct ReplayLog {
     #[arg(long, value_name = "DIR")]
     against: PathBuf,
     /// How to say it.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ReplayFormat::Text)]
+    format: ReplayFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum ReplayFormat {
     /// For people.
     Text,
     /// For programs.
@@ -40,13 +40,13 @@ const STEP: u64 = 16 * 1024 * 1024;
 
 impl ReplayLog {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let draft = Reading::new(Some(self.against.clone()), config)?.draft();
+        let draft = PolicyReading::new(Some(self.against.clone()), config)?.draft();
         let draft =
             draft.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
         let replayed = self.replay(draft.policies())?;
         match self.format {
-            Format::Text => emit(&replayed.to_string())?,
-            Format::Json => emit_json(&replayed)?,
+            ReplayFormat::Text => emit(&replayed.to_string())?,
+            ReplayFormat::Json => emit_json(&replayed)?,
         }
         let is_refused = warn_of_faults(&draft, &self.against);
         Ok(if replayed.differences.is_empty() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use jeton_policy::{Matrix, MatrixAccess};
+use jeton_policy::{AccessMatrix, MatrixAccess};
 
 /// The columns of a terminal.
 const WIDTH: usize = 80;
@@ -23,7 +23,7 @@ pub(super) enum Columns {
 }
 
 /// Each API with as many tables as its clients need.
-pub(super) fn of(matrices: &[Matrix], columns: Columns) -> String {
+pub(super) fn of(matrices: &[AccessMatrix], columns: Columns) -> String {
     let mut text = String::new();
     for matrix in matrices {
         let bold = Style::new().bold();
@@ -43,7 +43,7 @@ pub(super) fn of(matrices: &[Matrix], columns: Columns) -> String {
     text
 }
 
-fn without_column(matrix: &Matrix, others: &[usize]) -> String {
+fn without_column(matrix: &AccessMatrix, others: &[usize]) -> String {
     let ids = others.iter().filter_map(|at| Some(matrix.clients.get(*at)?.id.clone()));
     let mut ids: Vec<_> = ids.take(NAMED).collect();
     if others.len() > ids.len() {
@@ -53,17 +53,20 @@ fn without_column(matrix: &Matrix, others: &[usize]) -> String {
     wrapped(&format!("no grant here, or disabled{may}: {}", ids.join(", ")))
 }
 
-/// A column, by client and width.
-type Column = (usize, usize);
+struct TableColumn {
+    /// The place of the client in the matrix.
+    client: usize,
+    width: usize,
+}
 
 /// Some clients, and how much room the routes have before them.
 struct Page {
     first: usize,
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
 }
 
 /// The clients by page, so that a page fits.
-fn pages(matrix: &Matrix, clients: &[usize]) -> Vec<Page> {
+fn pages(matrix: &AccessMatrix, clients: &[usize]) -> Vec<Page> {
     let widths = matrix.routes.iter().map(|route| route.route.chars().count());
     let first = widths.filter(|width| *width <= WIDEST_ROUTE).max().unwrap_or(0).max("route".len());
     let empty = || Page { first, columns: Vec::new() };
@@ -83,12 +86,12 @@ fn pages(matrix: &Matrix, clients: &[usize]) -> Vec<Page> {
         }
         used += GAP.len() + width;
         if let Some(page) = pages.last_mut() {
-            page.columns.push((*at, width));
+            page.columns.push(TableColumn { client: *at, width });
         }
     }
     for page in &mut pages {
         // a column that is too wide to stand beside the routes stands below them
-        if let [(_, width)] = page.columns.as_slice()
+        if let [TableColumn { width, .. }] = page.columns.as_slice()
             && page.first + GAP.len() + width > WIDTH
         {
             page.first = WIDTH.saturating_sub(GAP.len() + width).min(GAP.len());
@@ -97,16 +100,16 @@ fn pages(matrix: &Matrix, clients: &[usize]) -> Vec<Page> {
     pages
 }
 
-fn one_page(text: &mut String, matrix: &Matrix, page: &Page) {
-    let heads = page.columns.iter().map(|(at, width)| {
-        let id = matrix.clients.get(*at).map_or("", |client| client.id.as_str());
+fn one_page(text: &mut String, matrix: &AccessMatrix, page: &Page) {
+    let heads = page.columns.iter().map(|TableColumn { client, width }| {
+        let id = matrix.clients.get(*client).map_or("", |client| client.id.as_str());
         (id.to_owned(), *width, Style::new())
     });
     let dimmed = Style::new().dimmed();
     line(text, "route", page.first, dimmed, heads);
     for route in &matrix.routes {
-        let cells = page.columns.iter().filter_map(|(at, width)| {
-            let access = route.access.get(*at)?;
+        let cells = page.columns.iter().filter_map(|TableColumn { client, width }| {
+            let access = route.access.get(*client)?;
             Some((word(access).to_owned(), *width, style(access)))
         });
         line(text, &route.route, page.first, Style::new(), cells);

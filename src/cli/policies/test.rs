@@ -8,10 +8,10 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use jeton_oauth::text::printable;
-use jeton_policy::{CaseOutcome, Code, Draft, Finding};
+use jeton_policy::{CaseOutcome, Finding, FindingCode, PolicyDraft};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{super::Outcome, Reading, emit, say};
+use super::{super::Outcome, PolicyReading, emit, say};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {
@@ -27,7 +27,7 @@ pub(in crate::cli) struct Test {
 
 impl Test {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
-        let reading = Reading::new(self.dir.clone(), config)?;
+        let reading = PolicyReading::new(self.dir.clone(), config)?;
         let draft = match reading.draft() {
             Ok(draft) => draft,
             Err(findings) => {
@@ -53,7 +53,7 @@ impl Test {
             say!("note: {without_tests}");
         }
         let is_about_a_guarantee =
-            |fault: &Finding| matches!(fault.code, Code::BrokenGuarantee | Code::TooComplex);
+            |fault: &Finding| matches!(fault.code, FindingCode::BrokenGuarantee | FindingCode::TooComplex);
         if draft.faults().iter().any(is_about_a_guarantee) {
             say!("note: a guarantee does not hold; see `jeton policies check {dir}`");
         }
@@ -92,7 +92,7 @@ fn lines(outcome: &CaseOutcome) -> Vec<String> {
     lines
 }
 
-fn untested(draft: &Draft) -> impl Iterator<Item = String> {
+fn untested(draft: &PolicyDraft) -> impl Iterator<Item = String> {
     draft.untested().into_iter().map(|untested| {
         let part = match untested.alternative {
             Some(position) => format!("alternative {position} of rule {}", untested.rule),

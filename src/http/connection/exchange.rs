@@ -125,28 +125,28 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<Answer<B>>;
+    type Response = ServiceResponse<AnswerBody<B>>;
     type Error = Error;
-    type Transform = Told<S>;
+    type Transform = ToldService<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(Told { service }))
+        ready(Ok(ToldService { service }))
     }
 }
 
 /// A service behind [`TellConnection`].
-pub(in crate::http) struct Told<S> {
+pub(in crate::http) struct ToldService<S> {
     service: S,
 }
 
-impl<S, B> Service<ServiceRequest> for Told<S>
+impl<S, B> Service<ServiceRequest> for ToldService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<Answer<B>>;
+    type Response = ServiceResponse<AnswerBody<B>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
 
@@ -166,7 +166,7 @@ where
                     exchange.is_last.set(true);
                 }
             }
-            Ok(answer.map_body(|_, body| Answer { body, _in_flight: in_flight }))
+            Ok(answer.map_body(|_, body| AnswerBody { body, _in_flight: in_flight }))
         })
     }
 }
@@ -191,14 +191,14 @@ impl Drop for InFlight {
 
 pin_project! {
     /// The body of an answer. When it was written down, it is dropped.
-    pub(in crate::http) struct Answer<B> {
+    pub(in crate::http) struct AnswerBody<B> {
         #[pin]
         body: B,
         _in_flight: Option<InFlight>,
     }
 }
 
-impl<B: MessageBody> MessageBody for Answer<B> {
+impl<B: MessageBody> MessageBody for AnswerBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {

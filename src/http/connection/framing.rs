@@ -12,7 +12,7 @@ const LONGEST_NAME: usize = 8 * 1024;
 
 /// What stands at the beginning of some bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum ReadHead {
     /// A part of a head.
     Partial,
     /// A head.
@@ -62,18 +62,18 @@ pub(super) struct UnclearBody;
 
 /// Reads the head at the beginning of `bytes`. A wish to upgrade the protocol is blanked out: it is to be ignored
 /// (RFC 9110 section 7.8), and the HTTP library would end the connection, or take what follows for another protocol.
-pub(super) fn read_head(bytes: &mut [u8]) -> Read {
+pub(super) fn read_head(bytes: &mut [u8]) -> ReadHead {
     let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_HEADERS];
     let mut request = Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(bytes, &mut room) {
         Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) => return Read::Partial,
-        Err(_) => return Read::Unclear,
+        Ok(Status::Partial) => return ReadHead::Partial,
+        Err(_) => return ReadHead::Unclear,
     };
     if request.headers.iter().any(|header| header.name.len() > LONGEST_NAME) {
-        return Read::TooLong;
+        return ReadHead::TooLong;
     }
-    let Some(fields) = Fields::of(&request, bytes) else { return Read::Unclear };
+    let Some(fields) = HeadFields::of(&request, bytes) else { return ReadHead::Unclear };
     let is_old = request.version == Some(0) && !fields.says_keep_alive;
     // what follows a CONNECT is for whoever it would connect to, and nobody reads it
     let is_connect = request.method == Some("CONNECT");
@@ -84,11 +84,11 @@ pub(super) fn read_head(bytes: &mut [u8]) -> Read {
             blanked.fill(b' ');
         }
     }
-    Read::Complete(Head { length, body, is_last })
+    ReadHead::Complete(Head { length, body, is_last })
 }
 
 /// What the headers say that matters here.
-struct Fields {
+struct HeadFields {
     body: Body,
     says_close: bool,
     says_keep_alive: bool,
@@ -96,7 +96,7 @@ struct Fields {
     blanked: Vec<Range<usize>>,
 }
 
-impl Fields {
+impl HeadFields {
     /// `None` where two servers might see another body.
     fn of(request: &Request<'_, '_>, bytes: &[u8]) -> Option<Self> {
         let mut fields =
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn head(text: &str) -> (Read, String) {
+    fn head(text: &str) -> (ReadHead, String) {
         let mut bytes = text.as_bytes().to_vec();
         (read_head(&mut bytes), String::from_utf8(bytes).unwrap())
     }
@@ -250,13 +250,13 @@ mod tests {
             ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY, false),
         ];
         for (text, body, is_last) in rows {
-            let expected = Read::Complete(Head { length: text.len(), body, is_last });
+            let expected = ReadHead::Complete(Head { length: text.len(), body, is_last });
             assert_eq!(head(text), (expected, text.to_owned()), "{text:?}");
             for end in 0..text.len() {
-                assert_eq!(head(&text[..end]).0, Read::Partial, "{:?}", &text[..end]);
+                assert_eq!(head(&text[..end]).0, ReadHead::Partial, "{:?}", &text[..end]);
             }
             let more = format!("{text}GET / HTTP");
-            let Read::Complete(head) = head(&more).0 else { panic!("{more:?}") };
+            let ReadHead::Complete(head) = head(&more).0 else { panic!("{more:?}") };
             assert_eq!(head.length, text.len(), "{more:?}");
         }
     }
@@ -278,23 +278,23 @@ mod tests {
             "Transfer-Encoding: xchunked",
             "Bad name: x",
         ] {
-            assert_eq!(head(&with(lines)).0, Read::Unclear, "{lines}");
+            assert_eq!(head(&with(lines)).0, ReadHead::Unclear, "{lines}");
         }
         for text in [
             "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
             "GET / HTTP/2.0\r\n\r\n",
             "\u{16}\u{3}\u{1}",
         ] {
-            assert_eq!(head(text).0, Read::Unclear, "{text:?}");
+            assert_eq!(head(text).0, ReadHead::Unclear, "{text:?}");
         }
     }
 
     #[test]
     fn a_name_that_the_http_library_cannot_hold_is_refused() {
         let with = |length: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}: b\r\n\r\n", "a".repeat(length));
-        assert_eq!(head(&with(LONGEST_NAME + 1)).0, Read::TooLong);
-        assert_eq!(head(&with(65_536)).0, Read::TooLong);
-        assert!(matches!(head(&with(LONGEST_NAME)).0, Read::Complete(_)));
+        assert_eq!(head(&with(LONGEST_NAME + 1)).0, ReadHead::TooLong);
+        assert_eq!(head(&with(65_536)).0, ReadHead::TooLong);
+        assert!(matches!(head(&with(LONGEST_NAME)).0, ReadHead::Complete(_)));
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
             assert_eq!(text, whole(read), "{sent}");
             let length = whole(sent).len() - 7;
             let expected = Head { length, body: Body::Length(7), is_last: false };
-            assert_eq!(read_as, Read::Complete(expected), "{sent}");
+            assert_eq!(read_as, ReadHead::Complete(expected), "{sent}");
         }
     }
 

@@ -18,7 +18,7 @@ use tokio_util::io::poll_read_buf;
 use super::{
     bound::Seat,
     exchange::{BodyProgress, Exchange},
-    framing::{self, Body, Head, Read},
+    framing::{self, Body, Head, ReadHead},
 };
 
 /// The longest head, in bytes: the HTTP library refuses it then.
@@ -73,7 +73,7 @@ impl Limit {
 
 /// What is read now.
 #[derive(Clone, Copy, Debug)]
-enum Reading {
+enum StreamReading {
     Head,
     Body(Body),
     /// Nothing more.
@@ -97,7 +97,7 @@ pub(in crate::http) struct Connection<T> {
     pending: BytesMut,
     /// How much of it is to be handed on.
     ready: usize,
-    reading: Reading,
+    reading: StreamReading,
     /// When the head or the body that is read began.
     since: Option<Instant>,
     /// Since when the answer is waited for.
@@ -113,7 +113,7 @@ pub(in crate::http) struct Connection<T> {
 }
 
 /// What to do next to read.
-enum Step {
+enum ReadingStep {
     /// Give what is ready.
     HandOn,
     /// Wait for the answer to the request.
@@ -134,7 +134,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             exchange: Exchange::new(seat),
             pending: BytesMut::new(),
             ready: 0,
-            reading: Reading::Head,
+            reading: StreamReading::Head,
             since: None,
             waiting: None,
             body_length: 0,
@@ -150,14 +150,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         &self.exchange
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> ReadingStep {
         if self.exchange.is_last() && !self.exchange.is_in_flight() {
-            self.reading = Reading::Ended;
+            self.reading = StreamReading::Ended;
         }
         match self.reading {
-            Reading::Head => self.read_head(),
-            Reading::Body(body) => self.read_body(body),
-            Reading::Ended => Step::End,
+            StreamReading::Head => self.read_head(),
+            StreamReading::Body(body) => self.read_body(body),
+            StreamReading::Ended => ReadingStep::End,
         }
     }
 
@@ -166,27 +166,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         *self.since.get_or_insert_with(Instant::now)
     }
 
-    fn read_head(&mut self) -> Step {
+    fn read_head(&mut self) -> ReadingStep {
         // who does not read the answers gets no more of them
         if self.exchange.is_in_flight() || self.blocked.is_some() {
-            return Step::Wait;
+            return ReadingStep::Wait;
         }
         // an empty line before a request says nothing (RFC 9112 section 2.2)
         while self.pending.starts_with(b"\r\n") {
             self.pending.advance(2);
         }
         if self.pending.is_empty() {
-            return Step::Read(Limit::Silence, self.exchange.answered_at());
+            return ReadingStep::Read(Limit::Silence, self.exchange.answered_at());
         }
         match framing::read_head(&mut self.pending) {
-            Read::Partial if self.pending.len() < LONGEST_HEAD => Step::Read(Limit::Head, self.started()),
-            Read::Partial | Read::TooLong => Step::Refuse(TOO_LARGE),
-            Read::Unclear => Step::Refuse(BAD_REQUEST),
-            Read::Complete(Head { length, body, is_last }) => {
+            ReadHead::Partial if self.pending.len() < LONGEST_HEAD => {
+                ReadingStep::Read(Limit::Head, self.started())
+            }
+            ReadHead::Partial | ReadHead::TooLong => ReadingStep::Refuse(TOO_LARGE),
+            ReadHead::Unclear => ReadingStep::Refuse(BAD_REQUEST),
+            ReadHead::Complete(Head { length, body, is_last }) => {
                 let progress = if body.is_complete() {
                     BodyProgress::Complete
                 } else {
-                    self.reading = Reading::Body(body);
+                    self.reading = StreamReading::Body(body);
                     BodyProgress::Pending
                 };
                 self.exchange.begin(progress, is_last);
@@ -194,36 +196,36 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 self.since = None;
                 self.waiting = None;
                 self.body_length = 0;
-                Step::HandOn
+                ReadingStep::HandOn
             }
         }
     }
 
-    fn read_body(&mut self, mut body: Body) -> Step {
+    fn read_body(&mut self, mut body: Body) -> ReadingStep {
         let is_chunked = matches!(body, Body::Chunked(_));
         let Ok(length) = body.advance(&self.pending) else {
             // whatever comes, nobody can say whose it is
-            self.reading = Reading::Ended;
-            return Step::End;
+            self.reading = StreamReading::Ended;
+            return ReadingStep::End;
         };
         self.body_length += length;
         if is_chunked && self.body_length + self.pending.len() - length > LONGEST_CHUNKED {
             self.exchange.set_body(BodyProgress::TooLong);
-            self.reading = Reading::Ended;
-            return Step::End;
+            self.reading = StreamReading::Ended;
+            return ReadingStep::End;
         }
         self.ready = length;
         if body.is_complete() {
             self.exchange.set_body(BodyProgress::Complete);
-            self.reading = Reading::Head;
+            self.reading = StreamReading::Head;
             self.since = None;
         } else {
-            self.reading = Reading::Body(body);
+            self.reading = StreamReading::Body(body);
         }
         match self.reading {
-            _ if self.ready > 0 => Step::HandOn,
-            Reading::Body(_) => Step::Read(Limit::Body, self.started()),
-            Reading::Head | Reading::Ended => self.step(),
+            _ if self.ready > 0 => ReadingStep::HandOn,
+            StreamReading::Body(_) => ReadingStep::Read(Limit::Body, self.started()),
+            StreamReading::Head | StreamReading::Ended => self.step(),
         }
     }
 
@@ -260,7 +262,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Limit::Body => self.exchange.set_body(BodyProgress::TooSlow),
             Limit::Silence | Limit::Answer | Limit::Work | Limit::Farewell => {}
         }
-        self.reading = Reading::Ended;
+        self.reading = StreamReading::Ended;
     }
 
     /// Answers a request that the HTTP library does not get, and ends. Nothing else is being sent then; who does not take
@@ -268,7 +270,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     fn refuse(&mut self, cx: &mut Context<'_>, answer: &[u8]) {
         let _ = Pin::new(&mut self.io).poll_write(cx, answer);
         self.is_unread = true;
-        self.reading = Reading::Ended;
+        self.reading = StreamReading::Ended;
     }
 
     /// Reads what has come; how many bytes it is, and none at the end.
@@ -285,7 +287,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => {
                     // it sends no more, and may wait for the answer
-                    self.reading = if self.pending.is_empty() { Reading::Ended } else { Reading::Head };
+                    self.reading =
+                        if self.pending.is_empty() { StreamReading::Ended } else { StreamReading::Head };
                     break;
                 }
                 Poll::Ready(Ok(_)) => {}
@@ -293,12 +296,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 Poll::Pending => break,
             }
         }
-        let has_more = !self.pending.is_empty() || matches!(self.reading, Reading::Ended);
+        let has_more = !self.pending.is_empty() || matches!(self.reading, StreamReading::Ended);
         self.exchange.wake_when_answered(cx.waker(), has_more);
         // this also wakes the task for the end of the silence after the answer, though nothing else does
         let since = *self.waiting.get_or_insert_with(Instant::now);
         ready!(self.poll_limit(cx, Limit::Work, since));
-        self.reading = Reading::Ended;
+        self.reading = StreamReading::Ended;
         Poll::Ready(Ok(()))
     }
 }
@@ -312,15 +315,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
                 return Poll::Ready(Ok(()));
             }
             match this.step() {
-                Step::HandOn => {}
-                Step::Wait => return this.poll_wait(cx),
-                Step::Refuse(answer) => this.refuse(cx, answer),
-                Step::End => return Poll::Ready(Ok(())),
-                Step::Read(limit, since) => {
+                ReadingStep::HandOn => {}
+                ReadingStep::Wait => return this.poll_wait(cx),
+                ReadingStep::Refuse(answer) => this.refuse(cx, answer),
+                ReadingStep::End => return Poll::Ready(Ok(())),
+                ReadingStep::Read(limit, since) => {
                     match this.poll_fill(cx) {
                         Poll::Ready(Ok(0)) => {
                             this.ready = this.pending.len();
-                            this.reading = Reading::Ended;
+                            this.reading = StreamReading::Ended;
                         }
                         Poll::Ready(Ok(_)) => {}
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

@@ -22,7 +22,7 @@ use crate::{
     event::{DecisionAllowed, GatewayDenied, GatewayRequestDenied},
     gateway::TrustedPeers,
     http::{
-        error::{Problem, ProblemKind},
+        error::{EndpointProblem, ProblemKind},
         extract::{ForwardedHost, ForwardedRequest, Forwarding},
     },
 };
@@ -164,7 +164,7 @@ impl Gateway {
 }
 
 pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
-    let refused = |kind: ProblemKind| Problem::new(kind.for_gateway(), &request).error_response();
+    let refused = |kind: ProblemKind| EndpointProblem::new(kind.for_gateway(), &request).error_response();
     gateway.judge(&request).await.unwrap_or_else(refused)
 }
 
@@ -172,7 +172,7 @@ pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -
 pub(in crate::http) async fn unknown(request: HttpRequest) -> HttpResponse {
     GatewayDenied { gateway: None, reason: "unknown-gateway" }.info();
 
-    Problem::new(ProblemKind::Forbidden("no gateway asks here".into()), &request).error_response()
+    EndpointProblem::new(ProblemKind::Forbidden("no gateway asks here".into()), &request).error_response()
 }
 
 /// That a gateway's request is denied, with nothing yet of why but the reason.

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::header};
 
 /// A document that anybody may have and keep.
-pub(super) struct Document<'d> {
+pub(super) struct CachedDocument<'d> {
     pub(super) content_type: &'static str,
     pub(super) body: &'d str,
     /// A strong entity tag, quotes included.
@@ -12,7 +12,7 @@ pub(super) struct Document<'d> {
     pub(super) max_age: i64,
 }
 
-impl Document<'_> {
+impl CachedDocument<'_> {
     /// The document, or that the caller has it.
     pub(super) fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let has_current = has_current(request, self.etag);

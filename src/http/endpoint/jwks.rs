@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 
-use super::cached::Document;
+use super::cached::CachedDocument;
 use crate::keys::LiveKeys;
 
 pub(in crate::http) async fn get(request: HttpRequest, keys: Data<Arc<LiveKeys>>) -> HttpResponse {
     let ring = keys.ring();
     let jwks = ring.jwks();
-    let document = Document {
+    let document = CachedDocument {
         content_type: "application/jwk-set+json",
         body: jwks.body(),
         etag: jwks.etag(),

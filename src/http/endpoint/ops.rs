@@ -10,10 +10,10 @@ use actix_web::{
 use jeton_actix::GuardFault;
 use jeton_oauth::{InvalidName, Role, Scope, text::printable_json};
 use jeton_policy::{
-    BadSub, Difference, Explanation, Findings, LivePolicies, Permissions, Rejection, Reload, Replaced,
+    BadSub, Explanation, Findings, LivePolicies, Permissions, PolicyDiff, Rejection, Reload, ReplacedPolicies,
 };
 use jeton_verify::{
-    Asker, Authorizer, BearerToken, NoAnswer, Question,
+    Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, NoAnswer,
     audit::{Audit, Shadow},
 };
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     follow::{Following, ReadAgain, Trigger, difference_beside},
     http::{
-        error::{Problem, ProblemKind},
+        error::{EndpointProblem, ProblemKind},
         extract,
     },
     keys::{KeyErrors, KeyState, LiveKeys},
@@ -149,15 +149,15 @@ enum BadQuestion {
 }
 
 impl WrittenQuestion {
-    fn parse(&self) -> Result<Question<'_>, BadQuestion> {
+    fn parse(&self) -> Result<ExplainedRequest<'_>, BadQuestion> {
         let asker = match (&self.r#as, &self.token) {
             (Some(_), Some(_)) => return Err(BadQuestion::TwoAskers),
-            (None, None) => Asker::Nobody,
-            (None, Some(token)) => Asker::Token(BearerToken::new(token.as_str())),
-            (Some(WrittenAsker::Client(client)), None) => Asker::Client(client),
-            (Some(WrittenAsker::Bearer(bearer)), None) => Asker::Bearer(bearer.parse()?),
+            (None, None) => ExplainedAsker::Nobody,
+            (None, Some(token)) => ExplainedAsker::Token(BearerToken::new(token.as_str())),
+            (Some(WrittenAsker::Client(client)), None) => ExplainedAsker::Client(client),
+            (Some(WrittenAsker::Bearer(bearer)), None) => ExplainedAsker::Bearer(bearer.parse()?),
         };
-        Ok(Question { api: &self.api, method: &self.method, target: &self.path, asker })
+        Ok(ExplainedRequest { api: &self.api, method: &self.method, target: &self.path, asker })
     }
 }
 
@@ -178,10 +178,10 @@ pub(in crate::http) async fn explain(
     request: HttpRequest,
     body: Payload,
     authorizer: Data<Authorizer>,
-) -> Result<HttpResponse, Problem> {
-    let body = extract::body(&request, body).await.map_err(|fault| Problem::new(fault, &request))?;
+) -> Result<HttpResponse, EndpointProblem> {
+    let body = extract::body(&request, body).await.map_err(|fault| EndpointProblem::new(fault, &request))?;
     let explained = explained(&body, &authorizer).await;
-    Ok(answer(&explained.map_err(|bad| Problem::new(bad, &request))?))
+    Ok(answer(&explained.map_err(|bad| EndpointProblem::new(bad, &request))?))
 }
 
 async fn explained(question: &[u8], authorizer: &Authorizer) -> Result<Explanation, BadQuestion> {
@@ -202,11 +202,11 @@ pub(in crate::http) async fn reload(
     policies: Data<Arc<LivePolicies>>,
     keys: Data<Arc<LiveKeys>>,
     audit: Data<Audit>,
-) -> Result<HttpResponse, Problem> {
-    let failed = || Problem::new(GuardFault::Internal, &request);
+) -> Result<HttpResponse, EndpointProblem> {
+    let failed = || EndpointProblem::new(GuardFault::Internal, &request);
     let read = following.read_again(Trigger::Operator).await.ok_or_else(failed)?;
     if let Some(rejected) = rejected(&read) {
-        return Err(Problem::new(rejected, &request));
+        return Err(EndpointProblem::new(rejected, &request));
     }
     let of_policies = match &read.policies {
         Reload::Reloaded(replaced) => {
@@ -224,7 +224,7 @@ pub(in crate::http) async fn reload(
 }
 
 /// What differs is `None` where comparing is too much work.
-fn replaced_policies(replaced: &Replaced, difference: Option<&Difference>) -> Value {
+fn replaced_policies(replaced: &ReplacedPolicies, difference: Option<&PolicyDiff>) -> Value {
     json!({
         "reloaded": true,
         "old_hash": replaced.before().policies.hash(),

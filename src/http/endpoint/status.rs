@@ -9,10 +9,10 @@ use actix_web::{
 
 use jeton_actix::GuardFault;
 
-use super::cached::Document;
+use super::cached::CachedDocument;
 use crate::{
     event,
-    http::error::{Problem, ProblemKind},
+    http::error::{EndpointProblem, ProblemKind},
     status_lists::StatusLists,
 };
 
@@ -23,7 +23,7 @@ pub(in crate::http) async fn get(
 ) -> HttpResponse {
     match lists.serve(&handle).await {
         Ok(Some(served)) => {
-            let document = Document {
+            let document = CachedDocument {
                 content_type: "application/statuslist+jwt",
                 body: served.list.body(),
                 etag: served.list.etag(),
@@ -31,10 +31,10 @@ pub(in crate::http) async fn get(
             };
             document.answer(&request)
         }
-        Ok(None) => Problem::new(ProblemKind::NotFound, &request).error_response(),
+        Ok(None) => EndpointProblem::new(ProblemKind::NotFound, &request).error_response(),
         Err(error) => {
             event::StatusListFailed { error: &error.to_string() }.error();
-            Problem::new(GuardFault::Internal, &request).error_response()
+            EndpointProblem::new(GuardFault::Internal, &request).error_response()
         }
     }
 }

@@ -7,13 +7,13 @@ use std::{
 
 use serde_json::Value;
 
-use super::Form;
+use super::LineForm;
 use crate::event;
 
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
+struct CapturedLines(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Captured {
+impl Write for CapturedLines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -24,8 +24,8 @@ impl Write for Captured {
     }
 }
 
-fn written(emit: impl FnOnce(), start: impl FnOnce(Captured) -> tracing::Dispatch) -> String {
-    let captured = Captured::default();
+fn written(emit: impl FnOnce(), start: impl FnOnce(CapturedLines) -> tracing::Dispatch) -> String {
+    let captured = CapturedLines::default();
     tracing::dispatcher::with_default(&start(captured.clone()), emit);
     String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
 }
@@ -33,7 +33,7 @@ fn written(emit: impl FnOnce(), start: impl FnOnce(Captured) -> tracing::Dispatc
 /// What a line says behind its time.
 fn logged(emit: impl FnOnce()) -> String {
     let text = written(emit, |to| {
-        let line = Form::Line { is_coloured: false };
+        let line = LineForm::Line { is_coloured: false };
         let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
         lines.with_writer(move || to.clone()).into()
     });
@@ -45,7 +45,7 @@ fn logged(emit: impl FnOnce()) -> String {
 /// The line as JSON, which must be one.
 fn logged_json(emit: impl FnOnce()) -> (String, Value) {
     let text = written(emit, |to| {
-        let lines = tracing_subscriber::fmt().event_format(Form::Json).fmt_fields(Form::Json);
+        let lines = tracing_subscriber::fmt().event_format(LineForm::Json).fmt_fields(LineForm::Json);
         lines.with_writer(move || to.clone()).into()
     });
     let line = text.strip_suffix('\n').unwrap();
@@ -157,7 +157,7 @@ fn both_forms_of_an_event_say_the_same() {
 fn only_the_level_has_a_colour_and_only_where_it_is_asked_for() {
     let coloured = |emit: fn()| {
         written(emit, |to| {
-            let line = Form::Line { is_coloured: true };
+            let line = LineForm::Line { is_coloured: true };
             let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
             lines.with_writer(move || to.clone()).into()
         })

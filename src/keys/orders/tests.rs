@@ -17,7 +17,7 @@ const START: &str = "2026-11-24T12:00:00Z";
 const HOUR: i64 = 60 * 60;
 
 /// A folder with a clock of its own.
-struct Place {
+struct TestFolder {
     dir: TempDir,
     clock: Arc<ManualClock>,
     keeper: KeyKeeper,
@@ -32,7 +32,7 @@ fn keeper(dir: &Path, clock: &Arc<ManualClock>) -> KeyKeeper {
     KeyKeeper::new(KeyFolder::new(dir), terms, Arc::clone(clock) as Arc<dyn Clock>)
 }
 
-impl Place {
+impl TestFolder {
     fn empty() -> Self {
         let dir = TempDir::new().unwrap();
         let clock = Arc::new(ManualClock::at(START.parse().unwrap()));
@@ -72,19 +72,19 @@ impl Place {
 }
 
 /// The steps of an order that is about to be given.
-type Plan = fn(&Locked<'_>, &KeySet) -> Vec<Step>;
+type PlannedSteps = fn(&Locked<'_>, &KeySet) -> Vec<KeyStep>;
 
 /// Takes so many steps as if the process were killed behind them; half of the next one too, if it writes.
 #[expect(clippy::string_slice, reason = "the test says where it cuts")]
-fn take_some(steps: &[Step], taken: usize, half: bool) {
+fn take_some(steps: &[KeyStep], taken: usize, half: bool) {
     steps[..taken].iter().for_each(|step| step.take().unwrap());
-    if half && let Some(Step::Write { path, text, .. }) = steps.get(taken) {
+    if half && let Some(KeyStep::Write { path, text, .. }) = steps.get(taken) {
         fs::write(steps::partial(path), &text[..text.len() / 2]).unwrap();
     }
 }
 
 #[track_caller]
-fn stop_anywhere(name: &str, start: fn() -> Place, plan: Plan, may_drop: &[&str]) {
+fn stop_anywhere(name: &str, start: fn() -> TestFolder, plan: PlannedSteps, may_drop: &[&str]) {
     let length = {
         let place = start();
         let locked = place.keeper.lock().unwrap();
@@ -119,7 +119,7 @@ fn stop_anywhere(name: &str, start: fn() -> Place, plan: Plan, may_drop: &[&str]
 #[test]
 fn a_rotation_can_stop_anywhere() {
     let start = || {
-        let place = Place::empty();
+        let place = TestFolder::empty();
         place.keeper.generate().unwrap();
         place
     };
@@ -128,27 +128,27 @@ fn a_rotation_can_stop_anywhere() {
 
 #[test]
 fn a_replacement_can_stop_anywhere() {
-    let plan: Plan = |locked, keys| locked.replacement(keys).unwrap().1;
-    stop_anywhere("rotate --now", Place::with_three_keys, plan, &["active", "next"]);
+    let plan: PlannedSteps = |locked, keys| locked.replacement(keys).unwrap().1;
+    stop_anywhere("rotate --now", TestFolder::with_three_keys, plan, &["active", "next"]);
 }
 
 #[test]
 fn a_removal_can_stop_anywhere() {
-    let plan: Plan = |locked, keys| {
+    let plan: PlannedSteps = |locked, keys| {
         let next = keys.keyring.entries().last().unwrap().kid.clone();
         locked.removal(keys, &[next])
     };
-    stop_anywhere("retire", Place::with_three_keys, plan, &["next"]);
+    stop_anywhere("retire", TestFolder::with_three_keys, plan, &["next"]);
 }
 
 #[test]
 fn a_handover_can_stop_anywhere() {
     let start = || {
-        let place = Place::with_three_keys();
+        let place = TestFolder::with_three_keys();
         place.clock.advance(HOUR - 30);
         place
     };
-    let plan: Plan = |locked, keys| {
+    let plan: PlannedSteps = |locked, keys| {
         let [.., active, next] = keys.keyring.entries() else { panic!("a key signs, and one is next") };
         locked.handover(keys, &active.kid, &next.kid)
     };
@@ -158,11 +158,11 @@ fn a_handover_can_stop_anywhere() {
 #[test]
 fn a_pruning_can_stop_anywhere() {
     let start = || {
-        let place = Place::with_three_keys();
+        let place = TestFolder::with_three_keys();
         place.clock.advance(place.keeper.terms.retention.as_secs());
         assert!(place.ring().keys().iter().any(|key| key.state.name() == "expired"));
         for _ in 0..2 {
-            let other = Place::empty();
+            let other = TestFolder::empty();
             other.keeper.generate().unwrap();
             let keys = other.keeper.folder.load().unwrap();
             let (path, _) = keys.keys.values().next().unwrap();
@@ -179,11 +179,11 @@ fn a_pruning_can_stop_anywhere() {
 #[test]
 fn the_making_of_the_first_key_can_stop_anywhere() {
     let length = {
-        let place = Place::empty();
+        let place = TestFolder::empty();
         place.keeper.lock().unwrap().first_key().unwrap().1.len()
     };
     for (taken, half) in (0..=length).flat_map(|taken| [(taken, false), (taken, true)]) {
-        let place = Place::empty();
+        let place = TestFolder::empty();
         let (first, steps) = place.keeper.lock().unwrap().first_key().unwrap();
         take_some(&steps, taken, half);
         let named = fs::read_to_string(place.dir.path().join(KEYRING)).is_ok();
@@ -197,7 +197,7 @@ fn the_making_of_the_first_key_can_stop_anywhere() {
 
 #[test]
 fn of_many_replicas_one_makes_the_key() {
-    let place = Place::empty();
+    let place = TestFolder::empty();
     let at_once = |order: fn(&KeyKeeper) -> bool| {
         let barrier = Arc::new(Barrier::new(8));
         let threads: Vec<_> = (0..8)
@@ -225,9 +225,9 @@ fn of_many_replicas_one_makes_the_key() {
 
 #[test]
 fn a_next_key_that_is_withdrawn_leaves_the_other_signing() {
-    let place = Place::with_three_keys();
+    let place = TestFolder::with_three_keys();
     let (active, next) = (place.kid_that_is("active"), place.kid_that_is("next"));
-    assert_eq!(place.keeper.retire(next.as_str()).unwrap(), Retired::Dropped);
+    assert_eq!(place.keeper.retire(next.as_str()).unwrap(), RetiredKey::Dropped);
     place.clock.advance(48 * HOUR);
     assert_eq!(*place.ring().signing().kid(), active);
     assert!(!place.published().contains(&next));
@@ -235,11 +235,11 @@ fn a_next_key_that_is_withdrawn_leaves_the_other_signing() {
 
 #[test]
 fn what_is_not_safe_is_refused_and_says_from_when_it_is() {
-    let place = Place::with_three_keys();
+    let place = TestFolder::with_three_keys();
     let kid = |state: &str| place.kid_that_is(state);
     let (retired, active, next) = (kid("retired"), kid("active"), kid("next"));
     let now = place.clock.now();
-    let safe_from = |outcome: Result<Retired, OrderError>| match outcome {
+    let safe_from = |outcome: Result<RetiredKey, OrderError>| match outcome {
         Err(
             OrderError::NextNotReady { safe_from, .. }
             | OrderError::StillNeeded { safe_from, .. }
@@ -261,20 +261,20 @@ fn what_is_not_safe_is_refused_and_says_from_when_it_is() {
     assert!(matches!(place.keeper.retire(next.as_str()), Err(OrderError::AboutToSign { .. })));
     place.clock.advance(30);
     assert_eq!(kid("active"), next);
-    assert_eq!(place.keeper.retire_now(retired.as_str()).unwrap(), Retired::Dropped);
+    assert_eq!(place.keeper.retire_now(retired.as_str()).unwrap(), RetiredKey::Dropped);
     assert!(!place.published().contains(&retired));
     // the one that it followed is needed for as long as its tokens live, and no longer
     let until = place.clock.now() + place.keeper.terms.retention;
     assert_eq!(safe_from(place.keeper.retire(active.as_str())), until);
     place.clock.advance(until.as_second() - place.clock.now().as_second());
-    assert_eq!(place.keeper.retire(active.as_str()).unwrap(), Retired::Dropped);
+    assert_eq!(place.keeper.retire(active.as_str()).unwrap(), RetiredKey::Dropped);
     assert_eq!(place.published(), BTreeSet::from([next]));
 }
 
 /// An order to hand over early is carried out where verifiers have had the time.
 #[test]
 fn a_key_hands_over_to_one_that_was_published_for_long_enough() {
-    let place = Place::empty();
+    let place = TestFolder::empty();
     place.keeper.generate().unwrap();
     let first = place.kid_that_is("active");
     let locked = place.keeper.lock().unwrap();
@@ -286,7 +286,7 @@ fn a_key_hands_over_to_one_that_was_published_for_long_enough() {
     place.clock.advance(1);
     let next = place.kid_that_is("next");
     let published_until = place.clock.now() + place.keeper.terms.retention;
-    let expected = Retired::HandedOver { to: next.clone(), published_until };
+    let expected = RetiredKey::HandedOver { to: next.clone(), published_until };
     assert_eq!(place.keeper.retire(first.as_str()).unwrap(), expected);
     assert_eq!(*place.ring().signing().kid(), next);
     assert!(place.published().contains(&first));
@@ -294,10 +294,10 @@ fn a_key_hands_over_to_one_that_was_published_for_long_enough() {
 
 #[test]
 fn a_replaced_key_is_published_no_more() {
-    let place = Place::with_three_keys();
+    let place = TestFolder::with_three_keys();
     let (retired, active, next) =
         (place.kid_that_is("retired"), place.kid_that_is("active"), place.kid_that_is("next"));
-    let Replaced { new, dropped, still_published } = place.keeper.rotate_now().unwrap();
+    let ReplacedKeys { new, dropped, still_published } = place.keeper.rotate_now().unwrap();
     assert_eq!(dropped, [active, next]);
     assert_eq!(still_published.iter().map(|(kid, _)| kid).collect::<Vec<_>>(), [&retired]);
     assert_eq!(place.published(), BTreeSet::from([retired.clone(), new.kid.clone()]));
@@ -315,9 +315,9 @@ fn a_replaced_key_is_published_no_more() {
 /// drops the key that followed it.
 #[test]
 fn an_expired_key_is_never_published_again() {
-    let place = Place::with_three_keys();
+    let place = TestFolder::with_three_keys();
     let retired = place.kid_that_is("retired");
-    let to_the_end = |place: &Place| {
+    let to_the_end = |place: &TestFolder| {
         let retention = place.keeper.terms.retention.as_secs();
         place.clock.advance(retention);
     };
@@ -337,14 +337,14 @@ fn an_expired_key_is_never_published_again() {
     to_the_end(&place);
     place.clock.advance(HOUR);
     assert!(!place.published().contains(&active));
-    let Replaced { new, .. } = place.keeper.rotate_now().unwrap();
+    let ReplacedKeys { new, .. } = place.keeper.rotate_now().unwrap();
     assert_eq!(place.published(), BTreeSet::from([new.kid]));
 }
 
 /// As above, for a ring in which nobody wrote when a key retired: it follows from the next entry, which goes.
 #[test]
 fn a_key_retired_when_its_successor_began_whoever_stays() {
-    let place = Place::with_three_keys();
+    let place = TestFolder::with_three_keys();
     let ring = place.dir.path().join(KEYRING);
     let text = fs::read_to_string(&ring).unwrap();
     let lines = text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("retires:"));
@@ -359,6 +359,6 @@ fn a_key_retired_when_its_successor_began_whoever_stays() {
     assert_eq!(states(), [before[0].clone(), before[2].clone()]);
     // long after the first has left the set, the one that signs is replaced
     place.clock.advance(place.keeper.terms.retention.as_secs());
-    let Replaced { new, .. } = place.keeper.rotate_now().unwrap();
+    let ReplacedKeys { new, .. } = place.keeper.rotate_now().unwrap();
     assert_eq!(place.published(), BTreeSet::from([new.kid]));
 }

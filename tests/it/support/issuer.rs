@@ -13,7 +13,7 @@ use jeton_oauth::{
 use jeton_policy::{DemoSecrets, LivePolicies, Surroundings};
 use jeton_verify::{
     JwksOptions, JwksSource,
-    status::{FetchOptions, FetchedLists, StatusReference},
+    status::{FetchedLists, StatusFetchOptions, StatusReference},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -139,7 +139,7 @@ impl FakeIssuer {
         Self { issuer, clock, keys, answer, elsewhere, seen, dir }
     }
 
-    pub(crate) fn lists(&self, options: &FetchOptions) -> Arc<FetchedLists> {
+    pub(crate) fn lists(&self, options: &StatusFetchOptions) -> Arc<FetchedLists> {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let keys = Arc::clone(&self.keys);
         Arc::new(FetchedLists::new(self.issuer.clone(), keys, options, clock).unwrap())

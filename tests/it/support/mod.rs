@@ -18,7 +18,7 @@ use std::{
 
 use jeton::{
     config::Settings,
-    http::{RunningServer, Service},
+    http::{HttpService, RunningServer},
     keys::{KeyFolder, KeyTerms, LiveKeys},
 };
 use jeton_oauth::{
@@ -189,7 +189,7 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     let service_clock = Arc::clone(&clock);
     let thread = thread::spawn(move || {
         actix_web::rt::System::new().block_on(async {
-            let service = Service::load(settings, service_clock).unwrap();
+            let service = HttpService::load(settings, service_clock).unwrap();
             let audit = service.audit().clone();
             let RunningServer { address, server } = service.start().unwrap();
             sender.send((address, server.handle(), audit)).unwrap();

@@ -4,7 +4,7 @@ mod registry;
 mod secret;
 
 pub use registry::{
-    Abilities, Client, ClientKind, ClientRegistry, ClientState, Grant, GrantedRole, IntrospectedApis,
+    Abilities, ApiGrant, Client, ClientKind, ClientRegistry, ClientState, GrantedRole, IntrospectedApis,
     MOST_KEYS, MOST_SECRETS,
 };
 pub use secret::{ClientSecret, DEMO_SECRETS, SecretHash, StoredSecret};

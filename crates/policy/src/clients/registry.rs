@@ -35,7 +35,7 @@ pub struct Client {
     /// `revoked_before`: tokens issued before it, in seconds since 1970, are ended.
     pub revoked_before: Option<i64>,
     /// What it may ask for, one entry for each API. Clients that are granted the same share them.
-    pub grants: Arc<[Grant]>,
+    pub grants: Arc<[ApiGrant]>,
     /// The claims that each of its tokens carries.
     pub claims: Arc<Map<String, Value>>,
     /// The lifetime of its tokens in seconds, where it has its own.
@@ -44,7 +44,7 @@ pub struct Client {
 
 impl Client {
     /// What it is granted at the API of this audience.
-    pub fn grant_for(&self, audience: &Audience) -> Option<&Grant> {
+    pub fn grant_for(&self, audience: &Audience) -> Option<&ApiGrant> {
         self.grants.iter().find(|grant| grant.audience == *audience)
     }
 
@@ -102,7 +102,7 @@ pub enum ClientKind {
 
 /// What a client may ask for at one API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Grant {
+pub struct ApiGrant {
     /// The API.
     pub api: ApiName,
     /// The `aud` of its tokens.
@@ -122,7 +122,7 @@ pub struct GrantedRole {
     pub scopes: ScopeSet,
 }
 
-impl Grant {
+impl ApiGrant {
     /// The roles that a token with these scopes carries: those of which no scope is missing.
     pub fn roles_within(&self, scopes: &ScopeSet) -> Vec<Role> {
         let whole = self.roles.iter().filter(|role| role.scopes.is_subset(scopes));

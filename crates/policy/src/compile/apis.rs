@@ -8,27 +8,27 @@ use rustc_hash::FxHashSet;
 use super::{
     Surroundings,
     built_in::{BUILT_IN, OWN_API},
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
     requirements::{Requirement, Within},
     types::ClaimUse,
 };
 use crate::{
     condition::Condition,
-    document::{self, Document, Text},
-    finding::{Code, Problem, Span},
+    document::{self, PolicyDocument, Text},
+    finding::{FindingCode, ReadingProblem, Span},
     guarantee::Guaranteed,
     path::CanonicalPath,
     position::{FileIndex, numbered},
     position::{RouteId, small},
     read::{Field, Items, Spanned},
     route::{Method, ParameterPlace, Route},
-    rule::Rule,
-    set::{Access, Api, RouteAccess, Routes},
+    rule::PolicyRule,
+    set::{CompiledRoutes, ProtectedApi, RouteAccess, RuleAccess},
 };
 
 /// The APIs, and what of them only the checks of whole policies need.
 pub(super) struct CompiledApis {
-    pub(super) apis: BTreeMap<ApiName, Api>,
+    pub(super) apis: BTreeMap<ApiName, ProtectedApi>,
     pub(super) guarantees: Vec<Guarantee>,
     /// By API: where claims are compared.
     pub(super) uses: Vec<(ApiName, Vec<ClaimUse>)>,
@@ -51,12 +51,12 @@ pub(super) struct Guarantee {
     pub(super) file: FileIndex,
     pub(super) name: Spanned<String>,
     pub(super) routes: Vec<Guaranteed>,
-    pub(super) origin: Origin,
+    pub(super) origin: GuaranteeOrigin,
 }
 
 /// Who guarantees something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum GuaranteeOrigin {
     /// A policy file, at the place of the guarantee.
     File,
     /// jeton, whatever the files say. The place is that of the API.
@@ -64,7 +64,7 @@ pub(super) enum Origin {
 }
 
 /// The scopes that conditions name, and those of the roles that they name.
-fn scopes_asked_for(routes: &Routes, names: &Names) -> ScopeSet {
+fn scopes_asked_for(routes: &CompiledRoutes, names: &DefinedNames) -> ScopeSet {
     let of_role = |role| names.roles.get(role).into_iter().flat_map(ScopeSet::iter);
     let mut scopes: FxHashSet<&Scope> = FxHashSet::default();
     for condition in &routes.conditions {
@@ -79,11 +79,11 @@ fn scopes_asked_for(routes: &Routes, names: &Names) -> ScopeSet {
     scopes.into_iter().cloned().collect()
 }
 
-impl Report<'_> {
+impl CompileReport<'_> {
     pub(super) fn compile_apis(
         &mut self,
-        documents: &[Document],
-        names: &Names,
+        documents: &[PolicyDocument],
+        names: &DefinedNames,
         surroundings: &Surroundings,
     ) -> CompiledApis {
         let mut compiled = CompiledApis {
@@ -109,16 +109,18 @@ impl Report<'_> {
                         routes,
                         origin,
                     };
-                    compiled.guarantees.extend(guarantees.into_iter().map(|one| of_api(one, Origin::File)));
+                    compiled
+                        .guarantees
+                        .extend(guarantees.into_iter().map(|one| of_api(one, GuaranteeOrigin::File)));
                     if name.value == OWN_API {
                         self.add_built_in(&mut rules, &mut routes, names);
                         let kept = self.built_in_guarantees(name.at, names).into_iter();
-                        compiled.guarantees.extend(kept.map(|one| of_api(one, Origin::BuiltIn)));
+                        compiled.guarantees.extend(kept.map(|one| of_api(one, GuaranteeOrigin::BuiltIn)));
                     }
                     compiled.uses.push((parsed.clone(), uses));
                     compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
                     let scopes = scopes_asked_for(&routes, names);
-                    let api = Api { name: parsed.clone(), audience, scopes, rules, routes };
+                    let api = ProtectedApi { name: parsed.clone(), audience, scopes, rules, routes };
                     compiled.apis.entry(parsed).or_insert(api);
                 }
             }
@@ -126,16 +128,21 @@ impl Report<'_> {
         if let Ok(name) = ApiName::parse(OWN_API)
             && !compiled.apis.contains_key(&name)
         {
-            let (mut rules, mut routes) = (Vec::new(), Routes::default());
+            let (mut rules, mut routes) = (Vec::new(), CompiledRoutes::default());
             self.add_built_in(&mut rules, &mut routes, names);
             let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
-            compiled.apis.insert(name.clone(), Api { name, audience, scopes, rules, routes });
+            compiled.apis.insert(name.clone(), ProtectedApi { name, audience, scopes, rules, routes });
         }
         compiled
     }
 
     /// Adds the built-in rules to those of jeton's own API. Each counts where no rule of the files matches.
-    fn add_built_in(&mut self, rules: &mut Vec<Rule>, routes: &mut Routes, names: &Names) {
+    fn add_built_in(
+        &mut self,
+        rules: &mut Vec<PolicyRule>,
+        routes: &mut CompiledRoutes,
+        names: &DefinedNames,
+    ) {
         let file = FileIndex::at(self.sources.files.len());
         let built_in = BUILT_IN.api().into_iter().flat_map(|api| &api.rules.0);
         for (name, rule) in built_in.filter_map(|(name, rule)| Some((name, rule.as_ref()?))) {
@@ -150,7 +157,7 @@ impl Report<'_> {
             let known_as = if is_taken { format!("{} (built in)", name.value) } else { name.value.clone() };
             let line = BUILT_IN.source.line(name.at.start);
             let index = small(rules.len());
-            rules.push(Rule { name: known_as.into(), file, line: small(line) });
+            rules.push(PolicyRule { name: known_as.into(), file, line: small(line) });
             let mut shared = HashMap::new();
             for route in left {
                 if routes.trie.insert(&route, RouteId::at(routes.written.len())).is_ok() {
@@ -163,7 +170,11 @@ impl Report<'_> {
     }
 
     /// What holds of jeton's own API whatever the files say, told at the place where they define it.
-    fn built_in_guarantees(&mut self, at: Span, names: &Names) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
+    fn built_in_guarantees(
+        &mut self,
+        at: Span,
+        names: &DefinedNames,
+    ) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
         let Some(api) = BUILT_IN.api() else { return Vec::new() };
         let each = self.guarantees(FileIndex::at(self.sources.files.len()), api, names).into_iter();
         each.map(|(name, routes)| (Spanned { at, value: format!("{} (built in)", name.value) }, routes))
@@ -174,7 +185,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         name: &Spanned<String>,
-        api: &document::Api,
+        api: &document::ApiEntry,
         surroundings: &Surroundings,
         taken: &mut HashMap<Audience, Option<(FileIndex, Span)>>,
     ) -> Option<Audience> {
@@ -184,11 +195,15 @@ impl Report<'_> {
             Field::Absent => {
                 let message = format!("API `{}` has no `audience`", name.value);
                 let hint = "add `audience: https://...`, the `aud` of the tokens that it takes";
-                self.add(file, Problem::new(name.at, Code::Missing, message).hint(hint));
+                self.add(file, ReadingProblem::new(name.at, FindingCode::Missing, message).hint(hint));
                 return None;
             }
             Field::Given(text) if is_own => {
-                let problem = Problem::new(text.at, Code::BadAudience, "jeton's own API has no `audience`");
+                let problem = ReadingProblem::new(
+                    text.at,
+                    FindingCode::BadAudience,
+                    "jeton's own API has no `audience`",
+                );
                 self.add(file, problem.hint("remove the line: it is the issuer"));
                 return None;
             }
@@ -198,7 +213,7 @@ impl Report<'_> {
         let audience = match Audience::parse(&text.value) {
             Ok(audience) => audience,
             Err(error) => {
-                self.add(file, Problem::new(text.at, Code::BadAudience, error.to_string()));
+                self.add(file, ReadingProblem::new(text.at, FindingCode::BadAudience, error.to_string()));
                 return None;
             }
         };
@@ -208,7 +223,7 @@ impl Report<'_> {
                 Some((file, at)) => format!("it is taken at {} first", self.place(file, at)),
                 None => "it is the issuer, and so jeton's own API".to_owned(),
             };
-            self.add(file, Problem::new(text.at, Code::DuplicateAudience, message).hint(hint));
+            self.add(file, ReadingProblem::new(text.at, FindingCode::DuplicateAudience, message).hint(hint));
         }
         Some(audience)
     }
@@ -216,11 +231,11 @@ impl Report<'_> {
     fn compile_rules(
         &mut self,
         file: FileIndex,
-        api: &document::Api,
-        names: &Names,
-    ) -> (Vec<Rule>, Routes, Vec<Span>) {
-        let mut rules: Vec<Rule> = Vec::with_capacity(api.rules.0.len());
-        let mut routes = Routes::default();
+        api: &document::ApiEntry,
+        names: &DefinedNames,
+    ) -> (Vec<PolicyRule>, CompiledRoutes, Vec<Span>) {
+        let mut rules: Vec<PolicyRule> = Vec::with_capacity(api.rules.0.len());
+        let mut routes = CompiledRoutes::default();
         let mut places = Vec::new();
         for (name, rule) in &api.rules.0 {
             let Some(rule) = rule else { continue };
@@ -229,7 +244,7 @@ impl Report<'_> {
             let requirement = self.requirement(within, rule).unwrap_or(Requirement::AnyOf(Vec::new()));
             let line = self.source(file).map_or(0, |source| source.line(name.at.start));
             let index = small(rules.len());
-            rules.push(Rule { name: name.value.as_str().into(), file, line: small(line) });
+            rules.push(PolicyRule { name: name.value.as_str().into(), file, line: small(line) });
             let mut shared = HashMap::new();
             for (at, route) in at.into_iter().zip(parsed) {
                 let id = RouteId::at(routes.written.len());
@@ -260,7 +275,7 @@ impl Report<'_> {
             Field::Given(_) | Field::Absent => {
                 let message = format!("`{}` has no routes", name.value);
                 let hint = "add `routes:` with lines such as `- GET /orders/{order}`";
-                self.add(file, Problem::new(name.at, Code::Missing, message).hint(hint));
+                self.add(file, ReadingProblem::new(name.at, FindingCode::Missing, message).hint(hint));
                 &[]
             }
         };
@@ -268,7 +283,10 @@ impl Report<'_> {
         for text in routes {
             match Route::parse(&text.value) {
                 Ok(route) => parsed.extend([(text.at, route)]),
-                Err(bad) => self.add(file, Problem::new(text.at, Code::BadRoute, bad.message).hint(bad.hint)),
+                Err(bad) => self.add(
+                    file,
+                    ReadingProblem::new(text.at, FindingCode::BadRoute, bad.message).hint(bad.hint),
+                ),
             }
         }
         parsed
@@ -281,19 +299,25 @@ impl Report<'_> {
         at: Span,
         route: &Route,
         first: RouteId,
-        rules: &[Rule],
-        routes: &Routes,
+        rules: &[PolicyRule],
+        routes: &CompiledRoutes,
         places: &[Span],
     ) {
         let first = first.position();
         let rule = routes.access.get(first).and_then(|access| rules.get(usize::try_from(access.rule).ok()?));
-        let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", Rule::name));
+        let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", PolicyRule::name));
         let place = places.get(first).map(|at| self.place(file, *at)).unwrap_or_default();
         let hint = format!("it stands at {place} first; parameters match alike, whatever they are called");
-        self.add(file, Problem::new(at, Code::DuplicateRoute, message).hint(hint));
+        self.add(file, ReadingProblem::new(at, FindingCode::DuplicateRoute, message).hint(hint));
     }
 
-    fn refuse_dead_rules(&mut self, file: FileIndex, rules: &[Rule], routes: &Routes, places: &[Span]) {
+    fn refuse_dead_rules(
+        &mut self,
+        file: FileIndex,
+        rules: &[PolicyRule],
+        routes: &CompiledRoutes,
+        places: &[Span],
+    ) {
         // by rule: the place of its first route, and whether one of its routes ever decides
         let mut seen: BTreeMap<u32, (Span, bool)> = BTreeMap::new();
         for (id, ((route, access), at)) in
@@ -310,7 +334,7 @@ impl Report<'_> {
                     rule.name()
                 );
                 let hint = "remove it, or the routes that cover it";
-                self.add(file, Problem::new(at, Code::DeadRule, message).hint(hint));
+                self.add(file, ReadingProblem::new(at, FindingCode::DeadRule, message).hint(hint));
             }
         }
     }
@@ -319,8 +343,8 @@ impl Report<'_> {
     fn guarantees(
         &mut self,
         file: FileIndex,
-        api: &document::Api,
-        names: &Names,
+        api: &document::ApiEntry,
+        names: &DefinedNames,
     ) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
         let mut guarantees = Vec::new();
         for (name, guarantee) in &api.guarantees.0 {
@@ -338,7 +362,7 @@ impl Report<'_> {
                 Field::Wrong => {}
                 Field::Absent => {
                     let message = format!("guarantee `{}` does not say what must hold", name.value);
-                    let problem = Problem::new(name.at, Code::Missing, message);
+                    let problem = ReadingProblem::new(name.at, FindingCode::Missing, message);
                     self.add(file, problem.hint("add `only_when:` with what must hold, as in `require`"));
                 }
             }
@@ -348,7 +372,7 @@ impl Report<'_> {
 }
 
 /// Whether routes that are there already decide on the one path of a built-in route.
-fn is_matched(routes: &Routes, route: &Route) -> bool {
+fn is_matched(routes: &CompiledRoutes, route: &Route) -> bool {
     let path = route.with_parameters("");
     let Ok(path) = CanonicalPath::parse(&path) else { return false };
     let method = Method::ALL.into_iter().find(|method| route.method.precision(*method).is_some());
@@ -370,22 +394,22 @@ fn placed(
     (alternatives, places)
 }
 
-impl Routes {
+impl CompiledRoutes {
     /// What a rule asks on this route: its conditions with each parameter at its place. Routes of one
     /// rule whose parameters stand at the same places share them (`shared`, by places).
     fn access_at(
         &mut self,
         route: &Route,
         requirement: &Requirement,
-        shared: &mut HashMap<Vec<Option<ParameterPlace>>, Access>,
-    ) -> Access {
-        let Requirement::AnyOf(alternatives) = requirement else { return Access::Public };
+        shared: &mut HashMap<Vec<Option<ParameterPlace>>, RuleAccess>,
+    ) -> RuleAccess {
+        let Requirement::AnyOf(alternatives) = requirement else { return RuleAccess::Public };
         let (alternatives, places) = placed(alternatives, route);
         let access = shared.entry(places).or_insert_with(|| {
             if let [only] = alternatives.as_slice() {
                 let start = small(self.conditions.len());
                 self.conditions.extend(only.iter().cloned());
-                return Access::All(start..small(self.conditions.len()));
+                return RuleAccess::All(start..small(self.conditions.len()));
             }
             let first = small(self.alternatives.len());
             for alternative in alternatives {
@@ -393,7 +417,7 @@ impl Routes {
                 self.conditions.extend(alternative);
                 self.alternatives.push(start..small(self.conditions.len()));
             }
-            Access::AnyOf(first..small(self.alternatives.len()))
+            RuleAccess::AnyOf(first..small(self.alternatives.len()))
         });
         access.clone()
     }

@@ -3,10 +3,10 @@
 use std::{cell::RefCell, sync::LazyLock};
 
 use crate::{
-    document::{self, Document},
-    finding::Problem,
+    document::{self, PolicyDocument},
+    finding::ReadingProblem,
     read,
-    source::Source,
+    source::PolicyText,
     yaml,
 };
 
@@ -20,14 +20,14 @@ const NAME: &str = "built-in/jeton.yaml";
 pub(super) static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| BuiltIn::read().0);
 
 pub(super) struct BuiltIn {
-    pub(super) source: Source,
-    pub(super) document: Document,
+    pub(super) source: PolicyText,
+    pub(super) document: PolicyDocument,
 }
 
 impl BuiltIn {
     /// Reads it, with all that is wrong with it; a test holds that nothing is.
-    fn read() -> (Self, Vec<Problem>) {
-        let source = Source::new(NAME.to_owned(), include_str!("built_in.yaml").to_owned());
+    fn read() -> (Self, Vec<ReadingProblem>) {
+        let source = PolicyText::new(NAME.to_owned(), include_str!("built_in.yaml").to_owned());
         let (node, problems) = yaml::parse(&source.text);
         let problems = RefCell::new(problems);
         let document = node.and_then(|node| read::read(&node, &problems)).unwrap_or_default();
@@ -35,7 +35,7 @@ impl BuiltIn {
     }
 
     /// Its API.
-    pub(super) fn api(&self) -> Option<&document::Api> {
+    pub(super) fn api(&self) -> Option<&document::ApiEntry> {
         self.document.apis.0.iter().find_map(|(_, api)| api.as_ref())
     }
 

@@ -6,25 +6,25 @@ use jeton_oauth::{ApiName, ClientId, Role};
 
 use super::{
     NeededApi,
-    apis::{Guarantee, Origin},
+    apis::{Guarantee, GuaranteeOrigin},
     built_in::OWN_API,
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
 };
 use crate::{
-    cases::{Asker, Case, CaseOutcome, Expected},
-    document::{self, Document, TestSubject, Text},
-    finding::{Code, Problem, Span, did_you_mean},
+    cases::{Case, CaseAsker, CaseOutcome, ExpectedOutcome},
+    document::{self, PolicyDocument, TestSubject, Text},
+    finding::{FindingCode, ReadingProblem, Span, did_you_mean},
     guarantee::{self, TooComplex, Violation},
     position::{FileIndex, numbered},
     read::{Field, Spanned},
     route::Method,
-    rule::Rule,
+    rule::PolicyRule,
     set::PolicySet,
     space::RouteIndex,
     subject::Permissions,
 };
 
-impl Report<'_> {
+impl CompileReport<'_> {
     /// Refuses policies without an API that something else needs.
     pub(super) fn needed(&mut self, policies: &PolicySet, needed: &[NeededApi]) {
         for NeededApi { api, by } in needed.iter().filter(|needed| !policies.apis.contains_key(&needed.api)) {
@@ -34,7 +34,7 @@ impl Report<'_> {
             let hint = did_you_mean(api.as_str(), known()).unwrap_or_else(|| {
                 "define it under `apis:`, or change the settings and start again".to_owned()
             });
-            self.findings.push(self.sources.fault(Code::UnknownApi, message, &hint));
+            self.findings.push(self.sources.fault(FindingCode::UnknownApi, message, &hint));
         }
     }
 
@@ -63,7 +63,7 @@ impl Report<'_> {
         }
     }
 
-    fn unproved(&mut self, policies: &PolicySet, guarantee: &Guarantee, rule: &Rule) {
+    fn unproved(&mut self, policies: &PolicySet, guarantee: &Guarantee, rule: &PolicyRule) {
         let message = format!(
             "guarantee `{}` cannot be proved for rule `{}` ({}:{}): they compare too many segments with too many values",
             guarantee.name.value,
@@ -72,7 +72,10 @@ impl Report<'_> {
             rule.line,
         );
         let hint = "compare fewer segments of the path in one rule, or name fewer values";
-        self.add(guarantee.file, Problem::new(guarantee.name.at, Code::TooComplex, message).hint(hint));
+        self.add(
+            guarantee.file,
+            ReadingProblem::new(guarantee.name.at, FindingCode::TooComplex, message).hint(hint),
+        );
     }
 
     fn broken(&mut self, policies: &PolicySet, guarantee: &Guarantee, violation: &Violation<'_>) {
@@ -96,30 +99,31 @@ impl Report<'_> {
             witness.path,
         );
         let instead = match guarantee.origin {
-            Origin::File => "change the guarantee",
-            Origin::BuiltIn => "take the path out of the rule: this guarantee is built in",
+            GuaranteeOrigin::File => "change the guarantee",
+            GuaranteeOrigin::BuiltIn => "take the path out of the rule: this guarantee is built in",
         };
         let hint = format!("ask there for what the guarantee says ({}), or {instead}", lacking.join(", "));
-        let problem = Problem::new(guarantee.name.at, Code::BrokenGuarantee, message);
+        let problem = ReadingProblem::new(guarantee.name.at, FindingCode::BrokenGuarantee, message);
         self.add(guarantee.file, problem.hint(hint));
     }
 
     /// Reads the test cases, one for each request.
-    pub(super) fn cases(&mut self, documents: &[Document], names: &Names) -> Vec<Case> {
+    pub(super) fn cases(&mut self, documents: &[PolicyDocument], names: &DefinedNames) -> Vec<Case> {
         let mut cases = Vec::new();
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for test in &document.tests.0 {
-                let document::Test { r#as, api, allow, deny } = &test.value;
+                let document::TestEntry { r#as, api, allow, deny } = &test.value;
                 let asker = self.asker(file, test.at, r#as, names);
                 let api = self.tested_api(file, test.at, api, names);
                 if allow.is_empty() && deny.is_empty() {
-                    let problem = Problem::new(test.at, Code::Missing, "this test asks for nothing");
+                    let problem =
+                        ReadingProblem::new(test.at, FindingCode::Missing, "this test asks for nothing");
                     self.add(
                         file,
                         problem.hint("add `allow:` or `deny:` with lines such as `- GET /orders/42`"),
                     );
                 }
-                for (expected, requests) in [(Expected::Allow, allow), (Expected::Deny, deny)] {
+                for (expected, requests) in [(ExpectedOutcome::Allow, allow), (ExpectedOutcome::Deny, deny)] {
                     for request in &requests.0 {
                         let parts = self.request(file, request);
                         let (Some(asker), Some(api), Some((method, path))) = (&asker, &api, parts) else {
@@ -139,12 +143,13 @@ impl Report<'_> {
         file: FileIndex,
         whole: Span,
         asker: &Field<Spanned<TestSubject>>,
-        names: &Names,
-    ) -> Option<Asker> {
+        names: &DefinedNames,
+    ) -> Option<CaseAsker> {
         match asker {
             Field::Wrong => None,
             Field::Absent => {
-                let problem = Problem::new(whole, Code::Missing, "this test does not say who asks");
+                let problem =
+                    ReadingProblem::new(whole, FindingCode::Missing, "this test does not say who asks");
                 self.add(
                     file,
                     problem.hint("add `as:` with a client, or `as: {}` for a token that carries nothing"),
@@ -155,20 +160,20 @@ impl Report<'_> {
                 if !names.clients.contains(client) {
                     let text = Text { at: *at, value: client.clone() };
                     let known = names.clients.iter().map(String::as_str);
-                    self.unknown(file, &text, Code::UnknownClient, "client", known);
+                    self.unknown(file, &text, FindingCode::UnknownClient, "client", known);
                 }
-                ClientId::parse(client).ok().map(Asker::Client)
+                ClientId::parse(client).ok().map(CaseAsker::Client)
             }
             Field::Given(Spanned { at, value: TestSubject::Map(bearer) }) => {
-                let document::Bearer { scopes, roles, claims } = &**bearer;
+                let document::TestBearer { scopes, roles, claims } = &**bearer;
                 let scopes = self.scopes(file, scopes, &names.scopes);
                 let roles: Vec<Role> =
                     roles.0.iter().filter_map(|role| self.role(file, role, &names.roles)).collect();
                 let bearer = Permissions { client: None, sub: None, scopes, roles, claims: claims.clone() };
                 match bearer.with_sub_of_claims() {
-                    Ok(bearer) => Some(Asker::Bearer(bearer.with_scopes_of_roles(&names.roles))),
+                    Ok(bearer) => Some(CaseAsker::Bearer(bearer.with_scopes_of_roles(&names.roles))),
                     Err(error) => {
-                        let problem = Problem::new(*at, Code::BadClaim, error.to_string());
+                        let problem = ReadingProblem::new(*at, FindingCode::BadClaim, error.to_string());
                         self.add(file, problem.hint("such as `as: { claims: { sub: acme-sync } }`"));
                         None
                     }
@@ -182,19 +187,29 @@ impl Report<'_> {
         file: FileIndex,
         whole: Span,
         api: &Field<Text>,
-        names: &Names,
+        names: &DefinedNames,
     ) -> Option<ApiName> {
         match api {
             Field::Wrong => None,
             Field::Absent => {
-                let problem = Problem::new(whole, Code::Missing, "this test does not say which API is asked");
+                let problem = ReadingProblem::new(
+                    whole,
+                    FindingCode::Missing,
+                    "this test does not say which API is asked",
+                );
                 let known = names.apis.iter().find(|name| *name != OWN_API).map_or("orders", String::as_str);
                 self.add(file, problem.hint(format!("add `api:` with a name, such as `api: {known}`")));
                 None
             }
             Field::Given(text) => {
                 if !names.apis.contains(&text.value) {
-                    self.unknown(file, text, Code::UnknownApi, "API", names.apis.iter().map(String::as_str));
+                    self.unknown(
+                        file,
+                        text,
+                        FindingCode::UnknownApi,
+                        "API",
+                        names.apis.iter().map(String::as_str),
+                    );
                 }
                 ApiName::parse(&text.value).ok()
             }
@@ -204,7 +219,8 @@ impl Report<'_> {
     /// One method and one path. What only looks like one would be denied and prove nothing.
     fn request(&mut self, file: FileIndex, request: &Text) -> Option<(String, String)> {
         let mut refuse = |what: String, hint: &str| {
-            let problem = Problem::new(request.at, Code::BadRoute, format!("`{}` {what}", request.value));
+            let problem =
+                ReadingProblem::new(request.at, FindingCode::BadRoute, format!("`{}` {what}", request.value));
             self.add(file, problem.hint(hint));
         };
         let Some((method, path)) = request.value.split_once(' ').filter(|(_, path)| path.starts_with('/'))
@@ -253,7 +269,7 @@ impl Report<'_> {
                         .unwrap_or_default(),
                     explanation.detail,
                 );
-                let problem = Problem::new(case.at, Code::FailedTest, message);
+                let problem = ReadingProblem::new(case.at, FindingCode::FailedTest, message);
                 self.add(case.file, problem.hint(to_pass.clone()));
             }
             outcomes.push(outcome);

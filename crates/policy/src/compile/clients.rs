@@ -13,19 +13,19 @@ use serde_json::{Map, Value};
 
 use super::{
     DemoSecrets, Surroundings,
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
     warnings::ShutOut,
 };
 use crate::{
     clients::{
-        Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, Grant, GrantedRole, MOST_SECRETS,
+        ApiGrant, Client, ClientKind, ClientSecret, ClientState, DEMO_SECRETS, GrantedRole, MOST_SECRETS,
         SecretHash, StoredSecret,
     },
-    document::{self, Document, Text},
-    finding::{Code, Problem, Span},
+    document::{self, PolicyDocument, Text},
+    finding::{FindingCode, ReadingProblem, Span},
     position::{FileIndex, numbered},
     read::{Field, Items, Named, Spanned},
-    set::Api,
+    set::ProtectedApi,
 };
 
 /// The clients, and where each is defined.
@@ -54,19 +54,19 @@ impl CompiledClients {
     }
 }
 
-impl Report<'_> {
+impl CompileReport<'_> {
     /// Compiles the clients; their parts of the documents are gone afterwards.
     pub(super) fn compile_clients(
         &mut self,
-        documents: &mut [Document],
-        names: &Names,
-        apis: &BTreeMap<ApiName, Api>,
+        documents: &mut [PolicyDocument],
+        names: &DefinedNames,
+        apis: &BTreeMap<ApiName, ProtectedApi>,
         surroundings: &Surroundings,
     ) -> CompiledClients {
         let mut clients = Vec::new();
         let mut places = Vec::new();
         // there may be a million clients, and few kinds of grants
-        let mut shared: FxHashSet<Arc<[Grant]>> = FxHashSet::default();
+        let mut shared: FxHashSet<Arc<[ApiGrant]>> = FxHashSet::default();
         for (file, document) in numbered(FileIndex::at, documents.iter_mut()) {
             for (name, client) in std::mem::take(&mut document.clients.0) {
                 let name = &name;
@@ -87,7 +87,7 @@ impl Report<'_> {
                 let ttl = self.ttl(file, client.ttl.given(), surroundings);
                 let Some(id) = id else { continue };
                 let grants = shared.get(grants.as_slice()).cloned().unwrap_or_else(|| {
-                    let grants: Arc<[Grant]> = grants.into();
+                    let grants: Arc<[ApiGrant]> = grants.into();
                     shared.insert(Arc::clone(&grants));
                     grants
                 });
@@ -119,12 +119,12 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         client: &Spanned<String>,
-        secrets: &Items<Spanned<document::Secret>>,
+        secrets: &Items<Spanned<document::SecretEntry>>,
         demo: DemoSecrets,
     ) -> Vec<StoredSecret> {
         if let Some(beyond) = secrets.0.get(MOST_SECRETS) {
             let message = format!("client `{}` has more than {MOST_SECRETS} secrets", client.value);
-            let problem = Problem::new(beyond.at, Code::BadSecret, message);
+            let problem = ReadingProblem::new(beyond.at, FindingCode::BadSecret, message);
             self.add(file, problem.hint("remove those that have expired, and those that nobody uses"));
         }
         secrets.0.iter().filter_map(|secret| self.secret(file, client, secret, demo)).collect()
@@ -134,7 +134,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         client: &Spanned<String>,
-        secret: &Spanned<document::Secret>,
+        secret: &Spanned<document::SecretEntry>,
         demo: DemoSecrets,
     ) -> Option<StoredSecret> {
         let Spanned { at, value: secret } = secret;
@@ -143,25 +143,26 @@ impl Report<'_> {
             Field::Wrong => return None,
             Field::Absent => {
                 let message = format!("a secret of client `{}` has no `sha256`", client.value);
-                let problem = Problem::new(*at, Code::Missing, message);
+                let problem = ReadingProblem::new(*at, FindingCode::Missing, message);
                 self.add(file, problem.hint("`jeton clients add` and `rotate` write it"));
                 return None;
             }
         };
         let Some(sha256) = SecretHash::parse(&text.value) else {
-            let problem = Problem::new(text.at, Code::BadSecret, "`sha256` is not 64 hexadecimal digits");
+            let problem =
+                ReadingProblem::new(text.at, FindingCode::BadSecret, "`sha256` is not 64 hexadecimal digits");
             self.add(file, problem.hint("write the SHA-256 of the secret, never the secret itself"));
             return None;
         };
         if sha256 == ClientSecret::new(String::new()).hash() {
-            let problem = Problem::new(text.at, Code::BadSecret, "this is the hash of nothing");
+            let problem = ReadingProblem::new(text.at, FindingCode::BadSecret, "this is the hash of nothing");
             self.add(file, problem.hint("hash the secret, or let `jeton clients add` and `rotate` make one"));
             return None;
         }
         if demo == DemoSecrets::Refused && DEMO_SECRETS.contains(&sha256.to_string().as_str()) {
             let message =
                 format!("client `{}` has a secret that everybody can read in README.md", client.value);
-            let problem = Problem::new(text.at, Code::DemoSecret, message);
+            let problem = ReadingProblem::new(text.at, FindingCode::DemoSecret, message);
             let hint = format!(
                 "this server can be reached from elsewhere: remove the client, or run `jeton clients rotate {}` and remove this secret",
                 client.value
@@ -180,7 +181,7 @@ impl Report<'_> {
         match parse_time(&text.value) {
             Ok(time) => Some(time),
             Err(error) => {
-                let problem = Problem::new(text.at, Code::BadTime, error.to_string());
+                let problem = ReadingProblem::new(text.at, FindingCode::BadTime, error.to_string());
                 self.add(file, problem.hint(error.hint()));
                 None
             }
@@ -191,12 +192,12 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         api: &Spanned<String>,
-        grant: Option<&document::Grant>,
-        names: &Names,
-        apis: &BTreeMap<ApiName, Api>,
-    ) -> Option<Grant> {
+        grant: Option<&document::GrantEntry>,
+        names: &DefinedNames,
+        apis: &BTreeMap<ApiName, ProtectedApi>,
+    ) -> Option<ApiGrant> {
         if !names.apis.contains(&api.value) {
-            self.unknown(file, api, Code::UnknownApi, "API", names.apis.iter().map(String::as_str));
+            self.unknown(file, api, FindingCode::UnknownApi, "API", names.apis.iter().map(String::as_str));
         }
         let grant = grant?;
         let mut scopes = self.scopes(file, &grant.scopes, &names.scopes);
@@ -211,11 +212,11 @@ impl Report<'_> {
         }
         if grant.roles.is_empty() && grant.scopes.is_empty() {
             let message = format!("the grant for `{}` grants nothing", api.value);
-            let problem = Problem::new(api.at, Code::Missing, message);
+            let problem = ReadingProblem::new(api.at, FindingCode::Missing, message);
             self.add(file, problem.hint("add `roles: [...]` or `scopes: [...]`, or remove it"));
         }
         let api = apis.get(&*api.value)?;
-        Some(Grant { api: api.name.clone(), audience: api.audience.clone(), scopes, roles })
+        Some(ApiGrant { api: api.name.clone(), audience: api.audience.clone(), scopes, roles })
     }
 
     fn claims(&mut self, file: FileIndex, claims: &Named<Value>) -> Map<String, Value> {
@@ -223,13 +224,13 @@ impl Report<'_> {
         for (name, value) in &claims.0 {
             if is_registered_claim(&name.value) {
                 let message = format!("`{}` is a claim that jeton sets itself", name.value);
-                let problem = Problem::new(name.at, Code::BadClaim, message);
+                let problem = ReadingProblem::new(name.at, FindingCode::BadClaim, message);
                 self.add(file, problem.hint("give the claim another name"));
             }
             match value {
                 Some(Value::Null) => {
                     let message = format!("claim `{}` has no value", name.value);
-                    let problem = Problem::new(name.at, Code::BadClaim, message);
+                    let problem = ReadingProblem::new(name.at, FindingCode::BadClaim, message);
                     self.add(file, problem.hint("write one, in quotes if it is text"));
                 }
                 Some(value) => {
@@ -245,17 +246,17 @@ impl Report<'_> {
         let text = text?;
         let Some(ttl) = parse_duration(&text.value).map(|ttl| ttl.as_secs()) else {
             let message = format!("`{}` is not a duration", text.value);
-            let problem = Problem::new(text.at, Code::BadDuration, message);
+            let problem = ReadingProblem::new(text.at, FindingCode::BadDuration, message);
             self.add(file, problem.hint("write a number and `s`, `m`, `h` or `d`, such as `15m`"));
             return None;
         };
         if ttl == 0 {
-            let problem = Problem::new(text.at, Code::BadDuration, "a token must live");
+            let problem = ReadingProblem::new(text.at, FindingCode::BadDuration, "a token must live");
             self.add(file, problem.hint("write more than `0s`"));
         }
         if let Some(max_ttl) = surroundings.max_ttl.filter(|max| ttl > *max) {
             let message = format!("`{}` is longer than `tokens.max_ttl` ({max_ttl} s)", text.value);
-            let problem = Problem::new(text.at, Code::TtlTooLong, message);
+            let problem = ReadingProblem::new(text.at, FindingCode::TtlTooLong, message);
             self.add(file, problem.hint("shorten it, or raise `tokens.max_ttl` in the settings"));
         }
         Some(ttl)

@@ -11,22 +11,22 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 
-use super::report::{Names, Report};
+use super::report::{CompileReport, DefinedNames};
 use crate::{
     clients::{Abilities, IntrospectedApis, MOST_KEYS},
-    document::{self, Document, Introspect, PublicKey, RevokedToken, Text},
-    finding::{Code, Problem, Span},
+    document::{self, Introspect, PolicyDocument, PublicKeyEntry, RevokedToken, Text},
+    finding::{FindingCode, ReadingProblem, Span},
     position::{FileIndex, numbered},
     read::{Field, Items, Spanned},
-    source::Sources,
+    source::PolicySources,
 };
 
-impl Report<'_> {
+impl CompileReport<'_> {
     pub(super) fn public_keys(
         &mut self,
         file: FileIndex,
         client: &Spanned<String>,
-        keys: &Items<Spanned<PublicKey>>,
+        keys: &Items<Spanned<PublicKeyEntry>>,
     ) -> Vec<ForeignKey> {
         let mut taken = Vec::with_capacity(keys.0.len());
         let mut seen = FxHashSet::default();
@@ -37,7 +37,7 @@ impl Report<'_> {
                         let message = format!("a key of client `{}` is passed over: {key}", client.value);
                         let hint =
                             "it cannot sign with this one: remove it from the set, if it need not be there";
-                        self.warn(file, Problem::new(at, Code::PassedOver, message).hint(hint));
+                        self.warn(file, ReadingProblem::new(at, FindingCode::PassedOver, message).hint(hint));
                     }
                     for key in found.taken {
                         if seen.insert(key.thumbprint().clone()) {
@@ -46,7 +46,7 @@ impl Report<'_> {
                         }
                         let (client, key) = (&client.value, key.thumbprint());
                         let message = format!("client `{client}` has the public key `{key}` twice");
-                        let problem = Problem::new(at, Code::BadPublicKey, message);
+                        let problem = ReadingProblem::new(at, FindingCode::BadPublicKey, message);
                         self.add(file, problem.hint("remove one; without `alg` it is for all that fit it"));
                     }
                 }
@@ -57,7 +57,7 @@ impl Report<'_> {
         }
         if taken.len() > MOST_KEYS {
             let message = format!("client `{}` has more than {MOST_KEYS} public keys", client.value);
-            let problem = Problem::new(client.at, Code::BadPublicKey, message);
+            let problem = ReadingProblem::new(client.at, FindingCode::BadPublicKey, message);
             self.add(file, problem.hint("remove those that it signs with no more"));
         }
         taken
@@ -68,16 +68,16 @@ impl Report<'_> {
         &self,
         file: FileIndex,
         client: &Spanned<String>,
-        key: &Spanned<PublicKey>,
-    ) -> Result<(Span, ForeignKeys), Option<Problem>> {
-        let PublicKey { jwk, pem, file: name } = &key.value;
+        key: &Spanned<PublicKeyEntry>,
+    ) -> Result<(Span, ForeignKeys), Option<ReadingProblem>> {
+        let PublicKeyEntry { jwk, pem, file: name } = &key.value;
         if matches!((jwk, pem, name), (Field::Wrong, _, _) | (_, Field::Wrong, _) | (_, _, Field::Wrong)) {
             return Err(None);
         }
         let unusable = |at: Span, of: &str, error: InvalidPublicKey| {
             let message =
                 format!("client `{}` has a public key{of} that cannot be used: {error}", client.value);
-            Some(Problem::new(at, Code::BadPublicKey, message).hint(fix(&error)))
+            Some(ReadingProblem::new(at, FindingCode::BadPublicKey, message).hint(fix(&error)))
         };
         match (jwk.given(), pem.given(), name.given()) {
             (Some(jwk), None, None) => {
@@ -96,17 +96,17 @@ impl Report<'_> {
             }
             _ => {
                 let message = format!("a public key of client `{}` is not in one form", client.value);
-                let problem = Problem::new(key.at, Code::BadPublicKey, message);
+                let problem = ReadingProblem::new(key.at, FindingCode::BadPublicKey, message);
                 Err(Some(problem.hint("give each entry one of `jwk: {...}`, `pem: ...` and `file: NAME`")))
             }
         }
     }
 
     /// What stands in the file that an entry names.
-    fn key_file(&self, file: FileIndex, name: &Text) -> Result<&[u8], Problem> {
+    fn key_file(&self, file: FileIndex, name: &Text) -> Result<&[u8], ReadingProblem> {
         let refused = |what: &str, hint: String| {
             let message = format!("`{}` {what}", name.value);
-            Problem::new(name.at, Code::BadPublicKey, message).hint(hint)
+            ReadingProblem::new(name.at, FindingCode::BadPublicKey, message).hint(hint)
         };
         let policy = self.sources.files.get(file.position()).map(|source| self.sources.below(&source.name));
         let folder = policy.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
@@ -118,7 +118,7 @@ impl Report<'_> {
             let hint = "hidden files and folders are not read: rename what starts with a dot";
             return Err(refused("is hidden", hint.to_owned()));
         }
-        if !Sources::is_key_file(&path) {
+        if !PolicySources::is_key_file(&path) {
             let hint = "name a `*.pem`, `*.jwk`, `*.jwks` or `*.json` file, and none of `*.schema.json`";
             return Err(refused("is not named as a file of keys", hint.to_owned()));
         }
@@ -138,8 +138,8 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         name: &Spanned<String>,
-        client: &document::Client,
-        names: &Names,
+        client: &document::ClientEntry,
+        names: &DefinedNames,
     ) -> Abilities {
         let is_anonymous = client.anonymous.given() == Some(&true);
         let for_named = [
@@ -153,7 +153,7 @@ impl Report<'_> {
             {
                 let message =
                     format!("client `{}` is anonymous, and cannot have `{key}`: {because}", name.value);
-                let problem = Problem::new(*at, Code::Anonymous, message);
+                let problem = ReadingProblem::new(*at, FindingCode::Anonymous, message);
                 self.add(file, problem.hint(format!("remove `{key}` or `anonymous`")));
             }
         }
@@ -172,7 +172,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         given: Option<&Spanned<Introspect>>,
-        names: &Names,
+        names: &DefinedNames,
     ) -> IntrospectedApis {
         let (at, list) = match given {
             None | Some(Spanned { value: Introspect::Switch(false), .. }) => return IntrospectedApis::None,
@@ -180,25 +180,38 @@ impl Report<'_> {
             Some(Spanned { at, value: Introspect::List(list) }) => (*at, list),
         };
         if list.is_empty() {
-            let problem = Problem::new(at, Code::Missing, "`introspect` names no API");
+            let problem = ReadingProblem::new(at, FindingCode::Missing, "`introspect` names no API");
             self.add(file, problem.hint("name APIs, write `true` for all of them, or remove it"));
         }
         let mut apis = BTreeSet::new();
         for api in &list.0 {
             if !names.apis.contains(&api.value) {
-                self.unknown(file, api, Code::UnknownApi, "API", names.apis.iter().map(String::as_str));
+                self.unknown(
+                    file,
+                    api,
+                    FindingCode::UnknownApi,
+                    "API",
+                    names.apis.iter().map(String::as_str),
+                );
             } else if let Ok(name) = ApiName::parse(&api.value)
                 && !apis.insert(name)
             {
                 let message = format!("`{}` stands twice in `introspect`", api.value);
-                self.add(file, Problem::new(api.at, Code::DuplicateName, message).hint("remove one of them"));
+                self.add(
+                    file,
+                    ReadingProblem::new(api.at, FindingCode::DuplicateName, message)
+                        .hint("remove one of them"),
+                );
             }
         }
         IntrospectedApis::Only(apis.into_iter().collect())
     }
 
     /// The tokens that the files revoke, each with the time from which on that has no effect.
-    pub(super) fn revoked_tokens(&mut self, documents: &[Document]) -> FxHashMap<TokenId, Option<Timestamp>> {
+    pub(super) fn revoked_tokens(
+        &mut self,
+        documents: &[PolicyDocument],
+    ) -> FxHashMap<TokenId, Option<Timestamp>> {
         let mut revoked = FxHashMap::default();
         let mut places = BTreeMap::new();
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
@@ -209,7 +222,11 @@ impl Report<'_> {
                         Field::Given(jti) => (jti.clone(), revocation.until.given()),
                         Field::Wrong => continue,
                         Field::Absent => {
-                            let problem = Problem::new(*at, Code::Missing, "a revoked token has no `jti`");
+                            let problem = ReadingProblem::new(
+                                *at,
+                                FindingCode::Missing,
+                                "a revoked token has no `jti`",
+                            );
                             self.add(file, problem.hint("write the claim `jti` of the token"));
                             continue;
                         }
@@ -219,7 +236,7 @@ impl Report<'_> {
                 let Some(token) = self.name(file, &jti, TokenId::parse) else { continue };
                 if let Some((first, place)) = places.get(&token) {
                     let message = format!("token `{token}` is revoked twice");
-                    let problem = Problem::new(jti.at, Code::DuplicateName, message);
+                    let problem = ReadingProblem::new(jti.at, FindingCode::DuplicateName, message);
                     let hint = format!("it stands at {} first: remove one", self.place(*first, *place));
                     self.add(file, problem.hint(hint));
                     continue;

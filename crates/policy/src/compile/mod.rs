@@ -21,19 +21,19 @@ use jeton_oauth::{ApiName, Audience, Issuer};
 use jiff::Timestamp;
 
 use self::{
-    apis::{CompiledApis, Guarantee, Origin},
+    apis::{CompiledApis, Guarantee, GuaranteeOrigin},
     built_in::BUILT_IN,
     nearest::Nearest,
-    report::{Files, Names, Report},
+    report::{CompileReport, DefinedNames, Files},
     warnings::Lookout,
 };
 use super::{
-    cases::{self, CaseOutcome, Untested},
-    document::Document,
+    cases::{self, CaseOutcome, UntestedRule},
+    document::PolicyDocument,
     finding::{Finding, Findings},
     guarantee::Guaranteed,
     set::{PolicySet, Warnings},
-    source::Sources,
+    source::PolicySources,
 };
 
 /// What policies must fit besides each other.
@@ -86,25 +86,29 @@ impl PolicySet {
     ///
     /// # Errors
     /// Everything that is wrong in any file, in the order of files and lines.
-    pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
-        Draft::compile(sources, surroundings, now)?.into_policies()
+    pub fn compile(
+        sources: &PolicySources,
+        surroundings: &Surroundings,
+        now: Timestamp,
+    ) -> Result<Self, Findings> {
+        PolicyDraft::compile(sources, surroundings, now)?.into_policies()
     }
 }
 
 /// Policies that fit together, though a guarantee may not hold, a test fail or a needed API be missing: for
 /// commands that say so. Nothing serves them.
 #[derive(Debug)]
-pub struct Draft {
+pub struct PolicyDraft {
     policies: PolicySet,
     faults: Vec<Finding>,
     outcomes: Vec<CaseOutcome>,
     guarantees: Arc<[Guarantee]>,
-    defined: Defined,
+    defined: DefinedCounts,
 }
 
 /// How much the files define, without what is built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Defined {
+pub struct DefinedCounts {
     /// APIs.
     pub apis: usize,
     /// Rules of all APIs.
@@ -115,9 +119,9 @@ pub struct Defined {
     pub roles: usize,
 }
 
-impl Defined {
+impl DefinedCounts {
     /// Of files in which nothing is defined twice.
-    fn by(documents: &[Document]) -> Self {
+    fn by(documents: &[PolicyDocument]) -> Self {
         let apis = || documents.iter().flat_map(|document| &document.apis.0);
         let rules = apis().filter_map(|(_, api)| api.as_ref()).map(|api| api.rules.0.len());
         Self {
@@ -129,13 +133,17 @@ impl Defined {
     }
 }
 
-impl Draft {
+impl PolicyDraft {
     /// Compiles what was read from a policies folder.
     ///
     /// # Errors
     /// Everything that is wrong in any file but what [`Self::faults`] tells, in the order of files and lines.
-    pub fn compile(sources: &Sources, surroundings: &Surroundings, now: Timestamp) -> Result<Self, Findings> {
-        let mut report = Report {
+    pub fn compile(
+        sources: &PolicySources,
+        surroundings: &Surroundings,
+        now: Timestamp,
+    ) -> Result<Self, Findings> {
+        let mut report = CompileReport {
             sources,
             files: Files { sources: Arc::clone(&sources.files), hidden: Vec::new() },
             findings: sources.warnings().to_vec(),
@@ -155,11 +163,11 @@ impl Draft {
             return Err(Findings::sorted(report.findings));
         }
         let found = std::mem::take(&mut report.findings);
-        let defined = Defined::by(&documents);
+        let defined = DefinedCounts::by(&documents);
         let files = sources.files.iter().chain([&BUILT_IN.source]);
         let guarantees: Arc<[Guarantee]> = guarantees.into();
         let shut_out = clients.shut_out(now);
-        let Names { scopes, roles, .. } = names;
+        let DefinedNames { scopes, roles, .. } = names;
         let mut policies = PolicySet {
             scopes,
             roles,
@@ -174,7 +182,7 @@ impl Draft {
         report.needed(&policies, &surroundings.needed_apis);
         report.prove(&policies, &guarantees);
         let outcomes = report.run(&policies, &cases);
-        let Report { files, findings: faults, .. } = report;
+        let CompileReport { files, findings: faults, .. } = report;
         let scopes = documents.into_iter().map(|document| {
             let mut scopes = document.scopes.0;
             // the service itself asks for the others
@@ -200,13 +208,13 @@ impl Draft {
     }
 
     /// How much the files define.
-    pub fn defined(&self) -> Defined {
+    pub fn defined(&self) -> DefinedCounts {
         self.defined
     }
 
     /// What the files guarantee, by API and name of the guarantee.
     pub(super) fn guarantees(&self) -> BTreeMap<(&ApiName, &str), &[Guaranteed]> {
-        let each = self.guarantees.iter().filter(|one| one.origin == Origin::File);
+        let each = self.guarantees.iter().filter(|one| one.origin == GuaranteeOrigin::File);
         each.map(|one| ((&one.api, one.name.value.as_str()), one.routes.as_slice())).collect()
     }
 
@@ -216,7 +224,7 @@ impl Draft {
     }
 
     /// The rules and alternatives that no test case touches.
-    pub fn untested(&self) -> Vec<Untested> {
+    pub fn untested(&self) -> Vec<UntestedRule> {
         cases::untested(&self.policies, &self.outcomes)
     }
 

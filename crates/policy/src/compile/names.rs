@@ -6,11 +6,11 @@ use jeton_oauth::{Role, Scope, ScopeSet};
 
 use super::{
     built_in::{BUILT_IN, OWN_API},
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
 };
 use crate::{
-    document::{Document, Text},
-    finding::{Code, Problem, Span},
+    document::{PolicyDocument, Text},
+    finding::{FindingCode, ReadingProblem, Span},
     position::{FileIndex, numbered},
     read::{Items, Named, Spanned},
 };
@@ -26,13 +26,14 @@ impl<'d> Definitions<'d> {
         Self { what, places: HashMap::new() }
     }
 
-    fn add(&mut self, report: &mut Report<'_>, file: FileIndex, name: &'d Spanned<String>) {
+    fn add(&mut self, report: &mut CompileReport<'_>, file: FileIndex, name: &'d Spanned<String>) {
         if let Some((first_file, at)) = self.places.get(&*name.value) {
             // twice in one map is reported as a duplicate key already
             if *first_file != file {
                 let message = format!("{} `{}` is defined twice", self.what, name.value);
                 let hint = format!("it is defined at {} first", report.place(*first_file, *at));
-                report.add(file, Problem::new(name.at, Code::DuplicateName, message).hint(hint));
+                report
+                    .add(file, ReadingProblem::new(name.at, FindingCode::DuplicateName, message).hint(hint));
             }
         } else {
             self.places.insert(&name.value, (file, name.at));
@@ -40,8 +41,8 @@ impl<'d> Definitions<'d> {
     }
 }
 
-impl Report<'_> {
-    pub(super) fn collect_names(&mut self, documents: &[Document]) -> Names {
+impl CompileReport<'_> {
+    pub(super) fn collect_names(&mut self, documents: &[PolicyDocument]) -> DefinedNames {
         let own = (FileIndex::at(documents.len()), &BUILT_IN.document);
         let scopes = self.collect_scopes(documents);
         let mut roles = BTreeMap::new();
@@ -68,10 +69,10 @@ impl Report<'_> {
         let mut apis = self.collect("API", documents, |document| &document.apis);
         apis.insert(OWN_API.to_owned());
         let clients = self.collect("client", documents, |document| &document.clients);
-        Names { scopes, roles, apis, clients }
+        DefinedNames { scopes, roles, apis, clients }
     }
 
-    fn collect_scopes(&mut self, documents: &[Document]) -> BTreeMap<Scope, String> {
+    fn collect_scopes(&mut self, documents: &[PolicyDocument]) -> BTreeMap<Scope, String> {
         let mut scopes = BTreeMap::new();
         let mut defined = Definitions::new("scope");
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
@@ -93,8 +94,8 @@ impl Report<'_> {
     fn collect<T>(
         &mut self,
         what: &'static str,
-        documents: &[Document],
-        section: fn(&Document) -> &Named<T>,
+        documents: &[PolicyDocument],
+        section: fn(&PolicyDocument) -> &Named<T>,
     ) -> BTreeSet<String> {
         let mut defined = Definitions::new(what);
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
@@ -115,7 +116,7 @@ impl Report<'_> {
         match parse(&name.value) {
             Ok(parsed) => Some(parsed),
             Err(error) => {
-                self.add(file, Problem::new(name.at, Code::BadName, error.to_string()));
+                self.add(file, ReadingProblem::new(name.at, FindingCode::BadName, error.to_string()));
                 None
             }
         }
@@ -140,7 +141,7 @@ impl Report<'_> {
             return Some(scope.clone());
         }
         let names = known.keys().map(Scope::as_str);
-        self.unknown(file, text, Code::UnknownScope, "scope", names);
+        self.unknown(file, text, FindingCode::UnknownScope, "scope", names);
         None
     }
 
@@ -154,7 +155,7 @@ impl Report<'_> {
             return Some(role.clone());
         }
         let names = known.keys().map(Role::as_str);
-        self.unknown(file, text, Code::UnknownRole, "role", names);
+        self.unknown(file, text, FindingCode::UnknownRole, "role", names);
         None
     }
 
@@ -163,7 +164,7 @@ impl Report<'_> {
         &mut self,
         file: FileIndex,
         text: &Text,
-        code: Code,
+        code: FindingCode,
         what: &'static str,
         known: impl Iterator<Item = &'k str>,
     ) {
@@ -171,14 +172,14 @@ impl Report<'_> {
             return;
         }
         let section = match code {
-            Code::UnknownScope => "scopes",
-            Code::UnknownRole => "roles",
-            Code::UnknownApi => "apis",
+            FindingCode::UnknownScope => "scopes",
+            FindingCode::UnknownRole => "roles",
+            FindingCode::UnknownApi => "apis",
             _ => "clients",
         };
         let hint = self.nearest.hint(what, &text.value, known);
         let hint = hint.unwrap_or_else(|| format!("define it under `{section}:` in any of the files"));
         let message = format!("{what} `{}` is not defined", text.value);
-        self.add(file, Problem::new(text.at, code, message).hint(hint));
+        self.add(file, ReadingProblem::new(text.at, code, message).hint(hint));
     }
 }

@@ -10,16 +10,16 @@ use jeton_oauth::{Role, Scope, ScopeSet};
 
 use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
 use crate::{
-    document::Document,
-    finding::{Code, Finding, Problem, Severity, Span},
+    document::PolicyDocument,
+    finding::{Finding, FindingCode, ReadingProblem, Severity, Span},
     position::{FileIndex, numbered},
     read::{self, Field},
-    source::{Hidden, Source, Sources},
+    source::{Hidden, PolicySources, PolicyText},
     yaml,
 };
 
 /// What every file may refer to.
-pub(super) struct Names {
+pub(super) struct DefinedNames {
     pub(super) scopes: BTreeMap<Scope, String>,
     pub(super) roles: BTreeMap<Role, ScopeSet>,
     /// API and client names, those of broken entries too.
@@ -29,13 +29,18 @@ pub(super) struct Names {
 
 /// The policy files, in which findings have their places.
 pub(super) struct Files {
-    pub(super) sources: Arc<Vec<Source>>,
+    pub(super) sources: Arc<Vec<PolicyText>>,
     /// By file: what of it is not shown.
     pub(super) hidden: Vec<Hidden>,
 }
 
 impl Files {
-    pub(super) fn finding(&self, severity: Severity, file: FileIndex, problem: Problem) -> Option<Finding> {
+    pub(super) fn finding(
+        &self,
+        severity: Severity,
+        file: FileIndex,
+        problem: ReadingProblem,
+    ) -> Option<Finding> {
         let (source, hidden) = (self.sources.get(file.position())?, self.hidden.get(file.position())?);
         let (at, code) = (problem.at, problem.code);
         let (message, hint) = problem.into_texts();
@@ -44,8 +49,8 @@ impl Files {
 }
 
 /// Collects what is wrong.
-pub(super) struct Report<'s> {
-    pub(super) sources: &'s Sources,
+pub(super) struct CompileReport<'s> {
+    pub(super) sources: &'s PolicySources,
     pub(super) files: Files,
     pub(super) findings: Vec<Finding>,
     /// False once a file could not be parsed: what it defines is missing then, and nothing is said
@@ -58,9 +63,9 @@ pub(super) struct Report<'s> {
     pub(super) uses: Vec<ClaimUse>,
 }
 
-impl<'s> Report<'s> {
-    pub(super) fn parse_all(&mut self) -> Vec<Document> {
-        let sources: &'s [Source] = &self.sources.files;
+impl<'s> CompileReport<'s> {
+    pub(super) fn parse_all(&mut self) -> Vec<PolicyDocument> {
+        let sources: &'s [PolicyText] = &self.sources.files;
         let mut documents = Vec::with_capacity(sources.len());
         for (file, source) in numbered(FileIndex::at, sources.iter()) {
             let (node, problems) = yaml::parse(&source.text);
@@ -72,10 +77,10 @@ impl<'s> Report<'s> {
             let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
             let problems = RefCell::new(problems);
             let document = match &node {
-                Some(node) => read::read::<Document>(node, &problems),
-                None => is_nothing.then(Document::default),
+                Some(node) => read::read::<PolicyDocument>(node, &problems),
+                None => is_nothing.then(PolicyDocument::default),
             };
-            self.names_are_known &= document.as_ref().is_some_and(Document::names_are_whole);
+            self.names_are_known &= document.as_ref().is_some_and(PolicyDocument::names_are_whole);
             for problem in problems.into_inner() {
                 self.add(file, problem);
             }
@@ -88,15 +93,16 @@ impl<'s> Report<'s> {
         documents
     }
 
-    pub(super) fn check_version(&mut self, file: FileIndex, document: &Document) {
+    pub(super) fn check_version(&mut self, file: FileIndex, document: &PolicyDocument) {
         match &document.version {
             Field::Absent => {
-                let problem = Problem::new(Span::default(), Code::Missing, "`version` is missing");
+                let problem =
+                    ReadingProblem::new(Span::default(), FindingCode::Missing, "`version` is missing");
                 self.add(file, problem.hint("start the file with `version: 1`"));
             }
             Field::Given(version) if version.value != 1 => {
                 let message = format!("version {} is not known", version.value);
-                let problem = Problem::new(version.at, Code::BadVersion, message);
+                let problem = ReadingProblem::new(version.at, FindingCode::BadVersion, message);
                 self.add(file, problem.hint("write `version: 1`"));
             }
             Field::Given(_) | Field::Wrong => {}
@@ -104,16 +110,16 @@ impl<'s> Report<'s> {
     }
 
     /// The file of an index; behind the last comes what is built in.
-    pub(super) fn source(&self, file: FileIndex) -> Option<&'s Source> {
-        let files: &'s [Source] = &self.sources.files;
+    pub(super) fn source(&self, file: FileIndex) -> Option<&'s PolicyText> {
+        let files: &'s [PolicyText] = &self.sources.files;
         files.get(file.position()).or_else(|| (file.position() == files.len()).then_some(&BUILT_IN.source))
     }
 
-    pub(super) fn add(&mut self, file: FileIndex, problem: Problem) {
+    pub(super) fn add(&mut self, file: FileIndex, problem: ReadingProblem) {
         self.findings.extend(self.files.finding(Severity::Error, file, problem));
     }
 
-    pub(super) fn warn(&mut self, file: FileIndex, problem: Problem) {
+    pub(super) fn warn(&mut self, file: FileIndex, problem: ReadingProblem) {
         self.findings.extend(self.files.finding(Severity::Warning, file, problem));
     }
 

@@ -6,14 +6,14 @@ use jeton_oauth::{ClientId, Role, Scope};
 use serde_json::Value;
 
 use super::{
-    report::{Names, Report},
+    report::{CompileReport, DefinedNames},
     types::ClaimUse,
 };
 use crate::{
     claim::{BadClaimName, ClaimName, ClaimValue},
     condition::{ClaimTest, Condition, PathParameter},
     document::{self, Require, Text},
-    finding::{Code, Problem, Span, did_you_mean},
+    finding::{FindingCode, ReadingProblem, Span, did_you_mean},
     position::FileIndex,
     read::{Field, Items, Spanned},
     route::Route,
@@ -31,30 +31,41 @@ pub(super) struct Within<'r> {
     pub(super) file: FileIndex,
     pub(super) name: &'r Spanned<String>,
     pub(super) routes: &'r [Route],
-    pub(super) names: &'r Names,
+    pub(super) names: &'r DefinedNames,
 }
 
-impl Report<'_> {
-    pub(super) fn requirement(&mut self, within: Within<'_>, rule: &document::Rule) -> Option<Requirement> {
+impl CompileReport<'_> {
+    pub(super) fn requirement(
+        &mut self,
+        within: Within<'_>,
+        rule: &document::RuleEntry,
+    ) -> Option<Requirement> {
         let Within { file, name, .. } = within;
         let either = "a rule has either `public: true` or `require`";
         match (&rule.public, &rule.require) {
             (Field::Wrong, _) | (_, Field::Wrong) => None,
             (Field::Given(public), Field::Given(_)) => {
-                let problem =
-                    Problem::new(public.at, Code::BadRequirement, "`public` stands beside `require`");
+                let problem = ReadingProblem::new(
+                    public.at,
+                    FindingCode::BadRequirement,
+                    "`public` stands beside `require`",
+                );
                 self.add(file, problem.hint(either));
                 None
             }
             (Field::Given(public), Field::Absent) if public.value => Some(Requirement::Public),
             (Field::Given(public), Field::Absent) => {
-                let problem = Problem::new(public.at, Code::BadRequirement, "`public: false` says nothing");
+                let problem = ReadingProblem::new(
+                    public.at,
+                    FindingCode::BadRequirement,
+                    "`public: false` says nothing",
+                );
                 self.add(file, problem.hint(either));
                 None
             }
             (Field::Absent, Field::Absent) => {
                 let message = format!("rule `{}` says nothing about who may pass", name.value);
-                self.add(file, Problem::new(name.at, Code::Missing, message).hint(either));
+                self.add(file, ReadingProblem::new(name.at, FindingCode::Missing, message).hint(either));
                 None
             }
             (Field::Absent, Field::Given(require)) => Some(Requirement::AnyOf(self.any_of(within, require))),
@@ -65,8 +76,11 @@ impl Report<'_> {
         match &require.value {
             Require::Map(one) => vec![self.alternative(within, require.at, one)],
             Require::List(many) if many.is_empty() => {
-                let problem =
-                    Problem::new(require.at, Code::BadRequirement, "the list of alternatives is empty");
+                let problem = ReadingProblem::new(
+                    require.at,
+                    FindingCode::BadRequirement,
+                    "the list of alternatives is empty",
+                );
                 let hint = "add one, or write `public: true` if no token is needed";
                 self.add(within.file, problem.hint(hint));
                 Vec::new()
@@ -82,10 +96,10 @@ impl Report<'_> {
         &mut self,
         within: Within<'_>,
         at: Span,
-        alternative: &document::Alternative,
+        alternative: &document::AlternativeEntry,
     ) -> Vec<Condition> {
         let Within { file, names, .. } = within;
-        let document::Alternative {
+        let document::AlternativeEntry {
             scope,
             all_scopes,
             any_scope,
@@ -124,7 +138,8 @@ impl Report<'_> {
         }
         if let Some(claims) = claims.given() {
             if claims.value.is_empty() {
-                let problem = Problem::new(claims.at, Code::BadRequirement, "`claims` is empty");
+                let problem =
+                    ReadingProblem::new(claims.at, FindingCode::BadRequirement, "`claims` is empty");
                 self.add(file, problem.hint("name a claim and what must hold of it, or remove it"));
             }
             for (name, test) in &claims.value.0 {
@@ -135,8 +150,11 @@ impl Report<'_> {
             && [all_scopes, any_scope, any_role, any_client].iter().all(|field| field.is_absent())
             && claims.is_absent();
         if asks_nothing && self.findings.len() == before {
-            let problem =
-                Problem::new(at, Code::BadRequirement, "an empty alternative would let every token pass");
+            let problem = ReadingProblem::new(
+                at,
+                FindingCode::BadRequirement,
+                "an empty alternative would let every token pass",
+            );
             self.add(file, problem.hint("name a scope, a role, a client or a claim"));
         }
         conditions
@@ -151,21 +169,27 @@ impl Report<'_> {
     ) -> Option<&'f [Text]> {
         let Spanned { at, value: items } = items.given()?;
         if items.is_empty() {
-            let problem = Problem::new(*at, Code::BadRequirement, format!("`{key}` is empty"));
+            let problem = ReadingProblem::new(*at, FindingCode::BadRequirement, format!("`{key}` is empty"));
             self.add(file, problem.hint("name at least one, or remove it"));
         }
         Some(&items.0)
     }
 
-    fn each_scope(&mut self, file: FileIndex, items: &[Text], names: &Names) -> Box<[Scope]> {
+    fn each_scope(&mut self, file: FileIndex, items: &[Text], names: &DefinedNames) -> Box<[Scope]> {
         items.iter().filter_map(|item| self.scope(file, item, &names.scopes)).collect()
     }
 
-    fn client(&mut self, file: FileIndex, text: &Text, names: &Names) -> Option<ClientId> {
+    fn client(&mut self, file: FileIndex, text: &Text, names: &DefinedNames) -> Option<ClientId> {
         if names.clients.contains(&text.value) {
             return ClientId::parse(&text.value).ok();
         }
-        self.unknown(file, text, Code::UnknownClient, "client", names.clients.iter().map(String::as_str));
+        self.unknown(
+            file,
+            text,
+            FindingCode::UnknownClient,
+            "client",
+            names.clients.iter().map(String::as_str),
+        );
         None
     }
 
@@ -173,12 +197,12 @@ impl Report<'_> {
         &mut self,
         within: Within<'_>,
         name: &Spanned<String>,
-        test: Option<&document::ClaimTest>,
+        test: Option<&document::ClaimTestEntry>,
         into: &mut Vec<Condition>,
     ) {
         let file = within.file;
         let parsed = self.claim_name(file, name);
-        let Some(document::ClaimTest { is, r#in, contains, same_as_path, contains_path }) = test else {
+        let Some(document::ClaimTestEntry { is, r#in, contains, same_as_path, contains_path }) = test else {
             return;
         };
         let before = self.findings.len();
@@ -188,7 +212,7 @@ impl Report<'_> {
         }
         if let Some(values) = r#in.given() {
             if values.value.is_empty() {
-                let problem = Problem::new(values.at, Code::BadRequirement, "`in` is empty");
+                let problem = ReadingProblem::new(values.at, FindingCode::BadRequirement, "`in` is empty");
                 self.add(file, problem.hint("name at least one value"));
             }
             let accepted: Vec<_> =
@@ -210,7 +234,7 @@ impl Report<'_> {
         if asks_nothing && self.findings.len() == before {
             let message = format!("nothing is asked of claim `{}`", name.value);
             let hint = "add one of `is`, `in`, `contains`, `same_as_path`, `contains_path`";
-            self.add(file, Problem::new(name.at, Code::BadRequirement, message).hint(hint));
+            self.add(file, ReadingProblem::new(name.at, FindingCode::BadRequirement, message).hint(hint));
         }
         let Some(parsed) = parsed else { return };
         for test in tests {
@@ -237,7 +261,7 @@ impl Report<'_> {
                 "in a pointer `~` is written `~0`, and a `/` within a name `~1`",
             ),
         };
-        self.add(file, Problem::new(name.at, Code::BadClaim, message).hint(hint));
+        self.add(file, ReadingProblem::new(name.at, FindingCode::BadClaim, message).hint(hint));
         None
     }
 
@@ -247,17 +271,18 @@ impl Report<'_> {
             return Some(value);
         }
         let problem = match &value.value {
-            Value::Null => Problem::new(value.at, Code::Missing, "there is no value")
+            Value::Null => ReadingProblem::new(value.at, FindingCode::Missing, "there is no value")
                 .hint("write one, in quotes if it is empty"),
             Value::Array(_) | Value::Object(_) => {
-                Problem::new(value.at, Code::WrongType, "a single value is expected")
+                ReadingProblem::new(value.at, FindingCode::WrongType, "a single value is expected")
                     .hint("for several values use `in: [a, b]`")
             }
             other => {
                 let message = format!(
                     "`{other}` is a fraction, and only text, whole numbers and booleans are compared"
                 );
-                Problem::new(value.at, Code::WrongType, message).hint(format!("for text write `\"{other}\"`"))
+                ReadingProblem::new(value.at, FindingCode::WrongType, message)
+                    .hint(format!("for text write `\"{other}\"`"))
             }
         };
         self.add(file, problem);
@@ -271,7 +296,10 @@ impl Report<'_> {
             let names = route.parameters().map(|(name, _)| name);
             let hint = did_you_mean(&parameter.value, names)
                 .unwrap_or_else(|| "the parameter must stand in every route of the rule".to_owned());
-            self.add(within.file, Problem::new(parameter.at, Code::UnknownParameter, message).hint(hint));
+            self.add(
+                within.file,
+                ReadingProblem::new(parameter.at, FindingCode::UnknownParameter, message).hint(hint),
+            );
             return None;
         }
         // the place is set for each route when the rule is complete

@@ -7,7 +7,7 @@ use jeton_oauth::ApiName;
 use crate::{
     claim::{Claim, ClaimName, Types},
     clients::{Client, ClientKind},
-    finding::{Code, Problem, Span},
+    finding::{FindingCode, ReadingProblem, Span},
     position::FileIndex,
     set::PolicySet,
 };
@@ -27,7 +27,7 @@ pub(super) fn mismatches(
     policies: &PolicySet,
     api: &ApiName,
     uses: &[ClaimUse],
-) -> Vec<(FileIndex, Problem)> {
+) -> Vec<(FileIndex, ReadingProblem)> {
     let clients = policies.clients().iter().map(Arc::as_ref);
     let clients: Vec<_> =
         clients.filter(|client| client.grants.iter().any(|grant| grant.api == *api)).collect();
@@ -41,7 +41,10 @@ pub(super) fn mismatches(
                 found.named(),
                 types.asked()
             );
-            (*file, Problem::new(*at, Code::TypeMismatch, message).hint(types.instead_of(found)))
+            (
+                *file,
+                ReadingProblem::new(*at, FindingCode::TypeMismatch, message).hint(types.instead_of(found)),
+            )
         })
     });
     each.collect()

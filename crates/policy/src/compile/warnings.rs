@@ -8,18 +8,18 @@ use std::{
 use jeton_oauth::{ApiName, ClientId, Role, Scope, ScopeSet};
 
 use super::{
-    apis::{Guarantee, Origin, Places},
+    apis::{Guarantee, GuaranteeOrigin, Places},
     report::Files,
     types::{self, ClaimUse},
 };
 use crate::{
     condition::Condition,
-    finding::{Code, Finding, Findings, Problem, Severity, Span},
+    finding::{Finding, FindingCode, Findings, ReadingProblem, Severity, Span},
     guarantee::{self, Endings, Violation},
     lint,
     position::{FileIndex, numbered},
     read::Spanned,
-    set::{Api, PolicySet},
+    set::{PolicySet, ProtectedApi},
     space::RouteIndex,
 };
 
@@ -49,7 +49,7 @@ pub(super) struct ShutOut {
 impl Lookout {
     pub(super) fn warnings(self, policies: &PolicySet) -> Findings {
         let Self { files, found, scopes, shut_out, uses, places, guarantees } = self;
-        let mut report = Report { files: &files, findings: found };
+        let mut report = WarningReport { files: &files, findings: found };
         report.unused_scopes(policies, &scopes);
         for client in &shut_out {
             report.shut_out(client);
@@ -74,13 +74,13 @@ impl Lookout {
 }
 
 /// Collects warnings.
-struct Report<'f> {
+struct WarningReport<'f> {
     files: &'f Files,
     findings: Vec<Finding>,
 }
 
-impl Report<'_> {
-    fn warn(&mut self, file: FileIndex, problem: Problem) {
+impl WarningReport<'_> {
+    fn warn(&mut self, file: FileIndex, problem: ReadingProblem) {
         self.findings.extend(self.files.finding(Severity::Warning, file, problem));
     }
 
@@ -108,7 +108,7 @@ impl Report<'_> {
         for (file, scopes) in numbered(FileIndex::at, scopes.iter()) {
             for (name, _) in scopes.iter().filter(|(name, _)| !required.contains(&*name.value)) {
                 let message = format!("no route requires scope `{}`", name.value);
-                let problem = Problem::new(name.at, Code::UnusedScope, message);
+                let problem = ReadingProblem::new(name.at, FindingCode::UnusedScope, message);
                 self.warn(file, problem.hint("remove it, or require it in a rule"));
             }
         }
@@ -124,14 +124,14 @@ impl Report<'_> {
             "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
             shell_word(id.as_str())
         );
-        self.warn(*file, Problem::new(*at, Code::NoCredentials, message).hint(hint));
+        self.warn(*file, ReadingProblem::new(*at, FindingCode::NoCredentials, message).hint(hint));
     }
 
     /// Looks at what the guarantees of an API say nothing of.
-    fn guarantees(&mut self, policies: &PolicySet, api: &Api, guarantees: &[Guarantee]) {
+    fn guarantees(&mut self, policies: &PolicySet, api: &ProtectedApi, guarantees: &[Guarantee]) {
         let index = RouteIndex::new(&api.routes.written);
         let endings = Endings::of(&index);
-        for guarantee in guarantees.iter().filter(|guarantee| guarantee.origin == Origin::File) {
+        for guarantee in guarantees.iter().filter(|guarantee| guarantee.origin == GuaranteeOrigin::File) {
             for guaranteed in &guarantee.routes {
                 if !guarantee::meets_a_rule(api, &index, guaranteed) {
                     let (name, route) = (&guarantee.name, &guaranteed.route);
@@ -139,7 +139,7 @@ impl Report<'_> {
                         "guarantee `{}` says nothing of `{route}`: no rule has a route there",
                         name.value
                     );
-                    let problem = Problem::new(name.at, Code::IdleGuarantee, message);
+                    let problem = ReadingProblem::new(name.at, FindingCode::IdleGuarantee, message);
                     self.warn(guarantee.file, problem.hint("look for a slip in the path, or remove it"));
                 }
                 let gaps = guarantee::gaps(api, &index, &endings, &policies.roles, guaranteed);
@@ -162,18 +162,18 @@ impl Report<'_> {
             rule.line,
         );
         let hint = "add a route that ends in `/` to the guarantee too, or take it out of the rule";
-        let problem = Problem::new(guarantee.name.at, Code::GuaranteeGap, message);
+        let problem = ReadingProblem::new(guarantee.name.at, FindingCode::GuaranteeGap, message);
         self.warn(guarantee.file, problem.hint(hint));
     }
 
     /// Looks for routes that an operator should look at.
-    fn lints(&mut self, policies: &PolicySet, api: &Api, places: &Places) {
+    fn lints(&mut self, policies: &PolicySet, api: &ProtectedApi, places: &Places) {
         let index = RouteIndex::new(&api.routes.written);
         for lint in lint::lints(policies, api, &index) {
             let route = lint.route.map(|route| places.routes.get(route.position()));
             // a route without a place is built in, and nobody can change it
             let Some(at) = route.unwrap_or(Some(&places.name)) else { continue };
-            let problem = Problem::new(*at, lint.code, lint.message);
+            let problem = ReadingProblem::new(*at, lint.code, lint.message);
             self.warn(places.file, problem.hint(lint.hint));
         }
     }
@@ -194,7 +194,7 @@ mod tests {
 
     use jeton_oauth::{Audience, clock::SystemClock};
 
-    use crate::{Code, DemoSecrets, Draft, LivePolicies, Reload, Sources, Surroundings};
+    use crate::{DemoSecrets, FindingCode, LivePolicies, PolicyDraft, PolicySources, Reload, Surroundings};
 
     fn surroundings() -> Surroundings {
         Surroundings {
@@ -224,9 +224,13 @@ mod tests {
         assert!(matches!(live.reload(), Reload::Reloaded(_)), "nor did the next reload wait for them");
         assert!(live.current().policies.has_revoked("one"));
         let codes = |findings: &crate::Findings| findings.0.iter().map(|one| one.code).collect::<Vec<_>>();
-        assert_eq!(codes(current.policies.warnings()), [Code::UnusedScope]);
+        assert_eq!(codes(current.policies.warnings()), [FindingCode::UnusedScope]);
         assert!(current.policies.warnings.look.lock().unwrap().is_none(), "the files are let go of");
-        assert_eq!(codes(current.policies.warnings()), [Code::UnusedScope], "and what was found stays");
+        assert_eq!(
+            codes(current.policies.warnings()),
+            [FindingCode::UnusedScope],
+            "and what was found stays"
+        );
     }
 
     /// Commands that are about something else do not wait for them either.
@@ -236,11 +240,14 @@ mod tests {
         let text = "version: 1\nscopes: { s: x }\napis: { a: { audience: https://a.example } }\ntests:\n  - as: {}\n    \
                     api: a\n    allow: [GET /x]\n";
         fs::write(dir.path().join("a.yaml"), text).unwrap();
-        let sources = Sources::read(dir.path()).unwrap();
-        let draft = Draft::compile(&sources, &surroundings(), jiff::Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(draft.faults().iter().map(|fault| fault.code).collect::<Vec<_>>(), [Code::FailedTest]);
+        let sources = PolicySources::read(dir.path()).unwrap();
+        let draft = PolicyDraft::compile(&sources, &surroundings(), jiff::Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            draft.faults().iter().map(|fault| fault.code).collect::<Vec<_>>(),
+            [FindingCode::FailedTest]
+        );
         assert!(draft.policies().warnings.found.get().is_none());
         let all: Vec<_> = draft.findings().0.iter().map(|finding| finding.code).collect();
-        assert_eq!(all, [Code::UnusedScope, Code::FailedTest]);
+        assert_eq!(all, [FindingCode::UnusedScope, FindingCode::FailedTest]);
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A client with a grant for the API, before or after.
-pub(super) struct Bearer<'p> {
+pub(super) struct GrantedClient<'p> {
     pub(super) client: &'p Client,
     is_changed: bool,
     api: &'p ApiName,
@@ -31,7 +31,7 @@ pub(super) struct Granted {
     pub(super) after: Option<Permissions>,
 }
 
-impl<'p> Bearer<'p> {
+impl<'p> GrantedClient<'p> {
     pub(super) fn all(old: &'p PolicySet, new: &'p PolicySet, api: &'p ApiName) -> Vec<Self> {
         let mut clients: BTreeMap<_, &Client> = BTreeMap::new();
         for policies in [old, new] {
@@ -63,7 +63,7 @@ impl<'p> Bearer<'p> {
 /// Bearers that are granted something else than before.
 #[derive(Default)]
 pub(super) struct Changed<'a, 'p> {
-    all: Vec<&'a Bearer<'p>>,
+    all: Vec<&'a GrantedClient<'p>>,
     /// By scope or role that changes, as positions in `all`.
     scopes: HashMap<&'a Scope, Vec<usize>>,
     roles: HashMap<&'a Role, Vec<usize>>,
@@ -72,7 +72,7 @@ pub(super) struct Changed<'a, 'p> {
 }
 
 impl<'a, 'p> Changed<'a, 'p> {
-    pub(super) fn of(bearers: &'a [Bearer<'p>]) -> Self {
+    pub(super) fn of(bearers: &'a [GrantedClient<'p>]) -> Self {
         let mut changed = Self::default();
         for bearer in bearers.iter().filter(|bearer| bearer.is_changed) {
             let at = changed.all.len();
@@ -98,7 +98,10 @@ impl<'a, 'p> Changed<'a, 'p> {
     }
 
     /// Those for whom what these alternatives ask may have another answer than before.
-    pub(super) fn by(&self, alternatives: impl Iterator<Item = Alternative<'p>>) -> Vec<&'a Bearer<'p>> {
+    pub(super) fn by(
+        &self,
+        alternatives: impl Iterator<Item = Alternative<'p>>,
+    ) -> Vec<&'a GrantedClient<'p>> {
         let mut found = self.otherwise.clone();
         for condition in alternatives.flat_map(|alternative| alternative.0) {
             let (scopes, roles): (&[Scope], &[Role]) = match condition {

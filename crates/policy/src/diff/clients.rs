@@ -7,13 +7,13 @@ use jeton_oauth::ApiName;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Change, ChangeKind, Effect, Who};
+use super::{ChangeEffect, ChangeKind, ChangedFor, PolicyChange};
 use crate::{
     clients::{Abilities, Client, ClientKind, ClientState, IntrospectedApis, StoredSecret},
     set::PolicySet,
 };
 
-pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) {
+pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyChange>) {
     let ids: BTreeSet<_> =
         old.clients().iter().chain(new.clients().iter()).map(|client| &client.id).collect();
     for id in ids {
@@ -22,9 +22,10 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
         if before == after {
             continue;
         }
-        let mut note = |change: Change| into.push(change);
-        let who = || Who::Client(id.to_string());
-        let change = |kind, effect, what: String| Change { what, ..Change::of(kind, effect, who()) };
+        let mut note = |change: PolicyChange| into.push(change);
+        let who = || ChangedFor::Client(id.to_string());
+        let change =
+            |kind, effect, what: String| PolicyChange { what, ..PolicyChange::of(kind, effect, who()) };
         match (before, after) {
             (Some(before), Some(after)) => compare_client(before, after, &mut |kind, effect, what| {
                 note(change(kind, effect, what));
@@ -32,14 +33,14 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
             (None, Some(_)) => {
                 note(change(
                     ChangeKind::Client,
-                    Effect::Gains,
+                    ChangeEffect::Gains,
                     "a place among the clients: it is added".to_owned(),
                 ));
             }
             (Some(_), None) => {
                 note(change(
                     ChangeKind::Client,
-                    Effect::Loses,
+                    ChangeEffect::Loses,
                     "its place among the clients: it is removed".to_owned(),
                 ));
             }
@@ -59,12 +60,17 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
                 granted.unwrap_or_default()
             };
             let (before, after) = (granted(old), granted(new));
-            for (effect, more, less) in [(Effect::Gains, &after, &before), (Effect::Loses, &before, &after)] {
+            for (effect, more, less) in
+                [(ChangeEffect::Gains, &after, &before), (ChangeEffect::Loses, &before, &after)]
+            {
                 let scopes = more.scopes.difference(&less.scopes);
                 let scopes = scopes.iter().map(|scope| format!("scope {scope}"));
                 let roles = more.roles.iter().filter(|role| !less.roles.contains(role));
                 for what in roles.map(|role| format!("role {role}")).chain(scopes) {
-                    note(Change { api: Some(api.to_string()), ..change(ChangeKind::Grant, effect, what) });
+                    note(PolicyChange {
+                        api: Some(api.to_string()),
+                        ..change(ChangeKind::Grant, effect, what)
+                    });
                 }
             }
         }
@@ -72,7 +78,7 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) 
     compare_revoked_tokens(old, new, into);
 }
 
-fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<Change>) {
+fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyChange>) {
     let tokens: BTreeSet<_> = old.revoked.keys().chain(new.revoked.keys()).collect();
     for token in tokens {
         // what has expired is taken by nobody, revoked or not
@@ -80,21 +86,26 @@ fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<Chang
             let until = policies.revoked.get(token);
             until.is_some_and(|until| until.is_none_or(|until| until > new.read_at))
         };
-        let (effect, what) = match Effect::between(!matters(old), !matters(new)) {
-            Some(Effect::Gains) => (Effect::Gains, "all that it carries: it is not revoked any more"),
+        let (effect, what) = match ChangeEffect::between(!matters(old), !matters(new)) {
+            Some(ChangeEffect::Gains) => {
+                (ChangeEffect::Gains, "all that it carries: it is not revoked any more")
+            }
             Some(effect) => (effect, "all that it carries: it is revoked"),
             None => continue,
         };
-        let who = Who::Token(token.to_string());
-        into.push(Change { what: what.to_owned(), ..Change::of(ChangeKind::Revocation, effect, who) });
+        let who = ChangedFor::Token(token.to_string());
+        into.push(PolicyChange {
+            what: what.to_owned(),
+            ..PolicyChange::of(ChangeKind::Revocation, effect, who)
+        });
     }
 }
 
-fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKind, Effect, String)) {
+fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKind, ChangeEffect, String)) {
     let is_enabled = |client: &Client| client.state == ClientState::Enabled;
-    match Effect::between(is_enabled(before), is_enabled(after)) {
-        Some(Effect::Gains) => {
-            note(ChangeKind::Client, Effect::Gains, "all of its grants: it is enabled".to_owned());
+    match ChangeEffect::between(is_enabled(before), is_enabled(after)) {
+        Some(ChangeEffect::Gains) => {
+            note(ChangeKind::Client, ChangeEffect::Gains, "all of its grants: it is enabled".to_owned());
         }
         Some(effect) => note(ChangeKind::Client, effect, "all of its grants: it is disabled".to_owned()),
         None => {}
@@ -104,7 +115,7 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
             ClientKind::Anonymous => "anonymity: its tokens do not name it any more",
             ClientKind::Named => "anonymity: its tokens name it now",
         };
-        note(ChangeKind::Client, Effect::Changes, what.to_owned());
+        note(ChangeKind::Client, ChangeEffect::Changes, what.to_owned());
     }
     compare_secrets(&before.secrets, &after.secrets, note);
     compare_public_keys(&before.public_keys, &after.public_keys, note);
@@ -115,7 +126,7 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
         if is_named {
             note(kind, effect, what);
         } else {
-            note(kind, Effect::Changes, "when it gets tokens again: `revoked_before`".to_owned());
+            note(kind, ChangeEffect::Changes, "when it gets tokens again: `revoked_before`".to_owned());
         }
     });
     let names: BTreeSet<_> = before.claims.keys().chain(after.claims.keys()).collect();
@@ -124,15 +135,15 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
         if before != after {
             let word = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
             let what = format!("claim {name}, from {} to {}", word(before), word(after));
-            note(ChangeKind::Claim, Effect::Changes, what);
+            note(ChangeKind::Claim, ChangeEffect::Changes, what);
         }
     }
     if before.ttl != after.ttl {
         let effect = match (before.ttl, after.ttl) {
-            (Some(before), Some(after)) if before < after => Effect::Gains,
-            (Some(_), Some(_)) => Effect::Loses,
+            (Some(before), Some(after)) if before < after => ChangeEffect::Gains,
+            (Some(_), Some(_)) => ChangeEffect::Loses,
             // the default is a setting, of which policies know nothing
-            (_, _) => Effect::Changes,
+            (_, _) => ChangeEffect::Changes,
         };
         let word = |ttl: Option<u64>| ttl.map_or_else(|| "the default".to_owned(), |ttl| format!("{ttl} s"));
         let what = format!("token lifetime, from {} to {}", word(before.ttl), word(after.ttl));
@@ -143,7 +154,7 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
 fn compare_secrets(
     before: &[StoredSecret],
     after: &[StoredSecret],
-    note: &mut dyn FnMut(ChangeKind, Effect, String),
+    note: &mut dyn FnMut(ChangeKind, ChangeEffect, String),
 ) {
     let name = |secret: &StoredSecret| secret.sha256.to_string().chars().take(8).collect::<String>();
     let find = |among: &[StoredSecret], secret: &StoredSecret| {
@@ -155,7 +166,7 @@ fn compare_secrets(
         };
         let Some(old) = find(before, secret) else {
             let what = format!("a secret (sha256 {}..., good {})", name(secret), until(secret));
-            note(ChangeKind::Credential, Effect::Gains, what);
+            note(ChangeKind::Credential, ChangeEffect::Gains, what);
             continue;
         };
         let is_later = match (old.expires, secret.expires) {
@@ -163,7 +174,7 @@ fn compare_secrets(
             (Some(old), Some(new)) => new > old,
             (_, new) => new.is_none(),
         };
-        let effect = if is_later { Effect::Gains } else { Effect::Loses };
+        let effect = if is_later { ChangeEffect::Gains } else { ChangeEffect::Loses };
         let what = format!(
             "time for a secret (sha256 {}..., good {}, was {})",
             name(secret),
@@ -173,14 +184,14 @@ fn compare_secrets(
         note(ChangeKind::Credential, effect, what);
     }
     for secret in before.iter().filter(|secret| find(after, secret).is_none()) {
-        note(ChangeKind::Credential, Effect::Loses, format!("a secret (sha256 {}...)", name(secret)));
+        note(ChangeKind::Credential, ChangeEffect::Loses, format!("a secret (sha256 {}...)", name(secret)));
     }
 }
 
 fn compare_public_keys(
     before: &[ForeignKey],
     after: &[ForeignKey],
-    note: &mut dyn FnMut(ChangeKind, Effect, String),
+    note: &mut dyn FnMut(ChangeKind, ChangeEffect, String),
 ) {
     let name = |key: &ForeignKey| key.thumbprint().as_str().chars().take(8).collect::<String>();
     let find = |among: &[ForeignKey], key: &ForeignKey| {
@@ -190,25 +201,25 @@ fn compare_public_keys(
         match find(before, key) {
             None => {
                 let what = format!("a public key (thumbprint {}...)", name(key));
-                note(ChangeKind::Credential, Effect::Gains, what);
+                note(ChangeKind::Credential, ChangeEffect::Gains, what);
             }
             Some(old) if old != *key => {
                 let what = format!("the `kid` or `alg` of a public key (thumbprint {}...)", name(key));
-                note(ChangeKind::Credential, Effect::Changes, what);
+                note(ChangeKind::Credential, ChangeEffect::Changes, what);
             }
             Some(_) => {}
         }
     }
     for key in before.iter().filter(|key| find(after, key).is_none()) {
         let what = format!("a public key (thumbprint {}...)", name(key));
-        note(ChangeKind::Credential, Effect::Loses, what);
+        note(ChangeKind::Credential, ChangeEffect::Loses, what);
     }
 }
 
 fn compare_abilities(
     before: &Abilities,
     after: &Abilities,
-    note: &mut dyn FnMut(ChangeKind, Effect, String),
+    note: &mut dyn FnMut(ChangeKind, ChangeEffect, String),
 ) {
     let switches = [
         (before.token_exchange, after.token_exchange, "token exchange"),
@@ -220,7 +231,7 @@ fn compare_abilities(
         ),
     ];
     for (before, after, what) in switches {
-        if let Some(effect) = Effect::between(before, after) {
+        if let Some(effect) = ChangeEffect::between(before, after) {
             note(ChangeKind::Ability, effect, what.to_owned());
         }
     }
@@ -230,14 +241,14 @@ fn compare_abilities(
             |status_list: Option<bool>| status_list.map_or("the default", |on| if on { "on" } else { "off" });
         let (before, after) = (word(before.status_list), word(after.status_list));
         let what = format!("status list, from {before} to {after}");
-        note(ChangeKind::Ability, Effect::Changes, what);
+        note(ChangeKind::Ability, ChangeEffect::Changes, what);
     }
 }
 
 fn compare_introspection(
     before: &IntrospectedApis,
     after: &IntrospectedApis,
-    note: &mut dyn FnMut(ChangeKind, Effect, String),
+    note: &mut dyn FnMut(ChangeKind, ChangeEffect, String),
 ) {
     let is_all = |apis: &IntrospectedApis| matches!(apis, IntrospectedApis::All);
     let listed = |apis: &IntrospectedApis| match apis {
@@ -245,23 +256,23 @@ fn compare_introspection(
         IntrospectedApis::None | IntrospectedApis::All => Vec::new(),
     };
     let (old, new) = (listed(before), listed(after));
-    if let Some(effect) = Effect::between(is_all(before), is_all(after)) {
+    if let Some(effect) = ChangeEffect::between(is_all(before), is_all(after)) {
         let kept: Vec<_> = old.iter().chain(&new).map(|api| format!("`{api}`")).collect();
         let but = if kept.is_empty() { String::new() } else { format!(" but {}", kept.join(", ")) };
         return note(ChangeKind::Ability, effect, format!("introspection of the tokens of all APIs{but}"));
     }
     for api in old.iter().filter(|api| !new.contains(api)) {
-        note(ChangeKind::Ability, Effect::Loses, format!("introspection of the tokens of `{api}`"));
+        note(ChangeKind::Ability, ChangeEffect::Loses, format!("introspection of the tokens of `{api}`"));
     }
     for api in new.iter().filter(|api| !old.contains(api)) {
-        note(ChangeKind::Ability, Effect::Gains, format!("introspection of the tokens of `{api}`"));
+        note(ChangeKind::Ability, ChangeEffect::Gains, format!("introspection of the tokens of `{api}`"));
     }
 }
 
 fn compare_revoked_before(
     before: Option<i64>,
     after: Option<i64>,
-    note: &mut dyn FnMut(ChangeKind, Effect, String),
+    note: &mut dyn FnMut(ChangeKind, ChangeEffect, String),
 ) {
     let word = |seconds: i64| {
         Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
@@ -269,10 +280,10 @@ fn compare_revoked_before(
     let (effect, what) = match (before, after) {
         (before, after) if before == after => return,
         (None, Some(after)) => {
-            (Effect::Loses, format!("its tokens issued before {}: they are revoked", word(after)))
+            (ChangeEffect::Loses, format!("its tokens issued before {}: they are revoked", word(after)))
         }
         (Some(before), Some(after)) if before < after => (
-            Effect::Loses,
+            ChangeEffect::Loses,
             format!(
                 "its tokens issued before {}: they are revoked, so far before {}",
                 word(after),
@@ -280,7 +291,7 @@ fn compare_revoked_before(
             ),
         ),
         (Some(before), Some(after)) => (
-            Effect::Gains,
+            ChangeEffect::Gains,
             format!(
                 "its tokens issued from {} to {}: they are not revoked any more",
                 word(after),
@@ -288,7 +299,7 @@ fn compare_revoked_before(
             ),
         ),
         (Some(before), None) => (
-            Effect::Gains,
+            ChangeEffect::Gains,
             format!("its tokens issued before {}: they are not revoked any more", word(before)),
         ),
         (None, None) => return,

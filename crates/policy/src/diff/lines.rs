@@ -2,25 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, Difference, Effect, Who};
+use super::{ChangeEffect, ChangedFor, PolicyChange, PolicyDiff};
 
 /// Up to how many clients each have a line with its own condition on the path, where one line could name
 /// their claims in place of the values.
 const FEW: usize = 5;
 
 /// A change, and all to whom it happens.
-pub(super) struct Line<'d> {
+pub(super) struct ReportLine<'d> {
     /// The change of the first of them.
-    pub(super) change: &'d Change,
+    pub(super) change: &'d PolicyChange,
     /// Never empty; each once.
-    pub(super) who: Vec<&'d Who>,
+    pub(super) who: Vec<&'d ChangedFor>,
     /// On which paths of the route, where not on all.
     pub(super) on: Option<&'d str>,
 }
 
 /// How many lines a report has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct DiffCounts {
     /// Lines by which somebody may do more.
     pub gains: usize,
     /// Lines by which somebody may do less.
@@ -31,24 +31,24 @@ pub struct Counts {
     pub clients: usize,
 }
 
-impl Difference {
+impl PolicyDiff {
     /// The lines of a report in text: what changes alike for several clients is one of them.
-    pub fn counts(&self) -> Counts {
-        Counts::of(&lines(&self.changes))
+    pub fn counts(&self) -> DiffCounts {
+        DiffCounts::of(&lines(&self.changes))
     }
 }
 
-impl Counts {
-    pub(super) fn of<'l, 'd: 'l>(lines: impl IntoIterator<Item = &'l Line<'d>>) -> Self {
+impl DiffCounts {
+    pub(super) fn of<'l, 'd: 'l>(lines: impl IntoIterator<Item = &'l ReportLine<'d>>) -> Self {
         let mut counts = Self::default();
         let mut clients = Vec::new();
         for line in lines {
             match line.change.effect {
-                Effect::Gains => counts.gains += 1,
-                Effect::Loses => counts.losses += 1,
-                Effect::Changes => counts.others += 1,
+                ChangeEffect::Gains => counts.gains += 1,
+                ChangeEffect::Loses => counts.losses += 1,
+                ChangeEffect::Changes => counts.others += 1,
             }
-            clients.extend(line.who.iter().copied().filter(|who| matches!(who, Who::Client(_))));
+            clients.extend(line.who.iter().copied().filter(|who| matches!(who, ChangedFor::Client(_))));
         }
         clients.sort_unstable();
         clients.dedup();
@@ -60,18 +60,18 @@ impl Counts {
     }
 }
 
-impl<'d> Line<'d> {
+impl<'d> ReportLine<'d> {
     /// Of one change.
-    pub(super) fn of(change: &'d Change) -> Self {
+    pub(super) fn of(change: &'d PolicyChange) -> Self {
         Self { change, who: vec![&change.who], on: change.on() }
     }
 }
 
 /// Changes as lines, each where its first change stood.
-pub(super) fn lines(changes: &[Change]) -> Vec<Line<'_>> {
+pub(super) fn lines(changes: &[PolicyChange]) -> Vec<ReportLine<'_>> {
     let mut lines = Vec::new();
-    for (line, group) in together(changes.iter(), Change::on_by_claims) {
-        let each = together(group.into_iter(), Change::on);
+    for (line, group) in together(changes.iter(), PolicyChange::on_by_claims) {
+        let each = together(group.into_iter(), PolicyChange::on);
         if each.len() > FEW {
             lines.push(line);
         } else {
@@ -85,18 +85,18 @@ pub(super) fn lines(changes: &[Change]) -> Vec<Line<'_>> {
 /// Changes that differ in nothing but the client or token and what shows it, with the condition on the path
 /// as it is told by `on`.
 fn together<'d>(
-    changes: impl Iterator<Item = &'d Change>,
-    on: fn(&'d Change) -> Option<&'d str>,
-) -> Vec<(Line<'d>, Vec<&'d Change>)> {
-    let mut found: Vec<(Line<'d>, Vec<&'d Change>)> = Vec::new();
+    changes: impl Iterator<Item = &'d PolicyChange>,
+    on: fn(&'d PolicyChange) -> Option<&'d str>,
+) -> Vec<(ReportLine<'d>, Vec<&'d PolicyChange>)> {
+    let mut found: Vec<(ReportLine<'d>, Vec<&'d PolicyChange>)> = Vec::new();
     let mut places = BTreeMap::new();
     for change in changes {
         let (is_token, other) = match &change.who {
-            Who::Client(_) => (false, None),
-            Who::Token(_) => (true, None),
+            ChangedFor::Client(_) => (false, None),
+            ChangedFor::Token(_) => (true, None),
             other => (false, Some(other)),
         };
-        let Change { api, kind, effect, what, except, before, after, .. } = change;
+        let PolicyChange { api, kind, effect, what, except, before, after, .. } = change;
         let key = (api, kind, effect, is_token, other, what, on(change), except, before, after);
         let place = *places.entry(key).or_insert(found.len());
         match found.get_mut(place) {
@@ -106,7 +106,7 @@ fn together<'d>(
                     line.who.push(&change.who);
                 }
             }
-            None => found.push((Line { on: on(change), ..Line::of(change) }, vec![change])),
+            None => found.push((ReportLine { on: on(change), ..ReportLine::of(change) }, vec![change])),
         }
     }
     found
@@ -115,9 +115,9 @@ fn together<'d>(
 /// Which lines fit into `room` bytes, each with its row in bytes and its section with a heading. The kinds of
 /// changes at each API take turns, and within a kind the things that change; gains go before others.
 pub(super) fn fitting(
-    lines: &[Line<'_>],
-    row: impl Fn(&Line<'_>) -> usize,
-    heading: impl Fn(&Line<'_>) -> usize,
+    lines: &[ReportLine<'_>],
+    row: impl Fn(&ReportLine<'_>) -> usize,
+    heading: impl Fn(&ReportLine<'_>) -> usize,
     mut room: usize,
 ) -> Vec<bool> {
     let mut fits = vec![false; lines.len()];
@@ -135,7 +135,7 @@ pub(super) fn fitting(
     fits
 }
 
-fn in_turns(lines: &[Line<'_>]) -> Vec<usize> {
+fn in_turns(lines: &[ReportLine<'_>]) -> Vec<usize> {
     let mut of_thing: BTreeMap<_, usize> = BTreeMap::new();
     let mut of_kind: BTreeMap<_, usize> = BTreeMap::new();
     let turn = |turns: &mut usize| {
@@ -149,7 +149,7 @@ fn in_turns(lines: &[Line<'_>]) -> Vec<usize> {
     });
     order.sort_by_cached_key(|(at, change)| {
         let kind = (&change.api, change.kind, change.effect);
-        (turn(of_kind.entry(kind).or_default()), change.effect != Effect::Gains, *at)
+        (turn(of_kind.entry(kind).or_default()), change.effect != ChangeEffect::Gains, *at)
     });
     order.into_iter().map(|(at, _)| at).collect()
 }

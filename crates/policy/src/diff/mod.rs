@@ -11,34 +11,34 @@ mod routes;
 
 use std::collections::BTreeSet;
 
-pub use lines::Counts;
+pub use lines::DiffCounts;
 use serde::Serialize;
 
 use super::{
-    compile::Draft,
+    compile::PolicyDraft,
     guarantee::Guaranteed,
     rule::RulePlace,
-    set::{Api, PolicySet},
+    set::{PolicySet, ProtectedApi},
     space::Witness,
 };
 
 /// All that differs between two readings of policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct PolicyDiff {
     /// What it comes to.
-    pub summary: Summary,
+    pub summary: DiffSummary,
     /// How many of the changes let somebody do more.
     pub gains: usize,
     /// How many let somebody do less.
     pub losses: usize,
     /// Each change: by API, those of routes first.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PolicyChange>,
 }
 
 /// What an edit comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Summary {
+pub enum DiffSummary {
     /// Somebody loses something, nobody gains.
     Narrows,
     /// Somebody gains something, nobody loses.
@@ -51,15 +51,15 @@ pub enum Summary {
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct PolicyChange {
     /// The API that it is about, if it is about one.
     pub api: Option<String>,
     /// Which kind of thing changes.
     pub kind: ChangeKind,
     /// Whether it is more or less.
-    pub effect: Effect,
+    pub effect: ChangeEffect,
     /// For whom.
-    pub who: Who,
+    pub who: ChangedFor,
     /// What changes: a route such as `GET /orders/{order}`, a scope, a secret.
     pub what: String,
     /// On which paths of the route, where not on all: `tenant is not acme`.
@@ -107,7 +107,7 @@ pub enum ChangeKind {
 /// Whether somebody may do more or less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Effect {
+pub enum ChangeEffect {
     /// More.
     Gains,
     /// Less.
@@ -119,7 +119,7 @@ pub enum Effect {
 /// For whom something changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Who {
+pub enum ChangedFor {
     /// Everybody, without a token too.
     Everybody,
     /// The bearer of any token that carries this.
@@ -134,17 +134,17 @@ pub enum Who {
 
 /// How much a comparison may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
+pub enum DiffEffort {
     /// Everything.
     Whole,
     /// What takes no longer than a reload may.
     Bounded,
 }
 
-impl Draft {
+impl PolicyDraft {
     /// What differs between these policies and `new` ones.
-    pub fn difference(&self, new: &Self) -> Difference {
-        let mut changes = changes(self.policies(), new.policies(), Effort::Whole).unwrap_or_default();
+    pub fn difference(&self, new: &Self) -> PolicyDiff {
+        let mut changes = changes(self.policies(), new.policies(), DiffEffort::Whole).unwrap_or_default();
         let (old, new) = (self.guarantees(), new.guarantees());
         let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
         for (api, name) in names {
@@ -154,13 +154,13 @@ impl Draft {
                 (Some(_), None) => "is removed",
                 (None, _) => "is added",
             };
-            changes.push(Change {
+            changes.push(PolicyChange {
                 api: Some(api.to_string()),
                 what: format!("guarantee {name} {what}"),
-                ..Change::of(ChangeKind::Guarantee, Effect::Changes, Who::Operators)
+                ..PolicyChange::of(ChangeKind::Guarantee, ChangeEffect::Changes, ChangedFor::Operators)
             });
         }
-        Difference::of(changes)
+        PolicyDiff::of(changes)
     }
 }
 
@@ -170,28 +170,29 @@ fn guarantee_the_same(old: &[Guaranteed], new: &[Guaranteed]) -> bool {
 
 impl PolicySet {
     /// What differs between these policies and `new` ones, guarantees left out; `None` where that would
-    /// take longer than [`Effort::Bounded`] allows.
-    pub fn difference(&self, new: &Self, effort: Effort) -> Option<Difference> {
-        changes(self, new, effort).map(Difference::of)
+    /// take longer than [`DiffEffort::Bounded`] allows.
+    pub fn difference(&self, new: &Self, effort: DiffEffort) -> Option<PolicyDiff> {
+        changes(self, new, effort).map(PolicyDiff::of)
     }
 }
 
-fn changes(old: &PolicySet, new: &PolicySet, effort: Effort) -> Option<Vec<Change>> {
+fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<PolicyChange>> {
     let mut changes = Vec::new();
     let mut budget = Budget(match effort {
-        Effort::Whole => usize::MAX,
-        Effort::Bounded => 500_000,
+        DiffEffort::Whole => None,
+        DiffEffort::Bounded => Some(500_000),
     });
     let names: BTreeSet<_> = old.apis().keys().chain(new.apis().keys()).collect();
     for name in names {
         let (before, after) = (old.apis().get(name), new.apis().get(name));
-        if let (Some(before), Some(after)) = (before.map(Api::audience), after.map(Api::audience))
+        if let (Some(before), Some(after)) =
+            (before.map(ProtectedApi::audience), after.map(ProtectedApi::audience))
             && before != after
         {
-            changes.push(Change {
+            changes.push(PolicyChange {
                 api: Some(name.to_string()),
                 what: format!("audience, from {before} to {after}"),
-                ..Change::of(ChangeKind::Audience, Effect::Changes, Who::Operators)
+                ..PolicyChange::of(ChangeKind::Audience, ChangeEffect::Changes, ChangedFor::Operators)
             });
         }
         budget.spend(old.clients().len() + new.clients().len())?;
@@ -201,27 +202,29 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: Effort) -> Option<Vec<Chang
     Some(changes)
 }
 
-/// How many more questions may be asked.
-struct Budget(usize);
+/// How many more questions may be asked; any number, if there is none.
+struct Budget(Option<usize>);
 
 impl Budget {
     fn spend(&mut self, questions: usize) -> Option<()> {
-        self.0 = self.0.checked_sub(questions)?;
+        if let Some(left) = &mut self.0 {
+            *left = left.checked_sub(questions)?;
+        }
         Some(())
     }
 }
 
-impl Difference {
-    fn of(mut changes: Vec<Change>) -> Self {
+impl PolicyDiff {
+    fn of(mut changes: Vec<PolicyChange>) -> Self {
         changes.sort_by(|a, b| a.order().cmp(&b.order()));
         changes.dedup();
         let count = |effect| changes.iter().filter(|change| change.effect == effect).count();
-        let (gains, losses) = (count(Effect::Gains), count(Effect::Loses));
+        let (gains, losses) = (count(ChangeEffect::Gains), count(ChangeEffect::Loses));
         let summary = match (gains, losses) {
-            (0, 0) => Summary::Neither,
-            (_, 0) => Summary::Widens,
-            (0, _) => Summary::Narrows,
-            (_, _) => Summary::Both,
+            (0, 0) => DiffSummary::Neither,
+            (_, 0) => DiffSummary::Widens,
+            (0, _) => DiffSummary::Narrows,
+            (_, _) => DiffSummary::Both,
         };
         Self { summary, gains, losses, changes }
     }
@@ -232,8 +235,8 @@ impl Difference {
     }
 }
 
-impl Change {
-    fn of(kind: ChangeKind, effect: Effect, who: Who) -> Self {
+impl PolicyChange {
+    fn of(kind: ChangeKind, effect: ChangeEffect, who: ChangedFor) -> Self {
         Self {
             api: None,
             kind,
@@ -250,7 +253,7 @@ impl Change {
     }
 }
 
-impl Change {
+impl PolicyChange {
     fn order(&self) -> impl Ord + use<'_> {
         (&self.api, self.kind, self.effect, &self.who, &self.what, &self.on, &self.before, &self.after)
     }
@@ -264,7 +267,7 @@ impl Change {
     }
 }
 
-impl Effect {
+impl ChangeEffect {
     /// More if it is so `after` and was not `before`.
     fn between(before: bool, after: bool) -> Option<Self> {
         match (before, after) {

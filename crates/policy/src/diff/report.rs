@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 use jeton_oauth::text::printable;
 
 use super::{
-    Change, Counts, Difference, Effect, RulePlace, Summary, Who,
-    lines::{Line, fitting, lines},
+    ChangeEffect, ChangedFor, DiffCounts, DiffSummary, PolicyChange, PolicyDiff, RulePlace,
+    lines::{ReportLine, fitting, lines},
 };
 
 /// How many routes a line names that decide by themselves.
@@ -18,7 +18,7 @@ const LONGEST_PIECE: usize = 1_000;
 /// The most that all lines take, in bytes: a comment on GitHub has at most 65,536 characters.
 const LONGEST: usize = 60_000;
 
-impl Summary {
+impl DiffSummary {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Who {
+impl fmt::Display for ChangedFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Everybody => f.write_str("everybody, even without a token,"),
@@ -43,23 +43,23 @@ impl fmt::Display for Who {
 }
 
 /// One sentence: `acme-sync gains GET /tenants/{tenant}/orders where tenant is not acme`.
-impl fmt::Display for Change {
+impl fmt::Display for PolicyChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Line::of(self).fmt(f)
+        ReportLine::of(self).fmt(f)
     }
 }
 
 /// As of a change; of several clients `each of acme-sync, books and 7 more gains GET /orders`.
-impl fmt::Display for Line<'_> {
+impl fmt::Display for ReportLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Change { what, effect, .. } = self.change;
+        let PolicyChange { what, effect, .. } = self.change;
         let verb = match effect {
-            Effect::Gains => "gains",
-            Effect::Loses => "loses",
-            Effect::Changes => "changes",
+            ChangeEffect::Gains => "gains",
+            ChangeEffect::Loses => "loses",
+            ChangeEffect::Changes => "changes",
         };
         let change = match self.who.as_slice() {
-            [Who::Operators] => what.clone(),
+            [ChangedFor::Operators] => what.clone(),
             [one] => format!("{one} {verb} {what}"),
             several => format!("each of {} {verb} {what}", named(several)),
         };
@@ -72,7 +72,7 @@ impl fmt::Display for Line<'_> {
 }
 
 /// `acme-sync, books and 7 more`
-fn named(several: &[&Who]) -> String {
+fn named(several: &[&ChangedFor]) -> String {
     let named = if several.len() > MOST_NAMED { MOST_NAMED } else { several.len().saturating_sub(1) };
     let (named, others) = several.split_at(named);
     let named: Vec<_> = named.iter().map(ToString::to_string).collect();
@@ -83,7 +83,7 @@ fn named(several: &[&Who]) -> String {
     format!("{} and {others}", named.join(", "))
 }
 
-impl Change {
+impl PolicyChange {
     /// What other rules decide on these paths: `but for GET /files/secret`.
     fn exception(&self) -> Option<String> {
         let shown: Vec<_> = self.except.iter().take(MOST_EXCEPTIONS).map(|route| printable(route)).collect();
@@ -97,9 +97,9 @@ impl Change {
     /// `+`, `-` or `~`.
     fn sign(&self) -> char {
         match self.effect {
-            Effect::Gains => '+',
-            Effect::Loses => '-',
-            Effect::Changes => '~',
+            ChangeEffect::Gains => '+',
+            ChangeEffect::Loses => '-',
+            ChangeEffect::Changes => '~',
         }
     }
 
@@ -108,7 +108,7 @@ impl Change {
         let witness = self.witness.as_ref()?;
         let request = format!("{} {}", witness.method, witness.path);
         Some(match (&self.who, &witness.token) {
-            (Who::AnyTokenWith(_), Some(token)) => printable(&format!("{request} with {token}")),
+            (ChangedFor::AnyTokenWith(_), Some(token)) => printable(&format!("{request} with {token}")),
             _ => request,
         })
     }
@@ -126,29 +126,29 @@ impl Change {
     }
 }
 
-impl Difference {
+impl PolicyDiff {
     /// One line: `widens: 2 gains, no losses`.
     pub fn headline(&self) -> String {
-        let Counts { gains, losses, clients, .. } = self.counts();
+        let DiffCounts { gains, losses, clients, .. } = self.counts();
         let mut counts = format!("{}, {}", count(gains, "gain", "gains"), count(losses, "loss", "losses"));
         // several share a line, of which the number says little
         if gains < self.gains || losses < self.losses {
             let _ = write!(counts, ", {clients} clients");
         }
         match self.summary {
-            Summary::Narrows => format!("narrows: {counts}"),
-            Summary::Widens => format!("widens: {counts}"),
-            Summary::Both => format!("both narrows and widens: {counts}"),
-            Summary::Neither if self.is_empty() => "no difference".to_owned(),
-            Summary::Neither => format!("neither narrows nor widens: {counts}"),
+            DiffSummary::Narrows => format!("narrows: {counts}"),
+            DiffSummary::Widens => format!("widens: {counts}"),
+            DiffSummary::Both => format!("both narrows and widens: {counts}"),
+            DiffSummary::Neither if self.is_empty() => "no difference".to_owned(),
+            DiffSummary::Neither => format!("neither narrows nor widens: {counts}"),
         }
     }
 
     /// As many lines as fit, by API; what is about none comes last.
-    fn report(&self, form: &Form) -> String {
+    fn report(&self, form: &ReportForm) -> String {
         let lines = lines(&self.changes);
-        let title = |line: &Line<'_>| line.change.api.as_deref().unwrap_or("clients").to_owned();
-        let heading = |line: &Line<'_>| (form.heading)(&title(line));
+        let title = |line: &ReportLine<'_>| line.change.api.as_deref().unwrap_or("clients").to_owned();
+        let heading = |line: &ReportLine<'_>| (form.heading)(&title(line));
         let fits = fitting(&lines, |line| (form.row)(line).len(), |line| heading(line).len(), LONGEST);
         let (shown, cut): (Vec<_>, Vec<_>) = lines.iter().zip(fits).partition(|(_, fits)| *fits);
         let (of_apis, others): (Vec<_>, Vec<_>) =
@@ -160,7 +160,7 @@ impl Difference {
             text.extend(section.first().map(|line| heading(line)));
             text.extend(section.iter().map(|line| (form.row)(line)));
         }
-        let cut = Counts::of(cut.into_iter().map(|(line, _)| line));
+        let cut = DiffCounts::of(cut.into_iter().map(|(line, _)| line));
         if cut.lines() > 0 {
             let _ = writeln!(
                 text,
@@ -176,7 +176,7 @@ impl Difference {
 
     /// For a comment on a pull request, in which there are at most 65,536 characters.
     pub fn to_markdown(&self) -> String {
-        let form = Form {
+        let form = ReportForm {
             heading: |title| format!("\n**{title}**\n\n| | change | try | rule |\n|---|---|---|---|\n"),
             row: |line| {
                 let change = line.change;
@@ -196,9 +196,9 @@ impl Difference {
 }
 
 /// How a report looks.
-struct Form {
+struct ReportForm {
     heading: fn(&str) -> String,
-    row: fn(&Line<'_>) -> String,
+    row: fn(&ReportLine<'_>) -> String,
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
@@ -228,9 +228,9 @@ fn as_code(text: &str) -> String {
 }
 
 /// For a terminal.
-impl fmt::Display for Difference {
+impl fmt::Display for PolicyDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let form = Form {
+        let form = ReportForm {
             heading: |title| format!("\n{title}\n"),
             row: |line| {
                 let change = line.change;

@@ -9,17 +9,18 @@ use jeton_oauth::ApiName;
 use serde_json::{Map, Value};
 
 use super::{
-    Budget, Change, ChangeKind, Effect, RulePlace, Who,
-    bearers::{Bearer, Changed, Granted},
+    Budget, ChangeEffect, ChangeKind, ChangedFor, PolicyChange, RulePlace,
+    bearers::{Changed, Granted, GrantedClient},
 };
 use crate::{
     condition::{Alternative, ask_the_same},
     path::CanonicalPath,
     position::RouteId,
     route::Method,
-    set::{Access, Api, PolicySet},
+    set::{PolicySet, ProtectedApi, RuleAccess},
     space::{
-        Beyond, Clauses, Compared, Grid, Known, Point, RouteIndex, Seen, Shape, Tail, Token, Witness, Wording,
+        Beyond, Clauses, Compared, Grid, GridPoint, Known, RouteIndex, SeenPoints, Shape, Tail, Witness,
+        WitnessToken, Wording,
     },
     subject::{Permissions, Subject},
 };
@@ -30,10 +31,10 @@ pub(super) fn compare<'p>(
     new: &'p PolicySet,
     api: &'p ApiName,
     budget: &mut Budget,
-    into: &mut Vec<Change>,
+    into: &mut Vec<PolicyChange>,
 ) -> Option<()> {
-    let bearers = Bearer::all(old, new, api);
-    let (old, new) = (Side::new(old, api), Side::new(new, api));
+    let bearers = GrantedClient::all(old, new, api);
+    let (old, new) = (ComparedSide::new(old, api), ComparedSide::new(new, api));
     let comparison = Comparison {
         old: &old,
         new: &new,
@@ -57,9 +58,9 @@ pub(super) fn compare<'p>(
 }
 
 /// The old or the new policies of one API, which may be in one of them only.
-struct Side<'p> {
+struct ComparedSide<'p> {
     policies: &'p PolicySet,
-    api: Option<&'p Api>,
+    api: Option<&'p ProtectedApi>,
     index: RouteIndex<'p>,
 }
 
@@ -70,7 +71,7 @@ struct Pair {
     after: Option<RouteId>,
 }
 
-impl<'p> Side<'p> {
+impl<'p> ComparedSide<'p> {
     fn new(policies: &'p PolicySet, api: &ApiName) -> Self {
         let api = policies.apis().get(api);
         let index = RouteIndex::new(api.map_or(&[], |api| &api.routes.written));
@@ -85,12 +86,12 @@ impl<'p> Side<'p> {
         self.api?.routes.trie.find(method, path)
     }
 
-    fn access(&self, route: Option<RouteId>) -> Option<&'p Access> {
+    fn access(&self, route: Option<RouteId>) -> Option<&'p RuleAccess> {
         self.api?.access(route?).map(|(_, access)| access)
     }
 
     fn is_public(&self, route: Option<RouteId>) -> bool {
-        self.access(route).is_some_and(Access::is_public)
+        self.access(route).is_some_and(RuleAccess::is_public)
     }
 
     fn alternatives(&self, route: Option<RouteId>) -> impl Iterator<Item = Alternative<'p>> {
@@ -114,9 +115,9 @@ impl<'p> Side<'p> {
 }
 
 struct Comparison<'a, 'p> {
-    old: &'a Side<'p>,
-    new: &'a Side<'p>,
-    bearers: Vec<&'a Bearer<'p>>,
+    old: &'a ComparedSide<'p>,
+    new: &'a ComparedSide<'p>,
+    bearers: Vec<&'a GrantedClient<'p>>,
     changed: Changed<'a, 'p>,
 }
 
@@ -129,7 +130,7 @@ struct Region<'a, 'p> {
 }
 
 /// Changes of one pair that differ only in method and length of the path.
-type Merged<'a, 'p> = BTreeMap<(Effect, Who, Option<On>), Vec<Region<'a, 'p>>>;
+type Merged<'a, 'p> = BTreeMap<(ChangeEffect, ChangedFor, Option<On>), Vec<Region<'a, 'p>>>;
 
 /// On which paths something changes, in words.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -155,7 +156,7 @@ impl<'p> Comparison<'_, 'p> {
         pair: Pair,
         common: &Shape<'p>,
         budget: &mut Budget,
-        into: &mut Vec<Change>,
+        into: &mut Vec<PolicyChange>,
     ) -> Option<()> {
         if self.old.is_public(pair.before) && self.new.is_public(pair.after) {
             return Some(());
@@ -223,11 +224,11 @@ impl<'p> Comparison<'_, 'p> {
     }
 
     /// Says that a route is not compared, for it compares too many segments with too many values.
-    fn too_much(&self, shape: &Shape<'p>, into: &mut Vec<Change>) {
-        into.push(Change {
+    fn too_much(&self, shape: &Shape<'p>, into: &mut Vec<PolicyChange>) {
+        into.push(PolicyChange {
             api: self.new.api.or(self.old.api).map(|api| api.name().to_string()),
             what: format!("{}: too many segments and values to compare", shape.pattern(Tail::End)),
-            ..Change::of(ChangeKind::Route, Effect::Changes, Who::Operators)
+            ..PolicyChange::of(ChangeKind::Route, ChangeEffect::Changes, ChangedFor::Operators)
         });
     }
 
@@ -266,11 +267,13 @@ impl<'p> Comparison<'_, 'p> {
 
     fn everybody(&self, pair: Pair, grid: &Grid<'p>, decided: &Decided, note: &mut Note<'_>) {
         let (before, after) = (self.old.is_public(pair.before), self.new.is_public(pair.after));
-        if let (Some(effect), Some((_, path))) = (Effect::between(before, after), decided.points.first()) {
-            let mut seen = Seen::default();
+        if let (Some(effect), Some((_, path))) =
+            (ChangeEffect::between(before, after), decided.points.first())
+        {
+            let mut seen = SeenPoints::default();
             decided.points.iter().for_each(|(point, _)| seen.note(point, true));
             let on = On::of(grid.clauses(&seen), None);
-            note(&decided.methods, effect, Who::Everybody, on, decided.witness(path, None));
+            note(&decided.methods, effect, ChangedFor::Everybody, on, decided.witness(path, None));
         }
     }
 
@@ -280,27 +283,28 @@ impl<'p> Comparison<'_, 'p> {
             return;
         }
         let sides = [
-            (Effect::Gains, self.new, pair.after, self.old, pair.before),
-            (Effect::Loses, self.old, pair.before, self.new, pair.after),
+            (ChangeEffect::Gains, self.new, pair.after, self.old, pair.before),
+            (ChangeEffect::Loses, self.old, pair.before, self.new, pair.after),
         ];
         for (effect, side, route, other, other_route) in sides {
             let others: Vec<_> = other.alternatives(other_route).collect();
             let roles = side.policies.roles();
             for alternative in side.alternatives(route) {
-                let mut found: BTreeMap<String, (Seen, Witness)> = BTreeMap::new();
+                let mut found: BTreeMap<String, (SeenPoints, Witness)> = BTreeMap::new();
                 for (point, target) in &decided.points {
                     let Ok(path) = CanonicalPath::parse(target) else { continue };
                     let beyond = Beyond { path: &path, roles, others: &others, others_path: &path };
                     for (words, token) in beyond.all(alternative) {
-                        let witness = || decided.witness(target, Some(Token::from(&token)));
-                        let (seen, _) = found.entry(words).or_insert_with(|| (Seen::default(), witness()));
+                        let witness = || decided.witness(target, Some(WitnessToken::from(&token)));
+                        let (seen, _) =
+                            found.entry(words).or_insert_with(|| (SeenPoints::default(), witness()));
                         seen.note(point, true);
                     }
                 }
                 for (words, (mut seen, witness)) in found {
                     decided.points.iter().for_each(|(point, _)| seen.note(point, false));
                     let on = On::of(grid.clauses(&seen), None);
-                    note(&decided.methods, effect, Who::AnyTokenWith(words), on, witness);
+                    note(&decided.methods, effect, ChangedFor::AnyTokenWith(words), on, witness);
                 }
             }
         }
@@ -312,10 +316,10 @@ impl<'p> Comparison<'_, 'p> {
         pair: Pair,
         shape: &Shape<'p>,
         compared: &Compared<'p>,
-        bearer: &Bearer<'p>,
+        bearer: &GrantedClient<'p>,
     ) -> Option<Grid<'p>> {
         let Granted { before, after } = bearer.granted();
-        let may = |side: &Side<'p>, route, permissions: &Option<Permissions>| {
+        let may = |side: &ComparedSide<'p>, route, permissions: &Option<Permissions>| {
             side.is_public(route)
                 || permissions
                     .as_ref()
@@ -335,31 +339,31 @@ impl<'p> Comparison<'_, 'p> {
         pair: Pair,
         grid: &Grid<'p>,
         decided: &[Decided],
-        bearer: &Bearer<'p>,
+        bearer: &GrantedClient<'p>,
         note: &mut Note<'_>,
     ) {
         let Granted { before, after } = bearer.granted();
         for decided in decided {
-            for (effect, granted) in [(Effect::Gains, after), (Effect::Loses, before)] {
-                let mut seen = Seen::default();
+            for (effect, granted) in [(ChangeEffect::Gains, after), (ChangeEffect::Loses, before)] {
+                let mut seen = SeenPoints::default();
                 let mut witness = None;
                 for (point, target) in &decided.points {
                     let Ok(path) = CanonicalPath::parse(target) else { continue };
-                    let passes = |side: &Side<'_>, route, bearer: &Option<Permissions>| {
+                    let passes = |side: &ComparedSide<'_>, route, bearer: &Option<Permissions>| {
                         side.lets_through(route, &path, bearer.as_ref().map(Permissions::subject).as_ref())
                     };
                     let was = passes(self.old, pair.before, before);
                     let is = passes(self.new, pair.after, after);
-                    let is_hit = Effect::between(was, is) == Some(effect);
+                    let is_hit = ChangeEffect::between(was, is) == Some(effect);
                     if is_hit {
                         witness.get_or_insert_with(|| {
-                            decided.witness(target, granted.as_ref().map(Token::from))
+                            decided.witness(target, granted.as_ref().map(WitnessToken::from))
                         });
                     }
                     seen.note(point, is_hit);
                 }
                 if let Some(witness) = witness {
-                    let who = Who::Client(bearer.client.id.to_string());
+                    let who = ChangedFor::Client(bearer.client.id.to_string());
                     let claims = granted.as_ref().map(|granted| &granted.claims);
                     note(&decided.methods, effect, who, On::of(grid.clauses(&seen), claims), witness);
                 }
@@ -387,11 +391,11 @@ impl<'p> Comparison<'_, 'p> {
         except.into_iter().collect()
     }
 
-    fn report(&self, pair: Pair, common: &Shape<'p>, merged: Merged<'_, 'p>, into: &mut Vec<Change>) {
+    fn report(&self, pair: Pair, common: &Shape<'p>, merged: Merged<'_, 'p>, into: &mut Vec<PolicyChange>) {
         for ((effect, who, on), regions) in merged {
             let except = self.except(pair, common, &regions);
             for (route, witness) in patterns(&regions) {
-                into.push(Change {
+                into.push(PolicyChange {
                     api: self.new.api.or(self.old.api).map(|api| api.name().to_string()),
                     what: route,
                     on: on.as_ref().map(|on| on.words.clone()),
@@ -400,7 +404,7 @@ impl<'p> Comparison<'_, 'p> {
                     before: self.old.rule(pair.before),
                     after: self.new.rule(pair.after),
                     witness: Some(witness.clone()),
-                    ..Change::of(ChangeKind::Route, effect, who.clone())
+                    ..PolicyChange::of(ChangeKind::Route, effect, who.clone())
                 });
             }
         }
@@ -410,14 +414,14 @@ impl<'p> Comparison<'_, 'p> {
 /// Methods for which a pair decides on the same points.
 struct Decided {
     methods: Vec<Method>,
-    points: Vec<(Point, String)>,
+    points: Vec<(GridPoint, String)>,
 }
 
 /// Takes a change for these methods.
-type Note<'n> = dyn FnMut(&[Method], Effect, Who, Option<On>, Witness) + 'n;
+type Note<'n> = dyn FnMut(&[Method], ChangeEffect, ChangedFor, Option<On>, Witness) + 'n;
 
 impl Decided {
-    fn witness(&self, path: &str, token: Option<Token>) -> Witness {
+    fn witness(&self, path: &str, token: Option<WitnessToken>) -> Witness {
         let method = self.methods.first().map_or_else(String::new, ToString::to_string);
         Witness { method, path: path.to_owned(), token }
     }

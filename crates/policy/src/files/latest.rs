@@ -13,7 +13,7 @@ use jiff::Timestamp;
 const MOST_READINGS: u32 = 10;
 
 /// A folder or file, and what becomes of its content.
-pub trait Source {
+pub trait WatchedSource {
     /// What tells one content from another: a hash, say.
     type Look: PartialEq;
     /// What was read, and not understood yet.
@@ -71,10 +71,10 @@ pub trait Source {
 }
 
 /// What a look saw, or what was wrong with it.
-type Seen<S> = Result<<S as Source>::Look, <S as Source>::Faults>;
+type LookOutcome<S> = Result<<S as WatchedSource>::Look, <S as WatchedSource>::Faults>;
 
 /// The value in force. Readers are never kept waiting; another value replaces it as a whole.
-pub struct Latest<S: Source> {
+pub struct Latest<S: WatchedSource> {
     source: S,
     clock: Arc<dyn Clock>,
     current: ArcSwap<S::Value>,
@@ -82,14 +82,14 @@ pub struct Latest<S: Source> {
     reloads: AtomicU64,
     rejections: AtomicU64,
     /// What the last poll saw. Held while a reading runs, so that two do not overtake each other; no request takes it.
-    seen: Mutex<Option<Arc<Seen<S>>>>,
+    seen: Mutex<Option<Arc<LookOutcome<S>>>>,
 }
 
 /// The last rejection.
-struct Rejected<S: Source> {
+struct Rejected<S: WatchedSource> {
     rejection: Arc<Rejection<S::Faults>>,
     /// What was seen then. It is not read and understood again as long as it is there.
-    seen: Option<Arc<Seen<S>>>,
+    seen: Option<Arc<LookOutcome<S>>>,
 }
 
 /// A reading that could not take over.
@@ -163,7 +163,7 @@ impl<T, F> Reload<T, F> {
     }
 }
 
-impl<S: Source> Latest<S> {
+impl<S: WatchedSource> Latest<S> {
     /// Reads a source for the first time.
     ///
     /// # Errors
@@ -265,8 +265,8 @@ impl<S: Source> Latest<S> {
     fn take_over(
         &self,
         content: Result<S::Content, S::Faults>,
-        seen: Option<Arc<Seen<S>>>,
-        _: &MutexGuard<'_, Option<Arc<Seen<S>>>>,
+        seen: Option<Arc<LookOutcome<S>>>,
+        _: &MutexGuard<'_, Option<Arc<LookOutcome<S>>>>,
     ) -> Reload<Swapped<S::Value>, S::Faults> {
         let before = self.current.load_full();
         if let Some(Ok(look)) = seen.as_deref()
@@ -295,13 +295,17 @@ impl<S: Source> Latest<S> {
     }
 
     /// The last rejection, if it was that of what is seen now.
-    fn rejection_of(&self, now: &Seen<S>) -> Option<Arc<Rejection<S::Faults>>> {
+    fn rejection_of(&self, now: &LookOutcome<S>) -> Option<Arc<Rejection<S::Faults>>> {
         let last = self.rejected.load();
         let last = last.as_ref().filter(|last| last.seen.as_ref().is_some_and(|seen| agree::<S>(seen, now)));
         last.map(|last| Arc::clone(&last.rejection))
     }
 
-    fn reject(&self, faults: S::Faults, seen: Option<Arc<Seen<S>>>) -> Reload<Swapped<S::Value>, S::Faults> {
+    fn reject(
+        &self,
+        faults: S::Faults,
+        seen: Option<Arc<LookOutcome<S>>>,
+    ) -> Reload<Swapped<S::Value>, S::Faults> {
         let is_told = |last: &Arc<Rejection<_>>| S::is_same_fault(&last.faults, &faults);
         if let Some(rejection) = self.last_rejection().filter(is_told) {
             self.rejected.store(Some(Arc::new(Rejected { rejection: Arc::clone(&rejection), seen })));
@@ -313,13 +317,13 @@ impl<S: Source> Latest<S> {
         Reload::Rejected(rejection)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Seen<S>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<LookOutcome<S>>>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether two looks saw the same.
-fn agree<S: Source>(one: &Seen<S>, other: &Seen<S>) -> bool {
+fn agree<S: WatchedSource>(one: &LookOutcome<S>, other: &LookOutcome<S>) -> bool {
     match (one, other) {
         (Ok(one), Ok(other)) => one == other,
         (Err(one), Err(other)) => S::is_same_fault(one, other),
@@ -336,7 +340,7 @@ mod tests {
 
     use jeton_oauth::clock::ManualClock;
 
-    use super::{Latest, Reload, Source};
+    use super::{Latest, Reload, WatchedSource};
 
     /// A file in memory. What starts with `!` is wrong, and what is wrong with it is the first word alone.
     #[derive(Default)]
@@ -347,7 +351,7 @@ mod tests {
         understood: AtomicUsize,
     }
 
-    impl Source for Arc<Scrap> {
+    impl WatchedSource for Arc<Scrap> {
         type Look = &'static str;
         type Content = &'static str;
         type Value = &'static str;

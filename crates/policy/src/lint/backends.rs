@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use super::{Lint, paths::some_path, routes, verbs::is_open_verb};
 use crate::{
     condition::Condition,
-    finding::Code,
+    finding::FindingCode,
     path::CanonicalPath,
     position::RouteId,
     route::{Method, Route, RouteMethod, Segment},
-    set::{Api, PolicySet},
+    set::{PolicySet, ProtectedApi},
     space::{Beyond, RouteIndex, Shape, Tail, encoded},
 };
 
 /// Looks at each route that asks for something: do other methods or spellings of its paths ask for less?
-pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
+pub(super) fn lint(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
     for (id, route) in routes(api) {
         let Some(shape) = index.shape(id) else { continue };
         // nothing lets more through than a public route
@@ -28,7 +28,7 @@ pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into
 }
 
 /// A path that a lax backend may take for another, and the segment that is spelled otherwise, if it is one.
-struct Spelling {
+struct BackendSpelling {
     target: String,
     segment: Option<usize>,
 }
@@ -36,7 +36,7 @@ struct Spelling {
 /// A route that asks for something, and one of its paths.
 struct Guarded<'a> {
     policies: &'a PolicySet,
-    api: &'a Api,
+    api: &'a ProtectedApi,
     index: &'a RouteIndex<'a>,
     id: RouteId,
     route: &'a Route,
@@ -76,7 +76,7 @@ impl Guarded<'_> {
             };
             into.push(Lint {
                 route: Some(self.id),
-                code: Code::MethodHole,
+                code: FindingCode::MethodHole,
                 message: format!(
                     "`{first} {pattern}`{others} is decided by `{route}` of rule `{}`, which lets tokens through that rule `{}` does not",
                     rule.name(),
@@ -95,7 +95,7 @@ impl Guarded<'_> {
         let mut covered: BTreeMap<RouteId, Vec<String>> = BTreeMap::new();
         let segments: Vec<&str> = target.split('/').skip(1).collect();
         let last = segments.iter().rposition(|segment| !segment.is_empty());
-        for Spelling { target: spelling, segment } in self.spellings(&segments, last) {
+        for BackendSpelling { target: spelling, segment } in self.spellings(&segments, last) {
             let Ok(read) = CanonicalPath::parse(&spelling) else { continue };
             let found = Method::ALL.into_iter().find_map(|method| {
                 let is_own = self.api.routes.trie.find(method, self.path) == Some(self.id);
@@ -121,7 +121,7 @@ impl Guarded<'_> {
             };
             into.push(Lint {
                 route: Some(self.id),
-                code: Code::LookAlike,
+                code: FindingCode::LookAlike,
                 message: format!(
                     "{} {} decided by `{route}` of rule `{}`, which lets tokens through that rule `{}` does not",
                     spellings.join(", "),
@@ -138,12 +138,12 @@ impl Guarded<'_> {
 
     /// How else a lax backend may be asked for the path: by another case of a literal or an ending, the last one first;
     /// by a suffix of the last segment, or a slash behind it.
-    fn spellings(&self, segments: &[&str], last: Option<usize>) -> Vec<Spelling> {
+    fn spellings(&self, segments: &[&str], last: Option<usize>) -> Vec<BackendSpelling> {
         let with = |at: usize, text: String| {
             let other = segments.iter().enumerate().map(|(position, segment)| {
                 if position == at { encoded(&text) } else { (*segment).to_owned() }
             });
-            Spelling { target: format!("/{}", other.collect::<Vec<_>>().join("/")), segment: Some(at) }
+            BackendSpelling { target: format!("/{}", other.collect::<Vec<_>>().join("/")), segment: Some(at) }
         };
         let swapped =
             |text: &str| Some(text.chars().map(swap_case).collect::<String>()).filter(|it| it != text);
@@ -166,7 +166,7 @@ impl Guarded<'_> {
         let path = format!("/{}", segments.join("/"));
         let slash = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
         let of_last = spellings.iter().take_while(|spelling| spelling.segment == last).count();
-        spellings.insert(of_last, Spelling { target: slash, segment: None });
+        spellings.insert(of_last, BackendSpelling { target: slash, segment: None });
         spellings
     }
 

@@ -10,21 +10,21 @@ use crate::{
     claim::{ClaimName, ClaimValue},
     clients::{ClientKind, ClientState},
     condition::{Alternative, ClaimTest, Condition},
-    finding::Code,
+    finding::FindingCode,
     matrix,
-    set::{Api, PolicySet},
+    set::{PolicySet, ProtectedApi},
     space::{Known, RouteIndex, is_segment},
     subject::Permissions,
 };
 
-pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
+pub(super) fn lint(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
     let bearers = bearers(policies, api, index);
     let asks_nothing = |id| api.access(id).is_none_or(|(_, access)| access.is_public());
     if bearers.is_empty() && !routes(api).all(|(id, _)| asks_nothing(id)) {
         // once, for all of them
         return into.push(Lint {
             route: None,
-            code: Code::UnreachableRoute,
+            code: FindingCode::UnreachableRoute,
             message: format!(
                 "no enabled client has a grant for API `{}`, so none can reach its routes",
                 api.name()
@@ -45,7 +45,7 @@ pub(super) fn lint(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>, into
         if !is_reached {
             into.push(Lint {
                 route: Some(id),
-                code: Code::UnreachableRoute,
+                code: FindingCode::UnreachableRoute,
                 message: format!("no client can reach `{route}`"),
                 hint: "grant a client what the rule asks, or remove the route".to_owned(),
             });
@@ -71,7 +71,7 @@ enum Carried<'b> {
 }
 
 impl<'b> BearerIndex<'b> {
-    fn new(all: &'b [Permissions], api: &'b Api) -> Self {
+    fn new(all: &'b [Permissions], api: &'b ProtectedApi) -> Self {
         let claims = api.routes.conditions.iter().filter_map(|condition| match condition {
             Condition::Claim { name, test } if !test.values().is_empty() => Some(name),
             _ => None,
@@ -133,7 +133,7 @@ impl<'b> BearerIndex<'b> {
 }
 
 /// One client for each set of clients that the conditions of the API cannot tell apart.
-fn bearers(policies: &PolicySet, api: &Api, index: &RouteIndex<'_>) -> Vec<Permissions> {
+fn bearers(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<'_>) -> Vec<Permissions> {
     let told_apart = ToldApart::by(api, index);
     let mut bearers = HashMap::new();
     for client in policies.clients().iter().filter(|client| client.state == ClientState::Enabled) {
@@ -172,7 +172,7 @@ enum ClaimKind {
 }
 
 impl<'p> ToldApart<'p> {
-    fn by(api: &'p Api, index: &'p RouteIndex<'p>) -> Self {
+    fn by(api: &'p ProtectedApi, index: &'p RouteIndex<'p>) -> Self {
         let mut apart = Self { clients: BTreeSet::new(), by_sub: false, claims: BTreeMap::new(), index };
         for condition in &api.routes.conditions {
             match condition {

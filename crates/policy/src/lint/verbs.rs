@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use super::{Lint, paths::some_path, routes};
 use crate::{
-    finding::Code,
+    finding::FindingCode,
     path::CanonicalPath,
     position::RouteId,
     route::{Method, Route},
-    rule::Rule,
-    set::Api,
+    rule::PolicyRule,
+    set::ProtectedApi,
     space::{RouteIndex, Shape, Tail},
 };
 
 /// Looks for routes that have a verb in their parameter, because another rule has it for another method alone.
-pub(super) fn lint(api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
+pub(super) fn lint(api: &ProtectedApi, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
     // by route: the verbs, each with a rule that has it
     let mut open: BTreeMap<RouteId, Vec<OpenVerb<'_>>> = BTreeMap::new();
     for (id, route) in routes(api) {
@@ -48,7 +48,7 @@ pub(super) fn lint(api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
         };
         into.push(Lint {
             route: Some(other),
-            code: Code::OpenVerb,
+            code: FindingCode::OpenVerb,
             message: format!(
                 "`{route}` also decides `{} {pattern}`{more}: rule `{}` has that for {alone} alone ({})",
                 methods.join(", "),
@@ -66,7 +66,7 @@ pub(super) fn lint(api: &Api, index: &RouteIndex<'_>, into: &mut Vec<Lint>) {
 /// A verb, the routes that have it, and the methods for which another one decides.
 struct OpenVerb<'a> {
     shape: &'a Shape<'a>,
-    rule: &'a Rule,
+    rule: &'a PolicyRule,
     routes: Vec<&'a Route>,
     methods: Vec<Method>,
 }

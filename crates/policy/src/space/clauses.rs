@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Map, Value};
 
-use super::grid::{Choice, Grid, Point, quoted};
+use super::grid::{Choice, Grid, GridPoint, quoted};
 
 impl Grid<'_> {
     /// What tells the points that were hit from the other points that were seen.
-    pub(crate) fn clauses(&self, seen: &Seen) -> Clauses {
+    pub(crate) fn clauses(&self, seen: &SeenPoints) -> Clauses {
         let seen: Vec<_> = seen.0.iter().map(|(point, hit)| (point, *hit)).collect();
         if seen.is_empty() { Clauses::never() } else { Clauses(self.split(0, &seen)) }
     }
 
     /// By axis: choices that lead to the same further conditions are named together.
-    fn split(&self, axis: usize, seen: &[(&Point, bool)]) -> Vec<Vec<Clause>> {
+    fn split(&self, axis: usize, seen: &[(&GridPoint, bool)]) -> Vec<Vec<Clause>> {
         if seen.iter().all(|(_, hit)| *hit) {
             return vec![Vec::new()];
         }
@@ -22,7 +22,7 @@ impl Grid<'_> {
         let mut groups: Vec<(Vec<Vec<Clause>>, Vec<&Choice>)> = Vec::new();
         for (at, choice) in this.choices.iter().enumerate() {
             let chosen: Vec<_> =
-                seen.iter().filter(|(point, _)| point.get(axis) == Some(&at)).copied().collect();
+                seen.iter().filter(|(point, _)| point.0.get(axis) == Some(&at)).copied().collect();
             if chosen.is_empty() {
                 continue;
             }
@@ -56,11 +56,11 @@ impl Grid<'_> {
 
 /// Points that were looked at, and whether they have what is looked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen(BTreeMap<Point, bool>);
+pub(crate) struct SeenPoints(BTreeMap<GridPoint, bool>);
 
-impl Seen {
+impl SeenPoints {
     /// Notes a point; one hit is enough for it to have been hit.
-    pub(crate) fn note(&mut self, point: &Point, hit: bool) {
+    pub(crate) fn note(&mut self, point: &GridPoint, hit: bool) {
         match self.0.get_mut(point) {
             Some(seen) => *seen |= hit,
             None => drop(self.0.insert(point.clone(), hit)),

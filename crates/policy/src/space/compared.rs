@@ -6,7 +6,7 @@ use jeton_oauth::ClientId;
 
 use super::{
     segment::{MOST_POINTS, is_segment},
-    shape::{Piece, Shape},
+    shape::{Shape, ShapePiece},
 };
 use crate::{
     claim::{ClaimName, ClaimValue},
@@ -71,8 +71,8 @@ impl<'c> Compared<'c> {
         let clients = self.clients.iter().copied().flatten();
         let values = values.chain(clients.map(|client| (ClaimName::Sub.root(), client.to_string())));
         let literals = shape.pieces.iter().enumerate().filter_map(|(position, piece)| match piece {
-            Piece::Literal(text) => Some((position, (*text).to_owned())),
-            Piece::Free { .. } => None,
+            ShapePiece::Literal(text) => Some((position, (*text).to_owned())),
+            ShapePiece::Free { .. } => None,
         });
         let literals = literals.filter(|(position, _)| self.is_compared(*position));
         self.spread(shape, values.collect(), literals.collect())

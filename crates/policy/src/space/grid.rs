@@ -8,7 +8,7 @@ use super::{
     compared::{Compared, segment_with},
     index::Known,
     segment::{ESCAPED, MOST_POINTS},
-    shape::{Piece, Shape},
+    shape::{Shape, ShapePiece},
 };
 use crate::{claim::Claim, path::CanonicalPath, subject::Permissions};
 
@@ -39,8 +39,8 @@ type Groups = BTreeMap<usize, Vec<Vec<String>>>;
 fn is_tight(shape: &Shape<'_>, values: &Groups) -> bool {
     let length = |text: &str| utf8_percent_encode(text, ESCAPED).map(str::len).sum::<usize>();
     let lengths = shape.pieces.iter().enumerate().map(|(position, piece)| match piece {
-        Piece::Literal(text) => 1 + length(text),
-        Piece::Free { ending, .. } => {
+        ShapePiece::Literal(text) => 1 + length(text),
+        ShapePiece::Free { ending, .. } => {
             let values = values.get(&position).into_iter().flatten().flatten();
             values.map(|value| 1 + length(value)).fold(48 + length(ending), usize::max)
         }
@@ -50,7 +50,7 @@ fn is_tight(shape: &Shape<'_>, values: &Groups) -> bool {
 
 /// What is told of a text: by routes and by conditions.
 #[derive(PartialEq)]
-struct Told<'t> {
+struct ToldOfText<'t> {
     ending: Option<&'t str>,
     told: Vec<bool>,
 }
@@ -62,11 +62,11 @@ fn alike(
     known: &dyn for<'t> Fn(&'t str) -> Known<'t>,
     told: impl Fn(&str) -> Option<Vec<bool>>,
 ) -> Vec<Vec<String>> {
-    let mut groups: Vec<(Option<Told<'_>>, Vec<String>)> = Vec::new();
+    let mut groups: Vec<(Option<ToldOfText<'_>>, Vec<String>)> = Vec::new();
     for text in texts {
         let told = match known(text) {
             Known::Name => None,
-            Known::By(ending) => told(text).map(|told| Told { ending, told }),
+            Known::By(ending) => told(text).map(|told| ToldOfText { ending, told }),
         };
         match groups.iter_mut().find(|(other, _)| other.is_some() && *other == told) {
             Some((_, group)) => group.push(text.clone()),
@@ -93,7 +93,8 @@ pub(crate) struct Grid<'r> {
 }
 
 /// A path of a grid: by axis, which choice.
-pub(crate) type Point = Vec<usize>;
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GridPoint(pub(super) Vec<usize>);
 
 impl<'r> Grid<'r> {
     /// The paths that stand for all of `shape` (which has one length) for every token. `known` tells what routes can
@@ -180,7 +181,7 @@ impl<'r> Grid<'r> {
         let is_tight = is_tight(&shape, &groups);
         let mut grid = Self { others: Vec::with_capacity(shape.depth()), axes: Vec::new(), shape };
         for (position, piece) in grid.shape.pieces.iter().enumerate() {
-            let Piece::Free { name, ending } = *piece else {
+            let ShapePiece::Free { name, ending } = *piece else {
                 grid.others.push(String::new());
                 continue;
             };
@@ -202,14 +203,13 @@ impl<'r> Grid<'r> {
             grid.others.push(candidates.find(is_free).unwrap_or_default());
         }
         for (position, piece) in grid.shape.pieces.iter().enumerate() {
-            let Piece::Free { name, ending } = *piece else { continue };
+            let ShapePiece::Free { name, ending } = *piece else { continue };
             if !compared.is_compared(position) {
                 continue;
             }
             let groups = groups.remove(&position).unwrap_or_default();
             let choices = groups.into_iter().map(Choice::Is).chain([Choice::Other]).collect();
-            let has_name =
-                |piece: &&Piece<'_>| matches!(piece, Piece::Free { name: other, .. } if *other == name);
+            let has_name = |piece: &&ShapePiece<'_>| matches!(piece, ShapePiece::Free { name: other, .. } if *other == name);
             let is_unique = grid.shape.pieces.iter().filter(has_name).count() == 1;
             let name = match (name, ending) {
                 (Some(name), _) if is_unique => name.to_owned(),
@@ -227,15 +227,15 @@ impl<'r> Grid<'r> {
     }
 
     /// Every point with its request target; `None` where there are too many to look at.
-    pub(crate) fn points(&self) -> Option<Vec<(Point, String)>> {
+    pub(crate) fn points(&self) -> Option<Vec<(GridPoint, String)>> {
         if self.size() > MOST_POINTS {
             return None;
         }
-        let mut points: Vec<Point> = vec![Vec::new()];
+        let mut points: Vec<Vec<usize>> = vec![Vec::new()];
         for axis in &self.axes {
-            let longer = |point: Point| {
+            let longer = |point: Vec<usize>| {
                 let each = (0..axis.choices.len())
-                    .map(move |at| point.iter().copied().chain([at]).collect::<Point>());
+                    .map(move |at| point.iter().copied().chain([at]).collect::<Vec<_>>());
                 each.filter(|point| self.is_apart(point))
             };
             points = points.into_iter().flat_map(longer).collect();
@@ -243,7 +243,7 @@ impl<'r> Grid<'r> {
         let with_target = points.into_iter().filter_map(|point| {
             let target = self.target(&point)?;
             // a value that no segment can have, such as one with a slash
-            CanonicalPath::parse(&target).is_ok().then_some((point, target))
+            CanonicalPath::parse(&target).is_ok().then_some((GridPoint(point), target))
         });
         Some(with_target.collect())
     }

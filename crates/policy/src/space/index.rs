@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::shape::{Piece, Shape};
+use super::shape::{Shape, ShapePiece};
 use crate::{
     position::{NodeId, RouteId, numbered},
     route::{Route, endings_of},
@@ -15,7 +15,7 @@ pub(crate) struct RouteIndex<'r> {
     free_edges: FxHashMap<(NodeId, &'r str), NodeId>,
     /// By what they end in: the nodes behind literals and endings that are longer.
     longer: FxHashMap<(NodeId, &'r str), Vec<NodeId>>,
-    nodes: Vec<Node>,
+    nodes: Vec<IndexNode>,
     shapes: Vec<Shape<'r>>,
     deepest: usize,
     literals: FxHashSet<&'r str>,
@@ -44,7 +44,7 @@ impl Known<'_> {
 }
 
 #[derive(Default)]
-struct Node {
+struct IndexNode {
     /// The nodes behind it, but for that of a parameter without an ending.
     others: Vec<NodeId>,
     /// Patterns that end here, in `**` or not.
@@ -63,7 +63,7 @@ impl<'r> RouteIndex<'r> {
             literal_edges: FxHashMap::default(),
             free_edges: FxHashMap::default(),
             longer: FxHashMap::default(),
-            nodes: vec![Node::default()],
+            nodes: vec![IndexNode::default()],
             shapes: Vec::new(),
             deepest: 0,
             literals: FxHashSet::default(),
@@ -74,8 +74,8 @@ impl<'r> RouteIndex<'r> {
             let mut at = NodeId::FIRST;
             for piece in &shape.pieces {
                 at = match piece {
-                    Piece::Literal(text) => index.literal(at, text),
-                    Piece::Free { ending, .. } => index.free(at, ending),
+                    ShapePiece::Literal(text) => index.literal(at, text),
+                    ShapePiece::Free { ending, .. } => index.free(at, ending),
                 };
             }
             if let Some(node) = index.node_mut(at) {
@@ -120,15 +120,15 @@ impl<'r> RouteIndex<'r> {
     }
 
     fn add_node(&mut self) -> NodeId {
-        self.nodes.push(Node::default());
+        self.nodes.push(IndexNode::default());
         NodeId::at(self.nodes.len() - 1)
     }
 
-    fn node(&self, id: NodeId) -> Option<&Node> {
+    fn node(&self, id: NodeId) -> Option<&IndexNode> {
         self.nodes.get(id.position())
     }
 
-    fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+    fn node_mut(&mut self, id: NodeId) -> Option<&mut IndexNode> {
         self.nodes.get_mut(id.position())
     }
 
@@ -172,23 +172,23 @@ impl<'r> RouteIndex<'r> {
     }
 
     /// Every route of which the first segments fit, those that end early too: they may end in `**`.
-    fn collect(&self, at: NodeId, pieces: &[Piece<'_>], has_rest: bool, into: &mut Vec<RouteId>) {
+    fn collect(&self, at: NodeId, pieces: &[ShapePiece<'_>], has_rest: bool, into: &mut Vec<RouteId>) {
         let Some(node) = self.node(at) else { return };
         into.extend(&node.ends);
-        let below: &[Piece<'_>] = pieces.get(1..).unwrap_or_default();
+        let below: &[ShapePiece<'_>] = pieces.get(1..).unwrap_or_default();
         let mut behind: Vec<&NodeId> = Vec::new();
         match pieces.first() {
-            Some(Piece::Literal(text)) => {
+            Some(ShapePiece::Literal(text)) => {
                 behind.extend(self.literal_edges.get(&(at, *text)));
                 let ends = endings_of(text).chain((!text.is_empty()).then_some(""));
                 behind.extend(ends.filter_map(|end| self.free_edges.get(&(at, end))));
             }
             None if !has_rest => {}
-            Some(Piece::Free { ending: "", .. }) | None => {
+            Some(ShapePiece::Free { ending: "", .. }) | None => {
                 behind.extend(&node.others);
                 behind.extend(self.free_edges.get(&(at, "")));
             }
-            Some(Piece::Free { ending, .. }) => {
+            Some(ShapePiece::Free { ending, .. }) => {
                 behind.extend(self.longer.get(&(at, *ending)).into_iter().flatten());
                 let ends = [*ending, ""].into_iter().chain(endings_of(ending));
                 behind.extend(ends.filter_map(|end| self.free_edges.get(&(at, end))));

@@ -17,11 +17,11 @@ mod token;
 mod witness;
 
 pub(super) use build::Beyond;
-pub(super) use clauses::{Clauses, Seen, Wording};
+pub(super) use clauses::{Clauses, SeenPoints, Wording};
 pub(super) use compared::Compared;
-pub(super) use grid::{Grid, Point};
+pub(super) use grid::{Grid, GridPoint};
 pub(super) use index::{Known, RouteIndex};
 pub(super) use segment::{encoded, is_segment};
 pub(super) use shape::{Shape, Tail};
-pub use token::Token;
+pub use token::WitnessToken;
 pub use witness::Witness;

@@ -10,13 +10,13 @@ use crate::{
 /// The paths of a pattern, or those that two patterns have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Shape<'r> {
-    pub(super) pieces: Vec<Piece<'r>>,
+    pub(super) pieces: Vec<ShapePiece<'r>>,
     rest: Rest,
 }
 
 /// One segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Piece<'r> {
+pub(super) enum ShapePiece<'r> {
     Literal(&'r str),
     /// Any text that is not empty, and behind it the ending.
     Free {
@@ -46,7 +46,7 @@ pub(crate) enum Tail {
     More,
 }
 
-impl<'r> Piece<'r> {
+impl<'r> ShapePiece<'r> {
     /// Any segment that is not empty.
     const ANY: Self = Self::Free { name: None, ending: "" };
     /// What is behind a slash at the end.
@@ -105,9 +105,9 @@ impl<'r> Shape<'r> {
         let mut rest = Rest::Nothing;
         for segment in &route.segments {
             match segment {
-                Segment::Literal(text) => pieces.push(Piece::Literal(text)),
-                Segment::Parameter(name) => pieces.push(Piece::Free { name: Some(name), ending: "" }),
-                Segment::Ended { name, ending } => pieces.push(Piece::Free { name: Some(name), ending }),
+                Segment::Literal(text) => pieces.push(ShapePiece::Literal(text)),
+                Segment::Parameter(name) => pieces.push(ShapePiece::Free { name: Some(name), ending: "" }),
+                Segment::Ended { name, ending } => pieces.push(ShapePiece::Free { name: Some(name), ending }),
                 Segment::Rest => rest = Rest::Segments,
                 Segment::RestWithSlash => rest = Rest::SegmentsAndSlash,
             }
@@ -132,7 +132,7 @@ impl<'r> Shape<'r> {
             Rest::Segments => None,
             Rest::Nothing => {
                 let (last, pieces) = self.pieces.split_last()?;
-                (*last == Piece::NOTHING && !pieces.is_empty())
+                (*last == ShapePiece::NOTHING && !pieces.is_empty())
                     .then(|| Self { pieces: pieces.to_vec(), rest: Rest::Nothing })
             }
         }
@@ -141,7 +141,7 @@ impl<'r> Shape<'r> {
     /// The paths with a slash at the end.
     pub(crate) fn with_slash(mut self) -> Self {
         match self.rest {
-            Rest::Nothing => self.pieces.push(Piece::NOTHING),
+            Rest::Nothing => self.pieces.push(ShapePiece::NOTHING),
             Rest::Segments | Rest::SegmentsAndSlash => self.rest = Rest::SegmentsAndSlash,
         }
         self
@@ -149,16 +149,16 @@ impl<'r> Shape<'r> {
 
     /// The paths with any text in the place of the verb (`:cancel`) in which they all end, behind a parameter.
     pub(crate) fn without_verb(&self) -> Option<Self> {
-        let (Piece::Free { name, ending }, pieces) = self.pieces.split_last()? else { return None };
+        let (ShapePiece::Free { name, ending }, pieces) = self.pieces.split_last()? else { return None };
         (ending.starts_with(':') && !self.has_rest()).then(|| {
-            let last = Piece::Free { name: *name, ending: "" };
+            let last = ShapePiece::Free { name: *name, ending: "" };
             Self { pieces: [pieces, &[last]].concat(), rest: Rest::Nothing }
         })
     }
 
     /// What is known of a segment: its piece, or anything where `**` covers it.
-    fn piece(&self, index: usize) -> Option<Piece<'r>> {
-        self.pieces.get(index).copied().or_else(|| self.has_rest().then_some(Piece::ANY))
+    fn piece(&self, index: usize) -> Option<ShapePiece<'r>> {
+        self.pieces.get(index).copied().or_else(|| self.has_rest().then_some(ShapePiece::ANY))
     }
 
     /// The paths that both have; parameters are called as here first.
@@ -189,14 +189,14 @@ impl<'r> Shape<'r> {
         let slash = match self.rest {
             Rest::Nothing => return vec![(self.clone(), Tail::End)],
             Rest::Segments => None,
-            Rest::SegmentsAndSlash => Some(Piece::NOTHING),
+            Rest::SegmentsAndSlash => Some(ShapePiece::NOTHING),
         };
         let most = CanonicalPath::MOST_SEGMENTS - usize::from(slash.is_some());
         let longest = (deepest.max(self.depth()) + 1).min(most);
         (self.depth() + 1..=longest)
             .map(|length| {
                 let mut pieces = self.pieces.clone();
-                pieces.resize(length, Piece::ANY);
+                pieces.resize(length, ShapePiece::ANY);
                 pieces.extend(slash);
                 let tail = if length == longest { Tail::More } else { Tail::End };
                 (Self { pieces, rest: Rest::Nothing }, tail)
@@ -210,7 +210,7 @@ impl<'r> Shape<'r> {
             (_, Rest::Segments) => (self.depth(), "/**"),
             (_, Rest::SegmentsAndSlash) => (self.depth(), "/**/"),
             (Tail::End, Rest::Nothing) => (self.depth(), ""),
-            (Tail::More, Rest::Nothing) if self.pieces.last() == Some(&Piece::NOTHING) => {
+            (Tail::More, Rest::Nothing) if self.pieces.last() == Some(&ShapePiece::NOTHING) => {
                 (self.depth().saturating_sub(2), "/**/")
             }
             (Tail::More, Rest::Nothing) => (self.depth().saturating_sub(1), "/**"),
@@ -218,8 +218,8 @@ impl<'r> Shape<'r> {
         fmt::from_fn(move |f| {
             for piece in self.pieces.iter().take(shown) {
                 match piece {
-                    Piece::Literal(text) => write!(f, "/{text}")?,
-                    Piece::Free { name, ending } => write!(f, "/{{{}}}{ending}", name.unwrap_or("_"))?,
+                    ShapePiece::Literal(text) => write!(f, "/{text}")?,
+                    ShapePiece::Free { name, ending } => write!(f, "/{{{}}}{ending}", name.unwrap_or("_"))?,
                 }
             }
             f.write_str(rest)

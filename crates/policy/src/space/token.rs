@@ -14,7 +14,7 @@ use crate::{
 
 /// What a token in a witness carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Token {
+pub struct WitnessToken {
     /// The client that it names, if it must name one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
@@ -26,7 +26,7 @@ pub struct Token {
     pub claims: Map<String, Value>,
 }
 
-impl From<&Permissions> for Token {
+impl From<&Permissions> for WitnessToken {
     fn from(permissions: &Permissions) -> Self {
         let Permissions { client, sub, scopes, roles, claims } = permissions;
         let mut claims = claims.clone();
@@ -42,7 +42,7 @@ impl From<&Permissions> for Token {
     }
 }
 
-impl fmt::Display for Token {
+impl fmt::Display for WitnessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let several = |what: &str, items: &[String]| match items {
             [] => None,
@@ -127,7 +127,7 @@ struct Part<'c> {
 
 impl Part<'_> {
     fn words(&self) -> String {
-        let told = Some(Token::from(&self.told).to_string()).filter(|told| !told.is_empty());
+        let told = Some(WitnessToken::from(&self.told).to_string()).filter(|told| !told.is_empty());
         let open = self.open.iter().map(ToString::to_string);
         told.into_iter().chain(self.narrowed.iter().cloned()).chain(open).collect::<Vec<_>>().join(", ")
     }

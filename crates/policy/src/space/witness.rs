@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::token::Token;
+use super::token::WitnessToken;
 
 /// A request that shows what a finding or a difference says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -12,5 +12,5 @@ pub struct Witness {
     /// The request path, as it is sent.
     pub path: String,
     /// What the token of the request carries, or `None` for a request without a token.
-    pub token: Option<Token>,
+    pub token: Option<WitnessToken>,
 }

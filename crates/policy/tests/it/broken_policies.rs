@@ -3,46 +3,46 @@
 //! Paths are relative and tests run in the root of the crate, so that the findings say the same everywhere.
 use std::{collections::BTreeSet, fs, path::Path};
 
-use jeton_policy::{Code, DemoSecrets, Findings, Severity};
+use jeton_policy::{DemoSecrets, FindingCode, Findings, Severity};
 
 use crate::{policy_text::compile_folder, warned_policies::CODES as WARNINGS};
 
 const CORPUS: &str = "tests/fixtures/policies/broken";
 
 /// Every code that the content of a file can come to.
-const CODES: [Code; 32] = [
-    Code::TooComplex,
-    Code::Unreadable,
-    Code::YamlSyntax,
-    Code::YamlFeature,
-    Code::DuplicateKey,
-    Code::UnknownKey,
-    Code::WrongType,
-    Code::Missing,
-    Code::BadVersion,
-    Code::BadName,
-    Code::DuplicateName,
-    Code::UnknownScope,
-    Code::UnknownRole,
-    Code::UnknownApi,
-    Code::UnknownClient,
-    Code::BadRoute,
-    Code::DuplicateRoute,
-    Code::DeadRule,
-    Code::BadRequirement,
-    Code::UnknownParameter,
-    Code::BadClaim,
-    Code::BadAudience,
-    Code::DuplicateAudience,
-    Code::BadSecret,
-    Code::BadPublicKey,
-    Code::Anonymous,
-    Code::BadTime,
-    Code::BadDuration,
-    Code::TtlTooLong,
-    Code::DemoSecret,
-    Code::BrokenGuarantee,
-    Code::FailedTest,
+const CODES: [FindingCode; 32] = [
+    FindingCode::TooComplex,
+    FindingCode::Unreadable,
+    FindingCode::YamlSyntax,
+    FindingCode::YamlFeature,
+    FindingCode::DuplicateKey,
+    FindingCode::UnknownKey,
+    FindingCode::WrongType,
+    FindingCode::Missing,
+    FindingCode::BadVersion,
+    FindingCode::BadName,
+    FindingCode::DuplicateName,
+    FindingCode::UnknownScope,
+    FindingCode::UnknownRole,
+    FindingCode::UnknownApi,
+    FindingCode::UnknownClient,
+    FindingCode::BadRoute,
+    FindingCode::DuplicateRoute,
+    FindingCode::DeadRule,
+    FindingCode::BadRequirement,
+    FindingCode::UnknownParameter,
+    FindingCode::BadClaim,
+    FindingCode::BadAudience,
+    FindingCode::DuplicateAudience,
+    FindingCode::BadSecret,
+    FindingCode::BadPublicKey,
+    FindingCode::Anonymous,
+    FindingCode::BadTime,
+    FindingCode::BadDuration,
+    FindingCode::TtlTooLong,
+    FindingCode::DemoSecret,
+    FindingCode::BrokenGuarantee,
+    FindingCode::FailedTest,
 ];
 
 /// The names of the corpus.
@@ -97,7 +97,7 @@ fn every_finding_has_its_severity_and_a_place_of_a_file() {
             assert_eq!(finding.severity == Severity::Warning, is_warning, "{name}: {finding}");
             assert!(finding.file.starts_with(&format!("{CORPUS}/{name}/")), "{name}: {finding}");
             let text = String::from_utf8_lossy(&fs::read(&finding.file).unwrap()).into_owned();
-            let is_whole_file = finding.code == Code::Unreadable;
+            let is_whole_file = finding.code == FindingCode::Unreadable;
             assert_eq!(finding.line == 0, is_whole_file, "{name}: {finding}");
             assert_eq!(finding.column == 0, is_whole_file, "{name}: {finding}");
             let lines = text.lines().count().max(1);
@@ -112,7 +112,7 @@ fn every_finding_but_bad_syntax_names_the_fix() {
     let lacking: Vec<_> = corpus()
         .into_iter()
         .flat_map(|(_, findings)| findings.0)
-        .filter(|finding| finding.hint.is_none() && finding.code != Code::YamlSyntax)
+        .filter(|finding| finding.hint.is_none() && finding.code != FindingCode::YamlSyntax)
         .filter(|finding| !finding.message.contains("expected ") && !finding.message.contains(": 1 to 512 "))
         .map(|finding| finding.to_string())
         .collect();
@@ -136,53 +136,56 @@ fn a_message_is_one_line_without_control_characters() {
 }
 
 /// The codes of a folder's findings with their lines and columns.
-fn places(name: &str) -> Vec<(Code, usize, usize)> {
+fn places(name: &str) -> Vec<(FindingCode, usize, usize)> {
     let findings = findings_of(name).unwrap();
     findings.0.iter().map(|finding| (finding.code, finding.line, finding.column)).collect()
 }
 
 #[track_caller]
-fn found(name: &str, expected: &[(Code, usize, usize)]) {
+fn found(name: &str, expected: &[(FindingCode, usize, usize)]) {
     assert_eq!(places(name), expected, "{name}\n{}", findings_of(name).unwrap());
 }
 
 /// One mistake is one finding: what follows from it alone is not said, least of all what is not so.
 #[test]
 fn a_section_of_the_wrong_kind_does_not_hide_the_version() {
-    found("list-for-map", &[(Code::WrongType, 4, 3)]);
+    found("list-for-map", &[(FindingCode::WrongType, 4, 3)]);
 }
 
 /// As above; and "write `public: true`" would be the worst advice there is.
 #[test]
 fn an_alternative_of_the_wrong_kind_is_not_an_empty_list() {
-    found("text-for-alternative", &[(Code::WrongType, 14, 13)]);
+    found("text-for-alternative", &[(FindingCode::WrongType, 14, 13)]);
 }
 
 #[test]
 fn a_claim_of_the_wrong_kind_is_not_an_empty_alternative() {
-    found("claim-text-for-operators", &[(Code::WrongType, 15, 21)]);
+    found("claim-text-for-operators", &[(FindingCode::WrongType, 15, 21)]);
 }
 
 #[test]
 fn an_anchor_is_pointed_at_where_it_stands() {
-    found("anchor-and-alias", &[(Code::YamlFeature, 7, 10), (Code::YamlFeature, 8, 9)]);
-    assert!(places("merge-key").contains(&(Code::YamlFeature, 4, 9)), "{:?}", places("merge-key"));
+    found("anchor-and-alias", &[(FindingCode::YamlFeature, 7, 10), (FindingCode::YamlFeature, 8, 9)]);
+    assert!(places("merge-key").contains(&(FindingCode::YamlFeature, 4, 9)), "{:?}", places("merge-key"));
 }
 
 #[test]
 fn a_tag_is_pointed_at_where_it_stands() {
-    found("tag", &[(Code::YamlFeature, 4, 16), (Code::YamlFeature, 5, 17)]);
+    found("tag", &[(FindingCode::YamlFeature, 4, 16), (FindingCode::YamlFeature, 5, 17)]);
 }
 
-/// As the documentation of [`Code::YamlFeature`] has it.
+/// As the documentation of [`FindingCode::YamlFeature`] has it.
 #[test]
 fn a_directive_is_a_feature_that_policies_do_not_use() {
-    found("directive", &[(Code::YamlFeature, 1, 1)]);
+    found("directive", &[(FindingCode::YamlFeature, 1, 1)]);
 }
 
 #[test]
 fn a_secret_without_its_hash_is_pointed_at_itself() {
-    found("secret-without-hash", &[(Code::Missing, 6, 9), (Code::Missing, 7, 9), (Code::WrongType, 8, 9)]);
+    found(
+        "secret-without-hash",
+        &[(FindingCode::Missing, 6, 9), (FindingCode::Missing, 7, 9), (FindingCode::WrongType, 8, 9)],
+    );
 }
 
 /// DESIGN.md, invariant 7: whoever wrote the secret instead of its hash finds it in no log.

@@ -1,5 +1,5 @@
 //! Parameters with something behind them in their segment, and `**/`.
-use jeton_policy::{Code, Permissions};
+use jeton_policy::{FindingCode, Permissions};
 use serde_json::json;
 
 use crate::{
@@ -137,7 +137,7 @@ fn the_same_ending_twice_is_the_same_route() {
             "version: 1\napis:\n  api:\n    audience: https://api.example.com\n    rules:\n      one: {{ routes: ['{one}'], public: true }}\n      two: {{ routes: ['{two}'], public: true }}\n"
         );
         let findings = compile(&text).unwrap_err();
-        assert!(findings.0.iter().any(|finding| finding.code == Code::DuplicateRoute), "{findings}");
+        assert!(findings.0.iter().any(|finding| finding.code == FindingCode::DuplicateRoute), "{findings}");
     }
     with_routes(&[
         "GET /{a}:x",
@@ -218,7 +218,7 @@ fn a_rest_that_parameters_cover_is_dead() {
     for dead in ["'GET /a/{x}/', 'GET /a/{x}/**/'", "'ANY /a/{x}/', 'GET /a/{x}/{y}/', 'GET /a/{x}/{y}/**/'"]
     {
         let findings = policies(dead).unwrap_err();
-        assert!(findings.0.iter().any(|finding| finding.code == Code::DeadRule), "{dead}: {findings}");
+        assert!(findings.0.iter().any(|finding| finding.code == FindingCode::DeadRule), "{dead}: {findings}");
     }
     for alive in [
         "'GET /a/{x}/'",

@@ -2,7 +2,7 @@
 use std::{fs, path::Path};
 
 use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet};
-use jeton_policy::{DemoSecrets, Findings, Permissions, PolicySet, Sources, Surroundings};
+use jeton_policy::{DemoSecrets, Findings, Permissions, PolicySet, PolicySources, Surroundings};
 use proptest::test_runner::Config as ProptestConfig;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -30,7 +30,8 @@ pub(crate) fn cases(usual: u32) -> ProptestConfig {
 
 /// Compiles the files of a folder.
 pub(crate) fn compile_folder(dir: &Path, demo_secrets: DemoSecrets) -> Result<PolicySet, Findings> {
-    Sources::read(dir).and_then(|sources| PolicySet::compile(&sources, &surroundings(demo_secrets), now()))
+    PolicySources::read(dir)
+        .and_then(|sources| PolicySet::compile(&sources, &surroundings(demo_secrets), now()))
 }
 
 /// Compiles one file.

@@ -5,7 +5,7 @@ use std::{
 };
 
 use jeton_jose::{ForeignKey, ForeignKeys, InvalidPublicKey};
-use jeton_policy::{Code, DemoSecrets, Findings, LivePolicies, PolicySet, Reload, Sources};
+use jeton_policy::{DemoSecrets, FindingCode, Findings, LivePolicies, PolicySet, PolicySources, Reload};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -117,7 +117,7 @@ fn what_is_no_sound_public_key_is_refused() {
         let dir = folder_with("key.json", contents.as_bytes());
         let findings = compiled(dir.path()).unwrap_err();
         let codes: Vec<_> = findings.0.iter().map(|finding| finding.code).collect();
-        assert_eq!(codes, [Code::BadPublicKey], "{name}");
+        assert_eq!(codes, [FindingCode::BadPublicKey], "{name}");
         assert!(findings.to_string().contains(&expected.to_string()), "{name}: {findings}");
     }
 }
@@ -148,7 +148,7 @@ fn a_private_key_is_not_shown() {
 fn a_changed_file_of_keys_is_another_content() {
     let dir = folder_with("key.pem", public("p256.pem").as_bytes());
     let path = dir.path().join("key.pem");
-    let hash = || Sources::read(dir.path()).unwrap().hash().clone();
+    let hash = || PolicySources::read(dir.path()).unwrap().hash().clone();
     let before = hash();
     assert_eq!(hash(), before);
     fs::write(&path, public("rsa.pem")).unwrap();

@@ -1,7 +1,7 @@
 //! What an operator reads of policies that load and look odd: one folder, one snapshot. And what is not odd.
 use std::{collections::BTreeSet, fs, path::Path};
 
-use jeton_policy::{Code, DemoSecrets, Findings, Severity};
+use jeton_policy::{DemoSecrets, FindingCode, Findings, Severity};
 
 use crate::policy_text::{compile_folder, compile_good};
 
@@ -9,18 +9,18 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [Code; 11] = [
-    Code::IdleGuarantee,
-    Code::GuaranteeGap,
-    Code::PassedOver,
-    Code::UnusedScope,
-    Code::UnreachableRoute,
-    Code::NoCredentials,
-    Code::PublicCatchAll,
-    Code::MethodHole,
-    Code::TypeMismatch,
-    Code::OpenVerb,
-    Code::LookAlike,
+pub(crate) const CODES: [FindingCode; 11] = [
+    FindingCode::IdleGuarantee,
+    FindingCode::GuaranteeGap,
+    FindingCode::PassedOver,
+    FindingCode::UnusedScope,
+    FindingCode::UnreachableRoute,
+    FindingCode::NoCredentials,
+    FindingCode::PublicCatchAll,
+    FindingCode::MethodHole,
+    FindingCode::TypeMismatch,
+    FindingCode::OpenVerb,
+    FindingCode::LookAlike,
 ];
 
 /// The folders below one, each with what is warned of.
@@ -64,7 +64,7 @@ fn a_warning_has_a_place_a_fix_and_one_line_each() {
     for (name, warnings) in warned() {
         for warning in &warnings.0 {
             assert_eq!(warning.severity, Severity::Warning, "{name}: {warning}");
-            let is_whole_file = warning.code == Code::PassedOver;
+            let is_whole_file = warning.code == FindingCode::PassedOver;
             assert_eq!((warning.line == 0, warning.column == 0), (is_whole_file, is_whole_file), "{warning}");
             let hint = warning.hint.as_ref().unwrap_or_else(|| panic!("{name}: no fix: {warning}"));
             for text in [&warning.message, hint] {
@@ -77,7 +77,8 @@ fn a_warning_has_a_place_a_fix_and_one_line_each() {
 /// The place is that of the scope, route, API or client which the message names.
 #[test]
 fn a_warning_points_at_what_it_names() {
-    let is_about_another_request = |code: Code| matches!(code, Code::MethodHole | Code::LookAlike);
+    let is_about_another_request =
+        |code: FindingCode| matches!(code, FindingCode::MethodHole | FindingCode::LookAlike);
     for (name, warnings) in warned() {
         for warning in warnings.0.iter().filter(|warning| warning.line > 0) {
             let text = fs::read_to_string(&warning.file).unwrap();
@@ -107,7 +108,7 @@ fn what_is_in_order_is_not_warned_of() {
 
 /// The codes of a folder's warnings with their lines and columns.
 #[track_caller]
-fn found(name: &str, expected: &[(Code, usize, usize)]) {
+fn found(name: &str, expected: &[(FindingCode, usize, usize)]) {
     let warnings = warnings_of(&Path::new(WARNED).join(name));
     let places: Vec<_> =
         warnings.0.iter().map(|warning| (warning.code, warning.line, warning.column)).collect();
@@ -116,54 +117,68 @@ fn found(name: &str, expected: &[(Code, usize, usize)]) {
 
 #[test]
 fn warnings_stand_where_the_mistake_is() {
-    found("unused-scope", &[(Code::UnusedScope, 5, 3), (Code::UnusedScope, 6, 3)]);
+    found("unused-scope", &[(FindingCode::UnusedScope, 5, 3), (FindingCode::UnusedScope, 6, 3)]);
     // once, not for each route
-    found("no-client-at-all", &[(Code::UnreachableRoute, 7, 3)]);
-    found("no-grant-for-the-api", &[(Code::UnreachableRoute, 16, 3)]);
+    found("no-client-at-all", &[(FindingCode::UnreachableRoute, 7, 3)]);
+    found("no-grant-for-the-api", &[(FindingCode::UnreachableRoute, 16, 3)]);
     found(
         "no-credentials",
         &[
-            (Code::NoCredentials, 17, 3),
-            (Code::NoCredentials, 20, 3),
-            (Code::NoCredentials, 22, 3),
-            (Code::NoCredentials, 25, 3),
+            (FindingCode::NoCredentials, 17, 3),
+            (FindingCode::NoCredentials, 20, 3),
+            (FindingCode::NoCredentials, 22, 3),
+            (FindingCode::NoCredentials, 25, 3),
         ],
     );
     found(
         "public-catch-all",
         &[
-            (Code::PublicCatchAll, 12, 13),
-            (Code::PublicCatchAll, 13, 13),
-            (Code::PublicCatchAll, 17, 13),
-            (Code::MethodHole, 21, 13),
+            (FindingCode::PublicCatchAll, 12, 13),
+            (FindingCode::PublicCatchAll, 13, 13),
+            (FindingCode::PublicCatchAll, 17, 13),
+            (FindingCode::MethodHole, 21, 13),
         ],
     );
     found(
         "method-hole",
         &[
-            (Code::MethodHole, 13, 13),
-            (Code::MethodHole, 23, 13),
-            (Code::MethodHole, 35, 13),
-            (Code::LookAlike, 35, 13),
+            (FindingCode::MethodHole, 13, 13),
+            (FindingCode::MethodHole, 23, 13),
+            (FindingCode::MethodHole, 35, 13),
+            (FindingCode::LookAlike, 35, 13),
         ],
     );
-    found("look-alike", &[(Code::LookAlike, 18, 13), (Code::LookAlike, 19, 13), (Code::LookAlike, 24, 13)]);
+    found(
+        "look-alike",
+        &[
+            (FindingCode::LookAlike, 18, 13),
+            (FindingCode::LookAlike, 19, 13),
+            (FindingCode::LookAlike, 24, 13),
+        ],
+    );
     found(
         "look-alike-parameter",
-        &[(Code::LookAlike, 20, 13), (Code::LookAlike, 21, 13), (Code::LookAlike, 22, 13)],
+        &[
+            (FindingCode::LookAlike, 20, 13),
+            (FindingCode::LookAlike, 21, 13),
+            (FindingCode::LookAlike, 22, 13),
+        ],
     );
     found(
         "look-alike-slash",
         &[
-            (Code::LookAlike, 19, 13),
-            (Code::LookAlike, 19, 13),
-            (Code::LookAlike, 20, 13),
-            (Code::LookAlike, 20, 13),
-            (Code::LookAlike, 21, 13),
-            (Code::PublicCatchAll, 26, 13),
+            (FindingCode::LookAlike, 19, 13),
+            (FindingCode::LookAlike, 19, 13),
+            (FindingCode::LookAlike, 20, 13),
+            (FindingCode::LookAlike, 20, 13),
+            (FindingCode::LookAlike, 21, 13),
+            (FindingCode::PublicCatchAll, 26, 13),
         ],
     );
-    found("open-verb", &[(Code::OpenVerb, 13, 13), (Code::OpenVerb, 14, 13), (Code::LookAlike, 21, 13)]);
+    found(
+        "open-verb",
+        &[(FindingCode::OpenVerb, 13, 13), (FindingCode::OpenVerb, 14, 13), (FindingCode::LookAlike, 21, 13)],
+    );
 }
 
 /// A verb that several routes have is one verb, and for several methods.
@@ -182,7 +197,7 @@ clients: { c: { grants: { x: { scopes: [a, b] } } } }
 ",
     );
     let told: Vec<_> =
-        policies.warnings().0.iter().filter(|warning| warning.code == Code::OpenVerb).collect();
+        policies.warnings().0.iter().filter(|warning| warning.code == FindingCode::OpenVerb).collect();
     let [warning] = told[..] else { panic!("{told:?}") };
     assert_eq!(
         warning.message,

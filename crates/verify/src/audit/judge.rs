@@ -3,14 +3,14 @@
 use std::fmt;
 
 use jeton_oauth::Audience;
-use jeton_policy::{Decision, Grounds, PolicySet, Rule, Subject};
+use jeton_policy::{Decision, Grounds, PolicyRule, PolicySet, Subject};
 
 use super::reasons;
-use crate::{principal::Principal, standing::Standing, token::Origin};
+use crate::{principal::Principal, standing::Standing, token::TokenOrigin};
 
 /// A question that was answered: what a decision depends on, beside the policies.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'r> {
+pub struct AuditedRequest<'r> {
     /// The name of the API.
     pub api: &'r str,
     /// The method as it was sent.
@@ -18,21 +18,21 @@ pub struct Asked<'r> {
     /// The path as it was judged, without a query.
     pub path: &'r str,
     /// The bearer of a token that is good; `None` where no token came, or a bad one.
-    pub bearer: Option<Bearer<'r>>,
+    pub bearer: Option<AuditedBearer<'r>>,
 }
 
 /// What any policies may ask of a verified token.
 #[derive(Clone, Copy, Debug)]
-pub struct Bearer<'r> {
+pub struct AuditedBearer<'r> {
     /// `aud`.
     pub audiences: &'r [Audience],
     /// What revocations compare.
-    pub origin: Origin<'r>,
+    pub origin: TokenOrigin<'r>,
     /// What rules compare.
     pub subject: Subject<'r>,
 }
 
-impl<'p> From<&'p Principal> for Bearer<'p> {
+impl<'p> From<&'p Principal> for AuditedBearer<'p> {
     fn from(principal: &'p Principal) -> Self {
         Self { audiences: principal.audiences(), origin: principal.origin(), subject: principal.subject() }
     }
@@ -40,7 +40,7 @@ impl<'p> From<&'p Principal> for Bearer<'p> {
 
 /// What other policies answer.
 #[derive(Debug)]
-pub enum Verdict<'p> {
+pub enum PolicyVerdict<'p> {
     /// They have no API of this name.
     NoApi,
     /// They would not take the token: for another audience, or of a client that they do not let in.
@@ -55,7 +55,7 @@ pub fn is_of_a_bad_token(reason: &str) -> bool {
     matches!(reason, reasons::INVALID_TOKEN | reasons::UNAVAILABLE)
 }
 
-impl Asked<'_> {
+impl AuditedRequest<'_> {
     /// The path that is judged: up to the first `?`.
     pub fn path_of(target: &str) -> &str {
         target.split_once('?').map_or(target, |(path, _)| path)
@@ -63,31 +63,31 @@ impl Asked<'_> {
 
     /// What these policies answer, if they were in force. Policies that name clients are taken to name all of
     /// them, so a token of another one is no good there; those that name none say nothing of clients.
-    pub fn judged_by<'p>(&self, policies: &'p PolicySet) -> Verdict<'p> {
-        let Some(api) = policies.api(self.api) else { return Verdict::NoApi };
+    pub fn judged_by<'p>(&self, policies: &'p PolicySet) -> PolicyVerdict<'p> {
+        let Some(api) = policies.api(self.api) else { return PolicyVerdict::NoApi };
         if let Some(bearer) = &self.bearer {
             if !bearer.audiences.contains(api.audience()) {
-                return Verdict::BadToken(format!("the token is not for `{}`", api.audience()));
+                return PolicyVerdict::BadToken(format!("the token is not for `{}`", api.audience()));
             }
             let standing =
                 if policies.clients().is_empty() { Standing::by_files() } else { Standing::by_all_files() };
             if let Err(error) = standing.check_origin(policies, &bearer.origin) {
-                return Verdict::BadToken(error.to_string());
+                return PolicyVerdict::BadToken(error.to_string());
             }
         }
         let subject = self.bearer.as_ref().map(|bearer| &bearer.subject);
-        Verdict::Decided(api.decide(self.method, self.path, subject))
+        PolicyVerdict::Decided(api.decide(self.method, self.path, subject))
     }
 }
 
-impl<'p> Verdict<'p> {
+impl<'p> PolicyVerdict<'p> {
     /// Whether the request may pass.
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Decided(decision) if decision.is_allowed())
     }
 
     /// The rule that decides, if one does.
-    pub fn rule(&self) -> Option<&'p Rule> {
+    pub fn rule(&self) -> Option<&'p PolicyRule> {
         match self {
             Self::NoApi | Self::BadToken(_) => None,
             Self::Decided(Decision::Allow { rule, .. }) => Some(rule),
@@ -107,7 +107,7 @@ impl<'p> Verdict<'p> {
 }
 
 /// The reason in words.
-impl fmt::Display for Verdict<'_> {
+impl fmt::Display for PolicyVerdict<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoApi => f.write_str("there is no API of this name"),

@@ -13,11 +13,11 @@ use std::{
 };
 
 use jeton_oauth::clock::Clock;
-use jeton_policy::files::Size;
+use jeton_policy::files::ByteSize;
 use tracing::field::display;
 
 use super::{
-    Asked, Taken,
+    AuditedRequest, TakenDecision,
     record::{write_dropped, write_line},
 };
 use crate::event;
@@ -50,11 +50,11 @@ pub struct DecisionLogError {
 /// Appends each decision to a file as one line of JSON. Who decides waits for nothing: where the disk does not keep
 /// up, decisions are dropped and counted, and the file says so.
 pub struct DecisionLog {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLog>,
     clock: Arc<dyn Clock>,
 }
 
-struct Shared {
+struct SharedLog {
     path: PathBuf,
     queue: Mutex<Queue>,
     /// Something is to be done.
@@ -80,12 +80,12 @@ struct Queue {
     /// Somebody waits for the lines to leave.
     is_urgent: bool,
     reopen: bool,
-    end: End,
+    end: LogEnd,
 }
 
 /// How far the end of the log is.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum End {
+enum LogEnd {
     /// It goes on.
     #[default]
     Open,
@@ -108,13 +108,13 @@ impl DecisionLog {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, DecisionLogError> {
         let failed = |source| DecisionLogError { path: path.display().to_string(), source };
         let file = open(path).map_err(failed)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedLog {
             path: path.to_owned(),
             queue: Mutex::default(),
             work: Condvar::new(),
             done: Condvar::new(),
         });
-        let writer = Writer {
+        let writer = LogWriter {
             shared: Arc::clone(&shared),
             clock: Arc::clone(&clock),
             file,
@@ -127,7 +127,12 @@ impl DecisionLog {
     }
 
     /// Queues a decision.
-    pub(super) fn append(&self, asked: &Asked<'_>, taken: &Taken<'_>, id: Option<&dyn fmt::Display>) {
+    pub(super) fn append(
+        &self,
+        asked: &AuditedRequest<'_>,
+        taken: &TakenDecision<'_>,
+        id: Option<&dyn fmt::Display>,
+    ) {
         LINE.with_borrow_mut(|line| {
             line.clear();
             let is_written = write_line(line, self.clock.now(), id, asked, taken).is_ok();
@@ -175,7 +180,7 @@ impl DecisionLog {
         drop(
             self.shared
                 .done
-                .wait_timeout_while(queue, PATIENCE, |queue| queue.end != End::Done && waiting(queue)),
+                .wait_timeout_while(queue, PATIENCE, |queue| queue.end != LogEnd::Done && waiting(queue)),
         );
     }
 }
@@ -184,13 +189,13 @@ impl DecisionLog {
 impl Drop for DecisionLog {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
-        queue.end = End::Asked;
+        queue.end = LogEnd::Asked;
         self.shared.work.notify_one();
-        drop(self.shared.done.wait_timeout_while(queue, PATIENCE, |queue| queue.end != End::Done));
+        drop(self.shared.done.wait_timeout_while(queue, PATIENCE, |queue| queue.end != LogEnd::Done));
     }
 }
 
-impl Shared {
+impl SharedLog {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,7 +214,7 @@ impl Queue {
     }
 
     fn is_idle(&self) -> bool {
-        self.lines.is_empty() && self.dropped == 0 && !self.reopen && self.end == End::Open
+        self.lines.is_empty() && self.dropped == 0 && !self.reopen && self.end == LogEnd::Open
     }
 }
 
@@ -246,7 +251,7 @@ fn end_of_last_line(path: &Path) -> io::Result<u64> {
     let mut piece = Vec::new();
     while end > 0 {
         if length - end >= LONGEST_LINE {
-            let longest = Size(LONGEST_LINE);
+            let longest = ByteSize(LONGEST_LINE);
             return Err(io::Error::other(format!(
                 "it ends in a line of more than {longest}: name another file"
             )));
@@ -264,8 +269,8 @@ fn end_of_last_line(path: &Path) -> io::Result<u64> {
 }
 
 /// What the thread holds.
-struct Writer {
-    shared: Arc<Shared>,
+struct LogWriter {
+    shared: Arc<SharedLog>,
     clock: Arc<dyn Clock>,
     file: File,
     /// Whole lines, of which the first bytes may be in the file already.
@@ -274,7 +279,7 @@ struct Writer {
     is_failing: bool,
 }
 
-impl Writer {
+impl LogWriter {
     fn run(mut self) {
         loop {
             let mut queue = self.shared.lock();
@@ -282,14 +287,14 @@ impl Writer {
                 queue = self.shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
             let gathers = |queue: &mut Queue| {
-                queue.lines.len() < BATCH && !queue.is_urgent && !queue.reopen && queue.end == End::Open
+                queue.lines.len() < BATCH && !queue.is_urgent && !queue.reopen && queue.end == LogEnd::Open
             };
             let waited = self.shared.work.wait_timeout_while(queue, GATHERING, gathers);
             let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
             // the batch is empty here: it takes the lines, and its room goes back for the next ones
             std::mem::swap(&mut queue.lines, &mut self.batch);
             let (count, dropped) = (std::mem::take(&mut queue.count), std::mem::take(&mut queue.dropped));
-            let (reopen, close) = (std::mem::take(&mut queue.reopen), queue.end != End::Open);
+            let (reopen, close) = (std::mem::take(&mut queue.reopen), queue.end != LogEnd::Open);
             queue.is_urgent = false;
             drop(queue);
             if dropped > 0 {
@@ -302,7 +307,7 @@ impl Writer {
             let mut queue = self.shared.lock();
             queue.left += count;
             if close {
-                queue.end = End::Done;
+                queue.end = LogEnd::Done;
             }
             drop(queue);
             self.shared.done.notify_all();
@@ -339,10 +344,10 @@ impl Writer {
             if is_last {
                 return false;
             }
-            let hurried = |queue: &mut Queue| !queue.reopen && queue.end == End::Open;
+            let hurried = |queue: &mut Queue| !queue.reopen && queue.end == LogEnd::Open;
             let waited = self.shared.work.wait_timeout_while(self.shared.lock(), RETRY, hurried);
             let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            let (reopen, close) = (std::mem::take(&mut queue.reopen), queue.end != End::Open);
+            let (reopen, close) = (std::mem::take(&mut queue.reopen), queue.end != LogEnd::Open);
             drop(queue);
             if reopen && self.reopen() {
                 self.leave_half_a_line();
@@ -408,13 +413,13 @@ mod tests {
             ("half of the last", 5, "", 1),
             ("all", 8, "", 0),
         ] {
-            let shared = Shared {
+            let shared = SharedLog {
                 path: PathBuf::from("/dev/null"),
                 queue: Mutex::default(),
                 work: Condvar::new(),
                 done: Condvar::new(),
             };
-            let mut writer = Writer {
+            let mut writer = LogWriter {
                 shared: Arc::new(shared),
                 clock: Arc::new(SystemClock),
                 file: OpenOptions::new().append(true).open("/dev/null").unwrap(),

@@ -3,7 +3,7 @@
 //! Three ways lead through here. [`Audit`] is told of every decision that
 //! [`Authorizer`](crate::authorize::Authorizer) takes: [`DecisionLog`] appends it to a file, and [`Shadow`] asks
 //! the candidate policies the same. [`Replay`] asks any policies again what stands in such a file. What is asked
-//! again is [`Asked`] in both cases, and [`Asked::judged_by`] is the one place where it is answered.
+//! again is [`AuditedRequest`] in both cases, and [`AuditedRequest::judged_by`] is the one place where it is answered.
 
 mod judge;
 mod log;
@@ -14,10 +14,10 @@ mod shadow;
 
 use std::{fmt, sync::Arc};
 
-pub use judge::{Asked, Bearer, Verdict, is_of_a_bad_token};
+pub use judge::{AuditedBearer, AuditedRequest, PolicyVerdict, is_of_a_bad_token};
 pub use log::{DecisionLog, DecisionLogError, LONGEST_LINE};
-pub use record::{Line, LineError, RecordedBearer, RecordedDecision, write_line};
-pub use replay::{Direction, FirstSeen, Replay, Replayed, ReplayedDifference, Side};
+pub use record::{DecisionLine, DecisionLineError, RecordedBearer, RecordedDecision, write_line};
+pub use replay::{FirstSeen, Replay, ReplayDirection, Replayed, ReplayedDifference, ReplayedSide};
 pub use shadow::{Shadow, ShadowCounts};
 
 /// Who is told of decisions. Clones share it; by default nobody is.
@@ -29,7 +29,7 @@ pub struct Audit {
 
 /// A decision that was taken.
 #[derive(Clone, Copy)]
-pub struct Taken<'d> {
+pub struct TakenDecision<'d> {
     /// Whether the request may pass.
     pub allowed: bool,
     /// The rule that decided, if one did.
@@ -63,7 +63,7 @@ impl Audit {
     }
 
     /// Tells of a decision; `id` is the request's. Touches memory only.
-    pub fn tell(&self, asked: &Asked<'_>, taken: &Taken<'_>, id: Option<&dyn fmt::Display>) {
+    pub fn tell(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>, id: Option<&dyn fmt::Display>) {
         if let Some(log) = &self.log {
             log.append(asked, taken, id);
         }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Asked, Bearer, Taken, shadow::up_to};
-use crate::token::Origin;
+use super::{AuditedBearer, AuditedRequest, TakenDecision, shadow::up_to};
+use crate::token::TokenOrigin;
 
 /// The longest path that is written, in bytes: what is longer is refused for its length, here and when it is
 /// taken again.
@@ -25,22 +25,22 @@ pub fn write_line(
     line: &mut Vec<u8>,
     time: Timestamp,
     id: Option<&dyn fmt::Display>,
-    asked: &Asked<'_>,
-    taken: &Taken<'_>,
+    asked: &AuditedRequest<'_>,
+    taken: &TakenDecision<'_>,
 ) -> Result<(), serde_json::Error> {
     let start = line.len();
     serde_json::to_writer(
         &mut *line,
-        &Written {
-            time: Text(&microseconds(time)),
-            id: id.map(Text),
+        &WrittenDecision {
+            time: ShownText(&microseconds(time)),
+            id: id.map(ShownText),
             api: asked.api,
             method: up_to(asked.method, LONGEST_METHOD),
             path: up_to(asked.path, LONGEST_PATH),
             allowed: taken.allowed,
             rule: taken.rule,
             reason: taken.reason,
-            detail: taken.detail.map(Text),
+            detail: taken.detail.map(ShownText),
             token: asked.bearer.as_ref().map(WrittenToken::of),
         },
     )?;
@@ -68,10 +68,10 @@ fn microseconds(time: Timestamp) -> Timestamp {
 
 /// The names and their order are those of the file.
 #[derive(Serialize)]
-struct Written<'r> {
-    time: Text<'r>,
+struct WrittenDecision<'r> {
+    time: ShownText<'r>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Text<'r>>,
+    id: Option<ShownText<'r>>,
     api: &'r str,
     method: &'r str,
     path: &'r str,
@@ -80,7 +80,7 @@ struct Written<'r> {
     rule: Option<&'r str>,
     reason: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<Text<'r>>,
+    detail: Option<ShownText<'r>>,
     #[serde(flatten)]
     token: Option<WrittenToken<'r>>,
 }
@@ -106,8 +106,8 @@ struct WrittenToken<'r> {
 }
 
 impl<'r> WrittenToken<'r> {
-    fn of(bearer: &Bearer<'r>) -> Self {
-        let Bearer { audiences, origin, subject } = *bearer;
+    fn of(bearer: &AuditedBearer<'r>) -> Self {
+        let AuditedBearer { audiences, origin, subject } = *bearer;
         Self {
             client: origin.client,
             subject: origin.subject.filter(|subject| origin.client != Some(*subject)),
@@ -124,9 +124,9 @@ impl<'r> WrittenToken<'r> {
     }
 }
 
-struct Text<'r>(&'r dyn fmt::Display);
+struct ShownText<'r>(&'r dyn fmt::Display);
 
-impl Serialize for Text<'_> {
+impl Serialize for ShownText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self.0)
     }
@@ -143,7 +143,7 @@ impl Serialize for Scopes<'_> {
 
 /// A line of a decision log.
 #[derive(Debug)]
-pub enum Line {
+pub enum DecisionLine {
     /// A decision.
     Decision(Box<RecordedDecision>),
     /// So many decisions are missing here.
@@ -189,7 +189,7 @@ pub struct RecordedBearer {
 
 /// Why a line is none of a decision log.
 #[derive(Debug, thiserror::Error)]
-pub enum LineError {
+pub enum DecisionLineError {
     /// It is not JSON, or a member has another type.
     #[error("{}", plain(.0))]
     Json(#[from] serde_json::Error),
@@ -217,7 +217,7 @@ fn plain(error: &serde_json::Error) -> String {
 }
 
 #[derive(Deserialize)]
-struct Read {
+struct RecordedLine {
     dropped: Option<u64>,
     time: Option<String>,
     api: Option<String>,
@@ -243,13 +243,13 @@ struct Read {
     claims: Map<String, Value>,
 }
 
-impl Line {
+impl DecisionLine {
     /// Reads a line, with or without its end. Members that are not known are passed over: whoever collects logs adds
     /// some.
     ///
     /// # Errors
-    /// [`LineError`] with the first thing that is wrong.
-    pub fn parse(line: &[u8]) -> Result<Self, LineError> {
+    /// [`DecisionLineError`] with the first thing that is wrong.
+    pub fn parse(line: &[u8]) -> Result<Self, DecisionLineError> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let read = serde_json::from_slice(line);
         // the library takes a list too, of the members in their order
@@ -258,7 +258,7 @@ impl Line {
         if is_other_json {
             return Err(serde_json::Error::custom("a line is a JSON object").into());
         }
-        let mut read: Read = read?;
+        let mut read: RecordedLine = read?;
         if let Some(dropped) = read.dropped {
             return Ok(Self::Dropped(dropped));
         }
@@ -276,32 +276,32 @@ impl Line {
     }
 }
 
-fn needed<T>(member: &'static str, value: Option<T>) -> Result<T, LineError> {
-    value.ok_or(LineError::Missing(member))
+fn needed<T>(member: &'static str, value: Option<T>) -> Result<T, DecisionLineError> {
+    value.ok_or(DecisionLineError::Missing(member))
 }
 
 fn formed<T, E: Into<Box<dyn Error + Send + Sync>>>(
     member: &'static str,
     parse: fn(&str) -> Result<T, E>,
     text: &str,
-) -> Result<T, LineError> {
-    parse(text).map_err(|error| LineError::Form { member, source: error.into() })
+) -> Result<T, DecisionLineError> {
+    parse(text).map_err(|error| DecisionLineError::Form { member, source: error.into() })
 }
 
 fn each<T, E: Into<Box<dyn Error + Send + Sync>>, C: FromIterator<T>>(
     member: &'static str,
     parse: fn(&str) -> Result<T, E>,
     texts: &[String],
-) -> Result<C, LineError> {
+) -> Result<C, DecisionLineError> {
     texts.iter().map(|text| formed(member, parse, text)).collect()
 }
 
 impl RecordedBearer {
-    fn take(read: &mut Read) -> Result<Option<Self>, LineError> {
+    fn take(read: &mut RecordedLine) -> Result<Option<Self>, DecisionLineError> {
         let Some(jti) = read.jti.take() else {
-            return if read.client.is_some() { Err(LineError::Missing("jti")) } else { Ok(None) };
+            return if read.client.is_some() { Err(DecisionLineError::Missing("jti")) } else { Ok(None) };
         };
-        let id = |member, id: Option<String>| -> Result<Option<ClientId>, LineError> {
+        let id = |member, id: Option<String>| -> Result<Option<ClientId>, DecisionLineError> {
             id.map(|id| formed(member, ClientId::parse, &id)).transpose()
         };
         let client = id("client", read.client.take())?;
@@ -327,10 +327,10 @@ impl RecordedBearer {
         self.client.as_ref()
     }
 
-    fn as_bearer(&self) -> Bearer<'_> {
-        Bearer {
+    fn as_bearer(&self) -> AuditedBearer<'_> {
+        AuditedBearer {
             audiences: &self.audiences,
-            origin: Origin {
+            origin: TokenOrigin {
                 token_id: &self.token_id,
                 subject: self.subject.as_ref(),
                 client: self.client.as_ref(),
@@ -351,8 +351,8 @@ impl RecordedBearer {
 
 impl RecordedDecision {
     /// The question, to be answered again.
-    pub fn asked(&self) -> Asked<'_> {
-        Asked {
+    pub fn asked(&self) -> AuditedRequest<'_> {
+        AuditedRequest {
             api: &self.api,
             method: &self.method,
             path: &self.path,
@@ -363,7 +363,7 @@ impl RecordedDecision {
 
 #[cfg(test)]
 mod tests {
-    use super::Line;
+    use super::DecisionLine;
 
     #[test]
     fn a_line_is_an_object() {
@@ -377,9 +377,9 @@ mod tests {
             ("a number", "7".to_owned()),
             ("nothing", "null\n".to_owned()),
         ] {
-            let error = Line::parse(line.as_bytes()).map(drop).unwrap_err();
+            let error = DecisionLine::parse(line.as_bytes()).map(drop).unwrap_err();
             assert_eq!(error.to_string(), "a line is a JSON object", "{name}");
         }
-        assert!(Line::parse(b" {\"dropped\":7}\n").is_ok());
+        assert!(DecisionLine::parse(b" {\"dropped\":7}\n").is_ok());
     }
 }

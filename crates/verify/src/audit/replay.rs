@@ -6,14 +6,14 @@ use jeton_oauth::text::printable;
 use jeton_policy::PolicySet;
 use serde::Serialize;
 
-use super::{Line, LineError, RecordedDecision, Verdict, is_of_a_bad_token};
+use super::{DecisionLine, DecisionLineError, PolicyVerdict, RecordedDecision, is_of_a_bad_token};
 
 /// Takes the decisions of a log again, line by line. Holds what differs, each kind once.
 pub struct Replay<'p> {
     policies: &'p PolicySet,
     lines: u64,
     totals: Totals,
-    differences: BTreeMap<Kind, Seen>,
+    differences: BTreeMap<ReplayedKind, SeenDifference>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,16 +27,16 @@ struct Totals {
 
 /// What is counted together.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
+struct ReplayedKind {
     api: String,
-    direction: Direction,
+    direction: ReplayDirection,
     client: Option<String>,
     has_token: bool,
-    before: Side,
-    after: Side,
+    before: ReplayedSide,
+    after: ReplayedSide,
 }
 
-struct Seen {
+struct SeenDifference {
     count: u64,
     detail: String,
     first: FirstSeen,
@@ -45,7 +45,7 @@ struct Seen {
 /// Which way a decision differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
+pub enum ReplayDirection {
     /// It was allowed.
     WouldBeRefused,
     /// It was refused.
@@ -54,7 +54,7 @@ pub enum Direction {
 
 /// One side of a difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Side {
+pub struct ReplayedSide {
     /// The rule that decides, if one does.
     pub rule: Option<String>,
     /// The stable name of the reason.
@@ -86,15 +86,15 @@ pub struct ReplayedDifference {
     /// The API.
     pub api: String,
     /// Which way.
-    pub direction: Direction,
+    pub direction: ReplayDirection,
     /// The client, if the token names one.
     pub client: Option<String>,
     /// Whether there was a token.
     pub token: bool,
     /// How it was decided.
-    pub before: Side,
+    pub before: ReplayedSide,
     /// How it would be.
-    pub after: Side,
+    pub after: ReplayedSide,
     /// Why, in words, of the first.
     pub detail: String,
     /// How many there are.
@@ -136,14 +136,18 @@ impl<'p> Replay<'p> {
     /// Takes the next line.
     ///
     /// # Errors
-    /// [`LineError`] for a line that is none of a decision log; it counts for nothing.
-    pub fn take(&mut self, line: &[u8]) -> Result<(), LineError> {
-        let line = Line::parse(line)?;
+    /// [`DecisionLineError`] for a line that is none of a decision log; it counts for nothing.
+    pub fn take(&mut self, line: &[u8]) -> Result<(), DecisionLineError> {
+        let line = DecisionLine::parse(line)?;
         self.lines += 1;
         match line {
-            Line::Dropped(dropped) => self.totals.dropped = self.totals.dropped.saturating_add(dropped),
-            Line::Decision(decision) if is_of_a_bad_token(&decision.reason) => self.totals.bad_tokens += 1,
-            Line::Decision(decision) => self.judge(&decision),
+            DecisionLine::Dropped(dropped) => {
+                self.totals.dropped = self.totals.dropped.saturating_add(dropped);
+            }
+            DecisionLine::Decision(decision) if is_of_a_bad_token(&decision.reason) => {
+                self.totals.bad_tokens += 1;
+            }
+            DecisionLine::Decision(decision) => self.judge(&decision),
         }
         Ok(())
     }
@@ -152,21 +156,21 @@ impl<'p> Replay<'p> {
         let verdict = decision.asked().judged_by(self.policies);
         self.totals.judged += 1;
         let direction = match (decision.allowed, verdict.is_allowed()) {
-            (true, false) => Direction::WouldBeRefused,
-            (false, true) => Direction::WouldBeLetIn,
+            (true, false) => ReplayDirection::WouldBeRefused,
+            (false, true) => ReplayDirection::WouldBeLetIn,
             (true, true) | (false, false) => return,
         };
         match direction {
-            Direction::WouldBeRefused => self.totals.would_be_refused += 1,
-            Direction::WouldBeLetIn => self.totals.would_be_let_in += 1,
+            ReplayDirection::WouldBeRefused => self.totals.would_be_refused += 1,
+            ReplayDirection::WouldBeLetIn => self.totals.would_be_let_in += 1,
         }
         let bearer = decision.bearer.as_ref();
-        let kind = Kind {
+        let kind = ReplayedKind {
             direction,
             client: bearer.and_then(|bearer| bearer.client()).map(ToString::to_string),
             has_token: bearer.is_some(),
-            after: Side::after(&verdict, self.policies),
-            before: Side {
+            after: ReplayedSide::after(&verdict, self.policies),
+            before: ReplayedSide {
                 rule: decision.rule.clone(),
                 reason: decision.reason.clone(),
                 file: None,
@@ -175,7 +179,7 @@ impl<'p> Replay<'p> {
             api: decision.api.clone(),
         };
         let line = self.lines;
-        let seen = self.differences.entry(kind).or_insert_with(|| Seen {
+        let seen = self.differences.entry(kind).or_insert_with(|| SeenDifference {
             count: 0,
             detail: verdict.to_string(),
             first: FirstSeen {
@@ -214,8 +218,8 @@ impl<'p> Replay<'p> {
     }
 }
 
-impl Side {
-    fn after(verdict: &Verdict<'_>, policies: &PolicySet) -> Self {
+impl ReplayedSide {
+    fn after(verdict: &PolicyVerdict<'_>, policies: &PolicySet) -> Self {
         let place = verdict.rule().map(|rule| policies.place_of(rule));
         let (file, line) = place.as_ref().map(|place| (place.file.clone(), place.line)).unzip();
         Self { rule: place.map(|place| place.rule), reason: verdict.reason().to_owned(), file, line }
@@ -223,7 +227,7 @@ impl Side {
 }
 
 /// The rule and where it stands, or the reason where there is none.
-impl fmt::Display for Side {
+impl fmt::Display for ReplayedSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.rule, &self.file, self.line) {
             (Some(rule), Some(file), Some(line)) => write!(f, "{rule} ({file}:{line})"),
@@ -242,8 +246,8 @@ impl ReplayedDifference {
             (None, false) => "whoever has no token",
         };
         let (sign, what) = match direction {
-            Direction::WouldBeRefused => ('-', "would be refused"),
-            Direction::WouldBeLetIn => ('+', "would be let in"),
+            ReplayDirection::WouldBeRefused => ('-', "would be refused"),
+            ReplayDirection::WouldBeLetIn => ('+', "would be let in"),
         };
         let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
         [

@@ -11,7 +11,7 @@ use std::{
 use jeton_oauth::{ClientId, clock::Clock};
 use jeton_policy::CandidatePolicies;
 
-use super::{Asked, Taken, Verdict, is_of_a_bad_token};
+use super::{AuditedRequest, PolicyVerdict, TakenDecision, is_of_a_bad_token};
 use crate::event;
 
 /// For how long, in seconds, a difference of one kind is counted before it is told again.
@@ -28,7 +28,7 @@ pub struct Shadow {
     compared: AtomicU64,
     would_allow: AtomicU64,
     would_deny: AtomicU64,
-    told: Mutex<Told>,
+    told: Mutex<ToldKinds>,
 }
 
 /// What was compared since the start.
@@ -70,7 +70,7 @@ impl Shadow {
     }
 
     /// Takes a decision too, and tells if it comes out otherwise.
-    pub fn compare(&self, asked: &Asked<'_>, taken: &Taken<'_>) {
+    pub fn compare(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>) {
         if is_of_a_bad_token(taken.reason) {
             return;
         }
@@ -82,7 +82,7 @@ impl Shadow {
             (false, true) => self.would_allow.fetch_add(1, Ordering::Relaxed),
             (true, true) | (false, false) => return,
         };
-        let kind = Kind::of(asked, taken, &verdict);
+        let kind = ShadowedKind::of(asked, taken, &verdict);
         let due = {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             told.count(kind, self.clock.numeric_date())
@@ -97,7 +97,7 @@ impl Shadow {
     }
 }
 
-fn tell(asked: &Asked<'_>, taken: &Taken<'_>, verdict: &Verdict<'_>, count: u64) {
+fn tell(asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>, verdict: &PolicyVerdict<'_>, count: u64) {
     let [in_force, candidate] =
         [taken.allowed, verdict.is_allowed()].map(|allowed| if allowed { "allowed" } else { "denied" });
     let detail = match taken.detail {
@@ -110,7 +110,7 @@ fn tell(asked: &Asked<'_>, taken: &Taken<'_>, verdict: &Verdict<'_>, count: u64)
         path: up_to(asked.path, LONGEST_PATH),
         client: asked.bearer.and_then(|bearer| bearer.origin.client).map(ClientId::as_str),
         rule: taken.rule,
-        candidate_rule: verdict.rule().map(jeton_policy::Rule::name),
+        candidate_rule: verdict.rule().map(jeton_policy::PolicyRule::name),
         in_force,
         candidate,
         detail: &detail,
@@ -126,7 +126,7 @@ pub(super) fn up_to(text: &str, bytes: usize) -> &str {
 
 /// What is told once in a while, however often it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct ShadowedKind {
     api: Box<str>,
     /// The rule in force, or the candidate's where none is.
     rule: Option<Box<str>>,
@@ -134,11 +134,11 @@ struct Kind {
     would_allow: bool,
 }
 
-impl Kind {
-    fn of(asked: &Asked<'_>, taken: &Taken<'_>, verdict: &Verdict<'_>) -> Self {
+impl ShadowedKind {
+    fn of(asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>, verdict: &PolicyVerdict<'_>) -> Self {
         Self {
             api: asked.api.into(),
-            rule: taken.rule.or(verdict.rule().map(jeton_policy::Rule::name)).map(Into::into),
+            rule: taken.rule.or(verdict.rule().map(jeton_policy::PolicyRule::name)).map(Into::into),
             client: asked.bearer.and_then(|bearer| bearer.origin.client).cloned(),
             would_allow: verdict.is_allowed(),
         }
@@ -147,8 +147,8 @@ impl Kind {
 
 /// Which kinds were told when.
 #[derive(Debug, Default)]
-struct Told {
-    kinds: HashMap<Kind, Since>,
+struct ToldKinds {
+    kinds: HashMap<ShadowedKind, Since>,
     /// Those for which there is no room, together.
     others: Since,
 }
@@ -186,8 +186,8 @@ impl Since {
     }
 }
 
-impl Told {
-    fn count(&mut self, kind: Kind, now: i64) -> Option<Due> {
+impl ToldKinds {
+    fn count(&mut self, kind: ShadowedKind, now: i64) -> Option<Due> {
         if let Some(since) = self.kinds.get_mut(&kind) {
             return since.count(now).map(Due::One);
         }
@@ -216,13 +216,18 @@ impl Told {
 mod tests {
     use super::*;
 
-    fn kind(number: usize) -> Kind {
-        Kind { api: "a".into(), rule: Some(number.to_string().into()), client: None, would_allow: true }
+    fn kind(number: usize) -> ShadowedKind {
+        ShadowedKind {
+            api: "a".into(),
+            rule: Some(number.to_string().into()),
+            client: None,
+            would_allow: true,
+        }
     }
 
     #[test]
     fn one_kind_is_told_once_a_minute_with_its_count() {
-        let mut told = Told::default();
+        let mut told = ToldKinds::default();
         for (now, due) in [(0, Some(1)), (0, None), (59, None), (60, Some(3)), (61, None), (200, Some(2))] {
             assert_eq!(told.count(kind(0), now), due.map(Due::One), "at {now}");
         }
@@ -231,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_kinds_is_one_line_and_stays_small() {
-        let mut told = Told::default();
+        let mut told = ToldKinds::default();
         for number in 0..MOST_KINDS {
             assert_eq!(told.count(kind(number), 0), Some(Due::One(1)), "{number}");
         }

@@ -7,7 +7,7 @@ use super::Authorizer;
 use crate::{principal::Principal, standing::NotInForce, token::BearerToken};
 
 /// A request that nobody sends, to be explained.
-pub struct Question<'q> {
+pub struct ExplainedRequest<'q> {
     /// The name of the API, as somebody wrote it.
     pub api: &'q str,
     /// The method.
@@ -15,11 +15,11 @@ pub struct Question<'q> {
     /// The target below the prefix of the API.
     pub target: &'q str,
     /// Who is meant to ask.
-    pub asker: Asker<'q>,
+    pub asker: ExplainedAsker<'q>,
 }
 
 /// Who is meant to ask.
-pub enum Asker<'q> {
+pub enum ExplainedAsker<'q> {
     /// Somebody without a token.
     Nobody,
     /// A client, with all that it is granted at the API.
@@ -46,7 +46,7 @@ pub enum NoAnswer {
     },
 }
 
-impl Question<'_> {
+impl ExplainedRequest<'_> {
     /// Answers by `policies`, which need not be in force. `bearer` says who bears a token, or why the token is not
     /// taken.
     ///
@@ -60,16 +60,16 @@ impl Question<'_> {
     ) -> Result<Explanation, E> {
         let Self { api, method, target, ref asker } = *self;
         match asker {
-            Asker::Nobody => Ok(policies.explain(api, method, target, None)),
-            Asker::Client(client) => {
+            ExplainedAsker::Nobody => Ok(policies.explain(api, method, target, None)),
+            ExplainedAsker::Client(client) => {
                 let no_grant = || NoAnswer::NoGrant { client: (*client).to_owned(), api: api.to_owned() };
                 Ok(policies.explain_client(api, method, target, client).ok_or_else(no_grant)?)
             }
-            Asker::Bearer(permissions) => {
+            ExplainedAsker::Bearer(permissions) => {
                 let permissions = permissions.clone().with_scopes_of_roles(policies.roles());
                 Ok(policies.explain(api, method, target, Some(&permissions.subject())))
             }
-            Asker::Token(token) => {
+            ExplainedAsker::Token(token) => {
                 let known = policies.api(api).ok_or_else(|| NoAnswer::NoApi(api.to_owned()))?;
                 Ok(match bearer(token, known.audience())? {
                     Ok(principal) => policies.explain(api, method, target, Some(&principal.subject())),
@@ -85,8 +85,8 @@ impl Authorizer {
     /// that a token needs and that was not fetched yet. Nobody is told.
     ///
     /// # Errors
-    /// As [`Question::explain_by`].
-    pub async fn explain(&self, question: &Question<'_>) -> Result<Explanation, NoAnswer> {
+    /// As [`ExplainedRequest::explain_by`].
+    pub async fn explain(&self, question: &ExplainedRequest<'_>) -> Result<Explanation, NoAnswer> {
         let snapshot = self.policies.snapshot();
         let policies = &snapshot.policies;
         let mut fetched = None;

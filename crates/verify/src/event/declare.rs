@@ -2,7 +2,7 @@
 
 /// An event of the log, as it was declared.
 #[derive(Clone, Copy, Debug)]
-pub struct Declared {
+pub struct DeclaredEvent {
     /// Its name, such as `token.issued`; tracing's metadata carry it too.
     pub name: &'static str,
     /// What it means, in a sentence.
@@ -39,7 +39,7 @@ macro_rules! events {
         )+)+
 
         /// The events of this crate.
-        pub const EVENTS: &[$crate::event::Declared] = &[$($crate::event::Declared {
+        pub const EVENTS: &[$crate::event::DeclaredEvent] = &[$($crate::event::DeclaredEvent {
             name: $name,
             meaning: $meaning,
             levels: &[$(&[$(stringify!($level)),+]),+],

@@ -9,23 +9,23 @@ use std::fmt::Display;
 
 use tracing::field::DisplayValue;
 
-pub use declare::Declared;
+pub use declare::DeclaredEvent;
 
 /// A value as it shows itself, made by [`display`](tracing::field::display).
-pub type Shown<'e> = DisplayValue<&'e dyn Display>;
+pub type ShownValue<'e> = DisplayValue<&'e dyn Display>;
 
 crate::events! {
     /// The issuer has no good key set. The last good set counts.
-    "jwks.not_fetched" => JwksNotFetched<'e>: warn | debug { url: Shown<'e>, error: &'e str };
+    "jwks.not_fetched" => JwksNotFetched<'e>: warn | debug { url: ShownValue<'e>, error: &'e str };
 
     /// The issuer has a good key set again.
-    "jwks.fetched" => JwksFetched<'e>: info { url: Shown<'e>, keys: usize };
+    "jwks.fetched" => JwksFetched<'e>: info { url: ShownValue<'e>, keys: usize };
 
     /// Some keys of the issuer's set cannot verify tokens. Logged when they change.
-    "jwks.passed_over" => JwksPassedOver<'e>: warn { url: Shown<'e>, keys: &'e str };
+    "jwks.passed_over" => JwksPassedOver<'e>: warn { url: ShownValue<'e>, keys: &'e str };
 
     /// A status list was not fetched. The last good list counts.
-    "status_list.not_fetched" => StatusListNotFetched<'e>: warn | debug { uri: &'e str, error: Shown<'e> };
+    "status_list.not_fetched" => StatusListNotFetched<'e>: warn | debug { uri: &'e str, error: ShownValue<'e> };
 
     /// The candidate policies would decide otherwise.
     "decision.differs" =>
@@ -37,25 +37,25 @@ crate::events! {
 
     /// Decisions are missing in the decision log.
     "decisions.dropped" =>
-        DecisionsDropped<'e>: error { path: Shown<'e>, dropped: u64 }
+        DecisionsDropped<'e>: error { path: ShownValue<'e>, dropped: u64 }
             "the disk does not keep up with the decision log",
-        LastDecisionsDropped<'e>: error { path: Shown<'e>, dropped: u64 }
+        LastDecisionsDropped<'e>: error { path: ShownValue<'e>, dropped: u64 }
             "they could not be written before the end";
 
     /// The decision log cannot be written.
-    "decisions.failed" => DecisionsFailed<'e>: error { path: Shown<'e>, error: Shown<'e> }
+    "decisions.failed" => DecisionsFailed<'e>: error { path: ShownValue<'e>, error: ShownValue<'e> }
         "the decision log cannot be written; it is tried again every second";
 
     /// The decision log can be written again.
-    "decisions.written" => DecisionsWritten<'e>: info { path: Shown<'e> } "it can be written again";
+    "decisions.written" => DecisionsWritten<'e>: info { path: ShownValue<'e> } "it can be written again";
 
     /// The decision log was opened again, because of SIGHUP.
-    "decisions.reopened" => DecisionsReopened<'e>: info { path: Shown<'e> };
+    "decisions.reopened" => DecisionsReopened<'e>: info { path: ShownValue<'e> };
 
     /// The decision log could not be opened again.
-    "decisions.reopen_failed" => DecisionsReopenFailed<'e>: error { path: Shown<'e>, error: Shown<'e> }
+    "decisions.reopen_failed" => DecisionsReopenFailed<'e>: error { path: ShownValue<'e>, error: ShownValue<'e> }
         "it goes on in the old file";
 
     /// Half a line at the end of the decision log was cut off. Its process was killed.
-    "decisions.mended" => DecisionsMended<'e>: warn { path: Shown<'e> } "the last line was only half written";
+    "decisions.mended" => DecisionsMended<'e>: warn { path: ShownValue<'e> } "the last line was only half written";
 }

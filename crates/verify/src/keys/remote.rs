@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::{
     event,
-    fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
+    fetch::{Etag, FetchSchedule, FetchedDocument, Fetcher, HttpError, Transport},
 };
 
 /// What a key set is, and what many servers call it.
@@ -131,10 +131,10 @@ pub struct FailedFetch {
 /// # Ok(())
 /// # }
 /// ```
-pub struct JwksSource(Arc<Shared>);
+pub struct JwksSource(Arc<SharedJwks>);
 
 /// What a fetch goes on with when nobody waits for it any more.
-struct Shared {
+struct SharedJwks {
     url: Url,
     /// The longest time between two fetches, in seconds.
     refresh: i64,
@@ -142,12 +142,12 @@ struct Shared {
     cooldown: i64,
     clock: Arc<dyn Clock>,
     fetcher: Fetcher,
-    held: ArcSwap<Held>,
+    held: ArcSwap<HeldKeys>,
     failure: ArcSwapOption<FailedFetch>,
     /// When the set is fetched next, whatever tokens ask for.
-    schedule: Schedule,
+    schedule: FetchSchedule,
     /// When tokens may cause a fetch again.
-    demand: Schedule,
+    demand: FetchSchedule,
     /// How many fetches have ended.
     ended: AtomicU64,
     /// Wakes [`JwksSource::run`] where a fetch on demand changed the schedule.
@@ -158,7 +158,7 @@ struct Shared {
 
 /// The last good set.
 #[derive(Default)]
-struct Held {
+struct HeldKeys {
     keys: Arc<PublicKeys>,
     etag: Option<Etag>,
     /// What the issuer said of it, in seconds.
@@ -193,7 +193,7 @@ impl JwksSource {
         };
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).max(1);
         let now = clock.numeric_date();
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(SharedJwks {
             url,
             refresh: seconds(options.refresh),
             cooldown: seconds(options.cooldown),
@@ -201,8 +201,8 @@ impl JwksSource {
             fetcher: Fetcher::new(transport, options.timeout)?,
             held: ArcSwap::default(),
             failure: ArcSwapOption::empty(),
-            schedule: Schedule::due(now),
-            demand: Schedule::due(now),
+            schedule: FetchSchedule::due(now),
+            demand: FetchSchedule::due(now),
             ended: AtomicU64::new(0),
             rescheduled: Notify::new(),
             flight: Arc::default(),
@@ -276,7 +276,7 @@ impl JwksSource {
     }
 }
 
-impl Shared {
+impl SharedJwks {
     fn is_due(&self) -> bool {
         self.schedule.is_due(self.clock.numeric_date())
     }
@@ -293,7 +293,7 @@ impl Shared {
                     event::JwksPassedOver { url: display(&self.shown_url()), keys: &keys }.warn();
                 }
                 let pause = self.pause(held.max_age);
-                self.held.store(Arc::new(Held { fetched_at: Some(now), ..held }));
+                self.held.store(Arc::new(HeldKeys { fetched_at: Some(now), ..held }));
                 self.failure.store(None);
                 if self.schedule.note_success(now.as_second(), pause) > 0 {
                     event::JwksFetched { url: display(&self.shown_url()), keys }.info();
@@ -317,19 +317,22 @@ impl Shared {
     }
 
     /// What the issuer has, or what is in memory where that is the same.
-    async fn download(&self) -> Result<Held, NotFetched> {
+    async fn download(&self) -> Result<HeldKeys, NotFetched> {
         let known = self.held.load_full();
         match self.fetcher.get(self.url.as_str(), MEDIA_TYPES, known.etag.as_ref()).await? {
-            Fetched::NotModified { max_age } => Ok(Held {
+            FetchedDocument::NotModified { max_age } => Ok(HeldKeys {
                 keys: Arc::clone(&known.keys),
                 etag: known.etag.clone(),
                 // what it does not say is as it was (RFC 9111 section 4.3.4)
                 max_age: max_age.or(known.max_age),
                 fetched_at: None,
             }),
-            Fetched::New { body, etag, max_age } => {
-                Ok(Held { keys: Arc::new(PublicKeys::from_jwks(&body)?), etag, max_age, fetched_at: None })
-            }
+            FetchedDocument::New { body, etag, max_age } => Ok(HeldKeys {
+                keys: Arc::new(PublicKeys::from_jwks(&body)?),
+                etag,
+                max_age,
+                fetched_at: None,
+            }),
         }
     }
 

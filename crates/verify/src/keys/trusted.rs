@@ -14,10 +14,10 @@ pub trait KeySource: Send + Sync {
 
 /// The public keys of an issuer, as they are whenever they are asked for.
 #[derive(Clone)]
-pub struct TrustedKeys(Source);
+pub struct TrustedKeys(TrustedSource);
 
 #[derive(Clone)]
-enum Source {
+enum TrustedSource {
     Fixed(Arc<PublicKeys>),
     Followed(Arc<dyn KeySource>),
     Remote(Arc<JwksSource>),
@@ -27,21 +27,21 @@ impl TrustedKeys {
     /// The keys to be trusted now.
     pub fn current(&self) -> Arc<PublicKeys> {
         match &self.0 {
-            Source::Fixed(keys) => Arc::clone(keys),
-            Source::Followed(keys) => keys.current(),
-            Source::Remote(keys) => keys.current(),
+            TrustedSource::Fixed(keys) => Arc::clone(keys),
+            TrustedSource::Followed(keys) => keys.current(),
+            TrustedSource::Remote(keys) => keys.current(),
         }
     }
 
     /// Whether a key that is unknown may be found by [`Self::fetch_unknown`].
     pub fn can_fetch(&self) -> bool {
-        matches!(self.0, Source::Remote(_))
+        matches!(self.0, TrustedSource::Remote(_))
     }
 
     /// Fetches the keys of an issuer elsewhere because one is unknown, as [`JwksSource::fetch`] does; others are
     /// known already.
     pub async fn fetch_unknown(&self) {
-        if let Source::Remote(keys) = &self.0 {
+        if let TrustedSource::Remote(keys) = &self.0 {
             keys.fetch().await;
         }
     }
@@ -50,20 +50,20 @@ impl TrustedKeys {
 /// Keys that never change.
 impl From<Arc<PublicKeys>> for TrustedKeys {
     fn from(keys: Arc<PublicKeys>) -> Self {
-        Self(Source::Fixed(keys))
+        Self(TrustedSource::Fixed(keys))
     }
 }
 
 /// Keys that somebody else keeps: those of the issuer itself.
 impl<K: KeySource + 'static> From<Arc<K>> for TrustedKeys {
     fn from(keys: Arc<K>) -> Self {
-        Self(Source::Followed(keys))
+        Self(TrustedSource::Followed(keys))
     }
 }
 
 /// The keys of an issuer elsewhere, as it publishes them. It takes [`JwksSource::run`] beside it.
 impl From<Arc<JwksSource>> for TrustedKeys {
     fn from(keys: Arc<JwksSource>) -> Self {
-        Self(Source::Remote(keys))
+        Self(TrustedSource::Remote(keys))
     }
 }

@@ -23,7 +23,7 @@ use tracing::field::display;
 use super::{InvalidList, STATUS_LIST, StatusList, StatusReference};
 use crate::{
     event,
-    fetch::{Etag, Fetched, Fetcher, HttpError, Schedule, Transport},
+    fetch::{Etag, FetchSchedule, FetchedDocument, Fetcher, HttpError, Transport},
     keys::TrustedKeys,
 };
 
@@ -42,12 +42,12 @@ const IDLE: i64 = 24 * 60 * 60;
 
 /// How lists are fetched, and what holds without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchOptions {
+pub struct StatusFetchOptions {
     /// Refuses tokens when their list was signed longer ago than this; `None`: not before the list's own end.
     /// Less than twice the issuer's `ttl` would refuse good tokens now and then.
     pub refuse_after: Option<Duration>,
     /// What becomes of tokens of which no list is in memory yet.
-    pub on_unknown: Unknown,
+    pub on_unknown: UnknownList,
     /// How far clocks may be off (cut to whole seconds).
     pub leeway: Duration,
     /// How long one list may take.
@@ -56,19 +56,19 @@ pub struct FetchOptions {
 
 /// What becomes of a token of which no list is in memory yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
+pub enum UnknownList {
     /// It is refused.
     Refuse,
     /// It passes.
     Accept,
 }
 
-impl Default for FetchOptions {
+impl Default for StatusFetchOptions {
     /// Refuses without a list, takes each list until its end.
     fn default() -> Self {
         Self {
             refuse_after: None,
-            on_unknown: Unknown::Refuse,
+            on_unknown: UnknownList::Refuse,
             leeway: Duration::from_mins(1),
             timeout: Duration::from_secs(5),
         }
@@ -97,7 +97,7 @@ pub enum StatusError {
 
 /// Why a list was not fetched: for the log.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub enum StatusFetchError {
     /// The lists would come over an unprotected network.
     #[error("the issuer `{0}` must be `https` for its status lists to be fetched")]
     Insecure(Issuer),
@@ -125,8 +125,9 @@ pub enum FetchError {
 pub struct FetchedLists {
     issuer: Issuer,
     keys: TrustedKeys,
-    on_unknown: Unknown,
-    refuse_after: i64,
+    on_unknown: UnknownList,
+    /// In seconds.
+    refuse_after: Option<i64>,
     leeway: i64,
     clock: Arc<dyn Clock>,
     fetcher: Fetcher,
@@ -137,8 +138,8 @@ pub struct FetchedLists {
 /// The place of one list, which may not be there yet.
 struct Slot {
     uri: Arc<str>,
-    held: ArcSwapOption<Held>,
-    schedule: Schedule,
+    held: ArcSwapOption<HeldList>,
+    schedule: FetchSchedule,
     /// When a token of it was seen last.
     asked_at: AtomicI64,
     /// Held by who fetches it.
@@ -146,7 +147,7 @@ struct Slot {
 }
 
 /// A list whose signature and claims were checked.
-struct Held {
+struct HeldList {
     list: StatusList,
     issued_at: i64,
     expires_at: i64,
@@ -158,16 +159,16 @@ impl FetchedLists {
     /// The lists of `issuer`, signed with one of `keys`. Fetches nothing yet.
     ///
     /// # Errors
-    /// [`FetchError`] if lists cannot be fetched from there by HTTPS; an issuer on this machine may do without.
+    /// [`StatusFetchError`] if lists cannot be fetched from there by HTTPS; an issuer on this machine may do without.
     pub fn new(
         issuer: Issuer,
         keys: impl Into<TrustedKeys>,
-        options: &FetchOptions,
+        options: &StatusFetchOptions,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, FetchError> {
+    ) -> Result<Self, StatusFetchError> {
         let is_https = issuer.as_str().starts_with("https://");
         if !is_https && !issuer.is_loopback() {
-            return Err(FetchError::Insecure(issuer));
+            return Err(StatusFetchError::Insecure(issuer));
         }
         let transport = if is_https { Transport::Https } else { Transport::Http };
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
@@ -175,7 +176,7 @@ impl FetchedLists {
             issuer,
             keys: keys.into(),
             on_unknown: options.on_unknown,
-            refuse_after: options.refuse_after.map_or(i64::MAX, seconds),
+            refuse_after: options.refuse_after.map(seconds),
             leeway: seconds(options.leeway),
             clock,
             fetcher: Fetcher::new(transport, options.timeout)?,
@@ -201,7 +202,8 @@ impl FetchedLists {
         slot.note_asked(now);
         let held = slot.held.load();
         let Some(held) = &*held else { return self.unknown(reference) };
-        if self.has_ended(held, now) || now.saturating_sub(held.issued_at) > self.refuse_after {
+        let age = now.saturating_sub(held.issued_at);
+        if self.has_ended(held, now) || self.refuse_after.is_some_and(|longest| age > longest) {
             return Err(StatusError::Stale);
         }
         match held.list.status(reference.index) {
@@ -249,8 +251,8 @@ impl FetchedLists {
 
     fn unknown(&self, reference: &StatusReference) -> Result<(), StatusError> {
         match self.on_unknown {
-            Unknown::Accept => Ok(()),
-            Unknown::Refuse => Err(StatusError::Unknown(Arc::clone(&reference.uri))),
+            UnknownList::Accept => Ok(()),
+            UnknownList::Refuse => Err(StatusError::Unknown(Arc::clone(&reference.uri))),
         }
     }
 
@@ -277,7 +279,7 @@ impl FetchedLists {
         true
     }
 
-    fn has_ended(&self, held: &Held, now: i64) -> bool {
+    fn has_ended(&self, held: &HeldList, now: i64) -> bool {
         held.expires_at.saturating_add(self.leeway) <= now
     }
 
@@ -308,24 +310,24 @@ impl FetchedLists {
     }
 
     /// What the issuer has, or what is in memory where that is the same.
-    async fn download(&self, slot: &Slot) -> Result<Arc<Held>, FetchError> {
+    async fn download(&self, slot: &Slot) -> Result<Arc<HeldList>, StatusFetchError> {
         let held = slot.held.load_full();
         // a list that has ended cannot be `not modified`
         let known = held.clone().filter(|held| !self.has_ended(held, self.clock.numeric_date()));
         let etag = known.as_ref().and_then(|held| held.etag.as_ref());
         match (self.fetcher.get(&slot.uri, "application/statuslist+jwt", etag).await?, known) {
-            (Fetched::NotModified { .. }, Some(known)) => Ok(known),
-            (Fetched::NotModified { .. }, None) => Err(HttpError::Answer(304).into()),
-            (Fetched::New { body, etag, .. }, _) => {
+            (FetchedDocument::NotModified { .. }, Some(known)) => Ok(known),
+            (FetchedDocument::NotModified { .. }, None) => Err(HttpError::Answer(304).into()),
+            (FetchedDocument::New { body, etag, .. }, _) => {
                 let mut opened = self.open(&slot.uri, &body);
-                if let Err(FetchError::Jws(JwsError::UnknownKey)) = opened {
+                if let Err(StatusFetchError::Jws(JwsError::UnknownKey)) = opened {
                     // the issuer may sign with a key that is newer than those that are known
                     self.keys.fetch_unknown().await;
                     opened = self.open(&slot.uri, &body);
                 }
-                let fetched = Held { etag, ..opened? };
+                let fetched = HeldList { etag, ..opened? };
                 if held.is_some_and(|held| fetched.issued_at < held.issued_at) {
-                    return Err(FetchError::Older);
+                    return Err(StatusFetchError::Older);
                 }
                 Ok(Arc::new(fetched))
             }
@@ -333,29 +335,30 @@ impl FetchedLists {
     }
 
     /// Checks a list (draft-ietf-oauth-status-list section 8.3) and reads it.
-    fn open(&self, uri: &str, body: &[u8]) -> Result<Held, FetchError> {
+    fn open(&self, uri: &str, body: &[u8]) -> Result<HeldList, StatusFetchError> {
         let text = std::str::from_utf8(body).map_err(|_| JwsError::NotCompactJws)?;
         let claims = self.keys.current().open_long(text.trim_ascii_end(), STATUS_LIST)?.claims;
         if claims.get("sub").and_then(Value::as_str) != Some(uri) {
-            return Err(FetchError::Claim("sub"));
+            return Err(StatusFetchError::Claim("sub"));
         }
         let now = self.clock.numeric_date();
-        let issued_at = number(&claims, "iat")?.ok_or(FetchError::Claim("iat"))?;
+        let issued_at = number(&claims, "iat")?.ok_or(StatusFetchError::Claim("iat"))?;
         if issued_at > now.saturating_add(self.leeway) {
-            return Err(FetchError::Claim("iat"));
+            return Err(StatusFetchError::Claim("iat"));
         }
-        let expires_at = number(&claims, "exp")?.ok_or(FetchError::Claim("exp"))?;
+        let expires_at = number(&claims, "exp")?.ok_or(StatusFetchError::Claim("exp"))?;
         let ttl = number(&claims, "ttl")?.unwrap_or(DEFAULT_TTL);
         if ttl == 0 {
-            return Err(FetchError::Claim("ttl"));
+            return Err(StatusFetchError::Claim("ttl"));
         }
         let list = claims.get("status_list").and_then(Value::as_object);
-        let list = list.ok_or(FetchError::Claim("status_list"))?;
-        let bits = list.get("bits").and_then(Value::as_u64).ok_or(FetchError::Claim("status_list"))?;
-        let encoded = list.get("lst").and_then(Value::as_str).ok_or(FetchError::Claim("status_list"))?;
+        let list = list.ok_or(StatusFetchError::Claim("status_list"))?;
+        let bits = list.get("bits").and_then(Value::as_u64).ok_or(StatusFetchError::Claim("status_list"))?;
+        let encoded =
+            list.get("lst").and_then(Value::as_str).ok_or(StatusFetchError::Claim("status_list"))?;
         let list = StatusList::decode(encoded, bits)?;
-        let held = Held { list, issued_at, expires_at, ttl: ttl.min(LONGEST_TTL), etag: None };
-        if self.has_ended(&held, now) { Err(FetchError::Claim("exp")) } else { Ok(held) }
+        let held = HeldList { list, issued_at, expires_at, ttl: ttl.min(LONGEST_TTL), etag: None };
+        if self.has_ended(&held, now) { Err(StatusFetchError::Claim("exp")) } else { Ok(held) }
     }
 }
 
@@ -364,7 +367,7 @@ impl Slot {
         Self {
             uri: uri.into(),
             held: ArcSwapOption::empty(),
-            schedule: Schedule::due(now),
+            schedule: FetchSchedule::due(now),
             asked_at: AtomicI64::new(now),
             flight: Mutex::new(()),
         }
@@ -383,7 +386,8 @@ impl Slot {
 }
 
 /// A claim that is a whole number from zero on.
-fn number(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, FetchError> {
-    let read = |value: &Value| value.as_i64().filter(|number| *number >= 0).ok_or(FetchError::Claim(name));
+fn number(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, StatusFetchError> {
+    let read =
+        |value: &Value| value.as_i64().filter(|number| *number >= 0).ok_or(StatusFetchError::Claim(name));
     claims.get(name).map(read).transpose()
 }

@@ -9,7 +9,7 @@ use super::reference::{EPOCH, MINUTE, first_index_after};
 
 /// Which tokens of a client are ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revocation {
+pub enum EndedTokens {
     /// None.
     Nothing,
     /// Those from before this time, in seconds since 1970.
@@ -45,9 +45,9 @@ pub enum InvalidList {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusList {
     bits: Bits,
-    head: Run,
+    head: StatusRun,
     middle: Box<[u8]>,
-    tail: Run,
+    tail: StatusRun,
 }
 
 /// How many bits each status has.
@@ -61,7 +61,7 @@ enum Bits {
 
 /// The same byte many times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
+struct StatusRun {
     byte: u8,
     count: usize,
 }
@@ -74,14 +74,14 @@ impl StatusList {
 
     /// The list of a client with one bit for each minute since 2026, up to the end of the day (UTC) in which
     /// `until` lies (seconds since 1970).
-    pub fn of(revocation: Revocation, until: i64) -> Self {
+    pub fn of(revocation: EndedTokens, until: i64) -> Self {
         let minutes = u64::try_from(until.saturating_sub(EPOCH).div_euclid(MINUTE)).unwrap_or(0);
         let length = (minutes / Self::DAY + 1).saturating_mul(Self::DAY / 8);
         let length = usize::try_from(length).unwrap_or(Self::LONGEST).min(Self::LONGEST);
         let invalid = match revocation {
-            Revocation::Nothing => 0,
-            Revocation::Before(time) => first_index_after(time),
-            Revocation::Everything => u64::MAX,
+            EndedTokens::Nothing => 0,
+            EndedTokens::Before(time) => first_index_after(time),
+            EndedTokens::Everything => u64::MAX,
         };
         let ones = usize::try_from(invalid / 8).unwrap_or(length).min(length);
         let mut bytes = vec![0xff; ones];
@@ -94,7 +94,7 @@ impl StatusList {
     }
 
     fn from_bytes(bits: Bits, bytes: &[u8]) -> Self {
-        let run = |byte: Option<&u8>, count| Run { byte: byte.copied().unwrap_or(0), count };
+        let run = |byte: Option<&u8>, count| StatusRun { byte: byte.copied().unwrap_or(0), count };
         let equal = bytes.iter().take_while(|byte| Some(*byte) == bytes.first()).count();
         let (head, rest) = bytes.split_at_checked(equal).unwrap_or((bytes, &[]));
         let equal = rest.iter().rev().take_while(|byte| Some(*byte) == rest.last()).count();
@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn a_list_of_ours_takes_little_memory_and_few_bytes() {
         let century = EPOCH + 100 * 366 * 86_400;
-        let list = StatusList::of(Revocation::Before(century / 2), century);
+        let list = StatusList::of(EndedTokens::Before(century / 2), century);
         assert!(list.middle.len() <= 1, "{} bytes", list.middle.len());
-        let decade = StatusList::of(Revocation::Before(EPOCH + 1_000_000), EPOCH + 10 * 366 * 86_400);
+        let decade = StatusList::of(EndedTokens::Before(EPOCH + 1_000_000), EPOCH + 10 * 366 * 86_400);
         let text = decade.encode().unwrap();
         assert!(text.len() < 1500, "{} bytes", text.len());
         assert_eq!(StatusList::decode(&text, 1).unwrap(), decade);
@@ -256,17 +256,17 @@ mod tests {
     #[test]
     fn the_bits_before_the_revocation_are_set() {
         for (revocation, ones) in [
-            (Revocation::Nothing, 0),
-            (Revocation::Before(0), 0),
-            (Revocation::Before(EPOCH), 0),
-            (Revocation::Before(EPOCH + 1), 1),
-            (Revocation::Before(EPOCH + 60), 1),
-            (Revocation::Before(EPOCH + 7 * 60), 7),
-            (Revocation::Before(EPOCH + 8 * 60), 8),
-            (Revocation::Before(EPOCH + 8 * 60 + 1), 9),
-            (Revocation::Before(EPOCH + 86_400), 1440),
-            (Revocation::Before(i64::MAX), 1440),
-            (Revocation::Everything, 1440),
+            (EndedTokens::Nothing, 0),
+            (EndedTokens::Before(0), 0),
+            (EndedTokens::Before(EPOCH), 0),
+            (EndedTokens::Before(EPOCH + 1), 1),
+            (EndedTokens::Before(EPOCH + 60), 1),
+            (EndedTokens::Before(EPOCH + 7 * 60), 7),
+            (EndedTokens::Before(EPOCH + 8 * 60), 8),
+            (EndedTokens::Before(EPOCH + 8 * 60 + 1), 9),
+            (EndedTokens::Before(EPOCH + 86_400), 1440),
+            (EndedTokens::Before(i64::MAX), 1440),
+            (EndedTokens::Everything, 1440),
         ] {
             for until in [EPOCH - 1, EPOCH, EPOCH + 86_399] {
                 let list = StatusList::of(revocation, until);
@@ -275,8 +275,8 @@ mod tests {
                 assert_eq!(statuses(&list), expected, "{revocation:?}");
             }
         }
-        assert_eq!(StatusList::of(Revocation::Nothing, EPOCH + 86_400).len(), 2880);
-        assert_eq!(StatusList::of(Revocation::Nothing, i64::MAX).len(), StatusList::LONGEST * 8);
+        assert_eq!(StatusList::of(EndedTokens::Nothing, EPOCH + 86_400).len(), 2880);
+        assert_eq!(StatusList::of(EndedTokens::Nothing, i64::MAX).len(), StatusList::LONGEST * 8);
     }
 
     #[test]

@@ -11,8 +11,8 @@ mod reference;
 
 use jeton_jose::TokenKind;
 
-pub use fetched::{FetchError, FetchOptions, FetchedLists, StatusError, Unknown};
-pub use list::{InvalidList, Revocation, StatusList};
+pub use fetched::{FetchedLists, StatusError, StatusFetchError, StatusFetchOptions, UnknownList};
+pub use list::{EndedTokens, InvalidList, StatusList};
 pub use reference::{StatusHandle, StatusReference, index_of};
 
 /// The `typ` of a signed list (draft-ietf-oauth-status-list section 5.1).

@@ -9,8 +9,8 @@ mod verify;
 use jeton_jose::TokenKind;
 
 pub use bearer::{BearerToken, InsecureParts, insecure_parts};
-pub use origin::{Origin, Revocable};
-pub use payload::Payload;
+pub use origin::{Revocable, TokenOrigin};
+pub use payload::TokenPayload;
 pub use verify::{TokenError, VerifiedClaims, Verifier};
 
 /// The `typ` of a token that names its client (RFC 9068 section 2.1).

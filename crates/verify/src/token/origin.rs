@@ -4,7 +4,7 @@ use jeton_oauth::{ClientId, TokenId};
 
 /// Where a token comes from: its name, the clients behind it, and since when they stand for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'t> {
+pub struct TokenOrigin<'t> {
     /// `jti`.
     pub token_id: &'t TokenId,
     /// `sub`: the client to which the permissions were granted, unless the token names nobody.
@@ -22,5 +22,5 @@ pub struct Origin<'t> {
 /// A token that verified, of which something may have been revoked since.
 pub trait Revocable {
     /// Where it comes from.
-    fn origin(&self) -> Origin<'_>;
+    fn origin(&self) -> TokenOrigin<'_>;
 }

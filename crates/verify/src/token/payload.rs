@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use super::TokenError;
 
 /// Claims that are still to be read. What is taken is gone from it.
-pub struct Payload(pub Map<String, Value>);
+pub struct TokenPayload(pub Map<String, Value>);
 
-impl Payload {
+impl TokenPayload {
     /// Takes a claim, whatever it is.
     pub fn value(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name)

@@ -27,10 +27,10 @@ impl TokenHash {
 ///
 /// What comes again stays: a token that came once goes before one that came twice, so a flood of tokens that
 /// come once goes past the others.
-pub(super) struct SeenTokens<C>(Cache<TokenHash, Seen<C>, BySize, FxBuildHasher>);
+pub(super) struct SeenTokens<C>(Cache<TokenHash, SeenToken<C>, BySize, FxBuildHasher>);
 
 #[derive(Clone)]
-struct Seen<C> {
+struct SeenToken<C> {
     claims: C,
     /// In tokens of the usual length.
     size: u64,
@@ -39,8 +39,8 @@ struct Seen<C> {
 #[derive(Clone)]
 struct BySize;
 
-impl<C> Weighter<TokenHash, Seen<C>> for BySize {
-    fn weight(&self, _: &TokenHash, seen: &Seen<C>) -> u64 {
+impl<C> Weighter<TokenHash, SeenToken<C>> for BySize {
+    fn weight(&self, _: &TokenHash, seen: &SeenToken<C>) -> u64 {
         seen.size
     }
 }
@@ -60,7 +60,7 @@ impl<C: Clone> SeenTokens<C> {
     /// Remembers what a token of `length` bytes came to; another one may have to go.
     pub(super) fn keep(&self, hash: TokenHash, length: usize, claims: C) {
         let size = u64::try_from(length.div_ceil(USUAL_LENGTH)).unwrap_or(u64::MAX).max(1);
-        self.0.insert(hash, Seen { claims, size });
+        self.0.insert(hash, SeenToken { claims, size });
     }
 
     /// Forgets a token that will never be good again.

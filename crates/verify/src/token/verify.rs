@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::{
     ACCESS_TOKEN, AT_JWT,
     bearer::BearerToken,
-    origin::{Origin, Revocable},
-    payload::Payload,
+    origin::{Revocable, TokenOrigin},
+    payload::TokenPayload,
     seen::{SeenTokens, TokenHash},
 };
 use crate::{
@@ -178,7 +178,7 @@ impl Verifier {
     }
 
     fn check_claims(&self, claims: &VerifiedClaims) -> Result<(), TokenError> {
-        let Claims { issuer, issued_at, not_before, expires_at, .. } = &*claims.0;
+        let CheckedClaims { issuer, issued_at, not_before, expires_at, .. } = &*claims.0;
         self.check(issuer, *issued_at, *not_before, *expires_at)
     }
 
@@ -229,9 +229,9 @@ impl Verifier {
 /// The claims of a token whose signature and claims were checked. Made by [`Verifier::verify`] alone; a clone
 /// shares them.
 #[derive(Clone)]
-pub struct VerifiedClaims(Arc<Claims>);
+pub struct VerifiedClaims(Arc<CheckedClaims>);
 
-struct Claims {
+struct CheckedClaims {
     issuer: String,
     audiences: Vec<Audience>,
     expires_at: i64,
@@ -254,7 +254,7 @@ impl VerifiedClaims {
     /// Reads the payload of a token whose signature holds.
     fn read(token: VerifiedJws) -> Result<Self, TokenError> {
         let VerifiedJws { typ, key, claims } = token;
-        let mut claims = Payload(claims);
+        let mut claims = TokenPayload(claims);
         let issuer = claims.text("iss")?.ok_or(TokenError::Missing("iss"))?;
         let audiences = match claims.value("aud").ok_or(TokenError::Missing("aud"))? {
             Value::Array(items) if !items.is_empty() => items,
@@ -299,7 +299,7 @@ impl VerifiedClaims {
             None => None,
             Some(status) => Some(StatusReference::read(&status).ok_or(TokenError::WrongType("status"))?),
         };
-        Ok(Self(Arc::new(Claims {
+        Ok(Self(Arc::new(CheckedClaims {
             issuer,
             audiences,
             expires_at,
@@ -403,8 +403,8 @@ impl VerifiedClaims {
 }
 
 impl Revocable for VerifiedClaims {
-    fn origin(&self) -> Origin<'_> {
-        Origin {
+    fn origin(&self) -> TokenOrigin<'_> {
+        TokenOrigin {
             token_id: self.token_id(),
             subject: self.subject(),
             client: self.client(),

@@ -12,30 +12,29 @@ use super::pattern::{Expression, literal};
 pub(super) struct Requests {
     /// None for all methods.
     method: Option<String>,
-    segments: Vec<Segment>,
+    /// Of each segment the texts that stand in it, with any text between each two; a single one is the whole
+    /// segment.
+    segments: Vec<Vec<String>>,
     /// What follows, where it may be any number of segments.
     more: Option<More>,
 }
 
-/// The texts that stand in a segment, with any text between each two; a single one is the whole segment.
-type Segment = Vec<String>;
-
 struct More {
     /// How the next segment begins, if there must be one.
-    next: Option<Segment>,
+    next: Option<Vec<String>>,
     /// How the last segment ends.
     end: String,
 }
 
 /// The routes by their segments.
-pub(super) struct Routes<'r> {
-    nodes: Vec<Node<'r>>,
+pub(super) struct DecidingRoutes<'r> {
+    nodes: Vec<DecidingNode<'r>>,
     /// How many steps the searches may still take, so that no document keeps them for long.
     steps: usize,
 }
 
 #[derive(Default)]
-struct Node<'r> {
+struct DecidingNode<'r> {
     /// The last segment, or how it ends.
     last: &'r str,
     literals: BTreeMap<&'r str, usize>,
@@ -96,7 +95,7 @@ impl Requests {
     }
 
     /// Ends a segment.
-    fn end(&mut self, segment: Segment) {
+    fn end(&mut self, segment: Vec<String>) {
         match (&mut self.more, segment.as_slice()) {
             (Some(more), texts) => more.end = texts.last().cloned().unwrap_or_default(),
             // what no route says may mean anything to the service
@@ -112,9 +111,9 @@ impl Requests {
     }
 }
 
-impl<'r> Routes<'r> {
+impl<'r> DecidingRoutes<'r> {
     pub(super) fn new(routes: impl Iterator<Item = &'r str>) -> Self {
-        let mut tree = Self { nodes: vec![Node::default()], steps: MOST_STEPS };
+        let mut tree = Self { nodes: vec![DecidingNode::default()], steps: MOST_STEPS };
         for (number, route) in routes.enumerate() {
             let Some((method, path)) = route.split_once(" /") else { continue };
             let node = path.split('/').fold(0, |node, segment| tree.below(node, segment));
@@ -135,7 +134,7 @@ impl<'r> Routes<'r> {
         };
         let found = *found.or_insert(next);
         if found == next {
-            self.nodes.push(Node { last, ..Node::default() });
+            self.nodes.push(DecidingNode { last, ..DecidingNode::default() });
         }
         found
     }
@@ -163,11 +162,11 @@ impl<'r> Routes<'r> {
     }
 
     /// The nodes of a segment below some.
-    fn next(&mut self, nodes: &[usize], segment: &Segment) -> Option<Vec<usize>> {
+    fn next(&mut self, nodes: &[usize], segment: &[String]) -> Option<Vec<usize>> {
         let mut found = Vec::new();
         for node in nodes.iter().filter_map(|node| self.nodes.get(*node)) {
             self.steps = self.steps.checked_sub(1 + node.endings.len())?;
-            if let [text] = segment.as_slice() {
+            if let [text] = segment {
                 found.extend(node.literals.get(text.as_str()));
                 let takes = |ending: &str| text.len() > ending.len() && text.ends_with(ending);
                 found.extend(node.endings.iter().filter(|(ending, _)| takes(ending)).map(|(_, node)| node));

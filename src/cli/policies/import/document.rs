@@ -14,8 +14,8 @@ use serde::{
 /// The document (OpenAPI 3.1.1 section 4.8.1).
 #[derive(Deserialize)]
 #[serde(expecting = "an OpenAPI document")]
-pub(super) struct Document {
-    pub(super) openapi: Option<Text>,
+pub(super) struct OpenApiDocument {
+    pub(super) openapi: Option<DocumentText>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) info: Info,
     pub(super) servers: Option<Vec<Server>>,
@@ -23,7 +23,7 @@ pub(super) struct Document {
     pub(super) paths: Paths,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) components: Components,
-    pub(super) security: Option<Vec<Option<Requirement>>>,
+    pub(super) security: Option<Vec<Option<SecurityRequirement>>>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) tags: Vec<Tag>,
 }
@@ -32,24 +32,24 @@ pub(super) struct Document {
 #[derive(Default, Deserialize)]
 #[serde(expecting = "the `info` of a document")]
 pub(super) struct Info {
-    pub(super) title: Option<Text>,
-    pub(super) version: Option<Text>,
+    pub(super) title: Option<DocumentText>,
+    pub(super) version: Option<DocumentText>,
 }
 
 /// Where the API is.
 #[derive(Deserialize)]
 #[serde(expecting = "a server")]
 pub(super) struct Server {
-    pub(super) url: Text,
+    pub(super) url: DocumentText,
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) variables: Named<Variable>,
+    pub(super) variables: NamedObjects<Variable>,
 }
 
 /// A part of a server's address.
 #[derive(Deserialize)]
 #[serde(expecting = "a variable of a server")]
 pub(super) struct Variable {
-    pub(super) default: Option<Text>,
+    pub(super) default: Option<DocumentText>,
 }
 
 /// The operations by path, in the order of the paths.
@@ -62,46 +62,46 @@ pub(super) struct PathItem {
     pub(super) reference: Option<String>,
     pub(super) servers: Option<Vec<Server>>,
     /// By method, in upper case.
-    pub(super) operations: Vec<(String, Operation)>,
+    pub(super) operations: Vec<(String, OperationObject)>,
     /// By what would be a method in lower case.
-    pub(super) miswritten: Vec<(String, Operation)>,
+    pub(super) miswritten: Vec<(String, OperationObject)>,
 }
 
 /// One operation (section 4.8.10).
 #[derive(Default, Deserialize)]
 #[serde(expecting = "an operation")]
-pub(super) struct Operation {
+pub(super) struct OperationObject {
     /// Nothing that OpenAPI knows; what stands there is not here.
     #[serde(rename = "$ref")]
-    pub(super) reference: Option<Text>,
+    pub(super) reference: Option<DocumentText>,
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) tags: Vec<Text>,
+    pub(super) tags: Vec<DocumentText>,
     #[serde(rename = "operationId")]
-    pub(super) id: Option<Text>,
-    pub(super) summary: Option<Text>,
-    pub(super) description: Option<Text>,
-    pub(super) security: Option<Vec<Option<Requirement>>>,
+    pub(super) id: Option<DocumentText>,
+    pub(super) summary: Option<DocumentText>,
+    pub(super) description: Option<DocumentText>,
+    pub(super) security: Option<Vec<Option<SecurityRequirement>>>,
     pub(super) servers: Option<Vec<Server>>,
 }
 
 /// Security schemes that are asked for together, each with its scopes (section 4.8.30).
-pub(super) type Requirement = Named<Option<Vec<Text>>>;
+pub(super) type SecurityRequirement = NamedObjects<Option<Vec<DocumentText>>>;
 
 /// What other parts refer to.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the `components` of a document")]
 pub(super) struct Components {
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) security_schemes: Named<Scheme>,
+    pub(super) security_schemes: NamedObjects<Scheme>,
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) path_items: Named<PathItem>,
+    pub(super) path_items: NamedObjects<PathItem>,
 }
 
 /// A security scheme.
 #[derive(Deserialize)]
 #[serde(expecting = "a security scheme")]
 pub(super) struct Scheme {
-    pub(super) description: Option<Text>,
+    pub(super) description: Option<DocumentText>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) flows: Flows,
 }
@@ -122,45 +122,45 @@ pub(super) struct Flows {
 #[serde(expecting = "a flow of a security scheme")]
 struct Flow {
     #[serde(default, deserialize_with = "or_default")]
-    scopes: Named<Option<Text>>,
+    scopes: NamedObjects<Option<DocumentText>>,
 }
 
 /// A tag.
 #[derive(Deserialize)]
 #[serde(expecting = "a tag")]
 pub(super) struct Tag {
-    pub(super) name: Text,
-    pub(super) description: Option<Text>,
+    pub(super) name: DocumentText,
+    pub(super) description: Option<DocumentText>,
 }
 
 /// Text, as it is written.
 ///
 /// A plain scalar of YAML is not resolved: `on` and `1.10` are these names, and not `true` and `1.1`.
-pub(super) struct Text(pub(super) String);
+pub(super) struct DocumentText(pub(super) String);
 
 /// An object of any names, each of which stands there once.
-pub(super) struct Named<V>(pub(super) BTreeMap<String, V>);
+pub(super) struct NamedObjects<V>(pub(super) BTreeMap<String, V>);
 
 /// The members of a path item that are operations (`trace` too, to say that it is left out).
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for DocumentText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Take;
         impl Visitor<'_> for Take {
-            type Value = Text;
+            type Value = DocumentText;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("text")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
+            fn visit_str<E: Error>(self, text: &str) -> Result<DocumentText, E> {
+                Ok(DocumentText(text.to_owned()))
             }
         }
         deserializer.deserialize_str(Take)
     }
 }
 
-impl<V> Default for Named<V> {
+impl<V> Default for NamedObjects<V> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
@@ -218,19 +218,22 @@ impl Members for PathItem {
 
     fn take<'de, A: MapAccess<'de>>(&mut self, name: String, map: &mut A) -> Result<(), A::Error> {
         match name.as_str() {
-            "$ref" => self.reference = map.next_value::<Option<Text>>()?.map(|Text(reference)| reference),
+            "$ref" => {
+                self.reference =
+                    map.next_value::<Option<DocumentText>>()?.map(|DocumentText(reference)| reference);
+            }
             "servers" => self.servers = map.next_value()?,
             "additionalOperations" => {
-                let more: Option<Named<Operation>> = map.next_value()?;
+                let more: Option<NamedObjects<OperationObject>> = map.next_value()?;
                 self.operations.extend(more.unwrap_or_default().0);
             }
             method if METHODS.contains(&method) => {
                 // one that says nothing is one all the same
-                let operation: Option<Operation> = map.next_value()?;
+                let operation: Option<OperationObject> = map.next_value()?;
                 self.operations.push((method.to_ascii_uppercase(), operation.unwrap_or_default()));
             }
             other if METHODS.contains(&other.to_ascii_lowercase().as_str()) => {
-                let operation: Option<Operation> = map.next_value()?;
+                let operation: Option<OperationObject> = map.next_value()?;
                 self.miswritten.push((name, operation.unwrap_or_default()));
             }
             _ => drop(map.next_value::<IgnoredAny>()?),
@@ -239,7 +242,7 @@ impl Members for PathItem {
     }
 }
 
-impl<V: for<'de> Deserialize<'de>> Members for Named<V> {
+impl<V: for<'de> Deserialize<'de>> Members for NamedObjects<V> {
     const EXPECTED: &str = "an object";
 
     fn take<'de, A: MapAccess<'de>>(&mut self, name: String, map: &mut A) -> Result<(), A::Error> {
@@ -248,7 +251,7 @@ impl<V: for<'de> Deserialize<'de>> Members for Named<V> {
     }
 }
 
-impl<'de, V: for<'any> Deserialize<'any>> Deserialize<'de> for Named<V> {
+impl<'de, V: for<'any> Deserialize<'any>> Deserialize<'de> for NamedObjects<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         members(deserializer)
     }
@@ -268,7 +271,7 @@ impl<'de> Deserialize<'de> for PathItem {
 
 impl Flows {
     /// What a scope allows, where one of the ways says it.
-    pub(super) fn description(&self, scope: &str) -> Option<&Text> {
+    pub(super) fn description(&self, scope: &str) -> Option<&DocumentText> {
         let Self { implicit, password, client_credentials, authorization_code, device_authorization } = self;
         [implicit, password, client_credentials, authorization_code, device_authorization]
             .into_iter()

@@ -1,6 +1,6 @@
 //! `jeton policies import`: a policy file from an OpenAPI 3 document, for a person to edit.
 //!
-//! [`read`] -> [`Document`](document::Document) -> [`Operations`] (each as a route) -> [`Plan`] (scopes and rules) ->
+//! [`read`] -> [`Document`](document::OpenApiDocument) -> [`Operations`] (each as a route) -> [`ImportPlan`] (scopes and rules) ->
 //! [`PolicyFile`]. What cannot be said is denied, and told: as a comment and on standard error. Nothing becomes
 //! public unless the document says in so many words that it is.
 
@@ -21,7 +21,7 @@ use jeton_oauth::{ApiName, Audience};
 
 use self::{
     operations::Operations,
-    plan::{Plan, ScopeFrom},
+    plan::{ImportPlan, ScopeFrom},
     write::PolicyFile,
 };
 use super::{super::Outcome, emit_file, say};
@@ -62,7 +62,7 @@ impl Import {
         let document = read::read(&self.file)?;
         let operations = Operations::of(&document);
         let Operations { routes, left_out, covered, warnings, remarks } = &operations;
-        let plan = Plan::new(&self.api, &document, &operations, self.scope_from);
+        let plan = ImportPlan::new(&self.api, &document, &operations, self.scope_from);
         let source = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Self { api, audience, .. } = self;
         let file =

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::document::{self, Document, Named, Text};
+use super::document::{self, DocumentText, NamedObjects, OpenApiDocument};
 
 /// The alternatives of a need, each with all that it wants; one that wants nothing makes the operation public.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Wanted<'d> {
 const MOST: usize = 16;
 
 impl<'d> Need<'d> {
-    pub(super) fn of(document: &'d Document, operation: &'d document::Operation) -> Self {
+    pub(super) fn of(document: &'d OpenApiDocument, operation: &'d document::OperationObject) -> Self {
         let required = match (&operation.security, &document.security) {
             (Some(required), _) => {
                 if required.is_empty() {
@@ -36,7 +36,7 @@ impl<'d> Need<'d> {
         let any_of: BTreeSet<BTreeSet<_>> = required
             .iter()
             .flatten()
-            .map(|Named(schemes)| {
+            .map(|NamedObjects(schemes)| {
                 schemes.iter().flat_map(|(name, scopes)| wanted(name, scopes.as_deref())).collect()
             })
             .collect();
@@ -100,9 +100,11 @@ impl<'d> Need<'d> {
     }
 }
 
-fn wanted<'d>(name: &'d str, scopes: Option<&'d [Text]>) -> Vec<Wanted<'d>> {
+fn wanted<'d>(name: &'d str, scopes: Option<&'d [DocumentText]>) -> Vec<Wanted<'d>> {
     match scopes {
         None | Some([]) => vec![Wanted::Scheme { name, scope: None }],
-        Some(some) => some.iter().map(|Text(scope)| Wanted::Scheme { name, scope: Some(scope) }).collect(),
+        Some(some) => {
+            some.iter().map(|DocumentText(scope)| Wanted::Scheme { name, scope: Some(scope) }).collect()
+        }
     }
 }

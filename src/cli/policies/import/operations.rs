@@ -6,8 +6,8 @@ use jeton_policy::Method;
 use percent_encoding::percent_decode_str;
 
 use super::{
-    deciders::{Requests, Routes},
-    document::{self, Document, PathItem, Server, Text},
+    deciders::{DecidingRoutes, Requests},
+    document::{self, DocumentText, OpenApiDocument, PathItem, Server},
     need::Need,
     pattern,
 };
@@ -33,7 +33,7 @@ pub(super) struct Operation<'d> {
     pub(super) route: String,
     /// In what the route differs from what the document has.
     pub(super) remark: Option<String>,
-    pub(super) says: &'d document::Operation,
+    pub(super) says: &'d document::OperationObject,
     pub(super) need: Need<'d>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct LeftOut {
 
 /// What is kept until all operations are known.
 #[derive(Default)]
-struct Found<'d> {
+struct FoundRoutes<'d> {
     /// The routes by method and shape.
     by_shape: BTreeMap<String, usize>,
     /// What is asked for in place of each that is left out, and what the document wants of it.
@@ -66,9 +66,9 @@ struct References<'d>(BTreeMap<&'d str, Result<Vec<&'d PathItem>, String>>);
 const FURTHEST: usize = 100;
 
 impl<'d> Operations<'d> {
-    pub(super) fn of(document: &'d Document) -> Self {
+    pub(super) fn of(document: &'d OpenApiDocument) -> Self {
         let mut operations = Self::default();
-        let mut found = Found::default();
+        let mut found = FoundRoutes::default();
         let mut references = References::default();
         for (path, item) in &document.paths.0 {
             match references.resolved(document, item) {
@@ -88,10 +88,10 @@ impl<'d> Operations<'d> {
     /// Adds the operations of a path: those that stand there, and those of what it refers to.
     fn add_path(
         &mut self,
-        document: &'d Document,
+        document: &'d OpenApiDocument,
         path: &str,
         items: &[&'d PathItem],
-        found: &mut Found<'d>,
+        found: &mut FoundRoutes<'d>,
     ) {
         let mut of_methods: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (method, operation) in items.iter().flat_map(|item| &item.operations) {
@@ -166,7 +166,7 @@ impl<'d> Operations<'d> {
     /// Says of each operation that is left out which routes may decide it all the same.
     fn name_deciders(&mut self, requests: &[(Requests, Need<'d>)]) {
         let Self { routes, left_out, warnings, .. } = self;
-        let mut tree = Routes::new(routes.iter().map(|it| it.route.as_str()));
+        let mut tree = DecidingRoutes::new(routes.iter().map(|it| it.route.as_str()));
         let mut not_compared = 0_usize;
         let mut less = Vec::new();
         for (it, (requests, need)) in left_out.iter_mut().zip(requests) {
@@ -224,9 +224,9 @@ impl<'d> Operations<'d> {
 impl Server {
     /// The address, with the default of each variable.
     pub(super) fn address(&self) -> String {
-        let Text(address) = &self.url;
+        let DocumentText(address) = &self.url;
         self.variables.0.iter().fold(address.clone(), |address, (name, variable)| match &variable.default {
-            Some(Text(default)) => address.replace(&format!("{{{name}}}"), default),
+            Some(DocumentText(default)) => address.replace(&format!("{{{name}}}"), default),
             None => address,
         })
     }
@@ -260,7 +260,11 @@ fn joined(base: &str, path: &str) -> String {
 
 impl<'d> References<'d> {
     /// A path item, and those that it refers to one after the other.
-    fn resolved(&mut self, document: &'d Document, item: &'d PathItem) -> Result<Vec<&'d PathItem>, String> {
+    fn resolved(
+        &mut self,
+        document: &'d OpenApiDocument,
+        item: &'d PathItem,
+    ) -> Result<Vec<&'d PathItem>, String> {
         let mut passed = BTreeSet::new();
         let mut way = Vec::new();
         let mut next = item.reference.as_deref();
@@ -310,7 +314,7 @@ fn with<'d>(mut items: Vec<&'d PathItem>, item: &'d PathItem) -> Result<Vec<&'d 
 }
 
 /// The path item of a JSON Pointer in the fragment of an address (RFC 6901 section 6).
-fn referred_to<'d>(document: &'d Document, reference: &str) -> Result<&'d PathItem, String> {
+fn referred_to<'d>(document: &'d OpenApiDocument, reference: &str) -> Result<&'d PathItem, String> {
     let Some(pointer) = reference.strip_prefix('#') else {
         return Err(format!(
             "`$ref: {reference}` leads to another file: make one document of them first, for example by `npx @redocly/cli bundle`"

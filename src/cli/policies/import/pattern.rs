@@ -6,7 +6,7 @@ use jeton_oauth::text::printable;
 use jeton_policy::Route;
 use percent_encoding::percent_decode_str;
 
-use super::document::{self, Text};
+use super::document::{self, DocumentText};
 
 /// A path as a route has it.
 pub(super) struct Pattern {
@@ -37,9 +37,9 @@ pub(super) fn route(
     method: &str,
     base: &str,
     path: &str,
-    says: &document::Operation,
+    says: &document::OperationObject,
 ) -> Result<Pattern, String> {
-    if let Some(Text(reference)) = &says.reference {
+    if let Some(DocumentText(reference)) = &says.reference {
         return Err(format!("`$ref: {reference}` stands in the place of an operation: write it out"));
     }
     let pattern = pattern(base, path)?;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use jeton_oauth::{ApiName, Scope};
 
 use super::{
-    document::{Document, Operation as Said, Text},
+    document::{DocumentText, OpenApiDocument, OperationObject},
     names::{as_scope, distinct, slug},
     need::Wanted,
     operations::{Operation, Operations},
@@ -24,24 +24,24 @@ pub(super) enum ScopeFrom {
 }
 
 /// The scopes and rules of an API.
-pub(super) struct Plan<'d> {
+pub(super) struct ImportPlan<'d> {
     /// What each scope allows, by its name.
     pub(super) scopes: BTreeMap<String, String>,
     /// The rules by name.
-    pub(super) rules: BTreeMap<String, Rule<'d>>,
+    pub(super) rules: BTreeMap<String, PlannedRule<'d>>,
     /// What is to be known of them.
     pub(super) remarks: BTreeSet<String>,
 }
 
 /// One rule.
-pub(super) struct Rule<'d> {
+pub(super) struct PlannedRule<'d> {
     pub(super) remark: Option<String>,
     pub(super) operations: Vec<&'d Operation<'d>>,
-    pub(super) access: Access,
+    pub(super) access: PlannedAccess,
 }
 
 /// Who gets through.
-pub(super) enum Access {
+pub(super) enum PlannedAccess {
     /// Everybody.
     Public,
     /// Whoever has all scopes of one of these.
@@ -51,7 +51,7 @@ pub(super) enum Access {
 /// What a scope stands for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Meaning<'d> {
-    kind: Kind,
+    kind: MeaningKind,
     /// What the document calls it.
     name: &'d str,
     /// The method and path, of an operation.
@@ -59,7 +59,7 @@ struct Meaning<'d> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum MeaningKind {
     /// A scope of OAuth, or what else the document wants of a security scheme by name.
     Scope,
     /// A security scheme of which no scope is named.
@@ -73,16 +73,16 @@ enum Kind {
 
 /// What a rule asks.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Asked<'d> {
+enum PlannedNeed<'d> {
     Nothing,
     /// All of one of these.
     AnyOf(BTreeSet<BTreeSet<Meaning<'d>>>),
 }
 
-impl<'d> Plan<'d> {
+impl<'d> ImportPlan<'d> {
     pub(super) fn new(
         api: &ApiName,
-        document: &'d Document,
+        document: &'d OpenApiDocument,
         operations: &'d Operations<'d>,
         from: ScopeFrom,
     ) -> Self {
@@ -90,7 +90,7 @@ impl<'d> Plan<'d> {
         let mut by_asked: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut described = BTreeMap::new();
         for operation in &operations.routes {
-            let asked = Asked::of(operation, from);
+            let asked = PlannedNeed::of(operation, from);
             for meaning in asked.meanings() {
                 described.entry(*meaning).or_insert_with(|| meaning.describe(document, operation.says));
             }
@@ -105,14 +105,15 @@ impl<'d> Plan<'d> {
         meanings.sort_by_key(|(meaning, scope)| meaning.name.is_empty() || !scope.ends_with(meaning.name));
         let names = distinct(meanings.iter().map(|(_, scope)| scope));
         let names: BTreeMap<_, _> = meanings.iter().map(|(meaning, _)| *meaning).zip(names).collect();
-        let changed =
-            names.iter().filter(|(meaning, name)| meaning.kind == Kind::Scope && meaning.name != *name);
+        let changed = names
+            .iter()
+            .filter(|(meaning, name)| meaning.kind == MeaningKind::Scope && meaning.name != *name);
         remarks.extend(
             changed.map(|(meaning, name)| format!("the scope `{}` is written `{name}`", meaning.name)),
         );
 
-        for (meaning, name) in names.iter().filter(|(meaning, _)| meaning.kind == Kind::Unsaid) {
-            let count = by_asked.get(&Asked::only(*meaning)).map_or(0, Vec::len);
+        for (meaning, name) in names.iter().filter(|(meaning, _)| meaning.kind == MeaningKind::Unsaid) {
+            let count = by_asked.get(&PlannedNeed::only(*meaning)).map_or(0, Vec::len);
             remarks.insert(format!(
                 "operations of whose security the document says nothing: {count} (scope `{name}`)"
             ));
@@ -129,7 +130,7 @@ impl<'d> Plan<'d> {
         });
         let rules = distinct(by_asked.iter().map(|(wanted, ..)| wanted));
         let rules = rules.into_iter().zip(by_asked).map(|(name, (_, asked, operations))| {
-            let rule = Rule { remark: asked.remark(&name), operations, access: asked.access(&names) };
+            let rule = PlannedRule { remark: asked.remark(&name), operations, access: asked.access(&names) };
             (name, rule)
         });
         let rules = rules.collect();
@@ -140,12 +141,12 @@ impl<'d> Plan<'d> {
 }
 
 /// That the document uses a security scheme which it does not define, if so.
-fn undefined(document: &Document, scheme: &str) -> Option<String> {
+fn undefined(document: &OpenApiDocument, scheme: &str) -> Option<String> {
     let is_defined = document.components.security_schemes.0.contains_key(scheme);
     (!is_defined).then(|| format!("the security scheme `{scheme}` is not defined in the document"))
 }
 
-impl<'d> Asked<'d> {
+impl<'d> PlannedNeed<'d> {
     fn only(meaning: Meaning<'d>) -> Self {
         Self::AnyOf(BTreeSet::from([BTreeSet::from([meaning])]))
     }
@@ -154,20 +155,20 @@ impl<'d> Asked<'d> {
         let named = |kind, name| Meaning { kind, name, title: "" };
         match (from, &operation.need) {
             (ScopeFrom::Tag, _) => Self::only(match operation.says.tags.first() {
-                Some(Text(tag)) => named(Kind::Tag, tag),
-                None => named(Kind::NoTag, "untagged"),
+                Some(DocumentText(tag)) => named(MeaningKind::Tag, tag),
+                None => named(MeaningKind::NoTag, "untagged"),
             }),
             (ScopeFrom::Operation, _) => {
                 let id = operation.says.id.as_ref();
-                let name = id.map_or("", |Text(id)| id.as_str());
-                Self::only(Meaning { kind: Kind::Operation, name, title: &operation.title })
+                let name = id.map_or("", |DocumentText(id)| id.as_str());
+                Self::only(Meaning { kind: MeaningKind::Operation, name, title: &operation.title })
             }
             (ScopeFrom::Security, need) if need.is_public() => Self::Nothing,
             (ScopeFrom::Security, need) => {
                 let meaning = |wanted: &Wanted<'d>| match *wanted {
-                    Wanted::Unsaid => named(Kind::Unsaid, "unsaid"),
-                    Wanted::Scheme { scope: Some(scope), .. } => named(Kind::Scope, scope),
-                    Wanted::Scheme { name, scope: None } => named(Kind::Scheme, name),
+                    Wanted::Unsaid => named(MeaningKind::Unsaid, "unsaid"),
+                    Wanted::Scheme { scope: Some(scope), .. } => named(MeaningKind::Scope, scope),
+                    Wanted::Scheme { name, scope: None } => named(MeaningKind::Scheme, name),
                 };
                 Self::AnyOf(need.any_of().map(|all_of| all_of.iter().map(meaning).collect()).collect())
             }
@@ -188,7 +189,7 @@ impl<'d> Asked<'d> {
         let of_api = format!("{api}:");
         let name = |meaning: &Meaning<'_>| {
             let scope = names.get(meaning).map(String::as_str).unwrap_or_default();
-            let rule = if meaning.kind == Kind::Scope {
+            let rule = if meaning.kind == MeaningKind::Scope {
                 slug(scope)
             } else {
                 scope.strip_prefix(&of_api).map(str::to_owned)
@@ -211,17 +212,17 @@ impl<'d> Asked<'d> {
             return Some("the document says that no token is needed".to_owned());
         };
         match kind {
-            Kind::Unsaid => Some("the document does not say what these need".to_owned()),
-            Kind::Tag if *name != rule => Some(format!("tag: {name}")),
-            Kind::Operation if *name != rule && !name.is_empty() => Some(format!("operation: {name}")),
+            MeaningKind::Unsaid => Some("the document does not say what these need".to_owned()),
+            MeaningKind::Tag if *name != rule => Some(format!("tag: {name}")),
+            MeaningKind::Operation if *name != rule && !name.is_empty() => Some(format!("operation: {name}")),
             _ => None,
         }
     }
 
-    fn access(&self, names: &BTreeMap<Meaning<'d>, String>) -> Access {
-        let Self::AnyOf(any_of) = self else { return Access::Public };
+    fn access(&self, names: &BTreeMap<Meaning<'d>, String>) -> PlannedAccess {
+        let Self::AnyOf(any_of) = self else { return PlannedAccess::Public };
         let scopes = |all_of: &BTreeSet<_>| all_of.iter().filter_map(|it| names.get(it).cloned()).collect();
-        Access::AnyOf(any_of.iter().map(scopes).collect())
+        PlannedAccess::AnyOf(any_of.iter().map(scopes).collect())
     }
 }
 
@@ -229,8 +230,8 @@ impl Meaning<'_> {
     /// The name for its scope.
     fn scope(&self, api: &ApiName) -> String {
         match self.kind {
-            Kind::Scope if Scope::parse(self.name).is_ok() => self.name.to_owned(),
-            Kind::Scope => as_scope(self.name).unwrap_or_else(|| "scope".to_owned()),
+            MeaningKind::Scope if Scope::parse(self.name).is_ok() => self.name.to_owned(),
+            MeaningKind::Scope => as_scope(self.name).unwrap_or_else(|| "scope".to_owned()),
             _ => format!("{api}:{}", self.slug()),
         }
     }
@@ -241,39 +242,43 @@ impl Meaning<'_> {
     }
 
     /// What it allows, in the words of the document where there are some.
-    fn describe(&self, document: &Document, operation: &Said) -> String {
+    fn describe(&self, document: &OpenApiDocument, operation: &OperationObject) -> String {
         let name = self.name;
         let (said, otherwise) = match self.kind {
-            Kind::Scope => {
+            MeaningKind::Scope => {
                 let schemes = document.components.security_schemes.0.values();
                 (
                     schemes.map(|scheme| scheme.flows.description(name)).find(Option::is_some).flatten(),
                     name.to_owned(),
                 )
             }
-            Kind::Scheme => {
+            MeaningKind::Scheme => {
                 let scheme = document.components.security_schemes.0.get(name);
                 (
                     scheme.and_then(|it| it.description.as_ref()),
                     format!("Operations behind the security scheme {name}"),
                 )
             }
-            Kind::Tag => {
+            MeaningKind::Tag => {
                 let tag = document.tags.iter().find(|tag| tag.name.0 == name);
                 (tag.and_then(|tag| tag.description.as_ref()), format!("Operations tagged {name}"))
             }
-            Kind::Operation => {
-                let Said { summary, description, .. } = operation;
+            MeaningKind::Operation => {
+                let OperationObject { summary, description, .. } = operation;
                 (summary.as_ref().or(description.as_ref()), self.title.to_owned())
             }
-            Kind::NoTag => (None, "Operations without a tag".to_owned()),
-            Kind::Unsaid => (None, "Operations of which the document does not say what they need".to_owned()),
+            MeaningKind::NoTag => (None, "Operations without a tag".to_owned()),
+            MeaningKind::Unsaid => {
+                (None, "Operations of which the document does not say what they need".to_owned())
+            }
         };
-        said.map(|Text(said)| said.clone()).filter(|said| !said.trim().is_empty()).unwrap_or(otherwise)
+        said.map(|DocumentText(said)| said.clone())
+            .filter(|said| !said.trim().is_empty())
+            .unwrap_or(otherwise)
     }
 }
 
-impl Kind {
+impl MeaningKind {
     /// What stands for a name without a letter that names have.
     fn name(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use serde::{
 use serde_saphyr::{UserMessageFormatter, options::NonFiniteFloatPolicy};
 
 use super::{
-    document::{Document, Members, Text, members},
+    document::{DocumentText, Members, OpenApiDocument, members},
     write::cut,
 };
 
@@ -32,7 +32,7 @@ const OTHERS: [(&str, &str, &str); 6] = [
 ];
 
 /// Reads a document.
-pub(super) fn read(path: &Path) -> anyhow::Result<Document> {
+pub(super) fn read(path: &Path) -> anyhow::Result<OpenApiDocument> {
     let name = path.display().to_string();
     parse(&text(path, &name)?).with_context(|| name)
 }
@@ -49,14 +49,14 @@ fn text(path: &Path, name: &str) -> anyhow::Result<String> {
     String::from_utf8(bytes).map_err(|_| anyhow!("{name} is not UTF-8: save it as UTF-8"))
 }
 
-fn parse(text: &str) -> anyhow::Result<Document> {
+fn parse(text: &str) -> anyhow::Result<OpenApiDocument> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     ensure!(!text.trim().is_empty(), "this is empty: save the OpenAPI document again");
     ensure!(
         !text.trim_start().starts_with('<'),
         "this is HTML or XML: fetch the document itself, as JSON or YAML, and not the page that shows it"
     );
-    let document = deserialize::<Document>(text);
+    let document = deserialize::<OpenApiDocument>(text);
     // what it is comes before what is wrong in it
     if !document.as_ref().is_ok_and(|document| is_version_3(document.openapi.as_ref())) {
         let top = deserialize::<Top>(text);
@@ -78,19 +78,19 @@ fn refuse_others(top: &Top) -> anyhow::Result<()> {
     if is_version_3(version) {
         return Ok(());
     }
-    if let Some(Text(version)) = version {
+    if let Some(DocumentText(version)) = version {
         bail!("this is OpenAPI {}, and only OpenAPI 3 is read: convert it first", cut(version));
     }
     for (member, what, fix) in OTHERS {
-        if let Some(Text(version)) = top.0.get(member) {
+        if let Some(DocumentText(version)) = top.0.get(member) {
             bail!("this is {what} (`{member}: {}`), and only OpenAPI 3 is read: {fix}", cut(version));
         }
     }
     bail!("this is no OpenAPI document: name one that has the member `openapi`, such as `openapi: 3.1.0`")
 }
 
-fn is_version_3(version: Option<&Text>) -> bool {
-    version.is_some_and(|Text(version)| version == "3" || version.starts_with("3."))
+fn is_version_3(version: Option<&DocumentText>) -> bool {
+    version.is_some_and(|DocumentText(version)| version == "3" || version.starts_with("3."))
 }
 
 /// Reads JSON or YAML; the error is one line, with the place.
@@ -133,7 +133,7 @@ fn not_read(error: &serde_saphyr::Error) -> String {
 
 /// The members at the top that say what a document is.
 #[derive(Default)]
-struct Top(BTreeMap<String, Text>);
+struct Top(BTreeMap<String, DocumentText>);
 
 impl Members for Top {
     const EXPECTED: &str = "an object with the member `openapi`";

@@ -6,9 +6,9 @@ use jeton_oauth::{ApiName, Audience, text::printable};
 use jeton_policy::scalar;
 
 use super::{
-    document::{Document, Server, Text},
+    document::{DocumentText, OpenApiDocument, Server},
     operations::{LeftOut, Operations, path_of},
-    plan::{Access, Plan, Rule},
+    plan::{ImportPlan, PlannedAccess, PlannedRule},
 };
 
 /// How much of a long text is written, in characters.
@@ -20,9 +20,9 @@ pub(super) struct PolicyFile<'d> {
     pub(super) source: String,
     pub(super) api: &'d ApiName,
     pub(super) audience: &'d Audience,
-    pub(super) document: &'d Document,
+    pub(super) document: &'d OpenApiDocument,
     pub(super) operations: &'d Operations<'d>,
-    pub(super) plan: &'d Plan<'d>,
+    pub(super) plan: &'d ImportPlan<'d>,
 }
 
 impl fmt::Display for PolicyFile<'_> {
@@ -50,8 +50,10 @@ impl fmt::Display for PolicyFile<'_> {
 impl PolicyFile<'_> {
     /// Where it comes from, and what is to be known before it is used.
     fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Document { info, openapi, servers, .. } = self.document;
-        let text = |text: &Option<Text>| text.as_ref().map(|Text(text)| cut(text)).unwrap_or_default();
+        let OpenApiDocument { info, openapi, servers, .. } = self.document;
+        let text = |text: &Option<DocumentText>| {
+            text.as_ref().map(|DocumentText(text)| cut(text)).unwrap_or_default()
+        };
         let title = [text(&info.title), text(&info.version)].join(" ");
         let source = line(&self.source);
         writeln!(
@@ -83,8 +85,8 @@ impl PolicyFile<'_> {
     }
 }
 
-fn write_rule(f: &mut fmt::Formatter<'_>, name: &str, rule: &Rule<'_>) -> fmt::Result {
-    let Rule { remark, operations, access } = rule;
+fn write_rule(f: &mut fmt::Formatter<'_>, name: &str, rule: &PlannedRule<'_>) -> fmt::Result {
+    let PlannedRule { remark, operations, access } = rule;
     if let Some(remark) = remark {
         writeln!(f, "      # {}", line(remark))?;
     }
@@ -97,8 +99,8 @@ fn write_rule(f: &mut fmt::Formatter<'_>, name: &str, rule: &Rule<'_>) -> fmt::R
         writeln!(f)?;
     }
     match access {
-        Access::Public => writeln!(f, "        public: true"),
-        Access::AnyOf(any_of) => {
+        PlannedAccess::Public => writeln!(f, "        public: true"),
+        PlannedAccess::AnyOf(any_of) => {
             writeln!(f, "        require:")?;
             let item = if any_of.len() == 1 { "" } else { "- " };
             any_of.iter().try_for_each(|all_of| writeln!(f, "          {item}{}", condition(all_of)))

@@ -2,7 +2,7 @@
 use std::{collections::BTreeSet, sync::OnceLock};
 
 use jeton_oauth::ScopeSet;
-use jeton_policy::{Change, Difference, Draft, Effect, Permissions, PolicySet, Who};
+use jeton_policy::{ChangeEffect, ChangedFor, Permissions, PolicyChange, PolicyDiff, PolicyDraft, PolicySet};
 use proptest::{prelude::*, sample::Index};
 
 use super::{
@@ -15,9 +15,9 @@ use crate::policy_text::cases;
 const MOST_RULES: usize = 4;
 
 struct Edit {
-    old: Draft,
-    new: Draft,
-    difference: Difference,
+    old: PolicyDraft,
+    new: PolicyDraft,
+    difference: PolicyDiff,
 }
 
 impl Edit {
@@ -44,10 +44,11 @@ impl Edit {
     }
 
     /// The changes that are said of a request.
-    fn about(&self, method: &str, path: &[String]) -> Vec<&Change> {
+    fn about(&self, method: &str, path: &[String]) -> Vec<&PolicyChange> {
         let target = target(path);
         let [before, after] = self.rules(method, &target);
-        let is_about = |change: &&Change| is_about(change, method, path, before.as_deref(), after.as_deref());
+        let is_about =
+            |change: &&PolicyChange| is_about(change, method, path, before.as_deref(), after.as_deref());
         routes(&self.difference).filter(is_about).collect()
     }
 
@@ -61,10 +62,10 @@ impl Edit {
     }
 }
 
-fn effect([before, after]: [bool; 2]) -> Option<Effect> {
+fn effect([before, after]: [bool; 2]) -> Option<ChangeEffect> {
     match (before, after) {
-        (false, true) => Some(Effect::Gains),
-        (true, false) => Some(Effect::Loses),
+        (false, true) => Some(ChangeEffect::Gains),
+        (true, false) => Some(ChangeEffect::Loses),
         _ => None,
     }
 }
@@ -73,7 +74,7 @@ fn requests(dialect: &Dialect) -> Vec<(&'static str, Vec<String>)> {
     paths(dialect).into_iter().flat_map(|path| METHODS.map(|method| (method, path.clone()))).collect()
 }
 
-fn is_whole(token: &Permissions, draft: &Draft) -> bool {
+fn is_whole(token: &Permissions, draft: &PolicyDraft) -> bool {
     let roles = draft.policies().roles();
     let implied: ScopeSet =
         token.roles.iter().filter_map(|role| roles.get(role)).flat_map(ScopeSet::iter).cloned().collect();
@@ -104,13 +105,13 @@ proptest! {
             let witness = change.witness.as_ref().unwrap();
             let token = witness.token.as_ref().map(bearer);
             let subjects = match &change.who {
-                Who::Client(client) => edit.granted(client),
+                ChangedFor::Client(client) => edit.granted(client),
                 _ => [token.clone(), token.clone()],
             };
             let decisions = edit.decides(&witness.method, &witness.path, subjects.each_ref().map(Option::as_ref));
             prop_assert_eq!(effect(decisions), Some(change.effect), "{}\n{}\n=>\n{}", change, old.yaml(), new.yaml());
-            if matches!(change.who, Who::Client(_)) {
-                let side = usize::from(change.effect == Effect::Gains);
+            if matches!(change.who, ChangedFor::Client(_)) {
+                let side = usize::from(change.effect == ChangeEffect::Gains);
                 let set = |token: &Permissions| {
                     (token.client.clone(), token.sub.clone(), token.scopes.clone(), token.claims.clone())
                 };
@@ -133,9 +134,9 @@ proptest! {
     fn a_witness_carries_nothing_that_it_does_not_need((old, new) in edit(MOST_RULES)) {
         let Some(edit) = Edit::of(&old, &new) else { return Ok(()) };
         for change in routes(&edit.difference) {
-            let (Who::AnyTokenWith(_), Some(witness)) = (&change.who, &change.witness) else { continue };
+            let (ChangedFor::AnyTokenWith(_), Some(witness)) = (&change.who, &change.witness) else { continue };
             let (side, policy, rule) = match change.effect {
-                Effect::Gains => (1, &new, &change.after),
+                ChangeEffect::Gains => (1, &new, &change.after),
                 _ => (0, &old, &change.before),
             };
             let rule = policy.rule(&rule.as_ref().unwrap().rule);
@@ -165,11 +166,11 @@ proptest! {
             let token = token.get(tokens);
             let target = target(path);
             let flip = effect(edit.decides(method, &target, [Some(token), Some(token)]));
-            let side = if flip == Some(Effect::Gains) { &edit.new } else { &edit.old };
+            let side = if flip == Some(ChangeEffect::Gains) { &edit.new } else { &edit.old };
             let Some(flip) = flip.filter(|_| is_whole(token, side)) else { continue };
             let said = edit.about(method, path);
             prop_assert!(
-                said.iter().any(|change| change.effect == flip && matches!(change.who, Who::Everybody | Who::AnyTokenWith(_))),
+                said.iter().any(|change| change.effect == flip && matches!(change.who, ChangedFor::Everybody | ChangedFor::AnyTokenWith(_))),
                 "{flip:?} {method} {target} with {token:?}\n{}\n{}\n=>\n{}", edit.difference, old.yaml(), new.yaml()
             );
         }
@@ -177,7 +178,7 @@ proptest! {
             let flip = effect(edit.decides(method, &target(path), [None, None]));
             let said = edit.about(method, path);
             let everybody: BTreeSet<_> =
-                said.iter().filter(|change| change.who == Who::Everybody).map(|change| change.effect).collect();
+                said.iter().filter(|change| change.who == ChangedFor::Everybody).map(|change| change.effect).collect();
             prop_assert_eq!(everybody, set(flip), "{} {}\n{}\n=>\n{}", method, target(path), old.yaml(), new.yaml());
         }
     }
@@ -192,8 +193,8 @@ proptest! {
         let (requests, tokens) = universe(old.dialect);
         for (method, path) in samples.iter().map(|sample| sample.get(requests)) {
             for change in edit.about(method, path) {
-                let Who::AnyTokenWith(_) = &change.who else { continue };
-                let side = if change.effect == Effect::Gains { &edit.new } else { &edit.old };
+                let ChangedFor::AnyTokenWith(_) = &change.who else { continue };
+                let side = if change.effect == ChangeEffect::Gains { &edit.new } else { &edit.old };
                 let target = target(path);
                 let shows = |token: &Permissions| {
                     is_whole(token, side)
@@ -224,10 +225,10 @@ proptest! {
                 };
                 let of_client: BTreeSet<_> = said
                     .iter()
-                    .filter(|change| change.who == Who::Client(client.to_owned()))
+                    .filter(|change| change.who == ChangedFor::Client(client.to_owned()))
                     .map(|change| change.effect)
                     .collect();
-                let everybody_gains = effect(tokenless) == Some(Effect::Gains);
+                let everybody_gains = effect(tokenless) == Some(ChangeEffect::Gains);
                 let expected = set(flip.filter(|_| !everybody_gains));
                 prop_assert_eq!(
                     of_client, expected,

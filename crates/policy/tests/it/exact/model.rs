@@ -2,7 +2,7 @@
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
 use jeton_oauth::{ClientId, Role, Scope};
-use jeton_policy::{Code, DemoSecrets, Draft, Permissions, Severity, Sources};
+use jeton_policy::{DemoSecrets, FindingCode, Permissions, PolicyDraft, PolicySources, Severity};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -382,7 +382,7 @@ impl Policy {
 
     /// Compiled; `None` where a rule can never decide, which is an error.
     #[track_caller]
-    pub(super) fn draft(&self) -> Option<Draft> {
+    pub(super) fn draft(&self) -> Option<PolicyDraft> {
         draft_of(self.files())
     }
 
@@ -393,16 +393,16 @@ impl Policy {
 
 /// Compiles files; `None` where a rule can never decide, which is an error.
 #[track_caller]
-pub(super) fn draft_of(files: Vec<String>) -> Option<Draft> {
+pub(super) fn draft_of(files: Vec<String>) -> Option<PolicyDraft> {
     let text = files.join("---\n");
     let files = files.into_iter().enumerate();
     let files = files.map(|(at, text)| (format!("{at}.yaml").into(), text.into_bytes())).collect();
-    let sources = Sources::of_files(Path::new("p"), files).unwrap();
-    match Draft::compile(&sources, &surroundings(DemoSecrets::Allowed), now()) {
+    let sources = PolicySources::of_files(Path::new("p"), files).unwrap();
+    match PolicyDraft::compile(&sources, &surroundings(DemoSecrets::Allowed), now()) {
         Ok(draft) => Some(draft),
         Err(findings) => {
             let mut errors = findings.0.iter().filter(|finding| finding.severity == Severity::Error);
-            assert!(errors.all(|finding| finding.code == Code::DeadRule), "{findings}\n{text}");
+            assert!(errors.all(|finding| finding.code == FindingCode::DeadRule), "{findings}\n{text}");
             None
         }
     }

@@ -1,5 +1,5 @@
 //! Guarantees, the matrix, and routes that nobody reaches.
-use jeton_policy::{Code, Draft, MatrixAccess, Permissions};
+use jeton_policy::{FindingCode, MatrixAccess, Permissions, PolicyDraft};
 use proptest::{prelude::*, sample::Index};
 
 use super::{
@@ -23,9 +23,9 @@ struct Broken {
     token: Option<Permissions>,
 }
 
-fn broken(draft: &Draft) -> Vec<Broken> {
+fn broken(draft: &PolicyDraft) -> Vec<Broken> {
     let findings = draft.findings();
-    let findings = findings.0.iter().filter(|finding| finding.code == Code::BrokenGuarantee);
+    let findings = findings.0.iter().filter(|finding| finding.code == FindingCode::BrokenGuarantee);
     let read = findings.map(|finding| {
         let between = |start: &str, end: &str| {
             let (_, rest) = finding.message.split_once(start).unwrap();
@@ -53,17 +53,17 @@ fn broken(draft: &Draft) -> Vec<Broken> {
     read.collect()
 }
 
-fn decides(draft: &Draft, method: &str, target: &str) -> Option<String> {
+fn decides(draft: &PolicyDraft, method: &str, target: &str) -> Option<String> {
     let explained = draft.policies().explain("api", method, target, None);
     explained.decided_by.map(|route| route.rule)
 }
 
-fn allows(draft: &Draft, method: &str, target: &str, token: Option<&Permissions>) -> bool {
+fn allows(draft: &PolicyDraft, method: &str, target: &str, token: Option<&Permissions>) -> bool {
     let subject = token.map(Permissions::subject);
     draft.policies().api("api").unwrap().decide(method, target, subject.as_ref()).is_allowed()
 }
 
-fn clients(policy: &Policy, draft: &Draft) -> Vec<(&'static str, Option<Permissions>)> {
+fn clients(policy: &Policy, draft: &PolicyDraft) -> Vec<(&'static str, Option<Permissions>)> {
     let granted = |id: &str, enabled: bool| enabled.then(|| draft.policies().permissions_of(id, "api"))?;
     let mut clients: Vec<_> =
         policy.clients.iter().map(|client| (client.id, granted(client.id, client.enabled))).collect();
@@ -161,7 +161,7 @@ proptest! {
     fn a_route_is_unreachable_if_and_only_if_no_client_reaches_it(policy in policy(5)) {
         let Some(draft) = policy.draft() else { return Ok(()) };
         let warnings = &draft.policies().warnings().0;
-        let warnings: Vec<_> = warnings.iter().filter(|finding| finding.code == Code::UnreachableRoute).collect();
+        let warnings: Vec<_> = warnings.iter().filter(|finding| finding.code == FindingCode::UnreachableRoute).collect();
         let clients = clients(&policy, &draft);
         if clients.iter().all(|(_, granted)| granted.is_none()) {
             let asks = policy.rules.iter().any(|rule| rule.require.is_some());

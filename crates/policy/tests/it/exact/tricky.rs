@@ -1,17 +1,17 @@
 //! Cases that are easily got wrong, one by one.
 use std::fmt::Write;
 
-use jeton_policy::{Code, Difference, Draft, MatrixAccess};
+use jeton_policy::{FindingCode, MatrixAccess, PolicyDiff, PolicyDraft};
 
 use super::{model::draft_of, words::routes};
 
 /// Policies of one API over the scopes `s` and `s2`, the role `r` and some clients.
-fn draft(rules: &str, clients: &str) -> Draft {
+fn draft(rules: &str, clients: &str) -> PolicyDraft {
     draft_with("r: [s]", rules, clients)
 }
 
 #[track_caller]
-fn draft_with(role: &str, rules: &str, clients: &str) -> Draft {
+fn draft_with(role: &str, rules: &str, clients: &str) -> PolicyDraft {
     let text = format!(
         "version: 1\nscopes: {{ s: x, s2: x }}\nroles: {{ {role} }}\napis:\n  api:\n    audience: https://a.example.com\n{rules}\nclients:\n{clients}"
     );
@@ -30,12 +30,12 @@ fn client(id: &str, claims: &str) -> String {
     format!("  {id}: {{ grants: {{ api: {{ scopes: [s] }} }}, claims: {claims} }}\n")
 }
 
-fn lines(difference: &Difference) -> Vec<String> {
+fn lines(difference: &PolicyDiff) -> Vec<String> {
     routes(difference).map(ToString::to_string).collect()
 }
 
 #[track_caller]
-fn check(old: &Draft, new: &Draft, expected: &[&str]) {
+fn check(old: &PolicyDraft, new: &PolicyDraft, expected: &[&str]) {
     assert_eq!(lines(&old.difference(new)), expected);
 }
 
@@ -118,7 +118,8 @@ fn a_route_reaches_further_than_the_literal_that_hides_its_shortest_path() {
     let matrix = policies.policies().matrix(policies.policies().api("api").unwrap());
     assert_eq!(matrix.routes[0].access, [MatrixAccess::When("tenant = a".to_owned())]);
     let warnings = &policies.policies().warnings().0;
-    let warned: Vec<_> = warnings.iter().filter(|finding| finding.code == Code::UnreachableRoute).collect();
+    let warned: Vec<_> =
+        warnings.iter().filter(|finding| finding.code == FindingCode::UnreachableRoute).collect();
     assert_eq!(warned.len(), 1, "{warned:?}");
     assert_eq!(warned[0].message, "no client can reach `GET /b/a/{x}`");
     check(
@@ -138,11 +139,11 @@ fn clients_are_told_apart_by_which_claims_are_the_same() {
         let policies =
             draft(&rules(&[("GET /{p}", both)]), &(client("x", clients[0]) + &client("y", clients[1])));
         let warnings = &policies.policies().warnings().0;
-        assert!(warnings.iter().all(|finding| finding.code != Code::UnreachableRoute), "{warnings:?}");
+        assert!(warnings.iter().all(|finding| finding.code != FindingCode::UnreachableRoute), "{warnings:?}");
     }
     let policies = draft(&rules(&[("GET /{p}", both)]), &client("y", "{ t: k, u: l }"));
     let warnings = &policies.policies().warnings().0;
-    assert!(warnings.iter().any(|finding| finding.code == Code::UnreachableRoute), "{warnings:?}");
+    assert!(warnings.iter().any(|finding| finding.code == FindingCode::UnreachableRoute), "{warnings:?}");
 }
 
 #[test]
@@ -309,7 +310,7 @@ fn the_longest_patterns_are_looked_at_to_their_end() {
         rules(&[(&rule.0, rule.1)])
     );
     let findings = draft(&guaranteed, &client("x", "{}")).findings();
-    assert!(findings.0.iter().any(|finding| finding.code == Code::BrokenGuarantee));
+    assert!(findings.0.iter().any(|finding| finding.code == FindingCode::BrokenGuarantee));
 }
 
 #[test]
@@ -355,7 +356,7 @@ fn long_lists_are_compared_and_proved_in_no_time() {
             "    guarantees:\n      g:\n        routes: [\"GET /{{x}}/**\"]\n        only_when:\n          {ask}\n"
         );
         let findings = policies(count, count, count, count, &guarantee).findings();
-        let broken = findings.0.iter().any(|finding| finding.code == Code::BrokenGuarantee);
+        let broken = findings.0.iter().any(|finding| finding.code == FindingCode::BrokenGuarantee);
         assert_eq!(broken, !holds, "{ask}");
     }
 }

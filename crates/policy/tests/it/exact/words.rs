@@ -1,11 +1,11 @@
 //! What a difference, a matrix and a finding say, read back from their words.
 use jeton_oauth::{ClientId, Role, Scope};
-use jeton_policy::{Change, ChangeKind, Difference, Permissions, Token, Who};
+use jeton_policy::{ChangeKind, ChangedFor, Permissions, PolicyChange, PolicyDiff, WitnessToken};
 
 use super::model::{METHODS, covers, parameter};
 
 /// The methods and the pattern of a change of a route.
-pub(super) fn route_of(change: &Change) -> (Vec<&'static str>, &str) {
+pub(super) fn route_of(change: &PolicyChange) -> (Vec<&'static str>, &str) {
     let (methods, _) = change.what.split_once(" /").unwrap();
     let pattern = &change.what[methods.len() + 1..];
     let names: Vec<_> = methods.trim_end_matches(" (not HEAD)").split(", ").collect();
@@ -19,13 +19,13 @@ pub(super) fn route_of(change: &Change) -> (Vec<&'static str>, &str) {
     (METHODS.into_iter().filter(|method| has(method)).collect(), pattern)
 }
 
-pub(super) fn routes(difference: &Difference) -> impl Iterator<Item = &Change> {
+pub(super) fn routes(difference: &PolicyDiff) -> impl Iterator<Item = &PolicyChange> {
     difference.changes.iter().filter(|change| change.kind == ChangeKind::Route)
 }
 
 /// Whether a change is about this request, the rules of which are these.
 pub(super) fn is_about(
-    change: &Change,
+    change: &PolicyChange,
     method: &str,
     path: &[String],
     before: Option<&str>,
@@ -90,7 +90,7 @@ fn is(name: &str, value: &str, pattern: &str, path: &[String]) -> bool {
 }
 
 /// Who a token is for.
-pub(super) fn bearer(token: &Token) -> Permissions {
+pub(super) fn bearer(token: &WitnessToken) -> Permissions {
     let client = token.client.as_ref().map(|client| ClientId::parse(client).unwrap());
     let bearer = Permissions {
         sub: client.clone(),
@@ -103,8 +103,8 @@ pub(super) fn bearer(token: &Token) -> Permissions {
 }
 
 /// The token that a finding names: ``client `x`, scopes `a`, `b`, t = `v`, u = ["v"]``.
-pub(super) fn token(words: &str) -> Token {
-    let mut token = Token::default();
+pub(super) fn token(words: &str) -> WitnessToken {
+    let mut token = WitnessToken::default();
     let mut kind = "";
     for part in words.split(", ") {
         let quoted = |text: &str| text.trim_matches('`').to_owned();
@@ -134,24 +134,24 @@ pub(super) fn token(words: &str) -> Token {
 }
 
 /// What differs, without rules and witnesses; those who gain in one are those who lose in the other.
-pub(super) fn outline(difference: &Difference, mirrored: bool) -> Vec<String> {
+pub(super) fn outline(difference: &PolicyDiff, mirrored: bool) -> Vec<String> {
     // what everybody gains no client does by itself, and what everybody loses each client may keep
     let of_everybody: Vec<_> = routes(difference)
-        .filter(|change| change.who == Who::Everybody)
+        .filter(|change| change.who == ChangedFor::Everybody)
         .map(|change| (change.effect, &change.before, &change.after))
         .collect();
     let mut lines: Vec<_> = routes(difference)
         .filter(|change| {
-            !matches!(change.who, Who::Client(_))
+            !matches!(change.who, ChangedFor::Client(_))
                 || !of_everybody.contains(&(change.effect, &change.before, &change.after))
         })
         .map(|change| {
             let sign = match (change.effect, mirrored) {
-                (jeton_policy::Effect::Gains, false) | (jeton_policy::Effect::Loses, true) => '+',
+                (jeton_policy::ChangeEffect::Gains, false) | (jeton_policy::ChangeEffect::Loses, true) => '+',
                 _ => '-',
             };
             let who = match &change.who {
-                Who::Everybody => "everybody".to_owned(),
+                ChangedFor::Everybody => "everybody".to_owned(),
                 other => other.to_string(),
             };
             format!("{sign} {:?} {who}: {} where {:?}", change.api, change.what, change.on)
