@@ -22,25 +22,25 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make the first key.
+    /// Make the first key. Fails if there is one already.
     Generate,
-    /// Show every key: what it does now, what comes next and when, what is published and until when.
+    /// List every key: its state, since when and until when.
     List,
-    /// Make the next key: published now, signing once verifiers have fetched it.
+    /// Make the next key. It is published now, and signs once verifiers have fetched it.
     Rotate {
-        /// A key has leaked: let a new one sign at once, and drop the one that signs from the published set.
+        /// After a leak: sign with a new key at once, and stop publishing the active key.
         #[arg(long)]
         now: bool,
     },
-    /// End a key: hand over to the next one, withdraw the next one, or drop a retired one, if that is safe.
+    /// End a key, if that is safe: the active key hands over, the next key is withdrawn, a retired key is dropped.
     Retire {
-        /// The key.
+        /// The `kid` of the key.
         kid: String,
-        /// It has leaked: drop it from the published set, whatever tokens it signed live.
+        /// After a leak: stop publishing the key at once, even if tokens that it signed are still valid.
         #[arg(long)]
         now: bool,
     },
-    /// Delete the keys that are published no more, and the files that `keyring.yaml` does not name.
+    /// Delete expired keys, and files without an entry in `keyring.yaml`.
     Prune,
     /// Print the public keys as a JSON Web Key Set.
     Jwks,

@@ -39,27 +39,27 @@ use crate::{app::key_keeper, config::Needs};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Show what a token says, and whether it verifies and why not.
+    /// Show the header and claims of a token, and whether it verifies.
     Inspect {
-        /// The token; without it, standard input is read.
+        /// The token. Default: standard input.
         jwt: Option<String>,
-        /// A key set to check against, instead of the key folder.
+        /// The key set to verify with. Default: the key folder.
         #[arg(long, value_name = "FILE_OR_URL")]
         jwks: Option<String>,
     },
-    /// Take a token no more: add it to the policy files, and remove from them what has expired since.
+    /// Revoke a token: add it to the policy files, and remove entries that have expired.
     Revoke(Revoke),
 }
 
 #[derive(Args)]
 pub(super) struct Revoke {
-    /// The claim `jti` of the token; `jeton token inspect` shows it.
+    /// The claim `jti` of the token. `jeton token inspect` shows it.
     #[arg(value_parser = token_id)]
     jti: TokenId,
-    /// When the token has expired at the latest: its claim `exp`.
+    /// When the token expires: its claim `exp`, or later.
     #[arg(long, value_parser = time, value_name = "TIME")]
     until: Timestamp,
-    /// The policy file, below the policies folder; without it, the first that lists such tokens already.
+    /// The policy file, relative to the policies folder. Default: the first with `revoked_tokens`.
     #[arg(long)]
     file: Option<PathBuf>,
 }

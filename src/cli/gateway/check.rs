@@ -36,13 +36,13 @@ use crate::{
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {
-    /// Where the gateway listens: `http://HOST:PORT`.
+    /// The URL of the gateway: `http://HOST:PORT`.
     #[arg(value_parser = GatewayUrl)]
     url: Url,
-    /// Which gateway it is: `[gateways.NAME]` of the settings.
+    /// The gateway's name in the settings, `[gateways.NAME]`.
     #[arg(long, value_name = "NAME")]
     gateway: String,
-    /// The address that the gateway takes for its upstream; nothing else may listen there.
+    /// The address of the gateway's upstream. This command listens there in place of the upstream.
     #[arg(long, value_name = "ADDR")]
     echo: Address,
 }

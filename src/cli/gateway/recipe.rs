@@ -22,18 +22,18 @@ use crate::{
 
 #[derive(Args)]
 pub(in crate::cli) struct Config {
-    /// The gateway: `[gateways.NAME]` of the settings.
+    /// The gateway's name in the settings, `[gateways.NAME]`.
     name: String,
-    /// Where the gateway shall listen.
+    /// The address where the gateway will listen.
     #[arg(long, value_name = "ADDR")]
     listen: Address,
-    /// What stands behind it.
+    /// The address of the service behind the gateway.
     #[arg(long, value_name = "ADDR")]
     upstream: Address,
-    /// Where the gateway finds jeton; without it, `server.listen`.
+    /// The address of jeton, as the gateway reaches it. Default: `server.listen`.
     #[arg(long, value_name = "ADDR")]
     jeton: Option<Address>,
-    /// The folder to write to; without it, the working directory.
+    /// The folder to write to.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
 }

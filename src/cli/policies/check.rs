@@ -12,18 +12,18 @@ use super::{
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {
-    /// The policies folder; without it, `policies.dir` of the settings.
+    /// The policies folder. Default: `policies.dir` of the settings.
     dir: Option<PathBuf>,
-    /// How to say it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// For people: the place, the line, the fix.
+    /// Text for people, with source lines and fixes.
     Text,
-    /// For programs: a list of objects.
+    /// A list of objects for programs.
     Json,
 }
 

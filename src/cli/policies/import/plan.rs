@@ -15,11 +15,11 @@ use super::{
 /// What each scope and rule stands for.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ScopeFrom {
-    /// The first tag of the operations.
+    /// Each tag: an operation belongs to its first tag.
     Tag,
-    /// One operation.
+    /// Each operation.
     Operation,
-    /// What the document requires: the scopes of OAuth, else the security scheme; `security: []` is public.
+    /// Each OAuth scope that the document requires, or else its security scheme. `security: []` is public.
     Security,
 }
 
