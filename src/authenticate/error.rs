@@ -96,7 +96,7 @@ pub enum AssertionError {
     #[error("the claim `{0}` is missing")]
     Missing(&'static str),
     /// A claim has another JSON type or form than its own.
-    #[error("the claim `{0}` is not of its type")]
+    #[error("the claim `{0}` has the wrong type")]
     WrongType(&'static str),
     /// `iss` and `sub` are not both the client id, or `client_id` is another.
     #[error("`iss`, `sub` and `client_id` are not all the same client id")]

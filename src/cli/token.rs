@@ -174,7 +174,7 @@ pub(super) fn with_values(
             _ => error.to_string(),
         },
         TokenError::Audience => match named("aud") {
-            Some(aud) => format!("{error} (it is `{aud}`, and that of the API is `{audience}`)"),
+            Some(aud) => format!("{error} (it is `{aud}`, and the audience of the API is `{audience}`)"),
             None => error.to_string(),
         },
         _ => error.to_string(),

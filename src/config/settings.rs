@@ -281,7 +281,7 @@ fn five_minutes(given: Duration, because: &str) -> Result<Duration, String> {
 
 fn lifetime(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("a token must live: write more than `0s`".to_owned()),
+        Duration::ZERO => Err("the lifetime is zero: write more than `0s`".to_owned()),
         lifetime => Ok(lifetime),
     }
 }

@@ -66,7 +66,7 @@ async fn refused(app: &TestApp) -> Vec<(String, String)> {
 }
 
 fn missing(by: &str, api: &str, has: &str) -> (String, String) {
-    let message = format!("`gateways.{by}`: `{api}` is no API of the policies: they have {has}");
+    let message = format!("`gateways.{by}`: `{api}` is not an API of the policies: they have {has}");
     ("unknown-api".to_owned(), message)
 }
 

@@ -124,7 +124,7 @@ fn a_token_of_another_issuer_is_told_with_both() {
         .run(&["policies", "explain", "--api", "orders", "--token", &token, "GET", "/x"])
         .exits(3)
         .shows(&[says]);
-    let says = "`aud` is another audience (it is `https://orders.example.com`, and that of the API is `http://127.0.0.1:8080`)";
+    let says = "`aud` is another audience (it is `https://orders.example.com`, and the audience of the API is `http://127.0.0.1:8080`)";
     let token = good_token(&workplace);
     workplace
         .run(&["policies", "explain", "--api", "jeton", "--token", &token, "GET", "/x"])

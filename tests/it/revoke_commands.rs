@@ -481,13 +481,13 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
             client("revoked_before: 2026-02-01T00:00:00Z"),
             client("revoked_before: 2026-01-01T00:00:00Z"),
             vec![
-                "+ acme gains its tokens issued from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z: they are not revoked any more",
+                "+ acme gains its tokens issued from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z: they are no longer revoked",
             ],
         ),
         (
             client("revoked_before: 2026-01-01T00:00:00Z"),
             client(""),
-            vec!["+ acme gains its tokens issued before 2026-01-01T00:00:00Z: they are not revoked any more"],
+            vec!["+ acme gains its tokens issued before 2026-01-01T00:00:00Z: they are no longer revoked"],
         ),
         (
             client("anonymous: true"),
@@ -517,7 +517,7 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
         (
             listed(&format!("a, {{ jti: b, until: {LATE} }}")),
             listed(&format!("{{ jti: b, until: {LATE} }}")),
-            vec!["+ token a gains all that it carries: it is not revoked any more"],
+            vec!["+ token a gains all that it carries: it is no longer revoked"],
         ),
         (listed(&format!("a, {{ jti: b, until: {past} }}")), listed("a"), vec![]),
     ] {

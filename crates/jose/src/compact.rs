@@ -12,7 +12,7 @@ pub enum JwsError {
     #[error("the token is longer than 8 KiB")]
     TooLong,
     /// Not three parts; five are a JWE.
-    #[error("the token has not the three parts of a compact JWS")]
+    #[error("the token does not have the three parts of a compact JWS")]
     NotCompactJws,
     /// A part is not base64url in its canonical form.
     #[error("a part of the token is not base64url without padding")]
@@ -21,13 +21,13 @@ pub enum JwsError {
     #[error("a part of the token is not a JSON object with each name once")]
     NotJsonObject,
     /// The header asks for something that is never done.
-    #[error("the header parameter `{0}` is not taken")]
+    #[error("the header parameter `{0}` is not supported")]
     HeaderParameter(&'static str),
     /// `alg` is missing or not that of the key.
     #[error("`alg` is not the algorithm of the key")]
     Algorithm,
     /// `typ` is missing or that of another kind of token.
-    #[error("`typ` is not that of {0}")]
+    #[error("`typ` is not the type of {0}")]
     Type(&'static str),
     /// `kid` is missing or not text.
     #[error("`kid` is missing")]

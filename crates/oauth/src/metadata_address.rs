@@ -8,7 +8,7 @@ use super::{Audience, ShownUrl, is_loopback};
 
 /// Why an API cannot say at its audience what it takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the audience `{}` is no address at which metadata can be published: {rule}", shown(audience))]
+#[error("metadata cannot be published at the audience `{}`: {rule}", shown(audience))]
 pub struct NoAddress {
     audience: Audience,
     rule: &'static str,
@@ -40,9 +40,9 @@ impl MetadataAddress {
         let refuse = |rule| NoAddress { audience: audience.clone(), rule };
         let text = audience.as_str();
         let url = Url::parse(text)
-            .map_err(|_| refuse("let it be an absolute URL such as `https://orders.example.com`"))?;
+            .map_err(|_| refuse("make it an absolute URL such as `https://orders.example.com`"))?;
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-            return Err(refuse("its scheme must be `https`; `http` is for this machine itself"));
+            return Err(refuse("its scheme must be `https`; `http` is allowed only for this machine"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("it must not hold a user name or a password"));

@@ -64,7 +64,7 @@ pub(in crate::http) enum ForwardedFault {
     #[error("`connection` names `{0}`")]
     HopByHop(String),
     /// A header would make another method of it for some frameworks.
-    #[error("`{0}` makes another method of it")]
+    #[error("`{0}` changes the method")]
     MethodOverride(String),
     /// A header that the gateway cannot drop, and that somebody behind it may take for jeton's or the gateway's word.
     #[error("`{0}` is the client's, and reads as if it were not")]

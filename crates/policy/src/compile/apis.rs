@@ -183,13 +183,13 @@ impl Report<'_> {
             Field::Absent if is_own => return Some(surroundings.issuer.clone()),
             Field::Absent => {
                 let message = format!("API `{}` has no `audience`", name.value);
-                let hint = "add `audience: https://...`, the `aud` of the tokens that it takes";
+                let hint = "add `audience: https://...`, the `aud` of its tokens";
                 self.add(file, Problem::new(name.at, Code::Missing, message).hint(hint));
                 return None;
             }
             Field::Given(text) if is_own => {
                 let problem = Problem::new(text.at, Code::BadAudience, "jeton's own API has no `audience`");
-                self.add(file, problem.hint("remove the line: it is the issuer"));
+                self.add(file, problem.hint("remove the line: the issuer is its audience"));
                 return None;
             }
             Field::Given(text) => text,
@@ -203,10 +203,10 @@ impl Report<'_> {
             }
         };
         if let Some(first) = taken.insert(audience.clone(), Some((file, text.at))) {
-            let message = format!("audience `{audience}` is taken already");
+            let message = format!("audience `{audience}` belongs to another API");
             let hint = match first {
-                Some((file, at)) => format!("it is taken at {} first", self.place(file, at)),
-                None => "it is the issuer, and so jeton's own API".to_owned(),
+                Some((file, at)) => format!("the other API is at {}", self.place(file, at)),
+                None => "it is the issuer: the audience of jeton's own API".to_owned(),
             };
             self.add(file, Problem::new(text.at, Code::DuplicateAudience, message).hint(hint));
         }
@@ -287,9 +287,9 @@ impl Report<'_> {
     ) {
         let first = first.position();
         let rule = routes.access.get(first).and_then(|access| rules.get(usize::try_from(access.rule).ok()?));
-        let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", Rule::name));
+        let message = format!("`{route}` is in rule `{}` already", rule.map_or("", Rule::name));
         let place = places.get(first).map(|at| self.place(file, *at)).unwrap_or_default();
-        let hint = format!("it stands at {place} first; parameters match alike, whatever they are called");
+        let hint = format!("it is at {place} first; parameters match alike, whatever their names");
         self.add(file, Problem::new(at, Code::DuplicateRoute, message).hint(hint));
     }
 

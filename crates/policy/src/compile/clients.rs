@@ -154,7 +154,7 @@ impl Report<'_> {
             return None;
         };
         if sha256 == ClientSecret::new(String::new()).hash() {
-            let problem = Problem::new(text.at, Code::BadSecret, "this is the hash of nothing");
+            let problem = Problem::new(text.at, Code::BadSecret, "this is the hash of an empty secret");
             self.add(file, problem.hint("hash the secret, or let `jeton clients add` and `rotate` make one"));
             return None;
         }
@@ -250,7 +250,7 @@ impl Report<'_> {
             return None;
         };
         if ttl == 0 {
-            let problem = Problem::new(text.at, Code::BadDuration, "a token must live");
+            let problem = Problem::new(text.at, Code::BadDuration, "the lifetime is zero");
             self.add(file, problem.hint("write more than `0s`"));
         }
         if let Some(max_ttl) = surroundings.max_ttl.filter(|max| ttl > *max) {

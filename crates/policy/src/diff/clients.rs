@@ -81,7 +81,7 @@ fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<Chang
             until.is_some_and(|until| until.is_none_or(|until| until > new.read_at))
         };
         let (effect, what) = match Effect::between(!matters(old), !matters(new)) {
-            Some(Effect::Gains) => (Effect::Gains, "all that it carries: it is not revoked any more"),
+            Some(Effect::Gains) => (Effect::Gains, "all that it carries: it is no longer revoked"),
             Some(effect) => (effect, "all that it carries: it is revoked"),
             None => continue,
         };
@@ -101,7 +101,7 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
     }
     if before.kind != after.kind {
         let what = match after.kind {
-            ClientKind::Anonymous => "anonymity: its tokens do not name it any more",
+            ClientKind::Anonymous => "anonymity: its tokens no longer name it",
             ClientKind::Named => "anonymity: its tokens name it now",
         };
         note(ChangeKind::Client, Effect::Changes, what.to_owned());
@@ -281,16 +281,11 @@ fn compare_revoked_before(
         ),
         (Some(before), Some(after)) => (
             Effect::Gains,
-            format!(
-                "its tokens issued from {} to {}: they are not revoked any more",
-                word(after),
-                word(before)
-            ),
+            format!("its tokens issued from {} to {}: they are no longer revoked", word(after), word(before)),
         ),
-        (Some(before), None) => (
-            Effect::Gains,
-            format!("its tokens issued before {}: they are not revoked any more", word(before)),
-        ),
+        (Some(before), None) => {
+            (Effect::Gains, format!("its tokens issued before {}: they are no longer revoked", word(before)))
+        }
         (None, None) => return,
     };
     note(ChangeKind::Revocation, effect, what);

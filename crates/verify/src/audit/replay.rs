@@ -238,8 +238,8 @@ impl ReplayedDifference {
         let Self { api, direction, client, token, before, after, detail, count, first } = self;
         let who = match (client, token) {
             (Some(client), _) => client.as_str(),
-            (None, true) => "whoever holds a token without a name",
-            (None, false) => "whoever has no token",
+            (None, true) => "anyone with a token that names no client",
+            (None, false) => "anyone without a token",
         };
         let (sign, what) = match direction {
             Direction::WouldBeRefused => ('-', "would be refused"),

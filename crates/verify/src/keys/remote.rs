@@ -62,9 +62,7 @@ pub enum JwksSourceError {
     )]
     Address,
     /// The keys would come over an unprotected network, where anybody could put theirs in their place.
-    #[error(
-        "the address `{0}` must be `https` for a key set to be fetched there; `http` is for this machine itself"
-    )]
+    #[error("the address `{0}` must be `https` to fetch a key set; `http` is allowed only for this machine")]
     Insecure(String),
     /// There is no TLS.
     #[error(transparent)]

@@ -28,7 +28,7 @@ pub enum TokenError {
     #[error("the claim `{0}` is missing")]
     Missing(&'static str),
     /// A claim has another JSON type or form than its own.
-    #[error("the claim `{0}` is not of its type")]
+    #[error("the claim `{0}` has the wrong type")]
     WrongType(&'static str),
     /// `iss` is another issuer.
     #[error("`iss` is another issuer")]
@@ -43,7 +43,7 @@ pub enum TokenError {
     #[error("the token is not valid yet")]
     NotYetValid,
     /// `sub` and `client_id` are not as `typ` says.
-    #[error("`sub` and `client_id` do not go with `typ`")]
+    #[error("`sub` and `client_id` do not fit `typ`")]
     ClientAgainstType,
     /// The token itself was revoked.
     #[error("the token was revoked")]
@@ -52,7 +52,7 @@ pub enum TokenError {
     #[error("client `{0}` is disabled")]
     ClientDisabled(ClientId),
     /// A client that it names is none any more.
-    #[error("client `{0}` is gone")]
+    #[error("client `{0}` no longer exists")]
     ClientGone(ClientId),
     /// It was issued before the `revoked_before` of a client that it names.
     #[error("it was issued before client `{0}`'s `revoked_before`")]
