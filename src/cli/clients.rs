@@ -102,7 +102,7 @@ pub(super) fn claim(text: &str) -> Result<(String, Value), String> {
     };
     match (name, &value) {
         ("", _) => Err("write it as NAME=TEXT or NAME:=JSON".to_owned()),
-        (_, Value::Null) => Err("a claim has a value".to_owned()),
+        (_, Value::Null) => Err("a claim must have a value".to_owned()),
         (name, _) => Ok((name.to_owned(), value)),
     }
 }
@@ -184,11 +184,13 @@ fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::R
         (Some(_), true) => say!("{file}: client `{id}` gets no token before {at}"),
     }
     if is_anonymous {
-        say!("its tokens do not name it, and so those that it has stay good until they expire");
+        say!("its tokens do not name it: the tokens that it has stay valid until they expire");
     }
     match (before, time > now) {
-        (Some(_), true) => say!("that lies ahead: the client gets no token before {at}"),
-        (None, true) => say!("that lies ahead: also when enabled, the client gets no token before {at}"),
+        (Some(_), true) => say!("this time is in the future: the client gets no token before {at}"),
+        (None, true) => {
+            say!("this time is in the future: even when enabled, the client gets no token before {at}")
+        }
         (_, false) => {}
     }
     Ok(())
@@ -210,8 +212,8 @@ fn revoked_until(id: &str, former: Option<i64>, time: i64) -> anyhow::Result<i64
     let at = |time: i64| Timestamp::from_second(time).map_or_else(|_| time.to_string(), |at| at.to_string());
     anyhow::ensure!(
         time >= former,
-        "the tokens of client `{id}` issued before {} are revoked already, and {} would make some of them good \
-         again: edit the file if that is meant",
+        "the tokens of client `{id}` issued before {} are revoked already, and {} would make some of them valid \
+         again: edit the file if you intend that",
         at(former),
         at(time)
     );
@@ -238,10 +240,10 @@ fn generate() -> anyhow::Result<ClientSecret> {
 }
 
 fn show(secret: &ClientSecret) -> anyhow::Result<()> {
-    say!("the secret is shown this once, and nobody can look it up again:");
+    say!("the secret is shown only now, nobody can look it up later:");
     // unlike other results it must arrive
     let shown = writeln!(io::stdout(), "{}", secret.reveal());
-    shown.context("the secret could not be shown and is lost: take its `sha256` out of the policy file again")
+    shown.context("the secret could not be shown and is lost: remove its `sha256` from the policy file")
 }
 
 /// The public keys in a file of the client's.

@@ -63,7 +63,9 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
         Command::Rotate { now: true } => replaced(&keeper.rotate_now()?, &keeper, &settings),
         Command::Retire { kid, now: false } => match keeper.retire(kid)? {
             Retired::HandedOver { to, published_until } => {
-                format!("{kid} signs no more, and stays published until {published_until}; {to} signs now.\n")
+                format!(
+                    "{kid} no longer signs, and stays published until {published_until}; {to} signs now.\n"
+                )
             }
             Retired::Dropped => gone(kid),
         },
@@ -173,7 +175,7 @@ fn lines(each: impl Iterator<Item = String>) -> String {
 }
 
 fn gone(kid: impl Display) -> String {
-    format!("{kid} is gone: out of `keyring.yaml`, its file deleted.\n")
+    format!("{kid} is gone: it was removed from `keyring.yaml`, and its file deleted.\n")
 }
 
 /// What `rotate --now` did, and what of it everybody will notice.
@@ -209,9 +211,11 @@ fn what_breaks(dropped: Dropped, keeper: &KeyKeeper, settings: &Settings) -> Str
         Dropped::Signing => (
             "the old key",
             "they sign and verify with the old key",
-            "they still take tokens by the old key, and may refuse tokens by the new one",
+            "they still accept tokens signed with the old key, and may reject those signed with the new one",
         ),
-        Dropped::Retired => ("the key", "they take tokens by the key", "they still take tokens by the key"),
+        Dropped::Retired => {
+            ("the key", "they accept tokens signed with it", "they still accept tokens signed with it")
+        }
     };
     format!(
         "\nWhat this breaks:\n\

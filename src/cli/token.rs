@@ -85,7 +85,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
 fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let Revoke { jti, until, file } = command;
     let now = SystemClock.now();
-    anyhow::ensure!(*until > now, "{until} has passed: by then the token has expired, and nobody takes it");
+    anyhow::ensure!(*until > now, "{until} has passed: by then the token has expired anyway");
     let until = Timestamp::from_second(seconds_up(*until))?;
     let files = PolicyFiles::open(config)?;
     let place = Place { section: "revoked_tokens", new: "revoked.yaml", of_several: OfSeveral::First };
@@ -97,7 +97,7 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     edited.sort_by_key(|edited| edited.file != file);
     files.write(&edited)?;
     if was_listed {
-        say!("token `{jti}` is revoked already; it is so until {until} at least");
+        say!("token `{jti}` was revoked already, and stays revoked at least until {until}");
     } else {
         say!("{file}: token `{jti}` is revoked until {until}");
     }

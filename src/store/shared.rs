@@ -387,11 +387,11 @@ fn too_late() -> RedisError {
 }
 
 fn client(options: &SharedOptions) -> Result<Client, OptionsError> {
-    let url = Url::parse(&options.url).map_err(|_| OptionsError::Url("is none"))?;
+    let url = Url::parse(&options.url).map_err(|_| OptionsError::Url("is not a URL"))?;
     let tls = match url.scheme() {
         "redis" => false,
         "rediss" => true,
-        _ => return Err(OptionsError::Url("has another scheme")),
+        _ => return Err(OptionsError::Url("has the wrong scheme")),
     };
     if url.host_str().is_none_or(str::is_empty) {
         return Err(OptionsError::Url("has no host"));

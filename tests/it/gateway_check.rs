@@ -329,7 +329,7 @@ async fn all_come_to(settings: &str, prepare: impl FnOnce(&Path), rows: &'static
 async fn a_gateway_without_a_hole_has_none_and_what_took_no_part_is_said() {
     const SAYS: &[&str] = &[
         "gateway edge (nginx) at http://127.0.0.1:",
-        ": API `orders`\nnothing forbidden got through\n\nattempts",
+        ": API `orders`\nnothing got through that is forbidden\n\nattempts",
         "not tested: the client `silent`: no header can carry its claim `tenant`",
         "not tried: what the gateway does while jeton is away",
     ];
@@ -487,7 +487,7 @@ async fn a_gateway_that_asks_nobody_is_full_of_holes_and_one_that_is_away_is_sai
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let report = String::from_utf8_lossy(&output.stdout);
     for part in [
-        "times something reached the upstream that must not, or was answered in its place\n\nattempts",
+        "forbidden requests reached the upstream, or were answered in its place\n\nattempts",
         "HOLE (as it is)",
         "the policies refuse that (not-met)",
         "HOLE (dot segments)",

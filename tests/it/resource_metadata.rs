@@ -259,7 +259,7 @@ async fn rfc9728_5_1_challenges_say_where_the_document_is() {
             "a token in the URL",
             get("/orders?access_token=x"),
             400,
-            described("invalid_request", "an access token must not stand in the URL"),
+            described("invalid_request", "an access token must not be in the URL"),
         ),
         (
             "a scope is missing",

@@ -92,7 +92,7 @@ impl CheckReport {
 
     fn verdict_text(&self) -> String {
         let verdict = match self.holes.len() {
-            0 if self.is_whole() => "nothing forbidden got through",
+            0 if self.is_whole() => "nothing got through that is forbidden",
             0 => "nothing forbidden was seen to get through, but not everything was judged",
             1 => "1 forbidden request reached the upstream, or was answered in its place",
             count => {

@@ -87,7 +87,9 @@ impl Config {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte);
         let out = out.to_str().filter(|out| out.bytes().all(allowed)).with_context(|| {
             let out = printable(&out.display().to_string());
-            format!("{out}: choose a folder with letters, digits, `/`, `.`, `_`, `-`, `+` and `@`: each configuration names it in its own way")
+            format!(
+                "{out}: choose a folder whose name has only letters, digits, `/`, `.`, `_`, `-`, `+` and `@`"
+            )
         })?;
         let mut values = vec![("name", gateway.name.to_string()), ("dir", out.to_owned())];
         let addresses = [
@@ -116,9 +118,7 @@ fn reachable(settings: &Settings) -> anyhow::Result<Address> {
         listen.set_ip(loopback);
     }
     listen.to_string().parse().map_err(|_| {
-        anyhow::anyhow!(
-            "`server.listen` has no fixed port: say where the gateway finds jeton, with `--jeton`"
-        )
+        anyhow::anyhow!("`server.listen` has no fixed port: give the address of jeton with `--jeton`")
     })
 }
 

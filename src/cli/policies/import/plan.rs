@@ -114,7 +114,7 @@ impl<'d> Plan<'d> {
         for (meaning, name) in names.iter().filter(|(meaning, _)| meaning.kind == Kind::Unsaid) {
             let count = by_asked.get(&Asked::only(*meaning)).map_or(0, Vec::len);
             remarks.insert(format!(
-                "operations of whose security the document says nothing: {count} (scope `{name}`)"
+                "operations for which the document states no security: {count} (scope `{name}`)"
             ));
         }
 
@@ -267,7 +267,7 @@ impl Meaning<'_> {
                 (summary.as_ref().or(description.as_ref()), self.title.to_owned())
             }
             Kind::NoTag => (None, "Operations without a tag".to_owned()),
-            Kind::Unsaid => (None, "Operations of which the document does not say what they need".to_owned()),
+            Kind::Unsaid => (None, "Operations for which the document states no security".to_owned()),
         };
         said.map(|Text(said)| said.clone()).filter(|said| !said.trim().is_empty()).unwrap_or(otherwise)
     }
