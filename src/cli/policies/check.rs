@@ -7,7 +7,7 @@ use jeton_policy::Severity;
 
 use super::{
     super::{Outcome, output},
-    Reading, emit, emit_json, say,
+    Reading, colour, emit_json, emit_styled, say,
 };
 
 #[derive(Args)]
@@ -49,7 +49,7 @@ impl Check {
             Err(findings) => findings,
         };
         match self.format {
-            Format::Text => emit(&findings.to_string())?,
+            Format::Text => emit_styled(&colour::findings(&findings))?,
             Format::Json => emit_json(&findings.0)?,
         }
         output::say_places(&findings);

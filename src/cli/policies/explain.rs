@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     super::{Outcome, clients::claim, say, token},
-    Reading, emit, emit_json,
+    Reading, colour, emit_json, emit_styled,
 };
 
 #[derive(Args)]
@@ -62,7 +62,7 @@ impl Explain {
         let draft = Reading::new(self.dir.clone(), config)?.usable_draft()?;
         let explanation = self.explain(draft.policies(), config)?;
         match self.format {
-            Format::Text => emit(&explanation.to_string())?,
+            Format::Text => emit_styled(&colour::explanation(&explanation))?,
             Format::Json => emit_json(&explanation)?,
         }
         Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })

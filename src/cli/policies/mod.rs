@@ -1,6 +1,7 @@
 //! `jeton policies`: what the files say, what they do, and what an edit of them changes.
 
 mod check;
+mod colour;
 mod diff;
 mod explain;
 mod git;
