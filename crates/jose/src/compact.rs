@@ -1,14 +1,14 @@
-//! A compact JWS as somebody sent it: taken apart, and nothing of it believed.
+//! A compact JWS as it was sent: split into its parts, and not trusted.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::json;
 
-/// Why a compact JWS is not taken, whatever it says.
+/// Why a compact JWS is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
-    /// Longer than whoever reads it looks at.
+    /// It is longer than the limit.
     #[error("the token is longer than 8 KiB")]
     TooLong,
     /// Not three parts; five are a JWE.
@@ -40,7 +40,7 @@ pub enum JwsError {
     Signature,
 }
 
-/// What a token shall be: explicit types keep one kind from passing for another (RFC 8725 section 3.11).
+/// The kind that a token must have. Explicit types keep one kind from passing for another (RFC 8725 section 3.11).
 #[derive(Clone, Copy)]
 pub struct TokenKind {
     /// In words.
@@ -56,7 +56,7 @@ pub struct CompactJws<'t> {
     payload: &'t str,
     /// The signature, base64url.
     pub signature: &'t str,
-    /// Header and payload with the dot between: what is signed.
+    /// The signed text: header and payload with the dot between.
     pub signed: &'t str,
 }
 

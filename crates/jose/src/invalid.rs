@@ -35,7 +35,7 @@ pub enum InvalidPublicKey {
         "it is PKCS#1 (`RSA PUBLIC KEY`): give what `openssl rsa -RSAPublicKey_in -in FILE -pubout` prints"
     )]
     Pkcs1,
-    /// A certificate, of which the key alone counts.
+    /// It is a certificate. Only its key is needed.
     #[error("it is a certificate: give its key, which `openssl x509 -in FILE -noout -pubkey` prints")]
     Certificate,
     /// Half a point, which libraries complete in ways of their own.
@@ -58,7 +58,7 @@ pub enum InvalidPublicKey {
     /// Somebody gave away a private key among others.
     #[error("{0}")]
     PrivateInSet(Box<PassedOver>),
-    /// A set of which every key is passed over.
+    /// A set without a usable key.
     #[error("there is no usable key in it: {}", PassedOver::list(.0))]
     NoneLeft(Vec<PassedOver>),
     /// A key of a published set that tokens cannot name.
@@ -66,7 +66,7 @@ pub enum InvalidPublicKey {
     NoKeyId,
 }
 
-/// A key of a set that verifies nothing here: where it stands, its `kid`, and why.
+/// A key of a set that is ignored: its position, its `kid`, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedOver {
     pub(super) place: String,

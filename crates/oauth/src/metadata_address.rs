@@ -1,4 +1,4 @@
-//! Where an API says what it takes (RFC 9728 section 3).
+//! The address of the metadata of an API (RFC 9728 section 3).
 
 use std::{fmt, sync::Arc};
 
@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{Audience, ShownUrl, is_loopback};
 
-/// Why an API cannot say at its audience what it takes.
+/// Why metadata cannot be published at the audience of an API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("metadata cannot be published at the audience `{}`: {rule}", shown(audience))]
 pub struct NoAddress {
@@ -29,7 +29,7 @@ fn shown(audience: &Audience) -> String {
 }
 
 impl MetadataAddress {
-    /// What every path of such a document begins with.
+    /// The start of every path of a metadata document.
     pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
     /// Puts the well-known path between host and path of the audience (RFC 9728 section 3.1).

@@ -37,7 +37,7 @@ pub enum BadPath {
     /// It does not lie below the prefix of those who judge it.
     #[error("the path does not begin with the prefix at which the API is mounted")]
     Elsewhere,
-    /// The path by which the request was routed names other segments.
+    /// The request was routed by a path with other segments.
     #[error("the request was routed by a path that is not its own")]
     RoutedElsewhere,
 }

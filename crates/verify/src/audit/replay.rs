@@ -106,7 +106,7 @@ pub struct ReplayedDifference {
 /// What a log comes to by other policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Replayed {
-    /// Decisions that were taken again.
+    /// Decisions that were judged again.
     pub judged: u64,
     /// Those that come out the same.
     pub same: u64,
@@ -128,7 +128,7 @@ impl<'p> Replay<'p> {
         Self { policies, lines: 0, totals: Totals::default(), differences: BTreeMap::new() }
     }
 
-    /// How many lines were taken.
+    /// The number of lines read.
     pub fn lines(&self) -> u64 {
         self.lines
     }
@@ -136,7 +136,7 @@ impl<'p> Replay<'p> {
     /// Takes the next line.
     ///
     /// # Errors
-    /// [`LineError`] for a line that is none of a decision log; it counts for nothing.
+    /// [`LineError`] for a line that does not belong to a decision log. The line is not counted.
     pub fn take(&mut self, line: &[u8]) -> Result<(), LineError> {
         let line = Line::parse(line)?;
         self.lines += 1;
