@@ -5,6 +5,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock jeton.toml ./
 # cargo wants the benches that Cargo.toml names to be there
 COPY benches benches
+COPY crates crates
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

@@ -11,6 +11,7 @@ mod together;
 
 pub use {
     connection::raise_open_files,
+    extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
     log::init as init_log,
     server::{RunningServer, Service, StartError},
 };

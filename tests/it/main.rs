@@ -1,9 +1,11 @@
 //! The service from outside: through a real socket, the real binary and the real files.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unreachable,
     reason = "a test may stop at the first surprise, in its helpers too"
 )]
 

@@ -9,7 +9,7 @@ use jsonwebtoken::{
     errors::ErrorKind,
     jwk::{AlgorithmParameters, CommonParameters, Jwk, PublicKeyUse, ThumbprintHash},
 };
-use serde::Deserialize;
+use serde::de::Error;
 use serde_json::{Map, Value};
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     set::{self, Spoiled},
     sound,
 };
-use crate::{CompactJws, JwsError, TokenKind};
+use crate::{CompactJws, JwsError, TokenKind, strict_object};
 
 /// A key that verifies signatures of one algorithm.
 pub struct PublicKey {
@@ -163,13 +163,6 @@ pub struct PublicKeys {
     passed_over: Vec<PassedOver>,
 }
 
-/// The shape of a key set (RFC 7517 section 5); its keys are looked at one by one, for each may be of a kind
-/// that is not known here.
-#[derive(Deserialize)]
-struct KeySet {
-    keys: Vec<Value>,
-}
-
 impl PublicKeys {
     /// Reads a JSON Web Key Set (RFC 7517 section 5), as `/.well-known/jwks.json` answers and
     /// `jeton keys jwks` prints it. Keys of other algorithms than those of [`SignatureAlgorithm`], or without a
@@ -179,8 +172,11 @@ impl PublicKeys {
     /// [`InvalidJwks`] when the text is no key set, holds a private key, names two keys of one type alike, or holds
     /// no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, InvalidJwks> {
-        let set: KeySet = serde_json::from_slice(unmarked(json))?;
-        let (keys, passed_over) = set::sift(set::each(&set.keys, PublicKey::from_jwk))?;
+        let set = strict_object(unmarked(json))?;
+        let keys = set.get("keys").ok_or_else(|| serde_json::Error::custom("`keys` is missing"))?;
+        // never as the library says it: it quotes what stands there, which may be a private key
+        let keys = keys.as_array().ok_or_else(|| serde_json::Error::custom("`keys` is not a list"))?;
+        let (keys, passed_over) = set::sift(set::each(keys, PublicKey::from_jwk))?;
         let mut by_kid: BTreeMap<KeyId, Vec<Arc<PublicKey>>> = BTreeMap::new();
         for key in keys {
             let of_name = by_kid.entry(key.kid.clone()).or_default();
@@ -261,5 +257,52 @@ impl FromIterator<Arc<PublicKey>> for PublicKeys {
     fn from_iter<K: IntoIterator<Item = Arc<PublicKey>>>(keys: K) -> Self {
         let by_kid = keys.into_iter().map(|key| (key.kid.clone(), vec![key])).collect();
         Self { by_kid, passed_over: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PublicKeys;
+    use crate::{ForeignKeys, InvalidPublicKey};
+
+    /// The private half of nobody's key.
+    const PRIVATE: &str = "vP2du_GObOfBCBSV00UKcuGCe64ZcKmfTLArUpOpL6E";
+    const PUBLIC: &str =
+        r#""kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
+
+    #[test]
+    fn an_error_never_quotes_what_stands_in_the_place_of_a_set() {
+        for (name, json) in [
+            ("a text", format!(r#""{PRIVATE}""#)),
+            ("keys as text", format!(r#"{{"keys":"{PRIVATE}"}}"#)),
+            ("keys by name", format!(r#"{{"keys":{{"{PRIVATE}":1}}}}"#)),
+            ("a name twice", format!(r#"{{"{PRIVATE}":1,"{PRIVATE}":2}}"#)),
+            ("not JSON", format!(r#"{{"keys":{PRIVATE}}}"#)),
+            ("a key as text", format!(r#"{{"keys":["{PRIVATE}"]}}"#)),
+        ] {
+            let error = PublicKeys::from_jwks(json.as_bytes()).map(drop).unwrap_err().to_string();
+            assert!(!error.contains(PRIVATE), "{name}: {error}");
+            assert!(error.starts_with("it is not a JSON Web Key Set") || name == "a key as text", "{error}");
+        }
+    }
+
+    #[test]
+    fn rfc7517_4_and_5_a_set_is_an_object_with_each_name_once() {
+        let key = format!("{{{PUBLIC}}}");
+        assert!(PublicKeys::from_jwks(format!(r#"{{"keys":[{key}]}}"#).as_bytes()).is_ok());
+        for (name, json) in [
+            ("a list of lists", format!("[[{key}]]")),
+            ("two lists of keys", format!(r#"{{"keys":[],"keys":[{key}]}}"#)),
+            ("a key with a name twice", format!(r#"{{"keys":[{{"kty":"oct",{PUBLIC}}}]}}"#)),
+            (
+                "a private part that is hidden",
+                format!(r#"{{"keys":[{{"d":"{PRIVATE}","d":null,{PUBLIC}}}]}}"#),
+            ),
+        ] {
+            assert!(PublicKeys::from_jwks(json.as_bytes()).is_err(), "{name}");
+            assert!(ForeignKeys::from_file(json.as_bytes()).is_err(), "{name}");
+        }
+        let twice = format!(r#"{{"kid":"other",{PUBLIC}}}"#);
+        assert_eq!(ForeignKeys::from_file(twice.as_bytes()).map(drop), Err(InvalidPublicKey::NotJwk));
     }
 }

@@ -8,6 +8,7 @@ use super::{
     ForeignKey,
     foreign::jwk_of_spki,
     invalid::{InvalidPublicKey, PassedOver},
+    json::strict_object,
 };
 
 /// The public keys of a file or a set.
@@ -67,9 +68,12 @@ impl ForeignKeys {
         if !text.trim_start().starts_with('{') {
             return Self::from_pem(text);
         }
-        let json: Value = serde_json::from_str(text).map_err(|_| InvalidPublicKey::NotJwk)?;
+        let json = strict_object(text.as_bytes()).map_err(|_| InvalidPublicKey::NotJwk)?;
         match json.get("keys") {
-            None => Ok(Self { taken: vec![ForeignKey::from_jwk(&json)?], passed_over: Vec::new() }),
+            None => {
+                let key = ForeignKey::from_jwk(&Value::Object(json))?;
+                Ok(Self { taken: vec![key], passed_over: Vec::new() })
+            }
             Some(Value::Array(keys)) => Self::of(each(keys, ForeignKey::from_jwk)),
             Some(_) => Err(InvalidPublicKey::NotJwk),
         }

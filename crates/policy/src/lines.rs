@@ -84,6 +84,7 @@ mod tests {
 
     /// Each place, as one who counts from the start would have it.
     #[track_caller]
+    #[expect(clippy::string_slice, reason = "the test says where it cuts")]
     fn check(text: &str) {
         let lines = Lines::of(text);
         for (byte, _) in text.char_indices().chain([(text.len(), ' ')]) {

@@ -128,6 +128,11 @@ impl<'r> CanonicalPath<'r> {
         Ok(Self { text, segments })
     }
 
+    /// The decoded segments; a trailing slash makes an empty last one.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.text.split('/')
+    }
+
     /// The decoded segment at `index`; a trailing slash makes an empty last one.
     pub(super) fn segment(&self, index: usize) -> Option<&str> {
         let (start, end) = self.segments.range(index)?;
@@ -160,7 +165,7 @@ impl PathPrefix {
         if path.ends_with_slash() {
             return Err(BadPath::EmptySegment);
         }
-        Ok(Self::of(path.text.split('/')))
+        Ok(Self::of(path.segments()))
     }
 
     /// The prefix of these segments, which are not escaped.

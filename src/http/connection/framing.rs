@@ -231,6 +231,7 @@ mod tests {
     const NO_BODY: Body = Body::Length(0);
     const CHUNKED: Body = Body::Chunked(Chunk::Size);
 
+    #[expect(clippy::string_slice, reason = "the test says where it cuts")]
     #[test]
     fn a_head_says_what_follows_and_whether_more_comes() {
         let rows: [(&str, Body, bool); 13] = [

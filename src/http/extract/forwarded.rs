@@ -10,20 +10,20 @@ use jeton_verify::gateway::{ClaimHeader, IDENTITY_HEADERS, IDENTITY_PREFIX, METH
 use crate::gateway::{GatewayKind, RequestHeaders};
 
 /// How a gateway says what it is asked itself.
-pub(in crate::http) struct Forwarding {
+pub struct Forwarding {
     /// Which program it is.
-    pub(in crate::http) kind: GatewayKind,
+    pub kind: GatewayKind,
     /// Where it asks, which stands before the client's path where that is in its own request.
-    pub(in crate::http) prefix: PathPrefix,
+    pub prefix: PathPrefix,
     /// Whether the host matters.
-    pub(in crate::http) host: ForwardedHost,
+    pub host: ForwardedHost,
     /// The claims that are answered.
-    pub(in crate::http) claims: Vec<ClaimHeader>,
+    pub claims: Vec<ClaimHeader>,
 }
 
 /// Whether the host of the client's request matters.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum ForwardedHost {
+pub enum ForwardedHost {
     /// It chooses the API, so it must be told.
     Read,
     /// It is not looked at.
@@ -31,20 +31,20 @@ pub(in crate::http) enum ForwardedHost {
 }
 
 /// A request as a gateway says that it got it.
-pub(in crate::http) struct ForwardedRequest<'r> {
+pub struct ForwardedRequest<'r> {
     /// Its method.
-    pub(in crate::http) method: &'r str,
+    pub method: &'r str,
     /// Its path as it was sent: one that is read in one way only.
-    pub(in crate::http) path: &'r str,
+    pub path: &'r str,
     /// Its query as it was sent.
-    pub(in crate::http) query: &'r str,
+    pub query: &'r str,
     /// Its host, where that chooses the API.
-    pub(in crate::http) host: Option<&'r str>,
+    pub host: Option<&'r str>,
 }
 
 /// Why it is not clear what is asked, or what an upstream would make of it: for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::http) enum ForwardedFault {
+pub enum ForwardedFault {
     /// A header is missing that the gateway must send. Our own request line never takes its place.
     #[error("`{0}` is missing: use the kind and the recipe of this gateway")]
     Missing(&'static str),
@@ -76,10 +76,7 @@ impl Forwarding {
     ///
     /// # Errors
     /// [`ForwardedFault`] for whatever a gateway and the server behind it might read differently.
-    pub(in crate::http) fn read<'r>(
-        &self,
-        request: &'r HttpRequest,
-    ) -> Result<ForwardedRequest<'r>, ForwardedFault> {
+    pub fn read<'r>(&self, request: &'r HttpRequest) -> Result<ForwardedRequest<'r>, ForwardedFault> {
         let headers = request.headers();
         let (method, target, host) = match self.kind.request_headers() {
             Some(names) => (
@@ -100,7 +97,7 @@ impl Forwarding {
     }
 
     /// Method and path as far as they are told, for the log of a request that is refused by [`Self::read`].
-    pub(in crate::http) fn told<'r>(&self, request: &'r HttpRequest) -> (Option<&'r str>, Option<&'r str>) {
+    pub fn told<'r>(&self, request: &'r HttpRequest) -> (Option<&'r str>, Option<&'r str>) {
         let first = |name: &'static str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let (method, target) = match self.kind.request_headers() {
             Some(RequestHeaders { method, target, .. }) => (first(method), first(target)),

@@ -8,4 +8,4 @@ mod forwarded;
 pub(super) use body::{BodyFault, body};
 pub(super) use credentials::client_credentials;
 pub(super) use form::Form;
-pub(super) use forwarded::{ForwardedHost, ForwardedRequest, Forwarding};
+pub use forwarded::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding};

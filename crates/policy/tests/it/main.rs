@@ -1,9 +1,10 @@
 //! The policies from outside: folders of files, decisions, proofs, and two models that share nothing with the engine.
-#![allow(
+#![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unreachable,
     reason = "a test may stop at the first surprise, in its helpers too"
 )]
 

@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc};
 
 pub use judge::{Asked, Bearer, Verdict, is_of_a_bad_token};
 pub use log::{DecisionLog, DecisionLogError, LONGEST_LINE};
-pub use record::{Line, LineError, RecordedBearer, RecordedDecision};
+pub use record::{Line, LineError, RecordedBearer, RecordedDecision, write_line};
 pub use replay::{Direction, FirstSeen, Replay, Replayed, ReplayedDifference, Side};
 pub use shadow::{Shadow, ShadowCounts};
 

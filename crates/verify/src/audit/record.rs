@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId, text::printable_json};
 use jeton_policy::{CanonicalPath, Subject};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
 use super::{Asked, Bearer, Taken, shadow::up_to};
@@ -17,8 +17,11 @@ const LONGEST_PATH: usize = CanonicalPath::LONGEST + 8;
 /// The longest method that is written, in bytes; no known one is as long.
 const LONGEST_METHOD: usize = 32;
 
-/// Writes a decision as one line.
-pub(super) fn write_line(
+/// Appends a decision to `line`, as one line of JSON with its end.
+///
+/// # Errors
+/// What `serde_json` reports. It has a form for each part of a decision.
+pub fn write_line(
     line: &mut Vec<u8>,
     time: Timestamp,
     id: Option<&dyn fmt::Display>,
@@ -247,7 +250,15 @@ impl Line {
     /// # Errors
     /// [`LineError`] with the first thing that is wrong.
     pub fn parse(line: &[u8]) -> Result<Self, LineError> {
-        let mut read: Read = serde_json::from_slice(line.strip_suffix(b"\n").unwrap_or(line))?;
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let read = serde_json::from_slice(line);
+        // the library takes a list too, of the members in their order
+        let is_other_json = !line.trim_ascii_start().starts_with(b"{")
+            && read.as_ref().err().is_none_or(serde_json::Error::is_data);
+        if is_other_json {
+            return Err(serde_json::Error::custom("a line is a JSON object").into());
+        }
+        let mut read: Read = read?;
         if let Some(dropped) = read.dropped {
             return Ok(Self::Dropped(dropped));
         }
@@ -347,5 +358,28 @@ impl RecordedDecision {
             path: &self.path,
             bearer: self.bearer.as_ref().map(RecordedBearer::as_bearer),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Line;
+
+    #[test]
+    fn a_line_is_an_object() {
+        let members = r#"null,"2026-11-23T12:00:00Z","orders","GET","/healthz",true,null,"public""#;
+        let of_token = "null,null,null,null,null,[],false,null,null,[],{}";
+        for (name, line) in [
+            ("a list of the members in their order", format!("[{members},{of_token}]")),
+            ("the same with a space before it", format!(" [{members},{of_token}]\n")),
+            ("an empty list", "[]".to_owned()),
+            ("text", r#""dropped""#.to_owned()),
+            ("a number", "7".to_owned()),
+            ("nothing", "null\n".to_owned()),
+        ] {
+            let error = Line::parse(line.as_bytes()).map(drop).unwrap_err();
+            assert_eq!(error.to_string(), "a line is a JSON object", "{name}");
+        }
+        assert!(Line::parse(b" {\"dropped\":7}\n").is_ok());
     }
 }
