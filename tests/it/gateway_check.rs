@@ -494,7 +494,7 @@ async fn a_gateway_that_asks_nobody_is_full_of_holes_and_one_that_is_away_is_sai
         "the policies refuse that (bad-path)",
         "HOLE (method override)",
         "HOLE (identity headers)",
-        "x-auth-client: forged` reached it, where jeton says",
+        "x-auth-client: forged` reached it, but jeton sent",
         "HOLE (tokens)",
     ] {
         assert!(report.contains(part), "`{part}` is missing:\n{report:.3000}");

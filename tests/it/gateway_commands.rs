@@ -94,7 +94,7 @@ fn wrong_orders_are_refused_and_the_fix_is_said() {
     {
         known.run(&check(url)).exits(2).says(&["write only http://HOST:PORT"]);
     }
-    known.run(&check("https://127.0.0.1:1")).exits(1).says(&["only http:// is spoken"]);
+    known.run(&check("https://127.0.0.1:1")).exits(1).says(&["only http:// works"]);
     known.run(&check("http://127.0.0.1:9")).exits(1).says(&[&format!("{echo} cannot be listened on")]);
 }
 

@@ -40,7 +40,7 @@ fn a_file_that_is_almost_called_as_policies_are_is_told() {
     // a folder may be called anything
     workplace.write("policies/FOLDER.YAML/h.yaml", "version: 1\nscopes: { s: x }\n");
     assert_eq!(
-        workplace.run(&["policies", "check"]).exits(0).stdout.matches("is not read").count(),
+        workplace.run(&["policies", "check"]).exits(0).stdout.matches("is ignored").count(),
         names.len()
     );
 }

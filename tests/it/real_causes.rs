@@ -200,7 +200,7 @@ fn a_json_web_key_is_told_which_member_is_wrong() {
     let rsa = |n: &str, e: &str| format!("{{\"kty\":\"RSA\",\"n\":\"{n}\",\"e\":\"{e}\"}}");
     for (text, says) in [
         (ec(&short, y), "a coordinate has 31 bytes, not 32"),
-        (ec(x, &longer), "a coordinate has 33 bytes and not 32"),
+        (ec(x, &longer), "a coordinate has 33 bytes, not 32"),
         (ec(&format!("{x}="), y), "`x` is not base64url without padding"),
         (ec(x, &y.replace('-', "+")), "`y` is not base64url without padding"),
         (
