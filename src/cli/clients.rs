@@ -189,7 +189,7 @@ fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::R
     match (before, time > now) {
         (Some(_), true) => say!("this time is in the future: the client gets no token before {at}"),
         (None, true) => {
-            say!("this time is in the future: even when enabled, the client gets no token before {at}")
+            say!("this time is in the future: even when enabled, the client gets no token before {at}");
         }
         (_, false) => {}
     }
