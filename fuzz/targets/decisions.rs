@@ -67,7 +67,6 @@ fn a_line_says_what_was_asked(decision: &RecordedDecision) {
     assert!(!once.chars().any(|c| is_unseen(c) && c != '\n'), "{once:?}");
     assert_eq!(once.find('\n'), Some(once.len() - 1), "one line: {once:?}");
     let Ok(Line::Decision(again)) = Line::parse(once.as_bytes()) else { panic!("not read again: {once}") };
-    assert_eq!(written(&again), once, "written twice");
     assert_eq!(
         (&again.api, again.allowed, &again.rule, &again.reason),
         (&decision.api, decision.allowed, &decision.rule, &decision.reason)
@@ -79,6 +78,7 @@ fn a_line_says_what_was_asked(decision: &RecordedDecision) {
         assert!(before.path.starts_with(after.path) && before.method.starts_with(after.method));
         assert!(!before.judged_by(&POLICIES).is_allowed());
     } else if !has_fractions(&once) {
+        assert_eq!(written(&again), once, "written twice");
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
     }
 }
