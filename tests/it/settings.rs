@@ -95,7 +95,7 @@ fn each_wrong_setting_of_a_gateway_is_named() {
     refused(
         &format!("issuer = \"http://127.0.0.1/authz\"\n{gateway}"),
         &[],
-        &["`issuer`: ", "where gateways ask"],
+        &["`issuer`: ", "reserved for gateways"],
     );
     let stderr = refused("[gateways]", &[], &["policies"]);
     assert!(!stderr.contains("gateways"), "an empty section is none: {stderr}");
