@@ -101,7 +101,7 @@ fn each_wrong_setting_of_a_gateway_is_named() {
     assert!(!stderr.contains("gateways"), "an empty section is none: {stderr}");
     let stderr = refused("", &[("JETON__GATEWAYS__EDGE__KIND", "apache")], &["is not a kind of gateway"]);
     assert!(stderr.contains("JETON__GATEWAYS__EDGE__KIND: "), "{stderr}");
-    assert!(stderr.contains("JETON__GATEWAYS__EDGE: says no API"), "{stderr}");
+    assert!(stderr.contains("JETON__GATEWAYS__EDGE: names no API"), "{stderr}");
 }
 
 #[test]
