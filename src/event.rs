@@ -10,26 +10,26 @@ pub fn all() -> impl Iterator<Item = &'static DeclaredEvent> {
 }
 
 jeton_verify::events! {
-    /// The server takes requests.
+    /// The server accepts requests.
     "serving" => Serving<'e>: info { address: ShownValue<'e>, issuer: ShownValue<'e>, kid: ShownValue<'e>, policies: ShownValue<'e> };
 
-    /// The server has ended.
+    /// The server stopped.
     "stopped" => Stopped: info {};
 
-    /// jeton itself is at fault.
+    /// A fault in jeton.
     "panicked" => Panicked<'e>: error { at: Option<&'e str>, detail: &'e str, backtrace: Option<&'e str> }
-        "jeton itself is at fault, please report this";
+        "this is a fault in jeton: please report it";
 
-    /// A setting is taken and not as it should be.
+    /// A setting works, but should be changed.
     "settings.warning" => SettingsWarning<'e>: warn { detail: &'e str };
 
-    /// The limit of open files leaves room for few connections.
+    /// The limit of open files allows only few connections.
     "server.few_connections" => FewConnections: warn { connections: usize, open_files: usize }
-        "the limit of open files leaves little room, raise it (`ulimit -n`, `LimitNOFILE=`)";
+        "the limit of open files allows only few connections: raise it (`ulimit -n`, `LimitNOFILE=`)";
 
-    /// SIGHUP will not be heard.
+    /// The server cannot listen for SIGHUP, and ignores it.
     "signals.failed" =>
-        SignalsFailed<'e>: error { error: ShownValue<'e> } "SIGHUP will not be heard";
+        SignalsFailed<'e>: error { error: ShownValue<'e> } "SIGHUP is ignored";
 
     /// A client got an access token.
     "token.issued" => TokenIssued<'e>: info {
@@ -45,16 +45,16 @@ jeton_verify::events! {
     /// The service could not sign a token.
     "token.failed" => TokenFailed<'e>: error { error: ShownValue<'e> };
 
-    /// A refresh token was used again within `tokens.refresh_grace`, and brought the same generation.
+    /// A refresh token was used again within `tokens.refresh_grace`. The client got the same generation.
     "refresh.retried" => RefreshRetried<'e>: info { client: &'e str, family: &'e str };
 
-    /// A refresh token was used twice, and it was no retry. Two hold it, so its family is ended.
-    "refresh.reused" => RefreshReused<'e>: warn { client: &'e str, family: &'e str } "the family is ended";
+    /// A refresh token was used twice, and not as a retry. It may be stolen, so its family was ended.
+    "refresh.reused" => RefreshReused<'e>: warn { client: &'e str, family: &'e str } "the family was ended";
 
     /// A client revoked a token by `/oauth2/revoke`.
     "token.revoked" =>
         TokenRevoked<'e>: info { client: &'e str, jti: &'e str },
-        NothingRevoked<'e>: info { client: &'e str } "nothing to end";
+        NothingRevoked<'e>: info { client: &'e str } "there was nothing to revoke";
 
     /// A revocation was refused.
     "revocation.refused" => RevocationRefused<'e>: info | warn | error {
@@ -91,7 +91,7 @@ jeton_verify::events! {
     /// The store does not answer.
     "store.unreachable" => StoreUnreachable<'e>: warn {
         address: ShownValue<'e>, error: ShownValue<'e>, hint: Option<&'e str>,
-    } "what needs it fails until it is back";
+    } "requests that need the store fail until it is back";
 
     /// A connection to the store broke. The server connects again.
     "store.broken" => StoreBroken<'e>: debug { error: ShownValue<'e> };
@@ -102,20 +102,20 @@ jeton_verify::events! {
         losses: Option<usize>, clients: Option<usize>,
     };
 
-    /// The policies have errors, and what was in force stays. One line with their count, then one for each.
+    /// The new policies have errors. The old ones stay in force. One line with the count, then one for each error.
     "policies.rejected" =>
-        PoliciesRejected<'e>: error { trigger: &'e str, count: usize } "what was in force stays",
-        PoliciesUnread<'e>: error { trigger: &'e str, detail: &'e str } "what was in force stays",
+        PoliciesRejected<'e>: error { trigger: &'e str, count: usize } "the last good ones stay in force",
+        PoliciesUnread<'e>: error { trigger: &'e str, detail: &'e str } "the last good ones stay in force",
         PoliciesError<'e>: error { at: &'e str, code: &'e str, finding: &'e str, hint: Option<&'e str> };
 
-    /// After a rejection, the files hold again what is in force.
+    /// After a rejection, the files are again as in force.
     "policies.restored" => PoliciesRestored<'e>: info { trigger: &'e str }
-        "the files hold what is in force again";
+        "the files are again as in force";
 
-    /// Somebody asked for a reload, and there was nothing new.
+    /// Somebody asked for a reload, and nothing had changed.
     "policies.unchanged" => PoliciesUnchanged<'e>: info { trigger: &'e str };
 
-    /// The policies load, and an operator should look. Only new warnings are logged.
+    /// The policies load, with a warning. Only new warnings are logged.
     "policies.warning" => PoliciesWarning<'e>: warn {
         at: &'e str, code: &'e str, finding: &'e str, hint: Option<&'e str>,
     };
@@ -123,8 +123,8 @@ jeton_verify::events! {
     /// How many warnings are new, were there before, and are gone.
     "policies.warnings" => PoliciesWarnings<'e>: info { trigger: &'e str, new: usize, same: usize, gone: usize };
 
-    /// The lines about a reload could not be made, by a fault of jeton.
-    "policies.untold" => PoliciesUntold<'e>: error { error: ShownValue<'e> } "what is in force is not affected";
+    /// A fault in jeton prevented the lines about a reload.
+    "policies.untold" => PoliciesUntold<'e>: error { error: ShownValue<'e> } "the policies in force are not affected";
 
     /// The candidate policies were read for the first time.
     "candidate.loaded" => CandidateLoaded<'e>: info { trigger: &'e str, hash: ShownValue<'e> };
@@ -132,22 +132,22 @@ jeton_verify::events! {
     /// The candidate policies were replaced.
     "candidate.reloaded" => CandidateReloaded<'e>: info { trigger: &'e str, old: ShownValue<'e>, new: ShownValue<'e> };
 
-    /// After a rejection, the files hold again what is compared with.
+    /// After a rejection, the files are again as the candidate in use.
     "candidate.restored" => CandidateRestored<'e>: info { trigger: &'e str }
-        "the files hold what is compared with again";
+        "the files are again as the candidate in use";
 
     /// The candidate policies have errors. No answer depends on them.
     "candidate.rejected" =>
-        CandidateRejected<'e>: error { trigger: &'e str, count: usize } "the last good one is compared with",
+        CandidateRejected<'e>: error { trigger: &'e str, count: usize } "the last good candidate stays in use",
         FirstCandidateRejected<'e>: error { trigger: &'e str, count: usize }
-            "nothing is compared until it is sound",
+            "nothing is compared until the candidate has no errors",
         CandidateUnread<'e>: error { trigger: &'e str, error: ShownValue<'e> }
-            "the last good one is compared with, if there is one",
+            "the last good candidate stays in use, if there is one",
         CandidateError<'e>: error { at: &'e str, code: &'e str, finding: &'e str, hint: Option<&'e str> };
 
-    /// The folder held no key, and the service made one.
+    /// The key folder was empty, so the service made the first key.
     "keys.generated" => KeysGenerated<'e>: info { dir: ShownValue<'e>, kid: ShownValue<'e> }
-        "there was no key, so the first one was made";
+        "the key folder was empty, so the first key was made";
 
     /// Another key signs from now on.
     "keys.activated" => KeysActivated<'e>: info { kid: &'e str, before: &'e str };
@@ -156,48 +156,48 @@ jeton_verify::events! {
     "keys.rotated" => KeysRotated<'e>: info { kid: &'e str, signs_from: ShownValue<'e> };
 
     /// This server could not make the next key.
-    "keys.rotation_failed" => KeysRotationFailed<'e>: error { error: &'e str } "it is tried again in a minute";
+    "keys.rotation_failed" => KeysRotationFailed<'e>: error { error: &'e str } "the server tries again in a minute";
 
     /// The keys were replaced. A line for each change stands before it.
     "keys.reloaded" => KeysReloaded<'e>: info { trigger: &'e str, signing: &'e str, published: usize };
 
-    /// A key is published now.
+    /// A key was published.
     "keys.added" => KeysAdded<'e>: info { trigger: &'e str, kid: &'e str };
 
-    /// A key is published no more.
+    /// A key is no longer published.
     "keys.dropped" => KeysDropped<'e>: warn { trigger: &'e str, kid: &'e str }
-        "tokens that it signed are refused";
+        "tokens that it signed are rejected";
 
-    /// The keys folder has errors, and what was in force stays. One line for each.
+    /// The key folder has errors. The old keys stay in force. One line for each error.
     "keys.rejected" =>
-        KeysRejected<'e>: error { trigger: &'e str, error: &'e str } "what was in force stays",
-        KeysUnread<'e>: error { trigger: &'e str, error: ShownValue<'e> } "what was in force stays";
+        KeysRejected<'e>: error { trigger: &'e str, error: &'e str } "the last good ones stay in force",
+        KeysUnread<'e>: error { trigger: &'e str, error: ShownValue<'e> } "the last good ones stay in force";
 
-    /// After a rejection, the files hold again what is in force.
-    "keys.restored" => KeysRestored<'e>: info { trigger: &'e str } "the files hold what is in force again";
+    /// After a rejection, the files are again as in force.
+    "keys.restored" => KeysRestored<'e>: info { trigger: &'e str } "the files are again as in force";
 
-    /// Somebody asked for a reload, and there was nothing new.
+    /// Somebody asked for a reload, and nothing had changed.
     "keys.unchanged" => KeysUnchanged<'e>: info { trigger: &'e str };
 
     /// A key file has no entry in `keyring.yaml`.
     "keys.unlisted" => KeysUnlisted<'e>: warn { path: ShownValue<'e>, kid: &'e str }
-        "it has no entry in `keyring.yaml`, never signs, and `jeton keys prune` deletes it";
+        "it has no entry in `keyring.yaml` and never signs: `jeton keys prune` deletes it";
 
-    /// A key file can be read by its group too, and its mode cannot be changed.
+    /// The group of a key file can read it, and jeton cannot change its mode.
     "keys.readable" => KeysReadable<'e>: warn { path: ShownValue<'e> }
-        "its group can read it too, and this mount is read-only";
+        "its group can read it, and this mount is read-only";
 
     /// A new key may sign before verifiers have fetched it.
     "keys.read_late" => KeysReadLate<'e>: warn { detail: &'e str }
-        "verifiers may not have fetched a new key when it signs";
+        "a new key may sign before verifiers have fetched it";
 
     /// This server cannot rotate the keys, because it cannot write their folder.
     "keys.read_only" =>
         KeysReadOnly<'e>: warn { dir: ShownValue<'e> }
-            "`keys.rotate_every` does nothing here: rotate where the folder is written",
-        RotationStopped<'e>: warn { errors: ShownValue<'e> } "this server does not rotate any more";
+            "this server ignores `keys.rotate_every`: rotate where the key folder can be written",
+        RotationStopped<'e>: warn { errors: ShownValue<'e> } "this server no longer rotates the keys";
 
-    /// The key that signs is of another algorithm than the setting. The setting counts from the next key on.
+    /// The active key has another algorithm than `keys.algorithm`. The next key will have that one.
     "keys.algorithm" => KeysAlgorithm<'e>: info { signs: &'e str, set: &'e str }
-        "it changes with the next key";
+        "the next key will have the algorithm of the setting";
 }

@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// The name of a gateway, which stands in the path at which it asks: 1 to 64 small letters, digits and `-`.
+/// The name of a gateway, which stands in the path at which it asks: 1 to 64 lower-case letters, digits and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GatewayName(String);
 
@@ -16,7 +16,7 @@ pub struct GatewayName(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidGateway {
     /// Not a name.
-    #[error("`{0}` is not the name of a gateway: write 1 to 64 small letters, digits and `-`")]
+    #[error("`{0}` is not the name of a gateway: write 1 to 64 lower-case letters, digits and `-`")]
     Name(String),
     /// Not a kind.
     #[error("`{0}` is not a kind of gateway: write nginx, caddy, traefik, envoy or haproxy")]
@@ -25,7 +25,7 @@ pub enum InvalidGateway {
     #[error("`{0}` is not an address or a range of addresses: write it as `127.0.0.1` or `10.1.0.0/16`")]
     Peers(String),
     /// A range with bits behind its prefix, which may be meant otherwise.
-    #[error("`{written}` has bits behind its prefix: write `{meant}` if that range is meant")]
+    #[error("`{written}` has bits after its prefix: write `{meant}` for the whole range")]
     PeersBehindPrefix {
         /// As it was written.
         written: String,

@@ -45,16 +45,18 @@ pub enum RevocationRefused {
     #[error(transparent)]
     Unauthenticated(AuthenticationError),
     /// There is no store that every replica sees: it would be ended here and live on elsewhere.
-    #[error("tokens cannot be revoked here: the operator can, by `jeton token revoke`")]
+    #[error("tokens cannot be revoked here: ask the operator to run `jeton token revoke`")]
     NoSharedStore(ClientId),
     /// The token names no client, so nobody can be told to be its own.
-    #[error("a token that names no client cannot be revoked here: the operator can, by `jeton token revoke`")]
+    #[error(
+        "a token that names no client cannot be revoked here: ask the operator to run `jeton token revoke`"
+    )]
     Anonymous(ClientId),
     /// The token is another client's (RFC 7009 section 2.1).
     #[error("the token was issued to another client")]
     NotYours(ClientId),
     /// The store did not take it.
-    #[error("the revocation could not be kept: {0}")]
+    #[error("the revocation could not be stored: {0}")]
     Unavailable(#[from] StoreError),
 }
 

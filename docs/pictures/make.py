@@ -5,8 +5,8 @@
     python3 docs/pictures/make.py --check    fails if one is not as the program and these scripts say
     ... --program FILE                       the program `jeton`; else the debug build of this tree
 
-Pictures of a terminal show what the program really prints in the sample's folder; so does the matrix. Where it
-prints no colours, the colours are put in here. Nothing but Python is needed, and the same words give the same bytes.
+Pictures of a terminal show what the program really prints in the sample's folder, in its colours; so does the matrix.
+Nothing but Python is needed, and the same words give the same bytes.
 """
 
 import argparse
@@ -23,14 +23,6 @@ from diagrams import DIAGRAMS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-EXPLAINED = [
-    (r"^ALLOWED", "1;32"), (r"^DENIED", "1;31"), (r"^    MISSING", "31"), (r"^    held   ", "32"),
-    (r"`[^`]*`", "36"), (r"^  (decided by|for other methods|alternative \d+)", "1"),
-]
-CHECKED = [
-    (r"error:", "1;31"), (r"\[[a-z-]+\]$", "35"), (r"\^+$", "1;31"), (r"= help:", "1;34"), (r"^ *\d* +\|", "34"),
-    (r"`[^`]*`", "36"), (r"^\S+:\d+:\d+:", "1"),
-]
 TOO_OPEN = """          - scope: orders:read
             claims:
               tenant: { same_as_path: tenant }
@@ -38,7 +30,8 @@ TOO_OPEN = """          - scope: orders:read
 
 
 def run(program, folder, *arguments, colours=False):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JETON__")}
+    ours = ("JETON__", "NO_COLOR", "CLICOLOR")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"CLICOLOR_FORCE": "1"} if colours else {"NO_COLOR": "1"}
     done = subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     # 3 is an answer: no
@@ -56,8 +49,8 @@ def printed(program):
         explain = "policies explain --api orders --as acme-sync"
         screens = []
         for request in ("GET /tenants/acme/orders", "GET /tenants/globex/orders"):
-            output = run(program, folder, *f"{explain} {request}".split())
-            screens.append((f"jeton {explain} {request}", terminal.coloured(output, EXPLAINED)))
+            output = run(program, folder, *f"{explain} {request}".split(), colours=True)
+            screens.append((f"jeton {explain} {request}", output))
         yield "explain", terminal.picture("jeton policies explain says why a request is allowed or denied", screens, 104)
 
         matrices = json.loads(run(program, folder, "policies", "matrix", "--api", "orders", "--format", "json"))
@@ -69,12 +62,11 @@ def printed(program):
         if text.count(TOO_OPEN) != 1:
             sys.exit("error: policies/orders.yaml does not have the lines that the picture `check` takes out")
         file.write_text(text.replace(TOO_OPEN, TOO_OPEN.splitlines(keepends=True)[0]))
-        findings = run(program, folder, "policies", "check").split("\n\n")
+        findings = run(program, folder, "policies", "check", colours=True).split("\n\n")
         broken = [finding for finding in findings if "[broken-guarantee]" in finding]
         if len(broken) != 1:
             sys.exit("error: `policies check` does not say `broken-guarantee` once")
-        output = terminal.coloured(broken[0], CHECKED)
-        yield "check", terminal.picture("jeton policies check finds a rule that breaks a guarantee", [("jeton policies check", output)], 104)
+        yield "check", terminal.picture("jeton policies check finds a rule that breaks a guarantee", [("jeton policies check", broken[0])], 104)
 
 
 def main():

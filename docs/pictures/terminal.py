@@ -35,13 +35,6 @@ def styled(text):
     return cells
 
 
-def coloured(text, rules):
-    """A text without colours of its own, each match of a rule in a colour."""
-    for pattern, codes in rules:
-        text = re.sub(pattern, lambda found, codes=codes: f"\x1b[{codes}m{found[0]}\x1b[0m", text, flags=re.M)
-    return text
-
-
 def picture(title, screens, columns):
     """`screens` are a command and what it printed, one below the other."""
     lines = []
@@ -51,7 +44,8 @@ def picture(title, screens, columns):
         for line in output.rstrip("\n").split("\n"):
             cells = styled(line)
             # as a terminal does, but with what was there before the first word repeated
-            indent = len(line) - len(line.lstrip(" |"))
+            shown = "".join(character for character, _ in cells)
+            indent = len(shown) - len(shown.lstrip(" |"))
             while len(cells) > columns:
                 at = max((i for i in range(columns // 2, columns) if cells[i][0] == " "), default=columns)
                 lines.append(cells[:at])

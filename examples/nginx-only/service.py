@@ -49,7 +49,7 @@ class Orders(BaseHTTPRequestHandler):
                 if route is not health and len(self.headers.get_all("X-Auth-Token-Id", [])) != 1:
                     return self.reply(403, {"detail": "ask through the gateway"})
                 return self.reply(*route(self.headers.get("X-Auth-Client"), *found.groups()))
-        return self.reply(404, {"detail": "nothing is here"})
+        return self.reply(404, {"detail": "there is nothing at this path"})
 
     do_GET = do_POST = answer
 

@@ -64,7 +64,7 @@ async function verified(req, res, next) {
   const refuse = (detail) =>
     new Refusal(400, detail, detail, { error: "invalid_request", error_description: detail });
   // URLs end up in logs and histories.
-  if ("access_token" in req.query) throw refuse("an access token must not stand in the URL");
+  if ("access_token" in req.query) throw refuse("an access token must not be in the URL");
   // `req.headers` has the first of two, and something in front of us may have looked at the other one.
   const sent = req.headersDistinct.authorization ?? [];
   if (sent.length > 1) throw refuse("there are two authorization headers");

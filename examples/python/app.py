@@ -86,7 +86,7 @@ keys = Keys()
 async def verified(request: Request) -> dict:
     """The claims of the token, if it is good."""
     if "access_token" in request.query_params:  # URLs end up in logs and histories
-        detail = "an access token must not stand in the URL"
+        detail = "an access token must not be in the URL"
         raise Refusal(400, detail, detail, error="invalid_request", error_description=detail)
     sent = request.headers.getlist("authorization")
     if len(sent) > 1:  # something in front of us may have looked at the other one

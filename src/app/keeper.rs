@@ -21,7 +21,7 @@ pub fn late_reading(settings: &Settings, terms: &KeyTerms) -> Option<String> {
     let left = ahead.saturating_sub(max_age).as_secs();
     match settings.policies.poll.map(|poll| poll + SETTLED_BY) {
         None => Some(format!(
-            "`policies.poll` is off: servers read a new key on SIGHUP or POST /ops/reload only, and each must within {left} s of its making"
+            "`policies.poll` is off: servers read a new key only on SIGHUP or POST /ops/reload, and each server must do so within {left} s after the key is made"
         )),
         Some(poll) if poll.as_secs() > left => Some(format!(
             "`keys.publish_ahead` is {} s, and verifiers may keep the key set for {} s of that, but servers need {} s to read a new key (`policies.poll`): set `keys.publish_ahead` to {} s or more, or poll more often",

@@ -141,7 +141,9 @@ impl AssertionRules {
         let is_ours = |audience: &Value| is_issuer(audience) || audience == self.token_endpoint.as_str();
         if client.abilities.strict_assertions {
             if !matches!(audiences.as_slice(), [only] if is_issuer(only)) {
-                return Err(AssertionError::Audience(" alone, as this client's `strict_assertions` asks"));
+                return Err(AssertionError::Audience(
+                    " alone, as this client's `strict_assertions` requires",
+                ));
             }
         } else if audiences.is_empty() || !audiences.iter().all(is_ours) {
             return Err(AssertionError::Audience(" or its token endpoint, and nothing else"));

@@ -18,10 +18,10 @@ pub enum AuthenticationError {
     #[error("wrong secret")]
     WrongSecret(ClientId),
     /// Neither is one that holds a space, as forms and Basic credentials mean a `+` that is not encoded.
-    #[error("wrong secret: it holds a space, as which a raw `+` is read, so encode it as `%2B`")]
+    #[error("wrong secret: it contains a space, perhaps from a raw `+`: encode `+` as `%2B`")]
     SpacedSecret(ClientId),
     /// Neither is one that ends in a line break, as it does where it stands last in a body that does.
-    #[error("wrong secret: it ends in a line break, so end the body of the request without one")]
+    #[error("wrong secret: it ends in a line break: send the body without one")]
     BrokenSecret(ClientId),
     /// The secret was right once.
     #[error("expired secret")]
@@ -30,7 +30,7 @@ pub enum AuthenticationError {
     #[error("disabled client")]
     Disabled(ClientId),
     /// `revoked_before` lies ahead: what was issued now would be ended at once.
-    #[error("the client's `revoked_before` lies ahead")]
+    #[error("the client's `revoked_before` is in the future")]
     RevokedAhead(ClientId),
     /// The assertion shows nothing.
     #[error("bad assertion: {error}")]
@@ -44,7 +44,7 @@ pub enum AuthenticationError {
     #[error("the assertion was used before: each needs a `jti` of its own")]
     Replayed(ClientId),
     /// Whether it was used before cannot be found out now; a fault of ours.
-    #[error("whether the assertion was used before cannot be found out: {error}")]
+    #[error("jeton cannot check whether the assertion was used before: {error}")]
     Unavailable {
         /// The client.
         client: ClientId,
@@ -87,7 +87,7 @@ pub enum AssertionError {
     #[error(transparent)]
     Jws(#[from] JwsError),
     /// `alg` is none that we take.
-    #[error("`alg` is none of RS256, PS256, ES256, EdDSA and Ed25519")]
+    #[error("`alg` is not one of RS256, PS256, ES256, EdDSA and Ed25519")]
     Algorithm,
     /// The client has no key for this `alg` and `kid`.
     #[error("the client has no key for its `alg` and `kid`")]
@@ -96,7 +96,7 @@ pub enum AssertionError {
     #[error("the claim `{0}` is missing")]
     Missing(&'static str),
     /// A claim has another JSON type or form than its own.
-    #[error("the claim `{0}` is not of its type")]
+    #[error("the claim `{0}` has the wrong type")]
     WrongType(&'static str),
     /// `iss` and `sub` are not both the client id, or `client_id` is another.
     #[error("`iss`, `sub` and `client_id` are not all the same client id")]
@@ -108,7 +108,7 @@ pub enum AssertionError {
     #[error("it has expired")]
     Expired,
     /// `exp` lies too far ahead.
-    #[error("`exp` lies further ahead than `tokens.max_assertion_ttl` allows")]
+    #[error("`exp` lies further in the future than `tokens.max_assertion_ttl` allows")]
     TooLongLived,
     /// `nbf` or `iat` lie ahead.
     #[error("it is not valid yet")]

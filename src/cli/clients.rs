@@ -26,21 +26,21 @@ use super::{
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Add a client to a policy file, and print its new secret once; with a public key it needs none.
+    /// Add a client to a policy file. Prints its new secret once, unless the client gets a public key.
     Add(Box<Add>),
-    /// Add a second secret to a client, print it once, and let the old ones expire.
+    /// Add a secret to a client, and let its old secrets expire. Prints the new secret once.
     Rotate {
-        /// The client.
+        /// The id of the client.
         id: String,
-        /// How long the old secrets are taken still.
+        /// How long the old secrets stay valid.
         #[arg(long, default_value = "7d", value_parser = duration, value_name = "DURATION")]
         keep_old: Duration,
     },
-    /// Disable a client, and take none of its tokens any more.
+    /// Disable a client, and revoke all of its tokens.
     Revoke {
-        /// The client.
+        /// The id of the client.
         id: String,
-        /// Take its tokens that were issued before this time no more, and do not disable it.
+        /// Revoke only the tokens issued before this time. The client stays enabled.
         #[arg(long, value_parser = time, value_name = "TIME")]
         before: Option<Timestamp>,
     },
@@ -49,43 +49,42 @@ pub(super) enum Command {
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct Add {
-    /// The client.
+    /// The id of the new client.
     id: String,
-    /// The API at which it may do something.
+    /// The API of its grant.
     #[arg(long)]
     api: Option<String>,
-    /// A scope that it is granted there.
+    /// A scope to grant. Repeat for more.
     #[arg(long = "scope", requires = "api", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// A role that it is granted there.
+    /// A role to grant. Repeat for more.
     #[arg(long = "role", requires = "api", value_name = "ROLE")]
     roles: Vec<String>,
-    /// A claim that its tokens carry: `tenant=acme` is a text, `level:=3` what JSON has there.
+    /// A claim of its tokens. `tenant=acme` is text, `level:=3` is JSON. Repeat for more.
     #[arg(long = "claim", value_name = "NAME=TEXT | NAME:=JSON", value_parser = claim)]
     claims: Vec<(String, Value)>,
-    /// The lifetime of its tokens, such as `15m`.
+    /// The lifetime of its tokens: a number and `s`, `m`, `h` or `d`, such as `15m`.
     #[arg(long, value_parser = ttl)]
     ttl: Option<String>,
-    /// A file with its public keys: PEM, a JSON Web Key or a set of them. It gets no secret then.
+    /// A file with its public keys: PEM, JWK or JWK set. The client then gets no secret. Repeat for more.
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
-    /// Make a secret, though it has a public key.
+    /// Make a secret even with `--public-key`.
     #[arg(long)]
     secret: bool,
-    /// It gets refresh tokens.
+    /// Let it get refresh tokens.
     #[arg(long)]
     refresh: bool,
-    /// It may exchange tokens for narrower ones.
+    /// Let it exchange tokens for narrower ones.
     #[arg(long)]
     token_exchange: bool,
-    /// It may ask whether tokens are in force: those of an API (`--introspect=orders`, as often as there are APIs), or
-    /// without one those of all.
+    /// Let it introspect tokens of this API. Repeat for more. Without a value: tokens of all APIs.
     #[arg(long, value_name = "API", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     introspect: Vec<String>,
-    /// Its tokens point to a status list.
+    /// Put a status list reference into its tokens.
     #[arg(long)]
     status_list: bool,
-    /// The policy file, below the policies folder; without it, the one that has clients already.
+    /// The policy file, relative to the policies folder. Default: the file that has clients.
     #[arg(long)]
     file: Option<PathBuf>,
 }
@@ -103,7 +102,7 @@ pub(super) fn claim(text: &str) -> Result<(String, Value), String> {
     };
     match (name, &value) {
         ("", _) => Err("write it as NAME=TEXT or NAME:=JSON".to_owned()),
-        (_, Value::Null) => Err("a claim has a value".to_owned()),
+        (_, Value::Null) => Err("a claim must have a value".to_owned()),
         (name, _) => Ok((name.to_owned(), value)),
     }
 }
@@ -185,11 +184,13 @@ fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::R
         (Some(_), true) => say!("{file}: client `{id}` gets no token before {at}"),
     }
     if is_anonymous {
-        say!("its tokens do not name it, and so those that it has stay good until they expire");
+        say!("its tokens do not name it: the tokens that it has stay valid until they expire");
     }
     match (before, time > now) {
-        (Some(_), true) => say!("that lies ahead: the client gets no token before {at}"),
-        (None, true) => say!("that lies ahead: also when enabled, the client gets no token before {at}"),
+        (Some(_), true) => say!("this time is in the future: the client gets no token before {at}"),
+        (None, true) => {
+            say!("this time is in the future: even when enabled, the client gets no token before {at}");
+        }
         (_, false) => {}
     }
     Ok(())
@@ -211,8 +212,8 @@ fn revoked_until(id: &str, former: Option<i64>, time: i64) -> anyhow::Result<i64
     let at = |time: i64| Timestamp::from_second(time).map_or_else(|_| time.to_string(), |at| at.to_string());
     anyhow::ensure!(
         time >= former,
-        "the tokens of client `{id}` issued before {} are revoked already, and {} would make some of them good \
-         again: edit the file if that is meant",
+        "the tokens of client `{id}` issued before {} are revoked already, and {} would make some of them valid \
+         again: edit the file if you intend that",
         at(former),
         at(time)
     );
@@ -239,10 +240,10 @@ fn generate() -> anyhow::Result<ClientSecret> {
 }
 
 fn show(secret: &ClientSecret) -> anyhow::Result<()> {
-    say!("the secret is shown this once, and nobody can look it up again:");
+    say!("the secret is shown only now, nobody can look it up later:");
     // unlike other results it must arrive
     let shown = writeln!(io::stdout(), "{}", secret.reveal());
-    shown.context("the secret could not be shown and is lost: take its `sha256` out of the policy file again")
+    shown.context("the secret could not be shown and is lost: remove its `sha256` from the policy file")
 }
 
 /// The public keys in a file of the client's.

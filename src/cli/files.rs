@@ -54,7 +54,7 @@ impl PolicyFiles {
         let surroundings = super::surroundings(&self.settings, DemoSecrets::Allowed);
         let compiled = PolicySet::compile(&self.sources.with(edited), &surroundings, SystemClock.now());
         let policies = compiled.map_err(|findings| {
-            anyhow::Error::new(findings).context("nothing was written, for the policies would not load")
+            anyhow::Error::new(findings).context("nothing was written, because the policies would not load")
         })?;
         edited.iter().try_for_each(write)?;
         Ok(policies)
@@ -84,9 +84,8 @@ impl PolicyFiles {
         let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
         let parent = parent.with_context(|| format!("{}: there is no such folder", path.display()))?;
         let below = parent.strip_prefix(&inside);
-        let below = below.map_err(|_| {
-            anyhow::anyhow!("{}: policies are read below {} only", path.display(), dir.display())
-        })?;
+        let below = below
+            .map_err(|_| anyhow::anyhow!("{}: choose a file below {}", path.display(), dir.display()))?;
         let below = below.join(path.file_name().context("the policy file has no name")?);
         let hidden = below.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
         anyhow::ensure!(!hidden, "{}: hidden files and folders are not read", path.display());

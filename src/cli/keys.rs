@@ -22,25 +22,25 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Make the first key.
+    /// Make the first key. Fails if there is one already.
     Generate,
-    /// Show every key: what it does now, what comes next and when, what is published and until when.
+    /// List every key: its state, since when and until when.
     List,
-    /// Make the next key: published now, signing once verifiers have fetched it.
+    /// Make the next key. It is published now, and signs once verifiers have fetched it.
     Rotate {
-        /// A key has leaked: let a new one sign at once, and drop the one that signs from the published set.
+        /// After a leak: sign with a new key at once, and stop publishing the active key.
         #[arg(long)]
         now: bool,
     },
-    /// End a key: hand over to the next one, withdraw the next one, or drop a retired one, if that is safe.
+    /// End a key, if that is safe: the active key hands over, the next key is withdrawn, a retired key is dropped.
     Retire {
-        /// The key.
+        /// The `kid` of the key.
         kid: String,
-        /// It has leaked: drop it from the published set, whatever tokens it signed live.
+        /// After a leak: stop publishing the key at once, even if tokens that it signed are still valid.
         #[arg(long)]
         now: bool,
     },
-    /// Delete the keys that are published no more, and the files that `keyring.yaml` does not name.
+    /// Delete expired keys, and files without an entry in `keyring.yaml`.
     Prune,
     /// Print the public keys as a JSON Web Key Set.
     Jwks,
@@ -63,7 +63,9 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
         Command::Rotate { now: true } => replaced(&keeper.rotate_now()?, &keeper, &settings),
         Command::Retire { kid, now: false } => match keeper.retire(kid)? {
             RetiredKey::HandedOver { to, published_until } => {
-                format!("{kid} signs no more, and stays published until {published_until}; {to} signs now.\n")
+                format!(
+                    "{kid} no longer signs, and stays published until {published_until}; {to} signs now.\n"
+                )
             }
             RetiredKey::Dropped => gone(kid),
         },
@@ -173,7 +175,7 @@ fn lines(each: impl Iterator<Item = String>) -> String {
 }
 
 fn gone(kid: impl Display) -> String {
-    format!("{kid} is gone: out of `keyring.yaml`, its file deleted.\n")
+    format!("{kid} is gone: it was removed from `keyring.yaml`, and its file deleted.\n")
 }
 
 /// What `rotate --now` did, and what of it everybody will notice.
@@ -209,9 +211,11 @@ fn what_breaks(dropped: Dropped, keeper: &KeyKeeper, settings: &Settings) -> Str
         Dropped::Signing => (
             "the old key",
             "they sign and verify with the old key",
-            "they still take tokens by the old key, and may refuse tokens by the new one",
+            "they still accept tokens signed with the old key, and may reject those signed with the new one",
         ),
-        Dropped::Retired => ("the key", "they take tokens by the key", "they still take tokens by the key"),
+        Dropped::Retired => {
+            ("the key", "they accept tokens signed with it", "they still accept tokens signed with it")
+        }
     };
     format!(
         "\nWhat this breaks:\n\

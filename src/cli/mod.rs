@@ -31,7 +31,7 @@ use crate::{
 #[derive(Parser)]
 #[command(name = "jeton", version, max_term_width = 100)]
 struct Args {
-    /// The settings file; without it, `jeton.toml` in the working directory if it is there.
+    /// The settings file. Default: `jeton.toml` in the working directory, if there is one.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -42,22 +42,22 @@ struct Args {
 enum Command {
     /// Run the service.
     Serve,
-    /// The signing keys.
+    /// Make, list, rotate and end signing keys.
     #[command(subcommand)]
     Keys(keys::Command),
-    /// The clients in the policy files.
+    /// Add, rotate and revoke clients in the policy files.
     #[command(subcommand)]
     Clients(clients::Command),
-    /// The policy files.
+    /// Check, test, explain and compare the policy files.
     #[command(subcommand)]
     Policies(policies::Command),
-    /// Tokens.
+    /// Inspect and revoke tokens.
     #[command(subcommand)]
     Token(token::Command),
-    /// Gateways that ask jeton about each request.
+    /// Configure and attack gateways that ask jeton about each request.
     #[command(subcommand)]
     Gateway(gateway::Command),
-    /// Ask the running service whether it is live; for container health checks.
+    /// Check that the running service answers, for container health checks.
     Health,
 }
 

@@ -39,27 +39,27 @@ use crate::{app::key_keeper, config::NeededFolders};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Show what a token says, and whether it verifies and why not.
+    /// Show the header and claims of a token, and whether it verifies.
     Inspect {
-        /// The token; without it, standard input is read.
+        /// The token. Default: standard input.
         jwt: Option<String>,
-        /// A key set to check against, instead of the key folder.
+        /// The key set to verify with. Default: the key folder.
         #[arg(long, value_name = "FILE_OR_URL")]
         jwks: Option<String>,
     },
-    /// Take a token no more: add it to the policy files, and remove from them what has expired since.
+    /// Revoke a token: add it to the policy files, and remove entries that have expired.
     Revoke(Revoke),
 }
 
 #[derive(Args)]
 pub(super) struct Revoke {
-    /// The claim `jti` of the token; `jeton token inspect` shows it.
+    /// The claim `jti` of the token. `jeton token inspect` shows it.
     #[arg(value_parser = token_id)]
     jti: TokenId,
-    /// When the token has expired at the latest: its claim `exp`.
+    /// When the token expires: its claim `exp`, or later.
     #[arg(long, value_parser = time, value_name = "TIME")]
     until: Timestamp,
-    /// The policy file, below the policies folder; without it, the first that lists such tokens already.
+    /// The policy file, relative to the policies folder. Default: the first with `revoked_tokens`.
     #[arg(long)]
     file: Option<PathBuf>,
 }
@@ -85,7 +85,7 @@ pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Out
 fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let Revoke { jti, until, file } = command;
     let now = SystemClock.now();
-    anyhow::ensure!(*until > now, "{until} has passed: by then the token has expired, and nobody takes it");
+    anyhow::ensure!(*until > now, "{until} has passed: by then the token has expired anyway");
     let until = Timestamp::from_second(seconds_up(*until))?;
     let files = PolicyFiles::open(config)?;
     let place = EntryPlace { section: "revoked_tokens", new: "revoked.yaml", of_several: OfSeveral::First };
@@ -97,7 +97,7 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
     edited.sort_by_key(|edited| edited.file != file);
     files.write(&edited)?;
     if was_listed {
-        say!("token `{jti}` is revoked already; it is so until {until} at least");
+        say!("token `{jti}` was revoked already, and stays revoked at least until {until}");
     } else {
         say!("{file}: token `{jti}` is revoked until {until}");
     }
@@ -178,7 +178,7 @@ pub(super) fn with_values(
             _ => error.to_string(),
         },
         TokenError::Audience => match named("aud") {
-            Some(aud) => format!("{error} (it is `{aud}`, and that of the API is `{audience}`)"),
+            Some(aud) => format!("{error} (it is `{aud}`, and the audience of the API is `{audience}`)"),
             None => error.to_string(),
         },
         _ => error.to_string(),

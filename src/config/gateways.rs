@@ -51,7 +51,8 @@ pub(super) fn read(layers: &mut Layers, issuer: Option<&Issuer>) -> (Vec<Gateway
     let names = layers.names_below("gateways");
     let is_ours = |path: &str| path == "/authz" || path.starts_with("/authz/");
     if !names.is_empty() && issuer.is_some_and(|issuer| is_ours(issuer.path())) {
-        layers.refuse::<()>("`issuer`", "its path is where gateways ask: choose another one than `/authz`");
+        layers
+            .refuse::<()>("`issuer`", "its path is reserved for gateways: choose another path than `/authz`");
     }
     // without a name too, so that an empty section is known
     let sections = names.iter().map(String::as_str).chain(["NAME"]);
@@ -71,7 +72,8 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
     } else {
         GatewayKind::parse(name).ok().or_else(|| {
             let kinds = "write nginx, caddy, traefik, envoy or haproxy";
-            layers.refuse(&section, format!("`kind` is missing, and `{name}` is none: {kinds}"))
+            layers
+                .refuse(&section, format!("`kind` is missing, and the name `{name}` is not a kind: {kinds}"))
         })
     };
     let api = |text: &str| ApiName::parse(text).map_err(|error| error.to_string());
@@ -98,7 +100,7 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
         (false, true) => hosts.map(GatewayApis::ByHost),
         (true, true) => layers.refuse(&section, "has `api` and `hosts`: keep one of them"),
         (false, false) => {
-            layers.refuse(&section, "says no API: write `api = \"NAME\"`, or `hosts` with an API for each")
+            layers.refuse(&section, "names no API: write `api = \"NAME\"`, or `hosts` with an API for each")
         }
     };
     let trusted_peers = if layers.has(&key("trusted_peers")) {

@@ -79,7 +79,7 @@ impl KeySettings {
         let rotate_every = layers.text("keys.rotate_every", |text| match duration(text)? {
             Duration::ZERO => Ok(None),
             short if publish_ahead.is_some_and(|ahead| short < ahead) => Err(format!(
-                "`{text}` is shorter than `keys.publish_ahead`: a key would be followed before it signs"
+                "`{text}` is shorter than `keys.publish_ahead`: a key would be replaced before it signs"
             )),
             every => Ok(Some(every)),
         });

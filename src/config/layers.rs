@@ -150,9 +150,9 @@ impl Layers {
                 (SettingOrigin::Environment, ValueKind::String(text)) if !text.is_empty() => {
                     Ok(Zeroizing::new(text))
                 }
-                (SettingOrigin::Environment, _) => Err("is empty: set it, or leave it out".to_owned()),
+                (SettingOrigin::Environment, _) => Err("is empty: set it, or remove it".to_owned()),
                 (SettingOrigin::Defaults | SettingOrigin::File(_), _) => Err(format!(
-                    "a secret does not belong into this file: use `{instead}`, or the variable {}",
+                    "a secret must not be in this file: use `{instead}`, or the variable {}",
                     variable(key)
                 )),
             };
@@ -219,7 +219,7 @@ impl Layers {
         parse: impl Fn(&str, &str) -> Result<T, String>,
     ) -> Option<BTreeMap<String, T>> {
         if let Some((_, name, _)) = self.take(key) {
-            return self.refuse(&name, "is empty, or no table: write it as `{ \"name\" = \"value\" }`");
+            return self.refuse(&name, "is empty, or not a table: write it as `{ \"name\" = \"value\" }`");
         }
         let prefix = format!("{key}.");
         let keys: BTreeSet<_> =
@@ -353,7 +353,7 @@ fn misspelt_variables(known: &[&str]) -> Vec<SettingError> {
     let others = names.filter(|name| !name.to_uppercase().starts_with(&format!("{PREFIX}{SEPARATOR}")));
     let misspelt = others.filter_map(|name| {
         let right = ours.get(&words(&name))?;
-        let message = format!("is not read: write it with two underscores, `{right}`, or remove it");
+        let message = format!("is ignored: write it with two underscores, `{right}`, or remove it");
         Some(SettingError { origin: name, message })
     });
     misspelt.collect()

@@ -192,9 +192,9 @@ impl Settings {
         });
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
         let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
-            ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => {
-                Err(format!("`{text}` is longer than `tokens.max_ttl`: shorten it, or raise the other"))
-            }
+            ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => Err(format!(
+                "`{text}` is longer than `tokens.max_ttl`: shorten it, or raise `tokens.max_ttl`"
+            )),
             ttl => Ok(ttl),
         });
         let leeway =
@@ -209,7 +209,7 @@ impl Settings {
         let store = StoreSettings::read(needs, &mut layers, &mut warnings);
         let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
         let refresh_grace = layers.text("tokens.refresh_grace", |text| {
-            five_minutes(duration(text)?, "so long nobody would see that two hold a refresh token")
+            five_minutes(duration(text)?, "the theft of a refresh token would stay unnoticed that long")
         });
         let max_exchanges = layers.number("tokens.max_exchanges", |number| match number {
             0..=16 => Ok(number),
@@ -221,7 +221,7 @@ impl Settings {
         let status_list = layers.switch("tokens.status_list");
         let status_list_ttl = layers.text("tokens.status_list_ttl", |text| match lifetime(text)? {
             long if long > Duration::from_hours(24) => {
-                Err("more than a day: verifiers would not see a revocation for so long".to_owned())
+                Err("more than a day: verifiers would not see a revocation that long".to_owned())
             }
             ttl => Ok(ttl),
         });
@@ -285,7 +285,7 @@ fn five_minutes(given: Duration, because: &str) -> Result<Duration, String> {
 
 fn lifetime(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("a token must live: write more than `0s`".to_owned()),
+        Duration::ZERO => Err("the lifetime is zero: write more than `0s`".to_owned()),
         lifetime => Ok(lifetime),
     }
 }

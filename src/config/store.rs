@@ -72,9 +72,7 @@ impl StoreSettings {
             }
         });
         let ca_file = layers.file("store.ca_file", |path| match path {
-            Some(_) if !is_tls => {
-                Err("there is no TLS to need it: write `rediss://` in `store.url`".to_owned())
-            }
+            Some(_) if !is_tls => Err("it needs TLS: write `rediss://` in `store.url`".to_owned()),
             Some(path) if needs == NeededFolders::Everything && !path.is_file() => {
                 Err(format!("the file `{}` does not exist", path.display()))
             }
@@ -92,7 +90,7 @@ fn parse_url(text: &str) -> Result<Url, String> {
     let wrong = |what| format!("{what}: write `redis://HOST:PORT`, or `rediss://HOST:PORT` for TLS");
     let url = Url::parse(text).map_err(|_| wrong("this is not a URL"))?;
     if !["redis", TLS].contains(&url.scheme()) {
-        return Err(wrong("the scheme is another one"));
+        return Err(wrong("the scheme is neither `redis` nor `rediss`"));
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(wrong("there is no host in it"));
@@ -102,7 +100,7 @@ fn parse_url(text: &str) -> Result<Url, String> {
     }
     let database = url.path().trim_start_matches('/');
     if !database.is_empty() && database.parse::<u16>().is_err() {
-        return Err(wrong("what follows the host is not the number of a database"));
+        return Err(wrong("the path is not the number of a database"));
     }
     Ok(url)
 }

@@ -129,13 +129,13 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
     is_about_to_break();
     assert_eq!(in_words(read_again(&followed_keys, Trigger::Signal).await.as_ref()), "panicked");
     let told = |text: &str, trigger: &str| (text.to_owned(), trigger.to_owned());
-    assert_eq!(log.line(), told("keys.rejected: what was in force stays", "SIGHUP"));
+    assert_eq!(log.line(), told("keys.rejected: the last good ones stay in force", "SIGHUP"));
     is_about_to_break();
     assert_eq!(in_words(read_again(&followed_policies, Trigger::Operator).await.as_ref()), "panicked");
-    assert_eq!(log.line(), told("policies.rejected: what was in force stays", "POST /ops/reload"));
+    assert_eq!(log.line(), told("policies.rejected: the last good ones stay in force", "POST /ops/reload"));
     is_about_to_break();
     assert_eq!(in_words(read_again(&followed_candidate, Trigger::Signal).await.as_ref()), "panicked");
-    let text = "candidate.rejected: the last good one is compared with, if there is one";
+    let text = "candidate.rejected: the last good candidate stays in use, if there is one";
     assert_eq!(log.line(), told(text, "SIGHUP"));
 
     let fault = "reading it failed within jeton: please report this";

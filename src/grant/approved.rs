@@ -81,7 +81,7 @@ pub enum NoTokenId {
     #[error(transparent)]
     Random(#[from] NoRandomness),
     /// What it would be is no name, for what the token comes from has too long a one.
-    #[error("its name would be none: {0}")]
+    #[error("its id would not be valid: {0}")]
     Name(#[from] InvalidName),
 }
 

@@ -18,10 +18,10 @@ pub enum GrantError {
     #[error("not granted to this client: {0}{hint}", hint = joined(.0))]
     ScopeBeyondGrant(ScopeSet),
     /// Scopes that the token lacks from which the new one shall come.
-    #[error("beyond what the token allows that was presented: {0}")]
+    #[error("not in the presented token: {0}")]
     ScopeBeyondToken(ScopeSet),
     /// None of the scopes can be had at the API.
-    #[error("none of the subject token's scopes can be had there")]
+    #[error("none of the subject token's scopes can be granted for the API")]
     NoScope,
     /// Two different audiences in one request (RFC 8707 section 2).
     #[error("a token has one audience: ask for one `resource` at a time, not for `{0:.80}` and `{1:.80}`")]
@@ -42,16 +42,16 @@ pub enum GrantError {
     #[error("the refresh token is not valid: fetch a new one with your credentials")]
     BadRefreshToken,
     /// Nothing that the refresh token stands for is granted any more.
-    #[error("nothing of what the refresh token stands for is granted any more")]
+    #[error("the client no longer has anything that the refresh token was granted")]
     NothingLeft,
     /// The subject token is bad.
     #[error("the subject token is not valid: {}", if matches!(.0, TokenError::Expired) { "it has expired" } else { "it must be an access token of this issuer, in force" })]
     BadSubjectToken(TokenError),
     /// The subject token names nobody.
-    #[error("the subject token names no client, and could not be revoked any more")]
+    #[error("the subject token names no client, so the new token could not be revoked with it")]
     AnonymousSubject,
     /// The subject token came from as many exchanges as there may be.
-    #[error("the subject token was exchanged {0} times already, which is the most")]
+    #[error("the subject token was exchanged {0} times already, which is the limit")]
     TooManyExchanges(u32),
 }
 

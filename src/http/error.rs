@@ -84,17 +84,19 @@ impl EndpointProblem {
         match &self.kind {
             ProblemKind::Guard(fault) => fault.detail(),
             ProblemKind::BadQuestion(detail) | ProblemKind::Forbidden(detail) => detail.clone(),
-            ProblemKind::NotFound => "nothing is here".into(),
-            ProblemKind::MethodNotAllowed(allow) => format!("only {allow} is taken here").into(),
+            ProblemKind::NotFound => "there is nothing at this path".into(),
+            ProblemKind::MethodNotAllowed(allow) => format!("this path supports only {allow}").into(),
             ProblemKind::TooLarge => "the body is longer than 16 KiB".into(),
-            ProblemKind::CodedBody => "a body with a Content-Encoding is not taken: send it as it is".into(),
+            ProblemKind::CodedBody => {
+                "a body with a Content-Encoding is not supported: send it unencoded".into()
+            }
             ProblemKind::Rejected { findings, key_errors } => {
                 let what = match (findings.0.is_empty(), key_errors.is_empty()) {
                     (false, true) => "the policies are",
                     (true, _) => "the keys are",
                     (false, false) => "the policies and the keys are",
                 };
-                format!("{what} not taken; what was in force stays").into()
+                format!("{what} rejected; the last good ones stay in force").into()
             }
         }
     }

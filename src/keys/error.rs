@@ -32,7 +32,7 @@ pub enum KeyError {
     },
     /// Others on the machine can say which key signs.
     #[error(
-        "{}: everyone can write the file, and so say which key signs: run `chmod 644 {}`",
+        "{}: everyone can write the file, and so choose the key that signs: run `chmod 644 {}`",
         shown(path),
         shown(path)
     )]
@@ -67,7 +67,7 @@ pub enum KeyError {
         source: InvalidKeyFile,
     },
     /// Two files hold the same key.
-    #[error("{}: the same key stands in {} too: remove one of them", shown(second), shown(first))]
+    #[error("{}: the same key is in {} too: remove one of them", shown(second), shown(first))]
     Duplicate {
         /// The first file.
         first: PathBuf,
@@ -76,7 +76,7 @@ pub enum KeyError {
     },
     /// There are keys, and nothing says when they sign.
     #[error(
-        "{}: the file is missing, and so which key signs is unknown: restore it, or write it:\n{fix}",
+        "{}: the file is missing, so the key that signs is unknown: restore it, or write it:\n{fix}",
         shown(path)
     )]
     NoKeyring {
@@ -150,7 +150,7 @@ fn place(source: &InvalidKeyring) -> &'static str {
 /// What to write into a file without a key.
 fn or_fix(source: &InvalidKeyring, fix: &str) -> String {
     match source {
-        InvalidKeyring::Empty => format!(", and so which key signs is unknown: restore it, or write:\n{fix}"),
+        InvalidKeyring::Empty => format!(", so the key that signs is unknown: restore it, or write:\n{fix}"),
         InvalidKeyring::Fault { .. } | InvalidKeyring::NoSuccessor(_) => String::new(),
     }
 }

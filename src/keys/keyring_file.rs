@@ -206,7 +206,8 @@ fn entry(fields: &Spanned<KeyringFields>, faults: &mut Vec<InvalidKeyring>) -> O
     if let (Some((at, _)), Some(retires), Some(activates)) = (given("retires"), retires, activates)
         && retires < activates
     {
-        faults.push(fault(at, "`retires` lies before `activates`: a key signs first".to_owned()));
+        faults
+            .push(fault(at, "`retires` is before `activates`: a key must sign before it retires".to_owned()));
     }
     if faults.len() > before {
         return None;

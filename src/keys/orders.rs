@@ -66,7 +66,7 @@ pub enum OrderError {
     },
     /// Tokens by the key may live.
     #[error(
-        "tokens that `{kid}` signed may live: it is safe from {safe_from}; if the key has leaked, run `jeton keys retire {kid} --now`"
+        "tokens that `{kid}` signed may still be valid: it is safe from {safe_from}; if the key has leaked, run `jeton keys retire {kid} --now`"
     )]
     StillNeeded {
         /// The key.

@@ -49,11 +49,11 @@ pub enum InvalidKeyFile {
     #[error("the key is encrypted: set `keys.passphrase_file`, or the variable JETON__KEYS__PASSPHRASE")]
     Encrypted,
     /// The passphrase does not open it.
-    #[error("the passphrase does not open the key: it is another one, or the file is damaged")]
+    #[error("the passphrase does not open the key: it is the wrong one, or the file is damaged")]
     WrongPassphrase,
     /// It is encrypted in a way that is out of use.
     #[error(
-        "the key is encrypted in a way that is not taken: encrypt it again with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
+        "the key is encrypted in a way that is not supported: encrypt it again with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
     )]
     Scheme,
     /// The key itself was refused.

@@ -12,10 +12,10 @@ use serde::Serialize;
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
     /// The text between the PEM lines is no private key that we take.
-    #[error("it is no sound private key in PKCS#8: RSA of 2048 to 8192 bits, P-256 or Ed25519 ({0})")]
+    #[error("it is not a sound private key in PKCS#8: RSA of 2048 to 8192 bits, P-256 or Ed25519 ({0})")]
     Rejected(&'static str),
     /// The key does not sign by the algorithm that it shall sign by.
-    #[error("it is of another kind than `{0}` needs")]
+    #[error("it is not of the kind that `{0}` needs")]
     Algorithm(SignatureAlgorithm),
     /// The public half could not be described as a JWK.
     #[error("its public key has no thumbprint ({0})")]

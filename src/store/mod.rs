@@ -104,7 +104,7 @@ pub enum StoreError {
     #[error("the shared store cannot be used: {0}")]
     Unreachable(#[source] RedisError),
     /// The bound of the memory is reached; nothing that still counts was forgotten for it.
-    #[error("the store is full: try again when older entries have passed, or give it more memory")]
+    #[error("the store is full: try again when older entries have expired, or give it more memory")]
     Full,
     /// The store cannot be set up like this.
     #[error(transparent)]

@@ -232,11 +232,11 @@ fn too_late() -> RedisError {
 }
 
 fn client(options: &SharedStoreOptions) -> Result<Client, StoreOptionsError> {
-    let url = Url::parse(&options.url).map_err(|_| StoreOptionsError::Url("is none"))?;
+    let url = Url::parse(&options.url).map_err(|_| StoreOptionsError::Url("is not a URL"))?;
     let tls = match url.scheme() {
         "redis" => false,
         "rediss" => true,
-        _ => return Err(StoreOptionsError::Url("has another scheme")),
+        _ => return Err(StoreOptionsError::Url("has the wrong scheme")),
     };
     if url.host_str().is_none_or(str::is_empty) {
         return Err(StoreOptionsError::Url("has no host"));

@@ -163,7 +163,7 @@ def is_tight(kind, done):
     table = counts(done.stdout)
     checks.holds(
         f"{kind}: jeton gateway check: {table.get('all')} sent, refused, allowed, holes",
-        done.returncode == 0 and "nothing got through that must not" in done.stdout,
+        done.returncode == 0 and "nothing got through that is forbidden" in done.stdout,
         (done.returncode, done.stdout[-3000:], done.stderr[-2000:]),
     )
     empty = [name for name, (sent, *_) in table.items() if not sent]

@@ -63,7 +63,7 @@ fn a_key_set_is_fetched_by_https_or_from_this_machine() {
         "http://127.0.0.1.example/jwks.json",
         "http://localhost.example/jwks.json",
     ] {
-        inspect(url).exits(1).says(&["must be `https`", "`http` is for this machine itself"]);
+        inspect(url).exits(1).says(&["must be `https`", "`http` is allowed only for this machine"]);
     }
     for url in [&format!("ftp://127.0.0.1:{port}{path}"), &format!("file://{path}"), "https://", "://x"] {
         inspect(url).exits(1).says(&["must be an absolute URL such as `https://"]);

@@ -110,7 +110,7 @@ fn policy_files_together() {
         file.set_len(60 * 1024 * 1024).unwrap();
     }
     let run = workplace.run_in_little_memory(&["policies", "check"]).exits(1);
-    let told = "sub-e.yaml: error: is too much: with it the files of the folder hold more than 256 MiB";
+    let told = "sub-e.yaml: error: is too large: with it the files of the folder hold more than 256 MiB";
     assert!(run.stdout.contains(told) && !run.stdout.contains("sub-d.yaml"), "{run:#?}");
 }
 
@@ -222,7 +222,7 @@ fn files_in_git() {
     git(&workplace, &["commit", "-q", "-m", "second"]);
     fs::remove_file(workplace.path("policies/long.yaml")).unwrap();
     diff("HEAD").exits(1).says(&[
-        "policies/long.yaml at HEAD is too much: with it the files of the folder hold more than 256 MiB",
+        "policies/long.yaml at HEAD is too large: with it the files of the folder hold more than 256 MiB",
     ]);
     diff("HEAD~").exits(0);
 }

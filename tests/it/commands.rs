@@ -246,7 +246,7 @@ fn explain_takes_a_token_that_verifies() {
     explain(&token_of(json!({ "aud": "https://x.example" })), "/tenants/acme/orders")
         .exits(3)
         .shows(&["audience"]);
-    explain("x", "/tenants/acme/orders").exits(3).shows(&["DENIED", "is not taken"]);
+    explain("x", "/tenants/acme/orders").exits(3).shows(&["DENIED", "is rejected"]);
     workplace
         .write("policies/revoked.yaml", "version: 1\nrevoked_tokens: [0123456789abcdef0123456789abcdef]\n");
     explain(&good_token(&workplace), "/tenants/acme/orders").exits(3).shows(&["the token was revoked"]);
@@ -337,7 +337,7 @@ fn inspect_says_why_a_token_does_not_verify_and_exits_3() {
         ("not yet valid", signed(json!({ "nbf": now + 600 })), "not valid yet"),
         ("another issuer", signed(json!({ "iss": "https://x.example" })), "`iss` is another issuer"),
         ("no expiry", signed(json!({ "exp": null })), "`exp` is missing"),
-        ("an expiry as text", signed(json!({ "exp": "9999999999" })), "`exp` is not of its type"),
+        ("an expiry as text", signed(json!({ "exp": "9999999999" })), "`exp` has the wrong type"),
         ("another key", token("test-only-other.pem", &kid, &json!({})), "the signature is wrong"),
         ("an unknown key", token("test-only-signing.pem", "another", &json!({})), "no key has this `kid`"),
         ("no signature", format!("{unsigned}."), "does not verify"),

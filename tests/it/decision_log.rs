@@ -120,7 +120,7 @@ async fn each_decision_is_a_line_of_what_was_asked_and_answered() {
             line("GET", "/ops/nowhere", false, "", "no-route"),
             "no route matches this method and path",
         ))),
-        without_rule(with(line("GET", "/ops/a;b", false, "", "bad-path"), "`;` must not stand in a path")),
+        without_rule(with(line("GET", "/ops/a;b", false, "", "bad-path"), "`;` must not be in a path")),
     ];
     let lines = values(&text);
     assert_eq!(lines.len(), expected.len(), "{text}");

@@ -147,7 +147,7 @@ async fn rfc7662_2_2_of_any_other_token_nothing_is_told() {
         ("expired to the second", draft().claim("exp", now().to_string()).sign(&forge)),
         ("another issuer", draft().claim("iss", "\"https://elsewhere.example\"").sign(&forge)),
         (
-            "a client that is gone",
+            "a client that no longer exists",
             draft().claim("client_id", "\"gone\"").claim("sub", "\"gone\"").sign(&forge),
         ),
         ("a subject that is gone", draft().claim("sub", "\"gone\"").sign(&forge)),

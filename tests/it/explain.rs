@@ -151,7 +151,7 @@ fn a_bad_token_is_told_first() {
     workplace
         .run(&explain)
         .exits(3)
-        .shows(&["DENIED GET /healthz at orders: the token is not taken", "rule `health`"]);
+        .shows(&["DENIED GET /healthz at orders: the token is rejected", "rule `health`"]);
 }
 
 #[test]
@@ -193,16 +193,16 @@ fn of_a_disabled_client_it_is_said() {
         ["policies", "explain", "--api", "orders", "--as", "acme-sync", "GET", "/tenants/acme/orders"];
     workplace.run(&explain).exits(0).shows(&[
         "ALLOWED",
-        "client `acme-sync` is disabled: it gets no token, and this service takes none of those it has",
+        "client `acme-sync` is disabled: it gets no token, and this service rejects the tokens that it has",
     ]);
     for (entry, hint) in [
         (
             "revoked_before: 2026-01-01T00:00:00Z",
-            "tokens of client `acme-sync` issued before 2026-01-01T00:00:00Z are not taken",
+            "tokens of client `acme-sync` issued before 2026-01-01T00:00:00Z are rejected",
         ),
         (
             "{ enabled: false, anonymous: true }",
-            "it gets no token; those it has do not name it, and are judged as here",
+            "it gets no token; the tokens that it has do not name it, and are judged as shown here",
         ),
     ] {
         let lines = entry.trim_matches(['{', '}', ' ']).replace(", ", "\n    ");

@@ -329,7 +329,7 @@ async fn all_come_to(settings: &str, prepare: impl FnOnce(&Path), rows: &'static
 async fn a_gateway_without_a_hole_has_none_and_what_took_no_part_is_said() {
     const SAYS: &[&str] = &[
         "gateway edge (nginx) at http://127.0.0.1:",
-        ": API `orders`\nnothing got through that must not\n\nattempts",
+        ": API `orders`\nnothing got through that is forbidden\n\nattempts",
         "not tested: the client `silent`: no header can carry its claim `tenant`",
         "not tried: what the gateway does while jeton is away",
     ];
@@ -369,7 +369,7 @@ async fn what_is_wrong_with_a_gateway_is_found() {
             Wrong::Caches,
             3,
             &[
-                "): answered by something else than the upstream: it is the answer to another request, such as of a cache, ",
+                "): answered by something else than the upstream: it is the answer to another request, for example from a cache, ",
             ],
         ),
         (
@@ -409,7 +409,7 @@ async fn what_was_not_judged_is_no_success() {
             Wrong::Stops(300, 503),
             1,
             &[
-                "nothing was seen to get through, but not everything was judged",
+                "nothing forbidden was seen to get through, but not everything was judged",
                 "attempts nothing legitimate passes any more: `GET /orders?check=",
                 "got 503",
             ],
@@ -420,7 +420,7 @@ async fn what_was_not_judged_is_no_success() {
             "edge",
             Wrong::TwoUpstreams,
             1,
-            &["something else than `--echo` answers for the upstream", "got 200, no answer of `--echo`"],
+            &["something other than `--echo` answers for the upstream", "got 200, no answer of `--echo`"],
         ),
     ];
     all_come_to(GATEWAYS, |_| (), rows).await;
@@ -487,14 +487,14 @@ async fn a_gateway_that_asks_nobody_is_full_of_holes_and_one_that_is_away_is_sai
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let report = String::from_utf8_lossy(&output.stdout);
     for part in [
-        "times something reached the upstream that must not, or was answered in its place\n\nattempts",
+        "forbidden requests reached the upstream, or were answered in its place\n\nattempts",
         "HOLE (as it is)",
         "the policies refuse that (not-met)",
         "HOLE (dot segments)",
         "the policies refuse that (bad-path)",
         "HOLE (method override)",
         "HOLE (identity headers)",
-        "x-auth-client: forged` reached it, where jeton says",
+        "x-auth-client: forged` reached it, but jeton sent",
         "HOLE (tokens)",
     ] {
         assert!(report.contains(part), "`{part}` is missing:\n{report:.3000}");

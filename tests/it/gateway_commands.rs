@@ -92,16 +92,16 @@ fn wrong_orders_are_refused_and_the_fix_is_said() {
     for url in
         ["http://127.0.0.1:9/orders", "http://127.0.0.1:9?a", "http://me@127.0.0.1:9", "http://127.0.0.1:9#a"]
     {
-        known.run(&check(url)).exits(2).says(&["write http://HOST:PORT alone"]);
+        known.run(&check(url)).exits(2).says(&["write only http://HOST:PORT"]);
     }
-    known.run(&check("https://127.0.0.1:1")).exits(1).says(&["only http:// is spoken"]);
+    known.run(&check("https://127.0.0.1:1")).exits(1).says(&["only http:// works"]);
     known.run(&check("http://127.0.0.1:9")).exits(1).says(&[&format!("{echo} cannot be listened on")]);
 }
 
 #[test]
 fn an_api_that_the_policies_lack_stops_the_start() {
     let workplace = workplace(&SETTINGS.replace("\"orders\"", "\"order\""));
-    workplace.run(&["serve"]).exits(1).says(&["`gateways.edge`", "`order` is no API", "`orders`"]);
+    workplace.run(&["serve"]).exits(1).says(&["`gateways.edge`", "`order` is not an API", "`orders`"]);
 }
 
 /// The recipes in the tree are what the command writes for the settings beside them.

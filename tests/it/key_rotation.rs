@@ -202,7 +202,7 @@ async fn a_broken_folder_leaves_the_keys_in_force() {
     assert_eq!(status, 422, "{answer}");
     assert!(answer["key_errors"][0].as_str().unwrap().contains("keyring.yaml:2:5: error: "), "{answer}");
     assert_eq!(answer["findings"], json!([]));
-    assert!(answer["detail"].as_str().unwrap().starts_with("the keys are not taken"), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().starts_with("the keys are rejected"), "{answer}");
 
     // whoever asks is told again
     while server.logged("keys.rejected").await["trigger"] != "POST /ops/reload" {}

@@ -64,7 +64,7 @@ fn others() -> Vec<(&'static str, Value, &'static str)> {
         ("a secret", json!({ "kty": "oct", "k": "c2VjcmV0", "alg": "HS256" }), "symmetric"),
         ("a short key", jwk("weak.jwk", &json!({})), "2048"),
         ("no type", json!({ "n": "AA" }), "not a JSON Web Key"),
-        ("half a key", json!({ "kty": "EC", "crv": "P-256", "x": x }), "it is no key"),
+        ("half a key", json!({ "kty": "EC", "crv": "P-256", "x": x }), "it is not a key"),
     ]
 }
 
@@ -165,7 +165,7 @@ fn a_foreign_block_spoils_no_other() {
     let keys = ForeignKeys::from_file(pem.as_bytes()).unwrap();
     assert_eq!(keys.taken.len(), 1);
     let told: Vec<_> = keys.passed_over.iter().map(ToString::to_string).collect();
-    assert!(told[0].starts_with("block 2: it is no key for"), "{told:?}");
+    assert!(told[0].starts_with("block 2: it is not a key for"), "{told:?}");
     assert!(told[1].starts_with("block 3: it is not a sound key"), "{told:?}");
 }
 

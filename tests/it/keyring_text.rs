@@ -25,7 +25,7 @@ fn everything_wrong_in_a_ring_is_said_with_its_place() {
         (
             "retires too early",
             format!("keys:\n  - {KID}\n    {TIMES}\n    retires: 2025-01-01T00:00:00Z\n"),
-            vec!["5:14: error: `retires` lies before `activates`"],
+            vec!["5:14: error: `retires` is before `activates`"],
         ),
         (
             "anchor, alias and tag",

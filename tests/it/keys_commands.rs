@@ -161,12 +161,15 @@ fn three_keys() -> (Workplace, [String; 3]) {
 fn retire_ends_what_is_safe_and_says_from_when_the_rest_is() {
     let (workplace, [retired, active, next]) = three_keys();
     let retire = |kid: &str| workplace.run(&["keys", "retire", kid]);
-    retire(&retired).exits(1).says(&["may live: it is safe from ", "--now"]);
+    retire(&retired).exits(1).says(&["may still be valid: it is safe from ", "--now"]);
     retire(&active).exits(1).says(&[&next, "may not have fetched", "it is safe from "]);
     retire("unknown").exits(1).says(&["there is no key `unknown`"]);
     assert_eq!(jwks(&workplace).len(), 3);
     let run = retire(&next).exits(0);
-    assert_eq!(run.stdout, format!("{next} is gone: out of `keyring.yaml`, its file deleted.\n"));
+    assert_eq!(
+        run.stdout,
+        format!("{next} is gone: it was removed from `keyring.yaml`, and its file deleted.\n")
+    );
     assert_eq!(jwks(&workplace).len(), 2);
     // one that was published for long enough takes over
     let ring = workplace.read("keys/keyring.yaml").replace("activates: 2026-01-02", "activates: 2126-01-02");
@@ -174,7 +177,7 @@ fn retire_ends_what_is_safe_and_says_from_when_the_rest_is() {
     workplace.write("keys/keyring.yaml", &ring);
     let run = retire(&retired).exits(0);
     run.shows(&[
-        &format!("{retired} signs no more, and stays published until "),
+        &format!("{retired} no longer signs, and stays published until "),
         &format!("{active} signs now."),
     ]);
     workplace
@@ -189,8 +192,8 @@ fn retire_now_drops_a_leaked_key_and_says_what_breaks() {
     let (workplace, [retired, active, _]) = three_keys();
     let run = workplace.run(&["keys", "retire", &retired, "--now"]).exits(0);
     run.shows(&[
-        &format!("{retired} is gone: out of `keyring.yaml`, its file deleted.\n\nWhat this breaks:\n"),
-        "within 3 s; until then they take tokens by the key.",
+        &format!("{retired} is gone: it was removed from `keyring.yaml`, and its file deleted.\n\nWhat this breaks:\n"),
+        "within 3 s; until then they accept tokens signed with it.",
         "every token that the key signed is refused here, refresh tokens too",
         "for up to 300 s more",
     ]);
@@ -208,7 +211,7 @@ fn rotate_notes_where_servers_read_the_next_key_too_late() {
         ("6s", "2s", None),
         ("4s", "2s", Some("set `keys.publish_ahead` to 6 s or more")),
         ("1s", "2s", Some("set `keys.publish_ahead` to 6 s or more")),
-        ("1h", "0s", Some("SIGHUP or POST /ops/reload only, and each must within 3300 s")),
+        ("1h", "0s", Some("only on SIGHUP or POST /ops/reload, and each server must do so within 3300 s")),
     ] {
         let mut workplace = Workplace::sample();
         workplace.set("JETON__KEYS__ALGORITHM", "ES256").set("JETON__KEYS__PUBLISH_AHEAD", ahead);
@@ -315,7 +318,7 @@ fn what_is_no_key_is_refused_and_named() {
         ("cut short", pem[..middle].to_owned(), ""),
         ("two keys", format!("{pem}{pem}"), "2 PEM blocks"),
         ("PKCS#1", pem.replace("PRIVATE KEY", "RSA PRIVATE KEY"), "`RSA PRIVATE KEY`"),
-        ("encrypted as it says", pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "not taken"),
+        ("encrypted as it says", pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "not supported"),
         ("public", pem.replace("PRIVATE KEY", "PUBLIC KEY"), "`PUBLIC KEY`"),
         ("certificate", pem.replace("PRIVATE KEY", "CERTIFICATE"), "`CERTIFICATE`"),
         ("not base64", pem.replace('A', "*"), ""),

@@ -57,7 +57,7 @@ async fn every_line_is_flat_and_says_when_and_what() {
     fs::write(&file, "version: [\n").unwrap();
     binary.signal("HUP").await;
     let rejected = binary.logged("policies.rejected").await;
-    assert_eq!(rejected["message"], "what was in force stays", "{rejected}");
+    assert_eq!(rejected["message"], "the last good ones stay in force", "{rejected}");
     assert!(rejected["count"].is_u64() && rejected.get("id").is_none(), "{rejected}");
     binary.stop().await;
     assert_harmless(binary.log_text(), "the log");
@@ -149,8 +149,8 @@ async fn basic_credentials_that_cannot_be_read_are_told_why() {
         );
     }
     for (name, basic, detail) in [
-        ("raw +", "acme-sync:a+b", "it holds a space, as which a raw `+` is read"),
-        ("raw + at the end", "acme-sync:+", "it holds a space, as which a raw `+` is read"),
+        ("raw +", "acme-sync:a+b", "it contains a space, perhaps from a raw `+`"),
+        ("raw + at the end", "acme-sync:+", "it contains a space, perhaps from a raw `+`"),
         ("a line break", "acme-sync:a%0D%0A", "it ends in a line break"),
         ("encoded +", "acme-sync:a%2Bb", "wrong secret"),
         ("a wrong secret", "acme-sync:ab", "wrong secret"),

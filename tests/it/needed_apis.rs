@@ -66,7 +66,7 @@ async fn refused(app: &TestApp) -> Vec<(String, String)> {
 }
 
 fn missing(by: &str, api: &str, has: &str) -> (String, String) {
-    let message = format!("`gateways.{by}`: `{api}` is no API of the policies: they have {has}");
+    let message = format!("`gateways.{by}`: `{api}` is not an API of the policies: they have {has}");
     ("unknown-api".to_owned(), message)
 }
 
@@ -86,7 +86,7 @@ async fn a_reload_without_the_api_of_a_gateway_is_refused() {
     app.write_policy("orders.yaml", &policies(&["stock"], "true"));
     let gone = [missing("edge", "orders", "`jeton`, `stock`"), missing("shop", "orders", "`jeton`, `stock`")];
     assert_eq!(refused(&app).await, gone);
-    assert_eq!(ask().await, 200, "what was in force stays");
+    assert_eq!(ask().await, 200, "the last good ones stay in force");
 
     app.write_policy("orders.yaml", &policies(&["orders"], "true"));
     assert_eq!(refused(&app).await, [missing("shop", "stock", "`jeton`, `orders`")], "one of several hosts");

@@ -29,7 +29,7 @@ fn a_file_that_is_almost_called_as_policies_are_is_told() {
         check
             .stdout
             .lines()
-            .find(|line| line.starts_with(&format!("policies/{name}: warning: is not read")))
+            .find(|line| line.starts_with(&format!("policies/{name}: warning: is ignored")))
             .expect(name);
     }
     assert_eq!(check.stdout.matches("rename it to `.yaml`, or remove it").count(), names.len());
@@ -40,7 +40,7 @@ fn a_file_that_is_almost_called_as_policies_are_is_told() {
     // a folder may be called anything
     workplace.write("policies/FOLDER.YAML/h.yaml", "version: 1\nscopes: { s: x }\n");
     assert_eq!(
-        workplace.run(&["policies", "check"]).exits(0).stdout.matches("is not read").count(),
+        workplace.run(&["policies", "check"]).exits(0).stdout.matches("is ignored").count(),
         names.len()
     );
 }

@@ -79,6 +79,46 @@ fn plain(run: Run) -> Run {
     run
 }
 
+/// What a command prints where colours are asked for, and the same without them.
+#[track_caller]
+fn coloured(workplace: &mut Workplace, arguments: &[&str]) -> String {
+    let plain = plain(workplace.run(arguments)).stdout;
+    workplace.set("CLICOLOR_FORCE", "1");
+    let coloured = workplace.run(arguments).stdout;
+    assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain, "{arguments:?}");
+    workplace.set("NO_COLOR", "1").set("CLICOLOR_FORCE", "0");
+    assert_eq!(workplace.run(arguments).stdout, plain, "{arguments:?}");
+    coloured
+}
+
+#[test]
+fn findings_are_coloured_for_a_terminal_alone() {
+    let mut workplace = Workplace::new();
+    workplace.write("policies/a.yaml", "version: 1\nscopes: { a:read: Read }\n");
+    let warned = coloured(&mut workplace, &["policies", "check"]);
+    assert!(warned.contains("\u{1b}[33mwarning:"), "{warned:?}");
+    let mut workplace = Workplace::new();
+    workplace.write("policies/a.yaml", "version: 1\nscope: {}\n\"\\e[32m: error: [b]\": 1\n");
+    let broken = coloured(&mut workplace, &["policies", "check"]);
+    for shown in ["\u{1b}[2mpolicies/a.yaml:2:1:", "\u{1b}[31merror:", "\u{1b}[31m ^^^^^"] {
+        assert!(broken.contains(shown), "{shown:?} in {broken:?}");
+    }
+    assert!(!broken.contains("\u{1b}[32m"), "{broken:?}");
+}
+
+#[test]
+fn explanations_are_coloured_for_a_terminal_alone() {
+    for (path, shown) in [
+        ("/tenants/acme/orders", ["\u{1b}[32mALLOWED", "\u{1b}[32mheld"]),
+        ("/tenants/globex/orders", ["\u{1b}[31mDENIED", "\u{1b}[31mMISSING"]),
+    ] {
+        let arguments = ["policies", "explain", "--api", "orders", "--as", "acme-sync", "GET", path];
+        let coloured = coloured(&mut Workplace::sample(), &arguments);
+        assert!(shown.iter().all(|shown| coloured.contains(shown)), "{coloured:?}");
+        assert!(coloured.contains("\u{1b}[2m(policies/orders.yaml:"), "{coloured:?}");
+    }
+}
+
 #[test]
 fn wrong_usage_of_the_policies_commands_exits_2() {
     let workplace = Workplace::sample();
@@ -149,7 +189,7 @@ fn check_counts_errors_and_warnings() {
     let run = workplace.run(&["policies", "check"]).exits(0);
     let run = run.says(&["ok: 1 file, 1 API, 3 rules, 2 scopes, 1 role, 2 clients, no tests"]);
     let run =
-        run.says(&["1 finding: no errors, 1 warning"]).shows(&["policies/more.yml: warning: is not read"]);
+        run.says(&["1 finding: no errors, 1 warning"]).shows(&["policies/more.yml: warning: is ignored"]);
     assert!(!run.stdout.contains("error"), "{run:#?}");
     let json = workplace.run(&["policies", "check", "--format", "json"]).exits(0);
     let findings: Value = serde_json::from_str(&json.stdout).unwrap();

@@ -189,10 +189,7 @@ const EDITS: &[Edit] = &[
         edits: &[("    enabled: true\n", "    anonymous: true\n")],
         there: (
             0,
-            &[
-                "- acme-sync loses GET /named",
-                "~ acme-sync changes anonymity: its tokens do not name it any more",
-            ],
+            &["- acme-sync loses GET /named", "~ acme-sync changes anonymity: its tokens no longer name it"],
         ),
         back: (3, &["+ acme-sync gains GET /named", "~ acme-sync changes anonymity: its tokens name it now"]),
     },
@@ -409,7 +406,7 @@ fn a_lost_tenant_is_refused_by_the_guarantee_and_shown_as_a_gain() {
     let run = workplace.run(&["policies", "check", "new"]).exits(1);
     run.shows(&[
         "error: guarantee `tenant-isolation` does not hold: alternative 1 of rule `read-orders`",
-        "lets `GET /tenants/some-tenant/orders` through with no more than scope `orders:read`",
+        "lets `GET /tenants/some-tenant/orders` through with only scope `orders:read`",
     ]);
     // the gain is the answer, also where the policies are refused for it
     let run = workplace.run(&["policies", "diff", "policies", "new"]).exits(3);

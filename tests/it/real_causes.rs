@@ -124,7 +124,7 @@ fn a_token_of_another_issuer_is_told_with_both() {
         .run(&["policies", "explain", "--api", "orders", "--token", &token, "GET", "/x"])
         .exits(3)
         .shows(&[says]);
-    let says = "`aud` is another audience (it is `https://orders.example.com`, and that of the API is `http://127.0.0.1:8080`)";
+    let says = "`aud` is another audience (it is `https://orders.example.com`, and the audience of the API is `http://127.0.0.1:8080`)";
     let token = good_token(&workplace);
     workplace
         .run(&["policies", "explain", "--api", "jeton", "--token", &token, "GET", "/x"])
@@ -199,13 +199,13 @@ fn a_json_web_key_is_told_which_member_is_wrong() {
     let modulus = |first: &[u8]| BASE64_URL_SAFE_NO_PAD.encode([first, &[0xff; 256]].concat());
     let rsa = |n: &str, e: &str| format!("{{\"kty\":\"RSA\",\"n\":\"{n}\",\"e\":\"{e}\"}}");
     for (text, says) in [
-        (ec(&short, y), "a coordinate has 31 bytes and not 32"),
-        (ec(x, &longer), "a coordinate has 33 bytes and not 32"),
+        (ec(&short, y), "a coordinate has 31 bytes, not 32"),
+        (ec(x, &longer), "a coordinate has 33 bytes, not 32"),
         (ec(&format!("{x}="), y), "`x` is not base64url without padding"),
         (ec(x, &y.replace('-', "+")), "`y` is not base64url without padding"),
         (
             format!("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"{short}\"}}"),
-            "a coordinate has 31 bytes and not 32",
+            "a coordinate has 31 bytes, not 32",
         ),
         (rsa(&format!("{}==", modulus(&[])), "AQAB"), "`n` is not base64url without padding"),
         (rsa(&modulus(&[0]), "AQAB"), "`n` begins with a zero byte"),

@@ -46,7 +46,7 @@ const LOSSES: [Loss; 6] = [
         "replaced by a link that leads nowhere",
         |dir| symlink("nowhere", dir).unwrap(),
         "policies: error: is a link to `nowhere`, which cannot be read: No such file or directory (os error 2) \
-         [unreadable]\n   = help: put a folder where it leads, or set `policies.dir` to where the policies are\n",
+         [unreadable]\n   = help: put a folder at its target, or set `policies.dir` to where the policies are\n",
     ),
     (
         "emptied, or no longer mounted",
@@ -65,7 +65,7 @@ const LOSSES: [Loss; 6] = [
         |dir| write_all(dir, &[("orders.yml", FILES[0].1)]),
         "policies: error: holds no `*.yaml` file [unreadable]\n   \
          = help: mount it or put the policy files back, or set `policies.dir` to where they are\n\n\
-         policies/orders.yml: warning: is not read: only `*.yaml` is [passed-over]\n   \
+         policies/orders.yml: warning: is ignored: jeton reads only `*.yaml` [passed-over]\n   \
          = help: rename it to `.yaml`, or remove it\n",
     ),
 ];
@@ -132,13 +132,13 @@ const ODDITIES: [Oddity; 9] = [
         "a link that leads nowhere",
         |path| symlink("../gone.yaml", path).unwrap(),
         "is a link to `../gone.yaml`, which cannot be read: No such file or directory (os error 2)\n   \
-         = help: remove the link, or put a file where it leads",
+         = help: remove the link, or put a file at its target",
     ),
     (
         "a link to itself",
         |path| symlink("x.yaml", path).unwrap(),
         "is a link to `x.yaml`, which cannot be read: Too many levels of symbolic links (os error 40)\n   \
-         = help: remove the link, or put a file where it leads",
+         = help: remove the link, or put a file at its target",
     ),
     (
         "other bytes than UTF-8",
@@ -164,7 +164,7 @@ const ODDITIES: [Oddity; 9] = [
     (
         "more than can be meant",
         |path| File::create(path).unwrap().set_len(256 * 1024 * 1024 + 1).unwrap(),
-        "holds more than 256 MiB\n   = help: remove it, or what does not belong into it",
+        "holds more than 256 MiB\n   = help: remove it, or shorten it",
     ),
 ];
 

@@ -169,7 +169,7 @@ fn a_name_that_leads_nowhere_for_long_is_told() {
     assert_eq!(
         watched.rejection(),
         "policies/gone.yaml: error: is a link to `..data/gone.yaml`, which cannot be read: No such file or \
-         directory (os error 2) [unreadable]\n   = help: remove the link, or put a file where it leads\n"
+         directory (os error 2) [unreadable]\n   = help: remove the link, or put a file at its target\n"
     );
     assert_eq!(watched.poll(), "still rejected");
     fs::remove_file(volume.dir.join("gone.yaml")).unwrap();
@@ -243,7 +243,10 @@ fn the_folder_above_such_a_link_holds_no_policies() {
     assert_eq!((watched.poll(), watched.poll()), ("unsettled", "rejected"));
     let told = watched.rejection();
     assert!(told.contains("policies: error: holds no `*.yaml` file"), "{told}");
-    assert!(told.contains("policies/current: warning: is a link to a folder, and not followed"), "{told}");
+    assert!(
+        told.contains("policies/current: warning: is a link to a folder, which jeton does not follow"),
+        "{told}"
+    );
     assert_eq!(watched.hash(), hash_of(&[ORDERS_1]), "the last good state serves");
 }
 

@@ -259,7 +259,7 @@ async fn rfc9728_5_1_challenges_say_where_the_document_is() {
             "a token in the URL",
             get("/orders?access_token=x"),
             400,
-            described("invalid_request", "an access token must not stand in the URL"),
+            described("invalid_request", "an access token must not be in the URL"),
         ),
         (
             "a scope is missing",
@@ -322,12 +322,11 @@ async fn an_audience_that_is_no_address_publishes_nothing() {
     };
     assert_eq!(refused(ORDERS, "invoices"), "the policies have no API `invoices`");
     for (audience, reason) in [
-        ("orders", "let it be an absolute URL such as `https://orders.example.com`"),
-        ("http://orders.example.com", "its scheme must be `https`; `http` is for this machine itself"),
+        ("orders", "make it an absolute URL such as `https://orders.example.com`"),
+        ("http://orders.example.com", "its scheme must be `https`; `http` is allowed only for this machine"),
         ("https://orders.example.com?x", "it must have no query and no fragment (RFC 9728 section 1.2)"),
     ] {
-        let expected =
-            format!("the audience `{audience}` is no address at which metadata can be published: {reason}");
+        let expected = format!("metadata cannot be published at the audience `{audience}`: {reason}");
         assert_eq!(refused(audience, "orders"), expected);
     }
     // a reload may make it so later

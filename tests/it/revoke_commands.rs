@@ -156,7 +156,7 @@ fn revoking_again_keeps_what_covers_now_and_else_lies_after_the_former_minute() 
 #[test]
 fn the_tokens_of_an_anonymous_client_are_not_said_to_end() {
     let workplace = with_policies("version: 1\nclients:\n  acme: { anonymous: true }\n");
-    let stay = "those that it has stay good until they expire";
+    let stay = "the tokens that it has stay valid until they expire";
     let run = workplace.run(&["clients", "revoke", "acme"]).exits(0).says(&["is disabled\n", stay]);
     assert!(!run.stderr.contains("are revoked"), "{run:?}");
     let run = workplace.run(&["clients", "revoke", "acme", "--before", LATE]).exits(0).says(&[stay]);
@@ -178,7 +178,7 @@ fn before_a_time_sets_that_alone() {
     let refused = |time: &str, says: &[&str]| {
         refused(&workplace, &["clients", "revoke", "acme", "--before", time], says);
     };
-    refused("2026-01-01T00:00:30Z", &["2026-01-01T00:00:31Z", "good again", "edit the file"]);
+    refused("2026-01-01T00:00:30Z", &["2026-01-01T00:00:31Z", "valid again", "edit the file"]);
     refused("2026-01-01T00:00:31.5Z", &["the earliest time that works is 2026-01-01T00:01:01Z"]);
     refused("2026-01-01T00:01:00Z", &["the earliest time that works is 2026-01-01T00:01:01Z"]);
     revoke("2026-01-01T00:01:01Z").exits(0);
@@ -310,7 +310,7 @@ fn a_token_that_is_listed_keeps_the_later_end() {
         );
         let run =
             workplace.run(&["token", "revoke", "a", "--until", until, "--file", "clients.yaml"]).exits(0);
-        assert!(run.stderr.contains("token `a` is revoked already"), "{run:?}");
+        assert!(run.stderr.contains("token `a` was revoked already"), "{run:?}");
         let after = workplace.read("policies/b.yaml");
         assert_eq!(after, format!("version: 1\nrevoked_tokens:\n  - {{ jti: a, until: {expected} }}\n"));
         assert_eq!(workplace.read("policies/clients.yaml"), "version: 1\n");
@@ -481,13 +481,13 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
             client("revoked_before: 2026-02-01T00:00:00Z"),
             client("revoked_before: 2026-01-01T00:00:00Z"),
             vec![
-                "+ acme gains its tokens issued from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z: they are not revoked any more",
+                "+ acme gains its tokens issued from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z: they are no longer revoked",
             ],
         ),
         (
             client("revoked_before: 2026-01-01T00:00:00Z"),
             client(""),
-            vec!["+ acme gains its tokens issued before 2026-01-01T00:00:00Z: they are not revoked any more"],
+            vec!["+ acme gains its tokens issued before 2026-01-01T00:00:00Z: they are no longer revoked"],
         ),
         (
             client("anonymous: true"),
@@ -517,7 +517,7 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
         (
             listed(&format!("a, {{ jti: b, until: {LATE} }}")),
             listed(&format!("{{ jti: b, until: {LATE} }}")),
-            vec!["+ token a gains all that it carries: it is not revoked any more"],
+            vec!["+ token a gains all that it carries: it is no longer revoked"],
         ),
         (listed(&format!("a, {{ jti: b, until: {past} }}")), listed("a"), vec![]),
     ] {

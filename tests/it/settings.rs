@@ -41,14 +41,14 @@ fn refused_at(workplace: &mut Workplace, environment: &[(&str, &str)], says: &[&
 fn each_wrong_setting_of_a_gateway_is_named() {
     for (line, key, says) in [
         ("[gateways.nginx]\napi = \"orders\"", "gateways.nginx", "`trusted_peers` is missing"),
-        ("[gateways.nginx]\ntrusted_peers = [\"::1\"]", "gateways.nginx", "says no API"),
+        ("[gateways.nginx]\ntrusted_peers = [\"::1\"]", "gateways.nginx", "names no API"),
         (
             "[gateways.edge]\napi = \"orders\"\ntrusted_peers = [\"::1\"]",
             "gateways.edge",
             "`kind` is missing",
         ),
         ("[gateways.Edge]\nkind = \"nginx\"", "gateways.Edge", "is not the name of a gateway"),
-        ("[gateways.nginx]", "gateways.nginx", "says no API"),
+        ("[gateways.nginx]", "gateways.nginx", "names no API"),
         ("[gateways.edge]\nkind = \"apache\"", "gateways.edge.kind", "`apache` is not a kind of gateway"),
         ("[gateways.nginx]\napi = \"a b\"", "gateways.nginx.api", "`a b` is not the name of an API"),
         ("[gateways.nginx]\napi = \"a\"\nhosts = { \"h\" = \"a\" }", "gateways.nginx", "keep one of them"),
@@ -63,12 +63,12 @@ fn each_wrong_setting_of_a_gateway_is_named() {
             "gateways.nginx.hosts",
             "are one host",
         ),
-        ("[gateways.nginx]\nhosts = { \".\" = \"a\" }", "gateways.nginx.hosts..", "is no host"),
-        ("[gateways.nginx]\nhosts = { \"a b\" = \"a\" }", "gateways.nginx.hosts.a b", "is no host"),
+        ("[gateways.nginx]\nhosts = { \".\" = \"a\" }", "gateways.nginx.hosts..", "is not a host"),
+        ("[gateways.nginx]\nhosts = { \"a b\" = \"a\" }", "gateways.nginx.hosts.a b", "is not a host"),
         (
             "[gateways.nginx]\nhosts = { \"https://h\" = \"a\" }",
             "gateways.nginx.hosts.https://h",
-            "is no host",
+            "is not a host",
         ),
         ("[gateways.nginx]\ntrusted_peers = []", "gateways.nginx.trusted_peers", "is empty"),
         ("[gateways.nginx]\ntrusted_peers = \"\"", "gateways.nginx.trusted_peers", "is empty"),
@@ -95,13 +95,13 @@ fn each_wrong_setting_of_a_gateway_is_named() {
     refused(
         &format!("issuer = \"http://127.0.0.1/authz\"\n{gateway}"),
         &[],
-        &["`issuer`: ", "where gateways ask"],
+        &["`issuer`: ", "reserved for gateways"],
     );
     let stderr = refused("[gateways]", &[], &["policies"]);
     assert!(!stderr.contains("gateways"), "an empty section is none: {stderr}");
     let stderr = refused("", &[("JETON__GATEWAYS__EDGE__KIND", "apache")], &["is not a kind of gateway"]);
     assert!(stderr.contains("JETON__GATEWAYS__EDGE__KIND: "), "{stderr}");
-    assert!(stderr.contains("JETON__GATEWAYS__EDGE: says no API"), "{stderr}");
+    assert!(stderr.contains("JETON__GATEWAYS__EDGE: names no API"), "{stderr}");
 }
 
 #[test]
@@ -146,8 +146,12 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
         ("[store]\nurl = \"redis\"", "store.url", "this is not a URL"),
         ("[store]\nurl = \"127.0.0.1:6379\"", "store.url", "this is not a URL"),
         ("[store]\nurl = \"http://127.0.0.1:6379\"", "store.url", "`redis://HOST:PORT`"),
-        ("[store]\nurl = \"valkey://127.0.0.1\"", "store.url", "the scheme is another one"),
-        ("[store]\nurl = \"unix:///run/redis.sock\"", "store.url", "the scheme is another one"),
+        ("[store]\nurl = \"valkey://127.0.0.1\"", "store.url", "the scheme is neither `redis` nor `rediss`"),
+        (
+            "[store]\nurl = \"unix:///run/redis.sock\"",
+            "store.url",
+            "the scheme is neither `redis` nor `rediss`",
+        ),
         ("[store]\nurl = \"redis://\"", "store.url", "there is no host"),
         ("[store]\nurl = \"redis:///1\"", "store.url", "there is no host"),
         ("[store]\nurl = \"redis://127.0.0.1:99999\"", "store.url", "this is not a URL"),
@@ -244,7 +248,7 @@ fn a_variable_with_one_underscore_is_named_with_its_right_spelling() {
         ("jeton_keys_rotate_every", "JETON__KEYS__ROTATE_EVERY"),
         ("JETON_STORE_PASSWORD", "JETON__STORE__PASSWORD"),
     ] {
-        let stderr = refused("", &[(variable, "hunter2")], &["is not read", &format!("`{right}`")]);
+        let stderr = refused("", &[(variable, "hunter2")], &["is ignored", &format!("`{right}`")]);
         assert!(stderr.contains(&format!("{variable}: ")) && !stderr.contains("hunter2"), "{stderr}");
     }
     let gateway = "[gateways.edge]\nkind = \"nginx\"\napi = \"orders\"\ntrusted_peers = [\"::1\"]";

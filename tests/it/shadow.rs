@@ -211,7 +211,7 @@ async fn clients_and_audiences_of_the_candidate_count() {
             revoked("2026-11-23T12:00:01Z"),
             Some("it was issued before client `acme-sync`'s `revoked_before`"),
         ),
-        ("gone", same, "clients.yaml", gone, Some("client `acme-sync` is gone")),
+        ("gone", same, "clients.yaml", gone, Some("client `acme-sync` no longer exists")),
         ("the token is listed", same, "ended.yaml", listed, Some("the token was revoked")),
         (
             "without a word about the API, which is built in",

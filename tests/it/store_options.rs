@@ -110,10 +110,10 @@ async fn a_store_that_is_dropped_lets_go() {
 fn options_that_can_never_work_are_refused() {
     let ca = |name: &str| Some(crate::support::root().join(name));
     for (url, ca, says) in [
-        ("", None, "is none"),
-        ("127.0.0.1:6379", None, "is none"),
-        ("http://127.0.0.1", None, "has another scheme"),
-        ("unix:///run/redis.sock", None, "has another scheme"),
+        ("", None, "is not a URL"),
+        ("127.0.0.1:6379", None, "is not a URL"),
+        ("http://127.0.0.1", None, "has the wrong scheme"),
+        ("unix:///run/redis.sock", None, "has the wrong scheme"),
         ("redis://", None, "has no host"),
         ("redis://:hunter2@h/#insecure", None, "has a `?` or `#`"),
         ("redis://h?protocol=resp3", None, "has a `?` or `#`"),

@@ -205,7 +205,7 @@ async fn rfc8693_2_2_2_each_refusal_has_its_error() {
         ("no token", "relay", &"x".to_owned(), vec![], "invalid_request"),
         ("another issuer's", "relay", &foreign, vec![], "invalid_request"),
         ("names nobody", "relay", &anonymous, vec![], "invalid_request"),
-        ("of a client that is gone", "relay", &gone, vec![], "invalid_request"),
+        ("of a client that no longer exists", "relay", &gone, vec![], "invalid_request"),
         ("just expired", "relay", &expired, vec![], "invalid_request"),
         ("a refresh token", "relay", &refresh, vec![], "invalid_request"),
         ("exchanged too often", "relay", &worn, vec![], "invalid_request"),

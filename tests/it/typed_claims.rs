@@ -347,7 +347,7 @@ fn around(rule: &str, guaranteed: &str) -> Option<String> {
     let findings = findings.err()?.0;
     let broken = findings.iter().find(|finding| finding.code == FindingCode::BrokenGuarantee);
     let message = &broken.unwrap_or_else(|| panic!("{findings:?}")).message;
-    Some(message.split_once("lets `").unwrap().1.replace("` through with no more than ", " "))
+    Some(message.split_once("lets `").unwrap().1.replace("` through with only ", " "))
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub enum BearerFault {
     #[error("there are two authorization headers")]
     Several,
     /// `access_token` in the query, where logs and histories keep it (RFC 9700 section 4.3.2).
-    #[error("an access token must not stand in the URL")]
+    #[error("an access token must not be in the URL")]
     InQuery,
     /// `Bearer` and nothing after it, or bytes that are no text.
     #[error("the authorization header holds no token")]

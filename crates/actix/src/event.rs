@@ -14,11 +14,11 @@ jeton_verify::events! {
         detail: Option<&'e str>, rule: Option<&'e str>, client: Option<&'e str>, jti: Option<&'e str>,
     };
 
-    /// A handler takes a `Principal` and does not stand behind `Protect`. The caller gets 500.
+    /// A handler takes a `Principal`, but is not wrapped in `Protect`. The caller gets 500.
     "protect.missing" => ProtectMissing: error {}
-        "a handler takes a principal and does not stand behind `Protect`";
+        "a handler takes a `Principal`, but is not wrapped in `Protect`";
 
-    /// A middleware behind `Protect` changes the path. The caller gets 500.
+    /// A middleware inside `Protect` changed the path. The caller gets 500.
     "protect.misrouted" => ProtectMisrouted: error {}
-        "a middleware behind `Protect` changes the path that was judged, wrap it around `Protect` instead";
+        "a middleware inside `Protect` changed the path after the decision: wrap it around `Protect` instead";
 }

@@ -40,7 +40,7 @@ impl GuardFault {
             Self::InvalidToken(TokenError::Expired) => "the access token has expired".into(),
             Self::InvalidToken(_) => "the access token is not valid here".into(),
             Self::NotAllowed(_) => "the access token does not allow this".into(),
-            Self::Unavailable => "which tokens are revoked is not known yet: ask again".into(),
+            Self::Unavailable => "the list of revoked tokens is not known yet: ask again".into(),
             Self::Internal => "something failed on our side".into(),
         }
     }

@@ -59,7 +59,7 @@ impl<'p> GatewayCheck<'p> {
         }
         let nonce = mint.token_id()?;
         let marks =
-            Marks::of(nonce).ok_or_else(|| CheckError::Mint("a `jti` has not 22 characters".into()))?;
+            Marks::of(nonce).ok_or_else(|| CheckError::Mint("a `jti` does not have 22 characters".into()))?;
         Ok(Self { gateway, plan, marks })
     }
 
@@ -189,7 +189,7 @@ fn legitimate(
         let is_split = |of: &Sample| of.needs_token || passed.iter().any(|it: &Sample| it.path == of.path);
         if let Some((_, told, _)) = failed.iter().find(|(of, _, is_answered)| *is_answered && is_split(of)) {
             return Err(CheckError::NotPassing(format!(
-                "something else than `--echo` answers for the upstream: {told}. Has the gateway a second upstream that is live, or a cache before it?"
+                "something other than `--echo` answers for the upstream: {told}. Has the gateway a second upstream that is live, or a cache before it?"
             )));
         }
         let has_passed = |of: &Sample| {

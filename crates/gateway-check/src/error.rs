@@ -12,7 +12,7 @@ pub enum CheckError {
     NothingToCheck(String),
     /// The attacks are bytes on plain connections.
     #[error(
-        "{0}: only http:// is spoken; check the gateway where it speaks plain HTTP, behind or without its TLS"
+        "{0}: only http:// works; check the gateway where it speaks plain HTTP, behind or without its TLS"
     )]
     NotHttp(Url),
     /// The URL names no host.

@@ -84,7 +84,7 @@ impl Judge<'_> {
             return None;
         }
         let why = match self.marks.number_in(answer.text()) {
-            Some(other) if other != number => "it is the answer to another request, such as of a cache",
+            Some(other) if other != number => "it is the answer to another request, for example from a cache",
             _ if arrived => return None,
             _ => "it did not reach the upstream at `--echo`, or without `X-Jeton-Check`",
         };
@@ -96,7 +96,7 @@ impl Judge<'_> {
         for name in METHOD_OVERRIDES {
             let mut values = seen.headers.iter().filter(|(other, _)| dashed(other) == name);
             if let Some((name, value)) = values.find(|(_, value)| *value != seen.method) {
-                return Some(format!("`{name}: {value}` makes another method of it"));
+                return Some(format!("`{name}: {value}` changes the method"));
             }
         }
         let api = match self.api(seen) {
@@ -152,7 +152,7 @@ impl Judge<'_> {
             match expected.get(&name.to_ascii_lowercase()) {
                 Some(expected) if expected == value => {}
                 Some(expected) => {
-                    return Some(format!("`{name}: {value}` reached it, where jeton says `{expected}`"));
+                    return Some(format!("`{name}: {value}` reached it, but jeton sent `{expected}`"));
                 }
                 None => return Some(format!("`{name}: {value}` of the client reached it")),
             }
@@ -161,7 +161,7 @@ impl Judge<'_> {
             match seen.values(name).count() {
                 0 if value.is_empty() => {}
                 1 => {}
-                0 => return Some(format!("`{name}` is missing, which is `{value}`")),
+                0 => return Some(format!("`{name}` is missing: jeton sent `{value}`")),
                 _ => return Some(format!("`{name}` stands more than once")),
             }
         }

@@ -52,7 +52,7 @@ pub enum CheckVerdict {
 
 /// The most holes of one group that are shown.
 const MOST_EXAMPLES: usize = 3;
-const NOT_TRIED: &str = "not tried: what the gateway does while jeton is away (stop jeton: nothing may pass), and hosts and paths of which the settings and policies know nothing\n";
+const NOT_TRIED: &str = "not tried: what the gateway does while jeton is away (stop jeton: nothing may pass), and hosts and paths that neither settings nor policies name\n";
 
 impl CheckReport {
     pub(crate) fn new(title: String) -> Self {
@@ -92,12 +92,12 @@ impl CheckReport {
 
     fn verdict_text(&self) -> String {
         let verdict = match self.holes.len() {
-            0 if self.is_whole() => "nothing got through that must not",
-            0 => "nothing was seen to get through, but not everything was judged",
-            1 => "once something reached the upstream that must not, or was answered in its place",
+            0 if self.is_whole() => "nothing got through that is forbidden",
+            0 => "nothing forbidden was seen to get through, but not everything was judged",
+            1 => "1 forbidden request reached the upstream, or was answered in its place",
             count => {
                 return format!(
-                    "{count} times something reached the upstream that must not, or was answered in its place"
+                    "{count} forbidden requests reached the upstream, or were answered in its place"
                 );
             }
         };
@@ -151,7 +151,7 @@ impl CheckReport {
         if let Some((sent, arrived)) = &self.rewritten {
             let _ = writeln!(
                 text,
-                "note: the gateway changes paths, such as {} to {}: is it the changed one about which it asks jeton?",
+                "note: the gateway changes paths, such as {} to {}: does it ask jeton about the changed path?",
                 printable(sent),
                 printable(arrived)
             );

@@ -234,7 +234,7 @@ impl<'p> CheckPlan<'p> {
             });
             self.left_out.extend(cannot.map(|claim| {
                 format!(
-                    "the client `{}`: no header can carry its claim `{}`, so jeton refuses all it asks",
+                    "the client `{}`: no header can carry its claim `{}`, so jeton refuses all of its requests",
                     client.id, claim.claim
                 )
             }));

@@ -1,18 +1,18 @@
-//! A compact JWS as somebody sent it: taken apart, and nothing of it believed.
+//! A compact JWS as it was sent: split into its parts, and not trusted.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::json;
 
-/// Why a compact JWS is not taken, whatever it says.
+/// Why a compact JWS is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
-    /// Longer than whoever reads it looks at.
+    /// It is longer than the limit.
     #[error("the token is longer than 8 KiB")]
     TooLong,
     /// Not three parts; five are a JWE.
-    #[error("the token has not the three parts of a compact JWS")]
+    #[error("the token does not have the three parts of a compact JWS")]
     NotCompactJws,
     /// A part is not base64url in its canonical form.
     #[error("a part of the token is not base64url without padding")]
@@ -21,13 +21,13 @@ pub enum JwsError {
     #[error("a part of the token is not a JSON object with each name once")]
     NotJsonObject,
     /// The header asks for something that is never done.
-    #[error("the header parameter `{0}` is not taken")]
+    #[error("the header parameter `{0}` is not supported")]
     HeaderParameter(&'static str),
     /// `alg` is missing or not that of the key.
     #[error("`alg` is not the algorithm of the key")]
     Algorithm,
     /// `typ` is missing or that of another kind of token.
-    #[error("`typ` is not that of {0}")]
+    #[error("`typ` is not the type of {0}")]
     Type(&'static str),
     /// `kid` is missing or not text.
     #[error("`kid` is missing")]
@@ -40,7 +40,7 @@ pub enum JwsError {
     Signature,
 }
 
-/// What a token shall be: explicit types keep one kind from passing for another (RFC 8725 section 3.11).
+/// The kind that a token must have. Explicit types keep one kind from passing for another (RFC 8725 section 3.11).
 #[derive(Clone, Copy)]
 pub struct TokenKind {
     /// In words.
@@ -56,7 +56,7 @@ pub struct CompactJws<'t> {
     payload: &'t str,
     /// The signature, base64url.
     pub signature: &'t str,
-    /// Header and payload with the dot between: what is signed.
+    /// The signed text: header and payload with the dot between.
     pub signed: &'t str,
 }
 

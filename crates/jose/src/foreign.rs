@@ -1,4 +1,4 @@
-//! Public keys of which somebody else holds the private half: those of clients.
+//! Public keys of clients, whose private halves jeton never sees.
 
 use std::{fmt, sync::Arc};
 

@@ -14,7 +14,7 @@ pub enum InvalidPublicKey {
     #[error("it is a symmetric key: whoever verifies with it can sign too")]
     Symmetric,
     /// Neither RSA, nor P-256, nor Ed25519.
-    #[error("it is no key for RS256, PS256, ES256 or EdDSA: use RSA, P-256 or Ed25519")]
+    #[error("it is not a key for RS256, PS256, ES256 or EdDSA: use RSA, P-256 or Ed25519")]
     Kind,
     /// Too short, too long, numbers that are no key, or one for which anybody can sign.
     #[error(
@@ -22,7 +22,7 @@ pub enum InvalidPublicKey {
     )]
     Unsound,
     /// `use` or `alg` say that it is for something else.
-    #[error("its `use`, `key_ops` or `alg` say that it is not for such signatures")]
+    #[error("its `use`, `key_ops` or `alg` do not allow these signatures")]
     Purpose,
     /// Not the JSON of RFC 7517.
     #[error("it is not a JSON Web Key")]
@@ -35,7 +35,7 @@ pub enum InvalidPublicKey {
         "it is PKCS#1 (`RSA PUBLIC KEY`): give what `openssl rsa -RSAPublicKey_in -in FILE -pubout` prints"
     )]
     Pkcs1,
-    /// A certificate, of which the key alone counts.
+    /// It is a certificate. Only its key is needed.
     #[error("it is a certificate: give its key, which `openssl x509 -in FILE -noout -pubkey` prints")]
     Certificate,
     /// Half a point, which libraries complete in ways of their own.
@@ -43,11 +43,11 @@ pub enum InvalidPublicKey {
     Compressed,
     /// A coordinate that was cut or filled.
     #[error(
-        "a coordinate has {0} bytes and not 32: none is left out or put before it (RFC 7518 section 6.2.1.2)"
+        "a coordinate has {0} bytes, not 32: keep its leading zeros and add none (RFC 7518 section 6.2.1.2)"
     )]
     Coordinate(usize),
     /// A number with a zero byte before it.
-    #[error("`{0}` begins with a zero byte: it has the fewest bytes (RFC 7518 section 6.3.1)")]
+    #[error("`{0}` begins with a zero byte: remove leading zeros (RFC 7518 section 6.3.1)")]
     LeadingZero(&'static str),
     /// Another base64 than that of JSON Web Keys.
     #[error("`{0}` is not base64url without padding (RFC 7518 section 2)")]
@@ -58,15 +58,15 @@ pub enum InvalidPublicKey {
     /// Somebody gave away a private key among others.
     #[error("{0}")]
     PrivateInSet(Box<PassedOver>),
-    /// A set of which every key is passed over.
-    #[error("there is no key in it that can be used: {}", PassedOver::list(.0))]
+    /// A set without a usable key.
+    #[error("there is no usable key in it: {}", PassedOver::list(.0))]
     NoneLeft(Vec<PassedOver>),
     /// A key of a published set that tokens cannot name.
-    #[error("it has no `kid`, by which tokens would name it")]
+    #[error("it has no `kid`, so tokens cannot name it")]
     NoKeyId,
 }
 
-/// A key of a set that verifies nothing here: where it stands, its `kid`, and why.
+/// A key of a set that is ignored: its position, its `kid`, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedOver {
     pub(super) place: String,

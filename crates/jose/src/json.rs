@@ -1,4 +1,4 @@
-//! JSON in which no name stands twice, at any depth.
+//! JSON without duplicate names, at any depth.
 //!
 //! Of two members with one name some readers take the first and some the last (RFC 8259 section 4), so
 //! that one token could mean two things.
@@ -39,7 +39,7 @@ impl<'de> Visitor<'de> for StrictValue {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON in which no name stands twice")
+        f.write_str("JSON without duplicate names")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {

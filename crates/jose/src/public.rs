@@ -123,7 +123,7 @@ pub enum InvalidJwks {
     /// Two keys of one name and one type.
     #[error("it holds two keys with the kid `{0}` for {1}")]
     DuplicateKid(KeyId, SignatureAlgorithm),
-    /// A private key stands in it: whoever could read it can sign.
+    /// It contains a private key: everybody who could read it can sign.
     #[error("{0}")]
     Private(PassedOver),
     /// Nothing in it could verify a token.
@@ -145,7 +145,7 @@ impl From<Spoiled> for InvalidJwks {
     }
 }
 
-/// A token whose signature holds, and whose claims are still to be understood.
+/// A token with a valid signature, whose claims are not checked yet.
 pub struct VerifiedJws {
     /// Its `typ`, as the kind has it.
     pub typ: &'static str,
@@ -193,7 +193,7 @@ impl PublicKeys {
         self.by_kid.values().map(Vec::len).sum()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.by_kid.is_empty()
     }

@@ -22,7 +22,7 @@ pub struct ForeignKeys {
 
 /// Why a set cannot be used.
 pub(super) enum Spoiled {
-    /// A private key stands in it.
+    /// It contains a private key.
     Private(PassedOver),
     /// All of it is passed over.
     NoneLeft(Vec<PassedOver>),

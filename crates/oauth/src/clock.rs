@@ -31,7 +31,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move; for tests and simulations.
+/// A clock that moves only when told to, for tests and simulations.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::{Audience, ShownUrl};
 
-/// Why a text is no issuer identifier. It holds no user name and no password that may stand in the text.
+/// Why a text is not an issuer identifier. It never repeats a user name or password of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an issuer: {rule}")]
 pub struct InvalidIssuer {
@@ -25,7 +25,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Reads an issuer identifier, which is compared byte by byte ever after (RFC 8414 section 3.3).
+    /// Reads an issuer identifier. Identifiers are compared byte by byte (RFC 8414 section 3.3).
     ///
     /// # Errors
     /// [`InvalidIssuer`] says what is wrong with the address.

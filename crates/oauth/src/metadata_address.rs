@@ -1,4 +1,4 @@
-//! Where an API says what it takes (RFC 9728 section 3).
+//! The address of the metadata of an API (RFC 9728 section 3).
 
 use std::{fmt, sync::Arc};
 
@@ -6,9 +6,9 @@ use url::Url;
 
 use super::{Audience, ShownUrl, is_loopback};
 
-/// Why an API cannot say at its audience what it takes.
+/// Why metadata cannot be published at the audience of an API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the audience `{}` is no address at which metadata can be published: {rule}", shown(audience))]
+#[error("metadata cannot be published at the audience `{}`: {rule}", shown(audience))]
 pub struct NoAddress {
     audience: Audience,
     rule: &'static str,
@@ -29,7 +29,7 @@ fn shown(audience: &Audience) -> String {
 }
 
 impl MetadataAddress {
-    /// What every path of such a document begins with.
+    /// The start of every path of a metadata document.
     pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
     /// Puts the well-known path between host and path of the audience (RFC 9728 section 3.1).
@@ -40,9 +40,9 @@ impl MetadataAddress {
         let refuse = |rule| NoAddress { audience: audience.clone(), rule };
         let text = audience.as_str();
         let url = Url::parse(text)
-            .map_err(|_| refuse("let it be an absolute URL such as `https://orders.example.com`"))?;
+            .map_err(|_| refuse("make it an absolute URL such as `https://orders.example.com`"))?;
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-            return Err(refuse("its scheme must be `https`; `http` is for this machine itself"));
+            return Err(refuse("its scheme must be `https`; `http` is allowed only for this machine"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("it must not hold a user name or a password"));

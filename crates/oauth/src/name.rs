@@ -94,7 +94,7 @@ name! {
 }
 
 impl ApiName {
-    /// jeton's own API: the one without an audience, for that is the issuer.
+    /// The name of jeton's own API. It has no audience in the policies, because its audience is the issuer.
     pub const OWN: &str = "jeton";
 }
 

@@ -19,7 +19,7 @@ impl ScopeSet {
     /// Reads a space-separated list. An empty text is the empty set.
     ///
     /// # Errors
-    /// [`InvalidName`] for a scope that is none, and for an empty one (two spaces in a row, a leading
+    /// [`InvalidName`] for an invalid scope, and for an empty one (two spaces in a row, a leading
     /// or trailing space), which the grammar does not allow.
     pub fn parse(list: &str) -> Result<Self, InvalidName> {
         if list.is_empty() {
@@ -51,7 +51,7 @@ impl ScopeSet {
         self.settle();
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

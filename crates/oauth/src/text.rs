@@ -27,7 +27,7 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// As [`printable`], of text whose lines and tabs are ours.
+/// As [`printable`], but keeps line breaks and tabs.
 pub fn printable_lines(text: &str) -> String {
     let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")

@@ -11,7 +11,7 @@ use crate::files::{Latest, Rejection, Reload, Swapped, WatchedSource};
 /// taken as soon as the folder is sound, and until then nothing is compared.
 pub struct CandidatePolicies(Latest<CandidateFolder>);
 
-/// The outcome of a reading of the candidate. A rejection may also mean that there is none yet.
+/// The outcome of reading the candidate. A rejection may also mean that there is no candidate yet.
 pub type CandidateReload = Reload<Arc<Swapped<Option<Arc<PolicySnapshot>>>>, Findings>;
 
 struct CandidateFolder(PolicyFolder);
@@ -28,7 +28,7 @@ impl CandidatePolicies {
         Option::clone(&self.0.current())
     }
 
-    /// The last reading that could not be taken, if none has been since.
+    /// The last rejected reading, if no later one was accepted.
     pub fn last_rejection(&self) -> Option<Arc<Rejection<Findings>>> {
         self.0.last_rejection()
     }

@@ -1,4 +1,4 @@
-//! Claims as conditions see them: which one, and what it is compared with.
+//! Claims in conditions: which claim, and what it is compared with.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 

@@ -34,7 +34,7 @@ pub enum Grounds {
 pub enum Denial<'p> {
     /// The path is one that two servers might read differently.
     BadPath(BadPath),
-    /// The method is none that policies can allow.
+    /// Policies cannot allow this method.
     BadMethod,
     /// No route matches.
     NoRoute,
@@ -49,7 +49,7 @@ pub enum Denial<'p> {
         rule: &'p PolicyRule,
         /// What the alternative that came nearest lacks, as the policy file has it.
         missing: Vec<String>,
-        /// Scopes that would have been enough, where nothing else is missing.
+        /// The missing scopes, if nothing else is missing.
         scopes_that_would_do: Option<ScopeSet>,
     },
 }

@@ -46,7 +46,7 @@ pub(super) struct PolicyDocument {
     /// The clients that may fetch tokens, by client id.
     #[schemars(with = "Entries<ClientId, ClientEntry>")]
     pub(super) clients: Named<ClientEntry>,
-    /// Tokens that are taken no more, each by its `jti`; `jeton token revoke` writes it.
+    /// Revoked tokens, each by its `jti`. `jeton token revoke` writes the list.
     pub(super) revoked_tokens: Items<Spanned<RevokedToken>>,
     /// Test cases: who asks, and which requests must be allowed and which denied.
     pub(super) tests: Items<Spanned<TestEntry>>,
@@ -66,12 +66,12 @@ impl PolicyDocument {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Api", extend("type" = ["object", "null"]))]
 pub(super) struct ApiEntry {
-    /// The `aud` of the tokens that this API takes. Left out for `jeton` alone: there it is the issuer.
+    /// The `aud` of the API's tokens. Only `jeton` has no `audience`: its audience is the issuer.
     #[schemars(with = "Audience")]
     pub(super) audience: Field<Text>,
-    /// The rules by name. The most specific route that matches a request decides; what none matches is denied.
+    /// The rules by name. The most specific matching route decides a request. A request without a matching route is denied.
     pub(super) rules: Named<RuleEntry>,
-    /// What must hold for every possible token, whichever rule decides; by name.
+    /// The guarantees by name: what must hold for every possible token, whichever rule decides.
     pub(super) guarantees: Named<GuaranteeEntry>,
 }
 
@@ -83,10 +83,10 @@ pub(super) struct RuleEntry {
     /// Methods and paths, such as `GET /orders/{order}`.
     #[schemars(with = "SomeItems<Route>")]
     pub(super) routes: Field<Items<Text>>,
-    /// Allows every request, also without a token.
+    /// Allows every request, even without a token.
     #[schemars(extend("const" = true))]
     pub(super) public: Field<Spanned<bool>>,
-    /// What the token must have: conditions that must all hold, or a list of such of which one must hold.
+    /// What the token must have: conditions that must all hold, or a list of alternatives of which one must hold.
     pub(super) require: Field<Spanned<Require>>,
 }
 
@@ -98,7 +98,7 @@ pub(super) struct GuaranteeEntry {
     /// The methods and paths that are guarded, such as `GET /tenants/{tenant}/**`.
     #[schemars(with = "SomeItems<Route>")]
     pub(super) routes: Field<Items<Text>>,
-    /// Whatever is allowed there, this holds of its token; written as in `require`.
+    /// What the token of every allowed request has, written as in `require`.
     pub(super) only_when: Field<Spanned<Require>>,
 }
 
@@ -173,34 +173,34 @@ pub(super) struct ClientEntry {
     /// What this client is, in words.
     #[schemars(with = "AnyText")]
     pub(super) description: Field<String>,
-    /// With `false` it gets no more tokens, and this service takes none of those that name it.
+    /// With `false` the client gets no tokens, and this service rejects the tokens that name it.
     pub(super) enabled: Field<bool>,
-    /// Tokens that name it and were issued before this time are taken no more, and it gets none before it.
-    /// Rounded up to a whole second; `jeton clients revoke` writes it.
+    /// Tokens that name the client and were issued before this time are revoked. Before it, the client gets no tokens.
+    /// Rounded up to a whole second. `jeton clients revoke` writes it.
     #[schemars(with = "Time")]
     pub(super) revoked_before: Field<Text>,
-    /// With `true` its tokens do not name it.
+    /// With `true` the client's tokens do not name it.
     pub(super) anonymous: Field<bool>,
-    /// The hashes of its secrets. Several may be live, so that a client can change over without a gap.
+    /// The hashes of its secrets. Several may be valid, so that a client can change its secret without a gap.
     pub(super) secrets: Items<Spanned<SecretEntry>>,
     /// The public keys of the key pairs with which it signs its assertions (`private_key_jwt`), instead of or
     /// beside secrets.
     pub(super) public_keys: Items<Spanned<PublicKeyEntry>>,
-    /// With `true` its assertions must name the issuer alone as `aud`, and be of `typ: client-authentication+jwt`.
+    /// With `true` the `aud` of its assertions must be only the issuer, and their `typ` must be `client-authentication+jwt`.
     pub(super) strict_assertions: Field<bool>,
     /// With `true` it may exchange tokens for narrower ones.
     pub(super) token_exchange: Field<Spanned<bool>>,
     /// With `true` it gets refresh tokens.
     pub(super) refresh: Field<Spanned<bool>>,
-    /// Of which APIs it may ask whether tokens are in force: a list of them, or `true` for all.
+    /// The APIs whose tokens it may introspect: a list, or `true` for all.
     pub(super) introspect: Field<Spanned<Introspect>>,
-    /// Whether its tokens point to a status list, which says offline what is revoked; without it, a setting
-    /// decides.
+    /// Whether its tokens point to a status list, which says offline what is revoked. Default: the setting
+    /// `tokens.status_list`.
     pub(super) status_list: Field<Spanned<bool>>,
     /// What it may ask for, by API.
     #[schemars(with = "Entries<ApiName, GrantEntry>")]
     pub(super) grants: Named<GrantEntry>,
-    /// What else its tokens say, by claim.
+    /// The other claims of its tokens.
     #[schemars(with = "Entries<ClaimName, ClaimValue>")]
     pub(super) claims: Named<Value>,
     /// The lifetime of its tokens, such as `15m`: a whole number and `s`, `m`, `h` or `d`.
@@ -208,7 +208,7 @@ pub(super) struct ClientEntry {
     pub(super) ttl: Field<Text>,
 }
 
-/// Of which APIs a client may introspect tokens.
+/// The APIs whose tokens a client may introspect.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(untagged)]
@@ -219,7 +219,7 @@ pub(super) enum Introspect {
     List(#[schemars(with = "SomeItems<ApiName>")] Items<Text>),
 }
 
-/// What is kept of a client's secret; `jeton clients add` and `rotate` write it.
+/// The hash of a client's secret. `jeton clients add` and `rotate` write it.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Secret", extend("required" = ["sha256"]))]
@@ -227,7 +227,7 @@ pub(super) struct SecretEntry {
     /// The SHA-256 of the secret, never the secret itself.
     #[schemars(with = "Sha256")]
     pub(super) sha256: Field<Text>,
-    /// When it ceases to be good, such as `2027-06-30T00:00:00Z`.
+    /// When the secret expires, such as `2027-06-30T00:00:00Z`.
     #[schemars(with = "Time")]
     pub(super) expires: Field<Text>,
 }
@@ -248,18 +248,18 @@ pub(super) struct PublicKeyEntry {
     pub(super) file: Field<Text>,
 }
 
-/// A token that is taken no more.
+/// A revoked token.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(untagged)]
 pub(super) enum RevokedToken {
     /// Its `jti`, for ever.
     Text(#[schemars(with = "TokenId")] String),
-    /// Its `jti`, and how long it matters.
+    /// Its `jti`, and when the entry can go.
     Map(Box<RevocationEntry>),
 }
 
-/// A token that is taken no more, and how long that matters.
+/// A revoked token, and when the entry can go.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Revocation", extend("required" = ["jti"]))]
@@ -267,7 +267,7 @@ pub(super) struct RevocationEntry {
     /// The claim `jti` of the token.
     #[schemars(with = "TokenId")]
     pub(super) jti: Field<Text>,
-    /// When the token has expired at the latest; then the entry can go.
+    /// When the token has expired. After that, the entry can go.
     #[schemars(with = "Time")]
     pub(super) until: Field<Text>,
 }
@@ -280,19 +280,19 @@ pub(super) struct GrantEntry {
     /// Roles that it may have there, with every scope of theirs.
     #[schemars(with = "Items<Role>")]
     pub(super) roles: Items<Text>,
-    /// Scopes that it may have there beside those of its roles.
+    /// Scopes that it may have there, besides the ones of its roles.
     #[schemars(with = "Items<Scope>")]
     pub(super) scopes: Items<Text>,
 }
 
-/// A test case: who asks, at which API, and what must come out.
+/// A test case: who asks, which API, and the expected answers.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Test", extend("required" = ["as", "api"]), transform = schema::asks_something)]
 pub(super) struct TestEntry {
     /// Who asks: a client, or what a token carries.
     pub(super) r#as: Field<Spanned<TestSubject>>,
-    /// The API that is asked.
+    /// The API of the requests.
     #[schemars(with = "ApiName")]
     pub(super) api: Field<Text>,
     /// Requests that must be allowed, such as `GET /tenants/acme/orders`.
@@ -310,7 +310,7 @@ pub(super) struct TestEntry {
 pub(super) enum TestSubject {
     /// A client, with all it is granted at the API.
     Text(#[schemars(with = "ClientId")] String),
-    /// A bearer of just this.
+    /// A bearer with exactly these permissions.
     Map(Box<TestBearer>),
 }
 

@@ -13,13 +13,13 @@ use super::{
 /// Why a file cannot be changed by machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// It does not load as it is.
+    /// The file does not load.
     #[error("{file} cannot be read as a policy file: run `jeton policies check` first")]
     Broken {
         /// The file.
         file: String,
     },
-    /// The section stands in one line of braces.
+    /// The section is written in braces.
     #[error("{file}: `{section}` is written in braces: write it as a block of lines first")]
     Flow {
         /// The file.

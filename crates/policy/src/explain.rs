@@ -174,10 +174,10 @@ impl PolicySet {
         let disabled = match (known.state, known.kind) {
             (ClientState::Enabled, _) => None,
             (ClientState::Disabled, ClientKind::Named) => {
-                Some("gets no token, and this service takes none of those it has")
+                Some("gets no token, and this service rejects the tokens that it has")
             }
             (ClientState::Disabled, ClientKind::Anonymous) => {
-                Some("gets no token; those it has do not name it, and are judged as here")
+                Some("gets no token; the tokens that it has do not name it, and are judged as shown here")
             }
         };
         let disabled = disabled.map(|so| format!("client `{client}` is disabled: it {so}"));
@@ -185,7 +185,7 @@ impl PolicySet {
         let revoked = revoked_before.map(|seconds| {
             let time =
                 Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
-            format!("tokens of client `{client}` issued before {time} are not taken")
+            format!("tokens of client `{client}` issued before {time} are rejected")
         });
         let hints: Vec<_> = [disabled, revoked, explanation.hint].into_iter().flatten().collect();
         explanation.hint = (!hints.is_empty()).then(|| hints.join("; "));
@@ -199,7 +199,7 @@ impl PolicySet {
         explanation.allowed = false;
         explanation.alternatives.clear();
         explanation.reason = "invalid-token";
-        explanation.detail = format!("the token is not taken: {why}");
+        explanation.detail = format!("the token is rejected: {why}");
         explanation
     }
 
@@ -300,7 +300,7 @@ impl Explanation {
         for (at, alternative) in self.alternatives.iter().enumerate() {
             let state = match (alternative.holds, at) {
                 (true, _) => "holds",
-                (false, 0) if self.alternatives.len() > 1 => "does not hold, and lacks least",
+                (false, 0) if self.alternatives.len() > 1 => "does not hold, but lacks the least",
                 (false, _) => "does not hold",
             };
             lines.push(format!("  alternative {} {state}", alternative.position));

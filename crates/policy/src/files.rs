@@ -16,7 +16,7 @@ use std::{
 
 pub use latest::{Latest, Rejection, Reload, Swapped, WatchedSource};
 
-/// Why a file was not read. It names no file; whoever asked knows it.
+/// Why a file was not read. The error does not name the file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system refused.
@@ -71,7 +71,7 @@ pub struct OpenFile {
     longest: u64,
 }
 
-/// What stands in a file of at most `longest` bytes.
+/// The content of a file of at most `longest` bytes.
 ///
 /// # Errors
 /// [`FileError`]; then no more than `longest` bytes were read.

@@ -29,11 +29,11 @@ pub enum FindingCode {
     DuplicateKey,
     /// A key that has no meaning here.
     UnknownKey,
-    /// A value of another kind than what belongs here.
+    /// A value of the wrong type.
     WrongType,
-    /// Something that must be there is not.
+    /// A required key is missing.
     Missing,
-    /// `version` is not one that this program knows.
+    /// `version` is not known to this program.
     BadVersion,
     /// A name that breaks the rule of its kind.
     BadName,
@@ -51,47 +51,47 @@ pub enum FindingCode {
     BadRoute,
     /// Two routes of one API with the same method and pattern.
     DuplicateRoute,
-    /// A rule whose every route is decided by more specific ones.
+    /// A rule that never decides, because more specific routes cover all of its routes.
     DeadRule,
     /// A requirement that says nothing, or says it wrongly.
     BadRequirement,
-    /// `same_as_path` or `contains_path` names what is not in every route.
+    /// `same_as_path` or `contains_path` names a parameter that is not in every route.
     UnknownParameter,
     /// A claim that a client or a rule cannot have.
     BadClaim,
-    /// An audience that is none.
+    /// An invalid audience.
     BadAudience,
-    /// Two APIs of one audience.
+    /// Two APIs with the same audience.
     DuplicateAudience,
-    /// A secret's hash or expiry that is none.
+    /// An invalid hash or expiry of a secret.
     BadSecret,
-    /// A client's public key that is none, is too weak, or is a private one.
+    /// A client's public key that is invalid, too weak, or a private key.
     BadPublicKey,
-    /// What a client that its tokens do not name cannot have.
+    /// A setting that an anonymous client cannot have.
     Anonymous,
     /// A time that is not RFC 3339.
     BadTime,
-    /// A duration that is none.
+    /// An invalid duration.
     BadDuration,
     /// A client's `ttl` over `tokens.max_ttl`.
     TtlTooLong,
-    /// What looks like a policy file and is not read, or a key of a client's set that it cannot sign with.
+    /// A file that looks like a policy file but is ignored, or a key of a client's set that cannot sign.
     PassedOver,
-    /// A guarantee that a request gets around.
+    /// A guarantee that some request breaks.
     BrokenGuarantee,
-    /// A guarantee that is too much to prove: it and a rule compare too many segments with too many values.
+    /// A guarantee that cannot be proved: it and a rule compare too many segments with too many values.
     TooComplex,
-    /// A guarantee that meets no route of a rule, and so says nothing.
+    /// A guarantee without effect, because no rule has a route on its paths.
     IdleGuarantee,
     /// A guarantee on `**` that does not cover a route which ends in `/`.
     GuaranteeGap,
-    /// A test case that does not come out as it says.
+    /// A test with another result than it expects.
     FailedTest,
     /// A scope that no route requires.
     UnusedScope,
     /// A route that no client can reach.
     UnreachableRoute,
-    /// A client that has no secret that is still good.
+    /// A client without a public key and without a valid secret.
     NoCredentials,
     /// `public` on a route that ends in `**`.
     PublicCatchAll,
@@ -148,7 +148,7 @@ impl ReadingProblem {
 /// One thing that is wrong, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Whether the policies load all the same.
+    /// Whether the policies load.
     pub severity: Severity,
     /// Its kind.
     pub code: FindingCode,

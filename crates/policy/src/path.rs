@@ -16,11 +16,11 @@ pub enum BadPath {
     /// Over [`CanonicalPath::MOST_SEGMENTS`] segments.
     #[error("the path has more than 64 segments")]
     TooManySegments,
-    /// A character that must not stand in a path as it is.
-    #[error("`{}` must not stand in a path", .0.escape_default())]
+    /// A character that must not be in a path as it is.
+    #[error("`{}` must not be in a path", .0.escape_default())]
     Forbidden(char),
     /// An escape that decodes to a character that must not be hidden in one.
-    #[error("`{}` must not stand in a path, and not as an escape either", .0.escape_default())]
+    #[error("`{}` must not be in a path, not even as an escape", .0.escape_default())]
     Escaped(char),
     /// `%` without two hexadecimal digits.
     #[error("a `%` is not followed by two hexadecimal digits")]
@@ -37,8 +37,8 @@ pub enum BadPath {
     /// It does not lie below the prefix of those who judge it.
     #[error("the path does not begin with the prefix at which the API is mounted")]
     Elsewhere,
-    /// The path by which the request was routed names other segments.
-    #[error("the request was routed by another path than its own")]
+    /// The request was routed by a path with other segments.
+    #[error("the request was routed by a path that is not its own")]
     RoutedElsewhere,
 }
 

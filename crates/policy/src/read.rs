@@ -352,7 +352,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
                     }
                     Number::Unclear => {
                         let message = format!(
-                            "expected a number in decimal digits or text in quotes, found `{text}`, about which readers of YAML disagree"
+                            "expected a decimal number or text in quotes, found `{text}`, which YAML readers read differently"
                         );
                         Err(ReadError::New { code: FindingCode::YamlFeature, message })
                     }

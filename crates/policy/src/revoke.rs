@@ -21,11 +21,11 @@ pub struct TokenRevocation<'a> {
     pub until: Timestamp,
     /// The file to which it is added, by the name that the sources have for it or will have.
     pub file: &'a str,
-    /// Entries whose time has passed by then go.
+    /// Entries whose time has passed by then are removed.
     pub now: Timestamp,
 }
 
-/// An entry that went, for its time had passed.
+/// An entry that was removed, because its time had passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrunedEntry {
     /// The file in which it stood.

@@ -164,7 +164,7 @@ impl Route {
         let parts: Vec<&str> = path.split('/').collect();
         if parts.len() > CanonicalPath::MOST_SEGMENTS || pattern.len() > CanonicalPath::LONGEST {
             return Err(bad(
-                "the pattern is longer than any path that is judged",
+                "the pattern is longer than any path that jeton accepts",
                 "a path has at most 64 segments and 8 KiB",
             ));
         }
@@ -248,7 +248,7 @@ fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
         if is_last {
             return Ok(Segment::Rest);
         }
-        return bad("`**` may stand at the end only".to_owned(), "use `{name}` for one segment");
+        return bad("`**` must be at the end".to_owned(), "use `{name}` for one segment");
     }
     spelling::refuse(part, |here| segment(here, is_last).is_ok())?;
     if let Some((name, ending)) = part.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
@@ -269,7 +269,7 @@ fn segment(part: &str, is_last: bool) -> Result<Segment, BadRoute> {
     if !part.is_empty() && part.bytes().all(|byte| byte == b'.') {
         return bad(
             format!("`{part}` never matches: dots-only segments are refused"),
-            "write the path that is meant",
+            "write the intended path",
         );
     }
     Ok(Segment::Literal(part.into()))
@@ -288,7 +288,7 @@ fn literal(text: &str) -> Result<(), BadRoute> {
     }
     if let Some(c) = text.chars().find(|c| c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#')) {
         let shown = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        let message = format!("`{shown}` never matches: paths that hold it are refused");
+        let message = format!("`{shown}` never matches: jeton refuses paths that contain it");
         let is_slash = text.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"));
         let hint = match c {
             '%' if is_slash => "an encoded `/` is refused in every path: no rule can let it through",

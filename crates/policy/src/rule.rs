@@ -1,4 +1,4 @@
-//! A rule of an API, by its name and where it stands.
+//! A rule of an API, by its name and place.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl PolicyRule {
     }
 }
 
-/// A rule and where it stands.
+/// A rule and its place in the files.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct RulePlace {
     /// Its name.

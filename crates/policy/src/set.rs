@@ -142,7 +142,7 @@ impl PolicySet {
         self.files.get(rule.file.position()).map_or("", String::as_str)
     }
 
-    /// A rule of these policies and where it stands.
+    /// A rule of these policies and its place in the files.
     pub fn place_of(&self, rule: &PolicyRule) -> RulePlace {
         RulePlace { rule: rule.name().to_owned(), file: self.file_of(rule).to_owned(), line: rule.line }
     }

@@ -259,12 +259,12 @@ impl FoundFiles {
                 Ok(_) if has("yaml") => self.policies.push(path),
                 Ok(kind) if kind.is_dir() => self.collect(&path),
                 Ok(kind) if kind.is_symlink() && path.is_dir() => {
-                    let message = "is a link to a folder, and not followed".to_owned();
+                    let message = "is a link to a folder, which jeton does not follow".to_owned();
                     let hint = "put the folder itself there, or link its files";
                     self.findings.push(passed_over(&path, message, hint));
                 }
                 Ok(_) if has_like("yml") || has_like("yaml") => {
-                    let message = "is not read: only `*.yaml` is".to_owned();
+                    let message = "is ignored: jeton reads only `*.yaml`".to_owned();
                     let hint = "rename it to `.yaml`, or remove it";
                     self.findings.push(passed_over(&path, message, hint));
                 }
@@ -315,10 +315,14 @@ impl Room {
         }
         let left = self.left.checked_sub(length).ok_or_else(|| {
             let message = format!(
-                "is too much: with it the files of the folder hold more than {}",
+                "is too large: with it the files of the folder hold more than {}",
                 ByteSize(PolicySources::LONGEST)
             );
-            Box::new(whole_file(path, message, "move what is no policy file out of the folder, or remove it"))
+            Box::new(whole_file(
+                path,
+                message,
+                "move files that are not policies out of the folder, or remove them",
+            ))
         })?;
         self.left = left;
         Ok(())
@@ -406,7 +410,7 @@ fn unreadable_folder(path: &Path, error: &io::Error) -> Finding {
         ),
         io::ErrorKind::NotFound if path.is_symlink() => (
             cannot_be_read(path, error),
-            "put a folder where it leads, or set `policies.dir` to where the policies are",
+            "put a folder at its target, or set `policies.dir` to where the policies are",
         ),
         io::ErrorKind::NotFound => {
             (cannot_be_read(path, error), "make it, or set `policies.dir` to where the policies are")
@@ -421,7 +425,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Finding {
         io::ErrorKind::PermissionDenied => {
             "let the user that runs jeton read it, and enter the folders above it"
         }
-        _ if path.is_symlink() => "remove the link, or put a file where it leads",
+        _ if path.is_symlink() => "remove the link, or put a file at its target",
         io::ErrorKind::NotFound => "it went away while the folder was read: reload again",
         _ => "make it readable or remove it",
     };
@@ -431,7 +435,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Finding {
 fn leads_out(path: &Path) -> Finding {
     let link = match fs::read_link(path) {
         Ok(target) => format!("is a link to `{}`, and", printable(&target.display().to_string())),
-        Err(_) => "was exchanged for a link that".to_owned(),
+        Err(_) => "was replaced by a link that".to_owned(),
     };
     let message = format!("{link} leads out of the policies folder");
     whole_file(path, message, "put the file itself there, or link to one below the folder")
@@ -448,7 +452,7 @@ fn refused(path: &Path, error: FileError) -> Finding {
             "rename or remove it; container engines make one where a file to be mounted is missing",
         ),
         FileError::NotAFile(_) => whole_file(path, message, "put a file in its place, or remove it"),
-        FileError::TooLong(_) => whole_file(path, message, "remove it, or what does not belong into it"),
+        FileError::TooLong(_) => whole_file(path, message, "remove it, or shorten it"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whom policies judge: what a token permits, wherever it comes from.
+//! The subject that policies judge: the permissions of a token, wherever it comes from.
 
 use std::collections::BTreeMap;
 

@@ -61,13 +61,13 @@ enum Missing {
 
 /// Why a request may not pass.
 pub enum Denied {
-    /// A token is needed and there is none.
+    /// The rule needs a token, and the request has no token.
     NoToken(NoToken),
     /// The token is bad.
     InvalidToken(TokenError),
-    /// The token is good and not enough.
+    /// The token is good, but lacks something that the rule requires.
     NotAllowed(Box<NotAllowed>),
-    /// Whether the token was revoked is not known yet; a fault of ours.
+    /// Nobody knows yet whether the token was revoked. The fault is on this side.
     Unavailable(RevocationsUnknown),
 }
 
@@ -81,7 +81,7 @@ pub struct NoToken {
     pub detail: String,
 }
 
-/// Why a good token is not enough: for the log, but for the scopes.
+/// What a good token lacks. For the log, except the scopes.
 pub struct NotAllowed {
     /// The bearer.
     pub principal: Principal,
@@ -91,7 +91,7 @@ pub struct NotAllowed {
     pub rule: Option<Arc<str>>,
     /// The reason in words.
     pub detail: String,
-    /// Scopes that would have been enough, where nothing else is missing.
+    /// The missing scopes, if nothing else is missing.
     pub scopes_that_would_do: Option<ScopeSet>,
 }
 
@@ -120,7 +120,7 @@ impl Authorizer {
         Self { audit, ..self }
     }
 
-    /// What the API says of itself, by the policies in force (RFC 9728).
+    /// The metadata of the API, by the policies in force (RFC 9728).
     ///
     /// # Errors
     /// [`NoMetadata`] where the policies do not name the API, or its audience is not its address.
@@ -131,7 +131,7 @@ impl Authorizer {
         Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
     }
 
-    /// Where the API says what it takes, if its audience is its address: for challenges.
+    /// The address of the API's metadata, for challenges. `None` if its audience is not an address.
     pub fn metadata_address(&self) -> Option<MetadataAddress> {
         MetadataAddress::of(self.policies.current().policies.api(self.api.as_str())?.audience()).ok()
     }

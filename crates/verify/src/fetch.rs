@@ -28,7 +28,7 @@ pub enum HttpError {
     /// Another answer than a document; redirects are not followed.
     #[error("it is answered with status {0}")]
     Answer(u16),
-    /// The answer goes on and on.
+    /// The answer is longer than the limit.
     #[error("the answer is longer than 1 MiB")]
     TooLong,
 }
@@ -90,7 +90,7 @@ pub enum FetchedDocument {
 }
 
 impl Fetcher {
-    /// Each document may take `timeout` as a whole.
+    /// The fetch of each document, as a whole, may take `timeout`.
     ///
     /// # Errors
     /// [`HttpError`] where TLS cannot be had, for want of certificate authorities.

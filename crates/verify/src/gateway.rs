@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Not a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no host: write it as clients name it, such as `orders.example.com`")]
+#[error("`{0}` is not a host: write it as clients do, such as `orders.example.com`")]
 pub struct InvalidHost(String);
 
 /// Why no header is named after a claim.

@@ -107,7 +107,7 @@ impl Principal {
         self.claims.client()
     }
 
-    /// The remaining claims: those that the policies give to the client.
+    /// The remaining claims: the ones that the policies give to the client.
     pub fn claims(&self) -> &Map<String, Value> {
         self.claims.own()
     }

@@ -2,7 +2,7 @@
 
 /// What is revoked was not read since the start, so nothing is known of any token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("which tokens are revoked was not read from the shared store yet")]
+#[error("the revoked tokens were not read from the shared store yet")]
 pub struct RevocationsUnknown;
 
 /// Who knows which tokens were revoked at runtime. Asked for each decision, so it answers from memory.

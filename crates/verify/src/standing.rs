@@ -10,7 +10,7 @@ use crate::{
     token::{BearerToken, Revocable, TokenError, TokenOrigin, VerifiedClaims, Verifier},
 };
 
-/// A token of which nothing was revoked, by what was known when it was asked. [`Standing`] alone makes one.
+/// A token that was not revoked, by what was known at the time. Only [`Standing`] makes one.
 #[derive(Clone, Copy)]
 pub struct InForce<T>(T);
 

@@ -36,13 +36,13 @@ use crate::{
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {
-    /// Where the gateway listens: `http://HOST:PORT`.
+    /// The URL of the gateway: `http://HOST:PORT`.
     #[arg(value_parser = GatewayUrl)]
     url: Url,
-    /// Which gateway it is: `[gateways.NAME]` of the settings.
+    /// The gateway's name in the settings, `[gateways.NAME]`.
     #[arg(long, value_name = "NAME")]
     gateway: String,
-    /// The address that the gateway takes for its upstream; nothing else may listen there.
+    /// The address of the gateway's upstream. This command listens there in place of the upstream.
     #[arg(long, value_name = "ADDR")]
     echo: Address,
 }
@@ -61,7 +61,7 @@ impl Check {
         let mint = Mint { ring: ring(&settings)?, issuer: &settings.issuer };
         let check = GatewayCheck::plan(&policies, &checked, &mint)?;
         let listener = TcpListener::bind(self.echo.to_string()).with_context(|| {
-            format!("{} cannot be listened on: the upstream itself must not run", self.echo)
+            format!("{} cannot be listened on: stop the upstream itself first", self.echo)
         })?;
         let token_ids: Vec<_> = check.token_ids().map(TokenId::as_str).collect();
         say!(
@@ -163,7 +163,7 @@ impl TypedValueParser for GatewayUrl {
             !has_user && matches!(url.path(), "" | "/") && url.query().or(url.fragment()).is_none()
         };
         url.filter(is_alone).ok_or_else(|| {
-            let message = "invalid value for '<URL>': write http://HOST:PORT alone: the paths that are tried are those of the policies\n";
+            let message = "invalid value for '<URL>': write only http://HOST:PORT: the paths to try are in the policies\n";
             clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }

@@ -13,10 +13,9 @@ use crate::config::{GatewaySettings, Settings};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Write a complete configuration for the program of this gateway, which asks jeton about each request.
+    /// Write a complete gateway configuration that asks jeton about each request.
     Config(recipe::Config),
-    /// Send the attack table through a running gateway to an upstream that this command is itself, and report
-    /// what got through.
+    /// Attack a running gateway, and report what reached its upstream. This command is the upstream.
     Check(check::Check),
 }
 

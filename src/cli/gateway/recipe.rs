@@ -22,18 +22,18 @@ use crate::{
 
 #[derive(Args)]
 pub(in crate::cli) struct Config {
-    /// The gateway: `[gateways.NAME]` of the settings.
+    /// The gateway's name in the settings, `[gateways.NAME]`.
     name: String,
-    /// Where the gateway shall listen.
+    /// The address where the gateway will listen.
     #[arg(long, value_name = "ADDR")]
     listen: Address,
-    /// What stands behind it.
+    /// The address of the service behind the gateway.
     #[arg(long, value_name = "ADDR")]
     upstream: Address,
-    /// Where the gateway finds jeton; without it, `server.listen`.
+    /// The address of jeton, as the gateway reaches it. Default: `server.listen`.
     #[arg(long, value_name = "ADDR")]
     jeton: Option<Address>,
-    /// The folder to write to; without it, the working directory.
+    /// The folder to write to.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
 }
@@ -84,7 +84,9 @@ impl Config {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte);
         let out = out.to_str().filter(|out| out.bytes().all(allowed)).with_context(|| {
             let out = printable(&out.display().to_string());
-            format!("{out}: choose a folder with letters, digits, `/`, `.`, `_`, `-`, `+` and `@`: each configuration names it in its own way")
+            format!(
+                "{out}: choose a folder whose name has only letters, digits, `/`, `.`, `_`, `-`, `+` and `@`"
+            )
         })?;
         let mut values = vec![("name", gateway.name.to_string()), ("dir", out.to_owned())];
         let addresses = [
@@ -113,9 +115,7 @@ fn reachable(settings: &Settings) -> anyhow::Result<Address> {
         listen.set_ip(loopback);
     }
     listen.to_string().parse().map_err(|_| {
-        anyhow::anyhow!(
-            "`server.listen` has no fixed port: say where the gateway finds jeton, with `--jeton`"
-        )
+        anyhow::anyhow!("`server.listen` has no fixed port: give the address of jeton with `--jeton`")
     })
 }
 

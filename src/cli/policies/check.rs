@@ -7,23 +7,23 @@ use jeton_policy::Severity;
 
 use super::{
     super::{Outcome, output},
-    PolicyReading, emit, emit_json, say,
+    PolicyReading, colour, emit_json, emit_styled, say,
 };
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {
-    /// The policies folder; without it, `policies.dir` of the settings.
+    /// The policies folder. Default: `policies.dir` of the settings.
     dir: Option<PathBuf>,
-    /// How to say it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
     format: CheckFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum CheckFormat {
-    /// For people: the place, the line, the fix.
+    /// Text for people, with source lines and fixes.
     Text,
-    /// For programs: a list of objects.
+    /// A list of objects for programs.
     Json,
 }
 
@@ -49,7 +49,7 @@ impl Check {
             Err(findings) => findings,
         };
         match self.format {
-            CheckFormat::Text => emit(&findings.to_string())?,
+            CheckFormat::Text => emit_styled(&colour::findings(&findings))?,
             CheckFormat::Json => emit_json(&findings.0)?,
         }
         output::say_places(&findings);

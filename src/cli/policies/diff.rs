@@ -18,21 +18,21 @@ pub(in crate::cli) struct Diff {
     /// The folder after.
     #[arg(required_unless_present = "git")]
     new: Option<PathBuf>,
-    /// Compare a folder with itself as of this Git revision; without DIR, `policies.dir` of the settings.
+    /// The Git revision to compare DIR with. Default of DIR: `policies.dir` of the settings.
     #[arg(long, value_name = "REV", conflicts_with = "new")]
     git: Option<String>,
-    /// How to say it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
     format: DiffFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum DiffFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
-    /// For a comment on a pull request.
+    /// A comment for a pull request.
     Markdown,
 }
 

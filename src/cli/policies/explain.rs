@@ -14,33 +14,33 @@ use serde_json::Value;
 
 use super::{
     super::{Outcome, clients::claim, say, token},
-    PolicyReading, emit, emit_json,
+    PolicyReading, colour, emit_json, emit_styled,
 };
 
 #[derive(Args)]
 pub(in crate::cli) struct Explain {
-    /// The API that is asked.
+    /// The API of the request.
     #[arg(long)]
     api: String,
-    /// A client, with all it is granted at the API.
+    /// Ask as this client, with everything that it is granted at the API.
     #[arg(long = "as", value_name = "CLIENT", conflicts_with_all = ["token", "scopes", "roles", "claims"])]
     client: Option<String>,
-    /// A token, which is verified first.
+    /// Ask with this token, which must verify.
     #[arg(long, value_name = "JWT", conflicts_with_all = ["scopes", "roles", "claims"])]
     token: Option<String>,
-    /// A scope that the bearer holds.
+    /// Ask with this scope. Repeat for more.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// A role that the bearer holds, and with it the role's scopes.
+    /// Ask with this role and its scopes. Repeat for more.
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
-    /// A claim that the bearer's token carries: `tenant=acme` is a text, `level:=3` what JSON has there.
+    /// Ask with this claim. `tenant=acme` is text, `level:=3` is JSON. Repeat for more.
     #[arg(long = "claim", value_name = "NAME=TEXT | NAME:=JSON", value_parser = claim)]
     claims: Vec<(String, Value)>,
-    /// The policies folder; without it, `policies.dir` of the settings.
+    /// The policies folder. Default: `policies.dir` of the settings.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// How to say it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
     format: ExplainFormat,
     /// The request method.
@@ -51,9 +51,9 @@ pub(in crate::cli) struct Explain {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ExplainFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For programs: the answer of `POST /ops/explain`.
+    /// JSON for programs, as `POST /ops/explain` returns it.
     Json,
 }
 
@@ -62,7 +62,7 @@ impl Explain {
         let draft = PolicyReading::new(self.dir.clone(), config)?.usable_draft()?;
         let explanation = self.explain(draft.policies(), config)?;
         match self.format {
-            ExplainFormat::Text => emit(&explanation.to_string())?,
+            ExplainFormat::Text => emit_styled(&colour::explanation(&explanation))?,
             ExplainFormat::Json => emit_json(&explanation)?,
         }
         Ok(if explanation.allowed { Outcome::Done } else { Outcome::No })

@@ -101,7 +101,7 @@ fn contents(
         }
         room = room.checked_sub(size).with_context(|| {
             let most = ByteSize(PolicySources::LONGEST);
-            format!("{} is too much: with it the files of the folder hold more than {most}", shown())
+            format!("{} is too large: with it the files of the folder hold more than {most}", shown())
         })?;
         let mut text = vec![0; usize::try_from(size)?];
         let read = said.read_exact(&mut text).and_then(|()| said.read_exact(&mut [0]));

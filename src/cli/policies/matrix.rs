@@ -19,7 +19,7 @@ use super::{
 
 #[derive(Args)]
 pub(in crate::cli) struct Matrix {
-    /// The policies folder; without it, `policies.dir` of the settings.
+    /// The policies folder. Default: `policies.dir` of the settings.
     dir: Option<PathBuf>,
     /// Only this API.
     #[arg(long)]
@@ -27,18 +27,18 @@ pub(in crate::cli) struct Matrix {
     /// Only these clients.
     #[arg(long = "client", value_name = "CLIENT")]
     clients: Vec<String>,
-    /// How to show it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = MatrixFormat::Table)]
     format: MatrixFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum MatrixFormat {
-    /// For a terminal of 80 columns.
+    /// A table for a terminal of 80 columns.
     Table,
-    /// For spreadsheets: one line for each client and route.
+    /// A spreadsheet with a line for each client and route.
     Csv,
-    /// For programs.
+    /// JSON for programs.
     Json,
     /// A page for a browser, with a filter.
     Html,

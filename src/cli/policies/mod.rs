@@ -1,6 +1,7 @@
 //! `jeton policies`: what the files say, what they do, and what an edit of them changes.
 
 mod check;
+mod colour;
 mod diff;
 mod explain;
 mod git;
@@ -24,21 +25,21 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Say everything that is wrong with the policy files.
+    /// Report everything that is wrong with the policy files.
     Check(check::Check),
-    /// Run the test cases of the policy files.
+    /// Run the tests of the policy files.
     Test(test::Test),
     /// Say whether a request is allowed, and why.
     Explain(explain::Explain),
     /// Show which client may use which route.
     Matrix(matrix::Matrix),
-    /// Say who gains and who loses what by an edit.
+    /// Show who gains and who loses access by an edit.
     Diff(diff::Diff),
-    /// Say who would have been refused or let in, by the decisions that a server wrote down.
+    /// Judge a decision log by other policies, and show which decisions change.
     Replay(replay::ReplayLog),
     /// Print the JSON Schema of a policy file, for editors.
     Schema,
-    /// Print a policy file for an OpenAPI 3 document, to be edited.
+    /// Print a first policy file for an OpenAPI 3 document.
     Import(import::Import),
 }
 

@@ -16,21 +16,21 @@ use super::{super::Outcome, PolicyReading, emit, emit_json, say, warn_of_faults}
 
 #[derive(Args)]
 pub(in crate::cli) struct ReplayLog {
-    /// The decision log (`log.decisions`); `-` for standard input.
+    /// The decision log (`log.decisions`). `-` is standard input.
     log: PathBuf,
-    /// The policies folder by which each decision is taken again.
+    /// The policies folder to judge the decisions by.
     #[arg(long, value_name = "DIR")]
     against: PathBuf,
-    /// How to say it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = ReplayFormat::Text)]
     format: ReplayFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ReplayFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
 }
 

@@ -15,12 +15,12 @@ use super::{super::Outcome, PolicyReading, emit, say};
 
 #[derive(Args)]
 pub(in crate::cli) struct Test {
-    /// The policies folder; without it, `policies.dir` of the settings.
+    /// The policies folder. Default: `policies.dir` of the settings.
     dir: Option<PathBuf>,
-    /// Also write the results to this file for a CI system, as `JUnit` XML.
+    /// Also write the results to this file, as `JUnit` XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Fail where there is no test.
+    /// Fail if there are no tests.
     #[arg(long)]
     require_tests: bool,
 }

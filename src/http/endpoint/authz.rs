@@ -89,12 +89,12 @@ impl Gateway {
         .debug();
 
         self.answer(&permit).ok_or_else(|| {
-                        let detail = "a name or claim of the token cannot stand in a header: it holds a control character or a \
+                        let detail = "a name or claim of the token cannot be sent in a header: it holds a control character or a \
                 space at an end, or is a list of other things than words";
                         let denied = GatewayRequestDenied { detail: Some(detail), ..denied(&judged, "no-header") };
             denied.warn();
 
-            ProblemKind::Forbidden("the token says what no header can carry".into())
+            ProblemKind::Forbidden("no header can carry what the token says".into())
         })
     }
 
@@ -172,7 +172,8 @@ pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -
 pub(in crate::http) async fn unknown(request: HttpRequest) -> HttpResponse {
     GatewayDenied { gateway: None, reason: "unknown-gateway" }.info();
 
-    EndpointProblem::new(ProblemKind::Forbidden("no gateway asks here".into()), &request).error_response()
+    EndpointProblem::new(ProblemKind::Forbidden("there is no gateway of this name".into()), &request)
+        .error_response()
 }
 
 /// That a gateway's request is denied, with nothing yet of why but the reason.

@@ -110,8 +110,10 @@ async fn read(
     let grant_type = form.require("grant_type")?;
     let Some(grant_type) = GrantType::parse(&grant_type) else {
         let known: Vec<_> = GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect();
-        let message =
-            format!("the grant types here are {}; `{grant_type:.80}` is not among them", known.join(", "));
+        let message = format!(
+            "the supported grant types are {}; `{grant_type:.80}` is not one of them",
+            known.join(", ")
+        );
         return Err(TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message));
     };
     let credentials = client_credentials(request.headers(), &mut form)?;
@@ -142,7 +144,7 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
         must_be_access_token("requested_token_type", &wanted)?;
     }
     if form.take("actor_token").is_some() | form.take("actor_token_type").is_some() {
-        let message = "actor_token is not taken: the client that exchanges is the actor";
+        let message = "actor_token is not supported: the client that exchanges is the actor";
         return Err(TokenEndpointError::invalid_request(message));
     }
     Ok(BearerToken::new(subject))

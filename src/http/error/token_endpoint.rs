@@ -53,7 +53,7 @@ impl TokenEndpointError {
 
     /// A parameter that can have one value alone has another, which is no secret.
     pub(in crate::http) fn another_value(name: &str, value: &str, expected: &str) -> Self {
-        Self::invalid_request(format!("{name} must be {expected}, and is `{value:.80}`"))
+        Self::invalid_request(format!("{name} must be {expected}, not `{value:.80}`"))
     }
 }
 

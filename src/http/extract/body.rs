@@ -19,11 +19,11 @@ const LONGEST: usize = 16 * 1024;
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::http) enum BodyFault {
-    #[error("a body with a Content-Encoding is not taken: send it as it is")]
+    #[error("a body with a Content-Encoding is not supported: send it unencoded")]
     Coded,
     #[error("the body is longer than 16 KiB")]
     TooLong,
-    #[error("the body did not come in time")]
+    #[error("the body did not arrive in time")]
     TooSlow,
     #[error("the body could not be read to its end")]
     Broken,

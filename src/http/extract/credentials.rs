@@ -38,7 +38,7 @@ pub(in crate::http) fn client_credentials(
             TokenEndpointError { attempted, ..error }
         })?;
         if id.is_some_and(|id| id != client_id) {
-            let message = "client_id differs from that of the authorization header";
+            let message = "client_id differs from the one in the authorization header";
             return Err(TokenEndpointError::invalid_request(message));
         }
         return Ok(ClientCredentials::Secret { client_id, secret });

@@ -57,8 +57,7 @@ impl Form {
             check_name(&name)?;
             // logs keep it there (RFC 6749 section 2.3.1), and to pass over a `scope` would issue more than was asked for
             if PARAMETERS.contains(&&*name) {
-                let message =
-                    format!("the parameter `{name}` must not stand in the URL: send it in the body");
+                let message = format!("the parameter `{name}` must not be in the URL: send it in the body");
                 return Err(TokenEndpointError::invalid_request(message));
             }
         }
@@ -92,7 +91,7 @@ impl Form {
             let may_repeat = matches!(&*name, "resource" | "audience");
             if !may_repeat && parameters.iter().any(|(other, _)| *other == name) {
                 return Err(TokenEndpointError::invalid_request(format!(
-                    "the parameter {name} stands twice"
+                    "the parameter {name} is sent twice"
                 )));
             }
             parameters.push((name, value));
@@ -133,7 +132,7 @@ fn check_name(name: &str) -> Result<(), TokenEndpointError> {
             .split_once('[')
             .is_some_and(|(start, rest)| PARAMETERS.contains(&start) && rest.ends_with(']'));
     if is_list {
-        let message = format!("the name `{name:.80}` is that of a list: write it without brackets");
+        let message = format!("the name `{name:.80}` is written as a list: write it without brackets");
         return Err(TokenEndpointError::invalid_request(message));
     }
     Ok(())

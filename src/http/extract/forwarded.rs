@@ -46,7 +46,7 @@ pub struct ForwardedRequest<'r> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardedFault {
     /// A header is missing that the gateway must send. Our own request line never takes its place.
-    #[error("`{0}` is missing: is the gateway of another kind, or its recipe changed?")]
+    #[error("`{0}` is missing: use the kind and the recipe of this gateway")]
     Missing(&'static str),
     /// A header stands twice: one of them is the client's.
     #[error("`{0}` stands twice")]
@@ -58,16 +58,16 @@ pub enum ForwardedFault {
     #[error(transparent)]
     Path(#[from] BadPath),
     /// A method with a comma, as two headers look after a proxy has joined them.
-    #[error("the method is more than one")]
+    #[error("there is more than one method")]
     Methods,
     /// `Connection` names a header that matters here, so that a proxy drops it on the way.
     #[error("`connection` names `{0}`")]
     HopByHop(String),
     /// A header would make another method of it for some frameworks.
-    #[error("`{0}` makes another method of it")]
+    #[error("`{0}` changes the method")]
     MethodOverride(String),
     /// A header that the gateway cannot drop, and that somebody behind it may take for jeton's or the gateway's word.
-    #[error("`{0}` is the client's, and reads as if it were not")]
+    #[error("`{0}` comes from the client, and could pass for a header of the gateway")]
     Foreign(String),
 }
 

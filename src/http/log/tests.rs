@@ -98,7 +98,7 @@ fn the_message_is_what_is_said_behind_the_name_of_the_event() {
         assert_eq!(line.matches("\"message\":").count(), usize::from(message.is_some()), "{line}");
     }
     let rejected = event::PoliciesRejected { trigger: "poll", count: 1 };
-    is(|| rejected.error(), "policies.rejected", Some("what was in force stays"));
+    is(|| rejected.error(), "policies.rejected", Some("the last good ones stay in force"));
     is(|| event::Stopped {}.info(), "stopped", None);
     is(|| tracing::warn!(name: "a.b", message = "a.b: c: d"), "a.b", Some("c: d"));
     is(|| tracing::warn!(name: "a.b", message = "a.bc"), "a.b", Some("a.bc"));

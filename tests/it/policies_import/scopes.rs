@@ -94,7 +94,7 @@ fn of_two_operations_with_one_pattern_the_public_one_gives_way() {
 #[test]
 fn what_the_document_does_not_say_is_told() {
     let imported = import(&secured(&json!("absent"), &json!("absent")), "security");
-    let note = "operations of whose security the document says nothing: 1 (scope `api:unsaid`)";
+    let note = "operations for which the document states no security: 1 (scope `api:unsaid`)";
     let run = imported
         .run
         .shows(&[&format!("# Note: {note}.\n"), "      # the document does not say what these need\n"]);

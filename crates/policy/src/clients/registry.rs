@@ -28,7 +28,7 @@ pub struct Client {
     pub kind: ClientKind,
     /// The secrets that it may use.
     pub secrets: Vec<StoredSecret>,
-    /// The public keys by which it may show who it is.
+    /// The public keys that verify its assertions.
     pub public_keys: Vec<ForeignKey>,
     /// What else it may do at the endpoints for clients.
     pub abilities: Abilities,
@@ -62,7 +62,7 @@ pub struct Abilities {
     pub token_exchange: bool,
     /// `refresh: true`: it gets refresh tokens.
     pub refresh: bool,
-    /// `introspect`: of which APIs it may ask whether tokens are in force (RFC 7662).
+    /// `introspect`: the APIs whose tokens it may introspect (RFC 7662).
     pub introspect: IntrospectedApis,
     /// `strict_assertions: true`: its assertions name the issuer alone, and their type.
     pub strict_assertions: bool,
@@ -70,7 +70,7 @@ pub struct Abilities {
     pub status_list: Option<bool>,
 }
 
-/// Of which APIs a client may introspect tokens.
+/// The APIs whose tokens a client may introspect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IntrospectedApis {
     /// Of none: it may not ask.
@@ -123,7 +123,7 @@ pub struct GrantedRole {
 }
 
 impl ApiGrant {
-    /// The roles that a token with these scopes carries: those of which no scope is missing.
+    /// The roles of a token with these scopes: the ones whose scopes are all there.
     pub fn roles_within(&self, scopes: &ScopeSet) -> Vec<Role> {
         let whole = self.roles.iter().filter(|role| role.scopes.is_subset(scopes));
         whole.map(|role| role.role.clone()).collect()
@@ -150,7 +150,7 @@ impl ClientRegistry {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

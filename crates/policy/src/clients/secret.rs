@@ -1,4 +1,4 @@
-//! Client secrets: what a client sends, and what is kept of it.
+//! Client secrets: the text that a client sends, and the hash that policies keep.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ const RANDOM_DIGITS: usize = 43;
 const CHECKSUM_DIGITS: usize = 6;
 
 impl ClientSecret {
-    /// Takes what a client sent.
+    /// The secret that a client sent.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
@@ -134,12 +134,12 @@ impl fmt::Display for SecretHash {
 pub struct StoredSecret {
     /// The hash of the secret.
     pub sha256: SecretHash,
-    /// From when on it is not taken any more.
+    /// When the secret expires.
     pub expires: Option<Timestamp>,
 }
 
 impl StoredSecret {
-    /// Whether it is taken at `now`.
+    /// Whether the secret is valid at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         // the same step whether it expires or not
         now < self.expires.unwrap_or(Timestamp::MAX)

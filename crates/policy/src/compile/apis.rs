@@ -194,7 +194,7 @@ impl CompileReport<'_> {
             Field::Absent if is_own => return Some(surroundings.issuer.clone()),
             Field::Absent => {
                 let message = format!("API `{}` has no `audience`", name.value);
-                let hint = "add `audience: https://...`, the `aud` of the tokens that it takes";
+                let hint = "add `audience: https://...`, the `aud` of its tokens";
                 self.add(file, ReadingProblem::new(name.at, FindingCode::Missing, message).hint(hint));
                 return None;
             }
@@ -204,7 +204,7 @@ impl CompileReport<'_> {
                     FindingCode::BadAudience,
                     "jeton's own API has no `audience`",
                 );
-                self.add(file, problem.hint("remove the line: it is the issuer"));
+                self.add(file, problem.hint("remove the line: the issuer is its audience"));
                 return None;
             }
             Field::Given(text) => text,
@@ -218,10 +218,10 @@ impl CompileReport<'_> {
             }
         };
         if let Some(first) = taken.insert(audience.clone(), Some((file, text.at))) {
-            let message = format!("audience `{audience}` is taken already");
+            let message = format!("audience `{audience}` belongs to another API");
             let hint = match first {
-                Some((file, at)) => format!("it is taken at {} first", self.place(file, at)),
-                None => "it is the issuer, and so jeton's own API".to_owned(),
+                Some((file, at)) => format!("the other API is at {}", self.place(file, at)),
+                None => "it is the issuer: the audience of jeton's own API".to_owned(),
             };
             self.add(file, ReadingProblem::new(text.at, FindingCode::DuplicateAudience, message).hint(hint));
         }
@@ -305,9 +305,9 @@ impl CompileReport<'_> {
     ) {
         let first = first.position();
         let rule = routes.access.get(first).and_then(|access| rules.get(usize::try_from(access.rule).ok()?));
-        let message = format!("`{route}` stands in rule `{}` already", rule.map_or("", PolicyRule::name));
+        let message = format!("`{route}` is in rule `{}` already", rule.map_or("", PolicyRule::name));
         let place = places.get(first).map(|at| self.place(file, *at)).unwrap_or_default();
-        let hint = format!("it stands at {place} first; parameters match alike, whatever they are called");
+        let hint = format!("it is at {place} first; parameters match alike, whatever their names");
         self.add(file, ReadingProblem::new(at, FindingCode::DuplicateRoute, message).hint(hint));
     }
 

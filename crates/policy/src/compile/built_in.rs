@@ -10,7 +10,7 @@ use crate::{
     yaml,
 };
 
-/// The name of jeton's own API: the one without an audience, for that is the issuer.
+/// The name of jeton's own API. It has no audience in the policies, because its audience is the issuer.
 pub(super) const OWN_API: &str = "jeton";
 
 /// How places in it are named, as files are.

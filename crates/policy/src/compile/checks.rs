@@ -30,7 +30,8 @@ impl CompileReport<'_> {
         for NeededApi { api, by } in needed.iter().filter(|needed| !policies.apis.contains_key(&needed.api)) {
             let known = || policies.apis.keys().map(ApiName::as_str);
             let has: Vec<_> = known().map(|api| format!("`{api}`")).collect();
-            let message = format!("{by}: `{api}` is no API of the policies: they have {}", has.join(", "));
+            let message =
+                format!("{by}: `{api}` is not an API of the policies: they have {}", has.join(", "));
             let hint = did_you_mean(api.as_str(), known()).unwrap_or_else(|| {
                 "define it under `apis:`, or change the settings and start again".to_owned()
             });
@@ -81,7 +82,7 @@ impl CompileReport<'_> {
     fn broken(&mut self, policies: &PolicySet, guarantee: &Guarantee, violation: &Violation<'_>) {
         let Violation { rule, alternative, alternatives, witness, lacking } = violation;
         let who = match (&witness.token, alternative) {
-            (Some(token), Some(_)) => format!("with no more than {token}"),
+            (Some(token), Some(_)) => format!("with only {token}"),
             (None, _) | (_, None) => "without a token".to_owned(),
         };
         let what = match alternative {
@@ -102,7 +103,7 @@ impl CompileReport<'_> {
             GuaranteeOrigin::File => "change the guarantee",
             GuaranteeOrigin::BuiltIn => "take the path out of the rule: this guarantee is built in",
         };
-        let hint = format!("ask there for what the guarantee says ({}), or {instead}", lacking.join(", "));
+        let hint = format!("require what the guarantee says ({}), or {instead}", lacking.join(", "));
         let problem = ReadingProblem::new(guarantee.name.at, FindingCode::BrokenGuarantee, message);
         self.add(guarantee.file, problem.hint(hint));
     }
@@ -117,7 +118,7 @@ impl CompileReport<'_> {
                 let api = self.tested_api(file, test.at, api, names);
                 if allow.is_empty() && deny.is_empty() {
                     let problem =
-                        ReadingProblem::new(test.at, FindingCode::Missing, "this test asks for nothing");
+                        ReadingProblem::new(test.at, FindingCode::Missing, "this test has no requests");
                     self.add(
                         file,
                         problem.hint("add `allow:` or `deny:` with lines such as `- GET /orders/42`"),
@@ -231,7 +232,7 @@ impl CompileReport<'_> {
         let upper = method.to_ascii_uppercase();
         let is_pattern = |segment: &str| segment == "**" || segment.starts_with('{') && segment.contains('}');
         if method == "ANY" {
-            refuse("asks for no method".to_owned(), "write one line for each method that is meant");
+            refuse("has no method".to_owned(), "write one line for each method");
         } else if method != upper && Method::parse(&upper).is_some() {
             refuse(
                 "has its method in lower case".to_owned(),

@@ -155,7 +155,8 @@ impl CompileReport<'_> {
             return None;
         };
         if sha256 == ClientSecret::new(String::new()).hash() {
-            let problem = ReadingProblem::new(text.at, FindingCode::BadSecret, "this is the hash of nothing");
+            let problem =
+                ReadingProblem::new(text.at, FindingCode::BadSecret, "this is the hash of an empty secret");
             self.add(file, problem.hint("hash the secret, or let `jeton clients add` and `rotate` make one"));
             return None;
         }
@@ -251,7 +252,7 @@ impl CompileReport<'_> {
             return None;
         };
         if ttl == 0 {
-            let problem = ReadingProblem::new(text.at, FindingCode::BadDuration, "a token must live");
+            let problem = ReadingProblem::new(text.at, FindingCode::BadDuration, "the lifetime is zero");
             self.add(file, problem.hint("write more than `0s`"));
         }
         if let Some(max_ttl) = surroundings.max_ttl.filter(|max| ttl > *max) {

@@ -36,7 +36,7 @@ impl CompileReport<'_> {
                     for key in &found.passed_over {
                         let message = format!("a key of client `{}` is passed over: {key}", client.value);
                         let hint =
-                            "it cannot sign with this one: remove it from the set, if it need not be there";
+                            "the client cannot sign with it: remove it from the set, unless others need it";
                         self.warn(file, ReadingProblem::new(at, FindingCode::PassedOver, message).hint(hint));
                     }
                     for key in found.taken {
@@ -47,7 +47,11 @@ impl CompileReport<'_> {
                         let (client, key) = (&client.value, key.thumbprint());
                         let message = format!("client `{client}` has the public key `{key}` twice");
                         let problem = ReadingProblem::new(at, FindingCode::BadPublicKey, message);
-                        self.add(file, problem.hint("remove one; without `alg` it is for all that fit it"));
+                        self.add(
+                            file,
+                            problem
+                                .hint("remove one; a key without `alg` is for every algorithm that fits it"),
+                        );
                     }
                 }
                 Err(Some(problem)) => self.add(file, problem),
@@ -58,7 +62,7 @@ impl CompileReport<'_> {
         if taken.len() > MOST_KEYS {
             let message = format!("client `{}` has more than {MOST_KEYS} public keys", client.value);
             let problem = ReadingProblem::new(client.at, FindingCode::BadPublicKey, message);
-            self.add(file, problem.hint("remove those that it signs with no more"));
+            self.add(file, problem.hint("remove those that it no longer signs with"));
         }
         taken
     }
@@ -111,16 +115,16 @@ impl CompileReport<'_> {
         let policy = self.sources.files.get(file.position()).map(|source| self.sources.below(&source.name));
         let folder = policy.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let Some(path) = below(folder, Path::new(&name.value)) else {
-            let hint = "name a file below it, relative to this policy file; keys from elsewhere are not read";
-            return Err(refused("does not stay below the policies folder", hint.to_owned()));
+            let hint = "name a file below that folder, relative to this policy file";
+            return Err(refused("is outside of the policies folder", hint.to_owned()));
         };
         if path.iter().any(|part| part.as_encoded_bytes().starts_with(b".")) {
             let hint = "hidden files and folders are not read: rename what starts with a dot";
             return Err(refused("is hidden", hint.to_owned()));
         }
         if !PolicySources::is_key_file(&path) {
-            let hint = "name a `*.pem`, `*.jwk`, `*.jwks` or `*.json` file, and none of `*.schema.json`";
-            return Err(refused("is not named as a file of keys", hint.to_owned()));
+            let hint = "name a `*.pem`, `*.jwk`, `*.jwks` or `*.json` file that is not a `*.schema.json`";
+            return Err(refused("is not the name of a key file", hint.to_owned()));
         }
         match self.sources.key_file(&path) {
             Some(Ok(bytes)) => Ok(bytes),
@@ -144,8 +148,12 @@ impl CompileReport<'_> {
         let is_anonymous = client.anonymous.given() == Some(&true);
         let for_named = [
             ("refresh", &client.refresh, "nothing would bind a refresh token to it"),
-            ("status_list", &client.status_list, "the list would name it"),
-            ("token_exchange", &client.token_exchange, "what it exchanges could not be revoked with it"),
+            ("status_list", &client.status_list, "the status list would identify it"),
+            (
+                "token_exchange",
+                &client.token_exchange,
+                "the tokens that it gets could not be revoked with the first one",
+            ),
         ];
         for (key, given, because) in for_named {
             if let Some(Spanned { at, value: true }) = given.given()

@@ -41,7 +41,7 @@ use super::{
 pub struct Surroundings {
     /// The audience of jeton's own API: its issuer.
     pub issuer: Audience,
-    /// The longest lifetime that a client's tokens may have, in seconds (`tokens.max_ttl`); any, if there is none.
+    /// The longest lifetime of a client's tokens, in seconds (`tokens.max_ttl`). `None` is no limit.
     pub max_ttl: Option<u64>,
     /// Whether clients with the secrets of README.md are refused.
     pub demo_secrets: DemoSecrets,

@@ -64,7 +64,7 @@ impl CompileReport<'_> {
                 None
             }
             (Field::Absent, Field::Absent) => {
-                let message = format!("rule `{}` says nothing about who may pass", name.value);
+                let message = format!("rule `{}` does not say who may pass", name.value);
                 self.add(file, ReadingProblem::new(name.at, FindingCode::Missing, message).hint(either));
                 None
             }
@@ -140,7 +140,7 @@ impl CompileReport<'_> {
             if claims.value.is_empty() {
                 let problem =
                     ReadingProblem::new(claims.at, FindingCode::BadRequirement, "`claims` is empty");
-                self.add(file, problem.hint("name a claim and what must hold of it, or remove it"));
+                self.add(file, problem.hint("name a claim and its condition, or remove `claims`"));
             }
             for (name, test) in &claims.value.0 {
                 self.claim(within, name, test.as_ref(), &mut conditions);
@@ -232,7 +232,7 @@ impl CompileReport<'_> {
             && [same_as_path, contains_path].iter().all(|field| field.is_absent())
             && r#in.is_absent();
         if asks_nothing && self.findings.len() == before {
-            let message = format!("nothing is asked of claim `{}`", name.value);
+            let message = format!("claim `{}` has no condition", name.value);
             let hint = "add one of `is`, `in`, `contains`, `same_as_path`, `contains_path`";
             self.add(file, ReadingProblem::new(name.at, FindingCode::BadRequirement, message).hint(hint));
         }
@@ -249,11 +249,11 @@ impl CompileReport<'_> {
         let (message, hint) = match ClaimName::parse(text, |name| self.intern(name)) {
             Ok(parsed) => return Some(parsed),
             Err(BadClaimName::Registered) if text.starts_with('/') => (
-                format!("`{text}` leads into a registered claim, and no condition can be about it"),
+                format!("`{text}` points into a registered claim, which conditions cannot use"),
                 "write `sub` for the subject, or name a claim that clients carry",
             ),
             Err(BadClaimName::Registered) => (
-                format!("`{text}` is a registered claim, and no condition can be about it"),
+                format!("`{text}` is a registered claim, which conditions cannot use"),
                 "use `scope`, `role` or `client`, `sub`, or a claim that clients carry",
             ),
             Err(BadClaimName::NoPointer) => (
@@ -292,10 +292,10 @@ impl CompileReport<'_> {
     fn parameter(&mut self, within: Within<'_>, parameter: &Text) -> Option<PathParameter> {
         let lacks = |route: &&Route| !route.parameters().any(|(name, _)| name == parameter.value);
         if let Some(route) = within.routes.iter().find(lacks) {
-            let message = format!("`{{{}}}` does not stand in `{route}`", parameter.value);
+            let message = format!("`{{{}}}` is not in `{route}`", parameter.value);
             let names = route.parameters().map(|(name, _)| name);
             let hint = did_you_mean(&parameter.value, names)
-                .unwrap_or_else(|| "the parameter must stand in every route of the rule".to_owned());
+                .unwrap_or_else(|| "every route of the rule must have the parameter".to_owned());
             self.add(
                 within.file,
                 ReadingProblem::new(parameter.at, FindingCode::UnknownParameter, message).hint(hint),

@@ -37,7 +37,7 @@ pub(super) fn mismatches(
         let is_mismatch = found.is_some() && !types.meets(found);
         is_mismatch.then(|| {
             let message = format!(
-                "claim `{name}` is {} for every client that has it, and this asks for {}",
+                "claim `{name}` is {} for every client that has it, but this condition needs {}",
                 found.named(),
                 types.asked()
             );

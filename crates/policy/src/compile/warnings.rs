@@ -116,9 +116,9 @@ impl WarningReport<'_> {
 
     fn shut_out(&mut self, ShutOut { id, file, at, has_secret }: &ShutOut) {
         let message = if *has_secret {
-            format!("every secret of client `{id}` has expired, and so it can fetch no token")
+            format!("every secret of client `{id}` has expired, so it cannot get a token")
         } else {
-            format!("client `{id}` has neither secret nor public key, and so can fetch no token")
+            format!("client `{id}` has neither a secret nor a public key, so it cannot get a token")
         };
         let hint = format!(
             "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
@@ -136,11 +136,11 @@ impl WarningReport<'_> {
                 if !guarantee::meets_a_rule(api, &index, guaranteed) {
                     let (name, route) = (&guarantee.name, &guaranteed.route);
                     let message = format!(
-                        "guarantee `{}` says nothing of `{route}`: no rule has a route there",
+                        "guarantee `{}` has no effect on `{route}`: no rule has a route there",
                         name.value
                     );
                     let problem = ReadingProblem::new(name.at, FindingCode::IdleGuarantee, message);
-                    self.warn(guarantee.file, problem.hint("look for a slip in the path, or remove it"));
+                    self.warn(guarantee.file, problem.hint("check the path for a typo, or remove the route"));
                 }
                 let gaps = guarantee::gaps(api, &index, &endings, &policies.roles, guaranteed);
                 for gap in gaps.unwrap_or_default() {
@@ -153,7 +153,7 @@ impl WarningReport<'_> {
     fn gap(&mut self, policies: &PolicySet, guarantee: &Guarantee, gap: &Violation<'_>) {
         let Violation { rule, witness, .. } = gap;
         let message = format!(
-            "guarantee `{}` does not cover `{} {}`, which rule `{}` ({}:{}) lets through: `**` covers no slash at the end",
+            "guarantee `{}` does not cover `{} {}`, which rule `{}` ({}:{}) lets through: `**` does not cover a slash at the end",
             guarantee.name.value,
             witness.method,
             witness.path,

@@ -88,7 +88,7 @@ fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<Polic
         };
         let (effect, what) = match ChangeEffect::between(!matters(old), !matters(new)) {
             Some(ChangeEffect::Gains) => {
-                (ChangeEffect::Gains, "all that it carries: it is not revoked any more")
+                (ChangeEffect::Gains, "all that it carries: it is no longer revoked")
             }
             Some(effect) => (effect, "all that it carries: it is revoked"),
             None => continue,
@@ -112,7 +112,7 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
     }
     if before.kind != after.kind {
         let what = match after.kind {
-            ClientKind::Anonymous => "anonymity: its tokens do not name it any more",
+            ClientKind::Anonymous => "anonymity: its tokens no longer name it",
             ClientKind::Named => "anonymity: its tokens name it now",
         };
         note(ChangeKind::Client, ChangeEffect::Changes, what.to_owned());
@@ -292,15 +292,11 @@ fn compare_revoked_before(
         ),
         (Some(before), Some(after)) => (
             ChangeEffect::Gains,
-            format!(
-                "its tokens issued from {} to {}: they are not revoked any more",
-                word(after),
-                word(before)
-            ),
+            format!("its tokens issued from {} to {}: they are no longer revoked", word(after), word(before)),
         ),
         (Some(before), None) => (
             ChangeEffect::Gains,
-            format!("its tokens issued before {}: they are not revoked any more", word(before)),
+            format!("its tokens issued before {}: they are no longer revoked", word(before)),
         ),
         (None, None) => return,
     };

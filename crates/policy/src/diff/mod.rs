@@ -92,7 +92,7 @@ pub enum ChangeKind {
     Credential,
     /// What a client may do beside fetching tokens for itself.
     Ability,
-    /// Tokens that are taken no more.
+    /// Revoked tokens.
     Revocation,
     /// A claim in a client's tokens.
     Claim,

@@ -91,7 +91,7 @@ impl PolicyChange {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        (!shown.is_empty()).then(|| format!("but for {}{more}, which decide by themselves", shown.join(", ")))
+        (!shown.is_empty()).then(|| format!("except {}{more}, which other rules decide", shown.join(", ")))
     }
 
     /// `+`, `-` or `~`.

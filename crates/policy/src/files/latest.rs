@@ -113,7 +113,7 @@ pub struct Swapped<V> {
 /// The outcome of a reading.
 #[derive(Debug)]
 pub enum Reload<T, F> {
-    /// The files hold what is in force already. Others may be passed over than before.
+    /// The files are as in force already. The ignored files may have changed.
     Unchanged,
     /// As [`Self::Unchanged`], after a reading that could not take over.
     Restored,
@@ -124,7 +124,7 @@ pub enum Reload<T, F> {
     Reloaded(T),
     /// What was in force stays.
     Rejected(Arc<Rejection<F>>),
-    /// What was in force stays, for the reason that was told last time.
+    /// The files are still rejected, for the reason that was told last time.
     StillRejected(Arc<Rejection<F>>),
 }
 

@@ -78,12 +78,12 @@ impl Guarded<'_> {
                 route: Some(self.id),
                 code: FindingCode::MethodHole,
                 message: format!(
-                    "`{first} {pattern}`{others} is decided by `{route}` of rule `{}`, which lets tokens through that rule `{}` does not",
+                    "`{first} {pattern}`{others} is decided by `{route}` of rule `{}`, which lets in tokens that rule `{}` refuses",
                     rule.name(),
                     self.rule
                 ),
                 hint: format!(
-                    "if that is meant, add {them} to rule `{}`; else to the rule that shall decide",
+                    "add {them} to rule `{}` if that is intended, otherwise to the rule that must decide",
                     rule.name()
                 ),
             });
@@ -123,13 +123,13 @@ impl Guarded<'_> {
                 route: Some(self.id),
                 code: FindingCode::LookAlike,
                 message: format!(
-                    "{} {} decided by `{route}` of rule `{}`, which lets tokens through that rule `{}` does not",
+                    "{} {} decided by `{route}` of rule `{}`, which lets in tokens that rule `{}` refuses",
                     spellings.join(", "),
                     if spellings.len() == 1 { "is" } else { "are" },
                     rule.name(),
                     self.rule
                 ),
-                hint: "a backend that ignores case, suffixes or slashes would serve them: make it strict, or ask for \
+                hint: "a backend that ignores case, suffixes or slashes would serve them: make it strict, or require \
                        as much"
                     .to_owned(),
             });

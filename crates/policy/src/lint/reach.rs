@@ -26,10 +26,10 @@ pub(super) fn lint(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<
             route: None,
             code: FindingCode::UnreachableRoute,
             message: format!(
-                "no enabled client has a grant for API `{}`, so none can reach its routes",
+                "no enabled client has a grant for API `{}`, so no client can reach its routes",
                 api.name()
             ),
-            hint: "grant a client what the rules ask".to_owned(),
+            hint: "grant a client what the rules require".to_owned(),
         });
     }
     let by_carried = BearerIndex::new(&bearers, api);
@@ -47,7 +47,7 @@ pub(super) fn lint(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<
                 route: Some(id),
                 code: FindingCode::UnreachableRoute,
                 message: format!("no client can reach `{route}`"),
-                hint: "grant a client what the rule asks, or remove the route".to_owned(),
+                hint: "grant a client what the rule requires, or remove the route".to_owned(),
             });
         }
     }

@@ -50,13 +50,13 @@ pub(super) fn lint(api: &ProtectedApi, index: &RouteIndex<'_>, into: &mut Vec<Li
             route: Some(other),
             code: FindingCode::OpenVerb,
             message: format!(
-                "`{route}` also decides `{} {pattern}`{more}: rule `{}` has that for {alone} alone ({})",
+                "`{route}` also decides `{} {pattern}`{more}: rule `{}` has that path for {alone} only ({})",
                 methods.join(", "),
                 first.rule.name(),
                 routes.join(", ")
             ),
             hint: format!(
-                "if that is meant, write it beside `{route}`; else add the other methods to rule `{}`, such as `ANY {pattern}`",
+                "if that is intended, write it beside `{route}`; otherwise add the other methods to rule `{}`, such as `ANY {pattern}`",
                 first.rule.name()
             ),
         });

@@ -1,10 +1,10 @@
-//! A request that proves what is said.
+//! A request that proves a finding or a difference.
 
 use serde::Serialize;
 
 use super::token::WitnessToken;
 
-/// A request that shows what a finding or a difference says.
+/// A request that proves a finding or a difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Witness {
     /// The request method.

@@ -11,7 +11,7 @@ fn refused(rows: &[(&str, &str, BadPath)]) {
         .filter(|(_, target, expected)| CanonicalPath::parse(target).as_ref().err() != Some(expected))
         .map(|(name, target, expected)| {
             let outcome = CanonicalPath::parse(target).map(|_| "taken");
-            format!("{name}: {target:?} must be {expected:?}, and is {outcome:?}")
+            format!("{name}: {target:?} must be {expected:?}, not {outcome:?}")
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -201,7 +201,7 @@ clients: { c: { grants: { x: { scopes: [a, b] } } } }
     let [warning] = told[..] else { panic!("{told:?}") };
     assert_eq!(
         warning.message,
-        "`DELETE /i/{id}` also decides `DELETE /i/{id}:p`: rule `v` has that for other methods alone (`POST \
+        "`DELETE /i/{id}` also decides `DELETE /i/{id}:p`: rule `v` has that path for other methods only (`POST \
          /i/{id}:p`, `GET /i/{id}:p`)"
     );
 }

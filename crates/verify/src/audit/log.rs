@@ -164,13 +164,13 @@ impl DecisionLog {
         }
     }
 
-    /// Goes on in a file of the same name, once what is queued was written: for whoever moves the old one away.
+    /// Opens the file anew after writing all queued lines. Call it after the old file was moved away.
     pub fn reopen(&self) {
         self.shared.lock().reopen = true;
         self.shared.work.notify_one();
     }
 
-    /// Waits until what is queued was written, some seconds at most.
+    /// Waits until all queued lines are written, for some seconds at most.
     pub fn flush(&self) {
         let mut queue = self.shared.lock();
         let came = queue.came;

@@ -27,7 +27,7 @@ pub struct Audit {
     shadow: Option<Arc<Shadow>>,
 }
 
-/// A decision that was taken.
+/// A decision.
 #[derive(Clone, Copy)]
 pub struct TakenDecision<'d> {
     /// Whether the request may pass.

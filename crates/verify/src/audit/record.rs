@@ -153,7 +153,7 @@ pub enum DecisionLine {
 /// A decision as it was written down.
 #[derive(Debug)]
 pub struct RecordedDecision {
-    /// When it was taken, as the line has it.
+    /// The time of the decision, as the line has it.
     pub time: String,
     /// The name of the API.
     pub api: String,
@@ -187,7 +187,7 @@ pub struct RecordedBearer {
     claims: Map<String, Value>,
 }
 
-/// Why a line is none of a decision log.
+/// Why a line does not belong to a decision log.
 #[derive(Debug, thiserror::Error)]
 pub enum DecisionLineError {
     /// It is not JSON, or a member has another type.

@@ -106,7 +106,7 @@ pub struct ReplayedDifference {
 /// What a log comes to by other policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Replayed {
-    /// Decisions that were taken again.
+    /// Decisions that were judged again.
     pub judged: u64,
     /// Those that come out the same.
     pub same: u64,
@@ -128,7 +128,7 @@ impl<'p> Replay<'p> {
         Self { policies, lines: 0, totals: Totals::default(), differences: BTreeMap::new() }
     }
 
-    /// How many lines were taken.
+    /// The number of lines read.
     pub fn lines(&self) -> u64 {
         self.lines
     }
@@ -136,7 +136,7 @@ impl<'p> Replay<'p> {
     /// Takes the next line.
     ///
     /// # Errors
-    /// [`DecisionLineError`] for a line that is none of a decision log; it counts for nothing.
+    /// [`DecisionLineError`] for a line that does not belong to a decision log. The line is not counted.
     pub fn take(&mut self, line: &[u8]) -> Result<(), DecisionLineError> {
         let line = DecisionLine::parse(line)?;
         self.lines += 1;
@@ -242,8 +242,8 @@ impl ReplayedDifference {
         let Self { api, direction, client, token, before, after, detail, count, first } = self;
         let who = match (client, token) {
             (Some(client), _) => client.as_str(),
-            (None, true) => "whoever holds a token without a name",
-            (None, false) => "whoever has no token",
+            (None, true) => "anyone with a token that names no client",
+            (None, false) => "anyone without a token",
         };
         let (sign, what) = match direction {
             ReplayDirection::WouldBeRefused => ('-', "would be refused"),

@@ -15,47 +15,47 @@ pub use declare::DeclaredEvent;
 pub type ShownValue<'e> = DisplayValue<&'e dyn Display>;
 
 crate::events! {
-    /// The issuer has no good key set. The last good set counts.
+    /// No good key set could be fetched from the issuer. The last good set stays in use.
     "jwks.not_fetched" => JwksNotFetched<'e>: warn | debug { url: ShownValue<'e>, error: &'e str };
 
-    /// The issuer has a good key set again.
+    /// The key set of the issuer is good again.
     "jwks.fetched" => JwksFetched<'e>: info { url: ShownValue<'e>, keys: usize };
 
     /// Some keys of the issuer's set cannot verify tokens. Logged when they change.
     "jwks.passed_over" => JwksPassedOver<'e>: warn { url: ShownValue<'e>, keys: &'e str };
 
-    /// A status list was not fetched. The last good list counts.
+    /// A status list could not be fetched. The last good list stays in use.
     "status_list.not_fetched" => StatusListNotFetched<'e>: warn | debug { uri: &'e str, error: ShownValue<'e> };
 
-    /// The candidate policies would decide otherwise.
+    /// The candidate policies would decide differently.
     "decision.differs" =>
         DecisionDiffers<'e>: warn {
             api: &'e str, method: &'e str, path: &'e str, client: Option<&'e str>, rule: Option<&'e str>,
             candidate_rule: Option<&'e str>, in_force: &'e str, candidate: &'e str, detail: &'e str, count: u64,
         },
-        OtherDecisionsDiffer: warn { count: u64 } "of more rules and clients than are told one by one";
+        OtherDecisionsDiffer: warn { count: u64 } "for rules and clients without a line of their own";
 
-    /// Decisions are missing in the decision log.
+    /// Decisions are missing from the decision log.
     "decisions.dropped" =>
         DecisionsDropped<'e>: error { path: ShownValue<'e>, dropped: u64 }
             "the disk does not keep up with the decision log",
         LastDecisionsDropped<'e>: error { path: ShownValue<'e>, dropped: u64 }
-            "they could not be written before the end";
+            "they could not be written before the server stopped";
 
     /// The decision log cannot be written.
     "decisions.failed" => DecisionsFailed<'e>: error { path: ShownValue<'e>, error: ShownValue<'e> }
-        "the decision log cannot be written; it is tried again every second";
+        "the decision log cannot be written; the server tries again every second";
 
     /// The decision log can be written again.
-    "decisions.written" => DecisionsWritten<'e>: info { path: ShownValue<'e> } "it can be written again";
+    "decisions.written" => DecisionsWritten<'e>: info { path: ShownValue<'e> } "the decision log can be written again";
 
     /// The decision log was opened again, because of SIGHUP.
     "decisions.reopened" => DecisionsReopened<'e>: info { path: ShownValue<'e> };
 
     /// The decision log could not be opened again.
     "decisions.reopen_failed" => DecisionsReopenFailed<'e>: error { path: ShownValue<'e>, error: ShownValue<'e> }
-        "it goes on in the old file";
+        "the decision log continues in the old file";
 
     /// Half a line at the end of the decision log was cut off. Its process was killed.
-    "decisions.mended" => DecisionsMended<'e>: warn { path: ShownValue<'e> } "the last line was only half written";
+    "decisions.mended" => DecisionsMended<'e>: warn { path: ShownValue<'e> } "the last line was incomplete";
 }

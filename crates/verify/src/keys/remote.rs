@@ -62,16 +62,14 @@ pub enum JwksSourceError {
     )]
     Address,
     /// The keys would come over an unprotected network, where anybody could put theirs in their place.
-    #[error(
-        "the address `{0}` must be `https` for a key set to be fetched there; `http` is for this machine itself"
-    )]
+    #[error("the address `{0}` must be `https` to fetch a key set; `http` is allowed only for this machine")]
     Insecure(String),
     /// There is no TLS.
     #[error(transparent)]
     Http(#[from] HttpError),
 }
 
-/// How it stands with the fetching: for health pages and metrics.
+/// The state of fetching, for health pages and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksState {
     /// How many keys are in memory.
@@ -91,15 +89,15 @@ pub struct FailedFetch {
     pub error: String,
 }
 
-/// The public keys of an issuer, from where it publishes them (RFC 7517 section 5).
+/// The public keys of an issuer, fetched from its key set URL (RFC 7517 section 5).
 ///
-/// [`Self::current`] asks memory alone. [`Self::run`] keeps the set up to date beside the requests, and
+/// [`Self::current`] only reads memory. [`Self::run`] keeps the set up to date beside the requests, and
 /// [`Self::fetch`] looks once more where a token names a key that is not there.
 ///
-/// # What holds when the issuer does not answer
+/// # When the issuer does not answer
 ///
-/// The last good set, for as long as it takes: the issuer may be down without any service refusing the tokens
-/// that it issued. An answer that is no good set (no 200, a redirect, more than 1 MiB, a private key, no key that could
+/// The last good set stays in use without a time limit. Services keep accepting tokens while the issuer is
+/// down. An answer that is not a good set (no 200, a redirect, more than 1 MiB, a private key, no key that could
 /// verify a token) changes nothing. A good one takes the place of the old at once and as a whole, so that a key that left
 /// the set is refused from then on. Who can keep a service from reaching its issuer can therefore keep
 /// such a key alive there; [`Self::state`] tells how old the set is.
@@ -133,7 +131,7 @@ pub struct FailedFetch {
 /// ```
 pub struct JwksSource(Arc<SharedJwks>);
 
-/// What a fetch goes on with when nobody waits for it any more.
+/// What a fetch needs to continue after its last caller stopped waiting.
 struct SharedJwks {
     url: Url,
     /// The longest time between two fetches, in seconds.
@@ -254,7 +252,7 @@ impl JwksSource {
         }
     }
 
-    /// How it stands with the fetching.
+    /// The state of fetching.
     pub fn state(&self) -> JwksState {
         let held = self.0.held.load();
         JwksState {

@@ -1,4 +1,4 @@
-//! Where the public keys come from by which tokens are checked.
+//! The sources of the public keys that check tokens.
 
 use std::sync::Arc;
 

@@ -91,7 +91,7 @@ pub enum StatusError {
     #[error("the status list is shorter than the token's `idx`")]
     OutOfBounds,
     /// The list is not the issuer's. It is never fetched.
-    #[error("the status list `{}` is not one of the issuer", ShownUrl(.0))]
+    #[error("the status list `{}` is not a list of the issuer", ShownUrl(.0))]
     ForeignList(Arc<str>),
 }
 
@@ -99,7 +99,7 @@ pub enum StatusError {
 #[derive(Debug, thiserror::Error)]
 pub enum StatusFetchError {
     /// The lists would come over an unprotected network.
-    #[error("the issuer `{0}` must be `https` for its status lists to be fetched")]
+    #[error("the issuer `{0}` must be `https` to fetch its status lists")]
     Insecure(Issuer),
     /// Nothing came that could be a list.
     #[error(transparent)]
@@ -108,7 +108,7 @@ pub enum StatusFetchError {
     #[error(transparent)]
     Jws(#[from] JwsError),
     /// A claim is missing or not what it must be.
-    #[error("its claim `{0}` is not as it must be")]
+    #[error("its claim `{0}` is missing or wrong")]
     Claim(&'static str),
     /// Its bits cannot be read.
     #[error(transparent)]

@@ -22,7 +22,7 @@ pub enum EndedTokens {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidList {
     /// `bits` is none of 1, 2, 4 and 8.
-    #[error("`bits` is {0}, and not 1, 2, 4 or 8")]
+    #[error("`bits` is {0}, not 1, 2, 4 or 8")]
     Bits(u64),
     /// `lst` is not base64url in its canonical form.
     #[error("`lst` is not base64url without padding")]
@@ -31,7 +31,7 @@ pub enum InvalidList {
     #[error("`lst` is not in the zlib format: {0}")]
     NotZlib(io::Error),
     /// Something stands behind the zlib stream.
-    #[error("`lst` goes on behind the end of its zlib stream")]
+    #[error("`lst` continues after the end of its zlib stream")]
     Trailing,
     /// It would need too much memory.
     #[error("the list is longer than {} MiB", StatusList::LONGEST / 1024 / 1024)]

@@ -18,17 +18,17 @@ use crate::{
     status::{FetchedLists, StatusError, StatusReference},
 };
 
-/// Why a token is not taken: for the log. The bearer learns that it is bad, and no more.
+/// Why a token is rejected, for the log. The bearer learns only that the token is bad.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is not a token that one of the keys signed, whatever it says.
+    /// The token is not signed by one of the keys.
     #[error(transparent)]
     Jws(#[from] JwsError),
     /// A claim is missing.
     #[error("the claim `{0}` is missing")]
     Missing(&'static str),
-    /// A claim has another JSON type or form than its own.
-    #[error("the claim `{0}` is not of its type")]
+    /// A claim has the wrong JSON type or form.
+    #[error("the claim `{0}` has the wrong type")]
     WrongType(&'static str),
     /// `iss` is another issuer.
     #[error("`iss` is another issuer")]
@@ -42,27 +42,27 @@ pub enum TokenError {
     /// `nbf` or `iat` lie ahead.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// `sub` and `client_id` are not as `typ` says.
-    #[error("`sub` and `client_id` do not go with `typ`")]
+    /// `sub` and `client_id` do not fit `typ`.
+    #[error("`sub` and `client_id` do not fit `typ`")]
     ClientAgainstType,
     /// The token itself was revoked.
     #[error("the token was revoked")]
     Revoked,
-    /// A client that it names is disabled.
+    /// A client named by the token is disabled.
     #[error("client `{0}` is disabled")]
     ClientDisabled(ClientId),
-    /// A client that it names is none any more.
-    #[error("client `{0}` is gone")]
+    /// A client named by the token no longer exists.
+    #[error("client `{0}` no longer exists")]
     ClientGone(ClientId),
-    /// It was issued before the `revoked_before` of a client that it names.
+    /// The token was issued before the `revoked_before` of a client that it names.
     #[error("it was issued before client `{0}`'s `revoked_before`")]
     ClientRevoked(ClientId),
-    /// Its status list does not let it pass.
+    /// The status list rejects the token, or cannot be had.
     #[error(transparent)]
     Status(#[from] StatusError),
 }
 
-/// Checks tokens of one issuer offline, with its public keys alone.
+/// Checks tokens of one issuer offline, with only its public keys.
 #[derive(Clone)]
 pub struct Verifier {
     issuer: Issuer,
@@ -220,7 +220,7 @@ impl Verifier {
         self.keys.current()
     }
 
-    /// The issuer whose tokens it takes.
+    /// The issuer of the tokens that it verifies.
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
@@ -371,7 +371,7 @@ impl VerifiedClaims {
         self.0.authenticated_at
     }
 
-    /// `status`: where the token's status stands, if its client has a list.
+    /// `status`: the reference to a status list, if the client has one.
     pub fn status(&self) -> Option<&StatusReference> {
         self.0.status.as_ref()
     }

@@ -33,10 +33,10 @@ pub(in crate::cli) struct Import {
     /// The name of the API in the policies.
     #[arg(long, value_parser = api_name, value_name = "NAME")]
     api: ApiName,
-    /// The `aud` of the tokens that the API takes.
+    /// The audience of the API: the `aud` of its tokens.
     #[arg(long, value_parser = audience, value_name = "AUD")]
     audience: Audience,
-    /// What there is one scope and one rule for.
+    /// What becomes one scope and one rule.
     #[arg(long, value_enum, default_value_t = ScopeFrom::Tag)]
     scope_from: ScopeFrom,
 }

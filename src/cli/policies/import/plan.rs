@@ -15,11 +15,11 @@ use super::{
 /// What each scope and rule stands for.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ScopeFrom {
-    /// The first tag of the operations.
+    /// Each tag: an operation belongs to its first tag.
     Tag,
-    /// One operation.
+    /// Each operation.
     Operation,
-    /// What the document requires: the scopes of OAuth, else the security scheme; `security: []` is public.
+    /// Each OAuth scope that the document requires, or else its security scheme. `security: []` is public.
     Security,
 }
 
@@ -115,7 +115,7 @@ impl<'d> ImportPlan<'d> {
         for (meaning, name) in names.iter().filter(|(meaning, _)| meaning.kind == MeaningKind::Unsaid) {
             let count = by_asked.get(&PlannedNeed::only(*meaning)).map_or(0, Vec::len);
             remarks.insert(format!(
-                "operations of whose security the document says nothing: {count} (scope `{name}`)"
+                "operations for which the document states no security: {count} (scope `{name}`)"
             ));
         }
 
@@ -268,9 +268,7 @@ impl Meaning<'_> {
                 (summary.as_ref().or(description.as_ref()), self.title.to_owned())
             }
             MeaningKind::NoTag => (None, "Operations without a tag".to_owned()),
-            MeaningKind::Unsaid => {
-                (None, "Operations of which the document does not say what they need".to_owned())
-            }
+            MeaningKind::Unsaid => (None, "Operations for which the document states no security".to_owned()),
         };
         said.map(|DocumentText(said)| said.clone())
             .filter(|said| !said.trim().is_empty())

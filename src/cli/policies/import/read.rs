@@ -54,7 +54,7 @@ fn parse(text: &str) -> anyhow::Result<OpenApiDocument> {
     ensure!(!text.trim().is_empty(), "this is empty: save the OpenAPI document again");
     ensure!(
         !text.trim_start().starts_with('<'),
-        "this is HTML or XML: fetch the document itself, as JSON or YAML, and not the page that shows it"
+        "this is HTML or XML: fetch the document itself, as JSON or YAML, not the page that shows it"
     );
     let document = deserialize::<OpenApiDocument>(text);
     // what it is comes before what is wrong in it
@@ -67,7 +67,7 @@ fn parse(text: &str) -> anyhow::Result<OpenApiDocument> {
     let document = document.map_err(|error| anyhow!("this document cannot be read: {error}"))?;
     ensure!(
         !document.paths.0.is_empty(),
-        "this document has no paths, and so nothing that a rule could be for"
+        "this document has no paths, so there is nothing to make rules for"
     );
     Ok(document)
 }
@@ -79,14 +79,14 @@ fn refuse_others(top: &Top) -> anyhow::Result<()> {
         return Ok(());
     }
     if let Some(DocumentText(version)) = version {
-        bail!("this is OpenAPI {}, and only OpenAPI 3 is read: convert it first", cut(version));
+        bail!("this is OpenAPI {}, but jeton reads only OpenAPI 3: convert it first", cut(version));
     }
     for (member, what, fix) in OTHERS {
         if let Some(DocumentText(version)) = top.0.get(member) {
-            bail!("this is {what} (`{member}: {}`), and only OpenAPI 3 is read: {fix}", cut(version));
+            bail!("this is {what} (`{member}: {}`), but jeton reads only OpenAPI 3: {fix}", cut(version));
         }
     }
-    bail!("this is no OpenAPI document: name one that has the member `openapi`, such as `openapi: 3.1.0`")
+    bail!("this is not an OpenAPI document: name one that has the member `openapi`, such as `openapi: 3.1.0`")
 }
 
 fn is_version_3(version: Option<&DocumentText>) -> bool {

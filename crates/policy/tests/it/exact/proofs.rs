@@ -47,7 +47,7 @@ fn broken(draft: &PolicyDraft) -> Vec<Broken> {
             alternative: alternative.map(|number| number.parse::<usize>().unwrap() - 1),
             method,
             path,
-            token: finding.message.split_once("with no more than ").map(|(_, words)| bearer(&token(words))),
+            token: finding.message.split_once("with only ").map(|(_, words)| bearer(&token(words))),
         }
     });
     read.collect()

@@ -414,6 +414,6 @@ fn what_more_specific_routes_decide_is_left_out_by_name() {
     let of_client = routes(&difference).find(|change| change.to_string().starts_with("k gains")).unwrap();
     assert_eq!(of_client.to_string(), "k gains GET /files/**");
     assert_eq!(of_client.except, ["GET /files/secret", "GET /files/{x}/keys"]);
-    let shown = "but for GET /files/secret, GET /files/{x}/keys, which decide by themselves";
+    let shown = "except GET /files/secret, GET /files/{x}/keys, which other rules decide";
     assert!(difference.to_string().contains(shown), "{difference}");
 }
