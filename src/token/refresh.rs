@@ -82,7 +82,7 @@ impl VerifiedRefresh {
     /// # Errors
     /// [`TokenError`] with the first thing that is wrong.
     pub fn verify(verifier: &Verifier, token: &BearerToken) -> Result<Self, TokenError> {
-        let mut claims = TokenPayload(verifier.keys().open(token.as_str(), REFRESH_TOKEN)?.claims);
+        let mut claims = TokenPayload::from(verifier.keys().open(token.as_str(), REFRESH_TOKEN)?);
         let missing = |name| TokenError::Missing(name);
         let wrong = |name| TokenError::WrongType(name);
         let issuer = claims.text("iss")?.ok_or(missing("iss"))?;
@@ -110,7 +110,7 @@ impl VerifiedRefresh {
         if audience != verifier.issuer().as_str() {
             return Err(TokenError::Audience);
         }
-        verifier.check(&issuer, issued_at, None, expires_at)?;
+        verifier.check_issuer_and_times(&issuer, issued_at, None, expires_at)?;
         Ok(Self { claims: Arc::new(refresh), token_id })
     }
 

@@ -16,16 +16,42 @@ pub fn strict_object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Err
     }
 }
 
+/// As [`strict_object`], but an object within it that has a name twice is nothing: it spoils no other.
+pub(crate) fn object_of_strict_values(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+    match serde_json::from_slice(bytes)? {
+        StrictWithin(Value::Object(object)) => Ok(object),
+        StrictWithin(_) => Err(Error::custom("not an object")),
+    }
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        StrictValue.deserialize(deserializer).map(Self)
+        StrictValue { depth: 0, tolerates_from: None }.deserialize(deserializer).map(Self)
+    }
+}
+
+struct StrictWithin(Value);
+
+impl<'de> Deserialize<'de> for StrictWithin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        StrictValue { depth: 0, tolerates_from: Some(1) }.deserialize(deserializer).map(Self)
     }
 }
 
 #[derive(Clone, Copy)]
-struct StrictValue;
+struct StrictValue {
+    depth: usize,
+    /// From which depth on an object that has a name twice is nothing, and no error.
+    tolerates_from: Option<usize>,
+}
+
+impl StrictValue {
+    fn within(self) -> Self {
+        Self { depth: self.depth + 1, ..self }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for StrictValue {
     type Value = Value;
@@ -72,21 +98,22 @@ impl<'de> Visitor<'de> for StrictValue {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(self)? {
+        while let Some(item) = seq.next_element_seed(self.within())? {
             items.push(item);
         }
         Ok(Value::Array(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
+        let (mut object, mut is_doubled) = (Map::new(), false);
         while let Some(name) = map.next_key::<String>()? {
-            let value = map.next_value_seed(self)?;
-            if object.insert(name, value).is_some() {
+            let value = map.next_value_seed(self.within())?;
+            is_doubled |= object.insert(name, value).is_some();
+            if is_doubled && self.tolerates_from.is_none_or(|from| self.depth < from) {
                 return Err(Error::custom("a name stands twice"));
             }
         }
-        Ok(Value::Object(object))
+        Ok(if is_doubled { Value::Null } else { Value::Object(object) })
     }
 }
 

@@ -20,7 +20,7 @@
 //!
 //! // the signature holds; whether the claims are good is still to be asked
 //! let verified = keys.open(TOKEN, access_token)?;
-//! assert_eq!(verified.claims["sub"], "acme-sync");
+//! assert_eq!(verified.claims()["sub"], "acme-sync");
 //!
 //! // another kind of token does not pass for this one
 //! let status_list = TokenKind { name: "a status list", types: &["statuslist+jwt"] };

@@ -19,7 +19,7 @@ use super::{
     set::{self, Spoiled},
     sound,
 };
-use crate::{CompactJws, JwsError, TokenKind, strict_object};
+use crate::{CompactJws, JwsError, TokenKind, json::object_of_strict_values};
 
 /// A key that verifies signatures of one algorithm.
 pub struct PublicKey {
@@ -145,14 +145,33 @@ impl From<Spoiled> for InvalidJwks {
     }
 }
 
-/// A token with a valid signature, whose claims are not checked yet.
+/// A token with a valid signature, whose claims are not checked yet. Made by [`PublicKeys::open`] alone.
 pub struct VerifiedJws {
+    typ: &'static str,
+    key: Arc<PublicKey>,
+    claims: Map<String, Value>,
+}
+
+impl VerifiedJws {
     /// Its `typ`, as the kind has it.
-    pub typ: &'static str,
+    pub fn typ(&self) -> &'static str {
+        self.typ
+    }
+
     /// The key that signed.
-    pub key: Arc<PublicKey>,
+    pub fn key(&self) -> &Arc<PublicKey> {
+        &self.key
+    }
+
     /// What it says.
-    pub claims: Map<String, Value>,
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// What it says, alone.
+    pub fn into_claims(self) -> Map<String, Value> {
+        self.claims
+    }
 }
 
 /// The public keys of an issuer by `kid`.
@@ -172,7 +191,7 @@ impl PublicKeys {
     /// [`InvalidJwks`] when the text is no key set, holds a private key, names two keys of one type alike, or holds
     /// no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, InvalidJwks> {
-        let set = strict_object(unmarked(json))?;
+        let set = object_of_strict_values(unmarked(json))?;
         let keys = set.get("keys").ok_or_else(|| serde_json::Error::custom("`keys` is missing"))?;
         // never as the library says it: it quotes what stands there, which may be a private key
         let keys = keys.as_array().ok_or_else(|| serde_json::Error::custom("`keys` is not a list"))?;
@@ -293,7 +312,7 @@ mod tests {
         for (name, json) in [
             ("a list of lists", format!("[[{key}]]")),
             ("two lists of keys", format!(r#"{{"keys":[],"keys":[{key}]}}"#)),
-            ("a key with a name twice", format!(r#"{{"keys":[{{"kty":"oct",{PUBLIC}}}]}}"#)),
+            ("a key alone with a name twice", format!(r#"{{"keys":[{{"kty":"oct",{PUBLIC}}}]}}"#)),
             (
                 "a private part that is hidden",
                 format!(r#"{{"keys":[{{"d":"{PRIVATE}","d":null,{PUBLIC}}}]}}"#),
@@ -302,6 +321,11 @@ mod tests {
             assert!(PublicKeys::from_jwks(json.as_bytes()).is_err(), "{name}");
             assert!(ForeignKeys::from_file(json.as_bytes()).is_err(), "{name}");
         }
+        // it spoils no other
+        let beside = format!(r#"{{"x":{{"a":1,"a":2}},"keys":[{{"kty":"oct","a":1,"a":2}},{key}]}}"#);
+        let keys = PublicKeys::from_jwks(beside.as_bytes()).unwrap();
+        assert_eq!((keys.len(), keys.passed_over().len()), (1, 1));
+        assert_eq!(ForeignKeys::from_file(beside.as_bytes()).unwrap().taken.len(), 1);
         let twice = format!(r#"{{"kid":"other",{PUBLIC}}}"#);
         assert_eq!(ForeignKeys::from_file(twice.as_bytes()).map(drop), Err(InvalidPublicKey::NotJwk));
     }

@@ -8,7 +8,7 @@ use super::{
     ForeignKey,
     foreign::jwk_of_spki,
     invalid::{InvalidPublicKey, PassedOver},
-    json::strict_object,
+    json::object_of_strict_values,
 };
 
 /// The public keys of a file or a set.
@@ -68,7 +68,7 @@ impl ForeignKeys {
         if !text.trim_start().starts_with('{') {
             return Self::from_pem(text);
         }
-        let json = strict_object(text.as_bytes()).map_err(|_| InvalidPublicKey::NotJwk)?;
+        let json = object_of_strict_values(text.as_bytes()).map_err(|_| InvalidPublicKey::NotJwk)?;
         match json.get("keys") {
             None => {
                 let key = ForeignKey::from_jwk(&Value::Object(json))?;

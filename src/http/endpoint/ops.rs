@@ -107,7 +107,7 @@ pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
 /// A question to `/ops/explain`: a request, and who asks: a client with all it is granted, a bearer of
 /// just this, or a token.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `api`, `method` and `path`")]
 struct WrittenQuestion {
     api: String,
     method: String,
@@ -119,7 +119,7 @@ struct WrittenQuestion {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`as` is the id of a client, or an object with what a bearer has")]
 enum WrittenAsker {
     Client(String),
     Bearer(WrittenBearer),

@@ -78,6 +78,16 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether what a list must contain may stand at a position that another condition names.
+    pub(super) fn may_come_along(&self, condition: &Condition) -> bool {
+        match condition {
+            Condition::Claim { name, test: ClaimTest::Contains(_) | ClaimTest::ContainsPath(_) } => {
+                self.lists.get(&name.names()).is_some_and(|first| *first > 0)
+            }
+            _ => false,
+        }
+    }
+
     /// The values that the path has at a parameter: a whole number is a text too.
     fn in_path(&self, parameter: &PathParameter) -> Vec<ClaimValue> {
         parameter.of(self.beyond.path).map(ClaimValue::in_path).unwrap_or_default()

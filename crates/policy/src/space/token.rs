@@ -94,10 +94,14 @@ impl Beyond<'_> {
     ) -> bool {
         let mut token = Permissions::default();
         let builder = Builder::new(self, alternative);
-        let (mut open, certain): (Vec<_>, Vec<_>) =
-            alternative.0.iter().partition(|condition| builder.choices(condition) > 1);
-        // a role brings scopes along, and a client is the subject, so each is chosen before what it brings
+        let (mut open, certain): (Vec<_>, Vec<_>) = alternative
+            .0
+            .iter()
+            .partition(|condition| builder.choices(condition) > 1 || builder.may_come_along(condition));
+        // a role brings scopes along, a client is the subject, and an item at a position is one that the list contains, so
+        // each is chosen before what it brings
         open.sort_by_key(|condition| match condition {
+            condition if builder.may_come_along(condition) => 4,
             Condition::AnyScope(_) => 3,
             Condition::AnyRole(_) => 2,
             Condition::Claim { name: ClaimName::Sub, .. } => 1,

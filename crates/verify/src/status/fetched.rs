@@ -337,7 +337,7 @@ impl FetchedLists {
     /// Checks a list (draft-ietf-oauth-status-list section 8.3) and reads it.
     fn open(&self, uri: &str, body: &[u8]) -> Result<HeldList, StatusFetchError> {
         let text = std::str::from_utf8(body).map_err(|_| JwsError::NotCompactJws)?;
-        let claims = self.keys.current().open_long(text.trim_ascii_end(), STATUS_LIST)?.claims;
+        let claims = self.keys.current().open_long(text.trim_ascii_end(), STATUS_LIST)?.into_claims();
         if claims.get("sub").and_then(Value::as_str) != Some(uri) {
             return Err(StatusFetchError::Claim("sub"));
         }

@@ -1,12 +1,19 @@
 //! The payload of a token whose signature holds, read claim by claim.
 
+use jeton_jose::VerifiedJws;
 use jeton_oauth::ClientId;
 use serde_json::{Map, Value};
 
 use super::TokenError;
 
 /// Claims that are still to be read. What is taken is gone from it.
-pub struct TokenPayload(pub Map<String, Value>);
+pub struct TokenPayload(pub(super) Map<String, Value>);
+
+impl From<VerifiedJws> for TokenPayload {
+    fn from(token: VerifiedJws) -> Self {
+        Self(token.into_claims())
+    }
+}
 
 impl TokenPayload {
     /// Takes a claim, whatever it is.

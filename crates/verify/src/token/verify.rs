@@ -179,7 +179,7 @@ impl Verifier {
 
     fn check_claims(&self, claims: &VerifiedClaims) -> Result<(), TokenError> {
         let CheckedClaims { issuer, issued_at, not_before, expires_at, .. } = &*claims.0;
-        self.check(issuer, *issued_at, *not_before, *expires_at)
+        self.check_issuer_and_times(issuer, *issued_at, *not_before, *expires_at)
     }
 
     /// The status comes last: what a token that is bad anyway points to is not looked at.
@@ -194,7 +194,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`TokenError::Issuer`], [`TokenError::Expired`] or [`TokenError::NotYetValid`].
-    pub fn check(
+    pub fn check_issuer_and_times(
         &self,
         issuer: &str,
         issued_at: i64,
@@ -253,8 +253,8 @@ struct CheckedClaims {
 impl VerifiedClaims {
     /// Reads the payload of a token whose signature holds.
     fn read(token: VerifiedJws) -> Result<Self, TokenError> {
-        let VerifiedJws { typ, key, claims } = token;
-        let mut claims = TokenPayload(claims);
+        let (typ, key) = (token.typ(), Arc::clone(token.key()));
+        let mut claims = TokenPayload::from(token);
         let issuer = claims.text("iss")?.ok_or(TokenError::Missing("iss"))?;
         let audiences = match claims.value("aud").ok_or(TokenError::Missing("aud"))? {
             Value::Array(items) if !items.is_empty() => items,
