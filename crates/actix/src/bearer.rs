@@ -7,6 +7,7 @@ use jeton_verify::BearerToken;
 
 /// What is wrong with the way in which a token came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BearerFault {
     /// Two `Authorization` headers.
     #[error("there are two authorization headers")]

@@ -6,6 +6,7 @@ use url::Url;
 
 /// Why a gateway cannot be checked; nothing is said of what gets through it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CheckError {
     /// No API has a route that lets any client pass.
     #[error("there is nothing to check with: {0}")]

@@ -7,6 +7,7 @@ use super::json;
 
 /// Why a compact JWS is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum JwsError {
     /// It is longer than the limit.
     #[error("the token is longer than 8 KiB")]

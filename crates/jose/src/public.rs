@@ -116,6 +116,7 @@ fn bits(jwk: &Jwk) -> usize {
 
 /// Why a JSON Web Key Set could not be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidJwks {
     /// Not the JSON of RFC 7517 section 5.
     #[error("it is not a JSON Web Key Set: {0}")]

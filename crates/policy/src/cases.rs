@@ -38,6 +38,7 @@ pub(super) enum CaseAsker {
 /// What must come out of a test case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ExpectedOutcome {
     /// The request passes.
     Allow,

@@ -12,6 +12,7 @@ use super::{
 
 /// Why a file cannot be changed by machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EditError {
     /// The file does not load.
     #[error("{file} cannot be read as a policy file: run `jeton policies check` first")]

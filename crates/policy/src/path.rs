@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 
 /// Why a path is not judged but refused: two servers might read it differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadPath {
     /// It does not start with `/`.
     #[error("the path is empty or does not start with `/`")]

@@ -21,6 +21,7 @@ const LONGEST_PAUSE: i64 = 60;
 
 /// Why no document came: for the log.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HttpError {
     /// There is no connection, or it ended, or took too long.
     #[error("it cannot be fetched: {}", Chain(.0))]
@@ -57,6 +58,7 @@ impl fmt::Display for Chain<'_> {
 
 /// How documents travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Transport {
     /// By TLS alone, whatever happens.
     Https,
@@ -72,6 +74,7 @@ pub struct Fetcher(Client);
 pub struct Etag(HeaderValue);
 
 /// What came.
+#[non_exhaustive]
 pub enum FetchedDocument {
     /// A document.
     New {

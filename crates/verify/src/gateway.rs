@@ -13,6 +13,7 @@ pub struct InvalidHost(String);
 
 /// Why no header is named after a claim.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidClaimHeader {
     /// A claim that jeton sets itself.
     #[error("`{0}` is a registered claim: the answer has client, scopes, roles and the token's id anyway")]

@@ -18,6 +18,7 @@ pub struct ResourceMetadata {
 
 /// Why an API has no metadata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoMetadata {
     /// The policies do not name it.
     #[error("the policies have no API `{0}`")]

@@ -93,6 +93,7 @@ pub enum ClientState {
 
 /// Whether a client's tokens name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClientKind {
     /// Its tokens carry `sub` and `client_id`.
     Named,

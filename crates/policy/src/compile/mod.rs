@@ -73,6 +73,7 @@ pub struct NeededApi {
 
 /// Whether clients with the secrets of README.md are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DemoSecrets {
     /// Nobody but this machine can reach the server.
     Allowed,

@@ -38,6 +38,7 @@ pub struct PolicyDiff {
 /// What an edit comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum DiffSummary {
     /// Somebody loses something, nobody gains.
     Narrows,
@@ -81,6 +82,7 @@ pub struct PolicyChange {
 /// Which kind of thing a change is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ChangeKind {
     /// Requests that pass or do not.
     Route,
@@ -107,6 +109,7 @@ pub enum ChangeKind {
 /// Whether somebody may do more or less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ChangeEffect {
     /// More.
     Gains,
@@ -119,6 +122,7 @@ pub enum ChangeEffect {
 /// For whom something changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ChangedFor {
     /// Everybody, without a token too.
     Everybody,
@@ -134,6 +138,7 @@ pub enum ChangedFor {
 
 /// How much a comparison may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DiffEffort {
     /// Everything.
     Whole,

@@ -189,6 +189,7 @@ pub struct RecordedBearer {
 
 /// Why a line does not belong to a decision log.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecisionLineError {
     /// It is not JSON, or a member has another type.
     #[error("{}", plain(.0))]

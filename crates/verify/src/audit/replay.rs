@@ -45,6 +45,7 @@ struct SeenDifference {
 /// Which way a decision differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ReplayDirection {
     /// It was allowed.
     WouldBeRefused,

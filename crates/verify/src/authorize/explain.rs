@@ -19,6 +19,7 @@ pub struct ExplainedRequest<'q> {
 }
 
 /// Who is meant to ask.
+#[non_exhaustive]
 pub enum ExplainedAsker<'q> {
     /// Somebody without a token.
     Nobody,
@@ -32,6 +33,7 @@ pub enum ExplainedAsker<'q> {
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoAnswer {
     /// A token is for an API, and there is no such API.
     #[error("there is no API `{0}`")]

@@ -55,6 +55,7 @@ impl Default for JwksOptions {
 
 /// Why there can be no such source.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JwksSourceError {
     /// It is no address of a document.
     #[error(

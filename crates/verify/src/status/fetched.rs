@@ -56,6 +56,7 @@ pub struct StatusFetchOptions {
 
 /// What becomes of a token of which no list is in memory yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UnknownList {
     /// It is refused.
     Refuse,
@@ -77,6 +78,7 @@ impl Default for StatusFetchOptions {
 
 /// Why a token is refused for its status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StatusError {
     /// Its list says anything but VALID.
     #[error("the token is revoked")]
@@ -97,6 +99,7 @@ pub enum StatusError {
 
 /// Why a list was not fetched: for the log.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StatusFetchError {
     /// The lists would come over an unprotected network.
     #[error("the issuer `{0}` must be `https` to fetch its status lists")]

@@ -9,6 +9,7 @@ use super::reference::{EPOCH, MINUTE, first_index_after};
 
 /// Which tokens of a client are ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EndedTokens {
     /// None.
     Nothing,
@@ -20,6 +21,7 @@ pub enum EndedTokens {
 
 /// Why a list cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidList {
     /// `bits` is none of 1, 2, 4 and 8.
     #[error("`bits` is {0}, not 1, 2, 4 or 8")]

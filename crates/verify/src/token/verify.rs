@@ -20,6 +20,7 @@ use crate::{
 
 /// Why a token is rejected, for the log. The bearer learns only that the token is bad.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenError {
     /// The token is not signed by one of the keys.
     #[error(transparent)]
