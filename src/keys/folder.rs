@@ -8,14 +8,14 @@ use std::{
     sync::Arc,
 };
 
-use jeton_policy::files::{FileError, OpenFile, WatchedSource};
+use jeton_policy::files::{FileError, OpenFile};
 use jiff::Timestamp;
 use ring::digest;
 use zeroize::Zeroizing;
 
 use super::{
     InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, error::shown,
-    keyring_file::KEYRING, live::InFolder, owner, pem_file,
+    keyring_file::KEYRING, owner, pem_file,
 };
 use crate::private_file::{self, Readers};
 
@@ -62,14 +62,6 @@ impl KeyFolder {
 
     pub(super) fn passphrase(&self) -> Option<&Passphrase> {
         self.passphrase.as_ref()
-    }
-
-    /// Loads `keyring.yaml` and every `*.pem` file.
-    ///
-    /// # Errors
-    /// All that is wrong, file by file; [`KeyError::Missing`] for a folder without a key.
-    pub fn load(&self) -> Result<KeySet, KeyErrors> {
-        self.understand(InFolder(self.clone()).read_whole()?)
     }
 
     /// Reads all files once; hidden ones are not looked at.

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use jeton_jose::PublicKeys;
 use jeton_oauth::clock::Clock;
-use jeton_policy::files::{Latest, Rejection, Reload, Swapped, WatchedSource};
+use jeton_policy::files::{Latest, Rejection, Reload, Swapped};
 use jeton_verify::KeySource;
 
 use super::{
-    KeyError, KeyErrors, KeyFolder, KeyRing, KeySet, KeyTerms, PlannedKey,
-    folder::{KeyFiles, KeyFolderHash},
+    KeyError, KeyErrors, KeyFolder, KeyRing, KeyTerms, PlannedKey,
+    watched::{HeldFolder, InFolder},
 };
 
 /// The keys in force. Readers are never kept waiting; what a key does changes on the second.
@@ -18,13 +17,6 @@ pub struct LiveKeys {
     latest: Latest<InFolder>,
     terms: KeyTerms,
     clock: Arc<dyn Clock>,
-}
-
-/// What the folder held, and what follows from it for a while.
-pub(super) struct HeldFolder {
-    keys: KeySet,
-    hash: KeyFolderHash,
-    ring: ArcSwapOption<KeyRing>,
 }
 
 /// The outcome of a reading of the key folder.
@@ -102,41 +94,5 @@ impl LiveKeys {
         let ring = Arc::new(held.keys.at(now, &self.terms));
         held.ring.store(Some(Arc::clone(&ring)));
         ring
-    }
-}
-
-/// The keys of a folder, as they are read and followed.
-pub(super) struct InFolder(pub(super) KeyFolder);
-
-impl WatchedSource for InFolder {
-    type Look = KeyFolderHash;
-    type Content = KeyFiles;
-    type Value = HeldFolder;
-    type Faults = KeyErrors;
-
-    fn look(&self) -> Result<KeyFolderHash, KeyErrors> {
-        self.read().map(|sources| sources.hash())
-    }
-
-    fn read(&self) -> Result<KeyFiles, KeyErrors> {
-        self.0.read()
-    }
-
-    fn look_of(sources: &KeyFiles) -> KeyFolderHash {
-        sources.hash()
-    }
-
-    fn understand(&self, sources: KeyFiles) -> Result<HeldFolder, KeyErrors> {
-        let hash = sources.hash();
-        let keys = self.0.understand(sources)?;
-        Ok(HeldFolder { keys, hash, ring: ArcSwapOption::empty() })
-    }
-
-    fn is_same_fault(one: &KeyErrors, other: &KeyErrors) -> bool {
-        one.to_string() == other.to_string()
-    }
-
-    fn is_of(held: &HeldFolder, hash: &KeyFolderHash) -> bool {
-        held.hash == *hash
     }
 }

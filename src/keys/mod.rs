@@ -16,6 +16,7 @@ mod pem_file;
 mod ring;
 mod signing;
 mod steps;
+mod watched;
 
 pub use error::{KeyError, KeyErrors};
 pub use folder::KeyFolder;

@@ -6,11 +6,10 @@ use std::{
 };
 
 use jeton_oauth::{TokenId, text::printable};
-use jeton_policy::{PolicySet, ProtectedApi};
-use jeton_verify::gateway::ClaimHeader;
+use jeton_policy::PolicySet;
 
 use super::{
-    CheckError, GatewayAddress, TokenMint,
+    CheckError, CheckedGateway, GatewayAddress, TokenMint,
     attacks::{self, Attack},
     bytes::replaced,
     echo::{Echo, SeenRequest},
@@ -25,16 +24,6 @@ use super::{
 const BETWEEN_LEGITIMATE: usize = 50;
 /// The same after an answer that a gateway also gives when it does not judge.
 const AFTER_ERROR: usize = 8;
-
-/// What is known of a gateway.
-pub struct CheckedGateway<'p> {
-    /// The API at each host; where it does not depend on the host, one for the host of the address.
-    pub apis: BTreeMap<String, &'p ProtectedApi>,
-    /// Whether the host chooses the API.
-    pub by_host: bool,
-    /// The claims that it hands on, each with its header.
-    pub claims: &'p [ClaimHeader],
-}
 
 /// A check that was planned: who asks for what, with tokens that were made for it.
 pub struct GatewayCheck<'p> {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     attacks::Attack,
-    check::CheckedGateway,
     echo::SeenRequest,
+    gateway::CheckedGateway,
     mark::Marks,
     samples::{CheckPlan, SampleBearer},
     wire::GatewayAnswer,

@@ -29,6 +29,7 @@ mod bytes;
 mod check;
 mod echo;
 mod error;
+mod gateway;
 mod headers;
 mod judge;
 mod mark;
@@ -38,8 +39,9 @@ mod samples;
 mod spellings;
 mod wire;
 
-pub use check::{CheckedGateway, GatewayCheck};
+pub use check::GatewayCheck;
 pub use error::CheckError;
+pub use gateway::CheckedGateway;
 pub use report::{CheckReport, CheckVerdict};
 pub use samples::{TOKEN_TTL, TokenMint};
 pub use wire::GatewayAddress;

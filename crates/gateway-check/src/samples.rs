@@ -10,7 +10,7 @@ use jeton_policy::{
 use jeton_verify::{AT_JWT, gateway::header_text};
 use serde_json::{Map, Value, json};
 
-use super::{CheckError, check::CheckedGateway};
+use super::{CheckError, gateway::CheckedGateway};
 
 /// Whose token a request shows, and what an upstream may learn of it.
 pub(crate) struct SampleBearer {
