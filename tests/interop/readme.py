@@ -283,7 +283,7 @@ def check_reference():
         if f"`{name}`" not in page(document):
             raise Failed(f"docs/reference/{document} does not name the {what} `{name}`")
 
-    enum = re.search(r"pub enum Code \{(.*?)\n\}", (ROOT / "crates/policy/src/finding.rs").read_text(), re.S)
+    enum = re.search(r"pub enum FindingCode \{(.*?)\n\}", (ROOT / "crates/policy/src/finding.rs").read_text(), re.S)
     codes = {re.sub(r"(?<!^)([A-Z])", r"-\1", code).lower() for code in re.findall(r"^    ([A-Z]\w*),", enum[1], re.M)}
     heads = re.findall(r"^\| (`.*?`) \|", page("findings.md"), re.M)
     documented = re.findall(r"`([^`]+)`", " ".join(heads))
