@@ -55,7 +55,7 @@ impl KeyFolder {
     /// Loads `keyring.yaml` and every `*.pem` file.
     ///
     /// # Errors
-    /// All that is wrong, file by file; [`KeyError::Missing`] for a folder without a key.
+    /// All that is wrong, file by file; [`KeyError::Missing`](super::KeyError::Missing) for a folder without a key.
     pub fn load(&self) -> Result<KeySet, KeyErrors> {
         self.understand(InFolder(self.clone()).read_whole()?)
     }
