@@ -139,7 +139,7 @@ impl TrustedPeers {
     /// Takes ranges of addresses, in CIDR notation (RFC 4632 section 3.1), or single addresses.
     ///
     /// # Errors
-    /// [`InvalidGateway`] with the first that is none.
+    /// [`InvalidGateway`] with the first range that is wrong.
     pub fn parse(ranges: &[String]) -> Result<Self, InvalidGateway> {
         ranges.iter().map(|range| peer_range(range)).collect::<Result<_, _>>().map(Self)
     }

@@ -41,7 +41,7 @@ pub(super) struct Unused {
     pub(super) until: i64,
 }
 
-/// What shall stand in `typ`, if anything does: `JWT`, or what draft-ietf-oauth-rfc7523bis asks for.
+/// The `typ` that is taken, if there is one: `JWT`, or what draft-ietf-oauth-rfc7523bis asks for.
 const ANY: TokenKind = TokenKind { name: "a client assertion", types: &[STRICT_TYPE, "jwt"] };
 /// What must stand in `typ` of a client with `strict_assertions: true`.
 const STRICT: TokenKind = TokenKind { name: "a client assertion", types: &[STRICT_TYPE] };

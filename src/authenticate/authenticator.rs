@@ -14,7 +14,7 @@ use super::{
 };
 use crate::store::{NameUse, Store};
 
-/// What a request claims, and what shall show it. Nothing of it is checked yet.
+/// What a request claims, and its proof. Nothing of it is checked yet.
 pub enum ClientCredentials {
     /// An id and a secret.
     Secret {

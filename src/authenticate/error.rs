@@ -14,7 +14,7 @@ pub enum AuthenticationError {
         /// The id that was sent.
         attempted: String,
     },
-    /// The secret is none of the client's.
+    /// The client does not have this secret.
     #[error("wrong secret")]
     WrongSecret(ClientId),
     /// Neither is one that holds a space, as forms and Basic credentials mean a `+` that is not encoded.
@@ -86,7 +86,7 @@ pub enum AssertionError {
     /// It is not a signed token, or not signed by the client.
     #[error(transparent)]
     Jws(#[from] JwsError),
-    /// `alg` is none that we take.
+    /// jeton does not take this `alg`.
     #[error("`alg` is not one of RS256, PS256, ES256, EdDSA and Ed25519")]
     Algorithm,
     /// The client has no key for this `alg` and `kid`.

@@ -129,7 +129,7 @@ impl Layers {
         self.keep(check(&path).map(|()| path), name)
     }
 
-    /// Takes the path of a file that there may be, by `read`; `""` is none.
+    /// Takes the path of an optional file, by `read`. `""`: no file.
     pub(super) fn file<T>(
         &mut self,
         key: &str,

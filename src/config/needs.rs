@@ -3,7 +3,7 @@
 /// Which folders a command reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NeededFolders {
-    /// The key folder, if no key shall be made, and the policies folder.
+    /// The key folder, unless a key is made, and the policies folder.
     Everything,
     /// The policies folder.
     Policies,

@@ -17,7 +17,7 @@ pub enum GrantError {
     /// Scopes that the client is not granted at this API.
     #[error("not granted to this client: {0}{hint}", hint = joined(.0))]
     ScopeBeyondGrant(ScopeSet),
-    /// Scopes that the token lacks from which the new one shall come.
+    /// Scopes that the presented token does not have.
     #[error("not in the presented token: {0}")]
     ScopeBeyondToken(ScopeSet),
     /// None of the scopes can be had at the API.
@@ -26,7 +26,7 @@ pub enum GrantError {
     /// Two different audiences in one request (RFC 8707 section 2).
     #[error("a token has one audience: ask for one `resource` at a time, not for `{0:.80}` and `{1:.80}`")]
     SeveralTargets(RequestedTarget, RequestedTarget),
-    /// The client has no grant for the audience, or there is none of that name.
+    /// The client has no grant for the audience, or no API has it.
     #[error("this client has no grant for the `resource` `{0:.200}`")]
     UnknownTarget(RequestedTarget),
     /// A token for jeton's own API was shown, or asked for.

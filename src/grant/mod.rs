@@ -1,4 +1,4 @@
-//! Grants: from an authenticated client's request to what its token shall say.
+//! Grants: from an authenticated client's request to what its token says.
 
 mod approved;
 mod client_credentials;

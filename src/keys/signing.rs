@@ -14,7 +14,7 @@ pub enum SigningError {
     /// The text between the PEM lines is no private key that we take.
     #[error("it is not a sound private key in PKCS#8: RSA of 2048 to 8192 bits, P-256 or Ed25519 ({0})")]
     Rejected(&'static str),
-    /// The key does not sign by the algorithm that it shall sign by.
+    /// The key cannot sign by the algorithm of its entry.
     #[error("it is not of the kind that `{0}` needs")]
     Algorithm(SignatureAlgorithm),
     /// The public half could not be described as a JWK.

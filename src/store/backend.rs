@@ -156,7 +156,7 @@ pub(super) fn entry(token: &TokenId, until: i64) -> String {
     format!("{until} {token}")
 }
 
-/// The revoked token of an entry; `None` for what is none.
+/// The revoked token of an entry. `None` if it is not an entry of a token.
 pub(super) fn parse_entry(entry: &str) -> Option<(TokenId, i64)> {
     let (until, token) = entry.split_once(' ')?;
     Some((TokenId::parse(token).ok()?, until.parse().ok()?))

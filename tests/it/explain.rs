@@ -120,6 +120,22 @@ async fn the_service_answers_as_the_command_does() {
     }
 }
 
+#[actix_web::test]
+async fn a_question_is_an_object() {
+    let app = spawn_app();
+    let token = app.token_of("operator", "jeton").await;
+    for body in [r#"["orders","GET","/healthz",null,null]"#, "[]", "\"x\"", "5", "null", ""] {
+        let request = app.http.post(app.url("/ops/explain")).bearer_auth(&token).body(body);
+        let answer = request.header("content-type", "application/json").send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{body}");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(
+            problem["detail"], "the body must be a JSON object with `api`, `method` and `path`",
+            "{body}"
+        );
+    }
+}
+
 /// Files are named by the folder that each was started with.
 fn leave_out_folders(value: &mut Value) {
     match value {

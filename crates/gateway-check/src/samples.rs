@@ -16,7 +16,7 @@ use super::{CheckError, gateway::CheckedGateway};
 pub(crate) struct SampleBearer {
     /// For the report.
     pub(crate) name: String,
-    /// The token, unless there is none.
+    /// The token, if the request has one.
     pub(crate) token: Option<String>,
     /// What it carries; nothing without a token.
     pub(crate) permissions: Option<Permissions>,

@@ -106,7 +106,7 @@ fn answers(mut bytes: &[u8]) -> Vec<GatewayAnswer> {
         let end = find(behind, START).map_or(rest.len(), |end| end + START.len());
         let (answer, others) = rest.split_at(end);
         let text = String::from_utf8_lossy(answer).into_owned();
-        // what comes before the answer is none
+        // an interim response (1xx) is no answer
         let status = text.get(9..12).and_then(|digits| digits.parse().ok()).filter(|status| *status >= 200);
         answers.extend(status.map(|status| GatewayAnswer { status, text }));
         bytes = others;

@@ -34,10 +34,17 @@ pub struct PublicKey {
 
 impl PublicKey {
     /// A public key of ours; its `kid` is its thumbprint (RFC 7638 section 3).
+    ///
+    /// # Errors
+    /// When the key is not sound, or not one for this algorithm.
     pub fn of_issuer(
         algorithm: SignatureAlgorithm,
         parameters: AlgorithmParameters,
     ) -> Result<Self, jsonwebtoken::errors::Error> {
+        let fits = |fitting: Vec<(SignatureAlgorithm, _)>| fitting.iter().any(|(one, _)| *one == algorithm);
+        if !sound::verifying(&parameters).is_ok_and(fits) {
+            return Err(ErrorKind::InvalidKeyFormat.into());
+        }
         let common = CommonParameters {
             public_key_use: Some(PublicKeyUse::Signature),
             key_algorithm: Some(in_jwk(algorithm)),
@@ -282,7 +289,7 @@ impl FromIterator<Arc<PublicKey>> for PublicKeys {
 
 #[cfg(test)]
 mod tests {
-    use super::PublicKeys;
+    use super::*;
     use crate::{ForeignKeys, InvalidPublicKey};
 
     /// The private half of nobody's key.
@@ -329,5 +336,18 @@ mod tests {
         assert_eq!(ForeignKeys::from_file(beside.as_bytes()).unwrap().taken.len(), 1);
         let twice = format!(r#"{{"kid":"other",{PUBLIC}}}"#);
         assert_eq!(ForeignKeys::from_file(twice.as_bytes()).map(drop), Err(InvalidPublicKey::NotJwk));
+    }
+
+    #[test]
+    fn a_key_of_the_issuer_fits_its_algorithm_and_is_sound() {
+        let parameters = |json: &str| serde_json::from_str::<Jwk>(json).unwrap().algorithm;
+        let key = format!("{{{PUBLIC}}}");
+        assert!(PublicKey::of_issuer(SignatureAlgorithm::EdDsa, parameters(&key)).is_ok());
+        assert!(PublicKey::of_issuer(SignatureAlgorithm::Rs256, parameters(&key)).is_err());
+        // the neutral element, for which anybody can sign
+        let small = r#"{"kty":"OKP","crv":"Ed25519","x":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+        assert!(PublicKey::of_issuer(SignatureAlgorithm::EdDsa, parameters(small)).is_err());
+        let symmetric = r#"{"kty":"oct","k":"c2VjcmV0"}"#;
+        assert!(PublicKey::of_issuer(SignatureAlgorithm::Rs256, parameters(symmetric)).is_err());
     }
 }

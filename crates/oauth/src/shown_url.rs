@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// An address without what may be secret in it: nothing behind the scheme where there is an `@`, which may stand behind a
-/// user name and a password, and neither query nor fragment. It takes any text, since what is no address is printed too.
+/// An address without its secrets. Query and fragment are not shown. If there is an `@`, a user name and a password may
+/// stand before it, so nothing behind the scheme is shown. Any text is taken, also one that is not an address.
 pub struct ShownUrl<'u>(pub &'u str);
 
 impl fmt::Display for ShownUrl<'_> {

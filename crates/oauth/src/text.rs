@@ -11,8 +11,8 @@ pub fn unmarked(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// Escapes what is not seen or moves what is seen, and what a CI system would take for an order, so that the text
-/// stays on one line and within it.
+/// Escapes invisible characters, marks of direction, and orders to CI systems. So the text stays on one line and reads
+/// as it is.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
@@ -137,7 +137,7 @@ mod tests {
             ("###[error]x", "#\\u{23}#[error]x"),
             ("a ##vso[task.setvariable variable=a]b", "a \\u{23}#vso[task.setvariable variable=a]b"),
             ("##teamcity[message text='x']", "\\u{23}#teamcity[message text='x']"),
-            // and these are none
+            // and these are no orders
             ("::1", "::1"),
             ("[::1]:8080", "[::1]:8080"),
             ("a ::error::x", "a ::error::x"),

@@ -25,7 +25,7 @@ pub(super) struct Pointer {
     names: Box<[Box<str>]>,
 }
 
-/// Why a name is none that a condition can be about.
+/// Why a condition cannot be about a claim of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadClaimName {
     /// A registered claim, or a pointer into one.
@@ -411,7 +411,7 @@ impl Types {
         }
     }
 
-    /// What a claim is, and that it is none of these types: `a number, no text`.
+    /// The type of a claim, and the types that it does not have: `a number, no text`.
     pub(super) fn but(self, claim: Claim<'_>) -> String {
         let is = match claim {
             Claim::Text(_) => "a text",

@@ -102,7 +102,7 @@ pub(super) enum Segment {
 pub(super) struct ParameterPlace {
     /// The segment, from 0.
     pub(super) segment: u8,
-    /// How many bytes of it are the ending, which is none of the parameter's.
+    /// How many bytes of it are the ending. The parameter does not have them.
     pub(super) ending: u16,
 }
 

@@ -121,7 +121,7 @@ impl PolicySources {
     /// Files from elsewhere, by their path below `dir`, as [`Self::read`] would have read them.
     ///
     /// # Errors
-    /// One finding for each file that is too long or not UTF-8, or that there is none.
+    /// One finding for each file that is too long or not UTF-8, or one for a folder without policy files.
     pub fn of_files(dir: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<Self, Findings> {
         let (keys, mut files): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|(path, _)| Self::is_key_file(path));
@@ -255,7 +255,7 @@ impl FoundFiles {
                 |wanted| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
             match entry.file_type() {
                 Err(error) => self.findings.push(unreadable(&path, &error)),
-                // whatever it is: a policy file that is none must not be overlooked
+                // whatever it is: something that is not a file must not be overlooked
                 Ok(_) if has("yaml") => self.policies.push(path),
                 Ok(kind) if kind.is_dir() => self.collect(&path),
                 Ok(kind) if kind.is_symlink() && path.is_dir() => {

@@ -138,6 +138,8 @@ struct WrittenBearer {
 enum BadQuestion {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    #[error("the body must be a JSON object with `api`, `method` and `path`")]
+    NotAnObject,
     #[error("give either `as` or `token`")]
     TwoAskers,
     #[error(transparent)]
@@ -185,6 +187,10 @@ pub(in crate::http) async fn explain(
 }
 
 async fn explained(question: &[u8], authorizer: &Authorizer) -> Result<Explanation, BadQuestion> {
+    // the library takes a list of the members in their order too
+    if !question.trim_ascii_start().starts_with(b"{") {
+        return Err(BadQuestion::NotAnObject);
+    }
     let question: WrittenQuestion = serde_json::from_slice(question)?;
     Ok(authorizer.explain(&question.parse()?).await?)
 }

@@ -106,7 +106,7 @@ impl CompileReport<'_> {
         defined.places.keys().map(|name| (*name).to_owned()).collect()
     }
 
-    /// Parses a name, or reports why it is none.
+    /// Parses a name, or reports what is wrong with it.
     pub(super) fn name<T, E: std::fmt::Display>(
         &mut self,
         file: FileIndex,

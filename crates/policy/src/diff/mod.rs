@@ -207,7 +207,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
     Some(changes)
 }
 
-/// How many more questions may be asked; any number, if there is none.
+/// How many more questions may be asked. `None`: any number.
 struct Budget(Option<usize>);
 
 impl Budget {

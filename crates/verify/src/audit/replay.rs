@@ -227,7 +227,7 @@ impl ReplayedSide {
     }
 }
 
-/// The rule and where it stands, or the reason where there is none.
+/// The rule and its place, or the reason if no rule decided.
 impl fmt::Display for ReplayedSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.rule, &self.file, self.line) {

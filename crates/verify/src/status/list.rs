@@ -23,7 +23,7 @@ pub enum EndedTokens {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidList {
-    /// `bits` is none of 1, 2, 4 and 8.
+    /// `bits` is not 1, 2, 4 or 8.
     #[error("`bits` is {0}, not 1, 2, 4 or 8")]
     Bits(u64),
     /// `lst` is not base64url in its canonical form.
