@@ -32,6 +32,7 @@
 //! | [`app`] | everything loaded and wired, without HTTP |
 //! | `follow` | files that are read again while the service runs, without HTTP |
 //! | [`event`] | every log event |
+//! | [`telemetry`] | what a running service tells of itself: the log |
 //! | [`http`] | actix: connections, routes, endpoints |
 //! | [`cli`] | the commands |
 
@@ -52,4 +53,5 @@ pub mod reuse;
 pub mod revoke;
 pub mod status_lists;
 pub mod store;
+pub mod telemetry;
 pub mod token;

@@ -10,11 +10,12 @@ use crate::{
     config::NeededFolders,
     event,
     http::{self, HttpService, RunningServer},
+    telemetry,
 };
 
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(NeededFolders::Everything, config)?;
-    http::init_log(&settings.log);
+    telemetry::init_log(&settings.log);
     for detail in &settings.warnings {
         event::SettingsWarning { detail }.warn();
     }

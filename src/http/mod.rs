@@ -4,14 +4,11 @@ mod connection;
 mod endpoint;
 mod error;
 mod extract;
-mod log;
 mod routes;
 mod server;
-mod together;
 
 pub use {
     connection::raise_open_files,
     extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
-    log::init as init_log,
     server::{HttpService, RunningServer, StartError},
 };
