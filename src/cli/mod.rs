@@ -3,8 +3,10 @@
 
 mod clients;
 mod files;
+mod first_token;
 mod gateway;
 mod health;
+mod init;
 mod keys;
 mod memory;
 mod output;
@@ -40,6 +42,11 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make a first folder: settings, policies with one API and one client, and a place for keys.
+    Init {
+        /// The folder. Default: the working directory.
+        dir: Option<PathBuf>,
+    },
     /// Run the service.
     Serve,
     /// Make, list, rotate and end signing keys.
@@ -90,6 +97,7 @@ pub fn run() -> ExitCode {
     let Args { config, command } = Args::try_parse().unwrap_or_else(|error| output::say_usage(&error));
     let config = config.as_deref();
     let outcome = match command {
+        Command::Init { dir } => init::run(dir, config),
         Command::Serve => serve::run(config),
         Command::Keys(command) => keys::run(&command, config),
         Command::Clients(command) => clients::run(command, config),

@@ -37,7 +37,7 @@ impl fmt::Display for SettingErrors {
 impl std::error::Error for SettingErrors {}
 
 /// What `jeton.toml` in the source tree says: the defaults.
-const DEFAULTS: &str = include_str!("../../jeton.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../jeton.toml");
 /// What the names of our environment variables start with.
 const PREFIX: &str = "JETON";
 const SEPARATOR: &str = "__";

@@ -11,6 +11,7 @@ mod values;
 
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
+pub(crate) use layers::DEFAULTS;
 pub use layers::{SettingError, SettingErrors};
 pub use needs::NeededFolders;
 pub use settings::{LogFormat, LogSettings, PolicySettings, ServerSettings, Settings, TokenSettings};

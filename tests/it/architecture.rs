@@ -20,7 +20,7 @@ const COLUMNS: [&[&str]; 11] = [
     &["grant"],
     &["authenticate", "token"],
     &["store", "keys"],
-    &["gateway", "event", "private_file"],
+    &["gateway", "event", "made", "private_file"],
 ];
 
 /// What a module may use of its own column.

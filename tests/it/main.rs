@@ -29,6 +29,7 @@ mod ended_tokens;
 mod explain;
 mod gateway_check;
 mod gateway_commands;
+mod init;
 mod jwks_source;
 mod jwks_trusted;
 mod key_files;
