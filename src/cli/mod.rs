@@ -13,6 +13,7 @@ mod output;
 mod policies;
 mod serve;
 mod token;
+mod welcome;
 
 use std::{
     panic,

@@ -182,7 +182,9 @@ impl Settings {
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
-            NeededFolders::Everything | NeededFolders::Policies => folder(dir),
+            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
+                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
+            }),
             NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
         });
         let poll = layers.text("policies.poll", duration);

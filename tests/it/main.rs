@@ -27,6 +27,7 @@ mod decision_log;
 mod discovery;
 mod ended_tokens;
 mod explain;
+mod failed_starts;
 mod gateway_check;
 mod gateway_commands;
 mod init;
