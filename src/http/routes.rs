@@ -14,7 +14,7 @@ use super::{
     endpoint::{
         authorize,
         authz::{self, Gateway},
-        client, discovery, health, introspect, jwks, ops, principal, revoke, status, token,
+        client, discovery, health, introspect, jwks, ops, principal, revoke, root, status, token,
     },
     error::{EndpointProblem, ProblemKind},
 };
@@ -85,7 +85,9 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
         // where OpenID Connect Discovery 1.0 section 4 places it
         let path = format!("{base}/.well-known/openid-configuration");
         config.service(readable(&path, get_or_head().to(discovery::get)));
+        config.service(readable(base, get_or_head().to(root::get)));
     }
+    config.service(readable(&format!("{base}/"), get_or_head().to(root::get)));
 }
 
 /// Where a gateway asks: with any method, and below that path too.

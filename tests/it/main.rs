@@ -71,6 +71,7 @@ mod replay;
 mod replay_command;
 mod resource_metadata;
 mod revoke_commands;
+mod root;
 mod routed_path;
 mod schema;
 mod seen_tokens;
