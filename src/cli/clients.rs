@@ -25,7 +25,7 @@ use super::{
 };
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum ClientCommand {
     /// Add a client to a policy file. Prints its new secret once, unless the client gets a public key.
     Add(Box<Add>),
     /// Add a secret to a client, and let its old secrets expire. Prints the new secret once.
@@ -122,12 +122,12 @@ fn ttl(text: &str) -> Result<String, String> {
 /// The members of a JSON Web Key that everybody may know and somebody may need, in this order.
 const PUBLIC_MEMBERS: [&str; 9] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
 
-pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+pub(super) fn run(command: ClientCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let files = PolicyFiles::open(config)?;
     match command {
-        Command::Add(command) => add(&files, &command)?,
-        Command::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
-        Command::Revoke { id, before } => revoke(&files, &id, before)?,
+        ClientCommand::Add(command) => add(&files, &command)?,
+        ClientCommand::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
+        ClientCommand::Revoke { id, before } => revoke(&files, &id, before)?,
     }
     Ok(Outcome::Done)
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum KeyCommand {
     /// Make the first key. Fails if there is one already.
     Generate,
     /// List every key: its state, since when and until when.
@@ -46,13 +46,13 @@ pub(super) enum Command {
     Jwks,
 }
 
-pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+pub(super) fn run(command: &KeyCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(NeededFolders::Keys, config)?;
     let keeper = key_keeper(&settings, Arc::new(SystemClock));
     let text = match command {
-        Command::Generate => format!("{}\n", keeper.generate()?.kid),
-        Command::List => list(&keeper)?,
-        Command::Rotate { now: false } => {
+        KeyCommand::Generate => format!("{}\n", keeper.generate()?.kid),
+        KeyCommand::List => list(&keeper)?,
+        KeyCommand::Rotate { now: false } => {
             let new = keeper.rotate()?;
             if let Some(detail) = late_reading(&settings, keeper.terms()) {
                 say!("note: verifiers may not have fetched it when it signs. {detail}");
@@ -60,8 +60,8 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
             let wait = span(new.activates, SystemClock.now());
             format!("{}\nit is published now, and signs from {} (in {wait}).\n", new.kid, new.activates)
         }
-        Command::Rotate { now: true } => replaced(&keeper.rotate_now()?, &keeper, &settings),
-        Command::Retire { kid, now: false } => match keeper.retire(kid)? {
+        KeyCommand::Rotate { now: true } => replaced(&keeper.rotate_now()?, &keeper, &settings),
+        KeyCommand::Retire { kid, now: false } => match keeper.retire(kid)? {
             RetiredKey::HandedOver { to, published_until } => {
                 format!(
                     "{kid} no longer signs, and stays published until {published_until}; {to} signs now.\n"
@@ -69,15 +69,15 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
             }
             RetiredKey::Dropped => gone(kid),
         },
-        Command::Retire { kid, now: true } => {
+        KeyCommand::Retire { kid, now: true } => {
             keeper.retire_now(kid)?;
             gone(kid) + &what_breaks(Dropped::Retired, &keeper, &settings)
         }
-        Command::Prune => match keeper.prune()?.as_slice() {
+        KeyCommand::Prune => match keeper.prune()?.as_slice() {
             [] => "there is nothing to delete\n".to_owned(),
             pruned => lines(pruned.iter().map(|kid| format!("{kid} deleted"))),
         },
-        Command::Jwks => format!("{}\n", ring(&keeper)?.jwks().body()),
+        KeyCommand::Jwks => format!("{}\n", ring(&keeper)?.jwks().body()),
     };
     emit(&text)?;
     Ok(Outcome::Done)

@@ -2,12 +2,14 @@
 //! standard error.
 
 mod clients;
+mod completions;
 mod files;
 mod first_token;
 mod gateway;
 mod health;
 mod init;
 mod keys;
+mod man;
 mod memory;
 mod output;
 mod policies;
@@ -21,7 +23,8 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use jeton_policy::{DemoSecrets, Surroundings};
 
 use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
@@ -52,21 +55,31 @@ enum Command {
     Serve,
     /// Make, list, rotate and end signing keys.
     #[command(subcommand)]
-    Keys(keys::Command),
+    Keys(keys::KeyCommand),
     /// Add, rotate and revoke clients in the policy files.
     #[command(subcommand)]
-    Clients(clients::Command),
+    Clients(clients::ClientCommand),
     /// Check, test, explain and compare the policy files.
     #[command(subcommand)]
-    Policies(policies::Command),
+    Policies(policies::PolicyCommand),
     /// Inspect and revoke tokens.
     #[command(subcommand)]
-    Token(token::Command),
+    Token(token::TokenCommand),
     /// Configure and attack gateways that ask jeton about each request.
     #[command(subcommand)]
-    Gateway(gateway::Command),
+    Gateway(gateway::GatewayCommand),
     /// Check that the running service answers, for container health checks.
     Health,
+    /// Print what completes the commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write a manual page for each command.
+    Man {
+        /// The folder, which is made if it is not there.
+        dir: PathBuf,
+    },
 }
 
 /// What the process says to the shell: 0 for done, allowed, no difference; 1 for failed; 2 for wrong
@@ -106,6 +119,8 @@ pub fn run() -> ExitCode {
         Command::Token(command) => token::run(command, config),
         Command::Gateway(command) => gateway::run(&command, config),
         Command::Health => health::run(config),
+        Command::Completions { shell } => completions::run(shell, Args::command()),
+        Command::Man { dir } => man::run(&dir, Args::command()),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

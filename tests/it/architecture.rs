@@ -41,13 +41,15 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("actix_web", &["src/http/", "src/cli/serve.rs", "crates/actix/"]),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
     ("tracing_actix_web", &["src/http/", "crates/actix/"]),
     ("jsonwebtoken", &["src/keys/", "crates/jose/"]),
     ("anyhow", &["src/cli/"]),
     ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/man.rs"]),
     ("redis", &["src/store/"]),
     ("reqwest", &["crates/verify/src/fetch.rs"]),
     ("flate2", &["crates/verify/src/status/"]),

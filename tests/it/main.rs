@@ -21,6 +21,7 @@ mod client_requests;
 mod clients_commands;
 mod clients_rotate;
 mod commands;
+mod completions;
 mod connections;
 mod core_dumps;
 mod decision_log;
