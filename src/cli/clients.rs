@@ -1,5 +1,7 @@
 //! `jeton clients`.
 
+mod list;
+
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -35,6 +37,17 @@ pub(super) enum ClientCommand {
         /// How long the old secrets stay valid.
         #[arg(long, default_value = "7d", value_parser = duration, value_name = "DURATION")]
         keep_old: Duration,
+    },
+    /// List the clients: what each is granted, and with what it can authenticate.
+    List {
+        /// The output format.
+        #[arg(long, value_enum, default_value_t = list::ListFormat::Table)]
+        format: list::ListFormat,
+    },
+    /// Enable a client again. Its revoked tokens stay revoked.
+    Enable {
+        /// The id of the client.
+        id: String,
     },
     /// Disable a client, and revoke all of its tokens.
     Revoke {
@@ -123,10 +136,15 @@ fn ttl(text: &str) -> Result<String, String> {
 const PUBLIC_MEMBERS: [&str; 9] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
 
 pub(super) fn run(command: ClientCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    if let ClientCommand::List { format } = command {
+        return list::run(format, config);
+    }
     let files = PolicyFiles::open(config)?;
     match command {
+        ClientCommand::List { .. } => {}
         ClientCommand::Add(command) => add(&files, &command)?,
         ClientCommand::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
+        ClientCommand::Enable { id } => enable(&files, &id)?,
         ClientCommand::Revoke { id, before } => revoke(&files, &id, before)?,
     }
     Ok(Outcome::Done)
@@ -157,6 +175,22 @@ fn rotate(files: &PolicyFiles, id: &str, keep_old: Duration) -> anyhow::Result<(
     files.write(&[edited])?;
     say!("{file}: added a secret to client `{id}`; the old ones expire at {until}");
     show(&secret)
+}
+
+fn enable(files: &PolicyFiles, id: &str) -> anyhow::Result<()> {
+    let revoked_before = files.sources.revoked_before(id)?;
+    if files.sources.is_disabled(id)? {
+        let edited = files.sources.set_client(id, &[("enabled", "true".to_owned())])?;
+        let file = edited.file.clone();
+        files.write(&[edited])?;
+        say!("{file}: client `{id}` is enabled");
+    } else {
+        say!("client `{id}` is enabled already, and nothing was written");
+    }
+    if let Some(time) = revoked_before {
+        say!("its tokens issued before {time} stay revoked");
+    }
+    Ok(())
 }
 
 fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<()> {

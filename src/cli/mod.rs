@@ -14,6 +14,7 @@ mod memory;
 mod output;
 mod policies;
 mod serve;
+mod table;
 mod token;
 mod welcome;
 

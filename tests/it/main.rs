@@ -19,6 +19,7 @@ mod bounded_files;
 mod client_assertions;
 mod client_requests;
 mod clients_commands;
+mod clients_list;
 mod clients_rotate;
 mod commands;
 mod completions;
