@@ -3,12 +3,14 @@
 
 mod clients;
 mod completions;
+mod decisions;
 mod files;
 mod first_token;
 mod gateway;
 mod health;
 mod init;
 mod keys;
+mod log_lines;
 mod man;
 mod memory;
 mod output;
@@ -66,6 +68,8 @@ enum Command {
     /// Inspect and revoke tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Show the decisions of a decision log.
+    Decisions(decisions::Decisions),
     /// Configure and attack gateways that ask jeton about each request.
     #[command(subcommand)]
     Gateway(gateway::GatewayCommand),
@@ -118,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Clients(command) => clients::run(command, config),
         Command::Policies(command) => policies::run(command, config),
         Command::Token(command) => token::run(command, config),
+        Command::Decisions(command) => command.run(),
         Command::Gateway(command) => gateway::run(&command, config),
         Command::Health => health::run(config),
         Command::Completions { shell } => completions::run(shell, Args::command()),

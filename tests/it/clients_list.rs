@@ -50,7 +50,7 @@ ID       STATE     CREDENTIALS                                    TTL  REVOKED B
 keyed    enabled   1 key                                          -    -                     -
 leaving  disabled  2 secrets, the first until 2098-01-01T00:00:00Z  -    2026-01-01T00:00:00Z  -
 nobody   enabled   none                                           -    -                     -
-plain    enabled   1 secret                                       90m  -                     jeton: jeton:principal; orders: agent orders:write
+plain    enabled   1 secret                                       90m  -                     orders: agent orders:write; jeton: jeton:principal
 ";
     // the widths follow what stands there
     let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

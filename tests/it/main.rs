@@ -26,6 +26,7 @@ mod completions;
 mod connections;
 mod core_dumps;
 mod decision_log;
+mod decisions;
 mod discovery;
 mod ended_tokens;
 mod explain;

@@ -1,18 +1,22 @@
 //! `jeton policies replay`.
 
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jeton_oauth::text::printable;
 use jeton_policy::PolicySet;
-use jeton_verify::audit::{LONGEST_LINE, Replay, Replayed};
+use jeton_verify::audit::{Replay, Replayed};
 
-use super::{super::Outcome, PolicyReading, emit, emit_json, say, warn_of_faults};
+use super::{
+    super::{
+        Outcome,
+        log_lines::{LogLine, LogLines},
+    },
+    PolicyReading, emit, emit_json, say, warn_of_faults,
+};
 
 #[derive(Args)]
 pub(in crate::cli) struct ReplayLog {
@@ -56,42 +60,31 @@ impl ReplayLog {
         })
     }
 
+    /// Takes one line after the other.
     fn replay(&self, policies: &PolicySet) -> anyhow::Result<Replayed> {
-        if self.log == Path::new("-") {
-            return replay(io::stdin().lock(), "standard input", 0, policies);
+        let mut lines = LogLines::open(&self.log)?;
+        let mut replay = Replay::new(policies);
+        let mut progress = Progress::new(lines.size);
+        loop {
+            let (taken, length) = match lines.next()? {
+                None => break,
+                Some(LogLine::Text(line)) => {
+                    (replay.take(line).map_err(|error| printable(&error.to_string())), line.len())
+                }
+                Some(LogLine::TooLong) => (Err("the line is longer than 1 MiB".to_owned()), 0),
+            };
+            if let Err(error) = taken {
+                let (name, number) = (lines.name.clone(), lines.number);
+                let is_unfinished = lines.is_at_the_end() && !lines.is_whole();
+                anyhow::ensure!(is_unfinished, "{name}:{number}: {error}");
+                say!("note: {name}:{number}: the last line is passed over: it was being written");
+                break;
+            }
+            progress.advance(length, lines.number);
         }
-        let name = printable(&self.log.display().to_string());
-        let file = File::open(&self.log).with_context(|| format!("{name} cannot be read"))?;
-        let size = file.metadata().map_or(0, |metadata| metadata.len());
-        replay(BufReader::with_capacity(256 * 1024, file), &name, size, policies)
+        progress.end();
+        Ok(replay.finish())
     }
-}
-
-/// Takes one line after the other; `size` is that of the whole, in bytes, where it is known.
-fn replay(mut log: impl BufRead, name: &str, size: u64, policies: &PolicySet) -> anyhow::Result<Replayed> {
-    let mut replay = Replay::new(policies);
-    let mut progress = Progress::new(size);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = (&mut log).take(LONGEST_LINE).read_until(b'\n', &mut line);
-        let read = read.with_context(|| format!("{name} cannot be read"))?;
-        if read == 0 {
-            break;
-        }
-        let number = replay.lines() + 1;
-        let is_whole = line.ends_with(b"\n");
-        if let Err(error) = replay.take(&line) {
-            let is_last = !is_whole && log.fill_buf().is_ok_and(<[u8]>::is_empty);
-            anyhow::ensure!(is_whole || is_last, "{name}:{number}: the line is longer than 1 MiB");
-            anyhow::ensure!(is_last, "{name}:{number}: {}", printable(&error.to_string()));
-            say!("note: {name}:{number}: the last line is passed over: it was being written");
-            break;
-        }
-        progress.advance(line.len(), replay.lines());
-    }
-    progress.end();
-    Ok(replay.finish())
 }
 
 /// How far it is, on one line of a terminal.
