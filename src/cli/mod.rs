@@ -3,6 +3,7 @@
 
 mod clients;
 mod completions;
+mod config;
 mod decisions;
 mod files;
 mod first_token;
@@ -73,6 +74,9 @@ enum Command {
     /// Configure and attack gateways that ask jeton about each request.
     #[command(subcommand)]
     Gateway(gateway::GatewayCommand),
+    /// Show the settings, and what is wrong with them.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Check that the running service answers, for container health checks.
     Health,
     /// Print what completes the commands in a shell.
@@ -124,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Token(command) => token::run(command, config),
         Command::Decisions(command) => command.run(),
         Command::Gateway(command) => gateway::run(&command, config),
+        Command::Config(command) => config::run(&command, config),
         Command::Health => health::run(config),
         Command::Completions { shell } => completions::run(shell, Args::command()),
         Command::Man { dir } => man::run(&dir, Args::command()),

@@ -1,5 +1,6 @@
 //! Settings: the defaults, then `jeton.toml`, then the environment, checked as a whole.
 
+mod effective;
 mod gateways;
 mod keys;
 mod layers;
@@ -9,6 +10,7 @@ mod settings;
 mod store;
 mod values;
 
+pub use effective::{CheckedSettings, EffectiveSetting, SettingSource};
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
 pub(crate) use layers::DEFAULTS;

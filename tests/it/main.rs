@@ -23,6 +23,7 @@ mod clients_list;
 mod clients_rotate;
 mod commands;
 mod completions;
+mod config_check;
 mod connections;
 mod core_dumps;
 mod decision_log;
