@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Outcome,
+    consent::{Answer, Consent},
     files::{EntryPlace, OfSeveral, PolicyFiles},
     say,
 };
@@ -56,6 +57,8 @@ pub(super) enum ClientCommand {
         /// Revoke only the tokens issued before this time. The client stays enabled.
         #[arg(long, value_parser = time, value_name = "TIME")]
         before: Option<Timestamp>,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -139,13 +142,23 @@ pub(super) fn run(command: ClientCommand, config: Option<&Path>) -> anyhow::Resu
     if let ClientCommand::List { format } = command {
         return list::run(format, config);
     }
+    // before the files are locked: a person may take long
+    if let ClientCommand::Revoke { id, before, consent } = &command {
+        let what = || match before {
+            None => format!("Client `{id}` is disabled, and all tokens that it has are revoked."),
+            Some(before) => format!("The tokens of client `{id}` issued before {before} are revoked."),
+        };
+        if consent.to(what)? == Answer::Stop {
+            return Ok(Outcome::Failed);
+        }
+    }
     let files = PolicyFiles::open(config)?;
     match command {
         ClientCommand::List { .. } => {}
         ClientCommand::Add(command) => add(&files, &command)?,
         ClientCommand::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
         ClientCommand::Enable { id } => enable(&files, &id)?,
-        ClientCommand::Revoke { id, before } => revoke(&files, &id, before)?,
+        ClientCommand::Revoke { id, before, .. } => revoke(&files, &id, before)?,
     }
     Ok(Outcome::Done)
 }

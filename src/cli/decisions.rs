@@ -80,10 +80,11 @@ impl Decisions {
             if lines.is_waiting() {
                 out.flush()?;
             }
-            let line = match lines.next()? {
+            let (line, is_ended) = match lines.next()? {
                 None => break,
-                Some(LogLine::Text(line)) => read(line).map(|read| (read, line)),
-                Some(LogLine::TooLong) => Err("the line is longer than 1 MiB".to_owned()),
+                Some(LogLine::Ended(line)) => (read(line).map(|read| (read, line)), true),
+                Some(LogLine::Unended(line)) => (read(line).map(|read| (read, line)), false),
+                Some(LogLine::TooLong) => (Err("the line is longer than 1 MiB".to_owned()), true),
             };
             match line {
                 Ok((ReadLine::Dropped(dropped), line)) => {
@@ -97,16 +98,14 @@ impl Decisions {
                         self.show_decision(&mut out, &decision, line)?;
                     }
                 }
+                Err(_) if !is_ended => {
+                    let LogLines { name, number, .. } = &lines;
+                    say!("note: {name}:{number}: the last line is passed over: it was being written");
+                }
                 Err(error) => {
-                    let number = lines.number;
-                    let place = format!("{}:{number}", lines.name);
-                    if lines.is_at_the_end() && !lines.is_whole() {
-                        say!("note: {place}: the last line is passed over: it was being written");
-                        break;
-                    }
                     bad += 1;
                     if bad <= TOLD {
-                        say!("{place}: {error}");
+                        say!("{}:{}: {error}", lines.name, lines.number);
                     }
                 }
             }
@@ -123,10 +122,18 @@ impl Decisions {
     fn is_wanted(&self, decision: &RecordedDecision) -> bool {
         let client = || decision.bearer.as_ref().and_then(|bearer| bearer.client());
         !(self.denied && decision.allowed)
-            && self.client.as_deref().is_none_or(|wanted| client().is_some_and(|client| client.as_str() == wanted))
+            && self
+                .client
+                .as_deref()
+                .is_none_or(|wanted| client().is_some_and(|client| client.as_str() == wanted))
     }
 
-    fn show_decision(&self, out: &mut impl Write, decision: &RecordedDecision, line: &[u8]) -> anyhow::Result<()> {
+    fn show_decision(
+        &self,
+        out: &mut impl Write,
+        decision: &RecordedDecision,
+        line: &[u8],
+    ) -> anyhow::Result<()> {
         match self.format {
             DecisionFormat::Json => raw(out, line),
             DecisionFormat::Text => Ok(writeln!(out, "{}", for_people(decision))?),
@@ -193,5 +200,7 @@ fn for_people(decision: &RecordedDecision) -> String {
     let dim = Style::new().dimmed();
     let [time, client, api, request, why] =
         [time, client, api, &format!("{method} {path}"), &why].map(printable);
-    format!("{dim}{time:<27}{dim:#} {style}{answer:<7}{style:#} {client:<16} {api:<10} {request}  {dim}{why}{dim:#}")
+    format!(
+        "{dim}{time:<27}{dim:#} {style}{answer:<7}{style:#} {client:<16} {api:<10} {request}  {dim}{why}{dim:#}"
+    )
 }

@@ -24,8 +24,10 @@ pub(super) struct LogLines {
 
 /// A line as it stands there.
 pub(super) enum LogLine<'l> {
-    /// With its end, which is missing where the file ends in some other way.
-    Text(&'l [u8]),
+    /// With its end.
+    Ended(&'l [u8]),
+    /// The last one, without an end: perhaps it is being written.
+    Unended(&'l [u8]),
     /// Longer than any decision.
     TooLong,
 }
@@ -50,28 +52,20 @@ impl LogLines {
         self.input.buffer().is_empty()
     }
 
-    /// Whether the line that was read last has its end.
-    pub(super) fn is_whole(&self) -> bool {
-        self.line.ends_with(b"\n")
-    }
-
-    /// Whether nothing follows.
-    pub(super) fn is_at_the_end(&mut self) -> bool {
-        self.input.fill_buf().is_ok_and(<[u8]>::is_empty)
-    }
-
     /// The next line; `None` at the end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<LogLine<'_>>> {
         self.line.clear();
-        let mut read = (&mut self.input).take(LONGEST_LINE).read_until(b'\n', &mut self.line);
-        let is_too_long = read.is_ok() && !self.is_whole() && !self.is_at_the_end();
-        if is_too_long {
-            read = self.input.skip_until(b'\n');
-        }
-        if read.with_context(|| format!("{} cannot be read", self.name))? == 0 {
+        let read = (&mut self.input).take(LONGEST_LINE).read_until(b'\n', &mut self.line);
+        let read = read.with_context(|| format!("{} cannot be read", self.name))?;
+        if read == 0 {
             return Ok(None);
         }
         self.number += 1;
-        Ok(Some(if is_too_long { LogLine::TooLong } else { LogLine::Text(&self.line) }))
+        if self.line.ends_with(b"\n") {
+            return Ok(Some(LogLine::Ended(&self.line)));
+        }
+        let skipped =
+            self.input.skip_until(b'\n').with_context(|| format!("{} cannot be read", self.name))?;
+        Ok(Some(if skipped == 0 { LogLine::Unended(&self.line) } else { LogLine::TooLong }))
     }
 }

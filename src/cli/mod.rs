@@ -4,6 +4,7 @@
 mod clients;
 mod completions;
 mod config;
+mod consent;
 mod decisions;
 mod files;
 mod first_token;
@@ -16,6 +17,7 @@ mod man;
 mod memory;
 mod output;
 mod policies;
+mod progress;
 mod serve;
 mod table;
 mod token;

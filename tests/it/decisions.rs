@@ -27,7 +27,9 @@ fn line(change: &Value) -> String {
 }
 
 fn denied() -> String {
-    line(&json!({ "client": "globex-sync", "allowed": false, "rule": "refund", "reason": "not-met", "detail": "missing: scope: orders:refund" }))
+    line(
+        &json!({ "client": "globex-sync", "allowed": false, "rule": "refund", "reason": "not-met", "detail": "missing: scope: orders:refund" }),
+    )
 }
 
 fn without_token() -> String {
@@ -135,18 +137,23 @@ fn a_line_that_cannot_be_read_is_told_and_passed_over() {
 fn a_last_line_that_is_being_written_is_passed_over() {
     let good = line(&json!({}));
     let workplace = workplace(&format!("{good}{{\"time\":\"2026-"));
-    let run = workplace.run(&["decisions", "log"]).exits(0).says(&["note: log:2: the last line is passed over"]);
+    let run =
+        workplace.run(&["decisions", "log"]).exits(0).says(&["note: log:2: the last line is passed over"]);
     assert_eq!(run.stdout.lines().count(), 1);
     // one that only lacks its end is whole
     workplace.write("log", good.trim_end());
     assert_eq!(workplace.run(&["decisions", "log"]).exits(0).stdout.lines().count(), 1);
+    // one that is too long for a decision is not
+    workplace.write("log", &"x".repeat(2 * 1024 * 1024));
+    workplace.run(&["decisions", "log"]).exits(1).says(&["log:1: the line is longer than 1 MiB"]);
     workplace.write("log", "");
     assert_eq!(workplace.run(&["decisions", "log"]).exits(0).stdout, "");
 }
 
 #[test]
 fn names_in_a_log_do_no_harm_to_a_terminal() {
-    let workplace = workplace(&line(&json!({ "path": "/\u{1b}[2J\u{202e}\n::error::x", "reason": "a\u{7}" })));
+    let workplace =
+        workplace(&line(&json!({ "path": "/\u{1b}[2J\u{202e}\n::error::x", "reason": "a\u{7}" })));
     for format in ["text", "json"] {
         let run = workplace.run(&["decisions", "log", "--format", format]).exits(0);
         assert_eq!(run.stdout.lines().count(), 1, "{run:#?}");
@@ -189,5 +196,8 @@ fn a_terminal_shows_the_answer_in_colours() {
     let workplace = workplace(&(line(&json!({})) + &denied()));
     let seen = terminal::run(&workplace.path(""), &["decisions", "log"], "");
     assert_eq!(seen.code, Some(0), "{seen:?}");
-    assert!(seen.text.contains("\u{1b}[32mallowed") && seen.text.contains("\u{1b}[1m\u{1b}[31mdenied"), "{seen:?}");
+    assert!(
+        seen.text.contains("\u{1b}[32mallowed") && seen.text.contains("\u{1b}[1m\u{1b}[31mdenied"),
+        "{seen:?}"
+    );
 }

@@ -49,6 +49,7 @@ mod logged_names;
 mod many_findings;
 mod needed_apis;
 mod odd_files;
+mod on_a_terminal;
 mod own_api;
 mod policies_commands;
 mod policies_diff;

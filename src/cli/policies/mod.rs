@@ -17,7 +17,7 @@ use clap::Subcommand;
 use jeton_oauth::clock::{Clock, SystemClock};
 use jeton_policy::{Findings, PolicyDraft, PolicySources, Surroundings};
 
-use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
+use super::{Outcome, emit, emit_file, emit_json, emit_styled, progress::Progress, say};
 use crate::{
     app,
     config::{NeededFolders, Settings},
@@ -76,6 +76,7 @@ impl PolicyReading {
     }
 
     fn draft(&self) -> Result<PolicyDraft, Findings> {
+        let _progress = Progress::start("reading policies");
         PolicySources::read(&self.dir).and_then(|sources| self.compile(&sources))
     }
 

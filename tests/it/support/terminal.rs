@@ -54,6 +54,17 @@ impl OnTerminal {
         }
     }
 
+    /// What can be seen up to this text, which may stand in a line that goes on.
+    pub(crate) fn seen_up_to_text(&mut self, text: &str) -> String {
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let mut byte = [0];
+            self.screen.read_exact(&mut byte).unwrap_or_else(|_| panic!("it ends without `{text}`"));
+            seen.extend(byte);
+        }
+        String::from_utf8(seen).unwrap()
+    }
+
     /// What can be seen to the end.
     pub(crate) fn end(mut self) -> Seen {
         let mut text = String::new();
