@@ -33,8 +33,11 @@
 //! | `follow` | files that are read again while the service runs, without HTTP |
 //! | [`event`] | every log event |
 //! | [`http`] | actix: connections, routes, endpoints |
+//! | `admin` | the admin listener |
+//! | [`server`] | the listeners, their start and their end |
 //! | [`cli`] | the commands |
 
+pub(crate) mod admin;
 pub mod app;
 pub mod authenticate;
 pub mod cli;
@@ -50,6 +53,8 @@ pub mod keys;
 mod private_file;
 pub mod reuse;
 pub mod revoke;
+pub mod server;
+mod service_manager;
 pub mod status_lists;
 pub mod store;
 pub mod token;
