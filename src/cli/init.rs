@@ -25,7 +25,7 @@ const SETTINGS: &str = "jeton.toml";
 const POLICIES: &str = "policies";
 const KEYS: &str = "keys";
 
-/// What stands at the head of the settings file, in the place of the first line of the defaults.
+/// What stands at the head of the settings file, in the place of what the defaults say of themselves.
 const SETTINGS_HEAD: &str =
     "# The settings of this service. A line behind `# ` is a default: remove the `# `, and change it.";
 /// The settings that stand there in force: what is changed first.
@@ -110,7 +110,7 @@ fn write(dir: &Path, secret: &ClientSecret, made: &mut MadePaths) -> io::Result<
 
 /// The defaults, each as a comment but for those in force, so that what is not changed follows later versions.
 fn settings_file() -> String {
-    let rest = DEFAULTS.split_once('\n').map_or("", |(_, rest)| rest);
+    let rest = DEFAULTS.find("# Each one can be given").and_then(|at| DEFAULTS.get(at..)).unwrap_or(DEFAULTS);
     let mut text = format!("{SETTINGS_HEAD}\n");
     for line in rest.lines() {
         let key = line.split_once(" = ").map(|(key, _)| key);

@@ -1,6 +1,7 @@
 //! `jeton serve`.
 
 use std::{
+    fmt::Display,
     io::{self, IsTerminal},
     path::Path,
     sync::Arc,
@@ -12,8 +13,8 @@ use tracing::field::display;
 use super::{Outcome, first_token::loopback_of, say, welcome::Welcome};
 use crate::{
     config::{LogFormat, NeededFolders},
-    event,
-    http::{self, HttpService, RunningServer},
+    event, http,
+    server::{HttpService, RunningServer},
     telemetry,
 };
 
@@ -33,9 +34,10 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
         let policies = Arc::clone(service.policies());
         let hash = policies.current().policies.hash().clone();
         let audit = service.audit().clone();
-        let RunningServer { address, server } = service.start()?;
+        let RunningServer { address, admin, server } = service.start()?;
         event::Serving {
             address: display(&address),
+            admin: admin.as_ref().map(|admin| display(admin as &dyn Display)),
             issuer: display(&issuer),
             kid: display(&kid),
             policies: display(&hash),
@@ -45,10 +47,10 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
             let snapshot = policies.current();
             let base = format!("http://{}", loopback_of(address));
             let clients = snapshot.policies.clients();
-            let welcome = Welcome { base: &base, issuer: &issuer, clients, now: SystemClock.now() };
+            let welcome = Welcome { base: &base, issuer: &issuer, admin, clients, now: SystemClock.now() };
             welcome.lines().iter().for_each(|line| say!("{line}"));
         }
-        server.await?;
+        server.run().await?;
         if let Some(log) = audit.log() {
             log.flush();
         }

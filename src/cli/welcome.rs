@@ -1,16 +1,19 @@
 //! What `jeton serve` says to who started it on a terminal.
 
+use std::net::SocketAddr;
+
 use jeton_oauth::{ApiName, Issuer};
 use jeton_policy::clients::{Client, ClientRegistry, ClientSecret, ClientState};
 use jiff::Timestamp;
 
-use super::first_token::FirstToken;
+use super::first_token::{FirstToken, loopback_of};
 
 /// Where the service is, and how it is asked for a first token.
 pub(super) struct Welcome<'w> {
     /// Where this machine reaches it: scheme, host and port.
     pub(super) base: &'w str,
     pub(super) issuer: &'w Issuer,
+    pub(super) admin: Option<SocketAddr>,
     pub(super) clients: &'w ClientRegistry,
     pub(super) now: Timestamp,
 }
@@ -26,9 +29,14 @@ impl Welcome<'_> {
         let token = token.unwrap_or_else(|| {
             "no client has a secret: add one with `jeton clients add ID --api API --scope SCOPE`".to_owned()
         });
-        [("listens on", *base), ("issuer", issuer.as_str()), ("a token", &token)]
-            .map(|(what, is)| format!("  {what:<12}{is}"))
-            .to_vec()
+        let admin = self.admin.map(|admin| format!("http://{}", loopback_of(admin)));
+        let lines = [
+            Some(("listens on", (*base).to_owned())),
+            Some(("issuer", issuer.to_string())),
+            admin.map(|admin| ("admin", admin)),
+            Some(("a token", token)),
+        ];
+        lines.into_iter().flatten().map(|(what, is)| format!("  {what:<12}{is}")).collect()
     }
 
     fn first_token(&self) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Settings: the defaults, then `jeton.toml`, then the environment, checked as a whole.
 
+mod admin;
 mod effective;
 mod gateways;
 mod keys;
@@ -10,6 +11,7 @@ mod settings;
 mod store;
 mod values;
 
+pub use admin::{AdminSettings, ListenerHost};
 pub use effective::{CheckedSettings, EffectiveSetting, SettingSource};
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;

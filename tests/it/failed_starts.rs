@@ -64,6 +64,15 @@ fn a_start_that_fails_at_the_keys_leaves_no_lock_no_folder_and_no_log() {
 }
 
 #[test]
+fn a_start_without_its_admin_address_leaves_nothing() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = taken.local_addr().unwrap();
+    let workplace =
+        with_settings(&format!("[admin]\nlisten = \"{admin}\"\n[log]\ndecisions = \"decisions.jsonl\"\n"));
+    leaves_nothing("a taken address", &workplace, &["serve"], &["admin.listen", &admin.to_string()]);
+}
+
+#[test]
 fn a_start_that_may_not_write_the_keys_leaves_nothing() {
     let workplace =
         with_settings("[keys]\ndir = \"state/keys\"\n[log]\ndecisions = \"open/decisions.jsonl\"\n");
@@ -107,11 +116,12 @@ fn welcome(workplace: &Workplace) -> String {
 
 #[test]
 fn on_a_terminal_a_start_ends_with_a_line_that_fetches_a_token() {
-    let workplace = with_settings("");
+    let workplace = with_settings("[admin]\nlisten = \"127.0.0.1:0\"\n");
     let lines = welcome(&workplace);
     for text in [
         "listens on  http://127.0.0.1:",
         "issuer      http://127.0.0.1:8080",
+        "admin       http://127.0.0.1:",
         "-u acme-sync:demo-secret-of-acme-sync",
         "-d resource=https://orders.example.com",
     ] {

@@ -50,6 +50,16 @@ fn an_empty_folder_gets_settings_policies_and_a_place_for_keys() {
     assert_eq!(run.stderr, "");
     let names: Vec<_> = everything_in(&workplace.path("")).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["jeton.toml", "keys", "keys/.gitignore", "policies", "policies/notes.yaml"]);
+    let run = workplace.run(&["config", "check"]).exits(0);
+    for line in [
+        "issuer http://127.0.0.1:8080 jeton.toml",
+        "server.listen 127.0.0.1:8080 jeton.toml",
+        "admin.listen 127.0.0.1:8081 jeton.toml",
+        "tokens.ttl 1h default",
+    ] {
+        let squeezed = run.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        assert!(squeezed.into_iter().any(|found| found == line), "{line}: {run:#?}");
+    }
     let mode = fs::metadata(workplace.path("keys")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     let file = workplace.read("policies/notes.yaml");
@@ -178,7 +188,7 @@ async fn the_printed_lines_start_a_service_and_fetch_a_token() {
     let mut workplace = Workplace::empty();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
-    workplace.set("JETON__SERVER__LISTEN", &address);
+    workplace.set("JETON__SERVER__LISTEN", &address).set("JETON__ADMIN__LISTEN", "127.0.0.1:0");
     let run = workplace.run(&["init"]).exits(0);
     let curl = run.stdout.lines().find_map(|line| line.strip_prefix("  curl ")).unwrap();
     let mut server = workplace.start(&["serve"]);

@@ -12,6 +12,7 @@
 mod support;
 
 mod addresses;
+mod admin;
 mod architecture;
 mod authz;
 mod binary;
@@ -30,6 +31,7 @@ mod decision_log;
 mod decisions;
 mod discovery;
 mod ended_tokens;
+mod ending;
 mod explain;
 mod failed_starts;
 mod gateway_check;
