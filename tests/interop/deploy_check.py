@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""What lies in deploy/, judged by the programs that take it; and what they cannot see: that each alert is documented and
+tested, that metrics and labels are there, that objects fit each other."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+METRICS = {
+    "jeton_tokens_issued_total": "grant client api",
+    "jeton_tokens_reused_total": "client api",
+    "jeton_token_requests_refused_total": "grant error client",
+    "jeton_decisions_total": "api rule outcome",
+    "jeton_gateway_questions_total": "gateway outcome",
+    "jeton_introspections_total": "client active",
+    "jeton_rate_limited_total": "client limit",
+    "jeton_decisions_dropped_total": "",
+    "jeton_fetches_total": "kind outcome",
+    "jeton_http_request_duration_seconds_bucket": "endpoint method status le",
+    "jeton_http_request_duration_seconds_count": "endpoint method status",
+    "jeton_http_request_duration_seconds_sum": "endpoint method status",
+    "jeton_build_info": "version",
+    "jeton_policies_info": "hash",
+    "jeton_policies_loaded_timestamp_seconds": "",
+    "jeton_policies_rejected": "",
+    "jeton_keys_rejected": "",
+    "jeton_keys": "state alg",
+    "jeton_key_next_change_timestamp_seconds": "",
+    "jeton_tls_certificate_expiry_timestamp_seconds": "listener",
+    "jeton_tls_rejected": "listener",
+    "jeton_store_up": "",
+    "jeton_secret_last_used_timestamp_seconds": "client secret",
+    "jeton_issuer_keys_age_seconds": "issuer",
+    "process_cpu_seconds_total": "",
+    "process_max_fds": "",
+    "process_open_fds": "",
+    "process_resident_memory_bytes": "",
+    "process_start_time_seconds": "",
+    "up": "",
+}
+# of each series that is scraped
+TARGET = {"job", "instance"}
+
+
+def fail(message):
+    sys.exit(f"error: {message}")
+
+
+def ok(message):
+    print(f"ok: {message}", flush=True)
+
+
+def run(*command, cwd=ROOT):
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        fail(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def check_names(where, expression):
+    """Each metric is there, and has the labels that the expression asks for."""
+    bare = re.sub(r'"[^"]*"', '""', expression)
+    names = re.findall(r"\b(?:jeton_\w+|process_\w+|up)\b", bare)
+    if not names:
+        fail(f"{where}: `{expression}` names no metric")
+    labels = set(TARGET)
+    for name in names:
+        if name not in METRICS:
+            fail(f"{where}: there is no metric `{name}`")
+        labels |= set(METRICS[name].split())
+    for name, selector in re.findall(r"(\w+)\{([^}]*)\}", bare):
+        for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector):
+            if label not in TARGET | set(METRICS[name].split()):
+                fail(f"{where}: `{name}` has no label `{label}`")
+    for group in re.findall(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)", bare):
+        for label in filter(None, re.split(r"[,\s]+", group)):
+            if label not in labels:
+                fail(f"{where}: no metric of `{expression}` has the label `{label}`")
+
+
+def alerts():
+    folder = DEPLOY / "prometheus"
+    run("promtool", "check", "rules", "alerts.yaml", cwd=folder)
+    run("promtool", "check", "config", "prometheus.yml", cwd=folder)
+    run("promtool", "test", "rules", "alerts_test.yaml", cwd=folder)
+    rules = [rule for group in yaml.safe_load((folder / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+    tests = yaml.safe_load((folder / "alerts_test.yaml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
+    page = (ROOT / "docs/alerts.md").read_text()
+    rows = dict(re.findall(r"^\| \[(\w+)\]\(#\w+\) \| (\w+) \|", page, re.M))
+    used = set()
+    for rule in rules:
+        name, severity, notes = rule["alert"], rule["labels"]["severity"], rule["annotations"]
+        check_names(name, rule["expr"])
+        if not any(case["alertname"] == name and case["exp_alerts"] for case in cases):
+            fail(f"no test sees {name} fire")
+        if set(notes) != {"summary", "description", "runbook_url"}:
+            fail(f"{name} has the annotations {', '.join(notes)}")
+        if rows.get(name) != severity:
+            fail(f"docs/alerts.md says `{rows.get(name)}` for {name}, and the rule `{severity}`")
+        path, _, anchor = notes["runbook_url"].partition("#")
+        section = re.search(rf"^## (?i:({anchor}))$(.*?)(?=^## |\Z)", page, re.M | re.S)
+        if path != "docs/alerts.md" or not section:
+            fail(f"{name}: {notes['runbook_url']} leads nowhere")
+        used.add(section[1])
+        for part in ("**It means**", "```console", "**Mend it", "**It "):
+            if part not in section[2]:
+                fail(f"docs/alerts.md: {section[1]} does not say `{part}`")
+    for name in (set(rows) | set(re.findall(r"^## (Jeton\w+)$", page, re.M))) - {rule["alert"] for rule in rules}:
+        fail(f"docs/alerts.md has {name}, and there is no such alert")
+    ok(f"{len(rules)} alerts are good rules, tested, and documented in {len(used)} sections")
+
+
+alerts()
