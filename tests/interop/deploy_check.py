@@ -2,9 +2,11 @@
 """What lies in deploy/, judged by the programs that take it; and what they cannot see: that each alert is documented and
 tested, that metrics and labels are there, that objects fit each other."""
 
+import json
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -116,4 +118,46 @@ def alerts():
     ok(f"{len(rules)} alerts are good rules, tested, and documented in {len(used)} sections")
 
 
+def dashboard():
+    board = json.loads((DEPLOY / "grafana/jeton.json").read_text())
+    variables = {variable["name"] for variable in board["templating"]["list"]}
+    questions, places, ids = [], set(), set()
+    for panel in board["panels"]:
+        title = panel["title"]
+        if panel["id"] in ids:
+            fail(f"jeton.json: `{title}` has the id of another panel")
+        ids.add(panel["id"])
+        place = panel["gridPos"]
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                if x >= 24 or (x, y) in places:
+                    fail(f"jeton.json: `{title}` lies over another panel, or beside the page")
+                places.add((x, y))
+        if panel["type"] != "row" and not panel["targets"]:
+            fail(f"jeton.json: `{title}` asks nothing")
+        questions += [(title, target["expr"]) for target in panel.get("targets", [])]
+    questions += [(note["name"], note["expr"]) for note in board["annotations"]["list"]]
+    for variable in board["templating"]["list"]:
+        if match := re.fullmatch(r"label_values\((.*), (\w+)\)", variable.get("definition", "")):
+            questions.append((variable["name"], f"count by ({match[2]}) ({match[1]})"))
+    rules = []
+    for number, (title, expression) in enumerate(questions):
+        for variable in re.findall(r"\$(?!__)(\w+)", expression):
+            if variable not in variables:
+                fail(f"jeton.json: `{title}` asks with the variable `{variable}`, which is not there")
+        check_names(f"jeton.json: {title}", expression)
+        rules.append({"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "5m")})
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "rules.json"
+        # JSON is YAML
+        file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+        run("promtool", "check", "rules", file)
+    asked = {name for _, expression in questions for name in re.findall(r"\bjeton_\w+", expression)}
+    missing = {name for name in METRICS if name.startswith("jeton_") and not name.endswith("_sum")} - asked
+    if missing:
+        fail(f"jeton.json does not show {', '.join(sorted(missing))}")
+    ok(f"the dashboard's {len(questions)} questions are good, and show every metric")
+
+
 alerts()
+dashboard()
