@@ -13,6 +13,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+# what systemd calls the exposure of a service, times ten
+EXPOSURE = 20
 METRICS = {
     "jeton_tokens_issued_total": "grant client api",
     "jeton_tokens_reused_total": "client api",
@@ -159,5 +161,19 @@ def dashboard():
     ok(f"the dashboard's {len(questions)} questions are good, and show every metric")
 
 
+def unit():
+    source = DEPLOY / "systemd/jeton.service"
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / source.name
+        # the program is not installed here
+        file.write_text(source.read_text().replace("ExecStart=/usr/bin/jeton", "ExecStart=/bin/true"))
+        told = run("systemd-analyze", "verify", "--man=no", file).strip()
+        if told:
+            fail(f"systemd-analyze verify: {told}")
+        told = run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", file)
+    ok(f"jeton.service: exposure {re.search(r'Overall exposure level for .*: ([0-9.]+)', told)[1]}")
+
+
 alerts()
 dashboard()
+unit()
