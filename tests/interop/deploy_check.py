@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 # what systemd calls the exposure of a service, times ten
 EXPOSURE = 20
+# the Kubernetes versions whose schemas the manifests must fit: an old one that is still in use, and a new one
+KUBERNETES = ("1.28", "1.37")
 METRICS = {
     "jeton_tokens_issued_total": "grant client api",
     "jeton_tokens_reused_total": "client api",
@@ -174,6 +176,44 @@ def unit():
     ok(f"jeton.service: exposure {re.search(r'Overall exposure level for .*: ([0-9.]+)', told)[1]}")
 
 
+def manifests():
+    files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    objects = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    for version in KUBERNETES:
+        told = run("kubernetes-validate", "--strict", "--kubernetes-version", version, *files)
+        if told.count(" passed for resource ") != len(objects):
+            fail(f"kubernetes-validate did not see every object:\n{told}")
+    [workload] = [each for each in objects if each["kind"] == "Deployment"]
+    pod = workload["spec"]["template"]
+    labels = pod["metadata"]["labels"].items()
+    [container] = pod["spec"]["containers"]
+    ports = {port["name"] for port in container["ports"]}
+    for each in objects:
+        spec = each.get("spec", {})
+        chosen = {
+            "Deployment": lambda: spec["selector"]["matchLabels"],
+            "Service": lambda: spec["selector"],
+            "PodDisruptionBudget": lambda: spec["selector"]["matchLabels"],
+            "NetworkPolicy": lambda: spec["podSelector"]["matchLabels"],
+        }.get(each["kind"], dict)()
+        if not chosen.items() <= labels:
+            fail(f"{each['kind']} does not choose the pods of the Deployment")
+    named = {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    named |= {port["targetPort"] for each in objects if each["kind"] == "Service" for port in each["spec"]["ports"]}
+    if not named <= ports:
+        fail(f"the pods have no port {named - ports}")
+    there = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    for volume in pod["spec"]["volumes"]:
+        source = ("ConfigMap", volume["configMap"]["name"]) if "configMap" in volume else ("Secret", volume["secret"]["secretName"])
+        if source not in there:
+            fail(f"there is no {source[0]} `{source[1]}`")
+    [secret] = [each for each in objects if each["kind"] == "Secret"]
+    if secret.get("data") or secret.get("stringData"):
+        fail("the Secret of the example holds something")
+    ok(f"{len(objects)} objects fit Kubernetes {' and '.join(KUBERNETES)}")
+
+
 alerts()
 dashboard()
 unit()
+manifests()
