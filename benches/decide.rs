@@ -19,7 +19,7 @@ use jeton_policy::{
 };
 use jeton_verify::{
     TokenOrigin,
-    audit::{Audit, AuditedBearer, AuditedRequest, DecisionLog, Shadow, TakenDecision},
+    audit::{Audit, AuditedBearer, AuditedRequest, DecisionLog, DecisionOutcome, Shadow, TakenDecision},
 };
 use serde_json::json;
 
@@ -138,7 +138,8 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
     let bearer = Some(AuditedBearer { audiences: &audiences, origin, subject: *subject });
     let path = "/tenants/acme/group3/item14/42";
     let asked = AuditedRequest { api: "big", method: "GET", path, bearer };
-    let taken = TakenDecision { allowed: true, rule: Some("r314"), reason: "met", detail: None };
+    let taken =
+        TakenDecision { outcome: DecisionOutcome::Allowed, rule: Some("r314"), reason: "met", detail: None };
     let decide = |audit: &Audit| {
         assert!(api.decide("GET", path, Some(subject)).is_allowed());
         audit.tell(&asked, &taken, Some(&"0123456789abcdef"));
