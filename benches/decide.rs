@@ -10,6 +10,7 @@ mod support;
 
 use std::{fmt::Write, fs, path::Path, sync::Arc};
 
+use jeton::telemetry::metrics::Metrics;
 use jeton_oauth::{
     Audience, ClientId, ScopeSet, TokenId,
     clock::{Clock, SystemClock},
@@ -122,6 +123,7 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
     let log = Arc::new(DecisionLog::open(Path::new("/dev/null"), clock).unwrap());
     let [neither, written, asked_too] =
         [(None, None), (Some(log), None), (None, Some(shadow))].map(|(log, shadow)| Audit::new(log, shadow));
+    let counted = Audit::default().with_listener(Arc::new(Metrics::new([]).unwrap()));
 
     let api = set.api("big").unwrap();
     let (client, token_id) =
@@ -148,6 +150,7 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
         20_000,
         &mut [
             ("decided", &mut || decide(&neither)),
+            ("decided and counted", &mut || decide(&counted)),
             ("decided and written down", &mut || decide(&written)),
             ("decided and asked of a candidate", &mut || decide(&asked_too)),
         ],

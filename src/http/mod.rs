@@ -4,6 +4,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod extract;
+mod measure;
 mod routes;
 mod server;
 

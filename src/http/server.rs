@@ -12,6 +12,7 @@ use tracing_actix_web::TracingLogger;
 use super::{
     connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
+    measure::Measure,
     routes::{self, HttpRoutes},
 };
 use crate::{
@@ -98,6 +99,8 @@ impl HttpService {
         let authorizer = Data::new(app.authorizer.clone());
         let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways };
         let audit = Data::new(app.audit);
+        let measure = Measure::new(Arc::clone(app.telemetry.metrics()));
+        let telemetry = Data::from(app.telemetry);
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);
         let issuer = Data::new(app.issuer);
@@ -120,8 +123,10 @@ impl HttpService {
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
                 .app_data(audit.clone())
+                .app_data(telemetry.clone())
                 .configure(|config| routes::configure(&routes, config))
                 .wrap(TracingLogger::<RequestSpan>::new())
+                .wrap(measure.clone())
                 .wrap(TellConnection)
         };
         let server = connection::serve(listener, shutdown_timeout, answering).map_err(refused)?;
