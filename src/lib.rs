@@ -34,8 +34,11 @@
 //! | [`event`] | every log event |
 //! | [`telemetry`] | what a running service tells of itself: its log and its metrics |
 //! | [`http`] | actix: connections, routes, endpoints |
+//! | `admin` | the admin listener |
+//! | [`server`] | the listeners, their start and their end |
 //! | [`cli`] | the commands |
 
+pub(crate) mod admin;
 pub mod app;
 pub mod authenticate;
 pub mod cli;
@@ -51,6 +54,8 @@ pub mod keys;
 mod private_file;
 pub mod reuse;
 pub mod revoke;
+pub mod server;
+mod service_manager;
 pub mod status_lists;
 pub mod store;
 pub mod telemetry;

@@ -1,6 +1,6 @@
 //! `jeton serve`.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt::Display, path::Path, sync::Arc};
 
 use jeton_oauth::clock::SystemClock;
 use tracing::field::display;
@@ -8,8 +8,8 @@ use tracing::field::display;
 use super::Outcome;
 use crate::{
     config::NeededFolders,
-    event,
-    http::{self, HttpService, RunningServer},
+    event, http,
+    server::{HttpService, RunningServer},
     telemetry,
 };
 
@@ -26,15 +26,16 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
         let kid = service.keys().ring().signing().kid().clone();
         let hash = service.policies().current().policies.hash().clone();
         let audit = service.audit().clone();
-        let RunningServer { address, server } = service.start()?;
+        let RunningServer { address, admin, server } = service.start()?;
         event::Serving {
             address: display(&address),
+            admin: admin.as_ref().map(|admin| display(admin as &dyn Display)),
             issuer: display(&issuer),
             kid: display(&kid),
             policies: display(&hash),
         }
         .info();
-        server.await?;
+        server.run().await?;
         if let Some(log) = audit.log() {
             log.flush();
         }

@@ -38,6 +38,8 @@ impl std::error::Error for SettingErrors {}
 
 /// What `jeton.toml` in the source tree says: the defaults.
 const DEFAULTS: &str = include_str!("../../jeton.toml");
+/// The section of it that is an example: what it says is there only where somebody writes it.
+const NO_DEFAULT: &str = "admin.";
 /// What the names of our environment variables start with.
 const PREFIX: &str = "JETON";
 const SEPARATOR: &str = "__";
@@ -84,11 +86,11 @@ impl Layers {
     pub(super) fn read(file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
         let mut errors = Vec::new();
         let folder = file.and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-        let mut layers = vec![Layer {
-            origin: SettingOrigin::Defaults,
-            base: folder.clone(),
-            values: read_layer(File::from_str(DEFAULTS, FileFormat::Toml), "the defaults", &mut errors),
-        }];
+        let mut defaults =
+            read_layer(File::from_str(DEFAULTS, FileFormat::Toml), "the defaults", &mut errors);
+        defaults.retain(|key, _| !key.starts_with(NO_DEFAULT));
+        let mut layers =
+            vec![Layer { origin: SettingOrigin::Defaults, base: folder.clone(), values: defaults }];
         if let Some(path) = file {
             let values = match text_of(path) {
                 Ok(text) => {

@@ -1,5 +1,6 @@
 //! Settings: the defaults, then `jeton.toml`, then the environment, checked as a whole.
 
+mod admin;
 mod gateways;
 mod keys;
 mod layers;
@@ -9,6 +10,7 @@ mod settings;
 mod store;
 mod values;
 
+pub use admin::{AdminSettings, ListenerHost};
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
 pub use layers::{SettingError, SettingErrors};

@@ -11,12 +11,13 @@ use jeton_oauth::Issuer;
 use tracing::Level;
 
 use super::{
+    admin::{self, AdminSettings},
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
     needs::NeededFolders,
     store::StoreSettings,
-    values::{duration, folder},
+    values::{address, duration, folder},
 };
 
 /// Everything that can be set.
@@ -26,6 +27,8 @@ pub struct Settings {
     pub issuer: Issuer,
     /// `[server]`.
     pub server: ServerSettings,
+    /// `[admin]`; `None` for no admin listener.
+    pub admin: Option<AdminSettings>,
     /// `[keys]`.
     pub keys: KeySettings,
     /// `[policies]`.
@@ -49,6 +52,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// How long requests in flight may take after SIGTERM.
     pub shutdown_timeout: Duration,
+    /// For how long after SIGTERM requests are still taken, while `/readyz` says that none should be sent any more.
+    pub drain: Duration,
 }
 
 /// `[policies]`.
@@ -108,10 +113,13 @@ pub enum LogFormat {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 35] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
+    "server.drain",
+    "admin.listen",
+    "admin.hosts",
     "keys.dir",
     "keys.algorithm",
     "keys.rsa_bits",
@@ -174,12 +182,10 @@ impl Settings {
         let mut layers = Layers::read(file, environment)?;
         let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
-        let listen = layers.text("server.listen", |text| {
-            text.parse().map_err(|_| {
-                format!("`{text}` is not an address and port: write it as `127.0.0.1:8080` or `[::1]:8080`")
-            })
-        });
+        let listen = layers.text("server.listen", address);
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
+        let drain = layers.text("server.drain", duration);
+        let admin = admin::read(&mut layers, listen);
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
             NeededFolders::Everything | NeededFolders::Policies => folder(dir),
@@ -244,7 +250,12 @@ impl Settings {
         let settings = || {
             Some(Self {
                 issuer: issuer?,
-                server: ServerSettings { listen: listen?, shutdown_timeout: shutdown_timeout? },
+                server: ServerSettings {
+                    listen: listen?,
+                    shutdown_timeout: shutdown_timeout?,
+                    drain: drain?,
+                },
+                admin: admin?,
                 keys: keys?,
                 policies: PolicySettings {
                     dir: policy_dir?,

@@ -14,7 +14,9 @@ use super::{
     endpoint::{
         authorize,
         authz::{self, Gateway},
-        client, discovery, health, introspect, jwks, ops, principal, revoke, status, token,
+        client, discovery,
+        health::{self, Probed},
+        introspect, jwks, ops, principal, revoke, status, token,
     },
     error::{EndpointProblem, ProblemKind},
 };
@@ -31,6 +33,8 @@ pub(super) struct HttpRoutes {
     pub(super) authorizer: Authorizer,
     /// Who asks for others.
     pub(super) gateways: Vec<Data<Gateway>>,
+    /// What probes are told.
+    pub(super) probed: Data<Probed>,
 }
 
 /// Mounts every endpoint.
@@ -52,10 +56,17 @@ pub(super) fn configure(routes: &HttpRoutes, config: &mut ServiceConfig) {
         let path = issuer.well_known_path(name);
         config.service(readable(&path, endpoint, get_or_head().to(discovery::get)));
     }
-    config.service(readable("/healthz", "/healthz", get_or_head().to(health::live)));
-    config.service(readable("/readyz", "/readyz", get_or_head().to(health::ready)));
+    mount_probes(&routes.probed, config);
     config.service(web::scope("/authz").default_service(web::to(authz::unknown)));
     config.default_service(web::to(not_found));
+}
+
+/// Mounts what probes ask for.
+pub(crate) fn mount_probes(probed: &Data<Probed>, config: &mut ServiceConfig) {
+    config
+        .app_data(probed.clone())
+        .service(readable("/healthz", "/healthz", get_or_head().to(health::live)))
+        .service(readable("/readyz", "/readyz", get_or_head().to(health::ready)));
 }
 
 fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
@@ -135,7 +146,7 @@ fn on(methods: &'static [Method]) -> Route {
     web::route().guard(guard::fn_guard(|context| methods.contains(&context.head().method)))
 }
 
-async fn not_found(request: HttpRequest) -> HttpResponse {
+pub(crate) async fn not_found(request: HttpRequest) -> HttpResponse {
     EndpointProblem::new(ProblemKind::NotFound, &request).error_response()
 }
 

@@ -12,6 +12,7 @@
 mod support;
 
 mod addresses;
+mod admin;
 mod architecture;
 mod authz;
 mod binary;
@@ -26,6 +27,7 @@ mod core_dumps;
 mod decision_log;
 mod discovery;
 mod ended_tokens;
+mod ending;
 mod explain;
 mod gateway_check;
 mod gateway_commands;
