@@ -18,6 +18,7 @@ pub(crate) use {
     ending::Ending,
     endpoint::health::Probed,
     error::{EndpointProblem, ProblemKind},
-    routes::{mount_probes, not_found},
+    measure::Measure,
+    routes::{mount_metrics, mount_probes, not_found},
     server::MainService,
 };

@@ -16,11 +16,11 @@ use super::{
         authz::{self, Gateway},
         client, discovery,
         health::{self, Probed},
-        introspect, jwks, ops, principal, revoke, status, token,
+        introspect, jwks, metrics, ops, principal, revoke, status, token,
     },
     error::{EndpointProblem, ProblemKind},
 };
-use crate::telemetry::metrics::Endpoint;
+use crate::telemetry::{Telemetry, metrics::Endpoint};
 
 /// What metrics call the metadata of OpenID Connect Discovery, at each of its paths.
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
@@ -61,6 +61,15 @@ pub(super) fn configure(routes: &HttpRoutes, config: &mut ServiceConfig) {
     config.default_service(web::to(not_found));
 }
 
+/// Mounts what Prometheus asks for.
+pub(crate) fn mount_metrics(telemetry: &Data<Telemetry>, config: &mut ServiceConfig) {
+    config.app_data(telemetry.clone()).service(readable(
+        "/metrics",
+        "/metrics",
+        get_or_head().to(metrics::get),
+    ));
+}
+
 /// Mounts what probes ask for.
 pub(crate) fn mount_probes(probed: &Data<Probed>, config: &mut ServiceConfig) {
     config
@@ -79,6 +88,9 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
     };
     let readable_at =
         |endpoint: &'static str, route: Route| readable(&format!("{base}{endpoint}"), endpoint, route);
+    let writable_at = |endpoint: &'static str, route: Route| {
+        resource(&format!("{base}{endpoint}"), endpoint).route(route).default_service(web::to(post_only))
+    };
     config
         .service(for_clients("/oauth2/token", post().to(token::post)))
         .service(for_clients("/oauth2/introspect", post().to(introspect::post)))
@@ -89,23 +101,11 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
         )
         .service(readable_at("/.well-known/jwks.json", get_or_head().to(jwks::get)))
         .service(readable_at("/principal", get_or_head().to(principal::get)).wrap(protect()))
-        .service(
-            web::scope(&format!("{base}/ops"))
-                .wrap(protect())
-                .service(readable("/policies", "/ops/policies", get_or_head().to(ops::policies)))
-                .service(readable("/keys", "/ops/keys", get_or_head().to(ops::keys)))
-                .service(
-                    resource("/explain", "/ops/explain")
-                        .route(post().to(ops::explain))
-                        .default_service(web::to(post_only)),
-                )
-                .service(
-                    resource("/reload", "/ops/reload")
-                        .route(post().to(ops::reload))
-                        .default_service(web::to(post_only)),
-                )
-                .default_service(web::to(not_found)),
-        )
+        .service(readable_at("/ops/policies", get_or_head().to(ops::policies)).wrap(protect()))
+        .service(readable_at("/ops/keys", get_or_head().to(ops::keys)).wrap(protect()))
+        .service(writable_at("/ops/explain", post().to(ops::explain)).wrap(protect()))
+        .service(writable_at("/ops/reload", post().to(ops::reload)).wrap(protect()))
+        .service(web::scope(&format!("{base}/ops")).wrap(protect()).default_service(web::to(not_found)))
         // behind the others, for a path with a parameter is compared by a regular expression
         .service(readable_at("/status/{handle}", get_or_head().to(status::get)));
     if !base.is_empty() {
