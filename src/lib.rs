@@ -51,6 +51,7 @@ pub mod http;
 pub mod introspect;
 pub mod issue;
 pub mod keys;
+mod made;
 mod private_file;
 pub mod reuse;
 pub mod revoke;

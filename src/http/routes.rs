@@ -16,7 +16,7 @@ use super::{
         authz::{self, Gateway},
         client, discovery,
         health::{self, Probed},
-        introspect, jwks, metrics, ops, principal, revoke, status, token,
+        introspect, jwks, metrics, ops, principal, revoke, root, status, token,
     },
     error::{EndpointProblem, ProblemKind},
 };
@@ -111,7 +111,9 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
     if !base.is_empty() {
         // where OpenID Connect Discovery 1.0 section 4 places it
         config.service(readable_at(OPENID_CONFIGURATION, get_or_head().to(discovery::get)));
+        config.service(readable(base, "/", get_or_head().to(root::get)));
     }
+    config.service(readable_at("/", get_or_head().to(root::get)));
 }
 
 /// Where a gateway asks: with any method, and below that path too.

@@ -22,7 +22,7 @@ const COLUMNS: [&[&str]; 14] = [
     &["grant"],
     &["authenticate", "token"],
     &["store", "keys"],
-    &["gateway", "service_manager", "private_file"],
+    &["gateway", "service_manager", "made", "private_file"],
     &["event"],
 ];
 
@@ -44,13 +44,15 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 19] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("actix_web", &["src/http/", "src/admin/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"]),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
     ("tracing_actix_web", &["src/http/", "src/admin/", "crates/actix/"]),
     ("jsonwebtoken", &["src/keys/", "crates/jose/"]),
     ("anyhow", &["src/cli/"]),
     ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/man.rs"]),
     ("redis", &["src/store/"]),
     ("reqwest", &["crates/verify/src/fetch.rs"]),
     ("flate2", &["crates/verify/src/status/"]),

@@ -12,5 +12,6 @@ pub(super) mod metrics;
 pub(super) mod ops;
 pub(super) mod principal;
 pub(super) mod revoke;
+pub(super) mod root;
 pub(super) mod status;
 pub(super) mod token;

@@ -6,6 +6,7 @@ pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod scrape;
 pub(crate) mod signer;
+pub(crate) mod terminal;
 
 use std::{
     fmt::Write,
