@@ -23,7 +23,7 @@ use tokio::{
 use tracing::field::display;
 
 use self::{candidate::FollowedCandidate, keys::FollowedKeys, policies::FollowedPolicies, teller::Teller};
-use crate::{app::App, event, keys::KeyReload};
+use crate::{app::App, event, keys::KeyReload, service_manager};
 
 pub(crate) use self::{policies::difference_beside, trigger::Trigger};
 
@@ -83,7 +83,11 @@ impl Following {
         let candidate = app.audit.shadow().map(|shadow| Arc::clone(shadow.candidate()));
         let following = Arc::new(Self {
             keys: Arc::new(FollowedKeys(Arc::clone(&app.keys))),
-            policies: Arc::new(FollowedPolicies::new(Arc::clone(&app.policies), teller.clone())),
+            policies: Arc::new(FollowedPolicies::new(
+                Arc::clone(&app.policies),
+                Arc::clone(&app.telemetry),
+                teller.clone(),
+            )),
             candidate: candidate.map(|candidate| Arc::new(FollowedCandidate { candidate, teller })),
             decisions: app.audit.log().cloned(),
         });
@@ -123,7 +127,9 @@ impl Following {
                         if let Some(decisions) = &following.decisions {
                             decisions.reopen();
                         }
+                        service_manager::reloading();
                         following.read_again(Trigger::Signal).await;
+                        service_manager::ready();
                     }
                 });
             }
