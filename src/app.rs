@@ -15,12 +15,13 @@ use tracing::field::display;
 
 use crate::{
     authenticate::{AssertionRules, Authenticator},
-    config::{Settings, StoreSettings},
+    config::{LimitSettings, Settings, StoreSettings},
     event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
+    limits::Limits,
     reuse::TokenReuse,
     revoke::Revoker,
     status_lists::{StatusListOptions, StatusLists},
@@ -72,6 +73,7 @@ pub struct App {
     /// Who decides about jeton's own API.
     pub(crate) authorizer: Authorizer,
     pub(crate) store: Arc<Store>,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) status_lists: Arc<StatusLists>,
     pub(crate) issuer: Arc<TokenIssuer>,
     pub(crate) introspector: Arc<Introspector>,
@@ -125,6 +127,8 @@ impl PreparedApp {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
             store: Arc::clone(&store),
         });
+        let LimitSettings { tokens: token_requests, introspections, failures } = settings.limits;
+        let limits = Arc::new(Limits::new(token_requests, introspections, failures, Arc::clone(&clock)));
         let lifetimes = Lifetimes {
             ttl: tokens.ttl,
             max_ttl: tokens.max_ttl,
@@ -148,6 +152,7 @@ impl PreparedApp {
             audit,
             introspector: Arc::new(Introspector {
                 authenticator: Arc::clone(&authenticator),
+                limits: Arc::clone(&limits),
                 policies: Arc::clone(&policies),
                 verifier: verifier.clone(),
                 standing: standing.clone(),
@@ -166,6 +171,7 @@ impl PreparedApp {
                 keys: Arc::clone(&keys),
                 policies: Arc::clone(&policies),
                 authenticator,
+                limits: Arc::clone(&limits),
                 verifier,
                 standing,
                 store: Arc::clone(&store),
@@ -185,6 +191,7 @@ impl PreparedApp {
             policies,
             authorizer,
             store,
+            limits,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod gateways;
 mod keys;
 mod layers;
+mod limits;
 mod needs;
 mod secret_file;
 mod settings;
@@ -12,6 +13,7 @@ mod values;
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
 pub use layers::{SettingError, SettingErrors};
+pub use limits::LimitSettings;
 pub use needs::NeededFolders;
 pub use settings::{LogFormat, LogSettings, PolicySettings, ServerSettings, Settings, TokenSettings};
 pub use store::StoreSettings;

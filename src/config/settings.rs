@@ -14,10 +14,12 @@ use super::{
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
+    limits::LimitSettings,
     needs::NeededFolders,
     store::StoreSettings,
     values::{duration, folder},
 };
+use crate::gateway::TrustedPeers;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[limits]`.
+    pub limits: LimitSettings,
     /// `[gateways.NAME]`.
     pub gateways: Vec<GatewaySettings>,
     /// `[log]`.
@@ -49,6 +53,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// How long requests in flight may take after SIGTERM.
     pub shutdown_timeout: Duration,
+    /// The proxies that say from which address a request came.
+    pub trusted_proxies: TrustedPeers,
 }
 
 /// `[policies]`.
@@ -108,10 +114,11 @@ pub enum LogFormat {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 36] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
+    "server.trusted_proxies",
     "keys.dir",
     "keys.algorithm",
     "keys.rsa_bits",
@@ -138,6 +145,9 @@ const KNOWN: [&str; 32] = [
     "store.password_file",
     "store.prefix",
     "store.ca_file",
+    "limits.tokens",
+    "limits.introspections",
+    "limits.failures",
     "log.format",
     "log.level",
     "log.decisions",
@@ -180,6 +190,9 @@ impl Settings {
             })
         });
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
+        let trusted_proxies = layers.list("server.trusted_proxies", |ranges| {
+            TrustedPeers::parse(ranges).map_err(|error| error.to_string())
+        });
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
             NeededFolders::Everything | NeededFolders::Policies => folder(dir),
@@ -190,41 +203,9 @@ impl Settings {
             Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
             dir => Ok(dir),
         });
-        let max_ttl = layers.text("tokens.max_ttl", lifetime);
-        let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
-            ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => Err(format!(
-                "`{text}` is longer than `tokens.max_ttl`: shorten it, or raise `tokens.max_ttl`"
-            )),
-            ttl => Ok(ttl),
-        });
-        let leeway =
-            layers.text("tokens.leeway", |text| five_minutes(duration(text)?, "set the clocks instead"));
-        let reuse = layers.text("tokens.reuse", |text| match duration(text)? {
-            Duration::ZERO => Ok(None),
-            long if ttl.is_some_and(|ttl| long >= ttl) => {
-                Err(format!("`{text}` is not shorter than `tokens.ttl`: a token is reused while it lives"))
-            }
-            reuse => Ok(Some(reuse)),
-        });
+        let tokens = TokenSettings::read(&mut layers);
         let store = StoreSettings::read(needs, &mut layers, &mut warnings);
-        let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
-        let refresh_grace = layers.text("tokens.refresh_grace", |text| {
-            five_minutes(duration(text)?, "the theft of a refresh token would stay unnoticed that long")
-        });
-        let max_exchanges = layers.number("tokens.max_exchanges", |number| match number {
-            0..=16 => Ok(number),
-            _ => Err("more than 16: each exchange makes the token longer".to_owned()),
-        });
-        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| {
-            five_minutes(lifetime(text)?, "an assertion is made for one request")
-        });
-        let status_list = layers.switch("tokens.status_list");
-        let status_list_ttl = layers.text("tokens.status_list_ttl", |text| match lifetime(text)? {
-            long if long > Duration::from_hours(24) => {
-                Err("more than a day: verifiers would not see a revocation that long".to_owned())
-            }
-            ttl => Ok(ttl),
-        });
+        let limits = LimitSettings::read(&mut layers);
         let format = layers.text("log.format", |text| match text {
             "pretty" => Ok(LogFormat::Pretty),
             "json" => Ok(LogFormat::Json),
@@ -244,26 +225,20 @@ impl Settings {
         let settings = || {
             Some(Self {
                 issuer: issuer?,
-                server: ServerSettings { listen: listen?, shutdown_timeout: shutdown_timeout? },
+                server: ServerSettings {
+                    listen: listen?,
+                    shutdown_timeout: shutdown_timeout?,
+                    trusted_proxies: trusted_proxies?,
+                },
                 keys: keys?,
                 policies: PolicySettings {
                     dir: policy_dir?,
                     poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
                     candidate: candidate?,
                 },
-                tokens: TokenSettings {
-                    ttl: ttl?,
-                    max_ttl: max_ttl?,
-                    leeway: leeway?,
-                    reuse: reuse?,
-                    refresh_ttl: refresh_ttl?,
-                    refresh_grace: refresh_grace?,
-                    max_exchanges: max_exchanges?,
-                    max_assertion_ttl: max_assertion_ttl?,
-                    status_list: status_list?,
-                    status_list_ttl: status_list_ttl?,
-                },
+                tokens: tokens?,
                 store: store?,
+                limits: limits?,
                 gateways,
                 log: LogSettings { format: format?, level: level?, decisions: decisions? },
                 warnings,
@@ -275,6 +250,57 @@ impl Settings {
     /// Whether nobody but this machine can reach the server, by its address and its name.
     pub fn is_loopback(&self) -> bool {
         self.issuer.is_loopback() && self.server.listen.ip().is_loopback()
+    }
+}
+
+impl TokenSettings {
+    fn read(layers: &mut Layers) -> Option<Self> {
+        let max_ttl = layers.text("tokens.max_ttl", lifetime);
+        let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
+            ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => Err(format!(
+                "`{text}` is longer than `tokens.max_ttl`: shorten it, or raise `tokens.max_ttl`"
+            )),
+            ttl => Ok(ttl),
+        });
+        let leeway =
+            layers.text("tokens.leeway", |text| five_minutes(duration(text)?, "set the clocks instead"));
+        let reuse = layers.text("tokens.reuse", |text| match duration(text)? {
+            Duration::ZERO => Ok(None),
+            long if ttl.is_some_and(|ttl| long >= ttl) => {
+                Err(format!("`{text}` is not shorter than `tokens.ttl`: a token is reused while it lives"))
+            }
+            reuse => Ok(Some(reuse)),
+        });
+        let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
+        let refresh_grace = layers.text("tokens.refresh_grace", |text| {
+            five_minutes(duration(text)?, "the theft of a refresh token would stay unnoticed that long")
+        });
+        let max_exchanges = layers.number("tokens.max_exchanges", |number| match number {
+            0..=16 => Ok(number),
+            _ => Err("more than 16: each exchange makes the token longer".to_owned()),
+        });
+        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| {
+            five_minutes(lifetime(text)?, "an assertion is made for one request")
+        });
+        let status_list = layers.switch("tokens.status_list");
+        let status_list_ttl = layers.text("tokens.status_list_ttl", |text| match lifetime(text)? {
+            long if long > Duration::from_hours(24) => {
+                Err("more than a day: verifiers would not see a revocation that long".to_owned())
+            }
+            ttl => Ok(ttl),
+        });
+        Some(Self {
+            ttl: ttl?,
+            max_ttl: max_ttl?,
+            leeway: leeway?,
+            reuse: reuse?,
+            refresh_ttl: refresh_ttl?,
+            refresh_grace: refresh_grace?,
+            max_exchanges: max_exchanges?,
+            max_assertion_ttl: max_assertion_ttl?,
+            status_list: status_list?,
+            status_list_ttl: status_list_ttl?,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use tracing_actix_web::TracingLogger;
 
 use super::{
     connection::{self, Listener, TellConnection},
-    endpoint::{authz::Gateway, discovery::Metadata},
+    endpoint::{authz::Gateway, client::FailedAuthentications, discovery::Metadata},
     routes::{self, HttpRoutes},
 };
 use crate::{
@@ -96,6 +96,8 @@ impl HttpService {
         let metadata = Data::new(Metadata::new(&app.settings.issuer, &app.store));
         let issuer_name = Data::new(app.settings.issuer.clone());
         let authorizer = Data::new(app.authorizer.clone());
+        let trusted_proxies = app.settings.server.trusted_proxies;
+        let failures = Data::new(FailedAuthentications::new(app.limits, trusted_proxies));
         let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways };
         let audit = Data::new(app.audit);
         let keys = Data::new(app.keys);
@@ -115,6 +117,7 @@ impl HttpService {
                 .app_data(issuer.clone())
                 .app_data(introspector.clone())
                 .app_data(revoker.clone())
+                .app_data(failures.clone())
                 .app_data(status_lists.clone())
                 .app_data(store.clone())
                 .app_data(issuer_name.clone())

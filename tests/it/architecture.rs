@@ -18,7 +18,7 @@ const COLUMNS: [&[&str]; 10] = [
     &["issue", "reuse", "introspect", "revoke", "status_lists"],
     &["grant"],
     &["authenticate", "token"],
-    &["store", "keys"],
+    &["store", "keys", "limits"],
     &["gateway", "event", "private_file"],
 ];
 

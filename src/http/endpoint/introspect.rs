@@ -11,7 +11,7 @@ use jeton_oauth::{Audience, ErrorCode, Issuer};
 use jeton_verify::VerifiedClaims;
 use serde_json::{Map, Value, json};
 
-use super::client::{self, Refusing};
+use super::client::{self, ClientEndpoint, FailedAuthentications, Refusing};
 use crate::{
     event,
     http::error::TokenEndpointError,
@@ -24,10 +24,13 @@ pub(in crate::http) async fn post(
     body: Payload,
     introspector: Data<Arc<Introspector>>,
     issuer: Data<Issuer>,
+    failures: Data<FailedAuthentications>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let (credentials, token) = client::credentials_and_token(&request, body, Refusing::Introspection).await?;
+    let endpoint =
+        ClientEndpoint { refusing: Refusing::Introspection, request: &request, failures: &failures };
+    let (credentials, token) = client::credentials_and_token(body, endpoint).await?;
     let answer = introspector.introspect(&credentials, &token).await;
-    let (caller, answer) = answer.map_err(|refused| refuse(&refused))?;
+    let (caller, answer) = answer.map_err(|refused| refuse(&refused, endpoint))?;
     let body = match &answer {
         Introspection::Inactive { reason } => {
             event::IntrospectionInactive { caller: caller.as_str(), reason }.info();
@@ -39,11 +42,10 @@ pub(in crate::http) async fn post(
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body))
 }
 
-fn refuse(refused: &IntrospectionRefused) -> TokenEndpointError {
+fn refuse(refused: &IntrospectionRefused, endpoint: ClientEndpoint<'_>) -> TokenEndpointError {
     match refused {
-        IntrospectionRefused::Unauthenticated(error) => {
-            client::unauthenticated(error, Refusing::Introspection)
-        }
+        IntrospectionRefused::Unauthenticated(error) => endpoint.unauthenticated(error),
+        IntrospectionRefused::RateLimited { client, limited } => endpoint.over_limit(client, *limited),
         IntrospectionRefused::NotForThisClient(client) => {
             let client = Some(client.as_str());
             event::IntrospectionRefused {
@@ -55,9 +57,7 @@ fn refuse(refused: &IntrospectionRefused) -> TokenEndpointError {
             .info();
             TokenEndpointError::new(ErrorCode::UnauthorizedClient, refused.to_string())
         }
-        IntrospectionRefused::Unavailable(unknown) => {
-            client::unavailable(&unknown.to_string(), Refusing::Introspection)
-        }
+        IntrospectionRefused::Unavailable(unknown) => endpoint.unavailable(&unknown.to_string()),
     }
 }
 

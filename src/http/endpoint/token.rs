@@ -11,7 +11,7 @@ use jeton_oauth::{ClientId, ErrorCode, GrantType};
 use jeton_verify::BearerToken;
 use tracing::field::display;
 
-use super::client::{self, Refusing};
+use super::client::{ClientEndpoint, FailedAuthentications, Refusing};
 use crate::{
     authenticate::ClientCredentials,
     event::{self, TokenRefused},
@@ -35,12 +35,12 @@ pub(in crate::http) async fn post(
     request: HttpRequest,
     body: Payload,
     tokens: Data<Arc<TokenIssuer>>,
+    failures: Data<FailedAuthentications>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
-        client::log_unread(error, Refusing::Token);
-    })?;
+    let endpoint = ClientEndpoint { refusing: Refusing::Token, request: &request, failures: &failures };
+    let (credentials, asked) = read(&request, body).await.map_err(|error| endpoint.unread(error))?;
     let issued = tokens.issue(&credentials, &asked).await;
-    let issued = issued.map_err(refuse)?;
+    let issued = issued.map_err(|refused| refuse(refused, endpoint))?;
     let (labels, scopes) = (GrantLabels::of(&asked), issued.scopes.to_string());
     event::TokenIssued {
         jti: issued.token_id.as_str(),
@@ -151,9 +151,10 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
-fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
+fn refuse(refused: IssuanceRefused, endpoint: ClientEndpoint<'_>) -> TokenEndpointError {
     match refused {
-        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, Refusing::Token),
+        IssuanceRefused::Unauthenticated(error) => endpoint.unauthenticated(&error),
+        IssuanceRefused::RateLimited { client, limited } => endpoint.over_limit(&client, limited),
         IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
             let detail = detail.unwrap_or_else(|| error.to_string());
@@ -167,10 +168,8 @@ fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
             TokenRefused { reason, detail: &detail, client, attempted: None }.warn();
             TokenEndpointError::new(ErrorCode::InvalidScope, detail)
         }
-        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), Refusing::Token),
-        IssuanceRefused::RevocationsUnknown(error) => {
-            client::unavailable(&error.to_string(), Refusing::Token)
-        }
+        IssuanceRefused::Unavailable(error) => endpoint.unavailable(&error.to_string()),
+        IssuanceRefused::RevocationsUnknown(error) => endpoint.unavailable(&error.to_string()),
         IssuanceRefused::Unnamed(error) => failed(&error),
         IssuanceRefused::Failed(error) => failed(&error),
     }

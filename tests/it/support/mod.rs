@@ -22,7 +22,7 @@ use jeton::{
     keys::{KeyFolder, KeyTerms, LiveKeys},
 };
 use jeton_oauth::{
-    Issuer,
+    Issuer, RateLimit,
     clock::{Clock, ManualClock},
 };
 use jeton_verify::audit::Audit;
@@ -183,6 +183,8 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     settings.policies.dir = dir.path().join("policies");
     settings.policies.poll = None;
     settings.store.url = setup.store;
+    // tests of what is refused send more of it than anybody who is not guessing
+    settings.limits.failures = RateLimit::Off;
     (setup.settings)(&mut settings);
     let clock = Arc::new(ManualClock::at(NOW.parse::<Timestamp>().unwrap()));
     let (sender, receiver) = mpsc::channel();
