@@ -33,9 +33,13 @@
 //! | [`app`] | everything loaded and wired, without HTTP |
 //! | `follow` | files that are read again while the service runs, without HTTP |
 //! | [`event`] | every log event |
+//! | [`telemetry`] | what a running service tells of itself: the log |
 //! | [`http`] | actix: connections, routes, endpoints |
+//! | `admin` | the admin listener |
+//! | [`server`] | the listeners, their start and their end |
 //! | [`cli`] | the commands |
 
+pub(crate) mod admin;
 pub mod app;
 pub mod authenticate;
 pub mod cli;
@@ -49,9 +53,13 @@ pub mod introspect;
 pub mod issue;
 pub mod keys;
 pub mod limits;
+mod made;
 mod private_file;
 pub mod reuse;
 pub mod revoke;
+pub mod server;
+mod service_manager;
 pub mod status_lists;
 pub mod store;
+pub mod telemetry;
 pub mod token;

@@ -473,29 +473,12 @@ fn hashes_durations_and_rates_are_judged_alike() {
         named_alike("ttl", ttl);
     }
     for limit in [
-        "off",
-        "1/s",
-        "007/m",
-        "1000000/h",
-        "01000000/h",
-        "1000001/h",
-        "0/s",
-        "00/s",
-        "1/d",
-        "/s",
-        "1",
-        "",
-        "Off",
-        "-1/s",
-        "1.5/s",
-        "1 /s",
-        " 1/s",
-        "1/s ",
-        "1/s/s",
-        "30/min",
-        "999999/s",
-        "9999999/s",
+        "off", "1/s", "007/m", "0/s", "00/s", "1/d", "/s", "1", "", "Off", "-1/s", "1.5/s", "1 /s", " 1/s",
+        "1/s ", "1/s/s", "30/min", "999999/s",
     ] {
+        named_alike("limit", limit);
+    }
+    for limit in ["1000000/h", "01000000/h", "1000001/h", "9999999/s"] {
         named_alike("limit", limit);
     }
     // a number to YAML, and 64 digits to the parser
