@@ -75,6 +75,7 @@ fn main() {
         authenticator: Arc::new(Authenticator {
             assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
             store: Arc::clone(&store),
+            secret_uses: Arc::default(),
         }),
         limits: Arc::new(Limits::new(RateLimit::Off, RateLimit::Off, RateLimit::Off, clock.clone())),
         verifier: Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone()),

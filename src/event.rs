@@ -110,6 +110,9 @@ jeton_verify::events! {
     /// A connection to the store broke. The server connects again.
     "store.broken" => StoreBroken<'e>: debug { error: ShownValue<'e> };
 
+    /// A fault in jeton: the metrics could not be written down.
+    "metrics.failed" => MetricsFailed<'e>: error { error: ShownValue<'e> } "whoever scrapes gets an error";
+
     /// The policies were replaced.
     "policies.reloaded" => PoliciesReloaded<'e>: info {
         trigger: &'e str, old: ShownValue<'e>, new: ShownValue<'e>, effect: &'e str, gains: Option<usize>,

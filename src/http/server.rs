@@ -8,7 +8,8 @@ use tracing_actix_web::TracingLogger;
 
 use super::{
     connection::{self, Serving, TellConnection},
-    endpoint::{authz::Gateway, client::FailedAuthentications, discovery::Metadata, health::Probed},
+    endpoint::{authz::Gateway, client::ClientEndpoints, discovery::Metadata, health::Probed},
+    measure::Measure,
     routes::{self, HttpRoutes},
 };
 use crate::{app::App, follow::Following};
@@ -34,9 +35,12 @@ impl MainService {
         let issuer_name = Data::new(app.settings.issuer.clone());
         let authorizer = Data::new(app.authorizer.clone());
         let trusted_proxies = app.settings.server.trusted_proxies;
-        let failures = Data::new(FailedAuthentications::new(app.limits, trusted_proxies));
         let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways, probed };
         let audit = Data::new(app.audit);
+        let measure = Measure::new(Arc::clone(app.telemetry.metrics()));
+        let telemetry = Data::from(Arc::clone(&app.telemetry));
+        let client_endpoints =
+            Data::new(ClientEndpoints { telemetry: app.telemetry, limits: app.limits, trusted_proxies });
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);
         let issuer = Data::new(app.issuer);
@@ -54,14 +58,16 @@ impl MainService {
                 .app_data(issuer.clone())
                 .app_data(introspector.clone())
                 .app_data(revoker.clone())
-                .app_data(failures.clone())
+                .app_data(client_endpoints.clone())
                 .app_data(status_lists.clone())
                 .app_data(store.clone())
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
                 .app_data(audit.clone())
+                .app_data(telemetry.clone())
                 .configure(|config| routes::configure(&routes, config))
                 .wrap(TracingLogger::<RequestSpan>::new())
+                .wrap(measure.clone())
                 .wrap(TellConnection)
         };
         connection::serve(serving, answering)

@@ -57,7 +57,10 @@ pub struct PlannedKey {
 }
 
 impl KeyState {
-    /// Its name.
+    /// The name of every state.
+    pub const NAMES: [&str; 4] = ["next", "active", "retired", "expired"];
+
+    /// Its name, one of [`Self::NAMES`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Next { .. } => "next",
@@ -183,12 +186,16 @@ impl Keyring {
     /// When the next key is to be made so that one follows the other `every` so often, seen from `now`; `None` while
     /// it is there.
     pub fn planned(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<PlannedKey> {
+        let made = self.due(now, every, terms)?.max(now);
+        Some(PlannedKey { made, activates: made.saturating_add(terms.publish_ahead).ok()? })
+    }
+
+    /// As [`Self::planned`], when the next key is due; that may have passed.
+    pub fn due(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<Timestamp> {
         let signs = self.signing_at(now);
         // whatever stands behind it is next
         let active = self.0.get(signs).filter(|_| signs + 1 == self.0.len())?;
-        let activates = active.activates.saturating_add(every).ok()?;
-        let made = activates.saturating_sub(terms.publish_ahead).ok()?.max(now);
-        Some(PlannedKey { made, activates: made.saturating_add(terms.publish_ahead).ok()? })
+        active.activates.saturating_add(every).ok()?.saturating_sub(terms.publish_ahead).ok()
     }
 
     /// The first moment after `now` at which a key does something else.

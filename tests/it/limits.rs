@@ -6,7 +6,9 @@ use serde_json::Value;
 use jeton::{config::Settings, gateway::TrustedPeers};
 use jeton_oauth::RateLimit;
 
-use crate::support::{ORDERS, Setup, TestApp, program::Binary, secret, secrets, spawn_app_with};
+use crate::support::{
+    ORDERS, Setup, TestApp, program::Binary, scrape::with_admin, secret, secrets, spawn_app_with,
+};
 
 const GRANT: [(&str, &str); 2] = [("grant_type", "client_credentials"), ("resource", ORDERS)];
 
@@ -350,6 +352,48 @@ async fn behind_a_proxy_each_address_has_its_own_failures() {
         assert_eq!(app.fails(headers).await, expected, "{headers:?}");
         assert_eq!(app.asks("plain").await, "200", "{headers:?}");
     }
+}
+
+/// Whoever has no client is `unknown`, whatever id it sends.
+#[actix_web::test]
+async fn each_answer_429_is_counted_under_its_client_and_limit() {
+    let app = spawn(|settings| {
+        with_admin(settings);
+        settings.limits.failures = limit("1/h");
+        settings.limits.introspections = limit("1/h");
+    });
+    for told in ["401", "429 in 3600", "429 in 3600"] {
+        assert_eq!(app.fails(&[]).await, told);
+    }
+    let post = || app.http.post(app.url("/oauth2/token"));
+    for request in [
+        post().basic_auth("nobody", Some("wrong")).form(&GRANT),
+        post().form(&[GRANT[0], ("client_id", "slow")]),
+        post().form(&GRANT),
+    ] {
+        assert_eq!(Answer::to(request).await.told(), "429 in 3600");
+    }
+    for told in ["200", "200", "429 in 30", "429 in 30"] {
+        assert_eq!(app.asks("slow").await, told);
+    }
+    assert_eq!([app.introspects("plain").await, app.introspects("plain").await], ["200", "429 in 3600"]);
+    let scrape = app.scrape().await;
+    let expected = [
+        (r#"client="plain",limit="failures""#, 2.0),
+        (r#"client="plain",limit="introspections""#, 1.0),
+        (r#"client="slow",limit="failures""#, 1.0),
+        (r#"client="slow",limit="tokens""#, 2.0),
+        (r#"client="unknown",limit="failures""#, 2.0),
+    ];
+    assert_eq!(scrape.of("jeton_rate_limited_total"), expected);
+    let refused = scrape.of("jeton_token_requests_refused_total");
+    let expected = [
+        (r#"grant="client_credentials",error="invalid_client",client="plain""#, 1.0),
+        (r#"grant="client_credentials",error="temporarily_unavailable",client="plain""#, 2.0),
+        (r#"grant="client_credentials",error="temporarily_unavailable",client="slow""#, 3.0),
+        (r#"grant="client_credentials",error="temporarily_unavailable",client="unknown""#, 2.0),
+    ];
+    assert_eq!(refused, expected);
 }
 
 /// The log of the real program, with settings from its file and the environment's names.

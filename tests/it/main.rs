@@ -50,6 +50,8 @@ mod live_keys;
 mod log_lines;
 mod logged_names;
 mod many_findings;
+mod metrics;
+mod metrics_state;
 mod needed_apis;
 mod odd_files;
 mod on_a_terminal;

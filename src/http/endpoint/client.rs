@@ -9,63 +9,70 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
 use jeton_oauth::{ClientId, ErrorCode};
 use jeton_policy::clients::ClientSecret;
 use jeton_verify::BearerToken;
+use tracing::Level;
 
 use crate::{
     authenticate::{AuthenticationError, ClientCredentials},
-    event::{IntrospectionRefused, RevocationRefused, TokenRefused},
+    event::{IntrospectionRefused, RevocationRefused},
     gateway::TrustedPeers,
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
         extract::{Form, client_address, client_credentials},
     },
     limits::{LimitName, Limits, RateLimited},
+    telemetry::{Refusal, Telemetry, TokenAttempt},
 };
 
-/// Who counts failed authentications by the address from which they came.
-pub(in crate::http) struct FailedAuthentications {
-    limits: Arc<Limits>,
-    trusted_proxies: TrustedPeers,
-}
-
-impl FailedAuthentications {
-    pub(in crate::http) fn new(limits: Arc<Limits>, trusted_proxies: TrustedPeers) -> Self {
-        Self { limits, trusted_proxies }
-    }
-
-    fn address(&self, request: &HttpRequest) -> IpAddr {
-        let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
-        client_address(request.headers(), peer, &self.trusted_proxies).to_canonical()
-    }
-}
-
-/// What it is that an endpoint refuses: each has an event of its own.
-#[derive(Clone, Copy)]
-pub(super) enum Refusing {
-    Token,
-    Revocation,
-    Introspection,
+/// What the endpoints for clients share.
+pub(in crate::http) struct ClientEndpoints {
+    /// Where it is told what comes of requests.
+    pub(in crate::http) telemetry: Arc<Telemetry>,
+    /// Counts the authentications that fail.
+    pub(in crate::http) limits: Arc<Limits>,
+    /// Who says from which address a request came.
+    pub(in crate::http) trusted_proxies: TrustedPeers,
 }
 
 /// An endpoint with a request of a client, which it may refuse.
 #[derive(Clone, Copy)]
 pub(super) struct ClientEndpoint<'r> {
-    pub(super) refusing: Refusing,
-    pub(super) request: &'r HttpRequest,
-    pub(super) failures: &'r FailedAuthentications,
+    shared: &'r ClientEndpoints,
+    request: &'r HttpRequest,
+    pub(super) refusing: Refusing<'r>,
 }
 
-/// Logs a refusal at a level: its reason, detail, client and who was attempted.
+/// What it is that an endpoint refuses: each has an event of its own.
+#[derive(Clone, Copy)]
+pub(super) enum Refusing<'r> {
+    Token(TokenAttempt<'r>),
+    Revocation,
+    Introspection,
+}
+
+/// Logs an event at a level.
 macro_rules! log {
-    ($refusing:ident.$level:ident($reason:expr, $detail:expr, $client:expr, $attempted:expr)) => {{
-        let (reason, detail, client, attempted) = ($reason, $detail, $client, $attempted);
-        match $refusing {
-            Refusing::Token => TokenRefused { reason, detail, client, attempted }.$level(),
-            Refusing::Revocation => RevocationRefused { reason, detail, client, attempted }.$level(),
-            Refusing::Introspection => {
-                IntrospectionRefused { reason, detail: Some(detail), client, attempted }.$level();
+    ($event:expr, $level:expr) => {
+        match $level {
+            Level::ERROR => $event.error(),
+            Level::WARN => $event.warn(),
+            _ => $event.info(),
+        }
+    };
+}
+
+impl Refusing<'_> {
+    /// Tells of a refusal: `ERROR` where the fault is ours, `WARN` where somebody may be up to something, else `INFO`.
+    pub(super) fn tell(self, level: Level, refusal: &Refusal<'_>) {
+        let Refusal { detail, client, attempted, .. } = *refusal;
+        let (reason, client) = (refusal.reason(), client.map(ClientId::as_str));
+        match self {
+            Self::Token(attempt) => attempt.refused(level, refusal),
+            Self::Revocation => log!(RevocationRefused { reason, detail, client, attempted }, level),
+            Self::Introspection => {
+                log!(IntrospectionRefused { reason, detail: Some(detail), client, attempted }, level);
             }
         }
-    }};
+    }
 }
 
 /// Who asks about which token (RFC 7009 section 2.1, RFC 7662 section 2.1).
@@ -82,71 +89,81 @@ pub(super) async fn credentials_and_token(
     read.await.map_err(|error| endpoint.unread(error))
 }
 
+impl ClientEndpoints {
+    /// The one that was asked, and refuses this.
+    pub(super) fn at<'r>(&'r self, request: &'r HttpRequest, refusing: Refusing<'r>) -> ClientEndpoint<'r> {
+        ClientEndpoint { shared: self, request, refusing }
+    }
+
+    fn address(&self, request: &HttpRequest) -> IpAddr {
+        let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+        client_address(request.headers(), peer, &self.trusted_proxies).to_canonical()
+    }
+}
+
 impl ClientEndpoint<'_> {
     /// What a client learns whose request cannot be understood.
     pub(super) fn unread(self, error: TokenEndpointError) -> TokenEndpointError {
-        let refusing = self.refusing;
         let attempted = error.attempted.as_deref().map(shown);
+        let refusal = Refusal { attempted, ..Refusal::of(error.code, &error.description) };
         if error.code == ErrorCode::InvalidClient
-            && let Err(limited) = self.count_failure(&error.description, None, attempted)
+            && let Err(limited) = self.count_failure(&refusal)
         {
             return limited;
         }
-        log!(refusing.info(error.code.as_str(), &error.description, None, attempted));
+        self.refusing.tell(Level::INFO, &refusal);
         error
     }
 
     /// What a client learns that did not show who it is: that it failed. The log says why.
     pub(super) fn unauthenticated(self, error: &AuthenticationError) -> TokenEndpointError {
+        let detail = error.to_string();
         if let AuthenticationError::Unavailable { .. } = error {
-            return self.unavailable(&error.to_string());
+            return self.unavailable(&detail);
         }
-        let (refusing, why, client) = (self.refusing, error.to_string(), error.client());
-        let attempted = error.attempted().map(shown);
-        if let Err(limited) = self.count_failure(&why, client, attempted) {
+        let refusal = Refusal {
+            client: error.client(),
+            attempted: error.attempted().map(shown),
+            ..Refusal::of(ErrorCode::InvalidClient, &detail)
+        };
+        if let Err(limited) = self.count_failure(&refusal) {
             return limited;
         }
-        log!(refusing.warn("invalid_client", &why, client.map(ClientId::as_str), attempted));
+        self.refusing.tell(Level::WARN, &refusal);
         TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
     }
 
     /// What a client learns when something that is needed is away.
     pub(super) fn unavailable(self, detail: &str) -> TokenEndpointError {
-        let refusing = self.refusing;
-        log!(refusing.error("temporarily_unavailable", detail, None, None));
-        TokenEndpointError::new(ErrorCode::TemporarilyUnavailable, "this cannot be answered now: ask again")
+        let code = ErrorCode::TemporarilyUnavailable;
+        self.refusing.tell(Level::ERROR, &Refusal::of(code, detail));
+        TokenEndpointError::new(code, "this cannot be answered now: ask again")
     }
 
     /// What a client learns that asks more often than it may.
     pub(super) fn over_limit(self, client: &ClientId, limited: RateLimited) -> TokenEndpointError {
-        self.rate_limited(limited, &limited.to_string(), Some(client), None)
+        let detail = limited.to_string();
+        let refusal = Refusal { client: Some(client), ..Refusal::of_limit(limited.name, &detail) };
+        self.rate_limited(&refusal, limited)
     }
 
     /// Counts a failed authentication. A right one does not come here, whatever failed before it.
-    fn count_failure(
-        self,
-        why: &str,
-        client: Option<&ClientId>,
-        attempted: Option<&str>,
-    ) -> Result<(), TokenEndpointError> {
-        let address = self.failures.address(self.request);
-        let counted = self.failures.limits.count_failure(address);
-        counted.map_err(|limited| {
-            self.rate_limited(limited, &format!("{why}; {limited} from {address}"), client, attempted)
+    fn count_failure(self, failure: &Refusal<'_>) -> Result<(), TokenEndpointError> {
+        let address = self.shared.address(self.request);
+        self.shared.limits.count_failure(address).map_err(|limited| {
+            let detail = format!("{}; {limited} from {address}", failure.detail);
+            let Refusal { client, attempted, .. } = *failure;
+            let refusal = Refusal { client, attempted, ..Refusal::of_limit(limited.name, &detail) };
+            self.rate_limited(&refusal, limited)
         })
     }
 
     /// Every answer 429 is told and made here.
-    fn rate_limited(
-        self,
-        limited: RateLimited,
-        detail: &str,
-        client: Option<&ClientId>,
-        attempted: Option<&str>,
-    ) -> TokenEndpointError {
-        let refusing = self.refusing;
-        log!(refusing.warn("rate_limited", detail, client.map(ClientId::as_str), attempted));
+    fn rate_limited(self, refusal: &Refusal<'_>, limited: RateLimited) -> TokenEndpointError {
         let RateLimited { name, rate, retry_after } = limited;
+        self.refusing.tell(Level::WARN, refusal);
+        let client = refusal.client.map(ClientId::as_str);
+        self.shared.telemetry.rate_limited(client.or(refusal.attempted), name);
         let message = match name {
             LimitName::Tokens | LimitName::Introspections => {
                 format!("this client sends more {name} than {rate}: ask again in {retry_after} s")
@@ -160,7 +177,7 @@ impl ClientEndpoint<'_> {
         };
         TokenEndpointError {
             kind: TokenEndpointErrorKind::RateLimited(retry_after),
-            ..TokenEndpointError::new(ErrorCode::TemporarilyUnavailable, message)
+            ..TokenEndpointError::new(refusal.code, message)
         }
     }
 }

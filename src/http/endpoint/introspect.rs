@@ -11,7 +11,7 @@ use jeton_oauth::{Audience, ErrorCode, Issuer};
 use jeton_verify::VerifiedClaims;
 use serde_json::{Map, Value, json};
 
-use super::client::{self, ClientEndpoint, FailedAuthentications, Refusing};
+use super::client::{self, ClientEndpoint, ClientEndpoints, Refusing};
 use crate::{
     event,
     http::error::TokenEndpointError,
@@ -24,18 +24,15 @@ pub(in crate::http) async fn post(
     body: Payload,
     introspector: Data<Arc<Introspector>>,
     issuer: Data<Issuer>,
-    failures: Data<FailedAuthentications>,
+    endpoints: Data<ClientEndpoints>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let endpoint =
-        ClientEndpoint { refusing: Refusing::Introspection, request: &request, failures: &failures };
+    let endpoint = endpoints.at(&request, Refusing::Introspection);
     let (credentials, token) = client::credentials_and_token(body, endpoint).await?;
     let answer = introspector.introspect(&credentials, &token).await;
     let (caller, answer) = answer.map_err(|refused| refuse(&refused, endpoint))?;
+    endpoints.telemetry.introspected(&caller, &answer);
     let body = match &answer {
-        Introspection::Inactive { reason } => {
-            event::IntrospectionInactive { caller: caller.as_str(), reason }.info();
-            json!({ "active": false })
-        }
+        Introspection::Inactive { .. } => json!({ "active": false }),
         Introspection::AccessToken(claims) => access_token(claims, &issuer),
         Introspection::RefreshToken(refresh) => refresh_token(refresh, &issuer),
     };

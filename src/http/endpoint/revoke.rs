@@ -9,7 +9,7 @@ use actix_web::{
 };
 use jeton_oauth::{ClientId, ErrorCode};
 
-use super::client::{self, ClientEndpoint, FailedAuthentications, Refusing};
+use super::client::{self, ClientEndpoint, ClientEndpoints, Refusing};
 use crate::{
     event,
     http::error::TokenEndpointError,
@@ -20,9 +20,9 @@ pub(in crate::http) async fn post(
     request: HttpRequest,
     body: Payload,
     revoker: Data<Arc<Revoker>>,
-    failures: Data<FailedAuthentications>,
+    endpoints: Data<ClientEndpoints>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let endpoint = ClientEndpoint { refusing: Refusing::Revocation, request: &request, failures: &failures };
+    let endpoint = endpoints.at(&request, Refusing::Revocation);
     let (credentials, token) = client::credentials_and_token(body, endpoint).await?;
     let outcome = revoker.revoke(&credentials, &token).await;
     let (client, revocation) = outcome.map_err(|refused| refuse(&refused, endpoint))?;
