@@ -23,10 +23,11 @@ use jeton::{
     grant::{Lifetimes, RequestedAccess, StatusClaim, TokenRequest},
     issue::TokenIssuer,
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
+    limits::Limits,
     reuse::TokenReuse,
     store::{MemoryStore, Store},
 };
-use jeton_oauth::{Audience, Issuer, clock::SystemClock};
+use jeton_oauth::{Audience, Issuer, RateLimit, clock::SystemClock};
 use jeton_policy::{DemoSecrets, LivePolicies, Surroundings, clients::ClientSecret};
 use jeton_verify::{BearerToken, Standing, Verifier};
 
@@ -76,6 +77,7 @@ fn main() {
             store: Arc::clone(&store),
             secret_uses: Arc::default(),
         }),
+        limits: Arc::new(Limits::new(RateLimit::Off, RateLimit::Off, RateLimit::Off, clock.clone())),
         verifier: Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone()),
         standing: Standing::of_issuer(store.clone()),
         store: Arc::clone(&store),

@@ -15,12 +15,13 @@ use tracing::field::display;
 
 use crate::{
     authenticate::{AssertionRules, Authenticator, SecretUses},
-    config::{Settings, StoreSettings},
+    config::{LimitSettings, Settings, StoreSettings},
     event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
+    limits::Limits,
     made::MadePaths,
     reuse::TokenReuse,
     revoke::Revoker,
@@ -81,6 +82,7 @@ pub struct App {
     /// Who decides about jeton's own API.
     pub(crate) authorizer: Authorizer,
     pub(crate) store: Arc<Store>,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) status_lists: Arc<StatusLists>,
     pub(crate) issuer: Arc<TokenIssuer>,
     pub(crate) introspector: Arc<Introspector>,
@@ -142,6 +144,8 @@ impl PreparedApp {
             store: Arc::clone(&store),
             secret_uses: Arc::clone(&secret_uses),
         });
+        let LimitSettings { tokens: token_requests, introspections, failures } = settings.limits;
+        let limits = Arc::new(Limits::new(token_requests, introspections, failures, Arc::clone(&clock)));
         let lifetimes = Lifetimes {
             ttl: tokens.ttl,
             max_ttl: tokens.max_ttl,
@@ -172,6 +176,7 @@ impl PreparedApp {
             audit,
             introspector: Arc::new(Introspector {
                 authenticator: Arc::clone(&authenticator),
+                limits: Arc::clone(&limits),
                 policies: Arc::clone(&policies),
                 verifier: verifier.clone(),
                 standing: standing.clone(),
@@ -190,6 +195,7 @@ impl PreparedApp {
                 keys: Arc::clone(&keys),
                 policies: Arc::clone(&policies),
                 authenticator,
+                limits: Arc::clone(&limits),
                 verifier,
                 standing,
                 store: Arc::clone(&store),
@@ -209,6 +215,7 @@ impl PreparedApp {
             policies,
             authorizer,
             store,
+            limits,
         })
     }
 }

@@ -10,6 +10,7 @@ use jeton_verify::{
 
 use crate::{
     authenticate::{AuthenticationError, Authenticator, ClientCredentials},
+    limits::{Limits, RateLimited},
     token::VerifiedRefresh,
 };
 
@@ -17,6 +18,8 @@ use crate::{
 pub struct Introspector {
     /// Lets clients in.
     pub authenticator: Arc<Authenticator>,
+    /// How often they may ask.
+    pub limits: Arc<Limits>,
     /// The clients, and what the files revoke.
     pub policies: Arc<LivePolicies>,
     /// Opens tokens.
@@ -47,6 +50,14 @@ pub enum IntrospectionRefused {
     /// The client did not show who it is.
     #[error(transparent)]
     Unauthenticated(AuthenticationError),
+    /// The client asks more often than it may.
+    #[error("{limited}")]
+    RateLimited {
+        /// The client.
+        client: ClientId,
+        /// How often it may, and when again.
+        limited: RateLimited,
+    },
     /// The client has no `introspect`.
     #[error("this client may not introspect tokens: it needs `introspect: [API]` in the policies")]
     NotForThisClient(ClientId),
@@ -71,6 +82,9 @@ impl Introspector {
         let client = self.authenticator.authenticate(policies.clients(), credentials, self.clock.now()).await;
         let client = client.map_err(IntrospectionRefused::Unauthenticated)?;
         let client = client.client();
+        self.limits
+            .count_introspection(&client.id)
+            .map_err(|limited| IntrospectionRefused::RateLimited { client: client.id.clone(), limited })?;
         if client.abilities.introspect == IntrospectedApis::None {
             return Err(IntrospectionRefused::NotForThisClient(client.id.clone()));
         }

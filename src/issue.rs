@@ -17,6 +17,7 @@ use crate::{
         RequestedAccess, StatusClaim, TokenRequest,
     },
     keys::{LiveKeys, SigningError},
+    limits::{Limits, RateLimited},
     reuse::{GrantedAccess, KeptToken, ReusableTokens, TokenReuse},
     store::{FamilyAdvance, RefreshUse, SharedStore, Store, StoreError},
     token::{RefreshClaims, SignedToken, VerifiedRefresh},
@@ -32,6 +33,8 @@ pub struct TokenIssuer {
     pub policies: Arc<LivePolicies>,
     /// Lets clients in.
     pub authenticator: Arc<Authenticator>,
+    /// How often they may ask.
+    pub limits: Arc<Limits>,
     /// Opens tokens that clients bring.
     pub verifier: Verifier,
     /// Tells which of them are in force.
@@ -80,6 +83,14 @@ pub enum IssuanceRefused {
     /// The client did not show who it is.
     #[error(transparent)]
     Unauthenticated(AuthenticationError),
+    /// The client asks more often than it may.
+    #[error("{limited}")]
+    RateLimited {
+        /// The client.
+        client: ClientId,
+        /// How often it may, and when again.
+        limited: RateLimited,
+    },
     /// The client asks for what it cannot have.
     #[error("{error}")]
     NotGranted {
@@ -134,6 +145,10 @@ impl TokenIssuer {
         let policies = &snapshot.policies;
         let client = self.authenticator.authenticate(policies.clients(), credentials, now).await;
         let client = client.map_err(IssuanceRefused::Unauthenticated)?;
+        self.limits.count_token_request(client.client()).map_err(|limited| IssuanceRefused::RateLimited {
+            client: client.client().id.clone(),
+            limited,
+        })?;
         let issuance = Issuance { issuer: self, snapshot: &snapshot, policies, client, now: now.as_second() };
         match request {
             TokenRequest::ClientCredentials(access) => issuance.client_credentials(access).await,

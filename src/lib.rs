@@ -23,6 +23,7 @@
 //! | [`keys`] | the issuer's own keys, and their folder |
 //! | [`token`] | claims to a signed token; refresh tokens |
 //! | [`store`] | what is seen once over all replicas |
+//! | [`limits`] | how often clients may ask, and addresses may fail |
 //! | [`issue`] | the first flow |
 //! | [`reuse`] | tokens that are handed out again |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
@@ -51,6 +52,7 @@ pub mod http;
 pub mod introspect;
 pub mod issue;
 pub mod keys;
+pub mod limits;
 mod made;
 mod private_file;
 pub mod reuse;

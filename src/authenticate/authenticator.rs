@@ -234,6 +234,7 @@ mod tests {
             grants: Arc::new([]),
             claims: Arc::default(),
             ttl: None,
+            limit: None,
         }
     }
 

@@ -185,6 +185,20 @@ impl Layers {
         secret
     }
 
+    /// Takes a single value, and understands it as text by `parse`, which so tells of a number or a switch what to write.
+    pub(super) fn scalar<T>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (value, name, _) = self.take(key)?;
+        let text = match &value.kind {
+            ValueKind::Table(_) | ValueKind::Array(_) => Err("write it as text in quotes".to_owned()),
+            single => Ok(single.to_string()),
+        };
+        self.keep(text.and_then(|text| parse(&text)), name)
+    }
+
     /// Takes `true` or `false`.
     pub(super) fn switch(&mut self, key: &str) -> Option<bool> {
         let (value, name, _) = self.take(key)?;

@@ -16,10 +16,12 @@ use super::{
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
+    limits::LimitSettings,
     needs::NeededFolders,
     store::StoreSettings,
     values::{address, duration, folder},
 };
+use crate::gateway::TrustedPeers;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[limits]`.
+    pub limits: LimitSettings,
     /// `[gateways.NAME]`.
     pub gateways: Vec<GatewaySettings>,
     /// `[log]`.
@@ -53,6 +57,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// How long requests in flight may take after SIGTERM.
     pub shutdown_timeout: Duration,
+    /// The proxies that say from which address a request came.
+    pub trusted_proxies: TrustedPeers,
     /// For how long after SIGTERM requests are still taken, while `/readyz` says that none should be sent any more.
     pub drain: Duration,
 }
@@ -114,11 +120,12 @@ pub enum LogFormat {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 35] = [
+const KNOWN: [&str; 39] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
     "server.drain",
+    "server.trusted_proxies",
     "admin.listen",
     "admin.hosts",
     "keys.dir",
@@ -147,6 +154,9 @@ const KNOWN: [&str; 35] = [
     "store.password_file",
     "store.prefix",
     "store.ca_file",
+    "limits.tokens",
+    "limits.introspections",
+    "limits.failures",
     "log.format",
     "log.level",
     "log.decisions",
@@ -188,45 +198,16 @@ impl Settings {
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
         let listen = layers.text("server.listen", address);
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
+        let trusted_proxies = layers.list("server.trusted_proxies", |ranges| {
+            TrustedPeers::parse(ranges).map_err(|error| error.to_string())
+        });
         let drain = layers.text("server.drain", duration);
         let admin = admin::read(&mut layers, listen);
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policies = PolicySettings::read(needs, &mut layers);
-        let max_ttl = layers.text("tokens.max_ttl", lifetime);
-        let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
-            ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => Err(format!(
-                "`{text}` is longer than `tokens.max_ttl`: shorten it, or raise `tokens.max_ttl`"
-            )),
-            ttl => Ok(ttl),
-        });
-        let leeway =
-            layers.text("tokens.leeway", |text| five_minutes(duration(text)?, "set the clocks instead"));
-        let reuse = layers.text("tokens.reuse", |text| match duration(text)? {
-            Duration::ZERO => Ok(None),
-            long if ttl.is_some_and(|ttl| long >= ttl) => {
-                Err(format!("`{text}` is not shorter than `tokens.ttl`: a token is reused while it lives"))
-            }
-            reuse => Ok(Some(reuse)),
-        });
+        let tokens = TokenSettings::read(&mut layers);
         let store = StoreSettings::read(needs, &mut layers, &mut warnings);
-        let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
-        let refresh_grace = layers.text("tokens.refresh_grace", |text| {
-            five_minutes(duration(text)?, "the theft of a refresh token would stay unnoticed that long")
-        });
-        let max_exchanges = layers.number("tokens.max_exchanges", |number| match number {
-            0..=16 => Ok(number),
-            _ => Err("more than 16: each exchange makes the token longer".to_owned()),
-        });
-        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| {
-            five_minutes(lifetime(text)?, "an assertion is made for one request")
-        });
-        let status_list = layers.switch("tokens.status_list");
-        let status_list_ttl = layers.text("tokens.status_list_ttl", |text| match lifetime(text)? {
-            long if long > Duration::from_hours(24) => {
-                Err("more than a day: verifiers would not see a revocation that long".to_owned())
-            }
-            ttl => Ok(ttl),
-        });
+        let limits = LimitSettings::read(&mut layers);
         let format = layers.text("log.format", |text| match text {
             "pretty" => Ok(LogFormat::Pretty),
             "json" => Ok(LogFormat::Json),
@@ -249,24 +230,15 @@ impl Settings {
                 server: ServerSettings {
                     listen: listen?,
                     shutdown_timeout: shutdown_timeout?,
+                    trusted_proxies: trusted_proxies?,
                     drain: drain?,
                 },
                 admin: admin?,
                 keys: keys?,
                 policies: policies?,
-                tokens: TokenSettings {
-                    ttl: ttl?,
-                    max_ttl: max_ttl?,
-                    leeway: leeway?,
-                    reuse: reuse?,
-                    refresh_ttl: refresh_ttl?,
-                    refresh_grace: refresh_grace?,
-                    max_exchanges: max_exchanges?,
-                    max_assertion_ttl: max_assertion_ttl?,
-                    status_list: status_list?,
-                    status_list_ttl: status_list_ttl?,
-                },
+                tokens: tokens?,
                 store: store?,
+                limits: limits?,
                 gateways,
                 log: LogSettings { format: format?, level: level?, decisions: decisions? },
                 warnings,
@@ -299,6 +271,57 @@ impl PolicySettings {
             dir: dir?,
             poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
             candidate: candidate?,
+        })
+    }
+}
+
+impl TokenSettings {
+    fn read(layers: &mut Layers) -> Option<Self> {
+        let max_ttl = layers.text("tokens.max_ttl", lifetime);
+        let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
+            ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => Err(format!(
+                "`{text}` is longer than `tokens.max_ttl`: shorten it, or raise `tokens.max_ttl`"
+            )),
+            ttl => Ok(ttl),
+        });
+        let leeway =
+            layers.text("tokens.leeway", |text| five_minutes(duration(text)?, "set the clocks instead"));
+        let reuse = layers.text("tokens.reuse", |text| match duration(text)? {
+            Duration::ZERO => Ok(None),
+            long if ttl.is_some_and(|ttl| long >= ttl) => {
+                Err(format!("`{text}` is not shorter than `tokens.ttl`: a token is reused while it lives"))
+            }
+            reuse => Ok(Some(reuse)),
+        });
+        let refresh_ttl = layers.text("tokens.refresh_ttl", lifetime);
+        let refresh_grace = layers.text("tokens.refresh_grace", |text| {
+            five_minutes(duration(text)?, "the theft of a refresh token would stay unnoticed that long")
+        });
+        let max_exchanges = layers.number("tokens.max_exchanges", |number| match number {
+            0..=16 => Ok(number),
+            _ => Err("more than 16: each exchange makes the token longer".to_owned()),
+        });
+        let max_assertion_ttl = layers.text("tokens.max_assertion_ttl", |text| {
+            five_minutes(lifetime(text)?, "an assertion is made for one request")
+        });
+        let status_list = layers.switch("tokens.status_list");
+        let status_list_ttl = layers.text("tokens.status_list_ttl", |text| match lifetime(text)? {
+            long if long > Duration::from_hours(24) => {
+                Err("more than a day: verifiers would not see a revocation that long".to_owned())
+            }
+            ttl => Ok(ttl),
+        });
+        Some(Self {
+            ttl: ttl?,
+            max_ttl: max_ttl?,
+            leeway: leeway?,
+            reuse: reuse?,
+            refresh_ttl: refresh_ttl?,
+            refresh_grace: refresh_grace?,
+            max_exchanges: max_exchanges?,
+            max_assertion_ttl: max_assertion_ttl?,
+            status_list: status_list?,
+            status_list_ttl: status_list_ttl?,
         })
     }
 }

@@ -8,7 +8,7 @@ use tracing_actix_web::TracingLogger;
 
 use super::{
     connection::{self, Serving, TellConnection},
-    endpoint::{authz::Gateway, discovery::Metadata, health::Probed},
+    endpoint::{authz::Gateway, client::ClientEndpoints, discovery::Metadata, health::Probed},
     measure::Measure,
     routes::{self, HttpRoutes},
 };
@@ -34,10 +34,13 @@ impl MainService {
         let metadata = Data::new(Metadata::new(&app.settings.issuer, &app.store));
         let issuer_name = Data::new(app.settings.issuer.clone());
         let authorizer = Data::new(app.authorizer.clone());
+        let trusted_proxies = app.settings.server.trusted_proxies;
         let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways, probed };
         let audit = Data::new(app.audit);
         let measure = Measure::new(Arc::clone(app.telemetry.metrics()));
-        let telemetry = Data::from(app.telemetry);
+        let telemetry = Data::from(Arc::clone(&app.telemetry));
+        let client_endpoints =
+            Data::new(ClientEndpoints { telemetry: app.telemetry, limits: app.limits, trusted_proxies });
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);
         let issuer = Data::new(app.issuer);
@@ -55,6 +58,7 @@ impl MainService {
                 .app_data(issuer.clone())
                 .app_data(introspector.clone())
                 .app_data(revoker.clone())
+                .app_data(client_endpoints.clone())
                 .app_data(status_lists.clone())
                 .app_data(store.clone())
                 .app_data(issuer_name.clone())

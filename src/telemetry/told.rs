@@ -10,12 +10,13 @@ use jeton_policy::PolicySet;
 use jeton_verify::audit::DecisionOutcome;
 use tracing::{Level, field::display};
 
-use super::metrics::{ClientLabel, LimitKind, Metrics, MetricsError, ObservedState, grant_label};
+use super::metrics::{ClientLabel, Metrics, MetricsError, ObservedState, grant_label};
 use crate::{
     event::{IntrospectionInactive, TokenFailed, TokenIssued, TokenRefused},
     gateway::GatewayName,
     introspect::Introspection,
     issue::IssuedToken,
+    limits::LimitName,
 };
 
 /// Tells the log and the metrics what happened.
@@ -28,6 +29,8 @@ pub struct Telemetry {
 pub(crate) struct Refusal<'r> {
     /// What the client is told.
     pub(crate) code: ErrorCode,
+    /// The limit that it is over, if that is why.
+    pub(crate) limit: Option<LimitName>,
     /// Why.
     pub(crate) detail: &'r str,
     /// The client, where it is known.
@@ -45,6 +48,23 @@ pub(crate) struct TokenAttempt<'r> {
     pub(crate) grant: Option<GrantType>,
     /// The id that the request names, whether a client has it or not.
     pub(crate) claimed: Option<&'r str>,
+}
+
+impl<'r> Refusal<'r> {
+    /// Of a client that is not known.
+    pub(crate) fn of(code: ErrorCode, detail: &'r str) -> Self {
+        Self { code, limit: None, detail, client: None, attempted: None }
+    }
+
+    /// As [`Self::of`], by a limit.
+    pub(crate) fn of_limit(limit: LimitName, detail: &'r str) -> Self {
+        Self { limit: Some(limit), ..Self::of(ErrorCode::TemporarilyUnavailable, detail) }
+    }
+
+    /// What the log says of it in a word: what the client is told, unless that is not the whole reason.
+    pub(crate) fn reason(&self) -> &'static str {
+        if self.limit.is_some() { "rate_limited" } else { self.code.as_str() }
+    }
 }
 
 impl Telemetry {
@@ -104,7 +124,7 @@ impl Telemetry {
     }
 
     /// A request of the client of this id, if one has it, was answered 429.
-    pub fn rate_limited(&self, claimed: Option<&str>, limit: LimitKind) {
+    pub(crate) fn rate_limited(&self, claimed: Option<&str>, limit: LimitName) {
         self.count(claimed, |metrics, client| metrics.rate_limited(client, limit));
     }
 
@@ -125,9 +145,9 @@ impl Telemetry {
 impl TokenAttempt<'_> {
     /// It was refused.
     pub(crate) fn refused(&self, level: Level, refusal: &Refusal<'_>) {
-        let Refusal { code, detail, client, attempted } = *refusal;
+        let Refusal { code, detail, client, attempted, .. } = *refusal;
         let client = client.map(ClientId::as_str);
-        let event = TokenRefused { reason: code.as_str(), detail, client, attempted };
+        let event = TokenRefused { reason: refusal.reason(), detail, client, attempted };
         match level {
             Level::ERROR => event.error(),
             Level::WARN => event.warn(),

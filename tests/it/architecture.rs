@@ -21,7 +21,7 @@ const COLUMNS: [&[&str]; 14] = [
     &["issue", "reuse", "introspect", "revoke", "status_lists"],
     &["grant"],
     &["authenticate", "token"],
-    &["store", "keys"],
+    &["store", "keys", "limits"],
     &["gateway", "service_manager", "made", "private_file"],
     &["event"],
 ];

@@ -45,6 +45,7 @@ mod key_sets;
 mod key_year;
 mod keyring_text;
 mod keys_commands;
+mod limits;
 mod live_keys;
 mod log_lines;
 mod logged_names;

@@ -322,6 +322,32 @@ fn what_becomes_public_is_everybodys() {
     run.shows(&["narrows: ", "- everybody, even without a token, loses GET /healthz"]);
 }
 
+/// A limit is told as a lifetime is: more, less, or something else.
+#[test]
+fn a_change_of_a_limit_says_which_one_lets_more_through() {
+    let with = |limit: &str| match limit {
+        "the default" => POLICIES.to_owned(),
+        limit => POLICIES.replace("ttl: 15m\n", &format!("ttl: 15m\n    limit: {limit}\n")),
+    };
+    for (before, after, code, effect) in [
+        ("2/m", "3/m", 3, "+ acme-sync gains"),
+        ("3/m", "2/m", 0, "- acme-sync loses"),
+        ("2/h", "2/m", 3, "+ acme-sync gains"),
+        ("1000/s", "off", 3, "+ acme-sync gains"),
+        ("off", "1000/s", 0, "- acme-sync loses"),
+        ("100/h", "2/m", 0, "~ acme-sync changes"),
+        ("the default", "2/s", 0, "~ acme-sync changes"),
+        ("off", "the default", 0, "~ acme-sync changes"),
+    ] {
+        let run = compared(&with(before), &with(after), &[]).exits(code);
+        run.shows(&[&format!("{effect} token requests, from {before} to {after}\n")]);
+    }
+    compared(&with("off"), &with("off"), &[]).exits(0).shows(&["no difference"]);
+    let run = compared(&with("2/m"), &with("3/m"), &["--format", "json"]).exits(3);
+    let difference: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(difference["changes"][0]["kind"], "limit");
+}
+
 #[test]
 fn what_changes_nothing_is_no_difference() {
     for (name, edits) in [

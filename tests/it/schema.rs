@@ -75,6 +75,7 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::BadVersion
         | FindingCode::BadName
         | FindingCode::BadRequirement
+        | FindingCode::BadRate
         | FindingCode::BadClaim => Expected::Refuses,
         FindingCode::BadRoute
         | FindingCode::BadAudience
@@ -290,6 +291,7 @@ fn everything() -> Value {
                 "grants": { "orders": { "roles": ["agent"], "scopes": ["orders:read"] }, "jeton": { "scopes": ["jeton:ops"] } },
                 "claims": { "tenant": "acme", "plan": { "seats": [1, true, null, 1.5] } },
                 "ttl": "15m",
+                "limit": "100/m",
                 "public_keys": [
                     { "jwk": serde_json::from_str::<Value>(&public_key("p256.jwk")).unwrap() },
                     { "pem": public_key("ed25519.pem") },
@@ -415,7 +417,7 @@ fn named(kind: &str, name: &str) -> Value {
             json!({ "version": 1, "apis": { "x": { "audience": "https://x.example.com", "rules": rules } } })
         }
         "sha256" => json!({ "version": 1, "clients": { "x": { "secrets": [{ "sha256": name }] } } }),
-        "ttl" => json!({ "version": 1, "clients": { "x": { "ttl": name } } }),
+        "ttl" | "limit" => json!({ "version": 1, "clients": { "x": { kind: name } } }),
         _ => {
             let rules = json!({ "x": { "routes": [name], "public": true } });
             json!({ "version": 1, "apis": { "x": { "audience": "https://x.example.com", "rules": rules } } })
@@ -459,7 +461,7 @@ fn names_are_judged_alike() {
 }
 
 #[test]
-fn hashes_and_durations_are_judged_alike() {
+fn hashes_durations_and_rates_are_judged_alike() {
     for hash in
         ["0a".repeat(32), "0A".repeat(32), "01".repeat(32), "0a".repeat(31), "0a".repeat(33), "0g".repeat(32)]
     {
@@ -469,6 +471,15 @@ fn hashes_and_durations_are_judged_alike() {
         ["90s", "015m", "1h", "1d", "", "s", "90", "-1s", "+1s", "1.5h", "1 h", "1H", "1w", "1h30m", " 1h"]
     {
         named_alike("ttl", ttl);
+    }
+    for limit in [
+        "off", "1/s", "007/m", "0/s", "00/s", "1/d", "/s", "1", "", "Off", "-1/s", "1.5/s", "1 /s", " 1/s",
+        "1/s ", "1/s/s", "30/min", "999999/s",
+    ] {
+        named_alike("limit", limit);
+    }
+    for limit in ["1000000/h", "01000000/h", "1000001/h", "9999999/s"] {
+        named_alike("limit", limit);
     }
     // a number to YAML, and 64 digits to the parser
     let digits =

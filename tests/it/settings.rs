@@ -205,6 +205,45 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
     }
 }
 
+/// Each with its key, its value, and what would do.
+#[test]
+fn a_rate_that_is_none_is_named_with_what_to_write() {
+    for (value, says) in [
+        ("\"0/m\"", "`0/m` lets nothing through: write `1` or more, or `off`"),
+        (
+            "\"-1/s\"",
+            "`-1/s` is not a rate: write a whole number and `/s`, `/m` or `/h`, such as `30/m`, or `off`",
+        ),
+        ("\"1/d\"", "`1/d` is not a rate"),
+        ("\"1.5/s\"", "`1.5/s` is not a rate"),
+        ("\"10 / m\"", "`10 / m` is not a rate"),
+        ("\"\"", "`` is not a rate"),
+        ("\"OFF\"", "`OFF` is not a rate"),
+        ("\"99999999999999999999/h\"", "`99999999999999999999/h` is more than 1000000 at once"),
+        ("30", "`30` is not a rate"),
+        ("0.5", "`0.5` is not a rate"),
+        ("false", "`false` is not a rate"),
+        ("true", "`true` is not a rate"),
+        ("[\"30/m\"]", "in quotes"),
+    ] {
+        for key in ["tokens", "introspections", "failures"] {
+            let stderr = refused(&format!("[limits]\n{key} = {value}"), &[], &[says]);
+            assert!(stderr.contains(&format!("etc/jeton.toml: `limits.{key}`: ")), "{value}: {stderr}");
+        }
+    }
+    refused("[limits]\ntoken = \"1/s\"", &[], &["`limits.token`", "did you mean `limits.tokens`?"]);
+    for (value, says) in [
+        ("[\"10.1.2.3/8\"]", "write `10.0.0.0/8`"),
+        ("[\"\"]", "is not an address"),
+        ("[\"127.0.0.1:80\"]", "is not an address"),
+        ("[1]", "as a list of text"),
+        ("true", "as a list of text"),
+    ] {
+        let stderr = refused(&format!("[server]\ntrusted_proxies = {value}"), &[], &[says]);
+        assert!(stderr.contains("etc/jeton.toml: `server.trusted_proxies`: "), "{value}: {stderr}");
+    }
+}
+
 #[test]
 fn a_policies_folder_that_is_none_is_named() {
     let origin = "etc/jeton.toml: `policies.dir`: ";
@@ -247,6 +286,11 @@ fn each_wrong_setting_of_the_environment_is_named_by_its_variable() {
         ("JETON__SERVER__LISTN", "127.0.0.1:1", "did you mean `JETON__SERVER__LISTEN`?"),
         ("JETON__TOKENS_TTL", "1h", "did you mean `JETON__TOKENS__TTL`?"),
         ("JETON__DATABASE__URL", "postgres://", "unknown setting"),
+        ("JETON__LIMITS__FAILURES", "30", "`30` is not a rate"),
+        ("JETON__LIMITS__TOKENS", "", "`` is not a rate"),
+        ("JETON__LIMITS__INTROSPECTIONS", "false", "`false` is not a rate"),
+        ("JETON__LIMITS__FAILURE", "30/m", "did you mean `JETON__LIMITS__FAILURES`?"),
+        ("JETON__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, edge", "`edge` is not an address"),
     ] {
         let stderr = refused("", &[(variable, value)], &[says]);
         assert!(stderr.contains(&format!("{variable}: ")), "{variable}={value}: {stderr}");

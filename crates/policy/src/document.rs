@@ -13,8 +13,8 @@ use super::{
     read::{Field, Items, Named, ReadExtent, Spanned},
     schema::{
         self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, ComparedClaim, ComparedValue,
-        Duration, Entries, KeyFile, ParameterName, Request, Role, Route, Scope, Sha256, SomeItems, Time,
-        TokenId,
+        Duration, Entries, KeyFile, ParameterName, Rate, Request, Role, Route, Scope, Sha256, SomeItems,
+        Time, TokenId,
     },
 };
 
@@ -206,6 +206,10 @@ pub(super) struct ClientEntry {
     /// The lifetime of its tokens, such as `15m`: a whole number and `s`, `m`, `h` or `d`.
     #[schemars(with = "Duration")]
     pub(super) ttl: Field<Text>,
+    /// How many tokens it may ask for, such as `100/m`: that many at once, and then as evenly as they come back. Or `off`.
+    /// Default: the setting `limits.tokens`.
+    #[schemars(with = "Rate")]
+    pub(super) limit: Field<Text>,
 }
 
 /// The APIs whose tokens a client may introspect.

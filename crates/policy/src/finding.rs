@@ -73,6 +73,8 @@ pub enum FindingCode {
     BadTime,
     /// An invalid duration.
     BadDuration,
+    /// An invalid rate.
+    BadRate,
     /// A client's `ttl` over `tokens.max_ttl`.
     TtlTooLong,
     /// A file that looks like a policy file but is ignored, or a key of a client's set that cannot sign.

@@ -77,6 +77,8 @@ scalars! {
     ParameterName: { "type": TEXT, "pattern": "^[A-Za-z0-9_-]+$" };
     /// A whole number and `s`, `m`, `h` or `d`.
     Duration: { "type": "string", "pattern": "^[0-9]+[smhd]$" };
+    /// A whole number from 1 to 1000000 and `/s`, `/m` or `/h`; or `off`.
+    Rate: { "type": "string", "pattern": "^(0*([1-9][0-9]{0,5}|1000000)/[smh]|off)$" };
     /// 64 hexadecimal digits. Those without a letter are a number to YAML.
     Sha256: { "type": ["string", "number"], "pattern": "^[0-9A-Fa-f]{64}$" };
     /// A time, such as `2027-06-30T00:00:00Z`.

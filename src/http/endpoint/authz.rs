@@ -100,7 +100,7 @@ impl Gateway {
 
     fn refuse_strangers(&self, request: &HttpRequest) -> Result<(), ProblemKind> {
         let peer = request.peer_addr();
-        if peer.is_some_and(|peer| self.trusted_peers.contains(peer)) {
+        if peer.is_some_and(|peer| self.trusted_peers.contains(peer.ip())) {
             return Ok(());
         }
         GatewayDenied { gateway: Some(self.name.as_str()), reason: "untrusted-peer" }.info();

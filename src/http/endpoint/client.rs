@@ -1,5 +1,10 @@
 //! What the endpoints for clients have in common.
 
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
 use jeton_oauth::{ClientId, ErrorCode};
 use jeton_policy::clients::ClientSecret;
@@ -9,12 +14,32 @@ use tracing::Level;
 use crate::{
     authenticate::{AuthenticationError, ClientCredentials},
     event::{IntrospectionRefused, RevocationRefused},
+    gateway::TrustedPeers,
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
-        extract::{Form, client_credentials},
+        extract::{Form, client_address, client_credentials},
     },
-    telemetry::{Refusal, TokenAttempt},
+    limits::{LimitName, Limits, RateLimited},
+    telemetry::{Refusal, Telemetry, TokenAttempt},
 };
+
+/// What the endpoints for clients share.
+pub(in crate::http) struct ClientEndpoints {
+    /// Where it is told what comes of requests.
+    pub(in crate::http) telemetry: Arc<Telemetry>,
+    /// Counts the authentications that fail.
+    pub(in crate::http) limits: Arc<Limits>,
+    /// Who says from which address a request came.
+    pub(in crate::http) trusted_proxies: TrustedPeers,
+}
+
+/// An endpoint with a request of a client, which it may refuse.
+#[derive(Clone, Copy)]
+pub(super) struct ClientEndpoint<'r> {
+    shared: &'r ClientEndpoints,
+    request: &'r HttpRequest,
+    pub(super) refusing: Refusing<'r>,
+}
 
 /// What it is that an endpoint refuses: each has an event of its own.
 #[derive(Clone, Copy)]
@@ -38,8 +63,8 @@ macro_rules! log {
 impl Refusing<'_> {
     /// Tells of a refusal: `ERROR` where the fault is ours, `WARN` where somebody may be up to something, else `INFO`.
     pub(super) fn tell(self, level: Level, refusal: &Refusal<'_>) {
-        let Refusal { code, detail, client, attempted } = *refusal;
-        let (reason, client) = (code.as_str(), client.map(ClientId::as_str));
+        let Refusal { detail, client, attempted, .. } = *refusal;
+        let (reason, client) = (refusal.reason(), client.map(ClientId::as_str));
         match self {
             Self::Token(attempt) => attempt.refused(level, refusal),
             Self::Revocation => log!(RevocationRefused { reason, detail, client, attempted }, level),
@@ -52,50 +77,114 @@ impl Refusing<'_> {
 
 /// Who asks about which token (RFC 7009 section 2.1, RFC 7662 section 2.1).
 pub(super) async fn credentials_and_token(
-    request: &HttpRequest,
     body: Payload,
-    refusing: Refusing<'_>,
+    endpoint: ClientEndpoint<'_>,
 ) -> Result<(ClientCredentials, BearerToken), TokenEndpointError> {
+    let request = endpoint.request;
     let read = async {
         let mut form = Form::read(request, body).await?;
         let credentials = client_credentials(request.headers(), &mut form)?;
         Ok((credentials, BearerToken::new(form.require("token")?)))
     };
-    read.await.inspect_err(|error| log_unread(error, refusing))
+    read.await.map_err(|error| endpoint.unread(error))
 }
 
-/// Tells of a request that cannot be understood.
-pub(super) fn log_unread(error: &TokenEndpointError, refusing: Refusing<'_>) {
-    let attempted = error.attempted.as_deref().map(shown);
-    let refusal = Refusal { code: error.code, detail: &error.description, client: None, attempted };
-    refusing.tell(Level::INFO, &refusal);
+impl ClientEndpoints {
+    /// The one that was asked, and refuses this.
+    pub(super) fn at<'r>(&'r self, request: &'r HttpRequest, refusing: Refusing<'r>) -> ClientEndpoint<'r> {
+        ClientEndpoint { shared: self, request, refusing }
+    }
+
+    fn address(&self, request: &HttpRequest) -> IpAddr {
+        let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+        client_address(request.headers(), peer, &self.trusted_proxies).to_canonical()
+    }
+}
+
+impl ClientEndpoint<'_> {
+    /// What a client learns whose request cannot be understood.
+    pub(super) fn unread(self, error: TokenEndpointError) -> TokenEndpointError {
+        let attempted = error.attempted.as_deref().map(shown);
+        let refusal = Refusal { attempted, ..Refusal::of(error.code, &error.description) };
+        if error.code == ErrorCode::InvalidClient
+            && let Err(limited) = self.count_failure(&refusal)
+        {
+            return limited;
+        }
+        self.refusing.tell(Level::INFO, &refusal);
+        error
+    }
+
+    /// What a client learns that did not show who it is: that it failed. The log says why.
+    pub(super) fn unauthenticated(self, error: &AuthenticationError) -> TokenEndpointError {
+        let detail = error.to_string();
+        if let AuthenticationError::Unavailable { .. } = error {
+            return self.unavailable(&detail);
+        }
+        let refusal = Refusal {
+            client: error.client(),
+            attempted: error.attempted().map(shown),
+            ..Refusal::of(ErrorCode::InvalidClient, &detail)
+        };
+        if let Err(limited) = self.count_failure(&refusal) {
+            return limited;
+        }
+        self.refusing.tell(Level::WARN, &refusal);
+        TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
+    }
+
+    /// What a client learns when something that is needed is away.
+    pub(super) fn unavailable(self, detail: &str) -> TokenEndpointError {
+        let code = ErrorCode::TemporarilyUnavailable;
+        self.refusing.tell(Level::ERROR, &Refusal::of(code, detail));
+        TokenEndpointError::new(code, "this cannot be answered now: ask again")
+    }
+
+    /// What a client learns that asks more often than it may.
+    pub(super) fn over_limit(self, client: &ClientId, limited: RateLimited) -> TokenEndpointError {
+        let detail = limited.to_string();
+        let refusal = Refusal { client: Some(client), ..Refusal::of_limit(limited.name, &detail) };
+        self.rate_limited(&refusal, limited)
+    }
+
+    /// Counts a failed authentication. A right one does not come here, whatever failed before it.
+    fn count_failure(self, failure: &Refusal<'_>) -> Result<(), TokenEndpointError> {
+        let address = self.shared.address(self.request);
+        self.shared.limits.count_failure(address).map_err(|limited| {
+            let detail = format!("{}; {limited} from {address}", failure.detail);
+            let Refusal { client, attempted, .. } = *failure;
+            let refusal = Refusal { client, attempted, ..Refusal::of_limit(limited.name, &detail) };
+            self.rate_limited(&refusal, limited)
+        })
+    }
+
+    /// Every answer 429 is told and made here.
+    fn rate_limited(self, refusal: &Refusal<'_>, limited: RateLimited) -> TokenEndpointError {
+        let RateLimited { name, rate, retry_after } = limited;
+        self.refusing.tell(Level::WARN, refusal);
+        let client = refusal.client.map(ClientId::as_str);
+        self.shared.telemetry.rate_limited(client.or(refusal.attempted), name);
+        let message = match name {
+            LimitName::Tokens | LimitName::Introspections => {
+                format!("this client sends more {name} than {rate}: ask again in {retry_after} s")
+            }
+            // as little as of any other failure: that it failed
+            LimitName::Failures => {
+                format!(
+                    "client authentication failed, as it often did from this address: try again in {retry_after} s"
+                )
+            }
+        };
+        TokenEndpointError {
+            kind: TokenEndpointErrorKind::RateLimited(retry_after),
+            ..TokenEndpointError::new(refusal.code, message)
+        }
+    }
 }
 
 /// An id that nobody has, for the log; but not where somebody mistook a secret for it.
 fn shown(attempted: &str) -> &str {
     if ClientSecret::is_like(attempted) { "(a secret)" } else { attempted }
-}
-
-/// What a client learns that did not show who it is: that it failed. The log says why.
-pub(super) fn unauthenticated(error: &AuthenticationError, refusing: Refusing<'_>) -> TokenEndpointError {
-    if let AuthenticationError::Unavailable { .. } = error {
-        return unavailable(&error.to_string(), refusing);
-    }
-    let refusal = Refusal {
-        code: ErrorCode::InvalidClient,
-        detail: &error.to_string(),
-        client: error.client(),
-        attempted: error.attempted().map(shown),
-    };
-    refusing.tell(Level::WARN, &refusal);
-    TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
-}
-
-/// What a client learns when something that is needed is away.
-pub(super) fn unavailable(detail: &str, refusing: Refusing<'_>) -> TokenEndpointError {
-    let code = ErrorCode::TemporarilyUnavailable;
-    refusing.tell(Level::ERROR, &Refusal { code, detail, client: None, attempted: None });
-    TokenEndpointError::new(code, "this cannot be answered now: ask again")
 }
 
 pub(in crate::http) async fn other_method() -> HttpResponse {

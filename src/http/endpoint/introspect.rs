@@ -11,12 +11,11 @@ use jeton_oauth::{Audience, ErrorCode, Issuer};
 use jeton_verify::VerifiedClaims;
 use serde_json::{Map, Value, json};
 
-use super::client::{self, Refusing};
+use super::client::{self, ClientEndpoint, ClientEndpoints, Refusing};
 use crate::{
     event,
     http::error::TokenEndpointError,
     introspect::{Introspection, IntrospectionRefused, Introspector},
-    telemetry::Telemetry,
     token::VerifiedRefresh,
 };
 
@@ -25,12 +24,13 @@ pub(in crate::http) async fn post(
     body: Payload,
     introspector: Data<Arc<Introspector>>,
     issuer: Data<Issuer>,
-    telemetry: Data<Telemetry>,
+    endpoints: Data<ClientEndpoints>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let (credentials, token) = client::credentials_and_token(&request, body, Refusing::Introspection).await?;
+    let endpoint = endpoints.at(&request, Refusing::Introspection);
+    let (credentials, token) = client::credentials_and_token(body, endpoint).await?;
     let answer = introspector.introspect(&credentials, &token).await;
-    let (caller, answer) = answer.map_err(|refused| refuse(&refused))?;
-    telemetry.introspected(&caller, &answer);
+    let (caller, answer) = answer.map_err(|refused| refuse(&refused, endpoint))?;
+    endpoints.telemetry.introspected(&caller, &answer);
     let body = match &answer {
         Introspection::Inactive { .. } => json!({ "active": false }),
         Introspection::AccessToken(claims) => access_token(claims, &issuer),
@@ -39,11 +39,10 @@ pub(in crate::http) async fn post(
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body))
 }
 
-fn refuse(refused: &IntrospectionRefused) -> TokenEndpointError {
+fn refuse(refused: &IntrospectionRefused, endpoint: ClientEndpoint<'_>) -> TokenEndpointError {
     match refused {
-        IntrospectionRefused::Unauthenticated(error) => {
-            client::unauthenticated(error, Refusing::Introspection)
-        }
+        IntrospectionRefused::Unauthenticated(error) => endpoint.unauthenticated(error),
+        IntrospectionRefused::RateLimited { client, limited } => endpoint.over_limit(client, *limited),
         IntrospectionRefused::NotForThisClient(client) => {
             let client = Some(client.as_str());
             event::IntrospectionRefused {
@@ -55,9 +54,7 @@ fn refuse(refused: &IntrospectionRefused) -> TokenEndpointError {
             .info();
             TokenEndpointError::new(ErrorCode::UnauthorizedClient, refused.to_string())
         }
-        IntrospectionRefused::Unavailable(unknown) => {
-            client::unavailable(&unknown.to_string(), Refusing::Introspection)
-        }
+        IntrospectionRefused::Unavailable(unknown) => endpoint.unavailable(&unknown.to_string()),
     }
 }
 

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use jeton_oauth::{ClientId, ErrorCode};
 
-use super::client::{self, Refusing};
+use super::client::{self, ClientEndpoint, ClientEndpoints, Refusing};
 use crate::{
     event,
     http::error::TokenEndpointError,
@@ -20,10 +20,12 @@ pub(in crate::http) async fn post(
     request: HttpRequest,
     body: Payload,
     revoker: Data<Arc<Revoker>>,
+    endpoints: Data<ClientEndpoints>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let (credentials, token) = client::credentials_and_token(&request, body, Refusing::Revocation).await?;
+    let endpoint = endpoints.at(&request, Refusing::Revocation);
+    let (credentials, token) = client::credentials_and_token(body, endpoint).await?;
     let outcome = revoker.revoke(&credentials, &token).await;
-    let (client, revocation) = outcome.map_err(|refused| refuse(&refused))?;
+    let (client, revocation) = outcome.map_err(|refused| refuse(&refused, endpoint))?;
     match revocation {
         RevocationOutcome::Ended(name) => {
             event::TokenRevoked { client: client.as_str(), jti: name.as_str() }.info();
@@ -33,7 +35,7 @@ pub(in crate::http) async fn post(
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish())
 }
 
-fn refuse(refused: &RevocationRefused) -> TokenEndpointError {
+fn refuse(refused: &RevocationRefused, endpoint: ClientEndpoint<'_>) -> TokenEndpointError {
     let told = |code: ErrorCode, client: &ClientId| {
         let detail = refused.to_string();
         let (reason, client) = (code.as_str(), Some(client.as_str()));
@@ -41,13 +43,11 @@ fn refuse(refused: &RevocationRefused) -> TokenEndpointError {
         TokenEndpointError::new(code, detail)
     };
     match refused {
-        RevocationRefused::Unauthenticated(error) => client::unauthenticated(error, Refusing::Revocation),
+        RevocationRefused::Unauthenticated(error) => endpoint.unauthenticated(error),
         RevocationRefused::NoSharedStore(client) | RevocationRefused::Anonymous(client) => {
             told(ErrorCode::UnsupportedTokenType, client)
         }
         RevocationRefused::NotYours(client) => told(ErrorCode::UnauthorizedClient, client),
-        RevocationRefused::Unavailable(error) => {
-            client::unavailable(&error.to_string(), Refusing::Revocation)
-        }
+        RevocationRefused::Unavailable(error) => endpoint.unavailable(&error.to_string()),
     }
 }

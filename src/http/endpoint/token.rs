@@ -11,7 +11,7 @@ use jeton_oauth::{ErrorCode, GrantType};
 use jeton_verify::BearerToken;
 use tracing::Level;
 
-use super::client::{self, Refusing};
+use super::client::{ClientEndpoint, ClientEndpoints, Refusing};
 use crate::{
     authenticate::ClientCredentials,
     grant::{RequestedAccess, TokenRequest},
@@ -20,7 +20,7 @@ use crate::{
         extract::{Form, client_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
-    telemetry::{Refusal, Telemetry, TokenAttempt},
+    telemetry::{Refusal, TokenAttempt},
 };
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
@@ -35,16 +35,19 @@ pub(in crate::http) async fn post(
     request: HttpRequest,
     body: Payload,
     tokens: Data<Arc<TokenIssuer>>,
-    telemetry: Data<Telemetry>,
+    endpoints: Data<ClientEndpoints>,
 ) -> Result<HttpResponse, TokenEndpointError> {
+    let telemetry = &*endpoints.telemetry;
     let mut grant = None;
-    let (credentials, asked) = read(&request, body, &mut grant).await.inspect_err(|error| {
-        let claimed = error.attempted.as_deref();
-        client::log_unread(error, Refusing::Token(TokenAttempt { telemetry: &telemetry, grant, claimed }));
+    let (credentials, asked) = read(&request, body, &mut grant).await.map_err(|error| {
+        let claimed = error.attempted.clone();
+        let attempt = TokenAttempt { telemetry, grant, claimed: claimed.as_deref() };
+        endpoints.at(&request, Refusing::Token(attempt)).unread(error)
     })?;
-    let attempt = TokenAttempt { telemetry: &telemetry, grant, claimed: credentials.claimed_id() };
+    let attempt = TokenAttempt { telemetry, grant, claimed: credentials.claimed_id() };
+    let endpoint = endpoints.at(&request, Refusing::Token(attempt));
     let issued = tokens.issue(&credentials, &asked).await;
-    let issued = issued.map_err(|refused| refuse(refused, attempt))?;
+    let issued = issued.map_err(|refused| refuse(refused, attempt, endpoint))?;
     let scopes = issued.scopes.to_string();
     telemetry.token_issued(asked.grant_type(), &issued, &scopes);
     Ok(HttpResponse::Ok()
@@ -135,26 +138,31 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
-fn refuse(refused: IssuanceRefused, attempt: TokenAttempt<'_>) -> TokenEndpointError {
-    let refusing = Refusing::Token(attempt);
+fn refuse(
+    refused: IssuanceRefused,
+    attempt: TokenAttempt<'_>,
+    endpoint: ClientEndpoint<'_>,
+) -> TokenEndpointError {
+    let refusing = endpoint.refusing;
     match refused {
-        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, refusing),
+        IssuanceRefused::Unauthenticated(error) => endpoint.unauthenticated(&error),
+        IssuanceRefused::RateLimited { client, limited } => endpoint.over_limit(&client, limited),
         IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
             let detail = detail.unwrap_or_else(|| error.to_string());
-            let refusal = Refusal { code, detail: &detail, client: Some(&client), attempted: None };
+            let refusal = Refusal { client: Some(&client), ..Refusal::of(code, &detail) };
             refusing.tell(Level::INFO, &refusal);
             TokenEndpointError::new(code, error.to_string())
         }
         IssuanceRefused::TooLong { ref client } => {
             let detail = refused.to_string();
             let code = ErrorCode::InvalidScope;
-            let refusal = Refusal { code, detail: &detail, client: Some(client), attempted: None };
+            let refusal = Refusal { client: Some(client), ..Refusal::of(code, &detail) };
             refusing.tell(Level::WARN, &refusal);
             TokenEndpointError::new(code, detail)
         }
-        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), refusing),
-        IssuanceRefused::RevocationsUnknown(error) => client::unavailable(&error.to_string(), refusing),
+        IssuanceRefused::Unavailable(error) => endpoint.unavailable(&error.to_string()),
+        IssuanceRefused::RevocationsUnknown(error) => endpoint.unavailable(&error.to_string()),
         IssuanceRefused::Unnamed(error) => failed(&error, attempt),
         IssuanceRefused::Failed(error) => failed(&error, attempt),
     }

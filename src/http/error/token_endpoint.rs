@@ -13,7 +13,7 @@ use jeton_oauth::ErrorCode;
 use serde_json::json;
 
 /// After how many seconds it is worth asking again when the shared store was away.
-const RETRY_AFTER: &str = "2";
+const RETRY_AFTER: u64 = 2;
 /// How much of a description is told, in bytes.
 const LONGEST_DESCRIPTION: usize = 400;
 
@@ -39,6 +39,8 @@ pub(in crate::http) enum TokenEndpointErrorKind {
     TooLarge,
     /// The body has a content coding.
     CodedBody,
+    /// More than a limit lets through; one more is, after so many seconds.
+    RateLimited(u64),
 }
 
 impl TokenEndpointError {
@@ -69,6 +71,7 @@ impl ResponseError for TokenEndpointError {
             (TokenEndpointErrorKind::Method, _) => StatusCode::METHOD_NOT_ALLOWED,
             (TokenEndpointErrorKind::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
             (TokenEndpointErrorKind::CodedBody, _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            (TokenEndpointErrorKind::RateLimited(_), _) => StatusCode::TOO_MANY_REQUESTS,
             (TokenEndpointErrorKind::Plain, code) => match code {
                 ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
                 ErrorCode::InvalidRequest
@@ -105,10 +108,13 @@ impl ResponseError for TokenEndpointError {
             TokenEndpointErrorKind::CodedBody => {
                 response.insert_header((header::ACCEPT_ENCODING, "identity"));
             }
+            TokenEndpointErrorKind::RateLimited(seconds) => {
+                response.insert_header((header::RETRY_AFTER, seconds));
+            }
+            TokenEndpointErrorKind::Plain if self.code == ErrorCode::TemporarilyUnavailable => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+            }
             TokenEndpointErrorKind::Plain => {}
-        }
-        if self.code == ErrorCode::TemporarilyUnavailable {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
         }
         let description = printable(&self.description);
         response.json(json!({ "error": self.code, "error_description": description }))

@@ -1,10 +1,12 @@
 //! From raw requests to the types of the core.
 
+mod address;
 mod body;
 mod credentials;
 mod form;
 mod forwarded;
 
+pub(super) use address::client_address;
 pub(super) use body::{BodyFault, body};
 pub(super) use credentials::client_credentials;
 pub(super) use form::Form;

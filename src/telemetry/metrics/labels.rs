@@ -78,27 +78,6 @@ pub(crate) fn grant_label(grant: Option<GrantType>) -> &'static str {
     }
 }
 
-/// A limit that was passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitKind {
-    /// `limits.tokens`, or `limit` of a client.
-    Tokens,
-    /// `limits.introspections`.
-    Introspections,
-    /// `limits.failures`.
-    Failures,
-}
-
-impl LimitKind {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Introspections => "introspections",
-            Self::Failures => "failures",
-        }
-    }
-}
-
 /// What is fetched by URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchKind {

@@ -21,12 +21,12 @@ use self::{
     labels::{NO_RULE, OTHER, UNKNOWN},
     state::StateCollector,
 };
-use crate::gateway::GatewayName;
+use crate::{gateway::GatewayName, limits::LimitName};
 
 pub(super) use self::labels::grant_label;
 pub use self::{
     declared::{DECLARED, DeclaredMetric, MetricKind},
-    labels::{ClientLabel, Endpoint, FetchKind, FetchOutcome, LimitKind, MethodLabel},
+    labels::{ClientLabel, Endpoint, FetchKind, FetchOutcome, MethodLabel},
     state::ObservedState,
 };
 
@@ -137,7 +137,7 @@ impl Metrics {
     }
 
     /// A request was answered 429.
-    pub fn rate_limited(&self, client: ClientLabel<'_>, limit: LimitKind) {
+    pub fn rate_limited(&self, client: ClientLabel<'_>, limit: LimitName) {
         self.rate_limited.add_one([client.as_str(), limit.as_str()]);
     }
 

@@ -25,7 +25,7 @@ use jeton::{
     server::{HttpService, ListenersHandle, RunningServer},
 };
 use jeton_oauth::{
-    Issuer,
+    Issuer, RateLimit,
     clock::{Clock, ManualClock},
 };
 use jeton_verify::audit::Audit;
@@ -189,6 +189,8 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     settings.policies.dir = dir.path().join("policies");
     settings.policies.poll = None;
     settings.store.url = setup.store;
+    // tests of what is refused send more of it than anybody who is not guessing
+    settings.limits.failures = RateLimit::Off;
     (setup.settings)(&mut settings);
     let clock = Arc::new(ManualClock::at(NOW.parse::<Timestamp>().unwrap()));
     let (sender, receiver) = mpsc::channel();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jeton_jose::ForeignKey;
-use jeton_oauth::{ApiName, Audience, ClientId, Role, ScopeSet};
+use jeton_oauth::{ApiName, Audience, ClientId, RateLimit, Role, ScopeSet};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 
@@ -40,6 +40,8 @@ pub struct Client {
     pub claims: Arc<Map<String, Value>>,
     /// The lifetime of its tokens in seconds, where it has its own.
     pub ttl: Option<u64>,
+    /// How many tokens it may ask for, where it has its own limit.
+    pub limit: Option<RateLimit>,
 }
 
 impl Client {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jeton_oauth::{
-    ApiName, ClientId,
+    ApiName, ClientId, RateLimit,
     clock::{parse_duration, parse_time, seconds_up},
     is_registered_claim,
 };
@@ -85,6 +85,7 @@ impl CompileReport<'_> {
                     .collect();
                 let claims = Arc::new(self.claims(file, &client.claims));
                 let ttl = self.ttl(file, client.ttl.given(), surroundings);
+                let limit = client.limit.given().and_then(|text| self.limit(file, text));
                 let Some(id) = id else { continue };
                 let grants = shared.get(grants.as_slice()).cloned().unwrap_or_else(|| {
                     let grants: Arc<[ApiGrant]> = grants.into();
@@ -109,6 +110,7 @@ impl CompileReport<'_> {
                     grants,
                     claims,
                     ttl,
+                    limit,
                 });
             }
         }
@@ -261,5 +263,16 @@ impl CompileReport<'_> {
             self.add(file, problem.hint("shorten it, or raise `tokens.max_ttl` in the settings"));
         }
         Some(ttl)
+    }
+
+    fn limit(&mut self, file: FileIndex, text: &Text) -> Option<RateLimit> {
+        match RateLimit::parse(&text.value) {
+            Ok(limit) => Some(limit),
+            Err(error) => {
+                let problem = ReadingProblem::new(text.at, FindingCode::BadRate, error.to_string());
+                self.add(file, problem.hint(error.hint()));
+                None
+            }
+        }
     }
 }

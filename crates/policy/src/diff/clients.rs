@@ -1,9 +1,9 @@
 //! What changes for clients beside routes: grants, secrets, claims, lifetimes.
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use jeton_jose::ForeignKey;
-use jeton_oauth::ApiName;
+use jeton_oauth::{ApiName, RateLimit};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -148,6 +148,20 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
         let word = |ttl: Option<u64>| ttl.map_or_else(|| "the default".to_owned(), |ttl| format!("{ttl} s"));
         let what = format!("token lifetime, from {} to {}", word(before.ttl), word(after.ttl));
         note(ChangeKind::Ttl, effect, what);
+    }
+    if before.limit != after.limit {
+        let effect =
+            match before.limit.zip(after.limit).and_then(|(before, after)| before.partial_cmp(&after)) {
+                Some(Ordering::Less) => ChangeEffect::Gains,
+                Some(Ordering::Greater) => ChangeEffect::Loses,
+                // the default is a setting here too, and one rate may be higher at once and lower in the long run
+                Some(Ordering::Equal) | None => ChangeEffect::Changes,
+            };
+        let word = |limit: Option<RateLimit>| {
+            limit.map_or_else(|| "the default".to_owned(), |limit| limit.to_string())
+        };
+        let what = format!("token requests, from {} to {}", word(before.limit), word(after.limit));
+        note(ChangeKind::Limit, effect, what);
     }
 }
 

@@ -100,6 +100,8 @@ pub enum ChangeKind {
     Claim,
     /// The lifetime of a client's tokens.
     Ttl,
+    /// How many tokens a client may ask for.
+    Limit,
     /// The audience of an API.
     Audience,
     /// A guarantee.

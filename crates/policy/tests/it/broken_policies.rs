@@ -10,7 +10,7 @@ use crate::{policy_text::compile_folder, warned_policies::CODES as WARNINGS};
 const CORPUS: &str = "tests/fixtures/policies/broken";
 
 /// Every code that the content of a file can come to.
-const CODES: [FindingCode; 32] = [
+const CODES: [FindingCode; 33] = [
     FindingCode::TooComplex,
     FindingCode::Unreadable,
     FindingCode::YamlSyntax,
@@ -39,6 +39,7 @@ const CODES: [FindingCode; 32] = [
     FindingCode::Anonymous,
     FindingCode::BadTime,
     FindingCode::BadDuration,
+    FindingCode::BadRate,
     FindingCode::TtlTooLong,
     FindingCode::DemoSecret,
     FindingCode::BrokenGuarantee,
