@@ -111,10 +111,10 @@ impl PreparedApp {
     /// As [`Self::check`].
     pub fn load(self) -> Result<App, LoadError> {
         let Self { settings, surroundings, policies, store, clock } = self;
+        let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
         // the log is there before the key, and goes with a start that fails
         let mut made = MadePaths::default();
         settings.log.decisions.iter().for_each(|path| made.expect(path));
-        let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
         let audit = audit(&settings, surroundings, &clock)?.with_listener(metrics.clone());
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         if settings.keys.generate_if_missing
@@ -126,6 +126,15 @@ impl PreparedApp {
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
         let own_api = ApiName::parse(ApiName::OWN)?;
+        let secret_uses = Arc::new(SecretUses::default());
+        let state = ObservedState {
+            policies: Arc::clone(&policies),
+            keys: Arc::clone(&keys),
+            store: Arc::clone(&store),
+            decisions: audit.log().cloned(),
+            secret_uses: Arc::clone(&secret_uses),
+        };
+        let telemetry = Arc::new(Telemetry::new(metrics, state)?);
         made.keep();
         let verifier = Verifier::new(
             settings.issuer.clone(),
@@ -136,11 +145,10 @@ impl PreparedApp {
         .remembering(Verifier::USUAL_MEMORY);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
-        let secret_uses = Arc::new(SecretUses::default());
         let authenticator = Arc::new(Authenticator {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
             store: Arc::clone(&store),
-            secret_uses: Arc::clone(&secret_uses),
+            secret_uses,
         });
         let lifetimes = Lifetimes {
             ttl: tokens.ttl,
@@ -153,15 +161,8 @@ impl PreparedApp {
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
             .with_audit(audit.clone());
-        let state = ObservedState {
-            policies: Arc::clone(&policies),
-            keys: Arc::clone(&keys),
-            store: Arc::clone(&store),
-            decisions: audit.log().cloned(),
-            secret_uses,
-        };
         Ok(App {
-            telemetry: Arc::new(Telemetry::new(metrics, state)?),
+            telemetry,
             status_lists: Arc::new(StatusLists::new(
                 settings.issuer.clone(),
                 Arc::clone(&keys),
