@@ -186,8 +186,24 @@ async fn a_rotation_that_is_overdue_lies_in_the_past() {
 #[actix_web::test]
 async fn a_store_that_is_away_is_down() {
     let away = RedisServer::away();
-    let app = spawn_app_with(Setup { store: Some(away.url()), settings: with_admin, ..Setup::default() });
+    let policies =
+        vec![("agent.yaml", client("agent").replace("    grants", "    refresh: true\n    grants"))];
+    let app =
+        spawn_app_with(Setup { store: Some(away.url()), policies, settings: with_admin, ..Setup::default() });
     assert_eq!(app.scrape().await.value("jeton_store_up"), 0.0);
+
+    // nothing can be judged, which is our fault, and counts all the same
+    let token = app.token_of("acme-sync", "jeton").await;
+    assert_eq!(app.get_principal(&token).await.status(), 503);
+    let form = [("grant_type", "client_credentials"), ("resource", ORDERS)];
+    let (_, pair) = app.post_form("/oauth2/token", "agent", &form).await;
+    let refresh = pair["refresh_token"].as_str().unwrap();
+    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
+    assert_eq!(app.post_form("/oauth2/token", "agent", &form).await.0, 503);
+    let scrape = app.scrape().await;
+    assert_eq!(scrape.of("jeton_decisions_total"), [(r#"api="jeton",rule="none",outcome="denied""#, 1.0)]);
+    let refused = r#"grant="refresh_token",error="temporarily_unavailable",client="agent""#;
+    assert_eq!(scrape.of("jeton_token_requests_refused_total"), [(refused, 1.0)]);
 }
 
 #[actix_web::test]
