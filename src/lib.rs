@@ -26,6 +26,7 @@
 //! | [`issue`] | the first flow |
 //! | [`reuse`] | tokens that are handed out again |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
+//! | [`tls`] | the certificates of the listeners |
 //! | [`status_lists`] | the status lists of the clients, signed |
 //! | [`gateway`] | who asks for others |
 //! | [`config`] | the settings |
@@ -57,4 +58,5 @@ pub mod server;
 mod service_manager;
 pub mod status_lists;
 pub mod store;
+pub mod tls;
 pub mod token;
