@@ -15,7 +15,7 @@ use tracing::field::display;
 
 use crate::{
     authenticate::{AssertionRules, Authenticator, SecretUses},
-    config::{Settings, StoreSettings},
+    config::{Settings, StoreSettings, TlsSettings},
     event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
@@ -30,6 +30,7 @@ use crate::{
         Telemetry,
         metrics::{Metrics, MetricsError, ObservedState},
     },
+    tls::{Certificates, ListenerName, LiveCertificate, TlsErrors},
 };
 
 pub use keeper::{key_keeper, late_reading};
@@ -50,6 +51,9 @@ pub enum LoadError {
     /// The shared store cannot be what the settings say.
     #[error("`[store]`: {0}")]
     Store(#[from] StoreError),
+    /// The certificate of a listener or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsErrors),
     /// Decisions cannot be written down.
     #[error(transparent)]
     DecisionLog(#[from] DecisionLogError),
@@ -66,6 +70,7 @@ pub struct PreparedApp {
     settings: Settings,
     surroundings: Surroundings,
     policies: Arc<LivePolicies>,
+    certificates: Certificates,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
 }
@@ -76,6 +81,8 @@ pub struct App {
     pub(crate) keeper: KeyKeeper,
     pub(crate) keys: Arc<LiveKeys>,
     pub(crate) policies: Arc<LivePolicies>,
+    /// Those of the listeners that have TLS.
+    pub(crate) certificates: Certificates,
     pub(crate) audit: Audit,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Who decides about jeton's own API.
@@ -95,8 +102,9 @@ impl PreparedApp {
     pub fn check(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, LoadError> {
         let surroundings = surroundings(&settings);
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
+        let certificates = certificates(&settings, &clock)?;
         let store = Arc::new(store(&settings.store, &clock)?);
-        Ok(Self { settings, surroundings, policies: Arc::new(policies), store, clock })
+        Ok(Self { settings, surroundings, policies: Arc::new(policies), certificates, store, clock })
     }
 
     /// What it is to be.
@@ -110,7 +118,7 @@ impl PreparedApp {
     /// # Errors
     /// As [`Self::check`].
     pub fn load(self) -> Result<App, LoadError> {
-        let Self { settings, surroundings, policies, store, clock } = self;
+        let Self { settings, surroundings, policies, certificates, store, clock } = self;
         let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
         // the log is there before the key, and goes with a start that fails
         let mut made = MadePaths::default();
@@ -208,10 +216,30 @@ impl PreparedApp {
             keeper,
             keys,
             policies,
+            certificates,
             authorizer,
             store,
         })
     }
+}
+
+/// The certificates that the settings name.
+fn certificates(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Certificates, TlsErrors> {
+    let of_admin = settings.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+    let named = [(ListenerName::Server, settings.server.tls.as_ref()), (ListenerName::Admin, of_admin)];
+    let load = |(listener, tls): (ListenerName, &TlsSettings)| {
+        let TlsSettings { cert_file, key_file } = tls.clone();
+        LiveCertificate::load(listener, cert_file, key_file, Arc::clone(clock))
+    };
+    let mut faults = Vec::new();
+    let mut loaded = Vec::new();
+    for named in named.into_iter().filter_map(|(listener, tls)| Some((listener, tls?))) {
+        match load(named) {
+            Ok(certificate) => loaded.push(Arc::new(certificate)),
+            Err(TlsErrors(errors)) => faults.extend(errors),
+        }
+    }
+    if faults.is_empty() { Ok(Certificates::new(loaded)) } else { Err(TlsErrors(faults)) }
 }
 
 /// Who is told of decisions: the decision log, and candidate policies that are still to be read.

@@ -26,6 +26,7 @@
 //! | [`issue`] | the first flow |
 //! | [`reuse`] | tokens that are handed out again |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
+//! | [`tls`] | the certificates of the listeners |
 //! | [`status_lists`] | the status lists of the clients, signed |
 //! | [`gateway`] | who asks for others |
 //! | [`config`] | the settings |
@@ -60,4 +61,5 @@ mod service_manager;
 pub mod status_lists;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod token;

@@ -1,7 +1,6 @@
 //! The settings, understood and checked.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,8 +16,9 @@ use super::{
     keys::KeySettings,
     layers::{Layers, SettingErrors},
     needs::NeededFolders,
+    server::ServerSettings,
     store::StoreSettings,
-    values::{address, duration, folder},
+    values::{duration, folder},
 };
 
 /// Everything that can be set.
@@ -44,17 +44,6 @@ pub struct Settings {
     pub log: LogSettings,
     /// What is taken, and not as it should be.
     pub warnings: Vec<String>,
-}
-
-/// `[server]`.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// How long requests in flight may take after SIGTERM.
-    pub shutdown_timeout: Duration,
-    /// For how long after SIGTERM requests are still taken, while `/readyz` says that none should be sent any more.
-    pub drain: Duration,
 }
 
 /// `[policies]`.
@@ -114,13 +103,17 @@ pub enum LogFormat {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 35] = [
+const KNOWN: [&str; 39] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
     "server.drain",
+    "server.tls.cert_file",
+    "server.tls.key_file",
     "admin.listen",
     "admin.hosts",
+    "admin.tls.cert_file",
+    "admin.tls.key_file",
     "keys.dir",
     "keys.algorithm",
     "keys.rsa_bits",
@@ -186,10 +179,8 @@ impl Settings {
     fn read(needs: NeededFolders, mut layers: Layers) -> CheckedSettings {
         let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
-        let listen = layers.text("server.listen", address);
-        let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
-        let drain = layers.text("server.drain", duration);
-        let admin = admin::read(&mut layers, listen);
+        let server = ServerSettings::read(issuer.as_ref(), &mut layers, &mut warnings);
+        let admin = admin::read(&mut layers, server.as_ref().map(|server| server.listen));
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policies = PolicySettings::read(needs, &mut layers);
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
@@ -246,12 +237,8 @@ impl Settings {
         let settings = || {
             Some(Self {
                 issuer: issuer?,
-                server: ServerSettings {
-                    listen: listen?,
-                    shutdown_timeout: shutdown_timeout?,
-                    drain: drain?,
-                },
-                admin: admin?,
+                server: server?,
+                admin,
                 keys: keys?,
                 policies: policies?,
                 tokens: TokenSettings {
