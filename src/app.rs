@@ -138,6 +138,7 @@ impl PreparedApp {
         let state = ObservedState {
             policies: Arc::clone(&policies),
             keys: Arc::clone(&keys),
+            certificates: certificates.clone(),
             store: Arc::clone(&store),
             decisions: audit.log().cloned(),
             secret_uses: Arc::clone(&secret_uses),

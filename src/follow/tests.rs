@@ -29,7 +29,7 @@ use crate::{
         Telemetry,
         metrics::{Metrics, ObservedState},
     },
-    tls::LiveCertificate,
+    tls::{Certificates, LiveCertificate},
 };
 
 /// A clock that panics once when it is told to.
@@ -136,6 +136,7 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
     let state = ObservedState {
         policies: Arc::clone(&policies),
         keys: Arc::clone(&keys),
+        certificates: Certificates::default(),
         store: Arc::new(Store::Memory(MemoryStore::new(clock()))),
         decisions: None,
         secret_uses: Arc::default(),

@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    sync::LazyLock,
     time::Duration,
 };
 
 use jeton::{
-    config::Settings,
+    config::{Settings, TlsSettings},
     telemetry::metrics::{DECLARED, DeclaredMetric},
 };
 use jeton_oauth::SignatureAlgorithm;
@@ -19,6 +20,7 @@ use crate::support::{
     root,
     scrape::{Scrape, with_admin},
     secret, secrets, spawn_app_with,
+    tls::{self, Authority},
 };
 
 const HOUR: i64 = 60 * 60;
@@ -240,6 +242,38 @@ async fn decisions_that_the_disk_does_not_take_are_counted() {
     assert!((1_000.0..3_000.0).contains(&dropped), "{dropped}");
 }
 
+#[actix_web::test]
+async fn a_certificate_tells_when_it_expires_and_whether_another_was_rejected() {
+    static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+    let settings = |settings: &mut Settings| {
+        with_admin(settings);
+        let dir = settings.keys.dir.parent().unwrap();
+        AUTHORITY.pair_for((2026, 1, 1), (2027, 1, 1)).write(dir);
+        let tls = TlsSettings { cert_file: dir.join("cert.pem"), key_file: dir.join("key.pem") };
+        settings.admin.as_mut().unwrap().tls = Some(tls);
+    };
+    let app = spawn_app_with(Setup { settings, ..Setup::default() });
+    let admin = app.admin.unwrap().to_string();
+    let told = async || {
+        let mut stream = AUTHORITY.connect(&admin).await.unwrap();
+        let scrape = Scrape::parse(&tls::get(&mut stream, "/metrics").await.unwrap().1);
+        let of = |name: &str| match scrape.of(name)[..] {
+            [("listener=\"admin\"", value)] => value,
+            ref other => panic!("{name}: {other:?}"),
+        };
+        (of("jeton_tls_certificate_expiry_timestamp_seconds"), of("jeton_tls_rejected"))
+    };
+    let expiry = |time: &str| at(time.parse::<jiff::Timestamp>().unwrap().as_second() - now());
+    assert_eq!(told().await, (expiry("2027-01-01T00:00:00Z"), 0.0));
+    let next = AUTHORITY.pair_for((2026, 1, 1), (2028, 1, 1));
+    fs::write(app.dir.path().join("cert.pem"), &next.cert).unwrap();
+    assert_eq!(app.post_reload().await.status(), 422, "its key is another one");
+    assert_eq!(told().await, (expiry("2027-01-01T00:00:00Z"), 1.0));
+    next.write(app.dir.path());
+    assert_eq!(app.post_reload().await.status(), 200);
+    assert_eq!(told().await, (expiry("2028-01-01T00:00:00Z"), 0.0));
+}
+
 /// A client with a name of its own.
 fn client(id: &str) -> String {
     format!(
@@ -402,7 +436,12 @@ async fn a_scrape_has_the_metrics_that_are_declared() {
             of_sample.labels().into_iter().map(|(label, _)| label).filter(|label| *label != "le").collect();
         assert_eq!(labels, metric.labels, "{name}");
     }
-    let seldom = ["jeton_rate_limited_total", "jeton_key_next_change_timestamp_seconds"];
+    let seldom = [
+        "jeton_rate_limited_total",
+        "jeton_key_next_change_timestamp_seconds",
+        "jeton_tls_certificate_expiry_timestamp_seconds",
+        "jeton_tls_rejected",
+    ];
     for name in by_name.keys().filter(|name| !seldom.contains(*name)) {
         assert!(scrape.types.contains_key(*name), "{name} is not scraped");
     }
