@@ -15,7 +15,7 @@ use tracing::field::display;
 
 use crate::{
     authenticate::{AssertionRules, Authenticator, SecretUses},
-    config::{Settings, StoreSettings, TlsSettings},
+    config::{Settings, StoreSettings, TlsSettings, TokenSettings},
     event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
@@ -159,13 +159,7 @@ impl PreparedApp {
             store: Arc::clone(&store),
             secret_uses,
         });
-        let lifetimes = Lifetimes {
-            ttl: tokens.ttl,
-            max_ttl: tokens.max_ttl,
-            refresh_ttl: tokens.refresh_ttl,
-            refresh_grace: tokens.refresh_grace,
-            leeway: tokens.leeway,
-        };
+        let lifetimes = lifetimes(&tokens);
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
@@ -222,6 +216,12 @@ impl PreparedApp {
             store,
         })
     }
+}
+
+/// How long tokens live.
+fn lifetimes(tokens: &TokenSettings) -> Lifetimes {
+    let TokenSettings { ttl, max_ttl, refresh_ttl, refresh_grace, leeway, .. } = *tokens;
+    Lifetimes { ttl, max_ttl, refresh_ttl, refresh_grace, leeway }
 }
 
 /// The certificates that the settings name.
