@@ -15,7 +15,7 @@ use tracing::field::display;
 
 use crate::{
     authenticate::{AssertionRules, Authenticator, SecretUses},
-    config::{LimitSettings, Settings, StoreSettings},
+    config::{LimitSettings, Settings, StoreSettings, TlsSettings, TokenSettings},
     event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
@@ -31,6 +31,7 @@ use crate::{
         Telemetry,
         metrics::{Metrics, MetricsError, ObservedState},
     },
+    tls::{Certificates, ListenerName, LiveCertificate, TlsErrors},
 };
 
 pub use keeper::{key_keeper, late_reading};
@@ -51,6 +52,9 @@ pub enum LoadError {
     /// The shared store cannot be what the settings say.
     #[error("`[store]`: {0}")]
     Store(#[from] StoreError),
+    /// The certificate of a listener or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsErrors),
     /// Decisions cannot be written down.
     #[error(transparent)]
     DecisionLog(#[from] DecisionLogError),
@@ -67,6 +71,7 @@ pub struct PreparedApp {
     settings: Settings,
     surroundings: Surroundings,
     policies: Arc<LivePolicies>,
+    certificates: Certificates,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
 }
@@ -77,6 +82,8 @@ pub struct App {
     pub(crate) keeper: KeyKeeper,
     pub(crate) keys: Arc<LiveKeys>,
     pub(crate) policies: Arc<LivePolicies>,
+    /// Those of the listeners that have TLS.
+    pub(crate) certificates: Certificates,
     pub(crate) audit: Audit,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Who decides about jeton's own API.
@@ -97,8 +104,9 @@ impl PreparedApp {
     pub fn check(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, LoadError> {
         let surroundings = surroundings(&settings);
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
+        let certificates = certificates(&settings, &clock)?;
         let store = Arc::new(store(&settings.store, &clock)?);
-        Ok(Self { settings, surroundings, policies: Arc::new(policies), store, clock })
+        Ok(Self { settings, surroundings, policies: Arc::new(policies), certificates, store, clock })
     }
 
     /// What it is to be.
@@ -112,11 +120,11 @@ impl PreparedApp {
     /// # Errors
     /// As [`Self::check`].
     pub fn load(self) -> Result<App, LoadError> {
-        let Self { settings, surroundings, policies, store, clock } = self;
+        let Self { settings, surroundings, policies, certificates, store, clock } = self;
+        let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
         // the log is there before the key, and goes with a start that fails
         let mut made = MadePaths::default();
         settings.log.decisions.iter().for_each(|path| made.expect(path));
-        let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
         let audit = audit(&settings, surroundings, &clock)?.with_listener(metrics.clone());
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         if settings.keys.generate_if_missing
@@ -128,6 +136,16 @@ impl PreparedApp {
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
         let own_api = ApiName::parse(ApiName::OWN)?;
+        let secret_uses = Arc::new(SecretUses::default());
+        let state = ObservedState {
+            policies: Arc::clone(&policies),
+            keys: Arc::clone(&keys),
+            certificates: certificates.clone(),
+            store: Arc::clone(&store),
+            decisions: audit.log().cloned(),
+            secret_uses: Arc::clone(&secret_uses),
+        };
+        let telemetry = Arc::new(Telemetry::new(metrics, state)?);
         made.keep();
         let verifier = Verifier::new(
             settings.issuer.clone(),
@@ -138,34 +156,20 @@ impl PreparedApp {
         .remembering(Verifier::USUAL_MEMORY);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
-        let secret_uses = Arc::new(SecretUses::default());
         let authenticator = Arc::new(Authenticator {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
             store: Arc::clone(&store),
-            secret_uses: Arc::clone(&secret_uses),
+            secret_uses,
         });
         let LimitSettings { tokens: token_requests, introspections, failures } = settings.limits;
         let limits = Arc::new(Limits::new(token_requests, introspections, failures, Arc::clone(&clock)));
-        let lifetimes = Lifetimes {
-            ttl: tokens.ttl,
-            max_ttl: tokens.max_ttl,
-            refresh_ttl: tokens.refresh_ttl,
-            refresh_grace: tokens.refresh_grace,
-            leeway: tokens.leeway,
-        };
+        let lifetimes = lifetimes(&tokens);
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
             .with_audit(audit.clone());
-        let state = ObservedState {
-            policies: Arc::clone(&policies),
-            keys: Arc::clone(&keys),
-            store: Arc::clone(&store),
-            decisions: audit.log().cloned(),
-            secret_uses,
-        };
         Ok(App {
-            telemetry: Arc::new(Telemetry::new(metrics, state)?),
+            telemetry,
             status_lists: Arc::new(StatusLists::new(
                 settings.issuer.clone(),
                 Arc::clone(&keys),
@@ -213,11 +217,37 @@ impl PreparedApp {
             keeper,
             keys,
             policies,
+            certificates,
             authorizer,
             store,
             limits,
         })
     }
+}
+
+/// How long tokens live.
+fn lifetimes(tokens: &TokenSettings) -> Lifetimes {
+    let TokenSettings { ttl, max_ttl, refresh_ttl, refresh_grace, leeway, .. } = *tokens;
+    Lifetimes { ttl, max_ttl, refresh_ttl, refresh_grace, leeway }
+}
+
+/// The certificates that the settings name.
+fn certificates(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Certificates, TlsErrors> {
+    let of_admin = settings.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+    let named = [(ListenerName::Server, settings.server.tls.as_ref()), (ListenerName::Admin, of_admin)];
+    let load = |(listener, tls): (ListenerName, &TlsSettings)| {
+        let TlsSettings { cert_file, key_file } = tls.clone();
+        LiveCertificate::load(listener, cert_file, key_file, Arc::clone(clock))
+    };
+    let mut faults = Vec::new();
+    let mut loaded = Vec::new();
+    for named in named.into_iter().filter_map(|(listener, tls)| Some((listener, tls?))) {
+        match load(named) {
+            Ok(certificate) => loaded.push(Arc::new(certificate)),
+            Err(TlsErrors(errors)) => faults.extend(errors),
+        }
+    }
+    if faults.is_empty() { Ok(Certificates::new(loaded)) } else { Err(TlsErrors(faults)) }
 }
 
 /// Who is told of decisions: the decision log, and candidate policies that are still to be read.

@@ -110,6 +110,36 @@ jeton_verify::events! {
     /// A connection to the store broke. The server connects again.
     "store.broken" => StoreBroken<'e>: debug { error: ShownValue<'e> };
 
+    /// A listener serves TLS with this certificate.
+    "tls.loaded" => TlsLoaded<'e>: info { listener: &'e str, expires: ShownValue<'e> };
+
+    /// The certificate of a listener and its key were replaced. New connections use the new pair.
+    "tls.reloaded" => TlsReloaded<'e>: info { trigger: &'e str, listener: &'e str, expires: ShownValue<'e> };
+
+    /// The new certificate or its key has errors. The old pair stays in force. One line for each error.
+    "tls.rejected" => TlsRejected<'e>: error { trigger: &'e str, listener: &'e str, error: &'e str }
+        "the last good certificate and key stay in force";
+
+    /// After a rejection, the files are again as in force.
+    "tls.restored" => TlsRestored<'e>: info { trigger: &'e str, listener: &'e str } "the files are again as in force";
+
+    /// Somebody asked for a reload, and nothing had changed.
+    "tls.unchanged" => TlsUnchanged<'e>: info { trigger: &'e str, listener: &'e str };
+
+    /// The certificate of a listener ends within 14 days, or has ended. Logged at the start, with a new one, and once a day.
+    "tls.expires_soon" =>
+        TlsExpiresSoon<'e>: warn { listener: &'e str, expires: ShownValue<'e> }
+            "renew the certificate: jeton takes over new files by itself",
+        TlsExpired<'e>: warn { listener: &'e str, expires: ShownValue<'e> }
+            "the certificate has expired, and clients refuse it: renew it";
+
+    /// The certificate of a listener is not valid yet. jeton serves it all the same.
+    "tls.not_yet_valid" => TlsNotYetValid<'e>: warn { listener: &'e str, begins: ShownValue<'e> }
+        "clients refuse the certificate until then: check the clock, or whether it is the right one";
+
+    /// Others can read the key file of a listener.
+    "tls.readable" => TlsReadable<'e>: warn { listener: &'e str, detail: &'e str };
+
     /// A fault in jeton: the metrics could not be written down.
     "metrics.failed" => MetricsFailed<'e>: error { error: ShownValue<'e> } "whoever scrapes gets an error";
 

@@ -27,6 +27,7 @@
 //! | [`issue`] | the first flow |
 //! | [`reuse`] | tokens that are handed out again |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
+//! | [`tls`] | the certificates of the listeners |
 //! | [`status_lists`] | the status lists of the clients, signed |
 //! | [`gateway`] | who asks for others |
 //! | [`config`] | the settings |
@@ -62,4 +63,5 @@ mod service_manager;
 pub mod status_lists;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod token;

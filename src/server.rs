@@ -26,6 +26,7 @@ use crate::{
     http::{Ending, Listener, MainService, Probed, Seats, Serving},
     keys::LiveKeys,
     service_manager,
+    tls::ListenerName,
 };
 
 /// Why the server did not start.
@@ -124,15 +125,27 @@ impl HttpService {
         let (seats, admin_seats) = Seats::of_this_process(workers, admin.is_some());
         let ending = Ending::default();
         let (shutdown_timeout, drain) = (app.settings.server.shutdown_timeout, app.settings.server.drain);
-        let serving = |listener, seats| Serving { listener, seats, ending: ending.clone(), shutdown_timeout };
+        let certificates = app.certificates.clone();
+        let serving = |name, listener, seats| Serving {
+            listener,
+            seats,
+            certificate: certificates.of(name).cloned(),
+            ending: ending.clone(),
+            shutdown_timeout,
+        };
         let following = Following::start(&app);
         let probed = Probed::of(&app, ending.clone());
         let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         let admin = admin.map(|listener| {
-            AdminService { hosts, probed: probed.clone(), telemetry }.serve(serving(listener, admin_seats))
+            AdminService { hosts, probed: probed.clone(), telemetry }.serve(serving(
+                ListenerName::Admin,
+                listener,
+                admin_seats,
+            ))
         });
-        let main = MainService { app, following, probed }.serve(serving(main, seats))?;
+        let main =
+            MainService { app, following, probed }.serve(serving(ListenerName::Server, main, seats))?;
         let server = Listeners { main, admin: admin.transpose()?, ending, drain };
         Ok(RunningServer { address, admin: admin_address, server })
     }

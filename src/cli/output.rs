@@ -146,7 +146,7 @@ fn lines_of(error: &(dyn Error + 'static)) -> Option<String> {
         || error.is::<KeyErrors>()
         || error.downcast_ref().is_some_and(is_of_keys)
         || error.downcast_ref().is_some_and(|error| match error {
-            StartError::Load(LoadError::Keys(_) | LoadError::Policies(_)) => true,
+            StartError::Load(LoadError::Keys(_) | LoadError::Policies(_) | LoadError::Tls(_)) => true,
             StartError::Load(LoadError::FirstKey(error)) => is_of_keys(error),
             _ => false,
         });

@@ -5,7 +5,11 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{layers::Layers, values::address};
+use super::{
+    layers::Layers,
+    tls::{self, TlsSettings},
+    values::address,
+};
 
 /// `[admin]`.
 #[derive(Clone, Debug)]
@@ -14,6 +18,8 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
     /// By what names the listener may be asked, beside its addresses.
     pub hosts: Vec<ListenerHost>,
+    /// `[admin.tls]`.
+    pub tls: Option<TlsSettings>,
 }
 
 /// A name or an address by which a listener is asked, without the port.
@@ -54,8 +60,9 @@ impl fmt::Display for ListenerHost {
     }
 }
 
-/// Reads the section; the inner `None` where there is no admin listener. `server` is the address of the main one.
-pub(super) fn read(layers: &mut Layers, server: Option<SocketAddr>) -> Option<Option<AdminSettings>> {
+/// Reads the section; `None` where there is no admin listener, or something is wrong. `server` is the address of the main
+/// one.
+pub(super) fn read(layers: &mut Layers, server: Option<SocketAddr>) -> Option<AdminSettings> {
     let section = layers.origin_of("admin");
     let has_section = layers.has("admin");
     let hosts = if layers.has("admin.hosts") {
@@ -63,6 +70,7 @@ pub(super) fn read(layers: &mut Layers, server: Option<SocketAddr>) -> Option<Op
     } else {
         Some(Vec::new())
     };
+    let tls = tls::read(layers, "admin");
     if layers.has("admin.listen") {
         let listen = layers.text("admin.listen", |text| match text {
             "" => Ok(None),
@@ -71,14 +79,13 @@ pub(super) fn read(layers: &mut Layers, server: Option<SocketAddr>) -> Option<Op
                 server.map_or(Ok(()), |server| are_apart(listen, server)).map(|()| Some(listen))
             }
         });
-        let (listen, hosts) = (listen?, hosts?);
-        return Some(listen.map(|listen| AdminSettings { listen, hosts }));
+        return Some(AdminSettings { listen: listen??, hosts: hosts?, tls });
     }
     if has_section {
         let missing = "`listen` is missing: write `listen = \"127.0.0.1:8081\"`, or remove the section";
         return layers.refuse(&section, missing);
     }
-    Some(None)
+    None
 }
 
 /// Refuses an address at which the main listener would be in the way.

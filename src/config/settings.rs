@@ -1,7 +1,6 @@
 //! The settings, understood and checked.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,10 +17,10 @@ use super::{
     layers::{Layers, SettingErrors},
     limits::LimitSettings,
     needs::NeededFolders,
+    server::ServerSettings,
     store::StoreSettings,
-    values::{address, duration, folder},
+    values::{duration, folder},
 };
-use crate::gateway::TrustedPeers;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -48,19 +47,6 @@ pub struct Settings {
     pub log: LogSettings,
     /// What is taken, and not as it should be.
     pub warnings: Vec<String>,
-}
-
-/// `[server]`.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// How long requests in flight may take after SIGTERM.
-    pub shutdown_timeout: Duration,
-    /// The proxies that say from which address a request came.
-    pub trusted_proxies: TrustedPeers,
-    /// For how long after SIGTERM requests are still taken, while `/readyz` says that none should be sent any more.
-    pub drain: Duration,
 }
 
 /// `[policies]`.
@@ -120,14 +106,18 @@ pub enum LogFormat {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 39] = [
+const KNOWN: [&str; 43] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
     "server.drain",
     "server.trusted_proxies",
+    "server.tls.cert_file",
+    "server.tls.key_file",
     "admin.listen",
     "admin.hosts",
+    "admin.tls.cert_file",
+    "admin.tls.key_file",
     "keys.dir",
     "keys.algorithm",
     "keys.rsa_bits",
@@ -196,13 +186,8 @@ impl Settings {
     fn read(needs: NeededFolders, mut layers: Layers) -> CheckedSettings {
         let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
-        let listen = layers.text("server.listen", address);
-        let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
-        let trusted_proxies = layers.list("server.trusted_proxies", |ranges| {
-            TrustedPeers::parse(ranges).map_err(|error| error.to_string())
-        });
-        let drain = layers.text("server.drain", duration);
-        let admin = admin::read(&mut layers, listen);
+        let server = ServerSettings::read(issuer.as_ref(), &mut layers, &mut warnings);
+        let admin = admin::read(&mut layers, server.as_ref().map(|server| server.listen));
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policies = PolicySettings::read(needs, &mut layers);
         let tokens = TokenSettings::read(&mut layers);
@@ -227,13 +212,8 @@ impl Settings {
         let settings = || {
             Some(Self {
                 issuer: issuer?,
-                server: ServerSettings {
-                    listen: listen?,
-                    shutdown_timeout: shutdown_timeout?,
-                    trusted_proxies: trusted_proxies?,
-                    drain: drain?,
-                },
-                admin: admin?,
+                server: server?,
+                admin,
                 keys: keys?,
                 policies: policies?,
                 tokens: tokens?,

@@ -4,6 +4,7 @@
 //! What is read again implements [`Follow`]. [`Following`] is the list of it, in the order in which it is read.
 
 mod candidate;
+mod certificates;
 mod keys;
 mod policies;
 mod teller;
@@ -22,8 +23,17 @@ use tokio::{
 };
 use tracing::field::display;
 
-use self::{candidate::FollowedCandidate, keys::FollowedKeys, policies::FollowedPolicies, teller::Teller};
-use crate::{app::App, event, keys::KeyReload, service_manager};
+use self::{
+    candidate::FollowedCandidate, certificates::FollowedCertificate, keys::FollowedKeys,
+    policies::FollowedPolicies, teller::Teller,
+};
+use crate::{
+    app::App,
+    event,
+    keys::KeyReload,
+    service_manager,
+    tls::{CertificateReload, ListenerName},
+};
 
 pub(crate) use self::{policies::difference_beside, trigger::Trigger};
 
@@ -50,10 +60,12 @@ trait Follow: Send + Sync + 'static {
     fn failed(&self, trigger: Trigger, error: &JoinError);
 }
 
-/// Everything that is read again, in this order: keys before policies, and the candidate last, for nothing depends on it.
+/// Everything that is read again, in this order: keys before policies, then certificates, and the candidate last, for
+/// nothing depends on it.
 pub(crate) struct Following {
     keys: Arc<FollowedKeys>,
     policies: Arc<FollowedPolicies>,
+    certificates: Vec<Arc<FollowedCertificate>>,
     candidate: Option<Arc<FollowedCandidate>>,
     decisions: Option<Arc<DecisionLog>>,
 }
@@ -64,6 +76,8 @@ pub(crate) struct ReadAgain {
     pub(crate) keys: KeyReload,
     /// The policies.
     pub(crate) policies: PolicyReload,
+    /// The certificates of the listeners whose reading came to an end.
+    pub(crate) certificates: Vec<(ListenerName, CertificateReload)>,
     /// The candidate, if there is one and its reading came to an end.
     pub(crate) candidate: Option<CandidateReload>,
 }
@@ -88,6 +102,7 @@ impl Following {
                 Arc::clone(&app.telemetry),
                 teller.clone(),
             )),
+            certificates: certificates::tell_start(app),
             candidate: candidate.map(|candidate| Arc::new(FollowedCandidate { candidate, teller })),
             decisions: app.audit.log().cloned(),
         });
@@ -96,9 +111,15 @@ impl Following {
         if let Some(every) = every {
             tokio::spawn(poll(Arc::clone(&following.keys), every));
             tokio::spawn(poll(Arc::clone(&following.policies), every));
+            for certificate in &following.certificates {
+                tokio::spawn(poll(Arc::clone(certificate), every));
+            }
             if let Some(candidate) = &following.candidate {
                 tokio::spawn(poll(Arc::clone(candidate), every));
             }
+        }
+        for certificate in &following.certificates {
+            tokio::spawn(certificates::remind(Arc::clone(certificate)));
         }
         keys::follow_time(&following.keys, &app.keeper, every);
         following.hear();
@@ -110,11 +131,16 @@ impl Following {
     pub(crate) async fn read_again(&self, trigger: Trigger) -> Option<ReadAgain> {
         let keys = read_again(&self.keys, trigger).await;
         let policies = read_again(&self.policies, trigger).await;
+        let mut certificates = Vec::new();
+        for followed in &self.certificates {
+            let listener = followed.certificate().listener();
+            certificates.extend(read_again(followed, trigger).await.map(|reload| (listener, reload)));
+        }
         let candidate = match &self.candidate {
             Some(candidate) => read_again(candidate, trigger).await,
             None => None,
         };
-        Some(ReadAgain { keys: keys?, policies: policies?, candidate })
+        Some(ReadAgain { keys: keys?, policies: policies?, certificates, candidate })
     }
 
     /// Hears SIGHUP. The decision log comes first: that takes no time, and whoever moved the file away waits for it.

@@ -15,7 +15,7 @@ use jeton_oauth::{
     clock::{Clock, ManualClock},
 };
 use jeton_policy::{CandidatePolicies, DemoSecrets, LivePolicies, Surroundings};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -29,6 +29,7 @@ use crate::{
         Telemetry,
         metrics::{Metrics, ObservedState},
     },
+    tls::{Certificates, LiveCertificate},
 };
 
 /// A clock that panics once when it is told to.
@@ -66,6 +67,13 @@ impl Captured {
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
         (captured, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The events since the last time.
+    fn events(&self) -> Vec<String> {
+        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| line["message"].as_str().unwrap().split(':').next().unwrap().to_owned()).collect()
     }
 
     /// The one line since the last time: its message and its trigger.
@@ -128,6 +136,7 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
     let state = ObservedState {
         policies: Arc::clone(&policies),
         keys: Arc::clone(&keys),
+        certificates: Certificates::default(),
         store: Arc::new(Store::Memory(MemoryStore::new(clock()))),
         decisions: None,
         secret_uses: Arc::default(),
@@ -237,4 +246,28 @@ async fn a_poll_that_panics_is_not_the_last() {
         let late = (when - start).checked_sub(at).unwrap();
         assert!(event == expected && late < Duration::from_millis(5), "{event} after {:?}", when - start);
     }
+}
+
+#[test]
+fn a_certificate_that_ends_is_told_once_a_day() {
+    let (log, _guard) = Captured::start();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    let start: Timestamp = "2026-12-01T00:00:00Z".parse().unwrap();
+    let clock = Arc::new(ManualClock::at(start));
+    let (cert_file, key_file) = (fixtures.join("server.pem"), fixtures.join("test-only-key.pem"));
+    let read_by = Arc::clone(&clock) as Arc<dyn Clock>;
+    let certificate = LiveCertificate::load(ListenerName::Admin, cert_file, key_file, read_by).unwrap();
+    let expires = certificate.expires();
+    let followed = FollowedCertificate::new(Arc::new(certificate));
+    let mut told = Vec::new();
+    for hours in [-15 * 24, -14 * 24, -14 * 24 + 1, -13 * 24 - 1, -13 * 24, -12 * 24, -1, 1, 2, 26] {
+        clock.advance((expires + SignedDuration::from_hours(hours)).as_second() - clock.now().as_second());
+        followed.remind();
+        told.extend(log.events().into_iter().map(|event| (hours, event)));
+    }
+    let soon = |hours: i64| (hours, "tls.expires_soon".to_owned());
+    assert_eq!(told, [-14 * 24, -13 * 24, -12 * 24, -1, 26].map(soon));
+    followed.tell_new(&followed.certificate().pair());
+    // whether the key is told of as well is by the mode that Git gave it
+    assert!(log.events().contains(&soon(0).1), "a new pair is told of at once");
 }

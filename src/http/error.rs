@@ -41,12 +41,14 @@ pub(crate) enum ProblemKind {
     TooLarge,
     /// The body has a content coding.
     CodedBody,
-    /// The policies were not taken, or the keys, or neither; what of them is fine has no fault here.
+    /// Policies, keys or certificates were not taken; what of them is fine has no fault here.
     Rejected {
         /// What is wrong with the policies.
         findings: Findings,
         /// What is wrong with the keys, a line each.
         key_errors: Vec<String>,
+        /// What is wrong with the certificates of the listeners, a line each.
+        tls_errors: Vec<String>,
     },
 }
 
@@ -94,13 +96,15 @@ impl EndpointProblem {
             ProblemKind::CodedBody => {
                 "a body with a Content-Encoding is not supported: send it unencoded".into()
             }
-            ProblemKind::Rejected { findings, key_errors } => {
-                let what = match (findings.0.is_empty(), key_errors.is_empty()) {
-                    (false, true) => "the policies are",
-                    (true, _) => "the keys are",
-                    (false, false) => "the policies and the keys are",
-                };
-                format!("{what} rejected; the last good ones stay in force").into()
+            ProblemKind::Rejected { findings, key_errors, tls_errors } => {
+                let all = [
+                    ("the policies", findings.0.is_empty()),
+                    ("the keys", key_errors.is_empty()),
+                    ("the certificates", tls_errors.is_empty()),
+                ];
+                let rejected: Vec<_> =
+                    all.iter().filter(|(_, is_fine)| !is_fine).map(|(what, _)| *what).collect();
+                format!("{} are rejected; the last good ones stay in force", rejected.join(" and ")).into()
             }
         }
     }
@@ -108,10 +112,16 @@ impl EndpointProblem {
     /// What else its document says.
     fn members(&self) -> Map<String, Value> {
         match &self.kind {
-            ProblemKind::Rejected { findings, key_errors } => Map::from_iter([
-                ("findings".to_owned(), json!(findings.0)),
-                ("key_errors".to_owned(), json!(key_errors)),
-            ]),
+            ProblemKind::Rejected { findings, key_errors, tls_errors } => {
+                let mut members = Map::from_iter([
+                    ("findings".to_owned(), json!(findings.0)),
+                    ("key_errors".to_owned(), json!(key_errors)),
+                ]);
+                if !tls_errors.is_empty() {
+                    members.insert("tls_errors".to_owned(), json!(tls_errors));
+                }
+                members
+            }
             ProblemKind::Guard(_)
             | ProblemKind::BadQuestion(_)
             | ProblemKind::Forbidden(_)

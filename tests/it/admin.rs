@@ -14,7 +14,7 @@ use crate::support::{
 
 fn on_loopback(settings: &mut Settings) {
     let hosts = vec![ListenerHost::parse("jeton.internal").unwrap()];
-    settings.admin = Some(AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), hosts });
+    settings.admin = Some(AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), hosts, tls: None });
 }
 
 fn on_all_addresses(settings: &mut Settings) {
@@ -159,7 +159,7 @@ async fn a_crowd_at_one_listener_keeps_nobody_out_of_the_other() {
         let mut last = held.pop().unwrap();
         last.write_all(LIVE.as_bytes()).await.unwrap();
         let last = pin!(is_answered(last));
-        let Either::Left((_, last)) = select(pin!(is_live(&other)), last).await else {
+        let Either::Left(((), last)) = select(pin!(is_live(&other)), last).await else {
             panic!("the crowd at {flooded} has room, or {other} is kept out");
         };
         // there is room as soon as somebody goes

@@ -21,7 +21,7 @@ const COLUMNS: [&[&str]; 14] = [
     &["issue", "reuse", "introspect", "revoke", "status_lists"],
     &["grant"],
     &["authenticate", "token"],
-    &["store", "keys", "limits"],
+    &["store", "keys", "limits", "tls"],
     &["gateway", "service_manager", "made", "private_file"],
     &["event"],
 ];
@@ -44,7 +44,7 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 21] = [
+const HOMES: [(&str, &[&str]); 22] = [
     ("actix_web", &["src/http/", "src/admin/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"]),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
     ("tracing_actix_web", &["src/http/", "src/admin/", "crates/actix/"]),
@@ -54,6 +54,7 @@ const HOMES: [(&str, &[&str]); 21] = [
     ("clap_complete", &["src/cli/"]),
     ("clap_mangen", &["src/cli/man.rs"]),
     ("redis", &["src/store/"]),
+    ("x509_parser", &["src/tls/"]),
     ("reqwest", &["crates/verify/src/fetch.rs"]),
     ("flate2", &["crates/verify/src/status/"]),
     ("prometheus", &["src/telemetry/metrics/"]),

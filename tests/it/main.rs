@@ -94,6 +94,8 @@ mod status_fetched;
 mod status_lists;
 mod store_options;
 mod store_servers;
+mod tls;
+mod tls_files;
 mod token_attacks;
 mod token_endpoint;
 mod token_error_order;

@@ -335,6 +335,7 @@ async fn requests_are_measured_by_endpoint_method_and_status() {
         ("GET", "/authz/nobody", 403, "other"),
         ("GET", "/", 200, "/"),
         ("GET", "/base", 200, "/"),
+        ("GET", "/base/", 200, "/"),
         ("GET", "/metrics", 404, "other"),
         ("GET", "/ops/nothing", 401, "other"),
         ("PROPFIND", "/healthz", 405, "/healthz"),

@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    sync::LazyLock,
     time::Duration,
 };
 
 use jeton::{
-    config::Settings,
+    config::{Settings, TlsSettings},
     telemetry::metrics::{DECLARED, DeclaredMetric},
 };
 use jeton_oauth::SignatureAlgorithm;
@@ -19,6 +20,7 @@ use crate::support::{
     root,
     scrape::{Scrape, with_admin},
     secret, secrets, spawn_app_with,
+    tls::{self, Authority},
 };
 
 const HOUR: i64 = 60 * 60;
@@ -186,8 +188,24 @@ async fn a_rotation_that_is_overdue_lies_in_the_past() {
 #[actix_web::test]
 async fn a_store_that_is_away_is_down() {
     let away = RedisServer::away();
-    let app = spawn_app_with(Setup { store: Some(away.url()), settings: with_admin, ..Setup::default() });
+    let policies =
+        vec![("agent.yaml", client("agent").replace("    grants", "    refresh: true\n    grants"))];
+    let app =
+        spawn_app_with(Setup { store: Some(away.url()), policies, settings: with_admin, ..Setup::default() });
     assert_eq!(app.scrape().await.value("jeton_store_up"), 0.0);
+
+    // nothing can be judged, which is our fault, and counts all the same
+    let token = app.token_of("acme-sync", "jeton").await;
+    assert_eq!(app.get_principal(&token).await.status(), 503);
+    let form = [("grant_type", "client_credentials"), ("resource", ORDERS)];
+    let (_, pair) = app.post_form("/oauth2/token", "agent", &form).await;
+    let refresh = pair["refresh_token"].as_str().unwrap();
+    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
+    assert_eq!(app.post_form("/oauth2/token", "agent", &form).await.0, 503);
+    let scrape = app.scrape().await;
+    assert_eq!(scrape.of("jeton_decisions_total"), [(r#"api="jeton",rule="none",outcome="denied""#, 1.0)]);
+    let refused = r#"grant="refresh_token",error="temporarily_unavailable",client="agent""#;
+    assert_eq!(scrape.of("jeton_token_requests_refused_total"), [(refused, 1.0)]);
 }
 
 #[actix_web::test]
@@ -222,6 +240,38 @@ async fn decisions_that_the_disk_does_not_take_are_counted() {
     let dropped = app.scrape().await.value("jeton_decisions_dropped_total");
     // 24 MB are told, and 8 MiB wait at most
     assert!((1_000.0..3_000.0).contains(&dropped), "{dropped}");
+}
+
+#[actix_web::test]
+async fn a_certificate_tells_when_it_expires_and_whether_another_was_rejected() {
+    static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+    let settings = |settings: &mut Settings| {
+        with_admin(settings);
+        let dir = settings.keys.dir.parent().unwrap();
+        AUTHORITY.pair_for((2026, 1, 1), (2027, 1, 1)).write(dir);
+        let tls = TlsSettings { cert_file: dir.join("cert.pem"), key_file: dir.join("key.pem") };
+        settings.admin.as_mut().unwrap().tls = Some(tls);
+    };
+    let app = spawn_app_with(Setup { settings, ..Setup::default() });
+    let admin = app.admin.unwrap().to_string();
+    let told = async || {
+        let mut stream = AUTHORITY.connect(&admin).await.unwrap();
+        let scrape = Scrape::parse(&tls::get(&mut stream, "/metrics").await.unwrap().1);
+        let of = |name: &str| match scrape.of(name)[..] {
+            [("listener=\"admin\"", value)] => value,
+            ref other => panic!("{name}: {other:?}"),
+        };
+        (of("jeton_tls_certificate_expiry_timestamp_seconds"), of("jeton_tls_rejected"))
+    };
+    let expiry = |time: &str| at(time.parse::<jiff::Timestamp>().unwrap().as_second() - now());
+    assert_eq!(told().await, (expiry("2027-01-01T00:00:00Z"), 0.0));
+    let next = AUTHORITY.pair_for((2026, 1, 1), (2028, 1, 1));
+    fs::write(app.dir.path().join("cert.pem"), &next.cert).unwrap();
+    assert_eq!(app.post_reload().await.status(), 422, "its key is another one");
+    assert_eq!(told().await, (expiry("2027-01-01T00:00:00Z"), 1.0));
+    next.write(app.dir.path());
+    assert_eq!(app.post_reload().await.status(), 200);
+    assert_eq!(told().await, (expiry("2028-01-01T00:00:00Z"), 0.0));
 }
 
 /// A client with a name of its own.
@@ -386,7 +436,12 @@ async fn a_scrape_has_the_metrics_that_are_declared() {
             of_sample.labels().into_iter().map(|(label, _)| label).filter(|label| *label != "le").collect();
         assert_eq!(labels, metric.labels, "{name}");
     }
-    let seldom = ["jeton_rate_limited_total", "jeton_key_next_change_timestamp_seconds"];
+    let seldom = [
+        "jeton_rate_limited_total",
+        "jeton_key_next_change_timestamp_seconds",
+        "jeton_tls_certificate_expiry_timestamp_seconds",
+        "jeton_tls_rejected",
+    ];
     for name in by_name.keys().filter(|name| !seldom.contains(*name)) {
         assert!(scrape.types.contains_key(*name), "{name} is not scraped");
     }

@@ -122,18 +122,6 @@ fn each_wrong_setting_of_the_file_is_named_with_file_and_key() {
         ("[server]\nlisten = 8080", "server.listen", "in quotes"),
         ("[server]\nshutdown_timeout = \"10\"", "server.shutdown_timeout", "`10` is not a duration"),
         ("[server]\nshutdown_timeout = \"ten seconds\"", "server.shutdown_timeout", "`90s`"),
-        ("[server]\ndrain = \"-1s\"", "server.drain", "is not a duration"),
-        ("[server]\ndrain = 5", "server.drain", "in quotes"),
-        ("[admin]", "admin", "`listen` is missing"),
-        ("[admin]\nhosts = []", "admin", "`listen` is missing"),
-        ("[admin]\nlisten = \"8081\"", "admin.listen", "`8081` is not an address and port"),
-        ("[admin]\nlisten = \"127.0.0.1:8080\"", "admin.listen", "is the address of `server.listen` too"),
-        ("[admin]\nlisten = \"0.0.0.0:8080\"", "admin.listen", "`server.listen` (`127.0.0.1:8080`)"),
-        ("[admin]\nlisten = \"[::]:8080\"", "admin.listen", "choose another port"),
-        ("[admin]\nlisten = \"\"\nhosts = [\"a:80\"]", "admin.hosts", "without scheme and port"),
-        ("[admin]\nlisten = \"\"\nhosts = [\"*.example.com\"]", "admin.hosts", "is not a name"),
-        ("[admin]\nlisten = \"\"\nhosts = [1]", "admin.hosts", "as a list of text"),
-        ("[admin]\nlisten = \"\"\nhost = \"a\"", "admin.host", "did you mean `admin.hosts`?"),
         ("[keys]\nalgorithm = \"HS256\"", "keys.algorithm", "RS256, PS256, ES256 or EdDSA"),
         ("[keys]\nrsa_bits = 1024", "keys.rsa_bits", "2048, 3072 or 4096"),
         ("[keys]\npublish_ahead = \"soon\"", "keys.publish_ahead", "`soon` is not a duration"),
@@ -241,6 +229,37 @@ fn a_rate_that_is_none_is_named_with_what_to_write() {
     ] {
         let stderr = refused(&format!("[server]\ntrusted_proxies = {value}"), &[], &[says]);
         assert!(stderr.contains("etc/jeton.toml: `server.trusted_proxies`: "), "{value}: {stderr}");
+    }
+}
+
+#[test]
+fn each_wrong_setting_of_the_listeners_is_named() {
+    for (line, key, says) in [
+        ("[server]\ndrain = \"-1s\"", "server.drain", "is not a duration"),
+        ("[server]\ndrain = 5", "server.drain", "in quotes"),
+        ("[server.tls]\ncert_file = \"a.pem\"", "server.tls.cert_file", "`server.tls.key_file` is missing"),
+        ("[server.tls]\nkey_file = \"a.pem\"", "server.tls.key_file", "`server.tls.cert_file` is missing"),
+        ("[server.tls]\ncert_file = 1", "server.tls.cert_file", "in quotes"),
+        ("[server.tls]\ncert = \"a.pem\"", "server.tls.cert", "unknown setting"),
+        (
+            "[admin]\nlisten = \"127.0.0.1:1\"\n[admin.tls]\nkey_file = \"a.pem\"",
+            "admin.tls.key_file",
+            "`admin.tls.cert_file` is missing",
+        ),
+        ("[admin.tls]\ncert_file = \"a\"\nkey_file = \"b\"", "admin", "`listen` is missing"),
+        ("[admin]", "admin", "`listen` is missing"),
+        ("[admin]\nhosts = []", "admin", "`listen` is missing"),
+        ("[admin]\nlisten = \"8081\"", "admin.listen", "`8081` is not an address and port"),
+        ("[admin]\nlisten = \"127.0.0.1:8080\"", "admin.listen", "is the address of `server.listen` too"),
+        ("[admin]\nlisten = \"0.0.0.0:8080\"", "admin.listen", "`server.listen` (`127.0.0.1:8080`)"),
+        ("[admin]\nlisten = \"[::]:8080\"", "admin.listen", "choose another port"),
+        ("[admin]\nlisten = \"\"\nhosts = [\"a:80\"]", "admin.hosts", "without scheme and port"),
+        ("[admin]\nlisten = \"\"\nhosts = [\"*.example.com\"]", "admin.hosts", "is not a name"),
+        ("[admin]\nlisten = \"\"\nhosts = [1]", "admin.hosts", "as a list of text"),
+        ("[admin]\nlisten = \"\"\nhost = \"a\"", "admin.host", "did you mean `admin.hosts`?"),
+    ] {
+        let stderr = refused(line, &[], &[says]);
+        assert!(stderr.contains(&format!("etc/jeton.toml: `{key}`: ")), "{line}: {stderr}");
     }
 }
 

@@ -64,6 +64,8 @@ pub enum Transport {
     Https,
     /// Without protection; for this machine itself.
     Http,
+    /// By TLS with whoever answers, whatever its certificate says; for this machine itself.
+    InsecureHttps,
 }
 
 /// Fetches documents. It follows no redirects and reads 1 MiB at most.
@@ -105,6 +107,9 @@ impl Fetcher {
             Transport::Https => builder.https_only(true),
             // without TLS there is no need for certificate authorities, which a container may not have
             Transport::Http => builder.no_proxy().tls_certs_only([]),
+            Transport::InsecureHttps => {
+                builder.https_only(true).no_proxy().tls_certs_only([]).tls_danger_accept_invalid_certs(true)
+            }
         };
         Ok(Self(builder.build()?))
     }

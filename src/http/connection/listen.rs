@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix_http::{HttpService, KeepAlive, Request, Response, body::BoxBody};
+use actix_http::{HttpService, KeepAlive, Request, Response, body::BoxBody, error::DispatchError};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
     body::MessageBody,
@@ -17,8 +17,12 @@ use actix_web::{
 };
 use tokio::net::TcpSocket;
 
-use super::{bound::Seats, stream::Connection};
-use crate::http::ending::Ending;
+use super::{
+    bound::Seats,
+    stream::{Connection, Limit},
+    wire::Wire,
+};
+use crate::{http::ending::Ending, tls::LiveCertificate};
 
 /// How many connections wait to be taken, at most.
 const BACKLOG: u32 = 1024;
@@ -36,6 +40,8 @@ pub(crate) struct Serving {
     pub(crate) listener: Listener,
     /// How many there may be, and how many workers there are.
     pub(crate) seats: Arc<Seats>,
+    /// With what they are served by TLS, if they are.
+    pub(crate) certificate: Option<Arc<LiveCertificate>>,
     /// When they end.
     pub(crate) ending: Ending,
     /// How long requests in flight may take then.
@@ -67,14 +73,14 @@ where
     S::InitError: std::fmt::Debug,
     B: MessageBody + 'static,
 {
-    let Serving { listener, seats, ending, shutdown_timeout } = serving;
+    let Serving { listener, seats, certificate, ending, shutdown_timeout } = serving;
     let server = actix_server::Server::build()
         .disable_signals()
         .workers(seats.workers())
         .max_concurrent_connections(seats.for_each_worker())
         .shutdown_timeout(shutdown_timeout.as_secs())
         .listen("jeton", listener.0, move || {
-            let (seats, ending) = (Arc::clone(&seats), ending.clone());
+            let (seats, certificate, ending) = (Arc::clone(&seats), certificate.clone(), ending.clone());
             let app = app()
                 .into_factory()
                 .map_err(|error| -> Response<BoxBody> { error.into().error_response().into() });
@@ -83,8 +89,8 @@ where
                 .keep_alive(KeepAlive::Os)
                 .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(Duration::ZERO)
-                .on_connect_ext(|connection: &Connection<TcpStream>, data| {
-                    if let Ok(address) = connection.io().local_addr() {
+                .on_connect_ext(|connection: &Connection<Wire>, data| {
+                    if let Ok(address) = connection.io().tcp().local_addr() {
                         data.insert(LocalAddress(address));
                     }
                     data.insert(Rc::clone(connection.exchange()));
@@ -92,8 +98,15 @@ where
                 .h1(map_config(app, |()| AppConfig::default()));
             fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
-                let connection = Connection::new(stream, seats.take(), &ending);
-                async move { Ok::<_, actix_http::error::DispatchError>((connection, peer)) }
+                // from the first byte of a handshake on
+                let seat = seats.take();
+                let (certificate, ending) = (certificate.clone(), ending.clone());
+                async move {
+                    let time = Limit::Handshake.time(seat.is_crowded());
+                    let wire = Wire::open(stream, certificate.as_deref(), time, &ending).await;
+                    let connection = Connection::new(wire.map_err(DispatchError::Io)?, seat, &ending);
+                    Ok::<_, DispatchError>((connection, peer))
+                }
             })
             .and_then(http)
         })?;

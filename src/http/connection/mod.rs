@@ -11,6 +11,7 @@ mod listen;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub use bound::raise_open_files;
 pub(super) use exchange::{BodyProgress, Exchange};

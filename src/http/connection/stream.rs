@@ -42,7 +42,9 @@ const TICK: Duration = Duration::from_secs(5);
 
 /// What may take some time, and how much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Limit {
+pub(super) enum Limit {
+    /// The handshake of TLS, from the beginning of the connection.
+    Handshake,
     /// A head, from its first byte to its last.
     Head,
     /// A body, from the end of the head.
@@ -59,9 +61,9 @@ enum Limit {
 
 impl Limit {
     /// The time; less where more than half of all connections are taken.
-    fn time(self, is_crowded: bool) -> Duration {
+    pub(super) fn time(self, is_crowded: bool) -> Duration {
         let [calm, crowded] = match self {
-            Self::Head => [5, 3],
+            Self::Handshake | Self::Head => [5, 3],
             Self::Body => [10, 5],
             Self::Silence => [75, 1],
             Self::Answer => [30, 5],
@@ -269,7 +271,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         match limit {
             Limit::Head => self.refuse(cx, TIMEOUT),
             Limit::Body => self.exchange.set_body(BodyProgress::TooSlow),
-            Limit::Silence | Limit::Answer | Limit::Work | Limit::Farewell => {}
+            Limit::Handshake | Limit::Silence | Limit::Answer | Limit::Work | Limit::Farewell => {}
         }
         self.reading = StreamReading::Ended;
     }

@@ -12,6 +12,7 @@ use crate::{
     http::ending::Ending,
     keys::LiveKeys,
     store::{Store, StoreState},
+    tls::{Certificates, LiveCertificate, TlsError},
 };
 
 /// What the answer to a probe depends on. Every listener answers the same.
@@ -20,6 +21,7 @@ pub(crate) struct Probed {
     policies: Arc<LivePolicies>,
     store: Arc<Store>,
     audit: Audit,
+    certificates: Certificates,
     ending: Ending,
 }
 
@@ -30,6 +32,7 @@ impl Probed {
             policies: Arc::clone(&app.policies),
             store: Arc::clone(&app.store),
             audit: app.audit.clone(),
+            certificates: app.certificates.clone(),
             ending,
         })
     }
@@ -43,7 +46,7 @@ pub(in crate::http) async fn live() -> HttpResponse {
 /// is told, and does not make the last good state less good. Until the shared store told once which tokens are
 /// revoked, no token can be judged, and the answer is 503; so it is once the server ends.
 pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
-    let Probed { keys, policies, store, audit, ending } = &**probed;
+    let Probed { keys, policies, store, audit, certificates, ending } = &**probed;
     let (has_store, store) = match store.state() {
         StoreState::Memory => (true, "memory"),
         StoreState::Ready => (true, "ready"),
@@ -83,8 +86,23 @@ pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
         });
         detail.insert("candidate".to_owned(), candidate);
     }
+    if let (Some(_), Some(detail)) = (certificates.iter().next(), detail.as_object_mut()) {
+        let each = certificates.iter().map(|it| (it.listener().as_str().to_owned(), of_certificate(it)));
+        detail.insert("tls".to_owned(), Value::Object(each.collect()));
+    }
     let mut response = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.insert_header((header::CACHE_CONTROL, "no-store")).json(detail)
+}
+
+/// A certificate that ends, or files that cannot take over, make no server less ready: another one has the same.
+fn of_certificate(certificate: &LiveCertificate) -> Value {
+    json!({
+        "expires_at": certificate.expires().to_string(),
+        "last_reload_error": certificate.last_rejection().map(|rejection| json!({
+            "at": rejection.at.to_string(),
+            "errors": rejection.faults.0.iter().map(TlsError::in_short).collect::<Vec<_>>(),
+        })),
+    })
 }
 
 /// Anybody may ask: the place, and no names; the log and `/ops/policies` have the rest.

@@ -227,7 +227,7 @@ impl From<BadQuestion> for ProblemKind {
     }
 }
 
-/// Reads the keys, the policies and the candidate again. Each of them is taken or not, whatever becomes of the others.
+/// Reads the keys, the policies, the certificates and the candidate again. Each of them is taken or not, whatever becomes of the others.
 pub(in crate::http) async fn reload(
     request: HttpRequest,
     following: Data<Following>,
@@ -252,7 +252,9 @@ pub(in crate::http) async fn reload(
         "signing": keys.ring().signing().kid(),
     });
     let of_candidate = audit.shadow().map(|shadow| reloaded_candidate(shadow, &read));
-    Ok(answer(&with(with(of_policies, "keys", Some(of_keys)), "candidate", of_candidate)))
+    let of_certificates = (!read.certificates.is_empty()).then(|| reloaded_certificates(&read));
+    let reloaded = with(with(of_policies, "keys", Some(of_keys)), "tls", of_certificates);
+    Ok(answer(&with(reloaded, "candidate", of_candidate)))
 }
 
 /// What differs is `None` where comparing is too much work.
@@ -265,14 +267,26 @@ fn replaced_policies(replaced: &ReplacedPolicies, difference: Option<&PolicyDiff
     })
 }
 
-/// Why keys or policies were not taken.
+/// Why keys, policies or certificates were not taken.
 fn rejected(read: &ReadAgain) -> Option<ProblemKind> {
     let findings = read.policies.rejection().map(|rejection| rejection.faults.clone());
     let key_errors = read.keys.rejection().map(|rejection| lines_of(&rejection.faults));
-    (findings.is_some() || key_errors.is_some()).then(|| ProblemKind::Rejected {
+    let rejected_pairs = read.certificates.iter().filter_map(|(_, reload)| reload.rejection());
+    let tls_errors: Vec<_> = rejected_pairs.flat_map(|it| &it.faults.0).map(ToString::to_string).collect();
+    (findings.is_some() || key_errors.is_some() || !tls_errors.is_empty()).then(|| ProblemKind::Rejected {
         findings: findings.unwrap_or_default(),
         key_errors: key_errors.unwrap_or_default(),
+        tls_errors,
     })
+}
+
+/// What became of the certificate of each listener.
+fn reloaded_certificates(read: &ReadAgain) -> Value {
+    let each = read.certificates.iter().map(|(listener, reload)| {
+        let is_new = matches!(reload, Reload::Reloaded(_));
+        (listener.as_str().to_owned(), json!({ "reloaded": is_new }))
+    });
+    Value::Object(each.collect())
 }
 
 /// What became of the candidate. If it is wrong, nothing that is in force is.

@@ -49,6 +49,8 @@ pub const DECLARED: &[&DeclaredMetric] = &[
     &KEYS_REJECTED,
     &KEYS,
     &KEY_NEXT_CHANGE,
+    &TLS_EXPIRY,
+    &TLS_REJECTED,
     &STORE_UP,
     &SECRET_LAST_USED,
 ];
@@ -127,6 +129,16 @@ pub(super) const KEY_NEXT_CHANGE: DeclaredMetric = gauge(
     &[],
     "When a key changes its state, or the next key is due: a time in the past while a rotation is overdue. Absent \
      while neither is known.",
+);
+pub(super) const TLS_EXPIRY: DeclaredMetric = gauge(
+    "jeton_tls_certificate_expiry_timestamp_seconds",
+    &["listener"],
+    "When the certificate of a listener with TLS expires.",
+);
+pub(super) const TLS_REJECTED: DeclaredMetric = gauge(
+    "jeton_tls_rejected",
+    &["listener"],
+    "1 while the certificate or key file of a listener has errors and the older pair is in use, else 0.",
 );
 pub(super) const STORE_UP: DeclaredMetric = gauge(
     "jeton_store_up",

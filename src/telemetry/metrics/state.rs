@@ -13,12 +13,13 @@ use prometheus::{
 
 use super::declared::{
     BUILD_INFO, DECISIONS_DROPPED, DeclaredMetric, KEY_NEXT_CHANGE, KEYS, KEYS_REJECTED, POLICIES_INFO,
-    POLICIES_LOADED, POLICIES_REJECTED, SECRET_LAST_USED, STORE_UP, number,
+    POLICIES_LOADED, POLICIES_REJECTED, SECRET_LAST_USED, STORE_UP, TLS_EXPIRY, TLS_REJECTED, number,
 };
 use crate::{
     authenticate::SecretUses,
     keys::{KeyState, LiveKeys},
     store::{Store, StoreState},
+    tls::{Certificates, LiveCertificate},
 };
 
 /// The parts of the server of which metrics tell how they are.
@@ -27,6 +28,8 @@ pub struct ObservedState {
     pub policies: Arc<LivePolicies>,
     /// The keys in force.
     pub keys: Arc<LiveKeys>,
+    /// The certificates of the listeners that have TLS.
+    pub certificates: Certificates,
     /// The shared store, if there is one.
     pub store: Arc<Store>,
     /// The decision log, if there is one.
@@ -36,7 +39,7 @@ pub struct ObservedState {
 }
 
 /// What [`StateCollector`] shows.
-const SHOWN: [&DeclaredMetric; 10] = [
+const SHOWN: [&DeclaredMetric; 12] = [
     &BUILD_INFO,
     &POLICIES_INFO,
     &POLICIES_LOADED,
@@ -44,6 +47,8 @@ const SHOWN: [&DeclaredMetric; 10] = [
     &KEYS_REJECTED,
     &KEYS,
     &KEY_NEXT_CHANGE,
+    &TLS_EXPIRY,
+    &TLS_REJECTED,
     &STORE_UP,
     &DECISIONS_DROPPED,
     &SECRET_LAST_USED,
@@ -87,6 +92,8 @@ impl ObservedState {
             KEYS_REJECTED.value(self.keys.last_rejection().is_some().into()),
             self.key_states(),
             KEY_NEXT_CHANGE.family(self.keys.next_change().map(|at| ([""; 0], seconds(at)))),
+            self.listeners(&TLS_EXPIRY, |certificate| seconds(certificate.expires())),
+            self.listeners(&TLS_REJECTED, |certificate| certificate.last_rejection().is_some().into()),
             STORE_UP.value(is_up.into()),
             DECISIONS_DROPPED.value(self.decisions.as_ref().map_or(0.0, |log| number(log.lost()))),
             self.secrets(),
@@ -104,6 +111,15 @@ impl ObservedState {
             }
         }
         KEYS.family(counts.into_iter().map(|((state, algorithm), count)| ([state, algorithm], number(count))))
+    }
+
+    /// A value for each listener that has TLS.
+    fn listeners(&self, declared: &DeclaredMetric, value: fn(&LiveCertificate) -> f64) -> MetricFamily {
+        declared.family(
+            self.certificates
+                .iter()
+                .map(|certificate| ([certificate.listener().as_str()], value(certificate))),
+        )
     }
 
     fn secrets(&self) -> MetricFamily {

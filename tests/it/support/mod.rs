@@ -7,6 +7,7 @@ pub(crate) mod redis;
 pub(crate) mod scrape;
 pub(crate) mod signer;
 pub(crate) mod terminal;
+pub(crate) mod tls;
 
 use std::{
     fmt::Write,

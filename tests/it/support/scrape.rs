@@ -17,7 +17,7 @@ pub(crate) struct Scrape {
 /// Gives a server an admin listener.
 pub(crate) fn with_admin(settings: &mut Settings) {
     let listen = "127.0.0.1:0".parse().unwrap();
-    settings.admin = Some(AdminSettings { listen, hosts: Vec::new() });
+    settings.admin = Some(AdminSettings { listen, hosts: Vec::new(), tls: None });
 }
 
 impl TestApp {
@@ -37,7 +37,7 @@ impl TestApp {
 
 impl Scrape {
     /// Reads the text format. Each sample stands below the help and the type of its metric, and there once.
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         assert!(text.ends_with('\n'));
         let (mut types, mut samples) = (BTreeMap::new(), Vec::new());
         let (mut series, mut helped, mut metric) = (BTreeSet::new(), String::new(), String::new());
