@@ -14,17 +14,22 @@ use jeton_verify::{
 use tracing::field::display;
 
 use crate::{
-    authenticate::{AssertionRules, Authenticator},
+    authenticate::{AssertionRules, Authenticator, SecretUses},
     config::{Settings, StoreSettings, TlsSettings},
     event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
+    made::MadePaths,
     reuse::TokenReuse,
     revoke::Revoker,
     status_lists::{StatusListOptions, StatusLists},
     store::{MemoryStore, SharedStore, SharedStoreOptions, Store, StoreError},
+    telemetry::{
+        Telemetry,
+        metrics::{Metrics, MetricsError, ObservedState},
+    },
     tls::{Certificates, ListenerName, LiveCertificate, TlsErrors},
 };
 
@@ -55,6 +60,9 @@ pub enum LoadError {
     /// The name of jeton's own API.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// A fault in jeton.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
 }
 
 /// What was read and found good before anything is written.
@@ -76,6 +84,7 @@ pub struct App {
     /// Those of the listeners that have TLS.
     pub(crate) certificates: Certificates,
     pub(crate) audit: Audit,
+    pub(crate) telemetry: Arc<Telemetry>,
     /// Who decides about jeton's own API.
     pub(crate) authorizer: Authorizer,
     pub(crate) store: Arc<Store>,
@@ -110,7 +119,11 @@ impl PreparedApp {
     /// As [`Self::check`].
     pub fn load(self) -> Result<App, LoadError> {
         let Self { settings, surroundings, policies, certificates, store, clock } = self;
-        let audit = audit(&settings, surroundings, &clock)?;
+        // the log is there before the key, and goes with a start that fails
+        let mut made = MadePaths::default();
+        settings.log.decisions.iter().for_each(|path| made.expect(path));
+        let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
+        let audit = audit(&settings, surroundings, &clock)?.with_listener(metrics.clone());
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         if settings.keys.generate_if_missing
             && let FirstKey::Made(new) = keeper.ensure_first_key()?
@@ -120,6 +133,8 @@ impl PreparedApp {
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
+        let own_api = ApiName::parse(ApiName::OWN)?;
+        made.keep();
         let verifier = Verifier::new(
             settings.issuer.clone(),
             Arc::clone(&keys),
@@ -129,9 +144,11 @@ impl PreparedApp {
         .remembering(Verifier::USUAL_MEMORY);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
+        let secret_uses = Arc::new(SecretUses::default());
         let authenticator = Arc::new(Authenticator {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
             store: Arc::clone(&store),
+            secret_uses: Arc::clone(&secret_uses),
         });
         let lifetimes = Lifetimes {
             ttl: tokens.ttl,
@@ -141,11 +158,18 @@ impl PreparedApp {
             leeway: tokens.leeway,
         };
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
-        let authorizer =
-            Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse(ApiName::OWN)?)
-                .with_standing(standing.clone())
-                .with_audit(audit.clone());
+        let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
+            .with_standing(standing.clone())
+            .with_audit(audit.clone());
+        let state = ObservedState {
+            policies: Arc::clone(&policies),
+            keys: Arc::clone(&keys),
+            store: Arc::clone(&store),
+            decisions: audit.log().cloned(),
+            secret_uses,
+        };
         Ok(App {
+            telemetry: Arc::new(Telemetry::new(metrics, state)?),
             status_lists: Arc::new(StatusLists::new(
                 settings.issuer.clone(),
                 Arc::clone(&keys),

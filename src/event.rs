@@ -140,6 +140,9 @@ jeton_verify::events! {
     /// Others can read the key file of a listener.
     "tls.readable" => TlsReadable<'e>: warn { listener: &'e str, detail: &'e str };
 
+    /// A fault in jeton: the metrics could not be written down.
+    "metrics.failed" => MetricsFailed<'e>: error { error: ShownValue<'e> } "whoever scrapes gets an error";
+
     /// The policies were replaced.
     "policies.reloaded" => PoliciesReloaded<'e>: info {
         trigger: &'e str, old: ShownValue<'e>, new: ShownValue<'e>, effect: &'e str, gains: Option<usize>,

@@ -33,6 +33,7 @@
 //! | [`app`] | everything loaded and wired, without HTTP |
 //! | `follow` | files that are read again while the service runs, without HTTP |
 //! | [`event`] | every log event |
+//! | [`telemetry`] | what a running service tells of itself: its log and its metrics |
 //! | [`http`] | actix: connections, routes, endpoints |
 //! | `admin` | the admin listener |
 //! | [`server`] | the listeners, their start and their end |
@@ -51,6 +52,7 @@ pub mod http;
 pub mod introspect;
 pub mod issue;
 pub mod keys;
+mod made;
 mod private_file;
 pub mod reuse;
 pub mod revoke;
@@ -58,5 +60,6 @@ pub mod server;
 mod service_manager;
 pub mod status_lists;
 pub mod store;
+pub mod telemetry;
 pub mod tls;
 pub mod token;

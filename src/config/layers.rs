@@ -11,6 +11,8 @@ use jeton_oauth::text::printable;
 use jeton_policy::files::{self, FileError};
 use zeroize::Zeroizing;
 
+use super::effective::{EffectiveSetting, SettingSource};
+
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
@@ -37,7 +39,7 @@ impl fmt::Display for SettingErrors {
 impl std::error::Error for SettingErrors {}
 
 /// What `jeton.toml` in the source tree says: the defaults.
-const DEFAULTS: &str = include_str!("../../jeton.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../jeton.toml");
 /// The section of it that is an example: what it says is there only where somebody writes it.
 const NO_DEFAULT: &str = "admin.";
 /// What the names of our environment variables start with.
@@ -49,8 +51,10 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 /// The settings by dotted key, not yet understood.
 pub(super) struct Layers {
     /// From the least to the most important.
-    layers: Vec<Layer>,
+    stack: Vec<Layer>,
     errors: Vec<SettingError>,
+    /// What was taken so far.
+    taken: Vec<EffectiveSetting>,
 }
 
 struct Layer {
@@ -67,6 +71,14 @@ enum SettingOrigin {
 }
 
 impl SettingOrigin {
+    fn source(&self, key: &str) -> SettingSource {
+        match self {
+            Self::Defaults => SettingSource::Default,
+            Self::File(path) => SettingSource::File(path.clone()),
+            Self::Environment => SettingSource::Variable(variable(key)),
+        }
+    }
+
     fn name(&self, key: &str) -> String {
         match self {
             Self::Defaults => format!("the defaults: `{key}`"),
@@ -111,7 +123,11 @@ impl Layers {
         let environment = environment.prefix(PREFIX).prefix_separator(SEPARATOR).separator(SEPARATOR);
         let values = read_layer(environment, "the environment", &mut errors);
         layers.push(Layer { origin: SettingOrigin::Environment, base: PathBuf::new(), values });
-        if errors.is_empty() { Ok(Self { layers, errors }) } else { Err(SettingErrors(errors)) }
+        if errors.is_empty() {
+            Ok(Self { stack: layers, errors, taken: Vec::new() })
+        } else {
+            Err(SettingErrors(errors))
+        }
     }
 
     /// Takes a setting and understands it as text, by `parse`, whose error is what to do.
@@ -128,6 +144,7 @@ impl Layers {
     ) -> Option<PathBuf> {
         let (text, name, base) = self.take_text(key)?;
         let path = base.join(text);
+        self.note_path(&path);
         self.keep(check(&path).map(|()| path), name)
     }
 
@@ -139,6 +156,9 @@ impl Layers {
     ) -> Option<T> {
         let (text, name, base) = self.take_text(key)?;
         let path = (!text.is_empty()).then(|| base.join(text));
+        if let Some(path) = &path {
+            self.note_path(path);
+        }
         self.keep(read(path), name)
     }
 
@@ -146,7 +166,7 @@ impl Layers {
     /// committed and mounted where anybody can read it. `instead` names the setting to use there.
     pub(super) fn secret(&mut self, key: &str, instead: &str) -> Option<Zeroizing<String>> {
         let mut secret = None;
-        for layer in &mut self.layers {
+        for layer in &mut self.stack {
             let Some(value) = layer.values.remove(key) else { continue };
             let outcome = match (&layer.origin, value.kind) {
                 (SettingOrigin::Environment, ValueKind::String(text)) if !text.is_empty() => {
@@ -158,6 +178,7 @@ impl Layers {
                     variable(key)
                 )),
             };
+            self.taken.push(EffectiveSetting::secret(key, layer.origin.source(key)));
             let origin = layer.origin.name(key);
             secret = outcome.map_err(|message| self.errors.push(SettingError { origin, message })).ok();
         }
@@ -256,7 +277,7 @@ impl Layers {
     pub(super) fn origin_of(&self, section: &str) -> String {
         let prefix = format!("{section}.");
         let says = |layer: &&Layer| layer.values.keys().any(|key| key.starts_with(&prefix) || key == section);
-        self.layers
+        self.stack
             .iter()
             .rev()
             .find(says)
@@ -270,13 +291,13 @@ impl Layers {
     }
 
     fn keys(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().flat_map(|layer| layer.values.keys()).map(String::as_str)
+        self.stack.iter().flat_map(|layer| layer.values.keys()).map(String::as_str)
     }
 
-    /// Everything wrong, the keys that nobody took included.
-    pub(super) fn finish(mut self, known: &[&str]) -> SettingErrors {
+    /// What was taken, by key; and everything wrong, the keys that nobody took included.
+    pub(super) fn finish(mut self, known: &[&str]) -> (Vec<EffectiveSetting>, SettingErrors) {
         self.errors.extend(misspelt_variables(known));
-        for layer in &self.layers {
+        for layer in &self.stack {
             let is_section = |key: &str| known.iter().any(|known| known.starts_with(&format!("{key}.")));
             let empty = |value: &Value| matches!(&value.kind, ValueKind::Table(_));
             for (key, _) in layer.values.iter().filter(|(key, value)| !(empty(value) && is_section(key))) {
@@ -295,7 +316,8 @@ impl Layers {
                 self.errors.push(SettingError { origin: layer.origin.name(key), message });
             }
         }
-        SettingErrors(self.errors)
+        self.taken.sort_by(|a, b| a.key.cmp(&b.key));
+        (self.taken, SettingErrors(self.errors))
     }
 
     fn take_text(&mut self, key: &str) -> Option<(String, String, PathBuf)> {
@@ -310,12 +332,22 @@ impl Layers {
     /// Takes a setting out of every layer; the most important one counts.
     fn take(&mut self, key: &str) -> Option<(Value, String, PathBuf)> {
         let mut found = None;
-        for layer in &mut self.layers {
+        for layer in &mut self.stack {
             if let Some(value) = layer.values.remove(key) {
-                found = Some((value, layer.origin.name(key), layer.base.clone()));
+                let effective = EffectiveSetting::new(key, &value, layer.origin.source(key));
+                found = Some((effective, (value, layer.origin.name(key), layer.base.clone())));
             }
         }
-        found
+        let (effective, found) = found?;
+        self.taken.push(effective);
+        Some(found)
+    }
+
+    /// Notes what path the last setting is.
+    fn note_path(&mut self, path: &Path) {
+        if let Some(last) = self.taken.last_mut() {
+            last.value = path.display().to_string().into();
+        }
     }
 
     fn keep<T>(&mut self, outcome: Result<T, String>, origin: String) -> Option<T> {

@@ -11,6 +11,7 @@ use tracing::Level;
 
 use super::{
     admin::{self, AdminSettings},
+    effective::CheckedSettings,
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
@@ -162,31 +163,26 @@ impl Settings {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_for(needs: NeededFolders, file: Option<&Path>) -> Result<Self, SettingErrors> {
-        let default = Path::new(DEFAULT_FILE);
-        let file = file.or_else(|| default.exists().then_some(default));
-        Self::read(needs, file, Environment::default())
+        Self::check(needs, file).outcome
     }
 
-    fn read(
-        needs: NeededFolders,
-        file: Option<&Path>,
-        environment: Environment,
-    ) -> Result<Self, SettingErrors> {
-        let mut layers = Layers::read(file, environment)?;
+    /// As [`Self::load_for`], with every setting as it counts, also where something is wrong.
+    pub fn check(needs: NeededFolders, file: Option<&Path>) -> CheckedSettings {
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default.exists().then_some(default));
+        match Layers::read(file, Environment::default()) {
+            Ok(layers) => Self::read(needs, layers),
+            Err(errors) => CheckedSettings { effective: Vec::new(), outcome: Err(errors) },
+        }
+    }
+
+    fn read(needs: NeededFolders, mut layers: Layers) -> CheckedSettings {
         let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
         let server = ServerSettings::read(issuer.as_ref(), &mut layers, &mut warnings);
         let admin = admin::read(&mut layers, server.as_ref().map(|server| server.listen));
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
-        let policy_dir = layers.path("policies.dir", |dir| match needs {
-            NeededFolders::Everything | NeededFolders::Policies => folder(dir),
-            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
-        });
-        let poll = layers.text("policies.poll", duration);
-        let candidate = layers.file("policies.candidate", |dir| match dir {
-            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
-            dir => Ok(dir),
-        });
+        let policies = PolicySettings::read(needs, &mut layers);
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
         let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
             ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => Err(format!(
@@ -237,18 +233,14 @@ impl Settings {
         });
         let (gateways, known) = gateways::read(&mut layers, issuer.as_ref());
         let known: Vec<_> = KNOWN.into_iter().chain(known.iter().map(String::as_str)).collect();
-        let errors = layers.finish(&known);
+        let (effective, errors) = layers.finish(&known);
         let settings = || {
             Some(Self {
                 issuer: issuer?,
                 server: server?,
                 admin,
                 keys: keys?,
-                policies: PolicySettings {
-                    dir: policy_dir?,
-                    poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
-                    candidate: candidate?,
-                },
+                policies: policies?,
                 tokens: TokenSettings {
                     ttl: ttl?,
                     max_ttl: max_ttl?,
@@ -267,12 +259,34 @@ impl Settings {
                 warnings,
             })
         };
-        settings().filter(|_| errors.0.is_empty()).ok_or(errors)
+        let outcome = settings().filter(|_| errors.0.is_empty()).ok_or(errors);
+        CheckedSettings { effective, outcome }
     }
 
     /// Whether nobody but this machine can reach the server, by its address and its name.
     pub fn is_loopback(&self) -> bool {
         self.issuer.is_loopback() && self.server.listen.ip().is_loopback()
+    }
+}
+
+impl PolicySettings {
+    fn read(needs: NeededFolders, layers: &mut Layers) -> Option<Self> {
+        let dir = layers.path("policies.dir", |dir| match needs {
+            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
+                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
+            }),
+            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
+        });
+        let poll = layers.text("policies.poll", duration);
+        let candidate = layers.file("policies.candidate", |dir| match dir {
+            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
+            dir => Ok(dir),
+        });
+        Some(Self {
+            dir: dir?,
+            poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
+            candidate: candidate?,
+        })
     }
 }
 

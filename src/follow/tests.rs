@@ -24,6 +24,11 @@ use tracing::subscriber::DefaultGuard;
 use super::*;
 use crate::{
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
+    store::{MemoryStore, Store},
+    telemetry::{
+        Telemetry,
+        metrics::{Metrics, ObservedState},
+    },
     tls::LiveCertificate,
 };
 
@@ -128,7 +133,15 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
 
     let teller = Teller::start();
     let followed_keys = Arc::new(FollowedKeys(Arc::clone(&keys)));
-    let followed_policies = Arc::new(FollowedPolicies::new(Arc::clone(&policies), teller.clone()));
+    let state = ObservedState {
+        policies: Arc::clone(&policies),
+        keys: Arc::clone(&keys),
+        store: Arc::new(Store::Memory(MemoryStore::new(clock()))),
+        decisions: None,
+        secret_uses: Arc::default(),
+    };
+    let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new([]).unwrap()), state).unwrap());
+    let followed_policies = Arc::new(FollowedPolicies::new(Arc::clone(&policies), telemetry, teller.clone()));
     let followed_candidate = Arc::new(FollowedCandidate { candidate: Arc::clone(&candidate), teller });
     let ring = fs::read_to_string(key_dir.join("keyring.yaml")).unwrap();
     // what is wrong is noted with the time
@@ -158,7 +171,7 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
     }
     assert_eq!(*keys.ring().signing().kid(), kid);
     assert_eq!(*policies.snapshot().policies.hash(), hash);
-    assert_eq!(*candidate.current().unwrap().policies.hash(), hash);
+    assert_eq!(*candidate.snapshot().unwrap().policies.hash(), hash);
 
     // and the next reading is one like any other
     assert_eq!(in_words(read_again(&followed_keys, Trigger::Signal).await.as_ref()), "rejected");

@@ -5,21 +5,20 @@ mod ending;
 mod endpoint;
 mod error;
 mod extract;
-mod log;
+mod measure;
 mod routes;
 mod server;
-mod together;
 
 pub use {
     connection::raise_open_files,
     extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
-    log::init as init_log,
 };
 pub(crate) use {
     connection::{Listener, LocalAddress, Seats, Serving, TellConnection, serve},
     ending::Ending,
     endpoint::health::Probed,
     error::{EndpointProblem, ProblemKind},
-    routes::{mount_probes, not_found},
+    measure::Measure,
+    routes::{mount_metrics, mount_probes, not_found},
     server::MainService,
 };

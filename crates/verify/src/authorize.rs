@@ -11,7 +11,7 @@ use jeton_policy::{BadPath, Decision, Denial, LivePolicies, PolicySet};
 pub use explain::{ExplainedAsker, ExplainedRequest, NoAnswer};
 
 use crate::{
-    audit::{Audit, AuditedRequest, TakenDecision, reasons},
+    audit::{Audit, AuditedRequest, DecisionOutcome, TakenDecision, reasons},
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     revocations::RevocationsUnknown,
@@ -217,16 +217,25 @@ impl Authorizer {
             path: request.target.map_or("", AuditedRequest::path_of),
             bearer: principal.map(Into::into),
         };
-        let (rule, reason, detail): (_, _, Option<&dyn fmt::Display>) = match decision {
-            Ok(permit) => (Some(permit.rule()), permit.reason, None),
-            Err(Denied::NoToken(NoToken { reason, rule, detail })) => {
-                (rule.as_deref(), *reason, Some(detail))
+        let (outcome, rule, reason) = match decision {
+            Ok(permit) => (DecisionOutcome::Allowed, Some(permit.rule()), permit.reason),
+            Err(Denied::NoToken(NoToken { reason, rule, .. })) => {
+                (DecisionOutcome::Unauthenticated, rule.as_deref(), *reason)
             }
-            Err(Denied::InvalidToken(error)) => (None, reasons::INVALID_TOKEN, Some(error)),
-            Err(Denied::Unavailable(error)) => (None, reasons::UNAVAILABLE, Some(error)),
-            Err(Denied::NotAllowed(denied)) => (denied.rule.as_deref(), denied.reason, Some(&denied.detail)),
+            Err(Denied::InvalidToken(_)) => (DecisionOutcome::Unauthenticated, None, reasons::INVALID_TOKEN),
+            Err(Denied::Unavailable(_)) => (DecisionOutcome::Denied, None, reasons::UNAVAILABLE),
+            Err(Denied::NotAllowed(denied)) => {
+                (DecisionOutcome::Denied, denied.rule.as_deref(), denied.reason)
+            }
         };
-        let taken = TakenDecision { allowed: decision.is_ok(), rule, reason, detail };
+        let detail: Option<&dyn fmt::Display> = match decision {
+            Ok(_) => None,
+            Err(Denied::NoToken(NoToken { detail, .. })) => Some(detail),
+            Err(Denied::InvalidToken(error)) => Some(error),
+            Err(Denied::Unavailable(error)) => Some(error),
+            Err(Denied::NotAllowed(denied)) => Some(&denied.detail),
+        };
+        let taken = TakenDecision { outcome, rule, reason, detail };
         self.audit.tell(&asked, &taken, request.id.map(|id| -> &dyn fmt::Display { id }));
     }
 

@@ -78,7 +78,7 @@ pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
     });
     // it is not in force, and nothing waits for it
     if let (Some(shadow), Some(detail)) = (audit.shadow(), detail.as_object_mut()) {
-        let snapshot = shadow.candidate().current();
+        let snapshot = shadow.candidate().snapshot();
         let candidate = json!({
             "hash": snapshot.as_ref().map(|snapshot| snapshot.policies.hash()),
             "loaded_at": snapshot.as_ref().map(|snapshot| snapshot.loaded_at.to_string()),

@@ -4,7 +4,9 @@ pub(crate) mod forge;
 pub(crate) mod issuer;
 pub(crate) mod program;
 pub(crate) mod redis;
+pub(crate) mod scrape;
 pub(crate) mod signer;
+pub(crate) mod terminal;
 pub(crate) mod tls;
 
 use std::{

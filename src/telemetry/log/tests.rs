@@ -106,7 +106,7 @@ fn the_message_is_what_is_said_behind_the_name_of_the_event() {
     let quotes = "a.b: \"x\"\n\\ \u{202e}y";
     is(|| tracing::warn!(name: "a.b", message = quotes), "a.b", Some("\"x\"\\n\\ \\u{202e}y"));
     // what libraries say
-    let here = "jeton.http.log.tests";
+    let here = "jeton.telemetry.log.tests";
     is(|| tracing::info!("policies.rejected: no"), here, Some("policies.rejected: no"));
     is(|| tracing::info!(message = "stopped"), here, Some("stopped"));
     is(|| tracing::info!("starting 2 workers"), here, Some("starting 2 workers"));
