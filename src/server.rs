@@ -138,11 +138,8 @@ impl HttpService {
         let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         let admin = admin.map(|listener| {
-            AdminService { hosts, probed: probed.clone(), telemetry }.serve(serving(
-                ListenerName::Admin,
-                listener,
-                admin_seats,
-            ))
+            let serving = serving(ListenerName::Admin, listener, admin_seats);
+            AdminService { hosts, probed: probed.clone(), telemetry }.serve(serving)
         });
         let main =
             MainService { app, following, probed }.serve(serving(ListenerName::Server, main, seats))?;
