@@ -15,7 +15,7 @@ use tracing::field::display;
 
 use crate::{
     authenticate::{AssertionRules, Authenticator, SecretUses},
-    config::{LimitSettings, Settings, StoreSettings},
+    config::{LimitSettings, Settings, StoreSettings, TokenSettings},
     event,
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
@@ -144,15 +144,8 @@ impl PreparedApp {
             store: Arc::clone(&store),
             secret_uses: Arc::clone(&secret_uses),
         });
-        let LimitSettings { tokens: token_requests, introspections, failures } = settings.limits;
-        let limits = Arc::new(Limits::new(token_requests, introspections, failures, Arc::clone(&clock)));
-        let lifetimes = Lifetimes {
-            ttl: tokens.ttl,
-            max_ttl: tokens.max_ttl,
-            refresh_ttl: tokens.refresh_ttl,
-            refresh_grace: tokens.refresh_grace,
-            leeway: tokens.leeway,
-        };
+        let limits = Arc::new(limits(&settings.limits, &clock));
+        let lifetimes = lifetimes(&tokens);
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
@@ -217,6 +210,23 @@ impl PreparedApp {
             store,
             limits,
         })
+    }
+}
+
+/// The limits that the settings name.
+fn limits(settings: &LimitSettings, clock: &Arc<dyn Clock>) -> Limits {
+    let LimitSettings { tokens, introspections, failures } = *settings;
+    Limits::new(tokens, introspections, failures, Arc::clone(clock))
+}
+
+/// How long tokens live by the settings.
+fn lifetimes(tokens: &TokenSettings) -> Lifetimes {
+    Lifetimes {
+        ttl: tokens.ttl,
+        max_ttl: tokens.max_ttl,
+        refresh_ttl: tokens.refresh_ttl,
+        refresh_grace: tokens.refresh_grace,
+        leeway: tokens.leeway,
     }
 }
 

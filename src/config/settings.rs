@@ -204,17 +204,7 @@ impl Settings {
         let drain = layers.text("server.drain", duration);
         let admin = admin::read(&mut layers, listen);
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
-        let policy_dir = layers.path("policies.dir", |dir| match needs {
-            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
-                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
-            }),
-            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
-        });
-        let poll = layers.text("policies.poll", duration);
-        let candidate = layers.file("policies.candidate", |dir| match dir {
-            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
-            dir => Ok(dir),
-        });
+        let policies = PolicySettings::read(needs, &mut layers);
         let tokens = TokenSettings::read(&mut layers);
         let store = StoreSettings::read(needs, &mut layers, &mut warnings);
         let limits = LimitSettings::read(&mut layers);
@@ -245,11 +235,7 @@ impl Settings {
                 },
                 admin: admin?,
                 keys: keys?,
-                policies: PolicySettings {
-                    dir: policy_dir?,
-                    poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
-                    candidate: candidate?,
-                },
+                policies: policies?,
                 tokens: tokens?,
                 store: store?,
                 limits: limits?,
@@ -315,6 +301,27 @@ impl TokenSettings {
             max_assertion_ttl: max_assertion_ttl?,
             status_list: status_list?,
             status_list_ttl: status_list_ttl?,
+        })
+    }
+}
+
+impl PolicySettings {
+    fn read(needs: NeededFolders, layers: &mut Layers) -> Option<Self> {
+        let dir = layers.path("policies.dir", |dir| match needs {
+            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
+                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
+            }),
+            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
+        });
+        let poll = layers.text("policies.poll", duration);
+        let candidate = layers.file("policies.candidate", |dir| match dir {
+            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
+            dir => Ok(dir),
+        });
+        Some(Self {
+            dir: dir?,
+            poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
+            candidate: candidate?,
         })
     }
 }

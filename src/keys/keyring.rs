@@ -200,9 +200,11 @@ impl Keyring {
 
     /// The first moment after `now` at which a key does something else.
     pub fn next_change(&self, now: Timestamp, retention: SignedDuration) -> Option<Timestamp> {
-        let times = self.0.iter().flat_map(|entry| [Some(entry.activates), entry.retires]).flatten();
-        let ends = times.clone().filter_map(|time| time.checked_add(retention).ok());
-        times.chain(ends).filter(|time| *time > now).min()
+        let successors = self.0.iter().skip(1).map(Some).chain([None]);
+        let handovers = self.0.iter().zip(successors).filter_map(|(entry, next)| entry.handover(next));
+        let ends = handovers.clone().filter_map(|time| time.checked_add(retention).ok());
+        let begins = self.0.iter().map(|entry| entry.activates);
+        begins.chain(handovers).chain(ends).filter(|time| *time > now).min()
     }
 }
 

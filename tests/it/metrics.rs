@@ -333,7 +333,8 @@ async fn requests_are_measured_by_endpoint_method_and_status() {
         ("GET", "/authz/edge/below", 403, "/authz/edge"),
         // nobody's
         ("GET", "/authz/nobody", 403, "other"),
-        ("GET", "/", 404, "other"),
+        ("GET", "/", 200, "/"),
+        ("GET", "/base", 200, "/"),
         ("GET", "/metrics", 404, "other"),
         ("GET", "/ops/nothing", 401, "other"),
         ("PROPFIND", "/healthz", 405, "/healthz"),

@@ -62,7 +62,17 @@ async fn what_has_no_labels_or_known_ones_is_there_from_the_start() {
     let fetches = fetches.concat();
     let expected: Vec<_> = fetches.iter().map(|labels| (labels.as_str(), 0.0)).collect();
     assert_eq!(scrape.of("jeton_fetches_total"), expected);
-    assert_eq!(scrape.of("jeton_key_next_change_timestamp_seconds"), [], "none is known");
+}
+
+/// It signs until somebody lets another one follow, however long that may be.
+#[actix_web::test]
+async fn the_only_key_changes_at_no_time_that_is_known() {
+    let settings = |settings: &mut Settings| {
+        with_admin(settings);
+        fs::remove_dir_all(&settings.keys.dir).unwrap();
+    };
+    let app = spawn_app_with(Setup { settings, ..Setup::default() });
+    assert_eq!(keys(&app.scrape().await), (vec![(r#"state="active",alg="RS256""#, 1.0)], None));
 }
 
 /// The hash of the policies in force, as the one sample has it.
