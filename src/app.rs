@@ -219,15 +219,10 @@ fn limits(settings: &LimitSettings, clock: &Arc<dyn Clock>) -> Limits {
     Limits::new(tokens, introspections, failures, Arc::clone(clock))
 }
 
-/// How long tokens live by the settings.
+/// How long tokens live.
 fn lifetimes(tokens: &TokenSettings) -> Lifetimes {
-    Lifetimes {
-        ttl: tokens.ttl,
-        max_ttl: tokens.max_ttl,
-        refresh_ttl: tokens.refresh_ttl,
-        refresh_grace: tokens.refresh_grace,
-        leeway: tokens.leeway,
-    }
+    let TokenSettings { ttl, max_ttl, refresh_ttl, refresh_grace, leeway, .. } = *tokens;
+    Lifetimes { ttl, max_ttl, refresh_ttl, refresh_grace, leeway }
 }
 
 /// Who is told of decisions: the decision log, and candidate policies that are still to be read.

@@ -113,8 +113,9 @@ fn settings_file() -> String {
     let rest = DEFAULTS.find("# Each one can be given").and_then(|at| DEFAULTS.get(at..)).unwrap_or(DEFAULTS);
     let mut text = format!("{SETTINGS_HEAD}\n");
     for line in rest.lines() {
-        let key = line.split_once(" = ").map(|(key, _)| key);
-        let is_default = key.is_some_and(|key| !key.starts_with('#') && !IN_FORCE.contains(&key));
+        let is_key = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let key = line.split_once(" = ").map(|(key, _)| key).filter(|key| is_key(key));
+        let is_default = key.is_some_and(|key| !IN_FORCE.contains(&key));
         text.extend([if is_default { "# " } else { "" }, line, "\n"]);
     }
     text

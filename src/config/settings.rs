@@ -254,6 +254,27 @@ impl Settings {
     }
 }
 
+impl PolicySettings {
+    fn read(needs: NeededFolders, layers: &mut Layers) -> Option<Self> {
+        let dir = layers.path("policies.dir", |dir| match needs {
+            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
+                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
+            }),
+            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
+        });
+        let poll = layers.text("policies.poll", duration);
+        let candidate = layers.file("policies.candidate", |dir| match dir {
+            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
+            dir => Ok(dir),
+        });
+        Some(Self {
+            dir: dir?,
+            poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
+            candidate: candidate?,
+        })
+    }
+}
+
 impl TokenSettings {
     fn read(layers: &mut Layers) -> Option<Self> {
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
@@ -301,27 +322,6 @@ impl TokenSettings {
             max_assertion_ttl: max_assertion_ttl?,
             status_list: status_list?,
             status_list_ttl: status_list_ttl?,
-        })
-    }
-}
-
-impl PolicySettings {
-    fn read(needs: NeededFolders, layers: &mut Layers) -> Option<Self> {
-        let dir = layers.path("policies.dir", |dir| match needs {
-            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
-                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
-            }),
-            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
-        });
-        let poll = layers.text("policies.poll", duration);
-        let candidate = layers.file("policies.candidate", |dir| match dir {
-            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
-            dir => Ok(dir),
-        });
-        Some(Self {
-            dir: dir?,
-            poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
-            candidate: candidate?,
         })
     }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The Debian package of the debug build: made twice with the same bytes, liked by lintian, then installed, used,
-# upgraded, removed and purged in a Debian of its own. Needs root (chroot).
+# booted, upgraded, removed and purged in a Debian of its own. Needs root (chroot, containers).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source-path=SCRIPTDIR
@@ -8,8 +8,13 @@ cd "$(dirname "$0")/../.."
 
 scratch=$(mktemp -d)
 server=
+machine=
 cleanup() {
   if [[ -n $server ]]; then kill "$server" 2>/dev/null || true; fi
+  if [[ -n $machine ]]; then
+    kill -KILL "$machine" 2>/dev/null || true
+    wait "$machine" 2>/dev/null || true
+  fi
   rm -rf "$scratch"
 }
 trap cleanup EXIT
@@ -100,6 +105,32 @@ stop
 key=$(find "$root/var/lib/jeton/keys" -name '*.pem' -perm 600)
 [[ -n $key ]] || fail 'no key of mode 0600 was made'
 echo 'ok: it serves as the user jeton, and gives the first client a token'
+
+# booted: the unit, with all that it forbids, under a systemd with a network of its own
+systemd-nspawn --quiet --directory "$root" --boot --private-network --register=no --keep-unit >"$scratch/boot" 2>&1 &
+machine=$!
+inside() {
+  nsenter --target "$(pgrep -P "$machine")" --mount --uts --ipc --net --pid "$@"
+}
+for _ in {1..300}; do
+  if inside systemctl is-active --quiet jeton 2>/dev/null; then break; fi
+  kill -0 "$machine" 2>/dev/null || fail "the machine ended: $(cat "$scratch/boot")"
+  sleep 0.1
+done
+works() {
+  inside systemctl "$1" jeton || fail "systemctl $1: $(inside journalctl --unit jeton --no-pager)"
+  inside systemctl is-active --quiet jeton || fail "after $1: $(inside journalctl --unit jeton --no-pager)"
+  inside jeton --config /etc/jeton/jeton.toml health >/dev/null || fail "after $1: it is not healthy"
+}
+works start
+works reload
+works restart
+[[ $(inside systemctl show --property StatusText --value jeton) == serving ]] || fail 'jeton does not tell systemd how it is'
+inside systemctl poweroff 2>/dev/null
+wait "$machine" || fail "the machine did not end well: $(cat "$scratch/boot")"
+machine=
+if grep -q 'Failed to start.*jeton' "$scratch/boot"; then fail "$(cat "$scratch/boot")"; fi
+echo 'ok: booted: it starts, reloads and restarts under systemd with every restriction of the unit'
 
 # upgraded: what the operator wrote stays
 echo '# a line of the operator' >>"$root/etc/jeton/jeton.toml"

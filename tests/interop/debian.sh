@@ -16,7 +16,7 @@ debian_into() {
   if [[ ! -f $archive ]]; then
     local made="$archive.new"
     rm -rf "$made"
-    debootstrap --variant=minbase --include=adduser,ca-certificates "$release" "$made" >"$archive.log" 2>&1 ||
+    debootstrap --variant=minbase --include=adduser,ca-certificates,systemd-sysv "$release" "$made" >"$archive.log" 2>&1 ||
       fail "debootstrap: $(tail -n 20 "$archive.log")"
     rm -rf "$made"/var/cache/apt/archives/*.deb "$made"/var/lib/apt/lists/*
     tar -C "$made" -cf "$archive.part" .

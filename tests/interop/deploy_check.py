@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """What lies in deploy/, judged by the programs that take it; and what they cannot see: that each alert is documented and
-tested, that metrics and labels are there, that objects fit each other."""
+tested, that metrics and labels are there, that objects fit each other, and that the program starts with them.
+
+    deploy_check.py PROGRAM
+"""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +14,8 @@ import tempfile
 from pathlib import Path
 
 import yaml
+
+from live import Program, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -161,7 +167,7 @@ def unit():
     ok(f"jeton.service: exposure {re.search(r'Overall exposure level for .*: ([0-9.]+)', told)[1]}")
 
 
-def manifests():
+def manifests(program):
     files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
     objects = [each for file in files for each in yaml.safe_load_all(file.read_text())]
     for version in KUBERNETES:
@@ -196,6 +202,31 @@ def manifests():
     if secret.get("data") or secret.get("stringData"):
         fail("the Secret of the example holds something")
     ok(f"{len(objects)} objects fit Kubernetes {' and '.join(KUBERNETES)}")
+    starts(program, container, {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"})
+
+
+def starts(program, container, configuration):
+    """The program is ready with the arguments and files of the pods, and the environment of the image."""
+    image = dict(re.findall(r"(JETON__\w+)=(\S+)", (ROOT / "Dockerfile").read_text()))
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        for name, files in configuration.items():
+            (place / name).mkdir()
+            for file, text in files.items():
+                (place / name / file).write_text(text)
+        main, admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        own = {"SERVER__LISTEN": main, "ADMIN__LISTEN": admin, "KEYS__DIR": place / "keys", "POLICIES__DIR": place / "jeton-policies"}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("JETON__")}
+        environment = clean | image | {f"JETON__{name}": str(value) for name, value in own.items()}
+        settings = {"/etc/jeton/jeton.toml": str(place / "jeton-settings/jeton.toml")}
+        command = [program, *(settings.get(word, word) for word in container["args"])]
+        told = subprocess.run([*command[:-1], "keys", "generate"], env=environment, capture_output=True, text=True, check=False)
+        if told.returncode:
+            fail(f"jeton keys generate: {told.stderr}")
+        probes = [container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")]
+        server = Program(command, place / "log", lambda: all(answers(f"http://{admin}{path}") for path in probes), env=environment)
+        server.stop()
+    ok("the program starts as the pods start it, and answers their probes")
 
 
 def materials():
@@ -223,5 +254,5 @@ def materials():
 alerts()
 dashboard()
 unit()
-manifests()
+manifests(sys.argv[1])
 materials()
