@@ -161,8 +161,7 @@ impl PreparedApp {
             store: Arc::clone(&store),
             secret_uses,
         });
-        let LimitSettings { tokens: token_requests, introspections, failures } = settings.limits;
-        let limits = Arc::new(Limits::new(token_requests, introspections, failures, Arc::clone(&clock)));
+        let limits = Arc::new(limits(&settings.limits, &clock));
         let lifetimes = lifetimes(&tokens);
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
@@ -223,6 +222,12 @@ impl PreparedApp {
             limits,
         })
     }
+}
+
+/// The limits that the settings name.
+fn limits(settings: &LimitSettings, clock: &Arc<dyn Clock>) -> Limits {
+    let LimitSettings { tokens, introspections, failures } = *settings;
+    Limits::new(tokens, introspections, failures, Arc::clone(clock))
 }
 
 /// How long tokens live.
