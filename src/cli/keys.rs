@@ -41,6 +41,8 @@ pub(super) enum KeyCommand {
     /// End a key, if that is safe: the active key hands over, the next key is withdrawn, a retired key is dropped.
     Retire {
         /// The `kid` of the key.
+        // one in 64 begins with a hyphen
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// After a leak: stop publishing the key at once, even if tokens that it signed are still valid.
         #[arg(long)]

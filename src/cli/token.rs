@@ -54,7 +54,8 @@ pub(super) enum TokenCommand {
 #[derive(Args)]
 pub(super) struct Revoke {
     /// The claim `jti` of the token. `jeton token inspect` shows it.
-    #[arg(value_parser = token_id)]
+    // one in 64 begins with a hyphen
+    #[arg(value_parser = token_id, allow_hyphen_values = true)]
     jti: TokenId,
     /// When the token expires: its claim `exp`, or later.
     #[arg(long, value_parser = time, value_name = "TIME")]

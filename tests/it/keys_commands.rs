@@ -164,6 +164,8 @@ fn retire_ends_what_is_safe_and_says_from_when_the_rest_is() {
     retire(&retired).exits(1).says(&["may still be valid: it is safe from ", "--now"]);
     retire(&active).exits(1).says(&[&next, "may not have fetched", "it is safe from "]);
     retire("unknown").exits(1).says(&["there is no key `unknown`"]);
+    // one kid in 64 begins like an option
+    retire("-unknown").exits(1).says(&["there is no key `-unknown`"]);
     assert_eq!(jwks(&workplace).len(), 3);
     let run = retire(&next).exits(0);
     assert_eq!(
