@@ -294,17 +294,22 @@ def check_reference():
         raise Failed("docs/reference/findings.md has a finding code twice")
 
     decision = (ROOT / "crates/policy/src/decision.rs").read_text()
-    named = re.search(r"pub fn reason\(&self\).*?\n    \}", decision, re.S)[0]
-    named += (ROOT / "crates/verify/src/audit/reasons.rs").read_text()
-    reasons = re.findall(r'(?:=>|str =) "([a-z-]+)"', named)
+    spelled = re.search(r"pub fn reason\(&self\).*?\n    \}", decision, re.S)[0]
+    spelled += (ROOT / "crates/verify/src/audit/reasons.rs").read_text()
+    reasons = re.findall(r'(?:=>|str =) "([a-z-]+)"', spelled)
     for reason in reasons:
         need("reason", reason, "decision-log.md" if reason in ("met", "public") else "log.md")
 
-    settings = 0
-    for section, value in tomllib.loads((ROOT / "jeton.toml").read_text()).items():
-        for name in [f"{section}.{key}" for key in value] if isinstance(value, dict) else [section]:
-            need("setting", name, "settings.md")
-            settings += 1
+    def named(table, before=""):
+        for key, value in table.items():
+            if isinstance(value, dict):
+                yield from named(value, f"{before}{key}.")
+            else:
+                yield before + key
+
+    settings = list(named(tomllib.loads((ROOT / "jeton.toml").read_text())))
+    for name in settings:
+        need("setting", name, "settings.md")
 
     secrets = set(re.findall(r"demo-secret-of-[a-z]+-?[a-z]+", (ROOT / "README.md").read_text()))
     clients = (ROOT / "policies/clients.yaml").read_text()
@@ -332,7 +337,7 @@ def check_reference():
             raise Failed(f"docs/README.md does not lead to {page}")
         if "\n```sh\n" in (ROOT / page).read_text() and page not in DOCUMENTS:
             raise Failed(f"{page} has commands, and no step runs them: name it in tests/interop/readme.py")
-    print(f"{len(codes)} finding codes, {settings} settings, {len(secrets)} demo secrets, {links} links hold")
+    print(f"{len(codes)} finding codes, {len(settings)} settings, {len(secrets)} demo secrets, {links} links hold")
 
 
 def main():
