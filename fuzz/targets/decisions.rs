@@ -8,7 +8,7 @@ use std::{path::Path, sync::LazyLock};
 use jeton_oauth::{Audience, ScopeSet, text::is_unseen};
 use jeton_policy::{DemoSecrets, PolicySet, PolicySources, Surroundings};
 use jeton_verify::audit::{
-    AuditedRequest, DecisionLine, RecordedDecision, Replay, TakenDecision, write_line,
+    AuditedRequest, DecisionLine, DecisionOutcome, RecordedDecision, Replay, TakenDecision, write_line,
 };
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -94,7 +94,8 @@ fn has_fractions(line: &str) -> bool {
 
 fn written(decision: &RecordedDecision) -> String {
     let taken = TakenDecision {
-        allowed: decision.allowed,
+        // a line says no more than whether
+        outcome: if decision.allowed { DecisionOutcome::Allowed } else { DecisionOutcome::Denied },
         rule: decision.rule.as_deref(),
         reason: &decision.reason,
         detail: None,
