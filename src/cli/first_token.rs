@@ -1,11 +1,15 @@
 //! The line with which somebody fetches a first token from a service.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{self, Path},
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::config::TlsSettings;
 
 /// What a form leaves as it is, and a shell too. Credentials are form-encoded (RFC 6749 section 2.3.1).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -22,20 +26,37 @@ pub(super) struct FirstToken<'t> {
     pub(super) secret: &'t str,
     /// The audience of the API, if the client has a choice.
     pub(super) resource: Option<&'t str>,
+    /// The certificate of the service, if it has one: `curl` trusts it by this file, whoever issued it.
+    pub(super) cert: Option<&'t Path>,
 }
 
 impl fmt::Display for FirstToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base, client, secret, resource } = self;
+        let Self { base, client, secret, resource, cert } = self;
         let (client, secret) = (utf8_percent_encode(client, ENCODED), utf8_percent_encode(secret, ENCODED));
-        write!(f, "curl -u {client}:{secret} -d grant_type=client_credentials")?;
+        f.write_str("curl")?;
+        if let Some(cert) = cert {
+            // whoever runs it may be in another folder
+            let cert = path::absolute(cert).unwrap_or_else(|_| cert.to_path_buf());
+            write!(f, " --cacert {}", word(&cert.display().to_string()))?;
+        }
+        write!(f, " -u {client}:{secret} -d grant_type=client_credentials")?;
         if let Some(resource) = resource {
             write!(f, " -d resource={}", utf8_percent_encode(resource, ENCODED_URL))?;
         }
-        // brackets are patterns to a shell
-        let quote = if base.contains('[') { "'" } else { "" };
-        write!(f, " {quote}{base}/oauth2/token{quote}")
+        write!(f, " {}", word(&format!("{base}/oauth2/token")))
     }
+}
+
+/// One word of a shell: in quotes where a character could mean something else to it, as brackets do.
+fn word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._-+,@%=".contains(c);
+    if text.chars().all(is_plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")).into() }
+}
+
+/// `http` or `https`.
+pub(super) fn scheme_of(tls: Option<&TlsSettings>) -> &'static str {
+    if tls.is_some() { "https" } else { "http" }
 }
 
 /// Where this machine reaches a server that listens there.
@@ -55,12 +76,13 @@ mod tests {
 
     #[test]
     fn every_name_is_one_word_of_a_shell() {
-        for (client, secret, resource, base, expected) in [
+        for (client, secret, resource, base, cert, expected) in [
             (
                 "acme-sync",
                 "demo-secret-of-acme-sync",
                 Some("https://orders.example.com"),
                 "http://127.0.0.1:8080",
+                None,
                 "curl -u acme-sync:demo-secret-of-acme-sync -d grant_type=client_credentials -d resource=https://orders.example.com http://127.0.0.1:8080/oauth2/token",
             ),
             (
@@ -68,6 +90,7 @@ mod tests {
                 "SECRET",
                 None,
                 "http://[::1]:8080",
+                None,
                 "curl -u a%3Ab%20%24%28c%29%27:SECRET -d grant_type=client_credentials 'http://[::1]:8080/oauth2/token'",
             ),
             (
@@ -75,10 +98,28 @@ mod tests {
                 "y",
                 Some("urn:a&b=c+d"),
                 "http://127.0.0.1:1",
+                None,
                 "curl -u x:y -d grant_type=client_credentials -d resource=urn:a%26b%3Dc%2Bd http://127.0.0.1:1/oauth2/token",
             ),
+            (
+                "x",
+                "y",
+                None,
+                "https://localhost:1",
+                Some("/etc/jeton/tls.pem"),
+                "curl --cacert /etc/jeton/tls.pem -u x:y -d grant_type=client_credentials https://localhost:1/oauth2/token",
+            ),
+            (
+                "x",
+                "y",
+                None,
+                "https://localhost:1",
+                Some("/etc/it's $HOME.pem"),
+                r"curl --cacert '/etc/it'\''s $HOME.pem' -u x:y -d grant_type=client_credentials https://localhost:1/oauth2/token",
+            ),
         ] {
-            assert_eq!(FirstToken { base, client, secret, resource }.to_string(), expected);
+            let cert = cert.map(Path::new);
+            assert_eq!(FirstToken { base, client, secret, resource, cert }.to_string(), expected);
         }
     }
 

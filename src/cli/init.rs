@@ -12,7 +12,7 @@ use jeton_policy::clients::ClientSecret;
 
 use super::{
     Outcome,
-    first_token::{FirstToken, loopback_of},
+    first_token::{FirstToken, loopback_of, scheme_of},
     settings,
 };
 use crate::{
@@ -48,10 +48,15 @@ pub(super) fn run(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result
     // where the service will be, by the environment too
     let settings = settings(NeededFolders::Nothing, Some(&dir.join(SETTINGS)))?;
     let first = FirstToken {
-        base: &format!("http://{}", loopback_of(settings.server.listen)),
+        base: &format!(
+            "{}://{}",
+            scheme_of(settings.server.tls.as_ref()),
+            loopback_of(settings.server.listen)
+        ),
         client: CLIENT,
         secret: secret.reveal(),
         resource: Some(AUDIENCE),
+        cert: settings.server.tls.as_ref().map(|tls| tls.cert_file.as_path()),
     };
     let text = format!(
         "{}: the settings, each default as a comment\n\

@@ -10,7 +10,12 @@ use std::{
 use jeton_oauth::clock::{Clock, SystemClock};
 use tracing::field::display;
 
-use super::{Outcome, first_token::loopback_of, say, welcome::Welcome};
+use super::{
+    Outcome,
+    first_token::{loopback_of, scheme_of},
+    say,
+    welcome::Welcome,
+};
 use crate::{
     config::{LogFormat, NeededFolders},
     event, http,
@@ -27,6 +32,8 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     http::raise_open_files();
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();
+        let tls = settings.server.tls.clone();
+        let admin_tls = settings.admin.as_ref().and_then(|admin| admin.tls.clone());
         // for a person, among lines for people
         let is_watched = settings.log.format == LogFormat::Pretty && io::stderr().is_terminal();
         let service = HttpService::load(settings, Arc::new(SystemClock))?;
@@ -45,9 +52,10 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
         .info();
         if is_watched {
             let snapshot = policies.current();
-            let base = format!("http://{}", loopback_of(address));
-            let clients = snapshot.policies.clients();
-            let welcome = Welcome { base: &base, issuer: &issuer, admin, clients, now: SystemClock.now() };
+            let admin =
+                admin.map(|admin| format!("{}://{}", scheme_of(admin_tls.as_ref()), loopback_of(admin)));
+            let (clients, now) = (snapshot.policies.clients(), SystemClock.now());
+            let welcome = Welcome { address, tls: tls.as_ref(), issuer: &issuer, admin, clients, now };
             welcome.lines().iter().for_each(|line| say!("{line}"));
         }
         server.run().await?;

@@ -6,14 +6,18 @@ use jeton_oauth::{ApiName, Issuer};
 use jeton_policy::clients::{Client, ClientRegistry, ClientSecret, ClientState};
 use jiff::Timestamp;
 
-use super::first_token::{FirstToken, loopback_of};
+use super::first_token::{FirstToken, loopback_of, scheme_of};
+use crate::config::TlsSettings;
 
 /// Where the service is, and how it is asked for a first token.
 pub(super) struct Welcome<'w> {
-    /// Where this machine reaches it: scheme, host and port.
-    pub(super) base: &'w str,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    /// `[server.tls]`.
+    pub(super) tls: Option<&'w TlsSettings>,
     pub(super) issuer: &'w Issuer,
-    pub(super) admin: Option<SocketAddr>,
+    /// Where this machine reaches the admin listener: scheme, host and port.
+    pub(super) admin: Option<String>,
     pub(super) clients: &'w ClientRegistry,
     pub(super) now: Timestamp,
 }
@@ -24,22 +28,24 @@ const UNKNOWN: &str = "SECRET";
 impl Welcome<'_> {
     /// Each line, without its end.
     pub(super) fn lines(&self) -> Vec<String> {
-        let Self { base, issuer, .. } = self;
-        let token = self.first_token();
+        let listens = format!("{}://{}", scheme_of(self.tls), loopback_of(self.address));
+        // a certificate is for a name, and the issuer has it
+        let is_named = self.tls.is_some() && self.issuer.as_str().starts_with("https:");
+        let token = self.first_token(if is_named { self.issuer.as_str() } else { &listens });
         let token = token.unwrap_or_else(|| {
             "no client has a secret: add one with `jeton clients add ID --api API --scope SCOPE`".to_owned()
         });
-        let admin = self.admin.map(|admin| format!("http://{}", loopback_of(admin)));
         let lines = [
-            Some(("listens on", (*base).to_owned())),
-            Some(("issuer", issuer.to_string())),
-            admin.map(|admin| ("admin", admin)),
+            Some(("listens on", listens)),
+            Some(("issuer", self.issuer.to_string())),
+            self.admin.clone().map(|admin| ("admin", admin)),
             Some(("a token", token)),
         ];
         lines.into_iter().flatten().map(|(what, is)| format!("  {what:<12}{is}")).collect()
     }
 
-    fn first_token(&self) -> Option<String> {
+    /// `base` is what stands before the path of the endpoint.
+    fn first_token(&self, base: &str) -> Option<String> {
         let is_usable = |client: &&Client| {
             client.state == ClientState::Enabled
                 && !client.grants.is_empty()
@@ -59,7 +65,8 @@ impl Welcome<'_> {
         };
         let resource = resource.map(|grant| grant.audience.as_str());
         let client = client.id.as_str();
-        Some(FirstToken { base: self.base, client, secret: &secret, resource }.to_string())
+        let cert = self.tls.map(|tls| tls.cert_file.as_path());
+        Some(FirstToken { base, client, secret: &secret, resource, cert }.to_string())
     }
 }
 

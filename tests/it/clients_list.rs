@@ -16,6 +16,7 @@ clients:
     secrets: [{ sha256: SECRET-A }]
     grants: { orders: { scopes: [orders:write], roles: [agent] }, jeton: { scopes: [jeton:principal] } }
     ttl: 90m
+    limit: 100/m
   # comments stay
   leaving:
     secrets:
@@ -46,11 +47,11 @@ fn a_table_shows_who_there_is() {
     let run = workplace().run(&["clients", "list"]).exits(0);
     assert_eq!(run.stderr, "");
     let expected = "\
-ID       STATE     CREDENTIALS                                    TTL  REVOKED BEFORE        GRANTS
-keyed    enabled   1 key                                          -    -                     -
-leaving  disabled  2 secrets, the first until 2098-01-01T00:00:00Z  -    2026-01-01T00:00:00Z  -
-nobody   enabled   none                                           -    -                     -
-plain    enabled   1 secret                                       90m  -                     orders: agent orders:write; jeton: jeton:principal
+ID       STATE     CREDENTIALS                                    TTL  LIMIT  REVOKED BEFORE        GRANTS
+keyed    enabled   1 key                                          -    -      -                     -
+leaving  disabled  2 secrets, the first until 2098-01-01T00:00:00Z  -    -      2026-01-01T00:00:00Z  -
+nobody   enabled   none                                           -    -      -                     -
+plain    enabled   1 secret                                       90m  100/m  -                     orders: agent orders:write; jeton: jeton:principal
 ";
     // the widths follow what stands there
     let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -82,7 +83,8 @@ fn programs_get_an_object_for_each() {
         list[1]["secrets"][1],
         json!({ "sha256": hex("B")[..8], "expires": "2098-01-01T00:00:00Z", "live": true })
     );
-    assert_eq!(list[3]["ttl"], 5400);
+    assert_eq!((&list[3]["ttl"], &list[3]["limit"]), (&json!(5400), &json!("100/m")));
+    assert_eq!(list[0]["limit"], Value::Null);
     let orders = json!({ "api": "orders", "audience": "https://orders.example.com", "roles": ["agent"], "scopes": ["orders:read", "orders:write"] });
     assert!(list[3]["grants"].as_array().unwrap().contains(&orders), "{list}");
 }

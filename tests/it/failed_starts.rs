@@ -9,7 +9,7 @@ use std::{
 use crate::{
     binary::Workplace,
     init::everything_in,
-    support::{install_policies, secrets, terminal::OnTerminal},
+    support::{install_policies, secrets, terminal::OnTerminal, tls::Authority},
 };
 
 const FREE: &str = "[server]\nlisten = \"127.0.0.1:0\"\n";
@@ -125,6 +125,18 @@ fn on_a_terminal_a_start_ends_with_a_line_that_fetches_a_token() {
         "-u acme-sync:demo-secret-of-acme-sync",
         "-d resource=https://orders.example.com",
     ] {
+        assert!(lines.contains(text), "{text}: {lines}");
+    }
+}
+
+#[test]
+fn behind_a_certificate_the_line_fetches_a_token_too() {
+    let workplace = with_settings(
+        "[server.tls]\ncert_file = \"cert.pem\"\nkey_file = \"key.pem\"\n[admin]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    Authority::new().pair().write(&workplace.path(""));
+    let lines = welcome(&workplace);
+    for text in ["listens on  https://127.0.0.1:", "admin       http://127.0.0.1:", "curl --cacert "] {
         assert!(lines.contains(text), "{text}: {lines}");
     }
 }

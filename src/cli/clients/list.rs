@@ -36,7 +36,8 @@ pub(super) fn run(format: ListFormat, config: Option<&Path>) -> anyhow::Result<O
     clients.sort_by(|a, b| a.id.cmp(&b.id));
     match format {
         ListFormat::Table => {
-            let head = ["ID", "STATE", "CREDENTIALS", "TTL", "REVOKED BEFORE", "GRANTS"].map(str::to_owned);
+            let head =
+                ["ID", "STATE", "CREDENTIALS", "TTL", "LIMIT", "REVOKED BEFORE", "GRANTS"].map(str::to_owned);
             let rows = clients.iter().map(|client| row(client, now));
             emit(&aligned(std::iter::once(head).chain(rows)))?;
         }
@@ -45,7 +46,7 @@ pub(super) fn run(format: ListFormat, config: Option<&Path>) -> anyhow::Result<O
     Ok(Outcome::Done)
 }
 
-fn row(client: &Client, now: Timestamp) -> [String; 6] {
+fn row(client: &Client, now: Timestamp) -> [String; 7] {
     let none = || "-".to_owned();
     let grants: Vec<_> = client.grants.iter().map(grant).collect();
     [
@@ -56,6 +57,7 @@ fn row(client: &Client, now: Timestamp) -> [String; 6] {
         },
         credentials(client, now),
         client.ttl.map_or_else(none, duration),
+        client.limit.map_or_else(none, |limit| limit.to_string()),
         time(client.revoked_before).map_or_else(none, |time| time.to_string()),
         if grants.is_empty() { none() } else { grants.join("; ") },
     ]
@@ -123,6 +125,7 @@ fn object(client: &Client, now: Timestamp) -> Value {
         "secrets": client.secrets.iter().map(secret).collect::<Vec<_>>(),
         "public_keys": client.public_keys.len(),
         "ttl": client.ttl,
+        "limit": client.limit.map(|limit| limit.to_string()),
         "revoked_before": time(client.revoked_before).map(|time| time.to_string()),
         "refresh": client.abilities.refresh,
         "token_exchange": client.abilities.token_exchange,
