@@ -9,21 +9,12 @@ use jeton_oauth::clock::{Clock, SystemClock};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::{binary::Workplace, support::terminal};
+use crate::{binary::Workplace, replay_command, support::terminal};
 
 fn line(change: &Value) -> String {
-    let mut line = json!({
-        "time": "2026-11-23T12:00:00.5Z", "id": "one", "api": "orders", "method": "GET",
-        "path": "/tenants/acme/orders", "allowed": true, "rule": "read", "reason": "met",
-        "client": "acme-sync", "jti": "j", "issued_at": 1_795_000_000,
-        "audience": ["https://orders.example.com"], "scopes": ["orders:read"], "roles": [],
-        "claims": { "tenant": "acme" },
-    });
-    for (name, value) in change.as_object().unwrap() {
-        line[name] = value.clone();
-    }
-    line.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    format!("{line}\n")
+    let mut with_fraction = json!({ "time": "2026-11-23T12:00:00.5Z" });
+    with_fraction.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    replay_command::line(&with_fraction)
 }
 
 fn denied() -> String {

@@ -17,7 +17,7 @@ apis:
         require: { scope: orders:read, claims: { tenant: { same_as_path: tenant } } }
 ";
 
-fn line(change: &Value) -> String {
+pub(crate) fn line(change: &Value) -> String {
     let mut line = json!({
         "time": "2026-11-23T12:00:00Z", "id": "one", "api": "orders", "method": "GET",
         "path": "/tenants/acme/orders", "allowed": true, "rule": "read", "reason": "met",

@@ -276,8 +276,8 @@ impl Snippet {
     /// The longest piece of a line that is shown, in characters.
     pub(super) const WIDEST: usize = 400;
 
-    /// A source line as it may be shown: cut, and without what is not seen or is an order; each character keeps its
-    /// place.
+    /// A source line that is safe to show: cut, and with a placeholder for each invisible character or command to a
+    /// CI system. Each character keeps its place.
     pub(super) fn of(line: impl Iterator<Item = char>, width: usize) -> Self {
         let line: String = line.take(Self::WIDEST).collect();
         let is_hidden = |at: usize, c: char| (is_unseen(c) && c != '\t') || is_order(&line, at);

@@ -62,8 +62,7 @@ impl PolicySnapshot {
     }
 }
 
-/// Policies that took the place of others. What is told of them is worked out when somebody asks: nothing that
-/// takes over waits for it.
+/// Policies that replaced others. Their difference is computed when somebody asks for it, so no reload waits for it.
 pub struct ReplacedPolicies {
     before: Arc<PolicySnapshot>,
     after: Arc<PolicySnapshot>,

@@ -137,7 +137,7 @@ impl PolicySet {
         self.warnings.of(self)
     }
 
-    /// The file that defines a rule, or how what is built in is called.
+    /// The file that defines a rule, or the name of the built-in rules.
     pub(super) fn file_of(&self, rule: &PolicyRule) -> &str {
         self.files.get(rule.file.position()).map_or("", String::as_str)
     }

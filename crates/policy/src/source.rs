@@ -179,7 +179,7 @@ impl PolicySources {
         !is_schema && matches!(extension, Some("pem" | "jwk" | "jwks" | "json"))
     }
 
-    /// What a file below the folder holds, or why that cannot be said; `None` where there is none.
+    /// The content of a key file below the folder, or why it cannot be read. `None` if there is no such file.
     pub(super) fn key_file(&self, below: &Path) -> Option<Result<&[u8], &Finding>> {
         let read = self.keys.get(below)?;
         Some(read.as_deref().map_err(|finding| &**finding))

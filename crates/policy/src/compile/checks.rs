@@ -1,4 +1,4 @@
-//! What is checked when everything is compiled: guarantees and test cases.
+//! Guarantees and test cases, checked after everything is compiled.
 
 use std::collections::HashSet;
 

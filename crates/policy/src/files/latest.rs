@@ -342,7 +342,7 @@ mod tests {
 
     use super::{Latest, Reload, WatchedSource};
 
-    /// A file in memory. What starts with `!` is wrong, and what is wrong with it is the first word alone.
+    /// A file in memory. Content that starts with `!` has a fault, which its first word names.
     #[derive(Default)]
     struct Scrap {
         content: Mutex<&'static str>,

@@ -165,7 +165,7 @@ fn a_changed_file_of_keys_is_another_content() {
     let dangling = hash();
     fs::remove_file(&path).unwrap();
     assert_ne!(hash(), dangling);
-    // what is not read is not looked at
+    // the hash covers only files that are read
     let before = hash();
     fs::write(dir.path().join("policy.schema.json"), "{}").unwrap();
     fs::write(dir.path().join("notes.txt"), "x").unwrap();

@@ -1,4 +1,4 @@
-//! Whether what is claimed to be exact is: differences, guarantees, matrix and warnings, against brute force.
+//! Differences, guarantees, matrix and warnings claim to be exact. Brute force checks that.
 mod differences;
 mod generate;
 mod model;
