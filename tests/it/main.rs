@@ -39,6 +39,7 @@ mod keyring_text;
 mod keys_commands;
 mod live_keys;
 mod log_lines;
+mod log_unwritable;
 mod logged_names;
 mod many_findings;
 mod needed_apis;
