@@ -61,6 +61,9 @@ jeton_verify::events! {
         reason: &'e str, detail: &'e str, client: Option<&'e str>, attempted: Option<&'e str>,
     };
 
+    /// An introspection was answered with what a token says.
+    "introspection.active" => IntrospectionActive<'e>: debug { caller: &'e str };
+
     /// An introspection was answered with `{"active":false}`.
     "introspection.inactive" => IntrospectionInactive<'e>: info { caller: &'e str, reason: &'e str };
 
@@ -95,6 +98,13 @@ jeton_verify::events! {
 
     /// A connection to the store broke. The server connects again.
     "store.broken" => StoreBroken<'e>: debug { error: ShownValue<'e> };
+
+    /// Spans could not be exported to the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    "traces.not_exported" => TracesNotExported<'e>: warn | debug { url: &'e str, error: ShownValue<'e> }
+        "spans are lost until the collector takes them; requests are not affected";
+
+    /// The collector takes spans again.
+    "traces.exported" => TracesExported<'e>: info { url: &'e str };
 
     /// The policies were replaced.
     "policies.reloaded" => PoliciesReloaded<'e>: info {

@@ -32,7 +32,7 @@
 //! | [`app`] | everything loaded and wired, without HTTP |
 //! | `follow` | files that are read again while the service runs, without HTTP |
 //! | [`event`] | every log event |
-//! | [`telemetry`] | what a running service tells of itself: the log |
+//! | [`telemetry`] | what a running service tells of itself: the log, traces |
 //! | [`http`] | actix: connections, routes, endpoints |
 //! | [`cli`] | the commands |
 

@@ -3,15 +3,19 @@
 mod gateways;
 mod keys;
 mod layers;
+mod log;
 mod needs;
 mod secret_file;
 mod settings;
 mod store;
+mod traces;
 mod values;
 
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
 pub use layers::{SettingError, SettingErrors};
+pub use log::{LogFormat, LogSettings};
 pub use needs::NeededFolders;
-pub use settings::{LogFormat, LogSettings, PolicySettings, ServerSettings, Settings, TokenSettings};
+pub use settings::{PolicySettings, ServerSettings, Settings, TokenSettings};
 pub use store::StoreSettings;
+pub use traces::{TraceSampler, TraceSettings};

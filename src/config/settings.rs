@@ -8,14 +8,15 @@ use std::{
 
 use config::Environment;
 use jeton_oauth::Issuer;
-use tracing::Level;
 
 use super::{
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
+    log::LogSettings,
     needs::NeededFolders,
     store::StoreSettings,
+    traces::TraceSettings,
     values::{duration, folder},
 };
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     /// `[log]`.
     pub log: LogSettings,
+    /// `OTEL_*`; `None` where there are no traces. Read for a command that needs [`NeededFolders::Everything`] alone.
+    pub traces: Option<TraceSettings>,
     /// What is taken, and not as it should be.
     pub warnings: Vec<String>,
 }
@@ -85,26 +88,6 @@ pub struct TokenSettings {
     pub status_list: bool,
     /// How long verifiers keep a status list.
     pub status_list_ttl: Duration,
-}
-
-/// `[log]`.
-#[derive(Clone, Debug)]
-pub struct LogSettings {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// What is left out.
-    pub level: Level,
-    /// The file to which decisions are appended.
-    pub decisions: Option<PathBuf>,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Every key, for "did you mean".
@@ -225,19 +208,8 @@ impl Settings {
             }
             ttl => Ok(ttl),
         });
-        let format = layers.text("log.format", |text| match text {
-            "pretty" => Ok(LogFormat::Pretty),
-            "json" => Ok(LogFormat::Json),
-            other => Err(format!("`{other}` is not a format: write `pretty` or `json`")),
-        });
-        let level = layers.text("log.level", |text| match text {
-            "error" | "warn" | "info" | "debug" | "trace" => text.parse().map_err(|_| String::new()),
-            other => Err(format!("`{other}` is not a level: write error, warn, info, debug or trace")),
-        });
-        let decisions = layers.file("log.decisions", |file| match file {
-            Some(file) if needs == NeededFolders::Everything => appendable(&file).map(|()| Some(file)),
-            file => Ok(file),
-        });
+        let log = LogSettings::read(needs, &mut layers);
+        let traces = layers.keep_all(TraceSettings::read(needs, &mut warnings));
         let (gateways, known) = gateways::read(&mut layers, issuer.as_ref());
         let known: Vec<_> = KNOWN.into_iter().chain(known.iter().map(String::as_str)).collect();
         let errors = layers.finish(&known);
@@ -265,7 +237,8 @@ impl Settings {
                 },
                 store: store?,
                 gateways,
-                log: LogSettings { format: format?, level: level?, decisions: decisions? },
+                log: log?,
+                traces: traces?,
                 warnings,
             })
         };
@@ -288,13 +261,4 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("the lifetime is zero: write more than `0s`".to_owned()),
         lifetime => Ok(lifetime),
     }
-}
-
-/// Whether a file may be there, or may be made.
-fn appendable(path: &Path) -> Result<(), String> {
-    if path.is_dir() {
-        return Err(format!("`{}` is a folder: name a file", path.display()));
-    }
-    // a name alone stands in the working directory
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), folder)
 }

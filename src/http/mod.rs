@@ -6,6 +6,7 @@ mod error;
 mod extract;
 mod routes;
 mod server;
+mod span;
 
 pub use {
     connection::raise_open_files,

@@ -3,7 +3,6 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use actix_web::{dev::Server, web::Data};
-use jeton_actix::RequestSpan;
 use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::audit::Audit;
@@ -13,6 +12,7 @@ use super::{
     connection::{self, Listener, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata},
     routes::{self, HttpRoutes},
+    span::TracedRequestSpan,
 };
 use crate::{
     app::{App, LoadError, PreparedApp},
@@ -121,7 +121,7 @@ impl HttpService {
                 .app_data(metadata.clone())
                 .app_data(audit.clone())
                 .configure(|config| routes::configure(&routes, config))
-                .wrap(TracingLogger::<RequestSpan>::new())
+                .wrap(TracingLogger::<TracedRequestSpan>::new())
                 .wrap(TellConnection)
         };
         let server = connection::serve(listener, shutdown_timeout, answering).map_err(refused)?;

@@ -34,14 +34,17 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::together::{Together, Waiting, logged_level};
+use super::{
+    together::{Together, Waiting, logged_level},
+    traces::Traces,
+};
 use crate::{
     config::{LogFormat, LogSettings},
     event::Panicked,
 };
 
-/// Starts logging to standard error, for the whole process.
-pub fn init(settings: &LogSettings) {
+/// Starts logging to standard error, for the whole process, and traces where there are any.
+pub fn init(settings: &LogSettings, traces: Option<&Traces>) {
     let LogSettings { level, format, .. } = *settings;
     let form = match format {
         LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured() },
@@ -50,8 +53,8 @@ pub fn init(settings: &LogSettings) {
     let writer = io::stderr;
     // whatever goes wrong with a line, standard error is no place to say it
     let lines = layer().with_writer(Waiting(writer)).event_format(form).log_internal_errors(false);
-    let log = Together { level, lines, writer };
-    let subscriber = registry().with(SpanTexts(form)).with(log);
+    let log = Together { level, others: traces.map(|_| Traces::WANTS), lines, writer };
+    let subscriber = registry().with(SpanTexts(form)).with(traces.map(Traces::layer)).with(log);
     // a second call keeps the first subscriber
     let _ = subscriber.try_init();
     panic::set_hook(Box::new(|panicked| {

@@ -11,6 +11,8 @@ use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::Looku
 pub(super) struct Together<L, M> {
     /// How much is logged.
     pub(super) level: Level,
+    /// What others than the log want of events, whatever its level is.
+    pub(super) others: Option<fn(&Metadata<'_>) -> bool>,
     /// Makes the lines, and writes them to [`Waiting`].
     pub(super) lines: L,
     /// Where they go.
@@ -65,11 +67,11 @@ where
     /// says to which request it belongs.
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         let is_of_request = metadata.is_span() && *metadata.level() <= Level::INFO;
-        is_of_request || self.is_logged(metadata)
+        is_of_request || self.is_logged(metadata) || self.others.is_some_and(|wants| wants(metadata))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level.max(Level::INFO).into())
+        Some(if self.others.is_some() { LevelFilter::TRACE } else { self.level.max(Level::INFO).into() })
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
@@ -179,7 +181,7 @@ mod tests {
         let to = written.clone();
         let writer = move || to.clone();
         let lines = fmt::layer().with_writer(Waiting(writer.clone()));
-        let subscriber = registry().with(Together { level, lines, writer });
+        let subscriber = registry().with(Together { level, others: None, lines, writer });
         tracing::subscriber::with_default(subscriber, || emit(&written));
     }
 

@@ -41,7 +41,7 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 18] = [
     ("actix_web", &["src/http/", "src/cli/serve.rs", "crates/actix/"]),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
     ("tracing_actix_web", &["src/http/", "crates/actix/"]),
@@ -49,7 +49,11 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("anyhow", &["src/cli/"]),
     ("clap", &["src/cli/"]),
     ("redis", &["src/store/"]),
-    ("reqwest", &["crates/verify/src/fetch.rs"]),
+    ("reqwest", &["crates/verify/src/fetch.rs", "src/telemetry/traces.rs"]),
+    ("opentelemetry", &["src/telemetry/"]),
+    ("opentelemetry_otlp", &["src/telemetry/"]),
+    ("opentelemetry_sdk", &["src/telemetry/"]),
+    ("tracing_opentelemetry", &["src/telemetry/"]),
     ("flate2", &["crates/verify/src/status/"]),
     ("SystemTime", &["crates/oauth/src/clock.rs"]),
     ("Timestamp::now", &["crates/oauth/src/clock.rs"]),

@@ -88,6 +88,7 @@ mod token_error_order;
 mod token_exchange;
 mod token_reuse;
 mod token_targets;
+mod traces;
 mod typed_claims;
 mod unsound_keys;
 mod watched;

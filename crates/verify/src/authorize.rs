@@ -5,13 +5,14 @@ mod explain;
 use std::{fmt, sync::Arc};
 
 use jeton_jose::JwsError;
-use jeton_oauth::{ApiName, Audience, MetadataAddress, ScopeSet};
+use jeton_oauth::{ApiName, Audience, ClientId, MetadataAddress, ScopeSet};
 use jeton_policy::{BadPath, Decision, Denial, LivePolicies, PolicySet};
 
 pub use explain::{ExplainedAsker, ExplainedRequest, NoAnswer};
 
 use crate::{
     audit::{Audit, AuditedRequest, TakenDecision, reasons},
+    event,
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     revocations::RevocationsUnknown,
@@ -177,8 +178,22 @@ impl Authorizer {
             fetched = Some(missing);
             decision = self.judge(request);
         }
+        self.log(decision.as_ref());
         self.record(request, decision.as_ref());
         decision
+    }
+
+    /// Logs a decision, for traces and for who looks at every request.
+    fn log(&self, decision: Result<&Permit, &Denied>) {
+        let (outcome, rule, principal) = match decision {
+            Ok(permit) => ("allowed", Some(permit.rule()), permit.principal()),
+            Err(Denied::NoToken(denied)) => ("unauthenticated", denied.rule.as_deref(), None),
+            Err(Denied::InvalidToken(_)) => ("unauthenticated", None, None),
+            Err(Denied::Unavailable(_)) => ("denied", None, None),
+            Err(Denied::NotAllowed(denied)) => ("denied", denied.rule.as_deref(), Some(&denied.principal)),
+        };
+        let client = principal.and_then(Principal::client).map(ClientId::as_str);
+        event::DecisionTaken { api: self.api.as_str(), rule, client, outcome }.trace();
     }
 
     /// What is to be fetched before a token that was not taken can be judged. Nothing is fetched twice for one

@@ -28,6 +28,9 @@ pub(in crate::http) async fn post(
     let (credentials, token) = client::credentials_and_token(&request, body, Refusing::Introspection).await?;
     let answer = introspector.introspect(&credentials, &token).await;
     let (caller, answer) = answer.map_err(|refused| refuse(&refused))?;
+    if !matches!(answer, Introspection::Inactive { .. }) {
+        event::IntrospectionActive { caller: caller.as_str() }.debug();
+    }
     let body = match &answer {
         Introspection::Inactive { reason } => {
             event::IntrospectionInactive { caller: caller.as_str(), reason }.info();

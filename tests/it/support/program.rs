@@ -123,7 +123,9 @@ impl Binary {
             |name: &OsString| ["JETON", "OTEL"].iter().any(|ours| name.to_string_lossy().starts_with(ours));
         let others: Vec<_> =
             std::env::vars_os().map(|(name, _)| name).filter(|name| of_ours(name) && !is_set(name)).collect();
-        others.into_iter().for_each(|name| drop(command.env_remove(name)));
+        for name in others {
+            command.env_remove(name);
+        }
         command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
