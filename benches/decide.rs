@@ -116,7 +116,7 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
     write_policies(1_000, dir.path());
     let candidate = CandidatePolicies::new(dir.path(), surroundings(), Arc::clone(&clock));
     candidate.reload();
-    assert!(candidate.current().is_some());
+    assert!(candidate.snapshot().is_some());
     let shadow = Arc::new(Shadow::new(Arc::new(candidate), Arc::clone(&clock)));
     // what the thread costs that writes is the disk's affair
     let log = Arc::new(DecisionLog::open(Path::new("/dev/null"), clock).unwrap());

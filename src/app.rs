@@ -21,6 +21,7 @@ use crate::{
     introspect::Introspector,
     issue::TokenIssuer,
     keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
+    made::MadePaths,
     reuse::TokenReuse,
     revoke::Revoker,
     status_lists::{StatusListOptions, StatusLists},
@@ -102,6 +103,9 @@ impl PreparedApp {
     /// As [`Self::check`].
     pub fn load(self) -> Result<App, LoadError> {
         let Self { settings, surroundings, policies, store, clock } = self;
+        // the log is there before the key, and goes with a start that fails
+        let mut made = MadePaths::default();
+        settings.log.decisions.iter().for_each(|path| made.expect(path));
         let audit = audit(&settings, surroundings, &clock)?;
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         if settings.keys.generate_if_missing
@@ -112,6 +116,8 @@ impl PreparedApp {
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys);
+        let own_api = ApiName::parse(ApiName::OWN)?;
+        made.keep();
         let verifier = Verifier::new(
             settings.issuer.clone(),
             Arc::clone(&keys),
@@ -133,10 +139,9 @@ impl PreparedApp {
             leeway: tokens.leeway,
         };
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
-        let authorizer =
-            Authorizer::new(verifier.clone(), Arc::clone(&policies), ApiName::parse(ApiName::OWN)?)
-                .with_standing(standing.clone())
-                .with_audit(audit.clone());
+        let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
+            .with_standing(standing.clone())
+            .with_audit(audit.clone());
         Ok(App {
             status_lists: Arc::new(StatusLists::new(
                 settings.issuer.clone(),

@@ -11,7 +11,13 @@ pub fn all() -> impl Iterator<Item = &'static DeclaredEvent> {
 
 jeton_verify::events! {
     /// The server accepts requests.
-    "serving" => Serving<'e>: info { address: ShownValue<'e>, issuer: ShownValue<'e>, kid: ShownValue<'e>, policies: ShownValue<'e> };
+    "serving" => Serving<'e>: info {
+        address: ShownValue<'e>, admin: Option<ShownValue<'e>>, issuer: ShownValue<'e>, kid: ShownValue<'e>,
+        policies: ShownValue<'e>,
+    };
+
+    /// SIGTERM came. For `seconds`, or until a second SIGTERM, `/readyz` answers 503 and requests are still taken.
+    "server.draining" => Draining: info { seconds: u64 } "each answer closes its connection, so that clients go elsewhere";
 
     /// The server stopped.
     "stopped" => Stopped: info {};
@@ -27,9 +33,17 @@ jeton_verify::events! {
     "server.few_connections" => FewConnections: warn { connections: usize, open_files: usize }
         "the limit of open files allows only few connections: raise it (`ulimit -n`, `LimitNOFILE=`)";
 
+    /// All connections of a listener are taken, and others wait. Logged again only after a minute with room.
+    "server.full" => ServerFull<'e>: warn { listener: &'e str, connections: usize }
+        "other connections wait until one ends: raise the limit of open files (`ulimit -n`, `LimitNOFILE=`) if you expect so many";
+
     /// The server cannot listen for SIGHUP, and ignores it.
     "signals.failed" =>
         SignalsFailed<'e>: error { error: ShownValue<'e> } "SIGHUP is ignored";
+
+    /// The service manager named by `NOTIFY_SOCKET` could not be told what the server does.
+    "service_manager.untold" => ServiceManagerUntold<'e>: warn { error: ShownValue<'e> }
+        "systemd may take the server for one that did not start";
 
     /// A client got an access token.
     "token.issued" => TokenIssued<'e>: info {

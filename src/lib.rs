@@ -34,8 +34,11 @@
 //! | [`event`] | every log event |
 //! | [`telemetry`] | what a running service tells of itself: the log, traces |
 //! | [`http`] | actix: connections, routes, endpoints |
+//! | `admin` | the admin listener |
+//! | [`server`] | the listeners, their start and their end |
 //! | [`cli`] | the commands |
 
+pub(crate) mod admin;
 pub mod app;
 pub mod authenticate;
 pub mod cli;
@@ -48,9 +51,12 @@ pub mod http;
 pub mod introspect;
 pub mod issue;
 pub mod keys;
+mod made;
 mod private_file;
 pub mod reuse;
 pub mod revoke;
+pub mod server;
+mod service_manager;
 pub mod status_lists;
 pub mod store;
 pub mod telemetry;

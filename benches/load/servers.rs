@@ -158,7 +158,7 @@ impl Server {
     }
 
     pub(crate) fn resident_mib(&self) -> f64 {
-        process::resident_mib(&self.child.id().to_string())
+        resident_mib(&self.child.id().to_string())
     }
 
     /// How many requests it answered so far, as those who sent them say.
@@ -180,4 +180,11 @@ impl Drop for Server {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What a process has in memory now, in MiB.
+fn resident_mib(pid: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }

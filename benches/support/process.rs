@@ -10,10 +10,3 @@ pub(crate) fn cpu_nanos(pid: &str) -> f64 {
         .filter_map(|stat| stat.split_whitespace().next()?.parse::<f64>().ok())
         .sum()
 }
-
-/// What it has in memory now, in MiB.
-pub(crate) fn resident_mib(pid: &str) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
-}

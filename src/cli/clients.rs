@@ -1,5 +1,7 @@
 //! `jeton clients`.
 
+mod list;
+
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -20,12 +22,13 @@ use serde_json::{Map, Value};
 
 use super::{
     Outcome,
+    consent::{Answer, Consent},
     files::{EntryPlace, OfSeveral, PolicyFiles},
     say,
 };
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum ClientCommand {
     /// Add a client to a policy file. Prints its new secret once, unless the client gets a public key.
     Add(Box<Add>),
     /// Add a secret to a client, and let its old secrets expire. Prints the new secret once.
@@ -36,6 +39,17 @@ pub(super) enum Command {
         #[arg(long, default_value = "7d", value_parser = duration, value_name = "DURATION")]
         keep_old: Duration,
     },
+    /// List the clients: what each is granted, and with what it can authenticate.
+    List {
+        /// The output format.
+        #[arg(long, value_enum, default_value_t = list::ListFormat::Table)]
+        format: list::ListFormat,
+    },
+    /// Enable a client again. Its revoked tokens stay revoked.
+    Enable {
+        /// The id of the client.
+        id: String,
+    },
     /// Disable a client, and revoke all of its tokens.
     Revoke {
         /// The id of the client.
@@ -43,6 +57,8 @@ pub(super) enum Command {
         /// Revoke only the tokens issued before this time. The client stays enabled.
         #[arg(long, value_parser = time, value_name = "TIME")]
         before: Option<Timestamp>,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -122,12 +138,27 @@ fn ttl(text: &str) -> Result<String, String> {
 /// The members of a JSON Web Key that everybody may know and somebody may need, in this order.
 const PUBLIC_MEMBERS: [&str; 9] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
 
-pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+pub(super) fn run(command: ClientCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
+    if let ClientCommand::List { format } = command {
+        return list::run(format, config);
+    }
+    // before the files are locked: a person may take long
+    if let ClientCommand::Revoke { id, before, consent } = &command {
+        let what = || match before {
+            None => format!("Client `{id}` is disabled, and all tokens that it has are revoked."),
+            Some(before) => format!("The tokens of client `{id}` issued before {before} are revoked."),
+        };
+        if consent.to(what)? == Answer::Stop {
+            return Ok(Outcome::Failed);
+        }
+    }
     let files = PolicyFiles::open(config)?;
     match command {
-        Command::Add(command) => add(&files, &command)?,
-        Command::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
-        Command::Revoke { id, before } => revoke(&files, &id, before)?,
+        ClientCommand::List { .. } => {}
+        ClientCommand::Add(command) => add(&files, &command)?,
+        ClientCommand::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
+        ClientCommand::Enable { id } => enable(&files, &id)?,
+        ClientCommand::Revoke { id, before, .. } => revoke(&files, &id, before)?,
     }
     Ok(Outcome::Done)
 }
@@ -157,6 +188,22 @@ fn rotate(files: &PolicyFiles, id: &str, keep_old: Duration) -> anyhow::Result<(
     files.write(&[edited])?;
     say!("{file}: added a secret to client `{id}`; the old ones expire at {until}");
     show(&secret)
+}
+
+fn enable(files: &PolicyFiles, id: &str) -> anyhow::Result<()> {
+    let revoked_before = files.sources.revoked_before(id)?;
+    if files.sources.is_disabled(id)? {
+        let edited = files.sources.set_client(id, &[("enabled", "true".to_owned())])?;
+        let file = edited.file.clone();
+        files.write(&[edited])?;
+        say!("{file}: client `{id}` is enabled");
+    } else {
+        say!("client `{id}` is enabled already, and nothing was written");
+    }
+    if let Some(time) = revoked_before {
+        say!("its tokens issued before {time} stay revoked");
+    }
+    Ok(())
 }
 
 fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<()> {

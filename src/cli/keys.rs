@@ -13,7 +13,11 @@ use jeton_oauth::{
 };
 use jiff::Timestamp;
 
-use super::{Outcome, emit, say};
+use super::{
+    Outcome,
+    consent::{Answer, Consent},
+    emit, say,
+};
 use crate::{
     app::{key_keeper, late_reading},
     config::{NeededFolders, Settings},
@@ -21,7 +25,7 @@ use crate::{
 };
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum KeyCommand {
     /// Make the first key. Fails if there is one already.
     Generate,
     /// List every key: its state, since when and until when.
@@ -31,6 +35,8 @@ pub(super) enum Command {
         /// After a leak: sign with a new key at once, and stop publishing the active key.
         #[arg(long)]
         now: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// End a key, if that is safe: the active key hands over, the next key is withdrawn, a retired key is dropped.
     Retire {
@@ -39,6 +45,8 @@ pub(super) enum Command {
         /// After a leak: stop publishing the key at once, even if tokens that it signed are still valid.
         #[arg(long)]
         now: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Delete expired keys, and files without an entry in `keyring.yaml`.
     Prune,
@@ -46,13 +54,13 @@ pub(super) enum Command {
     Jwks,
 }
 
-pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+pub(super) fn run(command: &KeyCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(NeededFolders::Keys, config)?;
     let keeper = key_keeper(&settings, Arc::new(SystemClock));
     let text = match command {
-        Command::Generate => format!("{}\n", keeper.generate()?.kid),
-        Command::List => list(&keeper)?,
-        Command::Rotate { now: false } => {
+        KeyCommand::Generate => format!("{}\n", keeper.generate()?.kid),
+        KeyCommand::List => list(&keeper)?,
+        KeyCommand::Rotate { now: false, .. } => {
             let new = keeper.rotate()?;
             if let Some(detail) = late_reading(&settings, keeper.terms()) {
                 say!("note: verifiers may not have fetched it when it signs. {detail}");
@@ -60,8 +68,24 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
             let wait = span(new.activates, SystemClock.now());
             format!("{}\nit is published now, and signs from {} (in {wait}).\n", new.kid, new.activates)
         }
-        Command::Rotate { now: true } => replaced(&keeper.rotate_now()?, &keeper, &settings),
-        Command::Retire { kid, now: false } => match keeper.retire(kid)? {
+        KeyCommand::Rotate { now: true, consent } => {
+            let what = || {
+                // what stands in the way is told when the order is carried out
+                let signing = keeper.folder().load().map_or_else(
+                    |_| "the key that signs".to_owned(),
+                    |keys| keys.at(SystemClock.now(), keeper.terms()).signing().kid().to_string(),
+                );
+                format!(
+                    "A new key signs at once, and {signing} and any next key leave the key set: every token that \
+                     {signing} signed is refused."
+                )
+            };
+            if consent.to(what)? == Answer::Stop {
+                return Ok(Outcome::Failed);
+            }
+            replaced(&keeper.rotate_now()?, &keeper, &settings)
+        }
+        KeyCommand::Retire { kid, now: false, .. } => match keeper.retire(kid)? {
             RetiredKey::HandedOver { to, published_until } => {
                 format!(
                     "{kid} no longer signs, and stays published until {published_until}; {to} signs now.\n"
@@ -69,15 +93,19 @@ pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Ou
             }
             RetiredKey::Dropped => gone(kid),
         },
-        Command::Retire { kid, now: true } => {
+        KeyCommand::Retire { kid, now: true, consent } => {
+            let what = || format!("{kid} leaves the key set at once: every token that it signed is refused.");
+            if consent.to(what)? == Answer::Stop {
+                return Ok(Outcome::Failed);
+            }
             keeper.retire_now(kid)?;
             gone(kid) + &what_breaks(Dropped::Retired, &keeper, &settings)
         }
-        Command::Prune => match keeper.prune()?.as_slice() {
+        KeyCommand::Prune => match keeper.prune()?.as_slice() {
             [] => "there is nothing to delete\n".to_owned(),
             pruned => lines(pruned.iter().map(|kid| format!("{kid} deleted"))),
         },
-        Command::Jwks => format!("{}\n", ring(&keeper)?.jwks().body()),
+        KeyCommand::Jwks => format!("{}\n", ring(&keeper)?.jwks().body()),
     };
     emit(&text)?;
     Ok(Outcome::Done)

@@ -2,15 +2,26 @@
 //! standard error.
 
 mod clients;
+mod completions;
+mod config;
+mod consent;
+mod decisions;
 mod files;
+mod first_token;
 mod gateway;
 mod health;
+mod init;
 mod keys;
+mod log_lines;
+mod man;
 mod memory;
 mod output;
 mod policies;
+mod progress;
 mod serve;
+mod table;
 mod token;
+mod welcome;
 
 use std::{
     panic,
@@ -18,7 +29,8 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use jeton_policy::{DemoSecrets, Surroundings};
 
 use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
@@ -40,25 +52,45 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make a first folder: settings, policies with one API and one client, and a place for keys.
+    Init {
+        /// The folder. Default: the working directory.
+        dir: Option<PathBuf>,
+    },
     /// Run the service.
     Serve,
     /// Make, list, rotate and end signing keys.
     #[command(subcommand)]
-    Keys(keys::Command),
+    Keys(keys::KeyCommand),
     /// Add, rotate and revoke clients in the policy files.
     #[command(subcommand)]
-    Clients(clients::Command),
+    Clients(clients::ClientCommand),
     /// Check, test, explain and compare the policy files.
     #[command(subcommand)]
-    Policies(policies::Command),
+    Policies(policies::PolicyCommand),
     /// Inspect and revoke tokens.
     #[command(subcommand)]
-    Token(token::Command),
+    Token(token::TokenCommand),
+    /// Show the decisions of a decision log.
+    Decisions(decisions::Decisions),
     /// Configure and attack gateways that ask jeton about each request.
     #[command(subcommand)]
-    Gateway(gateway::Command),
+    Gateway(gateway::GatewayCommand),
+    /// Show the settings, and what is wrong with them.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Check that the running service answers, for container health checks.
     Health,
+    /// Print what completes the commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write a manual page for each command.
+    Man {
+        /// The folder, which is made if it is not there.
+        dir: PathBuf,
+    },
 }
 
 /// What the process says to the shell: 0 for done, allowed, no difference; 1 for failed; 2 for wrong
@@ -90,13 +122,18 @@ pub fn run() -> ExitCode {
     let Args { config, command } = Args::try_parse().unwrap_or_else(|error| output::say_usage(&error));
     let config = config.as_deref();
     let outcome = match command {
+        Command::Init { dir } => init::run(dir, config),
         Command::Serve => serve::run(config),
         Command::Keys(command) => keys::run(&command, config),
         Command::Clients(command) => clients::run(command, config),
         Command::Policies(command) => policies::run(command, config),
         Command::Token(command) => token::run(command, config),
+        Command::Decisions(command) => command.run(),
         Command::Gateway(command) => gateway::run(&command, config),
+        Command::Config(command) => config::run(&command, config),
         Command::Health => health::run(config),
+        Command::Completions { shell } => completions::run(shell, Args::command()),
+        Command::Man { dir } => man::run(&dir, Args::command()),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

@@ -17,8 +17,8 @@ use serde::Serialize;
 use crate::{
     app::LoadError,
     config::SettingErrors,
-    http::StartError,
     keys::{KeyErrors, OrderError},
+    server::StartError,
 };
 
 /// Prints a result for people. Its lines are ours; names within them were escaped, for they may hold line breaks.

@@ -1,15 +1,20 @@
 //! `jeton serve`.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal},
+    path::Path,
+    sync::Arc,
+};
 
-use jeton_oauth::clock::SystemClock;
+use jeton_oauth::clock::{Clock, SystemClock};
 use tracing::field::display;
 
-use super::Outcome;
+use super::{Outcome, first_token::loopback_of, say, welcome::Welcome};
 use crate::{
-    config::NeededFolders,
-    event,
-    http::{self, HttpService, RunningServer},
+    config::{LogFormat, NeededFolders},
+    event, http,
+    server::{HttpService, RunningServer},
     telemetry::{self, Traces},
 };
 
@@ -23,19 +28,30 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     http::raise_open_files();
     actix_web::rt::System::new().block_on(async {
         let issuer = settings.issuer.clone();
+        // for a person, among lines for people
+        let is_watched = settings.log.format == LogFormat::Pretty && io::stderr().is_terminal();
         let service = HttpService::load(settings, Arc::new(SystemClock))?;
         let kid = service.keys().ring().signing().kid().clone();
-        let hash = service.policies().current().policies.hash().clone();
+        let policies = Arc::clone(service.policies());
+        let hash = policies.current().policies.hash().clone();
         let audit = service.audit().clone();
-        let RunningServer { address, server } = service.start()?;
+        let RunningServer { address, admin, server } = service.start()?;
         event::Serving {
             address: display(&address),
+            admin: admin.as_ref().map(|admin| display(admin as &dyn Display)),
             issuer: display(&issuer),
             kid: display(&kid),
             policies: display(&hash),
         }
         .info();
-        server.await?;
+        if is_watched {
+            let snapshot = policies.current();
+            let base = format!("http://{}", loopback_of(address));
+            let clients = snapshot.policies.clients();
+            let welcome = Welcome { base: &base, issuer: &issuer, admin, clients, now: SystemClock.now() };
+            welcome.lines().iter().for_each(|line| say!("{line}"));
+        }
+        server.run().await?;
         if let Some(log) = audit.log() {
             log.flush();
         }

@@ -38,7 +38,7 @@ use super::{
 use crate::{app::key_keeper, config::NeededFolders};
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum TokenCommand {
     /// Show the header and claims of a token, and whether it verifies.
     Inspect {
         /// The token. Default: standard input.
@@ -75,10 +75,10 @@ const LONGEST_KEY_SET: u64 = 1024 * 1024;
 /// The longest standard input, in bytes: a token has 8 KiB.
 const LONGEST_INPUT: u64 = 64 * 1024;
 
-pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+pub(super) fn run(command: TokenCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
     match command {
-        Command::Inspect { jwt, jwks } => inspect(jwt, jwks.as_deref(), config),
-        Command::Revoke(command) => revoke(&command, config),
+        TokenCommand::Inspect { jwt, jwks } => inspect(jwt, jwks.as_deref(), config),
+        TokenCommand::Revoke(command) => revoke(&command, config),
     }
 }
 

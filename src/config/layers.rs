@@ -11,6 +11,8 @@ use jeton_oauth::text::printable;
 use jeton_policy::files::{self, FileError};
 use zeroize::Zeroizing;
 
+use super::effective::{EffectiveSetting, SettingSource};
+
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
@@ -37,7 +39,9 @@ impl fmt::Display for SettingErrors {
 impl std::error::Error for SettingErrors {}
 
 /// What `jeton.toml` in the source tree says: the defaults.
-const DEFAULTS: &str = include_str!("../../jeton.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../jeton.toml");
+/// The section of it that is an example: what it says is there only where somebody writes it.
+const NO_DEFAULT: &str = "admin.";
 /// What the names of our environment variables start with.
 const PREFIX: &str = "JETON";
 const SEPARATOR: &str = "__";
@@ -49,6 +53,8 @@ pub(super) struct Layers {
     /// From the least to the most important.
     layers: Vec<Layer>,
     errors: Vec<SettingError>,
+    /// What was taken so far.
+    taken: Vec<EffectiveSetting>,
 }
 
 struct Layer {
@@ -65,6 +71,14 @@ enum SettingOrigin {
 }
 
 impl SettingOrigin {
+    fn source(&self, key: &str) -> SettingSource {
+        match self {
+            Self::Defaults => SettingSource::Default,
+            Self::File(path) => SettingSource::File(path.clone()),
+            Self::Environment => SettingSource::Variable(variable(key)),
+        }
+    }
+
     fn name(&self, key: &str) -> String {
         match self {
             Self::Defaults => format!("the defaults: `{key}`"),
@@ -84,11 +98,11 @@ impl Layers {
     pub(super) fn read(file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
         let mut errors = Vec::new();
         let folder = file.and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-        let mut layers = vec![Layer {
-            origin: SettingOrigin::Defaults,
-            base: folder.clone(),
-            values: read_layer(File::from_str(DEFAULTS, FileFormat::Toml), "the defaults", &mut errors),
-        }];
+        let mut defaults =
+            read_layer(File::from_str(DEFAULTS, FileFormat::Toml), "the defaults", &mut errors);
+        defaults.retain(|key, _| !key.starts_with(NO_DEFAULT));
+        let mut layers =
+            vec![Layer { origin: SettingOrigin::Defaults, base: folder.clone(), values: defaults }];
         if let Some(path) = file {
             let values = match text_of(path) {
                 Ok(text) => {
@@ -109,7 +123,11 @@ impl Layers {
         let environment = environment.prefix(PREFIX).prefix_separator(SEPARATOR).separator(SEPARATOR);
         let values = read_layer(environment, "the environment", &mut errors);
         layers.push(Layer { origin: SettingOrigin::Environment, base: PathBuf::new(), values });
-        if errors.is_empty() { Ok(Self { layers, errors }) } else { Err(SettingErrors(errors)) }
+        if errors.is_empty() {
+            Ok(Self { layers, errors, taken: Vec::new() })
+        } else {
+            Err(SettingErrors(errors))
+        }
     }
 
     /// Takes a setting and understands it as text, by `parse`, whose error is what to do.
@@ -126,6 +144,7 @@ impl Layers {
     ) -> Option<PathBuf> {
         let (text, name, base) = self.take_text(key)?;
         let path = base.join(text);
+        self.note_path(&path);
         self.keep(check(&path).map(|()| path), name)
     }
 
@@ -137,6 +156,7 @@ impl Layers {
     ) -> Option<T> {
         let (text, name, base) = self.take_text(key)?;
         let path = (!text.is_empty()).then(|| base.join(text));
+        path.iter().for_each(|path| self.note_path(path));
         self.keep(read(path), name)
     }
 
@@ -156,6 +176,7 @@ impl Layers {
                     variable(key)
                 )),
             };
+            self.taken.push(EffectiveSetting::secret(key, layer.origin.source(key)));
             let origin = layer.origin.name(key);
             secret = outcome.map_err(|message| self.errors.push(SettingError { origin, message })).ok();
         }
@@ -276,8 +297,8 @@ impl Layers {
         self.layers.iter().flat_map(|layer| layer.values.keys()).map(String::as_str)
     }
 
-    /// Everything wrong, the keys that nobody took included.
-    pub(super) fn finish(mut self, known: &[&str]) -> SettingErrors {
+    /// What was taken, by key; and everything wrong, the keys that nobody took included.
+    pub(super) fn finish(mut self, known: &[&str]) -> (Vec<EffectiveSetting>, SettingErrors) {
         self.errors.extend(misspelt_variables(known));
         for layer in &self.layers {
             let is_section = |key: &str| known.iter().any(|known| known.starts_with(&format!("{key}.")));
@@ -298,7 +319,8 @@ impl Layers {
                 self.errors.push(SettingError { origin: layer.origin.name(key), message });
             }
         }
-        SettingErrors(self.errors)
+        self.taken.sort_by(|a, b| a.key.cmp(&b.key));
+        (self.taken, SettingErrors(self.errors))
     }
 
     fn take_text(&mut self, key: &str) -> Option<(String, String, PathBuf)> {
@@ -315,10 +337,20 @@ impl Layers {
         let mut found = None;
         for layer in &mut self.layers {
             if let Some(value) = layer.values.remove(key) {
-                found = Some((value, layer.origin.name(key), layer.base.clone()));
+                let effective = EffectiveSetting::new(key, &value, layer.origin.source(key));
+                found = Some((effective, (value, layer.origin.name(key), layer.base.clone())));
             }
         }
-        found
+        let (effective, found) = found?;
+        self.taken.push(effective);
+        Some(found)
+    }
+
+    /// Notes what path the last setting is.
+    fn note_path(&mut self, path: &Path) {
+        if let Some(last) = self.taken.last_mut() {
+            last.value = path.display().to_string().into();
+        }
     }
 
     fn keep<T>(&mut self, outcome: Result<T, String>, origin: String) -> Option<T> {

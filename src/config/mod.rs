@@ -1,5 +1,7 @@
 //! Settings: the defaults, then `jeton.toml`, then the environment, checked as a whole.
 
+mod admin;
+mod effective;
 mod gateways;
 mod keys;
 mod layers;
@@ -11,8 +13,11 @@ mod store;
 mod traces;
 mod values;
 
+pub use admin::{AdminSettings, ListenerHost};
+pub use effective::{CheckedSettings, EffectiveSetting, SettingSource};
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
+pub(crate) use layers::DEFAULTS;
 pub use layers::{SettingError, SettingErrors};
 pub use log::{LogFormat, LogSettings};
 pub use needs::NeededFolders;

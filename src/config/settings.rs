@@ -10,6 +10,8 @@ use config::Environment;
 use jeton_oauth::Issuer;
 
 use super::{
+    admin::{self, AdminSettings},
+    effective::CheckedSettings,
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
@@ -17,7 +19,7 @@ use super::{
     needs::NeededFolders,
     store::StoreSettings,
     traces::TraceSettings,
-    values::{duration, folder},
+    values::{address, duration, folder},
 };
 
 /// Everything that can be set.
@@ -27,6 +29,8 @@ pub struct Settings {
     pub issuer: Issuer,
     /// `[server]`.
     pub server: ServerSettings,
+    /// `[admin]`; `None` for no admin listener.
+    pub admin: Option<AdminSettings>,
     /// `[keys]`.
     pub keys: KeySettings,
     /// `[policies]`.
@@ -52,6 +56,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// How long requests in flight may take after SIGTERM.
     pub shutdown_timeout: Duration,
+    /// For how long after SIGTERM requests are still taken, while `/readyz` says that none should be sent any more.
+    pub drain: Duration,
 }
 
 /// `[policies]`.
@@ -91,10 +97,13 @@ pub struct TokenSettings {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 35] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
+    "server.drain",
+    "admin.listen",
+    "admin.hosts",
     "keys.dir",
     "keys.algorithm",
     "keys.rsa_bits",
@@ -144,28 +153,31 @@ impl Settings {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_for(needs: NeededFolders, file: Option<&Path>) -> Result<Self, SettingErrors> {
-        let default = Path::new(DEFAULT_FILE);
-        let file = file.or_else(|| default.exists().then_some(default));
-        Self::read(needs, file, Environment::default())
+        Self::check(needs, file).outcome
     }
 
-    fn read(
-        needs: NeededFolders,
-        file: Option<&Path>,
-        environment: Environment,
-    ) -> Result<Self, SettingErrors> {
-        let mut layers = Layers::read(file, environment)?;
+    /// As [`Self::load_for`], with every setting as it counts, also where something is wrong.
+    pub fn check(needs: NeededFolders, file: Option<&Path>) -> CheckedSettings {
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default.exists().then_some(default));
+        match Layers::read(file, Environment::default()) {
+            Ok(layers) => Self::read(needs, layers),
+            Err(errors) => CheckedSettings { effective: Vec::new(), outcome: Err(errors) },
+        }
+    }
+
+    fn read(needs: NeededFolders, mut layers: Layers) -> CheckedSettings {
         let mut warnings = Vec::new();
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
-        let listen = layers.text("server.listen", |text| {
-            text.parse().map_err(|_| {
-                format!("`{text}` is not an address and port: write it as `127.0.0.1:8080` or `[::1]:8080`")
-            })
-        });
+        let listen = layers.text("server.listen", address);
         let shutdown_timeout = layers.text("server.shutdown_timeout", duration);
+        let drain = layers.text("server.drain", duration);
+        let admin = admin::read(&mut layers, listen);
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policy_dir = layers.path("policies.dir", |dir| match needs {
-            NeededFolders::Everything | NeededFolders::Policies => folder(dir),
+            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
+                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
+            }),
             NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
         });
         let poll = layers.text("policies.poll", duration);
@@ -212,11 +224,16 @@ impl Settings {
         let traces = layers.keep_all(TraceSettings::read(needs, &mut warnings));
         let (gateways, known) = gateways::read(&mut layers, issuer.as_ref());
         let known: Vec<_> = KNOWN.into_iter().chain(known.iter().map(String::as_str)).collect();
-        let errors = layers.finish(&known);
+        let (effective, errors) = layers.finish(&known);
         let settings = || {
             Some(Self {
                 issuer: issuer?,
-                server: ServerSettings { listen: listen?, shutdown_timeout: shutdown_timeout? },
+                server: ServerSettings {
+                    listen: listen?,
+                    shutdown_timeout: shutdown_timeout?,
+                    drain: drain?,
+                },
+                admin: admin?,
                 keys: keys?,
                 policies: PolicySettings {
                     dir: policy_dir?,
@@ -242,7 +259,8 @@ impl Settings {
                 warnings,
             })
         };
-        settings().filter(|_| errors.0.is_empty()).ok_or(errors)
+        let outcome = settings().filter(|_| errors.0.is_empty()).ok_or(errors);
+        CheckedSettings { effective, outcome }
     }
 
     /// Whether nobody but this machine can reach the server, by its address and its name.

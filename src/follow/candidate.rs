@@ -43,7 +43,7 @@ impl Follow for FollowedCandidate {
 
 fn log_rejection(candidate: &CandidatePolicies, trigger: Trigger, rejection: &Rejection<Findings>) {
     let count = rejection.faults.errors().count();
-    if candidate.current().is_some() {
+    if candidate.snapshot().is_some() {
         event::CandidateRejected { trigger: trigger.as_str(), count }.error();
     } else {
         event::FirstCandidateRejected { trigger: trigger.as_str(), count }.error();

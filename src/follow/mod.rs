@@ -23,7 +23,7 @@ use tokio::{
 use tracing::field::display;
 
 use self::{candidate::FollowedCandidate, keys::FollowedKeys, policies::FollowedPolicies, teller::Teller};
-use crate::{app::App, event, keys::KeyReload};
+use crate::{app::App, event, keys::KeyReload, service_manager};
 
 pub(crate) use self::{policies::difference_beside, trigger::Trigger};
 
@@ -123,7 +123,9 @@ impl Following {
                         if let Some(decisions) = &following.decisions {
                             decisions.reopen();
                         }
+                        service_manager::reloading();
                         following.read_again(Trigger::Signal).await;
+                        service_manager::ready();
                     }
                 });
             }

@@ -148,7 +148,7 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
     }
     assert_eq!(*keys.ring().signing().kid(), kid);
     assert_eq!(*policies.snapshot().policies.hash(), hash);
-    assert_eq!(*candidate.current().unwrap().policies.hash(), hash);
+    assert_eq!(*candidate.snapshot().unwrap().policies.hash(), hash);
 
     // and the next reading is one like any other
     assert_eq!(in_words(read_again(&followed_keys, Trigger::Signal).await.as_ref()), "rejected");

@@ -18,19 +18,21 @@ pub(super) use token_endpoint::{TokenEndpointError, TokenEndpointErrorKind};
 /// An error of any other endpoint: a problem document (RFC 9457), as a guard answers too. The caller gets a reference;
 /// the reason stands in the log.
 #[derive(Debug)]
-pub(super) struct EndpointProblem {
+pub(crate) struct EndpointProblem {
     kind: ProblemKind,
     reference: Option<RequestId>,
 }
 
 #[derive(Debug)]
-pub(super) enum ProblemKind {
+pub(crate) enum ProblemKind {
     /// As any guard answers.
     Guard(GuardFault),
     /// The caller may ask, and the question cannot be understood.
     BadQuestion(Cow<'static, str>),
     /// Not for this caller, whatever token it has.
     Forbidden(Cow<'static, str>),
+    /// Asked by a name that is none of ours.
+    Misdirected(&'static str),
     /// Nothing is here.
     NotFound,
     /// Something is here, for another method.
@@ -66,7 +68,8 @@ impl ProblemKind {
             Self::Guard(fault @ (GuardFault::Unavailable | GuardFault::Internal)) => {
                 Self::Forbidden(fault.detail())
             }
-            Self::NotFound
+            Self::Misdirected(_)
+            | Self::NotFound
             | Self::MethodNotAllowed(_)
             | Self::TooLarge
             | Self::CodedBody
@@ -76,7 +79,7 @@ impl ProblemKind {
 }
 
 impl EndpointProblem {
-    pub(super) fn new(kind: impl Into<ProblemKind>, request: &HttpRequest) -> Self {
+    pub(crate) fn new(kind: impl Into<ProblemKind>, request: &HttpRequest) -> Self {
         Self { kind: kind.into(), reference: request.extensions().get().copied() }
     }
 
@@ -84,6 +87,7 @@ impl EndpointProblem {
         match &self.kind {
             ProblemKind::Guard(fault) => fault.detail(),
             ProblemKind::BadQuestion(detail) | ProblemKind::Forbidden(detail) => detail.clone(),
+            ProblemKind::Misdirected(detail) => (*detail).into(),
             ProblemKind::NotFound => "there is nothing at this path".into(),
             ProblemKind::MethodNotAllowed(allow) => format!("this path supports only {allow}").into(),
             ProblemKind::TooLarge => "the body is longer than 16 KiB".into(),
@@ -111,6 +115,7 @@ impl EndpointProblem {
             ProblemKind::Guard(_)
             | ProblemKind::BadQuestion(_)
             | ProblemKind::Forbidden(_)
+            | ProblemKind::Misdirected(_)
             | ProblemKind::NotFound
             | ProblemKind::MethodNotAllowed(_)
             | ProblemKind::TooLarge
@@ -131,6 +136,7 @@ impl ResponseError for EndpointProblem {
             ProblemKind::Guard(fault) => fault.status_code(),
             ProblemKind::BadQuestion(_) => StatusCode::BAD_REQUEST,
             ProblemKind::Forbidden(_) => StatusCode::FORBIDDEN,
+            ProblemKind::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             ProblemKind::NotFound => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -1,6 +1,7 @@
 //! HTTP: the only place of the service that knows actix. Endpoints extract, call into the core once, and answer.
 
 mod connection;
+mod ending;
 mod endpoint;
 mod error;
 mod extract;
@@ -11,5 +12,13 @@ mod span;
 pub use {
     connection::raise_open_files,
     extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
-    server::{HttpService, RunningServer, StartError},
+};
+pub(crate) use {
+    connection::{Listener, LocalAddress, Seats, Serving, TellConnection, serve},
+    ending::Ending,
+    endpoint::health::Probed,
+    error::{EndpointProblem, ProblemKind},
+    routes::{mount_probes, not_found},
+    server::MainService,
+    span::TracedRequestSpan,
 };

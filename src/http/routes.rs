@@ -14,7 +14,9 @@ use super::{
     endpoint::{
         authorize,
         authz::{self, Gateway},
-        client, discovery, health, introspect, jwks, ops, principal, revoke, status, token,
+        client, discovery,
+        health::{self, Probed},
+        introspect, jwks, ops, principal, revoke, root, status, token,
     },
     error::{EndpointProblem, ProblemKind},
 };
@@ -27,6 +29,8 @@ pub(super) struct HttpRoutes {
     pub(super) authorizer: Authorizer,
     /// Who asks for others.
     pub(super) gateways: Vec<Data<Gateway>>,
+    /// What probes are told.
+    pub(super) probed: Data<Probed>,
 }
 
 /// Mounts every endpoint.
@@ -44,10 +48,17 @@ pub(super) fn configure(routes: &HttpRoutes, config: &mut ServiceConfig) {
     for name in ["oauth-authorization-server", "openid-configuration"] {
         config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
     }
-    config.service(readable("/healthz", get_or_head().to(health::live)));
-    config.service(readable("/readyz", get_or_head().to(health::ready)));
+    mount_probes(&routes.probed, config);
     config.service(web::scope("/authz").default_service(web::to(authz::unknown)));
     config.default_service(web::to(not_found));
+}
+
+/// Mounts what probes ask for.
+pub(crate) fn mount_probes(probed: &Data<Probed>, config: &mut ServiceConfig) {
+    config
+        .app_data(probed.clone())
+        .service(readable("/healthz", get_or_head().to(health::live)))
+        .service(readable("/readyz", get_or_head().to(health::ready)));
 }
 
 fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
@@ -85,7 +96,9 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
         // where OpenID Connect Discovery 1.0 section 4 places it
         let path = format!("{base}/.well-known/openid-configuration");
         config.service(readable(&path, get_or_head().to(discovery::get)));
+        config.service(readable(base, get_or_head().to(root::get)));
     }
+    config.service(readable(&format!("{base}/"), get_or_head().to(root::get)));
 }
 
 /// Where a gateway asks: with any method, and below that path too.
@@ -117,7 +130,7 @@ fn on(methods: &'static [Method]) -> Route {
     web::route().guard(guard::fn_guard(|context| methods.contains(&context.head().method)))
 }
 
-async fn not_found(request: HttpRequest) -> HttpResponse {
+pub(crate) async fn not_found(request: HttpRequest) -> HttpResponse {
     EndpointProblem::new(ProblemKind::NotFound, &request).error_response()
 }
 

@@ -1,18 +1,20 @@
 //! The span of each request, with the trace that it belongs to.
 
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
+    web::Data,
 };
 use jeton_actix::{RequestSpan, TraceParent, shown};
+use jeton_oauth::Issuer;
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
 use crate::telemetry::{self, AnsweredRequest};
 
 /// [`RequestSpan`], for exports too where traces are on.
-pub(super) struct TracedRequestSpan;
+pub(crate) struct TracedRequestSpan;
 
 /// What a caller passes through all services of a trace (W3C Trace Context, section 3.3).
 const TRACESTATE: &str = "tracestate";
@@ -34,10 +36,16 @@ impl RootSpanBuilder for TracedRequestSpan {
                 method: request.method().as_str(),
                 route: request.match_pattern(),
                 path: shown(request.path()),
-                scheme: if request.app_config().secure() { "https" } else { "http" },
+                scheme: scheme(request),
                 status: response.status().as_u16(),
             });
         }
         RequestSpan::on_request_end(span, outcome);
     }
+}
+
+/// How clients reach the service, perhaps through a proxy: as the issuer says.
+fn scheme(request: &HttpRequest) -> &'static str {
+    let issuer = request.app_data::<Data<Issuer>>();
+    if issuer.is_some_and(|issuer| issuer.as_str().starts_with("https:")) { "https" } else { "http" }
 }

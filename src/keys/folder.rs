@@ -17,7 +17,10 @@ use super::{
     InvalidKeyring, KeyEntry, KeyError, KeyErrors, KeySet, Keyring, Passphrase, UnlistedKey, error::shown,
     keyring_file::KEYRING, owner, pem_file,
 };
-use crate::private_file::{self, Readers};
+use crate::{
+    made::MadePaths,
+    private_file::{self, Readers},
+};
 
 /// The folder in which the private keys lie.
 #[derive(Clone)]
@@ -58,6 +61,11 @@ impl KeyFolder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// Makes the folder, for its owner alone, unless it is there.
+    pub(crate) fn make(&self, made: &mut MadePaths) -> io::Result<()> {
+        made.folder(&self.dir, 0o700)
     }
 
     pub(super) fn passphrase(&self) -> Option<&Passphrase> {

@@ -1,7 +1,7 @@
 //! What can be ordered of a key folder: a first key, the next one, the end of one. Each order is refused that
 //! would leave a live token without a published key, or sign with a key that verifiers may not have fetched.
 
-use std::{fs, io, path::PathBuf, slice, sync::Arc};
+use std::{cell::Cell, fs, io, os::unix::fs::MetadataExt, path::PathBuf, slice, sync::Arc};
 
 use jeton_oauth::{KeyId, clock::Clock};
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +14,7 @@ use super::{
     owner, pem_file,
     steps::{self, KeyStep},
 };
+use crate::made::MadePaths;
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -159,8 +160,18 @@ struct Locked<'k> {
     now: Timestamp,
     /// Who gets the files that are written, if it is not us.
     owner: Option<u32>,
+    /// The folder and the lock file, where they were made for this order: they go with one that is not carried out.
+    made: Cell<Option<MadePaths>>,
     /// The lock; the system lets go of it with the file.
     _lock: fs::File,
+}
+
+/// The lock file, not yet locked.
+struct LockFile {
+    file: fs::File,
+    path: PathBuf,
+    owner: Option<u32>,
+    made: MadePaths,
 }
 
 impl KeyKeeper {
@@ -318,39 +329,63 @@ impl KeyKeeper {
     }
 
     fn lock(&self) -> Result<Locked<'_>, KeyError> {
-        let (lock, owner) = self.lock_file()?;
-        lock.lock().map_err(|source| self.folder.io("cannot be locked", source))?;
-        self.locked(lock, owner)
+        loop {
+            let lock = self.lock_file()?;
+            lock.file.lock().map_err(|source| self.folder.io("cannot be locked", source))?;
+            if lock.is_there() {
+                return self.locked(lock);
+            }
+            // who had the lock before took its file away, and there may be another, which is not ours to take away
+            lock.made.keep();
+        }
     }
 
     /// The lock, unless somebody else has it.
     fn try_lock(&self) -> Result<Option<Locked<'_>>, KeyError> {
-        let (lock, owner) = self.lock_file()?;
-        match lock.try_lock() {
-            Ok(()) => self.locked(lock, owner).map(Some),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
+        let lock = self.lock_file()?;
+        match lock.file.try_lock() {
+            Ok(()) if lock.is_there() => self.locked(lock).map(Some),
+            // somebody else has it, or had it
+            Ok(()) | Err(fs::TryLockError::WouldBlock) => {
+                lock.made.keep();
+                Ok(None)
+            }
             Err(fs::TryLockError::Error(source)) => Err(self.folder.io("cannot be locked", source)),
         }
     }
 
-    /// The file with the lock, and whose the files of the folder are if not ours.
-    fn lock_file(&self) -> Result<(fs::File, Option<u32>), KeyError> {
+    /// The file with the lock, in a folder that is there then.
+    fn lock_file(&self) -> Result<LockFile, KeyError> {
         let dir = self.folder.path();
-        fs::create_dir_all(dir).map_err(|source| self.folder.io("cannot be made", source))?;
+        let mut made = MadePaths::default();
+        self.folder.make(&mut made).map_err(|source| self.folder.io("cannot be made", source))?;
         let owner = owner::of_new_files(dir)?;
         let path = dir.join(".lock");
-        let file = steps::create(&path, owner);
-        let file = file.map_err(|source| KeyError::Io { path, doing: "cannot be written", source })?;
-        Ok((file, owner))
+        made.expect(&path);
+        match steps::create(&path, owner) {
+            Ok(file) => Ok(LockFile { file, path, owner, made }),
+            Err(source) => Err(KeyError::Io { path, doing: "cannot be written", source }),
+        }
     }
 
-    fn locked(&self, lock: fs::File, owner: Option<u32>) -> Result<Locked<'_>, KeyError> {
+    fn locked(&self, lock: LockFile) -> Result<Locked<'_>, KeyError> {
+        let LockFile { file, owner, made, .. } = lock;
         let now = self.clock.now();
         // times in files are whole seconds
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let locked = Locked { keeper: self, now, owner, _lock: lock };
+        let made = Cell::new(Some(made));
+        let locked = Locked { keeper: self, now, owner, made, _lock: file };
         locked.finish_stopped_order().map_err(|source| self.folder.io("cannot be written", source))?;
         Ok(locked)
+    }
+}
+
+impl LockFile {
+    /// Whether the file still has its name: otherwise somebody else may hold the lock of another one.
+    fn is_there(&self) -> bool {
+        let named = fs::metadata(&self.path).map(|named| (named.dev(), named.ino()));
+        let own = self.file.metadata().map(|own| (own.dev(), own.ino()));
+        named.is_ok_and(|named| own.is_ok_and(|own| own == named))
     }
 }
 
@@ -498,8 +533,15 @@ impl Locked<'_> {
     }
 
     fn take(&self, steps: &[KeyStep]) -> Result<(), KeyError> {
-        let taken = steps.iter().try_for_each(KeyStep::take);
-        taken.map_err(|source| self.keeper.folder.io("cannot be written", source))
+        if let Err(source) = steps.iter().try_for_each(KeyStep::take) {
+            // back to the beginning, where the disk lets us
+            let _ = self.finish_stopped_order();
+            return Err(self.keeper.folder.io("cannot be written", source));
+        }
+        if let Some(made) = self.made.take() {
+            made.keep();
+        }
+        Ok(())
     }
 
     /// Goes to the end of an order that was stopped between two steps, or back to its beginning: a key that the

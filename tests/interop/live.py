@@ -118,6 +118,8 @@ class Place:
         return clean | {
             "JETON__POLICIES__DIR": str(self.policies),
             "JETON__KEYS__DIR": str(self.folder / "keys"),
+            # several servers at once: without that of the source tree's settings
+            "JETON__ADMIN__LISTEN": "",
         } | settings
 
     def serve(self, issuer=None, store="", port=None, config=None, **settings):

@@ -9,9 +9,11 @@ use crate::support::root;
 
 /// The modules of the service from left to right: each may use what stands further right, and of its own column nothing
 /// but what [`SIBLINGS`] allows. Between crates, Cargo holds the direction.
-const COLUMNS: [&[&str]; 11] = [
+const COLUMNS: [&[&str]; 14] = [
     &["main"],
     &["cli"],
+    &["server"],
+    &["admin"],
     &["http"],
     &["telemetry"],
     &["follow"],
@@ -20,7 +22,8 @@ const COLUMNS: [&[&str]; 11] = [
     &["grant"],
     &["authenticate", "token"],
     &["store", "keys"],
-    &["gateway", "event", "private_file"],
+    &["gateway", "service_manager", "made", "private_file"],
+    &["event"],
 ];
 
 /// What a module may use of its own column.
@@ -28,7 +31,7 @@ const SIBLINGS: [(&str, &str); 1] = [("issue", "reuse")];
 
 /// `config` stands beside the columns.
 const CONFIG_USES: [&str; 2] = ["gateway", "private_file"];
-const CONFIG_USED_BY: [&str; 4] = ["app", "telemetry", "http", "cli"];
+const CONFIG_USED_BY: [&str; 6] = ["app", "telemetry", "http", "admin", "server", "cli"];
 
 /// The crates of this house that each crate needs.
 const CRATES: [(&str, &[&str]); 6] = [
@@ -41,13 +44,15 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 18] = [
-    ("actix_web", &["src/http/", "src/cli/serve.rs", "crates/actix/"]),
+const HOMES: [(&str, &[&str]); 20] = [
+    ("actix_web", &["src/http/", "src/admin/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"]),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
-    ("tracing_actix_web", &["src/http/", "crates/actix/"]),
+    ("tracing_actix_web", &["src/http/", "src/admin/", "crates/actix/"]),
     ("jsonwebtoken", &["src/keys/", "crates/jose/"]),
     ("anyhow", &["src/cli/"]),
     ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/man.rs"]),
     ("redis", &["src/store/"]),
     ("reqwest", &["crates/verify/src/fetch.rs", "src/telemetry/traces.rs"]),
     ("opentelemetry", &["src/telemetry/"]),

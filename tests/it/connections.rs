@@ -58,7 +58,7 @@ async fn hold(mut stream: TcpStream, kind: usize) {
 
 #[actix_web::test]
 async fn many_slow_connections_keep_nobody_out() {
-    let mut binary = Binary::serve_with_open_files(OPEN_FILES).await;
+    let mut binary = Binary::serve_with_open_files(OPEN_FILES, "").await;
     let mut held = Vec::new();
     for kind in 0..HELD {
         // they come first: the system takes connections in their order
@@ -79,6 +79,7 @@ async fn many_slow_connections_keep_nobody_out() {
     // files can be opened all the while
     binary.signal("HUP").await;
     binary.logged("policies.unchanged").await;
+    assert_eq!(binary.lines_of("server.full").len(), 1, "said once: {}", binary.log_text());
     for held in held {
         held.await.unwrap();
     }

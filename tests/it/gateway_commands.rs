@@ -11,7 +11,7 @@ fn workplace(settings: &str) -> Workplace {
     workplace
 }
 
-const ADDRESSES: [&str; 4] = ["--listen", "127.0.0.1:8081", "--upstream", "127.0.0.1:9000"];
+const ADDRESSES: [&str; 4] = ["--listen", "127.0.0.1:8084", "--upstream", "127.0.0.1:9000"];
 
 #[test]
 fn each_kind_has_its_files_and_nothing_is_left_to_fill_in() {
@@ -39,7 +39,7 @@ fn each_kind_has_its_files_and_nothing_is_left_to_fill_in() {
             "traefik" => &["^x-auth-"][..],
             _ => &["x-auth-client", "x-auth-token-id", "x-auth-claim-tenant", "x-auth-claim-cost-centre"],
         };
-        for part in ["127.0.0.1", "8081", "9000", "8080", "/authz/edge"].iter().chain(identity) {
+        for part in ["127.0.0.1", "8084", "9000", "8080", "/authz/edge"].iter().chain(identity) {
             assert!(text.contains(part), "{kind}: `{part}` is missing");
         }
     }
@@ -70,7 +70,7 @@ fn wrong_orders_are_refused_and_the_fix_is_said() {
     let known = workplace(SETTINGS);
     for (arguments, code, says) in [
         (&["config", "other"][..], 1, "no gateway `other`: they have `edge`"),
-        (&["config", "edge", "--listen", "8081"], 2, "write HOST:PORT"),
+        (&["config", "edge", "--listen", "8084"], 2, "write HOST:PORT"),
         (&["config", "edge", "--listen", "h;x:1"], 2, "write HOST:PORT"),
         (&["config", "edge", "--listen", "::1:80"], 2, "write HOST:PORT"),
         (&["config", "edge", "--listen", "h:0"], 2, "write HOST:PORT"),

@@ -1,16 +1,16 @@
 //! A service that trusts the published keys of an issuer: what it takes, and when it asks.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use futures_util::{StreamExt, future::join, stream};
 use jeton_actix::{Caller, Protect};
-use jeton_jose::JwsError;
+use jeton_jose::{JwsError, PublicKeys};
 use jeton_oauth::{ApiName, Audience, Issuer, clock::Clock};
 use jeton_policy::{DemoSecrets, LivePolicies, Surroundings};
 use jeton_verify::{
-    Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, JwksSource, NoAnswer, TokenError, TrustedKeys,
-    Verifier,
+    Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, JwksSource, KeySource, NoAnswer, TokenError,
+    TrustedKeys, Verifier,
     status::{FetchedLists, StatusError, StatusFetchOptions},
 };
 use reqwest::Client;
@@ -74,6 +74,34 @@ async fn a_verifier_trusts_what_is_published() {
     issuer.clock.advance(300);
     source.refresh().await;
     assert_eq!(verify(&new), Some(TokenError::Jws(JwsError::Signature)));
+}
+
+/// Somebody else's source of keys, around the usual one.
+struct WrappedKeys(Arc<JwksSource>);
+
+impl KeySource for WrappedKeys {
+    fn current(&self) -> Arc<PublicKeys> {
+        self.0.current()
+    }
+
+    fn can_fetch(&self) -> bool {
+        true
+    }
+
+    fn fetch_unknown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.0.fetch())
+    }
+}
+
+#[actix_web::test]
+async fn a_source_of_somebody_else_is_asked_to_fetch_too() {
+    let issuer = FakeIssuer::start().await;
+    issuer.answers(serves(set(&[first().jwk()])));
+    let wrapped = Arc::new(WrappedKeys(issuer.source(&patient())));
+    let service = Guarded::by(&issuer, verifier(&issuer, wrapped));
+    assert_eq!(service.get(&token(&issuer, &first())).await, 200);
+    assert_eq!(issuer.requests().len(), 1);
+    service.stop().await;
 }
 
 /// A service behind `Protect` with one handler.

@@ -463,6 +463,8 @@ async fn explain_refuses_what_is_no_question() {
         ("an unknown client", format!(r#"{question},"as":"nobody"}}"#), 400),
         ("a client without a grant there", format!(r#"{question},"as":"operator"}}"#), 400),
         ("`as` a number", format!(r#"{question},"as":5}}"#), 400),
+        ("`as` a list of values", format!(r#"{question},"as":[["orders:read"]]}}"#), 400),
+        ("a member of a bearer twice", format!(r#"{question},"as":{{"roles":[],"roles":[]}}}}"#), 400),
         ("an unknown member of a bearer", format!(r#"{question},"as":{{"scope":"x"}}}}"#), 400),
         ("a scope that is none", format!(r#"{question},"as":{{"scopes":["a b"]}}}}"#), 400),
         ("a role that is none", format!(r#"{question},"as":{{"roles":[""]}}}}"#), 400),

@@ -327,7 +327,7 @@ async fn replay_finds_exactly_what_the_engine_decides_otherwise() {
         let shadow = app.audit.shadow().unwrap();
         shadow.candidate().reload();
         let other = compiled(&candidate);
-        assert_eq!(shadow.candidate().current().unwrap().policies.hash(), other.hash());
+        assert_eq!(shadow.candidate().snapshot().unwrap().policies.hash(), other.hash());
         let in_force = compiled(&app.dir.path().join("policies"));
 
         let mut sent = Vec::new();

@@ -236,6 +236,12 @@ async fn a_server_that_does_not_start_writes_nothing() {
             "version: 1\n",
             "server.listen",
         ),
+        hindered(
+            "a taken admin address",
+            &format!("{free}[admin]\nlisten = \"{taken}\"\n"),
+            "version: 1\n",
+            "`admin.listen`: ",
+        ),
         hindered("bad policies", free, "version: 1\napis: x\n", "broken.yaml"),
         hindered("an unknown API of a gateway", &gateway, "version: 1\n", "gateways.nginx"),
         hindered("no authority of the store", &store, "version: 1\n", "absent.pem"),

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use arc_swap::Guard;
 use jeton_oauth::clock::Clock;
 
 use super::{Findings, PolicySnapshot, PolicySources, Surroundings, live::PolicyFolder, source::FolderLook};
@@ -24,7 +25,12 @@ impl CandidatePolicies {
     }
 
     /// The last good ones, if there were any.
-    pub fn current(&self) -> Option<Arc<PolicySnapshot>> {
+    pub fn current(&self) -> Guard<Arc<Option<Arc<PolicySnapshot>>>> {
+        self.0.current()
+    }
+
+    /// As [`Self::current`], to be held.
+    pub fn snapshot(&self) -> Option<Arc<PolicySnapshot>> {
         Option::clone(&self.0.current())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jeton_oauth::clock::parse_time;
 
 use super::{
-    finding::Span,
+    finding::{Span, did_you_mean},
     source::{PolicySources, PolicyText},
     yaml::{self, Key, Node, Value},
 };
@@ -40,8 +40,13 @@ pub enum EditError {
         place: String,
     },
     /// No file has the client.
-    #[error("client `{0}` is not defined in any file")]
-    UnknownClient(String),
+    #[error("client `{id}` is not defined in any file{}", hint.as_ref().map_or_else(String::new, |hint| format!(": {hint}")))]
+    UnknownClient {
+        /// The client.
+        id: String,
+        /// A client of nearly this name, as a question.
+        hint: Option<String>,
+    },
     /// What would have to change is not written as it should be.
     #[error("{file}: `{key}` is not understood: run `jeton policies check` first")]
     Strange {
@@ -70,21 +75,33 @@ impl PolicySources {
         with.map(|file| file.name.as_str()).collect()
     }
 
-    /// The file in which a client is defined.
-    pub(super) fn source_of_client(&self, id: &str) -> Result<&PolicyText, EditError> {
+    /// A client, with the file in which it is defined.
+    pub(super) fn client(&self, id: &str) -> Result<DefinedClient<'_>, EditError> {
         let mut broken = None;
+        let mut others = Vec::new();
         for source in self.files.iter() {
-            match yaml::parse(&source.text).0 {
-                Some(root) if entry(&root, "clients").and_then(|clients| entry(clients, id)).is_some() => {
-                    return Ok(source);
-                }
-                Some(_) => {}
+            let Some(root) = yaml::parse(&source.text).0 else {
                 // it may stand in there
-                None if source.text.trim().is_empty() => {}
-                None => broken = Some(source.name.clone()),
+                if !source.text.trim().is_empty() {
+                    broken = Some(source.name.clone());
+                }
+                continue;
+            };
+            for (key, node) in take(root, "clients").map(|(_, clients)| entries(clients)).unwrap_or_default()
+            {
+                if key.text == id {
+                    return Ok(DefinedClient { source, key, node });
+                }
+                others.push(key.text);
             }
         }
-        Err(broken.map_or_else(|| EditError::UnknownClient(id.to_owned()), |file| EditError::Broken { file }))
+        Err(match broken {
+            Some(file) => EditError::Broken { file },
+            None => EditError::UnknownClient {
+                id: id.to_owned(),
+                hint: did_you_mean(id, others.iter().map(AsRef::as_ref)),
+            },
+        })
     }
 
     /// These sources with some files changed or added.
@@ -107,12 +124,9 @@ impl PolicySources {
     /// # Errors
     /// [`EditError::Exists`].
     pub fn lacks_client(&self, id: &str) -> Result<(), EditError> {
-        let Ok(source) = self.source_of_client(id) else { return Ok(()) };
-        let root = yaml::parse(&source.text).0;
-        let clients = root.as_ref().and_then(|root| entry(root, "clients"));
-        let line =
-            clients.and_then(|clients| pair(clients, id)).map_or(0, |(key, _)| source.line(key.at.start));
-        Err(EditError::Exists { id: id.to_owned(), place: format!("{}:{line}", source.name) })
+        let Ok(DefinedClient { source, key, .. }) = self.client(id) else { return Ok(()) };
+        let place = format!("{}:{}", source.name, source.line(key.at.start));
+        Err(EditError::Exists { id: id.to_owned(), place })
     }
 
     /// Adds a client at the end of the `clients:` section of `file`, which is made if it is not there.
@@ -145,13 +159,9 @@ impl PolicySources {
     /// # Errors
     /// [`EditError`] for a client that is not there or cannot be changed line by line.
     pub fn add_secret(&self, id: &str, sha256: &str, old_expire: &str) -> Result<EditedFile, EditError> {
-        let unknown = || EditError::UnknownClient(id.to_owned());
-        let source = self.source_of_client(id)?;
-        let file = source.name.as_str();
-        let text = source.text.as_str();
-        let root = yaml::parse(text).0.ok_or_else(unknown)?;
-        let clients = entry(&root, "clients").ok_or_else(unknown)?;
-        let (client_key, client) = pair(clients, id).ok_or_else(unknown)?;
+        let defined = self.client(id)?;
+        let DefinedClient { source, key: client_key, node: client } = &defined;
+        let (file, text) = (source.name.as_str(), source.text.as_str());
         let secret = [format!("- sha256: {sha256}")];
         let section = |indent: usize| format!("{}secrets:\n{}", pad(indent), lines(indent + 2, &secret));
         let mut pieces = Vec::new();
@@ -162,7 +172,7 @@ impl PolicySources {
             }
             (Some((_, secrets)), _) => {
                 refuse_flow(text, secrets.at, file, "secrets")?;
-                let Value::List(items) = &secrets.value else { return Err(unknown()) };
+                let Value::List(items) = &secrets.value else { return Err(defined.strange("secrets")) };
                 pieces.extend(items.iter().filter_map(|item| expiry(text, item, old_expire)));
                 // the dash stands on the line of its item, under `secrets` or deeper
                 let dash = |item: &Node<'_>| text.get(..item.at.start).and_then(|before| before.rfind('-'));
@@ -181,6 +191,20 @@ impl PolicySources {
             }
         }
         Ok(EditedFile { file: file.to_owned(), text: apply(text, pieces) })
+    }
+}
+
+/// A client as a file has it.
+pub(super) struct DefinedClient<'s> {
+    pub(super) source: &'s PolicyText,
+    pub(super) key: Key<'s>,
+    pub(super) node: Node<'s>,
+}
+
+impl DefinedClient<'_> {
+    /// That this key of it cannot be changed by machine.
+    pub(super) fn strange(&self, key: &str) -> EditError {
+        EditError::Strange { file: self.source.name.clone(), key: key.to_owned() }
     }
 }
 
@@ -243,6 +267,19 @@ pub(super) fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t
         }
         Value::List(_) | Value::Scalar { .. } => None,
     }
+}
+
+/// The entries of a map.
+fn entries<'t>(node: Node<'t>) -> Vec<(Key<'t>, Node<'t>)> {
+    match node.value {
+        Value::Map(entries) => entries,
+        Value::List(_) | Value::Scalar { .. } => Vec::new(),
+    }
+}
+
+/// The entry of a map that has this name.
+fn take<'t>(node: Node<'t>, name: &str) -> Option<(Key<'t>, Node<'t>)> {
+    entries(node).into_iter().find(|(key, _)| key.text == name)
 }
 
 pub(super) fn entry<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use super::{
     edit::{
-        EditError, EditedFile, EditedPiece, apply, block_end, column, entry, line_end, lines, pad, pair,
-        refuse_flow, scalar,
+        DefinedClient, EditError, EditedFile, EditedPiece, apply, block_end, column, entry, line_end, lines,
+        pad, pair, refuse_flow, scalar,
     },
     source::{PolicySources, PolicyText},
     yaml::{self, Key, Node, Value},
@@ -40,15 +40,24 @@ impl PolicySources {
     /// # Errors
     /// [`EditError`] for a client that is not there, or what is no time.
     pub fn revoked_before(&self, id: &str) -> Result<Option<Timestamp>, EditError> {
-        let unknown = || EditError::UnknownClient(id.to_owned());
-        let source = self.source_of_client(id)?;
-        let file = source.name.as_str();
-        let root = yaml::parse(&source.text).0.ok_or_else(unknown)?;
-        let client = entry(&root, "clients").and_then(|clients| entry(clients, id)).ok_or_else(unknown)?;
-        let strange = || EditError::Strange { file: file.to_owned(), key: "revoked_before".to_owned() };
-        match entry(client, "revoked_before") {
+        let client = self.client(id)?;
+        match entry(&client.node, "revoked_before") {
             None => Ok(None),
-            Some(node) => time(node).map(Some).ok_or_else(strange),
+            Some(node) => time(node).map(Some).ok_or_else(|| client.strange("revoked_before")),
+        }
+    }
+
+    /// Whether a client has `enabled: false`.
+    ///
+    /// # Errors
+    /// [`EditError`] for a client that is not there, or what is neither `true` nor `false`.
+    pub fn is_disabled(&self, id: &str) -> Result<bool, EditError> {
+        let client = self.client(id)?;
+        match entry(&client.node, "enabled").map(|node| &node.value) {
+            None => Ok(false),
+            Some(Value::Scalar { text, quoted: false }) if text == "true" => Ok(false),
+            Some(Value::Scalar { text, quoted: false }) if text == "false" => Ok(true),
+            Some(_) => Err(client.strange("enabled")),
         }
     }
 
@@ -57,13 +66,9 @@ impl PolicySources {
     /// # Errors
     /// [`EditError`] for a client that is not there or cannot be changed line by line.
     pub fn set_client(&self, id: &str, values: &[(&str, String)]) -> Result<EditedFile, EditError> {
-        let unknown = || EditError::UnknownClient(id.to_owned());
-        let source = self.source_of_client(id)?;
-        let file = source.name.as_str();
+        let defined = self.client(id)?;
+        let DefinedClient { source, key: client_key, node: client } = &defined;
         let text = source.text.as_str();
-        let root = yaml::parse(text).0.ok_or_else(unknown)?;
-        let clients = entry(&root, "clients").ok_or_else(unknown)?;
-        let (client_key, client) = pair(clients, id).ok_or_else(unknown)?;
         let mut pieces = Vec::new();
         let mut new = Vec::new();
         for (key, value) in values {
@@ -72,9 +77,7 @@ impl PolicySources {
                 Some(Node { at, value: Value::Scalar { .. } }) if at.start < at.end => {
                     pieces.push(EditedPiece { from: at.start, to: at.end, text: value.clone() });
                 }
-                Some(_) => {
-                    return Err(EditError::Strange { file: file.to_owned(), key: (*key).to_owned() });
-                }
+                Some(_) => return Err(defined.strange(key)),
             }
         }
         if !new.is_empty() {
@@ -84,12 +87,10 @@ impl PolicySources {
                     EditedPiece::below(text, client_key, client, &lines(indent, &new))
                 }
                 Value::Map(entries) => add_to_map(text, client, entries, &new),
-                Value::List(_) | Value::Scalar { .. } => {
-                    return Err(EditError::Strange { file: file.to_owned(), key: id.to_owned() });
-                }
+                Value::List(_) | Value::Scalar { .. } => return Err(defined.strange(id)),
             });
         }
-        Ok(EditedFile { file: file.to_owned(), text: apply(text, pieces) })
+        Ok(EditedFile { file: source.name.clone(), text: apply(text, pieces) })
     }
 
     /// Revokes a token, and removes what has expired from the lists of all files. One that is listed already

@@ -1,13 +1,6 @@
 //! `jeton gateway check`: the attack table through a running gateway, judged by what the upstream saw.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
-    io::{IsTerminal, Write},
-    net::TcpListener,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ffi::OsStr, net::TcpListener, path::Path, sync::Arc};
 
 use anyhow::Context;
 use clap::{Arg, Args, builder::TypedValueParser, error::ErrorKind};
@@ -24,7 +17,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    super::{Outcome, emit, say, settings, surroundings},
+    super::{Outcome, emit, progress::Progress, say, settings, surroundings},
     Address, gateway,
 };
 use crate::{
@@ -70,7 +63,10 @@ impl Check {
             TOKEN_TTL / 60,
             token_ids.join(", ")
         );
-        let report = check.run(self.title(gateway, &checked), &target, listener, &mut progress)?;
+        let progress = Progress::start("attacking the gateway");
+        let mut tell = |done, of| progress.at(counted(done), counted(of));
+        let report = check.run(self.title(gateway, &checked), &target, listener, &mut tell)?;
+        drop(progress);
         emit(&report.text())?;
         Ok(match report.verdict() {
             CheckVerdict::Sound => Outcome::Done,
@@ -169,11 +165,6 @@ impl TypedValueParser for GatewayUrl {
     }
 }
 
-/// How far it is, where somebody watches.
-fn progress(done: usize, of: usize) {
-    let mut err = std::io::stderr();
-    if err.is_terminal() && (done.is_multiple_of(25) || done == of) {
-        let end = if done == of { "\n" } else { "" };
-        let _ = write!(err, "\r{done} of {of} requests{end}");
-    }
+fn counted(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -12,17 +12,17 @@ use super::Outcome;
 use crate::config::{GatewaySettings, Settings};
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum GatewayCommand {
     /// Write a complete gateway configuration that asks jeton about each request.
     Config(recipe::Config),
     /// Attack a running gateway, and report what reached its upstream. This command is the upstream.
     Check(check::Check),
 }
 
-pub(super) fn run(command: &Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+pub(super) fn run(command: &GatewayCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
     match command {
-        Command::Config(command) => command.run(config),
-        Command::Check(command) => command.run(config),
+        GatewayCommand::Config(command) => command.run(config),
+        GatewayCommand::Check(command) => command.run(config),
     }
 }
 

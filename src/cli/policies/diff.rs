@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use jeton_policy::{ChangeEffect, Findings, PolicyDraft};
 
-use super::{super::Outcome, PolicyReading, emit, emit_json, git, warn_of_faults};
+use super::{
+    super::{Outcome, progress::Progress},
+    PolicyReading, emit, emit_json, git, warn_of_faults,
+};
 
 #[derive(Args)]
 #[command(
@@ -51,7 +54,9 @@ impl Diff {
             (read(&old.dir.display().to_string(), old.draft())?, new.draft(), new.dir)
         };
         let new = read(&new_name.display().to_string(), new)?;
+        let progress = Progress::start("comparing policies");
         let difference = old.difference(&new);
+        drop(progress);
         match self.format {
             DiffFormat::Text => emit(&difference.to_string())?,
             DiffFormat::Json => emit_json(&difference)?,

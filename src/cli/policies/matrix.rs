@@ -12,7 +12,7 @@ use jeton_oauth::{
 use jeton_policy::{ContentHash, MatrixAccess};
 
 use super::{
-    super::Outcome,
+    super::{Outcome, progress::Progress},
     PolicyReading, emit_file, emit_json, emit_styled,
     table::{self, Columns},
 };
@@ -70,7 +70,9 @@ impl Matrix {
         let is_wanted = |id: &ClientId| {
             self.clients.is_empty() || self.clients.iter().any(|client| client == id.as_str())
         };
+        let progress = Progress::start("asking for every client and route");
         let mut matrices: Vec<_> = chosen.map(|api| policies.matrix_of(api, is_wanted)).collect();
+        drop(progress);
         let shown: fn(&str) -> String = match self.format {
             MatrixFormat::Table | MatrixFormat::Html => printable,
             MatrixFormat::Csv => as_cell,

@@ -17,14 +17,14 @@ use clap::Subcommand;
 use jeton_oauth::clock::{Clock, SystemClock};
 use jeton_policy::{Findings, PolicyDraft, PolicySources, Surroundings};
 
-use super::{Outcome, emit, emit_file, emit_json, emit_styled, say};
+use super::{Outcome, emit, emit_file, emit_json, emit_styled, progress::Progress, say};
 use crate::{
     app,
     config::{NeededFolders, Settings},
 };
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum PolicyCommand {
     /// Report everything that is wrong with the policy files.
     Check(check::Check),
     /// Run the tests of the policy files.
@@ -43,19 +43,19 @@ pub(super) enum Command {
     Import(import::Import),
 }
 
-pub(super) fn run(command: Command, config: Option<&Path>) -> anyhow::Result<Outcome> {
+pub(super) fn run(command: PolicyCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
     match command {
-        Command::Check(check) => check.run(config),
-        Command::Test(test) => test.run(config),
-        Command::Explain(explain) => explain.run(config),
-        Command::Matrix(matrix) => matrix.run(config),
-        Command::Diff(diff) => diff.run(config),
-        Command::Replay(replay) => replay.run(config),
-        Command::Schema => {
+        PolicyCommand::Check(check) => check.run(config),
+        PolicyCommand::Test(test) => test.run(config),
+        PolicyCommand::Explain(explain) => explain.run(config),
+        PolicyCommand::Matrix(matrix) => matrix.run(config),
+        PolicyCommand::Diff(diff) => diff.run(config),
+        PolicyCommand::Replay(replay) => replay.run(config),
+        PolicyCommand::Schema => {
             emit_json(&jeton_policy::schema())?;
             Ok(Outcome::Done)
         }
-        Command::Import(import) => import.run(),
+        PolicyCommand::Import(import) => import.run(),
     }
 }
 
@@ -76,6 +76,7 @@ impl PolicyReading {
     }
 
     fn draft(&self) -> Result<PolicyDraft, Findings> {
+        let _progress = Progress::start("reading policies");
         PolicySources::read(&self.dir).and_then(|sources| self.compile(&sources))
     }
 

@@ -1,18 +1,20 @@
 //! `jeton policies replay`.
 
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jeton_oauth::text::printable;
 use jeton_policy::PolicySet;
-use jeton_verify::audit::{LONGEST_LINE, Replay, Replayed};
+use jeton_verify::audit::{Replay, Replayed};
 
-use super::{super::Outcome, PolicyReading, emit, emit_json, say, warn_of_faults};
+use super::{
+    super::{
+        Outcome,
+        log_lines::{LogLine, LogLines},
+        progress::Progress,
+    },
+    PolicyReading, emit, emit_json, say, warn_of_faults,
+};
 
 #[derive(Args)]
 pub(in crate::cli) struct ReplayLog {
@@ -34,10 +36,6 @@ enum ReplayFormat {
     Json,
 }
 
-/// From how many bytes on progress is shown, and how often, in bytes.
-const LARGE: u64 = 64 * 1024 * 1024;
-const STEP: u64 = 16 * 1024 * 1024;
-
 impl ReplayLog {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let draft = PolicyReading::new(Some(self.against.clone()), config)?.draft();
@@ -56,71 +54,33 @@ impl ReplayLog {
         })
     }
 
+    /// Takes one line after the other.
     fn replay(&self, policies: &PolicySet) -> anyhow::Result<Replayed> {
-        if self.log == Path::new("-") {
-            return replay(io::stdin().lock(), "standard input", 0, policies);
+        let mut lines = LogLines::open(&self.log)?;
+        let mut replay = Replay::new(policies);
+        let progress = Progress::start("judging decisions");
+        let mut done = 0;
+        loop {
+            let (taken, length, is_ended) = match lines.next()? {
+                None => break,
+                Some(LogLine::Ended(line)) => (take(&mut replay, line), line.len(), true),
+                Some(LogLine::Unended(line)) => (take(&mut replay, line), line.len(), false),
+                Some(LogLine::TooLong) => (Err("the line is longer than 1 MiB".to_owned()), 0, true),
+            };
+            if let Err(error) = taken {
+                let LogLines { name, number, .. } = &lines;
+                anyhow::ensure!(!is_ended, "{name}:{number}: {error}");
+                drop(progress);
+                say!("note: {name}:{number}: the last line is passed over: it was being written");
+                break;
+            }
+            done += u64::try_from(length).unwrap_or(0);
+            progress.at(done, lines.size);
         }
-        let name = printable(&self.log.display().to_string());
-        let file = File::open(&self.log).with_context(|| format!("{name} cannot be read"))?;
-        let size = file.metadata().map_or(0, |metadata| metadata.len());
-        replay(BufReader::with_capacity(256 * 1024, file), &name, size, policies)
+        Ok(replay.finish())
     }
 }
 
-/// Takes one line after the other; `size` is that of the whole, in bytes, where it is known.
-fn replay(mut log: impl BufRead, name: &str, size: u64, policies: &PolicySet) -> anyhow::Result<Replayed> {
-    let mut replay = Replay::new(policies);
-    let mut progress = Progress::new(size);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = (&mut log).take(LONGEST_LINE).read_until(b'\n', &mut line);
-        let read = read.with_context(|| format!("{name} cannot be read"))?;
-        if read == 0 {
-            break;
-        }
-        let number = replay.lines() + 1;
-        let is_whole = line.ends_with(b"\n");
-        if let Err(error) = replay.take(&line) {
-            let is_last = !is_whole && log.fill_buf().is_ok_and(<[u8]>::is_empty);
-            anyhow::ensure!(is_whole || is_last, "{name}:{number}: the line is longer than 1 MiB");
-            anyhow::ensure!(is_last, "{name}:{number}: {}", printable(&error.to_string()));
-            say!("note: {name}:{number}: the last line is passed over: it was being written");
-            break;
-        }
-        progress.advance(line.len(), replay.lines());
-    }
-    progress.end();
-    Ok(replay.finish())
-}
-
-/// How far it is, on one line of a terminal.
-struct Progress {
-    size: u64,
-    done: u64,
-    shown: u64,
-    is_shown: bool,
-}
-
-impl Progress {
-    fn new(size: u64) -> Self {
-        Self { size, done: 0, shown: 0, is_shown: size >= LARGE && io::stderr().is_terminal() }
-    }
-
-    fn advance(&mut self, bytes: usize, lines: u64) {
-        self.done += u64::try_from(bytes).unwrap_or(0);
-        if self.is_shown && self.done - self.shown >= STEP {
-            self.shown = self.done;
-            let percent = (self.done.saturating_mul(100) / self.size).min(100);
-            let mut stderr = io::stderr();
-            let _ = write!(stderr, "\r{lines} lines, {percent}%").and_then(|()| stderr.flush());
-        }
-    }
-
-    fn end(&self) {
-        if self.shown > 0 {
-            // the line is empty again
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
+fn take(replay: &mut Replay<'_>, line: &[u8]) -> Result<(), String> {
+    replay.take(line).map_err(|error| printable(&error.to_string()))
 }

@@ -20,6 +20,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::bound::Seat;
+use crate::http::ending::Ending;
 
 /// How far the body of a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +46,11 @@ pub(in crate::http) struct Exchange {
     has_more: Cell<bool>,
     waker: Cell<Option<Waker>>,
     seat: Seat,
+    ending: Ending,
 }
 
 impl Exchange {
-    pub(super) fn new(seat: Seat) -> Rc<Self> {
+    pub(super) fn new(seat: Seat, ending: Ending) -> Rc<Self> {
         Rc::new(Self {
             is_in_flight: Cell::new(false),
             is_last: Cell::new(false),
@@ -57,6 +59,7 @@ impl Exchange {
             has_more: Cell::new(false),
             waker: Cell::new(None),
             seat,
+            ending,
         })
     }
 
@@ -72,6 +75,11 @@ impl Exchange {
     /// Whether most connections are taken, so that each must end soon.
     pub(super) fn is_crowded(&self) -> bool {
         self.seat.is_crowded()
+    }
+
+    /// Whether the request that is being answered is to be the last one, whatever it says itself.
+    fn must_end(&self) -> bool {
+        self.body.get() != BodyProgress::Complete || self.is_crowded() || self.ending.has_begun()
     }
 
     /// A head is handed to the HTTP library.
@@ -115,10 +123,10 @@ impl Exchange {
 }
 
 /// Middleware around all others that tells the connection when a request is answered. It ends the connection where the body
-/// of the request has not come to its end by then, for what comes is nobody's; and in a crowd, so that nobody keeps a seat
-/// by asking again and again.
+/// of the request has not come to its end by then, for what comes is nobody's; in a crowd, so that nobody keeps a seat
+/// by asking again and again; and when the server ends, so that clients go elsewhere.
 #[derive(Clone, Copy)]
-pub(in crate::http) struct TellConnection;
+pub(crate) struct TellConnection;
 
 impl<S, B> Transform<S, ServiceRequest> for TellConnection
 where
@@ -137,7 +145,7 @@ where
 }
 
 /// A service behind [`TellConnection`].
-pub(in crate::http) struct ToldService<S> {
+pub(crate) struct ToldService<S> {
     service: S,
 }
 
@@ -159,7 +167,7 @@ where
             let mut answer = answer.await?;
             if let Some(InFlight(exchange)) = &in_flight {
                 let head = answer.response_mut().head_mut();
-                if exchange.body() != BodyProgress::Complete || exchange.is_crowded() {
+                if exchange.must_end() {
                     head.set_connection_type(ConnectionType::Close);
                 }
                 if is_closing(head) {
@@ -191,7 +199,7 @@ impl Drop for InFlight {
 
 pin_project! {
     /// The body of an answer. When it was written down, it is dropped.
-    pub(in crate::http) struct AnswerBody<B> {
+    pub(crate) struct AnswerBody<B> {
         #[pin]
         body: B,
         _in_flight: Option<InFlight>,

@@ -3,10 +3,8 @@
 use std::{
     io,
     net::{self, SocketAddr},
-    num::NonZero,
     rc::Rc,
     sync::Arc,
-    thread::available_parallelism,
     time::Duration,
 };
 
@@ -20,16 +18,33 @@ use actix_web::{
 use tokio::net::TcpSocket;
 
 use super::{bound::Seats, stream::Connection};
+use crate::http::ending::Ending;
 
 /// How many connections wait to be taken, at most.
 const BACKLOG: u32 = 1024;
 
 /// An address that is ours.
-pub(in crate::http) struct Listener(net::TcpListener);
+pub(crate) struct Listener(net::TcpListener);
+
+/// The address at which a client reached this machine, known to each request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalAddress(pub(crate) SocketAddr);
+
+/// How a listener is served.
+pub(crate) struct Serving {
+    /// Where connections come.
+    pub(crate) listener: Listener,
+    /// How many there may be, and how many workers there are.
+    pub(crate) seats: Arc<Seats>,
+    /// When they end.
+    pub(crate) ending: Ending,
+    /// How long requests in flight may take then.
+    pub(crate) shutdown_timeout: Duration,
+}
 
 impl Listener {
     /// Takes the address.
-    pub(in crate::http) fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
@@ -37,17 +52,13 @@ impl Listener {
     }
 
     /// The address, with the port that was chosen.
-    pub(in crate::http) fn address(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
 }
 
-/// Serves an application on a listener, by as many workers as there are cores.
-pub(in crate::http) fn serve<F, I, S, B>(
-    listener: Listener,
-    shutdown_timeout: Duration,
-    app: F,
-) -> io::Result<Server>
+/// Serves an application on a listener. Whoever has the server ends it: it hears no signals.
+pub(crate) fn serve<F, I, S, B>(serving: Serving, app: F) -> io::Result<Server>
 where
     F: Fn() -> I + Send + Clone + 'static,
     I: IntoServiceFactory<S, Request>,
@@ -56,35 +67,32 @@ where
     S::InitError: std::fmt::Debug,
     B: MessageBody + 'static,
 {
-    let workers = available_parallelism().map_or(1, NonZero::get);
-    let seats = Arc::new(Seats::of_this_process(workers));
-    let builder = actix_server::Server::build();
-    let shutdown = builder.graceful_shutdown_signal();
-    let server = builder
-        .workers(workers)
-        .max_concurrent_connections(seats.for_each_of(workers))
+    let Serving { listener, seats, ending, shutdown_timeout } = serving;
+    let server = actix_server::Server::build()
+        .disable_signals()
+        .workers(seats.workers())
+        .max_concurrent_connections(seats.for_each_worker())
         .shutdown_timeout(shutdown_timeout.as_secs())
         .listen("jeton", listener.0, move || {
-            let (seats, shutdown) = (Arc::clone(&seats), shutdown.clone());
+            let (seats, ending) = (Arc::clone(&seats), ending.clone());
             let app = app()
                 .into_factory()
                 .map_err(|error| -> Response<BoxBody> { error.into().error_response().into() });
             let http = HttpService::build()
-                .graceful_shutdown_signal(move || {
-                    let shutdown = shutdown.clone();
-                    async move { shutdown.notified().await }
-                })
-                // the times of a connection are its own
+                // the times of a connection are its own, and so is its end
                 .keep_alive(KeepAlive::Os)
                 .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(Duration::ZERO)
                 .on_connect_ext(|connection: &Connection<TcpStream>, data| {
+                    if let Ok(address) = connection.io().local_addr() {
+                        data.insert(LocalAddress(address));
+                    }
                     data.insert(Rc::clone(connection.exchange()));
                 })
                 .h1(map_config(app, |()| AppConfig::default()));
             fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
-                let connection = Connection::new(stream, seats.take());
+                let connection = Connection::new(stream, seats.take(), &ending);
                 async move { Ok::<_, actix_http::error::DispatchError>((connection, peer)) }
             })
             .and_then(http)

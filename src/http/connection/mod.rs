@@ -13,7 +13,9 @@ mod stream;
 mod tests;
 
 pub use bound::raise_open_files;
-pub(super) use {
-    exchange::{BodyProgress, Exchange, TellConnection},
-    listen::{Listener, serve},
+pub(super) use exchange::{BodyProgress, Exchange};
+pub(crate) use {
+    bound::Seats,
+    exchange::TellConnection,
+    listen::{Listener, LocalAddress, Serving, serve},
 };

@@ -13,13 +13,14 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
-use tokio_util::io::poll_read_buf;
+use tokio_util::{io::poll_read_buf, sync::WaitForCancellationFutureOwned};
 
 use super::{
     bound::Seat,
     exchange::{BodyProgress, Exchange},
     framing::{self, Body, Head, ReadHead},
 };
+use crate::http::ending::Ending;
 
 /// The longest head, in bytes: the HTTP library refuses it then.
 const LONGEST_HEAD: usize = 128 * 1024;
@@ -110,6 +111,8 @@ pub(in crate::http) struct Connection<T> {
     is_unread: bool,
     closing: Closing,
     timer: Pin<Box<Sleep>>,
+    /// Comes when the server takes no further request.
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// What to do next to read.
@@ -128,10 +131,10 @@ enum ReadingStep {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// Takes a connection, and its seat for as long as it lasts.
-    pub(in crate::http) fn new(io: T, seat: Seat) -> Self {
+    pub(in crate::http) fn new(io: T, seat: Seat, ending: &Ending) -> Self {
         Self {
             io,
-            exchange: Exchange::new(seat),
+            exchange: Exchange::new(seat, ending.clone()),
             pending: BytesMut::new(),
             ready: 0,
             reading: StreamReading::Head,
@@ -142,7 +145,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             is_unread: false,
             closing: Closing::Not,
             timer: Box::pin(sleep_until(Instant::now() + TICK)),
+            ended: Box::pin(ending.closed()),
         }
+    }
+
+    /// What it reads from and writes to.
+    pub(super) fn io(&self) -> &T {
+        &self.io
     }
 
     /// What requests on it know of it.
@@ -330,7 +339,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
                         Poll::Pending => {
                             // an answer may end what nobody reads
                             this.exchange.wake_when_answered(cx.waker(), false);
-                            ready!(this.poll_limit(cx, limit, since));
+                            // a request that has begun, or has come by now, is answered still
+                            let is_over = limit == Limit::Silence && this.ended.as_mut().poll(cx).is_ready();
+                            if !is_over {
+                                ready!(this.poll_limit(cx, limit, since));
+                            }
                             this.expire(cx, limit);
                         }
                     }

@@ -1,6 +1,6 @@
 //! When connections end, with the HTTP library and a clock that jumps.
 
-use std::{future::ready, rc::Rc, sync::Arc, time::Duration};
+use std::{future::ready, rc::Rc, time::Duration};
 
 use actix_http::{HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
@@ -12,7 +12,10 @@ use tokio::{
 };
 
 use super::{TellConnection, bound::Seats, stream::Connection};
-use crate::http::extract::{BodyFault, body};
+use crate::http::{
+    ending::Ending,
+    extract::{BodyFault, body},
+};
 
 /// What a client does.
 #[derive(Clone, Copy)]
@@ -25,6 +28,10 @@ enum Do {
     Wait(u64),
     /// Sends no more, but waits for what comes.
     HalfClose,
+    /// The server tells clients to go elsewhere.
+    Begin,
+    /// The server takes no further requests.
+    End,
 }
 
 /// Whether the client reads what comes.
@@ -36,7 +43,7 @@ enum Reads {
     Slowly,
 }
 
-use Do::{Drip, Flood, HalfClose, Send, Wait};
+use Do::{Begin, Drip, End, Flood, HalfClose, Send, Wait};
 
 /// How a connection went.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,7 +78,8 @@ async fn run(script: &[Do], reads: Reads, crowd: bool) -> (Course, String) {
 
 async fn run_alone(script: &[Do], reads: Reads, crowd: bool) -> (Course, String) {
     let (mut client, server) = duplex(16 * 1024);
-    let seats = Arc::new(Seats::beside(64, 20));
+    let seats = Seats::new("server", 1, 32);
+    let ending = Ending::default();
     let _others: Vec<_> = (0..if crowd { 20 } else { 0 }).map(|_| seats.take()).collect();
     let app = App::new()
         .route("/read", web::post().to(read))
@@ -93,7 +101,7 @@ async fn run_alone(script: &[Do], reads: Reads, crowd: bool) -> (Course, String)
     let began = Instant::now();
     let at = || began.elapsed().as_secs();
     let serve = async {
-        let _ = service.call((Connection::new(server, seats.take()), None)).await;
+        let _ = service.call((Connection::new(server, seats.take(), &ending), None)).await;
         at()
     };
     let talk = async {
@@ -110,6 +118,8 @@ async fn run_alone(script: &[Do], reads: Reads, crowd: bool) -> (Course, String)
                     Flood(text) => while sender.write_all(text.as_bytes()).await.is_ok() {},
                     Wait(seconds) => sleep(Duration::from_secs(*seconds)).await,
                     HalfClose => sender.shutdown().await.unwrap(),
+                    Begin => ending.begin(),
+                    End => ending.close(),
                 }
             }
         };
@@ -284,6 +294,43 @@ async fn connections_end_sooner_in_a_crowd() {
         ("HTTP/1.0, kept alive", &[Send(OLD_KEPT)], &[404], 0, 0),
     ];
     check(&rows, true).await;
+}
+
+/// What has come is answered, and nobody is waited for.
+#[tokio::test(start_paused = true)]
+async fn connections_end_with_the_server() {
+    const SLOW: &str = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+    let rows: [Row<'_>; 12] = [
+        ("silence before a request", &[Wait(3), End], &[], 3, 3),
+        ("silence after an answer", &[Send(GOOD), Wait(3), End], &[404], 3, 3),
+        ("a connection that comes too late", &[End], &[], 0, 0),
+        ("a request that has come by then", &[Wait(1), Send(GOOD), End], &[404], 1, 1),
+        ("a second one", &[Send(GOOD), Wait(1), Send(GOOD), End], &[404, 404], 1, 1),
+        ("a request in flight", &[Send(SLOW), Wait(1), End], &[200], 120, 120),
+        ("half a head", &[Send("GET / HT"), Wait(1), End], &[408], 5, 7),
+        (
+            "a head that goes on",
+            &[Send("GET /x HT"), Wait(1), End, Wait(1), Send("TP/1.1\r\nHost: a\r\n\r\n")],
+            &[404],
+            2,
+            2,
+        ),
+        ("a body that goes on", &[Send(CHUNKED), Wait(1), End, Wait(1), Send(CHUNKS)], &[200], 2, 2),
+        ("an answer while clients go elsewhere", &[Begin, Send(GOOD)], &[404], 0, 0),
+        ("silence while clients go elsewhere", &[Begin, Wait(10), Send(GOOD)], &[404], 10, 10),
+        (
+            "in flight while clients go elsewhere",
+            &[Send(SLOW), Wait(1), Begin, Wait(1), End],
+            &[200],
+            120,
+            120,
+        ),
+    ];
+    check(&rows, false).await;
+    for script in [&[Begin, Send(GOOD)][..], &[Send(SLOW), Wait(1), Begin], &[Send(SLOW), Wait(1), End]] {
+        let text = run(script, Reads::All, false).await.1.to_lowercase();
+        assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

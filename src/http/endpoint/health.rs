@@ -8,9 +8,32 @@ use jeton_verify::audit::Audit;
 use serde_json::{Value, json};
 
 use crate::{
+    app::App,
+    http::ending::Ending,
     keys::LiveKeys,
     store::{Store, StoreState},
 };
+
+/// What the answer to a probe depends on. Every listener answers the same.
+pub(crate) struct Probed {
+    keys: Arc<LiveKeys>,
+    policies: Arc<LivePolicies>,
+    store: Arc<Store>,
+    audit: Audit,
+    ending: Ending,
+}
+
+impl Probed {
+    pub(crate) fn of(app: &App, ending: Ending) -> Data<Self> {
+        Data::new(Self {
+            keys: Arc::clone(&app.keys),
+            policies: Arc::clone(&app.policies),
+            store: Arc::clone(&app.store),
+            audit: app.audit.clone(),
+            ending,
+        })
+    }
+}
 
 pub(in crate::http) async fn live() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "live" }))
@@ -18,22 +41,23 @@ pub(in crate::http) async fn live() -> HttpResponse {
 
 /// Ready as soon as it answers: a server without keys and policies does not start. A reload that failed
 /// is told, and does not make the last good state less good. Until the shared store told once which tokens are
-/// revoked, no token can be judged, and the answer is 503.
-pub(in crate::http) async fn ready(
-    keys: Data<Arc<LiveKeys>>,
-    policies: Data<Arc<LivePolicies>>,
-    store: Data<Arc<Store>>,
-    audit: Data<Audit>,
-) -> HttpResponse {
-    let (is_ready, store) = match store.state() {
+/// revoked, no token can be judged, and the answer is 503; so it is once the server ends.
+pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
+    let Probed { keys, policies, store, audit, ending } = &**probed;
+    let (has_store, store) = match store.state() {
         StoreState::Memory => (true, "memory"),
         StoreState::Ready => (true, "ready"),
         StoreState::Unreachable => (true, "unreachable"),
         StoreState::NotYetRead => (false, "not yet read"),
     };
+    let (is_ready, status) = match (ending.has_begun(), has_store) {
+        (true, _) => (false, "draining"),
+        (false, true) => (true, "ready"),
+        (false, false) => (false, "not ready"),
+    };
     let snapshot = policies.current();
     let mut detail = json!({
-        "status": if is_ready { "ready" } else { "not ready" },
+        "status": status,
         "store": store,
         "keys": {
             "signing": keys.ring().signing().kid(),
@@ -51,7 +75,7 @@ pub(in crate::http) async fn ready(
     });
     // it is not in force, and nothing waits for it
     if let (Some(shadow), Some(detail)) = (audit.shadow(), detail.as_object_mut()) {
-        let snapshot = shadow.candidate().current();
+        let snapshot = shadow.candidate().snapshot();
         let candidate = json!({
             "hash": snapshot.as_ref().map(|snapshot| snapshot.policies.hash()),
             "loaded_at": snapshot.as_ref().map(|snapshot| snapshot.loaded_at.to_string()),

@@ -11,5 +11,6 @@ pub(super) mod jwks;
 pub(super) mod ops;
 pub(super) mod principal;
 pub(super) mod revoke;
+pub(super) mod root;
 pub(super) mod status;
 pub(super) mod token;

@@ -1,6 +1,6 @@
 //! `/ops/*`: what this replica serves, for operators with the scope that the policies ask for.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -16,7 +16,10 @@ use jeton_verify::{
     Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, NoAnswer,
     audit::{Audit, Shadow},
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -53,7 +56,7 @@ fn in_full(rejection: &Rejection<Findings>) -> Value {
 
 /// The candidate, which is compared and never enforced.
 fn candidate(shadow: &Shadow) -> Value {
-    let (snapshot, counts) = (shadow.candidate().current(), shadow.counts());
+    let (snapshot, counts) = (shadow.candidate().snapshot(), shadow.counts());
     json!({
         "hash": snapshot.as_ref().map(|snapshot| snapshot.policies.hash()),
         "loaded_at": snapshot.as_ref().map(|snapshot| snapshot.loaded_at.to_string()),
@@ -118,11 +121,34 @@ struct WrittenQuestion {
     token: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "`as` is the id of a client, or an object with what a bearer has")]
 enum WrittenAsker {
     Client(String),
     Bearer(WrittenBearer),
+}
+
+/// By hand, so that an unknown member is named, and a list of values is no object.
+impl<'de> Deserialize<'de> for WrittenAsker {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AskerVisitor)
+    }
+}
+
+struct AskerVisitor;
+
+impl<'de> Visitor<'de> for AskerVisitor {
+    type Value = WrittenAsker;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the id of a client, or an object with what a bearer has")
+    }
+
+    fn visit_str<E: de::Error>(self, id: &str) -> Result<WrittenAsker, E> {
+        Ok(WrittenAsker::Client(id.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<WrittenAsker, A::Error> {
+        WrittenBearer::deserialize(MapAccessDeserializer::new(members)).map(WrittenAsker::Bearer)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -253,7 +279,7 @@ fn rejected(read: &ReadAgain) -> Option<ProblemKind> {
 fn reloaded_candidate(shadow: &Shadow, read: &ReadAgain) -> Value {
     json!({
         "reloaded": matches!(read.candidate, Some(Reload::Reloaded(_))),
-        "hash": shadow.candidate().current().map(|snapshot| snapshot.policies.hash().clone()),
+        "hash": shadow.candidate().snapshot().map(|snapshot| snapshot.policies.hash().clone()),
         "findings": shadow.candidate().last_rejection().map(|rejection| rejection.faults.0.clone()),
     })
 }

@@ -6,10 +6,12 @@ pub(crate) mod issuer;
 pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod signer;
+pub(crate) mod terminal;
 
 use std::{
     fmt::Write,
     fs,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
@@ -19,8 +21,8 @@ use std::{
 
 use jeton::{
     config::Settings,
-    http::{HttpService, RunningServer},
     keys::{KeyFolder, KeyTerms, LiveKeys},
+    server::{HttpService, ListenersHandle, RunningServer},
 };
 use jeton_oauth::{
     Issuer,
@@ -51,6 +53,8 @@ pub(crate) const ORDERS: &str = "https://orders.example.com";
 pub(crate) struct TestApp {
     /// Where it listens, as `http://127.0.0.1:PORT`.
     pub(crate) address: String,
+    /// Where its admin listener is, if the setup has one.
+    pub(crate) admin: Option<SocketAddr>,
     /// The clock that it reads.
     pub(crate) clock: Arc<ManualClock>,
     /// The folder that holds its `keys` and `policies`.
@@ -58,7 +62,7 @@ pub(crate) struct TestApp {
     pub(crate) http: Client,
     /// Who is told of its decisions.
     pub(crate) audit: Audit,
-    handle: actix_web::dev::ServerHandle,
+    handle: ListenersHandle,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -180,6 +184,7 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     let mut settings = Settings::load(Some(&root().join("jeton.toml"))).unwrap();
     settings.issuer = Issuer::parse(&setup.issuer).unwrap();
     settings.server.listen = "127.0.0.1:0".parse().unwrap();
+    settings.admin = None;
     settings.keys.dir = dir.path().join("keys");
     settings.policies.dir = dir.path().join("policies");
     settings.policies.poll = None;
@@ -192,14 +197,15 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
         actix_web::rt::System::new().block_on(async {
             let service = HttpService::load(settings, service_clock).unwrap();
             let audit = service.audit().clone();
-            let RunningServer { address, server } = service.start().unwrap();
-            sender.send((address, server.handle(), audit)).unwrap();
-            server.await.unwrap();
+            let RunningServer { address, admin, server } = service.start().unwrap();
+            sender.send((address, admin, server.handle(), audit)).unwrap();
+            server.run().await.unwrap();
         });
     });
-    let (address, handle, audit) = receiver.recv().unwrap();
+    let (address, admin, handle, audit) = receiver.recv().unwrap();
     TestApp {
         address: format!("http://{address}"),
+        admin,
         clock,
         dir,
         http: http_client(),

@@ -48,6 +48,8 @@ pub(crate) const POLLING: &str = "[policies]\npoll = \"1s\"\n";
 pub(crate) struct Binary {
     pub(crate) child: Child,
     pub(crate) address: String,
+    /// Where its admin listener is, if the settings have one.
+    pub(crate) admin: String,
     /// Where it runs.
     pub(crate) dir: TempDir,
     log: Lines<BufReader<ChildStderr>>,
@@ -84,14 +86,14 @@ impl Binary {
         Self::serve_by(Command::new(env!("CARGO_BIN_EXE_jeton")), dir, settings).await
     }
 
-    /// With the sample policies, and with so many open files at most.
-    pub(crate) async fn serve_with_open_files(limit: u32) -> Self {
+    /// With the sample policies, these settings more, and so many open files at most.
+    pub(crate) async fn serve_with_open_files(limit: u32, settings: &str) -> Self {
         let dir = TempDir::new().unwrap();
         install_policies(&dir.path().join("policies"));
         let mut command = Command::new("sh");
         let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_jeton")]);
-        Self::serve_by(command, dir, "").await
+        Self::serve_by(command, dir, settings).await
     }
 
     /// As another user, which root alone can do.
@@ -112,7 +114,8 @@ impl Binary {
         Self::serve_by(command, dir, "").await
     }
 
-    async fn serve_by(mut command: Command, dir: TempDir, settings: &str) -> Self {
+    /// By this command, to which `serve` is added.
+    pub(crate) async fn serve_by(mut command: Command, dir: TempDir, settings: &str) -> Self {
         install_key("test-only-signing.pem", &dir.path().join("keys"));
         let settings = format!(
             "issuer = \"http://127.0.0.1:8080\"\n[server]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{settings}"
@@ -130,9 +133,11 @@ impl Binary {
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         let (read, text) = (Vec::new(), String::new());
-        let mut binary = Self { child, address: String::new(), dir, log, read, text };
+        let (address, admin) = (String::new(), String::new());
+        let mut binary = Self { child, address, admin, dir, log, read, text };
         let serving = binary.logged("serving").await;
         binary.address.push_str(serving["address"].as_str().unwrap());
+        binary.admin.push_str(serving["admin"].as_str().unwrap_or_default());
         binary
     }
 

@@ -167,6 +167,8 @@ pub struct RecordedDecision {
     pub rule: Option<String>,
     /// The stable name of the reason.
     pub reason: String,
+    /// More about a refusal, in words.
+    pub detail: Option<String>,
     /// The bearer, if there was a token and it was good.
     pub bearer: Option<RecordedBearer>,
 }
@@ -227,6 +229,7 @@ struct RecordedLine {
     allowed: Option<bool>,
     rule: Option<String>,
     reason: Option<String>,
+    detail: Option<String>,
     client: Option<String>,
     subject: Option<String>,
     jti: Option<String>,
@@ -272,6 +275,7 @@ impl DecisionLine {
             allowed: needed("allowed", read.allowed)?,
             rule: read.rule,
             reason: needed("reason", read.reason)?,
+            detail: read.detail,
             bearer,
         })))
     }

@@ -74,7 +74,8 @@ impl Shadow {
         if is_of_a_bad_token(taken.reason) {
             return;
         }
-        let Some(snapshot) = self.candidate.current() else { return };
+        let current = self.candidate.current();
+        let Some(snapshot) = &**current else { return };
         let verdict = asked.judged_by(&snapshot.policies);
         self.compared.fetch_add(1, Ordering::Relaxed);
         match (taken.allowed, verdict.is_allowed()) {

@@ -1,6 +1,8 @@
 //! The public keys of an issuer as a service elsewhere keeps them: fetched beside the requests, asked in memory.
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,6 +21,7 @@ use tokio::{
 use tracing::field::display;
 use url::Url;
 
+use super::KeySource;
 use crate::{
     event,
     fetch::{Etag, FetchSchedule, FetchedDocument, Fetcher, HttpError, Transport},
@@ -272,6 +275,20 @@ impl JwksSource {
             drop(flight);
         });
         let _ = task.await;
+    }
+}
+
+impl KeySource for JwksSource {
+    fn current(&self) -> Arc<PublicKeys> {
+        Self::current(self)
+    }
+
+    fn can_fetch(&self) -> bool {
+        true
+    }
+
+    fn fetch_unknown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.fetch())
     }
 }
 

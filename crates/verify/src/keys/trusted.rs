@@ -1,69 +1,72 @@
 //! The sources of the public keys that check tokens.
 
-use std::sync::Arc;
+use std::{
+    future::{self, Future},
+    pin::Pin,
+    sync::Arc,
+};
 
 use jeton_jose::PublicKeys;
 
-use super::JwksSource;
-
 /// Who has the public keys of an issuer in memory, as they are now. Asked for each token.
+///
+/// A source of another kind needs [`Self::current`] alone. One that can look for more keys has both other methods; one
+/// that wraps another source passes all three on.
 pub trait KeySource: Send + Sync {
     /// The keys to be trusted now.
     fn current(&self) -> Arc<PublicKeys>;
+
+    /// Whether [`Self::fetch_unknown`] may find a key that is not among them. Default: no.
+    fn can_fetch(&self) -> bool {
+        false
+    }
+
+    /// Looks for more keys because a token names an unknown one. Its caller asks for [`Self::current`] again afterwards.
+    fn fetch_unknown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(future::ready(()))
+    }
 }
 
 /// The public keys of an issuer, as they are whenever they are asked for.
 #[derive(Clone)]
-pub struct TrustedKeys(TrustedSource);
+pub struct TrustedKeys(Arc<dyn KeySource>);
 
-#[derive(Clone)]
-enum TrustedSource {
-    Fixed(Arc<PublicKeys>),
-    Followed(Arc<dyn KeySource>),
-    Remote(Arc<JwksSource>),
+/// Keys that never change.
+struct FixedKeys(Arc<PublicKeys>);
+
+impl KeySource for FixedKeys {
+    fn current(&self) -> Arc<PublicKeys> {
+        Arc::clone(&self.0)
+    }
 }
 
 impl TrustedKeys {
     /// The keys to be trusted now.
     pub fn current(&self) -> Arc<PublicKeys> {
-        match &self.0 {
-            TrustedSource::Fixed(keys) => Arc::clone(keys),
-            TrustedSource::Followed(keys) => keys.current(),
-            TrustedSource::Remote(keys) => keys.current(),
-        }
+        self.0.current()
     }
 
-    /// Whether a key that is unknown may be found by [`Self::fetch_unknown`].
+    /// Whether [`Self::fetch_unknown`] may find an unknown key.
     pub fn can_fetch(&self) -> bool {
-        matches!(self.0, TrustedSource::Remote(_))
+        self.0.can_fetch()
     }
 
-    /// Fetches the keys of an issuer elsewhere because one is unknown, as [`JwksSource::fetch`] does; others are
-    /// known already.
+    /// Looks for more keys because one is unknown, as [`JwksSource::fetch`](super::JwksSource::fetch) does. Keys that the
+    /// issuer itself holds are all known.
     pub async fn fetch_unknown(&self) {
-        if let TrustedSource::Remote(keys) = &self.0 {
-            keys.fetch().await;
-        }
+        self.0.fetch_unknown().await;
     }
 }
 
-/// Keys that never change.
 impl From<Arc<PublicKeys>> for TrustedKeys {
     fn from(keys: Arc<PublicKeys>) -> Self {
-        Self(TrustedSource::Fixed(keys))
+        Self(Arc::new(FixedKeys(keys)))
     }
 }
 
-/// Keys that somebody else keeps: those of the issuer itself.
+/// Keys that somebody else keeps: the issuer itself, or a [`JwksSource`](super::JwksSource), which needs its `run` beside it.
 impl<K: KeySource + 'static> From<Arc<K>> for TrustedKeys {
     fn from(keys: Arc<K>) -> Self {
-        Self(TrustedSource::Followed(keys))
-    }
-}
-
-/// The keys of an issuer elsewhere, as it publishes them. It takes [`JwksSource::run`] beside it.
-impl From<Arc<JwksSource>> for TrustedKeys {
-    fn from(keys: Arc<JwksSource>) -> Self {
-        Self(TrustedSource::Remote(keys))
+        Self(keys)
     }
 }

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""What lies in deploy/, judged by the programs that take it; and what they cannot see: that each alert is documented and
+tested, that metrics and labels are there, that objects fit each other."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+# what systemd calls the exposure of a service, times ten
+EXPOSURE = 20
+# the Kubernetes versions whose schemas the manifests must fit: an old one that is still in use, and a new one
+KUBERNETES = ("1.28", "1.37")
+METRICS = {
+    "jeton_tokens_issued_total": "grant client api",
+    "jeton_tokens_reused_total": "client api",
+    "jeton_token_requests_refused_total": "grant error client",
+    "jeton_decisions_total": "api rule outcome",
+    "jeton_gateway_questions_total": "gateway outcome",
+    "jeton_introspections_total": "client active",
+    "jeton_rate_limited_total": "client limit",
+    "jeton_decisions_dropped_total": "",
+    "jeton_fetches_total": "kind outcome",
+    "jeton_http_request_duration_seconds_bucket": "endpoint method status le",
+    "jeton_http_request_duration_seconds_count": "endpoint method status",
+    "jeton_http_request_duration_seconds_sum": "endpoint method status",
+    "jeton_build_info": "version",
+    "jeton_policies_info": "hash",
+    "jeton_policies_loaded_timestamp_seconds": "",
+    "jeton_policies_rejected": "",
+    "jeton_keys_rejected": "",
+    "jeton_keys": "state alg",
+    "jeton_key_next_change_timestamp_seconds": "",
+    "jeton_tls_certificate_expiry_timestamp_seconds": "listener",
+    "jeton_tls_rejected": "listener",
+    "jeton_store_up": "",
+    "jeton_secret_last_used_timestamp_seconds": "client secret",
+    "jeton_issuer_keys_age_seconds": "issuer",
+    "process_cpu_seconds_total": "",
+    "process_max_fds": "",
+    "process_open_fds": "",
+    "process_resident_memory_bytes": "",
+    "process_start_time_seconds": "",
+    "up": "",
+}
+# of each series that is scraped
+TARGET = {"job", "instance"}
+
+
+def fail(message):
+    sys.exit(f"error: {message}")
+
+
+def ok(message):
+    print(f"ok: {message}", flush=True)
+
+
+def run(*command, cwd=ROOT):
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        fail(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def check_names(where, expression):
+    """Each metric is there, and has the labels that the expression asks for."""
+    bare = re.sub(r'"[^"]*"', '""', expression)
+    names = re.findall(r"\b(?:jeton_\w+|process_\w+|up)\b", bare)
+    if not names:
+        fail(f"{where}: `{expression}` names no metric")
+    labels = set(TARGET)
+    for name in names:
+        if name not in METRICS:
+            fail(f"{where}: there is no metric `{name}`")
+        labels |= set(METRICS[name].split())
+    for name, selector in re.findall(r"(\w+)\{([^}]*)\}", bare):
+        for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector):
+            if label not in TARGET | set(METRICS[name].split()):
+                fail(f"{where}: `{name}` has no label `{label}`")
+    for group in re.findall(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)", bare):
+        for label in filter(None, re.split(r"[,\s]+", group)):
+            if label not in labels:
+                fail(f"{where}: no metric of `{expression}` has the label `{label}`")
+
+
+def alerts():
+    folder = DEPLOY / "prometheus"
+    run("promtool", "check", "rules", "alerts.yaml", cwd=folder)
+    run("promtool", "check", "config", "prometheus.yml", cwd=folder)
+    run("promtool", "test", "rules", "alerts_test.yaml", cwd=folder)
+    rules = [rule for group in yaml.safe_load((folder / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+    tests = yaml.safe_load((folder / "alerts_test.yaml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
+    page = (ROOT / "docs/alerts.md").read_text()
+    rows = dict(re.findall(r"^\| \[(\w+)\]\(#\w+\) \| (\w+) \|", page, re.M))
+    used = set()
+    for rule in rules:
+        name, severity, notes = rule["alert"], rule["labels"]["severity"], rule["annotations"]
+        check_names(name, rule["expr"])
+        if not any(case["alertname"] == name and case["exp_alerts"] for case in cases):
+            fail(f"no test sees {name} fire")
+        if set(notes) != {"summary", "description", "runbook_url"}:
+            fail(f"{name} has the annotations {', '.join(notes)}")
+        if rows.get(name) != severity:
+            fail(f"docs/alerts.md says `{rows.get(name)}` for {name}, and the rule `{severity}`")
+        path, _, anchor = notes["runbook_url"].partition("#")
+        section = re.search(rf"^## (?i:({anchor}))$(.*?)(?=^## |\Z)", page, re.M | re.S)
+        if path != "docs/alerts.md" or not section:
+            fail(f"{name}: {notes['runbook_url']} leads nowhere")
+        used.add(section[1])
+        for part in ("**It means**", "```console", "**Mend it", "**It "):
+            if part not in section[2]:
+                fail(f"docs/alerts.md: {section[1]} does not say `{part}`")
+    for name in (set(rows) | set(re.findall(r"^## (Jeton\w+)$", page, re.M))) - {rule["alert"] for rule in rules}:
+        fail(f"docs/alerts.md has {name}, and there is no such alert")
+    ok(f"{len(rules)} alerts are good rules, tested, and documented in {len(used)} sections")
+
+
+def dashboard():
+    board = json.loads((DEPLOY / "grafana/jeton.json").read_text())
+    variables = {variable["name"] for variable in board["templating"]["list"]}
+    questions, places, ids = [], set(), set()
+    for panel in board["panels"]:
+        title = panel["title"]
+        if panel["id"] in ids:
+            fail(f"jeton.json: `{title}` has the id of another panel")
+        ids.add(panel["id"])
+        place = panel["gridPos"]
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                if x >= 24 or (x, y) in places:
+                    fail(f"jeton.json: `{title}` lies over another panel, or beside the page")
+                places.add((x, y))
+        if panel["type"] != "row" and not panel["targets"]:
+            fail(f"jeton.json: `{title}` asks nothing")
+        questions += [(title, target["expr"]) for target in panel.get("targets", [])]
+    questions += [(note["name"], note["expr"]) for note in board["annotations"]["list"]]
+    for variable in board["templating"]["list"]:
+        if match := re.fullmatch(r"label_values\((.*), (\w+)\)", variable.get("definition", "")):
+            questions.append((variable["name"], f"count by ({match[2]}) ({match[1]})"))
+    rules = []
+    for number, (title, expression) in enumerate(questions):
+        for variable in re.findall(r"\$(?!__)(\w+)", expression):
+            if variable not in variables:
+                fail(f"jeton.json: `{title}` asks with the variable `{variable}`, which is not there")
+        check_names(f"jeton.json: {title}", expression)
+        rules.append({"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "5m")})
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "rules.json"
+        # JSON is YAML
+        file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+        run("promtool", "check", "rules", file)
+    asked = {name for _, expression in questions for name in re.findall(r"\bjeton_\w+", expression)}
+    missing = {name for name in METRICS if name.startswith("jeton_") and not name.endswith("_sum")} - asked
+    if missing:
+        fail(f"jeton.json does not show {', '.join(sorted(missing))}")
+    ok(f"the dashboard's {len(questions)} questions are good, and show every metric")
+
+
+def unit():
+    source = DEPLOY / "systemd/jeton.service"
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / source.name
+        # the program is not installed here
+        file.write_text(source.read_text().replace("ExecStart=/usr/bin/jeton", "ExecStart=/bin/true"))
+        told = run("systemd-analyze", "verify", "--man=no", file).strip()
+        if told:
+            fail(f"systemd-analyze verify: {told}")
+        told = run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", file)
+    ok(f"jeton.service: exposure {re.search(r'Overall exposure level for .*: ([0-9.]+)', told)[1]}")
+
+
+def manifests():
+    files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    objects = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    for version in KUBERNETES:
+        told = run("kubernetes-validate", "--strict", "--kubernetes-version", version, *files)
+        if told.count(" passed for resource ") != len(objects):
+            fail(f"kubernetes-validate did not see every object:\n{told}")
+    [workload] = [each for each in objects if each["kind"] == "Deployment"]
+    pod = workload["spec"]["template"]
+    labels = pod["metadata"]["labels"].items()
+    [container] = pod["spec"]["containers"]
+    ports = {port["name"] for port in container["ports"]}
+    for each in objects:
+        spec = each.get("spec", {})
+        chosen = {
+            "Deployment": lambda: spec["selector"]["matchLabels"],
+            "Service": lambda: spec["selector"],
+            "PodDisruptionBudget": lambda: spec["selector"]["matchLabels"],
+            "NetworkPolicy": lambda: spec["podSelector"]["matchLabels"],
+        }.get(each["kind"], dict)()
+        if not chosen.items() <= labels:
+            fail(f"{each['kind']} does not choose the pods of the Deployment")
+    named = {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    named |= {port["targetPort"] for each in objects if each["kind"] == "Service" for port in each["spec"]["ports"]}
+    if not named <= ports:
+        fail(f"the pods have no port {named - ports}")
+    there = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    for volume in pod["spec"]["volumes"]:
+        source = ("ConfigMap", volume["configMap"]["name"]) if "configMap" in volume else ("Secret", volume["secret"]["secretName"])
+        if source not in there:
+            fail(f"there is no {source[0]} `{source[1]}`")
+    [secret] = [each for each in objects if each["kind"] == "Secret"]
+    if secret.get("data") or secret.get("stringData"):
+        fail("the Secret of the example holds something")
+    ok(f"{len(objects)} objects fit Kubernetes {' and '.join(KUBERNETES)}")
+
+
+alerts()
+dashboard()
+unit()
+manifests()

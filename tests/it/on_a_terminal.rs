@@ -1,0 +1,137 @@
+//! What commands do where a person watches: they ask before what cannot be taken back, and show that they are at work.
+use std::{
+    io::Read,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    binary::Workplace,
+    init::everything_in,
+    support::terminal::{self, OnTerminal},
+};
+
+/// An order that is asked about, and what the question names.
+const ORDERS: [(&[&str], &[&str]); 4] = [
+    (&["keys", "rotate", "--now"], &["A new key signs at once", "is refused. Go on? [y/N]"]),
+    (&["keys", "retire", "KID", "--now"], &["KID leaves the key set at once", "Go on? [y/N]"]),
+    (
+        &["clients", "revoke", "acme-sync"],
+        &["Client `acme-sync` is disabled, and all tokens that it has are revoked"],
+    ),
+    (
+        &["clients", "revoke", "acme-sync", "--before", "2026-01-01T00:00:00Z"],
+        &["The tokens of client `acme-sync` issued before 2026-01-01T00:00:00Z are revoked"],
+    ),
+];
+
+/// A folder with the sample, a key that signs and the next, and the order with the kid of the next.
+fn workplace(order: &[&str]) -> (Workplace, Vec<String>) {
+    let workplace = Workplace::sample();
+    let made = workplace.run(&["keys", "rotate"]).exits(0).stdout;
+    let kid = made.lines().next().unwrap();
+    let order = order.iter().map(|word| if *word == "KID" { kid } else { word }.to_owned()).collect();
+    (workplace, order)
+}
+
+const REPLAY: [&str; 5] = ["policies", "replay", "-", "--against", "policies"];
+
+fn words(order: &[String]) -> Vec<&str> {
+    order.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn nothing_but_yes_is_a_yes() {
+    for (order, names) in ORDERS {
+        let (workplace, order) = workplace(order);
+        let before = everything_in(&workplace.path(""));
+        for typed in ["n\n", "\n", "yess\n", "Y E S\n", "\x04"] {
+            let seen = terminal::run(&workplace.path(""), &words(&order), typed);
+            assert_eq!(seen.code, Some(1), "{order:?}, {typed:?}: {seen:?}");
+            assert!(seen.text.contains("nothing was changed"), "{order:?}, {typed:?}: {seen:?}");
+            for name in names {
+                let name = name.replace("KID", order.get(2).map_or("", String::as_str));
+                assert!(seen.text.contains(&name), "{name}: {seen:?}");
+            }
+            assert_eq!(everything_in(&workplace.path("")), before, "{order:?}, {typed:?}");
+        }
+    }
+}
+
+#[test]
+fn a_yes_carries_the_order_out() {
+    for (order, _) in ORDERS {
+        for typed in ["y\n", "YES\n"] {
+            let (workplace, order) = workplace(order);
+            let before = everything_in(&workplace.path(""));
+            let seen = terminal::run(&workplace.path(""), &words(&order), typed);
+            assert_eq!(seen.code, Some(0), "{order:?}: {seen:?}");
+            assert_ne!(everything_in(&workplace.path("")), before, "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn yes_on_the_command_line_skips_the_question() {
+    for (order, _) in ORDERS {
+        let (workplace, mut order) = workplace(order);
+        order.push("--yes".to_owned());
+        let seen = terminal::run(&workplace.path(""), &words(&order), "");
+        assert_eq!(seen.code, Some(0), "{order:?}: {seen:?}");
+        assert!(!seen.text.contains("[y/N]"), "{seen:?}");
+    }
+}
+
+#[test]
+fn scripts_are_not_asked() {
+    for (order, _) in ORDERS {
+        let (workplace, order) = workplace(order);
+        let run = workplace.run(&words(&order)).exits(0);
+        assert!(!run.stderr.contains("[y/N]"), "{run:#?}");
+    }
+}
+
+#[test]
+fn what_can_be_taken_back_is_not_asked_about() {
+    let (workplace, _) = workplace(&[]);
+    for order in
+        [&["clients", "rotate", "acme-sync"][..], &["clients", "enable", "acme-sync"], &["keys", "prune"]]
+    {
+        let seen = terminal::run(&workplace.path(""), order, "");
+        assert_eq!(seen.code, Some(0), "{order:?}: {seen:?}");
+        assert!(!seen.text.contains("[y/N]"), "{seen:?}");
+    }
+}
+
+#[test]
+fn work_that_takes_long_is_shown_on_a_terminal_alone() {
+    let workplace = Workplace::sample();
+    // both wait for their standard input
+    let mut unwatched = Command::new(env!("CARGO_BIN_EXE_jeton"));
+    unwatched.args(REPLAY).current_dir(workplace.path(""));
+    let mut unwatched =
+        unwatched.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut watched = OnTerminal::start(&workplace.path(""), &REPLAY);
+    let seen = watched.seen_up_to_text("judging decisions: 1 s");
+    assert!(!seen.contains('\n'), "one line: {seen:?}");
+    watched.types("\x04");
+    let seen = watched.end();
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    // the line is empty again before the result is printed over it
+    let (_, result) = seen.text.rsplit_once("\r\u{1b}[K").unwrap();
+    assert_eq!(result, "0 judged: 0 the same, 0 would be refused, 0 would be let in\n", "{seen:?}");
+    drop(unwatched.stdin.take());
+    let mut said = String::new();
+    unwatched.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+    assert!(unwatched.wait().unwrap().success());
+}
+
+#[test]
+fn work_that_takes_no_time_is_not_shown() {
+    let workplace = Workplace::sample();
+    for command in [&["policies", "matrix"][..], &["policies", "diff", "policies", "policies"]] {
+        let seen = terminal::run(&workplace.path(""), command, "");
+        assert_eq!(seen.code, Some(0), "{command:?}: {seen:?}");
+        assert!(!seen.text.contains("\u{1b}[K") && !seen.text.contains("reading policies"), "{seen:?}");
+    }
+}
