@@ -7,9 +7,10 @@ COPY Cargo.toml Cargo.lock jeton.toml ./
 COPY benches benches
 COPY crates crates
 COPY src src
+COPY deploy/release.sh deploy/
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin jeton \
+    deploy/release.sh \
     && mkdir -p /out/keys /out/policies \
     && cp target/release/jeton /out/jeton
 

@@ -10,6 +10,7 @@ mod support;
 
 use std::{fmt::Write, fs, path::Path, sync::Arc};
 
+use jeton::telemetry::metrics::Metrics;
 use jeton_oauth::{
     Audience, ClientId, ScopeSet, TokenId,
     clock::{Clock, SystemClock},
@@ -19,7 +20,7 @@ use jeton_policy::{
 };
 use jeton_verify::{
     TokenOrigin,
-    audit::{Audit, AuditedBearer, AuditedRequest, DecisionLog, Shadow, TakenDecision},
+    audit::{Audit, AuditedBearer, AuditedRequest, DecisionLog, DecisionOutcome, Shadow, TakenDecision},
 };
 use serde_json::json;
 
@@ -122,6 +123,7 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
     let log = Arc::new(DecisionLog::open(Path::new("/dev/null"), clock).unwrap());
     let [neither, written, asked_too] =
         [(None, None), (Some(log), None), (None, Some(shadow))].map(|(log, shadow)| Audit::new(log, shadow));
+    let counted = Audit::default().with_listener(Arc::new(Metrics::new([]).unwrap()));
 
     let api = set.api("big").unwrap();
     let (client, token_id) =
@@ -138,7 +140,8 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
     let bearer = Some(AuditedBearer { audiences: &audiences, origin, subject: *subject });
     let path = "/tenants/acme/group3/item14/42";
     let asked = AuditedRequest { api: "big", method: "GET", path, bearer };
-    let taken = TakenDecision { allowed: true, rule: Some("r314"), reason: "met", detail: None };
+    let taken =
+        TakenDecision { outcome: DecisionOutcome::Allowed, rule: Some("r314"), reason: "met", detail: None };
     let decide = |audit: &Audit| {
         assert!(api.decide("GET", path, Some(subject)).is_allowed());
         audit.tell(&asked, &taken, Some(&"0123456789abcdef"));
@@ -147,6 +150,7 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
         20_000,
         &mut [
             ("decided", &mut || decide(&neither)),
+            ("decided and counted", &mut || decide(&counted)),
             ("decided and written down", &mut || decide(&written)),
             ("decided and asked of a candidate", &mut || decide(&asked_too)),
         ],

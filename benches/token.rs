@@ -74,6 +74,7 @@ fn main() {
         authenticator: Arc::new(Authenticator {
             assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
             store: Arc::clone(&store),
+            secret_uses: Arc::default(),
         }),
         verifier: Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone()),
         standing: Standing::of_issuer(store.clone()),

@@ -14,7 +14,7 @@ use jeton_verify::{
 use tracing::field::display;
 
 use crate::{
-    authenticate::{AssertionRules, Authenticator},
+    authenticate::{AssertionRules, Authenticator, SecretUses},
     config::{Settings, StoreSettings},
     event,
     grant::{Lifetimes, StatusClaim},
@@ -26,6 +26,10 @@ use crate::{
     revoke::Revoker,
     status_lists::{StatusListOptions, StatusLists},
     store::{MemoryStore, SharedStore, SharedStoreOptions, Store, StoreError},
+    telemetry::{
+        Telemetry,
+        metrics::{Metrics, MetricsError, ObservedState},
+    },
 };
 
 pub use keeper::{key_keeper, late_reading};
@@ -52,6 +56,9 @@ pub enum LoadError {
     /// The name of jeton's own API.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// A fault in jeton.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
 }
 
 /// What was read and found good before anything is written.
@@ -70,6 +77,7 @@ pub struct App {
     pub(crate) keys: Arc<LiveKeys>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) audit: Audit,
+    pub(crate) telemetry: Arc<Telemetry>,
     /// Who decides about jeton's own API.
     pub(crate) authorizer: Authorizer,
     pub(crate) store: Arc<Store>,
@@ -106,7 +114,8 @@ impl PreparedApp {
         // the log is there before the key, and goes with a start that fails
         let mut made = MadePaths::default();
         settings.log.decisions.iter().for_each(|path| made.expect(path));
-        let audit = audit(&settings, surroundings, &clock)?;
+        let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
+        let audit = audit(&settings, surroundings, &clock)?.with_listener(metrics.clone());
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         if settings.keys.generate_if_missing
             && let FirstKey::Made(new) = keeper.ensure_first_key()?
@@ -127,9 +136,11 @@ impl PreparedApp {
         .remembering(Verifier::USUAL_MEMORY);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
+        let secret_uses = Arc::new(SecretUses::default());
         let authenticator = Arc::new(Authenticator {
             assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
             store: Arc::clone(&store),
+            secret_uses: Arc::clone(&secret_uses),
         });
         let lifetimes = Lifetimes {
             ttl: tokens.ttl,
@@ -142,7 +153,15 @@ impl PreparedApp {
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
             .with_audit(audit.clone());
+        let state = ObservedState {
+            policies: Arc::clone(&policies),
+            keys: Arc::clone(&keys),
+            store: Arc::clone(&store),
+            decisions: audit.log().cloned(),
+            secret_uses,
+        };
         Ok(App {
+            telemetry: Arc::new(Telemetry::new(metrics, state)?),
             status_lists: Arc::new(StatusLists::new(
                 settings.issuer.clone(),
                 Arc::clone(&keys),

@@ -53,7 +53,7 @@ jeton_verify::events! {
 
     /// A request for a token was refused.
     "token.refused" => TokenRefused<'e>: info | warn | error {
-        reason: &'e str, detail: &'e str, client: Option<&'e str>, attempted: Option<&'e str>,
+        reason: &'e str, detail: &'e str, grant: Option<&'e str>, client: Option<&'e str>, attempted: Option<&'e str>,
     };
 
     /// The service could not sign a token.
@@ -119,6 +119,9 @@ jeton_verify::events! {
 
     /// The collector takes spans again.
     "traces.exported" => TracesExported<'e>: info { url: &'e str };
+
+    /// A fault in jeton: the metrics could not be written down.
+    "metrics.failed" => MetricsFailed<'e>: error { error: ShownValue<'e> } "whoever scrapes gets an error";
 
     /// The policies were replaced.
     "policies.reloaded" => PoliciesReloaded<'e>: info {

@@ -6,7 +6,10 @@ use std::{
     future::poll_fn, io, net::SocketAddr, num::NonZero, pin::pin, sync::Arc, task::Poll, time::Duration,
 };
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::{
+    dev::{Server, ServerHandle},
+    web::Data,
+};
 use futures_util::future::{Either, OptionFuture, join, select};
 use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
@@ -124,9 +127,10 @@ impl HttpService {
         let serving = |listener, seats| Serving { listener, seats, ending: ending.clone(), shutdown_timeout };
         let following = Following::start(&app);
         let probed = Probed::of(&app, ending.clone());
+        let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         let admin = admin.map(|listener| {
-            AdminService { hosts, probed: probed.clone() }.serve(serving(listener, admin_seats))
+            AdminService { hosts, probed: probed.clone(), telemetry }.serve(serving(listener, admin_seats))
         });
         let main = MainService { app, following, probed }.serve(serving(main, seats))?;
         let server = Listeners { main, admin: admin.transpose()?, ending, drain };

@@ -157,7 +157,7 @@ def production():
     drawing.line([(105, 144), (105, 222)])
     drawing.text(115, 190, "token", 13, QUIET)
 
-    drawing.box(730, 410, 140, 80, "alarms", ["from the log", "and /readyz"], "white")
+    drawing.box(730, 410, 140, 80, "Prometheus", ["/metrics of each", "sends the alerts"], "white")
     drawing.line([(684, 206), (706, 206), (706, 450), (726, 450)], dashed=True)
     return drawing
 

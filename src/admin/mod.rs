@@ -2,7 +2,7 @@
 
 mod host;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use actix_web::{
     App,
@@ -15,7 +15,11 @@ use tracing_actix_web::TracingLogger;
 use self::host::OwnHosts;
 use crate::{
     config::ListenerHost,
-    http::{Probed, Serving, TellConnection, TracedRequestSpan, mount_probes, not_found, serve},
+    http::{
+        Measure, Probed, Serving, TellConnection, TracedRequestSpan, mount_metrics, mount_probes, not_found,
+        serve,
+    },
+    telemetry::Telemetry,
 };
 
 /// What the admin listener answers with.
@@ -25,18 +29,22 @@ pub(crate) struct AdminService {
     pub(crate) hosts: Vec<ListenerHost>,
     /// What probes are told.
     pub(crate) probed: Data<Probed>,
+    /// What Prometheus is told.
+    pub(crate) telemetry: Data<Telemetry>,
 }
 
 impl AdminService {
     /// Starts to answer. Must run within an actix system.
     pub(crate) fn serve(self, serving: Serving) -> io::Result<Server> {
         let hosts = Data::new(OwnHosts::new(serving.listener.address()?.ip(), &self.hosts));
+        let measure = Measure::new(Arc::clone(self.telemetry.metrics()));
         let answering = move || {
             App::new()
                 .app_data(hosts.clone())
                 .configure(|config| self.configure(config))
                 .wrap(from_fn(host::check))
                 .wrap(TracingLogger::<TracedRequestSpan>::new())
+                .wrap(measure.clone())
                 .wrap(TellConnection)
         };
         serve(serving, answering)
@@ -45,6 +53,7 @@ impl AdminService {
     /// Mounts everything.
     fn configure(&self, config: &mut ServiceConfig) {
         mount_probes(&self.probed, config);
+        mount_metrics(&self.telemetry, config);
         config.default_service(web::to(not_found));
     }
 }

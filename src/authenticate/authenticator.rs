@@ -11,6 +11,7 @@ use subtle::Choice;
 use super::{
     assertion::{AssertionRules, ClientAssertion},
     error::AuthenticationError,
+    uses::SecretUses,
 };
 use crate::store::{NameUse, Store};
 
@@ -30,6 +31,16 @@ pub enum ClientCredentials {
         /// The assertion.
         assertion: ClientAssertion,
     },
+}
+
+impl ClientCredentials {
+    /// The id that they name, if they do so in clear. Nothing of it is checked.
+    pub fn claimed_id(&self) -> Option<&str> {
+        match self {
+            Self::Secret { client_id, .. } => Some(client_id),
+            Self::Assertion { client_id, .. } => client_id.as_deref(),
+        }
+    }
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
@@ -79,6 +90,8 @@ pub struct Authenticator {
     pub assertions: AssertionRules,
     /// Where it is noted which assertions were used.
     pub store: Arc<Store>,
+    /// Where it is noted when each secret was used.
+    pub secret_uses: Arc<SecretUses>,
 }
 
 impl Authenticator {
@@ -101,6 +114,7 @@ impl Authenticator {
             ClientCredentials::Secret { client_id, secret } => {
                 let client = by_secret(clients, client_id, secret, now)?;
                 may_act(client, now)?;
+                self.secret_uses.note(&client.id, secret.hash(), now.as_second());
                 Ok(AuthenticatedClient(Arc::clone(client)))
             }
             ClientCredentials::Assertion { client_id, assertion } => {

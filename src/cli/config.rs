@@ -44,8 +44,12 @@ pub(super) fn run(command: &ConfigCommand, config: Option<&Path>) -> anyhow::Res
             if !effective.is_empty() {
                 emit(&aligned(std::iter::once(head).chain(rows)))?;
             }
-            warnings.iter().for_each(|warning| say!("warning: {warning}"));
-            errors.iter().for_each(|error| say!("error: {}: {}", error.origin, error.message));
+            for warning in warnings {
+                say!("warning: {warning}");
+            }
+            for error in errors {
+                say!("error: {}: {}", error.origin, error.message);
+            }
         }
         ConfigFormat::Json => emit_json(&json!({
             "settings": effective.iter().map(object).collect::<Vec<_>>(),

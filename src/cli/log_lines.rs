@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
+    mem,
     path::Path,
 };
 
@@ -20,6 +21,8 @@ pub(super) struct LogLines {
     /// The number of the line that was read last, from 1.
     pub(super) number: u64,
     line: Vec<u8>,
+    /// Whether the rest of that line was not read.
+    is_cut: bool,
 }
 
 /// A line as it stands there.
@@ -44,7 +47,7 @@ impl LogLines {
             (Box::new(file), name, size)
         };
         let input = BufReader::with_capacity(256 * 1024, input);
-        Ok(Self { input, name, size, number: 0, line: Vec::new() })
+        Ok(Self { input, name, size, number: 0, line: Vec::new(), is_cut: false })
     }
 
     /// Whether the next line would have to be waited for.
@@ -54,18 +57,20 @@ impl LogLines {
 
     /// The next line; `None` at the end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<LogLine<'_>>> {
+        if mem::take(&mut self.is_cut) {
+            self.input.skip_until(b'\n').with_context(|| format!("{} cannot be read", self.name))?;
+        }
         self.line.clear();
         let read = (&mut self.input).take(LONGEST_LINE).read_until(b'\n', &mut self.line);
-        let read = read.with_context(|| format!("{} cannot be read", self.name))?;
-        if read == 0 {
+        if read.with_context(|| format!("{} cannot be read", self.name))? == 0 {
             return Ok(None);
         }
         self.number += 1;
         if self.line.ends_with(b"\n") {
             return Ok(Some(LogLine::Ended(&self.line)));
         }
-        let skipped =
-            self.input.skip_until(b'\n').with_context(|| format!("{} cannot be read", self.name))?;
-        Ok(Some(if skipped == 0 { LogLine::Unended(&self.line) } else { LogLine::TooLong }))
+        // its rest is passed over when somebody wants more: it may be endless
+        self.is_cut = self.input.fill_buf().is_ok_and(|rest| !rest.is_empty());
+        Ok(Some(if self.is_cut { LogLine::TooLong } else { LogLine::Unended(&self.line) }))
     }
 }

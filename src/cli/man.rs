@@ -17,8 +17,8 @@ pub(super) fn run(dir: &Path, command: clap::Command) -> anyhow::Result<Outcome>
     command.build();
     let mut written = Vec::new();
     write_pages(&command, dir, &mut written)?;
-    let names: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
-    emit(&names)?;
+    let names: Vec<_> = written.iter().map(|path| path.display().to_string()).collect();
+    emit(&(names.join("\n") + "\n"))?;
     Ok(Outcome::Done)
 }
 

@@ -51,7 +51,7 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 /// The settings by dotted key, not yet understood.
 pub(super) struct Layers {
     /// From the least to the most important.
-    layers: Vec<Layer>,
+    stack: Vec<Layer>,
     errors: Vec<SettingError>,
     /// What was taken so far.
     taken: Vec<EffectiveSetting>,
@@ -124,7 +124,7 @@ impl Layers {
         let values = read_layer(environment, "the environment", &mut errors);
         layers.push(Layer { origin: SettingOrigin::Environment, base: PathBuf::new(), values });
         if errors.is_empty() {
-            Ok(Self { layers, errors, taken: Vec::new() })
+            Ok(Self { stack: layers, errors, taken: Vec::new() })
         } else {
             Err(SettingErrors(errors))
         }
@@ -156,7 +156,9 @@ impl Layers {
     ) -> Option<T> {
         let (text, name, base) = self.take_text(key)?;
         let path = (!text.is_empty()).then(|| base.join(text));
-        path.iter().for_each(|path| self.note_path(path));
+        if let Some(path) = &path {
+            self.note_path(path);
+        }
         self.keep(read(path), name)
     }
 
@@ -164,7 +166,7 @@ impl Layers {
     /// committed and mounted where anybody can read it. `instead` names the setting to use there.
     pub(super) fn secret(&mut self, key: &str, instead: &str) -> Option<Zeroizing<String>> {
         let mut secret = None;
-        for layer in &mut self.layers {
+        for layer in &mut self.stack {
             let Some(value) = layer.values.remove(key) else { continue };
             let outcome = match (&layer.origin, value.kind) {
                 (SettingOrigin::Environment, ValueKind::String(text)) if !text.is_empty() => {
@@ -275,7 +277,7 @@ impl Layers {
     pub(super) fn origin_of(&self, section: &str) -> String {
         let prefix = format!("{section}.");
         let says = |layer: &&Layer| layer.values.keys().any(|key| key.starts_with(&prefix) || key == section);
-        self.layers
+        self.stack
             .iter()
             .rev()
             .find(says)
@@ -294,13 +296,13 @@ impl Layers {
     }
 
     fn keys(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().flat_map(|layer| layer.values.keys()).map(String::as_str)
+        self.stack.iter().flat_map(|layer| layer.values.keys()).map(String::as_str)
     }
 
     /// What was taken, by key; and everything wrong, the keys that nobody took included.
     pub(super) fn finish(mut self, known: &[&str]) -> (Vec<EffectiveSetting>, SettingErrors) {
         self.errors.extend(misspelt_variables(known));
-        for layer in &self.layers {
+        for layer in &self.stack {
             let is_section = |key: &str| known.iter().any(|known| known.starts_with(&format!("{key}.")));
             let empty = |value: &Value| matches!(&value.kind, ValueKind::Table(_));
             for (key, _) in layer.values.iter().filter(|(key, value)| !(empty(value) && is_section(key))) {
@@ -335,7 +337,7 @@ impl Layers {
     /// Takes a setting out of every layer; the most important one counts.
     fn take(&mut self, key: &str) -> Option<(Value, String, PathBuf)> {
         let mut found = None;
-        for layer in &mut self.layers {
+        for layer in &mut self.stack {
             if let Some(value) = layer.values.remove(key) {
                 let effective = EffectiveSetting::new(key, &value, layer.origin.source(key));
                 found = Some((effective, (value, layer.origin.name(key), layer.base.clone())));

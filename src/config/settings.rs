@@ -174,17 +174,7 @@ impl Settings {
         let drain = layers.text("server.drain", duration);
         let admin = admin::read(&mut layers, listen);
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
-        let policy_dir = layers.path("policies.dir", |dir| match needs {
-            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
-                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
-            }),
-            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
-        });
-        let poll = layers.text("policies.poll", duration);
-        let candidate = layers.file("policies.candidate", |dir| match dir {
-            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
-            dir => Ok(dir),
-        });
+        let policies = PolicySettings::read(needs, &mut layers);
         let max_ttl = layers.text("tokens.max_ttl", lifetime);
         let ttl = layers.text("tokens.ttl", |text| match lifetime(text)? {
             ttl if max_ttl.is_some_and(|max_ttl| ttl > max_ttl) => Err(format!(
@@ -235,11 +225,7 @@ impl Settings {
                 },
                 admin: admin?,
                 keys: keys?,
-                policies: PolicySettings {
-                    dir: policy_dir?,
-                    poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
-                    candidate: candidate?,
-                },
+                policies: policies?,
                 tokens: TokenSettings {
                     ttl: ttl?,
                     max_ttl: max_ttl?,
@@ -266,6 +252,27 @@ impl Settings {
     /// Whether nobody but this machine can reach the server, by its address and its name.
     pub fn is_loopback(&self) -> bool {
         self.issuer.is_loopback() && self.server.listen.ip().is_loopback()
+    }
+}
+
+impl PolicySettings {
+    fn read(needs: NeededFolders, layers: &mut Layers) -> Option<Self> {
+        let dir = layers.path("policies.dir", |dir| match needs {
+            NeededFolders::Everything | NeededFolders::Policies => folder(dir).map_err(|missing| {
+                if dir.exists() { missing } else { format!("{missing}: `jeton init` makes a first one") }
+            }),
+            NeededFolders::Keys | NeededFolders::Nothing => Ok(()),
+        });
+        let poll = layers.text("policies.poll", duration);
+        let candidate = layers.file("policies.candidate", |dir| match dir {
+            Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
+            dir => Ok(dir),
+        });
+        Some(Self {
+            dir: dir?,
+            poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
+            candidate: candidate?,
+        })
     }
 }
 

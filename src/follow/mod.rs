@@ -83,7 +83,11 @@ impl Following {
         let candidate = app.audit.shadow().map(|shadow| Arc::clone(shadow.candidate()));
         let following = Arc::new(Self {
             keys: Arc::new(FollowedKeys(Arc::clone(&app.keys))),
-            policies: Arc::new(FollowedPolicies::new(Arc::clone(&app.policies), teller.clone())),
+            policies: Arc::new(FollowedPolicies::new(
+                Arc::clone(&app.policies),
+                Arc::clone(&app.telemetry),
+                teller.clone(),
+            )),
             candidate: candidate.map(|candidate| Arc::new(FollowedCandidate { candidate, teller })),
             decisions: app.audit.log().cloned(),
         });

@@ -13,18 +13,19 @@ use tokio::task::{self, JoinError};
 use tracing::field::display;
 
 use super::{Follow, Teller, Trigger};
-use crate::event;
+use crate::{event, telemetry::Telemetry};
 
 /// The policies as they are followed.
 pub(super) struct FollowedPolicies {
     policies: Arc<LivePolicies>,
     warned: Arc<Mutex<Warned>>,
+    telemetry: Arc<Telemetry>,
     teller: Teller,
 }
 
 impl FollowedPolicies {
-    pub(super) fn new(policies: Arc<LivePolicies>, teller: Teller) -> Self {
-        Self { policies, warned: Arc::default(), teller }
+    pub(super) fn new(policies: Arc<LivePolicies>, telemetry: Arc<Telemetry>, teller: Teller) -> Self {
+        Self { policies, warned: Arc::default(), telemetry, teller }
     }
 
     /// Tells the warnings of the first policies.
@@ -54,6 +55,9 @@ impl Follow for FollowedPolicies {
     }
 
     fn tell(&self, trigger: Trigger, outcome: &PolicyReload) {
+        if let Reload::Reloaded(replaced) = outcome {
+            self.telemetry.policies_replaced(&replaced.before().policies, &replaced.after().policies);
+        }
         let outcome = outcome.clone();
         self.tell_later(move |policies, warned| tell(trigger, &outcome, policies, warned));
     }

@@ -22,7 +22,14 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tracing::subscriber::DefaultGuard;
 
 use super::*;
-use crate::keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys};
+use crate::{
+    keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
+    store::{MemoryStore, Store},
+    telemetry::{
+        Telemetry,
+        metrics::{Metrics, ObservedState},
+    },
+};
 
 /// A clock that panics once when it is told to.
 struct BrokenOnce {
@@ -118,7 +125,15 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
 
     let teller = Teller::start();
     let followed_keys = Arc::new(FollowedKeys(Arc::clone(&keys)));
-    let followed_policies = Arc::new(FollowedPolicies::new(Arc::clone(&policies), teller.clone()));
+    let state = ObservedState {
+        policies: Arc::clone(&policies),
+        keys: Arc::clone(&keys),
+        store: Arc::new(Store::Memory(MemoryStore::new(clock()))),
+        decisions: None,
+        secret_uses: Arc::default(),
+    };
+    let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new([]).unwrap()), state).unwrap());
+    let followed_policies = Arc::new(FollowedPolicies::new(Arc::clone(&policies), telemetry, teller.clone()));
     let followed_candidate = Arc::new(FollowedCandidate { candidate: Arc::clone(&candidate), teller });
     let ring = fs::read_to_string(key_dir.join("keyring.yaml")).unwrap();
     // what is wrong is noted with the time

@@ -1,6 +1,6 @@
 //! What a client asks the token endpoint for, read where it enters.
 
-use jeton_oauth::ScopeSet;
+use jeton_oauth::{GrantType, ScopeSet};
 use jeton_verify::BearerToken;
 
 use super::{GrantError, RequestedTarget};
@@ -31,6 +31,17 @@ pub enum TokenRequest {
 pub struct RequestedAccess {
     scopes: Result<Option<ScopeSet>, GrantError>,
     target: Result<Option<RequestedTarget>, GrantError>,
+}
+
+impl TokenRequest {
+    /// The grant type of the request.
+    pub fn grant_type(&self) -> GrantType {
+        match self {
+            Self::ClientCredentials(_) => GrantType::ClientCredentials,
+            Self::RefreshToken { .. } => GrantType::RefreshToken,
+            Self::TokenExchange { .. } => GrantType::TokenExchange,
+        }
+    }
 }
 
 impl RequestedAccess {

@@ -5,6 +5,7 @@ mod ending;
 mod endpoint;
 mod error;
 mod extract;
+mod measure;
 mod routes;
 mod server;
 mod span;
@@ -18,7 +19,8 @@ pub(crate) use {
     ending::Ending,
     endpoint::health::Probed,
     error::{EndpointProblem, ProblemKind},
-    routes::{mount_probes, not_found},
+    measure::Measure,
+    routes::{mount_metrics, mount_probes, not_found},
     server::MainService,
     span::TracedRequestSpan,
 };

@@ -1,7 +1,7 @@
 //! Which path leads to which endpoint.
 
 use actix_web::{
-    HttpRequest, HttpResponse, ResponseError, Route, Scope, guard,
+    HttpRequest, HttpResponse, Resource, ResponseError, Route, Scope, guard,
     http::Method,
     web::{self, Data, ServiceConfig},
 };
@@ -16,10 +16,14 @@ use super::{
         authz::{self, Gateway},
         client, discovery,
         health::{self, Probed},
-        introspect, jwks, ops, principal, revoke, root, status, token,
+        introspect, jwks, metrics, ops, principal, revoke, root, status, token,
     },
     error::{EndpointProblem, ProblemKind},
 };
+use crate::telemetry::{Telemetry, metrics::Endpoint};
+
+/// What metrics call the metadata of OpenID Connect Discovery, at each of its paths.
+const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 
 /// What it depends on which paths there are.
 pub(super) struct HttpRoutes {
@@ -45,75 +49,89 @@ pub(super) fn configure(routes: &HttpRoutes, config: &mut ServiceConfig) {
         mount(issuer.path(), routes, config);
     }
     mount("", routes, config);
-    for name in ["oauth-authorization-server", "openid-configuration"] {
-        config.service(readable(&issuer.well_known_path(name), get_or_head().to(discovery::get)));
+    for (name, endpoint) in [
+        ("oauth-authorization-server", "/.well-known/oauth-authorization-server"),
+        ("openid-configuration", OPENID_CONFIGURATION),
+    ] {
+        let path = issuer.well_known_path(name);
+        config.service(readable(&path, endpoint, get_or_head().to(discovery::get)));
     }
     mount_probes(&routes.probed, config);
     config.service(web::scope("/authz").default_service(web::to(authz::unknown)));
     config.default_service(web::to(not_found));
 }
 
+/// Mounts what Prometheus asks for.
+pub(crate) fn mount_metrics(telemetry: &Data<Telemetry>, config: &mut ServiceConfig) {
+    config.app_data(telemetry.clone()).service(readable(
+        "/metrics",
+        "/metrics",
+        get_or_head().to(metrics::get),
+    ));
+}
+
 /// Mounts what probes ask for.
 pub(crate) fn mount_probes(probed: &Data<Probed>, config: &mut ServiceConfig) {
     config
         .app_data(probed.clone())
-        .service(readable("/healthz", get_or_head().to(health::live)))
-        .service(readable("/readyz", get_or_head().to(health::ready)));
+        .service(readable("/healthz", "/healthz", get_or_head().to(health::live)))
+        .service(readable("/readyz", "/readyz", get_or_head().to(health::ready)));
 }
 
 fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
     let prefix = PathPrefix::of(base.split('/').skip(1));
     let protect = || Protect::new(routes.authorizer.clone()).mounted_at(prefix.clone());
+    let for_clients = |endpoint: &'static str, route: Route| {
+        resource(&format!("{base}{endpoint}"), endpoint)
+            .route(route)
+            .default_service(web::to(client::other_method))
+    };
+    let readable_at =
+        |endpoint: &'static str, route: Route| readable(&format!("{base}{endpoint}"), endpoint, route);
+    let writable_at = |endpoint: &'static str, route: Route| {
+        resource(&format!("{base}{endpoint}"), endpoint).route(route).default_service(web::to(post_only))
+    };
     config
-        .service(for_clients(&format!("{base}/oauth2/token"), post().to(token::post)))
-        .service(for_clients(&format!("{base}/oauth2/introspect"), post().to(introspect::post)))
-        .service(for_clients(&format!("{base}/oauth2/revoke"), post().to(revoke::post)))
+        .service(for_clients("/oauth2/token", post().to(token::post)))
+        .service(for_clients("/oauth2/introspect", post().to(introspect::post)))
+        .service(for_clients("/oauth2/revoke", post().to(revoke::post)))
         .service(
-            web::resource(format!("{base}/oauth2/authorize")).default_service(web::to(authorize::refuse)),
+            resource(&format!("{base}/oauth2/authorize"), "/oauth2/authorize")
+                .default_service(web::to(authorize::refuse)),
         )
-        .service(readable(&format!("{base}/.well-known/jwks.json"), get_or_head().to(jwks::get)))
-        .service(readable(&format!("{base}/principal"), get_or_head().to(principal::get)).wrap(protect()))
-        .service(
-            web::scope(&format!("{base}/ops"))
-                .wrap(protect())
-                .service(readable("/policies", get_or_head().to(ops::policies)))
-                .service(readable("/keys", get_or_head().to(ops::keys)))
-                .service(
-                    web::resource("/explain")
-                        .route(post().to(ops::explain))
-                        .default_service(web::to(post_only)),
-                )
-                .service(
-                    web::resource("/reload")
-                        .route(post().to(ops::reload))
-                        .default_service(web::to(post_only)),
-                )
-                .default_service(web::to(not_found)),
-        )
+        .service(readable_at("/.well-known/jwks.json", get_or_head().to(jwks::get)))
+        .service(readable_at("/principal", get_or_head().to(principal::get)).wrap(protect()))
+        .service(readable_at("/ops/policies", get_or_head().to(ops::policies)).wrap(protect()))
+        .service(readable_at("/ops/keys", get_or_head().to(ops::keys)).wrap(protect()))
+        .service(writable_at("/ops/explain", post().to(ops::explain)).wrap(protect()))
+        .service(writable_at("/ops/reload", post().to(ops::reload)).wrap(protect()))
+        .service(web::scope(&format!("{base}/ops")).wrap(protect()).default_service(web::to(not_found)))
         // behind the others, for a path with a parameter is compared by a regular expression
-        .service(readable(&format!("{base}/status/{{handle}}"), get_or_head().to(status::get)));
+        .service(readable_at("/status/{handle}", get_or_head().to(status::get)));
     if !base.is_empty() {
         // where OpenID Connect Discovery 1.0 section 4 places it
-        let path = format!("{base}/.well-known/openid-configuration");
-        config.service(readable(&path, get_or_head().to(discovery::get)));
-        config.service(readable(base, get_or_head().to(root::get)));
+        config.service(readable_at(OPENID_CONFIGURATION, get_or_head().to(discovery::get)));
+        config.service(readable(base, "/", get_or_head().to(root::get)));
     }
-    config.service(readable(&format!("{base}/"), get_or_head().to(root::get)));
+    config.service(readable_at("/", get_or_head().to(root::get)));
 }
 
 /// Where a gateway asks: with any method, and below that path too.
 fn asked_by(gateway: &Data<Gateway>) -> Scope {
-    web::scope(gateway.path()).app_data(gateway.clone()).default_service(web::to(authz::ask))
-}
-
-/// A resource that takes forms of clients.
-fn for_clients(path: &str, route: Route) -> actix_web::Resource {
-    web::resource(path.to_owned()).route(route).default_service(web::to(client::other_method))
+    web::scope(&gateway.name().path())
+        .app_data(Endpoint::of_gateway(gateway.name()))
+        .app_data(gateway.clone())
+        .default_service(web::to(authz::ask))
 }
 
 /// A resource that is only read.
-fn readable(path: &str, route: Route) -> actix_web::Resource {
-    web::resource(path.to_owned()).route(route).default_service(web::to(get_only))
+fn readable(path: &str, endpoint: &'static str, route: Route) -> Resource {
+    resource(path, endpoint).route(route).default_service(web::to(get_only))
+}
+
+/// A resource at a path, and what metrics call it.
+fn resource(path: &str, endpoint: &'static str) -> Resource {
+    web::resource(path.to_owned()).app_data(Endpoint::at(endpoint))
 }
 
 fn get_or_head() -> Route {

@@ -8,6 +8,7 @@ use tracing_actix_web::TracingLogger;
 use super::{
     connection::{self, Serving, TellConnection},
     endpoint::{authz::Gateway, discovery::Metadata, health::Probed},
+    measure::Measure,
     routes::{self, HttpRoutes},
     span::TracedRequestSpan,
 };
@@ -35,6 +36,8 @@ impl MainService {
         let authorizer = Data::new(app.authorizer.clone());
         let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways, probed };
         let audit = Data::new(app.audit);
+        let measure = Measure::new(Arc::clone(app.telemetry.metrics()));
+        let telemetry = Data::from(app.telemetry);
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);
         let issuer = Data::new(app.issuer);
@@ -57,8 +60,10 @@ impl MainService {
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
                 .app_data(audit.clone())
+                .app_data(telemetry.clone())
                 .configure(|config| routes::configure(&routes, config))
                 .wrap(TracingLogger::<TracedRequestSpan>::new())
+                .wrap(measure.clone())
                 .wrap(TellConnection)
         };
         connection::serve(serving, answering)

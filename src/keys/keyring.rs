@@ -57,7 +57,10 @@ pub struct PlannedKey {
 }
 
 impl KeyState {
-    /// Its name.
+    /// The name of every state.
+    pub const NAMES: [&str; 4] = ["next", "active", "retired", "expired"];
+
+    /// Its name, one of [`Self::NAMES`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Next { .. } => "next",
@@ -183,19 +186,25 @@ impl Keyring {
     /// When the next key is to be made so that one follows the other `every` so often, seen from `now`; `None` while
     /// it is there.
     pub fn planned(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<PlannedKey> {
+        let made = self.due(now, every, terms)?.max(now);
+        Some(PlannedKey { made, activates: made.saturating_add(terms.publish_ahead).ok()? })
+    }
+
+    /// As [`Self::planned`], when the next key is due; that may have passed.
+    pub fn due(&self, now: Timestamp, every: SignedDuration, terms: &KeyTerms) -> Option<Timestamp> {
         let signs = self.signing_at(now);
         // whatever stands behind it is next
         let active = self.0.get(signs).filter(|_| signs + 1 == self.0.len())?;
-        let activates = active.activates.saturating_add(every).ok()?;
-        let made = activates.saturating_sub(terms.publish_ahead).ok()?.max(now);
-        Some(PlannedKey { made, activates: made.saturating_add(terms.publish_ahead).ok()? })
+        active.activates.saturating_add(every).ok()?.saturating_sub(terms.publish_ahead).ok()
     }
 
     /// The first moment after `now` at which a key does something else.
     pub fn next_change(&self, now: Timestamp, retention: SignedDuration) -> Option<Timestamp> {
-        let times = self.0.iter().flat_map(|entry| [Some(entry.activates), entry.retires]).flatten();
-        let ends = times.clone().filter_map(|time| time.checked_add(retention).ok());
-        times.chain(ends).filter(|time| *time > now).min()
+        let successors = self.0.iter().skip(1).map(Some).chain([None]);
+        let handovers = self.0.iter().zip(successors).filter_map(|(entry, next)| entry.handover(next));
+        let ends = handovers.clone().filter_map(|time| time.checked_add(retention).ok());
+        let begins = self.0.iter().map(|entry| entry.activates);
+        begins.chain(handovers).chain(ends).filter(|time| *time > now).min()
     }
 }
 

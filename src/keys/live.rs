@@ -6,6 +6,7 @@ use jeton_jose::PublicKeys;
 use jeton_oauth::clock::Clock;
 use jeton_policy::files::{Latest, Rejection, Reload, Swapped};
 use jeton_verify::KeySource;
+use jiff::Timestamp;
 
 use super::{
     KeyError, KeyErrors, KeyFolder, KeyRing, KeyTerms, PlannedKey,
@@ -51,6 +52,12 @@ impl LiveKeys {
     /// When the next key is to be made, as far as is known in memory.
     pub fn planned(&self) -> Option<PlannedKey> {
         self.latest.current().keys.planned(self.clock.now(), &self.terms)
+    }
+
+    /// When a key does something else next, or the next one is due; that lies in the past while a rotation is overdue.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        let due = self.latest.current().keys.due(self.clock.now(), &self.terms);
+        self.ring().next_change().into_iter().chain(due).min()
     }
 
     /// The rules by which keys follow each other.

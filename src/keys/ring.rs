@@ -141,6 +141,11 @@ impl KeySet {
         self.keyring.planned(now, terms.rotate_every?, terms)
     }
 
+    /// When the next key is due by these rules, seen from `now`; that may have passed. `None` as for [`Self::planned`].
+    pub fn due(&self, now: Timestamp, terms: &KeyTerms) -> Option<Timestamp> {
+        self.keyring.due(now, terms.rotate_every?, terms)
+    }
+
     /// Its times.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring

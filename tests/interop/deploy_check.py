@@ -17,38 +17,6 @@ DEPLOY = ROOT / "deploy"
 EXPOSURE = 20
 # the Kubernetes versions whose schemas the manifests must fit: an old one that is still in use, and a new one
 KUBERNETES = ("1.28", "1.37")
-METRICS = {
-    "jeton_tokens_issued_total": "grant client api",
-    "jeton_tokens_reused_total": "client api",
-    "jeton_token_requests_refused_total": "grant error client",
-    "jeton_decisions_total": "api rule outcome",
-    "jeton_gateway_questions_total": "gateway outcome",
-    "jeton_introspections_total": "client active",
-    "jeton_rate_limited_total": "client limit",
-    "jeton_decisions_dropped_total": "",
-    "jeton_fetches_total": "kind outcome",
-    "jeton_http_request_duration_seconds_bucket": "endpoint method status le",
-    "jeton_http_request_duration_seconds_count": "endpoint method status",
-    "jeton_http_request_duration_seconds_sum": "endpoint method status",
-    "jeton_build_info": "version",
-    "jeton_policies_info": "hash",
-    "jeton_policies_loaded_timestamp_seconds": "",
-    "jeton_policies_rejected": "",
-    "jeton_keys_rejected": "",
-    "jeton_keys": "state alg",
-    "jeton_key_next_change_timestamp_seconds": "",
-    "jeton_tls_certificate_expiry_timestamp_seconds": "listener",
-    "jeton_tls_rejected": "listener",
-    "jeton_store_up": "",
-    "jeton_secret_last_used_timestamp_seconds": "client secret",
-    "jeton_issuer_keys_age_seconds": "issuer",
-    "process_cpu_seconds_total": "",
-    "process_max_fds": "",
-    "process_open_fds": "",
-    "process_resident_memory_bytes": "",
-    "process_start_time_seconds": "",
-    "up": "",
-}
 # of each series that is scraped
 TARGET = {"job", "instance"}
 
@@ -68,6 +36,23 @@ def run(*command, cwd=ROOT):
     return done.stdout + done.stderr
 
 
+def metrics():
+    """The labels of each series, by its name, as docs/reference/metrics.md has them."""
+    page = (ROOT / "docs/reference/metrics.md").read_text()
+    found = {"up": set(), "jeton_tls_certificate_expiry_timestamp_seconds": {"listener"}, "jeton_tls_rejected": {"listener"}}
+    for name, kind, labels in re.findall(r"^\| `(jeton_\w+)` \| (\w+) \| (.*?) \|", page, re.M):
+        labels = set(re.findall(r"`(\w+)`", labels))
+        if kind == "histogram":
+            found |= {f"{name}_bucket": labels | {"le"}, f"{name}_count": labels, f"{name}_sum": labels}
+        else:
+            found[name] = labels
+    found |= {name: set() for name in re.findall(r"`(process_\w+)`", page)}
+    return found
+
+
+METRICS = metrics()
+
+
 def check_names(where, expression):
     """Each metric is there, and has the labels that the expression asks for."""
     bare = re.sub(r'"[^"]*"', '""', expression)
@@ -78,10 +63,10 @@ def check_names(where, expression):
     for name in names:
         if name not in METRICS:
             fail(f"{where}: there is no metric `{name}`")
-        labels |= set(METRICS[name].split())
+        labels |= METRICS[name]
     for name, selector in re.findall(r"(\w+)\{([^}]*)\}", bare):
         for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector):
-            if label not in TARGET | set(METRICS[name].split()):
+            if label not in TARGET | METRICS[name]:
                 fail(f"{where}: `{name}` has no label `{label}`")
     for group in re.findall(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)", bare):
         for label in filter(None, re.split(r"[,\s]+", group)):
@@ -213,7 +198,30 @@ def manifests():
     ok(f"{len(objects)} objects fit Kubernetes {' and '.join(KUBERNETES)}")
 
 
+def materials():
+    """The bill of materials has what cargo links into the program, each with version, checksum and licence."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [Path(scratch) / name for name in ("sbom.json", "again.json")]
+        for file in files:
+            run("deploy/sbom.sh", file)
+        text, again = (file.read_text() for file in files)
+    if text != again:
+        fail("the bill of materials has other bytes the second time")
+    bill = json.loads(text)
+    listed = {(part["name"], part["version"]): part for part in [*bill["components"], bill["metadata"]["component"]]}
+    tree = run("cargo", "tree", "--locked", "--package", "jeton", "--edges", "normal", "--prefix", "none",
+               "--target", "x86_64-unknown-linux-gnu", "--format", "{p}")
+    linked = {(name, version) for name, version in re.findall(r"^(\S+) v(\S+)", tree, re.M)}
+    if missing := linked - listed.keys():
+        fail(f"the bill of materials does not have {sorted(missing)}")
+    for (name, _), part in listed.items():
+        if not part.get("licenses") or not (part.get("hashes") or name.startswith("jeton")):
+            fail(f"the bill of materials has no licence or checksum for {name}")
+    ok(f"the bill of materials has the {len(linked)} crates of the program, and {len(listed) - len(linked)} beside")
+
+
 alerts()
 dashboard()
 unit()
 manifests()
+materials()

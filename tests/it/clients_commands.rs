@@ -61,6 +61,7 @@ pub(crate) fn is_let_in(workplace: &Workplace, client: &str, secret: &str, in_se
     let authenticator = Authenticator {
         assertions: AssertionRules::new(&issuer, Duration::from_mins(1), Duration::ZERO),
         store: Arc::new(Store::Memory(MemoryStore::new(Arc::new(SystemClock)))),
+        secret_uses: Arc::default(),
     };
     let policies = policies(workplace);
     let shown = authenticator.authenticate(policies.clients(), &credentials, now);

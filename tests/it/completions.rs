@@ -45,14 +45,14 @@ fn bash_completes_commands_and_options() {
 fn each_command_has_a_manual_page() {
     let workplace = Workplace::empty();
     let run = workplace.run(&["man", "deep/man1"]).exits(0);
-    let mut named: Vec<_> = run.stdout.lines().map(str::to_owned).collect();
-    named.sort();
+    let mut written: Vec<_> = run.stdout.lines().map(str::to_owned).collect();
+    written.sort();
     let mut pages: Vec<_> = fs::read_dir(workplace.path("deep/man1"))
         .unwrap()
         .map(|entry| format!("deep/man1/{}", entry.unwrap().file_name().to_str().unwrap()))
         .collect();
     pages.sort();
-    assert_eq!(named, pages);
+    assert_eq!(written, pages);
     // by what each command says of those below it
     let below = |command: &[&str]| {
         let help = workplace.run(&[command, &["--help"]].concat()).exits(0).stdout;

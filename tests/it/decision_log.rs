@@ -11,7 +11,9 @@ use std::{
 
 use jeton::config::Settings;
 use jeton_oauth::clock::{Clock, ManualClock};
-use jeton_verify::audit::{Audit, AuditedRequest, DecisionLine, DecisionLog, Replay, TakenDecision};
+use jeton_verify::audit::{
+    Audit, AuditedRequest, DecisionLine, DecisionLog, DecisionOutcome, Replay, TakenDecision,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -49,7 +51,12 @@ fn clock() -> Arc<dyn Clock> {
 /// Tells of a decision on this path.
 fn tell(audit: &Audit, path: &str) {
     let asked = AuditedRequest { api: "a", method: "GET", path, bearer: None };
-    let taken = TakenDecision { allowed: false, rule: None, reason: "no-route", detail: Some(&"none") };
+    let taken = TakenDecision {
+        outcome: DecisionOutcome::Unauthenticated,
+        rule: None,
+        reason: "no-route",
+        detail: Some(&"none"),
+    };
     audit.tell(&asked, &taken, None);
 }
 
@@ -150,7 +157,7 @@ fn merged(mut value: Value, more: Value) -> Value {
 async fn without_the_setting_nothing_is_written() {
     let app = spawn_app();
     app.get("/principal").await;
-    assert!(app.audit.is_off());
+    assert!(app.audit.log().is_none());
     assert!(!app.dir.path().join(NAME).exists());
 }
 
@@ -215,6 +222,7 @@ fn where_the_queue_is_full_decisions_are_dropped_and_counted() {
     }
     go.send(()).unwrap();
     audit.log().unwrap().flush();
+    let counted = audit.log().unwrap().lost();
     tell(&audit, "/after");
     drop(audit);
     let text = reader.join().unwrap();
@@ -230,6 +238,7 @@ fn where_the_queue_is_full_decisions_are_dropped_and_counted() {
         }
     }
     assert!(dropped > 0, "32 MB do not fit");
+    assert_eq!(counted, dropped);
     assert_eq!(decisions + dropped, told + 1, "each is there, or counted");
     assert!(text.ends_with('\n') && text.contains("\"/after\""), "and it goes on");
     let policies = compile_good("version: 1\n");

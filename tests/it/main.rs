@@ -50,6 +50,8 @@ mod log_lines;
 mod log_unwritable;
 mod logged_names;
 mod many_findings;
+mod metrics;
+mod metrics_state;
 mod needed_apis;
 mod odd_files;
 mod on_a_terminal;

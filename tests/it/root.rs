@@ -97,7 +97,7 @@ async fn the_form_is_the_one_that_is_wanted_more() {
         (&["nonsense, ;;;, text/html;q=1.000"], "html"),
     ] {
         let mut stream = String::from("GET / HTTP/1.1\r\nHost: jeton\r\nConnection: close\r\n");
-        accept.iter().for_each(|accept| stream.push_str(&format!("Accept: {accept}\r\n")));
+        stream.extend(accept.iter().map(|accept| format!("Accept: {accept}\r\n")));
         let answer = app.send_raw(stream + "\r\n").await;
         assert_eq!(answer.status, 200, "{accept:?}");
         let head = answer.head.to_ascii_lowercase();

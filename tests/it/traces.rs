@@ -159,6 +159,7 @@ async fn a_request_is_a_span_with_what_jeton_knows_of_it() {
         &[
             ("http.response.status_code", "401"),
             ("jeton.client", "acme-sync"),
+            ("jeton.grant", "client_credentials"),
             ("jeton.outcome", "refused"),
             ("jeton.reason", "invalid_client"),
             ("error.type", ""),

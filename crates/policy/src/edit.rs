@@ -270,7 +270,7 @@ pub(super) fn pair<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<(&'n Key<'t
 }
 
 /// The entries of a map.
-fn entries<'t>(node: Node<'t>) -> Vec<(Key<'t>, Node<'t>)> {
+fn entries(node: Node<'_>) -> Vec<(Key<'_>, Node<'_>)> {
     match node.value {
         Value::Map(entries) => entries,
         Value::List(_) | Value::Scalar { .. } => Vec::new(),

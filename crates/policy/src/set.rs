@@ -218,6 +218,11 @@ impl ProtectedApi {
         &self.scopes
     }
 
+    /// Its rules.
+    pub fn rules(&self) -> &[PolicyRule] {
+        &self.rules
+    }
+
     /// Decides a request: `method` and `target` as they were sent, `subject` what a verified token
     /// carries, or `None` where no token came. Touches memory only, and allocates nothing when the
     /// answer is yes and the path holds no escapes.

@@ -11,7 +11,7 @@ use jeton_policy::{BadPath, Decision, Denial, LivePolicies, PolicySet};
 pub use explain::{ExplainedAsker, ExplainedRequest, NoAnswer};
 
 use crate::{
-    audit::{Audit, AuditedRequest, TakenDecision, reasons},
+    audit::{Audit, AuditedRequest, DecisionOutcome, TakenDecision, reasons},
     event,
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
@@ -178,22 +178,8 @@ impl Authorizer {
             fetched = Some(missing);
             decision = self.judge(request);
         }
-        self.log(decision.as_ref());
         self.record(request, decision.as_ref());
         decision
-    }
-
-    /// Logs a decision, for traces and for who looks at every request.
-    fn log(&self, decision: Result<&Permit, &Denied>) {
-        let (outcome, rule, principal) = match decision {
-            Ok(permit) => ("allowed", Some(permit.rule()), permit.principal()),
-            Err(Denied::NoToken(denied)) => ("unauthenticated", denied.rule.as_deref(), None),
-            Err(Denied::InvalidToken(_)) => ("unauthenticated", None, None),
-            Err(Denied::Unavailable(_)) => ("denied", None, None),
-            Err(Denied::NotAllowed(denied)) => ("denied", denied.rule.as_deref(), Some(&denied.principal)),
-        };
-        let client = principal.and_then(Principal::client).map(ClientId::as_str);
-        event::DecisionTaken { api: self.api.as_str(), rule, client, outcome }.trace();
     }
 
     /// What is to be fetched before a token that was not taken can be judged. Nothing is fetched twice for one
@@ -218,30 +204,41 @@ impl Authorizer {
     }
 
     fn record(&self, request: &AccessRequest<'_>, decision: Result<&Permit, &Denied>) {
-        if self.audit.is_off() {
-            return;
-        }
         let principal = match decision {
             Ok(permit) => permit.principal(),
             Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
             Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
         };
+        let (outcome, rule, reason) = match decision {
+            Ok(permit) => (DecisionOutcome::Allowed, Some(permit.rule()), permit.reason),
+            Err(Denied::NoToken(NoToken { reason, rule, .. })) => {
+                (DecisionOutcome::Unauthenticated, rule.as_deref(), *reason)
+            }
+            Err(Denied::InvalidToken(_)) => (DecisionOutcome::Unauthenticated, None, reasons::INVALID_TOKEN),
+            Err(Denied::Unavailable(_)) => (DecisionOutcome::Denied, None, reasons::UNAVAILABLE),
+            Err(Denied::NotAllowed(denied)) => {
+                (DecisionOutcome::Denied, denied.rule.as_deref(), denied.reason)
+            }
+        };
+        let client = principal.and_then(Principal::client).map(ClientId::as_str);
+        event::DecisionTaken { api: self.api.as_str(), rule, client, outcome: outcome.as_str() }.trace();
+        if self.audit.is_off() {
+            return;
+        }
         let asked = AuditedRequest {
             api: self.api.as_str(),
             method: request.method,
             path: request.target.map_or("", AuditedRequest::path_of),
             bearer: principal.map(Into::into),
         };
-        let (rule, reason, detail): (_, _, Option<&dyn fmt::Display>) = match decision {
-            Ok(permit) => (Some(permit.rule()), permit.reason, None),
-            Err(Denied::NoToken(NoToken { reason, rule, detail })) => {
-                (rule.as_deref(), *reason, Some(detail))
-            }
-            Err(Denied::InvalidToken(error)) => (None, reasons::INVALID_TOKEN, Some(error)),
-            Err(Denied::Unavailable(error)) => (None, reasons::UNAVAILABLE, Some(error)),
-            Err(Denied::NotAllowed(denied)) => (denied.rule.as_deref(), denied.reason, Some(&denied.detail)),
+        let detail: Option<&dyn fmt::Display> = match decision {
+            Ok(_) => None,
+            Err(Denied::NoToken(NoToken { detail, .. })) => Some(detail),
+            Err(Denied::InvalidToken(error)) => Some(error),
+            Err(Denied::Unavailable(error)) => Some(error),
+            Err(Denied::NotAllowed(denied)) => Some(&denied.detail),
         };
-        let taken = TakenDecision { allowed: decision.is_ok(), rule, reason, detail };
+        let taken = TakenDecision { outcome, rule, reason, detail };
         self.audit.tell(&asked, &taken, request.id.map(|id| -> &dyn fmt::Display { id }));
     }
 

@@ -7,11 +7,12 @@ use actix_web::{
     http::header::{self, HeaderName, HeaderValue},
     web::Data,
 };
-use jeton_actix::{JudgedRequest, Refusal, shown};
+use jeton_actix::{GuardFault, JudgedRequest, Refusal, shown};
 use jeton_oauth::{ClientId, Role};
 use jeton_policy::PathPrefix;
 use jeton_verify::{
     AccessRequest, Authorizer, Permit, Principal,
+    audit::DecisionOutcome,
     gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, header_text},
 };
 use serde_json::Value;
@@ -20,17 +21,17 @@ use tracing_actix_web::RequestId;
 use crate::{
     config::{GatewayApis, GatewaySettings},
     event::{DecisionAllowed, GatewayDenied, GatewayRequestDenied},
-    gateway::TrustedPeers,
+    gateway::{GatewayName, TrustedPeers},
     http::{
         error::{EndpointProblem, ProblemKind},
         extract::{ForwardedHost, ForwardedRequest, Forwarding},
     },
+    telemetry::Telemetry,
 };
 
 /// One gateway, and who decides for what stands behind it.
 pub(in crate::http) struct Gateway {
-    name: String,
-    path: String,
+    name: GatewayName,
     forwarding: Forwarding,
     trusted_peers: TrustedPeers,
     authorizers: Authorizers,
@@ -58,18 +59,17 @@ impl Gateway {
             Some((claim.clone(), HeaderName::from_bytes(header.as_bytes()).ok()?))
         };
         Self {
-            name: name.as_str().to_owned(),
-            path: name.path(),
             trusted_peers,
             authorizers,
             claims: claims.iter().filter_map(with_name).collect(),
             forwarding: Forwarding { kind, prefix: PathPrefix::of(["authz", name.as_str()]), host, claims },
+            name,
         }
     }
 
-    /// Where it asks.
-    pub(in crate::http) fn path(&self) -> &str {
-        &self.path
+    /// What it is called.
+    pub(in crate::http) fn name(&self) -> &GatewayName {
+        &self.name
     }
 
     async fn judge(&self, request: &HttpRequest) -> Result<HttpResponse, ProblemKind> {
@@ -80,7 +80,7 @@ impl Gateway {
         let permit = decide(authorizer, &asked, request).await;
         let permit = permit.map_err(|refusal| refusal.into_logged(Some(&judged)))?;
         DecisionAllowed {
-            gateway: &self.name,
+            gateway: self.name.as_str(),
             method: &judged.method,
             path: &judged.path,
             rule: permit.rule(),
@@ -103,7 +103,7 @@ impl Gateway {
         if peer.is_some_and(|peer| self.trusted_peers.contains(peer)) {
             return Ok(());
         }
-        GatewayDenied { gateway: Some(&self.name), reason: "untrusted-peer" }.info();
+        GatewayDenied { gateway: Some(self.name.as_str()), reason: "untrusted-peer" }.info();
 
         Err(ProblemKind::Forbidden("this peer may not ask".into()))
     }
@@ -112,7 +112,7 @@ impl Gateway {
         self.forwarding.read(request).map_err(|fault| {
             let (method, path) = self.forwarding.told(request);
             GatewayRequestDenied {
-                gateway: &self.name,
+                gateway: self.name.as_str(),
                 method: method.map(shown).as_deref(),
                 path: path.map(shown).as_deref(),
                 host: None,
@@ -141,7 +141,7 @@ impl Gateway {
     }
 
     fn judged<'r>(&'r self, asked: &ForwardedRequest<'r>) -> JudgedRequest<'r> {
-        JudgedRequest { gateway: &self.name, method: shown(asked.method), path: shown(asked.path) }
+        JudgedRequest { gateway: self.name.as_str(), method: shown(asked.method), path: shown(asked.path) }
     }
 
     /// Every identity header, also where there is nothing to say: a gateway passes on the client's own header for
@@ -163,14 +163,27 @@ impl Gateway {
     }
 }
 
-pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
-    let refused = |kind: ProblemKind| EndpointProblem::new(kind.for_gateway(), &request).error_response();
-    gateway.judge(&request).await.unwrap_or_else(refused)
+pub(in crate::http) async fn ask(
+    gateway: Data<Gateway>,
+    telemetry: Data<Telemetry>,
+    request: HttpRequest,
+) -> HttpResponse {
+    let judged = gateway.judge(&request).await;
+    let outcome = match &judged {
+        Ok(_) => DecisionOutcome::Allowed,
+        Err(ProblemKind::Guard(GuardFault::NoToken | GuardFault::InvalidToken(_))) => {
+            DecisionOutcome::Unauthenticated
+        }
+        Err(_) => DecisionOutcome::Denied,
+    };
+    telemetry.gateway_answered(Some(gateway.name()), outcome);
+    judged.unwrap_or_else(|kind| EndpointProblem::new(kind.for_gateway(), &request).error_response())
 }
 
 /// A gateway that nobody knows, or that is set up to ask elsewhere.
-pub(in crate::http) async fn unknown(request: HttpRequest) -> HttpResponse {
+pub(in crate::http) async fn unknown(telemetry: Data<Telemetry>, request: HttpRequest) -> HttpResponse {
     GatewayDenied { gateway: None, reason: "unknown-gateway" }.info();
+    telemetry.gateway_answered(None, DecisionOutcome::Denied);
 
     EndpointProblem::new(ProblemKind::Forbidden("there is no gateway of this name".into()), &request)
         .error_response()

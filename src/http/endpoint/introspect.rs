@@ -16,6 +16,7 @@ use crate::{
     event,
     http::error::TokenEndpointError,
     introspect::{Introspection, IntrospectionRefused, Introspector},
+    telemetry::Telemetry,
     token::VerifiedRefresh,
 };
 
@@ -24,18 +25,14 @@ pub(in crate::http) async fn post(
     body: Payload,
     introspector: Data<Arc<Introspector>>,
     issuer: Data<Issuer>,
+    telemetry: Data<Telemetry>,
 ) -> Result<HttpResponse, TokenEndpointError> {
     let (credentials, token) = client::credentials_and_token(&request, body, Refusing::Introspection).await?;
     let answer = introspector.introspect(&credentials, &token).await;
     let (caller, answer) = answer.map_err(|refused| refuse(&refused))?;
-    if !matches!(answer, Introspection::Inactive { .. }) {
-        event::IntrospectionActive { caller: caller.as_str() }.debug();
-    }
+    telemetry.introspected(&caller, &answer);
     let body = match &answer {
-        Introspection::Inactive { reason } => {
-            event::IntrospectionInactive { caller: caller.as_str(), reason }.info();
-            json!({ "active": false })
-        }
+        Introspection::Inactive { .. } => json!({ "active": false }),
         Introspection::AccessToken(claims) => access_token(claims, &issuer),
         Introspection::RefreshToken(refresh) => refresh_token(refresh, &issuer),
     };

@@ -8,6 +8,7 @@ pub(super) mod discovery;
 pub(super) mod health;
 pub(super) mod introspect;
 pub(super) mod jwks;
+pub(super) mod metrics;
 pub(super) mod ops;
 pub(super) mod principal;
 pub(super) mod revoke;

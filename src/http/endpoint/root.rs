@@ -86,7 +86,8 @@ const STYLE: &str = "\
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:48rem;padding:2rem 1rem}\
 h1{margin:0 0 1rem}small{font-weight:400;opacity:.6}code{overflow-wrap:anywhere}\
 table{border-collapse:collapse;margin-top:1.5rem}\
-th,td{border-top:1px solid #8886;padding:.4rem 1rem .4rem 0;text-align:left;vertical-align:top}";
+th,td{border-top:1px solid #8886;padding:.4rem 1rem .4rem 0;text-align:left;vertical-align:top}\
+@media(max-width:36rem){th,td{border:0;display:block;padding:0}th{border-top:1px solid #8886;margin-top:.6rem;padding-top:.6rem}}";
 
 pub(in crate::http) async fn get(request: HttpRequest, issuer: Data<Issuer>) -> HttpResponse {
     let directory = Directory::of(&issuer);

@@ -7,20 +7,20 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
-use jeton_oauth::{ClientId, ErrorCode, GrantType};
+use jeton_oauth::{ErrorCode, GrantType};
 use jeton_verify::BearerToken;
-use tracing::field::display;
+use tracing::Level;
 
 use super::client::{self, Refusing};
 use crate::{
     authenticate::ClientCredentials,
-    event::{self, TokenRefused},
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::TokenEndpointError,
         extract::{Form, client_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
+    telemetry::{Refusal, Telemetry, TokenAttempt},
 };
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
@@ -35,48 +35,30 @@ pub(in crate::http) async fn post(
     request: HttpRequest,
     body: Payload,
     tokens: Data<Arc<TokenIssuer>>,
+    telemetry: Data<Telemetry>,
 ) -> Result<HttpResponse, TokenEndpointError> {
-    let (credentials, asked) = read(&request, body).await.inspect_err(|error| {
-        client::log_unread(error, Refusing::Token);
+    let mut grant = None;
+    let (credentials, asked) = read(&request, body, &mut grant).await.inspect_err(|error| {
+        let claimed = error.attempted.as_deref();
+        client::log_unread(error, Refusing::Token(TokenAttempt { telemetry: &telemetry, grant, claimed }));
     })?;
+    let attempt = TokenAttempt { telemetry: &telemetry, grant, claimed: credentials.claimed_id() };
     let issued = tokens.issue(&credentials, &asked).await;
-    let issued = issued.map_err(refuse)?;
-    let (labels, scopes) = (GrantLabels::of(&asked), issued.scopes.to_string());
-    event::TokenIssued {
-        jti: issued.token_id.as_str(),
-        client: issued.client.as_str(),
-        subject: issued.subject.as_ref().map(ClientId::as_str),
-        grant: labels.in_log,
-        api: issued.api.as_str(),
-        scopes: &scopes,
-        ttl: issued.expires_in,
-        kid: issued.kid.as_str(),
-        reused: issued.is_reused.then_some(true),
-    }
-    .info();
+    let issued = issued.map_err(|refused| refuse(refused, attempt))?;
+    let scopes = issued.scopes.to_string();
+    telemetry.token_issued(asked.grant_type(), &issued, &scopes);
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
         .content_type(header::ContentType::json())
-        .body(answer_body(&issued, &scopes, labels.issued_token_type)))
+        .body(answer_body(&issued, &scopes, issued_token_type(&asked))))
 }
 
-/// What the log and the answer say of the grant that brought a token.
-struct GrantLabels {
-    /// `grant` in the log, where it is not what brings most tokens.
-    in_log: Option<&'static str>,
-    /// `issued_token_type` of the answer (RFC 8693 section 2.2.1).
-    issued_token_type: Option<&'static str>,
-}
-
-impl GrantLabels {
-    fn of(asked: &TokenRequest) -> Self {
-        let (in_log, issued_token_type) = match asked {
-            TokenRequest::ClientCredentials(_) => (None, None),
-            TokenRequest::RefreshToken { .. } => (Some("refresh_token"), None),
-            TokenRequest::TokenExchange { .. } => (Some("token-exchange"), Some(ACCESS_TOKEN)),
-        };
-        Self { in_log, issued_token_type }
+/// `issued_token_type` of the answer (RFC 8693 section 2.2.1).
+fn issued_token_type(asked: &TokenRequest) -> Option<&'static str> {
+    match asked {
+        TokenRequest::ClientCredentials(_) | TokenRequest::RefreshToken { .. } => None,
+        TokenRequest::TokenExchange { .. } => Some(ACCESS_TOKEN),
     }
 }
 
@@ -100,10 +82,11 @@ fn answer_body(issued: &IssuedToken, scopes: &str, issued_token_type: Option<&st
     body
 }
 
-/// What a request says: who asks, and for what.
+/// What a request says: who asks, and for what. The grant type is known even where the rest cannot be read.
 async fn read(
     request: &HttpRequest,
     body: Payload,
+    grant: &mut Option<GrantType>,
 ) -> Result<(ClientCredentials, TokenRequest), TokenEndpointError> {
     let mut form = Form::read(request, body).await?;
     // a client that wants what is not here learns that first: credentials would not help it
@@ -116,6 +99,7 @@ async fn read(
         );
         return Err(TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message));
     };
+    *grant = Some(grant_type);
     let credentials = client_credentials(request.headers(), &mut form)?;
     let scope = form.take("scope");
     let access = RequestedAccess::read(scope.as_deref(), &form.take_all(["resource", "audience"]));
@@ -151,32 +135,32 @@ fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.
-fn refuse(refused: IssuanceRefused) -> TokenEndpointError {
+fn refuse(refused: IssuanceRefused, attempt: TokenAttempt<'_>) -> TokenEndpointError {
+    let refusing = Refusing::Token(attempt);
     match refused {
-        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, Refusing::Token),
+        IssuanceRefused::Unauthenticated(error) => client::unauthenticated(&error, refusing),
         IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
             let detail = detail.unwrap_or_else(|| error.to_string());
-            let client = Some(client.as_str());
-            TokenRefused { reason: code.as_str(), detail: &detail, client, attempted: None }.info();
+            let refusal = Refusal { code, detail: &detail, client: Some(&client), attempted: None };
+            refusing.tell(Level::INFO, &refusal);
             TokenEndpointError::new(code, error.to_string())
         }
         IssuanceRefused::TooLong { ref client } => {
             let detail = refused.to_string();
-            let (reason, client) = (ErrorCode::InvalidScope.as_str(), Some(client.as_str()));
-            TokenRefused { reason, detail: &detail, client, attempted: None }.warn();
-            TokenEndpointError::new(ErrorCode::InvalidScope, detail)
+            let code = ErrorCode::InvalidScope;
+            let refusal = Refusal { code, detail: &detail, client: Some(client), attempted: None };
+            refusing.tell(Level::WARN, &refusal);
+            TokenEndpointError::new(code, detail)
         }
-        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), Refusing::Token),
-        IssuanceRefused::RevocationsUnknown(error) => {
-            client::unavailable(&error.to_string(), Refusing::Token)
-        }
-        IssuanceRefused::Unnamed(error) => failed(&error),
-        IssuanceRefused::Failed(error) => failed(&error),
+        IssuanceRefused::Unavailable(error) => client::unavailable(&error.to_string(), refusing),
+        IssuanceRefused::RevocationsUnknown(error) => client::unavailable(&error.to_string(), refusing),
+        IssuanceRefused::Unnamed(error) => failed(&error, attempt),
+        IssuanceRefused::Failed(error) => failed(&error, attempt),
     }
 }
 
-fn failed(error: &dyn std::error::Error) -> TokenEndpointError {
-    event::TokenFailed { error: display(error) }.error();
+fn failed(error: &dyn std::error::Error, attempt: TokenAttempt<'_>) -> TokenEndpointError {
+    attempt.failed(error);
     TokenEndpointError::new(ErrorCode::ServerError, "the token could not be issued")
 }

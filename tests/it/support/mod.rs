@@ -5,6 +5,7 @@ pub(crate) mod forge;
 pub(crate) mod issuer;
 pub(crate) mod program;
 pub(crate) mod redis;
+pub(crate) mod scrape;
 pub(crate) mod signer;
 pub(crate) mod terminal;
 

@@ -93,7 +93,7 @@ fn checksum(text: &str) -> String {
 }
 
 /// The SHA-256 of a secret's bytes. The secrets are random and long, so nothing slower is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
@@ -111,6 +111,11 @@ impl SecretHash {
             *byte = u8::from_str_radix(digits, 16).ok()?;
         }
         Some(Self(bytes))
+    }
+
+    /// Its first 8 hexadecimal digits: enough to find the secret in the files, and too few to guess it by.
+    pub fn beginning(&self) -> String {
+        self.to_string().chars().take(8).collect()
     }
 
     /// Compares in a time that does not depend on the bytes. There are many comparisons for each request, and byte by
@@ -191,6 +196,7 @@ mod tests {
     fn a_hash_is_64_hexadecimal_digits() {
         let hash = ClientSecret::new("secret".to_owned()).hash();
         assert_eq!(hash.to_string(), "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b");
+        assert_eq!(hash.beginning(), "2bb80d53");
         assert_eq!(SecretHash::parse(&hash.to_string().to_uppercase()), Some(hash));
         for bad in ["", "2b", &"+b".repeat(32), &"zz".repeat(32), &"ab".repeat(33)] {
             assert_eq!(SecretHash::parse(bad), None, "{bad}");

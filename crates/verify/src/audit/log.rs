@@ -74,6 +74,8 @@ struct Queue {
     /// How many of those the operator was not told of, and when there was a line.
     untold: u64,
     told_at: Option<i64>,
+    /// How many were lost since the start.
+    lost: u64,
     /// How many lines came, and how many of them left, to the file or for good.
     came: u64,
     left: u64,
@@ -164,6 +166,11 @@ impl DecisionLog {
         }
     }
 
+    /// How many decisions were lost since the start.
+    pub fn lost(&self) -> u64 {
+        self.shared.lock().lost
+    }
+
     /// Opens the file anew after writing all queued lines. Call it after the old file was moved away.
     pub fn reopen(&self) {
         self.shared.lock().reopen = true;
@@ -204,13 +211,18 @@ impl SharedLog {
 impl Queue {
     /// Counts a decision that is lost; of how many a line is due.
     fn drop_one(&mut self, now: i64) -> Option<u64> {
-        self.dropped += 1;
+        self.lose_one();
         self.untold += 1;
         if self.told_at.is_some_and(|told| (told..told.saturating_add(QUIET)).contains(&now)) {
             return None;
         }
         self.told_at = Some(now);
         Some(std::mem::take(&mut self.untold))
+    }
+
+    fn lose_one(&mut self) {
+        self.dropped += 1;
+        self.lost += 1;
     }
 
     fn is_idle(&self) -> bool {
@@ -375,7 +387,7 @@ impl LogWriter {
         let Some(begun) = begun.filter(|begun| begun.first() != Some(&b'\n')) else { return };
         let rest = begun.iter().position(|byte| *byte == b'\n').map_or(begun.len(), |newline| newline + 1);
         self.written = self.written - 1 + rest;
-        self.shared.lock().dropped += 1;
+        self.shared.lock().lose_one();
     }
 
     fn reopen(&mut self) -> bool {

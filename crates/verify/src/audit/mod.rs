@@ -1,8 +1,8 @@
 //! Decisions, once they are taken: written down, and taken again by other policies.
 //!
 //! Three ways lead through here. [`Audit`] is told of every decision that
-//! [`Authorizer`](crate::authorize::Authorizer) takes: [`DecisionLog`] appends it to a file, and [`Shadow`] asks
-//! the candidate policies the same. [`Replay`] asks any policies again what stands in such a file. What is asked
+//! [`Authorizer`](crate::authorize::Authorizer) takes: [`DecisionLog`] appends it to a file, [`Shadow`] asks
+//! the candidate policies the same, and a [`DecisionListener`] of the service counts it, say. [`Replay`] asks any policies again what stands in such a file. What is asked
 //! again is [`AuditedRequest`] in both cases, and [`AuditedRequest::judged_by`] is the one place where it is answered.
 
 mod judge;
@@ -25,13 +25,46 @@ pub use shadow::{Shadow, ShadowCounts};
 pub struct Audit {
     log: Option<Arc<DecisionLog>>,
     shadow: Option<Arc<Shadow>>,
+    listener: Option<Arc<dyn DecisionListener>>,
+}
+
+/// Is told of every decision where it is taken: it must neither wait nor take long.
+pub trait DecisionListener: Send + Sync {
+    /// A decision was taken.
+    fn decided(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>);
+}
+
+/// How a decision comes out for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecisionOutcome {
+    /// The request may pass.
+    Allowed,
+    /// The request may not pass: what its good token says does not do, or jeton cannot tell.
+    Denied,
+    /// The request may not pass: it has no token and needs one, or a bad one.
+    Unauthenticated,
+}
+
+impl DecisionOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Allowed, Self::Denied, Self::Unauthenticated];
+
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Unauthenticated => "unauthenticated",
+        }
+    }
 }
 
 /// A decision.
 #[derive(Clone, Copy)]
 pub struct TakenDecision<'d> {
-    /// Whether the request may pass.
-    pub allowed: bool,
+    /// Whether the request may pass, and what kind of refusal it gets if not.
+    pub outcome: DecisionOutcome,
     /// The rule that decided, if one did.
     pub rule: Option<&'d str>,
     /// The stable name of the reason: that of [`Denial::reason`](jeton_policy::Denial::reason), `met`, `public`,
@@ -41,10 +74,23 @@ pub struct TakenDecision<'d> {
     pub detail: Option<&'d dyn fmt::Display>,
 }
 
+impl TakenDecision<'_> {
+    /// Whether the request may pass.
+    pub fn is_allowed(&self) -> bool {
+        self.outcome == DecisionOutcome::Allowed
+    }
+}
+
 impl Audit {
     /// Of these, whichever there are.
     pub fn new(log: Option<Arc<DecisionLog>>, shadow: Option<Arc<Shadow>>) -> Self {
-        Self { log, shadow }
+        Self { log, shadow, listener: None }
+    }
+
+    /// Also tells `listener`.
+    #[must_use]
+    pub fn with_listener(self, listener: Arc<dyn DecisionListener>) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// The decision log, if there is one.
@@ -59,11 +105,14 @@ impl Audit {
 
     /// Whether nobody is told.
     pub fn is_off(&self) -> bool {
-        self.log.is_none() && self.shadow.is_none()
+        self.log.is_none() && self.shadow.is_none() && self.listener.is_none()
     }
 
     /// Tells of a decision; `id` is the request's. Touches memory only.
     pub fn tell(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>, id: Option<&dyn fmt::Display>) {
+        if let Some(listener) = &self.listener {
+            listener.decided(asked, taken);
+        }
         if let Some(log) = &self.log {
             log.append(asked, taken, id);
         }

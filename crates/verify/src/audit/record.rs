@@ -37,7 +37,7 @@ pub fn write_line(
             api: asked.api,
             method: up_to(asked.method, LONGEST_METHOD),
             path: up_to(asked.path, LONGEST_PATH),
-            allowed: taken.allowed,
+            allowed: taken.is_allowed(),
             rule: taken.rule,
             reason: taken.reason,
             detail: taken.detail.map(ShownText),

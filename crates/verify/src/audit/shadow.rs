@@ -78,7 +78,7 @@ impl Shadow {
         let Some(snapshot) = &**current else { return };
         let verdict = asked.judged_by(&snapshot.policies);
         self.compared.fetch_add(1, Ordering::Relaxed);
-        match (taken.allowed, verdict.is_allowed()) {
+        match (taken.is_allowed(), verdict.is_allowed()) {
             (true, false) => self.would_deny.fetch_add(1, Ordering::Relaxed),
             (false, true) => self.would_allow.fetch_add(1, Ordering::Relaxed),
             (true, true) | (false, false) => return,
@@ -100,7 +100,7 @@ impl Shadow {
 
 fn tell(asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>, verdict: &PolicyVerdict<'_>, count: u64) {
     let [in_force, candidate] =
-        [taken.allowed, verdict.is_allowed()].map(|allowed| if allowed { "allowed" } else { "denied" });
+        [taken.is_allowed(), verdict.is_allowed()].map(|allowed| if allowed { "allowed" } else { "denied" });
     let detail = match taken.detail {
         Some(detail) if verdict.is_allowed() => detail.to_string(),
         _ => verdict.to_string(),

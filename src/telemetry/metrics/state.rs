@@ -1,0 +1,125 @@
+//! What follows from the state of the server, read when somebody scrapes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jeton_policy::LivePolicies;
+use jeton_verify::audit::DecisionLog;
+use jiff::{SignedDuration, Timestamp};
+use prometheus::{
+    Error,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use super::declared::{
+    BUILD_INFO, DECISIONS_DROPPED, DeclaredMetric, KEY_NEXT_CHANGE, KEYS, KEYS_REJECTED, POLICIES_INFO,
+    POLICIES_LOADED, POLICIES_REJECTED, SECRET_LAST_USED, STORE_UP, number,
+};
+use crate::{
+    authenticate::SecretUses,
+    keys::{KeyState, LiveKeys},
+    store::{Store, StoreState},
+};
+
+/// The parts of the server of which metrics tell how they are.
+pub struct ObservedState {
+    /// The policies in force.
+    pub policies: Arc<LivePolicies>,
+    /// The keys in force.
+    pub keys: Arc<LiveKeys>,
+    /// The shared store, if there is one.
+    pub store: Arc<Store>,
+    /// The decision log, if there is one.
+    pub decisions: Option<Arc<DecisionLog>>,
+    /// When each secret was used.
+    pub secret_uses: Arc<SecretUses>,
+}
+
+/// What [`StateCollector`] shows.
+const SHOWN: [&DeclaredMetric; 10] = [
+    &BUILD_INFO,
+    &POLICIES_INFO,
+    &POLICIES_LOADED,
+    &POLICIES_REJECTED,
+    &KEYS_REJECTED,
+    &KEYS,
+    &KEY_NEXT_CHANGE,
+    &STORE_UP,
+    &DECISIONS_DROPPED,
+    &SECRET_LAST_USED,
+];
+
+/// Reads the state for the library.
+pub(super) struct StateCollector {
+    state: Arc<ObservedState>,
+    descs: Vec<Desc>,
+}
+
+impl StateCollector {
+    pub(super) fn new(state: Arc<ObservedState>) -> Result<Self, Error> {
+        let descs = SHOWN.into_iter().map(DeclaredMetric::desc).collect::<Result<_, _>>()?;
+        Ok(Self { state, descs })
+    }
+}
+
+impl Collector for StateCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.state.families()
+    }
+}
+
+impl ObservedState {
+    fn families(&self) -> Vec<MetricFamily> {
+        let snapshot = self.policies.current();
+        let is_up = match self.store.state() {
+            StoreState::Memory | StoreState::Ready => true,
+            StoreState::NotYetRead | StoreState::Unreachable => false,
+        };
+        vec![
+            BUILD_INFO.family([([env!("CARGO_PKG_VERSION")], 1.0)]),
+            POLICIES_INFO.family([([snapshot.policies.hash().to_string()], 1.0)]),
+            POLICIES_LOADED.value(seconds(snapshot.loaded_at)),
+            POLICIES_REJECTED.value(self.policies.last_rejection().is_some().into()),
+            KEYS_REJECTED.value(self.keys.last_rejection().is_some().into()),
+            self.key_states(),
+            KEY_NEXT_CHANGE.family(self.keys.next_change().map(|at| ([""; 0], seconds(at)))),
+            STORE_UP.value(is_up.into()),
+            DECISIONS_DROPPED.value(self.decisions.as_ref().map_or(0.0, |log| number(log.lost()))),
+            self.secrets(),
+        ]
+    }
+
+    /// How many keys of each algorithm are in each state, also where there are none.
+    fn key_states(&self) -> MetricFamily {
+        let ring = self.keys.ring();
+        let mut counts = BTreeMap::new();
+        for key in ring.keys() {
+            for state in KeyState::NAMES {
+                let count = counts.entry((state, key.algorithm.name())).or_insert(0);
+                *count += u64::from(state == key.state.name());
+            }
+        }
+        KEYS.family(counts.into_iter().map(|((state, algorithm), count)| ([state, algorithm], number(count))))
+    }
+
+    fn secrets(&self) -> MetricFamily {
+        let mut last = BTreeMap::new();
+        for (client, secret, at) in self.secret_uses.all() {
+            // two secrets of one client may begin alike
+            let of_label = last.entry((client, secret.beginning())).or_insert(at);
+            *of_label = at.max(*of_label);
+        }
+        SECRET_LAST_USED.family(last.into_iter().map(|((client, secret), at)| {
+            ([client.as_str().to_owned(), secret], SignedDuration::from_secs(at).as_secs_f64())
+        }))
+    }
+}
+
+/// In seconds since 1970.
+fn seconds(at: Timestamp) -> f64 {
+    SignedDuration::from_secs(at.as_second()).as_secs_f64()
+}
