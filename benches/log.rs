@@ -59,7 +59,7 @@ fn turn_of(writer: &str) -> f64 {
 
 fn measure(writer: &str) {
     let jeton = |format| {
-        jeton::telemetry::init_log(&LogSettings { format, level: Level::INFO, decisions: None });
+        jeton::telemetry::init_log(&LogSettings { format, level: Level::INFO, decisions: None }, None);
     };
     let library = fmt::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false);
     match writer {

@@ -53,7 +53,7 @@ jeton_verify::events! {
 
     /// A request for a token was refused.
     "token.refused" => TokenRefused<'e>: info | warn | error {
-        reason: &'e str, detail: &'e str, client: Option<&'e str>, attempted: Option<&'e str>,
+        reason: &'e str, detail: &'e str, grant: Option<&'e str>, client: Option<&'e str>, attempted: Option<&'e str>,
     };
 
     /// The service could not sign a token.
@@ -74,6 +74,9 @@ jeton_verify::events! {
     "revocation.refused" => RevocationRefused<'e>: info | warn | error {
         reason: &'e str, detail: &'e str, client: Option<&'e str>, attempted: Option<&'e str>,
     };
+
+    /// An introspection was answered with what a token says.
+    "introspection.active" => IntrospectionActive<'e>: debug { caller: &'e str };
 
     /// An introspection was answered with `{"active":false}`.
     "introspection.inactive" => IntrospectionInactive<'e>: info { caller: &'e str, reason: &'e str };
@@ -139,6 +142,13 @@ jeton_verify::events! {
 
     /// Others can read the key file of a listener.
     "tls.readable" => TlsReadable<'e>: warn { listener: &'e str, detail: &'e str };
+
+    /// Spans could not be exported to the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    "traces.not_exported" => TracesNotExported<'e>: warn | debug { url: &'e str, error: ShownValue<'e> }
+        "spans are lost until the collector takes them; requests are not affected";
+
+    /// The collector takes spans again.
+    "traces.exported" => TracesExported<'e>: info { url: &'e str };
 
     /// A fault in jeton: the metrics could not be written down.
     "metrics.failed" => MetricsFailed<'e>: error { error: ShownValue<'e> } "whoever scrapes gets an error";

@@ -34,7 +34,7 @@
 //! | [`app`] | everything loaded and wired, without HTTP |
 //! | `follow` | files that are read again while the service runs, without HTTP |
 //! | [`event`] | every log event |
-//! | [`telemetry`] | what a running service tells of itself: its log and its metrics |
+//! | [`telemetry`] | what a running service tells of itself: its log, its metrics, its traces |
 //! | [`http`] | actix: connections, routes, endpoints |
 //! | `admin` | the admin listener |
 //! | [`server`] | the listeners, their start and their end |

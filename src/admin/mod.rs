@@ -10,13 +10,15 @@ use actix_web::{
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
-use jeton_actix::RequestSpan;
 use tracing_actix_web::TracingLogger;
 
 use self::host::OwnHosts;
 use crate::{
     config::ListenerHost,
-    http::{Measure, Probed, Serving, TellConnection, mount_metrics, mount_probes, not_found, serve},
+    http::{
+        Measure, Probed, Serving, TellConnection, TracedRequestSpan, mount_metrics, mount_probes, not_found,
+        serve,
+    },
     telemetry::Telemetry,
 };
 
@@ -41,7 +43,7 @@ impl AdminService {
                 .app_data(hosts.clone())
                 .configure(|config| self.configure(config))
                 .wrap(from_fn(host::check))
-                .wrap(TracingLogger::<RequestSpan>::new())
+                .wrap(TracingLogger::<TracedRequestSpan>::new())
                 .wrap(measure.clone())
                 .wrap(TellConnection)
         };

@@ -20,12 +20,13 @@ use crate::{
     config::{LogFormat, NeededFolders},
     event, http,
     server::{HttpService, RunningServer},
-    telemetry,
+    telemetry::{self, Traces},
 };
 
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = super::settings(NeededFolders::Everything, config)?;
-    telemetry::init_log(&settings.log);
+    let traces = settings.traces.as_ref().map(Traces::start).transpose()?;
+    telemetry::init_log(&settings.log, traces.as_ref());
     for detail in &settings.warnings {
         event::SettingsWarning { detail }.warn();
     }
@@ -61,6 +62,9 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<Outcome> {
         server.run().await?;
         if let Some(log) = audit.log() {
             log.flush();
+        }
+        if let Some(traces) = &traces {
+            traces.end();
         }
         event::Stopped {}.info();
         Ok(Outcome::Done)

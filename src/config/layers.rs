@@ -298,6 +298,11 @@ impl Layers {
             .map_or_else(|| section.to_owned(), |layer| layer.origin.name(section))
     }
 
+    /// Notes everything that is wrong with something.
+    pub(super) fn keep_all<T>(&mut self, outcome: Result<T, Vec<SettingError>>) -> Option<T> {
+        outcome.map_err(|errors| self.errors.extend(errors)).ok()
+    }
+
     /// Notes what is wrong at a place; in the place of a value, nothing.
     pub(super) fn refuse<T>(&mut self, origin: &str, message: impl Into<String>) -> Option<T> {
         self.errors.push(SettingError { origin: origin.to_owned(), message: message.into() });

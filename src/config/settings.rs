@@ -7,7 +7,6 @@ use std::{
 
 use config::Environment;
 use jeton_oauth::Issuer;
-use tracing::Level;
 
 use super::{
     admin::{self, AdminSettings},
@@ -16,9 +15,11 @@ use super::{
     keys::KeySettings,
     layers::{Layers, SettingErrors},
     limits::LimitSettings,
+    log::LogSettings,
     needs::NeededFolders,
     server::ServerSettings,
     store::StoreSettings,
+    traces::TraceSettings,
     values::{duration, folder},
 };
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     /// `[log]`.
     pub log: LogSettings,
+    /// `OTEL_*`; `None` where there are no traces. Read for a command that needs [`NeededFolders::Everything`] alone.
+    pub traces: Option<TraceSettings>,
     /// What is taken, and not as it should be.
     pub warnings: Vec<String>,
 }
@@ -83,26 +86,6 @@ pub struct TokenSettings {
     pub status_list: bool,
     /// How long verifiers keep a status list.
     pub status_list_ttl: Duration,
-}
-
-/// `[log]`.
-#[derive(Clone, Debug)]
-pub struct LogSettings {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// What is left out.
-    pub level: Level,
-    /// The file to which decisions are appended.
-    pub decisions: Option<PathBuf>,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Every key, for "did you mean".
@@ -193,19 +176,8 @@ impl Settings {
         let tokens = TokenSettings::read(&mut layers);
         let store = StoreSettings::read(needs, &mut layers, &mut warnings);
         let limits = LimitSettings::read(&mut layers);
-        let format = layers.text("log.format", |text| match text {
-            "pretty" => Ok(LogFormat::Pretty),
-            "json" => Ok(LogFormat::Json),
-            other => Err(format!("`{other}` is not a format: write `pretty` or `json`")),
-        });
-        let level = layers.text("log.level", |text| match text {
-            "error" | "warn" | "info" | "debug" | "trace" => text.parse().map_err(|_| String::new()),
-            other => Err(format!("`{other}` is not a level: write error, warn, info, debug or trace")),
-        });
-        let decisions = layers.file("log.decisions", |file| match file {
-            Some(file) if needs == NeededFolders::Everything => appendable(&file).map(|()| Some(file)),
-            file => Ok(file),
-        });
+        let log = LogSettings::read(needs, &mut layers);
+        let traces = layers.keep_all(TraceSettings::read(needs, &mut warnings));
         let (gateways, known) = gateways::read(&mut layers, issuer.as_ref());
         let known: Vec<_> = KNOWN.into_iter().chain(known.iter().map(String::as_str)).collect();
         let (effective, errors) = layers.finish(&known);
@@ -220,7 +192,8 @@ impl Settings {
                 store: store?,
                 limits: limits?,
                 gateways,
-                log: LogSettings { format: format?, level: level?, decisions: decisions? },
+                log: log?,
+                traces: traces?,
                 warnings,
             })
         };
@@ -316,13 +289,4 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("the lifetime is zero: write more than `0s`".to_owned()),
         lifetime => Ok(lifetime),
     }
-}
-
-/// Whether a file may be there, or may be made.
-fn appendable(path: &Path) -> Result<(), String> {
-    if path.is_dir() {
-        return Err(format!("`{}` is a folder: name a file", path.display()));
-    }
-    // a name alone stands in the working directory
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), folder)
 }

@@ -8,6 +8,7 @@ mod extract;
 mod measure;
 mod routes;
 mod server;
+mod span;
 
 pub use {
     connection::raise_open_files,
@@ -21,4 +22,5 @@ pub(crate) use {
     measure::Measure,
     routes::{mount_metrics, mount_probes, not_found},
     server::MainService,
+    span::TracedRequestSpan,
 };

@@ -3,7 +3,6 @@
 use std::{io, sync::Arc};
 
 use actix_web::{dev::Server, web::Data};
-use jeton_actix::RequestSpan;
 use tracing_actix_web::TracingLogger;
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     endpoint::{authz::Gateway, client::ClientEndpoints, discovery::Metadata, health::Probed},
     measure::Measure,
     routes::{self, HttpRoutes},
+    span::TracedRequestSpan,
 };
 use crate::{app::App, follow::Following};
 
@@ -66,7 +66,7 @@ impl MainService {
                 .app_data(audit.clone())
                 .app_data(telemetry.clone())
                 .configure(|config| routes::configure(&routes, config))
-                .wrap(TracingLogger::<RequestSpan>::new())
+                .wrap(TracingLogger::<TracedRequestSpan>::new())
                 .wrap(measure.clone())
                 .wrap(TellConnection)
         };

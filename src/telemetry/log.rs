@@ -22,33 +22,41 @@ use jeton_oauth::{
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
+    span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
+    Layer,
     field::RecordFields,
-    fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer, layer},
-    layer::SubscriberExt,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, layer},
+    layer::{Context, SubscriberExt},
     registry,
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
-use super::together::{Together, Waiting};
+use super::{
+    together::{Together, Waiting, logged_level},
+    traces::Traces,
+};
 use crate::{
     config::{LogFormat, LogSettings},
     event::Panicked,
 };
 
-/// Starts logging to standard error, for the whole process.
-pub fn init(settings: &LogSettings) {
+/// Starts logging to standard error, for the whole process, and traces where there are any.
+pub fn init(settings: &LogSettings, traces: Option<&Traces>) {
     let LogSettings { level, format, .. } = *settings;
     let form = match format {
         LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured() },
         LogFormat::Json => LineForm::Json,
     };
     let writer = io::stderr;
-    let lines = layer().with_writer(Waiting(writer)).event_format(form).fmt_fields(form);
+    // whatever goes wrong with a line, standard error is no place to say it
+    let lines = layer().with_writer(Waiting(writer)).event_format(form).log_internal_errors(false);
+    let log = Together { level, others: traces.map(|_| Traces::WANTS), lines, writer };
+    let subscriber = registry().with(SpanTexts(form)).with(traces.map(Traces::layer)).with(log);
     // a second call keeps the first subscriber
-    let _ = registry().with(Together { level, lines, writer }).try_init();
+    let _ = subscriber.try_init();
     panic::set_hook(Box::new(|panicked| {
         let at = panicked.location().map(ToString::to_string);
         let detail = panicked.payload_as_str().unwrap_or("it says nothing");
@@ -172,6 +180,64 @@ enum LineForm {
     Json,
 }
 
+/// Writes what each span says, once for all of its lines.
+struct SpanTexts(LineForm);
+
+/// What a span says in its lines.
+#[derive(Default)]
+struct SpanText {
+    text: String,
+    /// Where in the text the address of the peer stands, which is its end.
+    peer: usize,
+}
+
+impl SpanText {
+    /// As the lines of an event say it.
+    fn of(&self, event: &str) -> &str {
+        if tells_peer(event) { &self.text } else { self.text.get(..self.peer).unwrap_or_default() }
+    }
+
+    fn add(&mut self, form: LineForm, fields: &impl RecordFields) {
+        let write = |text: &mut String, kept: fn(&str) -> bool| {
+            let to = &mut Writer::new(text);
+            fields.record(&mut LoggedFields { to, form, event: None, kept });
+        };
+        let peer = self.text.split_off(self.peer);
+        // what is for a layer that exports spans is no matter of the log
+        write(&mut self.text, |name| name != PEER && !name.starts_with("otel."));
+        self.peer = self.text.len();
+        self.text.push_str(&peer);
+        write(&mut self.text, |name| name == PEER);
+    }
+}
+
+/// The field of a span that only some of its lines have.
+const PEER: &str = "peer";
+
+/// Whether the lines of an event say who asked.
+fn tells_peer(event: &str) -> bool {
+    event == "request" || ["token.", "decision."].into_iter().any(|kind| event.starts_with(kind))
+}
+
+impl<S> Layer<S> for SpanTexts
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut text = SpanText::default();
+        text.add(self.0, attributes);
+        span.extensions_mut().insert(text);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(text) = span.extensions_mut().get_mut::<SpanText>() {
+            text.add(self.0, values);
+        }
+    }
+}
+
 impl<S, N> FormatEvent<S, N> for LineForm
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
@@ -186,36 +252,31 @@ where
         let metadata = event.metadata();
         let span = context.lookup_current();
         let extensions = span.as_ref().map(|span| span.extensions());
-        let request = extensions.as_ref().and_then(|it| it.get::<FormattedFields<N>>());
-        let request = request.map_or("", |request| &request.fields);
+        let name = event_name(metadata);
+        let request = extensions.as_ref().and_then(|it| it.get::<SpanText>());
+        let request = request.map_or("", |request| request.of(&name));
+        let level = logged_level(metadata);
         match *self {
             Self::Line { is_coloured } => {
                 write_time(&mut writer)?;
                 writer.write_char(' ')?;
-                write_level(&mut writer, *metadata.level(), is_coloured)?;
-                event.record(&mut LoggedFields { to: &mut writer, form: *self, event: None });
+                write_level(&mut writer, level, is_coloured)?;
+                event.record(&mut LoggedFields { to: &mut writer, form: *self, event: None, kept: |_| true });
                 writer.write_str(request)?;
                 writer.write_char('\n')
             }
             Self::Json => {
                 writer.write_str("{\"time\":\"")?;
                 write_time(&mut writer)?;
-                write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
-                let name = event_name(metadata);
-                let mut fields = LoggedFields { to: &mut writer, form: *self, event: Some(&name) };
+                write!(writer, "\",\"level\":\"{level}\"")?;
+                let mut fields =
+                    LoggedFields { to: &mut writer, form: *self, event: Some(&name), kept: |_| true };
                 fields.text("event", ValueKind::Json, |to| to.write_str(&name))?;
                 fields.to.write_str(request)?;
                 event.record(&mut fields);
                 writer.write_str("}\n")
             }
         }
-    }
-}
-
-impl<'w> FormatFields<'w> for LineForm {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
-        fields.record(&mut LoggedFields { to: &mut writer, form: *self, event: None });
-        Ok(())
     }
 }
 
@@ -249,6 +310,8 @@ struct LoggedFields<'f, 'w> {
     form: LineForm,
     /// The event, where it is written by itself: the message begins with it.
     event: Option<&'f str>,
+    /// Which fields are written.
+    kept: fn(&str) -> bool,
 }
 
 impl LoggedFields<'_, '_> {
@@ -262,6 +325,9 @@ impl LoggedFields<'_, '_> {
 
     /// A value that JSON has too.
     fn literal(&mut self, field: &Field, value: impl fmt::Display) {
+        if !(self.kept)(field.name()) {
+            return;
+        }
         let _ = self.name(field.name()).and_then(|()| write!(self.to, "{value}"));
     }
 
@@ -272,6 +338,9 @@ impl LoggedFields<'_, '_> {
         kind: ValueKind,
         write: impl FnOnce(&mut LoggedValue<'_, '_>) -> fmt::Result,
     ) -> fmt::Result {
+        if !(self.kept)(field) {
+            return Ok(());
+        }
         let kind = if let LineForm::Json = self.form { ValueKind::Json } else { kind };
         let quote = if kind == ValueKind::Bare { "" } else { "\"" };
         self.name(field)?;

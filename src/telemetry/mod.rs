@@ -1,10 +1,18 @@
-//! What a running service tells of itself: its log, its metrics, and the events that are both logged and counted. It
-//! knows no HTTP.
+//! What a running service tells of itself: its log, its metrics, its traces, and the events that are both logged and
+//! counted. It knows no HTTP.
 
 mod log;
 pub mod metrics;
 mod together;
 mod told;
+mod traces;
 
-pub(crate) use told::{Refusal, TokenAttempt};
-pub use {log::init as init_log, told::Telemetry};
+pub use {
+    log::init as init_log,
+    told::Telemetry,
+    traces::{Traces, TracesError},
+};
+pub(crate) use {
+    told::{Refusal, TokenAttempt},
+    traces::{AnsweredRequest, begin_trace, tell_answer},
+};

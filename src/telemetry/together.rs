@@ -2,11 +2,7 @@
 
 use std::{cell::RefCell, io};
 
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    level_filters::LevelFilter,
-    span::{Attributes, Id, Record},
-};
+use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter, span::Id};
 use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::LookupSpan};
 
 /// Lets the lines of a request leave in one piece, which saves a system call for each token. They wait while
@@ -15,6 +11,8 @@ use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::Looku
 pub(super) struct Together<L, M> {
     /// How much is logged.
     pub(super) level: Level,
+    /// What others than the log want of events, whatever its level is.
+    pub(super) others: Option<fn(&Metadata<'_>) -> bool>,
     /// Makes the lines, and writes them to [`Waiting`].
     pub(super) lines: L,
     /// Where they go.
@@ -46,32 +44,40 @@ impl WaitingLines {
     }
 }
 
+/// The level at which something is logged. What actix says is for those who look into it: that it starts and stops we
+/// say ourselves, and what it calls an error is often a request of a stranger that cannot be parsed.
+pub(super) fn logged_level(metadata: &Metadata<'_>) -> Level {
+    let is_of_actix = metadata.target().starts_with("actix_");
+    if is_of_actix { Level::DEBUG.max(*metadata.level()) } else { *metadata.level() }
+}
+
+impl<L, M> Together<L, M> {
+    fn is_logged(&self, metadata: &Metadata<'_>) -> bool {
+        logged_level(metadata) <= self.level
+    }
+}
+
 impl<S, L, M> Layer<S> for Together<L, M>
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
     L: Layer<S>,
     M: for<'w> MakeWriter<'w> + 'static,
 {
-    /// Asked once for each place in the code. What actix says of requests that it cannot parse is left out: it
-    /// comes from strangers, at the level of an error of ours.
+    /// Asked once for each place in the code, and for all layers. A request has its span at every level: a warning
+    /// says to which request it belongs.
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        *metadata.level() <= self.level && !metadata.target().starts_with("actix_http")
+        let is_of_request = metadata.is_span() && *metadata.level() <= Level::INFO;
+        is_of_request || self.is_logged(metadata) || self.others.is_some_and(|wants| wants(metadata))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level.into())
-    }
-
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        self.lines.on_new_span(attributes, id, context);
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.lines.on_record(id, values, context);
+        Some(if self.others.is_some() { LevelFilter::TRACE } else { self.level.max(Level::INFO).into() })
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        self.lines.on_event(event, context);
+        if self.is_logged(event.metadata()) {
+            self.lines.on_event(event, context);
+        }
     }
 
     fn on_enter(&self, _: &Id, _: Context<'_, S>) {
@@ -99,7 +105,7 @@ where
     }
 
     fn make_writer_for(&'w self, metadata: &Metadata<'_>) -> Self::Writer {
-        LinesTo { writer: &self.0, may_wait: *metadata.level() > Level::WARN }
+        LinesTo { writer: &self.0, may_wait: logged_level(metadata) > Level::WARN }
     }
 }
 
@@ -167,11 +173,15 @@ mod tests {
     }
 
     fn logging(emit: impl FnOnce(&WrittenLines)) {
+        logging_at(Level::INFO, emit);
+    }
+
+    fn logging_at(level: Level, emit: impl FnOnce(&WrittenLines)) {
         let written = WrittenLines::default();
         let to = written.clone();
         let writer = move || to.clone();
         let lines = fmt::layer().with_writer(Waiting(writer.clone()));
-        let subscriber = registry().with(Together { level: Level::INFO, lines, writer });
+        let subscriber = registry().with(Together { level, others: None, lines, writer });
         tracing::subscriber::with_default(subscriber, || emit(&written));
     }
 
@@ -250,12 +260,44 @@ mod tests {
         });
     }
 
+    /// What actix says, some of it because of strangers, and what is of ours or of others.
+    fn say_as_actix_does() {
+        tracing::error!(target: "actix_http::h1", "a bad request");
+        tracing::warn!(target: "actix_web::server", "a warning");
+        info!(target: "actix_server::builder", "starting 2 workers");
+        tracing::debug!(target: "actix_server::worker", "details");
+        tracing::trace!(target: "actix_rt::arbiter", "more details");
+        info!(target: "jeton_actix::span", "a request");
+    }
+
     #[test]
-    fn what_strangers_make_actix_say_is_left_out() {
+    fn what_actix_says_is_for_those_who_look_into_it() {
+        for (level, lines) in [(Level::INFO, 1), (Level::DEBUG, 5), (Level::TRACE, 6)] {
+            logging_at(level, |written| {
+                say_as_actix_does();
+                written.has_lines(&vec![1; lines]);
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_below_the_level_is_left_out() {
         logging(|written| {
-            tracing::error!(target: "actix_http::h1", "a bad request");
             tracing::debug!("below the level");
             written.has_lines(&[]);
         });
+    }
+
+    #[test]
+    fn a_request_has_its_span_at_every_level() {
+        for level in [Level::ERROR, Level::WARN, Level::INFO] {
+            logging_at(level, |written| {
+                let request = info_span!("request");
+                assert!(!request.is_disabled(), "{level}");
+                assert!(tracing::debug_span!("a detail").is_disabled(), "{level}");
+                request.in_scope(|| info!("one"));
+                written.has_lines(if level == Level::INFO { &[1] } else { &[] });
+            });
+        }
     }
 }

@@ -12,7 +12,7 @@ use tracing::{Level, field::display};
 
 use super::metrics::{ClientLabel, Metrics, MetricsError, ObservedState, grant_label};
 use crate::{
-    event::{IntrospectionInactive, TokenFailed, TokenIssued, TokenRefused},
+    event::{IntrospectionActive, IntrospectionInactive, TokenFailed, TokenIssued, TokenRefused},
     gateway::GatewayName,
     introspect::Introspection,
     issue::IssuedToken,
@@ -113,7 +113,10 @@ impl Telemetry {
                 IntrospectionInactive { caller: caller.as_str(), reason }.info();
                 false
             }
-            Introspection::AccessToken(_) | Introspection::RefreshToken(_) => true,
+            Introspection::AccessToken(_) | Introspection::RefreshToken(_) => {
+                IntrospectionActive { caller: caller.as_str() }.debug();
+                true
+            }
         };
         self.count(Some(caller.as_str()), |metrics, client| metrics.introspected(client, is_active));
     }
@@ -147,7 +150,8 @@ impl TokenAttempt<'_> {
     pub(crate) fn refused(&self, level: Level, refusal: &Refusal<'_>) {
         let Refusal { code, detail, client, attempted, .. } = *refusal;
         let client = client.map(ClientId::as_str);
-        let event = TokenRefused { reason: refusal.reason(), detail, client, attempted };
+        let grant = self.grant.map(|grant| grant_label(Some(grant)));
+        let event = TokenRefused { reason: refusal.reason(), detail, grant, client, attempted };
         match level {
             Level::ERROR => event.error(),
             Level::WARN => event.warn(),

@@ -44,7 +44,7 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 22] = [
+const HOMES: [(&str, &[&str]); 27] = [
     ("actix_web", &["src/http/", "src/admin/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"]),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
     ("tracing_actix_web", &["src/http/", "src/admin/", "crates/actix/"]),
@@ -55,13 +55,18 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("clap_mangen", &["src/cli/man.rs"]),
     ("redis", &["src/store/"]),
     ("x509_parser", &["src/tls/"]),
-    ("reqwest", &["crates/verify/src/fetch.rs"]),
+    ("reqwest", &["crates/verify/src/fetch.rs", "src/telemetry/traces.rs"]),
+    ("opentelemetry", &["src/telemetry/"]),
+    ("opentelemetry_otlp", &["src/telemetry/"]),
+    ("opentelemetry_sdk", &["src/telemetry/"]),
+    ("tracing_opentelemetry", &["src/telemetry/"]),
     ("flate2", &["crates/verify/src/status/"]),
     ("prometheus", &["src/telemetry/metrics/"]),
     // events that are counted: where they are told, so that nobody logs one and does not count it
     ("TokenIssued", &["src/event.rs", "src/telemetry/"]),
     ("TokenRefused", &["src/event.rs", "src/telemetry/"]),
     ("TokenFailed", &["src/event.rs", "src/telemetry/"]),
+    ("IntrospectionActive", &["src/event.rs", "src/telemetry/"]),
     ("IntrospectionInactive", &["src/event.rs", "src/telemetry/"]),
     ("SystemTime", &["crates/oauth/src/clock.rs"]),
     ("Timestamp::now", &["crates/oauth/src/clock.rs"]),

@@ -1,5 +1,6 @@
 //! The real binary, in a folder of its own.
 use std::{
+    ffi::OsString,
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -98,7 +99,9 @@ impl Workplace {
 
     fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).current_dir(self.dir.path());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
+        let of_ours =
+            |name: &OsString| ["JETON", "OTEL"].iter().any(|ours| name.to_string_lossy().starts_with(ours));
+        for name in std::env::vars_os().map(|(name, _)| name).filter(of_ours) {
             command.env_remove(name);
         }
         command.envs(self.variables.iter().cloned());

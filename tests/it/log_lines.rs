@@ -53,6 +53,14 @@ async fn every_line_is_flat_and_says_when_and_what() {
         assert_eq!(line["peer"], "127.0.0.1", "{line}");
     }
     refused(&mut binary, None, &[GRANT, ("client_id", HOSTILE), ("client_secret", "x")]).await;
+    for path in ["introspect", "revoke"] {
+        let request = http.post(url(&binary, &format!("/oauth2/{path}"))).form(&[("token", "x")]);
+        request.basic_auth("nobody", Some("x")).send().await.unwrap();
+        let event = if path == "revoke" { "revocation.refused" } else { "introspection.refused" };
+        let line = binary.logged(event).await;
+        assert!(line["id"].is_string() && line.get("peer").is_none(), "{line}");
+        assert_eq!(line["attempted"], "nobody", "{line}");
+    }
     let file = binary.dir.path().join("policies/broken.yaml");
     fs::write(&file, "version: [\n").unwrap();
     binary.signal("HUP").await;
@@ -165,6 +173,24 @@ async fn basic_credentials_that_cannot_be_read_are_told_why() {
     binary.stop().await;
     for secret in ["50%off", "~~~???", "kaffeekanne", "jeton_x"] {
         assert!(!binary.log_text().contains(secret), "{secret}: {}", binary.log_text());
+    }
+}
+
+#[actix_web::test]
+async fn what_actix_says_is_in_the_log_of_those_who_look_into_it() {
+    for (level, is_there) in [("info", false), ("debug", true)] {
+        let mut binary = Binary::serve_with(&[("JETON__LOG__LEVEL", level)]).await;
+        let answer = binary.raw(b"\x16\x03\x01 nonsense\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        binary.stop().await;
+        let lines = binary.log_text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let of_actix: Vec<_> = lines
+            .filter(|line| line["event"].as_str().is_some_and(|event| event.starts_with("actix_")))
+            .collect();
+        assert_eq!(!of_actix.is_empty(), is_there, "{level}: {}", binary.log_text());
+        assert!(of_actix.iter().all(|line| line["level"] == json!("DEBUG")), "{of_actix:#?}");
+        // a stranger's nonsense is no error of ours
+        assert!(!binary.log_text().contains("\"ERROR\""), "{}", binary.log_text());
     }
 }
 

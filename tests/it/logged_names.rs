@@ -207,6 +207,7 @@ fn a_panic_is_logged_as_everything_else() {
 fn panics_if_it_is_told_to() {
     let Ok(format) = std::env::var(PANICS) else { return };
     let format = if format == "json" { LogFormat::Json } else { LogFormat::Pretty };
-    jeton::telemetry::init_log(&LogSettings { format, level: tracing::Level::INFO, decisions: None });
+    let settings = LogSettings { format, level: tracing::Level::INFO, decisions: None };
+    jeton::telemetry::init_log(&settings, None);
     panic!("{HOSTILE}");
 }

@@ -28,9 +28,11 @@ mod problem;
 mod protect;
 mod refusal;
 mod span;
+mod trace_parent;
 
 pub use bearer::{BearerFault, bearer_token};
 pub use problem::{GuardFault, GuardProblem, problem_document};
 pub use protect::{Caller, Protect, Protected};
 pub use refusal::{JudgedRequest, Refusal};
 pub use span::{RequestSpan, shown};
+pub use trace_parent::TraceParent;

@@ -13,11 +13,14 @@ use actix_web::{
 use tracing::{Span, field::display};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
-use crate::event;
+use crate::{event, trace_parent::TraceParent};
 
-/// The span of a request, to be given to `TracingLogger`: carries the request's id and the address that it came from
-/// into every event, and ends with the one line of the request. Query strings are not logged: they may hold what should not be
-/// there.
+/// The span of a request, to be given to `TracingLogger`: carries the request's id, the address that it came from and
+/// the caller's trace into every event, and ends with the one line of the request. Query strings are not logged: they may
+/// hold what should not be there.
+///
+/// Its field `trace_id` is empty where the caller sends no good `traceparent`: whoever begins a trace records it then.
+/// `otel.kind` is for a layer that exports spans.
 pub struct RequestSpan;
 
 /// The longest piece of a text that is logged, in characters.
@@ -36,7 +39,14 @@ impl RootSpanBuilder for RequestSpan {
         let Some(id) = id else { return Span::none() };
         let mut room = [0; LENGTH_OF_ID];
         let peer = request.peer_addr().map(|peer| display(peer.ip().to_canonical()));
-        tracing::info_span!("request", id = &*id.hyphenated().encode_lower(&mut room), peer)
+        let trace_id = TraceParent::of(request.headers()).map(|parent| parent.trace_id);
+        tracing::info_span!(
+            "request",
+            id = &*id.hyphenated().encode_lower(&mut room),
+            trace_id,
+            peer,
+            otel.kind = "server"
+        )
     }
 
     fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {

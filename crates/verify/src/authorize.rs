@@ -5,13 +5,14 @@ mod explain;
 use std::{fmt, sync::Arc};
 
 use jeton_jose::JwsError;
-use jeton_oauth::{ApiName, Audience, MetadataAddress, ScopeSet};
+use jeton_oauth::{ApiName, Audience, ClientId, MetadataAddress, ScopeSet};
 use jeton_policy::{BadPath, Decision, Denial, LivePolicies, PolicySet};
 
 pub use explain::{ExplainedAsker, ExplainedRequest, NoAnswer};
 
 use crate::{
     audit::{Audit, AuditedRequest, DecisionOutcome, TakenDecision, reasons},
+    event,
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     revocations::RevocationsUnknown,
@@ -203,19 +204,10 @@ impl Authorizer {
     }
 
     fn record(&self, request: &AccessRequest<'_>, decision: Result<&Permit, &Denied>) {
-        if self.audit.is_off() {
-            return;
-        }
         let principal = match decision {
             Ok(permit) => permit.principal(),
             Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
             Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
-        };
-        let asked = AuditedRequest {
-            api: self.api.as_str(),
-            method: request.method,
-            path: request.target.map_or("", AuditedRequest::path_of),
-            bearer: principal.map(Into::into),
         };
         let (outcome, rule, reason) = match decision {
             Ok(permit) => (DecisionOutcome::Allowed, Some(permit.rule()), permit.reason),
@@ -227,6 +219,17 @@ impl Authorizer {
             Err(Denied::NotAllowed(denied)) => {
                 (DecisionOutcome::Denied, denied.rule.as_deref(), denied.reason)
             }
+        };
+        let client = principal.and_then(Principal::client).map(ClientId::as_str);
+        event::DecisionTaken { api: self.api.as_str(), rule, client, outcome: outcome.as_str() }.trace();
+        if self.audit.is_off() {
+            return;
+        }
+        let asked = AuditedRequest {
+            api: self.api.as_str(),
+            method: request.method,
+            path: request.target.map_or("", AuditedRequest::path_of),
+            bearer: principal.map(Into::into),
         };
         let detail: Option<&dyn fmt::Display> = match decision {
             Ok(_) => None,

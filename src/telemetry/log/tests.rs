@@ -7,7 +7,9 @@ use std::{
 
 use serde_json::Value;
 
-use super::LineForm;
+use tracing_subscriber::{fmt, layer::SubscriberExt, registry};
+
+use super::{LineForm, SpanTexts};
 use crate::event;
 
 #[derive(Clone, Default)]
@@ -30,13 +32,15 @@ fn written(emit: impl FnOnce(), start: impl FnOnce(CapturedLines) -> tracing::Di
     String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
 }
 
+/// Writes lines of a form.
+fn lines(form: LineForm, to: CapturedLines) -> tracing::Dispatch {
+    let lines = fmt::layer().event_format(form).with_writer(move || to.clone());
+    registry().with(SpanTexts(form)).with(lines).into()
+}
+
 /// What a line says behind its time.
 fn logged(emit: impl FnOnce()) -> String {
-    let text = written(emit, |to| {
-        let line = LineForm::Line { is_coloured: false };
-        let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
-        lines.with_writer(move || to.clone()).into()
-    });
+    let text = written(emit, |to| lines(LineForm::Line { is_coloured: false }, to));
     let (time, rest) = text.split_once(' ').unwrap();
     assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
     rest.to_owned()
@@ -44,10 +48,7 @@ fn logged(emit: impl FnOnce()) -> String {
 
 /// The line as JSON, which must be one.
 fn logged_json(emit: impl FnOnce()) -> (String, Value) {
-    let text = written(emit, |to| {
-        let lines = tracing_subscriber::fmt().event_format(LineForm::Json).fmt_fields(LineForm::Json);
-        lines.with_writer(move || to.clone()).into()
-    });
+    let text = written(emit, |to| lines(LineForm::Json, to));
     let line = text.strip_suffix('\n').unwrap();
     assert!(!line.contains('\n'), "{line}");
     (line.to_owned(), serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
@@ -86,6 +87,61 @@ fn a_line_of_json_is_flat_and_has_its_event_the_request_and_its_fields() {
         r#"{{"time":"{time}","level":"INFO","event":"token.issued","id":"7f","peer":"::1","client":"acme-sync","ttl":900,"left":-3,"reused":true,"ms":1.250,"shown":"x y"}}"#
     );
     assert_eq!(line, expected);
+}
+
+#[test]
+fn the_address_of_the_peer_stands_where_somebody_asks() {
+    /// The line of an event in a request; the name of an event is fixed where it stands.
+    macro_rules! line {
+        ($name:literal, $logged:ident) => {
+            $logged(|| {
+                let request = tracing::info_span!(
+                    "request",
+                    id = "7f",
+                    trace_id = tracing::field::Empty,
+                    peer = "::1",
+                    otel.kind = "server"
+                );
+                request.record("trace_id", "4bf9");
+                request.in_scope(|| tracing::info!(name: $name, message = $name, a = 1));
+            })
+        };
+    }
+    macro_rules! check {
+        ($($name:literal: $is_told:literal,)*) => {$(
+            let line = line!($name, logged);
+            let peer = if $is_told { " peer=::1" } else { "" };
+            assert_eq!(line, format!("INFO {} a=1 id=7f trace_id=4bf9{peer}\n", $name));
+            let (line, _) = line!($name, logged_json);
+            let peer = if $is_told { r#","peer":"::1""# } else { "" };
+            let told = format!(r#""event":"{}","id":"7f","trace_id":"4bf9"{peer},"a":1}}"#, $name);
+            assert!(line.ends_with(&told), "{line}");
+        )*};
+    }
+    check! {
+        "request": true,
+        "token.issued": true,
+        "token.refused": true,
+        "decision.denied": true,
+        "decision.differs": true,
+        "requests": false,
+        "tokens.x": false,
+        "decisions.dropped": false,
+        "introspection.refused": false,
+        "revocation.refused": false,
+        "policies.reloaded": false,
+        "keys.rejected": false,
+        "panicked": false,
+    }
+}
+
+#[test]
+fn what_actix_says_is_never_an_error_of_ours() {
+    let actix = || tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
+    assert_eq!(logged(actix), "DEBUG stream error\n");
+    assert_eq!(logged_json(actix).1["level"], "DEBUG");
+    let ours = || tracing::error!(target: "jeton_actix::span", "x");
+    assert_eq!(logged(ours), "ERROR x\n");
 }
 
 #[test]
@@ -155,13 +211,7 @@ fn both_forms_of_an_event_say_the_same() {
 
 #[test]
 fn only_the_level_has_a_colour_and_only_where_it_is_asked_for() {
-    let coloured = |emit: fn()| {
-        written(emit, |to| {
-            let line = LineForm::Line { is_coloured: true };
-            let lines = tracing_subscriber::fmt().event_format(line).fmt_fields(line);
-            lines.with_writer(move || to.clone()).into()
-        })
-    };
+    let coloured = |emit: fn()| written(emit, |to| lines(LineForm::Line { is_coloured: true }, to));
     for (emit, level) in [
         (|| tracing::error!(a = "\u{1b}[1m", "b"), "\u{1b}[31mERROR\u{1b}[0m"),
         (|| tracing::warn!(a = "\u{1b}[1m", "b"), "\u{1b}[33mWARN\u{1b}[0m"),

@@ -1,11 +1,19 @@
 //! The real program, serving in a folder of its own.
-use std::{fs, mem::MaybeUninit, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    mem::MaybeUninit,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
 use rustix::fs::inotify;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::TcpStream,
     process::{Child, ChildStderr, Command},
     time,
@@ -59,6 +67,20 @@ impl Binary {
         Self::serve_in(dir, "").await
     }
 
+    /// With the sample policies, and these variables.
+    pub(crate) async fn serve_with(variables: &[(&str, &str)]) -> Self {
+        let dir = TempDir::new().unwrap();
+        install_policies(&dir.path().join("policies"));
+        Self::serve_in_with(dir, variables).await
+    }
+
+    /// In a folder with policies, and with these variables.
+    pub(crate) async fn serve_in_with(dir: TempDir, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jeton"));
+        command.envs(variables.iter().copied());
+        Self::serve_by(command, dir, "").await
+    }
+
     /// In a folder with policies, and with these settings more.
     pub(crate) async fn serve_in(dir: TempDir, settings: &str) -> Self {
         Self::serve_by(Command::new(env!("CARGO_BIN_EXE_jeton")), dir, settings).await
@@ -99,7 +121,12 @@ impl Binary {
             "issuer = \"http://127.0.0.1:8080\"\n[server]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{settings}"
         );
         fs::write(dir.path().join("jeton.toml"), settings).unwrap();
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
+        let is_set = |name: &OsStr| command.as_std().get_envs().any(|(set, _)| set == name);
+        let of_ours =
+            |name: &OsString| ["JETON", "OTEL"].iter().any(|ours| name.to_string_lossy().starts_with(ours));
+        let others: Vec<_> =
+            std::env::vars_os().map(|(name, _)| name).filter(|name| of_ours(name) && !is_set(name)).collect();
+        for name in others {
             command.env_remove(name);
         }
         command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -160,6 +187,20 @@ impl Binary {
     /// The lines of this event, as far as the log was read.
     pub(crate) fn lines_of(&self, event: &str) -> Vec<&Value> {
         self.read.iter().filter(|line| is_event(line, event)).collect()
+    }
+
+    /// The program, where it listens and where it runs. Nobody reads its log from now on: the pipe is closed.
+    pub(crate) fn unread(self) -> (Child, String, TempDir) {
+        (self.child, self.address, self.dir)
+    }
+
+    /// Sends bytes that are no request, perhaps, and reads what comes until the connection ends.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = String::new();
+        time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

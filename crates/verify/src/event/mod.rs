@@ -27,6 +27,11 @@ crate::events! {
     /// A status list could not be fetched. The last good list stays in use.
     "status_list.not_fetched" => StatusListNotFetched<'e>: warn | debug { uri: &'e str, error: ShownValue<'e> };
 
+    /// A request was decided, whether it came to a service or through a gateway.
+    "decision.taken" => DecisionTaken<'e>: trace {
+        api: &'e str, rule: Option<&'e str>, client: Option<&'e str>, outcome: &'e str,
+    };
+
     /// The candidate policies would decide differently.
     "decision.differs" =>
         DecisionDiffers<'e>: warn {
