@@ -56,6 +56,22 @@ impl EffectiveSetting {
     pub(super) fn secret(key: &str, source: SettingSource) -> Self {
         Self { key: key.to_owned(), value: SET.into(), source }
     }
+
+    /// The file and key, or the variable, as errors name it.
+    pub fn origin(&self) -> String {
+        self.source.origin_of(&self.key)
+    }
+}
+
+impl SettingSource {
+    /// A key that was said here, as errors name it.
+    pub(super) fn origin_of(&self, key: &str) -> String {
+        match self {
+            Self::Default => format!("the defaults: `{key}`"),
+            Self::File(path) => format!("{}: `{key}`", path.display()),
+            Self::Variable(name) => name.clone(),
+        }
+    }
 }
 
 impl fmt::Display for SettingSource {

@@ -85,11 +85,7 @@ impl SettingOrigin {
     }
 
     fn name(&self, key: &str) -> String {
-        match self {
-            Self::Defaults => format!("the defaults: `{key}`"),
-            Self::File(path) => format!("{}: `{key}`", path.display()),
-            Self::Environment => variable(key),
-        }
+        self.source(key).origin_of(key)
     }
 }
 
