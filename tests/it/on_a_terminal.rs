@@ -1,5 +1,6 @@
 //! What commands do where a person watches: they ask before what cannot be taken back, and show that they are at work.
 use std::{
+    fs,
     io::Read,
     process::{Command, Stdio},
 };
@@ -67,6 +68,63 @@ fn a_yes_carries_the_order_out() {
             assert_eq!(seen.code, Some(0), "{order:?}: {seen:?}");
             assert_ne!(everything_in(&workplace.path("")), before, "{order:?}");
         }
+    }
+}
+
+#[test]
+fn what_would_be_refused_is_refused_before_a_question() {
+    let with_revoked = |workplace: &Workplace| {
+        let revoked = ["clients", "revoke", "acme-sync", "--before", "2026-01-01T00:00:00Z"];
+        workplace.run(&revoked).exits(0);
+    };
+    for (name, prepare, order, says) in [
+        ("an unknown client", None, &["clients", "revoke", "nope"][..], "client `nope` is not defined"),
+        ("nearly a client", None, &["clients", "revoke", "acme-sink"], "did you mean `acme-sync`"),
+        (
+            "a time before the last one",
+            Some(&with_revoked as &dyn Fn(&Workplace)),
+            &["clients", "revoke", "acme-sync", "--before", "2025-01-01T00:00:00Z"],
+            "would make some of them valid again",
+        ),
+        (
+            "policies that would not load",
+            Some(&|workplace: &Workplace| {
+                workplace.write("policies/broken.yaml", "version: 1\nrule: x\n");
+            }),
+            &["clients", "revoke", "acme-sync"],
+            "the policies would not load",
+        ),
+        ("an unknown key", None, &["keys", "retire", "nope", "--now"], "there is no key `nope`"),
+        ("the key that signs", None, &["keys", "retire", "SIGNING", "--now"], "signs, and no key follows it"),
+        (
+            "keys that cannot be read",
+            Some(&|workplace: &Workplace| {
+                workplace.write("keys/keyring.yaml", "keys: nonsense\n");
+            }),
+            &["keys", "rotate", "--now"],
+            "keyring.yaml",
+        ),
+        (
+            "no keys",
+            Some(&|workplace: &Workplace| fs::remove_dir_all(workplace.path("keys")).unwrap()),
+            &["keys", "rotate", "--now"],
+            "jeton keys generate",
+        ),
+    ] {
+        let workplace = Workplace::sample();
+        let keys = workplace.run(&["keys", "list"]).exits(0).stdout;
+        let signing = keys.lines().find_map(|line| line.strip_prefix("active")).unwrap();
+        let signing = signing.split_whitespace().next().unwrap();
+        if let Some(prepare) = prepare {
+            prepare(&workplace);
+        }
+        let order: Vec<_> =
+            order.iter().map(|word| if *word == "SIGNING" { signing } else { word }).collect();
+        let before = everything_in(&workplace.path(""));
+        let seen = terminal::run(&workplace.path(""), &order, "y\n");
+        assert_eq!(seen.code, Some(1), "{name}: {seen:?}");
+        assert!(seen.text.contains(says) && !seen.text.contains("[y/N]"), "{name}: {seen:?}");
+        assert_eq!(everything_in(&workplace.path("")), before, "{name}");
     }
 }
 
