@@ -1,6 +1,7 @@
 //! Everything that requests are answered with: loaded as the settings say, and wired. It knows no HTTP.
 
 mod keeper;
+mod named_files;
 mod surroundings;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub use keeper::{key_keeper, late_reading};
+pub use named_files::{UnfitFile, unfit_files};
 pub use surroundings::surroundings;
 
 /// Why the service cannot be what the settings say.
@@ -271,12 +273,14 @@ fn audit(
 
 /// The store that the settings name.
 fn store(settings: &StoreSettings, clock: &Arc<dyn Clock>) -> Result<Store, StoreError> {
-    let StoreSettings { url, password, prefix, ca_file } = settings.clone();
-    Ok(match url {
+    Ok(match shared_store(settings) {
         None => Store::Memory(MemoryStore::new(Arc::clone(clock))),
-        Some(url) => {
-            let options = SharedStoreOptions { url, password, prefix, ca: ca_file };
-            Store::Shared(SharedStore::start(options, Arc::clone(clock))?)
-        }
+        Some(options) => Store::Shared(SharedStore::start(options, Arc::clone(clock))?),
     })
+}
+
+/// What the settings say of a shared store, if there is one.
+fn shared_store(settings: &StoreSettings) -> Option<SharedStoreOptions> {
+    let StoreSettings { url, password, prefix, ca_file } = settings.clone();
+    Some(SharedStoreOptions { url: url?, password, prefix, ca: ca_file })
 }

@@ -63,5 +63,6 @@ mod service_manager;
 pub mod status_lists;
 pub mod store;
 pub mod telemetry;
+mod terminal;
 pub mod tls;
 pub mod token;

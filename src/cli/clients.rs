@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use jeton_jose::{ForeignKey, ForeignKeys};
 use jeton_oauth::clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up};
 use jeton_policy::{
-    PolicySources,
+    EditedFile, PolicySources,
     clients::{ClientKind, ClientSecret},
     files, scalar,
 };
@@ -26,6 +26,7 @@ use super::{
     files::{EntryPlace, OfSeveral, PolicyFiles},
     say,
 };
+use crate::config::NeededFolders;
 
 #[derive(Subcommand)]
 pub(super) enum ClientCommand {
@@ -142,17 +143,22 @@ pub(super) fn run(command: ClientCommand, config: Option<&Path>) -> anyhow::Resu
     if let ClientCommand::List { format } = command {
         return list::run(format, config);
     }
-    // before the files are locked: a person may take long
+    let settings = super::settings(NeededFolders::Policies, config)?;
     if let ClientCommand::Revoke { id, before, consent } = &command {
-        let what = || match before {
-            None => format!("Client `{id}` is disabled, and all tokens that it has are revoked."),
-            Some(before) => format!("The tokens of client `{id}` issued before {before} are revoked."),
+        let what = || {
+            // the files are unlocked again before somebody is asked: a person may take long
+            let files = PolicyFiles::of(settings.clone())?;
+            files.policies_with(&[Revocation::of(&files, id, *before)?.edited])?;
+            Ok(match before {
+                None => format!("Client `{id}` is disabled, and all tokens that it has are revoked."),
+                Some(before) => format!("The tokens of client `{id}` issued before {before} are revoked."),
+            })
         };
         if consent.to(what)? == Answer::Stop {
             return Ok(Outcome::Failed);
         }
     }
-    let files = PolicyFiles::open(config)?;
+    let files = PolicyFiles::of(settings)?;
     match command {
         ClientCommand::List { .. } => {}
         ClientCommand::Add(command) => add(&files, &command)?,
@@ -206,19 +212,33 @@ fn enable(files: &PolicyFiles, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<()> {
-    let former = files.sources.revoked_before(id)?.map(seconds_up);
-    let now = seconds_up(SystemClock.now());
-    let time = match before {
-        None => revoked_now(former, now),
-        Some(before) => revoked_until(id, former, seconds_up(before))?,
-    };
-    let at = Timestamp::from_second(time)?;
-    let mut values = vec![("revoked_before", at.to_string())];
-    if before.is_none() {
-        values.insert(0, ("enabled", "false".to_owned()));
+/// What `clients revoke` is about to do.
+struct Revocation {
+    /// From when on tokens are good, and whether that is still to come.
+    at: Timestamp,
+    is_ahead: bool,
+    edited: EditedFile,
+}
+
+impl Revocation {
+    fn of(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<Self> {
+        let former = files.sources.revoked_before(id)?.map(seconds_up);
+        let now = seconds_up(SystemClock.now());
+        let time = match before {
+            None => revoked_now(former, now),
+            Some(before) => revoked_until(id, former, seconds_up(before))?,
+        };
+        let at = Timestamp::from_second(time)?;
+        let mut values = vec![("revoked_before", at.to_string())];
+        if before.is_none() {
+            values.insert(0, ("enabled", "false".to_owned()));
+        }
+        Ok(Self { at, is_ahead: time > now, edited: files.sources.set_client(id, &values)? })
     }
-    let edited = files.sources.set_client(id, &values)?;
+}
+
+fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<()> {
+    let Revocation { at, is_ahead, edited } = Revocation::of(files, id, before)?;
     let file = edited.file.clone();
     let policies = files.write(&[edited])?;
     let is_anonymous = policies.clients().find(id).is_some_and(|client| client.kind == ClientKind::Anonymous);
@@ -233,7 +253,7 @@ fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::R
     if is_anonymous {
         say!("its tokens do not name it: the tokens that it has stay valid until they expire");
     }
-    match (before, time > now) {
+    match (before, is_ahead) {
         (Some(_), true) => say!("this time is in the future: the client gets no token before {at}"),
         (None, true) => {
             say!("this time is in the future: even when enabled, the client gets no token before {at}");

@@ -8,10 +8,8 @@ use std::{
     backtrace::{Backtrace, BacktraceStatus},
     borrow::Cow,
     cell::RefCell,
-    env,
     fmt::{self, Write},
-    io::{self, IsTerminal},
-    panic,
+    io, panic,
 };
 
 use anstyle::AnsiColor;
@@ -42,13 +40,14 @@ use super::{
 use crate::{
     config::{LogFormat, LogSettings},
     event::Panicked,
+    terminal::is_coloured,
 };
 
 /// Starts logging to standard error, for the whole process, and traces where there are any.
 pub fn init(settings: &LogSettings, traces: Option<&Traces>) {
     let LogSettings { level, format, .. } = *settings;
     let form = match format {
-        LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured() },
+        LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured(&io::stderr()) },
         LogFormat::Json => LineForm::Json,
     };
     let writer = Unbroken::new(io::stderr);
@@ -66,11 +65,6 @@ pub fn init(settings: &LogSettings, traces: Option<&Traces>) {
         let backtrace = is_there.then(|| backtrace.to_string());
         Panicked { at: at.as_deref(), detail, backtrace: backtrace.as_deref() }.error();
     }));
-}
-
-/// Whether somebody sees colours, and wants them (<https://no-color.org>).
-fn is_coloured() -> bool {
-    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The field that holds what an event is called.

@@ -77,6 +77,13 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// Where tokens are revoked, where they can be.
+    pub(super) fn revocation_endpoint(&self) -> Option<&str> {
+        self.revocation.as_ref().map(|revocation| revocation.endpoint.as_str())
+    }
+}
+
 pub(in crate::http) async fn get(metadata: Data<Metadata>, keys: Data<Arc<LiveKeys>>) -> HttpResponse {
     let ring = keys.ring();
     let algorithms: BTreeSet<_> = ring.public().algorithms().collect();
