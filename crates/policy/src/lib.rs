@@ -50,6 +50,7 @@ mod diff;
 mod document;
 mod edit;
 mod explain;
+pub mod federation;
 pub mod files;
 mod finding;
 mod guarantee;

@@ -30,6 +30,7 @@ use self::{
 use super::{
     cases::{self, CaseOutcome, UntestedRule},
     document::PolicyDocument,
+    federation::{Federation, Issuers},
     finding::{Finding, Findings},
     guarantee::Guaranteed,
     set::{PolicySet, Warnings},
@@ -174,6 +175,8 @@ impl PolicyDraft {
             roles,
             apis,
             clients: clients.clients.into_iter().collect(),
+            issuers: Issuers::default(),
+            federation: Federation::default(),
             revoked,
             read_at: now,
             hash: sources.hash().clone(),
