@@ -226,6 +226,7 @@ mod tests {
             kind: ClientKind::Named,
             secrets: Vec::new(),
             public_keys: pairs.iter().enumerate().map(public).collect(),
+            federated: Vec::new(),
             abilities: Abilities::default(),
             revoked_before: None,
             grants: Arc::new([]),

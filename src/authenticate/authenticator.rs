@@ -229,6 +229,7 @@ mod tests {
             kind: ClientKind::Named,
             secrets,
             public_keys: Vec::new(),
+            federated: Vec::new(),
             abilities: Abilities::default(),
             revoked_before: None,
             grants: Arc::new([]),

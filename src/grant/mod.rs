@@ -35,6 +35,7 @@ mod tests {
             kind: ClientKind::Named,
             secrets: Vec::new(),
             public_keys: Vec::new(),
+            federated: Vec::new(),
             abilities,
             revoked_before: None,
             grants: Arc::new([]),

@@ -81,6 +81,8 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::BadAudience
         | FindingCode::BadSecret
         | FindingCode::BadPublicKey
+        | FindingCode::BadIssuer
+        | FindingCode::OpenFederation
         | FindingCode::BadTime
         | FindingCode::BadDuration => Expected::Either,
         FindingCode::DuplicateName
@@ -88,6 +90,9 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::UnknownRole
         | FindingCode::UnknownApi
         | FindingCode::UnknownClient
+        | FindingCode::UnknownIssuer
+        | FindingCode::DuplicateIssuer
+        | FindingCode::AmbiguousFederation
         | FindingCode::DuplicateRoute
         | FindingCode::DeadRule
         | FindingCode::UnknownParameter
@@ -102,6 +107,8 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::UnusedScope
         | FindingCode::UnreachableRoute
         | FindingCode::NoCredentials
+        | FindingCode::RecyclableName
+        | FindingCode::UnusedIssuer
         | FindingCode::PublicCatchAll
         | FindingCode::MethodHole
         | FindingCode::TypeMismatch
@@ -297,6 +304,18 @@ fn everything() -> Value {
                     { "pem": public_key("ed25519.pem") },
                     { "file": "rsa.pem" },
                 ],
+                "federated": [
+                    { "issuer": "github", "claims": { "repository_id": { "is": "456789" } } },
+                    {
+                        "issuer": "cluster",
+                        "claims": {
+                            "/kubernetes.io/namespace": { "in": ["a", 1, true] },
+                            "groups": { "contains": "a" },
+                            "sub": { "is": "b" },
+                        },
+                        "claims_from": { "pod": "/kubernetes.io/pod/name", "who": "sub" },
+                    },
+                ],
                 "strict_assertions": true,
                 "token_exchange": true,
                 "refresh": true,
@@ -306,6 +325,23 @@ fn everything() -> Value {
             },
             "1": {},
             "asker": { "introspect": ["orders", "jeton"] },
+        },
+        "issuers": {
+            "github": {
+                "issuer": "https://token.actions.githubusercontent.com",
+                "audience": "https://tokens.example.com",
+                "keys": { "discover": true, "ca_file": "ca.pem", "token_file": "/run/token" },
+                "algorithms": ["RS256", "Ed25519"],
+                "max_lifetime": "1h",
+                "single_use": true,
+                "enabled": true,
+            },
+            "cluster": {
+                "issuer": "http://127.0.0.1:8090",
+                "audience": "x",
+                "keys": { "jwks": "https://keys.example.com/jwks" },
+            },
+            "files": { "issuer": "https://b.example.com/", "audience": "x", "keys": { "file": "rsa.pem" } },
         },
         "revoked_tokens": ["01jd-a", { "jti": "01jd-b", "until": "2027-06-30T00:00:00Z" }],
         "tests": [

@@ -5,8 +5,14 @@
 
 mod issuers;
 mod matching;
+mod overlap;
+mod shared_issuers;
+mod terms;
 
 pub use issuers::{
     ForeignIssuer, InvalidForeignIssuer, IssuerKeyFile, IssuerKeySource, IssuerKeys, Issuers, TrustedIssuer,
 };
-pub use matching::{DifferingClaim, FederatedMatch, Federation, NoMatch};
+pub use matching::{ComparedClient, FederatedMatch, Federation, NoMatch};
+pub(crate) use overlap::{Contender, Overlap, overlaps};
+pub(crate) use shared_issuers::{Platform, Whose};
+pub use terms::{DifferingClaim, FederatedTerms};

@@ -1,0 +1,5 @@
+//! Which tokens of other issuers stand for which clients, and what is refused at load.
+
+mod loading;
+mod matching;
+mod model;
