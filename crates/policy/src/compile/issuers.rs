@@ -242,7 +242,8 @@ impl CompileReport<'_> {
             && !matches!(ca_file, Field::Wrong)
             && !matches!(token_file, Field::Wrong);
         let source = source.filter(|_| is_whole)?;
-        Some(IssuerKeys { source, ca_file: ca_file_path, token_file: token_file_path })
+        let written = [ca_file, token_file].map(|field| field.given().map(|text| text.value.as_str().into()));
+        Some(IssuerKeys { source, ca_file: ca_file_path, token_file: token_file_path, written })
     }
 
     fn jwks_address(&mut self, file: FileIndex, text: &Text) -> Option<Url> {

@@ -93,10 +93,12 @@ pub struct IssuerKeys {
     /// Where they are.
     pub source: IssuerKeySource,
     /// The certificates of authorities that its server is judged by (PEM), instead of those of the system. Read at
-    /// each fetch. An absolute path, or one relative to the working directory of the process.
+    /// each fetch. An absolute path.
     pub ca_file: Option<PathBuf>,
     /// The token that is sent with each fetch to the issuer's own origin. Read at each fetch. A path as `ca_file`.
     pub token_file: Option<PathBuf>,
+    /// `ca_file` and `token_file` as the policies have them: the same in another folder.
+    pub(crate) written: [Option<Box<str>>; 2],
 }
 
 /// Where the public keys of an issuer are.

@@ -129,8 +129,10 @@ impl<'c> Search<'c> {
             let together = parts.by_value.values().map(|part| pairs(part.len())).sum::<usize>();
             together + pairs(free) + free * bound
         };
-        let best = if pairs(all.len()) > FEW { self.parts(all, parted) } else { BTreeMap::new() };
-        let Some((name, parts)) = best.into_iter().min_by_key(|(_, parts)| left(parts)) else {
+        let all_pairs = pairs(all.len());
+        let best = if all_pairs > FEW { self.parts(all, parted) } else { BTreeMap::new() };
+        let best = best.into_iter().map(|(name, parts)| (left(&parts), name, parts)).min_by_key(|one| one.0);
+        let Some((_, name, parts)) = best.filter(|(left, ..)| is_worth_it(*left, all_pairs)) else {
             for (number, one) in all.iter().enumerate() {
                 all.iter().skip(number + 1).for_each(|other| self.look_at(*one, *other));
             }
@@ -163,6 +165,7 @@ impl<'c> Search<'c> {
             Some(together.sum::<usize>() + free)
         };
         let best = of_ones.keys().filter_map(|name| Some((left(name)?, *name))).min();
+        let best = best.filter(|(left, _)| is_worth_it(*left, ones.len() * others.len()));
         let best = best.and_then(|(_, name)| Some((name, of_ones.remove(name)?, of_others.remove(name)?)));
         let Some((name, of_ones, of_others)) = best else {
             for one in ones {
@@ -213,6 +216,12 @@ impl<'c> Search<'c> {
 
 /// So few pairs are looked at one by one.
 const FEW: usize = 64;
+
+/// Whether entries that are parted are fewer pairs by far. Where no claim parts them, most pairs share a token, and the
+/// search is soon over.
+fn is_worth_it(left: usize, all: usize) -> bool {
+    left <= all / 10 * 9
+}
 
 /// Entries by the value that they want of one claim.
 #[derive(Debug, Default)]

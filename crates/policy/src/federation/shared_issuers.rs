@@ -274,8 +274,9 @@ mod tests {
             ("https://oidc.circleci.com/org/1", Some(false)),
             ("https://github.example.com/_services/token", Some(false)),
             ("https://token.actions.githubusercontent.com/acme/x", None),
-            ("https://gitlab.example.com", None),
-            ("https://kubernetes.default.svc", None),
+            ("https://gitlab.example.com", Some(false)),
+            ("https://cluster.example.com/x", None),
+            ("http://127.0.0.1:8090", None),
         ] {
             assert_eq!(Platform::of(iss).map(|platform| platform.is_shared), shared, "{iss}");
         }
@@ -285,6 +286,8 @@ mod tests {
             &["a/b"],
             "name: repository_id",
         );
+        told("https://gitlab.example.com", "project_path", &["a/b"], "name: project_id");
+        told("https://gitlab.example.com", "sub", &["system:serviceaccount:a:b"], "anybody's");
         told(
             "https://oidc.circleci.com/org/1",
             "oidc.circleci.com/vcs-origin",

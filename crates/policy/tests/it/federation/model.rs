@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jeton_oauth::IssuerName;
-use jeton_policy::{FindingCode, Findings, PolicySet};
+use jeton_policy::{ChangeEffect, DiffEffort, FindingCode, Findings, PolicySet};
 use proptest::{
     collection::{btree_map, vec},
     prelude::*,
@@ -189,6 +189,88 @@ proptest! {
     #[test]
     fn what_two_clients_share_is_what_some_token_meets(clients in clients()) {
         agree(&clients, compile(&policies(&clients)));
+    }
+}
+
+/// Lists of at most two of the values.
+fn short_lists() -> Vec<Vec<Value>> {
+    let pairs = scalars()
+        .into_iter()
+        .enumerate()
+        .flat_map(|(at, one)| scalars().into_iter().skip(at + 1).map(move |other| vec![one.clone(), other]));
+    [vec![]].into_iter().chain(scalars().into_iter().map(|one| vec![one])).chain(pairs).collect()
+}
+
+/// Tokens with as little as may matter: who newly stands for a client must not have stood for it before.
+fn small_tokens() -> Vec<Map<String, Value>> {
+    let lists = || short_lists().into_iter().map(Value::from);
+    let scalar_or = |more: Vec<Value>| scalars().into_iter().chain(more).collect::<Vec<_>>();
+    let lists_of_one = || scalars().into_iter().map(|one| json!([one])).collect::<Vec<_>>();
+    let first = scalar_or(lists_of_one()).into_iter().chain([Value::Null]);
+    let led_by = first.flat_map(|first| {
+        short_lists().into_iter().map(move |rest| [vec![first.clone()], rest].concat().into())
+    });
+    let of_x = scalar_or(lists().collect()).into_iter().map(Some).chain([None]);
+    let of_zero: Vec<_> = scalar_or(lists_of_one()).into_iter().map(Some).chain([None]).collect();
+    let objects = of_x.flat_map(|x| {
+        let object = move |zero: &Option<Value>| {
+            let members = [("x", x.clone()), ("0", zero.clone())].into_iter();
+            members.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>().into()
+        };
+        of_zero.iter().map(object).collect::<Vec<Value>>()
+    });
+    let of_a = scalar_or(led_by.chain(objects).collect()).into_iter().map(Some).chain([None]);
+    let of_b: Vec<_> = scalar_or(lists().collect()).into_iter().map(Some).chain([None]).collect();
+    let tokens = of_a.flat_map(|a| {
+        let token = move |b: &Option<Value>| {
+            let claims = [("a", a.clone()), ("b", b.clone())].into_iter();
+            claims.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        };
+        of_b.iter().map(token).collect::<Vec<_>>()
+    });
+    tokens.collect()
+}
+
+fn differ(old: &[Conditions], new: &[Conditions]) {
+    let loaded = [old, new].map(|entries| compile(&policies(&[entries.to_vec()])).unwrap());
+    let difference = loaded[0].difference(&loaded[1], DiffEffort::Whole).unwrap();
+    let is_of =
+        |token: &Map<String, Value>, entries: &[Conditions]| entries.iter().any(|entry| meets(token, entry));
+    let tokens = small_tokens();
+    for (effect, from, to) in [(ChangeEffect::Gains, old, new), (ChangeEffect::Loses, new, old)] {
+        let is_newly = |token: &Map<String, Value>| is_of(token, to) && !is_of(token, from);
+        let mut changes = difference.changes.iter().filter(|change| change.effect == effect);
+        assert_eq!(changes.clone().next().is_some(), tokens.iter().any(is_newly), "{difference}");
+        assert!(changes.all(|change| is_newly(&change.foreign.as_ref().unwrap().claims)), "{difference}");
+    }
+}
+
+/// Entries of the world of [`small_tokens`].
+fn small_entries() -> impl Strategy<Value = Vec<Conditions>> {
+    let conditions = conditions().prop_filter_map("no condition", |mut conditions| {
+        conditions.remove("/a/x/0");
+        (!conditions.is_empty()).then_some(conditions)
+    });
+    vec(conditions, 0..4)
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn who_newly_stands_for_a_client_is_told(old in small_entries(), new in small_entries()) {
+        differ(&old, &new);
+    }
+
+    #[test]
+    fn a_small_edit_is_told(old in small_entries(), more in small_entries(), at in 0..4_usize) {
+        let mut new = old.clone();
+        // a condition more, or another one
+        if let Some((at, more)) = at.checked_rem(new.len()).zip(more.first()) {
+            new[at].extend(more.clone());
+        }
+        differ(&old, &new);
+        differ(&new, &old);
     }
 }
 
