@@ -109,19 +109,7 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
 }
 
 fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let text = if let Some(jwt) = jwt {
-        jwt
-    } else {
-        let mut text = String::new();
-        let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
-        let length = read.context("standard input cannot be read")? as u64;
-        anyhow::ensure!(
-            length <= LONGEST_INPUT,
-            "standard input holds more than {}",
-            ByteSize(LONGEST_INPUT)
-        );
-        text
-    };
+    let text = token_text(jwt)?;
     let token = pasted_token(&text);
     let InsecureParts { header, claims } = match insecure_parts(&token) {
         Ok(parts) => parts,
@@ -141,6 +129,18 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
         }
         Err(error) => not_verified(&with_values(&error, &token, verifier.issuer(), &audience)),
     }
+}
+
+/// A token as it was given, or standard input.
+pub(super) fn token_text(jwt: Option<String>) -> anyhow::Result<String> {
+    if let Some(jwt) = jwt {
+        return Ok(jwt);
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
+    let length = read.context("standard input cannot be read")? as u64;
+    anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", ByteSize(LONGEST_INPUT));
+    Ok(text)
 }
 
 fn not_verified(why: &str) -> anyhow::Result<Outcome> {

@@ -34,6 +34,7 @@ mod ended_tokens;
 mod ending;
 mod explain;
 mod failed_starts;
+mod federation_commands;
 mod gateway_check;
 mod gateway_commands;
 mod init;
