@@ -37,6 +37,7 @@ use tracing_subscriber::{
 use super::{
     together::{Together, Waiting, logged_level},
     traces::Traces,
+    unbroken::Unbroken,
 };
 use crate::{
     config::{LogFormat, LogSettings},
@@ -50,9 +51,9 @@ pub fn init(settings: &LogSettings, traces: Option<&Traces>) {
         LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured() },
         LogFormat::Json => LineForm::Json,
     };
-    let writer = io::stderr;
+    let writer = Unbroken::new(io::stderr);
     // whatever goes wrong with a line, standard error is no place to say it
-    let lines = layer().with_writer(Waiting(writer)).event_format(form).log_internal_errors(false);
+    let lines = layer().with_writer(Waiting(writer.clone())).event_format(form).log_internal_errors(false);
     let log = Together { level, others: traces.map(|_| Traces::WANTS), lines, writer };
     let subscriber = registry().with(SpanTexts(form)).with(traces.map(Traces::layer)).with(log);
     // a second call keeps the first subscriber

@@ -20,7 +20,7 @@ use crate::{
         extract::{Form, client_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
-    telemetry::{Refusal, TokenAttempt},
+    telemetry::{ClientRefusal, TokenAttempt},
 };
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
@@ -150,14 +150,14 @@ fn refuse(
         IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
             let detail = detail.unwrap_or_else(|| error.to_string());
-            let refusal = Refusal { client: Some(&client), ..Refusal::of(code, &detail) };
+            let refusal = ClientRefusal { client: Some(&client), ..ClientRefusal::of(code, &detail) };
             refusing.tell(Level::INFO, &refusal);
             TokenEndpointError::new(code, error.to_string())
         }
         IssuanceRefused::TooLong { ref client } => {
             let detail = refused.to_string();
             let code = ErrorCode::InvalidScope;
-            let refusal = Refusal { client: Some(client), ..Refusal::of(code, &detail) };
+            let refusal = ClientRefusal { client: Some(client), ..ClientRefusal::of(code, &detail) };
             refusing.tell(Level::WARN, &refusal);
             TokenEndpointError::new(code, detail)
         }
