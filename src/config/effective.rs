@@ -40,14 +40,14 @@ pub struct CheckedSettings {
 
 /// What stands in the place of a secret.
 const SET: &str = "(set)";
-/// The one setting that may hold a password among other things.
-const WITH_PASSWORD: &str = "store.url";
+/// The settings that may hold a password among other things.
+const WITH_PASSWORD: [&str; 2] = ["store.url", "fetch.proxy"];
 
 impl EffectiveSetting {
     pub(super) fn new(key: &str, value: &config::Value, source: SettingSource) -> Self {
-        let value = match (shown(value), key) {
-            (Value::String(text), WITH_PASSWORD) => without_password(&text).into(),
-            (value, _) => value,
+        let value = match shown(value) {
+            Value::String(text) if WITH_PASSWORD.contains(&key) => without_password(&text).into(),
+            value => value,
         };
         Self { key: key.to_owned(), value, source }
     }
