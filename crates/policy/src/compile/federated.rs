@@ -173,14 +173,12 @@ impl CompileReport<'_> {
                 self.add(file, problem.hint("remove it there or here"));
             }
             let Some(source) = source else { continue };
-            match ClaimName::parse_source(&source.value, |name| self.intern(name)) {
-                Ok(parsed) => taken.push((name.value.as_str().into(), parsed)),
-                Err(_) => {
-                    let (message, hint) = no_pointer(&source.value);
-                    let problem = ReadingProblem::new(source.at, FindingCode::BadClaim, message);
-                    self.add(file, problem.hint(hint));
-                }
+            if let Ok(parsed) = ClaimName::parse_source(&source.value, |name| self.intern(name)) {
+                taken.push((name.value.as_str().into(), parsed));
+                continue;
             }
+            let (message, hint) = no_pointer(&source.value);
+            self.add(file, ReadingProblem::new(source.at, FindingCode::BadClaim, message).hint(hint));
         }
         taken
     }
