@@ -1,6 +1,7 @@
 //! `clients match`, `clients add --issuer`, and what lists and matrices say of federated clients.
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde_json::{Map, Value, json};
+use jeton_oauth::clock::{Clock, SystemClock};
+use serde_json::{Value, json};
 
 use crate::{
     binary::{Run, Workplace},
@@ -100,11 +101,11 @@ fn github(change: Value) -> Value {
 }
 
 fn changed(claims: Value, change: Value) -> Value {
-    let mut claims: Map<String, Value> = claims.as_object().unwrap().clone();
-    for (name, value) in change.as_object().unwrap() {
+    let (Value::Object(mut claims), Value::Object(change)) = (claims, change) else { panic!("no claims") };
+    for (name, value) in change {
         match value {
-            Value::Null => drop(claims.remove(name)),
-            value => drop(claims.insert(name.clone(), value.clone())),
+            Value::Null => drop(claims.remove(&name)),
+            value => drop(claims.insert(name, value)),
         }
     }
     claims.into()
@@ -388,7 +389,7 @@ fn a_token_is_verified_as_the_service_does() {
     );
     let workplace = trusting(&issuer);
     workplace.write("policies/ci.jwks", &json!({ "keys": [forge.jwk()] }).to_string());
-    let now = jiff::Timestamp::now().as_second();
+    let now = SystemClock.now().as_second();
     let claims = json!({
         "iss": iss, "aud": AUDIENCE, "sub": "repo:octo-org/octo-repo:ref:refs/heads/main", "iat": now, "exp": now + 300,
         "jti": "one", "repository_id": "456789", "ref": "refs/heads/main",
@@ -429,7 +430,7 @@ fn a_token_is_verified_as_the_service_does() {
 async fn the_keys_of_the_issuer_are_fetched() {
     let platform = Platform::start().await;
     let workplace = trusting(&platform.issuer_yaml(""));
-    let now = jiff::Timestamp::now().as_second();
+    let now = SystemClock.now().as_second();
     let token = platform.good(now);
     workplace.run(&["clients", "match", &token]).exits(0).shows(&["client: deployer\n"]);
     assert_eq!(platform.key_fetches(), 1);

@@ -15,7 +15,7 @@ fn an_issuer_has_its_defaults() {
     assert_eq!(issuer.issuer.as_str(), "https://a.example.com");
     assert_eq!(issuer.audience.as_str(), "aud");
     assert_eq!(issuer.algorithms, [ForeignAlgorithm::Rs256]);
-    assert_eq!(issuer.max_lifetime, Duration::from_secs(25 * 3600));
+    assert_eq!(issuer.max_lifetime, Duration::from_hours(25));
     assert!(issuer.enabled && !issuer.single_use);
     assert_eq!(issuer.keys.source, IssuerKeySource::Discover);
     assert_eq!((&issuer.keys.ca_file, &issuer.keys.token_file), (&None, &None));
@@ -26,9 +26,11 @@ fn everything_of_an_issuer_is_read() {
     let folder = Path::new("tests/fixtures/policies/silent/federated-and-no-secret");
     let policies = compile_folder(folder, DemoSecrets::Refused).unwrap();
     let cluster = policies.issuers().find("cluster").unwrap();
-    use ForeignAlgorithm::{EdDsa, Es384, Rs256};
-    assert_eq!(cluster.algorithms, [Rs256, Es384, EdDsa]);
-    assert_eq!(cluster.max_lifetime, Duration::from_secs(3600));
+    assert_eq!(
+        cluster.algorithms,
+        [ForeignAlgorithm::Rs256, ForeignAlgorithm::Es384, ForeignAlgorithm::EdDsa]
+    );
+    assert_eq!(cluster.max_lifetime, Duration::from_hours(1));
     let ca_file = cluster.keys.ca_file.as_deref().unwrap();
     assert_eq!(ca_file, Path::new("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"));
     let here = std::env::current_dir().unwrap();
@@ -51,8 +53,7 @@ fn everything_of_an_issuer_is_read() {
 fn a_file_of_keys_counts_for_the_hash() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Path::new("tests/fixtures/policies/silent/federated-and-no-secret");
-    let text =
-        "version: 1\nissuers:\n  a: { issuer: https://a.example.com, audience: a, keys: { file: a.jwks }, algorithms: [ES384] }\n";
+    let text = "version: 1\nissuers:\n  a: { issuer: https://a.example.com, audience: a, keys: { file: a.jwks }, algorithms: [ES384] }\n";
     fs::write(dir.path().join("a.yaml"), text).unwrap();
     let keys = fs::read_to_string(folder.join("keys/spire.jwks")).unwrap();
     fs::write(dir.path().join("a.jwks"), &keys).unwrap();

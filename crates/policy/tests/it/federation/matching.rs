@@ -1,4 +1,6 @@
 //! Whose a token is, and what is said where it is nobody's.
+use std::fmt::Write;
+
 use jeton_oauth::IssuerName;
 use jeton_policy::PolicySet;
 use serde_json::{Map, Value, json};
@@ -55,7 +57,8 @@ clients:
 "#;
 
 fn claims(claims: Value) -> Map<String, Value> {
-    claims.as_object().unwrap().clone()
+    let Value::Object(claims) = claims else { panic!("{claims}") };
+    claims
 }
 
 fn issuer(name: &str) -> IssuerName {
@@ -68,7 +71,7 @@ fn stands_for(policies: &PolicySet, of: &str, token: Value, client: &str, taken_
     let found = policies.federation().client_of(&issuer(of), &token);
     let found = found.unwrap_or_else(|no_match| panic!("{no_match}"));
     assert_eq!(found.client.id.as_str(), client);
-    assert_eq!(Value::Object(found.claims), taken_over);
+    assert_eq!(found.claims, claims(taken_over));
 }
 
 #[track_caller]
@@ -87,9 +90,9 @@ fn the_first_entry_that_holds_says_what_is_taken_over() {
             "run": [{ "id": 7 }],
         })
     };
-    let taken = json!({ "repository": "acme/shop", "run": 7 });
-    stands_for(&policies, "github", token("refs/heads/main", "test"), "deployer", taken.clone());
-    stands_for(&policies, "github", token("refs/heads/main", "production"), "deployer", taken);
+    let expected = json!({ "repository": "acme/shop", "run": 7 });
+    stands_for(&policies, "github", token("refs/heads/main", "test"), "deployer", expected.clone());
+    stands_for(&policies, "github", token("refs/heads/main", "production"), "deployer", expected);
     stands_for(&policies, "github", token("refs/heads/other", "production"), "deployer", json!({}));
     stands_for(&policies, "github", token("refs/heads/next", "test"), "tester", json!({}));
     let worker = json!({
@@ -154,8 +157,8 @@ fn what_is_taken_over_must_be_there() {
         token.extend(claims(change));
         Value::Object(token)
     };
-    let taken = json!({ "repository": "acme/shop", "run": [1, "2", null] });
-    stands_for(&policies, "github", token(json!({})), "deployer", taken);
+    let expected = json!({ "repository": "acme/shop", "run": [1, "2", null] });
+    stands_for(&policies, "github", token(json!({})), "deployer", expected);
     let nearest = "it stands for no client; the nearest is `deployer`: claim ";
     // the second entry holds too, and takes nothing over: the first counts
     for (change, said) in [
@@ -198,10 +201,12 @@ fn a_long_claim_is_cut() {
 fn among_many_clients_the_nearest_is_found() {
     let mut text = POLICIES.to_owned();
     for client in 0..2000 {
-        text += &format!(
+        write!(
+            text,
             "  c{client}:\n    federated:\n      - issuer: github\n        claims: {{ repository_id: {{ is: \"{client}\" }}, \
              ref: {{ is: refs/heads/main }} }}\n"
-        );
+        )
+        .unwrap();
     }
     let policies = compile_good(&text);
     let main = json!({ "repository_id": "1234", "ref": "refs/heads/main" });
