@@ -150,13 +150,17 @@ fn not_verified(why: &str) -> anyhow::Result<Outcome> {
 
 /// A token as it is copied from a request, without what stands before it there.
 pub(super) fn pasted_token(text: &str) -> BearerToken {
-    let token = ["authorization:", "bearer ", "dpop "].iter().fold(text.trim(), |text, before| {
+    BearerToken::new(pasted(text))
+}
+
+/// As [`pasted_token`], of a token that others issued.
+pub(super) fn pasted(text: &str) -> &str {
+    ["authorization:", "bearer ", "dpop "].iter().fold(text.trim(), |text, before| {
         match text.split_at_checked(before.len()) {
             Some((start, rest)) if start.eq_ignore_ascii_case(before) => rest.trim_start(),
             _ => text,
         }
-    });
-    BearerToken::new(token)
+    })
 }
 
 /// Why a token does not verify, with both values where its own is another than what is wanted.

@@ -122,6 +122,8 @@ class Issuers:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # a server that ends does not wait for keys
+        self.server.handle_error = lambda *_: None
         self.base = f"http://127.0.0.1:{self.server.server_port}"
         for platform in PLATFORMS.values():
             self.serve(platform)

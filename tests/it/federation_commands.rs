@@ -5,6 +5,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     binary::{Run, Workplace},
     clients_commands::{hex, policies, refused},
+    support::{
+        forge::Forge,
+        issuer::Answer,
+        platform::{AUDIENCE, Platform, deployer},
+    },
 };
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -362,4 +367,77 @@ fn a_difference_says_who_can_newly_become_which_client() {
         .find(|change| change["effect"] == "loses" && change["who"] == json!({ "client": "deployer" }));
     let claims = json!({ "repository_id": "456789", "ref": "refs/heads/next" });
     assert_eq!(lost.unwrap()["foreign"]["claims"], claims);
+}
+
+/// Policies that trust a platform by its keys, and a workplace with them.
+fn trusting(issuer: &str) -> Workplace {
+    let workplace = Workplace::new();
+    let text = format!("version: 1\nissuers:\n{issuer}clients:\n{}", deployer("deployer", ""));
+    let orders = "version: 1\nscopes: { orders:read: x }\napis:\n  orders: { audience: https://orders.example.com, rules: { \
+                  r: { routes: [GET /x], require: { scope: orders:read } } } }\n";
+    workplace.write("policies/orders.yaml", orders).write("policies/all.yaml", &text);
+    workplace
+}
+
+#[test]
+fn a_token_is_verified_as_the_service_does() {
+    let forge = Forge::with("test-only-other.pem");
+    let iss = "https://ci.example.com";
+    let issuer = format!(
+        "  ci:\n    issuer: {iss}\n    audience: {AUDIENCE}\n    keys: {{ file: ci.jwks }}\n    single_use: true\n"
+    );
+    let workplace = trusting(&issuer);
+    workplace.write("policies/ci.jwks", &json!({ "keys": [forge.jwk()] }).to_string());
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": iss, "aud": AUDIENCE, "sub": "repo:octo-org/octo-repo:ref:refs/heads/main", "iat": now, "exp": now + 300,
+        "jti": "one", "repository_id": "456789", "ref": "refs/heads/main",
+    });
+    let sign = |forge: &Forge, claims: &Value| {
+        forge.sign(json!({ "alg": "RS256", "kid": forge.kid() }).to_string(), claims.to_string())
+    };
+    let matched = |token: &str| workplace.run(&["clients", "match", token]);
+    let said = format!("issuer: ci ({iss})\nclient: deployer\n");
+    // to look at it does not use it up
+    for _ in 0..2 {
+        let run = matched(&sign(&forge, &claims)).exits(0);
+        assert_eq!((run.stdout, run.stderr), (said.clone(), String::new()));
+    }
+    let old = changed(claims.clone(), json!({ "iat": now - 900, "exp": now - 600 }));
+    let run = matched(&sign(&forge, &old)).exits(3);
+    let refused = "refused: it has expired; look at it with `--unverified`\nclient: deployer\n";
+    assert_eq!(run.stdout, format!("issuer: ci ({iss})\n{refused}"));
+    workplace.run(&["clients", "match", "--unverified", &sign(&forge, &old)]).exits(0);
+    // by somebody else's key
+    let stranger = Forge::with("test-only-signing.pem");
+    let run = matched(&sign(&stranger, &claims)).exits(3);
+    assert!(run.stdout.contains("refused: "), "{run:?}");
+    let run = matched(&sign(&forge, &changed(claims.clone(), json!({ "ref": "refs/heads/x" })))).exits(3);
+    assert!(
+        run.stdout.contains("deployer\n  claim ref in [refs/heads/main]: it is `refs/heads/x`\n"),
+        "{run:?}"
+    );
+    assert!(!run.stdout.contains("refused"), "{run:?}");
+    let run = matched(&sign(&forge, &changed(claims, json!({ "aud": "x" })))).exits(3);
+    assert!(
+        run.stdout.contains(&format!("refused: `aud` is \"x\", and the policies want `{AUDIENCE}` alone")),
+        "{run:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_the_issuer_are_fetched() {
+    let platform = Platform::start().await;
+    let workplace = trusting(&platform.issuer_yaml(""));
+    let now = jiff::Timestamp::now().as_second();
+    let token = platform.good(now);
+    workplace.run(&["clients", "match", &token]).exits(0).shows(&["client: deployer\n"]);
+    assert_eq!(platform.key_fetches(), 1);
+    platform.server.answers_at("/keys", Answer::Status(503, "", Vec::new()));
+    let run = workplace.run(&["clients", "match", &token]).exits(3);
+    assert!(run.stdout.contains("refused: the keys of the issuer cannot be had here: "), "{run:?}");
+    assert!(
+        run.stdout.contains("client: deployer\n"),
+        "what it would stand for is told all the same: {run:?}"
+    );
 }

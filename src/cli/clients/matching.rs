@@ -1,8 +1,8 @@
 //! `jeton clients match`: which client a token of another issuer stands for, or what differs.
 
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, path::Path, sync::Arc};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use jeton_oauth::{
     clock::{Clock, SystemClock},
@@ -10,18 +10,22 @@ use jeton_oauth::{
 };
 use jeton_policy::{
     DemoSecrets, PolicySet, PolicySources,
-    clients::ClientState,
+    clients::{Client, ClientState},
     did_you_mean,
-    federation::{ComparedClient, FederatedMatch, TrustedIssuer},
+    federation::{ComparedClient, FederatedMatch, Issuers, TrustedIssuer},
 };
-use jeton_verify::{InsecureParts, insecure_parts};
+use jeton_verify::{BearerToken, InsecureParts, insecure_parts};
 use serde_json::{Map, Value};
 
 use super::super::{
     Outcome, emit, settings, surroundings,
-    token::{pasted_token, token_text},
+    token::{pasted, token_text},
 };
-use crate::config::NeededFolders;
+use crate::{
+    config::{NeededFolders, Settings},
+    federation::{FederationError, FederationRefused, FollowedIssuers, ForeignVerifier, KeyFetchOptions},
+    store::{MemoryStore, Store},
+};
 
 #[derive(Args)]
 pub(in crate::cli) struct Match {
@@ -36,48 +40,89 @@ pub(in crate::cli) struct Match {
 const MOST_CLIENTS: usize = 10;
 
 pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    ensure!(
-        command.unverified,
-        "the keys of other issuers are followed by a running service only: look at the token with `--unverified`"
-    );
     let settings = settings(NeededFolders::Policies, config)?;
     let policies = PolicySources::read(&settings.policies.dir).and_then(|sources| {
         PolicySet::compile(&sources, &surroundings(&settings, DemoSecrets::Allowed), SystemClock.now())
     });
     let policies =
         policies.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
-    let token = pasted_token(&token_text(command.jwt)?);
-    let InsecureParts { claims, .. } = insecure_parts(&token).context("this is no token")?;
-    let (text, outcome) = told(&policies, &claims);
-    emit("not verified: neither the signature nor the time was looked at\n")?;
-    emit(&text)?;
-    Ok(outcome)
-}
-
-/// What there is to say of a token with these claims.
-fn told(policies: &PolicySet, claims: &Map<String, Value>) -> (String, Outcome) {
-    let mut text = String::new();
+    let text = token_text(command.jwt)?;
+    let token = pasted(&text);
+    let parts = insecure_parts(&BearerToken::new(token)).context("this is no token")?;
+    let InsecureParts { claims, .. } = parts;
+    if command.unverified {
+        emit("not verified: neither the signature nor the time was looked at\n")?;
+    }
     let iss = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     let Some(issuer) = policies.issuers().by_issuer(iss) else {
-        text.push_str(&unknown_issuer(policies, iss));
-        return (text, Outcome::No);
+        emit(&unknown_issuer(&policies, iss))?;
+        return Ok(Outcome::No);
     };
-    let _ = writeln!(text, "issuer: {} ({iss})", issuer.name);
+    let mut text = format!("issuer: {} ({iss})\n", issuer.name);
+    let mut is_taken = true;
+    let mut refuse = |text: &mut String, why: Vec<String>| {
+        is_taken &= why.is_empty();
+        for why in why {
+            let _ = writeln!(text, "refused: {}", printable(&why));
+        }
+    };
+    let why = if command.unverified {
+        refused(issuer, &claims)
+    } else {
+        verification(&settings, &policies, issuer, token, &claims)?
+    };
+    refuse(&mut text, why);
+    let found = policies.federation().client_of(&issuer.name, &claims).ok();
+    match &found {
+        Some(found) => stands_for(&mut text, found),
+        None => differing(&mut text, &policies.federation().compare(&issuer.name, &claims)),
+    }
+    if let Some(found) = found.as_ref().filter(|_| command.unverified) {
+        refuse(&mut text, client_refused(found.client, &claims));
+    }
+    emit(&text)?;
+    Ok(if is_taken && found.is_some() { Outcome::Done } else { Outcome::No })
+}
+
+/// Why the service would refuse the token, by keys that are fetched now; but for what differs for each client.
+fn verification(
+    settings: &Settings,
+    policies: &PolicySet,
+    issuer: &TrustedIssuer,
+    token: &str,
+    claims: &Map<String, Value>,
+) -> anyhow::Result<Vec<String>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let fetch = KeyFetchOptions {
+        proxy: settings.fetch.proxy.clone(),
+        token_dirs: settings.federation.token_dirs.clone(),
+    };
+    let only: Issuers = [issuer.clone()].into_iter().collect();
+    let followed = Arc::new(FollowedIssuers::new(fetch, Arc::new(()), Arc::clone(&clock)));
+    // a token that is looked at is not used up
+    let store = Arc::new(Store::Memory(MemoryStore::new(Arc::clone(&clock))));
+    let verifier = ForeignVerifier::new(Arc::clone(&followed), store, settings.tokens.leeway);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        followed.follow(&only);
+        verifier.verify(policies, token, None, clock.now()).await
+    });
+    let Err(FederationRefused { error, .. }) = outcome else { return Ok(Vec::new()) };
+    // with both values, where it is one of these
     let refused = refused(issuer, claims);
-    for why in &refused {
-        let _ = writeln!(text, "refused: {}", printable(why));
-    }
-    let is_taken = refused.is_empty();
-    match policies.federation().client_of(&issuer.name, claims) {
-        Ok(found) => {
-            let is_good = stands_for(&mut text, &found, claims);
-            (text, if is_taken && is_good { Outcome::Done } else { Outcome::No })
+    Ok(match error {
+        _ if !refused.is_empty() => refused,
+        FederationError::NoMatch(_) => refused,
+        FederationError::NoKeys => {
+            let failure = followed.states(&only).into_iter().find_map(|state| state.failure);
+            let why = failure.map_or_else(|| error.to_string(), |failure| failure.error);
+            vec![format!(
+                "the keys of the issuer cannot be had here: {why}; look at the token with `--unverified`"
+            )]
         }
-        Err(_) => {
-            differing(&mut text, &policies.federation().compare(&issuer.name, claims));
-            (text, Outcome::No)
-        }
-    }
+        FederationError::Expired => vec![format!("{error}; look at it with `--unverified`")],
+        error => vec![error.to_string()],
+    })
 }
 
 fn unknown_issuer(policies: &PolicySet, iss: &str) -> String {
@@ -96,23 +141,22 @@ fn unknown_issuer(policies: &PolicySet, iss: &str) -> String {
     format!("no client: {} is no issuer of the policies: {hint}\n", printable(&format!("`{iss}`")))
 }
 
-/// Tells of the client; `false` where it gets no token all the same.
-fn stands_for(text: &mut String, found: &FederatedMatch<'_>, claims: &Map<String, Value>) -> bool {
-    let client = found.client;
-    let _ = writeln!(text, "client: {}", client.id);
+fn stands_for(text: &mut String, found: &FederatedMatch<'_>) {
+    let _ = writeln!(text, "client: {}", found.client.id);
     for (name, value) in &found.claims {
         let _ = writeln!(text, "takes over: {} = {}", printable(name), printable(&value.to_string()));
     }
-    let is_enabled = client.state == ClientState::Enabled;
-    if !is_enabled {
-        text.push_str("refused: the client is disabled\n");
-    }
-    let iat = claims.get("iat").and_then(Value::as_f64);
-    let is_revoked = client.revoked_before.zip(iat).is_some_and(|(before, iat)| iat < before as f64);
-    if is_revoked {
-        text.push_str("refused: the token was issued before the client's `revoked_before`\n");
-    }
-    is_enabled && !is_revoked
+}
+
+/// Why the client gets no token all the same.
+fn client_refused(client: &Client, claims: &Map<String, Value>) -> Vec<String> {
+    let iat = claims.get("iat").and_then(Value::as_i64);
+    let is_revoked = client.revoked_before.zip(iat).is_some_and(|(before, iat)| iat < before);
+    let refused = [
+        (client.state == ClientState::Disabled, "the client is disabled"),
+        (is_revoked, "the token was issued before the client's `revoked_before`"),
+    ];
+    refused.into_iter().filter(|(is_so, _)| *is_so).map(|(_, why)| why.to_owned()).collect()
 }
 
 /// Why no token with these claims is taken, whoever it would stand for.

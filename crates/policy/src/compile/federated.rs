@@ -11,7 +11,7 @@ use super::{
     requirements::no_pointer,
 };
 use crate::{
-    claim::{BadClaimName, ClaimName},
+    claim::{BadClaimName, ClaimName, ClaimValue},
     clients::Client,
     condition::Condition,
     document::{self, Text},
@@ -173,14 +173,12 @@ impl CompileReport<'_> {
                 self.add(file, problem.hint("remove it there or here"));
             }
             let Some(source) = source else { continue };
-            match ClaimName::parse_source(&source.value, |name| self.intern(name)) {
-                Ok(parsed) => taken.push((name.value.as_str().into(), parsed)),
-                Err(_) => {
-                    let (message, hint) = no_pointer(&source.value);
-                    let problem = ReadingProblem::new(source.at, FindingCode::BadClaim, message);
-                    self.add(file, problem.hint(hint));
-                }
+            if let Ok(parsed) = ClaimName::parse_source(&source.value, |name| self.intern(name)) {
+                taken.push((name.value.as_str().into(), parsed));
+                continue;
             }
+            let (message, hint) = no_pointer(&source.value);
+            self.add(file, ReadingProblem::new(source.at, FindingCode::BadClaim, message).hint(hint));
         }
         taken
     }
@@ -196,6 +194,7 @@ impl CompileReport<'_> {
         issuer: &KnownIssuer,
     ) -> bool {
         let Some(platform) = Platform::of(issuer.iss.as_str()) else { return true };
+        self.numbers_for_text(file, entry, conditions, &platform);
         match platform.whose(conditions) {
             Whose::Certain => true,
             Whose::Anybodys if !platform.is_shared => true,
@@ -210,13 +209,8 @@ impl CompileReport<'_> {
                 false
             }
             Whose::OfName(names) => {
-                let written = entry.claims.given().map(|claims| &claims.value.0);
                 for (name, instead) in names {
-                    let is_it = |written: &Spanned<String>| {
-                        ClaimName::parse_foreign(&written.value, |name| name.into()).as_ref() == Ok(name)
-                    };
-                    let names = written.into_iter().flatten().map(|(written, _)| written);
-                    let written = names.into_iter().find(|written| is_it(written));
+                    let written = written_as(entry, name);
                     let Some(written) = written else { continue };
                     let message = format!(
                         "claim `{}` tells whose a token of {} is by a name, which somebody else can register once it is given up",
@@ -232,6 +226,32 @@ impl CompileReport<'_> {
                 }
                 true
             }
+        }
+    }
+
+    /// Warns of conditions that no token of the platform meets, because the value is not text.
+    fn numbers_for_text(
+        &mut self,
+        file: FileIndex,
+        entry: &document::FederatedEntry,
+        conditions: &[Condition],
+        platform: &Platform,
+    ) {
+        for condition in conditions {
+            let Condition::Claim { name, test } = condition else { continue };
+            let is_text = |value: &ClaimValue| matches!(value, ClaimValue::Text(_));
+            if !platform.has_as_text(name) || test.values().iter().any(is_text) {
+                continue;
+            }
+            let (Some(written), Some(value)) = (written_as(entry, name), test.values().first()) else {
+                continue;
+            };
+            let message = format!(
+                "claim `{}` is a text in tokens of {}, and {value} is none: no token meets this condition",
+                written.value, platform.name
+            );
+            let problem = ReadingProblem::new(written.at, FindingCode::TypeMismatch, message);
+            self.warn(file, problem.hint(format!("write it in quotes: `\"{value}\"`")));
         }
     }
 
@@ -279,6 +299,14 @@ impl CompileReport<'_> {
             self.warn(issuer.file, problem.hint(hint));
         }
     }
+}
+
+/// Where a condition of an entry names its claim.
+fn written_as<'e>(entry: &'e document::FederatedEntry, name: &ClaimName) -> Option<&'e Spanned<String>> {
+    let is_it = |written: &&Spanned<String>| {
+        ClaimName::parse_foreign(&written.value, |name| name.into()).as_ref() == Ok(name)
+    };
+    entry.claims.given()?.value.0.iter().map(|(written, _)| written).find(is_it)
 }
 
 /// Whether nothing of an entry was left out because it was wrong.

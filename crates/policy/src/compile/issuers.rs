@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use jeton_jose::{ForeignKeys, InvalidPublicKey};
+use jeton_jose::{InvalidPublicKey, IssuerKeySet};
 use jeton_oauth::{Audience, ForeignAlgorithm, IssuerName, ShownUrl, clock::parse_duration, is_loopback};
 use url::Url;
 
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The longest lifetime of tokens where an issuer has none of its own: a day, and an hour for a clock.
-const MAX_LIFETIME: Duration = Duration::from_secs(25 * 60 * 60);
+const MAX_LIFETIME: Duration = Duration::from_hours(25);
 
 /// The issuers, and where each is defined.
 pub(super) struct CompiledIssuers {
@@ -57,8 +57,8 @@ impl CompileReport<'_> {
                 let Some(issuer) = issuer else { continue };
                 let iss = self.iss(file, name, &issuer.issuer, surroundings, &mut taken);
                 let audience = self.foreign_audience(file, name, &issuer.audience);
-                let keys = self.issuer_keys(file, name, &issuer.keys);
                 let algorithms = self.algorithms(file, issuer.algorithms.given());
+                let keys = self.issuer_keys(file, name, &issuer.keys, algorithms.as_deref());
                 let max_lifetime = self.max_lifetime(file, issuer.max_lifetime.given());
                 let is_enabled = issuer.enabled.given() != Some(&false);
                 let (Some(parsed), Some(iss)) = (parsed, iss) else { continue };
@@ -186,6 +186,7 @@ impl CompileReport<'_> {
         file: FileIndex,
         name: &Spanned<String>,
         keys: &Field<Spanned<document::IssuerKeysEntry>>,
+        algorithms: Option<&[ForeignAlgorithm]>,
     ) -> Option<IssuerKeys> {
         let one_of = "write one of `discover: true`, `jwks: URL` and `file: NAME`";
         let Spanned { at, value: keys } = match keys {
@@ -223,7 +224,7 @@ impl CompileReport<'_> {
                     let problem = ReadingProblem::new(given.at, FindingCode::BadRequirement, message);
                     self.add(file, problem.hint(format!("remove `{key}`")));
                 }
-                self.issuer_key_file(file, name).map(IssuerKeySource::File)
+                self.issuer_key_file(file, name, algorithms).map(IssuerKeySource::File)
             }
             ([false, false, false], ..) => {
                 // what was wrong is told, unless nothing was
@@ -266,7 +267,12 @@ impl CompileReport<'_> {
         None
     }
 
-    fn issuer_key_file(&mut self, file: FileIndex, name: &Text) -> Option<IssuerKeyFile> {
+    fn issuer_key_file(
+        &mut self,
+        file: FileIndex,
+        name: &Text,
+        algorithms: Option<&[ForeignAlgorithm]>,
+    ) -> Option<IssuerKeyFile> {
         let found = self.key_file(file, name).map(|(path, bytes)| (path, Arc::<[u8]>::from(bytes)));
         let (path, content) = match found {
             Ok(found) => found,
@@ -275,26 +281,35 @@ impl CompileReport<'_> {
                 return None;
             }
         };
-        // a key of another kind or use than those of clients may be what the issuer signs with
-        let error = ForeignKeys::from_file(&content).err().filter(|error| {
-            !matches!(
-                error,
-                InvalidPublicKey::Kind | InvalidPublicKey::Purpose | InvalidPublicKey::NoneLeft(_)
-            )
-        });
-        if let Some(error) = error {
-            let message = format!("`{}` holds no public keys that can be used: {error}", name.value);
-            let problem = ReadingProblem::new(name.at, FindingCode::BadPublicKey, message);
-            let hint = match error {
-                InvalidPublicKey::Private | InvalidPublicKey::PrivateInSet(_) => {
-                    "put the public keys alone there: whoever reads a private key can sign tokens"
+        // without its algorithms nobody knows which keys are the issuer's
+        match IssuerKeySet::from_file(&content, algorithms?) {
+            Ok(keys) => {
+                for key in keys.passed_over() {
+                    let message = format!("a key in `{}` is passed over: {key}", name.value);
+                    let hint =
+                        "the issuer's `algorithms` have no use for it: remove it, unless others need it";
+                    self.warn(
+                        file,
+                        ReadingProblem::new(name.at, FindingCode::PassedOver, message).hint(hint),
+                    );
                 }
-                error => fix(&error),
-            };
-            self.add(file, problem.hint(hint));
-            return None;
+                Some(IssuerKeyFile { path, content })
+            }
+            Err(error) => {
+                let message = format!("`{}` holds no public keys that can be used: {error}", name.value);
+                let hint = match error {
+                    InvalidPublicKey::Private | InvalidPublicKey::PrivateInSet(_) => {
+                        "put the public keys alone there: whoever reads a private key can sign tokens"
+                    }
+                    InvalidPublicKey::Kind | InvalidPublicKey::Purpose | InvalidPublicKey::NoneLeft(_) => {
+                        "give keys for the `algorithms` of the issuer, or name theirs (default: `[RS256]`)"
+                    }
+                    error => fix(&error),
+                };
+                self.add(file, ReadingProblem::new(name.at, FindingCode::BadPublicKey, message).hint(hint));
+                None
+            }
         }
-        Some(IssuerKeyFile { path, content })
     }
 
     /// The path of a file that a policy file names.

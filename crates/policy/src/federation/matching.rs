@@ -235,17 +235,16 @@ impl IssuerTerms {
             let rarest = (0..).zip(terms.tests()).min_by_key(|(_, test)| crowd(*test)).map(|(at, _)| at);
             for (position, (name, test)) in (0..).zip(terms.tests()) {
                 let of_root = by_root.entry(name.root().into()).or_default();
-                let compared = match of_root.iter().position(|compared| compared.name == *name) {
-                    Some(found) => of_root.get_mut(found),
-                    None => {
-                        of_root.push(ComparedValues {
-                            name: name.clone(),
-                            values: ValueIndex::default(),
-                            items: ValueIndex::default(),
-                        });
-                        of_root.last_mut()
-                    }
-                };
+                let known = of_root.iter().position(|compared| compared.name == *name);
+                if known.is_none() {
+                    of_root.push(ComparedValues {
+                        name: name.clone(),
+                        values: ValueIndex::default(),
+                        items: ValueIndex::default(),
+                    });
+                }
+                let at_end = of_root.len().saturating_sub(1);
+                let compared = of_root.get_mut(known.unwrap_or(at_end));
                 let Some(compared) = compared else { continue };
                 for value in test.values() {
                     let named = compared.of_test(test).entry(value);

@@ -134,7 +134,9 @@ impl<'c> Search<'c> {
         let best = best.into_iter().map(|(name, parts)| (left(&parts), name, parts)).min_by_key(|one| one.0);
         let Some((_, name, parts)) = best.filter(|(left, ..)| is_worth_it(*left, all_pairs)) else {
             for (number, one) in all.iter().enumerate() {
-                all.iter().skip(number + 1).for_each(|other| self.look_at(*one, *other));
+                for other in all.iter().skip(number + 1) {
+                    self.look_at(*one, *other);
+                }
             }
             return;
         };
@@ -169,7 +171,9 @@ impl<'c> Search<'c> {
         let best = best.and_then(|(_, name)| Some((name, of_ones.remove(name)?, of_others.remove(name)?)));
         let Some((name, of_ones, of_others)) = best else {
             for one in ones {
-                others.iter().for_each(|other| self.look_at(*one, *other));
+                for other in others {
+                    self.look_at(*one, *other);
+                }
             }
             return;
         };

@@ -154,6 +154,17 @@ impl Platform {
         self.ids.iter().map(String::as_str)
     }
 
+    /// Whether the platform gives the claim as text. What says whose a token of a shared issuer is, is text, but for what
+    /// is within another claim.
+    pub(crate) fn has_as_text(&self, name: &ClaimName) -> bool {
+        if !self.is_shared {
+            return false;
+        }
+        let of_names = self.names.into_iter().flatten().flat_map(|names| names.keys());
+        let known = self.ids.iter().chain(of_names).filter(|known| !known.starts_with('/'));
+        known.map(String::as_str).chain(["sub"]).any(|known| is_called(name, known))
+    }
+
     fn told_by(&self, condition: &Condition, name: &ClaimName) -> Option<(Tells, &'static str)> {
         let names = || self.names.into_iter().flatten();
         let is_id = self.ids.iter().chain(names().flat_map(BTreeMap::values)).any(|id| is_called(name, id));
