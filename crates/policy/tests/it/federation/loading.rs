@@ -51,8 +51,7 @@ fn everything_of_an_issuer_is_read() {
 fn a_file_of_keys_counts_for_the_hash() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Path::new("tests/fixtures/policies/silent/federated-and-no-secret");
-    let text =
-        "version: 1\nissuers:\n  a: { issuer: https://a.example.com, audience: a, keys: { file: a.jwks }, algorithms: [ES384] }\n";
+    let text = "version: 1\nissuers:\n  a: { issuer: https://a.example.com, audience: a, keys: { file: a.jwks }, algorithms: [ES384] }\n";
     fs::write(dir.path().join("a.yaml"), text).unwrap();
     let keys = fs::read_to_string(folder.join("keys/spire.jwks")).unwrap();
     fs::write(dir.path().join("a.jwks"), &keys).unwrap();
