@@ -16,7 +16,7 @@ use super::{
     uses::SecretUses,
 };
 use crate::{
-    federation::{FederationError, FederationRefused, ForeignToken, ForeignVerifier, ShownAs},
+    federation::{FederationError, FederationRefused, ForeignToken, ForeignVerifier, ReadToken, ShownAs},
     store::{NameUse, Store},
 };
 
@@ -162,13 +162,11 @@ impl Authenticator {
                 self.secret_uses.note(&client.id, secret.hash(), now.as_second());
                 Ok(AuthenticatedClient::by_itself(client))
             }
-            ClientCredentials::Assertion { client_id, assertion }
-                if ForeignVerifier::insecure_is_foreign(policies, assertion.as_str()) =>
-            {
-                self.by_foreign(policies, assertion.as_str(), client_id.as_deref(), ShownAs::Assertion, now)
-                    .await
-            }
             ClientCredentials::Assertion { client_id, assertion } => {
+                if let Some(token) = ReadToken::of_assertion(policies, assertion.as_str()) {
+                    let client_id = client_id.as_deref();
+                    return self.by_foreign(policies, token, client_id, ShownAs::Assertion, now).await;
+                }
                 let (client, unused) =
                     self.assertions.check(assertion, client_id.as_deref(), clients, now)?;
                 may_act(client, now)?;
@@ -179,7 +177,8 @@ impl Authenticator {
                 }
             }
             ClientCredentials::Foreign { client_id, token, shown_as } => {
-                self.by_foreign(policies, token.as_str(), client_id.as_deref(), *shown_as, now).await
+                let token = ReadToken::of(policies, token.as_str());
+                self.by_foreign(policies, token, client_id.as_deref(), *shown_as, now).await
             }
         }
     }
@@ -187,13 +186,13 @@ impl Authenticator {
     async fn by_foreign(
         &self,
         policies: &PolicySet,
-        token: &str,
+        token: ReadToken<'_>,
         client_id: Option<&str>,
         shown_as: ShownAs,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
         let federated =
-            self.foreign.verify(policies, token, client_id, now).await.map_err(|refused| {
+            self.foreign.verify_read(policies, token, client_id, now).await.map_err(|refused| {
                 match (refused.client, refused.error) {
                     (Some(client), FederationError::Unavailable(error)) => {
                         AuthenticationError::Unavailable { client, error }

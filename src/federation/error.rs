@@ -72,8 +72,8 @@ pub enum FederationError {
         /// The longest one.
         most: i64,
     },
-    /// No client of the policies is meant.
-    #[error("{0}")]
+    /// No client of the policies is meant. What differs is logged beside it.
+    #[error("{}", match .0.nearest { Some(_) => "it stands for no client", None => "no client trusts its issuer" })]
     NoMatch(NoMatch),
     /// `client_id` is another client.
     #[error("`client_id` is not the client that it stands for")]

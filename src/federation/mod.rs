@@ -16,4 +16,5 @@ pub use error::{FederationError, FederationRefused};
 pub use fetch::{FetchListener, FetchedDocumentKind, KeyFetchOptions};
 pub use followed::{IssuerStanding, IssuerState};
 pub use issuers::FollowedIssuers;
+pub(crate) use verify::ReadToken;
 pub use verify::{FederatedClient, ForeignToken, ForeignVerifier, ShownAs};

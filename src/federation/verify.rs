@@ -46,6 +46,9 @@ pub struct ForeignVerifier {
     leeway: i64,
 }
 
+/// A token as it says, whose ever it is. Nothing of it is checked.
+pub(crate) struct ReadToken<'t>(Result<UnverifiedToken<'t>, UnreadToken<'t>>);
+
 /// A token of a trusted issuer, as it says. Nothing of it is checked.
 struct UnverifiedToken<'t> {
     parts: CompactJws<'t>,
@@ -107,23 +110,6 @@ impl ForeignVerifier {
         Self { issuers, store, leeway: i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX) }
     }
 
-    /// Whether a client's assertion says that it is a token of another issuer: its `iss` is one that the policies trust,
-    /// or a URL that is no client's id. Nothing of it is checked.
-    pub(crate) fn insecure_is_foreign(policies: &PolicySet, assertion: &str) -> bool {
-        // where nobody is trusted, assertions are not read twice
-        if policies.issuers().is_empty() {
-            return false;
-        }
-        match UnverifiedToken::read(policies.issuers(), assertion) {
-            Ok(_) | Err(UnreadToken { issuer: Some(_), .. }) => true,
-            Err(UnreadToken { error: FederationError::UnknownIssuer { iss }, .. }) => {
-                (iss.starts_with("https://") || iss.starts_with("http://"))
-                    && policies.clients().find(&iss).is_none()
-            }
-            Err(_) => false,
-        }
-    }
-
     /// Which client a token stands for. It must be the one of `client_id`, if that is given.
     ///
     /// # Errors
@@ -136,6 +122,17 @@ impl ForeignVerifier {
         client_id: Option<&str>,
         now: Timestamp,
     ) -> Result<FederatedClient, FederationRefused> {
+        self.verify_read(policies, ReadToken::of(policies, token), client_id, now).await
+    }
+
+    /// As [`Self::verify`], of a token that was read already.
+    pub(crate) async fn verify_read(
+        &self,
+        policies: &PolicySet,
+        token: ReadToken<'_>,
+        client_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<FederatedClient, FederationRefused> {
         let verified = self.find_client(policies, token, client_id, now.as_second()).await;
         verified.inspect_err(log)
     }
@@ -143,14 +140,15 @@ impl ForeignVerifier {
     async fn find_client(
         &self,
         policies: &PolicySet,
-        token: &str,
+        ReadToken(read): ReadToken<'_>,
         client_id: Option<&str>,
         now: i64,
     ) -> Result<FederatedClient, FederationRefused> {
-        let read =
-            UnverifiedToken::read(policies.issuers(), token).map_err(|UnreadToken { issuer, error }| {
-                FederationRefused { issuer: issuer.map(|issuer| issuer.name.clone()), client: None, error }
-            })?;
+        let read = read.map_err(|UnreadToken { issuer, error }| FederationRefused {
+            issuer: issuer.map(|issuer| issuer.name.clone()),
+            client: None,
+            error,
+        })?;
         let issuer = read.issuer;
         let refuse = |client: Option<&ClientId>, error| FederationRefused {
             issuer: Some(issuer.name.clone()),
@@ -260,6 +258,32 @@ impl ForeignVerifier {
     }
 }
 
+impl<'t> ReadToken<'t> {
+    /// Reads a token.
+    pub(crate) fn of(policies: &'t PolicySet, token: &'t str) -> Self {
+        Self(UnverifiedToken::read(policies.issuers(), token))
+    }
+
+    /// Reads a client's assertion, if that says that it is a token of another issuer: its `iss` is one that the policies
+    /// trust, or a URL that is no client's id.
+    pub(crate) fn of_assertion(policies: &'t PolicySet, assertion: &'t str) -> Option<Self> {
+        // where nobody is trusted, assertions are not read twice
+        if policies.issuers().is_empty() {
+            return None;
+        }
+        let read = Self::of(policies, assertion);
+        let is_foreign = match &read.0 {
+            Ok(_) | Err(UnreadToken { issuer: Some(_), .. }) => true,
+            Err(UnreadToken { error: FederationError::UnknownIssuer { iss }, .. }) => {
+                (iss.starts_with("https://") || iss.starts_with("http://"))
+                    && policies.clients().find(iss).is_none()
+            }
+            Err(_) => false,
+        };
+        is_foreign.then_some(read)
+    }
+}
+
 impl<'t> UnverifiedToken<'t> {
     fn read(issuers: &'t Issuers, token: &'t str) -> Result<Self, UnreadToken<'t>> {
         let parts = CompactJws::parse(token).map_err(UnreadToken::of_nobody)?;
@@ -344,12 +368,7 @@ fn log(refused: &FederationRefused) {
         }
         _ => (client.as_ref(), None),
     };
-    let reason = match error {
-        FederationError::NoMatch(no_match) if no_match.nearest.is_some() => {
-            "it stands for no client".to_owned()
-        }
-        other => other.to_string(),
-    };
+    let reason = error.to_string();
     let event = event::FederationRefused {
         issuer: issuer.as_ref().map(IssuerName::as_str),
         iss: iss.as_deref(),

@@ -405,6 +405,8 @@ async fn the_log_names_the_nearest_client_and_each_condition_that_differs() {
     assert_eq!(post(&server, &as_assertion(JWT_BEARER, &token)).await.0, 401);
     let line = server.logged("federation.refused").await;
     assert!(line["differs"].as_str().unwrap().len() < 2100, "{line}");
+    let refused = server.logged("token.refused").await;
+    assert!(refused["detail"].as_str().unwrap().len() < 200, "{refused}");
 }
 
 #[actix_web::test]

@@ -22,8 +22,11 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::{
     Setup, TestApp,
     forge::Forge,
+    install_policies,
+    issuer::FakeIssuer,
     now,
     platform::{AUDIENCE, deployer},
+    program::{Binary, PATIENCE},
     spawn_app_with,
     tls::Authority,
 };
@@ -242,4 +245,31 @@ async fn without_its_files_nothing_is_fetched() {
     let app = cluster.spawn("{ discover: true }", &[]);
     assert!(!app.takes(&cluster.token()).await, "the system's authorities do not know it");
     assert!(cluster.issuer.asked().is_empty(), "no token is sent to whom nobody trusts");
+}
+
+/// A server with an issuer that is nowhere, and these variables.
+async fn serve_with(variables: &[(&str, &str)]) -> Binary {
+    let dir = TempDir::new().unwrap();
+    install_policies(&dir.path().join("policies"));
+    let deployer = deployer("deployer", "");
+    let text = format!(
+        "version: 1\nissuers:\n  ci:\n    issuer: https://issuer.invalid\n    audience: {AUDIENCE}\n    keys: {{ discover: true }}\nclients:\n{deployer}"
+    );
+    fs::write(dir.path().join("policies/ci.yaml"), text).unwrap();
+    Binary::serve_in_with(dir, variables).await
+}
+
+#[actix_web::test]
+async fn the_settings_alone_name_a_proxy() {
+    let proxy = FakeIssuer::start().await;
+    let url = proxy.issuer.to_string();
+    let environment: Vec<_> =
+        ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, url.as_str())).to_vec();
+    let mut server = serve_with(&environment).await;
+    server.logged("issuer_keys.not_fetched").await;
+    assert!(proxy.requests().is_empty(), "{:?}", proxy.requests());
+    let mut server = serve_with(&[("JETON__FETCH__PROXY", &url)]).await;
+    let failed = tokio::time::timeout(PATIENCE, server.logged("issuer_keys.not_fetched")).await.unwrap();
+    assert!(failed["error"].as_str().unwrap().starts_with("its metadata: "), "{failed}");
+    assert!(proxy.requests()[0].starts_with("CONNECT issuer.invalid:443 "), "{:?}", proxy.requests());
 }

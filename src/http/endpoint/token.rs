@@ -18,7 +18,7 @@ use crate::{
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::TokenEndpointError,
-        extract::{Form, client_credentials, has_credentials},
+        extract::{Form, claimed_by_basic, client_credentials, has_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     telemetry::{ClientRefusal, TokenAttempt},
@@ -43,7 +43,7 @@ pub(in crate::http) async fn post(
     let telemetry = &*endpoints.telemetry;
     let mut grant = None;
     let (credentials, asked) = read(&request, body, &mut grant).await.map_err(|error| {
-        let claimed = error.attempted.clone();
+        let claimed = error.attempted.clone().or_else(|| claimed_by_basic(request.headers()));
         let attempt = TokenAttempt { telemetry, grant, claimed: claimed.as_deref() };
         endpoints.at(&request, Refusing::Token(attempt)).unread(error)
     })?;
