@@ -6,7 +6,7 @@ use config::ValueKind;
 use serde_json::Value;
 use url::Url;
 
-use super::{SettingErrors, Settings};
+use super::{SettingErrors, Settings, values::SET};
 
 /// A setting as it counts. Shows no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +38,6 @@ pub struct CheckedSettings {
     pub outcome: Result<Settings, SettingErrors>,
 }
 
-/// What stands in the place of a secret.
-const SET: &str = "(set)";
 /// The settings that may hold a password among other things.
 const WITH_PASSWORD: [&str; 2] = ["store.url", "fetch.proxy"];
 
