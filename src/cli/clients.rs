@@ -1,6 +1,7 @@
 //! `jeton clients`.
 
 mod list;
+mod matching;
 
 use std::{
     io::{self, Write},
@@ -46,6 +47,8 @@ pub(super) enum ClientCommand {
         #[arg(long, value_enum, default_value_t = list::ListFormat::Table)]
         format: list::ListFormat,
     },
+    /// Say which client a token of another issuer stands for, or what differs for each.
+    Match(matching::Match),
     /// Enable a client again. Its revoked tokens stay revoked.
     Enable {
         /// The id of the client.
@@ -86,7 +89,14 @@ pub(super) struct Add {
     /// A file with its public keys: PEM, JWK or JWK set. The client then gets no secret. Repeat for more.
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
-    /// Make a secret even with `--public-key`.
+    /// The trusted issuer whose tokens stand for it, by its name in the policies. The client then gets no secret.
+    #[arg(long, requires = "matches", value_name = "NAME")]
+    issuer: Option<String>,
+    /// A claim that the issuer's token must have: `repository_id=456789`, or `/kubernetes.io/namespace=shop` for one
+    /// within another. The value is text. Repeat for more.
+    #[arg(long = "match", requires = "issuer", num_args = 1.., value_name = "CLAIM=VALUE", value_parser = matched_claim)]
+    matches: Vec<(String, String)>,
+    /// Make a secret even with `--public-key` or `--issuer`.
     #[arg(long)]
     secret: bool,
     /// Let it get refresh tokens.
@@ -124,6 +134,14 @@ pub(super) fn claim(text: &str) -> Result<(String, Value), String> {
     }
 }
 
+/// A claim of another issuer's token, and its text.
+fn matched_claim(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((claim, value)) if !claim.is_empty() => Ok((claim.to_owned(), value.to_owned())),
+        _ => Err("write it as CLAIM=VALUE".to_owned()),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a whole number and `s`, `m`, `h` or `d`".to_owned())
 }
@@ -140,9 +158,11 @@ fn ttl(text: &str) -> Result<String, String> {
 const PUBLIC_MEMBERS: [&str; 9] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
 
 pub(super) fn run(command: ClientCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    if let ClientCommand::List { format } = command {
-        return list::run(format, config);
-    }
+    let command = match command {
+        ClientCommand::List { format } => return list::run(format, config),
+        ClientCommand::Match(command) => return matching::run(command, config),
+        command => command,
+    };
     let settings = super::settings(NeededFolders::Policies, config)?;
     if let ClientCommand::Revoke { id, before, consent } = &command {
         let what = || {
@@ -160,7 +180,7 @@ pub(super) fn run(command: ClientCommand, config: Option<&Path>) -> anyhow::Resu
     }
     let files = PolicyFiles::of(settings)?;
     match command {
-        ClientCommand::List { .. } => {}
+        ClientCommand::List { .. } | ClientCommand::Match(_) => {}
         ClientCommand::Add(command) => add(&files, &command)?,
         ClientCommand::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
         ClientCommand::Enable { id } => enable(&files, &id)?,
@@ -176,12 +196,17 @@ fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
     let file = files.target(add.file.as_deref(), &place)?;
     let keys = add.public_keys.iter().map(|file| public_keys(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let keys = keys.concat();
-    let secret = if add.secret || keys.is_empty() { Some(generate()?) } else { None };
+    let needs_secret = keys.is_empty() && add.issuer.is_none();
+    let secret = if add.secret || needs_secret { Some(generate()?) } else { None };
     let edited = files.sources.add_client(&file, &add.id, &body(add, secret.as_ref(), &keys))?;
-    files.write(&[edited])?;
+    let policies = files.write(&[edited])?;
     say!("{file}: added client `{}`", add.id);
     for key in &keys {
         say!("public key {}", key.thumbprint());
+    }
+    let added = policies.clients().find(&add.id).map(|client| client.federated.as_slice());
+    for terms in added.unwrap_or_default() {
+        say!("tokens of {terms} stand for it");
     }
     secret.iter().try_for_each(show)
 }
@@ -339,6 +364,14 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
         lines.push("public_keys:".to_owned());
         lines.extend(keys.iter().map(|key| format!("  - jwk: {{ {} }}", members(key.jwk()))));
     }
+    if let Some(issuer) = &add.issuer {
+        lines.extend([
+            "federated:".to_owned(),
+            format!("  - issuer: {}", scalar(issuer)),
+            "    claims:".to_owned(),
+        ]);
+        lines.extend(conditions(&add.matches));
+    }
     let switches =
         [("token_exchange", add.token_exchange), ("refresh", add.refresh), ("status_list", add.status_list)];
     lines.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|(key, _)| format!("{key}: true")));
@@ -366,6 +399,22 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
     }
     lines.extend(add.ttl.as_ref().map(|ttl| format!("ttl: {ttl}")));
     lines
+}
+
+/// The lines of conditions on another issuer's token. Of several values for one claim each will do.
+fn conditions(matches: &[(String, String)]) -> Vec<String> {
+    let mut claims: Vec<(&str, Vec<String>)> = Vec::new();
+    for (claim, value) in matches {
+        match claims.iter_mut().find(|(known, _)| known == claim) {
+            Some((_, values)) => values.push(scalar(value)),
+            None => claims.push((claim, vec![scalar(value)])),
+        }
+    }
+    let each = claims.iter().map(|(claim, values)| match values.as_slice() {
+        [only] => format!("      {}: {{ is: {only} }}", scalar(claim)),
+        several => format!("      {}: {{ in: [{}] }}", scalar(claim), several.join(", ")),
+    });
+    each.collect()
 }
 
 /// The public members of a JSON Web Key, as a line of YAML has them.

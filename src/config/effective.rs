@@ -41,13 +41,13 @@ pub struct CheckedSettings {
     pub outcome: Result<Settings, SettingErrors>,
 }
 
-/// The one setting in which a password has its place.
-const WITH_PASSWORD: &str = "store.url";
+/// The settings in which a password has its place.
+const WITH_PASSWORD: [&str; 2] = ["store.url", "fetch.proxy"];
 
 impl EffectiveSetting {
     pub(super) fn new(key: &str, value: &config::Value, source: SettingSource) -> Self {
         let value = match &value.kind {
-            ValueKind::String(text) if key == WITH_PASSWORD => without_password(text).into(),
+            ValueKind::String(text) if WITH_PASSWORD.contains(&key) => without_password(text).into(),
             _ => shown(value),
         };
         Self { key: key.to_owned(), value, source }

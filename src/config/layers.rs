@@ -234,7 +234,21 @@ impl Layers {
         key: &str,
         parse: impl FnOnce(&[String]) -> Result<T, String>,
     ) -> Option<T> {
-        let (value, name, _) = self.take(key)?;
+        let (list, name, _) = self.take_list(key)?;
+        self.keep(parse(&list), name)
+    }
+
+    /// Takes a list of paths, each relative to where the setting stands.
+    pub(super) fn paths(&mut self, key: &str) -> Option<Vec<PathBuf>> {
+        let (list, name, base) = self.take_list(key)?;
+        if list.iter().any(String::is_empty) {
+            return self.refuse(&name, "a path is empty: name a folder, or remove it");
+        }
+        Some(list.iter().map(|path| base.join(path)).collect())
+    }
+
+    fn take_list(&mut self, key: &str) -> Option<(Vec<String>, String, PathBuf)> {
+        let (value, name, base) = self.take(key)?;
         let text = |value: Value| match value.kind {
             ValueKind::String(text) => Some(text),
             _ => None,
@@ -247,7 +261,7 @@ impl Layers {
             _ => None,
         };
         let list = list.ok_or_else(|| "write it as a list of text, such as `[\"a\", \"b\"]`".to_owned());
-        self.keep(list.and_then(|list| parse(&list)), name)
+        Some((self.keep(list, name.clone())?, name, base))
     }
 
     /// Takes a table from text to text, each value by `parse`; `None` where something in it is wrong.

@@ -7,7 +7,7 @@ use tracing_actix_web::TracingLogger;
 
 use super::{
     connection::{self, Serving, TellConnection},
-    endpoint::{authz::Gateway, client::ClientEndpoints, discovery::Metadata, health::Probed},
+    endpoint::{authz::Gateway, client::ClientEndpoints, discovery::PublishedMetadata, health::Probed},
     extract::TrustedProxies,
     measure::Measure,
     routes::{self, HttpRoutes},
@@ -32,7 +32,7 @@ impl MainService {
         let following = Data::from(following);
         let gateway = |settings| Data::new(Gateway::new(settings, &app.authorizer));
         let gateways = app.settings.gateways.iter().map(gateway).collect();
-        let metadata = Data::new(Metadata::new(&app.settings.issuer, &app.store));
+        let metadata = Data::new(PublishedMetadata::new(&app.settings.issuer, &app.store));
         let issuer_name = Data::new(app.settings.issuer.clone());
         let authorizer = Data::new(app.authorizer.clone());
         let trusted_proxies = Data::new(TrustedProxies(app.settings.server.trusted_proxies));
@@ -52,6 +52,7 @@ impl MainService {
         let revoker = Data::new(app.revoker);
         let status_lists = Data::new(app.status_lists);
         let store = Data::new(app.store);
+        let issuers = Data::new(app.issuers);
         let routes = Arc::new(routes);
         let answering = move || {
             actix_web::App::new()
@@ -66,6 +67,7 @@ impl MainService {
                 .app_data(trusted_proxies.clone())
                 .app_data(status_lists.clone())
                 .app_data(store.clone())
+                .app_data(issuers.clone())
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
                 .app_data(audit.clone())

@@ -14,6 +14,7 @@ use tracing::Level;
 use crate::{
     authenticate::{AuthenticationError, ClientCredentials},
     event::{IntrospectionRefused, RevocationRefused},
+    federation::ShownAs,
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
         extract::{Form, TrustedProxies, client_credentials},
@@ -115,16 +116,23 @@ impl ClientEndpoint<'_> {
         if let AuthenticationError::Unavailable { .. } = error {
             return self.unavailable(&detail);
         }
+        // a subject token is no authentication of the client's own (RFC 8693 section 2.2.2)
+        let (code, told) = match error {
+            AuthenticationError::Foreign { shown_as: ShownAs::SubjectToken, .. } => {
+                (ErrorCode::InvalidRequest, "the subject token is not valid")
+            }
+            _ => (ErrorCode::InvalidClient, "client authentication failed"),
+        };
         let refusal = ClientRefusal {
             client: error.client(),
             attempted: error.attempted().map(shown),
-            ..ClientRefusal::of(ErrorCode::InvalidClient, &detail)
+            ..ClientRefusal::of(code, &detail)
         };
         if let Err(limited) = self.count_failure(&refusal) {
             return limited;
         }
         self.refusing.tell(Level::WARN, &refusal);
-        TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
+        TokenEndpointError::new(code, told)
     }
 
     /// What a client learns when something that is needed is away.

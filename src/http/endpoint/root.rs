@@ -12,7 +12,7 @@ use jeton_oauth::Issuer;
 use ring::digest;
 use serde::Serialize;
 
-use super::discovery::Metadata;
+use super::discovery::PublishedMetadata;
 
 /// What is told, in this order.
 #[derive(Serialize)]
@@ -38,7 +38,7 @@ enum DirectoryForm {
 }
 
 impl<'d> Directory<'d> {
-    fn of(issuer: &'d Issuer, published: &'d Metadata) -> Self {
+    fn of(issuer: &'d Issuer, published: &'d PublishedMetadata) -> Self {
         let origin = issuer.as_str().strip_suffix(issuer.path()).unwrap_or(issuer.as_str());
         Self {
             name: "jeton",
@@ -98,7 +98,7 @@ th,td{border-top:1px solid #8886;padding:.4rem 1rem .4rem 0;text-align:left;vert
 pub(in crate::http) async fn get(
     request: HttpRequest,
     issuer: Data<Issuer>,
-    metadata: Data<Metadata>,
+    metadata: Data<PublishedMetadata>,
 ) -> HttpResponse {
     let directory = Directory::of(&issuer, &metadata);
     let mut response = HttpResponse::Ok();
