@@ -143,7 +143,7 @@ jeton_verify::events! {
     /// Others can read the key file of a listener.
     "tls.readable" => TlsReadable<'e>: warn { listener: &'e str, detail: &'e str };
 
-    /// Spans could not be exported to the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Spans could not be exported to the collector.
     "traces.not_exported" => TracesNotExported<'e>: warn | debug { url: &'e str, error: ShownValue<'e> }
         "spans are lost until the collector takes them; requests are not affected";
 

@@ -65,7 +65,8 @@ fn algorithm(token: &str) -> Option<String> {
 fn http_client() -> reqwest::Client {
     // a second call keeps the first provider
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    // the certificate was made for this run, and wrk does not judge it either
+    reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap()
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -112,6 +112,15 @@ impl Report {
             let what = "CPU: /principal with one token / /healthz";
             budgets.push(Budget::at_most(what, warm.against(healthz, cpu), 1.5, "x"));
         }
+        for (what, plain, tls) in [
+            ("CPU: token over TLS / without", Kind::Token, Kind::TlsToken),
+            ("CPU: /principal over TLS / without", Kind::Warm, Kind::TlsWarm),
+            ("CPU: /healthz over TLS / without", Kind::Healthz, Kind::TlsHealthz),
+        ] {
+            if let (Some(plain), Some(tls)) = (of(plain), of(tls)) {
+                budgets.push(Budget::at_most(what, tls.against(plain, cpu), 1.15, "x"));
+            }
+        }
         if let (Some(authz), Some(healthz), Some(cerbos)) =
             (of(Kind::Authz), of(Kind::Healthz), of(Kind::Cerbos))
         {

@@ -16,8 +16,11 @@ use crate::{
 
 /// The issuer of a jeton that nobody told another one, which is also the audience of its own API.
 const ISSUER: &str = "http://127.0.0.1:8080";
+/// The same of a jeton with TLS.
+pub(crate) const HTTPS_ISSUER: &str = "https://127.0.0.1:8080";
 const TOKEN_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2Forders.example.com";
 const OWN_TOKEN_FORM: &str = "grant_type=client_credentials&resource=http%3A%2F%2F127.0.0.1%3A8080";
+const HTTPS_OWN_TOKEN_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2F127.0.0.1%3A8080";
 /// The peer grants no scope that is not asked for.
 const PEER_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2Forders.example.com&scope=orders%3Aread%20orders%3Awrite";
 /// May who holds what acme-sync's token says read an order of acme?
@@ -34,6 +37,9 @@ pub(crate) enum Kind {
     Warm,
     Authz,
     Healthz,
+    TlsToken,
+    TlsWarm,
+    TlsHealthz,
     Peer,
     Cerbos,
 }
@@ -49,6 +55,9 @@ impl Kind {
             Self::Warm => "jeton: /principal, one token",
             Self::Authz => "jeton: /authz, one token",
             Self::Healthz => "jeton: /healthz",
+            Self::TlsToken => "jeton over TLS: token, client secret",
+            Self::TlsWarm => "jeton over TLS: /principal, one token",
+            Self::TlsHealthz => "jeton over TLS: /healthz",
             Self::Peer => "oidc-provider: token, client secret",
             Self::Cerbos => "Cerbos: one decision",
         }
@@ -80,13 +89,16 @@ pub(crate) enum Body {
 }
 
 pub(crate) fn all<'a>(servers: &'a Servers, dir: &Path) -> Result<Vec<Scenario<'a>>, String> {
-    use Kind::{Assertion, Authz, Bare, Cerbos, Cold, Healthz, Peer, Reuse, Token, Warm};
-    let jeton = &servers.jeton;
+    use Kind::{
+        Assertion, Authz, Bare, Cerbos, Cold, Healthz, Peer, Reuse, TlsHealthz, TlsToken, TlsWarm, Token,
+        Warm,
+    };
+    let (jeton, tls) = (&servers.jeton, &servers.tls);
     let token = client::tokens(jeton, "/oauth2/token", TOKEN_FORM, 1)?.remove(0);
     let question = ["X-Original-Method: GET", "X-Original-URI: /tenants/acme/orders/42"].map(str::to_owned);
     let question = question.into_iter().chain([format!("Authorization: Bearer {token}")]);
     let scenario = |kind, server, path, body| {
-        let with_secret = matches!(kind, Token | Reuse | Peer);
+        let with_secret = matches!(kind, Token | Reuse | Peer | TlsToken);
         let headers = if kind == Authz { question.clone().collect() } else { Vec::new() };
         Scenario { kind, server, path, with_secret, headers, body }
     };
@@ -100,6 +112,9 @@ pub(crate) fn all<'a>(servers: &'a Servers, dir: &Path) -> Result<Vec<Scenario<'
         scenario(Warm, jeton, "/principal", Body::Bearers(dir.join("token"))),
         scenario(Authz, jeton, "/authz/edge", Body::Nothing),
         scenario(Healthz, jeton, "/healthz", Body::Nothing),
+        scenario(TlsToken, tls, "/oauth2/token", Body::Form(TOKEN_FORM)),
+        scenario(TlsWarm, tls, "/principal", Body::Bearers(dir.join("tls-token"))),
+        scenario(TlsHealthz, tls, "/healthz", Body::Nothing),
         scenario(Cerbos, &servers.cerbos, "/api/check/resources", Body::Json(CERBOS_QUESTION)),
     ])
 }
@@ -130,8 +145,9 @@ impl Scenario<'_> {
             }
             Body::Forms(file) => write_lines(file, &assertions(self.seconds(effort))),
             Body::Bearers(file) => {
+                let form = if self.kind == Kind::TlsWarm { HTTPS_OWN_TOKEN_FORM } else { OWN_TOKEN_FORM };
                 let count = if self.kind == Kind::Cold { effort.cold_tokens } else { 1 };
-                let tokens = client::tokens(self.server, "/oauth2/token", OWN_TOKEN_FORM, count)?;
+                let tokens = client::tokens(self.server, "/oauth2/token", form, count)?;
                 write_lines(file, &tokens);
             }
         }

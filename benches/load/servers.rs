@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{assertion, core, process, reference};
+use crate::{assertion, core, process, reference, scenario};
 
 pub(crate) struct Servers {
     pub(crate) jeton: Server,
     /// The same with `tokens.reuse`.
     pub(crate) reuse: Server,
+    /// The same with `[server.tls]`.
+    pub(crate) tls: Server,
     pub(crate) bare: Server,
     pub(crate) peer: Server,
     /// Another peer, which decides and issues nothing.
@@ -27,6 +29,7 @@ impl Servers {
         Ok(Self {
             jeton: jeton(dir, "jeton", &[])?,
             reuse: jeton(dir, "reuse", &[("JETON__TOKENS__REUSE", "5m")])?,
+            tls: jeton_with_tls(dir)?,
             bare: Server::start(dir, "bare", reference::bare_command)?,
             peer: peer(dir)?,
             cerbos: cerbos(dir)?,
@@ -58,6 +61,37 @@ fn jeton(dir: &Path, name: &str, settings: &[(&str, &str)]) -> Result<Server, St
             .envs(settings.iter().copied());
         command
     })
+}
+
+/// jeton with a certificate of its own, by a key on P-256.
+fn jeton_with_tls(dir: &Path) -> Result<Server, String> {
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| dir.join(name));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        return Err("`openssl req` made no certificate; install it: apt-get install openssl".to_owned());
+    }
+    let settings = [
+        ("JETON__ISSUER", scenario::HTTPS_ISSUER),
+        ("JETON__SERVER__TLS__CERT_FILE", cert.to_str().unwrap()),
+        ("JETON__SERVER__TLS__KEY_FILE", key.to_str().unwrap()),
+    ];
+    Ok(Server { scheme: "https", ..jeton(dir, "tls", &settings)? })
 }
 
 /// The folder of a peer, with its packages as its lock file says.
@@ -122,9 +156,13 @@ fn node() -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// A process that listens, until this is dropped.
+/// A process, until this is dropped.
+struct Running(Child);
+
+/// A process that listens.
 pub(crate) struct Server {
-    child: Child,
+    child: Running,
+    scheme: &'static str,
     port: u16,
     answered: Cell<u64>,
 }
@@ -136,10 +174,10 @@ impl Server {
         let log: PathBuf = dir.join(format!("{name}.log"));
         let file = fs::File::create(&log).unwrap();
         let child = command(port).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        let mut server = Self { child, port, answered: Cell::new(0) };
+        let mut server = Self { child: Running(child), scheme: "http", port, answered: Cell::new(0) };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let ended = server.child.try_wait().unwrap().is_some();
+            let ended = server.child.0.try_wait().unwrap().is_some();
             if ended || start.elapsed() > Duration::from_secs(20) {
                 let log = fs::read_to_string(&log).unwrap();
                 return Err(format!("{name} does not start: {log}"));
@@ -150,15 +188,15 @@ impl Server {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     pub(crate) fn cpu_nanos(&self) -> f64 {
-        process::cpu_nanos(&self.child.id().to_string())
+        process::cpu_nanos(&self.child.0.id().to_string())
     }
 
     pub(crate) fn resident_mib(&self) -> f64 {
-        resident_mib(&self.child.id().to_string())
+        resident_mib(&self.child.0.id().to_string())
     }
 
     /// How many requests it answered so far, as those who sent them say.
@@ -171,10 +209,10 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -37,6 +37,7 @@ use tracing_subscriber::{
 use super::{
     together::{Together, Waiting, logged_level},
     traces::Traces,
+    unbroken::Unbroken,
 };
 use crate::{
     config::{LogFormat, LogSettings},
@@ -50,9 +51,9 @@ pub fn init(settings: &LogSettings, traces: Option<&Traces>) {
         LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured() },
         LogFormat::Json => LineForm::Json,
     };
-    let writer = io::stderr;
+    let writer = Unbroken::new(io::stderr);
     // whatever goes wrong with a line, standard error is no place to say it
-    let lines = layer().with_writer(Waiting(writer)).event_format(form).log_internal_errors(false);
+    let lines = layer().with_writer(Waiting(writer.clone())).event_format(form).log_internal_errors(false);
     let log = Together { level, others: traces.map(|_| Traces::WANTS), lines, writer };
     let subscriber = registry().with(SpanTexts(form)).with(traces.map(Traces::layer)).with(log);
     // a second call keeps the first subscriber
@@ -187,14 +188,14 @@ struct SpanTexts(LineForm);
 #[derive(Default)]
 struct SpanText {
     text: String,
-    /// Where in the text the address of the peer stands, which is its end.
-    peer: usize,
+    /// Where in the text the addresses stand, which are its end.
+    addresses: usize,
 }
 
 impl SpanText {
     /// As the lines of an event say it.
     fn of(&self, event: &str) -> &str {
-        if tells_peer(event) { &self.text } else { self.text.get(..self.peer).unwrap_or_default() }
+        if tells_addresses(event) { &self.text } else { self.text.get(..self.addresses).unwrap_or_default() }
     }
 
     fn add(&mut self, form: LineForm, fields: &impl RecordFields) {
@@ -202,20 +203,20 @@ impl SpanText {
             let to = &mut Writer::new(text);
             fields.record(&mut LoggedFields { to, form, event: None, kept });
         };
-        let peer = self.text.split_off(self.peer);
+        let addresses = self.text.split_off(self.addresses);
         // what is for a layer that exports spans is no matter of the log
-        write(&mut self.text, |name| name != PEER && !name.starts_with("otel."));
-        self.peer = self.text.len();
-        self.text.push_str(&peer);
-        write(&mut self.text, |name| name == PEER);
+        write(&mut self.text, |name| !ADDRESSES.contains(&name) && !name.starts_with("otel."));
+        self.addresses = self.text.len();
+        self.text.push_str(&addresses);
+        write(&mut self.text, |name| ADDRESSES.contains(&name));
     }
 }
 
-/// The field of a span that only some of its lines have.
-const PEER: &str = "peer";
+/// The fields of a span that only some of its lines have.
+const ADDRESSES: [&str; 2] = ["peer", "client_address"];
 
 /// Whether the lines of an event say who asked.
-fn tells_peer(event: &str) -> bool {
+fn tells_addresses(event: &str) -> bool {
     event == "request" || ["token.", "decision."].into_iter().any(|kind| event.starts_with(kind))
 }
 

@@ -6,6 +6,7 @@ pub mod metrics;
 mod together;
 mod told;
 mod traces;
+mod unbroken;
 
 pub use {
     log::init as init_log,
@@ -13,6 +14,6 @@ pub use {
     traces::{Traces, TracesError},
 };
 pub(crate) use {
-    told::{Refusal, TokenAttempt},
+    told::{ClientRefusal, TokenAttempt},
     traces::{AnsweredRequest, begin_trace, tell_answer},
 };

@@ -26,7 +26,7 @@ pub struct Telemetry {
 }
 
 /// Why a client does not get what it asks for.
-pub(crate) struct Refusal<'r> {
+pub(crate) struct ClientRefusal<'r> {
     /// What the client is told.
     pub(crate) code: ErrorCode,
     /// The limit that it is over, if that is why.
@@ -50,7 +50,7 @@ pub(crate) struct TokenAttempt<'r> {
     pub(crate) claimed: Option<&'r str>,
 }
 
-impl<'r> Refusal<'r> {
+impl<'r> ClientRefusal<'r> {
     /// Of a client that is not known.
     pub(crate) fn of(code: ErrorCode, detail: &'r str) -> Self {
         Self { code, limit: None, detail, client: None, attempted: None }
@@ -147,8 +147,8 @@ impl Telemetry {
 
 impl TokenAttempt<'_> {
     /// It was refused.
-    pub(crate) fn refused(&self, level: Level, refusal: &Refusal<'_>) {
-        let Refusal { code, detail, client, attempted, .. } = *refusal;
+    pub(crate) fn refused(&self, level: Level, refusal: &ClientRefusal<'_>) {
+        let ClientRefusal { code, detail, client, attempted, .. } = *refusal;
         let client = client.map(ClientId::as_str);
         let grant = self.grant.map(|grant| grant_label(Some(grant)));
         let event = TokenRefused { reason: refusal.reason(), detail, grant, client, attempted };

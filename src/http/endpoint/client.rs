@@ -1,11 +1,11 @@
 //! What the endpoints for clients have in common.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    web::{Data, Payload},
+};
 use jeton_oauth::{ClientId, ErrorCode};
 use jeton_policy::clients::ClientSecret;
 use jeton_verify::BearerToken;
@@ -14,13 +14,12 @@ use tracing::Level;
 use crate::{
     authenticate::{AuthenticationError, ClientCredentials},
     event::{IntrospectionRefused, RevocationRefused},
-    gateway::TrustedPeers,
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
-        extract::{Form, client_address, client_credentials},
+        extract::{Form, TrustedProxies, client_credentials},
     },
     limits::{LimitName, Limits, RateLimited},
-    telemetry::{Refusal, Telemetry, TokenAttempt},
+    telemetry::{ClientRefusal, Telemetry, TokenAttempt},
 };
 
 /// What the endpoints for clients share.
@@ -30,7 +29,7 @@ pub(in crate::http) struct ClientEndpoints {
     /// Counts the authentications that fail.
     pub(in crate::http) limits: Arc<Limits>,
     /// Who says from which address a request came.
-    pub(in crate::http) trusted_proxies: TrustedPeers,
+    pub(in crate::http) trusted_proxies: Data<TrustedProxies>,
 }
 
 /// An endpoint with a request of a client, which it may refuse.
@@ -62,8 +61,8 @@ macro_rules! log {
 
 impl Refusing<'_> {
     /// Tells of a refusal: `ERROR` where the fault is ours, `WARN` where somebody may be up to something, else `INFO`.
-    pub(super) fn tell(self, level: Level, refusal: &Refusal<'_>) {
-        let Refusal { detail, client, attempted, .. } = *refusal;
+    pub(super) fn tell(self, level: Level, refusal: &ClientRefusal<'_>) {
+        let ClientRefusal { detail, client, attempted, .. } = *refusal;
         let (reason, client) = (refusal.reason(), client.map(ClientId::as_str));
         match self {
             Self::Token(attempt) => attempt.refused(level, refusal),
@@ -94,18 +93,13 @@ impl ClientEndpoints {
     pub(super) fn at<'r>(&'r self, request: &'r HttpRequest, refusing: Refusing<'r>) -> ClientEndpoint<'r> {
         ClientEndpoint { shared: self, request, refusing }
     }
-
-    fn address(&self, request: &HttpRequest) -> IpAddr {
-        let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
-        client_address(request.headers(), peer, &self.trusted_proxies).to_canonical()
-    }
 }
 
 impl ClientEndpoint<'_> {
     /// What a client learns whose request cannot be understood.
     pub(super) fn unread(self, error: TokenEndpointError) -> TokenEndpointError {
         let attempted = error.attempted.as_deref().map(shown);
-        let refusal = Refusal { attempted, ..Refusal::of(error.code, &error.description) };
+        let refusal = ClientRefusal { attempted, ..ClientRefusal::of(error.code, &error.description) };
         if error.code == ErrorCode::InvalidClient
             && let Err(limited) = self.count_failure(&refusal)
         {
@@ -121,10 +115,10 @@ impl ClientEndpoint<'_> {
         if let AuthenticationError::Unavailable { .. } = error {
             return self.unavailable(&detail);
         }
-        let refusal = Refusal {
+        let refusal = ClientRefusal {
             client: error.client(),
             attempted: error.attempted().map(shown),
-            ..Refusal::of(ErrorCode::InvalidClient, &detail)
+            ..ClientRefusal::of(ErrorCode::InvalidClient, &detail)
         };
         if let Err(limited) = self.count_failure(&refusal) {
             return limited;
@@ -136,30 +130,32 @@ impl ClientEndpoint<'_> {
     /// What a client learns when something that is needed is away.
     pub(super) fn unavailable(self, detail: &str) -> TokenEndpointError {
         let code = ErrorCode::TemporarilyUnavailable;
-        self.refusing.tell(Level::ERROR, &Refusal::of(code, detail));
+        self.refusing.tell(Level::ERROR, &ClientRefusal::of(code, detail));
         TokenEndpointError::new(code, "this cannot be answered now: ask again")
     }
 
     /// What a client learns that asks more often than it may.
     pub(super) fn over_limit(self, client: &ClientId, limited: RateLimited) -> TokenEndpointError {
         let detail = limited.to_string();
-        let refusal = Refusal { client: Some(client), ..Refusal::of_limit(limited.name, &detail) };
+        let refusal =
+            ClientRefusal { client: Some(client), ..ClientRefusal::of_limit(limited.name, &detail) };
         self.rate_limited(&refusal, limited)
     }
 
     /// Counts a failed authentication. A right one does not come here, whatever failed before it.
-    fn count_failure(self, failure: &Refusal<'_>) -> Result<(), TokenEndpointError> {
-        let address = self.shared.address(self.request);
+    fn count_failure(self, failure: &ClientRefusal<'_>) -> Result<(), TokenEndpointError> {
+        let address = self.shared.trusted_proxies.client_address(self.request);
         self.shared.limits.count_failure(address).map_err(|limited| {
             let detail = format!("{}; {limited} from {address}", failure.detail);
-            let Refusal { client, attempted, .. } = *failure;
-            let refusal = Refusal { client, attempted, ..Refusal::of_limit(limited.name, &detail) };
+            let ClientRefusal { client, attempted, .. } = *failure;
+            let refusal =
+                ClientRefusal { client, attempted, ..ClientRefusal::of_limit(limited.name, &detail) };
             self.rate_limited(&refusal, limited)
         })
     }
 
     /// Every answer 429 is told and made here.
-    fn rate_limited(self, refusal: &Refusal<'_>, limited: RateLimited) -> TokenEndpointError {
+    fn rate_limited(self, refusal: &ClientRefusal<'_>, limited: RateLimited) -> TokenEndpointError {
         let RateLimited { name, rate, retry_after } = limited;
         self.refusing.tell(Level::WARN, refusal);
         let client = refusal.client.map(ClientId::as_str);

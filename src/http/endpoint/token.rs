@@ -17,10 +17,10 @@ use crate::{
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::TokenEndpointError,
-        extract::{Form, client_credentials},
+        extract::{Form, claimed_by_basic, client_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
-    telemetry::{Refusal, TokenAttempt},
+    telemetry::{ClientRefusal, TokenAttempt},
 };
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
@@ -40,7 +40,7 @@ pub(in crate::http) async fn post(
     let telemetry = &*endpoints.telemetry;
     let mut grant = None;
     let (credentials, asked) = read(&request, body, &mut grant).await.map_err(|error| {
-        let claimed = error.attempted.clone();
+        let claimed = error.attempted.clone().or_else(|| claimed_by_basic(request.headers()));
         let attempt = TokenAttempt { telemetry, grant, claimed: claimed.as_deref() };
         endpoints.at(&request, Refusing::Token(attempt)).unread(error)
     })?;
@@ -150,14 +150,14 @@ fn refuse(
         IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
             let detail = detail.unwrap_or_else(|| error.to_string());
-            let refusal = Refusal { client: Some(&client), ..Refusal::of(code, &detail) };
+            let refusal = ClientRefusal { client: Some(&client), ..ClientRefusal::of(code, &detail) };
             refusing.tell(Level::INFO, &refusal);
             TokenEndpointError::new(code, error.to_string())
         }
         IssuanceRefused::TooLong { ref client } => {
             let detail = refused.to_string();
             let code = ErrorCode::InvalidScope;
-            let refusal = Refusal { client: Some(client), ..Refusal::of(code, &detail) };
+            let refusal = ClientRefusal { client: Some(client), ..ClientRefusal::of(code, &detail) };
             refusing.tell(Level::WARN, &refusal);
             TokenEndpointError::new(code, detail)
         }

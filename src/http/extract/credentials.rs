@@ -66,6 +66,11 @@ pub(in crate::http) fn client_credentials(
     }
 }
 
+/// The id that a request names by HTTP Basic, where something else of the request cannot be read.
+pub(in crate::http) fn claimed_by_basic(headers: &HeaderMap) -> Option<String> {
+    basic(headers.get(header::AUTHORIZATION)?).map_or_else(|fault| fault.attempted, |(id, _)| Some(id))
+}
+
 /// Why Basic credentials cannot be read.
 struct BasicFault {
     /// In words that hold nothing of them.

@@ -127,8 +127,8 @@ pub(super) const KEYS: DeclaredMetric = gauge(
 pub(super) const KEY_NEXT_CHANGE: DeclaredMetric = gauge(
     "jeton_key_next_change_timestamp_seconds",
     &[],
-    "When a key changes its state, or the next key is due: a time in the past while a rotation is overdue. Absent \
-     while neither is known.",
+    "The next time at which a key changes its state or is due. In the past: a rotation is overdue. Absent: nothing is \
+     planned.",
 );
 pub(super) const TLS_EXPIRY: DeclaredMetric = gauge(
     "jeton_tls_certificate_expiry_timestamp_seconds",
