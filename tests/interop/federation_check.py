@@ -238,13 +238,13 @@ def tokens(place):
             checks.holds(f"{name}: {way}", answer.status_code == 200, answer.text)
             claims = payload(answer.json()["access_token"])
             seen = (claims["sub"], claims["client_id"], claims["scope"], "refresh_token" in answer.json())
-            checks.holds(f"{name}: it is the client's token", seen == (client, client, "orders:read orders:write", False), seen)
+            wanted = (client, client, "orders:read orders:write", False)
+            checks.holds(f"{name}: it is the client's token", seen == wanted, seen)
             if "subject" in way:
                 issued = answer.json().get("issued_token_type")
                 checks.holds(f"{name}: with its type", issued == TOKEN_TYPE + "access_token", issued)
-        checks.refuses(
-            f"{name}: another client's id", shop.assert_client(issuers.token(platform), client_id="plain"), 401, "invalid_client"
-        )
+        another = shop.assert_client(issuers.token(platform), client_id="plain")
+        checks.refuses(f"{name}: another client's id", another, 401, "invalid_client")
         if platform.has_jti:
             token = issuers.token(platform)
             checks.holds(f"{name}: once", shop.assert_client(token).status_code == 200)
@@ -268,8 +268,8 @@ def recycled(shop):
     checks.refuses("a recycled repository: client_assertion", shop.assert_client(token), 401, "invalid_client")
     checks.refuses("a recycled repository: subject_token", shop.exchange(token), 400, "invalid_request")
     last = json.dumps(shop.refusals()[-1])
-    told = all(part in last for part in ("client-of-github", "repository_id", "456789", "998877"))
-    checks.holds("a recycled repository: the log says what differs", told, last)
+    says = all(part in last for part in ("client-of-github", "repository_id", "456789", "998877"))
+    checks.holds("a recycled repository: the log says what differs", says, last)
     signature = token.split(".")[2]
     checks.holds("no token stands in the log", signature not in shop.log.read_text())
 
@@ -278,19 +278,21 @@ def commands(place):
     """`clients match` on a good token, a refused one, and one that has expired."""
     shop, platform = Shop(place), PLATFORMS["github"]
     good = match(place, shop.issuers.token(platform))
-    checks.holds("clients match names the client", good.returncode == 0 and "client-of-github" in good.stdout, vars(good))
+    fits = good.returncode == 0 and "client-of-github" in good.stdout
+    checks.holds("clients match names the client", fits, told(good))
     piped = match(place, input=shop.issuers.token(platform) + "\n")
-    checks.holds("clients match reads standard input", piped.returncode == 0 and piped.stdout == good.stdout, vars(piped))
+    fits = piped.returncode == 0 and piped.stdout == good.stdout
+    checks.holds("clients match reads standard input", fits, told(piped))
     bad = match(place, shop.issuers.token(PLATFORMS["github-recycled"]))
-    told = all(part in bad.stdout for part in ("client-of-github", "repository_id", "456789", "998877"))
-    checks.holds("clients match says what differs", bad.returncode == 3 and told, vars(bad))
+    says = all(part in bad.stdout for part in ("client-of-github", "repository_id", "456789", "998877"))
+    checks.holds("clients match says what differs", bad.returncode == 3 and says, told(bad))
     checks.holds("in one screen", len(bad.stdout.splitlines()) <= 24, bad.stdout)
     old = shop.issuers.token(platform, age=86400 * 3)
     checks.holds("clients match refuses an old token", match(place, old).returncode == 3)
     unverified = match(place, "--unverified", old)
     checks.holds(
         "clients match --unverified takes an old token",
-        unverified.returncode == 0 and "client-of-github" in unverified.stdout, vars(unverified),
+        unverified.returncode == 0 and "client-of-github" in unverified.stdout, told(unverified),
     )
 
 
@@ -332,7 +334,7 @@ def guide(program, page, name, policy, code):
         [client] = re.findall(r"^clients:\n  (\S+):", policy, re.M)
         done = match(place, "--unverified", sign_by_anybody(PLATFORMS[name]))
         fits = done.returncode == code and client in done.stdout
-        checks.holds(f"{page}: {name} {'is' if code == 0 else 'is not'} {client}", fits, vars(done))
+        checks.holds(f"{page}: {name} {'is' if code == 0 else 'is not'} {client}", fits, told(done))
 
 
 def sign_by_anybody(platform):
@@ -340,11 +342,18 @@ def sign_by_anybody(platform):
     return platform.sign(new_key(platform.header["alg"]))
 
 
+def told(done):
+    """What a command answered, without the token among its arguments."""
+    return done.returncode, done.stdout, done.stderr
+
+
 def match(place, *arguments, **more):
     """`jeton clients match`, whatever it answers."""
     environment = place.environment(JETON__ISSUER=place.issuer)
     command = [place.program, "clients", "match", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=place.folder, timeout=60, **more)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, cwd=place.folder, timeout=60, **more
+    )
 
 
 def table():
@@ -358,8 +367,6 @@ def table():
         names = [name for name in entry["names"] if not name.endswith("_path")]
         missing = [claim for claim in entry["ids"] + names if f"`{claim}`" not in row]
         checks.holds(f"the table has what is known of {entry['platform']}", row and not missing, missing)
-    used = ROOT / "crates/policy/src/federation/shared_issuers.json"
-    checks.holds("the program follows the same data", json.loads(used.read_text()) == data)
 
 
 def programs(place):
@@ -381,8 +388,9 @@ def programs(place):
         done = subprocess.run(
             [runners[path.suffix], path], env=environment, capture_output=True, text=True, cwd=place.folder, timeout=60
         )
-        good = done.returncode == 0 and re.search(r'a token for \d+ seconds: orders|a token: True|"access_token":"eyJ', done.stdout)
-        checks.holds(f"{name} of docs/federation/clients.md gets a token", good, vars(done))
+        said = r'a token for \d+ seconds: orders|a token: True|"access_token":"eyJ'
+        good = done.returncode == 0 and re.search(said, done.stdout)
+        checks.holds(f"{name} of docs/federation/clients.md gets a token", good, told(done))
         ran += 1
     checks.holds("the page has all six programs", ran == 6, ran)
 
