@@ -23,7 +23,7 @@ const COLUMNS: [&[&str]; 15] = [
     &["authenticate", "token"],
     &["federation"],
     &["store", "keys", "limits", "tls"],
-    &["gateway", "service_manager", "made", "private_file"],
+    &["gateway", "service_manager", "made", "private_file", "terminal"],
     &["event"],
 ];
 
