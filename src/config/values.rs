@@ -27,7 +27,7 @@ pub(super) fn folder(path: &Path) -> Result<(), String> {
 /// What stands in the place of a secret.
 pub(super) const SET: &str = "(set)";
 
-/// A value without what may be a user name, a password, or a key in a query: somebody may write an address with them
+/// A value without what may be a user name, a password, or a key in a query or fragment: somebody may write an address with them
 /// where none belongs.
 pub(super) fn without_secrets(text: &str) -> Cow<'_, str> {
     let without_user =
@@ -36,8 +36,8 @@ pub(super) fn without_secrets(text: &str) -> Cow<'_, str> {
             Some((None, before, rest)) if before.contains(':') => Cow::Owned(format!("{SET}@{rest}")),
             Some(_) | None => Cow::Borrowed(text),
         };
-    match without_user.split_once('?') {
-        Some((before, _)) if before.contains("://") => Cow::Owned(format!("{before}?{SET}")),
+    match without_user.find(['?', '#']).and_then(|at| without_user.get(..=at)) {
+        Some(before) if before.contains("://") => Cow::Owned(format!("{before}{SET}")),
         Some(_) | None => without_user,
     }
 }
@@ -59,7 +59,7 @@ mod tests {
         for (given, shown) in [
             ("", ""),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-            ("https://a.example/tokens#x", "https://a.example/tokens#x"),
+            ("https://a.example/tokens#hush", "https://a.example/tokens#(set)"),
             ("http://me:hush@a.example:1/x", "http://(set)@a.example:1/x"),
             ("http://hush@a.example", "http://(set)@a.example"),
             // parsers stop at the first of these

@@ -151,7 +151,7 @@ fn addresses_in_the_settings_are_printed_without_secrets() {
     ] {
         let workplace = Workplace::sample();
         workplace.write("jeton.toml", settings);
-        for command in [&["serve"][..], &["keys", "list"], &["policies", "check"]] {
+        for command in [&["serve"][..], &["keys", "list"], &["policies", "check"], &["config", "check"]] {
             tells_nothing(workplace.run(command)).exits(1).says(&["jeton.toml"]);
         }
     }
