@@ -14,8 +14,9 @@ use futures_util::future::{Either, OptionFuture, join, select};
 use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::audit::Audit;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
+pub use self::signals::Signals;
 use self::signals::{EndSignal, EndSignals};
 use crate::{
     admin::AdminService,
@@ -71,6 +72,7 @@ pub struct RunningServer {
 pub struct Listeners {
     main: Server,
     admin: Option<Server>,
+    signals: EndSignals,
     ending: Ending,
     drain: Duration,
 }
@@ -84,16 +86,20 @@ pub struct ListenersHandle {
 
 impl HttpService {
     /// Loads policies and keys as the settings say, takes the addresses, and starts to follow the shared store, if there
-    /// is one. Must run within an actix system.
+    /// is one. Must run within an actix system. Where it is dropped while it waits, no address was taken, and nothing
+    /// written.
     ///
     /// # Errors
     /// [`StartError`] with everything that is wrong in the folder at fault. Nothing was written then.
-    pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub async fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let prepared = PreparedApp::check(settings, clock)?;
+        let first_key = prepared.first_key().await;
+        // what came while nothing waited is heard now, or when the service is there
+        yield_now().await;
         let settings = prepared.settings();
         let main = listen("server.listen", settings.server.listen)?;
         let admin = settings.admin.as_ref().map(|admin| listen("admin.listen", admin.listen)).transpose()?;
-        let app = prepared.load()?;
+        let app = prepared.load(first_key)?;
         follow::tell_start(&app);
         Ok(Self { app, main, admin })
     }
@@ -113,12 +119,13 @@ impl HttpService {
         &self.app.audit
     }
 
-    /// Starts to answer and to follow its files. Must run within an actix system.
+    /// Starts to answer, to follow its files, and to do what signals say. Must run within an actix system.
     ///
     /// # Errors
     /// [`StartError::Serve`].
-    pub fn start(self) -> Result<RunningServer, StartError> {
+    pub fn start(self, signals: Signals) -> Result<RunningServer, StartError> {
         let Self { app, main, admin } = self;
+        let Signals { hangup, end: signals } = signals;
         let address = main.address()?;
         let admin_address = admin.as_ref().map(Listener::address).transpose()?;
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -133,7 +140,7 @@ impl HttpService {
             ending: ending.clone(),
             shutdown_timeout,
         };
-        let following = Following::start(&app);
+        let following = Following::start(&app, hangup);
         let probed = Probed::of(&app, ending.clone());
         let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
@@ -143,7 +150,7 @@ impl HttpService {
         });
         let main =
             MainService { app, following, probed }.serve(serving(ListenerName::Server, main, seats))?;
-        let server = Listeners { main, admin: admin.transpose()?, ending, drain };
+        let server = Listeners { main, admin: admin.transpose()?, signals, ending, drain };
         Ok(RunningServer { address, admin: admin_address, server })
     }
 }
@@ -167,8 +174,7 @@ impl Listeners {
     /// What the system said where connections cannot be accepted.
     pub async fn run(self) -> io::Result<()> {
         let handle = self.handle();
-        let Self { main, admin, ending, drain } = self;
-        let mut signals = EndSignals::hear()?;
+        let Self { main, admin, mut signals, ending, drain } = self;
         let mut serving = pin!(async {
             let (main, admin) = join(main, OptionFuture::from(admin)).await;
             main.and(admin.unwrap_or(Ok(())))

@@ -1,14 +1,15 @@
 //! The end of the real program: who is told of it, what is still answered, and what systemd hears.
-use std::sync::Arc;
+use std::{fs, path::Path, process::Stdio, sync::Arc};
 
 use futures_util::future::join_all;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpStream, UnixDatagram},
-    process::Command,
+    process::{Child, Command},
     sync::Semaphore,
-    time,
+    task, time,
 };
 
 use crate::support::{
@@ -162,6 +163,74 @@ async fn no_request_is_lost_while_clients_leave() {
         time::timeout(PATIENCE, client).await.expect("it is told to leave").unwrap();
     }
     binary.logged("stopped").await;
+}
+
+const SLOW_START: &str = "issuer = \"http://127.0.0.1:8080\"\n[server]\nlisten = \"127.0.0.1:0\"\n[keys]\nalgorithm = \"RS256\"\n\
+    rsa_bits = 4096\n[log]\nformat = \"json\"\ndecisions = \"decisions.log\"\n";
+
+/// A program that is about to make a key, and was sent this signal as soon as it hears that.
+async fn signalled_at_the_start(signal: Signal) -> (TempDir, Child) {
+    for _ in 0..10 {
+        let dir = TempDir::new().unwrap();
+        install_policies(&dir.path().join("policies"));
+        fs::write(dir.path().join("jeton.toml"), SLOW_START).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jeton"));
+        let child = command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).kill_on_drop(true);
+        let child = child.spawn().unwrap();
+        let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+        let hears = async {
+            while !hears(pid, signal) {
+                task::yield_now().await;
+            }
+        };
+        time::timeout(PATIENCE, hears).await.unwrap();
+        // the key may have been there at once
+        if names_in(dir.path()) == ["jeton.toml", "policies"] {
+            kill_process(pid, signal).unwrap();
+            return (dir, child);
+        }
+    }
+    panic!("it hears the signal only when it has started");
+}
+
+/// Whether a program does something of its own on a signal.
+fn hears(pid: Pid, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
+    u64::from_str_radix(caught, 16).unwrap() & 1 << (signal.as_raw() - 1) != 0
+}
+
+fn names_in(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[actix_web::test]
+async fn a_start_that_is_ended_leaves_nothing_behind() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
+        let (dir, child) = signalled_at_the_start(signal).await;
+        let ended = time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
+        let log = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{signal:?}: {log}");
+        assert!(log.lines().count() == 1 && log.contains(r#""event":"stopped""#), "{signal:?}: {log}");
+        assert_eq!(names_in(dir.path()), ["jeton.toml", "policies"], "{signal:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_sighup_at_the_start_is_remembered() {
+    let (_dir, mut child) = signalled_at_the_start(Signal::HUP).await;
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|line: &String| !line.contains("policies.unchanged")) {
+        let line = time::timeout(PATIENCE, log.next_line()).await.expect("it goes on").unwrap();
+        told.push(line.unwrap_or_else(|| panic!("it ends: {told:?}")));
+    }
+    let position = |event: &str| told.iter().position(|line| line.contains(&format!(r#""event":"{event}""#)));
+    assert!(position("serving").unwrap() < position("policies.unchanged").unwrap(), "{told:?}");
+    assert!(told.last().unwrap().contains(r#""trigger":"SIGHUP""#), "{told:?}");
 }
 
 #[actix_web::test]
