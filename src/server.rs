@@ -10,7 +10,7 @@ use actix_web::{
     dev::{Server, ServerHandle},
     web::Data,
 };
-use futures_util::future::{Either, OptionFuture, join, select};
+use futures_util::future::{Either, OptionFuture, join, join_all, select};
 use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::audit::Audit;
@@ -24,7 +24,7 @@ use crate::{
     config::Settings,
     event,
     follow::{self, Following},
-    http::{Ending, Listener, MainService, Probed, Seats, Serving},
+    http::{ClosingListener, Ending, Listener, MainService, Probed, Seats, Serving},
     keys::LiveKeys,
     service_manager,
     tls::ListenerName,
@@ -72,6 +72,7 @@ pub struct RunningServer {
 pub struct Listeners {
     main: Server,
     admin: Option<Server>,
+    closing: Vec<ClosingListener>,
     signals: EndSignals,
     ending: Ending,
     drain: Duration,
@@ -128,6 +129,8 @@ impl HttpService {
         let Signals { hangup, end: signals } = signals;
         let address = main.address()?;
         let admin_address = admin.as_ref().map(Listener::address).transpose()?;
+        let closing = [Some(&main), admin.as_ref()].into_iter().flatten().map(Listener::closing);
+        let closing = closing.collect::<io::Result<_>>()?;
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
         let (seats, admin_seats) = Seats::of_this_process(workers, admin.is_some());
         let ending = Ending::default();
@@ -150,7 +153,7 @@ impl HttpService {
         });
         let main =
             MainService { app, following, probed }.serve(serving(ListenerName::Server, main, seats))?;
-        let server = Listeners { main, admin: admin.transpose()?, signals, ending, drain };
+        let server = Listeners { main, admin: admin.transpose()?, closing, signals, ending, drain };
         Ok(RunningServer { address, admin: admin_address, server })
     }
 }
@@ -174,7 +177,7 @@ impl Listeners {
     /// What the system said where connections cannot be accepted.
     pub async fn run(self) -> io::Result<()> {
         let handle = self.handle();
-        let Self { main, admin, mut signals, ending, drain } = self;
+        let Self { main, admin, closing, mut signals, ending, drain } = self;
         let mut serving = pin!(async {
             let (main, admin) = join(main, OptionFuture::from(admin)).await;
             main.and(admin.unwrap_or(Ok(())))
@@ -202,7 +205,11 @@ impl Listeners {
             }
         }
         // what is dropped without having ended is ended at once
-        let stopped = pin!(handle.stop(true));
+        let stopped = pin!(async {
+            ending.close();
+            join_all(closing.iter().map(ClosingListener::close)).await;
+            handle.stop(true).await;
+        });
         let signal = pin!(signals.at_once());
         match select(serving.as_mut(), select(stopped, signal)).await {
             Either::Left((ended, _)) => ended,
@@ -221,7 +228,7 @@ impl ListenersHandle {
         }
         let stopping: Vec<_> = self.all.iter().map(|server| server.stop(graceful)).collect();
         async move {
-            futures_util::future::join_all(stopping).await;
+            join_all(stopping).await;
         }
     }
 }

@@ -3,6 +3,7 @@ use std::{fs, path::Path, process::Stdio, sync::Arc};
 
 use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::ALL_VERSIONS;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -15,6 +16,7 @@ use tokio::{
 use crate::support::{
     RawResponse, install_policies,
     program::{Binary, PATIENCE},
+    tls::{Authority, get, shake_hands},
 };
 
 const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\n";
@@ -134,6 +136,95 @@ async fn sigint_ends_the_drain_and_the_server_at_once() {
         let mut rest = Vec::new();
         let _ = in_flight.read_to_end(&mut rest).await;
         assert!(rest.is_empty(), "it is cut off, not waited for: {signals:?}");
+    }
+}
+
+/// Stops the program as a system does that has other things to do, and waits until it stands still.
+async fn hold(binary: &Binary) {
+    binary.signal("STOP").await;
+    let stat = format!("/proc/{}/stat", binary.child.id().unwrap());
+    let stands = async {
+        while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+            task::yield_now().await;
+        }
+    };
+    time::timeout(PATIENCE, stands).await.unwrap();
+}
+
+/// Sends a request on each connection, some of which are new, and a signal, and only then lets the program see them.
+#[actix_web::test]
+async fn what_was_sent_before_the_signal_is_answered() {
+    for _ in 0..3 {
+        let mut binary = serve(&[]).await;
+        let mut streams = Vec::new();
+        for address in [&binary.address, &binary.admin] {
+            for _ in 0..4 {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_all(request("/healthz").as_bytes()).await.unwrap();
+                assert!(!is_told_to_leave(&mut stream).await.unwrap());
+                streams.push(stream);
+            }
+        }
+        hold(&binary).await;
+        for address in [&binary.address, &binary.admin] {
+            for _ in 0..20 {
+                streams.push(TcpStream::connect(address).await.unwrap());
+            }
+        }
+        for stream in &mut streams {
+            stream.write_all(request("/healthz").as_bytes()).await.unwrap();
+        }
+        binary.signal("TERM").await;
+        binary.signal("CONT").await;
+        for (position, stream) in streams.iter_mut().enumerate() {
+            let answer = time::timeout(PATIENCE, is_told_to_leave(stream)).await.unwrap();
+            answer.unwrap_or_else(|error| panic!("{position}: {error}"));
+        }
+        binary.logged("stopped").await;
+        assert_eq!(binary.child.wait().await.unwrap().code(), Some(0));
+    }
+}
+
+/// The same with a handshake that was done, and with one that is to come.
+#[actix_web::test]
+async fn what_was_sent_by_tls_before_the_signal_is_answered() {
+    let authority = Authority::new();
+    let client = authority.client(ALL_VERSIONS, &[]);
+    for _ in 0..3 {
+        let dir = TempDir::new().unwrap();
+        install_policies(&dir.path().join("policies"));
+        authority.pair().write(dir.path());
+        let tls = "[server.tls]\ncert_file = \"cert.pem\"\nkey_file = \"key.pem\"\n";
+        let mut binary = Binary::serve_in(dir, tls).await;
+        let mut kept = Vec::new();
+        for _ in 0..8 {
+            let mut stream = shake_hands(&client, &binary.address).await.unwrap();
+            assert_eq!(get(&mut stream, "/healthz").await.unwrap().0, 200);
+            kept.push(stream);
+        }
+        hold(&binary).await;
+        for stream in &mut kept {
+            stream.write_all(request("/healthz").as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        let (client, address) = (client.clone(), binary.address.clone());
+        let opened = actix_web::rt::spawn(async move {
+            let ask = async || get(&mut shake_hands(&client, &address).await?, "/healthz").await;
+            join_all((0..8).map(|_| ask())).await
+        });
+        // each connects
+        task::yield_now().await;
+        binary.signal("TERM").await;
+        binary.signal("CONT").await;
+        for mut stream in kept {
+            let mut answer = String::new();
+            time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+        for answer in opened.await.unwrap() {
+            assert_eq!(answer.unwrap().0, 200);
+        }
+        binary.logged("stopped").await;
     }
 }
 
