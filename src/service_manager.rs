@@ -1,6 +1,17 @@
 //! What a service manager is told that started the server with `Type=notify` or `notify-reload`: systemd, or another
 //! that sets `NOTIFY_SOCKET`. Without one, nothing happens.
 
+use std::{
+    env, io,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            ffi::OsStrExt,
+            net::{SocketAddr, UnixDatagram},
+        },
+    },
+};
+
 use sd_notify::NotifyState;
 use tracing::field::display;
 
@@ -25,7 +36,19 @@ pub(crate) fn stopping() {
 }
 
 fn tell(news: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(news) {
+    if let Err(error) = send(news) {
         ServiceManagerUntold { error: display(&error) }.warn();
     }
+}
+
+/// Sends it ourselves: sd-notify takes the name of a socket that is in no file system for a path.
+fn send(news: &[NotifyState<'_>]) -> io::Result<()> {
+    let Some(name) = env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let address = match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&name),
+    }?;
+    let lines: Vec<_> = news.iter().map(|state| format!("{state}\n")).collect();
+    UnixDatagram::unbound()?.send_to_addr(lines.concat().as_bytes(), &address)?;
+    Ok(())
 }

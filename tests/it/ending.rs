@@ -1,5 +1,11 @@
 //! The end of the real program: who is told of it, what is still answered, and what systemd hears.
-use std::{fs, path::Path, process::Stdio, sync::Arc};
+use std::{
+    fs,
+    os::{linux::net::SocketAddrExt, unix::net::SocketAddr},
+    path::Path,
+    process::Stdio,
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
@@ -324,16 +330,34 @@ async fn a_sighup_at_the_start_is_remembered() {
     assert!(told.last().unwrap().contains(r#""trigger":"SIGHUP""#), "{told:?}");
 }
 
+/// The next that the service manager is told.
+async fn next_told(socket: &UnixDatagram) -> String {
+    let mut bytes = vec![0; 1024];
+    let length = time::timeout(PATIENCE, socket.recv(&mut bytes)).await.expect("it is told").unwrap();
+    String::from_utf8(bytes[..length].to_vec()).unwrap()
+}
+
+#[actix_web::test]
+async fn a_service_manager_may_listen_outside_of_the_file_system() {
+    let name = format!("jeton-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = std::os::unix::net::UnixDatagram::bind_addr(&address).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let socket = UnixDatagram::from_std(socket).unwrap();
+    let mut binary = serve(&[("NOTIFY_SOCKET", &format!("@{name}"))]).await;
+    assert_eq!(next_told(&socket).await, "READY=1\nSTATUS=serving\n");
+    binary.signal("TERM").await;
+    assert!(next_told(&socket).await.starts_with("STOPPING=1\n"));
+    binary.logged("stopped").await;
+    assert!(binary.lines_of("service_manager.untold").is_empty());
+}
+
 #[actix_web::test]
 async fn systemd_is_told_of_start_reload_and_end() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    let heard = async || {
-        let mut bytes = vec![0; 1024];
-        let length = time::timeout(PATIENCE, socket.recv(&mut bytes)).await.expect("it is told").unwrap();
-        String::from_utf8(bytes[..length].to_vec()).unwrap()
-    };
+    let heard = async || next_told(&socket).await;
     let mut binary =
         serve(&[("NOTIFY_SOCKET", path.to_str().unwrap()), ("JETON__SERVER__DRAIN", "10m")]).await;
     assert!(heard().await.starts_with("READY=1\n"));
