@@ -26,7 +26,7 @@ use crate::{
     follow::{self, Following},
     http::{ClosingListener, Ending, Listener, MainService, Probed, Seats, Serving},
     keys::LiveKeys,
-    service_manager,
+    service_manager::ServiceManager,
     tls::ListenerName,
 };
 
@@ -74,6 +74,7 @@ pub struct Listeners {
     admin: Option<Server>,
     closing: Vec<ClosingListener>,
     signals: EndSignals,
+    manager: ServiceManager,
     ending: Ending,
     drain: Duration,
 }
@@ -143,7 +144,8 @@ impl HttpService {
             ending: ending.clone(),
             shutdown_timeout,
         };
-        let following = Following::start(&app, hangup);
+        let manager = ServiceManager::default();
+        let following = Following::start(&app, hangup, manager.clone());
         let probed = Probed::of(&app, ending.clone());
         let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
@@ -153,7 +155,7 @@ impl HttpService {
         });
         let main =
             MainService { app, following, probed }.serve(serving(ListenerName::Server, main, seats))?;
-        let server = Listeners { main, admin: admin.transpose()?, closing, signals, ending, drain };
+        let server = Listeners { main, admin: admin.transpose()?, closing, signals, manager, ending, drain };
         Ok(RunningServer { address, admin: admin_address, server })
     }
 }
@@ -177,7 +179,7 @@ impl Listeners {
     /// What the system said where connections cannot be accepted.
     pub async fn run(self) -> io::Result<()> {
         let handle = self.handle();
-        let Self { main, admin, closing, mut signals, ending, drain } = self;
+        let Self { main, admin, closing, mut signals, manager, ending, drain } = self;
         let mut serving = pin!(async {
             let (main, admin) = join(main, OptionFuture::from(admin)).await;
             main.and(admin.unwrap_or(Ok(())))
@@ -186,13 +188,15 @@ impl Listeners {
         if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await {
             return ended;
         }
-        service_manager::ready();
-        match select(serving.as_mut(), pin!(signals.next())).await {
+        manager.ready();
+        let signal = match select(serving.as_mut(), pin!(signals.next())).await {
             Either::Left((ended, _)) => return ended,
-            Either::Right((EndSignal::AtOnce, _)) => return Ok(()),
-            Either::Right((EndSignal::Gracefully, _)) => {}
+            Either::Right((signal, _)) => signal,
+        };
+        manager.stopping();
+        if signal == EndSignal::AtOnce {
+            return Ok(());
         }
-        service_manager::stopping();
         if !drain.is_zero() {
             ending.begin();
             event::Draining { seconds: drain.as_secs() }.info();

@@ -10,6 +10,7 @@ use std::{
             net::{SocketAddr, UnixDatagram},
         },
     },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use sd_notify::NotifyState;
@@ -17,27 +18,42 @@ use tracing::field::display;
 
 use crate::event::ServiceManagerUntold;
 
-/// The listeners accept.
-pub(crate) fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+/// Who is told. Nothing follows the end.
+#[derive(Clone, Default)]
+pub(crate) struct ServiceManager {
+    knows_of_end: Arc<Mutex<bool>>,
 }
 
-/// Files are being read again.
-pub(crate) fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now, NotifyState::Status("reading the files again")]),
-        Err(error) => ServiceManagerUntold { error: display(&error) }.warn(),
+impl ServiceManager {
+    /// The listeners accept.
+    pub(crate) fn ready(&self) {
+        self.tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     }
-}
 
-/// The server ends.
-pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("answering the requests in flight")]);
-}
+    /// Files are being read again.
+    pub(crate) fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => {
+                self.tell(&[NotifyState::Reloading, now, NotifyState::Status("reading the files again")]);
+            }
+            Err(error) => ServiceManagerUntold { error: display(&error) }.warn(),
+        }
+    }
 
-fn tell(news: &[NotifyState<'_>]) {
-    if let Err(error) = send(news) {
-        ServiceManagerUntold { error: display(&error) }.warn();
+    /// The server ends.
+    pub(crate) fn stopping(&self) {
+        self.tell(&[NotifyState::Stopping, NotifyState::Status("ending")]);
+    }
+
+    fn tell(&self, news: &[NotifyState<'_>]) {
+        let mut knows_of_end = self.knows_of_end.lock().unwrap_or_else(PoisonError::into_inner);
+        if *knows_of_end {
+            return;
+        }
+        *knows_of_end = news.iter().any(|state| matches!(state, NotifyState::Stopping));
+        if let Err(error) = send(news) {
+            ServiceManagerUntold { error: display(&error) }.warn();
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use self::{
 use crate::{
     app::App,
     keys::KeyReload,
-    service_manager,
+    service_manager::ServiceManager,
     tls::{CertificateReload, ListenerName},
 };
 
@@ -90,7 +90,7 @@ pub(crate) fn tell_start(app: &App) {
 
 impl Following {
     /// Follows everything for as long as the runtime runs, in which it must be called, and reads it again with each SIGHUP.
-    pub(crate) fn start(app: &App, hangup: Signal) -> Arc<Self> {
+    pub(crate) fn start(app: &App, hangup: Signal, manager: ServiceManager) -> Arc<Self> {
         let teller = Teller::start();
         let candidate = app.audit.shadow().map(|shadow| Arc::clone(shadow.candidate()));
         let following = Arc::new(Self {
@@ -120,7 +120,7 @@ impl Following {
             tokio::spawn(certificates::remind(Arc::clone(certificate)));
         }
         keys::follow_time(&following.keys, &app.keeper, every);
-        following.hear(hangup);
+        following.hear(hangup, manager);
         following
     }
 
@@ -142,16 +142,16 @@ impl Following {
     }
 
     /// Hears SIGHUP. The decision log comes first: that takes no time, and whoever moved the file away waits for it.
-    fn hear(self: &Arc<Self>, mut hangup: Signal) {
+    fn hear(self: &Arc<Self>, mut hangup: Signal, manager: ServiceManager) {
         let following = Arc::clone(self);
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
                 if let Some(decisions) = &following.decisions {
                     decisions.reopen();
                 }
-                service_manager::reloading();
+                manager.reloading();
                 following.read_again(Trigger::Signal).await;
-                service_manager::ready();
+                manager.ready();
             }
         });
     }

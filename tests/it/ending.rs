@@ -353,6 +353,20 @@ async fn a_service_manager_may_listen_outside_of_the_file_system() {
 }
 
 #[actix_web::test]
+async fn systemd_is_told_of_an_end_at_once() {
+    for signal in ["INT", "QUIT"] {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let mut binary = serve(&[("NOTIFY_SOCKET", path.to_str().unwrap())]).await;
+        assert!(next_told(&socket).await.starts_with("READY=1\n"));
+        binary.signal(signal).await;
+        assert!(next_told(&socket).await.starts_with("STOPPING=1\n"), "{signal}");
+        binary.logged("stopped").await;
+    }
+}
+
+#[actix_web::test]
 async fn systemd_is_told_of_start_reload_and_end() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("notify");
@@ -370,8 +384,12 @@ async fn systemd_is_told_of_start_reload_and_end() {
     assert!(heard().await.starts_with("READY=1\n"));
     binary.signal("TERM").await;
     assert!(heard().await.starts_with("STOPPING=1\n"));
+    // files are read still, and nobody is told that they are
+    binary.signal("HUP").await;
+    binary.logged("policies.unchanged").await;
     binary.signal("TERM").await;
     binary.logged("stopped").await;
+    assert!(socket.try_recv(&mut [0]).is_err(), "nothing follows the end");
     assert!(binary.lines_of("service_manager.untold").is_empty());
 }
 
