@@ -15,6 +15,7 @@ use jeton_oauth::{
 };
 use jeton_policy::{DemoSecrets, DiffEffort, PolicySet, PolicySources, Surroundings};
 use ring::digest;
+use serde_json::json;
 
 const SIZES: [(usize, usize); 5] =
     [(10, 10), (10_000, 10_000), (100_000, 10), (10, 1_000_000), (10_000, 100_000)];
@@ -61,6 +62,73 @@ fn policies(rules: usize, clients: usize) -> String {
         "tests:\n  - as: client-1\n    api: big\n    allow: [GET /tenants/tenant-1/group0/item1/7]\n",
     );
     text
+}
+
+/// How many issuers and entries of `federated`.
+const FEDERATIONS: [(usize, usize); 3] = [(1, 10_000), (1_000, 10_000), (1, 100_000)];
+
+/// Policies with this many issuers and federated clients: each wants an id of its own, one of two branches, and an
+/// environment that many have. Every tenth wants another set of claims.
+fn federated_policies(issuers: usize, clients: usize) -> String {
+    let mut text = String::from("version: 1\nissuers:\n");
+    for issuer in 0..issuers {
+        write!(
+            text,
+            "  i{issuer}:\n    issuer: https://i{issuer}.example\n    audience: https://tokens.example\n    \
+             keys: {{ discover: true }}\n"
+        )
+        .unwrap();
+    }
+    text.push_str("clients:\n");
+    for client in 0..clients {
+        let other = if client % 10 == 0 { "owner: { is: acme }" } else { "ref: { in: [main, next] }" };
+        write!(
+            text,
+            "  client-{client}:\n    federated:\n      - issuer: i{}\n        claims:\n          \
+             repository_id: {{ is: \"{client}\" }}\n          environment: {{ is: env-{} }}\n          {other}\n",
+            client % issuers,
+            client % 7,
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn measure_federation(issuers: usize, clients: usize) {
+    const ROUNDS: usize = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("federated.yaml"), federated_policies(issuers, clients)).unwrap();
+    let (set, loading) = load(dir.path());
+    let (_, peak) = memory();
+    let ask = |claims: &dyn Fn(usize) -> serde_json::Value| {
+        let tokens: Vec<_> = (0..ROUNDS)
+            .map(|round| {
+                let client = round * 7919 % clients;
+                let issuer = set.issuers().find(&format!("i{}", client % issuers)).unwrap();
+                (issuer.name.clone(), claims(client).as_object().unwrap().clone())
+            })
+            .collect();
+        let (found, seconds) = timed(|| {
+            tokens
+                .iter()
+                .filter(|(issuer, claims)| set.federation().client_of(issuer, claims).is_ok())
+                .count()
+        });
+        (found, seconds * 1e6 / ROUNDS as f64)
+    };
+    let token = |client: usize, reference: &str| {
+        json!({
+            "iss": "x", "aud": "https://tokens.example", "sub": "repo:x", "repository_id": client.to_string(),
+            "environment": format!("env-{}", client % 7), "ref": reference, "owner": "acme", "actor": "x",
+        })
+    };
+    let (found, matching) = ask(&|client| token(client, "main"));
+    assert_eq!(found, ROUNDS);
+    let (found, refusing) = ask(&|client| token(clients + client, "main"));
+    assert_eq!(found, 0);
+    println!(
+        "{issuers:>9} {clients:>9} {loading:>9.3} s {matching:>9.2} us {refusing:>9.2} us {peak:>9.1} MiB"
+    );
 }
 
 /// Policies with this many clients whose only secret has expired, or this many scopes that nothing requires.
@@ -161,6 +229,9 @@ fn main() {
     match words[..] {
         ["findings", kind, findings] => return measure_findings(kind, findings.parse().unwrap()),
         ["policies", rules, clients] => return measure(rules.parse().unwrap(), clients.parse().unwrap()),
+        ["federated", issuers, clients] => {
+            return measure_federation(issuers.parse().unwrap(), clients.parse().unwrap());
+        }
         _ => {}
     }
     println!(
@@ -172,6 +243,10 @@ fn main() {
     println!("\n     kind  findings        load    warnings     printed          each          peak");
     for (kind, findings) in FINDINGS {
         in_a_process(["findings", kind, &findings.to_string()]);
+    }
+    println!("\n  issuers federated        load     matched      refused         peak");
+    for (issuers, clients) in FEDERATIONS {
+        in_a_process(["federated", &issuers.to_string(), &clients.to_string()]);
     }
 }
 

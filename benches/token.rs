@@ -9,9 +9,16 @@
 
 #[path = "support/assertion.rs"]
 mod assertion;
+#[path = "support/federation.rs"]
+mod federation;
 mod support;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -20,6 +27,7 @@ use aws_lc_rs::{
 };
 use jeton::{
     authenticate::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials},
+    federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     grant::{Lifetimes, RequestedAccess, StatusClaim, TokenRequest},
     issue::TokenIssuer,
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
@@ -65,15 +73,22 @@ fn main() {
         fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
     }
     fs::write(dir.path().join("jwt.yaml"), assertion::policies(&other)).unwrap();
-    let policies = Arc::new(LivePolicies::load(dir.path(), surroundings, clock.clone()).unwrap());
+    let policies = Arc::new(LivePolicies::load(dir.path(), surroundings.clone(), clock.clone()).unwrap());
     let store = Arc::new(Store::Memory(MemoryStore::new(clock.clone())));
     let leeway = Duration::from_secs(30);
-    let token_issuer = |reuse| TokenIssuer {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let token_issuer = |reuse, policies: &Arc<LivePolicies>| TokenIssuer {
         issuer: issuer.clone(),
         keys: Arc::clone(&keys),
-        policies: Arc::clone(&policies),
+        policies: Arc::clone(policies),
         authenticator: Arc::new(Authenticator {
             assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
+            foreign: {
+                let issuers = FollowedIssuers::new(KeyFetchOptions::default(), Arc::new(()), clock.clone());
+                let _in_runtime = runtime.enter();
+                issuers.follow(policies.snapshot().policies.issuers());
+                Arc::new(ForeignVerifier::new(Arc::new(issuers), Arc::clone(&store), leeway))
+            },
             store: Arc::clone(&store),
             secret_uses: Arc::default(),
         }),
@@ -93,9 +108,8 @@ fn main() {
         max_exchanges: 4,
         clock: clock.clone(),
     };
-    let tokens = token_issuer(None);
-    let reusing = token_issuer(Some(TokenReuse::within(Duration::from_secs(1800))));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let tokens = token_issuer(None, &policies);
+    let reusing = token_issuer(Some(TokenReuse::within(Duration::from_secs(1800))), &policies);
     let audience = Audience::parse("https://orders.example.com").unwrap();
     let credentials = || ClientCredentials::Secret {
         client_id: "acme-sync".to_owned(),
@@ -145,7 +159,7 @@ fn main() {
     );
     support::print("issue", &measured);
 
-    let verifier = Verifier::new(issuer, Arc::clone(&keys), leeway, clock);
+    let verifier = Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone());
     let raw = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref().to_vec());
     let parsed =
         signature::ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref()).unwrap();
@@ -163,6 +177,43 @@ fn main() {
         ],
     );
     support::print("issue by private_key_jwt", &measured);
+
+    let federated = [(1, 1), (1_000, 10)].map(|(issuers, clients_each)| {
+        federation::write(dir.path(), &other, issuers, clients_each);
+        let began = Instant::now();
+        let policies = LivePolicies::load(dir.path(), surroundings.clone(), clock.clone()).unwrap();
+        let clients = policies.snapshot().policies.clients().len();
+        println!("\n{issuers} issuers with {clients} clients are loaded in {:.0?}", began.elapsed());
+        let tokens = token_issuer(None, &Arc::new(policies));
+        let shown: Vec<_> = (0..issuers)
+            .step_by(100)
+            .flat_map(|issuer| (0..clients_each).map(move |client| (issuer, client)))
+            .map(|(issuer, client)| federation::sign(&other, issuer, client))
+            .collect();
+        (tokens, shown)
+    });
+    let mut by_federation = federated.iter().map(|(tokens, shown)| {
+        let mut shown = shown.iter().cycle();
+        move || {
+            let assertion = ClientAssertion::new(shown.next().unwrap().clone());
+            let credentials = ClientCredentials::Assertion { client_id: None, assertion };
+            std::hint::black_box(issue_by(tokens, &credentials));
+        }
+    });
+    let (mut of_one, mut of_many) = (by_federation.next().unwrap(), by_federation.next().unwrap());
+    let measured = support::in_turns(
+        CALLS,
+        &mut [
+            ("raw RSA-2048 signature and raw verification", &mut || {
+                let mut signature = [0; 256];
+                pair.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
+                raw.verify(signed.as_bytes(), &signature).unwrap();
+            }),
+            ("jeton: a platform's token to signed token, 1 issuer", &mut of_one),
+            ("jeton: the same, 1,000 issuers with 10,000 clients", &mut of_many),
+        ],
+    );
+    support::print("issue by a platform's token", &measured);
 
     let bearer = BearerToken::new(token.clone());
     let remembering = verifier.clone().remembering(Verifier::USUAL_MEMORY);

@@ -1,6 +1,7 @@
 //! Everything that requests are answered with: loaded as the settings say, and wired. It knows no HTTP.
 
 mod keeper;
+mod named_files;
 mod surroundings;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::{
     authenticate::{AssertionRules, Authenticator, SecretUses},
     config::{LimitSettings, Settings, StoreSettings, TlsSettings, TokenSettings},
     event,
+    federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
@@ -35,6 +37,7 @@ use crate::{
 };
 
 pub use keeper::{key_keeper, late_reading};
+pub use named_files::{UnfitFile, unfit_files};
 pub use surroundings::surroundings;
 
 /// Why the service cannot be what the settings say.
@@ -90,6 +93,8 @@ pub struct App {
     /// Who decides about jeton's own API.
     pub(crate) authorizer: Authorizer,
     pub(crate) store: Arc<Store>,
+    /// The issuers that the policies trust, with their keys.
+    pub(crate) issuers: Arc<FollowedIssuers>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) status_lists: Arc<StatusLists>,
     pub(crate) issuer: Arc<TokenIssuer>,
@@ -144,6 +149,8 @@ impl PreparedApp {
         let keys = Arc::new(keys);
         let own_api = ApiName::parse(ApiName::OWN)?;
         let secret_uses = Arc::new(SecretUses::default());
+        let issuers =
+            Arc::new(FollowedIssuers::new(key_fetches(&settings), metrics.clone(), Arc::clone(&clock)));
         let state = ObservedState {
             policies: Arc::clone(&policies),
             keys: Arc::clone(&keys),
@@ -151,6 +158,7 @@ impl PreparedApp {
             store: Arc::clone(&store),
             decisions: audit.log().cloned(),
             secret_uses: Arc::clone(&secret_uses),
+            issuers: Arc::clone(&issuers),
         };
         let telemetry = Arc::new(Telemetry::new(metrics, state)?);
         made.keep();
@@ -163,11 +171,7 @@ impl PreparedApp {
         .remembering(Verifier::USUAL_MEMORY);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
-        let authenticator = Arc::new(Authenticator {
-            assertions: AssertionRules::new(&settings.issuer, tokens.max_assertion_ttl, tokens.leeway),
-            store: Arc::clone(&store),
-            secret_uses,
-        });
+        let authenticator = Arc::new(authenticator(&settings, &store, &issuers, secret_uses));
         let limits = Arc::new(limits(&settings.limits, &clock));
         let lifetimes = lifetimes(&tokens);
         let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
@@ -226,8 +230,33 @@ impl PreparedApp {
             certificates,
             authorizer,
             store,
+            issuers,
             limits,
         })
+    }
+}
+
+/// Who lets clients in, as the settings say.
+fn authenticator(
+    settings: &Settings,
+    store: &Arc<Store>,
+    issuers: &Arc<FollowedIssuers>,
+    secret_uses: Arc<SecretUses>,
+) -> Authenticator {
+    let TokenSettings { max_assertion_ttl, leeway, .. } = settings.tokens;
+    Authenticator {
+        assertions: AssertionRules::new(&settings.issuer, max_assertion_ttl, leeway),
+        foreign: Arc::new(ForeignVerifier::new(Arc::clone(issuers), Arc::clone(store), leeway)),
+        store: Arc::clone(store),
+        secret_uses,
+    }
+}
+
+/// How the keys of issuers are fetched, as the settings say.
+fn key_fetches(settings: &Settings) -> KeyFetchOptions {
+    KeyFetchOptions {
+        proxy: settings.fetch.proxy.clone(),
+        token_dirs: settings.federation.token_dirs.clone(),
     }
 }
 
@@ -278,12 +307,14 @@ fn audit(
 
 /// The store that the settings name.
 fn store(settings: &StoreSettings, clock: &Arc<dyn Clock>) -> Result<Store, StoreError> {
-    let StoreSettings { url, password, prefix, ca_file } = settings.clone();
-    Ok(match url {
+    Ok(match shared_store(settings) {
         None => Store::Memory(MemoryStore::new(Arc::clone(clock))),
-        Some(url) => {
-            let options = SharedStoreOptions { url, password, prefix, ca: ca_file };
-            Store::Shared(SharedStore::start(options, Arc::clone(clock))?)
-        }
+        Some(options) => Store::Shared(SharedStore::start(options, Arc::clone(clock))?),
     })
+}
+
+/// What the settings say of a shared store, if there is one.
+fn shared_store(settings: &StoreSettings) -> Option<SharedStoreOptions> {
+    let StoreSettings { url, password, prefix, ca_file } = settings.clone();
+    Some(SharedStoreOptions { url: url?, password, prefix, ca: ca_file })
 }

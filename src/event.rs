@@ -61,6 +61,21 @@ jeton_verify::events! {
     /// A refresh token was used twice, and not as a retry. It may be stolen, so its family was ended.
     "refresh.reused" => RefreshReused<'e>: warn { client: &'e str, family: &'e str } "the family was ended";
 
+    /// A token of another issuer was refused. `client` is the client it stands for, or the nearest one; `differs` lists that one's conditions that do not hold, with what the token has.
+    "federation.refused" => FederationRefused<'e>: warn | error {
+        issuer: Option<&'e str>, iss: Option<&'e str>, client: Option<&'e str>, reason: &'e str,
+        differs: Option<&'e str>,
+    };
+
+    /// The keys of an issuer of the policies were fetched, for the first time or after failed attempts.
+    "issuer_keys.fetched" => IssuerKeysFetched<'e>: info { issuer: &'e str, keys: usize };
+
+    /// The keys of an issuer of the policies could not be fetched or used. The last good ones count for 24 hours.
+    "issuer_keys.not_fetched" => IssuerKeysNotFetched<'e>: warn | debug { issuer: &'e str, error: &'e str };
+
+    /// Some keys of an issuer of the policies cannot verify its tokens. Logged when they change.
+    "issuer_keys.passed_over" => IssuerKeysPassedOver<'e>: warn { issuer: &'e str, keys: &'e str };
+
     /// A client revoked a token by `/oauth2/revoke`.
     "token.revoked" =>
         TokenRevoked<'e>: info { client: &'e str, jti: &'e str },
@@ -139,7 +154,7 @@ jeton_verify::events! {
     /// Others can read the key file of a listener.
     "tls.readable" => TlsReadable<'e>: warn { listener: &'e str, detail: &'e str };
 
-    /// Spans could not be exported to the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Spans could not be exported to the collector.
     "traces.not_exported" => TracesNotExported<'e>: warn | debug { url: &'e str, error: ShownValue<'e> }
         "spans are lost until the collector takes them; requests are not affected";
 

@@ -79,7 +79,7 @@ impl Introspector {
     ) -> Result<(ClientId, Introspection), IntrospectionRefused> {
         let snapshot = self.policies.snapshot();
         let policies = &snapshot.policies;
-        let client = self.authenticator.authenticate(policies.clients(), credentials, self.clock.now()).await;
+        let client = self.authenticator.authenticate(policies, credentials, self.clock.now()).await;
         let client = client.map_err(IntrospectionRefused::Unauthenticated)?;
         let client = client.client();
         self.limits

@@ -143,7 +143,7 @@ impl TokenIssuer {
         let now: Timestamp = self.clock.now();
         let snapshot = self.policies.snapshot();
         let policies = &snapshot.policies;
-        let client = self.authenticator.authenticate(policies.clients(), credentials, now).await;
+        let client = self.authenticator.authenticate(policies, credentials, now).await;
         let client = client.map_err(IssuanceRefused::Unauthenticated)?;
         self.limits.count_token_request(client.client()).map_err(|limited| IssuanceRefused::RateLimited {
             client: client.client().id.clone(),
@@ -151,7 +151,10 @@ impl TokenIssuer {
         })?;
         let issuance = Issuance { issuer: self, snapshot: &snapshot, policies, client, now: now.as_second() };
         match request {
-            TokenRequest::ClientCredentials(access) => issuance.client_credentials(access).await,
+            // whose subject token was the client's credentials
+            TokenRequest::ClientCredentials(access) | TokenRequest::ForeignExchange(access) => {
+                issuance.client_credentials(access).await
+            }
             TokenRequest::RefreshToken { refresh_token, access } => {
                 issuance.refresh(refresh_token, access).await
             }
@@ -173,9 +176,9 @@ impl Issuance<'_> {
             let family = first.family.clone();
             return self.sign(approved, Some(&family), Some(first)).await;
         }
-        let Some(reuse) = &self.issuer.reuse else {
-            return self.sign(approved, None, None).await;
-        };
+        // what a token of another issuer gives may be another value next time
+        let reuse = self.issuer.reuse.as_ref().filter(|_| self.client.foreign_claims().is_none());
+        let Some(reuse) = reuse else { return self.sign(approved, None, None).await };
         let (tokens, granted) = (reuse.tokens_of(self.snapshot), GrantedAccess::of(&approved));
         if let Some(again) = self.find_issued(&tokens, &granted, &approved) {
             return Ok(again);

@@ -28,6 +28,7 @@
 //! | [`reuse`] | tokens that are handed out again |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
 //! | [`tls`] | the certificates of the listeners |
+//! | [`federation`] | tokens of other issuers, and their keys |
 //! | [`status_lists`] | the status lists of the clients, signed |
 //! | [`gateway`] | who asks for others |
 //! | [`config`] | the settings |
@@ -46,6 +47,7 @@ pub mod authenticate;
 pub mod cli;
 pub mod config;
 pub mod event;
+pub mod federation;
 pub(crate) mod follow;
 pub mod gateway;
 pub mod grant;
@@ -63,5 +65,6 @@ mod service_manager;
 pub mod status_lists;
 pub mod store;
 pub mod telemetry;
+mod terminal;
 pub mod tls;
 pub mod token;

@@ -71,9 +71,8 @@ impl Revoker {
         token: &BearerToken,
     ) -> Result<(ClientId, RevocationOutcome), RevocationRefused> {
         let snapshot = self.policies.snapshot();
-        let clients = snapshot.policies.clients();
         let now = self.clock.now();
-        let client = self.authenticator.authenticate(clients, credentials, now).await;
+        let client = self.authenticator.authenticate(&snapshot.policies, credentials, now).await;
         let client = client.map_err(RevocationRefused::Unauthenticated)?;
         let id = || client.client().id.clone();
         let Some(store) = self.store.shared() else { return Err(RevocationRefused::NoSharedStore(id())) };

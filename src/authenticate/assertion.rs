@@ -18,9 +18,16 @@ impl ClientAssertion {
     /// The `client_assertion_type` of such an assertion (RFC 7523 section 2.2).
     pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+    /// The `client_assertion_type` of a JWT-SVID (draft-ietf-oauth-spiffe-client-auth section 3.1).
+    pub const SPIFFE_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+
     /// Takes what a client sent.
     pub fn new(text: String) -> Self {
         Self(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -226,6 +233,7 @@ mod tests {
             kind: ClientKind::Named,
             secrets: Vec::new(),
             public_keys: pairs.iter().enumerate().map(public).collect(),
+            federated: Vec::new(),
             abilities: Abilities::default(),
             revoked_before: None,
             grants: Arc::new([]),

@@ -2,10 +2,12 @@
 
 use std::{iter, sync::Arc};
 
-use jeton_policy::clients::{
-    Client, ClientRegistry, ClientSecret, ClientState, MOST_SECRETS, SecretHash, StoredSecret,
+use jeton_policy::{
+    PolicySet,
+    clients::{Client, ClientRegistry, ClientSecret, ClientState, MOST_SECRETS, SecretHash, StoredSecret},
 };
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use subtle::Choice;
 
 use super::{
@@ -13,7 +15,10 @@ use super::{
     error::AuthenticationError,
     uses::SecretUses,
 };
-use crate::store::{NameUse, Store};
+use crate::{
+    federation::{FederationError, FederationRefused, ForeignToken, ForeignVerifier, ReadToken, ShownAs},
+    store::{NameUse, Store},
+};
 
 /// What a request claims, and its proof. Nothing of it is checked yet.
 pub enum ClientCredentials {
@@ -24,12 +29,21 @@ pub enum ClientCredentials {
         /// The secret.
         secret: ClientSecret,
     },
-    /// An assertion that the client signed.
+    /// An assertion that the client signed, or an issuer that the policies trust.
     Assertion {
         /// The id beside the assertion, if there was one.
         client_id: Option<String>,
         /// The assertion.
         assertion: ClientAssertion,
+    },
+    /// A token of another issuer.
+    Foreign {
+        /// The id beside the token, if there was one.
+        client_id: Option<String>,
+        /// The token.
+        token: ForeignToken,
+        /// How it was shown.
+        shown_as: ShownAs,
     },
 }
 
@@ -38,7 +52,7 @@ impl ClientCredentials {
     pub fn claimed_id(&self) -> Option<&str> {
         match self {
             Self::Secret { client_id, .. } => Some(client_id),
-            Self::Assertion { client_id, .. } => client_id.as_deref(),
+            Self::Assertion { client_id, .. } | Self::Foreign { client_id, .. } => client_id.as_deref(),
         }
     }
 }
@@ -52,11 +66,13 @@ pub enum AuthenticationMethod {
     ClientSecretPost,
     /// By a signed assertion (RFC 7523 section 2.2).
     PrivateKeyJwt,
+    /// By a JWT-SVID, or a token of another issuer that is shown as one (draft-ietf-oauth-spiffe-client-auth section 4).
+    SpiffeJwt,
 }
 
 impl AuthenticationMethod {
-    /// Every method, in the order in which discovery lists them.
-    pub const ALL: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
+    /// The methods by credentials of the client's own, in the order in which discovery lists them.
+    pub const OWN: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
 
     /// Its registered name.
     pub fn as_str(self) -> &'static str {
@@ -64,23 +80,48 @@ impl AuthenticationMethod {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
             Self::PrivateKeyJwt => "private_key_jwt",
+            Self::SpiffeJwt => "spiffe_jwt",
         }
     }
 }
 
 /// A client that has shown who it is. Made only by [`Authenticator::authenticate`].
-pub struct AuthenticatedClient(Arc<Client>);
+pub struct AuthenticatedClient {
+    client: Arc<Client>,
+    /// What its tokens take over from the token of another issuer, if that is how it showed who it is.
+    foreign: Option<Map<String, Value>>,
+}
 
 impl AuthenticatedClient {
+    fn by_itself(client: &Arc<Client>) -> Self {
+        Self { client: Arc::clone(client), foreign: None }
+    }
+
     /// The client.
     pub fn client(&self) -> &Client {
-        &self.0
+        &self.client
+    }
+
+    /// Whether it has no credentials of its own at hand, but a token of another issuer.
+    pub fn is_federated(&self) -> bool {
+        self.foreign.is_some()
+    }
+
+    /// The claims that its tokens take over from the token of another issuer.
+    pub fn foreign_claims(&self) -> Option<&Map<String, Value>> {
+        self.foreign.as_ref().filter(|claims| !claims.is_empty())
     }
 
     /// A client of which nothing was checked, for tests of what comes after authentication.
     #[cfg(test)]
     pub(crate) fn pretended(client: Client) -> Self {
-        Self(Arc::new(client))
+        Self { client: Arc::new(client), foreign: None }
+    }
+
+    /// As [`Self::pretended`], by a token of another issuer with these claims.
+    #[cfg(test)]
+    pub(crate) fn pretended_foreign(client: Client, claims: Map<String, Value>) -> Self {
+        Self { client: Arc::new(client), foreign: Some(claims) }
     }
 }
 
@@ -88,6 +129,8 @@ impl AuthenticatedClient {
 pub struct Authenticator {
     /// What assertions must fit.
     pub assertions: AssertionRules,
+    /// Verifies tokens of other issuers.
+    pub foreign: Arc<ForeignVerifier>,
     /// Where it is noted which assertions were used.
     pub store: Arc<Store>,
     /// Where it is noted when each secret was used.
@@ -95,39 +138,73 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Lets a client in that is enabled and shows a live secret, or an assertion that it signed and that was
-    /// not used before.
+    /// Lets a client in that is enabled and shows a live secret, an assertion that it signed and that was
+    /// not used before, or a token of an issuer that the policies trust.
     ///
-    /// Whatever fails, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or [`MOST_KEYS`](jeton_policy::clients::MOST_KEYS)
-    /// signatures checked. Decoys take the place of what the client has not.
+    /// Whatever fails of the first two, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or
+    /// [`MOST_KEYS`](jeton_policy::clients::MOST_KEYS) signatures checked. Decoys take the place of what the client has
+    /// not.
     ///
     /// # Errors
     /// [`AuthenticationError`], to be logged and not told; but [`AuthenticationError::Unavailable`] is not the
     /// client's fault.
     pub async fn authenticate(
         &self,
-        clients: &ClientRegistry,
+        policies: &PolicySet,
         credentials: &ClientCredentials,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
+        let clients = policies.clients();
         match credentials {
             ClientCredentials::Secret { client_id, secret } => {
                 let client = by_secret(clients, client_id, secret, now)?;
                 may_act(client, now)?;
                 self.secret_uses.note(&client.id, secret.hash(), now.as_second());
-                Ok(AuthenticatedClient(Arc::clone(client)))
+                Ok(AuthenticatedClient::by_itself(client))
             }
             ClientCredentials::Assertion { client_id, assertion } => {
+                if let Some(token) = ReadToken::of_assertion(policies, assertion.as_str()) {
+                    let client_id = client_id.as_deref();
+                    return self.by_foreign(policies, token, client_id, ShownAs::Assertion, now).await;
+                }
                 let (client, unused) =
                     self.assertions.check(assertion, client_id.as_deref(), clients, now)?;
                 may_act(client, now)?;
                 match self.store.use_once(unused.name, unused.until).await {
-                    Ok(NameUse::First) => Ok(AuthenticatedClient(Arc::clone(client))),
+                    Ok(NameUse::First) => Ok(AuthenticatedClient::by_itself(client)),
                     Ok(NameUse::Again) => Err(AuthenticationError::Replayed(client.id.clone())),
                     Err(error) => Err(AuthenticationError::Unavailable { client: client.id.clone(), error }),
                 }
             }
+            ClientCredentials::Foreign { client_id, token, shown_as } => {
+                let token = ReadToken::of(policies, token.as_str());
+                self.by_foreign(policies, token, client_id.as_deref(), *shown_as, now).await
+            }
         }
+    }
+
+    async fn by_foreign(
+        &self,
+        policies: &PolicySet,
+        token: ReadToken<'_>,
+        client_id: Option<&str>,
+        shown_as: ShownAs,
+        now: Timestamp,
+    ) -> Result<AuthenticatedClient, AuthenticationError> {
+        let federated =
+            self.foreign.verify_read(policies, token, client_id, now).await.map_err(|refused| {
+                match (refused.client, refused.error) {
+                    (Some(client), FederationError::Unavailable(error)) => {
+                        AuthenticationError::Unavailable { client, error }
+                    }
+                    (client, error) => {
+                        let refused = FederationRefused { client, error, ..refused };
+                        AuthenticationError::Foreign { shown_as, refused }
+                    }
+                }
+            })?;
+        let (client, claims) = federated.into_parts();
+        Ok(AuthenticatedClient { client, foreign: Some(claims) })
     }
 }
 
@@ -229,6 +306,7 @@ mod tests {
             kind: ClientKind::Named,
             secrets,
             public_keys: Vec::new(),
+            federated: Vec::new(),
             abilities: Abilities::default(),
             revoked_before: None,
             grants: Arc::new([]),

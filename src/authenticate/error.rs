@@ -3,7 +3,10 @@
 use jeton_jose::JwsError;
 use jeton_oauth::ClientId;
 
-use crate::store::StoreError;
+use crate::{
+    federation::{FederationRefused, ShownAs},
+    store::StoreError,
+};
 
 /// Why a client was not let in: for the log alone. The client learns one and the same for all.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,14 @@ pub enum AuthenticationError {
     /// The assertion was used before.
     #[error("the assertion was used before: each needs a `jti` of its own")]
     Replayed(ClientId),
+    /// The token of another issuer stands for nobody.
+    #[error("{}: {refused}", match shown_as { ShownAs::Assertion => "bad assertion of another issuer", ShownAs::SubjectToken => "bad subject token of another issuer" })]
+    Foreign {
+        /// How it was shown.
+        shown_as: ShownAs,
+        /// Why.
+        refused: FederationRefused,
+    },
     /// Whether it was used before cannot be found out now; a fault of ours.
     #[error("jeton cannot check whether the assertion was used before: {error}")]
     Unavailable {
@@ -59,7 +70,8 @@ impl AuthenticationError {
     pub fn client(&self) -> Option<&ClientId> {
         match self {
             Self::UnknownClient { .. } => None,
-            Self::BadAssertion { client, .. } => client.as_ref(),
+            Self::BadAssertion { client, .. }
+            | Self::Foreign { refused: FederationRefused { client, .. }, .. } => client.as_ref(),
             Self::WrongSecret(client)
             | Self::SpacedSecret(client)
             | Self::BrokenSecret(client)

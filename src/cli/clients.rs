@@ -1,6 +1,7 @@
 //! `jeton clients`.
 
 mod list;
+mod matching;
 
 use std::{
     io::{self, Write},
@@ -13,7 +14,7 @@ use clap::{Args, Subcommand};
 use jeton_jose::{ForeignKey, ForeignKeys};
 use jeton_oauth::clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up};
 use jeton_policy::{
-    PolicySources,
+    EditedFile, PolicySources,
     clients::{ClientKind, ClientSecret},
     files, scalar,
 };
@@ -26,6 +27,7 @@ use super::{
     files::{EntryPlace, OfSeveral, PolicyFiles},
     say,
 };
+use crate::config::NeededFolders;
 
 #[derive(Subcommand)]
 pub(super) enum ClientCommand {
@@ -45,6 +47,8 @@ pub(super) enum ClientCommand {
         #[arg(long, value_enum, default_value_t = list::ListFormat::Table)]
         format: list::ListFormat,
     },
+    /// Say which client a token of another issuer stands for, or what differs for each.
+    Match(matching::Match),
     /// Enable a client again. Its revoked tokens stay revoked.
     Enable {
         /// The id of the client.
@@ -85,7 +89,14 @@ pub(super) struct Add {
     /// A file with its public keys: PEM, JWK or JWK set. The client then gets no secret. Repeat for more.
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
-    /// Make a secret even with `--public-key`.
+    /// The trusted issuer whose tokens stand for it, by its name in the policies. The client then gets no secret.
+    #[arg(long, requires = "matches", value_name = "NAME")]
+    issuer: Option<String>,
+    /// A claim that the issuer's token must have: `repository_id=456789`, or `/kubernetes.io/namespace=shop` for one
+    /// within another. The value is text. Repeat for more.
+    #[arg(long = "match", requires = "issuer", num_args = 1.., value_name = "CLAIM=VALUE", value_parser = matched_claim)]
+    matches: Vec<(String, String)>,
+    /// Make a secret even with `--public-key` or `--issuer`.
     #[arg(long)]
     secret: bool,
     /// Let it get refresh tokens.
@@ -123,6 +134,14 @@ pub(super) fn claim(text: &str) -> Result<(String, Value), String> {
     }
 }
 
+/// A claim of another issuer's token, and its text.
+fn matched_claim(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((claim, value)) if !claim.is_empty() => Ok((claim.to_owned(), value.to_owned())),
+        _ => Err("write it as CLAIM=VALUE".to_owned()),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a whole number and `s`, `m`, `h` or `d`".to_owned())
 }
@@ -139,22 +158,29 @@ fn ttl(text: &str) -> Result<String, String> {
 const PUBLIC_MEMBERS: [&str; 9] = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
 
 pub(super) fn run(command: ClientCommand, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    if let ClientCommand::List { format } = command {
-        return list::run(format, config);
-    }
-    // before the files are locked: a person may take long
+    let command = match command {
+        ClientCommand::List { format } => return list::run(format, config),
+        ClientCommand::Match(command) => return matching::run(command, config),
+        command => command,
+    };
+    let settings = super::settings(NeededFolders::Policies, config)?;
     if let ClientCommand::Revoke { id, before, consent } = &command {
-        let what = || match before {
-            None => format!("Client `{id}` is disabled, and all tokens that it has are revoked."),
-            Some(before) => format!("The tokens of client `{id}` issued before {before} are revoked."),
+        let what = || {
+            // the files are unlocked again before somebody is asked: a person may take long
+            let files = PolicyFiles::of(settings.clone())?;
+            files.policies_with(&[Revocation::of(&files, id, *before)?.edited])?;
+            Ok(match before {
+                None => format!("Client `{id}` is disabled, and all tokens that it has are revoked."),
+                Some(before) => format!("The tokens of client `{id}` issued before {before} are revoked."),
+            })
         };
         if consent.to(what)? == Answer::Stop {
             return Ok(Outcome::Failed);
         }
     }
-    let files = PolicyFiles::open(config)?;
+    let files = PolicyFiles::of(settings)?;
     match command {
-        ClientCommand::List { .. } => {}
+        ClientCommand::List { .. } | ClientCommand::Match(_) => {}
         ClientCommand::Add(command) => add(&files, &command)?,
         ClientCommand::Rotate { id, keep_old } => rotate(&files, &id, keep_old)?,
         ClientCommand::Enable { id } => enable(&files, &id)?,
@@ -170,12 +196,17 @@ fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
     let file = files.target(add.file.as_deref(), &place)?;
     let keys = add.public_keys.iter().map(|file| public_keys(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let keys = keys.concat();
-    let secret = if add.secret || keys.is_empty() { Some(generate()?) } else { None };
+    let needs_secret = keys.is_empty() && add.issuer.is_none();
+    let secret = if add.secret || needs_secret { Some(generate()?) } else { None };
     let edited = files.sources.add_client(&file, &add.id, &body(add, secret.as_ref(), &keys))?;
-    files.write(&[edited])?;
+    let policies = files.write(&[edited])?;
     say!("{file}: added client `{}`", add.id);
     for key in &keys {
         say!("public key {}", key.thumbprint());
+    }
+    let added = policies.clients().find(&add.id).map(|client| client.federated.as_slice());
+    for terms in added.unwrap_or_default() {
+        say!("tokens of {terms} stand for it");
     }
     secret.iter().try_for_each(show)
 }
@@ -206,19 +237,33 @@ fn enable(files: &PolicyFiles, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<()> {
-    let former = files.sources.revoked_before(id)?.map(seconds_up);
-    let now = seconds_up(SystemClock.now());
-    let time = match before {
-        None => revoked_now(former, now),
-        Some(before) => revoked_until(id, former, seconds_up(before))?,
-    };
-    let at = Timestamp::from_second(time)?;
-    let mut values = vec![("revoked_before", at.to_string())];
-    if before.is_none() {
-        values.insert(0, ("enabled", "false".to_owned()));
+/// What `clients revoke` is about to do.
+struct Revocation {
+    /// From when on tokens are good, and whether that is still to come.
+    at: Timestamp,
+    is_ahead: bool,
+    edited: EditedFile,
+}
+
+impl Revocation {
+    fn of(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<Self> {
+        let former = files.sources.revoked_before(id)?.map(seconds_up);
+        let now = seconds_up(SystemClock.now());
+        let time = match before {
+            None => revoked_now(former, now),
+            Some(before) => revoked_until(id, former, seconds_up(before))?,
+        };
+        let at = Timestamp::from_second(time)?;
+        let mut values = vec![("revoked_before", at.to_string())];
+        if before.is_none() {
+            values.insert(0, ("enabled", "false".to_owned()));
+        }
+        Ok(Self { at, is_ahead: time > now, edited: files.sources.set_client(id, &values)? })
     }
-    let edited = files.sources.set_client(id, &values)?;
+}
+
+fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::Result<()> {
+    let Revocation { at, is_ahead, edited } = Revocation::of(files, id, before)?;
     let file = edited.file.clone();
     let policies = files.write(&[edited])?;
     let is_anonymous = policies.clients().find(id).is_some_and(|client| client.kind == ClientKind::Anonymous);
@@ -233,7 +278,7 @@ fn revoke(files: &PolicyFiles, id: &str, before: Option<Timestamp>) -> anyhow::R
     if is_anonymous {
         say!("its tokens do not name it: the tokens that it has stay valid until they expire");
     }
-    match (before, time > now) {
+    match (before, is_ahead) {
         (Some(_), true) => say!("this time is in the future: the client gets no token before {at}"),
         (None, true) => {
             say!("this time is in the future: even when enabled, the client gets no token before {at}");
@@ -319,6 +364,14 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
         lines.push("public_keys:".to_owned());
         lines.extend(keys.iter().map(|key| format!("  - jwk: {{ {} }}", members(key.jwk()))));
     }
+    if let Some(issuer) = &add.issuer {
+        lines.extend([
+            "federated:".to_owned(),
+            format!("  - issuer: {}", scalar(issuer)),
+            "    claims:".to_owned(),
+        ]);
+        lines.extend(conditions(&add.matches));
+    }
     let switches =
         [("token_exchange", add.token_exchange), ("refresh", add.refresh), ("status_list", add.status_list)];
     lines.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|(key, _)| format!("{key}: true")));
@@ -346,6 +399,22 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
     }
     lines.extend(add.ttl.as_ref().map(|ttl| format!("ttl: {ttl}")));
     lines
+}
+
+/// The lines of conditions on another issuer's token. Of several values for one claim each will do.
+fn conditions(matches: &[(String, String)]) -> Vec<String> {
+    let mut claims: Vec<(&str, Vec<String>)> = Vec::new();
+    for (claim, value) in matches {
+        match claims.iter_mut().find(|(known, _)| known == claim) {
+            Some((_, values)) => values.push(scalar(value)),
+            None => claims.push((claim, vec![scalar(value)])),
+        }
+    }
+    let each = claims.iter().map(|(claim, values)| match values.as_slice() {
+        [only] => format!("      {}: {{ is: {only} }}", scalar(claim)),
+        several => format!("      {}: {{ in: [{}] }}", scalar(claim), several.join(", ")),
+    });
+    each.collect()
 }
 
 /// The public members of a JSON Web Key, as a line of YAML has them.

@@ -1,13 +1,22 @@
 //! `jeton config`.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use clap::{Subcommand, ValueEnum};
-use jeton_oauth::text::printable;
+use jeton_oauth::{
+    clock::{Clock, SystemClock},
+    text::printable,
+};
 use serde_json::{Value, json};
 
 use super::{Outcome, emit, emit_json, say, table::aligned};
-use crate::config::{CheckedSettings, EffectiveSetting, NeededFolders, SettingSource, Settings};
+use crate::{
+    app::{UnfitFile, unfit_files},
+    config::{
+        CheckedSettings, EffectiveSetting, NeededFolders, SettingError, SettingErrors, SettingSource,
+        Settings,
+    },
+};
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
@@ -31,9 +40,13 @@ pub(super) fn run(command: &ConfigCommand, config: Option<&Path>) -> anyhow::Res
     let ConfigCommand::Check { format } = command;
     // what a service with these settings would refuse
     let CheckedSettings { effective, outcome } = Settings::check(NeededFolders::Everything, config);
-    let (warnings, errors) = match &outcome {
-        Ok(settings) => (settings.warnings.as_slice(), &[][..]),
-        Err(errors) => (&[][..], errors.0.as_slice()),
+    let (warnings, errors) = match outcome {
+        Ok(settings) => {
+            let unfit = unfit_files(&settings, &(Arc::new(SystemClock) as Arc<dyn Clock>));
+            let errors = unfit.into_iter().map(|unfit| at_its_origin(unfit, &effective));
+            (settings.warnings, errors.collect())
+        }
+        Err(SettingErrors(errors)) => (Vec::new(), errors),
     };
     match format {
         ConfigFormat::Text => {
@@ -44,10 +57,10 @@ pub(super) fn run(command: &ConfigCommand, config: Option<&Path>) -> anyhow::Res
             if !effective.is_empty() {
                 emit(&aligned(std::iter::once(head).chain(rows)))?;
             }
-            for warning in warnings {
+            for warning in &warnings {
                 say!("warning: {warning}");
             }
-            for error in errors {
+            for error in &errors {
                 say!("error: {}: {}", error.origin, error.message);
             }
         }
@@ -61,6 +74,13 @@ pub(super) fn run(command: &ConfigCommand, config: Option<&Path>) -> anyhow::Res
         }))?,
     }
     Ok(if errors.is_empty() { Outcome::Done } else { Outcome::Failed })
+}
+
+/// What is wrong with a file, where the settings name it.
+fn at_its_origin(UnfitFile { setting, message }: UnfitFile, effective: &[EffectiveSetting]) -> SettingError {
+    let named = effective.iter().find(|named| named.key == setting);
+    let origin = named.map_or_else(|| setting.clone(), EffectiveSetting::origin);
+    SettingError { origin, message }
 }
 
 /// Text as it is, unless it is empty; everything else as JSON has it.

@@ -24,14 +24,15 @@ pub(super) enum Answer {
 }
 
 impl Consent {
-    /// Says what will happen, and asks whether it shall. Nothing but `y` and `yes` is a yes. Where standard input is no
+    /// Says what will happen, and asks whether to go on. `what_happens` is the place to find out that nothing could, before
+    /// somebody is asked. Nothing but `y` and `yes` is a yes. Where standard input is no
     /// terminal the answer is yes: scripts mean what they say.
-    pub(super) fn to(self, what_happens: impl FnOnce() -> String) -> anyhow::Result<Answer> {
+    pub(super) fn to(self, what_happens: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<Answer> {
         if self.yes || !io::stdin().is_terminal() {
             return Ok(Answer::GoOn);
         }
         let mut err = io::stderr();
-        write!(err, "{} Go on? [y/N] ", printable(&what_happens())).and_then(|()| err.flush())?;
+        write!(err, "{} Go on? [y/N] ", printable(&what_happens()?)).and_then(|()| err.flush())?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).context("standard input cannot be read")?;
         if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {

@@ -41,7 +41,11 @@ pub(super) enum OfSeveral {
 impl PolicyFiles {
     /// Locks and reads the policies folder of the settings.
     pub(super) fn open(config: Option<&Path>) -> anyhow::Result<Self> {
-        let settings = super::settings(NeededFolders::Policies, config)?;
+        Self::of(super::settings(NeededFolders::Policies, config)?)
+    }
+
+    /// As [`Self::open`], by settings that are read.
+    pub(super) fn of(settings: Settings) -> anyhow::Result<Self> {
         // of several of us one writes at a time, and reads what the others wrote
         let lock = fs::File::open(&settings.policies.dir)?;
         lock.lock().context("the policies folder cannot be locked")?;
@@ -51,13 +55,18 @@ impl PolicyFiles {
 
     /// Writes changed files, if the policies load with all of them, and returns those.
     pub(super) fn write(&self, edited: &[EditedFile]) -> anyhow::Result<PolicySet> {
-        let surroundings = super::surroundings(&self.settings, DemoSecrets::Allowed);
-        let compiled = PolicySet::compile(&self.sources.with(edited), &surroundings, SystemClock.now());
-        let policies = compiled.map_err(|findings| {
-            anyhow::Error::new(findings).context("nothing was written, because the policies would not load")
-        })?;
+        let policies = self.policies_with(edited)?;
         edited.iter().try_for_each(write)?;
         Ok(policies)
+    }
+
+    /// The policies with changed files, of which none is written.
+    pub(super) fn policies_with(&self, edited: &[EditedFile]) -> anyhow::Result<PolicySet> {
+        let surroundings = super::surroundings(&self.settings, DemoSecrets::Allowed);
+        let compiled = PolicySet::compile(&self.sources.with(edited), &surroundings, SystemClock.now());
+        compiled.map_err(|findings| {
+            anyhow::Error::new(findings).context("nothing was written, because the policies would not load")
+        })
     }
 
     /// The file to which something is added, by the name that the sources have for it.

@@ -22,8 +22,8 @@ pub(super) struct FirstToken<'t> {
     pub(super) base: &'t str,
     /// The id of the client.
     pub(super) client: &'t str,
-    /// Its secret, or what is to be replaced by it.
-    pub(super) secret: &'t str,
+    /// Its secret, if it is known: `curl` asks for it where the line has none.
+    pub(super) secret: Option<&'t str>,
     /// The audience of the API, if the client has a choice.
     pub(super) resource: Option<&'t str>,
     /// The certificate of the service, if it has one: `curl` trusts it by this file, whoever issued it.
@@ -33,14 +33,17 @@ pub(super) struct FirstToken<'t> {
 impl fmt::Display for FirstToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { base, client, secret, resource, cert } = self;
-        let (client, secret) = (utf8_percent_encode(client, ENCODED), utf8_percent_encode(secret, ENCODED));
         f.write_str("curl")?;
         if let Some(cert) = cert {
             // whoever runs it may be in another folder
             let cert = path::absolute(cert).unwrap_or_else(|_| cert.to_path_buf());
             write!(f, " --cacert {}", word(&cert.display().to_string()))?;
         }
-        write!(f, " -u {client}:{secret} -d grant_type=client_credentials")?;
+        write!(f, " -u {}", utf8_percent_encode(client, ENCODED))?;
+        if let Some(secret) = secret {
+            write!(f, ":{}", utf8_percent_encode(secret, ENCODED))?;
+        }
+        f.write_str(" -d grant_type=client_credentials")?;
         if let Some(resource) = resource {
             write!(f, " -d resource={}", utf8_percent_encode(resource, ENCODED_URL))?;
         }
@@ -79,7 +82,7 @@ mod tests {
         for (client, secret, resource, base, cert, expected) in [
             (
                 "acme-sync",
-                "demo-secret-of-acme-sync",
+                Some("demo-secret-of-acme-sync"),
                 Some("https://orders.example.com"),
                 "http://127.0.0.1:8080",
                 None,
@@ -87,15 +90,15 @@ mod tests {
             ),
             (
                 "a:b $(c)'",
-                "SECRET",
+                None,
                 None,
                 "http://[::1]:8080",
                 None,
-                "curl -u a%3Ab%20%24%28c%29%27:SECRET -d grant_type=client_credentials 'http://[::1]:8080/oauth2/token'",
+                "curl -u a%3Ab%20%24%28c%29%27 -d grant_type=client_credentials 'http://[::1]:8080/oauth2/token'",
             ),
             (
                 "x",
-                "y",
+                Some("y"),
                 Some("urn:a&b=c+d"),
                 "http://127.0.0.1:1",
                 None,
@@ -103,7 +106,7 @@ mod tests {
             ),
             (
                 "x",
-                "y",
+                Some("y"),
                 None,
                 "https://localhost:1",
                 Some("/etc/jeton/tls.pem"),
@@ -111,7 +114,7 @@ mod tests {
             ),
             (
                 "x",
-                "y",
+                Some("y"),
                 None,
                 "https://localhost:1",
                 Some("/etc/it's $HOME.pem"),

@@ -54,7 +54,7 @@ pub(super) fn run(dir: Option<PathBuf>, config: Option<&Path>) -> anyhow::Result
             loopback_of(settings.server.listen)
         ),
         client: CLIENT,
-        secret: secret.reveal(),
+        secret: Some(secret.reveal()),
         resource: Some(AUDIENCE),
         cert: settings.server.tls.as_ref().map(|tls| tls.cert_file.as_path()),
     };

@@ -72,15 +72,11 @@ pub(super) fn run(command: &KeyCommand, config: Option<&Path>) -> anyhow::Result
         }
         KeyCommand::Rotate { now: true, consent } => {
             let what = || {
-                // what stands in the way is told when the order is carried out
-                let signing = keeper.folder().load().map_or_else(
-                    |_| "the key that signs".to_owned(),
-                    |keys| keys.at(SystemClock.now(), keeper.terms()).signing().kid().to_string(),
-                );
-                format!(
+                let signing = keeper.replaced_by_rotation()?;
+                Ok(format!(
                     "A new key signs at once, and {signing} and any next key leave the key set: every token that \
                      {signing} signed is refused."
-                )
+                ))
             };
             if consent.to(what)? == Answer::Stop {
                 return Ok(Outcome::Failed);
@@ -96,7 +92,10 @@ pub(super) fn run(command: &KeyCommand, config: Option<&Path>) -> anyhow::Result
             RetiredKey::Dropped => gone(kid),
         },
         KeyCommand::Retire { kid, now: true, consent } => {
-            let what = || format!("{kid} leaves the key set at once: every token that it signed is refused.");
+            let what = || {
+                let kid = keeper.may_retire_now(kid)?;
+                Ok(format!("{kid} leaves the key set at once: every token that it signed is refused."))
+            };
             if consent.to(what)? == Answer::Stop {
                 return Ok(Outcome::Failed);
             }

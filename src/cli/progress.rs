@@ -11,13 +11,15 @@ use std::{
     time::Duration,
 };
 
+use crate::terminal::is_dumb;
+
 /// How long nothing is said.
 const QUIET: Duration = Duration::from_secs(1);
 /// How often the line is written anew.
 const STEP: Duration = Duration::from_millis(200);
 
 /// Shows on standard error how far something is, once it takes more than a second, and where standard error is a
-/// terminal. The line is empty again when this is dropped.
+/// terminal that can write over a line. The line is empty again when this is dropped.
 pub(super) struct Progress {
     done: Arc<Done>,
     /// Writes the line until the sender is dropped.
@@ -36,7 +38,8 @@ impl Progress {
     pub(super) fn start(what: &'static str) -> Self {
         let done = Arc::new(Done::default());
         let of_writer = Arc::clone(&done);
-        let writer = io::stderr().is_terminal().then(|| {
+        // the line is written over
+        let writer = (io::stderr().is_terminal() && !is_dumb()).then(|| {
             let (sender, receiver) = mpsc::channel();
             let write = move || {
                 let mut elapsed = QUIET;

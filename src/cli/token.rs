@@ -109,19 +109,7 @@ fn revoke(command: &Revoke, config: Option<&Path>) -> anyhow::Result<Outcome> {
 }
 
 fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> anyhow::Result<Outcome> {
-    let text = if let Some(jwt) = jwt {
-        jwt
-    } else {
-        let mut text = String::new();
-        let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
-        let length = read.context("standard input cannot be read")? as u64;
-        anyhow::ensure!(
-            length <= LONGEST_INPUT,
-            "standard input holds more than {}",
-            ByteSize(LONGEST_INPUT)
-        );
-        text
-    };
+    let text = token_text(jwt)?;
     let token = pasted_token(&text);
     let InsecureParts { header, claims } = match insecure_parts(&token) {
         Ok(parts) => parts,
@@ -143,6 +131,18 @@ fn inspect(jwt: Option<String>, jwks: Option<&str>, config: Option<&Path>) -> an
     }
 }
 
+/// A token as it was given, or standard input.
+pub(super) fn token_text(jwt: Option<String>) -> anyhow::Result<String> {
+    if let Some(jwt) = jwt {
+        return Ok(jwt);
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
+    let length = read.context("standard input cannot be read")? as u64;
+    anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", ByteSize(LONGEST_INPUT));
+    Ok(text)
+}
+
 fn not_verified(why: &str) -> anyhow::Result<Outcome> {
     emit(&format!("does not verify: {}\n", printable(why)))?;
     Ok(Outcome::No)
@@ -150,13 +150,17 @@ fn not_verified(why: &str) -> anyhow::Result<Outcome> {
 
 /// A token as it is copied from a request, without what stands before it there.
 pub(super) fn pasted_token(text: &str) -> BearerToken {
-    let token = ["authorization:", "bearer ", "dpop "].iter().fold(text.trim(), |text, before| {
+    BearerToken::new(pasted(text))
+}
+
+/// As [`pasted_token`], of a token that others issued.
+pub(super) fn pasted(text: &str) -> &str {
+    ["authorization:", "bearer ", "dpop "].iter().fold(text.trim(), |text, before| {
         match text.split_at_checked(before.len()) {
             Some((start, rest)) if start.eq_ignore_ascii_case(before) => rest.trim_start(),
             _ => text,
         }
-    });
-    BearerToken::new(token)
+    })
 }
 
 /// Why a token does not verify, with both values where its own is another than what is wanted.

@@ -22,9 +22,6 @@ pub(super) struct Welcome<'w> {
     pub(super) now: Timestamp,
 }
 
-/// What stands in the place of a secret that is not known.
-const UNKNOWN: &str = "SECRET";
-
 impl Welcome<'_> {
     /// Each line, without its end.
     pub(super) fn lines(&self) -> Vec<String> {
@@ -57,7 +54,6 @@ impl Welcome<'_> {
             usable.map(|client| (demo_secret(client, self.now), client)).min_by(|(one, a), (other, b)| {
                 other.is_some().cmp(&one.is_some()).then_with(|| a.id.cmp(&b.id))
             })?;
-        let secret = secret.unwrap_or_else(|| UNKNOWN.to_owned());
         // without a choice there is nothing to be said
         let resource = match &*client.grants {
             [_] => None,
@@ -66,7 +62,7 @@ impl Welcome<'_> {
         let resource = resource.map(|grant| grant.audience.as_str());
         let client = client.id.as_str();
         let cert = self.tls.map(|tls| tls.cert_file.as_path());
-        Some(FirstToken { base, client, secret: &secret, resource, cert }.to_string())
+        Some(FirstToken { base, client, secret: secret.as_deref(), resource, cert }.to_string())
     }
 }
 

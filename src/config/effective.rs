@@ -6,7 +6,10 @@ use config::ValueKind;
 use serde_json::Value;
 use url::Url;
 
-use super::{SettingErrors, Settings};
+use super::{
+    SettingErrors, Settings,
+    values::{SET, without_secrets},
+};
 
 /// A setting as it counts. Shows no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,22 +41,36 @@ pub struct CheckedSettings {
     pub outcome: Result<Settings, SettingErrors>,
 }
 
-/// What stands in the place of a secret.
-const SET: &str = "(set)";
-/// The one setting that may hold a password among other things.
-const WITH_PASSWORD: &str = "store.url";
+/// The settings in which a password has its place.
+const WITH_PASSWORD: [&str; 2] = ["store.url", "fetch.proxy"];
 
 impl EffectiveSetting {
     pub(super) fn new(key: &str, value: &config::Value, source: SettingSource) -> Self {
-        let value = match (shown(value), key) {
-            (Value::String(text), WITH_PASSWORD) => without_password(&text).into(),
-            (value, _) => value,
+        let value = match &value.kind {
+            ValueKind::String(text) if WITH_PASSWORD.contains(&key) => without_password(text).into(),
+            _ => shown(value),
         };
         Self { key: key.to_owned(), value, source }
     }
 
     pub(super) fn secret(key: &str, source: SettingSource) -> Self {
         Self { key: key.to_owned(), value: SET.into(), source }
+    }
+
+    /// The file and key, or the variable, as errors name it.
+    pub fn origin(&self) -> String {
+        self.source.origin_of(&self.key)
+    }
+}
+
+impl SettingSource {
+    /// A key that was said here, as errors name it.
+    pub(super) fn origin_of(&self, key: &str) -> String {
+        match self {
+            Self::Default => format!("the defaults: `{key}`"),
+            Self::File(path) => format!("{}: `{key}`", path.display()),
+            Self::Variable(name) => name.clone(),
+        }
     }
 }
 
@@ -74,7 +91,7 @@ fn shown(value: &config::Value) -> Value {
         ValueKind::I64(number) => (*number).into(),
         ValueKind::U64(number) => (*number).into(),
         ValueKind::Array(items) => items.iter().map(shown).collect(),
-        ValueKind::String(text) => text.as_str().into(),
+        ValueKind::String(text) => without_secrets(text).into(),
         other => other.to_string().into(),
     }
 }

@@ -11,7 +11,10 @@ use jeton_oauth::text::printable;
 use jeton_policy::files::{self, FileError};
 use zeroize::Zeroizing;
 
-use super::effective::{EffectiveSetting, SettingSource};
+use super::{
+    effective::{EffectiveSetting, SettingSource},
+    values::{without_secrets, without_secrets_of},
+};
 
 /// One setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(super) struct Layers {
     errors: Vec<SettingError>,
     /// What was taken so far.
     taken: Vec<EffectiveSetting>,
+    /// Values that errors must not quote as they are.
+    hidden: Vec<String>,
 }
 
 struct Layer {
@@ -80,11 +85,7 @@ impl SettingOrigin {
     }
 
     fn name(&self, key: &str) -> String {
-        match self {
-            Self::Defaults => format!("the defaults: `{key}`"),
-            Self::File(path) => format!("{}: `{key}`", path.display()),
-            Self::Environment => variable(key),
-        }
+        self.source(key).origin_of(key)
     }
 }
 
@@ -124,7 +125,7 @@ impl Layers {
         let values = read_layer(environment, "the environment", &mut errors);
         layers.push(Layer { origin: SettingOrigin::Environment, base: PathBuf::new(), values });
         if errors.is_empty() {
-            Ok(Self { stack: layers, errors, taken: Vec::new() })
+            Ok(Self { stack: layers, errors, taken: Vec::new(), hidden: Vec::new() })
         } else {
             Err(SettingErrors(errors))
         }
@@ -233,7 +234,21 @@ impl Layers {
         key: &str,
         parse: impl FnOnce(&[String]) -> Result<T, String>,
     ) -> Option<T> {
-        let (value, name, _) = self.take(key)?;
+        let (list, name, _) = self.take_list(key)?;
+        self.keep(parse(&list), name)
+    }
+
+    /// Takes a list of paths, each relative to where the setting stands.
+    pub(super) fn paths(&mut self, key: &str) -> Option<Vec<PathBuf>> {
+        let (list, name, base) = self.take_list(key)?;
+        if list.iter().any(String::is_empty) {
+            return self.refuse(&name, "a path is empty: name a folder, or remove it");
+        }
+        Some(list.iter().map(|path| base.join(path)).collect())
+    }
+
+    fn take_list(&mut self, key: &str) -> Option<(Vec<String>, String, PathBuf)> {
+        let (value, name, base) = self.take(key)?;
         let text = |value: Value| match value.kind {
             ValueKind::String(text) => Some(text),
             _ => None,
@@ -246,7 +261,7 @@ impl Layers {
             _ => None,
         };
         let list = list.ok_or_else(|| "write it as a list of text, such as `[\"a\", \"b\"]`".to_owned());
-        self.keep(list.and_then(|list| parse(&list)), name)
+        Some((self.keep(list, name.clone())?, name, base))
     }
 
     /// Takes a table from text to text, each value by `parse`; `None` where something in it is wrong.
@@ -335,6 +350,11 @@ impl Layers {
                 self.errors.push(SettingError { origin: layer.origin.name(key), message });
             }
         }
+        for SettingError { message, .. } in &mut self.errors {
+            for text in &self.hidden {
+                *message = without_secrets_of(text, std::mem::take(message));
+            }
+        }
         self.taken.sort_by(|a, b| a.key.cmp(&b.key));
         (self.taken, SettingErrors(self.errors))
     }
@@ -359,13 +379,23 @@ impl Layers {
         }
         let (effective, found) = found?;
         self.taken.push(effective);
+        self.hide(&found.0);
         Some(found)
+    }
+
+    /// Notes what errors must not quote of a value.
+    fn hide(&mut self, value: &Value) {
+        match &value.kind {
+            ValueKind::String(text) if without_secrets(text) != *text => self.hidden.push(text.clone()),
+            ValueKind::Array(items) => items.iter().for_each(|item| self.hide(item)),
+            _ => {}
+        }
     }
 
     /// Notes what path the last setting is.
     fn note_path(&mut self, path: &Path) {
         if let Some(last) = self.taken.last_mut() {
-            last.value = path.display().to_string().into();
+            last.value = without_secrets(&path.display().to_string()).into();
         }
     }
 

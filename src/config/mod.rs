@@ -2,6 +2,7 @@
 
 mod admin;
 mod effective;
+mod federation;
 mod gateways;
 mod keys;
 mod layers;
@@ -18,6 +19,7 @@ mod values;
 
 pub use admin::{AdminSettings, ListenerHost};
 pub use effective::{CheckedSettings, EffectiveSetting, SettingSource};
+pub use federation::{FederationSettings, FetchSettings};
 pub use gateways::{GatewayApis, GatewaySettings};
 pub use keys::KeySettings;
 pub(crate) use layers::DEFAULTS;

@@ -16,7 +16,7 @@ use crate::gateway::TrustedPeers;
 pub struct ServerSettings {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// How long requests in flight may take after SIGTERM.
+    /// How long requests in flight may take after the drain.
     pub shutdown_timeout: Duration,
     /// The proxies that say from which address a request came.
     pub trusted_proxies: TrustedPeers,

@@ -11,6 +11,7 @@ use jeton_oauth::Issuer;
 use super::{
     admin::{self, AdminSettings},
     effective::CheckedSettings,
+    federation::{FederationSettings, FetchSettings},
     gateways::{self, GatewaySettings},
     keys::KeySettings,
     layers::{Layers, SettingErrors},
@@ -40,6 +41,10 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[federation]`.
+    pub federation: FederationSettings,
+    /// `[fetch]`.
+    pub fetch: FetchSettings,
     /// `[limits]`.
     pub limits: LimitSettings,
     /// `[gateways.NAME]`.
@@ -89,7 +94,7 @@ pub struct TokenSettings {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 43] = [
+const KNOWN: [&str; 45] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -127,6 +132,8 @@ const KNOWN: [&str; 43] = [
     "store.password_file",
     "store.prefix",
     "store.ca_file",
+    "federation.token_dirs",
+    "fetch.proxy",
     "limits.tokens",
     "limits.introspections",
     "limits.failures",
@@ -175,6 +182,8 @@ impl Settings {
         let policies = PolicySettings::read(needs, &mut layers);
         let tokens = TokenSettings::read(&mut layers);
         let store = StoreSettings::read(needs, &mut layers, &mut warnings);
+        let federation = FederationSettings::read(&mut layers);
+        let fetch = FetchSettings::read(&mut layers);
         let limits = LimitSettings::read(&mut layers);
         let log = LogSettings::read(needs, &mut layers);
         let traces = layers.keep_all(TraceSettings::read(needs, &mut warnings));
@@ -190,6 +199,8 @@ impl Settings {
                 policies: policies?,
                 tokens: tokens?,
                 store: store?,
+                federation: federation?,
+                fetch: fetch?,
                 limits: limits?,
                 gateways,
                 log: log?,

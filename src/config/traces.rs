@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, env, ffi::OsString, path::PathBuf, time::Durati
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{NeededFolders, layers::SettingError};
+use super::{NeededFolders, layers::SettingError, values::without_secrets_of};
 
 /// Where spans go, how many, and what they say of this service.
 ///
@@ -158,7 +158,10 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
     fn take<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let value = (self.variable)(name).filter(|value| !value.is_empty())?;
         let text = value.to_str().ok_or_else(|| "is not text in UTF-8".to_owned());
-        let outcome = text.and_then(|text| parse(text.trim()));
+        let outcome = text.and_then(|text| {
+            let text = text.trim();
+            parse(text).map_err(|message| without_secrets_of(text, message))
+        });
         outcome.map_err(|message| self.errors.push(SettingError { origin: name.to_owned(), message })).ok()
     }
 
@@ -259,16 +262,16 @@ fn parse_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Names no value, for it may be a secret.
+/// Names an entry by its number alone: what somebody writes in another form may hold the secret anywhere.
 fn check_headers(text: &str) -> Result<(), String> {
-    for pair in pairs(text) {
+    for (at, pair) in pairs(text).enumerate() {
         let (name, value) = pair?;
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if !name.bytes().all(is_token) {
-            return Err(format!("`{name}` is not the name of a header"));
+            return Err(wrong_entry(at, "has something else than the name of a header before its `=`"));
         }
         if value.is_empty() || value.chars().any(char::is_control) {
-            return Err(format!("the value of `{name}` is empty, or has a control character"));
+            return Err(wrong_entry(at, "has an empty value, or a control character in it"));
         }
     }
     Ok(())
@@ -277,15 +280,19 @@ fn check_headers(text: &str) -> Result<(), String> {
 /// `NAME=VALUE,NAME=VALUE`, each value percent-encoded.
 fn pairs(text: &str) -> impl Iterator<Item = Result<(String, String), String>> {
     text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).enumerate().map(|(at, pair)| {
-        let wrong = |what| format!("entry {} {what}: write `NAME=VALUE`, with commas between", at + 1);
-        let (name, value) = pair.split_once('=').ok_or_else(|| wrong("has no `=`"))?;
+        let (name, value) = pair.split_once('=').ok_or_else(|| wrong_entry(at, "has no `=`"))?;
         let (name, value) = (name.trim(), value.trim());
         if name.is_empty() {
-            return Err(wrong("has no name"));
+            return Err(wrong_entry(at, "has no name"));
         }
-        let value = percent_decode_str(value).decode_utf8().map_err(|_| wrong("is not UTF-8"))?;
+        let value = percent_decode_str(value).decode_utf8().map_err(|_| wrong_entry(at, "is not UTF-8"))?;
         Ok((name.to_owned(), value.into_owned()))
     })
+}
+
+/// What is wrong with the entry at this position, and the fix.
+fn wrong_entry(at: usize, what: &str) -> String {
+    format!("entry {} {what}: write `NAME=VALUE`, with commas between", at + 1)
 }
 
 fn milliseconds(text: &str) -> Result<Duration, String> {

@@ -98,12 +98,14 @@ impl Following {
             policies: Arc::new(FollowedPolicies::new(
                 Arc::clone(&app.policies),
                 Arc::clone(&app.telemetry),
+                Arc::clone(&app.issuers),
                 teller.clone(),
             )),
             certificates: certificates::tell_start(app),
             candidate: candidate.map(|candidate| Arc::new(FollowedCandidate { candidate, teller })),
             decisions: app.audit.log().cloned(),
         });
+        following.policies.follow_issuers();
         following.policies.tell_start();
         let every = app.settings.policies.poll;
         if let Some(every) = every {

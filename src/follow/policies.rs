@@ -13,19 +13,30 @@ use tokio::task::{self, JoinError};
 use tracing::field::display;
 
 use super::{Follow, Teller, Trigger};
-use crate::{event, telemetry::Telemetry};
+use crate::{event, federation::FollowedIssuers, telemetry::Telemetry};
 
 /// The policies as they are followed.
 pub(super) struct FollowedPolicies {
     policies: Arc<LivePolicies>,
     warned: Arc<Mutex<Warned>>,
     telemetry: Arc<Telemetry>,
+    issuers: Arc<FollowedIssuers>,
     teller: Teller,
 }
 
 impl FollowedPolicies {
-    pub(super) fn new(policies: Arc<LivePolicies>, telemetry: Arc<Telemetry>, teller: Teller) -> Self {
-        Self { policies, warned: Arc::default(), telemetry, teller }
+    pub(super) fn new(
+        policies: Arc<LivePolicies>,
+        telemetry: Arc<Telemetry>,
+        issuers: Arc<FollowedIssuers>,
+        teller: Teller,
+    ) -> Self {
+        Self { policies, warned: Arc::default(), telemetry, issuers, teller }
+    }
+
+    /// Follows the issuers of the policies in force.
+    pub(super) fn follow_issuers(&self) {
+        self.issuers.follow(self.policies.snapshot().policies.issuers());
     }
 
     /// Tells the warnings of the first policies.
@@ -56,6 +67,8 @@ impl Follow for FollowedPolicies {
 
     fn tell(&self, trigger: Trigger, outcome: &PolicyReload) {
         if let Reload::Reloaded(replaced) = outcome {
+            // those in force, which others may have replaced meanwhile
+            self.follow_issuers();
             self.telemetry.policies_replaced(&replaced.before().policies, &replaced.after().policies);
         }
         let outcome = outcome.clone();

@@ -23,6 +23,7 @@ use tracing::subscriber::DefaultGuard;
 
 use super::*;
 use crate::{
+    federation::{FollowedIssuers, KeyFetchOptions},
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
     store::{MemoryStore, Store},
     telemetry::{
@@ -133,6 +134,7 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
 
     let teller = Teller::start();
     let followed_keys = Arc::new(FollowedKeys(Arc::clone(&keys)));
+    let issuers = Arc::new(FollowedIssuers::new(KeyFetchOptions::default(), Arc::new(()), clock()));
     let state = ObservedState {
         policies: Arc::clone(&policies),
         keys: Arc::clone(&keys),
@@ -140,9 +142,11 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
         store: Arc::new(Store::Memory(MemoryStore::new(clock()))),
         decisions: None,
         secret_uses: Arc::default(),
+        issuers: Arc::clone(&issuers),
     };
     let telemetry = Arc::new(Telemetry::new(Arc::new(Metrics::new([]).unwrap()), state).unwrap());
-    let followed_policies = Arc::new(FollowedPolicies::new(Arc::clone(&policies), telemetry, teller.clone()));
+    let followed_policies =
+        Arc::new(FollowedPolicies::new(Arc::clone(&policies), telemetry, issuers, teller.clone()));
     let followed_candidate = Arc::new(FollowedCandidate { candidate: Arc::clone(&candidate), teller });
     let ring = fs::read_to_string(key_dir.join("keyring.yaml")).unwrap();
     // what is wrong is noted with the time

@@ -124,6 +124,16 @@ impl ApprovedGrant {
         }
     }
 
+    /// Also with the claims that come from a token of another issuer. The client's own stay: none has their names.
+    pub(super) fn with_claims(mut self, more: Option<&Map<String, Value>>) -> Self {
+        if let Some(more) = more {
+            let mut all = more.clone();
+            all.extend(self.claims.iter().map(|(name, value)| (name.clone(), value.clone())));
+            self.claims = Arc::new(all);
+        }
+        self
+    }
+
     /// The client, for the log; an anonymous client's token does not name it.
     pub fn client(&self) -> &ClientId {
         &self.client

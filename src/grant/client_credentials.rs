@@ -17,7 +17,7 @@ pub fn approve(
     lifetimes: Lifetimes,
     status_claim: StatusClaim,
 ) -> Result<ApprovedGrant, GrantError> {
-    let client = client.client();
+    let (client, foreign) = (client.client(), client.foreign_claims());
     let asked = access.scopes()?;
     let grant = grant(client, access.target()?, asked)?;
     let scopes = asked.unwrap_or(&grant.scopes);
@@ -25,7 +25,8 @@ pub fn approve(
     if !beyond.is_empty() {
         return Err(GrantError::ScopeBeyondGrant(beyond));
     }
-    Ok(ApprovedGrant::own(client, grant, scopes.clone(), lifetimes, status_claim))
+    let approved = ApprovedGrant::own(client, grant, scopes.clone(), lifetimes, status_claim);
+    Ok(approved.with_claims(foreign))
 }
 
 /// The API that is meant: the one that is named, the client's only one, or the only one that has all of these scopes

@@ -11,6 +11,9 @@ pub enum GrantError {
     /// The policies do not let the client use this grant.
     #[error("this client may not use this grant: it needs `{0}: true` in the policies")]
     NotForThisClient(&'static str),
+    /// The client showed a token of another issuer.
+    #[error("a client that shows its platform's token has no refresh tokens: show that token again")]
+    NoRefreshByFederation,
     /// `scope` breaks the grammar of RFC 6749 section 3.3.
     #[error("`scope` is a list of scopes separated by single spaces, and {0}")]
     MalformedScope(InvalidName),
@@ -60,7 +63,7 @@ impl GrantError {
     /// section 2).
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NotForThisClient(_) => ErrorCode::UnauthorizedClient,
+            Self::NotForThisClient(_) | Self::NoRefreshByFederation => ErrorCode::UnauthorizedClient,
             Self::MalformedScope(_)
             | Self::ScopeBeyondGrant(_)
             | Self::ScopeBeyondToken(_)

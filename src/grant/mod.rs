@@ -24,24 +24,45 @@ mod tests {
 
     use jeton_oauth::{ApiName, Audience, ClientId, ErrorCode, Issuer, NoRandomness, ScopeSet, TokenId};
     use jeton_policy::clients::{Abilities, ApiGrant, Client, ClientKind, ClientState, IntrospectedApis};
+    use serde_json::json;
 
     use super::*;
     use crate::authenticate::AuthenticatedClient;
 
     fn client(abilities: Abilities) -> AuthenticatedClient {
-        AuthenticatedClient::pretended(Client {
+        AuthenticatedClient::pretended(with(abilities))
+    }
+
+    fn with(abilities: Abilities) -> Client {
+        Client {
             id: ClientId::parse("c").unwrap(),
             state: ClientState::Enabled,
             kind: ClientKind::Named,
             secrets: Vec::new(),
             public_keys: Vec::new(),
+            federated: Vec::new(),
             abilities,
             revoked_before: None,
             grants: Arc::new([]),
             claims: Arc::default(),
             ttl: None,
             limit: None,
-        })
+        }
+    }
+
+    /// Whatever the policies say: what it would refresh came from a token that it has anyway.
+    #[test]
+    fn a_client_that_shows_a_platforms_token_has_no_refresh_tokens() {
+        let abilities = Abilities { refresh: true, token_exchange: true, ..Abilities::default() };
+        for claims in [json!({}), json!({ "repository": "octo-org/octo-repo" })] {
+            let claims = claims.as_object().cloned().unwrap();
+            let client = AuthenticatedClient::pretended_foreign(with(abilities.clone()), claims.clone());
+            let refused = RefreshAbility::of(&client).err();
+            assert_eq!(refused, Some(GrantError::NoRefreshByFederation));
+            assert_eq!(refused.map(|error| error.code()), Some(ErrorCode::UnauthorizedClient));
+            assert!(ExchangeAbility::of(&client).is_ok());
+            assert_eq!(client.foreign_claims().is_some(), !claims.is_empty());
+        }
     }
 
     #[test]

@@ -36,11 +36,15 @@ use crate::{authenticate::AuthenticatedClient, token::VerifiedRefresh};
 pub struct RefreshAbility<'c>(&'c Client);
 
 impl<'c> RefreshAbility<'c> {
-    /// The ability of a client with `refresh: true`.
+    /// The ability of a client with `refresh: true` that showed credentials of its own. A token of another issuer is at
+    /// hand whenever one is needed, and a refresh token would outlive it.
     ///
     /// # Errors
-    /// [`GrantError::NotForThisClient`].
+    /// [`GrantError::NotForThisClient`], [`GrantError::NoRefreshByFederation`].
     pub fn of(client: &'c AuthenticatedClient) -> Result<Self, GrantError> {
+        if client.is_federated() {
+            return Err(GrantError::NoRefreshByFederation);
+        }
         let client = client.client();
         if client.abilities.refresh { Ok(Self(client)) } else { Err(GrantError::NotForThisClient("refresh")) }
     }

@@ -16,6 +16,8 @@ pub enum TokenRequest {
         /// What of it.
         access: RequestedAccess,
     },
+    /// A token for a client that is shown by the subject token, one of another issuer (RFC 8693 section 2).
+    ForeignExchange(RequestedAccess),
     /// A narrower token for a token (RFC 8693 section 2).
     TokenExchange {
         /// The subject token.
@@ -39,7 +41,7 @@ impl TokenRequest {
         match self {
             Self::ClientCredentials(_) => GrantType::ClientCredentials,
             Self::RefreshToken { .. } => GrantType::RefreshToken,
-            Self::TokenExchange { .. } => GrantType::TokenExchange,
+            Self::ForeignExchange(_) | Self::TokenExchange { .. } => GrantType::TokenExchange,
         }
     }
 }

@@ -103,6 +103,7 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
         .service(readable_at("/principal", get_or_head().to(principal::get)).wrap(protect()))
         .service(readable_at("/ops/policies", get_or_head().to(ops::policies)).wrap(protect()))
         .service(readable_at("/ops/keys", get_or_head().to(ops::keys)).wrap(protect()))
+        .service(readable_at("/ops/issuers", get_or_head().to(ops::issuers)).wrap(protect()))
         .service(writable_at("/ops/explain", post().to(ops::explain)).wrap(protect()))
         .service(writable_at("/ops/reload", post().to(ops::reload)).wrap(protect()))
         .service(web::scope(&format!("{base}/ops")).wrap(protect()).default_service(web::to(not_found)))

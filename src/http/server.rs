@@ -7,7 +7,8 @@ use tracing_actix_web::TracingLogger;
 
 use super::{
     connection::{self, Serving, TellConnection},
-    endpoint::{authz::Gateway, client::ClientEndpoints, discovery::Metadata, health::Probed},
+    endpoint::{authz::Gateway, client::ClientEndpoints, discovery::PublishedMetadata, health::Probed},
+    extract::TrustedProxies,
     measure::Measure,
     routes::{self, HttpRoutes},
     span::TracedRequestSpan,
@@ -31,16 +32,19 @@ impl MainService {
         let following = Data::from(following);
         let gateway = |settings| Data::new(Gateway::new(settings, &app.authorizer));
         let gateways = app.settings.gateways.iter().map(gateway).collect();
-        let metadata = Data::new(Metadata::new(&app.settings.issuer, &app.store));
+        let metadata = Data::new(PublishedMetadata::new(&app.settings.issuer, &app.store));
         let issuer_name = Data::new(app.settings.issuer.clone());
         let authorizer = Data::new(app.authorizer.clone());
-        let trusted_proxies = app.settings.server.trusted_proxies;
+        let trusted_proxies = Data::new(TrustedProxies(app.settings.server.trusted_proxies));
         let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways, probed };
         let audit = Data::new(app.audit);
         let measure = Measure::new(Arc::clone(app.telemetry.metrics()));
         let telemetry = Data::from(Arc::clone(&app.telemetry));
-        let client_endpoints =
-            Data::new(ClientEndpoints { telemetry: app.telemetry, limits: app.limits, trusted_proxies });
+        let client_endpoints = Data::new(ClientEndpoints {
+            telemetry: app.telemetry,
+            limits: app.limits,
+            trusted_proxies: trusted_proxies.clone(),
+        });
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);
         let issuer = Data::new(app.issuer);
@@ -48,6 +52,7 @@ impl MainService {
         let revoker = Data::new(app.revoker);
         let status_lists = Data::new(app.status_lists);
         let store = Data::new(app.store);
+        let issuers = Data::new(app.issuers);
         let routes = Arc::new(routes);
         let answering = move || {
             actix_web::App::new()
@@ -59,8 +64,10 @@ impl MainService {
                 .app_data(introspector.clone())
                 .app_data(revoker.clone())
                 .app_data(client_endpoints.clone())
+                .app_data(trusted_proxies.clone())
                 .app_data(status_lists.clone())
                 .app_data(store.clone())
+                .app_data(issuers.clone())
                 .app_data(issuer_name.clone())
                 .app_data(metadata.clone())
                 .app_data(audit.clone())

@@ -8,12 +8,13 @@ use actix_web::{
 };
 use jeton_actix::{RequestSpan, TraceParent, shown};
 use jeton_oauth::Issuer;
-use tracing::Span;
+use tracing::{Span, field::display};
 use tracing_actix_web::RootSpanBuilder;
 
+use super::extract::TrustedProxies;
 use crate::telemetry::{self, AnsweredRequest};
 
-/// [`RequestSpan`], for exports too where traces are on.
+/// [`RequestSpan`], with the address of the client behind trusted proxies, and for exports too where traces are on.
 pub(crate) struct TracedRequestSpan;
 
 /// What a caller passes through all services of a trace (W3C Trace Context, section 3.3).
@@ -22,6 +23,10 @@ const TRACESTATE: &str = "tracestate";
 impl RootSpanBuilder for TracedRequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let span = RequestSpan::on_request_start(request);
+        let proxies = request.app_data::<Data<TrustedProxies>>();
+        if let Some(address) = proxies.and_then(|proxies| proxies.other_address(request.request())) {
+            span.record("client_address", display(address));
+        }
         let parent = TraceParent::of(request.headers());
         let states = parent.iter().flat_map(|_| request.headers().get_all(TRACESTATE));
         let states: Vec<_> = states.filter_map(|state| state.to_str().ok()).collect();

@@ -280,6 +280,16 @@ impl KeyKeeper {
         Ok(replaced)
     }
 
+    /// The key that [`Self::rotate_now`] would replace, if it could now.
+    ///
+    /// # Errors
+    /// As [`Self::rotate_now`].
+    pub fn replaced_by_rotation(&self) -> Result<KeyId, OrderError> {
+        // what was stopped is finished under the lock
+        let locked = self.lock()?;
+        Ok(self.folder.load()?.at(locked.now, &self.terms).signing().kid().clone())
+    }
+
     /// Ends a key: one that signs hands over to a next key that was published for long enough; a next key is
     /// withdrawn; a retired one leaves the set, once no token by it can live.
     ///
@@ -322,14 +332,18 @@ impl KeyKeeper {
     pub fn retire_now(&self, kid: &str) -> Result<RetiredKey, OrderError> {
         let locked = self.lock()?;
         let keys = self.folder.load()?;
-        let states = keys.keyring.at(locked.now, self.terms.retention);
-        let (entry, state) = *find(&states, kid)?;
-        let kid = entry.kid.clone();
-        if let KeyState::Active { .. } = state {
-            return Err(OrderError::SignsAlone { kid, safe_from: locked.now + self.terms.publish_ahead });
-        }
+        let kid = locked.dropped_at_once(&keys, kid)?;
         locked.take(&locked.removal(&keys, &[kid]))?;
         Ok(RetiredKey::Dropped)
+    }
+
+    /// The key that [`Self::retire_now`] would drop, if it could now.
+    ///
+    /// # Errors
+    /// As [`Self::retire_now`].
+    pub fn may_retire_now(&self, kid: &str) -> Result<KeyId, OrderError> {
+        let locked = self.lock()?;
+        locked.dropped_at_once(&self.folder.load()?, kid)
     }
 
     /// Deletes what counts for nothing: keys that are published no more, files without an entry, and what an
@@ -420,6 +434,20 @@ fn paths(keys: &KeySet, kids: &[KeyId]) -> impl Iterator<Item = PathBuf> {
 }
 
 impl Locked<'_> {
+    /// A key that may leave the published set whatever tokens by it live: one that does not sign.
+    fn dropped_at_once(&self, keys: &KeySet, kid: &str) -> Result<KeyId, OrderError> {
+        let KeyTerms { retention, publish_ahead, .. } = self.keeper.terms;
+        let states = keys.keyring.at(self.now, retention);
+        let (entry, state) = *find(&states, kid)?;
+        let kid = entry.kid.clone();
+        match state {
+            KeyState::Active { .. } => {
+                Err(OrderError::SignsAlone { kid, safe_from: self.now + publish_ahead })
+            }
+            KeyState::Next { .. } | KeyState::Retired { .. } | KeyState::Expired { .. } => Ok(kid),
+        }
+    }
+
     /// The first key. The ring is written before the key gets its name: keys without a ring are an error, and
     /// a ring without its key is made whole by [`Self::finish_stopped_order`].
     fn generate(&self, ready: Option<ReadyKey>) -> Result<NewKey, OrderError> {

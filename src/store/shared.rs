@@ -89,6 +89,14 @@ const LONGEST_AUTHORITIES: u64 = 1024 * 1024;
 const ROOM: usize = 1_000_000;
 
 impl SharedStore {
+    /// Holds that these options can work, without connecting.
+    ///
+    /// # Errors
+    /// [`StoreOptionsError`]: they never can.
+    pub fn check(options: &SharedStoreOptions) -> Result<(), StoreOptionsError> {
+        client(options).map(drop)
+    }
+
     /// Starts to connect. Must run within a tokio (or actix) runtime that lives as long as the store. A
     /// server that is away is no error: the calls fail until it is there.
     ///

@@ -8,10 +8,8 @@ use std::{
     backtrace::{Backtrace, BacktraceStatus},
     borrow::Cow,
     cell::RefCell,
-    env,
     fmt::{self, Write},
-    io::{self, IsTerminal},
-    panic,
+    io, panic,
 };
 
 use anstyle::AnsiColor;
@@ -42,13 +40,14 @@ use super::{
 use crate::{
     config::{LogFormat, LogSettings},
     event::Panicked,
+    terminal::is_coloured,
 };
 
 /// Starts logging to standard error, for the whole process, and traces where there are any.
 pub fn init(settings: &LogSettings, traces: Option<&Traces>) {
     let LogSettings { level, format, .. } = *settings;
     let form = match format {
-        LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured() },
+        LogFormat::Pretty => LineForm::Line { is_coloured: is_coloured(&io::stderr()) },
         LogFormat::Json => LineForm::Json,
     };
     let writer = Unbroken::new(io::stderr);
@@ -66,11 +65,6 @@ pub fn init(settings: &LogSettings, traces: Option<&Traces>) {
         let backtrace = is_there.then(|| backtrace.to_string());
         Panicked { at: at.as_deref(), detail, backtrace: backtrace.as_deref() }.error();
     }));
-}
-
-/// Whether somebody sees colours, and wants them (<https://no-color.org>).
-fn is_coloured() -> bool {
-    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The field that holds what an event is called.
@@ -188,14 +182,14 @@ struct SpanTexts(LineForm);
 #[derive(Default)]
 struct SpanText {
     text: String,
-    /// Where in the text the address of the peer stands, which is its end.
-    peer: usize,
+    /// Where in the text the addresses stand, which are its end.
+    addresses: usize,
 }
 
 impl SpanText {
     /// As the lines of an event say it.
     fn of(&self, event: &str) -> &str {
-        if tells_peer(event) { &self.text } else { self.text.get(..self.peer).unwrap_or_default() }
+        if tells_addresses(event) { &self.text } else { self.text.get(..self.addresses).unwrap_or_default() }
     }
 
     fn add(&mut self, form: LineForm, fields: &impl RecordFields) {
@@ -203,20 +197,20 @@ impl SpanText {
             let to = &mut Writer::new(text);
             fields.record(&mut LoggedFields { to, form, event: None, kept });
         };
-        let peer = self.text.split_off(self.peer);
+        let addresses = self.text.split_off(self.addresses);
         // what is for a layer that exports spans is no matter of the log
-        write(&mut self.text, |name| name != PEER && !name.starts_with("otel."));
-        self.peer = self.text.len();
-        self.text.push_str(&peer);
-        write(&mut self.text, |name| name == PEER);
+        write(&mut self.text, |name| !ADDRESSES.contains(&name) && !name.starts_with("otel."));
+        self.addresses = self.text.len();
+        self.text.push_str(&addresses);
+        write(&mut self.text, |name| ADDRESSES.contains(&name));
     }
 }
 
-/// The field of a span that only some of its lines have.
-const PEER: &str = "peer";
+/// The fields of a span that only some of its lines have.
+const ADDRESSES: [&str; 2] = ["peer", "client_address"];
 
 /// Whether the lines of an event say who asked.
-fn tells_peer(event: &str) -> bool {
+fn tells_addresses(event: &str) -> bool {
     event == "request" || ["token.", "decision."].into_iter().any(|kind| event.starts_with(kind))
 }
 

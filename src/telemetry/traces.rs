@@ -9,7 +9,7 @@ mod events;
 mod exporter;
 mod request;
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{error::Error, fs, io, path::PathBuf, time::Duration};
 
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -30,11 +30,14 @@ pub(crate) use self::request::{AnsweredRequest, begin_trace, tell_answer};
 /// How long the last export may take, when the server ends.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
 
+/// The variable that names a file of authorities.
+const AUTHORITIES: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+
 /// Why there can be no traces.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
     /// A file of authorities cannot be read.
-    #[error("OTEL_EXPORTER_OTLP_CERTIFICATE: `{}` cannot be read", path.display())]
+    #[error("{AUTHORITIES}: `{}` cannot be read", path.display())]
     Unread {
         /// The file.
         path: PathBuf,
@@ -42,7 +45,7 @@ pub enum TracesError {
         source: io::Error,
     },
     /// A file of authorities holds something else.
-    #[error("OTEL_EXPORTER_OTLP_CERTIFICATE: `{}` holds no certificate in PEM", path.display())]
+    #[error("{AUTHORITIES}: `{}` holds no certificate in PEM", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
@@ -53,6 +56,20 @@ pub enum TracesError {
     /// The exporter cannot be what the variables say.
     #[error("traces cannot be exported")]
     Exporter(#[from] ExporterBuildError),
+}
+
+impl TracesError {
+    /// The variable at fault, and what is wrong with what it says.
+    pub fn by_variable(&self) -> (&'static str, String) {
+        let text = match self.source() {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        };
+        match text.strip_prefix(AUTHORITIES).and_then(|rest| rest.strip_prefix(": ")) {
+            Some(rest) => (AUTHORITIES, rest.to_owned()),
+            None => ("OTEL_EXPORTER_OTLP_ENDPOINT", text),
+        }
+    }
 }
 
 /// The spans of a running service, on their way to the collector.
@@ -89,6 +106,14 @@ impl Traces {
             .with_resource(resource(settings))
             .build();
         Ok(Self { provider })
+    }
+
+    /// Holds that there can be a client for the collector. Must not run within an async runtime.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn check(settings: &TraceSettings) -> Result<(), TracesError> {
+        client(settings).map(drop)
     }
 
     /// What makes spans of requests, and attributes of events.

@@ -15,7 +15,7 @@ pub struct TlsErrors(pub Vec<TlsError>);
 
 /// What is wrong with one of the two files.
 #[derive(Debug, thiserror::Error)]
-#[error("`{setting}`: {}{fault}", named(.file.as_deref()))]
+#[error("`{setting}`: {}", self.of_file())]
 pub struct TlsError {
     /// The setting that names it, such as `server.tls.cert_file`.
     pub setting: String,
@@ -105,10 +105,6 @@ pub enum TlsFault {
     Failed,
 }
 
-fn named(file: Option<&Path>) -> String {
-    file.map(|file| format!("the file `{}` ", file.display())).unwrap_or_default()
-}
-
 impl TlsError {
     pub(super) fn of_certificate(listener: ListenerName, file: &Path, fault: TlsFault) -> Self {
         Self { setting: format!("{}.tls.cert_file", listener.as_str()), file: Some(file.to_owned()), fault }
@@ -116,6 +112,12 @@ impl TlsError {
 
     pub(super) fn of_key(listener: ListenerName, file: &Path, fault: TlsFault) -> Self {
         Self { setting: format!("{}.tls.key_file", listener.as_str()), file: Some(file.to_owned()), fault }
+    }
+
+    /// As somebody sees it who knows the setting: the file, and what is wrong with it.
+    pub fn of_file(&self) -> String {
+        let file = self.file.as_deref().map(|file| format!("the file `{}` ", file.display()));
+        format!("{}{}", file.unwrap_or_default(), self.fault)
     }
 
     /// As anybody may know it: without the place of the file.

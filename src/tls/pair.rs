@@ -271,7 +271,8 @@ fn contains(bytes: &[u8], mark: &[u8]) -> bool {
     bytes.windows(mark.len()).any(|window| window == mark)
 }
 
-/// When a certificate begins and ends.
+/// When a certificate begins and ends. One without an end (RFC 5280 section 4.1.2.5) says so by the last second of the
+/// year 9999, which no [`Timestamp`] reaches: the last that there is stands for it.
 fn validity(certificate: &CertificateDer<'static>) -> Result<(Timestamp, Timestamp), TlsFault> {
     let bad = |reason: String| TlsFault::BadCertificate { number: 1, reason };
     let (rest, parsed) =
@@ -280,7 +281,10 @@ fn validity(certificate: &CertificateDer<'static>) -> Result<(Timestamp, Timesta
         return Err(bad("something stands behind it in its block".to_owned()));
     }
     let validity = parsed.validity();
-    let time = |seconds| Timestamp::from_second(seconds).map_err(|error| bad(error.to_string()));
+    let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+    let time = |seconds: i64| {
+        Timestamp::from_second(seconds.clamp(first, last)).map_err(|error| bad(error.to_string()))
+    };
     Ok((time(validity.not_before.timestamp())?, time(validity.not_after.timestamp())?))
 }
 

@@ -246,7 +246,7 @@ def run(place):
         ("another", 401, ("client_credentials", "invalid_client", "unknown"), {"client": "invented-2", "secret": "x"}),
         ("a scope beyond the grant", 400, ("client_credentials", "invalid_scope", "plain"), {"client": "plain", "resource": ORDERS, "scope": "jeton:ops"}),
         ("an unknown target", 400, ("client_credentials", "invalid_target", "plain"), {"client": "plain", "resource": "https://nobody.example"}),
-        ("an unknown grant", 400, ("unknown", "unsupported_grant_type", "unknown"), {"client": "plain", "grant_type": "password"}),
+        ("an unknown grant", 400, ("unknown", "unsupported_grant_type", "plain"), {"client": "plain", "grant_type": "password"}),
     ]:
         answer = day.ask(**asked)
         holds(f"{name} is refused", answer.status_code == status, answer.text)

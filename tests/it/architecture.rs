@@ -9,7 +9,7 @@ use crate::support::root;
 
 /// The modules of the service from left to right: each may use what stands further right, and of its own column nothing
 /// but what [`SIBLINGS`] allows. Between crates, Cargo holds the direction.
-const COLUMNS: [&[&str]; 14] = [
+const COLUMNS: [&[&str]; 15] = [
     &["main"],
     &["cli"],
     &["server"],
@@ -21,6 +21,7 @@ const COLUMNS: [&[&str]; 14] = [
     &["issue", "reuse", "introspect", "revoke", "status_lists"],
     &["grant"],
     &["authenticate", "token"],
+    &["federation"],
     &["store", "keys", "limits", "tls"],
     &["gateway", "service_manager", "made", "private_file"],
     &["event"],
@@ -55,7 +56,7 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("clap_mangen", &["src/cli/man.rs"]),
     ("redis", &["src/store/"]),
     ("x509_parser", &["src/tls/"]),
-    ("reqwest", &["crates/verify/src/fetch.rs", "src/telemetry/traces.rs"]),
+    ("reqwest", &["crates/verify/src/fetch.rs", "crates/verify/src/fetch/", "src/telemetry/traces.rs"]),
     ("opentelemetry", &["src/telemetry/"]),
     ("opentelemetry_otlp", &["src/telemetry/"]),
     ("opentelemetry_sdk", &["src/telemetry/"]),

@@ -3,6 +3,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use jeton::{
     authenticate::{AssertionRules, Authenticator, ClientCredentials},
+    federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     store::{MemoryStore, Store},
 };
 use jeton_oauth::{
@@ -58,13 +59,16 @@ pub(crate) fn is_let_in(workplace: &Workplace, client: &str, secret: &str, in_se
     };
     let now = SystemClock.now() + SignedDuration::from_secs(in_seconds);
     let issuer = Issuer::parse("http://127.0.0.1:8080").unwrap();
+    let store = Arc::new(Store::Memory(MemoryStore::new(Arc::new(SystemClock))));
+    let issuers = FollowedIssuers::new(KeyFetchOptions::default(), Arc::new(()), Arc::new(SystemClock));
     let authenticator = Authenticator {
         assertions: AssertionRules::new(&issuer, Duration::from_mins(1), Duration::ZERO),
-        store: Arc::new(Store::Memory(MemoryStore::new(Arc::new(SystemClock)))),
+        foreign: Arc::new(ForeignVerifier::new(Arc::new(issuers), Arc::clone(&store), Duration::ZERO)),
+        store,
         secret_uses: Arc::default(),
     };
     let policies = policies(workplace);
-    let shown = authenticator.authenticate(policies.clients(), &credentials, now);
+    let shown = authenticator.authenticate(&policies, &credentials, now);
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(shown).is_ok()
 }
 

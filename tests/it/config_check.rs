@@ -1,9 +1,16 @@
 //! `jeton config check`: the settings as they count, from where, and without a secret.
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+};
 
 use serde_json::{Value, json};
 
-use crate::binary::{Run, Workplace};
+use crate::{
+    binary::{Run, Workplace},
+    init::everything_in,
+    support::tls::Authority,
+};
 
 const HUSH: &str = "hush-hush";
 
@@ -114,6 +121,42 @@ fn no_secret_is_shown() {
         ),
         ("a misspelt secret", "[store]\npasword = \"hush-hush\"\n", &[], "store.url \"\" default"),
         (
+            "a password in the issuer",
+            "issuer = \"http://me:hush-hush@a.example\"\n",
+            &[],
+            "issuer http://(set)@a.example jeton.toml",
+        ),
+        (
+            "a password in an issuer that is no address",
+            "",
+            &[("JETON__ISSUER", "me:hush-hush@a.example:port")],
+            "issuer (set)@a.example:port JETON__ISSUER",
+        ),
+        (
+            "a key in the issuer",
+            "issuer = \"https://a.example?key=hush-hush\"\n",
+            &[],
+            "issuer https://a.example?(set) jeton.toml",
+        ),
+        (
+            "the address of a proxy where an address and port belong",
+            "[server]\nlisten = \"http://me:hush-hush@127.0.0.1:8080\"\n",
+            &[],
+            "server.listen http://(set)@127.0.0.1:8080 jeton.toml",
+        ),
+        (
+            "addresses among hosts",
+            "[admin]\nlisten = \"127.0.0.1:9\"\nhosts = [\"a\", \"https://me:hush-hush@b\"]\n",
+            &[],
+            "admin.hosts [\"a\",\"https://(set)@b\"] jeton.toml",
+        ),
+        (
+            "an address where a folder belongs",
+            "[policies]\ndir = \"https://me:hush-hush@b/policies\"\n",
+            &[],
+            "policies.dir https://(set)@b/policies jeton.toml",
+        ),
+        (
             "a password file",
             "[store]\nurl = \"redis://127.0.0.1:1\"\npassword_file = \"secret\"\n",
             &[],
@@ -131,7 +174,7 @@ fn no_secret_is_shown() {
         let json = workplace.run(&["config", "check", "--format", "json"]);
         serde_json::from_str::<Value>(&json.stdout).unwrap();
         for text in [&run.stdout, &run.stderr, &json.stdout, &json.stderr] {
-            assert!(!text.contains("hush") && !text.contains("me:"), "{name}: {text}");
+            assert!(!text.contains("hush") && !text.contains("//me"), "{name}: {text}");
         }
     }
 }
@@ -159,4 +202,118 @@ fn everything_wrong_is_told_at_once_beside_what_counts() {
     let run = workplace.run(&["config", "check"]).exits(1).says(&["error: jeton.toml: "]);
     assert_eq!(run.stdout, "");
     workplace.run(&["--config", "absent.toml", "config", "check"]).exits(1).says(&["absent.toml"]);
+}
+
+/// Settings with this listener's certificate and key in two files.
+fn tls(listener: &str) -> String {
+    format!(
+        "[{listener}]\nlisten = \"127.0.0.1:0\"\n[{listener}.tls]\ncert_file = \"cert.pem\"\nkey_file = \"key.pem\"\n"
+    )
+}
+
+#[test]
+fn what_serve_would_refuse_is_told_and_nothing_is_written() {
+    let authority = Authority::new();
+    let (pair, other) = (authority.pair(), authority.pair());
+    let with_ca = |ca: &str| format!("[store]\nurl = \"rediss://127.0.0.1:1\"\nca_file = \"{ca}\"\n");
+    let log = |file: &str| format!("[log]\ndecisions = \"{file}\"\n");
+    for (name, settings, files, origin, says) in [
+        (
+            "no certificate",
+            tls("server"),
+            &[("key.pem", pair.key.as_str())][..],
+            "`server.tls.cert_file`",
+            "the file `cert.pem`",
+        ),
+        ("no key", tls("server"), &[("cert.pem", &pair.cert)], "`server.tls.key_file`", "key.pem"),
+        (
+            "another key",
+            tls("server"),
+            &[("cert.pem", &pair.cert), ("key.pem", &other.key)],
+            "`server.tls.key_file`",
+            "the key of another certificate",
+        ),
+        (
+            "no certificate of the admin listener",
+            tls("admin"),
+            &[("key.pem", &pair.key)],
+            "`admin.tls.cert_file`",
+            "the file `cert.pem`",
+        ),
+        (
+            "authorities without one",
+            with_ca("ca.pem"),
+            &[("ca.pem", "no certificate")],
+            "`store.ca_file`",
+            "no certificate in it",
+        ),
+        ("a key that is none", String::new(), &[("keys/a.pem", "no key")], "`keys.dir`", "keys/a.pem"),
+        ("no keyring", String::new(), &[("keys/keyring.yaml", "keys: x\n")], "`keys.dir`", "keyring.yaml"),
+        (
+            "policies",
+            String::new(),
+            &[("policies/a.yaml", "version: 1\nrule: x\n")],
+            "`policies.dir`",
+            "in the policies: `jeton policies check` shows what",
+        ),
+        (
+            "an API that a gateway needs",
+            "[gateways.nginx]\napi = \"absent\"\ntrusted_peers = [\"127.0.0.1/32\"]\n".to_owned(),
+            &[],
+            "`policies.dir`",
+            "1 error in the policies",
+        ),
+        (
+            "a log behind a link",
+            log("link.jsonl"),
+            &[],
+            "`log.decisions`",
+            "`link.jsonl` cannot be opened to append to it",
+        ),
+    ] {
+        let mut workplace = Workplace::sample();
+        workplace.set("JETON__SERVER__LISTEN", "127.0.0.1:0").write("jeton.toml", &settings);
+        for (file, text) in files {
+            workplace.write(file, text);
+            fs::set_permissions(workplace.path(file), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        symlink("/nowhere/decisions.jsonl", workplace.path("link.jsonl")).unwrap();
+        let before = everything_in(&workplace.path(""));
+        let run = workplace.run(&["config", "check"]).exits(1).says(&["error: ", origin, says]);
+        let errors = run.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!(errors, 1, "{name}: {run:#?}");
+        workplace.run(&["config", "check", "--format", "json"]).exits(1);
+        workplace.run(&["serve"]).exits(1);
+        assert_eq!(everything_in(&workplace.path("")), before, "{name}");
+    }
+}
+
+#[test]
+fn a_file_is_told_by_the_variable_that_names_it() {
+    let mut workplace = Workplace::sample();
+    workplace.write("ca.pem", "no certificate");
+    workplace.set("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1");
+    workplace.set("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem");
+    workplace.set("JETON__SERVER__TLS__CERT_FILE", "/nowhere/cert.pem");
+    workplace.set("JETON__SERVER__TLS__KEY_FILE", "/nowhere/key.pem");
+    workplace.run(&["config", "check"]).exits(1).says(&[
+        "error: JETON__SERVER__TLS__CERT_FILE: the file `/nowhere/cert.pem`",
+        "error: JETON__SERVER__TLS__KEY_FILE: the file `/nowhere/key.pem`",
+        "error: OTEL_EXPORTER_OTLP_CERTIFICATE: `ca.pem` holds no certificate",
+    ]);
+}
+
+#[test]
+fn what_serve_takes_is_taken() {
+    let pair = Authority::new().pair();
+    let workplace = Workplace::sample();
+    workplace.write(
+        "jeton.toml",
+        &tls("server").replace("[server]\n", "issuer = \"https://127.0.0.1:1\"\n[server]\n"),
+    );
+    workplace.write("cert.pem", &pair.cert).write("key.pem", &pair.key);
+    let before = everything_in(&workplace.path(""));
+    let run = workplace.run(&["config", "check"]).exits(0);
+    assert_eq!(run.stderr, "");
+    assert_eq!(everything_in(&workplace.path("")), before);
 }

@@ -86,6 +86,85 @@ async fn every_line_is_flat_and_says_when_and_what() {
     }
 }
 
+/// Each row: what proxies say, and the address that counts where it is not the peer's.
+#[actix_web::test]
+async fn behind_a_proxy_the_lines_of_a_request_have_both_addresses() {
+    let (xff, forwarded) = ("x-forwarded-for", "forwarded");
+    let forged = &[(xff, "203.0.113.9"), (forwarded, "for=203.0.113.9")][..];
+    let behind_proxies = [
+        (&[(xff, "203.0.113.9")][..], Some("203.0.113.9")),
+        (&[(xff, "203.0.113.9, 198.51.100.1:4711, 10.1.2.3")], Some("198.51.100.1")),
+        (&[(forwarded, "for=\"[2001:DB8::1]:80\"")], Some("2001:db8::1")),
+        (&[(xff, "::ffff:198.51.100.2")], Some("198.51.100.2")),
+        (&[(xff, "203.0.113.9, unknown")], None),
+        (&[(xff, "10.9.9.9")], None),
+        (&[(xff, "127.0.0.1")], None),
+        (&[], None),
+    ];
+    let none_is_trusted = [(forged, None), (&[], None)];
+    for (proxies, rows) in [
+        ("127.0.0.1,10.0.0.0/8", &behind_proxies[..]),
+        ("198.51.100.0/24", &none_is_trusted),
+        ("", &none_is_trusted),
+    ] {
+        let mut binary = Binary::serve_with(&[
+            ("JETON__SERVER__TRUSTED_PROXIES", proxies),
+            ("JETON__LIMITS__FAILURES", "1000/s"),
+        ])
+        .await;
+        for (headers, expected) in rows {
+            let sent = |request: reqwest::RequestBuilder| {
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send()
+            };
+            let url = |path: &str| format!("http://{}{path}", binary.address);
+            let asks = |secret: &str| {
+                let form = [GRANT, ("resource", ORDERS)];
+                http_client().post(url("/oauth2/token")).form(&form).basic_auth("acme-sync", Some(secret))
+            };
+            sent(asks(&secret("acme-sync"))).await.unwrap();
+            sent(asks("wrong")).await.unwrap();
+            sent(http_client().get(url("/principal"))).await.unwrap();
+            sent(http_client().get(url("/authz/none"))).await.unwrap();
+            let form = [("token", "x")];
+            let introspects = http_client().post(url("/oauth2/introspect")).form(&form);
+            sent(introspects.basic_auth("nobody", Some("x"))).await.unwrap();
+            for event in ["token.issued", "token.refused", "decision.denied", "decision.denied", "request"] {
+                let line = binary.logged(event).await;
+                assert_eq!(line["client_address"].as_str(), *expected, "{proxies} {headers:?}: {line}");
+                assert_eq!(line["peer"], "127.0.0.1", "{line}");
+            }
+            let line = binary.logged("introspection.refused").await;
+            assert!(line.get("client_address").is_none(), "{line}");
+        }
+        binary.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn the_address_of_a_line_is_the_one_whose_failures_are_counted() {
+    let mut binary = Binary::serve_with(&[
+        ("JETON__SERVER__TRUSTED_PROXIES", "127.0.0.1"),
+        ("JETON__LIMITS__FAILURES", "1/h"),
+    ])
+    .await;
+    for address in ["203.0.113.9", "2001:db8::1"] {
+        for reason in ["invalid_client", "rate_limited"] {
+            let request = http_client().post(format!("http://{}/oauth2/token", binary.address));
+            let request = request.form(&[GRANT]).basic_auth("acme-sync", Some("wrong"));
+            request.header("x-forwarded-for", address).send().await.unwrap();
+            let line = binary.logged("token.refused").await;
+            assert_eq!(
+                (&line["reason"], &line["client_address"]),
+                (&reason.into(), &address.into()),
+                "{line}"
+            );
+            let detail = line["detail"].as_str().unwrap();
+            assert_eq!(detail.ends_with(&format!(" from {address}")), reason == "rate_limited", "{line}");
+        }
+    }
+    binary.stop().await;
+}
+
 #[actix_web::test]
 async fn who_is_no_client_is_logged_as_attempted() {
     let mut binary = Binary::serve().await;

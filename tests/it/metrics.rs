@@ -152,11 +152,11 @@ async fn refusals_are_counted_by_grant_error_and_client() {
         (r#"grant="client_credentials",error="invalid_scope",client="gate""#, 1.0),
         (r#"grant="client_credentials",error="invalid_target",client="gate""#, 1.0),
         (r#"grant="refresh_token",error="invalid_grant",client="agent""#, 1.0),
-        (r#"grant="refresh_token",error="invalid_request",client="unknown""#, 1.0),
+        (r#"grant="refresh_token",error="invalid_request",client="agent""#, 1.0),
         (r#"grant="refresh_token",error="unauthorized_client",client="gate""#, 1.0),
-        (r#"grant="token-exchange",error="invalid_request",client="unknown""#, 1.0),
-        (r#"grant="unknown",error="invalid_request",client="unknown""#, 1.0),
-        (r#"grant="unknown",error="unsupported_grant_type",client="unknown""#, 2.0),
+        (r#"grant="token-exchange",error="invalid_request",client="relay""#, 1.0),
+        (r#"grant="unknown",error="invalid_request",client="agent""#, 1.0),
+        (r#"grant="unknown",error="unsupported_grant_type",client="agent""#, 2.0),
     ];
     let scrape = app.scrape().await;
     check(&scrape.of(REFUSED), &expected);

@@ -441,6 +441,7 @@ async fn a_scrape_has_the_metrics_that_are_declared() {
         "jeton_key_next_change_timestamp_seconds",
         "jeton_tls_certificate_expiry_timestamp_seconds",
         "jeton_tls_rejected",
+        "jeton_issuer_keys_age_seconds",
     ];
     for name in by_name.keys().filter(|name| !seldom.contains(*name)) {
         assert!(scrape.types.contains_key(*name), "{name} is not scraped");

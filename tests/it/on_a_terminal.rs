@@ -1,5 +1,6 @@
 //! What commands do where a person watches: they ask before what cannot be taken back, and show that they are at work.
 use std::{
+    fs,
     io::Read,
     process::{Command, Stdio},
 };
@@ -71,6 +72,63 @@ fn a_yes_carries_the_order_out() {
 }
 
 #[test]
+fn what_would_be_refused_is_refused_before_a_question() {
+    let with_revoked = |workplace: &Workplace| {
+        let revoked = ["clients", "revoke", "acme-sync", "--before", "2026-01-01T00:00:00Z"];
+        workplace.run(&revoked).exits(0);
+    };
+    for (name, prepare, order, says) in [
+        ("an unknown client", None, &["clients", "revoke", "nope"][..], "client `nope` is not defined"),
+        ("nearly a client", None, &["clients", "revoke", "acme-sink"], "did you mean `acme-sync`"),
+        (
+            "a time before the last one",
+            Some(&with_revoked as &dyn Fn(&Workplace)),
+            &["clients", "revoke", "acme-sync", "--before", "2025-01-01T00:00:00Z"],
+            "would make some of them valid again",
+        ),
+        (
+            "policies that would not load",
+            Some(&|workplace: &Workplace| {
+                workplace.write("policies/broken.yaml", "version: 1\nrule: x\n");
+            }),
+            &["clients", "revoke", "acme-sync"],
+            "the policies would not load",
+        ),
+        ("an unknown key", None, &["keys", "retire", "nope", "--now"], "there is no key `nope`"),
+        ("the key that signs", None, &["keys", "retire", "SIGNING", "--now"], "signs, and no key follows it"),
+        (
+            "keys that cannot be read",
+            Some(&|workplace: &Workplace| {
+                workplace.write("keys/keyring.yaml", "keys: nonsense\n");
+            }),
+            &["keys", "rotate", "--now"],
+            "keyring.yaml",
+        ),
+        (
+            "no keys",
+            Some(&|workplace: &Workplace| fs::remove_dir_all(workplace.path("keys")).unwrap()),
+            &["keys", "rotate", "--now"],
+            "jeton keys generate",
+        ),
+    ] {
+        let workplace = Workplace::sample();
+        let keys = workplace.run(&["keys", "list"]).exits(0).stdout;
+        let signing = keys.lines().find_map(|line| line.strip_prefix("active")).unwrap();
+        let signing = signing.split_whitespace().next().unwrap();
+        if let Some(prepare) = prepare {
+            prepare(&workplace);
+        }
+        let order: Vec<_> =
+            order.iter().map(|word| if *word == "SIGNING" { signing } else { word }).collect();
+        let before = everything_in(&workplace.path(""));
+        let seen = terminal::run(&workplace.path(""), &order, "y\n");
+        assert_eq!(seen.code, Some(1), "{name}: {seen:?}");
+        assert!(seen.text.contains(says) && !seen.text.contains("[y/N]"), "{name}: {seen:?}");
+        assert_eq!(everything_in(&workplace.path("")), before, "{name}");
+    }
+}
+
+#[test]
 fn yes_on_the_command_line_skips_the_question() {
     for (order, _) in ORDERS {
         let (workplace, mut order) = workplace(order);
@@ -110,6 +168,7 @@ fn work_that_takes_long_is_shown_on_a_terminal_alone() {
     unwatched.args(REPLAY).current_dir(workplace.path(""));
     let mut unwatched =
         unwatched.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut dumb = OnTerminal::start_with(&workplace.path(""), &REPLAY, &[("TERM", "dumb")]);
     let mut watched = OnTerminal::start(&workplace.path(""), &REPLAY);
     let seen = watched.seen_up_to_text("judging decisions: 1 s");
     assert!(!seen.contains('\n'), "one line: {seen:?}");
@@ -119,6 +178,10 @@ fn work_that_takes_long_is_shown_on_a_terminal_alone() {
     // the line is empty again before the result is printed over it
     let (_, result) = seen.text.rsplit_once("\r\u{1b}[K").unwrap();
     assert_eq!(result, "0 judged: 0 the same, 0 would be refused, 0 would be let in\n", "{seen:?}");
+    // where no line can be written over
+    dumb.types("\x04");
+    let seen = dumb.end();
+    assert_eq!((seen.code, seen.text.as_str()), (Some(0), result), "{seen:?}");
     drop(unwatched.stdin.take());
     let mut said = String::new();
     unwatched.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -133,5 +196,35 @@ fn work_that_takes_no_time_is_not_shown() {
         let seen = terminal::run(&workplace.path(""), command, "");
         assert_eq!(seen.code, Some(0), "{command:?}: {seen:?}");
         assert!(!seen.text.contains("\u{1b}[K") && !seen.text.contains("reading policies"), "{seen:?}");
+    }
+}
+
+/// What is seen of a service from its start to its welcome.
+fn seen_of_serve(workplace: &Workplace, variables: &[(&str, &str)]) -> String {
+    let mut service = OnTerminal::start_with(&workplace.path(""), &["serve"], variables);
+    service.seen_up_to(" serving")
+}
+
+#[test]
+fn colours_are_for_a_terminal_that_has_them_and_who_wants_them() {
+    let workplace = Workplace::sample();
+    workplace.write("jeton.toml", "[server]\nlisten = \"127.0.0.1:0\"\n");
+    workplace.write("broken/a.yaml", "version: 1\nrule: x\n");
+    for (variables, is_coloured) in [
+        (&[][..], true),
+        (&[("TERM", "dumb")], false),
+        (&[("TERM", "xterm-256color")], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("NO_COLOR", "")], true),
+        (&[("CLICOLOR", "0")], false),
+        (&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false),
+        (&[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")], true),
+    ] {
+        let log = seen_of_serve(&workplace, variables);
+        assert_eq!(log.contains("\u{1b}["), is_coloured, "{variables:?}: {log:?}");
+        // a result is coloured as the log is
+        let check = OnTerminal::start_with(&workplace.path(""), &["policies", "check", "broken"], variables);
+        let findings = check.end().text;
+        assert_eq!(findings.contains("\u{1b}["), is_coloured, "{variables:?}: {findings:?}");
     }
 }

@@ -44,6 +44,36 @@ async fn programs_get_json() {
 }
 
 #[actix_web::test]
+async fn where_tokens_are_revoked_is_told_with_a_shared_store_alone() {
+    let shared = Setup { store: Some("redis://127.0.0.1:1".to_owned()), ..Setup::default() };
+    let below = Setup { issuer: format!("{ISSUER}/tokens"), ..Setup::default() };
+    let shared_below =
+        Setup { issuer: below.issuer.clone(), store: shared.store.clone(), ..Setup::default() };
+    for (name, setup, expected) in [
+        ("a shared store", shared, Some(format!("{ISSUER}/oauth2/revoke"))),
+        ("a shared store below a path", shared_below, Some(format!("{ISSUER}/tokens/oauth2/revoke"))),
+        ("none", Setup::default(), None),
+        ("none below a path", below, None),
+    ] {
+        let app = spawn_app_with(setup);
+        let body: Value = app.get("/").await.json().await.unwrap();
+        let metadata = body["metadata"].as_str().unwrap().strip_prefix(ISSUER).unwrap();
+        let metadata: Value = app.get(metadata).await.json().await.unwrap();
+        let page = get_accepting(&app, "/", &[BROWSER]).await.text().await.unwrap();
+        for told in [&body, &metadata] {
+            assert_eq!(
+                told.get("revocation_endpoint").and_then(Value::as_str),
+                expected.as_deref(),
+                "{name}"
+            );
+        }
+        let row = expected.as_ref().map(|url| format!("Revocation</th><td>POST</td><td><code>{url}</code>"));
+        assert_eq!(page.contains("/oauth2/revoke"), expected.is_some(), "{name}: {page}");
+        assert!(row.is_none_or(|row| page.contains(&row)), "{name}: {page}");
+    }
+}
+
+#[actix_web::test]
 async fn browsers_get_a_page_that_needs_nothing() {
     let app = spawn_app();
     let answer = get_accepting(&app, "/", &[BROWSER]).await;

@@ -2,6 +2,8 @@
 //!
 //! What the schema refuses, the parser must refuse; and what is wrong with the shape of one file alone, the
 //! schema should refuse.
+mod everything;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -14,6 +16,7 @@ use jsonschema::{Validator, draft202012};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
+use self::everything::everything;
 use crate::{
     binary::Workplace,
     policy_text::{cases, compile, compile_folder, now, surroundings},
@@ -81,6 +84,8 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::BadAudience
         | FindingCode::BadSecret
         | FindingCode::BadPublicKey
+        | FindingCode::BadIssuer
+        | FindingCode::OpenFederation
         | FindingCode::BadTime
         | FindingCode::BadDuration => Expected::Either,
         FindingCode::DuplicateName
@@ -88,6 +93,9 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::UnknownRole
         | FindingCode::UnknownApi
         | FindingCode::UnknownClient
+        | FindingCode::UnknownIssuer
+        | FindingCode::DuplicateIssuer
+        | FindingCode::AmbiguousFederation
         | FindingCode::DuplicateRoute
         | FindingCode::DeadRule
         | FindingCode::UnknownParameter
@@ -102,6 +110,8 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::UnusedScope
         | FindingCode::UnreachableRoute
         | FindingCode::NoCredentials
+        | FindingCode::RecyclableName
+        | FindingCode::UnusedIssuer
         | FindingCode::PublicCatchAll
         | FindingCode::MethodHole
         | FindingCode::TypeMismatch
@@ -245,74 +255,6 @@ fn of_the_broken_corpus_what_is_wrong_in_shape_is_refused() {
     let count = |wanted| seen.iter().filter(|expected| **expected == wanted).count();
     assert!(count(Expected::Refuses) >= 35, "{} are refused", count(Expected::Refuses));
     assert!(count(Expected::Accepts) >= 25, "{} are accepted", count(Expected::Accepts));
-}
-
-/// A good file with every key there is.
-fn everything() -> Value {
-    let tenant = json!({ "tenant": { "same_as_path": "tenant" } });
-    let hash = "f7384ffbe16b396eb1c3a70d0b57858bf57fb3b7a5fd0a362f21626b19fe7e69";
-    json!({
-        "version": 1,
-        "scopes": { "orders:read": "Read orders", "orders:write": "Write orders", "jeton:ops": "Operate" },
-        "roles": { "agent": ["orders:read", "orders:write"], "nobody": [] },
-        "apis": {
-            "jeton": { "rules": { "ops": { "routes": ["GET /ops/**"], "require": { "scope": "jeton:ops" } } } },
-            "orders": {
-                "audience": "https://orders.example.com",
-                "rules": {
-                    "health": { "routes": ["GET /healthz", "GET /"], "public": true },
-                    "read": {
-                        "routes": ["GET /tenants/{tenant}/orders"],
-                        "require": [
-                            { "all_scopes": ["orders:read"], "any_scope": ["orders:read", "orders:write"] },
-                            { "role": "agent", "any_role": ["agent", "nobody"] },
-                            { "client": "acme-sync", "any_client": ["acme-sync", "1"] },
-                            { "claims": {
-                                "tenant": { "is": "acme", "in": ["acme", "", 42, -7, false], "contains": "acme" },
-                                "level": { "is": 3, "contains": true },
-                                "/plan/seats/0": { "is": true },
-                                "sub": { "same_as_path": "tenant" },
-                                "tenants": { "same_as_path": "tenant", "contains_path": "tenant" },
-                            } },
-                        ],
-                    },
-                },
-                "guarantees": {
-                    "isolation": { "routes": ["ANY /others/{tenant}/**"], "only_when": { "claims": tenant } },
-                },
-            },
-        },
-        "clients": {
-            "acme-sync": {
-                "description": "Nightly sync",
-                "enabled": true,
-                "anonymous": false,
-                "secrets": [{ "sha256": hash }, { "sha256": hash, "expires": "2027-06-30T00:00:00Z" }],
-                "grants": { "orders": { "roles": ["agent"], "scopes": ["orders:read"] }, "jeton": { "scopes": ["jeton:ops"] } },
-                "claims": { "tenant": "acme", "plan": { "seats": [1, true, null, 1.5] } },
-                "ttl": "15m",
-                "limit": "100/m",
-                "public_keys": [
-                    { "jwk": serde_json::from_str::<Value>(&public_key("p256.jwk")).unwrap() },
-                    { "pem": public_key("ed25519.pem") },
-                    { "file": "rsa.pem" },
-                ],
-                "strict_assertions": true,
-                "token_exchange": true,
-                "refresh": true,
-                "introspect": true,
-                "status_list": true,
-                "revoked_before": "2026-11-01T00:00:00Z",
-            },
-            "1": {},
-            "asker": { "introspect": ["orders", "jeton"] },
-        },
-        "revoked_tokens": ["01jd-a", { "jti": "01jd-b", "until": "2027-06-30T00:00:00Z" }],
-        "tests": [
-            { "as": "acme-sync", "api": "orders", "allow": ["GET /tenants/acme/orders"], "deny": ["GET /x"] },
-            { "as": { "scopes": ["orders:read"], "roles": ["agent"], "claims": { "tenant": "acme" } }, "api": "orders", "deny": ["GET /x"] },
-        ],
-    })
 }
 
 /// The places of a document, as JSON pointers (RFC 6901).

@@ -167,6 +167,41 @@ fn each_fault_is_named_with_setting_and_fix() {
 }
 
 #[test]
+fn a_certificate_may_begin_and_end_in_any_year() {
+    let authority = Authority::new();
+    let key = KeyPair::generate().unwrap();
+    let [from, until] = LONG;
+    // RFC 5280 section 4.1.2.5: without an end; UTCTime is for 1950 to 2049, GeneralizedTime for all else
+    for (name, from, until, expected) in [
+        ("the last day", from, (9999, 12, 31), ["2020-01-01T00:00:00Z", "9999-12-30T22:00:00Z"]),
+        ("the day before", from, (9999, 12, 30), ["2020-01-01T00:00:00Z", "9999-12-30T00:00:00Z"]),
+        ("the last year of UTCTime", from, (2049, 12, 31), ["2020-01-01T00:00:00Z", "2049-12-31T00:00:00Z"]),
+        ("the first of UTCTime", (1950, 1, 1), until, ["1950-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]),
+        ("before UTCTime", (1949, 12, 31), until, ["1949-12-31T00:00:00Z", "2100-01-01T00:00:00Z"]),
+        ("the first year", (0, 1, 1), (9999, 12, 31), ["0000-01-01T00:00:00Z", "9999-12-30T22:00:00Z"]),
+    ] {
+        let pair = authority.pair_of(&key, from, until);
+        let loaded = load(&pair.cert, &pair.key).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let times = [loaded.pair().not_before(), loaded.expires()].map(|time| time.to_string());
+        assert_eq!(
+            (times.each_ref().map(String::as_str), loaded.validity()),
+            (expected, Validity::Good),
+            "{name}"
+        );
+    }
+    // to the last second
+    let pair = authority.pair_of(&key, from, (9999, 12, 31));
+    let mut certificate = der(&pair.cert);
+    let end = certificate.windows(15).position(|text| text == b"99991231000000Z").unwrap();
+    certificate[end..end + 15].copy_from_slice(b"99991231235959Z");
+    let loaded = load(in_pem("CERTIFICATE", &certificate), &pair.key).unwrap();
+    assert_eq!(
+        (loaded.expires().to_string().as_str(), loaded.validity()),
+        ("9999-12-30T22:00:00Z", Validity::Good)
+    );
+}
+
+#[test]
 fn a_key_that_others_read_is_taken_with_a_word() {
     let Pair { cert, key } = Authority::new().pair();
     let dir = TempDir::new().unwrap();

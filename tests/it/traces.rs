@@ -125,6 +125,7 @@ async fn a_request_is_a_span_with_what_jeton_knows_of_it() {
             ("url.path", "/oauth2/token"),
             ("url.scheme", "http"),
             ("client.address", "127.0.0.1"),
+            ("network.peer.address", "127.0.0.1"),
             ("jeton.client", "acme-sync"),
             ("jeton.api", "orders"),
             ("jeton.grant", "client_credentials"),
@@ -212,6 +213,36 @@ async fn a_request_is_a_span_with_what_jeton_knows_of_it() {
     }
     for part in tokens.iter().flat_map(|token| token.split('.')) {
         assert!(!text.contains(part), "{part} in {text}");
+    }
+}
+
+#[actix_web::test]
+async fn behind_a_proxy_a_span_has_both_addresses() {
+    let mut collector = Collector::start().await;
+    let endpoint = collector.url();
+    let mut binary = Binary::serve_with(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("JETON__SERVER__TRUSTED_PROXIES", "127.0.0.1"),
+        AT_THE_END,
+    ])
+    .await;
+    let rows = [Some(("203.0.113.9, 198.51.100.1", "198.51.100.1")), Some(("unknown", "127.0.0.1")), None];
+    for row in rows {
+        let mut request = http_client().get(url(&binary, "/healthz"));
+        if let Some((sent, _)) = row {
+            request = request.header("x-forwarded-for", sent);
+        }
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    binary.stop().await;
+    let mut spans = collector.spans(rows.len()).await.to_vec();
+    spans.sort_by_key(|span| span.start_time_unix_nano);
+    for (span, row) in spans.iter().zip(rows) {
+        let client = row.map_or("127.0.0.1", |(_, client)| client);
+        has(
+            span,
+            &[("client.address", client), ("network.peer.address", "127.0.0.1"), ("client_address", "")],
+        );
     }
 }
 

@@ -10,7 +10,10 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
 };
-use tracing::{Span, field::display};
+use tracing::{
+    Span,
+    field::{Empty, display},
+};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
 use crate::{event, trace_parent::TraceParent};
@@ -20,7 +23,8 @@ use crate::{event, trace_parent::TraceParent};
 /// hold what should not be there.
 ///
 /// Its field `trace_id` is empty where the caller sends no good `traceparent`: whoever begins a trace records it then.
-/// `otel.kind` is for a layer that exports spans.
+/// Its field `client_address` is empty: whoever knows the proxies before the service records there what they say of the
+/// client. `otel.kind` is for a layer that exports spans.
 pub struct RequestSpan;
 
 /// The longest piece of a text that is logged, in characters.
@@ -45,6 +49,7 @@ impl RootSpanBuilder for RequestSpan {
             id = &*id.hyphenated().encode_lower(&mut room),
             trace_id,
             peer,
+            client_address = Empty,
             otel.kind = "server"
         )
     }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_oauth::{KeyId, SignatureAlgorithm};
-use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use serde_json::{Map, Value};
 
 use super::{invalid::InvalidPublicKey, sound};
@@ -33,6 +33,11 @@ const P256_PREFIX: [u8; 26] = [
 const P256_COMPRESSED_PREFIX: [u8; 26] = [
     0x30, 0x39, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x22, 0x00,
+];
+/// SPKI of an uncompressed point on P-384, but for the point.
+const P384_PREFIX: [u8; 23] = [
+    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+    0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
 ];
 /// SPKI of an Ed25519 key, but for the key (RFC 8410 section 4).
 const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -89,10 +94,32 @@ impl ForeignKey {
     }
 }
 
+/// What a key must be for, and how its algorithm is called.
+pub(super) struct KeyTerms<A> {
+    /// Each `crv`.
+    pub(super) curves: &'static [&'static str],
+    /// Each `use`; there may be none.
+    pub(super) uses: &'static [&'static str],
+    /// Reads `alg`; there may be none.
+    pub(super) algorithm: fn(&str) -> Option<A>,
+}
+
+/// What a key for signatures of ours must be.
+const OURS: KeyTerms<SignatureAlgorithm> =
+    KeyTerms { curves: &["P-256", "Ed25519"], uses: &["sig"], algorithm: SignatureAlgorithm::parse };
+
 /// Reads a public key for signatures of ours, and the algorithm that it states; its numbers are not looked at.
 pub(super) fn for_signatures(
     members: &Map<String, Value>,
 ) -> Result<(Jwk, Option<SignatureAlgorithm>), InvalidPublicKey> {
+    read(members, &OURS)
+}
+
+/// Reads a public key and the algorithm that it states; its numbers are not looked at.
+pub(super) fn read<A>(
+    members: &Map<String, Value>,
+    terms: &KeyTerms<A>,
+) -> Result<(Jwk, Option<A>), InvalidPublicKey> {
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     let kty = text("kty");
     if kty == Some("oct") {
@@ -102,7 +129,8 @@ pub(super) fn for_signatures(
         return Err(InvalidPublicKey::Private);
     }
     match (kty.ok_or(InvalidPublicKey::NotJwk)?, text("crv")) {
-        ("RSA", _) | ("EC", Some("P-256") | None) | ("OKP", Some("Ed25519") | None) => {}
+        ("RSA", _) | ("EC" | "OKP", None) => {}
+        ("EC" | "OKP", Some(curve)) if terms.curves.contains(&curve) => {}
         _ => return Err(InvalidPublicKey::Kind),
     }
     let for_verifying = members.get("key_ops").is_none_or(|operations| {
@@ -111,7 +139,7 @@ pub(super) fn for_signatures(
     let stated = match members.get("alg") {
         None => None,
         Some(alg) => {
-            let alg = alg.as_str().and_then(SignatureAlgorithm::parse);
+            let alg = alg.as_str().and_then(terms.algorithm);
             Some(alg.ok_or(InvalidPublicKey::Purpose)?)
         }
     };
@@ -119,7 +147,9 @@ pub(super) fn for_signatures(
     let mut plain = members.clone();
     plain.retain(|name, _| !["alg", "key_ops"].contains(&name.as_str()));
     let jwk: Jwk = serde_json::from_value(Value::Object(plain)).map_err(|_| InvalidPublicKey::NotJwk)?;
-    if !(for_verifying && matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))) {
+    let is_used =
+        jwk.common.public_key_use.is_none() || text("use").is_some_and(|it| terms.uses.contains(&it));
+    if !(for_verifying && is_used) {
         return Err(InvalidPublicKey::Purpose);
     }
     Ok((jwk, stated))
@@ -131,6 +161,9 @@ pub(super) fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
     let members = if let Some([4, point @ ..]) = der.strip_prefix(&P256_PREFIX) {
         let (x, y) = point.split_at_checked(32).ok_or(InvalidPublicKey::Unsound)?;
         vec![("kty", "EC".into()), ("crv", "P-256".into()), ("x", text(x)), ("y", text(y))]
+    } else if let Some([4, point @ ..]) = der.strip_prefix(&P384_PREFIX) {
+        let (x, y) = point.split_at_checked(48).ok_or(InvalidPublicKey::Unsound)?;
+        vec![("kty", "EC".into()), ("crv", "P-384".into()), ("x", text(x)), ("y", text(y))]
     } else if let Some(key) = der.strip_prefix(&ED25519_PREFIX) {
         vec![("kty", "OKP".into()), ("crv", "Ed25519".into()), ("x", text(key))]
     } else if der.starts_with(&P256_COMPRESSED_PREFIX) {

@@ -33,15 +33,17 @@ mod algorithm;
 mod compact;
 mod foreign;
 mod invalid;
+mod issuer_keys;
 mod json;
 mod public;
 mod set;
 mod sound;
 
 pub use algorithm::key_size;
-pub use compact::{CompactJws, JwsError, TokenKind};
+pub use compact::{CompactJws, JwsError, JwsHeader, TokenKind};
 pub use foreign::ForeignKey;
 pub use invalid::{InvalidPublicKey, PassedOver};
+pub use issuer_keys::IssuerKeySet;
 pub use json::strict_object;
 pub use public::{InvalidJwks, PublicKey, PublicKeys, VerifiedJws};
 pub use set::ForeignKeys;

@@ -2,6 +2,7 @@
 //! other.
 
 use jeton_oauth::text::unmarked;
+use pem::Pem;
 use serde_json::Value;
 
 use super::{
@@ -35,24 +36,8 @@ impl ForeignKeys {
     /// # Errors
     /// [`InvalidPublicKey`] for anything else, for a private key, and where no key is left.
     pub fn from_pem(text: &str) -> Result<Self, InvalidPublicKey> {
-        let blocks = pem::parse_many(text).map_err(|_| InvalidPublicKey::NotPem)?;
-        if blocks.iter().any(|block| block.tag().ends_with("PRIVATE KEY")) {
-            return Err(InvalidPublicKey::Private);
-        }
-        let (keys, others): (Vec<_>, Vec<_>) = blocks.iter().partition(|block| block.tag() == "PUBLIC KEY");
-        let has_other = |tag: &str| others.iter().any(|block| block.tag() == tag);
-        if has_other("RSA PUBLIC KEY") {
-            return Err(InvalidPublicKey::Pkcs1);
-        }
-        if keys.is_empty() && has_other("CERTIFICATE") {
-            return Err(InvalidPublicKey::Certificate);
-        }
-        // what `openssl ecparam` and `openssl x509 -pubkey` print beside the key; it says nothing more of it
-        let is_passed_over = |tag: &str| ["EC PARAMETERS", "CERTIFICATE"].contains(&tag);
-        if keys.is_empty() || !others.iter().all(|block| is_passed_over(block.tag())) {
-            return Err(InvalidPublicKey::NotPem);
-        }
-        let keys = keys.iter().zip(1..).map(|(block, number)| {
+        let blocks = public_key_blocks(text)?;
+        let keys = blocks.iter().zip(1..).map(|(block, number)| {
             let key = jwk_of_spki(block.contents()).and_then(|jwk| ForeignKey::from_jwk(&jwk));
             key.map_err(|why| PassedOver { place: format!("block {number}"), kid: None, why })
         });
@@ -83,6 +68,28 @@ impl ForeignKeys {
         let (taken, passed_over) = sift(keys)?;
         Ok(Self { taken, passed_over })
     }
+}
+
+/// The `PUBLIC KEY` blocks of PEM.
+pub(super) fn public_key_blocks(text: &str) -> Result<Vec<Pem>, InvalidPublicKey> {
+    let blocks = pem::parse_many(text).map_err(|_| InvalidPublicKey::NotPem)?;
+    if blocks.iter().any(|block| block.tag().ends_with("PRIVATE KEY")) {
+        return Err(InvalidPublicKey::Private);
+    }
+    let (keys, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| block.tag() == "PUBLIC KEY");
+    let has_other = |tag: &str| others.iter().any(|block| block.tag() == tag);
+    if has_other("RSA PUBLIC KEY") {
+        return Err(InvalidPublicKey::Pkcs1);
+    }
+    if keys.is_empty() && has_other("CERTIFICATE") {
+        return Err(InvalidPublicKey::Certificate);
+    }
+    // what `openssl ecparam` and `openssl x509 -pubkey` print beside the key; it says nothing more of it
+    let is_passed_over = |tag: &str| ["EC PARAMETERS", "CERTIFICATE"].contains(&tag);
+    if keys.is_empty() || !others.iter().all(|block| is_passed_over(block.tag())) {
+        return Err(InvalidPublicKey::NotPem);
+    }
+    Ok(keys)
 }
 
 /// Reads each key of a JSON Web Key Set.

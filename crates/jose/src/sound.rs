@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
     rsa::PublicKeyComponents,
-    signature::ParsedPublicKey,
+    signature::{ParsedPublicKey, VerificationAlgorithm},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use curve25519_dalek::edwards::CompressedEdwardsY;
@@ -17,17 +17,51 @@ use super::{algorithm::verification, invalid::InvalidPublicKey};
 /// How long an RSA modulus may be.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// The algorithms that a public key fits, each with the key, ready to verify.
+/// What kind of key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyKind {
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+/// The algorithms of ours that a public key fits, each with the key, ready to verify.
 ///
 /// # Errors
 /// [`InvalidPublicKey`] if it fits none, or is not sound.
 pub(super) fn verifying(
     parameters: &AlgorithmParameters,
 ) -> Result<Vec<(SignatureAlgorithm, ParsedPublicKey)>, InvalidPublicKey> {
+    let (kind, bytes) = bytes_of(parameters)?;
+    let fitting = match kind {
+        KeyKind::Rsa => &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256][..],
+        KeyKind::P256 => &[SignatureAlgorithm::Es256],
+        KeyKind::Ed25519 => &[SignatureAlgorithm::EdDsa],
+        KeyKind::P384 => return Err(InvalidPublicKey::Kind),
+    };
+    let parsed = fitting.iter().map(|algorithm| Ok((*algorithm, parse(verification(*algorithm), &bytes)?)));
+    parsed.collect()
+}
+
+/// A key, ready to verify. Refuses even numbers and the exponent 1, by which each text is its own signature, and points
+/// off their curve.
+pub(super) fn parse(
+    algorithm: &'static dyn VerificationAlgorithm,
+    bytes: &[u8],
+) -> Result<ParsedPublicKey, InvalidPublicKey> {
+    ParsedPublicKey::new(algorithm, bytes).map_err(|_| InvalidPublicKey::Unsound)
+}
+
+/// What kind of key it is, and the key as [`parse`] takes it.
+///
+/// # Errors
+/// [`InvalidPublicKey`] if it is of no kind that we know, or its numbers cannot be those of a sound key.
+pub(super) fn bytes_of(parameters: &AlgorithmParameters) -> Result<(KeyKind, Vec<u8>), InvalidPublicKey> {
     let decode = |name: &'static str, text: &str| {
         BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPublicKey::Base64(name))
     };
-    let (bytes, fitting) = match parameters {
+    match parameters {
         AlgorithmParameters::RSA(rsa) => {
             let components = PublicKeyComponents { n: decode("n", &rsa.n)?, e: decode("e", &rsa.e)? };
             // the library looks at the length at the first signature, which is late to be told
@@ -41,14 +75,21 @@ pub(super) fn verifying(
                 _ => InvalidPublicKey::Unsound,
             };
             let der: PublicKeyX509Der<'_> = components.as_der().map_err(|_| unsound)?;
-            (der.as_ref().to_vec(), &[SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256][..])
+            Ok((KeyKind::Rsa, der.as_ref().to_vec()))
         }
         AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
             let (x, y) = (decode("x", &ec.x)?, decode("y", &ec.y)?);
             if let Some(other) = [x.len(), y.len()].into_iter().find(|length| *length != 32) {
                 return Err(InvalidPublicKey::Coordinate(other));
             }
-            ([&[4], x.as_slice(), y.as_slice()].concat(), &[SignatureAlgorithm::Es256][..])
+            Ok((KeyKind::P256, [&[4], x.as_slice(), y.as_slice()].concat()))
+        }
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => {
+            let (x, y) = (decode("x", &ec.x)?, decode("y", &ec.y)?);
+            if x.len() != 48 || y.len() != 48 {
+                return Err(InvalidPublicKey::Unsound);
+            }
+            Ok((KeyKind::P384, [&[4], x.as_slice(), y.as_slice()].concat()))
         }
         AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
             let point = decode("x", &okp.x)?;
@@ -58,16 +99,10 @@ pub(super) fn verifying(
             if !is_sound_ed25519(&point) {
                 return Err(InvalidPublicKey::Unsound);
             }
-            (point, &[SignatureAlgorithm::EdDsa][..])
+            Ok((KeyKind::Ed25519, point))
         }
-        _ => return Err(InvalidPublicKey::Kind),
-    };
-    // refuses even numbers and the exponent 1, by which each text is its own signature, and points off their curve
-    let parsed = fitting.iter().map(|algorithm| {
-        let key = ParsedPublicKey::new(verification(*algorithm), &bytes);
-        key.map(|key| (*algorithm, key)).map_err(|_| InvalidPublicKey::Unsound)
-    });
-    parsed.collect()
+        _ => Err(InvalidPublicKey::Kind),
+    }
 }
 
 /// A point of the curve in its one encoding (RFC 8032 section 5.1.3) that is not one of the eight of small order, for

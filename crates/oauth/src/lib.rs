@@ -33,12 +33,12 @@ mod scope;
 mod shown_url;
 pub mod text;
 
-pub use algorithm::{RsaBits, SignatureAlgorithm};
+pub use algorithm::{ForeignAlgorithm, RsaBits, SignatureAlgorithm};
 pub use claim::{REGISTERED_CLAIMS, is_registered_claim};
 pub use error::{ErrorCode, GrantType, NoRandomness};
 pub use issuer::{InvalidIssuer, Issuer, is_loopback};
 pub use metadata_address::{MetadataAddress, NoAddress};
-pub use name::{ApiName, Audience, ClientId, InvalidName, KeyId, Role, TokenId};
+pub use name::{ApiName, Audience, ClientId, InvalidName, IssuerName, KeyId, Role, TokenId};
 pub use rate::{InvalidRate, Rate, RateLimit};
 pub use scope::{Scope, ScopeSet};
 pub use shown_url::ShownUrl;

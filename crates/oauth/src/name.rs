@@ -1,4 +1,4 @@
-//! Names that are text with a rule: client ids, roles, APIs, audiences, token ids.
+//! Names that are text with a rule: client ids, roles, APIs, trusted issuers, audiences, token ids.
 
 /// Why a piece of text is not the name it was meant to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +98,10 @@ impl ApiName {
     pub const OWN: &str = "jeton";
 }
 
+name! {
+    /// The name of a trusted issuer, as policies and the command line use it. Its `iss` is another text.
+    IssuerName, "the name of an issuer", "1 to 512 letters, digits, `-`, `_` and `.`", is_word
+}
 name! {
     /// The `aud` of a token (RFC 7519 section 4.1.3): the API that takes it.
     Audience, "an audience", "1 to 512 printable ASCII characters without space, `\"` and `\\`", is_nqchar

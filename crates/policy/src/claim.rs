@@ -25,6 +25,9 @@ pub(super) struct Pointer {
     names: Box<[Box<str>]>,
 }
 
+/// The claims of another issuer's token that no condition is about, because whoever verifies it looks at them.
+pub(super) const VERIFIED_CLAIMS: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
+
 /// Why a condition cannot be about a claim of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadClaimName {
@@ -37,17 +40,41 @@ pub(super) enum BadClaimName {
 impl ClaimName {
     /// Reads a name, or a pointer, which starts with `/`.
     pub(super) fn parse(text: &str, intern: impl FnOnce(&str) -> Arc<str>) -> Result<Self, BadClaimName> {
-        if text == "sub" {
-            return Ok(Self::Sub);
-        }
+        if text == "sub" { Ok(Self::Sub) } else { Self::parse_but(text, intern, is_registered_claim) }
+    }
+
+    /// As [`Self::parse`], of a claim of another issuer's token, whose `sub` is a claim like others.
+    pub(super) fn parse_foreign(
+        text: &str,
+        intern: impl FnOnce(&str) -> Arc<str>,
+    ) -> Result<Self, BadClaimName> {
+        Self::parse_but(text, intern, |name| VERIFIED_CLAIMS.contains(&name))
+    }
+
+    /// As [`Self::parse_foreign`], of a claim that is only read.
+    pub(super) fn parse_source(
+        text: &str,
+        intern: impl FnOnce(&str) -> Arc<str>,
+    ) -> Result<Self, BadClaimName> {
+        Self::parse_but(text, intern, |_| false)
+    }
+
+    fn parse_but(
+        text: &str,
+        intern: impl FnOnce(&str) -> Arc<str>,
+        is_excluded: fn(&str) -> bool,
+    ) -> Result<Self, BadClaimName> {
         let Some(pointer) = text.strip_prefix('/') else {
-            let is_registered = is_registered_claim(text);
-            return if is_registered { Err(BadClaimName::Registered) } else { Ok(Self::Named(intern(text))) };
+            return if is_excluded(text) {
+                Err(BadClaimName::Registered)
+            } else {
+                Ok(Self::Named(intern(text)))
+            };
         };
         let names: Option<Vec<_>> = pointer.split('/').map(unescaped).collect();
         let names = names.ok_or(BadClaimName::NoPointer)?;
         match names.as_slice() {
-            [first, ..] if is_registered_claim(first) => Err(BadClaimName::Registered),
+            [first, ..] if is_excluded(first) => Err(BadClaimName::Registered),
             [only] => Ok(Self::Named(intern(only))),
             _ => Ok(Self::Pointer(Arc::new(Pointer { written: text.into(), names: names.into() }))),
         }
@@ -112,6 +139,9 @@ fn unescaped(name: &str) -> Option<Box<str>> {
     let is_right = name.split('~').skip(1).all(is_escape);
     is_right.then(|| name.replace("~1", "/").replace("~0", "~").into())
 }
+
+/// The longest list that a token of 8 KiB has room for.
+pub(super) const LONGEST_LIST: usize = 4096;
 
 /// The position in a list that a name in a pointer means: digits without a zero in front (RFC 6901 section 4).
 pub(super) fn index(name: &str) -> Option<usize> {
@@ -319,6 +349,8 @@ impl Types {
     /// What no condition compares.
     const OTHER: Self = Self(1 << 7);
     const SCALARS: u8 = 7;
+    /// Whatever there is.
+    pub(super) const ANY: Self = Self(u8::MAX);
 
     /// The types of a value: of a list, those of its items.
     pub(super) fn of(claim: Claim<'_>) -> Self {
@@ -484,6 +516,13 @@ mod tests {
         }
         assert_eq!(parse("sub"), Ok(ClaimName::Sub));
         assert_eq!(parse("/tenant"), parse("tenant"));
+        let foreign = |text| ClaimName::parse_foreign(text, |name| name.into());
+        for verified in ["iss", "/aud", "/aud/0", "exp", "nbf", "/iat", "jti"] {
+            assert_eq!(foreign(verified), Err(BadClaimName::Registered), "{verified}");
+        }
+        assert_eq!(foreign("/sub"), Ok(ClaimName::Named("sub".into())), "a claim like others");
+        assert_eq!(foreign("scope"), Ok(ClaimName::Named("scope".into())));
+        assert_eq!(foreign("/a~"), Err(BadClaimName::NoPointer));
     }
 
     #[test]

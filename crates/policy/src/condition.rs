@@ -207,13 +207,21 @@ impl Condition {
 impl ClaimTest {
     fn holds(&self, claim: Claim<'_>, path: &CanonicalPath<'_>) -> bool {
         match self {
-            Self::Is(value) => value.is(claim),
-            Self::In(values) => values.iter().any(|value| value.is(claim)),
-            Self::Contains(value) => claim.items().iter().any(|item| value.is(Claim::of(item))),
             Self::SameAsPath(parameter) => parameter.of(path).is_some_and(|text| claim.is_in_path(text)),
             Self::ContainsPath(parameter) => parameter
                 .of(path)
                 .is_some_and(|text| claim.items().iter().any(|item| Claim::of(item).is_in_path(text))),
+            Self::Is(_) | Self::In(_) | Self::Contains(_) => self.holds_anywhere(claim),
+        }
+    }
+
+    /// Whether it holds whatever the path is.
+    pub(super) fn holds_anywhere(&self, claim: Claim<'_>) -> bool {
+        match self {
+            Self::Is(value) => value.is(claim),
+            Self::In(values) => values.iter().any(|value| value.is(claim)),
+            Self::Contains(value) => claim.items().iter().any(|item| value.is(Claim::of(item))),
+            Self::SameAsPath(_) | Self::ContainsPath(_) => false,
         }
     }
 
@@ -248,16 +256,22 @@ impl fmt::Display for Condition {
             Self::AnyRole(roles) => write!(f, "any_role: [{}]", Listed(roles)),
             Self::Client(client) => write!(f, "client: {client}"),
             Self::AnyClient(clients) => write!(f, "any_client: [{}]", Listed(clients)),
-            Self::Claim { name, test } => match test {
-                ClaimTest::Is(value) => write!(f, "claims.{name} is {value}"),
-                ClaimTest::In(values) => {
-                    let values: Vec<_> = values.iter().map(Item).collect();
-                    write!(f, "claims.{name} in [{}]", Listed(&values))
-                }
-                ClaimTest::Contains(value) => write!(f, "claims.{name} contains {value}"),
-                ClaimTest::SameAsPath(path) => write!(f, "claims.{name} same_as_path `{}`", path.name),
-                ClaimTest::ContainsPath(path) => write!(f, "claims.{name} contains_path `{}`", path.name),
-            },
+            Self::Claim { name, test } => write!(f, "claims.{name} {test}"),
+        }
+    }
+}
+
+impl fmt::Display for ClaimTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(value) => write!(f, "is {value}"),
+            Self::In(values) => {
+                let values: Vec<_> = values.iter().map(Item).collect();
+                write!(f, "in [{}]", Listed(&values))
+            }
+            Self::Contains(value) => write!(f, "contains {value}"),
+            Self::SameAsPath(path) => write!(f, "same_as_path `{}`", path.name),
+            Self::ContainsPath(path) => write!(f, "contains_path `{}`", path.name),
         }
     }
 }

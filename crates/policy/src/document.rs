@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use super::{
     read::{Field, Items, Named, ReadExtent, Spanned},
     schema::{
-        self, AnyText, ApiName, Audience, ClaimName, ClaimValue, ClientId, ComparedClaim, ComparedValue,
-        Duration, Entries, KeyFile, ParameterName, Rate, Request, Role, Route, Scope, Sha256, SomeItems,
-        Time, TokenId,
+        self, Algorithm, AnyText, ApiName, Audience, ClaimName, ClaimSource, ClaimValue, ClientId,
+        ComparedClaim, ComparedValue, Duration, Entries, ForeignClaim, Issuer, IssuerName, KeyFile,
+        ParameterName, Rate, Request, Role, Route, Scope, Sha256, SomeItems, Time, TokenId, Url,
     },
 };
 
@@ -46,6 +46,9 @@ pub(super) struct PolicyDocument {
     /// The clients that may fetch tokens, by client id.
     #[schemars(with = "Entries<ClientId, ClientEntry>")]
     pub(super) clients: Named<ClientEntry>,
+    /// The issuers whose tokens may stand for clients, by name.
+    #[schemars(with = "Entries<IssuerName, IssuerEntry>")]
+    pub(super) issuers: Named<IssuerEntry>,
     /// Revoked tokens, each by its `jti`. `jeton token revoke` writes the list.
     pub(super) revoked_tokens: Items<Spanned<RevokedToken>>,
     /// Test cases: who asks, and which requests must be allowed and which denied.
@@ -55,7 +58,7 @@ pub(super) struct PolicyDocument {
 impl PolicyDocument {
     /// Whether every name that it defines could be read.
     pub(super) fn names_are_whole(&self) -> bool {
-        [self.scopes.1, self.roles.1, self.apis.1, self.clients.1]
+        [self.scopes.1, self.roles.1, self.apis.1, self.clients.1, self.issuers.1]
             .iter()
             .all(|read| *read == ReadExtent::Whole)
     }
@@ -186,6 +189,9 @@ pub(super) struct ClientEntry {
     /// The public keys of the key pairs with which it signs its assertions (`private_key_jwt`), instead of or
     /// beside secrets.
     pub(super) public_keys: Items<Spanned<PublicKeyEntry>>,
+    /// The tokens of other issuers that stand for the client, instead of or beside secrets: one entry must hold, all of
+    /// it.
+    pub(super) federated: Items<Spanned<FederatedEntry>>,
     /// With `true` the `aud` of its assertions must be only the issuer, and their `typ` must be `client-authentication+jwt`.
     pub(super) strict_assertions: Field<bool>,
     /// With `true` it may exchange tokens for narrower ones.
@@ -210,6 +216,96 @@ pub(super) struct ClientEntry {
     /// Default: the setting `limits.tokens`.
     #[schemars(with = "Rate")]
     pub(super) limit: Field<Text>,
+}
+
+/// An issuer whose tokens may stand for clients: a platform on which these run.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "TrustedIssuer", extend("required" = ["issuer", "audience", "keys"]))]
+pub(super) struct IssuerEntry {
+    /// The `iss` of its tokens, byte by byte: an https URL, or an http URL of this machine.
+    #[schemars(with = "Issuer")]
+    pub(super) issuer: Field<Text>,
+    /// What the `aud` of its tokens must be: exactly this, or a list with only this.
+    #[schemars(with = "Audience")]
+    pub(super) audience: Field<Text>,
+    /// Where its public keys are: one of `discover: true`, `jwks` and `file`.
+    pub(super) keys: Field<Spanned<IssuerKeysEntry>>,
+    /// The algorithms of its signatures. Default: `[RS256]`.
+    #[schemars(with = "SomeItems<Algorithm>")]
+    pub(super) algorithms: Field<Spanned<Items<Text>>>,
+    /// The longest lifetime of its tokens, from `iat` to `exp`. Default: `25h`.
+    #[schemars(with = "Duration")]
+    pub(super) max_lifetime: Field<Text>,
+    /// With `true` each token must have a `jti`, and is taken once. Default: `false`.
+    pub(super) single_use: Field<bool>,
+    /// With `false` its tokens are not taken. Default: `true`.
+    pub(super) enabled: Field<bool>,
+}
+
+/// Where the public keys of an issuer are.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "IssuerKeys", extend("oneOf" = [
+    { "required": ["discover"] },
+    { "required": ["jwks"] },
+    { "required": ["file"], "properties": { "ca_file": false, "token_file": false } },
+]))]
+pub(super) struct IssuerKeysEntry {
+    /// At the address that the issuer's metadata names.
+    #[schemars(extend("const" = true))]
+    pub(super) discover: Field<Spanned<bool>>,
+    /// At this address: an https URL, or an http URL of this machine.
+    #[schemars(with = "Url")]
+    pub(super) jwks: Field<Text>,
+    /// A file below the policies folder, relative to this one: PEM, a JSON Web Key or a set of them.
+    #[schemars(with = "KeyFile")]
+    pub(super) file: Field<Text>,
+    /// A file with the certificates of the authorities that the issuer's server is judged by (PEM), relative to this
+    /// file. Default: the authorities of the system.
+    #[schemars(with = "AnyText")]
+    pub(super) ca_file: Field<Text>,
+    /// A file with a token that is sent to the origin of the issuer with each fetch, relative to this file.
+    #[schemars(with = "AnyText")]
+    pub(super) token_file: Field<Text>,
+}
+
+/// Which tokens of one issuer stand for the client.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Federated", extend("required" = ["issuer", "claims"]))]
+pub(super) struct FederatedEntry {
+    /// The name of the issuer in `issuers`.
+    #[schemars(with = "IssuerName")]
+    pub(super) issuer: Field<Text>,
+    /// What must hold of the token's claims, by name. A name that starts with `/` is a JSON Pointer (RFC 6901) into them.
+    #[schemars(with = "Entries<ForeignClaim, ForeignTestEntry>", extend("type" = "object", "minProperties" = 1))]
+    pub(super) claims: Field<Spanned<Named<ForeignTestEntry>>>,
+    /// Claims that tokens of the client take over: by their names, the names of the issuer's claims, or pointers into
+    /// them. The issuer's token must have each.
+    #[schemars(with = "Entries<ClaimName, ClaimSource>")]
+    pub(super) claims_from: Named<Text>,
+}
+
+/// What must hold of one claim of another issuer's token; several operators must all hold.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "ForeignClaimTest", extend("minProperties" = 1))]
+pub(super) struct ForeignTestEntry {
+    /// The claim is this text, whole number or boolean, of the same type: `42` is not `"42"`.
+    #[schemars(with = "ComparedValue")]
+    pub(super) is: Field<Spanned<Value>>,
+    /// The claim is one of these values.
+    #[schemars(with = "SomeItems<ComparedValue>")]
+    pub(super) r#in: Field<Spanned<Items<Spanned<Value>>>>,
+    /// The claim is a list that contains this value.
+    #[schemars(with = "ComparedValue")]
+    pub(super) contains: Field<Spanned<Value>>,
+    /// Read to say that it has no meaning here.
+    #[schemars(skip)]
+    pub(super) same_as_path: Field<Spanned<Value>>,
+    #[schemars(skip)]
+    pub(super) contains_path: Field<Spanned<Value>>,
 }
 
 /// The APIs whose tokens a client may introspect.

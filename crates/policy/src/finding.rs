@@ -47,6 +47,16 @@ pub enum FindingCode {
     UnknownApi,
     /// A client that no file defines.
     UnknownClient,
+    /// An issuer that no file defines.
+    UnknownIssuer,
+    /// A trusted issuer whose `issuer`, `keys` or `algorithms` cannot be used.
+    BadIssuer,
+    /// Two trusted issuers with the same `issuer`, or one that is the service itself or a client's id.
+    DuplicateIssuer,
+    /// An entry of `federated` that says nothing of whose token it is.
+    OpenFederation,
+    /// Two clients that one token of another issuer could stand for.
+    AmbiguousFederation,
     /// A route that is not a method and a pattern.
     BadRoute,
     /// Two routes of one API with the same method and pattern.
@@ -93,8 +103,12 @@ pub enum FindingCode {
     UnusedScope,
     /// A route that no client can reach.
     UnreachableRoute,
-    /// A client without a public key and without a valid secret.
+    /// A client without a public key, a valid secret and an enabled issuer.
     NoCredentials,
+    /// A repository, owner or project that an entry of `federated` knows by its name alone.
+    RecyclableName,
+    /// A trusted issuer whose tokens stand for no client.
+    UnusedIssuer,
     /// `public` on a route that ends in `**`.
     PublicCatchAll,
     /// Another method at the path of a route, decided by a less specific route that lets other tokens through.

@@ -50,6 +50,7 @@ mod diff;
 mod document;
 mod edit;
 mod explain;
+pub mod federation;
 pub mod files;
 mod finding;
 mod guarantee;
@@ -78,7 +79,8 @@ pub use cases::{CaseOutcome, ExpectedOutcome, UntestedRule};
 pub use compile::{DefinedCounts, DemoSecrets, NeededApi, PolicyDraft, Surroundings};
 pub use decision::{Decision, Denial, Grounds};
 pub use diff::{
-    ChangeEffect, ChangeKind, ChangedFor, DiffCounts, DiffEffort, DiffSummary, PolicyChange, PolicyDiff,
+    ChangeEffect, ChangeKind, ChangedFor, DiffCounts, DiffEffort, DiffSummary, ForeignToken, PolicyChange,
+    PolicyDiff,
 };
 pub use document::schema;
 pub use edit::{EditError, EditedFile, scalar};

@@ -4,6 +4,7 @@ use jeton_oauth::ClientId;
 use serde::Serialize;
 
 use super::{
+    clients::Client,
     path::CanonicalPath,
     position::{RouteId, numbered},
     route::Method,
@@ -30,6 +31,10 @@ pub struct MatrixClient {
     pub id: String,
     /// Whether it has a grant for the API and is enabled. Without, only public routes are open to it.
     pub has_grant: bool,
+    /// How it may be had, if tokens of other issuers stand for it: these tokens, and what else it authenticates with. The
+    /// list is empty for a client without `federated`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<String>,
 }
 
 /// A route, a row.
@@ -94,9 +99,27 @@ impl PolicySet {
                 .map(|(client, bearer)| MatrixClient {
                     id: client.id.to_string(),
                     has_grant: bearer.is_some(),
+                    credentials: self.credentials(client),
                 })
                 .collect(),
         }
+    }
+}
+
+impl PolicySet {
+    /// With what somebody is a client that tokens of other issuers stand for.
+    fn credentials(&self, client: &Client) -> Vec<String> {
+        if client.federated.is_empty() {
+            return Vec::new();
+        }
+        let secrets = client.secrets.iter().filter(|secret| secret.is_live(self.read_at)).map(|_| "a secret");
+        let keys = client.public_keys.first().map(|_| "a public key");
+        let tokens = client.federated.iter().map(|terms| {
+            let issuer = self.issuers().find(terms.issuer().as_str());
+            let is_disabled = issuer.is_none_or(|issuer| !issuer.enabled);
+            format!("a token of {terms}{}", if is_disabled { " (the issuer is disabled)" } else { "" })
+        });
+        secrets.take(1).chain(keys).map(str::to_owned).chain(tokens).collect()
     }
 }
 

@@ -7,11 +7,14 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use jeton_oauth::REGISTERED_CLAIMS;
+use jeton_oauth::{ForeignAlgorithm, REGISTERED_CLAIMS};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-use super::read::{Field, Items, Named, Spanned};
+use super::{
+    claim::VERIFIED_CLAIMS,
+    read::{Field, Items, Named, Spanned},
+};
 
 /// The name of the schema; nothing is to be fetched there.
 pub(super) const ID: &str = "urn:jeton:policy:1";
@@ -31,11 +34,25 @@ const ROUTE: &str = concat!(
 const ANOTHER_SPELLING: &str =
     r"/:|/[^/<]*<+\.*[A-Za-z_][^/<>]*>|/[^/\[]*\[+\.*[A-Za-z_][^/\[\]]*\]|\([^/]*\|[^/]*\)";
 
+/// A name that starts with `/` is a JSON Pointer.
+const POINTER: &str = r"^([^/]|$)|^(/([^/~]|~[01])*)+$";
+
 /// The names of claims, and pointers into them, that no condition can be about.
 fn not_compared() -> String {
     let all = REGISTERED_CLAIMS.join("|");
     let but_sub: Vec<_> = REGISTERED_CLAIMS.into_iter().filter(|name| *name != "sub").collect();
     format!("^({})$|^/({all})(/|$)", but_sub.join("|"))
+}
+
+/// Each name of an algorithm with which a trusted issuer may sign.
+fn algorithms() -> Vec<&'static str> {
+    ForeignAlgorithm::ALL.into_iter().map(ForeignAlgorithm::name).chain(["Ed25519"]).collect()
+}
+
+/// The names of claims of another issuer's token, and pointers into them, that no condition can be about.
+fn verified() -> String {
+    let all = VERIFIED_CLAIMS.join("|");
+    format!("^({all})$|^/({all})(/|$)")
 }
 
 /// Declares kinds of single values, which stand in the schema under their names and with their comments.
@@ -69,6 +86,14 @@ scalars! {
     ApiName: { "type": TEXT, "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 512 };
     /// The `aud` of tokens: printable ASCII without space, `"` and `\`.
     Audience: { "type": TEXT, "pattern": NQCHAR, "maxLength": 512 };
+    /// The name of a trusted issuer: letters, digits, `-`, `_` and `.`.
+    IssuerName: { "type": TEXT, "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 512 };
+    /// The `iss` of tokens: an https URL without query and fragment, or an http URL of this machine.
+    Issuer: { "type": "string", "pattern": r"^https?://[^?#\s]+$", "maxLength": 512 };
+    /// An https URL, or an http URL of this machine.
+    Url: { "type": "string", "pattern": "^https?://[^#]+$" };
+    /// A signature algorithm of JOSE.
+    Algorithm: { "enum": algorithms() };
     /// A method and a path: `{name}` is one segment, maybe with an ending (`{name}:verb`), `**` at the end one or more.
     Route: { "type": "string", "pattern": ROUTE, "not": { "pattern": ANOTHER_SPELLING } };
     /// A method and a path, as a client sends them.
@@ -90,7 +115,11 @@ scalars! {
     /// The name of a claim that jeton does not set itself.
     ClaimName: { "not": { "enum": REGISTERED_CLAIMS } };
     /// The name of a claim that a condition can be about: `sub`, one that jeton does not set itself, or a pointer into one.
-    ComparedClaim: { "pattern": r"^([^/]|$)|^(/([^/~]|~[01])*)+$", "not": { "pattern": not_compared() } };
+    ComparedClaim: { "pattern": POINTER, "not": { "pattern": not_compared() } };
+    /// The name of a claim of another issuer's token, or a pointer into one; not `iss`, `aud`, `exp`, `nbf`, `iat`, `jti`.
+    ForeignClaim: { "pattern": POINTER, "not": { "pattern": verified() } };
+    /// The name of a claim of another issuer's token, or a pointer into one.
+    ClaimSource: { "type": TEXT, "pattern": POINTER };
     /// What a claim is compared with: text, a whole number of 64 bits or a boolean.
     ComparedValue: { "type": ["string", "integer", "boolean"], "minimum": i64::MIN, "maximum": u64::MAX };
     /// The value of a claim: anything but nothing.

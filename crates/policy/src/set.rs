@@ -23,7 +23,10 @@ use super::{
     subject::Subject,
     trie::Trie,
 };
-use crate::clients::ClientRegistry;
+use crate::{
+    clients::ClientRegistry,
+    federation::{Federation, Issuers},
+};
 
 /// Everything that one reading of a policies folder says. Never changes; a reload makes another one.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct PolicySet {
     pub(super) roles: BTreeMap<Role, ScopeSet>,
     pub(super) apis: BTreeMap<ApiName, ProtectedApi>,
     pub(super) clients: ClientRegistry,
+    pub(super) issuers: Issuers,
+    pub(super) federation: Federation,
     /// `revoked_tokens`: each with the time from which on it has no effect any more.
     pub(super) revoked: FxHashMap<TokenId, Option<Timestamp>>,
     /// When they were compiled.
@@ -98,6 +103,16 @@ impl PolicySet {
     /// The clients that may fetch tokens.
     pub fn clients(&self) -> &ClientRegistry {
         &self.clients
+    }
+
+    /// The issuers whose tokens may stand for clients.
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    /// Which tokens of these issuers stand for which clients.
+    pub fn federation(&self) -> &Federation {
+        &self.federation
     }
 
     /// Whether the files list this token as revoked.

@@ -1,17 +1,23 @@
 //! Small documents that are fetched by HTTP again and again: what all who fetch them have in common.
 
+mod reach;
+
 use std::{
     error::Error,
     fmt,
+    net::IpAddr,
     sync::atomic::{AtomicI64, AtomicU32, Ordering},
     time::Duration,
 };
 
 use reqwest::{
     Client, Response,
-    header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH},
+    header::{ACCEPT, AGE, AUTHORIZATION, CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH},
     redirect,
 };
+use url::Url;
+
+pub use self::reach::{AllowedAddress, ProxyUse, Reach};
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -32,6 +38,15 @@ pub enum HttpError {
     /// The answer is longer than the limit.
     #[error("the answer is longer than 1 MiB")]
     TooLong,
+    /// The certificates of authorities cannot be used.
+    #[error("the certificates of authorities cannot be used: {0}")]
+    Authorities(&'static str),
+    /// The address leads to where nothing may be fetched.
+    #[error("it leads to {0}, an address of an internal network")]
+    Forbidden(IpAddr),
+    /// The token for the server cannot stand in a header.
+    #[error("the token that is to be sent is not one")]
+    Bearer,
 }
 
 /// The address may hold what no log should, and whoever asked knows it.
@@ -69,7 +84,10 @@ pub enum Transport {
 }
 
 /// Fetches documents. It follows no redirects and reads 1 MiB at most.
-pub struct Fetcher(Client);
+pub struct Fetcher {
+    client: Client,
+    allowed: Option<AllowedAddress>,
+}
 
 /// What makes two answers the same (RFC 9110 section 8.8.3).
 #[derive(Clone, Debug)]
@@ -100,6 +118,14 @@ impl Fetcher {
     /// # Errors
     /// [`HttpError`] where TLS cannot be had, for want of certificate authorities.
     pub fn new(transport: Transport, timeout: Duration) -> Result<Self, HttpError> {
+        Self::reaching(transport, timeout, Reach::default())
+    }
+
+    /// As [`Self::new`], and reaches servers in another way than the usual one.
+    ///
+    /// # Errors
+    /// [`HttpError`] where TLS cannot be had by it.
+    pub fn reaching(transport: Transport, timeout: Duration, reach: Reach<'_>) -> Result<Self, HttpError> {
         // a second call keeps the first provider
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = Client::builder().timeout(timeout).redirect(redirect::Policy::none());
@@ -111,7 +137,8 @@ impl Fetcher {
                 builder.https_only(true).no_proxy().tls_certs_only([]).tls_danger_accept_invalid_certs(true)
             }
         };
-        Ok(Self(builder.build()?))
+        let allowed = reach.allowed;
+        Ok(Self { client: reach.apply(transport, builder)?.build()?, allowed })
     }
 
     /// What is at `url` now, in one of the media types of `accept`, unless it is what `known` stands for.
@@ -124,7 +151,7 @@ impl Fetcher {
         accept: &'static str,
         known: Option<&Etag>,
     ) -> Result<FetchedDocument, HttpError> {
-        let mut request = self.0.get(url).header(ACCEPT, accept);
+        let mut request = self.client.get(url).header(ACCEPT, accept);
         if let Some(Etag(etag)) = known {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -137,6 +164,39 @@ impl Fetcher {
                 Ok(FetchedDocument::New { body: read_body(answer).await?, etag, max_age })
             }
             (status, _) => Err(HttpError::Answer(status)),
+        }
+    }
+
+    /// What is at `url` now, for whoever shows `bearer`, and the address that answered.
+    ///
+    /// # Errors
+    /// [`HttpError`] for everything but 200.
+    pub async fn get_as(
+        &self,
+        url: &Url,
+        accept: &'static str,
+        bearer: Option<&str>,
+    ) -> Result<(Vec<u8>, Option<IpAddr>), HttpError> {
+        // a name is judged when it is resolved
+        if let (Some(is_allowed), Some(address)) = (self.allowed, reach::literal(url))
+            && !is_allowed(address)
+        {
+            return Err(HttpError::Forbidden(address));
+        }
+        let mut request = self.client.get(url.clone()).header(ACCEPT, accept);
+        if let Some(token) = bearer {
+            let mut value =
+                HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| HttpError::Bearer)?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let answer = request.send().await?;
+        match answer.status().as_u16() {
+            200 => {
+                let peer = answer.remote_addr().map(|peer| peer.ip());
+                Ok((read_body(answer).await?, peer))
+            }
+            status => Err(HttpError::Answer(status)),
         }
     }
 }

@@ -1,12 +1,19 @@
 //! `jeton clients list`.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use clap::ValueEnum;
-use jeton_oauth::clock::{Clock, SystemClock};
+use jeton_oauth::{
+    IssuerName,
+    clock::{Clock, SystemClock},
+};
 use jeton_policy::{
     DemoSecrets, PolicyDraft, PolicySources,
     clients::{ApiGrant, Client, ClientKind, ClientState, IntrospectedApis, StoredSecret},
+    federation::FederatedTerms,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -78,8 +85,14 @@ fn credentials(client: &Client, now: Timestamp) -> String {
     });
     let secrets = counted(live.len(), "secret").map(|secrets| secrets + &expiry);
     let keys = counted(client.public_keys.len(), "key");
-    let all: Vec<_> = keys.into_iter().chain(secrets).collect();
+    let tokens = issuers(client).map(|issuer| format!("tokens of {issuer}"));
+    let all: Vec<_> = keys.into_iter().chain(secrets).chain(tokens).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+/// The issuers whose tokens stand for it, each once.
+fn issuers(client: &Client) -> impl Iterator<Item = &IssuerName> {
+    client.federated.iter().map(FederatedTerms::issuer).collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Roles, and the scopes that none of them has.
@@ -117,6 +130,15 @@ fn object(client: &Client, now: Timestamp) -> Value {
             "scopes": grant.scopes.iter().collect::<Vec<_>>(),
         })
     };
+    let federated = |terms: &FederatedTerms| {
+        let conditions = terms.conditions().map(|(claim, wanted)| format!("{claim} {wanted}"));
+        let claims_from: BTreeMap<_, _> = terms.claims_from().collect();
+        json!({
+            "issuer": terms.issuer(),
+            "conditions": conditions.collect::<Vec<_>>(),
+            "claims_from": claims_from,
+        })
+    };
     json!({
         "id": client.id,
         "enabled": client.state == ClientState::Enabled,
@@ -124,6 +146,7 @@ fn object(client: &Client, now: Timestamp) -> Value {
         "grants": client.grants.iter().map(grant).collect::<Vec<_>>(),
         "secrets": client.secrets.iter().map(secret).collect::<Vec<_>>(),
         "public_keys": client.public_keys.len(),
+        "federated": client.federated.iter().map(federated).collect::<Vec<_>>(),
         "ttl": client.ttl,
         "limit": client.limit.map(|limit| limit.to_string()),
         "revoked_before": time(client.revoked_before).map(|time| time.to_string()),

@@ -112,7 +112,10 @@ fn as_html(text: &str) -> String {
 fn show(matrix: &mut jeton_policy::AccessMatrix, shown: fn(&str) -> String) {
     let show = |text: &mut String| *text = shown(text);
     show(&mut matrix.api);
-    matrix.clients.iter_mut().for_each(|client| show(&mut client.id));
+    for client in &mut matrix.clients {
+        show(&mut client.id);
+        client.credentials.iter_mut().for_each(show);
+    }
     for route in &mut matrix.routes {
         show(&mut route.route);
         show(&mut route.rule);

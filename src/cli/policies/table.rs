@@ -1,6 +1,6 @@
 //! Matrices as tables for a terminal.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anstyle::{AnsiColor, Style};
 use jeton_policy::{AccessMatrix, MatrixAccess};
@@ -39,7 +39,26 @@ pub(super) fn of(matrices: &[AccessMatrix], columns: Columns) -> String {
             let _ = writeln!(text, "{}\n", without_column(matrix, &others));
         }
     }
+    text.push_str(&credentials(matrices, columns));
     text.push_str("always: wherever the route decides; -: never; else where the condition holds\n");
+    text
+}
+
+/// How each client with a column may be had that tokens of other issuers stand for.
+fn credentials(matrices: &[AccessMatrix], columns: Columns) -> String {
+    let clients = matrices.iter().flat_map(|matrix| &matrix.clients);
+    let shown = clients.filter(|client| columns == Columns::All || client.has_grant);
+    let by_id: BTreeMap<_, _> = shown
+        .filter(|client| !client.credentials.is_empty())
+        .map(|client| (&client.id, &client.credentials))
+        .collect();
+    let mut text = String::new();
+    for (id, credentials) in &by_id {
+        let _ = writeln!(text, "{}", wrapped(&format!("{id} may be had by {}", credentials.join(", or "))));
+    }
+    if !by_id.is_empty() {
+        text.push('\n');
+    }
     text
 }
 

@@ -1,11 +1,11 @@
 //! What the endpoints for clients have in common.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, ResponseError, web::Payload};
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    web::{Data, Payload},
+};
 use jeton_oauth::{ClientId, ErrorCode};
 use jeton_policy::clients::ClientSecret;
 use jeton_verify::BearerToken;
@@ -14,10 +14,10 @@ use tracing::Level;
 use crate::{
     authenticate::{AuthenticationError, ClientCredentials},
     event::{IntrospectionRefused, RevocationRefused},
-    gateway::TrustedPeers,
+    federation::ShownAs,
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
-        extract::{Form, client_address, client_credentials},
+        extract::{Form, TrustedProxies, client_credentials},
     },
     limits::{LimitName, Limits, RateLimited},
     telemetry::{ClientRefusal, Telemetry, TokenAttempt},
@@ -30,7 +30,7 @@ pub(in crate::http) struct ClientEndpoints {
     /// Counts the authentications that fail.
     pub(in crate::http) limits: Arc<Limits>,
     /// Who says from which address a request came.
-    pub(in crate::http) trusted_proxies: TrustedPeers,
+    pub(in crate::http) trusted_proxies: Data<TrustedProxies>,
 }
 
 /// An endpoint with a request of a client, which it may refuse.
@@ -94,11 +94,6 @@ impl ClientEndpoints {
     pub(super) fn at<'r>(&'r self, request: &'r HttpRequest, refusing: Refusing<'r>) -> ClientEndpoint<'r> {
         ClientEndpoint { shared: self, request, refusing }
     }
-
-    fn address(&self, request: &HttpRequest) -> IpAddr {
-        let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
-        client_address(request.headers(), peer, &self.trusted_proxies).to_canonical()
-    }
 }
 
 impl ClientEndpoint<'_> {
@@ -121,16 +116,23 @@ impl ClientEndpoint<'_> {
         if let AuthenticationError::Unavailable { .. } = error {
             return self.unavailable(&detail);
         }
+        // a subject token is no authentication of the client's own (RFC 8693 section 2.2.2)
+        let (code, told) = match error {
+            AuthenticationError::Foreign { shown_as: ShownAs::SubjectToken, .. } => {
+                (ErrorCode::InvalidRequest, "the subject token is not valid")
+            }
+            _ => (ErrorCode::InvalidClient, "client authentication failed"),
+        };
         let refusal = ClientRefusal {
             client: error.client(),
             attempted: error.attempted().map(shown),
-            ..ClientRefusal::of(ErrorCode::InvalidClient, &detail)
+            ..ClientRefusal::of(code, &detail)
         };
         if let Err(limited) = self.count_failure(&refusal) {
             return limited;
         }
         self.refusing.tell(Level::WARN, &refusal);
-        TokenEndpointError::new(ErrorCode::InvalidClient, "client authentication failed")
+        TokenEndpointError::new(code, told)
     }
 
     /// What a client learns when something that is needed is away.
@@ -150,7 +152,7 @@ impl ClientEndpoint<'_> {
 
     /// Counts a failed authentication. A right one does not come here, whatever failed before it.
     fn count_failure(self, failure: &ClientRefusal<'_>) -> Result<(), TokenEndpointError> {
-        let address = self.shared.address(self.request);
+        let address = self.shared.trusted_proxies.client_address(self.request);
         self.shared.limits.count_failure(address).map_err(|limited| {
             let detail = format!("{}; {limited} from {address}", failure.detail);
             let ClientRefusal { client, attempted, .. } = *failure;

@@ -4,13 +4,33 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web::Data};
 use jeton_oauth::{GrantType, Issuer, SignatureAlgorithm};
+use jeton_policy::LivePolicies;
 use serde::Serialize;
 
 use crate::{authenticate::AuthenticationMethod, keys::LiveKeys, store::Store};
 
+/// The metadata without clients that show tokens of other issuers, and with.
+pub(in crate::http) struct PublishedMetadata {
+    plain: Metadata,
+    federated: Metadata,
+}
+
+impl PublishedMetadata {
+    pub(in crate::http) fn new(issuer: &Issuer, store: &Store) -> Self {
+        let own = AuthenticationMethod::OWN;
+        let all: Vec<_> = own.into_iter().chain([AuthenticationMethod::SpiffeJwt]).collect();
+        Self { plain: Metadata::new(issuer, store, &own), federated: Metadata::new(issuer, store, &all) }
+    }
+
+    /// Where tokens are revoked, where they can be.
+    pub(super) fn revocation_endpoint(&self) -> Option<&str> {
+        self.plain.revocation.as_ref().map(|revocation| revocation.endpoint.as_str())
+    }
+}
+
 /// The metadata (RFC 8414 section 2).
 #[derive(Serialize)]
-pub(in crate::http) struct Metadata {
+struct Metadata {
     issuer: Issuer,
     token_endpoint: String,
     jwks_uri: String,
@@ -52,8 +72,8 @@ struct RevocationMetadata {
 }
 
 impl Metadata {
-    pub(in crate::http) fn new(issuer: &Issuer, store: &Store) -> Self {
-        let methods: Vec<_> = AuthenticationMethod::ALL.iter().map(|method| method.as_str()).collect();
+    fn new(issuer: &Issuer, store: &Store, methods: &[AuthenticationMethod]) -> Self {
+        let methods: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
         let algorithms = SignatureAlgorithm::NAMES;
         Self {
             token_endpoint: issuer.endpoint("/oauth2/token"),
@@ -77,11 +97,18 @@ impl Metadata {
     }
 }
 
-pub(in crate::http) async fn get(metadata: Data<Metadata>, keys: Data<Arc<LiveKeys>>) -> HttpResponse {
+pub(in crate::http) async fn get(
+    metadata: Data<PublishedMetadata>,
+    keys: Data<Arc<LiveKeys>>,
+    policies: Data<Arc<LivePolicies>>,
+) -> HttpResponse {
+    let PublishedMetadata { plain, federated } = &**metadata;
+    let has_none = policies.current().policies.federation().is_empty();
+    let metadata = if has_none { plain } else { federated };
     let ring = keys.ring();
     let algorithms: BTreeSet<_> = ring.public().algorithms().collect();
     let current = Current {
-        metadata: &metadata,
+        metadata,
         id_token_signing_alg_values_supported: algorithms.into_iter().map(SignatureAlgorithm::name).collect(),
     };
     // as the key set, which a new algorithm comes with

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
+    federation::{FollowedIssuers, IssuerState},
     http::ending::Ending,
     keys::LiveKeys,
     store::{Store, StoreState},
@@ -22,6 +23,7 @@ pub(crate) struct Probed {
     store: Arc<Store>,
     audit: Audit,
     certificates: Certificates,
+    issuers: Arc<FollowedIssuers>,
     ending: Ending,
 }
 
@@ -33,6 +35,7 @@ impl Probed {
             store: Arc::clone(&app.store),
             audit: app.audit.clone(),
             certificates: app.certificates.clone(),
+            issuers: Arc::clone(&app.issuers),
             ending,
         })
     }
@@ -46,7 +49,7 @@ pub(in crate::http) async fn live() -> HttpResponse {
 /// is told, and does not make the last good state less good. Until the shared store told once which tokens are
 /// revoked, no token can be judged, and the answer is 503; so it is once the server ends.
 pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
-    let Probed { keys, policies, store, audit, certificates, ending } = &**probed;
+    let Probed { keys, policies, store, audit, certificates, issuers, ending } = &**probed;
     let (has_store, store) = match store.state() {
         StoreState::Memory => (true, "memory"),
         StoreState::Ready => (true, "ready"),
@@ -90,8 +93,22 @@ pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
         let each = certificates.iter().map(|it| (it.listener().as_str().to_owned(), of_certificate(it)));
         detail.insert("tls".to_owned(), Value::Object(each.collect()));
     }
+    let issuers = issuers.states(snapshot.policies.issuers());
+    if let (false, Some(detail)) = (issuers.is_empty(), detail.as_object_mut()) {
+        let each = issuers.iter().map(|state| (state.issuer.name.to_string(), of_issuer(state)));
+        detail.insert("issuers".to_owned(), Value::Object(each.collect()));
+    }
     let mut response = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.insert_header((header::CACHE_CONTROL, "no-store")).json(detail)
+}
+
+/// Without its keys an issuer's clients get no token, and all others do: that makes no server less ready.
+fn of_issuer(state: &IssuerState) -> Value {
+    json!({
+        "status": state.standing.as_str(),
+        "fetched_at": state.fetched_at.map(|at| at.to_string()),
+        "last_fetch_error": state.failure.as_ref().map(|failure| json!({ "at": failure.at.to_string() })),
+    })
 }
 
 /// A certificate that ends, or files that cannot take over, make no server less ready: another one has the same.

@@ -8,9 +8,10 @@ use actix_web::{
     web::{Data, Payload},
 };
 use jeton_actix::GuardFault;
-use jeton_oauth::{InvalidName, Role, Scope, text::printable_json};
+use jeton_oauth::{InvalidName, Role, Scope, ShownUrl, text::printable_json};
 use jeton_policy::{
-    BadSub, Explanation, Findings, LivePolicies, Permissions, PolicyDiff, Rejection, Reload, ReplacedPolicies,
+    BadSub, Explanation, Findings, LivePolicies, Permissions, PolicyDiff, Rejection, Reload,
+    ReplacedPolicies, federation::IssuerKeySource,
 };
 use jeton_verify::{
     Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, NoAnswer,
@@ -23,6 +24,7 @@ use serde::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    federation::{FollowedIssuers, IssuerState},
     follow::{Following, ReadAgain, Trigger, difference_beside},
     http::{
         error::{EndpointProblem, ProblemKind},
@@ -105,6 +107,44 @@ pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
             "errors": lines_of(&rejection.faults),
         })),
     }))
+}
+
+pub(in crate::http) async fn issuers(
+    policies: Data<Arc<LivePolicies>>,
+    issuers: Data<Arc<FollowedIssuers>>,
+) -> HttpResponse {
+    let states = issuers.states(policies.current().policies.issuers());
+    answer(&json!({ "issuers": states.iter().map(of_issuer).collect::<Vec<_>>() }))
+}
+
+fn of_issuer(state: &IssuerState) -> Value {
+    let issuer = &state.issuer;
+    let (source, url, file) = match &issuer.keys.source {
+        IssuerKeySource::Discover => ("discover", None, None),
+        IssuerKeySource::Jwks(url) => ("jwks", Some(ShownUrl(url.as_str()).to_string()), None),
+        IssuerKeySource::File(file) => ("file", None, Some(file.path.display().to_string())),
+        _ => ("other", None, None),
+    };
+    json!({
+        "name": issuer.name,
+        "issuer": issuer.issuer.as_str(),
+        "audience": issuer.audience,
+        "enabled": issuer.enabled,
+        "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>(),
+        "max_lifetime": issuer.max_lifetime.as_secs(),
+        "single_use": issuer.single_use,
+        "status": state.standing.as_str(),
+        "source": source,
+        "jwks": url,
+        "file": file,
+        "keys": state.keys,
+        "kids": state.kids,
+        "fetched_at": state.fetched_at.map(|at| at.to_string()),
+        "last_fetch_error": state.failure.as_ref().map(|failure| json!({
+            "at": failure.at.to_string(),
+            "error": failure.error,
+        })),
+    })
 }
 
 /// A question to `/ops/explain`: a request, and who asks: a client with all it is granted, a bearer of

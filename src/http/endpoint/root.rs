@@ -12,6 +12,8 @@ use jeton_oauth::Issuer;
 use ring::digest;
 use serde::Serialize;
 
+use super::discovery::PublishedMetadata;
+
 /// What is told, in this order.
 #[derive(Serialize)]
 struct Directory<'d> {
@@ -20,6 +22,8 @@ struct Directory<'d> {
     issuer: &'d Issuer,
     token_endpoint: String,
     introspection_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation_endpoint: Option<&'d str>,
     jwks_uri: String,
     metadata: String,
     health: String,
@@ -34,7 +38,7 @@ enum DirectoryForm {
 }
 
 impl<'d> Directory<'d> {
-    fn of(issuer: &'d Issuer) -> Self {
+    fn of(issuer: &'d Issuer, published: &'d PublishedMetadata) -> Self {
         let origin = issuer.as_str().strip_suffix(issuer.path()).unwrap_or(issuer.as_str());
         Self {
             name: "jeton",
@@ -42,6 +46,7 @@ impl<'d> Directory<'d> {
             issuer,
             token_endpoint: issuer.endpoint("/oauth2/token"),
             introspection_endpoint: issuer.endpoint("/oauth2/introspect"),
+            revocation_endpoint: published.revocation_endpoint(),
             jwks_uri: issuer.endpoint("/.well-known/jwks.json"),
             metadata: format!("{origin}{}", issuer.well_known_path("oauth-authorization-server")),
             health: format!("{origin}/healthz"),
@@ -54,14 +59,15 @@ impl<'d> Directory<'d> {
         let Self { name, version, issuer, .. } = self;
         let mut rows = String::new();
         for (what, method, url) in [
-            ("Tokens", "POST", &self.token_endpoint),
-            ("Introspection", "POST", &self.introspection_endpoint),
-            ("Public keys", "GET", &self.jwks_uri),
-            ("Metadata", "GET", &self.metadata),
-            ("Alive", "GET", &self.health),
-            ("Ready", "GET", &self.ready),
+            ("Tokens", "POST", Some(self.token_endpoint.as_str())),
+            ("Introspection", "POST", Some(&self.introspection_endpoint)),
+            ("Revocation", "POST", self.revocation_endpoint),
+            ("Public keys", "GET", Some(&self.jwks_uri)),
+            ("Metadata", "GET", Some(&self.metadata)),
+            ("Alive", "GET", Some(&self.health)),
+            ("Ready", "GET", Some(&self.ready)),
         ] {
-            let url = escaped(url);
+            let Some(url) = url.map(escaped) else { continue };
             let place = if method == "GET" { format!("<a href=\"{url}\">{url}</a>") } else { url };
             let _ = writeln!(
                 rows,
@@ -89,8 +95,12 @@ table{border-collapse:collapse;margin-top:1.5rem}\
 th,td{border-top:1px solid #8886;padding:.4rem 1rem .4rem 0;text-align:left;vertical-align:top}\
 @media(max-width:36rem){th,td{border:0;display:block;padding:0}th{border-top:1px solid #8886;margin-top:.6rem;padding-top:.6rem}}";
 
-pub(in crate::http) async fn get(request: HttpRequest, issuer: Data<Issuer>) -> HttpResponse {
-    let directory = Directory::of(&issuer);
+pub(in crate::http) async fn get(
+    request: HttpRequest,
+    issuer: Data<Issuer>,
+    metadata: Data<PublishedMetadata>,
+) -> HttpResponse {
+    let directory = Directory::of(&issuer, &metadata);
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CACHE_CONTROL, "no-cache"))

@@ -14,10 +14,11 @@ use tracing::Level;
 use super::client::{ClientEndpoint, ClientEndpoints, Refusing};
 use crate::{
     authenticate::ClientCredentials,
+    federation::{ForeignToken, ShownAs},
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::TokenEndpointError,
-        extract::{Form, client_credentials},
+        extract::{Form, claimed_by_basic, client_credentials, has_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     telemetry::{ClientRefusal, TokenAttempt},
@@ -25,8 +26,10 @@ use crate::{
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-/// What an access token of ours is too.
+/// What an access token of ours is too, and a token of another issuer.
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// What some platforms call theirs.
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 /// What most answers have around token and scopes, in bytes.
 const ROOM_AROUND: usize = 80;
@@ -40,7 +43,7 @@ pub(in crate::http) async fn post(
     let telemetry = &*endpoints.telemetry;
     let mut grant = None;
     let (credentials, asked) = read(&request, body, &mut grant).await.map_err(|error| {
-        let claimed = error.attempted.clone();
+        let claimed = error.attempted.clone().or_else(|| claimed_by_basic(request.headers()));
         let attempt = TokenAttempt { telemetry, grant, claimed: claimed.as_deref() };
         endpoints.at(&request, Refusing::Token(attempt)).unread(error)
     })?;
@@ -61,7 +64,7 @@ pub(in crate::http) async fn post(
 fn issued_token_type(asked: &TokenRequest) -> Option<&'static str> {
     match asked {
         TokenRequest::ClientCredentials(_) | TokenRequest::RefreshToken { .. } => None,
-        TokenRequest::TokenExchange { .. } => Some(ACCESS_TOKEN),
+        TokenRequest::ForeignExchange(_) | TokenRequest::TokenExchange { .. } => Some(ACCESS_TOKEN),
     }
 }
 
@@ -103,9 +106,14 @@ async fn read(
         return Err(TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message));
     };
     *grant = Some(grant_type);
+    if grant_type == GrantType::TokenExchange && shows_a_foreign_token(request, &form) {
+        let client_id = form.take("client_id");
+        let (token, shown_as) = (subject_token(&mut form, &[JWT, ID_TOKEN])?, ShownAs::SubjectToken);
+        let credentials = ClientCredentials::Foreign { client_id, token: ForeignToken::new(token), shown_as };
+        return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form))));
+    }
     let credentials = client_credentials(request.headers(), &mut form)?;
-    let scope = form.take("scope");
-    let access = RequestedAccess::read(scope.as_deref(), &form.take_all(["resource", "audience"]));
+    let access = access(&mut form);
     let asked = match grant_type {
         GrantType::ClientCredentials => TokenRequest::ClientCredentials(access),
         GrantType::RefreshToken => TokenRequest::RefreshToken {
@@ -113,28 +121,43 @@ async fn read(
             access,
         },
         GrantType::TokenExchange => {
-            TokenRequest::TokenExchange { subject_token: subject_token(&mut form)?, access }
+            let subject_token = BearerToken::new(subject_token(&mut form, &[ACCESS_TOKEN, JWT])?);
+            TokenRequest::TokenExchange { subject_token, access }
         }
     };
     Ok((credentials, asked))
 }
 
+fn access(form: &mut Form) -> RequestedAccess {
+    let scope = form.take("scope");
+    RequestedAccess::read(scope.as_deref(), &form.take_all(["resource", "audience"]))
+}
+
+/// Whether the subject token is all that shows who asks: then it is one of another issuer. With a client's own
+/// credentials it is one of ours.
+fn shows_a_foreign_token(request: &HttpRequest, form: &Form) -> bool {
+    matches!(form.find("subject_token_type"), Some(JWT | ID_TOKEN))
+        && !has_credentials(request.headers(), form)
+}
+
 /// The token that is to be exchanged, if an exchange here takes and gives what the form says (RFC 8693 section 2.1).
-fn subject_token(form: &mut Form) -> Result<BearerToken, TokenEndpointError> {
+fn subject_token(form: &mut Form, types: &[&str]) -> Result<String, TokenEndpointError> {
     let subject = form.require("subject_token")?;
-    let must_be_access_token = |name: &str, token_type: &str| match token_type {
-        ACCESS_TOKEN | JWT => Ok(()),
-        other => Err(TokenEndpointError::another_value(name, other, ACCESS_TOKEN)),
+    let must_be_one_of = |types: &[&str], name: &str, token_type: &str| {
+        if types.contains(&token_type) {
+            return Ok(());
+        }
+        Err(TokenEndpointError::another_value(name, token_type, ACCESS_TOKEN))
     };
-    must_be_access_token("subject_token_type", &form.require("subject_token_type")?)?;
+    must_be_one_of(types, "subject_token_type", &form.require("subject_token_type")?)?;
     if let Some(wanted) = form.take("requested_token_type") {
-        must_be_access_token("requested_token_type", &wanted)?;
+        must_be_one_of(&[ACCESS_TOKEN, JWT], "requested_token_type", &wanted)?;
     }
     if form.take("actor_token").is_some() | form.take("actor_token_type").is_some() {
         let message = "actor_token is not supported: the client that exchanges is the actor";
         return Err(TokenEndpointError::invalid_request(message));
     }
-    Ok(BearerToken::new(subject))
+    Ok(subject)
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.

@@ -1,17 +1,40 @@
 //! From which address a request came, as far as that is known.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr},
+};
 
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderMap, HeaderName},
+};
 
 use crate::gateway::TrustedPeers;
+
+/// The proxies that say from which address a request came.
+pub(in crate::http) struct TrustedProxies(pub(in crate::http) TrustedPeers);
+
+impl TrustedProxies {
+    /// The address of whoever sent a request, as limits count it and the log and traces tell it.
+    pub(in crate::http) fn client_address(&self, request: &HttpRequest) -> IpAddr {
+        let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+        client_address(request.headers(), peer, &self.0).to_canonical()
+    }
+
+    /// The same, where it is not the peer's.
+    pub(in crate::http) fn other_address(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr()?.ip().to_canonical();
+        Some(self.client_address(request)).filter(|address| *address != peer)
+    }
+}
 
 /// The address that a request came from: the peer's; or, where that is a proxy that is trusted, the rightmost that the
 /// proxies name and that is none of theirs. What stands further left is the word of whoever sent it.
 ///
 /// `X-Forwarded-For` counts before `Forwarded` (RFC 7239). What is no address, as `unknown` and `_hidden` are not, counts
 /// as the peer's.
-pub(in crate::http) fn client_address(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedPeers) -> IpAddr {
+fn client_address(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedPeers) -> IpAddr {
     if !proxies.contains(peer) {
         return peer;
     }

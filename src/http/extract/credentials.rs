@@ -11,6 +11,7 @@ use jeton_policy::clients::ClientSecret;
 use super::Form;
 use crate::{
     authenticate::{ClientAssertion, ClientCredentials},
+    federation::{ForeignToken, ShownAs},
     http::error::TokenEndpointError,
 };
 
@@ -46,14 +47,19 @@ pub(in crate::http) fn client_credentials(
     if has_assertion {
         let assertion_type =
             assertion_type.ok_or(TokenEndpointError::invalid_request("client_assertion_type is missing"))?;
-        if assertion_type != ClientAssertion::TYPE {
+        let is_spiffe = assertion_type == ClientAssertion::SPIFFE_TYPE;
+        if assertion_type != ClientAssertion::TYPE && !is_spiffe {
             let (name, expected) = ("client_assertion_type", ClientAssertion::TYPE);
             return Err(TokenEndpointError::another_value(name, &assertion_type, expected));
         }
         let assertion =
             assertion.ok_or(TokenEndpointError::invalid_request("client_assertion is missing"))?;
-        let assertion = ClientAssertion::new(assertion);
-        return Ok(ClientCredentials::Assertion { client_id: id, assertion });
+        return Ok(if is_spiffe {
+            let (token, shown_as) = (ForeignToken::new(assertion), ShownAs::Assertion);
+            ClientCredentials::Foreign { client_id: id, token, shown_as }
+        } else {
+            ClientCredentials::Assertion { client_id: id, assertion: ClientAssertion::new(assertion) }
+        });
     }
     match (id, secret) {
         (Some(client_id), Some(secret)) => Ok(ClientCredentials::Secret { client_id, secret }),
@@ -64,6 +70,18 @@ pub(in crate::http) fn client_credentials(
             Err(TokenEndpointError { attempted, ..error })
         }
     }
+}
+
+/// Whether a request has anything by which a client authenticates; its id alone is nothing.
+pub(in crate::http) fn has_credentials(headers: &HeaderMap, form: &Form) -> bool {
+    let parameters = ["client_secret", "client_assertion", "client_assertion_type"];
+    headers.contains_key(header::AUTHORIZATION)
+        || parameters.into_iter().any(|name| form.find(name).is_some())
+}
+
+/// The id that a request names by HTTP Basic, where something else of the request cannot be read.
+pub(in crate::http) fn claimed_by_basic(headers: &HeaderMap) -> Option<String> {
+    basic(headers.get(header::AUTHORIZATION)?).map_or_else(|fault| fault.attempted, |(id, _)| Some(id))
 }
 
 /// Why Basic credentials cannot be read.

@@ -100,6 +100,11 @@ impl Form {
         Ok(Self(parameters))
     }
 
+    /// The value of a parameter, which stays.
+    pub(in crate::http) fn find(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
     /// Takes a parameter out.
     pub(in crate::http) fn take(&mut self, name: &str) -> Option<String> {
         let position = self.0.iter().position(|(other, _)| other == name)?;

@@ -90,7 +90,7 @@ fn a_line_of_json_is_flat_and_has_its_event_the_request_and_its_fields() {
 }
 
 #[test]
-fn the_address_of_the_peer_stands_where_somebody_asks() {
+fn addresses_stand_where_somebody_asks() {
     /// The line of an event in a request; the name of an event is fixed where it stands.
     macro_rules! line {
         ($name:literal, $logged:ident) => {
@@ -100,8 +100,10 @@ fn the_address_of_the_peer_stands_where_somebody_asks() {
                     id = "7f",
                     trace_id = tracing::field::Empty,
                     peer = "::1",
+                    client_address = tracing::field::Empty,
                     otel.kind = "server"
                 );
+                request.record("client_address", "::2");
                 request.record("trace_id", "4bf9");
                 request.in_scope(|| tracing::info!(name: $name, message = $name, a = 1));
             })
@@ -110,11 +112,11 @@ fn the_address_of_the_peer_stands_where_somebody_asks() {
     macro_rules! check {
         ($($name:literal: $is_told:literal,)*) => {$(
             let line = line!($name, logged);
-            let peer = if $is_told { " peer=::1" } else { "" };
-            assert_eq!(line, format!("INFO {} a=1 id=7f trace_id=4bf9{peer}\n", $name));
+            let addresses = if $is_told { " peer=::1 client_address=::2" } else { "" };
+            assert_eq!(line, format!("INFO {} a=1 id=7f trace_id=4bf9{addresses}\n", $name));
             let (line, _) = line!($name, logged_json);
-            let peer = if $is_told { r#","peer":"::1""# } else { "" };
-            let told = format!(r#""event":"{}","id":"7f","trace_id":"4bf9"{peer},"a":1}}"#, $name);
+            let addresses = if $is_told { r#","peer":"::1","client_address":"::2""# } else { "" };
+            let told = format!(r#""event":"{}","id":"7f","trace_id":"4bf9"{addresses},"a":1}}"#, $name);
             assert!(line.ends_with(&told), "{line}");
         )*};
     }

@@ -53,6 +53,7 @@ pub const DECLARED: &[&DeclaredMetric] = &[
     &TLS_REJECTED,
     &STORE_UP,
     &SECRET_LAST_USED,
+    &ISSUER_KEYS_AGE,
 ];
 
 pub(super) const TOKENS_ISSUED: DeclaredMetric = counter(
@@ -95,7 +96,7 @@ pub(super) const DECISIONS_DROPPED: DeclaredMetric = counter(
 pub(super) const FETCHES: DeclaredMetric = counter(
     "jeton_fetches_total",
     &["kind", "outcome"],
-    "Documents that this server fetched by URL. It fetches none yet, so the counters stay at 0.",
+    "Documents that this server fetched by URL: the key sets of issuers (`jwks`), and their metadata (`discovery`).",
 );
 pub(super) const HTTP_REQUESTS: DeclaredMetric = declared(
     "jeton_http_request_duration_seconds",
@@ -127,8 +128,8 @@ pub(super) const KEYS: DeclaredMetric = gauge(
 pub(super) const KEY_NEXT_CHANGE: DeclaredMetric = gauge(
     "jeton_key_next_change_timestamp_seconds",
     &[],
-    "When a key changes its state, or the next key is due: a time in the past while a rotation is overdue. Absent \
-     while neither is known.",
+    "The next time at which a key changes its state or is due. In the past: a rotation is overdue. Absent: nothing is \
+     planned.",
 );
 pub(super) const TLS_EXPIRY: DeclaredMetric = gauge(
     "jeton_tls_certificate_expiry_timestamp_seconds",
@@ -150,6 +151,13 @@ pub(super) const SECRET_LAST_USED: DeclaredMetric = gauge(
     &["client", "secret"],
     "When a client last authenticated with this secret, since the start. `secret` is the first 8 hex digits of its \
      SHA-256.",
+);
+
+pub(super) const ISSUER_KEYS_AGE: DeclaredMetric = gauge(
+    "jeton_issuer_keys_age_seconds",
+    &["issuer"],
+    "How long ago the keys of an issuer of the policies were fetched. At 86400 they do not count any more. Absent \
+     before the first fetch, and for keys of a file.",
 );
 
 const fn counter(

@@ -21,7 +21,11 @@ use self::{
     labels::{NO_RULE, OTHER, UNKNOWN},
     state::StateCollector,
 };
-use crate::{gateway::GatewayName, limits::LimitName};
+use crate::{
+    federation::{FetchListener, FetchedDocumentKind},
+    gateway::GatewayName,
+    limits::LimitName,
+};
 
 pub(super) use self::labels::grant_label;
 pub use self::{
@@ -186,6 +190,16 @@ fn counters<const N: usize>(
     let counters = Counters::new(declared)?;
     registry.register(Box::new(counters.clone()))?;
     Ok(counters)
+}
+
+impl FetchListener for Metrics {
+    fn fetched(&self, kind: FetchedDocumentKind, is_good: bool) {
+        let kind = match kind {
+            FetchedDocumentKind::Metadata => FetchKind::Discovery,
+            FetchedDocumentKind::KeySet => FetchKind::Jwks,
+        };
+        Self::fetched(self, kind, if is_good { FetchOutcome::Fetched } else { FetchOutcome::Failed });
+    }
 }
 
 impl DecisionListener for Metrics {

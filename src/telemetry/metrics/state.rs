@@ -12,11 +12,13 @@ use prometheus::{
 };
 
 use super::declared::{
-    BUILD_INFO, DECISIONS_DROPPED, DeclaredMetric, KEY_NEXT_CHANGE, KEYS, KEYS_REJECTED, POLICIES_INFO,
-    POLICIES_LOADED, POLICIES_REJECTED, SECRET_LAST_USED, STORE_UP, TLS_EXPIRY, TLS_REJECTED, number,
+    BUILD_INFO, DECISIONS_DROPPED, DeclaredMetric, ISSUER_KEYS_AGE, KEY_NEXT_CHANGE, KEYS, KEYS_REJECTED,
+    POLICIES_INFO, POLICIES_LOADED, POLICIES_REJECTED, SECRET_LAST_USED, STORE_UP, TLS_EXPIRY, TLS_REJECTED,
+    number,
 };
 use crate::{
     authenticate::SecretUses,
+    federation::FollowedIssuers,
     keys::{KeyState, LiveKeys},
     store::{Store, StoreState},
     tls::{Certificates, LiveCertificate},
@@ -36,10 +38,12 @@ pub struct ObservedState {
     pub decisions: Option<Arc<DecisionLog>>,
     /// When each secret was used.
     pub secret_uses: Arc<SecretUses>,
+    /// The issuers that the policies trust.
+    pub issuers: Arc<FollowedIssuers>,
 }
 
 /// What [`StateCollector`] shows.
-const SHOWN: [&DeclaredMetric; 12] = [
+const SHOWN: [&DeclaredMetric; 13] = [
     &BUILD_INFO,
     &POLICIES_INFO,
     &POLICIES_LOADED,
@@ -52,6 +56,7 @@ const SHOWN: [&DeclaredMetric; 12] = [
     &STORE_UP,
     &DECISIONS_DROPPED,
     &SECRET_LAST_USED,
+    &ISSUER_KEYS_AGE,
 ];
 
 /// Reads the state for the library.
@@ -97,6 +102,12 @@ impl ObservedState {
             STORE_UP.value(is_up.into()),
             DECISIONS_DROPPED.value(self.decisions.as_ref().map_or(0.0, |log| number(log.lost()))),
             self.secrets(),
+            ISSUER_KEYS_AGE.family(
+                self.issuers
+                    .ages(snapshot.policies.issuers())
+                    .into_iter()
+                    .map(|(issuer, age)| ([issuer], SignedDuration::from_secs(age).as_secs_f64())),
+            ),
         ]
     }
 

@@ -77,10 +77,17 @@ impl trace::SpanExporter for CollectorExporter {
 /// Gives the fields of the log's span the names that attributes have, and keeps of each attribute what was said last.
 fn settle(attributes: &mut Vec<KeyValue>) {
     attributes.retain(|attribute| attribute.key.as_str() != "trace_id");
+    // the address that counts for limits is the peer's, unless a proxy names another
+    if !attributes.iter().any(|attribute| attribute.key.as_str() == "client_address") {
+        let peer = attributes.iter().find(|attribute| attribute.key.as_str() == "peer");
+        let client = peer.map(|peer| KeyValue::new("client.address", peer.value.clone()));
+        attributes.extend(client);
+    }
     for attribute in attributes.iter_mut() {
         let name = match attribute.key.as_str() {
             "id" => "jeton.request_id",
-            "peer" => "client.address",
+            "peer" => "network.peer.address",
+            "client_address" => "client.address",
             _ => continue,
         };
         attribute.key = Key::from_static_str(name);
@@ -106,7 +113,6 @@ mod tests {
         let mut attributes = vec![
             KeyValue::new("id", "7f"),
             KeyValue::new("trace_id", "4bf9"),
-            KeyValue::new("peer", "::1"),
             KeyValue::new("jeton.outcome", "allowed"),
             KeyValue::new("jeton.rule", "read"),
             KeyValue::new("jeton.outcome", "denied"),
@@ -114,10 +120,27 @@ mod tests {
         settle(&mut attributes);
         let expected = [
             KeyValue::new("jeton.request_id", "7f"),
-            KeyValue::new("client.address", "::1"),
             KeyValue::new("jeton.outcome", "denied"),
             KeyValue::new("jeton.rule", "read"),
         ];
         assert_eq!(attributes, expected);
+    }
+
+    #[test]
+    fn the_client_is_at_the_address_that_counts() {
+        let peer = KeyValue::new("peer", "::1");
+        let client = KeyValue::new("client_address", "::2");
+        let settled =
+            |client| [KeyValue::new("client.address", client), KeyValue::new("network.peer.address", "::1")];
+        for (mut attributes, expected) in [
+            (vec![peer.clone()], settled("::1").to_vec()),
+            (vec![peer.clone(), client.clone()], settled("::2").to_vec()),
+            (vec![client, peer], settled("::2").to_vec()),
+            (vec![], vec![]),
+        ] {
+            settle(&mut attributes);
+            attributes.sort_by(|a, b| a.key.cmp(&b.key));
+            assert_eq!(attributes, expected);
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod collector;
 pub(crate) mod forge;
 pub(crate) mod issuer;
+pub(crate) mod platform;
 pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod scrape;

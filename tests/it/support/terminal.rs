@@ -21,6 +21,11 @@ pub(crate) struct Seen {
 impl OnTerminal {
     /// `jeton` with these arguments in this folder, without settings from the environment.
     pub(crate) fn start(dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(dir, arguments, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_with(dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let quoted = |word: &&str| format!("'{}'", word.replace('\'', r"'\''"));
         let words: Vec<_> = [env!("CARGO_BIN_EXE_jeton")].iter().chain(arguments).map(quoted).collect();
         let mut command = Command::new("timeout");
@@ -28,7 +33,11 @@ impl OnTerminal {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JETON")) {
             command.env_remove(name);
         }
-        command.current_dir(dir).env("SHELL", "/bin/sh").env("TERM", "xterm").env_remove("NO_COLOR");
+        command.current_dir(dir).env("SHELL", "/bin/sh").env("TERM", "xterm");
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let screen = BufReader::new(child.stdout.take().unwrap());

@@ -42,6 +42,11 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
+    /// Its certificate.
+    pub(crate) fn pem(&self) -> String {
+        in_pem("CERTIFICATE", &self.certificate)
+    }
+
     /// A pair for this machine, for a long time.
     pub(crate) fn pair(&self) -> Pair {
         self.pair_for((2020, 1, 1), (2100, 1, 1))

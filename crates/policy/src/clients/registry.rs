@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 
 use super::StoredSecret;
+use crate::federation::FederatedTerms;
 
 /// The most public keys that a client may have: enough to change over, and the most signatures that are checked
 /// for one assertion.
@@ -30,6 +31,8 @@ pub struct Client {
     pub secrets: Vec<StoredSecret>,
     /// The public keys that verify its assertions.
     pub public_keys: Vec<ForeignKey>,
+    /// Which tokens of other issuers stand for it, each entry by itself.
+    pub federated: Vec<FederatedTerms>,
     /// What else it may do at the endpoints for clients.
     pub abilities: Abilities,
     /// `revoked_before`: tokens issued before it, in seconds since 1970, are ended.

@@ -13,8 +13,10 @@ use serde_json::{Map, Value};
 
 use super::{
     DemoSecrets, Surroundings,
+    federated::TermsPlace,
+    issuers::CompiledIssuers,
     report::{CompileReport, DefinedNames},
-    warnings::ShutOut,
+    warnings::{HadCredentials, ShutOut},
 };
 use crate::{
     clients::{
@@ -22,33 +24,44 @@ use crate::{
         SecretHash, StoredSecret,
     },
     document::{self, PolicyDocument, Text},
+    federation::FederatedTerms,
     finding::{FindingCode, ReadingProblem, Span},
     position::{FileIndex, numbered},
     read::{Field, Items, Named, Spanned},
     set::ProtectedApi,
 };
 
-/// The clients, and where each is defined.
+/// The clients, and where each and its entries of `federated` stand.
 pub(super) struct CompiledClients {
     pub(super) clients: Vec<Client>,
+    pub(super) federated: Vec<Vec<TermsPlace>>,
     places: Vec<(FileIndex, Span)>,
 }
 
 impl CompiledClients {
     /// The enabled clients that nobody can be.
-    pub(super) fn shut_out(&self, now: Timestamp) -> Vec<ShutOut> {
+    pub(super) fn shut_out(&self, issuers: &CompiledIssuers, now: Timestamp) -> Vec<ShutOut> {
+        let is_disabled = |terms: &FederatedTerms| {
+            issuers.known.get(terms.issuer()).is_some_and(|issuer| !issuer.is_enabled)
+        };
         let each = self.clients.iter().zip(&self.places);
         let shut_out = each.filter(|(client, _)| {
             client.state == ClientState::Enabled
                 && client.public_keys.is_empty()
                 && !client.secrets.iter().any(|secret| secret.is_live(now))
+                && client.federated.iter().all(is_disabled)
         });
         shut_out
             .map(|(client, (file, at))| ShutOut {
                 id: client.id.clone(),
                 file: *file,
                 at: *at,
-                has_secret: !client.secrets.is_empty(),
+                had: match (client.secrets.is_empty(), client.federated.is_empty()) {
+                    (true, true) => HadCredentials::None,
+                    (false, true) => HadCredentials::Secrets,
+                    (true, false) => HadCredentials::Issuers,
+                    (false, false) => HadCredentials::Both,
+                },
             })
             .collect()
     }
@@ -61,10 +74,12 @@ impl CompileReport<'_> {
         documents: &mut [PolicyDocument],
         names: &DefinedNames,
         apis: &BTreeMap<ApiName, ProtectedApi>,
+        issuers: &CompiledIssuers,
         surroundings: &Surroundings,
     ) -> CompiledClients {
         let mut clients = Vec::new();
         let mut places = Vec::new();
+        let mut places_of_federated = Vec::new();
         // there may be a million clients, and few kinds of grants
         let mut shared: FxHashSet<Arc<[ApiGrant]>> = FxHashSet::default();
         for (file, document) in numbered(FileIndex::at, documents.iter_mut()) {
@@ -84,6 +99,7 @@ impl CompileReport<'_> {
                     .filter_map(|(api, grant)| self.grant(file, api, grant.as_ref(), names, apis))
                     .collect();
                 let claims = Arc::new(self.claims(file, &client.claims));
+                let federated = self.federated(file, name, &client.federated, &claims, names, issuers);
                 let ttl = self.ttl(file, client.ttl.given(), surroundings);
                 let limit = client.limit.given().and_then(|text| self.limit(file, text));
                 let Some(id) = id else { continue };
@@ -93,6 +109,8 @@ impl CompileReport<'_> {
                     grants
                 });
                 places.push((file, name.at));
+                let (federated, places_of_client) = federated.into_iter().unzip();
+                places_of_federated.push(places_of_client);
                 clients.push(Client {
                     id,
                     state: match client.enabled.given() {
@@ -105,6 +123,7 @@ impl CompileReport<'_> {
                     },
                     secrets,
                     public_keys,
+                    federated,
                     abilities,
                     revoked_before,
                     grants,
@@ -114,7 +133,7 @@ impl CompileReport<'_> {
                 });
             }
         }
-        CompiledClients { clients, places }
+        CompiledClients { clients, federated: places_of_federated, places }
     }
 
     fn secrets(

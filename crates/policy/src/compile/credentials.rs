@@ -94,7 +94,8 @@ impl CompileReport<'_> {
                 keys.map(|keys| (pem.at, keys)).map_err(|error| unusable(pem.at, "", error))
             }
             (None, None, Some(name)) => {
-                let keys = ForeignKeys::from_file(self.key_file(file, name)?);
+                let (_, bytes) = self.key_file(file, name)?;
+                let keys = ForeignKeys::from_file(bytes);
                 let of = format!(" in `{}`", name.value);
                 keys.map(|keys| (name.at, keys)).map_err(|error| unusable(name.at, &of, error))
             }
@@ -106,8 +107,8 @@ impl CompileReport<'_> {
         }
     }
 
-    /// What stands in the file that an entry names.
-    fn key_file(&self, file: FileIndex, name: &Text) -> Result<&[u8], ReadingProblem> {
+    /// The file of keys that an entry names: its path below the policies folder, and what it holds.
+    pub(super) fn key_file(&self, file: FileIndex, name: &Text) -> Result<(PathBuf, &[u8]), ReadingProblem> {
         let refused = |what: &str, hint: String| {
             let message = format!("`{}` {what}", name.value);
             ReadingProblem::new(name.at, FindingCode::BadPublicKey, message).hint(hint)
@@ -127,7 +128,7 @@ impl CompileReport<'_> {
             return Err(refused("is not the name of a key file", hint.to_owned()));
         }
         match self.sources.key_file(&path) {
-            Some(Ok(bytes)) => Ok(bytes),
+            Some(Ok(bytes)) => Ok((path, bytes)),
             Some(Err(finding)) => Err(refused(&finding.message, finding.hint.clone().unwrap_or_default())),
             None => {
                 let hint =
@@ -272,7 +273,7 @@ fn below(folder: &Path, name: &Path) -> Option<PathBuf> {
 }
 
 /// What to do about a key that cannot be used.
-fn fix(error: &InvalidPublicKey) -> &'static str {
+pub(super) fn fix(error: &InvalidPublicKey) -> &'static str {
     match error {
         InvalidPublicKey::Private | InvalidPublicKey::PrivateInSet(_) => {
             "let the client make a new pair, and give what `openssl pkey -in NEW_KEY -pubout` prints"

@@ -5,6 +5,8 @@ mod built_in;
 mod checks;
 mod clients;
 mod credentials;
+mod federated;
+mod issuers;
 mod names;
 mod nearest;
 mod report;
@@ -29,7 +31,9 @@ use self::{
 };
 use super::{
     cases::{self, CaseOutcome, UntestedRule},
+    clients::ClientRegistry,
     document::PolicyDocument,
+    federation::Federation,
     finding::{Finding, Findings},
     guarantee::Guaranteed,
     set::{PolicySet, Warnings},
@@ -157,23 +161,29 @@ impl PolicyDraft {
         let names = report.collect_names(&documents);
         let CompiledApis { apis, guarantees, uses, places } =
             report.compile_apis(&documents, &names, surroundings);
-        let clients = report.compile_clients(&mut documents, &names, &apis, surroundings);
+        let issuers = report.compile_issuers(&documents, &names, surroundings);
+        let clients = report.compile_clients(&mut documents, &names, &apis, &issuers, surroundings);
+        report.ambiguities(&clients.clients, &clients.federated);
         let revoked = report.revoked_tokens(&documents);
         let cases = report.cases(&documents, &names);
         if Findings::any_error(&report.findings) {
             return Err(Findings::sorted(report.findings));
         }
+        report.unused_issuers(&issuers.known, &clients.clients);
         let found = std::mem::take(&mut report.findings);
         let defined = DefinedCounts::by(&documents);
         let files = sources.files.iter().chain([&BUILT_IN.source]);
         let guarantees: Arc<[Guarantee]> = guarantees.into();
-        let shut_out = clients.shut_out(now);
+        let shut_out = clients.shut_out(&issuers, now);
         let DefinedNames { scopes, roles, .. } = names;
+        let clients: ClientRegistry = clients.clients.into_iter().collect();
         let mut policies = PolicySet {
             scopes,
             roles,
             apis,
-            clients: clients.clients.into_iter().collect(),
+            federation: Federation::of(&clients),
+            clients,
+            issuers: issuers.issuers.into_iter().collect(),
             revoked,
             read_at: now,
             hash: sources.hash().clone(),

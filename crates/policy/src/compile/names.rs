@@ -69,7 +69,8 @@ impl CompileReport<'_> {
         let mut apis = self.collect("API", documents, |document| &document.apis);
         apis.insert(OWN_API.to_owned());
         let clients = self.collect("client", documents, |document| &document.clients);
-        DefinedNames { scopes, roles, apis, clients }
+        let issuers = self.collect("issuer", documents, |document| &document.issuers);
+        DefinedNames { scopes, roles, apis, clients, issuers }
     }
 
     fn collect_scopes(&mut self, documents: &[PolicyDocument]) -> BTreeMap<Scope, String> {
@@ -175,6 +176,7 @@ impl CompileReport<'_> {
             FindingCode::UnknownScope => "scopes",
             FindingCode::UnknownRole => "roles",
             FindingCode::UnknownApi => "apis",
+            FindingCode::UnknownIssuer => "issuers",
             _ => "clients",
         };
         let hint = self.nearest.hint(what, &text.value, known);

@@ -22,9 +22,10 @@ use crate::{
 pub(super) struct DefinedNames {
     pub(super) scopes: BTreeMap<Scope, String>,
     pub(super) roles: BTreeMap<Role, ScopeSet>,
-    /// API and client names, those of broken entries too.
+    /// API, client and issuer names, those of broken entries too.
     pub(super) apis: BTreeSet<String>,
     pub(super) clients: BTreeSet<String>,
+    pub(super) issuers: BTreeSet<String>,
 }
 
 /// The policy files, in which findings have their places.

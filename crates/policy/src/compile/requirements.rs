@@ -206,22 +206,7 @@ impl CompileReport<'_> {
             return;
         };
         let before = self.findings.len();
-        let mut tests = Vec::new();
-        if let Some(value) = is.given() {
-            tests.extend(self.value(file, value).map(ClaimTest::Is));
-        }
-        if let Some(values) = r#in.given() {
-            if values.value.is_empty() {
-                let problem = ReadingProblem::new(values.at, FindingCode::BadRequirement, "`in` is empty");
-                self.add(file, problem.hint("name at least one value"));
-            }
-            let accepted: Vec<_> =
-                values.value.0.iter().filter_map(|value| self.value(file, value)).collect();
-            tests.push(ClaimTest::In(accepted.into()));
-        }
-        if let Some(value) = contains.given() {
-            tests.extend(self.value(file, value).map(ClaimTest::Contains));
-        }
+        let mut tests = self.value_tests(file, is, r#in, contains);
         if let Some(parameter) = same_as_path.given() {
             tests.extend(self.parameter(within, parameter).map(ClaimTest::SameAsPath));
         }
@@ -243,6 +228,33 @@ impl CompileReport<'_> {
         }
     }
 
+    /// What a claim is compared with, by the operators that name values.
+    pub(super) fn value_tests(
+        &mut self,
+        file: FileIndex,
+        is: &Field<Spanned<Value>>,
+        r#in: &Field<Spanned<Items<Spanned<Value>>>>,
+        contains: &Field<Spanned<Value>>,
+    ) -> Vec<ClaimTest> {
+        let mut tests = Vec::new();
+        if let Some(value) = is.given() {
+            tests.extend(self.value(file, value).map(ClaimTest::Is));
+        }
+        if let Some(values) = r#in.given() {
+            if values.value.is_empty() {
+                let problem = ReadingProblem::new(values.at, FindingCode::BadRequirement, "`in` is empty");
+                self.add(file, problem.hint("name at least one value"));
+            }
+            let accepted: Vec<_> =
+                values.value.0.iter().filter_map(|value| self.value(file, value)).collect();
+            tests.push(ClaimTest::In(accepted.into()));
+        }
+        if let Some(value) = contains.given() {
+            tests.extend(self.value(file, value).map(ClaimTest::Contains));
+        }
+        tests
+    }
+
     /// The claim that a condition is about.
     fn claim_name(&mut self, file: FileIndex, name: &Spanned<String>) -> Option<ClaimName> {
         let text = &name.value;
@@ -256,10 +268,7 @@ impl CompileReport<'_> {
                 format!("`{text}` is a registered claim, which conditions cannot use"),
                 "use `scope`, `role` or `client`, `sub`, or a claim that clients carry",
             ),
-            Err(BadClaimName::NoPointer) => (
-                format!("`{text}` is not a JSON Pointer (RFC 6901)"),
-                "in a pointer `~` is written `~0`, and a `/` within a name `~1`",
-            ),
+            Err(BadClaimName::NoPointer) => no_pointer(text),
         };
         self.add(file, ReadingProblem::new(name.at, FindingCode::BadClaim, message).hint(hint));
         None
@@ -307,7 +316,7 @@ impl CompileReport<'_> {
     }
 
     /// One shared copy of a name that many rules use.
-    fn intern(&mut self, name: &str) -> Arc<str> {
+    pub(super) fn intern(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.interned.get(name) {
             return Arc::clone(known);
         }
@@ -315,4 +324,12 @@ impl CompileReport<'_> {
         self.interned.insert(Arc::clone(&new));
         new
     }
+}
+
+/// What is wrong with a pointer, and the fix.
+pub(super) fn no_pointer(text: &str) -> (String, &'static str) {
+    (
+        format!("`{text}` is not a JSON Pointer (RFC 6901)"),
+        "in a pointer `~` is written `~0`, and a `/` within a name `~1`",
+    )
 }

@@ -7,6 +7,7 @@ use jeton_oauth::ApiName;
 use crate::{
     claim::{Claim, ClaimName, Types},
     clients::{Client, ClientKind},
+    federation::FederatedTerms,
     finding::{FindingCode, ReadingProblem, Span},
     position::FileIndex,
     set::PolicySet,
@@ -54,9 +55,16 @@ pub(super) fn mismatches(
 fn types_of(name: &ClaimName, clients: &[&Client]) -> Types {
     let each = clients.iter().filter_map(|client| match name {
         ClaimName::Sub => (client.kind == ClientKind::Named).then_some(Types::TEXT),
+        ClaimName::Named(_) | ClaimName::Pointer(_) if takes_over(client, name) => Some(Types::ANY),
         ClaimName::Named(_) | ClaimName::Pointer(_) => {
             name.find_in(&client.claims).map(|claim| Types::of(Claim::of(claim)))
         }
     });
     each.fold(Types::default(), Types::or)
+}
+
+/// Whether tokens of the client take the claim over from those of another issuer, where it may be anything.
+fn takes_over(client: &Client, name: &ClaimName) -> bool {
+    let taken = client.federated.iter().flat_map(FederatedTerms::claims_from);
+    taken.into_iter().any(|(taken, _)| taken == name.root())
 }

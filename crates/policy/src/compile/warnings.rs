@@ -42,8 +42,19 @@ pub(super) struct ShutOut {
     pub(super) id: ClientId,
     pub(super) file: FileIndex,
     pub(super) at: Span,
-    /// Whether it has a secret that was good once.
-    pub(super) has_secret: bool,
+    /// What it has that was good once.
+    pub(super) had: HadCredentials,
+}
+
+/// What a client has that nobody can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HadCredentials {
+    None,
+    /// Secrets that have expired.
+    Secrets,
+    /// Issuers that are disabled.
+    Issuers,
+    Both,
 }
 
 impl Lookout {
@@ -114,16 +125,26 @@ impl WarningReport<'_> {
         }
     }
 
-    fn shut_out(&mut self, ShutOut { id, file, at, has_secret }: &ShutOut) {
-        let message = if *has_secret {
-            format!("every secret of client `{id}` has expired, so it cannot get a token")
-        } else {
-            format!("client `{id}` has neither a secret nor a public key, so it cannot get a token")
+    fn shut_out(&mut self, ShutOut { id, file, at, had }: &ShutOut) {
+        let why = match had {
+            HadCredentials::None => format!("client `{id}` has neither a secret nor a public key"),
+            HadCredentials::Secrets => format!("every secret of client `{id}` has expired"),
+            HadCredentials::Issuers => format!("every issuer of client `{id}` is disabled"),
+            HadCredentials::Both => {
+                format!("every secret of client `{id}` has expired, and every issuer of it is disabled")
+            }
         };
-        let hint = format!(
-            "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
-            shell_word(id.as_str())
-        );
+        let message = format!("{why}, so it cannot get a token");
+        let hint = match had {
+            HadCredentials::Issuers => {
+                "enable the issuer under `issuers:`, set `enabled: false` here too, or remove the client"
+                    .to_owned()
+            }
+            HadCredentials::None | HadCredentials::Secrets | HadCredentials::Both => format!(
+                "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
+                shell_word(id.as_str())
+            ),
+        };
         self.warn(*file, ReadingProblem::new(*at, FindingCode::NoCredentials, message).hint(hint));
     }
 

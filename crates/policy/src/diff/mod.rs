@@ -5,12 +5,14 @@
 
 mod bearers;
 mod clients;
+mod federation;
 mod lines;
 mod report;
 mod routes;
 
 use std::collections::BTreeSet;
 
+pub use federation::ForeignToken;
 pub use lines::DiffCounts;
 use serde::Serialize;
 
@@ -77,6 +79,9 @@ pub struct PolicyChange {
     pub after: Option<RulePlace>,
     /// A request on which the old and the new policies decide differently.
     pub witness: Option<Witness>,
+    /// A token of another issuer that stands for the client only before or only after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<ForeignToken>,
 }
 
 /// Which kind of thing a change is about.
@@ -92,6 +97,8 @@ pub enum ChangeKind {
     Client,
     /// A secret or public key of a client.
     Credential,
+    /// Tokens of other issuers that stand for a client.
+    Federation,
     /// What a client may do beside fetching tokens for itself.
     Ability,
     /// Revoked tokens.
@@ -206,6 +213,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
         routes::compare(old, new, name, &mut budget, &mut changes)?;
     }
     clients::compare(old, new, &mut changes);
+    federation::compare(old, new, &mut budget, &mut changes)?;
     Some(changes)
 }
 
@@ -256,6 +264,7 @@ impl PolicyChange {
             before: None,
             after: None,
             witness: None,
+            foreign: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jeton_oauth::ClientId;
+use jeton_oauth::{ClientId, Role, ScopeSet};
 use serde_json::{Map, Value};
 
 use super::{Lint, routes};
@@ -33,6 +33,7 @@ pub(super) fn lint(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<
         });
     }
     let by_carried = BearerIndex::new(&bearers, api);
+    let taking_over = TakingOver::of(policies, api);
     for (id, route) in routes(api) {
         let Some((_, access)) = api.access(id) else { continue };
         let is_reached = access.is_public()
@@ -40,7 +41,7 @@ pub(super) fn lint(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<
                 by_carried.any_for(alternative, &|bearer| {
                     alternative.may_hold(&bearer.subject())
                         && !matrix::reach(api, index, id, bearer).is_never()
-                })
+                }) || taking_over.may_meet(alternative)
             });
         if !is_reached {
             into.push(Lint {
@@ -50,6 +51,40 @@ pub(super) fn lint(policies: &PolicySet, api: &ProtectedApi, index: &RouteIndex<
                 hint: "grant a client what the rule requires, or remove the route".to_owned(),
             });
         }
+    }
+}
+
+/// What clients are granted whose tokens take over claims from those of other issuers: nobody knows yet which values
+/// these have.
+struct TakingOver<'p>(HashSet<(&'p ScopeSet, Vec<&'p Role>)>);
+
+impl<'p> TakingOver<'p> {
+    fn of(policies: &'p PolicySet, api: &ProtectedApi) -> Self {
+        let clients = policies.clients().iter().filter(|client| {
+            let mut federated = client.federated.iter();
+            client.state == ClientState::Enabled
+                && federated.any(|terms| terms.claims_from().next().is_some())
+        });
+        let grants = clients.flat_map(|client| client.grants.iter()).filter(|grant| grant.api == *api.name());
+        Self(
+            grants
+                .map(|grant| (&grant.scopes, grant.roles.iter().map(|role| &role.role).collect()))
+                .collect(),
+        )
+    }
+
+    /// Whether one of them may, as far as scopes and roles go.
+    fn may_meet(&self, alternative: Alternative<'_>) -> bool {
+        self.0.iter().any(|(scopes, roles)| {
+            alternative.0.iter().all(|condition| match condition {
+                Condition::Scope(scope) => scopes.contains(scope),
+                Condition::AllScopes(all) => all.iter().all(|scope| scopes.contains(scope)),
+                Condition::AnyScope(any) => any.iter().any(|scope| scopes.contains(scope)),
+                Condition::Role(role) => roles.contains(&role),
+                Condition::AnyRole(any) => any.iter().any(|role| roles.contains(&role)),
+                Condition::Client(_) | Condition::AnyClient(_) | Condition::Claim { .. } => true,
+            })
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use jeton_oauth::{ClientId, Role, Scope, ScopeSet};
 use serde_json::{Map, Value};
 
 use crate::{
-    claim::{ClaimName, ClaimValue, index},
+    claim::{ClaimName, ClaimValue, LONGEST_LIST, index},
     condition::{Alternative, ClaimTest, Condition, PathParameter},
     path::CanonicalPath,
     subject::Permissions,
@@ -51,7 +51,7 @@ impl<'a> Builder<'a> {
             let names = name.names();
             for (at, name) in names.iter().enumerate().skip(1) {
                 let list = names.get(..at).and_then(|names| lists.get_mut(names));
-                if let (Some(first), Some(position)) = (list, index(name)) {
+                if let (Some(first), Some(position)) = (list, index(name).filter(|at| *at < LONGEST_LIST)) {
                     *first = (*first).max(position.saturating_add(1));
                 }
             }

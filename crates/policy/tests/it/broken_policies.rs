@@ -10,7 +10,7 @@ use crate::{policy_text::compile_folder, warned_policies::CODES as WARNINGS};
 const CORPUS: &str = "tests/fixtures/policies/broken";
 
 /// Every code that the content of a file can come to.
-const CODES: [FindingCode; 33] = [
+const CODES: [FindingCode; 38] = [
     FindingCode::TooComplex,
     FindingCode::Unreadable,
     FindingCode::YamlSyntax,
@@ -26,6 +26,11 @@ const CODES: [FindingCode; 33] = [
     FindingCode::UnknownRole,
     FindingCode::UnknownApi,
     FindingCode::UnknownClient,
+    FindingCode::UnknownIssuer,
+    FindingCode::BadIssuer,
+    FindingCode::DuplicateIssuer,
+    FindingCode::OpenFederation,
+    FindingCode::AmbiguousFederation,
     FindingCode::BadRoute,
     FindingCode::DuplicateRoute,
     FindingCode::DeadRule,

@@ -13,6 +13,7 @@ mod canonical_path;
 mod conditions;
 mod endings;
 mod exact;
+mod federation;
 mod policy_text;
 mod polling;
 mod public_keys;

@@ -9,13 +9,15 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [FindingCode; 11] = [
+pub(crate) const CODES: [FindingCode; 13] = [
     FindingCode::IdleGuarantee,
     FindingCode::GuaranteeGap,
     FindingCode::PassedOver,
     FindingCode::UnusedScope,
     FindingCode::UnreachableRoute,
     FindingCode::NoCredentials,
+    FindingCode::RecyclableName,
+    FindingCode::UnusedIssuer,
     FindingCode::PublicCatchAll,
     FindingCode::MethodHole,
     FindingCode::TypeMismatch,

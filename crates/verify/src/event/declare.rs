@@ -19,7 +19,7 @@ pub struct DeclaredEvent {
 /// ```text
 /// jeton_verify::events! {
 ///     /// The store cannot be reached.
-///     "store.unreachable" => StoreUnreachable<'e>: warn { address: Shown<'e>, hint: Option<&'e str> } "nothing works";
+///     "store.unreachable" => StoreUnreachable<'e>: warn { address: ShownValue<'e>, hint: Option<&'e str> } "nothing works";
 /// }
 /// ```
 ///

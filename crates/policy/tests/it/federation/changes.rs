@@ -1,0 +1,192 @@
+//! Who can newly become which client, and who no longer can.
+use jeton_policy::{ChangeEffect, ChangeKind, ChangedFor, DiffEffort, DiffSummary, PolicyDiff};
+use serde_json::json;
+
+use crate::policy_text::compile_good;
+
+const ISSUER: &str = "issuer: https://token.actions.githubusercontent.com
+    audience: https://tokens.example.com
+    keys: { discover: true }";
+
+/// Policies with one issuer and these clients.
+fn policies(issuer: &str, clients: &str) -> String {
+    format!("version: 1\nissuers:\n  github:\n    {issuer}\nclients:\n{clients}")
+}
+
+fn deployer(entries: &str) -> String {
+    format!("  deployer:\n    federated:\n{entries}")
+}
+
+#[track_caller]
+fn difference(old: &str, new: &str) -> PolicyDiff {
+    let (old, new) = (compile_good(old), compile_good(new));
+    let difference = old.difference(&new, DiffEffort::Bounded).unwrap();
+    // and what one side gains is what the other loses
+    let back = new.difference(&old, DiffEffort::Bounded).unwrap();
+    let count = |diff: &PolicyDiff, effect| {
+        let of_clients = diff.changes.iter().filter(|change| change.who != ChangedFor::Operators);
+        of_clients.filter(|change| change.effect == effect).count()
+    };
+    assert_eq!(count(&difference, ChangeEffect::Gains), count(&back, ChangeEffect::Loses), "{back}");
+    difference
+}
+
+/// Each line of what changes, with its sign.
+#[track_caller]
+fn changes(old: &str, new: &str, expected: &[&str]) {
+    let difference = difference(old, new);
+    let lines: Vec<_> = difference.changes.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, expected, "{difference}");
+}
+
+const MAIN: &str = "      - issuer: github
+        claims: { repository_id: { is: '1' }, ref: { is: main } }
+";
+
+#[test]
+fn a_client_that_more_tokens_stand_for_widens() {
+    let old = policies(ISSUER, &deployer(MAIN));
+    for (entries, expected) in [
+        (MAIN, vec![]),
+        // in another order
+        (
+            "      - { issuer: github, claims: { ref: { in: [main] }, /repository_id: { in: ['1'] } } }\n",
+            vec![],
+        ),
+        // a part of what was
+        (
+            "      - { issuer: github, claims: { repository_id: { is: '1' }, ref: { is: main }, environment: { is: a } } }\n",
+            vec![
+                "deployer loses tokens of github that stand for it: claims.repository_id is `1`, claims.ref is `main`",
+            ],
+        ),
+        (
+            "      - { issuer: github, claims: { repository_id: { is: '1' }, ref: { in: [main, next] } } }\n",
+            vec![
+                "deployer gains tokens of github that stand for it: claim ref = `next`, claim repository_id = `1`",
+            ],
+        ),
+        (
+            "      - { issuer: github, claims: { repository_id: { is: '1' } } }\n",
+            vec!["deployer gains tokens of github that stand for it: claims.repository_id is `1`"],
+        ),
+        (
+            "      - { issuer: github, claims: { repository_id: { is: '2' }, ref: { is: main } } }\n",
+            vec![
+                "deployer gains tokens of github that stand for it: claims.repository_id is `2`, claims.ref is `main`",
+                "deployer loses tokens of github that stand for it: claims.repository_id is `1`, claims.ref is `main`",
+            ],
+        ),
+    ] {
+        changes(&old, &policies(ISSUER, &deployer(entries)), &expected);
+    }
+}
+
+#[test]
+fn a_witness_is_a_token_that_newly_stands_for_the_client() {
+    let old = policies(ISSUER, &deployer(MAIN));
+    let new = policies(
+        ISSUER,
+        &deployer(
+            "      - { issuer: github, claims: { repository_id: { is: '1' }, ref: { in: [main, next] } } }\n",
+        ),
+    );
+    let difference = difference(&old, &new);
+    assert_eq!(difference.summary, DiffSummary::Widens);
+    let [change] = &difference.changes[..] else { panic!("{difference}") };
+    assert_eq!(change.kind, ChangeKind::Federation);
+    assert_eq!(
+        serde_json::to_value(&change.foreign).unwrap(),
+        json!({
+            "issuer": "https://token.actions.githubusercontent.com",
+            "audience": "https://tokens.example.com",
+            "claims": { "repository_id": "1", "ref": "next" },
+        })
+    );
+    assert_eq!(serde_json::to_value(change).unwrap()["kind"], "federation");
+}
+
+#[test]
+fn a_client_is_told_of_with_those_who_can_be_it() {
+    let before = "  other: {}\n";
+    let after = format!("{before}{}", deployer(MAIN));
+    let added = "deployer gains a place among the clients: it is added";
+    let tokens = "tokens of github that stand for it: claims.repository_id is `1`, claims.ref is `main`";
+    changes(
+        &policies(ISSUER, before),
+        &policies(ISSUER, &after),
+        &[added, &format!("deployer gains {tokens}")],
+    );
+}
+
+/// What changes is whose tokens are taken, and how they are verified.
+#[test]
+fn an_issuer_that_is_another_one_changes_who_a_client_is() {
+    let with = |issuer: &str| policies(issuer, &deployer(MAIN));
+    let old = with(ISSUER);
+    let gains = "deployer gains tokens of github that stand for it: claims.repository_id is `1`, claims.ref is `main`";
+    let loses = "deployer loses tokens of github that stand for it: claims.repository_id is `1`, claims.ref is `main`";
+    let other = ISSUER.replace("token.actions.githubusercontent.com", "github.example.com");
+    changes(&old, &with(&other), &[gains, loses]);
+    let audience = ISSUER.replace("https://tokens.example.com", "https://other.example.com");
+    changes(&old, &with(&audience), &[gains, loses]);
+    changes(&old, &with(&format!("{ISSUER}\n    enabled: false")), &[loses]);
+    // the name is nobody's business but the files'
+    changes(&old, &old.replace("  github:", "  actions:").replace("issuer: github", "issuer: actions"), &[]);
+    for (more, expected) in [
+        ("algorithms: [RS256, ES384]", vec!["tokens of issuer github: signed with ES384"]),
+        ("max_lifetime: 1h", vec!["tokens of issuer github: lifetime of 3600 s at most, was 90000 s"]),
+        ("single_use: true", vec!["tokens of issuer github: each is taken once"]),
+    ] {
+        changes(&old, &with(&format!("{ISSUER}\n    {more}")), &expected);
+    }
+    let keys = ISSUER.replace("discover: true", "jwks: https://keys.example.com/a");
+    let difference = difference(&old, &with(&keys));
+    assert_eq!(difference.summary, DiffSummary::Widens, "whoever has the new keys can be the client");
+    // the same files, relative to another folder
+    let beside =
+        with(&ISSUER.replace("discover: true", "discover: true, ca_file: ca.pem, token_file: /run/token"));
+    changes(&beside, &beside, &[]);
+    let other = beside.replace("ca.pem", "other.pem");
+    let line = "tokens of issuer github: signed by the keys of its metadata with ca_file other.pem with token_file \
+                /run/token, was its metadata with ca_file ca.pem with token_file /run/token";
+    changes(&beside, &other, &[line]);
+    let unused = old.replace("      - issuer: github\n", "      - issuer: other\n").replace(
+        "clients:",
+        "  other: { issuer: https://o.example.com, audience: a, keys: { discover: true } }\nclients:",
+    );
+    let unused_keys = unused
+        .replace("keys: { discover: true }\n  other", "keys: { jwks: 'https://k.example.com' }\n  other");
+    assert_ne!(unused, unused_keys);
+    changes(&unused, &unused_keys, &[]);
+}
+
+#[test]
+fn claims_that_are_taken_over_change() {
+    let with = |claims_from: &str| {
+        let entry = format!(
+            "      - {{ issuer: github, claims: {{ repository_id: {{ is: '1' }} }}{claims_from} }}\n"
+        );
+        policies(ISSUER, &deployer(&entry))
+    };
+    let changed = "deployer changes claims that it takes over from tokens of other issuers";
+    changes(&with(""), &with(", claims_from: { ref: ref }"), &[changed]);
+    changes(&with(", claims_from: { ref: ref }"), &with(", claims_from: { ref: sha }"), &[changed]);
+    changes(&with(", claims_from: { ref: ref }"), &with(", claims_from: { ref: ref }"), &[]);
+}
+
+/// A list of so many items fits into no token. To make one took all memory.
+#[test]
+fn no_witness_is_longer_than_a_token() {
+    let entry = |at: &str| {
+        format!(
+            "      - {{ issuer: github, claims: {{ repository_id: {{ is: '1' }}, /a/{at}: {{ is: x }}, a: {{ contains: y }} }} }}\n"
+        )
+    };
+    let nobody = policies(ISSUER, &deployer(&entry("99999999999999")));
+    let somebody = policies(ISSUER, &deployer(&entry("2")));
+    changes(&nobody, &nobody, &[]);
+    let expected = "deployer gains tokens of github that stand for it: claims.repository_id is `1`, claims./a/2 is `x`, \
+                    claims.a contains `y`";
+    changes(&nobody, &somebody, &[expected]);
+}

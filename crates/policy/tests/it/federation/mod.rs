@@ -1,0 +1,6 @@
+//! Which tokens of other issuers stand for which clients, and what is refused at load.
+
+mod changes;
+mod loading;
+mod matching;
+mod model;
