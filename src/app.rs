@@ -22,7 +22,7 @@ use crate::{
     grant::{Lifetimes, StatusClaim},
     introspect::Introspector,
     issue::TokenIssuer,
-    keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError},
+    keys::{FirstKey, KeyErrors, KeyKeeper, LiveKeys, OrderError, ReadyKey},
     limits::Limits,
     made::MadePaths,
     reuse::TokenReuse,
@@ -76,6 +76,7 @@ pub struct PreparedApp {
     policies: Arc<LivePolicies>,
     certificates: Certificates,
     store: Arc<Store>,
+    keeper: KeyKeeper,
     clock: Arc<dyn Clock>,
 }
 
@@ -111,7 +112,8 @@ impl PreparedApp {
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
         let certificates = certificates(&settings, &clock)?;
         let store = Arc::new(store(&settings.store, &clock)?);
-        Ok(Self { settings, surroundings, policies: Arc::new(policies), certificates, store, clock })
+        let keeper = key_keeper(&settings, Arc::clone(&clock));
+        Ok(Self { settings, surroundings, policies: Arc::new(policies), certificates, store, keeper, clock })
     }
 
     /// What it is to be.
@@ -119,21 +121,26 @@ impl PreparedApp {
         &self.settings
     }
 
-    /// Opens the decision log and loads the keys. It makes the first key if there is none, when nothing else can keep
-    /// the service from its start.
+    /// Makes the first key, if the keys lack one and it is to be made here. That may take seconds, in which others go on.
+    /// Writes nothing.
+    pub async fn first_key(&self) -> Option<ReadyKey> {
+        if self.settings.keys.generate_if_missing { self.keeper.make_ready().await } else { None }
+    }
+
+    /// Opens the decision log and loads the keys. It writes the first key if there is none, when nothing else can keep
+    /// the service from its start: the one that is ready, or one that it makes now.
     ///
     /// # Errors
     /// As [`Self::check`].
-    pub fn load(self) -> Result<App, LoadError> {
-        let Self { settings, surroundings, policies, certificates, store, clock } = self;
+    pub fn load(self, first_key: Option<ReadyKey>) -> Result<App, LoadError> {
+        let Self { settings, surroundings, policies, certificates, store, keeper, clock } = self;
         let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
         // the log is there before the key, and goes with a start that fails
         let mut made = MadePaths::default();
         settings.log.decisions.iter().for_each(|path| made.expect(path));
         let audit = audit(&settings, surroundings, &clock)?.with_listener(metrics.clone());
-        let keeper = key_keeper(&settings, Arc::clone(&clock));
         if settings.keys.generate_if_missing
-            && let FirstKey::Made(new) = keeper.ensure_first_key()?
+            && let FirstKey::Made(new) = keeper.ensure_first_key(first_key)?
         {
             let dir = keeper.folder().path().display();
             event::KeysGenerated { dir: display(&dir), kid: display(&new.kid) }.info();

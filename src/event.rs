@@ -37,10 +37,6 @@ jeton_verify::events! {
     "server.full" => ServerFull<'e>: warn { listener: &'e str, connections: usize }
         "other connections wait until one ends: raise the limit of open files (`ulimit -n`, `LimitNOFILE=`) if you expect so many";
 
-    /// The server cannot listen for SIGHUP, and ignores it.
-    "signals.failed" =>
-        SignalsFailed<'e>: error { error: ShownValue<'e> } "SIGHUP is ignored";
-
     /// The service manager named by `NOTIFY_SOCKET` could not be told what the server does.
     "service_manager.untold" => ServiceManagerUntold<'e>: warn { error: ShownValue<'e> }
         "systemd may take the server for one that did not start";

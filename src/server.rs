@@ -10,12 +10,13 @@ use actix_web::{
     dev::{Server, ServerHandle},
     web::Data,
 };
-use futures_util::future::{Either, OptionFuture, join, select};
+use futures_util::future::{Either, OptionFuture, join, join_all, select};
 use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::audit::Audit;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
+pub use self::signals::Signals;
 use self::signals::{EndSignal, EndSignals};
 use crate::{
     admin::AdminService,
@@ -23,9 +24,9 @@ use crate::{
     config::Settings,
     event,
     follow::{self, Following},
-    http::{Ending, Listener, MainService, Probed, Seats, Serving},
+    http::{ClosingListener, Ending, Listener, MainService, Probed, Seats, Serving},
     keys::LiveKeys,
-    service_manager,
+    service_manager::ServiceManager,
     tls::ListenerName,
 };
 
@@ -71,6 +72,9 @@ pub struct RunningServer {
 pub struct Listeners {
     main: Server,
     admin: Option<Server>,
+    closing: Vec<ClosingListener>,
+    signals: EndSignals,
+    manager: ServiceManager,
     ending: Ending,
     drain: Duration,
 }
@@ -84,16 +88,20 @@ pub struct ListenersHandle {
 
 impl HttpService {
     /// Loads policies and keys as the settings say, takes the addresses, and starts to follow the shared store, if there
-    /// is one. Must run within an actix system.
+    /// is one. Must run within an actix system. Where it is dropped while it waits, no address was taken, and nothing
+    /// written.
     ///
     /// # Errors
     /// [`StartError`] with everything that is wrong in the folder at fault. Nothing was written then.
-    pub fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub async fn load(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let prepared = PreparedApp::check(settings, clock)?;
+        let first_key = prepared.first_key().await;
+        // what came while nothing waited is heard now, or when the service is there
+        yield_now().await;
         let settings = prepared.settings();
         let main = listen("server.listen", settings.server.listen)?;
         let admin = settings.admin.as_ref().map(|admin| listen("admin.listen", admin.listen)).transpose()?;
-        let app = prepared.load()?;
+        let app = prepared.load(first_key)?;
         follow::tell_start(&app);
         Ok(Self { app, main, admin })
     }
@@ -113,14 +121,17 @@ impl HttpService {
         &self.app.audit
     }
 
-    /// Starts to answer and to follow its files. Must run within an actix system.
+    /// Starts to answer, to follow its files, and to do what signals say. Must run within an actix system.
     ///
     /// # Errors
     /// [`StartError::Serve`].
-    pub fn start(self) -> Result<RunningServer, StartError> {
+    pub fn start(self, signals: Signals) -> Result<RunningServer, StartError> {
         let Self { app, main, admin } = self;
+        let Signals { hangup, end: signals } = signals;
         let address = main.address()?;
         let admin_address = admin.as_ref().map(Listener::address).transpose()?;
+        let closing = [Some(&main), admin.as_ref()].into_iter().flatten().map(Listener::closing);
+        let closing = closing.collect::<io::Result<_>>()?;
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
         let (seats, admin_seats) = Seats::of_this_process(workers, admin.is_some());
         let ending = Ending::default();
@@ -133,7 +144,8 @@ impl HttpService {
             ending: ending.clone(),
             shutdown_timeout,
         };
-        let following = Following::start(&app);
+        let manager = ServiceManager::default();
+        let following = Following::start(&app, hangup, manager.clone());
         let probed = Probed::of(&app, ending.clone());
         let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
@@ -143,7 +155,7 @@ impl HttpService {
         });
         let main =
             MainService { app, following, probed }.serve(serving(ListenerName::Server, main, seats))?;
-        let server = Listeners { main, admin: admin.transpose()?, ending, drain };
+        let server = Listeners { main, admin: admin.transpose()?, closing, signals, manager, ending, drain };
         Ok(RunningServer { address, admin: admin_address, server })
     }
 }
@@ -167,8 +179,7 @@ impl Listeners {
     /// What the system said where connections cannot be accepted.
     pub async fn run(self) -> io::Result<()> {
         let handle = self.handle();
-        let Self { main, admin, ending, drain } = self;
-        let mut signals = EndSignals::hear()?;
+        let Self { main, admin, closing, mut signals, manager, ending, drain } = self;
         let mut serving = pin!(async {
             let (main, admin) = join(main, OptionFuture::from(admin)).await;
             main.and(admin.unwrap_or(Ok(())))
@@ -177,13 +188,15 @@ impl Listeners {
         if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await {
             return ended;
         }
-        service_manager::ready();
-        match select(serving.as_mut(), pin!(signals.next())).await {
+        manager.ready();
+        let signal = match select(serving.as_mut(), pin!(signals.next())).await {
             Either::Left((ended, _)) => return ended,
-            Either::Right((EndSignal::AtOnce, _)) => return Ok(()),
-            Either::Right((EndSignal::Gracefully, _)) => {}
+            Either::Right((signal, _)) => signal,
+        };
+        manager.stopping();
+        if signal == EndSignal::AtOnce {
+            return Ok(());
         }
-        service_manager::stopping();
         if !drain.is_zero() {
             ending.begin();
             event::Draining { seconds: drain.as_secs() }.info();
@@ -196,7 +209,11 @@ impl Listeners {
             }
         }
         // what is dropped without having ended is ended at once
-        let stopped = pin!(handle.stop(true));
+        let stopped = pin!(async {
+            ending.close();
+            join_all(closing.iter().map(ClosingListener::close)).await;
+            handle.stop(true).await;
+        });
         let signal = pin!(signals.at_once());
         match select(serving.as_mut(), select(stopped, signal)).await {
             Either::Left((ended, _)) => ended,
@@ -215,7 +232,7 @@ impl ListenersHandle {
         }
         let stopping: Vec<_> = self.all.iter().map(|server| server.stop(graceful)).collect();
         async move {
-            futures_util::future::join_all(stopping).await;
+            join_all(stopping).await;
         }
     }
 }

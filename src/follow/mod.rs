@@ -17,11 +17,10 @@ use std::{sync::Arc, time::Duration};
 use jeton_policy::{CandidateReload, PolicyReload, Reload};
 use jeton_verify::audit::DecisionLog;
 use tokio::{
-    signal::unix::{self, SignalKind},
+    signal::unix::Signal,
     task::{self, JoinError},
     time::{self, MissedTickBehavior},
 };
-use tracing::field::display;
 
 use self::{
     candidate::FollowedCandidate, certificates::FollowedCertificate, keys::FollowedKeys,
@@ -29,9 +28,8 @@ use self::{
 };
 use crate::{
     app::App,
-    event,
     keys::KeyReload,
-    service_manager,
+    service_manager::ServiceManager,
     tls::{CertificateReload, ListenerName},
 };
 
@@ -91,8 +89,8 @@ pub(crate) fn tell_start(app: &App) {
 }
 
 impl Following {
-    /// Follows everything for as long as the runtime runs, in which it must be called.
-    pub(crate) fn start(app: &App) -> Arc<Self> {
+    /// Follows everything for as long as the runtime runs, in which it must be called, and reads it again with each SIGHUP.
+    pub(crate) fn start(app: &App, hangup: Signal, manager: ServiceManager) -> Arc<Self> {
         let teller = Teller::start();
         let candidate = app.audit.shadow().map(|shadow| Arc::clone(shadow.candidate()));
         let following = Arc::new(Self {
@@ -124,7 +122,7 @@ impl Following {
             tokio::spawn(certificates::remind(Arc::clone(certificate)));
         }
         keys::follow_time(&following.keys, &app.keeper, every);
-        following.hear();
+        following.hear(hangup, manager);
         following
     }
 
@@ -146,23 +144,18 @@ impl Following {
     }
 
     /// Hears SIGHUP. The decision log comes first: that takes no time, and whoever moved the file away waits for it.
-    fn hear(self: &Arc<Self>) {
-        match unix::signal(SignalKind::hangup()) {
-            Ok(mut hangups) => {
-                let following = Arc::clone(self);
-                tokio::spawn(async move {
-                    while hangups.recv().await.is_some() {
-                        if let Some(decisions) = &following.decisions {
-                            decisions.reopen();
-                        }
-                        service_manager::reloading();
-                        following.read_again(Trigger::Signal).await;
-                        service_manager::ready();
-                    }
-                });
+    fn hear(self: &Arc<Self>, mut hangup: Signal, manager: ServiceManager) {
+        let following = Arc::clone(self);
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                if let Some(decisions) = &following.decisions {
+                    decisions.reopen();
+                }
+                manager.reloading();
+                following.read_again(Trigger::Signal).await;
+                manager.ready();
             }
-            Err(error) => event::SignalsFailed { error: display(&error) }.error(),
-        }
+        });
     }
 }
 

@@ -116,7 +116,7 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
 
     let terms = KeyTerms { algorithm: SignatureAlgorithm::Es256, ..KeyTerms::default() };
     fs::create_dir(&key_dir).unwrap();
-    KeyKeeper::new(KeyFolder::new(&key_dir), terms, clock()).ensure_first_key().unwrap();
+    KeyKeeper::new(KeyFolder::new(&key_dir), terms, clock()).ensure_first_key(None).unwrap();
     let keys = Arc::new(LiveKeys::load(KeyFolder::new(&key_dir), terms, clock()).unwrap());
     let surroundings = Surroundings {
         issuer: Audience::parse("https://issuer.example").unwrap(),

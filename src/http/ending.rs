@@ -23,7 +23,7 @@ impl Ending {
         self.0.has_begun.store(true, Ordering::Relaxed);
     }
 
-    /// From now on no connection waits for another request.
+    /// From now on no connection waits for another request, but for a moment.
     pub(crate) fn close(&self) {
         self.begin();
         self.0.closed.cancel();
@@ -34,7 +34,7 @@ impl Ending {
         self.0.has_begun.load(Ordering::Relaxed)
     }
 
-    /// Comes when no connection shall wait for another request any more.
+    /// Comes when no connection is to wait for another request any more.
     pub(super) fn closed(&self) -> WaitForCancellationFutureOwned {
         self.0.closed.clone().cancelled_owned()
     }

@@ -15,7 +15,7 @@ pub use {
     extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
 };
 pub(crate) use {
-    connection::{Listener, LocalAddress, Seats, Serving, TellConnection, serve},
+    connection::{ClosingListener, Listener, LocalAddress, Seats, Serving, TellConnection, serve},
     ending::Ending,
     endpoint::health::Probed,
     error::{EndpointProblem, ProblemKind},

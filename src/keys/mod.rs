@@ -23,7 +23,7 @@ pub use folder::KeyFolder;
 pub use jwks::JwksDocument;
 pub use keyring::{InvalidKeyring, KeyEntry, KeyState, Keyring, PlannedKey};
 pub use live::{KeyReload, LiveKeys};
-pub use orders::{FirstKey, KeyKeeper, NewKey, OrderError, ReplacedKeys, RetiredKey};
+pub use orders::{FirstKey, KeyKeeper, NewKey, OrderError, ReadyKey, ReplacedKeys, RetiredKey};
 pub use pem_file::{InvalidKeyFile, Passphrase};
 pub use ring::{KeyRing, KeySet, KeyTerms, LONGEST_MAX_AGE, RingKey, UnlistedKey};
 pub use signing::{SigningError, SigningKey};

@@ -1,10 +1,11 @@
 //! What can be ordered of a key folder: a first key, the next one, the end of one. Each order is refused that
 //! would leave a live token without a published key, or sign with a key that verifiers may not have fetched.
 
-use std::{cell::Cell, fs, io, os::unix::fs::MetadataExt, path::PathBuf, slice, sync::Arc};
+use std::{cell::Cell, fs, io, os::unix::fs::MetadataExt, path::PathBuf, slice, sync::Arc, thread};
 
 use jeton_oauth::{KeyId, clock::Clock};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::{
@@ -140,6 +141,9 @@ pub enum FirstKey {
     Made(NewKey),
 }
 
+/// A key that was made and is not written yet.
+pub struct ReadyKey(PrivateKey);
+
 /// How the creation time stands in a file name.
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 /// How close to its activation the next key is not withdrawn any more: clocks differ, and replicas read the
@@ -190,11 +194,24 @@ impl KeyKeeper {
         &self.terms
     }
 
-    /// Makes the first key if there is none. Of several processes that start at once on one folder, one makes it.
+    /// Makes a key for a folder that has none, on a thread of its own: an RSA key may take seconds. Whoever waits no longer
+    /// leaves the thread to itself, and nothing is written. `None` also where that fails, for
+    /// [`Self::ensure_first_key`] says why.
+    pub async fn make_ready(&self) -> Option<ReadyKey> {
+        self.folder.load().err().filter(KeyErrors::is_missing)?;
+        let (sender, receiver) = oneshot::channel();
+        let KeyTerms { algorithm, rsa_bits, .. } = self.terms;
+        let make = move || sender.send(PrivateKey::generate(algorithm, rsa_bits));
+        thread::Builder::new().name("first key".to_owned()).spawn(make).ok()?;
+        receiver.await.ok()?.ok().map(ReadyKey)
+    }
+
+    /// Writes the first key if there is none: the one that is ready, or one that is made now. Of several processes that
+    /// start at once on one folder, one writes it.
     ///
     /// # Errors
     /// What is wrong with the folder, or stands in the way of writing.
-    pub fn ensure_first_key(&self) -> Result<FirstKey, OrderError> {
+    pub fn ensure_first_key(&self, ready: Option<ReadyKey>) -> Result<FirstKey, OrderError> {
         let Err(errors) = self.folder.load() else { return Ok(FirstKey::Found) };
         // somebody else may be about to make the first key, or was stopped while doing so
         let locked = match self.lock() {
@@ -203,7 +220,7 @@ impl KeyKeeper {
             Err(error) => return Err(error.into()),
         };
         match self.folder.load() {
-            Err(errors) if errors.is_missing() => locked.generate().map(FirstKey::Made),
+            Err(errors) if errors.is_missing() => locked.generate(ready).map(FirstKey::Made),
             loaded => loaded.map(|_| FirstKey::Found).map_err(OrderError::from),
         }
     }
@@ -219,7 +236,7 @@ impl KeyKeeper {
                 let kid = keys.at(locked.now, &self.terms).signing().kid().clone();
                 Err(OrderError::Exists { dir: self.folder.path().to_owned(), kid })
             }
-            Err(errors) if errors.is_missing() => locked.generate(),
+            Err(errors) if errors.is_missing() => locked.generate(None),
             Err(errors) => Err(errors.into()),
         }
     }
@@ -433,14 +450,17 @@ impl Locked<'_> {
 
     /// The first key. The ring is written before the key gets its name: keys without a ring are an error, and
     /// a ring without its key is made whole by [`Self::finish_stopped_order`].
-    fn generate(&self) -> Result<NewKey, OrderError> {
-        let (new, steps) = self.first_key()?;
+    fn generate(&self, ready: Option<ReadyKey>) -> Result<NewKey, OrderError> {
+        let (new, steps) = self.first_key(ready)?;
         self.take(&steps)?;
         Ok(new.into())
     }
 
-    fn first_key(&self) -> Result<(KeyEntry, Vec<KeyStep>), OrderError> {
-        let (new, key) = self.new_key(self.now)?;
+    fn first_key(&self, ready: Option<ReadyKey>) -> Result<(KeyEntry, Vec<KeyStep>), OrderError> {
+        let (new, key) = match ready {
+            Some(ReadyKey(key)) => (self.entry_of(&key, self.now)?, key),
+            None => self.new_key(self.now)?,
+        };
         let mut steps = self.write_key(&new, &key)?;
         let naming: Vec<_> = steps.drain(1..).collect();
         steps.extend(self.write_ring(slice::from_ref(&new)));
@@ -497,8 +517,13 @@ impl Locked<'_> {
     fn new_key(&self, activates: Timestamp) -> Result<(KeyEntry, PrivateKey), KeyError> {
         let KeyTerms { algorithm, rsa_bits, .. } = self.keeper.terms;
         let key = PrivateKey::generate(algorithm, rsa_bits).map_err(KeyError::Generate)?;
+        Ok((self.entry_of(&key, activates)?, key))
+    }
+
+    fn entry_of(&self, key: &PrivateKey, activates: Timestamp) -> Result<KeyEntry, KeyError> {
         let kid = key.kid().map_err(KeyError::Generate)?;
-        Ok((KeyEntry { kid, algorithm, created: self.now, activates, retires: None }, key))
+        let algorithm = self.keeper.terms.algorithm;
+        Ok(KeyEntry { kid, algorithm, created: self.now, activates, retires: None })
     }
 
     fn write_key(&self, entry: &KeyEntry, key: &PrivateKey) -> Result<Vec<KeyStep>, KeyError> {

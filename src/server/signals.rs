@@ -1,11 +1,13 @@
-//! The signals that end the server.
+//! The signals that a server hears.
 
 use std::{
     future::poll_fn,
     io,
+    pin::pin,
     task::{Context, Poll},
 };
 
+use futures_util::future::{Either, select};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How the server is to end.
@@ -17,15 +19,40 @@ pub(super) enum EndSignal {
     AtOnce,
 }
 
-/// Hears SIGTERM, SIGINT and SIGQUIT, whose usual effect they have no more.
+/// Hears SIGHUP and the signals that end the server, none of which has its usual effect any more. What comes during the
+/// start is remembered.
+pub struct Signals {
+    /// What makes the server read its files again.
+    pub(super) hangup: Signal,
+    pub(super) end: EndSignals,
+}
+
+impl Signals {
+    /// Starts to hear them. Must run within a runtime.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn hear() -> io::Result<Self> {
+        Ok(Self { hangup: signal(SignalKind::hangup())?, end: EndSignals::hear()? })
+    }
+
+    /// What comes of a start. `None` if a signal is to end it: then it is dropped where it waits.
+    pub async fn unless_ended<T>(&mut self, start: impl Future<Output = T>) -> Option<T> {
+        match select(pin!(self.end.next()), pin!(start)).await {
+            Either::Left(_) => None,
+            Either::Right((started, _)) => Some(started),
+        }
+    }
+}
+
+/// Hears SIGTERM, SIGINT and SIGQUIT.
 pub(super) struct EndSignals {
     terminate: Signal,
     at_once: [Signal; 2],
 }
 
 impl EndSignals {
-    /// Starts to hear them.
-    pub(super) fn hear() -> io::Result<Self> {
+    fn hear() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         Ok(Self { terminate, at_once: [signal(SignalKind::interrupt())?, signal(SignalKind::quit())?] })
     }

@@ -58,7 +58,7 @@ impl Replica {
     fn start(dir: &Path, clock: Arc<ManualClock>, terms: KeyTerms) -> Self {
         let shared = Arc::clone(&clock) as Arc<dyn Clock>;
         let keeper = KeyKeeper::new(KeyFolder::new(dir), terms, Arc::clone(&shared));
-        keeper.ensure_first_key().unwrap();
+        keeper.ensure_first_key(None).unwrap();
         let keys = LiveKeys::load(keeper.folder().clone(), terms, shared).unwrap();
         Self { clock, keeper, keys }
     }

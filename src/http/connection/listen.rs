@@ -19,6 +19,7 @@ use tokio::net::TcpSocket;
 
 use super::{
     bound::Seats,
+    closing::ClosingListener,
     stream::{Connection, Limit},
     wire::Wire,
 };
@@ -60,6 +61,11 @@ impl Listener {
     /// The address, with the port that was chosen.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+
+    /// What closes it, however it is served.
+    pub(crate) fn closing(&self) -> io::Result<ClosingListener> {
+        ClosingListener::new(&self.0)
     }
 }
 

@@ -5,6 +5,7 @@
 //! (`framing.rs`), and hears from [`TellConnection`] when a request is answered (`exchange.rs`).
 
 mod bound;
+mod closing;
 mod exchange;
 mod framing;
 mod listen;
@@ -17,6 +18,7 @@ pub use bound::raise_open_files;
 pub(super) use exchange::{BodyProgress, Exchange};
 pub(crate) use {
     bound::Seats,
+    closing::ClosingListener,
     exchange::TellConnection,
     listen::{Listener, LocalAddress, Serving, serve},
 };

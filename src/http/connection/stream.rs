@@ -51,6 +51,8 @@ pub(super) enum Limit {
     Body,
     /// Nothing, between two requests and before the first.
     Silence,
+    /// The same when the server ends: who has just connected or got an answer may be about to ask.
+    LastSilence,
     /// The reading of an answer by the client, from when it does not fit into the buffers of the system.
     Answer,
     /// The work on a request that has come whole, should the HTTP library wait for more of it.
@@ -66,12 +68,19 @@ impl Limit {
             Self::Handshake | Self::Head => [5, 3],
             Self::Body => [10, 5],
             Self::Silence => [75, 1],
+            Self::LastSilence => [1, 1],
             Self::Answer => [30, 5],
             Self::Work => [300, 60],
             Self::Farewell => [2, 0],
         };
         Duration::from_secs(if is_crowded { crowded } else { calm })
     }
+}
+
+/// What can say whether bytes have come, though a read did not give them yet.
+pub(in crate::http) trait Unread {
+    /// Whether some have. The task that reads is woken for them.
+    fn has_unread(&self) -> bool;
 }
 
 /// What is read now.
@@ -271,7 +280,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         match limit {
             Limit::Head => self.refuse(cx, TIMEOUT),
             Limit::Body => self.exchange.set_body(BodyProgress::TooSlow),
-            Limit::Handshake | Limit::Silence | Limit::Answer | Limit::Work | Limit::Farewell => {}
+            Limit::Handshake
+            | Limit::Silence
+            | Limit::LastSilence
+            | Limit::Answer
+            | Limit::Work
+            | Limit::Farewell => {}
         }
         self.reading = StreamReading::Ended;
     }
@@ -317,7 +331,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
+impl<T: AsyncRead + AsyncWrite + Unread + Unpin> AsyncRead for Connection<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
@@ -341,10 +355,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
                         Poll::Pending => {
                             // an answer may end what nobody reads
                             this.exchange.wake_when_answered(cx.waker(), false);
-                            // a request that has begun, or has come by now, is answered still
-                            let is_over = limit == Limit::Silence && this.ended.as_mut().poll(cx).is_ready();
-                            if !is_over {
-                                ready!(this.poll_limit(cx, limit, since));
+                            let is_silent = limit == Limit::Silence;
+                            let is_ending = is_silent && this.ended.as_mut().poll(cx).is_ready();
+                            let limit = if is_ending { Limit::LastSilence } else { limit };
+                            ready!(this.poll_limit(cx, limit, since));
+                            // a request that has come by now is answered still
+                            if is_silent && this.io.has_unread() {
+                                return Poll::Pending;
                             }
                             this.expire(cx, limit);
                         }

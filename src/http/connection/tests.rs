@@ -11,7 +11,11 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{TellConnection, bound::Seats, stream::Connection};
+use super::{
+    TellConnection,
+    bound::Seats,
+    stream::{Connection, Unread},
+};
 use crate::http::{
     ending::Ending,
     extract::{BodyFault, body},
@@ -44,6 +48,13 @@ enum Reads {
 }
 
 use Do::{Begin, Drip, End, Flood, HalfClose, Send, Wait};
+
+impl Unread for DuplexStream {
+    fn has_unread(&self) -> bool {
+        // a read gives everything that has come
+        false
+    }
+}
 
 /// How a connection went.
 #[derive(Debug, PartialEq, Eq)]
@@ -300,10 +311,13 @@ async fn connections_end_sooner_in_a_crowd() {
 #[tokio::test(start_paused = true)]
 async fn connections_end_with_the_server() {
     const SLOW: &str = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
-    let rows: [Row<'_>; 12] = [
+    let rows: [Row<'_>; 15] = [
         ("silence before a request", &[Wait(3), End], &[], 3, 3),
         ("silence after an answer", &[Send(GOOD), Wait(3), End], &[404], 3, 3),
-        ("a connection that comes too late", &[End], &[], 0, 0),
+        ("silence after an answer of just now", &[Wait(3), Send(GOOD), End], &[404], 3, 3),
+        ("a connection that comes late", &[End], &[], 1, 1),
+        ("its first request", &[End, Send(GOOD)], &[404], 0, 0),
+        ("its first request, too late", &[End, Wait(2), Send(GOOD)], &[], 1, 1),
         ("a request that has come by then", &[Wait(1), Send(GOOD), End], &[404], 1, 1),
         ("a second one", &[Send(GOOD), Wait(1), Send(GOOD), End], &[404, 404], 1, 1),
         ("a request in flight", &[Send(SLOW), Wait(1), End], &[200], 120, 120),

@@ -9,12 +9,14 @@ use std::{
 
 use actix_web::rt::net::TcpStream;
 use futures_util::future::{Either, select};
+use rustix::net::{RecvFlags, recv};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use super::stream::{Limit, Unread};
 use crate::{http::ending::Ending, tls::LiveCertificate};
 
 /// What is answered to HTTP without TLS where TLS is expected.
@@ -59,12 +61,16 @@ async fn shake_hands(
     ending: &Ending,
 ) -> io::Result<Wire> {
     let mut first = [0];
-    {
-        let (begins, closed) = (pin!(stream.peek(&mut first)), pin!(ending.closed()));
-        if let Either::Right(_) = select(begins, closed).await {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
+    let last = Instant::now() + Limit::LastSilence.time(false);
+    let too_late = async {
+        ending.closed().await;
+        sleep_until(last).await;
+    };
+    let is_too_late = matches!(select(pin!(stream.peek(&mut first)), pin!(too_late)).await, Either::Right(_));
+    if is_too_late && !has_unread(&stream) {
+        return Err(io::ErrorKind::ConnectionAborted.into());
     }
+    stream.peek(&mut first).await?;
     // TLS begins with 22, and HTTP with the name of a method
     if first[0].is_ascii_alphabetic() {
         stream.write_all(NO_TLS).await?;
@@ -75,6 +81,17 @@ async fn shake_hands(
     // the pair that is in force now, to the end of the connection
     let stream = TlsAcceptor::from(certificate.config()).accept(stream).await?;
     Ok(Wire::Tls(Box::new(stream)))
+}
+
+/// Asks the system itself: tokio tells only what it heard from it when nothing else was to do.
+fn has_unread(stream: &TcpStream) -> bool {
+    recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(_, length)| length > 0)
+}
+
+impl Unread for Wire {
+    fn has_unread(&self) -> bool {
+        has_unread(self.tcp())
+    }
 }
 
 impl AsyncRead for Wire {

@@ -108,7 +108,7 @@ fn stop_anywhere(name: &str, start: fn() -> TestFolder, plan: PlannedSteps, may_
         let lost: Vec<_> = before.difference(&after).filter(|kid| !may_go.contains(kid)).collect();
         assert!(lost.is_empty(), "{at}: {lost:?}");
         // the next start, and the next order, tidy up
-        assert_eq!(place.keeper.ensure_first_key().unwrap(), FirstKey::Found, "{at}");
+        assert_eq!(place.keeper.ensure_first_key(None).unwrap(), FirstKey::Found, "{at}");
         place.keeper.prune().unwrap();
         assert_eq!(place.published(), after, "{at}");
         assert!(place.hidden_files().is_empty() && place.ring().unlisted().is_empty(), "{at}");
@@ -180,14 +180,14 @@ fn a_pruning_can_stop_anywhere() {
 fn the_making_of_the_first_key_can_stop_anywhere() {
     let length = {
         let place = TestFolder::empty();
-        place.keeper.lock().unwrap().first_key().unwrap().1.len()
+        place.keeper.lock().unwrap().first_key(None).unwrap().1.len()
     };
     for (taken, half) in (0..=length).flat_map(|taken| [(taken, false), (taken, true)]) {
         let place = TestFolder::empty();
-        let (first, steps) = place.keeper.lock().unwrap().first_key().unwrap();
+        let (first, steps) = place.keeper.lock().unwrap().first_key(None).unwrap();
         take_some(&steps, taken, half);
         let named = fs::read_to_string(place.dir.path().join(KEYRING)).is_ok();
-        place.keeper.ensure_first_key().unwrap();
+        place.keeper.ensure_first_key(None).unwrap();
         let ring = place.ring();
         assert_eq!(ring.keys().len(), 1, "{taken} {half}");
         assert_eq!(*ring.signing().kid() == first.kid, named, "{taken} {half}");
@@ -211,7 +211,7 @@ fn of_many_replicas_one_makes_the_key() {
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).filter(|made| *made).count()
     };
-    let first = |keeper: &KeyKeeper| matches!(keeper.ensure_first_key().unwrap(), FirstKey::Made(_));
+    let first = |keeper: &KeyKeeper| matches!(keeper.ensure_first_key(None).unwrap(), FirstKey::Made(_));
     assert_eq!(at_once(first), 1);
     let next = |keeper: &KeyKeeper| keeper.rotate_if_due().unwrap().is_some();
     assert_eq!(at_once(next), 0, "it is not time yet");

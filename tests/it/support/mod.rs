@@ -25,7 +25,7 @@ use std::{
 use jeton::{
     config::Settings,
     keys::{KeyFolder, KeyTerms, LiveKeys},
-    server::{HttpService, ListenersHandle, RunningServer},
+    server::{HttpService, ListenersHandle, RunningServer, Signals},
 };
 use jeton_oauth::{
     Issuer, RateLimit,
@@ -200,9 +200,10 @@ pub(crate) fn spawn_app_with(setup: Setup) -> TestApp {
     let service_clock = Arc::clone(&clock);
     let thread = thread::spawn(move || {
         actix_web::rt::System::new().block_on(async {
-            let service = HttpService::load(settings, service_clock).unwrap();
+            let signals = Signals::hear().unwrap();
+            let service = HttpService::load(settings, service_clock).await.unwrap();
             let audit = service.audit().clone();
-            let RunningServer { address, admin, server } = service.start().unwrap();
+            let RunningServer { address, admin, server } = service.start(signals).unwrap();
             sender.send((address, admin, server.handle(), audit)).unwrap();
             server.run().await.unwrap();
         });
