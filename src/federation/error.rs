@@ -1,7 +1,7 @@
 //! Why a token of another issuer stands for nobody.
 
 use jeton_jose::JwsError;
-use jeton_oauth::{ClientId, ForeignAlgorithm, IssuerName};
+use jeton_oauth::{Audience, ClientId, ForeignAlgorithm, IssuerName};
 use jeton_policy::federation::NoMatch;
 
 use crate::store::StoreError;
@@ -35,8 +35,13 @@ pub enum FederationError {
     #[error("the issuer is disabled in the policies")]
     IssuerDisabled,
     /// The issuer may not sign so.
-    #[error("`alg` is none of the issuer's `algorithms`: {}", names(.0))]
-    Algorithm(Vec<ForeignAlgorithm>),
+    #[error("`alg` is `{found}`, and none of the issuer's `algorithms`: {}", names(.allowed))]
+    Algorithm {
+        /// What the header says, safe to print.
+        found: String,
+        /// What the issuer may sign with.
+        allowed: Vec<ForeignAlgorithm>,
+    },
     /// `typ` says that it is no proof of who shows it.
     #[error("`typ` is that of another kind of token")]
     Type,
@@ -53,14 +58,31 @@ pub enum FederationError {
     #[error("the claim `{0}` has the wrong type")]
     WrongType(&'static str),
     /// `aud` is not what the policies say, or holds more.
-    #[error("`aud` is not the issuer's `audience`, or not that alone")]
-    Audience,
+    #[error("`aud` is {found}, and not the issuer's `audience` `{wanted}` alone")]
+    Audience {
+        /// What it says, as JSON that is safe to print.
+        found: String,
+        /// The one that it must be.
+        wanted: Audience,
+    },
     /// `exp` has passed.
-    #[error("it has expired")]
-    Expired,
+    #[error("it has expired: `exp` is {expires_at}, and now is {now}")]
+    Expired {
+        /// Its `exp`.
+        expires_at: i64,
+        /// When it was shown.
+        now: i64,
+    },
     /// `nbf` or `iat` lie ahead.
-    #[error("it is not valid yet")]
-    NotYetValid,
+    #[error("it is not valid yet: `{claim}` is {start}, and now is {now}")]
+    NotYetValid {
+        /// `nbf` or `iat`.
+        claim: &'static str,
+        /// What it says.
+        start: i64,
+        /// When it was shown.
+        now: i64,
+    },
     /// `exp` is before `iat`.
     #[error("`exp` is not after `iat`")]
     Reversed,

@@ -85,6 +85,8 @@ const OTHER_TYPES: [&str; 11] = [
 ];
 /// How much of an `iss` that nobody has, and of what differs, is logged, in bytes.
 const LONGEST_SHOWN: usize = 2_000;
+/// How much of a value is told within a reason, in bytes.
+const LONGEST_TOLD: usize = 200;
 
 impl ForeignToken {
     /// Takes what somebody sent.
@@ -180,7 +182,10 @@ impl ForeignVerifier {
         let header = &parts.header()?;
         let algorithm = ForeignAlgorithm::parse(&header.algorithm);
         let algorithm = algorithm.filter(|algorithm| issuer.algorithms.contains(algorithm));
-        let algorithm = algorithm.ok_or_else(|| FederationError::Algorithm(issuer.algorithms.clone()))?;
+        let algorithm = algorithm.ok_or_else(|| FederationError::Algorithm {
+            found: told(&header.algorithm),
+            allowed: issuer.algorithms.clone(),
+        })?;
         if header.typ.as_deref().is_some_and(|typ| OTHER_TYPES.contains(&typ)) {
             return Err(FederationError::Type);
         }
@@ -207,21 +212,26 @@ impl ForeignVerifier {
         now: i64,
     ) -> Result<CheckedTimes, FederationError> {
         let is_ours = |audience: &Value| audience.as_str() == Some(issuer.audience.as_str());
-        let is_for_us = match claims.get("aud").ok_or(FederationError::Missing("aud"))? {
+        let audience = claims.get("aud").ok_or(FederationError::Missing("aud"))?;
+        let is_for_us = match audience {
             Value::Array(audiences) => matches!(audiences.as_slice(), [only] if is_ours(only)),
             one => is_ours(one),
         };
         if !is_for_us {
-            return Err(FederationError::Audience);
+            let (found, wanted) = (told(&audience.to_string()), issuer.audience.clone());
+            return Err(FederationError::Audience { found, wanted });
         }
         let expires_at = date(claims, "exp")?.ok_or(FederationError::Missing("exp"))?;
         let issued_at = date(claims, "iat")?.ok_or(FederationError::Missing("iat"))?;
         if expires_at.saturating_add(self.leeway) <= now {
-            return Err(FederationError::Expired);
+            return Err(FederationError::Expired { expires_at, now });
         }
         let latest = now.saturating_add(self.leeway);
-        if issued_at > latest || date(claims, "nbf")?.is_some_and(|start| start > latest) {
-            return Err(FederationError::NotYetValid);
+        let starts = [("iat", Some(issued_at)), ("nbf", date(claims, "nbf")?)];
+        let ahead =
+            starts.into_iter().find_map(|(claim, start)| Some((claim, start.filter(|at| *at > latest)?)));
+        if let Some((claim, start)) = ahead {
+            return Err(FederationError::NotYetValid { claim, start, now });
         }
         let lived = expires_at.saturating_sub(issued_at);
         let most = i64::try_from(issuer.max_lifetime.as_secs()).unwrap_or(i64::MAX);
@@ -377,6 +387,13 @@ fn log(refused: &FederationRefused) {
         differs: differs.as_deref(),
     };
     if let FederationError::Unavailable(_) = error { event.error() } else { event.warn() }
+}
+
+/// A value of a token, within a reason: no longer than a line, and safe to print.
+fn told(value: &str) -> String {
+    let cut = value.floor_char_boundary(LONGEST_TOLD);
+    let rest = if cut < value.len() { "…" } else { "" };
+    format!("{}{rest}", printable(value.get(..cut).unwrap_or_default()))
 }
 
 /// As much of a text as is logged.

@@ -406,13 +406,19 @@ fn a_token_is_verified_as_the_service_does() {
     }
     let old = changed(claims.clone(), json!({ "iat": now - 900, "exp": now - 600 }));
     let run = matched(&sign(&forge, &old)).exits(3);
-    let refused = "refused: it has expired; look at it with `--unverified`\nclient: deployer\n";
-    assert_eq!(run.stdout, format!("issuer: ci ({iss})\n{refused}"));
+    let begin = format!("issuer: ci ({iss})\nrefused: it has expired: `exp` is {}, and now is ", now - 600);
+    assert!(run.stdout.starts_with(&begin), "{run:?}");
+    assert!(run.stdout.ends_with("; look at it with `--unverified`\nclient: deployer\n"), "{run:?}");
     workplace.run(&["clients", "match", "--unverified", &sign(&forge, &old)]).exits(0);
     // by somebody else's key
     let stranger = Forge::with("test-only-signing.pem");
     let run = matched(&sign(&stranger, &claims)).exits(3);
     assert!(run.stdout.contains("refused: "), "{run:?}");
+    // whatever else is wrong with it
+    let elsewhere = changed(claims.clone(), json!({ "aud": "https://elsewhere.example" }));
+    let both = matched(&sign(&stranger, &elsewhere)).exits(3);
+    let told = |run: &str| run.lines().filter(|line| line.starts_with("refused: ")).count();
+    assert_eq!((told(&run.stdout), told(&both.stdout)), (1, 2), "{both:?}");
     let run = matched(&sign(&forge, &changed(claims.clone(), json!({ "ref": "refs/heads/x" })))).exits(3);
     assert!(
         run.stdout.contains("deployer\n  claim ref in [refs/heads/main]: it is `refs/heads/x`\n"),

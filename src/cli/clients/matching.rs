@@ -111,6 +111,8 @@ fn verification(
     // with both values, where it is one of these
     let refused = refused(issuer, claims);
     Ok(match error {
+        // whoever signed it, what it says counts for nothing
+        FederationError::Jws(_) => [error.to_string()].into_iter().chain(refused).collect(),
         _ if !refused.is_empty() => refused,
         FederationError::NoMatch(_) => refused,
         FederationError::NoKeys => {
@@ -120,7 +122,7 @@ fn verification(
                 "the keys of the issuer cannot be had here: {why}; look at the token with `--unverified`"
             )]
         }
-        FederationError::Expired => vec![format!("{error}; look at it with `--unverified`")],
+        FederationError::Expired { .. } => vec![format!("{error}; look at it with `--unverified`")],
         error => vec![error.to_string()],
     })
 }

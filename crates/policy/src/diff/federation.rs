@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Budget, ChangeEffect, ChangeKind, ChangedFor, PolicyChange};
 use crate::{
+    clients::ClientState,
     federation::{FederatedTerms, IssuerKeySource, IssuerKeys, TrustedIssuer},
     path::CanonicalPath,
     set::PolicySet,
@@ -49,7 +50,11 @@ pub(super) fn compare(
     for id in ids {
         let [before, after] =
             [old, new].map(|policies| policies.clients().find(id.as_str()).map(AsRef::as_ref));
-        let [had, has] = [before, after].map(|client| client.map_or(&[][..], |client| &client.federated));
+        // a disabled client gets no token
+        let [had, has] = [before, after].map(|client| {
+            let enabled = client.filter(|client| client.state == ClientState::Enabled);
+            enabled.map_or(&[][..], |client| &client.federated)
+        });
         budget.spend(1 + had.len() * has.len())?;
         if had == has && are_alike {
             continue;
@@ -59,36 +64,45 @@ pub(super) fn compare(
         for (effect, more, less) in
             [(ChangeEffect::Gains, &of_new, &of_old), (ChangeEffect::Loses, &of_old, &of_new)]
         {
-            let name = |iss: &str| {
+            let name = |(iss, aud): &TokenSource<'_>| {
                 let issuer = new.issuers().by_issuer(iss).or_else(|| old.issuers().by_issuer(iss));
-                issuer.map_or_else(|| iss.to_owned(), |issuer| issuer.name.to_string())
+                let name = issuer.map_or_else(|| (*iss).to_owned(), |issuer| issuer.name.to_string());
+                // with another of them, the name alone says nothing
+                if are_alike { name } else { format!("{name} (iss `{iss}`, aud `{aud}`)") }
             };
             for (source, terms) in more {
                 let others = less.get(source).map(Vec::as_slice).unwrap_or_default();
                 for (words, claims) in beyond(terms, others) {
                     let (issuer, audience) = (source.0.to_owned(), source.1.to_owned());
                     into.push(PolicyChange {
-                        what: format!("tokens of {} that stand for it: {words}", name(&issuer)),
+                        what: format!("tokens of {} that stand for it: {words}", name(source)),
                         foreign: Some(ForeignToken { issuer, audience, claims }),
                         ..PolicyChange::of(ChangeKind::Federation, effect, who())
                     });
                 }
             }
         }
-        let take_over =
-            |terms: &TermsOf<'_>| terms.values().flatten().any(|terms| terms.claims_from().count() > 0);
-        let is_changed = |one: &TermsOf<'_>, other: &TermsOf<'_>| {
-            one.iter().any(|(source, terms)| other.get(source).is_some_and(|others| others != terms))
-        };
-        if (take_over(&of_old) || take_over(&of_new)) && is_changed(&of_old, &of_new) {
-            let what = "claims that it takes over from tokens of other issuers".to_owned();
-            into.push(PolicyChange {
-                what,
-                ..PolicyChange::of(ChangeKind::Claim, ChangeEffect::Changes, who())
-            });
+        // another claim may open what it did not; without one, a token opens no more
+        let [took, takes] = [&of_old, &of_new].map(taken_over);
+        for (effect, more, less, others) in
+            [(ChangeEffect::Gains, &takes, &took, &of_old), (ChangeEffect::Loses, &took, &takes, &of_new)]
+        {
+            // tokens that stand for it on one side alone are told above
+            let alike = more.difference(less).filter(|(source, ..)| others.contains_key(source));
+            into.extend(alike.map(|(_, claim, from)| PolicyChange {
+                what: format!("claim {claim} from the claim {from} of tokens that stand for it"),
+                ..PolicyChange::of(ChangeKind::Claim, effect, who())
+            }));
         }
     }
     Some(())
+}
+
+/// The claims that come from tokens of other issuers: by which tokens, what they are called, and what they come from.
+fn taken_over<'p>(terms: &TermsOf<'p>) -> BTreeSet<(TokenSource<'p>, &'p str, String)> {
+    let each = terms.iter().flat_map(|(source, terms)| terms.iter().map(move |terms| (*source, *terms)));
+    each.flat_map(|(source, terms)| terms.claims_from().map(move |(claim, from)| (source, claim, from)))
+        .collect()
 }
 
 fn terms_of<'p>(policies: &'p PolicySet, entries: &'p [FederatedTerms]) -> TermsOf<'p> {
@@ -130,7 +144,9 @@ fn beyond(terms: &[&FederatedTerms], others: &[&FederatedTerms]) -> Vec<(String,
 fn compare_issuers(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyChange>) {
     for after in new.issuers().iter() {
         let is_used = new.federation().entry_count(after.name.as_str()) > 0;
-        let Some(before) = old.issuers().by_issuer(after.issuer.as_str()).filter(|_| is_used) else {
+        // of a disabled one no token is taken, and all of them are told where it is enabled
+        let before = old.issuers().by_issuer(after.issuer.as_str());
+        let Some(before) = before.filter(|before| is_used && before.enabled && after.enabled) else {
             continue;
         };
         let mut note = |effect, what: String| {

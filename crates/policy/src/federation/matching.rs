@@ -42,7 +42,8 @@ pub struct FederatedMatch<'p> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NoMatch {
-    /// The client of which the fewest conditions differ. `None` where no client trusts the issuer.
+    /// The client that is likely meant: its rarest condition holds, then something of it, then the fewest conditions
+    /// differ. `None` where no client trusts the issuer.
     pub nearest: Option<ClientId>,
     /// Each condition of that client that differs.
     pub differing: Vec<DifferingClaim>,
@@ -93,10 +94,10 @@ impl Federation {
     pub fn compare(&self, issuer: &IssuerName, claims: &Map<String, Value>) -> Vec<ComparedClient<'_>> {
         let Some(terms) = self.by_issuer.get(issuer) else { return Vec::new() };
         let mut nearest: BTreeMap<&ClientId, (Nearness, ComparedClient<'_>)> = BTreeMap::new();
-        for entry in &terms.entries {
-            let Some(of_entry) = entry.terms() else { continue };
+        for at in (0..).take(terms.entries.len()) {
+            let Some((entry, of_entry)) = terms.entry(at) else { continue };
             let differing = of_entry.differing(claims);
-            let nearness = Nearness::of(of_entry, &differing);
+            let nearness = terms.nearness(at, of_entry, claims, differing.len());
             let differing = if differing.is_empty() {
                 of_entry.taken_over(claims).err().unwrap_or_default()
             } else {
@@ -137,14 +138,16 @@ impl ClientTerms {
     }
 }
 
-/// How near a token is to an entry: by the conditions that differ, and then by those that hold.
+/// How near a token is to an entry, the nearest first. What many entries ask for, such as a branch, says little of which
+/// one is meant; what few ask for, such as the id of a repository, says most of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Nearness(usize, Reverse<usize>);
-
-impl Nearness {
-    fn of(terms: &FederatedTerms, differing: &[DifferingClaim]) -> Self {
-        Self(differing.len(), Reverse(terms.tests().count().saturating_sub(differing.len())))
-    }
+struct Nearness {
+    /// Whether the rarest of its conditions does not hold.
+    is_another: bool,
+    /// Whether none of its conditions holds.
+    has_nothing: bool,
+    differing: usize,
+    holding: Reverse<usize>,
 }
 
 /// All entries for one issuer.
@@ -156,6 +159,8 @@ struct IssuerTerms {
     by_root: FxHashMap<Box<str>, Vec<ComparedValues>>,
     /// The entry with the fewest conditions: where nothing holds, the fewest of it differ.
     shortest: Option<u32>,
+    /// By entry: the place of the condition whose values the fewest entries name.
+    rarest: Vec<Option<usize>>,
 }
 
 /// The values that conditions name for one claim.
@@ -227,12 +232,16 @@ impl IssuerTerms {
             }
         }
         let mut by_root: FxHashMap<Box<str>, Vec<ComparedValues>> = FxHashMap::default();
+        let mut all_rarest = vec![None; entries.len()];
         for (at, terms) in entries.iter().enumerate().filter_map(|(at, entry)| Some((at, entry.terms()?))) {
             let crowd = |(name, test): (&ClaimName, &ClaimTest)| {
                 let count = |value| counts.get(&(name, is_item(test), value)).copied().unwrap_or(0);
                 (test.values().iter().map(count).max(), test.values().len())
             };
             let rarest = (0..).zip(terms.tests()).min_by_key(|(_, test)| crowd(*test)).map(|(at, _)| at);
+            if let Some(place) = all_rarest.get_mut(at) {
+                *place = rarest;
+            }
             for (position, (name, test)) in (0..).zip(terms.tests()) {
                 let of_root = by_root.entry(name.root().into()).or_default();
                 let known = of_root.iter().position(|compared| compared.name == *name);
@@ -257,7 +266,7 @@ impl IssuerTerms {
         }
         let length = |entry: &ClientTerms| entry.terms().map(|terms| terms.tests().count());
         let shortest = (0..).zip(&entries).min_by_key(|(_, entry)| length(entry)).map(|(at, _)| at);
-        Self { entries, by_root, shortest }
+        Self { entries, by_root, shortest, rarest: all_rarest }
     }
 
     /// Visits the values of these claims that conditions name.
@@ -296,6 +305,28 @@ impl IssuerTerms {
         }
     }
 
+    /// How near a token is to the entry of this place, of which so many conditions differ.
+    fn nearness(
+        &self,
+        at: u32,
+        terms: &FederatedTerms,
+        claims: &Map<String, Value>,
+        differing: usize,
+    ) -> Nearness {
+        let place = usize::try_from(at).ok().and_then(|at| *self.rarest.get(at)?);
+        let rarest = place.and_then(|place| terms.tests().nth(place));
+        let holds = |(name, test): (&ClaimName, &ClaimTest)| {
+            name.find_in(claims).is_some_and(|claim| test.holds_anywhere(Claim::of(claim)))
+        };
+        let holding = terms.tests().count().saturating_sub(differing);
+        Nearness {
+            is_another: !rarest.is_some_and(holds),
+            has_nothing: holding == 0,
+            differing,
+            holding: Reverse(holding),
+        }
+    }
+
     /// The entry that a token comes nearest to.
     fn nearest(&self, claims: &Map<String, Value>) -> NoMatch {
         let mut led_to: Vec<&NamingTerms> = Vec::new();
@@ -307,7 +338,7 @@ impl IssuerTerms {
         let compared = looked_at.into_iter().filter_map(|at| {
             let (entry, terms) = self.entry(at)?;
             let differing = terms.differing(claims);
-            Some((Nearness::of(terms, &differing), entry, differing))
+            Some((self.nearness(at, terms, claims, differing.len()), entry, differing))
         });
         match compared.min_by_key(|(nearness, _, _)| *nearness) {
             Some((_, entry, differing)) => NoMatch { nearest: Some(entry.client.id.clone()), differing },

@@ -124,13 +124,19 @@ fn a_client_is_told_of_with_those_who_can_be_it() {
 fn an_issuer_that_is_another_one_changes_who_a_client_is() {
     let with = |issuer: &str| policies(issuer, &deployer(MAIN));
     let old = with(ISSUER);
-    let gains = "deployer gains tokens of github that stand for it: claims.repository_id is `1`, claims.ref is `main`";
-    let loses = "deployer loses tokens of github that stand for it: claims.repository_id is `1`, claims.ref is `main`";
-    let other = ISSUER.replace("token.actions.githubusercontent.com", "github.example.com");
-    changes(&old, &with(&other), &[gains, loses]);
+    let line = |effect: &str, iss: &str, aud: &str| {
+        format!(
+            "deployer {effect} tokens of github (iss `https://{iss}`, aud `https://{aud}`) that stand for it: \
+             claims.repository_id is `1`, claims.ref is `main`"
+        )
+    };
+    let (iss, aud) = ("token.actions.githubusercontent.com", "tokens.example.com");
+    let loses = line("loses", iss, aud);
+    let other = ISSUER.replace(iss, "github.example.com");
+    changes(&old, &with(&other), &[&line("gains", "github.example.com", aud), &loses]);
     let audience = ISSUER.replace("https://tokens.example.com", "https://other.example.com");
-    changes(&old, &with(&audience), &[gains, loses]);
-    changes(&old, &with(&format!("{ISSUER}\n    enabled: false")), &[loses]);
+    changes(&old, &with(&audience), &[&line("gains", iss, "other.example.com"), &loses]);
+    changes(&old, &with(&format!("{ISSUER}\n    enabled: false")), &[&loses]);
     // the name is nobody's business but the files'
     changes(&old, &old.replace("  github:", "  actions:").replace("issuer: github", "issuer: actions"), &[]);
     for (more, expected) in [
@@ -169,10 +175,40 @@ fn claims_that_are_taken_over_change() {
         );
         policies(ISSUER, &deployer(&entry))
     };
-    let changed = "deployer changes claims that it takes over from tokens of other issuers";
-    changes(&with(""), &with(", claims_from: { ref: ref }"), &[changed]);
-    changes(&with(", claims_from: { ref: ref }"), &with(", claims_from: { ref: sha }"), &[changed]);
-    changes(&with(", claims_from: { ref: ref }"), &with(", claims_from: { ref: ref }"), &[]);
+    let line = |effect: &str, from: &str| {
+        format!("deployer {effect} claim ref from the claim {from} of tokens that stand for it")
+    };
+    let [none, by_ref, by_sha] = ["", ", claims_from: { ref: ref }", ", claims_from: { ref: sha }"].map(with);
+    changes(&none, &by_ref, &[&line("gains", "ref")]);
+    changes(&by_ref, &none, &[&line("loses", "ref")]);
+    changes(&by_ref, &by_sha, &[&line("gains", "sha"), &line("loses", "ref")]);
+    changes(&by_ref, &by_ref, &[]);
+    assert_eq!(difference(&none, &by_ref).summary, DiffSummary::Widens, "it may open what it did not");
+}
+
+#[test]
+fn a_disabled_client_is_nobody() {
+    let with = |more: &str, entry: &str| {
+        policies(ISSUER, &deployer(entry)).replace(
+            "  deployer:
+",
+            &format!(
+                "  deployer:
+{more}"
+            ),
+        )
+    };
+    let [enabled, disabled] = ["", "    enabled: false\n"].map(|more| with(more, MAIN));
+    let gains = "deployer gains tokens of github that stand for it: claims.repository_id is `1`, claims.ref is `main`";
+    let lines = |old: &str, new: &str| {
+        let changes = difference(old, new).changes;
+        changes.iter().map(ToString::to_string).filter(|line| line.contains("tokens of")).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&disabled, &enabled), [gains]);
+    assert_eq!(lines(&enabled, &disabled), [gains.replace("gains", "loses")]);
+    let another = MAIN.replace("main", "next");
+    assert_ne!(another, MAIN);
+    assert!(lines(&disabled, &with("    enabled: false\n", &another)).is_empty());
 }
 
 /// A list of so many items fits into no token. To make one took all memory.

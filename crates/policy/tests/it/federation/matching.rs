@@ -219,3 +219,28 @@ fn among_many_clients_the_nearest_is_found() {
     assert_eq!(compared.len(), 2002);
     assert_eq!(compared[0].client.id.as_str(), "c1234");
 }
+
+/// What few ask for says who is meant, and a branch that all ask for does not.
+#[test]
+fn the_nearest_is_the_one_whose_own_condition_holds() {
+    let mut text = POLICIES.to_owned();
+    for client in 0..12 {
+        write!(
+            text,
+            "  c{client}:\n    federated:\n      - issuer: github\n        claims: {{ repository_id: {{ is: \"{client}\" }} }}\n"
+        )
+        .unwrap();
+    }
+    text.push_str(
+        "  zeal:\n    federated:\n      - issuer: github\n        claims: { repository_id: { is: \"77\" }, \
+         ref: { is: refs/heads/main }, environment: { is: prod }, event_name: { is: push } }\n",
+    );
+    let policies = compile_good(&text);
+    let token =
+        json!({ "repository_id": "77", "ref": "refs/heads/x", "environment": "test", "event_name": "pull" });
+    let said = "it stands for no client; the nearest is `zeal`: claim environment is `prod`: it is `test`; \
+                claim event_name is `push`: it is `pull`; claim ref is `refs/heads/main`: it is `refs/heads/x`";
+    is_nobodys(&policies, "github", token.clone(), said);
+    let compared = policies.federation().compare(&issuer("github"), &claims(token));
+    assert_eq!(compared[0].client.id.as_str(), "zeal");
+}
