@@ -1,13 +1,15 @@
 //! What can be ordered of a key folder: a first key, the next one, the end of one. Each order is refused that
 //! would leave a live token without a published key, or sign with a key that verifiers may not have fetched.
 
-use std::{cell::Cell, fs, io, os::unix::fs::MetadataExt, path::PathBuf, slice, sync::Arc, thread};
+mod ready;
+
+use std::{cell::Cell, fs, io, os::unix::fs::MetadataExt, path::PathBuf, slice, sync::Arc};
 
 use jeton_oauth::{KeyId, clock::Clock};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+pub use self::ready::{FirstKey, ReadyKey};
 use super::{
     KeyEntry, KeyError, KeyErrors, KeyFolder, KeySet, KeyState, KeyTerms, Keyring,
     keyring_file::KEYRING,
@@ -132,18 +134,6 @@ pub enum RetiredKey {
     Dropped,
 }
 
-/// Whether there was a key already.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FirstKey {
-    /// There was.
-    Found,
-    /// One was made.
-    Made(NewKey),
-}
-
-/// A key that was made and is not written yet.
-pub struct ReadyKey(PrivateKey);
-
 /// How the creation time stands in a file name.
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 /// How close to its activation the next key is not withdrawn any more: clocks differ, and replicas read the
@@ -192,18 +182,6 @@ impl KeyKeeper {
     /// The rules.
     pub fn terms(&self) -> &KeyTerms {
         &self.terms
-    }
-
-    /// Makes a key for a folder that has none, on a thread of its own: an RSA key may take seconds. Whoever waits no longer
-    /// leaves the thread to itself, and nothing is written. `None` also where that fails, for
-    /// [`Self::ensure_first_key`] says why.
-    pub async fn make_ready(&self) -> Option<ReadyKey> {
-        self.folder.load().err().filter(KeyErrors::is_missing)?;
-        let (sender, receiver) = oneshot::channel();
-        let KeyTerms { algorithm, rsa_bits, .. } = self.terms;
-        let make = move || sender.send(PrivateKey::generate(algorithm, rsa_bits));
-        thread::Builder::new().name("first key".to_owned()).spawn(make).ok()?;
-        receiver.await.ok()?.ok().map(ReadyKey)
     }
 
     /// Writes the first key if there is none: the one that is ready, or one that is made now. Of several processes that
