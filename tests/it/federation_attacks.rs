@@ -121,7 +121,7 @@ impl Workshop {
             row(
                 "alg none",
                 format!("{}.{payload}.", part(json!({ "alg": "none", "kid": kid }))),
-                "`alg` is none",
+                "none of the issuer's `algorithms`",
             ),
             row(
                 "HMAC by the public key",
@@ -132,9 +132,13 @@ impl Workshop {
                 ),
                 "none of the issuer's `algorithms`",
             ),
-            row("an alg that the issuer does not have", self.headed("alg", "RS512"), "`alg` is none"),
-            row("PSS", self.headed("alg", "PS256"), "`alg` is none"),
-            row("alg in lower case", self.headed("alg", "rs256"), "`alg` is none"),
+            row(
+                "an alg that the issuer does not have",
+                self.headed("alg", "RS512"),
+                "none of the issuer's `algorithms`",
+            ),
+            row("PSS", self.headed("alg", "PS256"), "none of the issuer's `algorithms`"),
+            row("alg in lower case", self.headed("alg", "rs256"), "none of the issuer's `algorithms`"),
             row("alg is a number", self.headed("alg", 256), "`alg` is not the algorithm"),
             row("no alg", by(&ci.key, json!({ "kid": kid })), "`alg` is not the algorithm"),
             row("a kid of nobody", self.headed("kid", "nobody"), "no key has this `kid`"),
@@ -224,10 +228,22 @@ impl Workshop {
         (short["iat"], short["exp"]) = ((now + 20).into(), (now + 10).into());
         vec![
             row("no aud", self.without("aud"), "`aud` is missing"),
-            row("another aud", self.with("aud", "https://other.example.com"), "`aud` is not"),
-            row("aud with a slash", self.with("aud", format!("{AUDIENCE}/")), "`aud` is not"),
-            row("aud in capitals", self.with("aud", AUDIENCE.to_uppercase()), "`aud` is not"),
-            row("aud begun", self.with("aud", "https://jeton.example"), "`aud` is not"),
+            row(
+                "another aud",
+                self.with("aud", "https://other.example.com"),
+                "and not the issuer's `audience`",
+            ),
+            row(
+                "aud with a slash",
+                self.with("aud", format!("{AUDIENCE}/")),
+                "and not the issuer's `audience`",
+            ),
+            row(
+                "aud in capitals",
+                self.with("aud", AUDIENCE.to_uppercase()),
+                "and not the issuer's `audience`",
+            ),
+            row("aud begun", self.with("aud", "https://jeton.example"), "and not the issuer's `audience`"),
             row(
                 "a list of two",
                 self.with("aud", lists(&[AUDIENCE, "https://other.example.com"])),
@@ -238,10 +254,14 @@ impl Workshop {
                 self.with("aud", lists(&[AUDIENCE, AUDIENCE])),
                 "and not the issuer's `audience`",
             ),
-            row("a list of none", self.with("aud", lists(&[])), "`aud` is not"),
-            row("a list in a list", self.with("aud", json!([[AUDIENCE]])), "`aud` is not"),
-            row("aud is null", self.with("aud", Value::Null), "`aud` is not"),
-            row("the issuer as aud", self.with("aud", "http://127.0.0.1:8080"), "`aud` is not"),
+            row("a list of none", self.with("aud", lists(&[])), "and not the issuer's `audience`"),
+            row("a list in a list", self.with("aud", json!([[AUDIENCE]])), "and not the issuer's `audience`"),
+            row("aud is null", self.with("aud", Value::Null), "and not the issuer's `audience`"),
+            row(
+                "the issuer as aud",
+                self.with("aud", "http://127.0.0.1:8080"),
+                "and not the issuer's `audience`",
+            ),
             row("no exp", self.without("exp"), "`exp` is missing"),
             row("exp is text", self.with("exp", (now + 300).to_string()), "`exp` has the wrong type"),
             row("exp is null", self.with("exp", Value::Null), "`exp` has the wrong type"),

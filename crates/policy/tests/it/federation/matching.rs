@@ -238,8 +238,8 @@ fn the_nearest_is_the_one_whose_own_condition_holds() {
     let policies = compile_good(&text);
     let token =
         json!({ "repository_id": "77", "ref": "refs/heads/x", "environment": "test", "event_name": "pull" });
-    let said = "it stands for no client; the nearest is `zeal`: claim environment is `prod`: it is `test`; \
-                claim event_name is `push`: it is `pull`; claim ref is `refs/heads/main`: it is `refs/heads/x`";
+    let said = "it stands for no client; the nearest is `zeal`: claim ref is `refs/heads/main`: it is `refs/heads/x`; \
+                claim environment is `prod`: it is `test`; claim event_name is `push`: it is `pull`";
     is_nobodys(&policies, "github", token.clone(), said);
     let compared = policies.federation().compare(&issuer("github"), &claims(token));
     assert_eq!(compared[0].client.id.as_str(), "zeal");
