@@ -16,8 +16,6 @@ use crate::{
 
 /// The issuer of a jeton that nobody told another one, which is also the audience of its own API.
 const ISSUER: &str = "http://127.0.0.1:8080";
-/// The same of a jeton with TLS.
-pub(crate) const HTTPS_ISSUER: &str = "https://127.0.0.1:8080";
 const TOKEN_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2Forders.example.com";
 const OWN_TOKEN_FORM: &str = "grant_type=client_credentials&resource=http%3A%2F%2F127.0.0.1%3A8080";
 const HTTPS_OWN_TOKEN_FORM: &str = "grant_type=client_credentials&resource=https%3A%2F%2F127.0.0.1%3A8080";

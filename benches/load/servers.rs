@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{assertion, core, process, reference, scenario};
+use crate::{assertion, core, process, reference};
+
+/// The issuer of the jeton with TLS, which is also the audience of its own API.
+const HTTPS_ISSUER: &str = "https://127.0.0.1:8080";
 
 pub(crate) struct Servers {
     pub(crate) jeton: Server,
@@ -87,7 +90,7 @@ fn jeton_with_tls(dir: &Path) -> Result<Server, String> {
         return Err("`openssl req` made no certificate; install it: apt-get install openssl".to_owned());
     }
     let settings = [
-        ("JETON__ISSUER", scenario::HTTPS_ISSUER),
+        ("JETON__ISSUER", HTTPS_ISSUER),
         ("JETON__SERVER__TLS__CERT_FILE", cert.to_str().unwrap()),
         ("JETON__SERVER__TLS__KEY_FILE", key.to_str().unwrap()),
     ];

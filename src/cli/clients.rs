@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jeton_jose::{ForeignKey, ForeignKeys};
-use jeton_oauth::clock::{Clock, SystemClock, parse_duration, parse_time, seconds_up};
+use jeton_oauth::clock::{Clock, SystemClock, seconds_up};
 use jeton_policy::{
     EditedFile, PolicySources,
     clients::{ClientKind, ClientSecret},
@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Outcome,
+    arguments::{duration, time},
     consent::{Answer, Consent},
     files::{EntryPlace, OfSeveral, PolicyFiles},
     say,
@@ -140,14 +141,6 @@ fn matched_claim(text: &str) -> Result<(String, String), String> {
         Some((claim, value)) if !claim.is_empty() => Ok((claim.to_owned(), value.to_owned())),
         _ => Err("write it as CLAIM=VALUE".to_owned()),
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a whole number and `s`, `m`, `h` or `d`".to_owned())
-}
-
-pub(super) fn time(text: &str) -> Result<Timestamp, String> {
-    parse_time(text).map_err(|error| error.hint().to_owned())
 }
 
 fn ttl(text: &str) -> Result<String, String> {

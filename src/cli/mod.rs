@@ -1,6 +1,7 @@
 //! The command line: one file for each command. Results go to standard output, everything else to
 //! standard error.
 
+mod arguments;
 mod clients;
 mod completions;
 mod config;

@@ -28,7 +28,7 @@ use url::Url;
 
 use super::{
     Outcome,
-    clients::time,
+    arguments::time,
     emit,
     files::{EntryPlace, OfSeveral, PolicyFiles},
     json,

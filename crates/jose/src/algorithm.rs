@@ -11,7 +11,14 @@ use aws_lc_rs::{
 use jeton_oauth::{ForeignAlgorithm, RsaBits, SignatureAlgorithm};
 use jsonwebtoken::{Algorithm, jwk::KeyAlgorithm};
 
-use super::sound::KeyKind;
+/// The kinds of public keys that signatures are verified by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyKind {
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
 
 pub(super) fn verification(algorithm: SignatureAlgorithm) -> &'static dyn VerificationAlgorithm {
     match algorithm {

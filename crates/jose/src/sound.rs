@@ -12,19 +12,13 @@ use curve25519_dalek::edwards::CompressedEdwardsY;
 use jeton_oauth::SignatureAlgorithm;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve};
 
-use super::{algorithm::verification, invalid::InvalidPublicKey};
+use super::{
+    algorithm::{KeyKind, verification},
+    invalid::InvalidPublicKey,
+};
 
 /// How long an RSA modulus may be.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
-
-/// What kind of key it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyKind {
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
-}
 
 /// The algorithms of ours that a public key fits, each with the key, ready to verify.
 ///
