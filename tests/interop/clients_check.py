@@ -9,13 +9,12 @@ that share a redis-server. Absent programs and packages are failures.
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import authlib_check
 import replicas_check
 import status_check
-from live import HERE, Place, checks
+from live import HERE, checks, place_of
 
 
 def node(place, base):
@@ -38,16 +37,8 @@ def main():
     for name in sys.argv[2:] or PARTS:
         part = PARTS[name]
         print(f"--- {name}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="jeton-clients-") as folder:
-            place = Place(program, folder)
-            try:
-                part(place)
-            except BaseException:
-                for program_ in place.running:
-                    print(f"--- end of {program_.log.name}\n{program_.log.read_text()[-4000:]}", file=sys.stderr)
-                raise
-            finally:
-                place.stop()
+        with place_of("clients", program) as place:
+            part(place)
     print(f"{checks.count} checks by Python hold, besides those by Node")
 
 

@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -25,7 +24,7 @@ from pathlib import Path
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from live import HERE, INVOICES, ORDERS, Place, answers, checks, free_port, secret_of
+from live import HERE, INVOICES, ORDERS, answers, checks, free_port, place_of, secret_of
 
 DEPLOY = HERE.parent.parent / "deploy"
 RULES, DASHBOARD = DEPLOY / "prometheus/alerts.yaml", DEPLOY / "grafana/jeton.json"
@@ -451,16 +450,8 @@ def run(place):
 
 def main():
     program = str(Path(sys.argv[1]).resolve())
-    with tempfile.TemporaryDirectory(prefix="jeton-day-") as folder:
-        place = Place(program, folder)
-        try:
-            run(place)
-        except BaseException:
-            for one in place.running:
-                print(f"--- end of {one.log.name}\n{one.log.read_text()[-4000:]}", file=sys.stderr)
-            raise
-        finally:
-            place.stop()
+    with place_of("day", program) as place:
+        run(place)
     print(f"{checks.count} checks hold")
 
 

@@ -26,7 +26,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from live import HERE, ORDERS, Place, checks
+from live import HERE, ORDERS, Place, checks, place_of
 
 ROOT = HERE.parents[1]
 DOCS = ROOT / "docs/federation"
@@ -409,16 +409,8 @@ def main():
         if part is guides:
             guides(program)
             continue
-        with tempfile.TemporaryDirectory(prefix="jeton-federation-") as folder:
-            place = Place(program, folder)
-            try:
-                part(place)
-            except BaseException:
-                for program_ in place.running:
-                    print(f"--- end of {program_.log.name}\n{program_.log.read_text()[-4000:]}", file=sys.stderr)
-                raise
-            finally:
-                place.stop()
+        with place_of("federation", program) as place:
+            part(place)
     print(f"{checks.count} checks hold")
 
 

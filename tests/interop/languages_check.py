@@ -15,7 +15,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
@@ -29,7 +28,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from live import ORDERS, Place, answers, checks, free_port
+from live import ORDERS, answers, checks, free_port, place_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -589,16 +588,8 @@ def main():
     wanted = (EXAMPLES / "python/requirements.txt").read_text().splitlines()
     checks.holds("what the service in Python needs is what runs here", set(wanted) <= set(pinned), wanted)
     program = str(Path(sys.argv[1]).resolve())
-    with tempfile.TemporaryDirectory(prefix="jeton-languages-") as folder:
-        place = Place(program, folder, ROOT / "policies")
-        try:
-            run(place)
-        except BaseException:
-            for program_ in place.running:
-                print(f"--- end of {program_.log.name}\n{program_.log.read_text()[-4000:]}", file=sys.stderr)
-            raise
-        finally:
-            place.stop()
+    with place_of("languages", program, ROOT / "policies") as place:
+        run(place)
     print(f"{checks.count} checks of the services in Python, Node and behind nginx hold")
 
 

@@ -1,12 +1,14 @@
 """Servers for the checks of this folder: jeton on a port of its own with the policies beside this file, a
 redis-server, and key pairs made by openssl."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -93,6 +95,21 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 sys.exit(f"error: the program did not end on SIGTERM:\n{self.log.read_text()}")
+
+
+@contextlib.contextmanager
+def place_of(name, program, *policies):
+    """A place of its own, whose programs end with it; what they said last is printed if something fails."""
+    with tempfile.TemporaryDirectory(prefix=f"jeton-{name}-") as folder:
+        place = Place(program, folder, *policies)
+        try:
+            yield place
+        except BaseException:
+            for running in place.running:
+                print(f"--- end of {running.log.name}\n{running.log.read_text()[-4000:]}", file=sys.stderr)
+            raise
+        finally:
+            place.stop()
 
 
 class Place:

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from live import Place, checks, free_port
+from live import checks, free_port, place_of
 
 # how long one part may take, in seconds
 LIMIT = 120
@@ -75,18 +74,12 @@ def run(name, program):
         raise TimeoutError(f"{name} takes more than {LIMIT} s")
 
     signal.signal(signal.SIGALRM, too_long)
-    with tempfile.TemporaryDirectory(prefix=f"jeton-{name}-") as folder:
-        place = Place(program, folder, HERE / "policies")
+    with place_of(name, program, HERE / "policies") as place:
         signal.alarm(LIMIT)
         try:
             PARTS[name](place)
-        except BaseException:
-            for running in place.running:
-                print(f"--- end of {running.log.name}\n{running.log.read_text()[-4000:]}", file=sys.stderr)
-            raise
         finally:
             signal.alarm(0)
-            place.stop()
 
 
 def main():
