@@ -247,7 +247,7 @@ impl CompileReport<'_> {
                 continue;
             };
             let message = format!(
-                "claim `{}` is a text in tokens of {}, and {value} is none: no token meets this condition",
+                "claim `{}` is text in tokens of {}, and {value} is not: no token meets this condition",
                 written.value, platform.name
             );
             let problem = ReadingProblem::new(written.at, FindingCode::TypeMismatch, message);

@@ -91,7 +91,7 @@ enum LogEnd {
     /// It goes on.
     #[default]
     Open,
-    /// What is queued is written, and no more.
+    /// The thread writes the lines in the queue, and takes no new ones.
     Asked,
     /// The thread has ended.
     Done,
@@ -192,7 +192,7 @@ impl DecisionLog {
     }
 }
 
-/// What is queued is written, some seconds at most.
+/// Waits until the lines in the queue are written, for some seconds at most.
 impl Drop for DecisionLog {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
@@ -333,8 +333,8 @@ impl LogWriter {
         }
     }
 
-    /// Writes the batch, however long that takes; at the end, once. What is half written when the disk is full is
-    /// finished later, so that each line stays whole.
+    /// Writes the batch, and tries again until it is written; the last one it tries once. A line that a full disk cut
+    /// is finished later, so that each line stays whole.
     fn write_batch(&mut self, is_last: bool) -> bool {
         loop {
             match self.try_write() {

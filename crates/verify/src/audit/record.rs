@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use super::{AuditedBearer, AuditedRequest, TakenDecision, shadow::up_to};
 use crate::token::TokenOrigin;
 
-/// The longest path that is written, in bytes: what is longer is refused for its length, here and when it is
-/// taken again.
+/// The longest path that a record holds, in bytes. A longer one is refused for its length when it is asked and when it is
+/// replayed, so its end changes no answer.
 const LONGEST_PATH: usize = CanonicalPath::LONGEST + 8;
 /// The longest method that is written, in bytes; no known one is as long.
 const LONGEST_METHOD: usize = 32;

@@ -64,7 +64,7 @@ fn a_file_of_keys_counts_for_the_hash() {
     assert_ne!(one.issuers().find("a").unwrap().keys, other.issuers().find("a").unwrap().keys);
 }
 
-/// What is wrong with one entry is not told of others.
+/// An error in one entry causes no findings about others.
 #[test]
 fn a_broken_issuer_leaves_its_name() {
     let findings = compile(

@@ -1,4 +1,4 @@
-//! Whose a token is, and what is said where it is nobody's.
+//! Which client a token stands for, and what the refusal says where it stands for none.
 use std::fmt::Write;
 
 use jeton_oauth::IssuerName;
