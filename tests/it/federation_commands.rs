@@ -334,7 +334,7 @@ fn a_matrix_says_how_each_client_may_be_had() {
     let said = "deployer may be had by a secret, or a token of github with repository_id is `456789`, ref in \
                 [refs/heads/main], or a token of old with sub is `a` (the issuer is disabled) tester may be had by";
     assert!(squeezed.contains(said), "{run:?}");
-    assert!(!squeezed.contains("plain may be had"), "{run:?}");
+    assert!(squeezed.contains("plain may be had by a secret"), "{run:?}");
     assert!(run.stdout.lines().all(|line| line.chars().count() <= 80), "{run:?}");
     let run = workplace.run(&["policies", "matrix", "--format", "json"]).exits(0);
     let matrices: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -345,7 +345,12 @@ fn a_matrix_says_how_each_client_may_be_had() {
     let tester =
         "a token of github with repository_id is `456789`, ref is `refs/heads/next`, environment is `test`";
     assert_eq!(client("tester"), json!({ "id": "tester", "has_grant": true, "credentials": [tester] }));
-    assert_eq!(client("plain"), json!({ "id": "plain", "has_grant": true }));
+    assert_eq!(client("plain"), json!({ "id": "plain", "has_grant": true, "credentials": ["a secret"] }));
+    let run = workplace.run(&["policies", "matrix", "--format", "csv"]).exits(0);
+    assert!(
+        run.stdout.lines().any(|line| line.contains(",plain,") && line.ends_with(",a secret")),
+        "{run:?}"
+    );
 }
 
 #[test]

@@ -392,6 +392,9 @@ pub(super) struct GrantEntry {
 pub(super) struct TestEntry {
     /// Who asks: a client, or what a token carries.
     pub(super) r#as: Field<Spanned<TestSubject>>,
+    /// Values of the claims that the client takes over from another issuer's token (`claims_from`).
+    #[schemars(with = "Named<Value>")]
+    pub(super) claims: Field<Spanned<Map<String, Value>>>,
     /// The API of the requests.
     #[schemars(with = "ApiName")]
     pub(super) api: Field<Text>,

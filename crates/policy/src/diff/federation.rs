@@ -124,7 +124,7 @@ fn beyond(terms: &[&FederatedTerms], others: &[&FederatedTerms]) -> Vec<(String,
     let Ok(path) = CanonicalPath::parse("/") else { return Vec::new() };
     let roles = BTreeMap::new();
     let others: Vec<_> = others.iter().map(|terms| terms.as_alternative()).collect();
-    let beyond = Beyond { path: &path, roles: &roles, others: &others, others_path: &path };
+    let beyond = Beyond { path: &path, roles: &roles, others: &others, others_path: &path, no_objects: &[] };
     let mut found: Vec<(String, Map<String, Value>)> = Vec::new();
     for terms in terms {
         let alternative = terms.as_alternative();

@@ -62,7 +62,12 @@ impl FederatedTerms {
         self.claims_from.iter().map(|(name, source)| (&**name, source.to_string()))
     }
 
-    pub(super) fn tests(&self) -> impl Iterator<Item = (&ClaimName, &crate::condition::ClaimTest)> {
+    /// As [`Self::claims_from`], with what they come from as conditions name it.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &ClaimName)> {
+        self.claims_from.iter().map(|(name, source)| (&**name, source))
+    }
+
+    pub(crate) fn tests(&self) -> impl Iterator<Item = (&ClaimName, &crate::condition::ClaimTest)> {
         self.conditions.iter().filter_map(|condition| match condition {
             Condition::Claim { name, test } => Some((name, test)),
             _ => None,
