@@ -40,6 +40,8 @@ pub(super) struct KnownIssuer {
     pub(super) file: FileIndex,
     pub(super) at: Span,
     pub(super) is_enabled: bool,
+    /// Whether no other issuer is defined by the same name.
+    pub(super) is_only: bool,
 }
 
 impl CompileReport<'_> {
@@ -62,8 +64,12 @@ impl CompileReport<'_> {
                 let max_lifetime = self.max_lifetime(file, issuer.max_lifetime.given());
                 let is_enabled = issuer.enabled.given() != Some(&false);
                 let (Some(parsed), Some(iss)) = (parsed, iss) else { continue };
-                let known = KnownIssuer { iss: iss.clone(), file, at: name.at, is_enabled };
-                compiled.known.entry(parsed.clone()).or_insert(known);
+                let known = KnownIssuer { iss: iss.clone(), file, at: name.at, is_enabled, is_only: true };
+                compiled
+                    .known
+                    .entry(parsed.clone())
+                    .and_modify(|first| first.is_only = false)
+                    .or_insert(known);
                 if let (Some(audience), Some(keys), Some(algorithms), Some(max_lifetime)) =
                     (audience, keys, algorithms, max_lifetime)
                 {

@@ -9,7 +9,7 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [FindingCode; 13] = [
+pub(crate) const CODES: [FindingCode; 14] = [
     FindingCode::IdleGuarantee,
     FindingCode::GuaranteeGap,
     FindingCode::PassedOver,
@@ -17,6 +17,7 @@ pub(crate) const CODES: [FindingCode; 13] = [
     FindingCode::UnreachableRoute,
     FindingCode::NoCredentials,
     FindingCode::RecyclableName,
+    FindingCode::ImpossibleFederation,
     FindingCode::UnusedIssuer,
     FindingCode::PublicCatchAll,
     FindingCode::MethodHole,
