@@ -261,6 +261,11 @@ impl CompileReport<'_> {
                 "it must not hold a user name or a password"
             }
             Ok(url) if url.fragment().is_some() => "it must have no fragment",
+            // these would be left out, or taken for slashes, without a word
+            Ok(_) if text.value.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') => {
+                "it must hold no space, tab, line break or `\\`"
+            }
+            Ok(_) if text.value.contains(":///") => "its host must follow `://`",
             Ok(url) => match (text.value.starts_with("https://"), text.value.starts_with("http://")) {
                 (true, _) => return Some(url),
                 (_, true) if is_loopback(&url) => return Some(url),

@@ -164,3 +164,29 @@ fn an_issuer_that_stands_in_two_files_is_told_once() {
         assert_eq!(codes, ["duplicate-name"], "{findings}");
     }
 }
+
+#[test]
+fn an_address_of_keys_is_taken_as_it_is_written() {
+    let with = |url: &str| {
+        format!(
+            "version: 1\nissuers:\n  a: {{ issuer: https://a.example.com, audience: a, keys: {{ jwks: {url} }} }}\nclients: {{ one: {{ \
+             federated: [{{ issuer: a, claims: {{ x: {{ is: y }} }} }}] }} }}\n"
+        )
+    };
+    assert!(compile(&with("\"https://a.example.com/keys?x=%20y\"")).is_ok());
+    for wrong in [
+        r#""https://a.example.com/keys\n""#,
+        r#""https://a.example.com/ke\tys""#,
+        r#""https://a.exa\tmple.com/keys""#,
+        r#""\thttps://a.example.com/keys""#,
+        r#""https://a.example.com/keys ""#,
+        r#""https://a.example.com/ke ys""#,
+        r#""https://a.example.com/keys\r""#,
+        r#""https://a.example.com\\keys""#,
+        r#""https:a.example.com/keys""#,
+        r#""https:///a.example.com/keys""#,
+        r#""HTTPS://a.example.com/keys""#,
+    ] {
+        refused(&with(wrong), &["bad-issuer"]);
+    }
+}
