@@ -10,11 +10,13 @@ mod fetch;
 mod files;
 mod followed;
 mod issuers;
+mod unverified;
 mod verify;
 
 pub use error::{FederationError, FederationRefused};
 pub use fetch::{FetchListener, FetchedDocumentKind, KeyFetchOptions};
 pub use followed::{IssuerStanding, IssuerState};
 pub use issuers::FollowedIssuers;
+pub(crate) use unverified::{ShownAt, UnreadToken, UnverifiedToken};
 pub(crate) use verify::ReadToken;
 pub use verify::{FederatedClient, ForeignToken, ForeignVerifier, ShownAs};

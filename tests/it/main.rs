@@ -40,6 +40,7 @@ mod federation_files;
 mod federation_grants;
 mod federation_keys;
 mod federation_shapes;
+mod federation_verdicts;
 mod gateway_check;
 mod gateway_commands;
 mod init;
