@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_jose::{CompactJws, JwsHeader};
-use jeton_oauth::{ForeignAlgorithm, text::printable};
+use jeton_oauth::{
+    ForeignAlgorithm,
+    text::{printable, shortened},
+};
 use jeton_policy::{
     clients::{Client, ClientState},
     federation::{Issuers, TrustedIssuer},
@@ -53,7 +56,7 @@ const OTHER_TYPES: [&str; 11] = [
 ];
 /// The last date that is told apart from later ones, in seconds since 1970: all whole numbers up to it are exact.
 const LAST_DATE: f64 = 9_007_199_254_740_992.0;
-/// How much of a value is told within a reason, in bytes.
+/// How much of a value is told within a reason, in characters.
 const LONGEST_TOLD: usize = 200;
 
 impl ShownAt {
@@ -214,9 +217,7 @@ fn seconds_of(time: Timestamp) -> f64 {
     time.as_duration().as_secs_f64()
 }
 
-/// A value of a token, within a reason: no longer than a line, and safe to print.
+/// A value of a token, within a reason: no longer than a line or two, and safe to print.
 fn told(value: &str) -> String {
-    let cut = value.floor_char_boundary(LONGEST_TOLD);
-    let rest = if cut < value.len() { "…" } else { "" };
-    format!("{}{rest}", printable(value.get(..cut).unwrap_or_default()))
+    shortened(&printable(value), LONGEST_TOLD).into_owned()
 }

@@ -255,3 +255,107 @@ async fn the_service_and_the_command_say_the_same_of_each_token() {
         assert_eq!(status, if taken == Taken::Yes { 200 } else { 401 }, "{name}");
     }
 }
+
+/// Policies with 40 clients, each with twelve conditions, and claims of which none of them has enough.
+fn crowded() -> (String, Value) {
+    let conditions = |number: usize| -> String {
+        let each =
+            (0..12).map(|at| format!("claim_{at}: {{ in: [wanted-{number}-{at}, {}] }}", "w".repeat(150)));
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let clients = (0..40).map(|number| {
+        let claims = format!("{{ repository_id: {{ is: \"{number}\" }}, {} }}", conditions(number));
+        client(&format!("client-{number}"), &claims, "")
+    });
+    let text = format!(
+        "version: 1\nissuers:\n  ci:\n    issuer: {CI}\n    audience: {AUDIENCE}\n    keys: {{ discover: true }}\nclients:\n"
+    );
+    let mut claims = json!({ "iss": CI, "aud": AUDIENCE, "iat": 1_700_000_000, "exp": 1_700_000_300, "repository_id": "7" });
+    for at in 0..12 {
+        claims[format!("claim_{at}")] = "f".repeat(220).into();
+    }
+    (text + &clients.collect::<String>(), claims)
+}
+
+/// The rows that a text takes on a screen of 100 columns.
+fn height(text: &str) -> usize {
+    text.lines().map(|line| line.chars().count().div_ceil(100).max(1)).sum()
+}
+
+#[test]
+fn a_refused_token_is_told_of_in_one_screen() {
+    let (policies, crowd) = crowded();
+    let workplace = Workplace::sample();
+    workplace.write("policies/federated.yaml", &policies);
+    let forge = Forge::with("test-only-other.pem");
+    let run = |claims: &Value, more: &[&str]| {
+        let token = forge.sign(json!({ "alg": "RS256" }).to_string(), claims.to_string());
+        let arguments: Vec<_> =
+            ["clients", "match", "--unverified", &token].iter().chain(more).copied().collect();
+        workplace.run(&arguments).exits(3).stdout
+    };
+    let with = |name: &str, value: Value| {
+        let mut claims = crowd.clone();
+        claims[name] = value;
+        claims
+    };
+    for (name, claims, said) in [
+        ("many conditions", crowd.clone(), "\nclient-7\n  claim claim_0 in [wanted-7-0, "),
+        ("how many of them are not shown", crowd.clone(), "\n  and 9 more\n"),
+        (
+            "how many clients are not shown",
+            crowd.clone(),
+            "\nand 39 more clients of this issuer: `--all` shows them\n",
+        ),
+        ("a long value", crowd.clone(), "ff…ff"),
+        ("its length", crowd.clone(), "f` (222 characters)\n"),
+        (
+            "a long audience",
+            with("aud", "a".repeat(2000).into()),
+            "a\" (2002 characters), and not the issuer's",
+        ),
+        ("a long list of audiences", with("aud", json!(vec!["x"; 500])), "\"x\"] (2001 characters), and not"),
+        (
+            "a long iss",
+            with("iss", format!("https://{}", "i".repeat(2000)).into()),
+            "i` (2010 characters) is no issuer",
+        ),
+        ("nobody's values", with("repository_id", "no".into()), "more clients of this issuer"),
+    ] {
+        let shown = run(&claims, &[]);
+        assert!(height(&shown) <= 24, "{name}: {} rows:\n{shown}", height(&shown));
+        assert!(shown.contains(said), "{name}:\n{shown}");
+    }
+    let all = run(&crowd, &["--all"]);
+    assert!(height(&all) > 24 && !all.contains(" more"), "{all}");
+    assert_eq!(all.lines().filter(|line| line.starts_with("client-")).count(), 40);
+    assert_eq!(all.lines().filter(|line| line.starts_with("  claim ")).count(), 40 * 13 - 1);
+    // as many as there is room for
+    let few = "version: 1\nissuers:\n  ci:\n    issuer: ISS\n    audience: AUD\n    keys: { discover: true }\nclients:\n";
+    let few = few.replace("ISS", CI).replace("AUD", AUDIENCE);
+    let clients = |count: usize| -> String {
+        let one = |number| {
+            client(&format!("client-{number}"), &format!("{{ repository_id: {{ is: \"{number}\" }} }}"), "")
+        };
+        (0..count).map(one).collect()
+    };
+    for (count, said) in
+        [(10, None), (11, Some("and 1 more client of this issuer")), (5000, Some("and 4990 more clients"))]
+    {
+        workplace.write("policies/federated.yaml", &format!("{few}{}", clients(count)));
+        let shown = run(&with("repository_id", "none".into()), &[]);
+        assert!(height(&shown) <= 24, "{count}: {shown}");
+        assert_eq!(shown.contains(" more client"), said.is_some(), "{count}: {shown}");
+        assert!(shown.contains(said.unwrap_or_default()), "{count}: {shown}");
+    }
+    // many issuers
+    let issuer = |number| {
+        format!(
+            "  i{number}:\n    issuer: https://i{number}.example.com\n    audience: {AUDIENCE}\n    keys: {{ discover: true }}\n"
+        )
+    };
+    let issuers: String = (0..300).map(issuer).collect();
+    workplace.write("policies/federated.yaml", &format!("version: 1\nissuers:\n{issuers}"));
+    let shown = run(&with("iss", "https://else.where.test".into()), &[]);
+    assert!(height(&shown) <= 24 && shown.contains("and 292 more\n"), "{shown}");
+}

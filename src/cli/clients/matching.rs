@@ -1,17 +1,18 @@
 //! `jeton clients match`: which client a token of another issuer stands for, or what differs.
 
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use clap::Args;
 use jeton_oauth::{
     clock::{Clock, SystemClock},
-    text::printable,
+    text::{printable, shortened},
 };
 use jeton_policy::{
     DemoSecrets, PolicySet, PolicySources, did_you_mean,
     federation::{ComparedClient, FederatedMatch, Issuers},
 };
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::super::{
     Outcome, emit, settings, surroundings,
@@ -33,10 +34,65 @@ pub(in crate::cli) struct Match {
     /// Believe the token without its signature, and although it has expired.
     #[arg(long)]
     unverified: bool,
+    /// Show what differs for every client, also where that is more than a screen.
+    #[arg(long)]
+    all: bool,
 }
 
-/// How many clients are told of that a token does not stand for.
-const MOST_CLIENTS: usize = 10;
+/// The screen of somebody who asks, in lines and characters.
+const SCREEN: (usize, usize) = (24, 100);
+/// How many issuers are named where a token is of none of them.
+const MOST_ISSUERS: usize = 8;
+/// How many characters of a value are shown.
+const LONGEST_SHOWN: usize = 200;
+
+/// An answer that fits on a screen.
+struct Screen {
+    text: String,
+    /// The rows that are left.
+    left: usize,
+}
+
+impl Screen {
+    fn new(all: bool) -> Self {
+        Self { text: String::new(), left: if all { usize::MAX } else { SCREEN.0 } }
+    }
+
+    /// Adds a line, whatever is left.
+    fn add(&mut self, line: &str) {
+        self.left = self.left.saturating_sub(rows(line));
+        self.text.extend([line, "\n"]);
+    }
+
+    /// Adds lines, if so many rows are left after them.
+    fn adds(&mut self, lines: &[String], left_after: usize) -> bool {
+        let needed: usize = lines.iter().map(|line| rows(line)).sum();
+        let fit = needed.saturating_add(left_after) <= self.left;
+        if fit {
+            for line in lines {
+                self.add(line);
+            }
+        }
+        fit
+    }
+
+    /// Adds as many of these lines as fit, and says how many others there are.
+    fn add_some(&mut self, lines: &[String], left_after: usize, others: &str) {
+        let mut lines = lines.iter().peekable();
+        while let Some(line) = lines.next_if(|line| self.left > rows(line) + left_after) {
+            self.add(line);
+        }
+        match lines.count() {
+            0 => {}
+            more => self.add(&format!("{others}{more} more")),
+        }
+    }
+}
+
+/// How many rows a line takes.
+fn rows(line: &str) -> usize {
+    line.chars().count().div_ceil(SCREEN.1).max(1)
+}
 
 pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = settings(NeededFolders::Policies, config)?;
@@ -47,9 +103,9 @@ pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outco
         policies.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
     let sent = token_text(command.jwt)?;
     let sent = pasted(&sent);
-    let mut text = String::new();
+    let mut screen = Screen::new(command.all);
     if command.unverified {
-        text.push_str("not verified: neither the signature nor `exp` was looked at\n");
+        screen.add("not verified: neither the signature nor `exp` was looked at");
     }
     let token = match UnverifiedToken::read(policies.issuers(), sent) {
         Ok(token) => token,
@@ -61,7 +117,8 @@ pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outco
                 FederationError::UnknownIssuer { iss } => unknown_issuer(&policies, &iss),
                 error => error.to_string(),
             };
-            emit(&format!("{text}no client: {why}\n"))?;
+            screen.add(&format!("no client: {why}"));
+            emit(&screen.text)?;
             return Ok(Outcome::No);
         }
     };
@@ -75,31 +132,36 @@ pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outco
     let found = policies.federation().client_of(name, &token.claims).ok();
     let of_client = found.as_ref().and_then(|found| token.check_client(found.client, at).err());
     let known: Vec<_> = faults.iter().chain(&of_client).map(FederationError::to_string).collect();
-    let other = match command.unverified {
-        true => None,
-        false => verification(&settings, &policies, (&token, sent), now)?,
-    };
+    let other =
+        if command.unverified { None } else { verification(&settings, &policies, (&token, sent), now)? };
     let other = other.filter(|why| !known.contains(why));
-    let _ = writeln!(text, "issuer: {name} ({iss})");
+    screen.add(&format!("issuer: {name} ({})", short(iss.as_str())));
     let mut is_taken = true;
-    let mut refuse = |text: &mut String, why: &str| {
+    let mut refuse = |screen: &mut Screen, why: &str| {
         is_taken = false;
-        let _ = writeln!(text, "refused: {}", printable(why));
+        screen.add(&format!("refused: {}", printable(why)));
     };
-    other.iter().for_each(|why| refuse(&mut text, why));
+    if let Some(why) = &other {
+        refuse(&mut screen, why);
+    }
     for fault in &faults {
         let hint = match fault {
             FederationError::Expired { .. } => "; look at it with `--unverified`",
             _ => "",
         };
-        refuse(&mut text, &format!("{fault}{hint}"));
+        refuse(&mut screen, &format!("{fault}{hint}"));
     }
     match &found {
-        Some(found) => stands_for(&mut text, found),
-        None => differing(&mut text, &policies.federation().compare(name, &token.claims)),
+        Some(found) => {
+            screen.add(&format!("client: {}", found.client.id));
+            if let Some(fault) = &of_client {
+                refuse(&mut screen, &fault.to_string());
+            }
+            taken_over(&mut screen, found);
+        }
+        None => differing(&mut screen, &policies.federation().compare(name, &token.claims)),
     }
-    of_client.iter().for_each(|fault| refuse(&mut text, &fault.to_string()));
-    emit(&text)?;
+    emit(&screen.text)?;
     Ok(if is_taken && found.is_some() { Outcome::Done } else { Outcome::No })
 }
 
@@ -142,37 +204,59 @@ fn verification(
 fn unknown_issuer(policies: &PolicySet, iss: &str) -> String {
     let known = || policies.issuers().iter().map(|issuer| issuer.issuer.as_str());
     let hint = did_you_mean(iss, known()).unwrap_or_else(|| {
-        let known: Vec<_> = known().map(|known| format!("`{known}`")).collect();
-        if known.is_empty() {
-            "the policies name none".to_owned()
-        } else {
-            format!("the policies name {}", known.join(", "))
+        let mut named: Vec<_> = known().take(MOST_ISSUERS).map(|known| format!("`{known}`")).collect();
+        let more = known().count().saturating_sub(named.len());
+        if named.is_empty() {
+            return "the policies name none".to_owned();
         }
+        if more > 0 {
+            named.push(format!("and {more} more"));
+        }
+        format!("the policies name {}", named.join(", "))
     });
-    format!("{} is no issuer of the policies: {hint}", printable(&format!("`{iss}`")))
+    format!("{} is no issuer of the policies: {hint}", short(&format!("`{iss}`")))
 }
 
-fn stands_for(text: &mut String, found: &FederatedMatch<'_>) {
-    let _ = writeln!(text, "client: {}", found.client.id);
-    for (name, value) in &found.claims {
-        let _ = writeln!(text, "takes over: {} = {}", printable(name), printable(&value.to_string()));
-    }
+/// What the client's tokens take over.
+fn taken_over(screen: &mut Screen, found: &FederatedMatch<'_>) {
+    let line = |(name, value): (&String, &Value)| {
+        format!("takes over: {} = {}", printable(name), short(&value.to_string()))
+    };
+    let lines: Vec<_> = found.claims.iter().map(line).collect();
+    screen.add_some(&lines, 0, "takes over: ");
 }
 
 /// What differs for each client, the nearest first.
-fn differing(text: &mut String, compared: &[ComparedClient<'_>]) {
+fn differing(screen: &mut Screen, compared: &[ComparedClient<'_>]) {
     if compared.is_empty() {
-        text.push_str("no client: none has this issuer under `federated`\n");
+        screen.add("no client: none has this issuer under `federated`");
         return;
     }
-    text.push_str("no client: the nearest first, with what differs\n");
-    for ComparedClient { client, differing, .. } in compared.iter().take(MOST_CLIENTS) {
-        let _ = writeln!(text, "{}", client.id);
-        for claim in differing {
-            let _ = writeln!(text, "  {claim}");
+    screen.add("no client: the nearest first, with what differs");
+    for (position, ComparedClient { client, differing, .. }) in compared.iter().enumerate() {
+        let lines: Vec<_> = differing.iter().map(|claim| format!("  {claim}")).collect();
+        let others = compared.len().saturating_sub(position + 1);
+        let whole = [&[client.id.to_string()], lines.as_slice()].concat();
+        if screen.adds(&whole, others.min(1)) {
+            continue;
         }
+        let mut more = others;
+        if position == 0 {
+            // the nearest at least, as far as it goes
+            screen.add(client.id.as_str());
+            screen.add_some(&lines, others.min(1), "  and ");
+        } else {
+            more += 1;
+        }
+        if more > 0 {
+            let clients = if more == 1 { "client" } else { "clients" };
+            screen.add(&format!("and {more} more {clients} of this issuer: `--all` shows them"));
+        }
+        return;
     }
-    if let Some(more) = compared.len().checked_sub(MOST_CLIENTS).filter(|more| *more > 0) {
-        let _ = writeln!(text, "and {more} more");
-    }
+}
+
+/// A value that others may have written, safe to print, and of two or three rows.
+fn short(value: &str) -> String {
+    shortened(&printable(value), LONGEST_SHOWN).into_owned()
 }
