@@ -17,6 +17,7 @@ pub use error::{FederationError, FederationRefused};
 pub use fetch::{FetchListener, FetchedDocumentKind, KeyFetchOptions};
 pub use followed::{IssuerStanding, IssuerState};
 pub use issuers::FollowedIssuers;
+pub use unverified::ForeignOrigin;
 pub(crate) use unverified::{ShownAt, UnreadToken, UnverifiedToken};
 pub(crate) use verify::ReadToken;
 pub use verify::{FederatedClient, ForeignToken, ForeignVerifier, ShownAs};

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_jose::{CompactJws, JwsHeader};
 use jeton_oauth::{
-    ForeignAlgorithm,
+    ForeignAlgorithm, IssuerName,
     text::{printable, shortened},
 };
 use jeton_policy::{
@@ -30,6 +30,18 @@ pub(crate) struct UnverifiedToken<'t> {
 pub(crate) struct UnreadToken<'t> {
     pub(super) issuer: Option<&'t Arc<TrustedIssuer>>,
     pub(crate) error: FederationError,
+}
+
+/// What the log says of a token that another issuer's stands for. All of it is safe to print, and long values lose
+/// their middle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignOrigin {
+    /// The issuer.
+    pub issuer: IssuerName,
+    /// Its `sub`.
+    pub subject: Option<String>,
+    /// Its `jti`.
+    pub token_id: Option<String>,
 }
 
 /// When a token is shown, and how far the clocks of others may be off.
@@ -176,6 +188,15 @@ impl<'t> UnverifiedToken<'t> {
                 _ => Err(FederationError::Revoked),
             },
         }
+    }
+
+    /// What the log says of it.
+    pub(super) fn origin(&self) -> ForeignOrigin {
+        let text = |name: &str| {
+            let claim = self.claims.get(name)?;
+            Some(claim.as_str().map_or_else(|| told(&claim.to_string()), told))
+        };
+        ForeignOrigin { issuer: self.issuer.name.clone(), subject: text("sub"), token_id: text("jti") }
     }
 
     /// Until when it must be remembered that it was used, in whole seconds since 1970.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     FollowedIssuers,
     error::{FederationError, FederationRefused},
-    unverified::{ShownAt, UnreadToken, UnverifiedToken},
+    unverified::{ForeignOrigin, ShownAt, UnreadToken, UnverifiedToken},
 };
 use crate::{
     event,
@@ -34,6 +34,7 @@ pub enum ShownAs {
 pub struct FederatedClient {
     client: Arc<Client>,
     claims: Map<String, Value>,
+    origin: ForeignOrigin,
 }
 
 /// Verifies tokens of other issuers.
@@ -61,9 +62,9 @@ impl ForeignToken {
 }
 
 impl FederatedClient {
-    /// The client, and the claims that its tokens take over.
-    pub(crate) fn into_parts(self) -> (Arc<Client>, Map<String, Value>) {
-        (self.client, self.claims)
+    /// The client, the claims that its tokens take over, and what the log says of the token that was shown.
+    pub(crate) fn into_parts(self) -> (Arc<Client>, Map<String, Value>, ForeignOrigin) {
+        (self.client, self.claims, self.origin)
     }
 }
 
@@ -134,7 +135,7 @@ impl ForeignVerifier {
         if issuer.single_use {
             self.use_up(&read).await.map_err(refuse)?;
         }
-        Ok(FederatedClient { client, claims: found.claims })
+        Ok(FederatedClient { client, claims: found.claims, origin: read.origin() })
     }
 
     /// Whether the issuer signed it. Where no key has its `kid`, the keys are fetched, if that may be.
