@@ -10,6 +10,7 @@ mod fetch;
 mod files;
 mod followed;
 mod issuers;
+mod metadata;
 mod unverified;
 mod verify;
 
@@ -17,6 +18,7 @@ pub use error::{FederationError, FederationRefused};
 pub use fetch::{FetchListener, FetchedDocumentKind, KeyFetchOptions};
 pub use followed::{IssuerStanding, IssuerState};
 pub use issuers::FollowedIssuers;
+pub use metadata::{BadMetadata, IssuerMetadata};
 pub use unverified::ForeignOrigin;
 pub(crate) use unverified::{ShownAt, UnreadToken, UnverifiedToken};
 pub(crate) use verify::ReadToken;

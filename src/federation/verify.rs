@@ -62,6 +62,11 @@ impl ForeignToken {
 }
 
 impl FederatedClient {
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The client, the claims that its tokens take over, and what the log says of the token that was shown.
     pub(crate) fn into_parts(self) -> (Arc<Client>, Map<String, Value>, ForeignOrigin) {
         (self.client, self.claims, self.origin)
