@@ -223,3 +223,35 @@ impl Route {
         if url.scheme() == "https" { Self::Chosen } else { Self::Local }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Whatever the name server says of a name by then: the address that would be connected to is judged.
+    #[tokio::test]
+    async fn where_a_document_leads_no_name_hides_an_internal_address() {
+        let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = trap.local_addr().unwrap().port();
+        let fetcher = KeyFetcher::new(KeyFetchOptions::default(), Arc::new(()));
+        let files = FetchFiles { authorities: None, token: None };
+        let url = Url::parse(&format!("https://localhost:{port}/keys")).unwrap();
+        let get = async |route| {
+            let fetcher = fetcher.fetcher(route, &files).unwrap();
+            fetcher.get_as(&url, KEY_SET, None).await.map(drop).unwrap_err().to_string()
+        };
+        let told = get(Route::Told).await;
+        assert!(told.contains("an address of an internal network"), "{told}");
+        // and where the policies lead, it is connected to: nobody does the handshake
+        let (told, accepted) = tokio::join!(get(Route::Chosen), async {
+            let accepted = trap.accept().await.map(drop);
+            accepted.is_ok()
+        });
+        assert!(accepted && !told.contains("internal network"), "{told}");
+        let another =
+            std::future::poll_fn(|context| std::task::Poll::Ready(trap.poll_accept(context).is_ready()));
+        assert!(!another.await, "one connection was made, the second time");
+    }
+}

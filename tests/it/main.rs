@@ -34,6 +34,7 @@ mod ended_tokens;
 mod ending;
 mod explain;
 mod failed_starts;
+mod federation_addresses;
 mod federation_attacks;
 mod federation_commands;
 mod federation_files;

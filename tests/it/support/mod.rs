@@ -2,7 +2,7 @@
 
 pub(crate) mod collector;
 pub(crate) mod forge;
-mod head;
+pub(crate) mod head;
 pub(crate) mod issuer;
 pub(crate) mod platform;
 pub(crate) mod program;
