@@ -200,6 +200,8 @@ fn what_is_no_token_is_no_answer() {
     assert!(run.stderr.contains("this is no token"), "{run:?}");
     let run = workplace.run_with_input(&["clients", "match", "--unverified"], &"x".repeat(70_000)).exits(1);
     assert!(run.stderr.contains("standard input holds more than"), "{run:?}");
+    let run = workplace.run_with_input(&["clients", "match"], "\n").exits(1);
+    assert!(run.stderr.contains("standard input is empty: it must hold the token"), "{run:?}");
     // an escape sequence in a claim does not reach the terminal
     let run = matched(&github(json!({ "ref": "\u{1b}[2J" }))).exits(3);
     assert!(!run.stdout.contains('\u{1b}'), "{run:?}");

@@ -220,7 +220,7 @@ async fn without_its_files_nothing_is_fetched() {
     for (name, token_dirs, prepare, error) in [
         ("no folder", &[][..], "", "`federation.token_dirs`"),
         ("another folder", &["elsewhere"], "", "`federation.token_dirs`"),
-        ("no token", &["tokens"], "tokens/token", "`token_file` holds no JWT"),
+        ("no token", &["tokens"], "tokens/token", "tokens/token` holds no JWT"),
         ("no authorities", &["tokens"], "ca.pem", "certificates of authorities cannot be used"),
     ] {
         let cluster = Cluster::start().await;
