@@ -140,7 +140,6 @@ pub(super) fn token_text(jwt: Option<String>) -> anyhow::Result<String> {
     let read = std::io::stdin().take(LONGEST_INPUT + 1).read_to_string(&mut text);
     let length = read.context("standard input cannot be read")? as u64;
     anyhow::ensure!(length <= LONGEST_INPUT, "standard input holds more than {}", ByteSize(LONGEST_INPUT));
-    anyhow::ensure!(!text.trim().is_empty(), "standard input is empty: it must hold the token");
     Ok(text)
 }
 

@@ -201,7 +201,7 @@ fn what_is_no_token_is_no_answer() {
     let run = workplace.run_with_input(&["clients", "match", "--unverified"], &"x".repeat(70_000)).exits(1);
     assert!(run.stderr.contains("standard input holds more than"), "{run:?}");
     let run = workplace.run_with_input(&["clients", "match"], "\n").exits(1);
-    assert!(run.stderr.contains("standard input is empty: it must hold the token"), "{run:?}");
+    assert!(run.stderr.contains("there is no token: standard input is empty"), "{run:?}");
     // an escape sequence in a claim does not reach the terminal
     let run = matched(&github(json!({ "ref": "\u{1b}[2J" }))).exits(3);
     assert!(!run.stdout.contains('\u{1b}'), "{run:?}");

@@ -102,6 +102,7 @@ pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outco
     let policies =
         policies.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
     let sent = token_text(command.jwt)?;
+    anyhow::ensure!(!sent.trim().is_empty(), "there is no token: standard input is empty");
     let sent = pasted(&sent);
     let mut screen = Screen::new(command.all);
     if command.unverified {
