@@ -349,7 +349,8 @@ fn foreign_tokens() -> Vec<Map<String, Value>> {
     let firsts = values().into_iter().chain([other(), Value::Null]);
     let of_r: Vec<Option<Value>> =
         scalars().chain(firsts.flat_map(led)).map(Some).chain([None, Some(json!({ "0": "a" }))]).collect();
-    let of_s: Vec<Option<Value>> = scalars().chain(led(Value::Null)).map(Some).chain([None]).collect();
+    let lists = led(Value::Null).chain(led(other()));
+    let of_s: Vec<Option<Value>> = scalars().chain(lists).map(Some).chain([None]).collect();
     let of_t = [None, Some(json!("a")), Some(json!("b")), Some(json!(1)), Some(json!(["a", "b", 1]))];
     let mut tokens = Vec::new();
     for r in &of_r {
