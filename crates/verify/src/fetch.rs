@@ -1,5 +1,6 @@
 //! Small documents that are fetched by HTTP again and again: what all who fetch them have in common.
 
+mod followed;
 mod reach;
 
 use std::{
@@ -17,7 +18,10 @@ use reqwest::{
 };
 use url::Url;
 
-pub use self::reach::{AllowedAddress, ProxyUse, Reach};
+pub use self::{
+    followed::{FailedFetch, FetchedValue, FollowTask, FollowTerms, Followed, FollowedSource, HeldDocument},
+    reach::{AllowedAddress, ProxyUse, Reach},
+};
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 1024 * 1024;

@@ -96,7 +96,8 @@ pub use authorize::{
     AccessRequest, Authorizer, Denied, ExplainedAsker, ExplainedRequest, NoAnswer, NoToken, NotAllowed,
     Permit,
 };
-pub use keys::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
+pub use fetch::FailedFetch;
+pub use keys::{JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
 pub use principal::Principal;
 pub use resource::{NoMetadata, ResourceMetadata};
 pub use revocations::{Revocations, RevocationsUnknown};
