@@ -104,6 +104,13 @@ struct SharedDocument<S: FollowedSource> {
 /// A task that follows something. It ends when this is dropped.
 pub struct FollowTask(AbortHandle);
 
+impl FollowTask {
+    /// Runs this in a task of the runtime.
+    pub fn spawn(follow: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(follow).abort_handle())
+    }
+}
+
 impl Drop for FollowTask {
     fn drop(&mut self) {
         self.0.abort();
@@ -200,7 +207,7 @@ impl<S: FollowedSource> Followed<S> {
     /// Keeps it up to date in a task of this runtime.
     pub fn spawn(&self) -> FollowTask {
         let followed = Self(Arc::clone(&self.0));
-        FollowTask(tokio::spawn(async move { followed.run().await }).abort_handle())
+        FollowTask::spawn(async move { followed.run().await })
     }
 
     /// Fetches in a task of its own. Whoever asked may hang up: a fetch that ended with that would have used the cooldown

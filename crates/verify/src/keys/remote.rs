@@ -1,6 +1,6 @@
 //! The public keys of an issuer as a service elsewhere keeps them: fetched beside the requests, asked in memory.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use jeton_jose::{InvalidJwks, PassedOver, PublicKeys};
 use jeton_oauth::{ShownUrl, clock::Clock, is_loopback};
@@ -12,13 +12,17 @@ use super::KeySource;
 use crate::{
     event,
     fetch::{
-        Etag, FailedFetch, FetchedDocument, FetchedValue, Fetcher, FollowTerms, Followed, FollowedSource,
-        HeldDocument, HttpError, Transport,
+        Discovery, DiscoveryError, Etag, FailedFetch, FetchedDocument, FetchedValue, Fetcher, FollowTerms,
+        Followed, FollowedSource, HeldDocument, HttpError, Transport,
     },
+    keep::KeepFolder,
 };
 
 /// What a key set is, and what many servers call it.
 const MEDIA_TYPES: &str = "application/jwk-set+json, application/json";
+
+/// What the set is called where it is kept.
+const KEPT: &str = "jwks.json";
 
 /// How often a key set is fetched. Durations are cut to whole seconds, and none is shorter than one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,10 +120,18 @@ pub struct JwksSource(Followed<RemoteKeys>);
 
 /// Where the set comes from.
 struct RemoteKeys {
-    url: Url,
+    place: KeyPlace,
     /// The longest time between two fetches, in seconds.
     refresh: i64,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
+    keep: Option<KeepFolder>,
+}
+
+/// Where a set is.
+enum KeyPlace {
+    Url(Url),
+    /// Where the issuer's metadata say.
+    Discovered(Arc<Discovery>),
 }
 
 /// The last good set.
@@ -134,6 +146,8 @@ struct HeldKeys {
 /// Why a set was not taken.
 #[derive(Debug, thiserror::Error)]
 enum NotFetched {
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -156,11 +170,41 @@ impl JwksSource {
             "http" => return Err(JwksSourceError::Insecure(ShownUrl(url.as_str()).to_string())),
             _ => return Err(JwksSourceError::Address),
         };
+        let fetcher = Arc::new(Fetcher::new(transport, options.timeout)?);
+        Ok(Self::at(KeyPlace::Url(url), options, fetcher, None, clock))
+    }
+
+    /// The key set that the issuer's metadata name.
+    pub(crate) fn discovered(
+        discovery: Arc<Discovery>,
+        fetcher: Arc<Fetcher>,
+        keep: Option<KeepFolder>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self::at(KeyPlace::Discovered(discovery), &JwksOptions::default(), fetcher, keep, clock)
+    }
+
+    fn at(
+        place: KeyPlace,
+        options: &JwksOptions,
+        fetcher: Arc<Fetcher>,
+        keep: Option<KeepFolder>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).max(1);
-        let fetcher = Fetcher::new(transport, options.timeout)?;
-        let keys = RemoteKeys { url, refresh: seconds(options.refresh), fetcher };
+        let keys = RemoteKeys { place, refresh: seconds(options.refresh), fetcher, keep };
         let terms = FollowTerms { cooldown: seconds(options.cooldown), permits: None };
-        Ok(Self(Followed::new(keys, terms, clock)))
+        Self(Followed::new(keys, terms, clock))
+    }
+
+    /// Starts with the set that was kept, if there is one.
+    pub(crate) fn take_kept(&self) {
+        let Some(keep) = &self.0.source().keep else { return };
+        let Some(document) = keep.read(KEPT) else { return };
+        match PublicKeys::from_jwks(&document) {
+            Ok(keys) => self.0.hold(HeldKeys { keys: Arc::new(keys), etag: None, max_age: None }),
+            Err(error) => keep.pass_over(KEPT, &error.to_string()),
+        }
     }
 
     /// The last good set; no key before the first fetch.
@@ -214,15 +258,23 @@ impl FollowedSource for RemoteKeys {
     /// What the issuer has, or what is in memory where that is the same.
     async fn fetch(&self, held: Arc<HeldDocument<HeldKeys>>) -> Result<FetchedValue<HeldKeys>, NotFetched> {
         let known = &held.value;
-        let value = match self.fetcher.get(self.url.as_str(), MEDIA_TYPES, known.etag.as_ref()).await? {
+        let url = match &self.place {
+            KeyPlace::Url(url) => Cow::Borrowed(url),
+            KeyPlace::Discovered(discovery) => Cow::Owned(discovery.metadata().await?.jwks_uri.clone()),
+        };
+        let value = match self.fetcher.get(url.as_str(), MEDIA_TYPES, known.etag.as_ref()).await? {
             FetchedDocument::NotModified { max_age } => HeldKeys {
                 keys: Arc::clone(&known.keys),
                 etag: known.etag.clone(),
                 // what it does not say is as it was (RFC 9111 section 4.3.4)
                 max_age: max_age.or(known.max_age),
             },
-            FetchedDocument::New { body, etag, max_age } => {
-                HeldKeys { keys: Arc::new(PublicKeys::from_jwks(&body)?), etag, max_age }
+            FetchedDocument::New { body, etag, max_age, .. } => {
+                let keys = Arc::new(PublicKeys::from_jwks(&body)?);
+                if let Some(keep) = &self.keep {
+                    keep.write(KEPT.to_owned(), body).await;
+                }
+                HeldKeys { keys, etag, max_age }
             }
         };
         Ok(FetchedValue { pause: self.pause(value.max_age), value })
@@ -232,15 +284,16 @@ impl FollowedSource for RemoteKeys {
         let passed_over = now.keys.passed_over();
         if !passed_over.is_empty() && passed_over != before.value.keys.passed_over() {
             let keys = PassedOver::list(passed_over);
-            event::JwksPassedOver { url: display(&self.shown_url()), keys: &keys }.warn();
+            event::JwksPassedOver { url: display(&ShownUrl(&self.url())), keys: &keys }.warn();
         }
         if failures > 0 {
-            event::JwksFetched { url: display(&self.shown_url()), keys: now.keys.len() }.info();
+            event::JwksFetched { url: display(&ShownUrl(&self.url())), keys: now.keys.len() }.info();
         }
     }
 
     fn tell_failed(&self, error: &str, failures: u32) {
-        let url = self.shown_url();
+        let url = self.url();
+        let url = ShownUrl(&url);
         let told = event::JwksNotFetched { url: display(&url), error };
         if failures == 0 {
             told.warn();
@@ -258,7 +311,14 @@ impl RemoteKeys {
         (lifetime - lifetime / 5).clamp(1, self.refresh)
     }
 
-    fn shown_url(&self) -> ShownUrl<'_> {
-        ShownUrl(self.url.as_str())
+    /// Where the set is, or what would say it.
+    fn url(&self) -> String {
+        match &self.place {
+            KeyPlace::Url(url) => url.to_string(),
+            KeyPlace::Discovered(discovery) => {
+                let known = discovery.known();
+                known.map_or_else(|| discovery.url().to_string(), |metadata| metadata.jwks_uri.to_string())
+            }
+        }
     }
 }
