@@ -2,7 +2,10 @@
 use std::{fs, path::Path};
 
 use jeton_oauth::{ApiName, Issuer};
-use jeton_policy::{ContentHash, Decision, DemoSecrets, Denial, FindingCode, Permissions, PolicySet};
+use jeton_policy::{
+    ChangeKind, ContentHash, Decision, DemoSecrets, Denial, DiffEffort, FindingCode, Permissions, PolicySet,
+    bundle::BundleAccess,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -352,5 +355,46 @@ fn a_hash_is_64_digits() {
         &text.to_uppercase(),
     ] {
         assert_eq!(ContentHash::parse(bad), None, "{bad}");
+    }
+}
+
+/// Policies whose API has this, and nothing else.
+fn with_bundle(bundle: &str) -> PolicySet {
+    compile_good(&format!("version: 1\napis:\n  api:\n    audience: https://api.example.com\n{bundle}"))
+}
+
+#[test]
+fn the_files_say_who_may_fetch_a_bundle() {
+    let access = |bundle| with_bundle(bundle).api("api").unwrap().bundle_access();
+    assert_eq!(access(""), None);
+    assert_eq!(access("    bundle: public\n"), Some(BundleAccess::Public));
+    assert_eq!(access("    bundle: \"clients\"\n"), Some(BundleAccess::Clients));
+    let own = compile_good("version: 1\napis: { jeton: { bundle: clients } }\n");
+    assert_eq!(own.api("jeton").unwrap().bundle_access(), Some(BundleAccess::Clients));
+    assert_eq!(with_bundle("").api("jeton").unwrap().bundle_access(), None, "what is built in has none");
+}
+
+#[test]
+fn a_difference_says_who_may_newly_fetch_a_bundle() {
+    let change = |old: &PolicySet, new: &PolicySet| {
+        let difference = old.difference(new, DiffEffort::Whole).unwrap();
+        let of_bundles = difference.changes.iter().filter(|change| change.kind == ChangeKind::Bundle);
+        of_bundles.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let what = "the bundle of api, which shows its rules and names its clients";
+    let [none, clients, public] = ["", "    bundle: clients\n", "    bundle: public\n"].map(with_bundle);
+    let without_the_api = compile_good("version: 1\n");
+    for none in [&none, &without_the_api] {
+        let said = format!("any token that carries scope jeton:policies gains {what}");
+        assert_eq!(change(none, &clients), [said.as_str()]);
+        assert_eq!(change(&clients, none), [said.replace("gains", "loses")]);
+        let said = format!("everybody, even without a token, gains {what}");
+        assert_eq!(change(none, &public), [said.as_str()]);
+        assert_eq!(change(&public, none), [said.replace("gains", "loses")]);
+    }
+    assert_eq!(change(&clients, &public), [format!("everybody, even without a token, gains {what}")]);
+    assert_eq!(change(&public, &clients), [format!("everybody, even without a token, loses {what}")]);
+    for same in [&none, &clients, &public] {
+        assert_eq!(change(same, same), [""; 0]);
     }
 }
