@@ -20,6 +20,7 @@ pub(crate) const CODES: [FindingCode; 14] = [
     FindingCode::ImpossibleFederation,
     FindingCode::UnusedIssuer,
     FindingCode::PublicCatchAll,
+    FindingCode::PublicBundle,
     FindingCode::MethodHole,
     FindingCode::TypeMismatch,
     FindingCode::OpenVerb,
@@ -142,6 +143,7 @@ fn warnings_stand_where_the_mistake_is() {
             (FindingCode::MethodHole, 21, 13),
         ],
     );
+    found("public-bundle", &[(FindingCode::PublicBundle, 8, 13)]);
     found(
         "method-hole",
         &[
