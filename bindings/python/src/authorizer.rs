@@ -14,7 +14,8 @@ use pyo3::{intern, prelude::*, types::PyModule};
 use crate::{
     courier,
     decision::Decision,
-    engine::{Engine, Engines, Options},
+    engine::{Engine, Engines},
+    options::{Arguments, Options},
     values::{Headers, text},
 };
 
@@ -43,8 +44,10 @@ impl Authorizer {
         credentials: Option<&Bound<'_, PyAny>>,
         ca_file: Option<PathBuf>,
     ) -> PyResult<Self> {
-        let _ = (keep, origin, credentials, ca_file);
-        Ok(Self { engines: Engines::start(py, Options::read(issuer, api, policies, jwks, leeway)?)? })
+        // what a proof of possession names; there are none yet
+        let _ = origin;
+        let arguments = Arguments { issuer, api, policies, jwks, leeway, keep, credentials, ca_file };
+        Ok(Self { engines: Engines::start(py, Options::read(arguments)?)? })
     }
 
     /// What is known is decided at once; what must be fetched first is waited for without the lock of the interpreter.

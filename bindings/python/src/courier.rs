@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
+    time::Duration,
 };
 
 use jeton_verify::Answer;
@@ -31,6 +32,8 @@ use crate::{decision::Decision, process::Process};
 
 /// How many events wait at most; those beyond are counted.
 const MOST_EVENTS: usize = 1_000;
+/// How long a function may take that gives a token.
+const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 /// How many messages Python takes at once.
 const MOST_AT_ONCE: usize = 100;
 
@@ -51,6 +54,7 @@ struct WaitingEvents {
 enum Message {
     Logged(LoggedEvent),
     Decided(Box<DecidedLater>),
+    Asked(Box<AskedToken>),
     End,
 }
 
@@ -68,6 +72,12 @@ struct DecidedLater {
     answer: Answer,
 }
 
+/// A token that a function of Python is to give.
+struct AskedToken {
+    function: Arc<Py<PyAny>>,
+    reply: Sender<Result<String, String>>,
+}
+
 impl Courier {
     /// A courier, and what delivers its messages.
     pub(crate) fn new() -> (Self, Mailbox) {
@@ -81,6 +91,14 @@ impl Courier {
     /// Settles a future of asyncio in the thread of its loop.
     pub(crate) fn settle(&self, future: Py<PyAny>, answer: Answer) {
         self.send(Message::Decided(Box::new(DecidedLater { future, answer })));
+    }
+
+    /// What a function of Python gives, called in a thread of its own.
+    pub(crate) fn ask(&self, function: &Arc<Py<PyAny>>) -> Result<String, String> {
+        let (reply, replied) = mpsc::channel();
+        self.send(Message::Asked(Box::new(AskedToken { function: Arc::clone(function), reply })));
+        let replied = replied.recv_timeout(LONGEST_ANSWER);
+        replied.unwrap_or_else(|_| Err(format!("the function gives none within {LONGEST_ANSWER:?}")))
     }
 
     fn log(&self, event: LoggedEvent) {
@@ -107,17 +125,41 @@ pub(crate) struct Mailbox {
     waiting: Arc<WaitingEvents>,
 }
 
-/// How many events were dropped, the events, and the decisions with the futures that wait for them.
+/// How many events were dropped; the events; the decisions with the futures that wait for them; the functions that are
+/// asked for tokens, with where these go.
 #[derive(IntoPyObject)]
-pub(crate) struct Taken<'py>(usize, Bound<'py, PyList>, Bound<'py, PyList>);
+pub(crate) struct Taken<'py>(usize, Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
+
+/// Where a token goes that a function was asked for.
+#[pyclass(frozen, module = "jeton._jeton")]
+pub(crate) struct TokenReply(Mutex<Sender<Result<String, String>>>);
+
+#[pymethods]
+impl TokenReply {
+    /// The token.
+    fn give(&self, token: String) {
+        self.send(Ok(token));
+    }
+
+    /// Why there is none.
+    fn fail(&self, error: String) {
+        self.send(Err(error));
+    }
+}
+
+impl TokenReply {
+    fn send(&self, reply: Result<String, String>) {
+        // nobody waits for a late one
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(reply);
+    }
+}
 
 #[pymethods]
 impl Mailbox {
-    /// Waits for messages: how many events were dropped since, the events that were logged and the decisions that were
-    /// made. `None` at the end.
+    /// Waits for messages. `None` at the end.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Taken<'py>>> {
         let Some(messages) = py.detach(|| self.wait()) else { return Ok(None) };
-        let (events, decisions) = (PyList::empty(py), PyList::empty(py));
+        let [events, decisions, asked] = [PyList::empty(py), PyList::empty(py), PyList::empty(py)];
         for message in messages {
             match message {
                 Message::Logged(event) => {
@@ -128,10 +170,14 @@ impl Mailbox {
                     let DecidedLater { future, answer } = *decided;
                     decisions.append((future, Decision::new(answer)))?;
                 }
+                Message::Asked(token) => {
+                    let AskedToken { function, reply } = *token;
+                    asked.append((function.clone_ref(py), TokenReply(Mutex::new(reply))))?;
+                }
                 Message::End => return Ok(None),
             }
         }
-        Ok(Some(Taken(self.waiting.dropped.swap(0, Ordering::Relaxed), events, decisions)))
+        Ok(Some(Taken(self.waiting.dropped.swap(0, Ordering::Relaxed), events, decisions, asked)))
     }
 
     /// Ends [`Self::take`].

@@ -1,130 +1,39 @@
 //! What decides in one process, and how it is started again in another one.
 
 use std::{
-    fmt, fs, mem,
-    path::PathBuf,
-    process,
+    mem, process,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use jeton_jose::PublicKeys;
-use jeton_oauth::{ApiName, Issuer, clock::SystemClock};
-use jeton_policy::{LivePolicies, Surroundings};
-use jeton_verify::{Authorizer, JwksOptions, JwksSource, TrustedKeys, Verifier};
-use pyo3::{
-    exceptions::{PyOSError, PyRuntimeError, PyValueError},
-    prelude::*,
+use jeton_verify::Authorizer;
+use pyo3::{exceptions::PyRuntimeError, prelude::*};
+use tokio::runtime::Handle;
+
+use crate::{
+    courier::Courier,
+    options::{Options, to_python},
+    process::Process,
 };
-use tokio::{
-    runtime::Handle,
-    task::{self, JoinHandle},
-    time,
-};
-
-use crate::{courier::Courier, process::Process};
-
-/// How often the policies folder is looked at.
-const POLL: Duration = Duration::from_secs(2);
-
-/// What an authorizer was made of; enough to start it in another process.
-pub(crate) struct Options {
-    issuer: Issuer,
-    api: ApiName,
-    policies: PathBuf,
-    jwks: Option<PathBuf>,
-    leeway: Duration,
-}
-
-impl Options {
-    /// Reads what Python says.
-    pub(crate) fn read(
-        issuer: &str,
-        api: &str,
-        policies: Option<PathBuf>,
-        jwks: Option<PathBuf>,
-        leeway: i64,
-    ) -> PyResult<Self> {
-        let leeway = u32::try_from(leeway)
-            .map_err(|_| PyValueError::new_err(format!("leeway={leeway}: name seconds from 0")))?;
-        Ok(Self {
-            issuer: Issuer::parse(issuer).map_err(wrong)?,
-            api: ApiName::parse(api).map_err(wrong)?,
-            policies: policies.ok_or_else(|| PyValueError::new_err("`policies` is missing"))?,
-            jwks,
-            leeway: Duration::from_secs(leeway.into()),
-        })
-    }
-}
-
-impl fmt::Display for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<Authorizer of {} by {}>", self.api, self.issuer)
-    }
-}
 
 /// An authorizer that runs. What it follows ends with it.
 pub(crate) struct Engine {
     pub(crate) authorizer: Authorizer,
     pub(crate) runtime: Handle,
     pub(crate) courier: Courier,
-    following: Vec<JoinHandle<()>>,
 }
 
 impl Engine {
     fn start(options: &Options, process: &Process) -> PyResult<Self> {
-        let Options { issuer, api, policies, jwks, leeway } = options;
         let runtime = process.handle().clone();
-        let _entered = runtime.enter();
-        let mut following = Vec::new();
-        let clock = Arc::new(SystemClock);
-        let keys: TrustedKeys = if let Some(file) = jwks {
-            let wrong_file = |error: &dyn fmt::Display| format!("{}: {error}", file.display());
-            let text = fs::read(file).map_err(|error| PyOSError::new_err(wrong_file(&error)))?;
-            let keys = PublicKeys::from_jwks(&text).map_err(|error| wrong(wrong_file(&error)))?;
-            Arc::new(keys).into()
-        } else {
-            let url = format!("{issuer}/.well-known/jwks.json");
-            let source = JwksSource::new(&url, &JwksOptions::default(), clock.clone()).map_err(wrong)?;
-            let source = Arc::new(source);
-            following.push(runtime.spawn(Arc::clone(&source).run()));
-            source.into()
-        };
-        let surroundings = Surroundings::of_service(issuer, api.clone());
-        let policies = LivePolicies::load(policies, surroundings, clock.clone()).map_err(wrong)?;
-        let policies = Arc::new(policies);
-        following.push(runtime.spawn(follow(Arc::clone(&policies))));
-        let verifier = Verifier::new(issuer.clone(), keys, *leeway, clock);
-        let verifier = verifier.remembering(Verifier::USUAL_MEMORY);
-        let authorizer = Authorizer::new(verifier, policies, api.clone());
-        let courier = process.courier().clone();
-        Ok(Self { authorizer, runtime: runtime.clone(), courier, following })
+        let entered = runtime.enter();
+        let authorizer = options.of_service().start().map_err(to_python)?;
+        drop(entered);
+        Ok(Self { authorizer, runtime, courier: process.courier().clone() })
     }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        for task in &self.following {
-            task.abort();
-        }
-    }
-}
-
-/// Reads the policies folder again and again.
-async fn follow(policies: Arc<LivePolicies>) {
-    loop {
-        time::sleep(POLL).await;
-        let policies = Arc::clone(&policies);
-        let _ = task::spawn_blocking(move || policies.poll()).await;
-    }
-}
-
-fn wrong(error: impl fmt::Display) -> PyErr {
-    PyValueError::new_err(error.to_string())
 }
 
 /// The engine of each process.

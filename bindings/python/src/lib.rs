@@ -8,6 +8,7 @@ mod authorizer;
 mod courier;
 mod decision;
 mod engine;
+mod options;
 mod process;
 mod values;
 
@@ -17,7 +18,7 @@ mod _jeton {
     #[pymodule_export]
     use crate::{
         authorizer::Authorizer,
-        courier::Mailbox,
+        courier::{Mailbox, TokenReply},
         decision::{Decision, Principal},
     };
 }

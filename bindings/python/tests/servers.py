@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from typing import Any, Optional
 
 ROOT = Path(__file__).resolve().parents[3]
 APPS = Path(__file__).resolve().parent / "apps"
+TRUSTED = ssl.create_default_context(cafile=str(ROOT / "tests/fixtures/tls/ca.pem"))
 ORDERS = "https://orders.example.com"
 ACME, GLOBEX = "/tenants/acme/orders", "/tenants/globex/orders"
 
@@ -59,14 +61,18 @@ class Process:
 
 
 class Issuer:
-    """A server of jeton with the policies of the sample."""
+    """A server of jeton with the policies of the sample, and a bundle of the orders API."""
 
-    def __init__(self, program: Path, folder: Path, **settings: str) -> None:
+    def __init__(
+        self, program: Path, folder: Path, *, scheme: str = "http", start: bool = True, **settings: str
+    ) -> None:
         self.policies = folder / "policies"
         shutil.copytree(ROOT / "policies", self.policies)
+        audience = f"    audience: {ORDERS}\n"
+        self.edit("orders.yaml", audience, f"{audience}    bundle: public\n")
         self.program, self.folder = program, folder
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
         self.settings = {
             "JETON__SERVER__LISTEN": f"127.0.0.1:{self.port}",
             "JETON__ADMIN__LISTEN": "",
@@ -76,7 +82,8 @@ class Issuer:
             **settings,
         }
         self.running: Optional[Process] = None
-        self.start()
+        if start:
+            self.start()
 
     def start(self) -> None:
         ready = f"{self.url}/readyz"
@@ -88,19 +95,18 @@ class Issuer:
             self.running.stop()
             self.running = None
 
-    def jwks(self) -> Path:
-        """Its public keys as a file."""
-        file = self.folder / "jwks.json"
-        with urllib.request.urlopen(f"{self.url}/.well-known/jwks.json", timeout=5) as answer:
-            file.write_bytes(answer.read())
-        return file
+    def edit(self, name: str, before: str, after: str) -> None:
+        file = self.policies / name
+        text = file.read_text()
+        assert text.count(before) == 1, f"`{before}` stands {text.count(before)} times in {name}"
+        file.write_text(text.replace(before, after))
 
     def token(self, client: str, resource: str = ORDERS) -> str:
         form = {"grant_type": "client_credentials", "resource": resource}
         request = urllib.request.Request(f"{self.url}/oauth2/token", urllib.parse.urlencode(form).encode())
         basic = base64.b64encode(f"{client}:demo-secret-of-{client}".encode()).decode()
         request.add_header("Authorization", f"Basic {basic}")
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=5, context=TRUSTED) as answer:
             token: str = json.load(answer)["access_token"]
             return token
 
@@ -156,7 +162,7 @@ def bearer(token: str) -> list[tuple[str, bytes]]:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5):
+        with urllib.request.urlopen(url, timeout=5, context=TRUSTED):
             return True
     except OSError:
         return False

@@ -31,7 +31,7 @@ SERVICES = {
 @pytest.fixture(scope="session", params=SERVICES, ids=list(SERVICES))
 def service(request: pytest.FixtureRequest, issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
-    started = Service(SERVICES[request.param], folder, ISSUER=issuer.url, POLICIES=str(issuer.policies))
+    started = Service(SERVICES[request.param], folder, ISSUER=issuer.url)
     yield started
     started.stop()
 
@@ -116,7 +116,7 @@ def test_unclear_tokens_are_refused(service: Service, token: str) -> None:
 
 
 def test_a_handler_without_a_guard_answers_500(issuer: Issuer, tmp_path: Path, token: str) -> None:
-    service = Service([*UVICORN, "fastapi_app:unprotected"], tmp_path, ISSUER=issuer.url, POLICIES=str(issuer.policies))
+    service = Service([*UVICORN, "fastapi_app:unprotected"], tmp_path, ISSUER=issuer.url)
     answer = service.get(ACME, token)
     service.stop()
     assert answer.status == 500
@@ -124,7 +124,7 @@ def test_a_handler_without_a_guard_answers_500(issuer: Issuer, tmp_path: Path, t
 
 
 def test_a_websocket_is_guarded(issuer: Issuer, tmp_path: Path, token: str) -> None:
-    service = Service([*UVICORN, "fastapi_app:app"], tmp_path, ISSUER=issuer.url, POLICIES=str(issuer.policies))
+    service = Service([*UVICORN, "fastapi_app:app"], tmp_path, ISSUER=issuer.url)
     key = base64.b64encode(b"0123456789abcdef")
     upgrade = [("Upgrade", b"websocket"), ("Sec-WebSocket-Version", b"13"), ("Sec-WebSocket-Key", key)]
 
@@ -165,7 +165,7 @@ def test_a_server_that_hides_the_path_is_named(
             except OSError:
                 return False
 
-    service = Refusing(command, tmp_path, ISSUER=issuer.url, POLICIES=str(issuer.policies))
+    service = Refusing(command, tmp_path, ISSUER=issuer.url)
     answer = service.get(ACME, token)
     service.stop()
     assert answer.status == 500

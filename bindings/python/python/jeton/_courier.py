@@ -8,8 +8,9 @@ import logging
 import os
 import threading
 from asyncio import Future
+from typing import Callable
 
-from ._jeton import Decision, Mailbox
+from ._jeton import Decision, Mailbox, TokenReply
 
 log = logging.getLogger("jeton")
 hears = log.isEnabledFor
@@ -33,11 +34,14 @@ def deliver(mailbox: Mailbox) -> None:
 
 def _empty(mailbox: Mailbox) -> None:
     while (taken := mailbox.take()) is not None:
-        dropped, events, decisions = taken
+        dropped, events, decisions, asked = taken
         for future, decision in decisions:
             # the loop may be closed by now, and then nobody waits
             with contextlib.suppress(RuntimeError):
                 future.get_loop().call_soon_threadsafe(_settle, future, decision)
+        for function, reply in asked:
+            # it may ask a server: nothing else waits for that
+            threading.Thread(target=_ask, args=(function, reply), name="jeton-token", daemon=True).start()
         for event in events:
             log_event(*event)
         if dropped:
@@ -49,6 +53,13 @@ def log_event(level: int, name: str, text: str, fields: dict[str, str]) -> None:
     if log.isEnabledFor(level):
         said = " ".join([text, *(f"{field}={value}" for field, value in fields.items())])
         log.log(level, "%s", said, extra={"event": name, "fields": fields})
+
+
+def _ask(function: Callable[[], str], reply: TokenReply) -> None:
+    try:
+        reply.give(function())
+    except Exception as error:  # whatever it raises, the engine tells that there is no token
+        reply.fail(repr(error))
 
 
 def _settle(future: Future[Decision], decision: Decision) -> None:

@@ -166,14 +166,30 @@ class Principal:
     def expires_at(self) -> int:
         """When its token ends, in seconds since 1970."""
 
+# how many events were dropped; events; decisions, and what waits for them; functions that are to give a token
+_Taken = tuple[
+    int,
+    list[tuple[int, str, str, dict[str, str]]],
+    list[tuple[Future[Decision], Decision]],
+    list[tuple[Callable[[], str], TokenReply]],
+]
+
+@final
+class TokenReply:
+    """Where a token goes that a function was asked for."""
+
+    def give(self, token: str) -> None:
+        """The token."""
+
+    def fail(self, error: str) -> None:
+        """Why there is none."""
+
 @final
 class Mailbox:
     """What threads of the library tell Python."""
 
-    def take(
-        self,
-    ) -> Optional[tuple[int, list[tuple[int, str, str, dict[str, str]]], list[tuple[Future[Decision], Decision]]]]:
-        """Waits for messages: how many events were dropped, events, decisions. `None` at the end."""
+    def take(self) -> Optional[_Taken]:
+        """Waits for messages. `None` at the end."""
 
     def end(self) -> None:
         """Ends `take`."""

@@ -1,12 +1,7 @@
-"""The authorizer of each application, as the environment has it."""
+"""The authorizer of each application: the issuer's address is all that is configured."""
 
 import os
 
 from jeton import Authorizer
 
-authorizer = Authorizer(
-    issuer=os.environ["ISSUER"],
-    api="orders",
-    policies=os.environ.get("POLICIES"),
-    jwks=os.environ.get("JWKS"),
-)
+authorizer = Authorizer(issuer=os.environ["ISSUER"], api="orders")
