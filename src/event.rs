@@ -109,7 +109,7 @@ jeton_verify::events! {
     "decision.denied" =>
         GatewayDenied<'e>: info { gateway: Option<&'e str>, reason: &'e str },
         GatewayRequestDenied<'e>: info | warn {
-            gateway: &'e str, method: Option<&'e str>, path: Option<&'e str>, host: Option<&'e str>,
+            gateway: Option<&'e str>, method: Option<&'e str>, path: Option<&'e str>, host: Option<&'e str>,
             reason: &'e str, detail: Option<&'e str>,
         };
 

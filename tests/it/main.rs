@@ -13,6 +13,7 @@ mod support;
 
 mod addresses;
 mod admin;
+mod answers;
 mod architecture;
 mod authz;
 mod binary;

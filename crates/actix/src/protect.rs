@@ -17,16 +17,11 @@ use actix_web::{
 };
 use jeton_oauth::MetadataAddress;
 use jeton_policy::{BadPath, CanonicalPath, PathPrefix};
-use jeton_verify::{AccessRequest, Authorizer, NoMetadata, Permit, Principal};
+use jeton_verify::{AccessRequest, Authorizer, GuardFault, NoMetadata, Permit, Principal, Refusal};
 use percent_encoding::percent_decode_str;
 use tracing_actix_web::RequestId;
 
-use crate::{
-    bearer::bearer_token,
-    event,
-    problem::{GuardFault, GuardProblem},
-    refusal::Refusal,
-};
+use crate::{bearer::bearer_token, event, problem::GuardProblem};
 
 /// Middleware that lets through what the policies allow, judged by method and path as they were sent,
 /// and nothing else. A handler behind it takes a [`Caller`] as an argument.

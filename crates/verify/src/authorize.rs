@@ -209,17 +209,14 @@ impl Authorizer {
             Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
             Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
         };
-        let (outcome, rule, reason) = match decision {
-            Ok(permit) => (DecisionOutcome::Allowed, Some(permit.rule()), permit.reason),
-            Err(Denied::NoToken(NoToken { reason, rule, .. })) => {
-                (DecisionOutcome::Unauthenticated, rule.as_deref(), *reason)
-            }
-            Err(Denied::InvalidToken(_)) => (DecisionOutcome::Unauthenticated, None, reasons::INVALID_TOKEN),
-            Err(Denied::Unavailable(_)) => (DecisionOutcome::Denied, None, reasons::UNAVAILABLE),
-            Err(Denied::NotAllowed(denied)) => {
-                (DecisionOutcome::Denied, denied.rule.as_deref(), denied.reason)
-            }
+        let (outcome, rule) = match decision {
+            Ok(permit) => (DecisionOutcome::Allowed, Some(permit.rule())),
+            Err(Denied::NoToken(NoToken { rule, .. })) => (DecisionOutcome::Unauthenticated, rule.as_deref()),
+            Err(Denied::InvalidToken(_)) => (DecisionOutcome::Unauthenticated, None),
+            Err(Denied::Unavailable(_)) => (DecisionOutcome::Denied, None),
+            Err(Denied::NotAllowed(denied)) => (DecisionOutcome::Denied, denied.rule.as_deref()),
         };
+        let reason = decision.map_or_else(Denied::reason, Permit::reason);
         let client = principal.and_then(Principal::client).map(ClientId::as_str);
         event::DecisionTaken { api: self.api.as_str(), rule, client, outcome: outcome.as_str() }.trace();
         if self.audit.is_off() {
@@ -311,8 +308,35 @@ impl Permit {
         self.principal.as_ref()
     }
 
+    /// As [`Self::principal`], of its own.
+    pub fn into_principal(self) -> Option<Principal> {
+        self.principal
+    }
+
     /// The rule that allowed the request.
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// As [`Self::rule`], to be kept.
+    pub fn shared_rule(&self) -> Arc<str> {
+        Arc::clone(&self.rule)
+    }
+
+    /// The stable name of what allowed it.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+impl Denied {
+    /// The stable name of the reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoToken(no_token) => no_token.reason,
+            Self::InvalidToken(_) => reasons::INVALID_TOKEN,
+            Self::NotAllowed(not_allowed) => not_allowed.reason,
+            Self::Unavailable(_) => reasons::UNAVAILABLE,
+        }
     }
 }

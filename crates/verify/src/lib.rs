@@ -77,6 +77,7 @@
 //! # }
 //! ```
 
+mod answer;
 pub mod audit;
 mod authorize;
 pub mod event;
@@ -90,6 +91,7 @@ mod standing;
 pub mod status;
 mod token;
 
+pub use answer::{Answer, GuardFault, JudgedRequest, Refusal, problem_json};
 pub use authorize::{
     AccessRequest, Authorizer, Denied, ExplainedAsker, ExplainedRequest, NoAnswer, NoToken, NotAllowed,
     Permit,
@@ -100,6 +102,6 @@ pub use resource::{NoMetadata, ResourceMetadata};
 pub use revocations::{Revocations, RevocationsUnknown};
 pub use standing::{InForce, NotInForce, Standing};
 pub use token::{
-    AT_JWT, BearerToken, InsecureParts, Revocable, TokenError, TokenOrigin, TokenPayload, VerifiedClaims,
-    Verifier, insecure_parts,
+    AT_JWT, BearerFault, BearerToken, InsecureParts, Revocable, TokenError, TokenOrigin, TokenPayload,
+    VerifiedClaims, Verifier, bearer_token, insecure_parts,
 };

@@ -2,6 +2,8 @@
 
 use jeton_policy::Grounds;
 
+/// It is not clear which token is meant.
+pub const INVALID_REQUEST: &str = "invalid-request";
 /// The token is bad.
 pub const INVALID_TOKEN: &str = "invalid-token";
 /// Whether the token was revoked is not known yet.

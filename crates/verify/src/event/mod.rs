@@ -32,6 +32,12 @@ crate::events! {
         api: &'e str, rule: Option<&'e str>, client: Option<&'e str>, outcome: &'e str,
     };
 
+    /// A request was denied.
+    "decision.denied" => DecisionDenied<'e>: info | error {
+        gateway: Option<&'e str>, method: Option<&'e str>, path: Option<&'e str>, reason: &'e str,
+        detail: Option<&'e str>, rule: Option<&'e str>, client: Option<&'e str>, jti: Option<&'e str>,
+    };
+
     /// The candidate policies would decide differently.
     "decision.differs" =>
         DecisionDiffers<'e>: warn {
