@@ -29,6 +29,7 @@ mod config_check;
 mod connections;
 mod core_dumps;
 mod decision_log;
+mod decision_table;
 mod decisions;
 mod discovery;
 mod ended_tokens;
