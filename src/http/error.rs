@@ -67,7 +67,7 @@ impl ProblemKind {
             Self::Guard(GuardFault::InvalidRequest(detail)) | Self::BadQuestion(detail) => {
                 Self::Forbidden(detail)
             }
-            Self::Guard(fault @ (GuardFault::Unavailable | GuardFault::Internal)) => {
+            Self::Guard(fault @ (GuardFault::Unavailable(_) | GuardFault::Internal)) => {
                 Self::Forbidden(fault.detail())
             }
             Self::Misdirected(_)

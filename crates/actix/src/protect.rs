@@ -138,8 +138,11 @@ impl Protect {
     /// [`NoMetadata`] where the policies do not have the API, or its audience is not the address at which clients
     /// reach it. Should a later reload make it so, nothing is published until it is put right.
     pub fn with_resource_metadata(self) -> Result<Self, NoMetadata> {
-        self.authorizer.resource_metadata()?;
-        Ok(Self { publishes_metadata: true, ..self })
+        match self.authorizer.resource_metadata() {
+            // a service that starts before its issuer
+            Ok(_) | Err(NoMetadata::NoPolicies(_)) => Ok(Self { publishes_metadata: true, ..self }),
+            Err(error) => Err(error),
+        }
     }
 
     /// The metadata, if this is a request for them.

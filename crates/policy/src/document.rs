@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     read::{Field, Items, Named, ReadExtent, Spanned},
     schema::{
-        self, Algorithm, AnyText, ApiName, Audience, ClaimName, ClaimSource, ClaimValue, ClientId,
+        self, Algorithm, AnyText, ApiName, Audience, Bundle, ClaimName, ClaimSource, ClaimValue, ClientId,
         ComparedClaim, ComparedValue, Duration, Entries, ForeignClaim, Issuer, IssuerName, KeyFile,
         ParameterName, Rate, Request, Role, Route, Scope, Sha256, SomeItems, Time, TokenId, Url,
     },
@@ -72,6 +72,10 @@ pub(super) struct ApiEntry {
     /// The `aud` of the API's tokens. Only `jeton` has no `audience`: its audience is the issuer.
     #[schemars(with = "Audience")]
     pub(super) audience: Field<Text>,
+    /// Who may fetch the bundle of the API, by which a service decides without the folder (`GET /policies/NAME`): `public`
+    /// for anybody, `clients` for bearers with `jeton:policies`. Default: nobody.
+    #[schemars(with = "Bundle")]
+    pub(super) bundle: Field<Text>,
     /// The rules by name. The most specific matching route decides a request. A request without a matching route is denied.
     pub(super) rules: Named<RuleEntry>,
     /// The guarantees by name: what must hold for every possible token, whichever rule decides.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::{
+    bundle::BundleAccess,
     condition::{Alternative, Condition},
     decision::{Decision, Denial, Grounds},
     finding::Findings,
@@ -173,6 +174,8 @@ impl PolicySet {
 pub struct ProtectedApi {
     pub(super) name: ApiName,
     pub(super) audience: Audience,
+    /// Who may fetch its bundle.
+    pub(super) bundle: Option<BundleAccess>,
     /// What its rules ask for, by themselves or by a role.
     pub(super) scopes: ScopeSet,
     pub(super) rules: Vec<PolicyRule>,
@@ -226,6 +229,11 @@ impl ProtectedApi {
     /// The `aud` of the tokens that it takes.
     pub fn audience(&self) -> &Audience {
         &self.audience
+    }
+
+    /// Who may fetch its bundle. `None` is nobody.
+    pub fn bundle_access(&self) -> Option<BundleAccess> {
+        self.bundle
     }
 
     /// The scopes that its rules name, and those of the roles that they name.

@@ -80,13 +80,18 @@
 mod answer;
 pub mod audit;
 mod authorize;
+mod bundle;
+mod credentials;
 pub mod event;
 pub mod fetch;
 pub mod gateway;
+mod keep;
 mod keys;
+mod policies;
 mod principal;
 mod resource;
 mod revocations;
+mod service;
 mod standing;
 pub mod status;
 mod token;
@@ -96,10 +101,16 @@ pub use authorize::{
     AccessRequest, Authorizer, Denied, ExplainedAsker, ExplainedRequest, NoAnswer, NoToken, NotAllowed,
     Permit,
 };
-pub use keys::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
+pub use bundle::{BundleSource, BundleState};
+pub use credentials::{GiveToken, ServiceCredentials};
+pub use fetch::FailedFetch;
+pub use keep::KeepError;
+pub use keys::{JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
+pub use policies::{PoliciesUnknown, PolicySource, Unavailable};
 pub use principal::Principal;
 pub use resource::{NoMetadata, ResourceMetadata};
 pub use revocations::{Revocations, RevocationsUnknown};
+pub use service::{ServiceError, ServiceOptions};
 pub use standing::{InForce, NotInForce, Standing};
 pub use token::{
     AT_JWT, BearerFault, BearerToken, InsecureParts, Revocable, TokenError, TokenOrigin, TokenPayload,

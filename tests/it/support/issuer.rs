@@ -86,7 +86,11 @@ impl FakeIssuer {
                             Err(_) => return,
                         }
                     }
-                    let head = String::from_utf8(head).unwrap();
+                    let mut head = String::from_utf8(head).unwrap();
+                    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+                    stream.read_exact(&mut body).await.unwrap();
+                    head.push_str(std::str::from_utf8(&body).unwrap());
                     let path = head.split(' ').nth(1).unwrap().to_owned();
                     seen.lock().unwrap().push(head);
                     let answer_there: Option<Answer> = elsewhere.lock().unwrap().get(&path).cloned();

@@ -13,6 +13,7 @@ use super::{
     types::ClaimUse,
 };
 use crate::{
+    bundle::BundleAccess,
     condition::Condition,
     document::{self, PolicyDocument, Text},
     finding::{FindingCode, ReadingProblem, Span},
@@ -98,6 +99,7 @@ impl CompileReport<'_> {
                 let parsed = self.name(file, name, ApiName::parse);
                 let Some(api) = api else { continue };
                 let audience = self.audience(file, name, api, surroundings, &mut audiences);
+                let bundle = self.bundle(file, name, api);
                 let (mut rules, mut routes, places) = self.compile_rules(file, api, names);
                 let guarantees = self.guarantees(file, api, names);
                 let uses = std::mem::take(&mut self.uses);
@@ -120,7 +122,7 @@ impl CompileReport<'_> {
                     compiled.uses.push((parsed.clone(), uses));
                     compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
                     let scopes = scopes_asked_for(&routes, names);
-                    let api = ProtectedApi { name: parsed.clone(), audience, scopes, rules, routes };
+                    let api = ProtectedApi { name: parsed.clone(), audience, bundle, scopes, rules, routes };
                     compiled.apis.entry(parsed).or_insert(api);
                 }
             }
@@ -131,7 +133,8 @@ impl CompileReport<'_> {
             let (mut rules, mut routes) = (Vec::new(), CompiledRoutes::default());
             self.add_built_in(&mut rules, &mut routes, names);
             let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
-            compiled.apis.insert(name.clone(), ProtectedApi { name, audience, scopes, rules, routes });
+            let api = ProtectedApi { name: name.clone(), audience, bundle: None, scopes, rules, routes };
+            compiled.apis.insert(name, api);
         }
         compiled
     }
@@ -226,6 +229,35 @@ impl CompileReport<'_> {
             self.add(file, ReadingProblem::new(text.at, FindingCode::DuplicateAudience, message).hint(hint));
         }
         Some(audience)
+    }
+
+    /// Who may fetch the bundle of an API. To let anybody is warned of.
+    fn bundle(
+        &mut self,
+        file: FileIndex,
+        name: &Spanned<String>,
+        api: &document::ApiEntry,
+    ) -> Option<BundleAccess> {
+        let text = api.bundle.given()?;
+        let access = BundleAccess::parse(&text.value);
+        match access {
+            None => {
+                let message = format!("expected `public` or `clients`, found `{}`", text.value);
+                let problem = ReadingProblem::new(text.at, FindingCode::WrongType, message);
+                let hint = "`clients` lets bearers with `jeton:policies` fetch it, `public` anybody";
+                self.add(file, problem.hint(hint));
+            }
+            Some(BundleAccess::Public) => {
+                let message = format!(
+                    "`public` lets anybody fetch the bundle of API `{}`, which shows its rules and names its clients",
+                    name.value
+                );
+                let problem = ReadingProblem::new(text.at, FindingCode::PublicBundle, message);
+                self.warn(file, problem.hint("write `bundle: clients`, unless everybody may know them"));
+            }
+            Some(BundleAccess::Clients) => {}
+        }
+        access
     }
 
     fn compile_rules(

@@ -10,13 +10,15 @@ mod lines;
 mod report;
 mod routes;
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 pub use federation::ForeignToken;
+use jeton_oauth::ApiName;
 pub use lines::DiffCounts;
 use serde::Serialize;
 
 use super::{
+    bundle::BundleAccess,
     compile::PolicyDraft,
     guarantee::Guaranteed,
     rule::RulePlace,
@@ -111,6 +113,8 @@ pub enum ChangeKind {
     Limit,
     /// The audience of an API.
     Audience,
+    /// Who may fetch the bundle of an API.
+    Bundle,
     /// A guarantee.
     Guarantee,
 }
@@ -209,12 +213,44 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
                 ..PolicyChange::of(ChangeKind::Audience, ChangeEffect::Changes, ChangedFor::Operators)
             });
         }
+        compare_bundles(name, [before, after], &mut changes);
         budget.spend(old.clients().len() + new.clients().len())?;
         routes::compare(old, new, name, &mut budget, &mut changes)?;
     }
     clients::compare(old, new, &mut changes);
     federation::compare(old, new, &mut budget, &mut changes)?;
     Some(changes)
+}
+
+/// Who may newly fetch the bundle of an API, and who may not any more.
+fn compare_bundles(
+    name: &ApiName,
+    [before, after]: [Option<&ProtectedApi>; 2],
+    into: &mut Vec<PolicyChange>,
+) {
+    let [before, after] = [before, after].map(|api| api.and_then(ProtectedApi::bundle_access));
+    let is_public = |access| access == Some(BundleAccess::Public);
+    let who = if is_public(before) || is_public(after) {
+        ChangedFor::Everybody
+    } else {
+        ChangedFor::AnyTokenWith("scope jeton:policies".to_owned())
+    };
+    // from `public` to `clients` everybody else loses it
+    let rank = |access| match access {
+        None => 0,
+        Some(BundleAccess::Clients) => 1,
+        Some(BundleAccess::Public) => 2,
+    };
+    let effect = match rank(before).cmp(&rank(after)) {
+        Ordering::Equal => return,
+        Ordering::Less => ChangeEffect::Gains,
+        Ordering::Greater => ChangeEffect::Loses,
+    };
+    into.push(PolicyChange {
+        api: Some(name.to_string()),
+        what: format!("the bundle of {name}, which shows its rules and names its clients"),
+        ..PolicyChange::of(ChangeKind::Bundle, effect, who)
+    });
 }
 
 /// How many more questions may be asked. `None`: any number.

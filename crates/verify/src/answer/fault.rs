@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jeton_oauth::{MetadataAddress, ScopeSet, text::printable_json};
 use serde_json::{Map, Value, json};
 
-use crate::token::TokenError;
+use crate::{policies::Unavailable, token::TokenError};
 
 /// After how many seconds it is worth asking again when what must be known was not known.
 const RETRY_AFTER: &str = "2";
@@ -22,7 +22,7 @@ pub enum GuardFault {
     /// The token is not enough; with the scopes that would do, if scopes would.
     NotAllowed(Option<ScopeSet>),
     /// What must be known is not known yet.
-    Unavailable,
+    Unavailable(Unavailable),
     /// Something failed on our side.
     Internal,
 }
@@ -36,7 +36,12 @@ impl GuardFault {
             Self::InvalidToken(TokenError::Expired) => "the access token has expired".into(),
             Self::InvalidToken(_) => "the access token is not valid here".into(),
             Self::NotAllowed(_) => "the access token does not allow this".into(),
-            Self::Unavailable => "the list of revoked tokens is not known yet: ask again".into(),
+            Self::Unavailable(Unavailable::Revocations(_)) => {
+                "the list of revoked tokens is not known yet: ask again".into()
+            }
+            Self::Unavailable(Unavailable::Policies(_)) => {
+                "what is allowed here is not known at the moment: ask again".into()
+            }
             Self::Internal => "something failed on our side".into(),
         }
     }
@@ -48,7 +53,7 @@ impl GuardFault {
             Self::NoToken | Self::InvalidToken(_) => 401,
             Self::NotAllowed(_) => 403,
             Self::Internal => 500,
-            Self::Unavailable => 503,
+            Self::Unavailable(_) => 503,
         }
     }
 
@@ -59,7 +64,7 @@ impl GuardFault {
             Self::NoToken | Self::InvalidToken(_) => "Unauthorized",
             Self::NotAllowed(_) => "Forbidden",
             Self::Internal => "Internal Server Error",
-            Self::Unavailable => "Service Unavailable",
+            Self::Unavailable(_) => "Service Unavailable",
         }
     }
 
@@ -75,7 +80,7 @@ impl GuardFault {
     /// The value of `Retry-After` where the same request may pass in a moment, in seconds.
     pub fn retry_after(&self) -> Option<&'static str> {
         match self {
-            Self::Unavailable => Some(RETRY_AFTER),
+            Self::Unavailable(_) => Some(RETRY_AFTER),
             Self::InvalidRequest(_)
             | Self::NoToken
             | Self::InvalidToken(_)
@@ -93,7 +98,7 @@ impl GuardFault {
                 return Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\""));
             }
             Self::NotAllowed(None) => "insufficient_scope",
-            Self::Unavailable | Self::Internal => return None,
+            Self::Unavailable(_) | Self::Internal => return None,
         };
         Some(format!(
             "Bearer error=\"{error}\", error_description=\"{}\"",

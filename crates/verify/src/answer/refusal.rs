@@ -69,9 +69,10 @@ impl Refusal {
             }
             Self::Denied(Denied::Unavailable(unknown)) => {
                 let detail = unknown.to_string();
-                DecisionDenied { detail: Some(&detail), ..denied(judged, reasons::UNAVAILABLE) }.error();
+                let reason = Denied::Unavailable(unknown).reason();
+                DecisionDenied { detail: Some(&detail), ..denied(judged, reason) }.error();
 
-                GuardFault::Unavailable
+                GuardFault::Unavailable(unknown)
             }
             Self::Denied(Denied::NotAllowed(not_allowed)) => {
                 let principal = &not_allowed.principal;

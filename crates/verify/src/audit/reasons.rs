@@ -8,6 +8,8 @@ pub const INVALID_REQUEST: &str = "invalid-request";
 pub const INVALID_TOKEN: &str = "invalid-token";
 /// Whether the token was revoked is not known yet.
 pub const UNAVAILABLE: &str = "unavailable";
+/// What the policies say is not known.
+pub const NO_POLICIES: &str = "no-policies";
 /// The policies have no such API.
 pub const NO_API: &str = "no-api";
 
