@@ -18,6 +18,8 @@ function native() {
 
 const isText = (value) => typeof value === "string";
 const isPath = (value) => isText(value) || value instanceof URL;
+const isCredentials = (value) =>
+  typeof value === "function" || (Array.isArray(value) && value.length === 2 && isText(value[0]) && isPath(value[1]));
 
 // name: whether a value fits, and what would
 const OPTIONS = {
@@ -26,10 +28,13 @@ const OPTIONS = {
   policies: [isPath, "a path"],
   jwks: [isPath, "a path"],
   leeway: [(value) => Number.isInteger(value) && value >= 0 && value < 2 ** 32, "a number of seconds"],
+  keep: [isPath, "a path"],
   origin: [isText, "a string"],
+  credentials: [isCredentials, "[clientId, secretFile] or a function"],
+  caFile: [isPath, "a path"],
   onLog: [(value) => typeof value === "function", "a function"],
 };
-const REQUIRED = ["issuer", "api", "policies"];
+const REQUIRED = ["issuer", "api"];
 
 /** The options as the native part takes them. */
 function checked(options) {
@@ -51,6 +56,15 @@ function path(value) {
   return value instanceof URL ? fileURLToPath(value) : value;
 }
 
+/** Gives tokens as the native part asks for them. */
+function giver(credentials) {
+  return async () => {
+    const token = await credentials();
+    if (!isText(token)) throw new TypeError("the function `credentials` gave no string");
+    return token;
+  };
+}
+
 function toStderr(level, event, { message, ...fields }) {
   const said = Object.entries(fields).map(([name, value]) => ` ${name}=${value}`);
   const write = level === "error" ? console.error : level === "warn" ? console.warn : undefined;
@@ -66,10 +80,12 @@ class Authorizer {
   #onLog;
 
   constructor(options) {
-    const { onLog, leeway = 30, origin: _, ...given } = checked(options);
+    const { onLog, leeway = 30, origin: _, credentials, ...given } = checked(options);
     this.#onLog = onLog ?? toStderr;
     const log = (level, event, fields) => this.#log(level, event, JSON.parse(fields));
-    this.#engine = new Engine({ ...given, leeway, isVerbose: onLog !== undefined }, log);
+    const [clientId, secretFile] = Array.isArray(credentials) ? credentials.map(path) : [];
+    const settings = { ...given, leeway, clientId, secretFile, isVerbose: onLog !== undefined };
+    this.#engine = new Engine(settings, log, typeof credentials === "function" ? giver(credentials) : undefined);
   }
 
   decide(method, target, authorization, dpop) {

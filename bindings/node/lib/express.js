@@ -1,11 +1,18 @@
 "use strict";
 
-const { checkAuthorizer, decide, plain, refusal, unreadable } = require("./request.js");
+const { checkAuthorizer, decide, plain, refusal, unreadable, warn } = require("./request.js");
+
+const STRICT = ["case sensitive routing", "strict routing"];
 
 exports.protect = function protect(authorizer) {
   checkAuthorizer(authorizer);
+  let isChecked = false;
   return async (req, res, next) => {
     try {
+      if (!isChecked && req.app) {
+        isChecked = true;
+        if (!STRICT.every((setting) => req.app.enabled(setting))) warn(authorizer, "protect.lax", LAX);
+      }
       const sent = req.originalUrl ?? req.url;
       const told = decide(authorizer, req, sent);
       // a promise costs a turn of the event loop
@@ -24,6 +31,10 @@ exports.protect = function protect(authorizer) {
 
 const REWRITTEN =
   "the application would route by another path than the one that was sent: let nothing before protect rewrite `req.url`";
+
+const LAX =
+  "Express serves `/Admin` and `/admin/` as `/admin`, but the policies tell them apart: enable `case sensitive routing` " +
+  "and `strict routing`";
 
 /** Whether Express looks for a route below the place at which it is by the target that was sent. */
 function isRoutedBy({ baseUrl = "", url }, sent) {

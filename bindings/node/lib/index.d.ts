@@ -4,14 +4,23 @@ export interface AuthorizerOptions {
   issuer: string;
   /** The name of the API in the policies. */
   api: string;
-  /** A policies folder. */
-  policies: string | URL;
+  /** A policies folder. Default: the issuer's bundle of the API. */
+  policies?: string | URL | null;
   /** A file with the issuer's public keys, as `jeton keys jwks` prints them. Default: they are fetched. */
   jwks?: string | URL | null;
   /** Seconds by which the clocks of the issuer and of this machine may differ. Default: 30. */
   leeway?: number;
+  /**
+   * A folder of mode 0700 for the last bundle, keys and status lists. A start goes on from there while the issuer is
+   * away.
+   */
+  keep?: string | URL | null;
   /** The address of this service, such as `https://orders.example.com`. No effect yet. */
   origin?: string | null;
+  /** For an API with `bundle: clients`: a client id and the file with its secret, or what gives an access token. */
+  credentials?: readonly [clientId: string, secretFile: string | URL] | (() => string | Promise<string>) | null;
+  /** The certificate authorities of the issuer, in PEM. Default: those of the system. */
+  caFile?: string | URL | null;
   /** Hears every event. Default: warnings and errors go to stderr. */
   onLog?: (level: LogLevel, event: string, fields: LogFields) => void;
 }

@@ -49,6 +49,9 @@ function answer(status, headers, body) {
   };
 }
 
+/** Tells the log of an application that serves other paths than it is asked for. */
+exports.warn = (authorizer, event, message) => log(authorizer, "warn", event, { message: `${event}: ${message}` });
+
 /** The path and the query of a target, the query with its `?`. */
 const split = (target) => {
   const mark = target.indexOf("?");

@@ -7,17 +7,18 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use jeton_verify::{Answer, Authorizer};
+use jeton_verify::{Answer, Authorizer, ServiceCredentials};
 use napi::{
     Env, Error, Result,
-    bindgen_prelude::{Either, Function, Object},
+    bindgen_prelude::{Either, Object},
 };
 use napi_derive::napi;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tracing::{Dispatch, Level, dispatcher};
 
 use crate::{
-    listener::{Listener, Words},
+    giver::{TokenCallback, giver},
+    listener::{Listener, LogCallback},
     options::EngineOptions,
     shown::shown,
 };
@@ -31,11 +32,13 @@ pub struct Engine(Option<Arc<Running>>);
 
 #[napi]
 impl Engine {
-    /// Starts it. `log` is called with level, name and fields of each event.
+    /// Starts it. `log` is called with level, name and fields of each event, and `give` for each token that the bundle
+    /// needs.
     #[napi(constructor)]
-    pub fn new(options: EngineOptions, log: Function<'_, Words, ()>) -> Result<Self> {
+    pub fn new(options: EngineOptions, log: LogCallback, give: Option<TokenCallback>) -> Result<Self> {
         let level = if options.is_verbose { Level::DEBUG } else { Level::WARN };
-        Ok(Self(Some(Arc::new(Running::start(options, Listener::start(&log, level)?)?))))
+        let listener = Dispatch::new(Listener::new(log, level));
+        Ok(Self(Some(Arc::new(Running::start(options, give.map(giver), listener)?))))
     }
 
     /// A decision as JSON: at once if all is known that it needs, or else as a promise.
@@ -107,7 +110,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(options: EngineOptions, listener: Dispatch) -> Result<Self> {
+    fn start(options: EngineOptions, giver: Option<ServiceCredentials>, listener: Dispatch) -> Result<Self> {
         let of_threads = listener.clone();
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -119,7 +122,7 @@ impl Running {
             .build()?;
         let authorizer = {
             let _entered = runtime.enter();
-            dispatcher::with_default(&listener, || options.start())?
+            dispatcher::with_default(&listener, || options.start(giver))?
         };
         Ok(Self { authorizer, handle: runtime.handle().clone(), runtime: Some(runtime), listener })
     }

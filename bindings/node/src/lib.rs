@@ -4,6 +4,7 @@
 //! [`engine`], which never enter JavaScript: decisions and events of the log go to the event loop as messages.
 
 mod engine;
+mod giver;
 mod listener;
 mod options;
 mod shown;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use napi::{
-    Result, Status,
-    bindgen_prelude::{FnArgs, Function},
+    Status,
+    bindgen_prelude::FnArgs,
     threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
 };
 use tracing::{
@@ -22,26 +22,21 @@ use tracing::{
 const MOST_WAITING: usize = 1_000;
 
 /// Level, name and fields as JSON.
-pub(crate) type Words = FnArgs<(String, String, String)>;
+type Words = FnArgs<(String, String, String)>;
 
 /// Calls a function of JavaScript in its thread. It does not keep the process alive.
-type Callback = ThreadsafeFunction<Words, (), Words, Status, false, true, MOST_WAITING>;
+pub(crate) type LogCallback = ThreadsafeFunction<Words, (), Words, Status, false, true, MOST_WAITING>;
 
 /// Sees the events of the crates of jeton that happen in the threads of one authorizer.
 pub(crate) struct Listener {
-    callback: Callback,
+    callback: LogCallback,
     level: Level,
 }
 
 impl Listener {
     /// Tells `callback` of events of this level and graver ones.
-    pub(crate) fn start(callback: &Function<'_, Words, ()>, level: Level) -> Result<Dispatch> {
-        let callback = callback
-            .build_threadsafe_function::<Words>()
-            .weak::<true>()
-            .max_queue_size::<MOST_WAITING>()
-            .build_callback(|event| Ok(event.value))?;
-        Ok(Dispatch::new(Self { callback, level }))
+    pub(crate) fn new(callback: LogCallback, level: Level) -> Self {
+        Self { callback, level }
     }
 
     /// Listens to this thread until it ends.

@@ -1,71 +1,54 @@
 //! What an authorizer is made of, as JavaScript says it.
 
-use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
-use jeton_jose::PublicKeys;
-use jeton_oauth::{ApiName, Issuer, clock::SystemClock};
-use jeton_policy::{LivePolicies, Surroundings};
-use jeton_verify::{Authorizer, JwksOptions, JwksSource, TrustedKeys, Verifier};
+use jeton_oauth::ClientId;
+use jeton_verify::{Authorizer, ServiceCredentials, ServiceOptions};
 use napi::{Error, Result};
 use napi_derive::napi;
-use tokio::{task, time};
 
-/// How often the policies folder is looked at.
-const POLL: Duration = Duration::from_secs(2);
-
-/// The members of the object that `new Authorizer` takes, once `lib/index.js` looked at their types.
+/// The members of the object that `new Authorizer` takes, once `lib/authorizer.js` looked at their types.
 #[napi(object, object_to_js = false)]
 pub struct EngineOptions {
     /// The issuer of the tokens.
     pub issuer: String,
     /// The name of the API.
     pub api: String,
-    /// A policies folder.
+    /// A policies folder in the place of the bundle.
     pub policies: Option<String>,
     /// A file with the issuer's keys.
     pub jwks: Option<String>,
     /// Seconds by which clocks may differ.
     pub leeway: u32,
+    /// A folder for the last documents.
+    pub keep: Option<String>,
+    /// As which client the bundle is fetched.
+    pub client_id: Option<String>,
+    /// The file with its secret.
+    pub secret_file: Option<String>,
+    /// A file with the authorities of the issuer.
+    pub ca_file: Option<String>,
     /// Whether events below warnings are told too.
     pub is_verbose: bool,
 }
 
 impl EngineOptions {
-    /// Starts to follow what decides. In a runtime.
-    pub(crate) fn start(self) -> Result<Authorizer> {
-        let issuer = Issuer::parse(&self.issuer).map_err(wrong)?;
-        let api = ApiName::parse(&self.api).map_err(wrong)?;
-        let clock = Arc::new(SystemClock);
-        let keys: TrustedKeys = match self.jwks.map(PathBuf::from) {
-            Some(file) => {
-                let text =
-                    fs::read(&file).map_err(|error| wrong(format_args!("{}: {error}", file.display())))?;
-                Arc::new(PublicKeys::from_jwks(&text).map_err(wrong)?).into()
+    /// Starts to follow what decides. `giver` gives tokens for the bundle. In a runtime.
+    pub(crate) fn start(self, giver: Option<ServiceCredentials>) -> Result<Authorizer> {
+        let mut options = ServiceOptions::new(&self.issuer, &self.api).map_err(wrong)?;
+        options.policies = self.policies.map(PathBuf::from);
+        options.jwks = self.jwks.map(PathBuf::from);
+        options.leeway = Duration::from_secs(self.leeway.into());
+        options.keep = self.keep.map(PathBuf::from);
+        options.ca_file = self.ca_file.map(PathBuf::from);
+        options.credentials = match (self.client_id, self.secret_file) {
+            (Some(id), Some(file)) => {
+                let id = ClientId::parse(&id).map_err(wrong)?;
+                Some(ServiceCredentials::Client { id, secret_file: file.into() })
             }
-            None => {
-                let url = format!("{issuer}/.well-known/jwks.json");
-                let source = JwksSource::new(&url, &JwksOptions::default(), clock.clone()).map_err(wrong)?;
-                let source = Arc::new(source);
-                task::spawn(Arc::clone(&source).run());
-                source.into()
-            }
+            _ => giver,
         };
-        let folder = self.policies.ok_or_else(|| wrong("`policies` is missing"))?;
-        let surroundings = Surroundings::of_service(&issuer, api.clone());
-        let policies = LivePolicies::load(folder.as_ref(), surroundings, clock.clone()).map_err(wrong)?;
-        let policies = Arc::new(policies);
-        task::spawn(follow(Arc::clone(&policies)));
-        let verifier = Verifier::new(issuer, keys, Duration::from_secs(self.leeway.into()), clock);
-        Ok(Authorizer::new(verifier.remembering(Verifier::USUAL_MEMORY), policies, api))
-    }
-}
-
-/// Reads the policies folder again and again.
-async fn follow(policies: Arc<LivePolicies>) {
-    loop {
-        time::sleep(POLL).await;
-        let policies = Arc::clone(&policies);
-        let _ = task::spawn_blocking(move || policies.poll()).await;
+        options.start().map_err(wrong)
     }
 }
 

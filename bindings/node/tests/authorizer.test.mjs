@@ -83,7 +83,7 @@ test("it is the same class for import and require", () => {
 
 test("a folder may be a URL, and options may be null", () => {
   const policies = pathToFileURL(issuer.policies);
-  new Authorizer({ ...offline(), policies, leeway: undefined, origin: "x", onLog: null }).close();
+  new Authorizer({ ...offline(), policies, keep: null, credentials: undefined, caFile: null, origin: "x" }).close();
 });
 
 test("wrong options are refused with words", () => {
@@ -100,7 +100,7 @@ test("wrong options are refused with words", () => {
     [{ ...offline(), leeway: 1.5 }, /`leeway` must be/],
     [{ ...offline(), leeway: "30" }, /`leeway` must be/],
     [{ ...offline(), onLog: "x" }, /`onLog` must be a function/],
-    [{ ...offline(), policies: undefined }, /`policies` is missing/],
+    [{ ...offline(), credentials: ["acme-sync"] }, /`credentials` must be/],
     [{ ...offline(), policies: join(issuer.folder, "absent") }, /absent/],
     [{ ...offline(), jwks: join(issuer.folder, "absent") }, /absent/],
     [{ ...offline(), jwks: join(issuer.policies, "orders.yaml") }, /./],
@@ -160,13 +160,17 @@ test("close lets decisions that wait end, and nothing else begin", async () => {
   assert.equal((await waiting).allowed, true);
 });
 
-test("an edit of the policies is in force soon", async () => {
+test("an edit of the policies is in force soon, and a bad one is told and changes nothing", async () => {
+  const events = [];
   const file = join(issuer.policies, "orders.yaml");
-  const authorizer = new Authorizer(offline());
+  const authorizer = new Authorizer({ ...offline(), onLog: (...event) => events.push(event) });
   const asked = () => authorizer.decide("GET", "/orders/42", bearer()).status;
   assert.equal(asked(), 200);
   writeFileSync(file, POLICIES.replace("GET /orders/{order}", "GET /orders/{order}/lines"));
   await until("the edit is in force", () => asked() === 403);
+  writeFileSync(file, "version: 1\nscopes: [");
+  await until("the fault is told", () => events.some(([level, event]) => level === "error" && event === "policies.rejected"));
+  assert.equal(asked(), 403);
   writeFileSync(file, POLICIES);
   await until("the edit is in force", () => asked() === 200);
   authorizer.close();

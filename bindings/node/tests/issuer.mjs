@@ -21,15 +21,23 @@ clients:
 `;
 
 export class Issuer {
+  /** How often its keys were fetched. */
   fetched = 0;
   #keys = generateKeyPairSync("ed25519");
 
   static async start() {
     const issuer = new Issuer();
-    issuer.server = createServer(async (_, res) => {
-      issuer.fetched += 1;
-      await issuer.held;
-      res.setHeader("Content-Type", "application/jwk-set+json").end(issuer.jwks());
+    issuer.server = createServer(async (req, res) => {
+      res.setHeader("Content-Type", "application/json");
+      if (req.url === "/keys") {
+        issuer.fetched += 1;
+        await issuer.held;
+        res.end(issuer.jwks());
+      } else if (req.url === "/.well-known/oauth-authorization-server") {
+        res.end(JSON.stringify({ issuer: issuer.address, jwks_uri: `${issuer.address}/keys` }));
+      } else {
+        res.writeHead(404).end("{}");
+      }
     });
     issuer.server.listen(0, "127.0.0.1");
     await once(issuer.server, "listening");

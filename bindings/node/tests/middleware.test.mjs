@@ -1,9 +1,6 @@
 // What the middlewares let through and what they answer, in each framework, over real sockets.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { tmpdir } from "node:os";
 import { after, before, suite, test } from "node:test";
 
 import { Hono } from "hono";
@@ -11,7 +8,7 @@ import { Authorizer } from "jeton";
 import { protect as protectHono } from "jeton/hono";
 
 import { FRAMEWORKS } from "./frameworks.mjs";
-import { Jeton, ROOT, ask } from "./support.mjs";
+import { Jeton, ask } from "./support.mjs";
 
 const ORDERS = "/tenants/acme/orders";
 const LACKS_REFUND = 'Bearer error="insufficient_scope", scope="orders:refund"';
@@ -27,15 +24,11 @@ let token;
 const logged = [];
 
 before(async () => {
-  const policies = mkdtempSync(join(tmpdir(), "jeton-policies-"));
-  cpSync(join(ROOT, "policies"), policies, { recursive: true });
-  const orders = join(policies, "orders.yaml");
   const pages = `    rules:
       page: { routes: ["GET /pages/{page}"], require: { scope: orders:read } }
       one-page: { routes: ["GET /pages/c++"], public: true }
 `;
-  writeFileSync(orders, readFileSync(orders, "utf8").replace("    rules:\n", pages));
-  jeton = await Jeton.start({ policies });
+  jeton = await Jeton.start({ edits: [["orders.yaml", "    rules:\n", pages]] });
   token = await jeton.token("acme-sync");
   authorizer = new Authorizer({
     issuer: jeton.issuer,
@@ -178,6 +171,20 @@ for (const name of ["Express 5", "Express 4"]) {
     other.close();
   });
 }
+
+for (const name of ["Express 5", "Express 4"])
+  test(`${name} is warned of once where it is lax`, async () => {
+    const lax = () => logged.filter(({ event }) => event === "protect.lax");
+    const strict = await FRAMEWORKS[name](authorizer);
+    await ask(strict.port, "/healthz");
+    strict.close();
+    const before = lax().length;
+    const service = await FRAMEWORKS[name](authorizer, (app) => app.disable("strict routing"));
+    for (let i = 0; i < 2; i++) assert.equal((await ask(service.port, "/healthz")).status, 200);
+    service.close();
+    assert.equal(lax().length, before + 1);
+    assert.match(lax().at(-1).fields.message, /strict routing/);
+  });
 
 test("Express judges the whole path in a mounted router", async () => {
   const { default: express } = await import("express");

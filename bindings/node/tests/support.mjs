@@ -1,7 +1,9 @@
 // A jeton of its own, tokens of it, and requests that no client library touches.
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
@@ -29,12 +31,27 @@ export async function until(what, holds, seconds = 20) {
   }
 }
 
+/** The certificates of the tests, and the authority that signed them. */
+export const TLS = join(ROOT, "tests/fixtures/tls");
+
+/** What a server answers: status and body. */
+async function fetched(url, { body, ...options } = {}) {
+  const request = (url.startsWith("https:") ? https : http).request(url, { ca: CA, agent: false, ...options });
+  request.end(body);
+  const [answer] = await once(request, "response");
+  let text = "";
+  for await (const chunk of answer) text += chunk;
+  return { status: answer.statusCode, text };
+}
+
+const CA = readFileSync(join(TLS, "ca.pem"));
+
 /** A jeton with the policies of the sample, or of `policies`; what it was given ends with it. */
 export class Jeton {
-  constructor(port, settings) {
+  constructor(port, scheme, settings) {
     this.folder = mkdtempSync(join(tmpdir(), "jeton-node-"));
     this.policies = join(this.folder, "policies");
-    this.issuer = `http://127.0.0.1:${port}`;
+    this.issuer = `${scheme}://127.0.0.1:${port}`;
     mkdirSync(join(this.folder, "keys"));
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("JETON__"));
     this.environment = {
@@ -48,11 +65,20 @@ export class Jeton {
     };
   }
 
-  static async start({ policies = join(ROOT, "policies"), ...settings } = {}) {
-    const jeton = new Jeton(await freePort(), settings);
-    cpSync(policies, jeton.policies, { recursive: true });
+  static async start({ scheme = "http", edits = [], ...settings } = {}) {
+    const jeton = new Jeton(await freePort(), scheme, settings);
+    cpSync(join(ROOT, "policies"), jeton.policies, { recursive: true });
+    for (const edit of edits) jeton.edit(...edit);
     await jeton.serve();
     return jeton;
+  }
+
+  /** Changes a file of its policies. */
+  edit(name, before, after) {
+    const file = join(this.policies, name);
+    const text = readFileSync(file, "utf8");
+    if (!text.includes(before)) throw new Error(`${name} does not hold ${before}`);
+    writeFileSync(file, text.replace(before, after));
   }
 
   async serve() {
@@ -61,7 +87,7 @@ export class Jeton {
     for (const output of [this.process.stdout, this.process.stderr]) output.on("data", (text) => (this.said += text));
     const answers = async () => {
       if (this.process.exitCode !== null) throw new Error(`jeton ended: ${this.said}`);
-      return fetch(`${this.issuer}/readyz`).then((answer) => answer.ok, () => false);
+      return fetched(`${this.issuer}/readyz`).then(({ status }) => status === 200, () => false);
     };
     await until("jeton answers", answers);
   }
@@ -78,18 +104,14 @@ export class Jeton {
     rmSync(this.folder, { recursive: true });
   }
 
-  /** Runs a command of the program. */
-  run(...command) {
-    return execFileSync(PROGRAM, command, { cwd: ROOT, env: this.environment, encoding: "utf8" });
-  }
-
   async token(client, secret = `demo-secret-of-${client}`, resource = "https://orders.example.com") {
-    const answer = await fetch(`${this.issuer}/oauth2/token`, {
+    const answer = await fetched(`${this.issuer}/oauth2/token`, {
       method: "POST",
-      headers: { Authorization: `Basic ${btoa(`${client}:${secret}`)}` },
-      body: new URLSearchParams({ grant_type: "client_credentials", resource }),
+      auth: `${client}:${secret}`,
+      headers: { "Content-Type": "application/x-www-form-urlencoded" },
+      body: new URLSearchParams({ grant_type: "client_credentials", resource }).toString(),
     });
-    const { access_token: token, ...error } = await answer.json();
+    const { access_token: token, ...error } = JSON.parse(answer.text);
     if (!token) throw new Error(JSON.stringify(error));
     return token;
   }

@@ -2,4 +2,4 @@
 import jeton = require("jeton");
 import express = require("jeton/express");
 
-express.protect(new jeton.Authorizer({ issuer: "https://tokens.example.com", api: "orders", policies: "policies" }));
+express.protect(new jeton.Authorizer({ issuer: "https://tokens.example.com", api: "orders" }));

@@ -8,15 +8,20 @@ import { protect as protectExpress } from "jeton/express";
 import { protect as protectFastify } from "jeton/fastify";
 import { protect as protectHono } from "jeton/hono";
 
-const options: AuthorizerOptions = { issuer: "https://tokens.example.com", api: "orders", policies: "policies" };
+const options: AuthorizerOptions = { issuer: "https://tokens.example.com", api: "orders" };
 const authorizer = new Authorizer({
   ...options,
   policies: new URL("file:///etc/policies"),
   jwks: "jwks.json",
   leeway: 30,
+  keep: "/var/lib/orders",
   origin: "https://orders.example.com",
+  credentials: ["orders", "/run/secrets/orders"],
+  caFile: null,
   onLog: (level, event, fields) => console.log(level.length, event.length, fields.message, fields["rule"]?.length),
 });
+new Authorizer({ ...options, credentials: () => "token" });
+new Authorizer({ ...options, credentials: async () => "token" });
 
 const decision: Decision = await authorizer.decide("GET", "/orders", ["Bearer x"], null);
 const told: Decision | Promise<Decision> = authorizer.decide("GET", "/orders", undefined);
@@ -37,7 +42,7 @@ fastify()
 new Hono().use(protectHono(authorizer)).get("/", (c) => c.json(c.get("principal")?.client));
 
 // @ts-expect-error: no issuer
-new Authorizer({ api: "orders", policies: "policies" });
+new Authorizer({ api: "orders" });
 // @ts-expect-error: no such option
 new Authorizer({ ...options, jwk: "x" });
 // @ts-expect-error: nobody makes a decision
