@@ -97,6 +97,9 @@ jeton_verify::events! {
         reason: &'e str, detail: Option<&'e str>, client: Option<&'e str>, attempted: Option<&'e str>,
     };
 
+    /// The service could not sign a bundle.
+    "bundle.failed" => BundleFailed<'e>: error { error: &'e str };
+
     /// The service could not sign a status list.
     "status_list.failed" => StatusListFailed<'e>: error { error: &'e str };
 

@@ -44,6 +44,7 @@
 pub(crate) mod admin;
 pub mod app;
 pub mod authenticate;
+pub mod bundles;
 pub mod cli;
 pub mod config;
 pub mod event;

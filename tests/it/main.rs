@@ -18,6 +18,8 @@ mod architecture;
 mod authz;
 mod binary;
 mod bounded_files;
+mod bundles;
+
 mod client_assertions;
 mod client_requests;
 mod clients_commands;

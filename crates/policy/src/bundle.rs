@@ -129,9 +129,15 @@ impl PolicySet {
     }
 }
 
+/// The path below the issuer at which bundles are served, each by the name of its API behind a slash.
+pub const PATH: &str = "/policies";
+
+/// The `typ` of bundles: no verifier of tokens takes one.
+pub const TYP: &str = "policies+jwt";
+
 /// Where an issuer serves the bundle of an API, which is also the `aud` of that bundle.
 pub fn address(issuer: &Issuer, api: &ApiName) -> String {
-    issuer.endpoint(&format!("/policies/{api}"))
+    issuer.endpoint(&format!("{PATH}/{api}"))
 }
 
 /// What rules and grants name.

@@ -35,6 +35,8 @@ pub struct PolicySet {
     pub(super) scopes: BTreeMap<Scope, String>,
     pub(super) roles: BTreeMap<Role, ScopeSet>,
     pub(super) apis: BTreeMap<ApiName, ProtectedApi>,
+    /// Whether one of them has a bundle.
+    pub(super) has_bundles: bool,
     pub(super) clients: ClientRegistry,
     pub(super) issuers: Issuers,
     pub(super) federation: Federation,
@@ -99,6 +101,11 @@ impl PolicySet {
     /// The API of this name.
     pub fn api(&self, name: &str) -> Option<&ProtectedApi> {
         self.apis.get(name)
+    }
+
+    /// Whether an API has a bundle.
+    pub fn has_bundles(&self) -> bool {
+        self.has_bundles
     }
 
     /// The clients that may fetch tokens.

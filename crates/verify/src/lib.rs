@@ -8,10 +8,24 @@
 //!                                                                     └▶ Denied
 //! ```
 //!
-//! Everything that a decision reads is in memory. It waits for at most one fetch of a key ([`JwksSource`]) and of a
-//! status list ([`status`]) that are not known yet. `jeton-actix` guards a service that is written with actix-web.
+//! Everything that a decision reads is in memory. It waits for at most one fetch of a key ([`JwksSource`]), of a status
+//! list ([`status`]) and of a bundle ([`BundleSource`]) that are not known yet. `jeton-actix` guards a service that is
+//! written with actix-web.
 //!
 //! # Examples
+//!
+//! By the issuer's address alone, from which keys, policies and status lists are followed ([`ServiceOptions`]):
+//!
+//! ```no_run
+//! # async fn serve() -> Result<(), jeton_verify::ServiceError> {
+//! use jeton_verify::Authorizer;
+//!
+//! let authorizer = Authorizer::from_issuer("https://tokens.example.com", "orders")?;
+//! let answer = authorizer.answer("GET", "/orders?page=2", Some(b"Bearer eyJ...".as_slice())).await;
+//! println!("{} {:?}", answer.status, answer.headers);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! By a folder of policies and a key set, without asking anybody:
 //!

@@ -403,9 +403,10 @@ impl CompileReport<'_> {
     }
 }
 
-/// Whether routes that are there already decide on the one path of a built-in route.
+/// Whether routes that are there already decide on all paths of a built-in route.
 fn is_matched(routes: &CompiledRoutes, route: &Route) -> bool {
-    let path = route.with_parameters("");
+    // no literal of a file is like this
+    let path = route.with_parameters("{}");
     let Ok(path) = CanonicalPath::parse(&path) else { return false };
     let method = Method::ALL.into_iter().find(|method| route.method.precision(*method).is_some());
     method.is_some_and(|method| routes.trie.find(method, &path).is_some())

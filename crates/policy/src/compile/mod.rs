@@ -191,6 +191,7 @@ impl PolicyDraft {
         let mut policies = PolicySet {
             scopes,
             roles,
+            has_bundles: apis.values().any(|api| api.bundle_access().is_some()),
             apis,
             federation: Federation::of(&clients),
             clients,

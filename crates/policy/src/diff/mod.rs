@@ -233,7 +233,7 @@ fn compare_bundles(
     let who = if is_public(before) || is_public(after) {
         ChangedFor::Everybody
     } else {
-        ChangedFor::AnyTokenWith("scope jeton:policies".to_owned())
+        ChangedFor::AnyTokenWith("scope: jeton:policies".to_owned())
     };
     // from `public` to `clients` everybody else loses it
     let rank = |access| match access {

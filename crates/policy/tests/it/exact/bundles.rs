@@ -385,7 +385,7 @@ fn a_difference_says_who_may_newly_fetch_a_bundle() {
     let [none, clients, public] = ["", "    bundle: clients\n", "    bundle: public\n"].map(with_bundle);
     let without_the_api = compile_good("version: 1\n");
     for none in [&none, &without_the_api] {
-        let said = format!("any token that carries scope jeton:policies gains {what}");
+        let said = format!("any token that carries scope: jeton:policies gains {what}");
         assert_eq!(change(none, &clients), [said.as_str()]);
         assert_eq!(change(&clients, none), [said.replace("gains", "loses")]);
         let said = format!("everybody, even without a token, gains {what}");
