@@ -38,10 +38,10 @@ DOCUMENTS = [
     "README.md", "docs/tour.md", "docs/policies.md", "docs/running.md", "docs/clients.md", "docs/operators.md",
     "docs/openapi.md", "docs/trying.md", "docs/managing-clients.md", "docs/revoking.md", "docs/rotating-keys.md",
     "docs/federation/README.md", "docs/production.md", "docs/tls.md", "docs/services.md", "docs/checking-revocation.md",
-    "docs/python.md", "docs/languages.md", "docs/gateways.md",
+    "docs/python.md", "docs/node.md", "docs/languages.md", "docs/gateways.md",
 ]
 # built from this tree, beside what a file pins
-OWN_PACKAGES = ["jeton-authz"]
+OWN_PACKAGES = ["jeton-authz", "./jeton-0.1.0.tgz"]
 # whoever commits in a copy, with no settings of this machine
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
     f"GIT_{who}_{what}": value
