@@ -38,7 +38,7 @@ DOCUMENTS = [
     "README.md", "docs/tour.md", "docs/policies.md", "docs/running.md", "docs/clients.md", "docs/operators.md",
     "docs/openapi.md", "docs/trying.md", "docs/managing-clients.md", "docs/revoking.md", "docs/rotating-keys.md",
     "docs/federation/README.md", "docs/production.md", "docs/tls.md", "docs/services.md", "docs/checking-revocation.md",
-    "docs/languages.md", "docs/gateways.md",
+    "docs/languages.md", "docs/gateways.md", "docs/authzen.md",
 ]
 # whoever commits in a copy, with no settings of this machine
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {

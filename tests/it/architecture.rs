@@ -18,7 +18,7 @@ const COLUMNS: [&[&str]; 15] = [
     &["follow"],
     &["app"],
     &["telemetry"],
-    &["issue", "reuse", "introspect", "revoke", "status_lists"],
+    &["issue", "reuse", "introspect", "revoke", "status_lists", "authzen"],
     &["grant"],
     &["authenticate", "token"],
     &["federation"],

@@ -15,6 +15,8 @@ mod addresses;
 mod admin;
 mod architecture;
 mod authz;
+mod authzen;
+mod authzen_search;
 mod binary;
 mod bounded_files;
 mod client_assertions;

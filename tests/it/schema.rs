@@ -112,6 +112,7 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::NoCredentials
         | FindingCode::RecyclableName
         | FindingCode::UnusedIssuer
+        | FindingCode::UnaskedPdp
         | FindingCode::PublicCatchAll
         | FindingCode::MethodHole
         | FindingCode::TypeMismatch

@@ -72,6 +72,9 @@ pub(super) struct ApiEntry {
     /// The `aud` of the API's tokens. Only `jeton` has no `audience`: its audience is the issuer.
     #[schemars(with = "Audience")]
     pub(super) audience: Field<Text>,
+    /// With `true` the service answers questions about the API by `AuthZEN` 1.0, to bearers with `jeton:pdp`. Default:
+    /// `false`.
+    pub(super) pdp: Field<Spanned<bool>>,
     /// The rules by name. The most specific matching route decides a request. A request without a matching route is denied.
     pub(super) rules: Named<RuleEntry>,
     /// The guarantees by name: what must hold for every possible token, whichever rule decides.

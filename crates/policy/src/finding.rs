@@ -109,6 +109,8 @@ pub enum FindingCode {
     RecyclableName,
     /// A trusted issuer whose tokens stand for no client.
     UnusedIssuer,
+    /// Questions about an API are answered, and no client may ask them.
+    UnaskedPdp,
     /// `public` on a route that ends in `**`.
     PublicCatchAll,
     /// Another method at the path of a route, decided by a less specific route that lets other tokens through.

@@ -22,6 +22,7 @@ use std::{
 use jeton_oauth::{ApiName, Audience, Issuer};
 use jiff::Timestamp;
 
+pub(super) use self::built_in::PDP_SCOPE;
 use self::{
     apis::{CompiledApis, Guarantee, GuaranteeOrigin},
     built_in::BUILT_IN,

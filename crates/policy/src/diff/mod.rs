@@ -17,10 +17,10 @@ pub use lines::DiffCounts;
 use serde::Serialize;
 
 use super::{
-    compile::PolicyDraft,
+    compile::{PDP_SCOPE, PolicyDraft},
     guarantee::Guaranteed,
     rule::RulePlace,
-    set::{PolicySet, ProtectedApi},
+    set::{PdpState, PolicySet, ProtectedApi},
     space::Witness,
 };
 
@@ -111,6 +111,8 @@ pub enum ChangeKind {
     Limit,
     /// The audience of an API.
     Audience,
+    /// Whether questions about an API are answered.
+    Pdp,
     /// A guarantee.
     Guarantee,
 }
@@ -207,6 +209,15 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
                 api: Some(name.to_string()),
                 what: format!("audience, from {before} to {after}"),
                 ..PolicyChange::of(ChangeKind::Audience, ChangeEffect::Changes, ChangedFor::Operators)
+            });
+        }
+        let answers = |api: Option<&ProtectedApi>| api.is_some_and(|api| api.pdp() == PdpState::On);
+        if let Some(effect) = ChangeEffect::between(answers(before), answers(after)) {
+            let who = ChangedFor::AnyTokenWith(format!("scope {PDP_SCOPE}"));
+            changes.push(PolicyChange {
+                api: Some(name.to_string()),
+                what: "answers about what its clients may do: `pdp`".to_owned(),
+                ..PolicyChange::of(ChangeKind::Pdp, effect, who)
             });
         }
         budget.spend(old.clients().len() + new.clients().len())?;

@@ -2,6 +2,7 @@
 mod differences;
 mod generate;
 mod model;
+mod patterns;
 mod proofs;
 mod tricky;
 mod words;
