@@ -16,6 +16,7 @@ mod admin;
 mod architecture;
 mod authz;
 mod authzen;
+mod authzen_interop;
 mod authzen_search;
 mod binary;
 mod bounded_files;
