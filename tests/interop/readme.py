@@ -39,6 +39,7 @@ DOCUMENTS = [
     "docs/openapi.md", "docs/trying.md", "docs/managing-clients.md", "docs/revoking.md", "docs/rotating-keys.md",
     "docs/federation/README.md", "docs/production.md", "docs/tls.md", "docs/services.md", "docs/checking-revocation.md",
     "docs/languages.md", "docs/gateways.md", "docs/authzen.md",
+    "docs/any-language.md",
 ]
 # whoever commits in a copy, with no settings of this machine
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
