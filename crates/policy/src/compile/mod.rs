@@ -156,6 +156,7 @@ impl PolicyDraft {
             names_are_known: true,
             nearest: Nearest::default(),
             interned: HashSet::new(),
+            unknown_keys: Vec::new(),
             uses: Vec::new(),
         };
         let mut documents = report.parse_all();
