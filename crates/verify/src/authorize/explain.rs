@@ -1,10 +1,11 @@
 //! Why a request would be allowed or denied: a question, and who is meant to ask.
 
 use jeton_oauth::Audience;
-use jeton_policy::{Explanation, Permissions, PolicySet};
+use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet};
+use serde_json::{Map, Value};
 
 use super::Authorizer;
-use crate::{principal::Principal, standing::NotInForce, token::BearerToken};
+use crate::{policies::PoliciesUnknown, principal::Principal, standing::NotInForce, token::BearerToken};
 
 /// A request that nobody sends, to be explained.
 pub struct ExplainedRequest<'q> {
@@ -25,6 +26,8 @@ pub enum ExplainedAsker<'q> {
     Nobody,
     /// A client, with all that it is granted at the API.
     Client(&'q str),
+    /// As [`Self::Client`], where these claims come from another issuer's token.
+    ClientWith(&'q str, Map<String, Value>),
     /// A bearer of just these permissions, and of the scopes of its roles.
     Bearer(Permissions),
     /// The bearer of a token, which is verified first.
@@ -38,6 +41,9 @@ pub enum NoAnswer {
     /// A token is for an API, and there is no such API.
     #[error("there is no API `{0}`")]
     NoApi(String),
+    /// Nothing is known of the policies.
+    #[error(transparent)]
+    NoPolicies(#[from] PoliciesUnknown),
     /// The client may ask for nothing there.
     #[error("client `{client}` has no grant for API `{api}`")]
     NoGrant {
@@ -46,6 +52,9 @@ pub enum NoAnswer {
         /// The API.
         api: String,
     },
+    /// No token of the client carries the claims.
+    #[error(transparent)]
+    NoSuchClaims(#[from] NoSuchClaims),
 }
 
 impl ExplainedRequest<'_> {
@@ -63,10 +72,8 @@ impl ExplainedRequest<'_> {
         let Self { api, method, target, ref asker } = *self;
         match asker {
             ExplainedAsker::Nobody => Ok(policies.explain(api, method, target, None)),
-            ExplainedAsker::Client(client) => {
-                let no_grant = || NoAnswer::NoGrant { client: (*client).to_owned(), api: api.to_owned() };
-                Ok(policies.explain_client(api, method, target, client).ok_or_else(no_grant)?)
-            }
+            ExplainedAsker::Client(client) => Ok(self.explain_client(policies, client, &Map::new())?),
+            ExplainedAsker::ClientWith(client, claims) => Ok(self.explain_client(policies, client, claims)?),
             ExplainedAsker::Bearer(permissions) => {
                 let permissions = permissions.clone().with_scopes_of_roles(policies.roles());
                 Ok(policies.explain(api, method, target, Some(&permissions.subject())))
@@ -82,6 +89,19 @@ impl ExplainedRequest<'_> {
     }
 }
 
+impl ExplainedRequest<'_> {
+    fn explain_client(
+        &self,
+        policies: &PolicySet,
+        client: &str,
+        claims: &Map<String, Value>,
+    ) -> Result<Explanation, NoAnswer> {
+        let Self { api, method, target, .. } = *self;
+        let no_grant = || NoAnswer::NoGrant { client: client.to_owned(), api: api.to_owned() };
+        policies.explain_client(api, method, target, client, claims)?.ok_or_else(no_grant)
+    }
+}
+
 impl Authorizer {
     /// Explains how a request to any API would be decided now. As [`Self::decide`], it waits for a key or a status list
     /// that a token needs and that was not fetched yet. Nobody is told.
@@ -89,19 +109,19 @@ impl Authorizer {
     /// # Errors
     /// As [`ExplainedRequest::explain_by`].
     pub async fn explain(&self, question: &ExplainedRequest<'_>) -> Result<Explanation, NoAnswer> {
-        let snapshot = self.policies.snapshot();
-        let policies = &snapshot.policies;
         let mut fetched = None;
         loop {
             let mut lacking = None;
-            let explained = question.explain_by(policies, |token, audience| {
-                let bearer = self.bearer(policies, token, audience);
-                if let Err(NotInForce::Ended(error)) = &bearer {
-                    lacking = self.missing(error, fetched.as_ref());
-                }
-                Ok(bearer.map_err(|not_in_force| not_in_force.to_string()))
+            let explained = self.policies.ask(|policies| {
+                question.explain_by(policies, |token, audience| {
+                    let bearer = self.bearer(policies, token, audience);
+                    if let Err(NotInForce::Ended(error)) = &bearer {
+                        lacking = self.missing(error, fetched.as_ref());
+                    }
+                    Ok(bearer.map_err(|not_in_force| not_in_force.to_string()))
+                })
             });
-            let Some(missing) = lacking else { return explained };
+            let Some(missing) = lacking else { return explained? };
             self.fetch(&missing).await;
             fetched = Some(missing);
         }
