@@ -17,7 +17,12 @@ use jeton_verify::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt, net::TcpListener, sync::Semaphore, time};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::Semaphore,
+    time,
+};
 
 use super::{
     NOW, forge::Forge, head::read_head, install_key, install_policies, live_keys, program::PATIENCE,
