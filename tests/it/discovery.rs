@@ -28,6 +28,7 @@ fn metadata(issuer: &str) -> Value {
         "issuer": issuer,
         "token_endpoint": format!("{issuer}/oauth2/token"),
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "jeton_policies_endpoint": format!("{issuer}/policies"),
         "grant_types_supported":
             ["client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"],
         "token_endpoint_auth_methods_supported": methods,
@@ -132,10 +133,12 @@ async fn rfc8414_2_every_published_address_is_served() {
         assert_eq!(answer["error"], "unauthorized_client", "{issuer}");
         let answer = app.http.get(served("authorization_endpoint")).send().await.unwrap();
         assert_eq!(answer.status(), 400, "{issuer}");
+        // no API of the sample has a bundle
+        assert_eq!(app.http.get(served("jeton_policies_endpoint")).send().await.unwrap().status(), 404);
         let members = metadata.as_object().unwrap().iter();
         let addresses =
             members.filter(|(_, value)| value.as_str().is_some_and(|text| text.starts_with("http")));
-        assert_eq!(addresses.count(), 5, "{issuer}: the issuer, and those above");
+        assert_eq!(addresses.count(), 6, "{issuer}: the issuer, and those above");
     }
 }
 
