@@ -16,7 +16,7 @@ pub enum InvalidGateway {
     #[error("`{0}` is not the name of a gateway: write 1 to 64 lower-case letters, digits and `-`")]
     Name(String),
     /// Not a kind.
-    #[error("`{0}` is not a kind of gateway: write nginx, caddy, traefik, envoy or haproxy")]
+    #[error("`{0}` is not a kind of gateway: write nginx, caddy, traefik, envoy, haproxy or service")]
     Kind(String),
     /// Not a range of addresses.
     #[error("`{0}` is not an address or a range of addresses: write it as `127.0.0.1` or `10.1.0.0/16`")]
@@ -75,6 +75,8 @@ pub enum GatewayKind {
     Envoy,
     /// A Lua action of `HAProxy`.
     Haproxy,
+    /// A service that asks by itself, in whatever language.
+    Service,
 }
 
 /// The headers in which a gateway says what it is asked itself.
@@ -95,7 +97,8 @@ const FORWARDED: RequestHeaders =
 
 impl GatewayKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Envoy, Self::Haproxy];
+    pub const ALL: [Self; 6] =
+        [Self::Nginx, Self::Caddy, Self::Traefik, Self::Envoy, Self::Haproxy, Self::Service];
 
     /// Takes the name of a kind.
     ///
@@ -114,6 +117,7 @@ impl GatewayKind {
             Self::Traefik => "traefik",
             Self::Envoy => "envoy",
             Self::Haproxy => "haproxy",
+            Self::Service => "service",
         }
     }
 
@@ -121,7 +125,7 @@ impl GatewayKind {
     /// [`GatewayName::path`].
     pub fn request_headers(self) -> Option<&'static RequestHeaders> {
         match self {
-            Self::Nginx | Self::Haproxy => Some(&ORIGINAL),
+            Self::Nginx | Self::Haproxy | Self::Service => Some(&ORIGINAL),
             Self::Caddy | Self::Traefik => Some(&FORWARDED),
             Self::Envoy => None,
         }

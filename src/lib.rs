@@ -27,6 +27,7 @@
 //! | [`issue`] | the first flow |
 //! | [`reuse`] | tokens that are handed out again |
 //! | [`introspect`], [`revoke`] | what else clients may ask of tokens |
+//! | [`authzen`] | what a client may do, for who asks by `AuthZEN` |
 //! | [`tls`] | the certificates of the listeners |
 //! | [`federation`] | tokens of other issuers, and their keys |
 //! | [`status_lists`] | the status lists of the clients, signed |
@@ -44,6 +45,7 @@
 pub(crate) mod admin;
 pub mod app;
 pub mod authenticate;
+pub mod authzen;
 pub mod bundles;
 pub mod cli;
 pub mod config;

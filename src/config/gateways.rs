@@ -71,7 +71,7 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
         layers.text(&key("kind"), |text| GatewayKind::parse(text).map_err(|error| error.to_string()))
     } else {
         GatewayKind::parse(name).ok().or_else(|| {
-            let kinds = "write nginx, caddy, traefik, envoy or haproxy";
+            let kinds = "write nginx, caddy, traefik, envoy, haproxy or service";
             layers
                 .refuse(&section, format!("`kind` is missing, and the name `{name}` is not a kind: {kinds}"))
         })

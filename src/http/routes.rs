@@ -3,6 +3,7 @@
 use actix_web::{
     HttpRequest, HttpResponse, Resource, ResponseError, Route, Scope, guard,
     http::Method,
+    middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
 use jeton_actix::Protect;
@@ -14,7 +15,7 @@ use super::{
     endpoint::{
         authorize,
         authz::{self, Gateway},
-        bundle, client, discovery,
+        authzen, bundle, client, discovery,
         health::{self, Probed},
         introspect, jwks, metrics, ops, principal, revoke, root, status, token,
     },
@@ -56,6 +57,12 @@ pub(super) fn configure(routes: &HttpRoutes, config: &mut ServiceConfig) {
         let path = issuer.well_known_path(name);
         config.service(readable(&path, endpoint, get_or_head().to(discovery::get)));
     }
+    let path = issuer.well_known_path("authzen-configuration");
+    config.service(readable(
+        &format!("{path}/authzen/{{api}}"),
+        "/.well-known/authzen-configuration/authzen/{api}",
+        get_or_head().to(authzen::metadata),
+    ));
     mount_probes(&routes.probed, config);
     config.service(web::scope("/authz").default_service(web::to(authz::unknown)));
     config.default_service(web::to(not_found));
@@ -114,6 +121,16 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
         .service(readable_at("/status/{handle}", get_or_head().to(status::get)))
         .service(bundles_for_clients.wrap(protect()))
         .service(readable_at("/policies/{api}", get_or_head().to(bundle::get_public)));
+    for (endpoint, route) in [
+        ("/authzen/{api}/access/v1/evaluation", post().to(authzen::evaluation)),
+        ("/authzen/{api}/access/v1/evaluations", post().to(authzen::evaluations)),
+        ("/authzen/{api}/access/v1/search/subject", post().to(authzen::search_subject)),
+        ("/authzen/{api}/access/v1/search/resource", post().to(authzen::search_resource)),
+        ("/authzen/{api}/access/v1/search/action", post().to(authzen::search_action)),
+    ] {
+        let guarded = writable_at(endpoint, route).wrap(protect());
+        config.service(guarded.wrap(from_fn(authzen::echo_request_id)));
+    }
     if !base.is_empty() {
         // where OpenID Connect Discovery 1.0 section 4 places it
         config.service(readable_at(OPENID_CONFIGURATION, get_or_head().to(discovery::get)));

@@ -58,7 +58,7 @@ class Site(Place):
         self.base = self.issuer = f"http://127.0.0.1:{self.port}"
         sections = "".join(
             f'[gateways.{kind}]\napi = "orders"\ntrusted_peers = ["127.0.0.1/32"]\nclaims = ["tenant"]\n'
-            for kind in [*KINDS, "traefik"]
+            for kind in [*KINDS, "traefik", "service"]
         )
         (self.folder / "jeton.toml").write_text(
             f'issuer = "{self.base}"\n[server]\nlisten = "127.0.0.1:{self.port}"\n'

@@ -3,7 +3,8 @@
 
     gateways_check.py PROGRAM [PART]...      the jeton program, and which of the parts below; without any, all
 
-nginx, caddy and haproxy from Debian, envoy from PyPI. A program that is absent is a failure.
+nginx, caddy and haproxy from Debian, envoy from PyPI; the part `services` has go and javac from Debian. A program that is
+absent is a failure.
 """
 
 import subprocess
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gateway_attacks
+import gateway_services
 import gateways_offline
 from gateway_traffic import ENOUGH, Tokens, Traffic, until
 from gateway_wire import Echo
@@ -218,7 +220,8 @@ def traefik(site):
         stand_in.close()
 
 
-PARTS = {"recipes": recipes, "holes": holes, "traefik": traefik, "offline": gateways_offline.run}
+PARTS = {"recipes": recipes, "holes": holes, "traefik": traefik, "offline": gateways_offline.run,
+         "services": gateway_services.run}
 
 
 def run(program, name):

@@ -18,7 +18,7 @@ const COLUMNS: [&[&str]; 15] = [
     &["follow"],
     &["app"],
     &["telemetry"],
-    &["issue", "reuse", "introspect", "revoke", "status_lists", "bundles"],
+    &["issue", "reuse", "introspect", "revoke", "status_lists", "bundles", "authzen"],
     &["grant"],
     &["authenticate", "token"],
     &["federation"],

@@ -9,7 +9,7 @@ use reqwest::{Method, Response};
 
 use crate::support::{Setup, TestApp, secrets, spawn_app_with};
 
-const KINDS: [&str; 5] = ["nginx", "caddy", "traefik", "envoy", "haproxy"];
+const KINDS: [&str; 6] = ["nginx", "caddy", "traefik", "envoy", "haproxy", "service"];
 const IDENTITY: [&str; 5] =
     ["x-auth-client", "x-auth-scopes", "x-auth-roles", "x-auth-token-id", "x-auth-claim-tenant"];
 
@@ -47,7 +47,7 @@ fn spawn() -> TestApp {
 /// The names in which a gateway of this kind says method, target and host.
 fn names(kind: &str) -> [&'static str; 3] {
     match kind {
-        "nginx" | "haproxy" => ["X-Original-Method", "X-Original-URI", "X-Original-Host"],
+        "nginx" | "haproxy" | "service" => ["X-Original-Method", "X-Original-URI", "X-Original-Host"],
         _ => ["X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"],
     }
 }
@@ -217,7 +217,7 @@ async fn whatever_is_ambiguous_is_403() {
         }
         // nginx cannot drop these, and the others do
         let foreign = ask(&app, &question("/healthz"), &["X-Original-Remote-Addr: 127.0.0.1"]).await;
-        assert_eq!(foreign.status, if kind == "nginx" { 403 } else { 200 }, "{kind}");
+        assert_eq!(foreign.status, if ["nginx", "service"].contains(&kind) { 403 } else { 200 }, "{kind}");
         // no `Connection` that matters, and an override that says the same
         let lines = ["Connection: close, keep-alive", "X-HTTP-Method-Override: GET"];
         assert_eq!(ask(&app, &question("/healthz"), &lines).await.status, 200, "{kind}");
@@ -297,7 +297,7 @@ async fn the_own_request_counts_for_envoy_alone() {
             "GET /authz/{kind}/healthz?x HTTP/1.1\r\nHost: jeton\r\n{method}: GET\r\n{target}: /tenants/globex/orders\r\n"
         );
         assert_eq!(ask(&app, &behind, &[&*acme]).await.status, 403, "{kind}");
-        let other = if kind == "nginx" || kind == "haproxy" { "traefik" } else { "nginx" };
+        let other = if ["nginx", "haproxy", "service"].contains(&kind) { "traefik" } else { "nginx" };
         let [method, target, _] = names(other);
         let foreign =
             format!("GET /authz/{kind} HTTP/1.1\r\nHost: jeton\r\n{method}: GET\r\n{target}: /healthz\r\n");

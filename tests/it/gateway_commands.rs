@@ -85,6 +85,12 @@ fn wrong_orders_are_refused_and_the_fix_is_said() {
     none.run(&[&["gateway", "config", "edge"][..], &ADDRESSES].concat())
         .exits(1)
         .says(&["add a section `[gateways.edge]`"]);
+    let service = workplace(&SETTINGS.replace("\"nginx\"", "\"service\""));
+    service
+        .run(&[&["gateway", "config", "edge", "--out", "made"][..], &ADDRESSES].concat())
+        .exits(1)
+        .says(&["gateway `edge` is a service that asks by itself", "docs/any-language.md"]);
+    assert!(!service.path("made").exists());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let echo = taken.local_addr().unwrap().to_string();
     let check = |url: &'static str| ["gateway", "check", url, "--gateway", "edge", "--echo", &echo];

@@ -8,6 +8,9 @@ use crate::{
     support::{Setup, spawn_app_with},
 };
 
+/// A question to the policy decision point.
+const QUESTION: &str = "/authzen/desk/access/v1/evaluation";
+
 /// Who decides, as `allow RULE`, or why nobody may.
 fn decision(policies: &PolicySet, method: &str, path: &str, bearer: Option<&Permissions>) -> String {
     let api = policies.api("jeton").expect("it is built in");
@@ -23,6 +26,7 @@ fn decision(policies: &PolicySet, method: &str, path: &str, bearer: Option<&Perm
 fn a_folder_without_a_word_about_it_has_it() {
     let policies = compile_good("version: 1\n");
     let (principal, operator) = (with_scopes(&["jeton:principal"]), with_scopes(&["jeton:ops"]));
+    let gateway = with_scopes(&["jeton:pdp"]);
     for (method, path, bearer, expected) in [
         ("GET", "/principal", Some(&principal), "allow principal"),
         ("HEAD", "/principal", Some(&principal), "allow principal"),
@@ -36,6 +40,7 @@ fn a_folder_without_a_word_about_it_has_it() {
         ("POST", "/ops/reload", Some(&operator), "allow ops"),
         ("POST", "/ops/reload", Some(&principal), "deny ops"),
         ("POST", "/ops/reload", None, "no token for ops"),
+        ("POST", QUESTION, Some(&gateway), "NoRoute"),
     ] {
         assert_eq!(decision(&policies, method, path, bearer), expected, "{method} {path} {bearer:?}");
     }
@@ -192,4 +197,81 @@ async fn a_server_answers_without_a_file_about_it() {
     assert_eq!(app.get_principal(&token).await.status(), 200);
     assert_eq!(app.post_reload().await.status(), 200);
     assert_eq!(app.get("/principal").await.status(), 401);
+}
+
+/// Where an API answers questions, there is a rule about them, and otherwise there is none.
+#[test]
+fn questions_have_a_rule_where_they_are_answered() {
+    let desk = "version: 1\napis: { desk: { audience: https://desk.example.com, pdp: true } }\n";
+    let policies = compile_good(desk);
+    let (gateway, operator) = (with_scopes(&["jeton:pdp"]), with_scopes(&["jeton:ops"]));
+    for (method, path, bearer, expected) in [
+        ("POST", "/authzen/desk/access/v1/evaluation", Some(&gateway), "allow pdp"),
+        ("POST", "/authzen/desk/access/v1/search/action", Some(&gateway), "allow pdp"),
+        ("POST", "/authzen/desk/access/v1/evaluations", Some(&operator), "deny pdp"),
+        ("POST", "/authzen/desk/access/v1/evaluation", None, "no token for pdp"),
+        ("GET", "/authzen/desk/access/v1/evaluation", Some(&gateway), "NoRoute"),
+    ] {
+        assert_eq!(decision(&policies, method, path, bearer), expected, "{method} {path} {bearer:?}");
+    }
+}
+
+/// Such a rule counts for the APIs of which no rule of the files says anything.
+#[test]
+fn rules_of_the_files_take_the_place_of_that_about_questions() {
+    let bearers = [
+        ("gateway", with_scopes(&["jeton:pdp"])),
+        ("own", with_scopes(&["own"])),
+        ("both", with_scopes(&["jeton:pdp", "own"])),
+    ];
+    for (route, expected) in [
+        ("POST /authzen/**", ["deny r", "deny r", "allow r"]),
+        ("POST /authzen/{of}/access/v1/evaluation", ["deny r", "deny r", "allow r"]),
+        ("POST /authzen/desk/**", ["deny r", "deny r", "allow r"]),
+        ("POST /authzen/closed/**", ["allow pdp", "deny pdp", "allow pdp"]),
+        ("POST /authzen/x/access/v1/evaluation", ["allow pdp", "deny pdp", "allow pdp"]),
+        ("POST /authzen/{of}/access/v1/evaluations", ["allow pdp", "deny pdp", "allow pdp"]),
+    ] {
+        let policies = compile_good(&format!(
+            "version: 1\nscopes: {{ own: x }}\napis:\n  desk: {{ audience: https://desk.example.com, pdp: true }}\n  \
+             jeton: {{ rules: {{ r: {{ routes: ['{route}'], require: {{ all_scopes: [jeton:pdp, own] }} }} }} }}\n"
+        ));
+        let came = bearers.each_ref().map(|(_, bearer)| decision(&policies, "POST", QUESTION, Some(bearer)));
+        assert_eq!(came, expected, "{route}");
+    }
+}
+
+/// Where questions are answered, no file lets anybody ask without the scope. Where none are, old files still load.
+#[test]
+fn questions_need_the_scope_whatever_files_say() {
+    let files = |pdp: bool, require: &str| {
+        compile(&format!(
+            "version: 1\nscopes: {{ own: x }}\napis:\n  desk: {{ audience: https://desk.example.com, pdp: {pdp} }}\n  \
+             jeton: {{ rules: {{ r: {{ routes: ['POST /authzen/**', 'POST /authzen/**/'], {require} }} }} }}\n"
+        ))
+    };
+    let both = "require: { all_scopes: [jeton:pdp, own] }";
+    for (pdp, require, loads) in [
+        (true, both, true),
+        (true, "require: { scope: jeton:pdp }", true),
+        (true, "require: { scope: own }", false),
+        (true, "public: true", false),
+        (false, "require: { scope: own }", true),
+        (false, "public: true", true),
+    ] {
+        match files(pdp, require) {
+            Ok(_) => assert!(loads, "{pdp} {require}"),
+            Err(findings) => {
+                assert!(!loads, "{findings}");
+                assert!(
+                    findings
+                        .0
+                        .iter()
+                        .all(|one| one.severity == Severity::Warning
+                            || one.code == FindingCode::BrokenGuarantee)
+                );
+                assert!(findings.to_string().contains("guarantee `pdp (built in)`"), "{findings}");
+            }
+        }
+    }
 }

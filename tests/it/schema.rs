@@ -114,6 +114,7 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::ImpossibleFederation
         | FindingCode::UnusedIssuer
         | FindingCode::PublicBundle
+        | FindingCode::UnaskedPdp
         | FindingCode::PublicCatchAll
         | FindingCode::MethodHole
         | FindingCode::TypeMismatch

@@ -91,10 +91,20 @@ impl Alternative<'_> {
             })
     }
 
-    /// The conditions that do not hold, as the policy file has them.
-    pub(super) fn missing(self, subject: &Subject<'_>, path: &CanonicalPath<'_>) -> Vec<String> {
-        let failing = self.0.iter().filter(|condition| !condition.holds(subject, path));
-        failing.map(ToString::to_string).collect()
+    /// Whether one of its conditions is about a parameter that stands at one of these places.
+    pub(super) fn looks_at(self, places: &[ParameterPlace]) -> bool {
+        self.0.iter().any(|condition| condition.looks_at(places))
+    }
+
+    /// The conditions that do not hold, as the policy file has them: those on `absent` parameters among them.
+    pub(super) fn missing(
+        self,
+        subject: &Subject<'_>,
+        path: &CanonicalPath<'_>,
+        absent: &[ParameterPlace],
+    ) -> Vec<String> {
+        let fails = |condition: &&Condition| condition.looks_at(absent) || !condition.holds(subject, path);
+        self.0.iter().filter(fails).map(ToString::to_string).collect()
     }
 
     /// The scopes that would be enough, if nothing else is missing.
@@ -179,6 +189,12 @@ impl Condition {
             ) => name == other && own.place == others.place,
             _ => self == other,
         }
+    }
+
+    /// Whether it is about a parameter that stands at one of these places.
+    fn looks_at(&self, places: &[ParameterPlace]) -> bool {
+        let place = self.parameter().and_then(|parameter| parameter.place);
+        place.is_some_and(|place| places.contains(&place))
     }
 
     /// The parameter of the path that it names, if it does.

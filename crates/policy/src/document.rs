@@ -76,6 +76,9 @@ pub(super) struct ApiEntry {
     /// for anybody, `clients` for bearers with `jeton:policies`. Default: nobody.
     #[schemars(with = "Bundle")]
     pub(super) bundle: Field<Text>,
+    /// With `true` the service answers questions about the API by `AuthZEN` 1.0, to bearers with `jeton:pdp`. Default:
+    /// `false`.
+    pub(super) pdp: Field<Spanned<bool>>,
     /// The rules by name. The most specific matching route decides a request. A request without a matching route is denied.
     pub(super) rules: Named<RuleEntry>,
     /// The guarantees by name: what must hold for every possible token, whichever rule decides.

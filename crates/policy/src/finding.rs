@@ -111,6 +111,8 @@ pub enum FindingCode {
     ImpossibleFederation,
     /// A trusted issuer whose tokens stand for no client.
     UnusedIssuer,
+    /// Questions about an API are answered, and no client may ask them.
+    UnaskedPdp,
     /// `public` on a route that ends in `**`.
     PublicCatchAll,
     /// An API whose bundle anybody can fetch.

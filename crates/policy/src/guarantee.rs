@@ -190,7 +190,7 @@ impl<'p> Proof<'_, 'p> {
         path: &CanonicalPath<'_>,
     ) -> Option<(Option<WitnessToken>, Vec<String>)> {
         let lacking = |token: &Permissions| {
-            let missing = self.guaranteed.only_when().map(|one| one.missing(&token.subject(), path));
+            let missing = self.guaranteed.only_when().map(|one| one.missing(&token.subject(), path, &[]));
             missing.min_by_key(Vec::len).unwrap_or_default()
         };
         let Some(alternative) = alternative else {

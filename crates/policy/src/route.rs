@@ -213,14 +213,26 @@ impl Route {
 impl Route {
     /// The path with this text in the place of each parameter, percent-encoded as a client sends it.
     pub(super) fn with_parameters(&self, value: &str) -> String {
+        self.with_each(|_| value, value)
+    }
+
+    /// The path with a text in the place of each parameter, by its name, and one in the place of `**`,
+    /// percent-encoded as a client sends it.
+    pub(super) fn with_each<'v>(&self, value: impl Fn(&str) -> &'v str, rest: &str) -> String {
         let encoded = |text: &str| utf8_percent_encode(text, IN_SEGMENT).to_string();
         let segment = |segment: &Segment| match segment {
             Segment::Literal(text) => encoded(text),
-            Segment::Parameter(_) | Segment::Rest => encoded(value),
-            Segment::Ended { ending, .. } => encoded(value) + &encoded(ending),
-            Segment::RestWithSlash => encoded(value) + "/",
+            Segment::Parameter(name) => encoded(value(name)),
+            Segment::Ended { name, ending } => encoded(value(name)) + &encoded(ending),
+            Segment::Rest => encoded(rest),
+            Segment::RestWithSlash => encoded(rest) + "/",
         };
         self.segments.iter().flat_map(|it| ["/".to_owned(), segment(it)]).collect()
+    }
+
+    /// Its path pattern, without the method.
+    pub fn pattern(&self) -> String {
+        self.segments.iter().flat_map(|segment| ["/".to_owned(), segment.to_string()]).collect()
     }
 
     /// Why this route decides and not `other`, where both match a request.
@@ -324,7 +336,6 @@ impl fmt::Display for RouteMethod {
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.method)?;
-        self.segments.iter().try_for_each(|segment| write!(f, "/{segment}"))
+        write!(f, "{} {}", self.method, self.pattern())
     }
 }

@@ -18,7 +18,7 @@ use super::{
     finding::Findings,
     path::CanonicalPath,
     position::RouteId,
-    route::{Method, Route, RouteMethod},
+    route::{Method, ParameterPlace, Route, RouteMethod},
     rule::{PolicyRule, RulePlace},
     source::ContentHash,
     subject::Subject,
@@ -185,8 +185,19 @@ pub struct ProtectedApi {
     pub(super) bundle: Option<BundleAccess>,
     /// What its rules ask for, by themselves or by a role.
     pub(super) scopes: ScopeSet,
+    pub(super) pdp: PdpState,
     pub(super) rules: Vec<PolicyRule>,
     pub(super) routes: CompiledRoutes,
+}
+
+/// Whether a policy decision point answers questions about an API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PdpState {
+    /// It does not.
+    #[default]
+    Off,
+    /// It does, those who may ask.
+    On,
 }
 
 /// The routes of an API. What a decision reads lies side by side; what only an explanation reads lies
@@ -248,6 +259,11 @@ impl ProtectedApi {
         &self.scopes
     }
 
+    /// Whether a policy decision point answers questions about it.
+    pub fn pdp(&self) -> PdpState {
+        self.pdp
+    }
+
     /// Its rules.
     pub fn rules(&self) -> &[PolicyRule] {
         &self.rules
@@ -265,22 +281,36 @@ impl ProtectedApi {
         let Some(route) = self.routes.trie.find(method, &path) else {
             return Decision::Deny(Denial::NoRoute);
         };
+        self.decide_at(route, &path, &[], subject)
+    }
+
+    /// Decides by the rule of a route. A condition on a parameter that is `absent` from the path does not hold,
+    /// whatever the path has in its place.
+    pub(super) fn decide_at(
+        &self,
+        route: RouteId,
+        path: &CanonicalPath<'_>,
+        absent: &[ParameterPlace],
+        subject: Option<&Subject<'_>>,
+    ) -> Decision<'_> {
         let Some((rule, access)) = self.access(route) else { return Decision::Deny(Denial::NoRoute) };
         if matches!(access, RuleAccess::Public) {
             return Decision::Allow { rule, grounds: Grounds::Public };
         }
         let Some(subject) = subject else { return Decision::Deny(Denial::NoToken { rule }) };
-        let mut alternatives = self.routes.alternatives(access);
-        if let Some(position) = alternatives.position(|alternative| alternative.holds(subject, &path)) {
+        let can_hold = |alternative: Alternative<'_>| absent.is_empty() || !alternative.looks_at(absent);
+        let holds = |alternative: Alternative<'_>| can_hold(alternative) && alternative.holds(subject, path);
+        let alternatives = || self.routes.alternatives(access);
+        if let Some(position) = alternatives().position(holds) {
             return Decision::Allow { rule, grounds: Grounds::Alternative(position) };
         }
-        let alternatives = || self.routes.alternatives(access);
-        let missing = alternatives().map(|alternative| alternative.missing(subject, &path));
+        let missing = alternatives().map(|alternative| alternative.missing(subject, path, absent));
         Decision::Deny(Denial::NotMet {
             rule,
             missing: missing.min_by_key(Vec::len).unwrap_or_default(),
             scopes_that_would_do: alternatives()
-                .find_map(|alternative| alternative.scopes_that_would_do(subject, &path)),
+                .filter(|alternative| can_hold(*alternative))
+                .find_map(|alternative| alternative.scopes_that_would_do(subject, path)),
         })
     }
 

@@ -67,6 +67,15 @@ enum TrieEnd {
     InRestWithSlash,
 }
 
+/// Where a pattern ends.
+struct PatternEnd {
+    /// Its last node.
+    at: NodeId,
+    end: TrieEnd,
+    /// How many segments lead there.
+    depth: usize,
+}
+
 impl TrieEnd {
     /// How a pattern ends that has the rest of this path in its `**`.
     fn in_rest_of(path: &CanonicalPath<'_>) -> Self {
@@ -325,28 +334,33 @@ impl Trie {
         into.extend(by_precision(written(TrieEnd::in_rest_of(path)), method));
     }
 
-    /// Whether more specific routes decide every request that `route` matches.
-    pub(super) fn never_decides(&self, route: &Route, id: RouteId) -> bool {
-        let mut at = Some(NodeId::FIRST);
-        let mut end = TrieEnd::Here;
-        let mut depth = 0;
-        for segment in &route.segments {
+    /// Where a pattern ends, if a route has it: whatever its parameters are called.
+    fn end_of(&self, pattern: &[Segment]) -> Option<PatternEnd> {
+        let mut at = NodeId::FIRST;
+        for (depth, segment) in pattern.iter().enumerate() {
             at = match segment {
-                Segment::Literal(text) => at.and_then(|at| self.literal(at, text)),
-                Segment::Parameter(_) => at.and_then(|at| self.node(at)).and_then(|node| node.parameter),
-                Segment::Ended { ending, .. } => at.and_then(|at| self.ending(at, ending)),
-                Segment::Rest => {
-                    end = TrieEnd::InRest;
-                    break;
-                }
+                Segment::Literal(text) => self.literal(at, text)?,
+                Segment::Parameter(_) => self.node(at)?.parameter?,
+                Segment::Ended { ending, .. } => self.ending(at, ending)?,
+                Segment::Rest => return Some(PatternEnd { at, end: TrieEnd::InRest, depth }),
                 Segment::RestWithSlash => {
-                    end = TrieEnd::InRestWithSlash;
-                    break;
+                    return Some(PatternEnd { at, end: TrieEnd::InRestWithSlash, depth });
                 }
             };
-            depth += 1;
         }
-        let Some((at, node)) = at.and_then(|at| Some((at, self.node(at)?))) else { return false };
+        Some(PatternEnd { at, end: TrieEnd::Here, depth: pattern.len() })
+    }
+
+    /// The route of this very pattern that decides for a method, whatever its parameters are called.
+    pub(super) fn find_pattern(&self, method: Method, pattern: &[Segment]) -> Option<RouteId> {
+        let PatternEnd { at, end, .. } = self.end_of(pattern)?;
+        self.deciding(self.node(at)?, end, method)
+    }
+
+    /// Whether more specific routes decide every request that `route` matches.
+    pub(super) fn never_decides(&self, route: &Route, id: RouteId) -> bool {
+        let Some(PatternEnd { at, end, depth }) = self.end_of(&route.segments) else { return false };
+        let Some(node) = self.node(at) else { return false };
         let covers = |method: &Method| route.method.precision(*method).is_some();
         Method::ALL.into_iter().filter(covers).all(|method| {
             self.deciding(node, end, method) != Some(id)

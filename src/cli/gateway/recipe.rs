@@ -52,6 +52,7 @@ fn templates(kind: GatewayKind) -> &'static [(&'static str, &'static str)] {
             ("traefik.yml", include_str!("recipes/traefik.yml")),
             ("traefik.dynamic.yml", include_str!("recipes/traefik.dynamic.yml")),
         ],
+        GatewayKind::Service => &[],
     }
 }
 
@@ -59,6 +60,13 @@ impl Config {
     pub(super) fn run(&self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let settings = settings(NeededFolders::Nothing, config)?;
         let gateway = gateway(&settings, &self.name)?;
+        if templates(gateway.kind).is_empty() {
+            anyhow::bail!(
+                "gateway `{}` is a service that asks by itself, so there is no configuration to write: \
+                 docs/any-language.md shows the code",
+                gateway.name
+            );
+        }
         let out = path::absolute(&self.out).with_context(|| self.out.display().to_string())?;
         let values = self.values(gateway, &settings, &out)?;
         fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be made", self.out.display()))?;

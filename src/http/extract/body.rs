@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use actix_web::{
     HttpRequest,
-    http::header::{self, HeaderMap},
+    http::header::{self, HeaderMap, HeaderValue},
     web::{Bytes, Payload},
 };
 
@@ -50,6 +50,24 @@ pub(in crate::http) async fn body(request: &HttpRequest, payload: Payload) -> Re
         Some(BodyProgress::TooLong) => BodyFault::TooLong,
         Some(BodyProgress::Complete | BodyProgress::Pending) | None => BodyFault::Broken,
     })
+}
+
+/// Reads the body of a request that is sent as JSON.
+pub(in crate::http) async fn json(request: &HttpRequest, payload: Payload) -> Result<Bytes, ProblemKind> {
+    if !request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|sent| is_media_type(sent, "application/json"))
+    {
+        return Err(ProblemKind::BadQuestion("send the question as application/json".into()));
+    }
+    Ok(body(request, payload).await?)
+}
+
+/// Whether a content type is this one. Parameters such as `charset` say nothing.
+pub(super) fn is_media_type(content_type: &HeaderValue, wanted: &str) -> bool {
+    let media_type = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
 }
 
 /// Whether the body is something else than its bytes (RFC 9110 section 8.4).

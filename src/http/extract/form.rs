@@ -1,16 +1,12 @@
 //! `application/x-www-form-urlencoded`, strictly: what is not UTF-8, stands twice or stands in the URL is refused.
 
-use actix_web::{
-    HttpRequest,
-    http::header::{self, HeaderValue},
-    web,
-};
+use actix_web::{HttpRequest, http::header, web};
 use jeton_oauth::{
     ErrorCode,
     form::{decode, names},
 };
 
-use super::BodyFault;
+use super::{BodyFault, body::is_media_type};
 use crate::http::error::{TokenEndpointError, TokenEndpointErrorKind};
 
 /// What a form is sent as.
@@ -49,7 +45,7 @@ impl Form {
         request: &HttpRequest,
         body: web::Payload,
     ) -> Result<Self, TokenEndpointError> {
-        if !request.headers().get(header::CONTENT_TYPE).is_some_and(is_form) {
+        if !request.headers().get(header::CONTENT_TYPE).is_some_and(|sent| is_media_type(sent, MEDIA_TYPE)) {
             let message = "send the parameters as application/x-www-form-urlencoded in UTF-8";
             return Err(TokenEndpointError::invalid_request(message));
         }
@@ -121,12 +117,6 @@ impl Form {
         let taken = self.0.extract_if(.., |(name, _)| names.contains(&name.as_str()));
         taken.map(|(_, value)| value).collect()
     }
-}
-
-/// Whether this names the media type of forms. It has no parameters: a `charset` says nothing.
-fn is_form(content_type: &HeaderValue) -> bool {
-    let media_type = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    media_type.trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE.as_bytes())
 }
 
 /// Refuses the name of a list as other frameworks write it, `scope[]` or `scope[0]`: it would be passed over as

@@ -138,7 +138,9 @@ impl Forwarding {
                 return Err(ForwardedFault::MethodOverride(shown()));
             }
             let is_dropped = match self.kind {
-                GatewayKind::Nginx => !name.starts_with(ORIGINAL) || ORIGINAL_DROPPED.contains(&name),
+                GatewayKind::Nginx | GatewayKind::Service => {
+                    !name.starts_with(ORIGINAL) || ORIGINAL_DROPPED.contains(&name)
+                }
                 GatewayKind::Caddy | GatewayKind::Traefik | GatewayKind::Envoy | GatewayKind::Haproxy => true,
             };
             if !is_dropped || (begins_as(name, IDENTITY_PREFIX) && !self.answers(name)) {

@@ -7,7 +7,7 @@ mod form;
 mod forwarded;
 
 pub(super) use address::TrustedProxies;
-pub(super) use body::{BodyFault, body};
+pub(super) use body::{BodyFault, body, json};
 pub(super) use credentials::{claimed_by_basic, client_credentials, has_credentials};
 pub(super) use form::Form;
 pub use forwarded::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding};

@@ -16,6 +16,7 @@ pub(super) fn everything() -> Value {
             "orders": {
                 "audience": "https://orders.example.com",
                 "bundle": "clients",
+                "pdp": true,
                 "rules": {
                     "health": { "routes": ["GET /healthz", "GET /"], "public": true },
                     "read": {

@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::{
     Surroundings,
-    built_in::{BUILT_IN, OWN_API},
+    built_in::{BUILT_IN, OWN_API, PDP},
     report::{CompileReport, DefinedNames},
     requirements::{Requirement, Within},
     types::ClaimUse,
@@ -24,7 +24,7 @@ use crate::{
     read::{Field, Items, Spanned},
     route::{Method, ParameterPlace, Route},
     rule::PolicyRule,
-    set::{CompiledRoutes, ProtectedApi, RouteAccess, RuleAccess},
+    set::{CompiledRoutes, PdpState, ProtectedApi, RouteAccess, RuleAccess},
 };
 
 /// The APIs, and what of them only the checks of whole policies need.
@@ -41,6 +41,8 @@ pub(super) struct CompiledApis {
 pub(super) struct Places {
     pub(super) file: FileIndex,
     pub(super) name: Span,
+    /// `pdp`, where it is `true`.
+    pub(super) pdp: Option<Span>,
     /// By [`RouteId`]; those that are built in come behind them and have no place.
     pub(super) routes: Vec<Span>,
 }
@@ -94,6 +96,10 @@ impl CompileReport<'_> {
             places: BTreeMap::new(),
         };
         let mut audiences = HashMap::from([(surroundings.issuer.clone(), None)]);
+        let mut apis = documents.iter().flat_map(|document| &document.apis.0);
+        let asks =
+            |api: &Option<document::ApiEntry>| api.as_ref().is_some_and(|api| asked_for_pdp(api).is_some());
+        let pdp = if apis.any(|(_, api)| asks(api)) { PdpState::On } else { PdpState::Off };
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for (name, api) in &document.apis.0 {
                 let parsed = self.name(file, name, ApiName::parse);
@@ -115,14 +121,17 @@ impl CompileReport<'_> {
                         .guarantees
                         .extend(guarantees.into_iter().map(|one| of_api(one, GuaranteeOrigin::File)));
                     if name.value == OWN_API {
-                        self.add_built_in(&mut rules, &mut routes, names);
-                        let kept = self.built_in_guarantees(name.at, names).into_iter();
+                        self.add_built_in(&mut rules, &mut routes, names, pdp);
+                        let kept = self.built_in_guarantees(name.at, names, pdp).into_iter();
                         compiled.guarantees.extend(kept.map(|one| of_api(one, GuaranteeOrigin::BuiltIn)));
                     }
                     compiled.uses.push((parsed.clone(), uses));
-                    compiled.places.insert(parsed.clone(), Places { file, name: name.at, routes: places });
+                    let places = Places { file, name: name.at, pdp: asked_for_pdp(api), routes: places };
+                    let pdp = if places.pdp.is_some() { PdpState::On } else { PdpState::Off };
+                    compiled.places.insert(parsed.clone(), places);
                     let scopes = scopes_asked_for(&routes, names);
-                    let api = ProtectedApi { name: parsed.clone(), audience, bundle, scopes, rules, routes };
+                    let api =
+                        ProtectedApi { name: parsed.clone(), audience, bundle, scopes, pdp, rules, routes };
                     compiled.apis.entry(parsed).or_insert(api);
                 }
             }
@@ -131,9 +140,17 @@ impl CompileReport<'_> {
             && !compiled.apis.contains_key(&name)
         {
             let (mut rules, mut routes) = (Vec::new(), CompiledRoutes::default());
-            self.add_built_in(&mut rules, &mut routes, names);
+            self.add_built_in(&mut rules, &mut routes, names, pdp);
             let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
-            let api = ProtectedApi { name: name.clone(), audience, bundle: None, scopes, rules, routes };
+            let api = ProtectedApi {
+                name: name.clone(),
+                audience,
+                bundle: None,
+                scopes,
+                pdp: PdpState::Off,
+                rules,
+                routes,
+            };
             compiled.apis.insert(name, api);
         }
         compiled
@@ -145,9 +162,11 @@ impl CompileReport<'_> {
         rules: &mut Vec<PolicyRule>,
         routes: &mut CompiledRoutes,
         names: &DefinedNames,
+        pdp: PdpState,
     ) {
         let file = FileIndex::at(self.sources.files.len());
         let built_in = BUILT_IN.api().into_iter().flat_map(|api| &api.rules.0);
+        let built_in = built_in.filter(|(name, _)| pdp == PdpState::On || name.value != PDP);
         for (name, rule) in built_in.filter_map(|(name, rule)| Some((name, rule.as_ref()?))) {
             let (_, mut left) = self.routes(file, name, &rule.routes);
             left.retain(|route| !is_matched(routes, route));
@@ -177,9 +196,12 @@ impl CompileReport<'_> {
         &mut self,
         at: Span,
         names: &DefinedNames,
+        pdp: PdpState,
     ) -> Vec<(Spanned<String>, Vec<Guaranteed>)> {
         let Some(api) = BUILT_IN.api() else { return Vec::new() };
         let each = self.guarantees(FileIndex::at(self.sources.files.len()), api, names).into_iter();
+        // without it nothing is there to be guarded, and rules that never mattered still load
+        let each = each.filter(|(name, _)| pdp == PdpState::On || name.value != PDP);
         each.map(|(name, routes)| (Spanned { at, value: format!("{} (built in)", name.value) }, routes))
             .collect()
     }
@@ -401,6 +423,12 @@ impl CompileReport<'_> {
         }
         guarantees
     }
+}
+
+/// Where an API says that questions about it are answered.
+fn asked_for_pdp(api: &document::ApiEntry) -> Option<Span> {
+    let pdp = api.pdp.given()?;
+    pdp.value.then_some(pdp.at)
 }
 
 /// Whether routes that are there already decide on all paths of a built-in route.

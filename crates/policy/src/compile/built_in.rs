@@ -13,6 +13,13 @@ use crate::{
 /// The name of jeton's own API. It has no audience in the policies, because its audience is the issuer.
 pub(super) const OWN_API: &str = "jeton";
 
+/// What who asks the policy decision point must have.
+pub(crate) const PDP_SCOPE: &str = "jeton:pdp";
+
+/// The name of the rule and of the guarantee about questions to the policy decision point, which are there if it answers
+/// some.
+pub(super) const PDP: &str = "pdp";
+
 /// How places in it are named, as files are.
 const NAME: &str = "built-in/jeton.yaml";
 

@@ -9,10 +9,12 @@ use jeton_oauth::{ApiName, ClientId, Role, Scope, ScopeSet};
 
 use super::{
     apis::{Guarantee, GuaranteeOrigin, Places},
+    built_in::PDP_SCOPE,
     report::Files,
     types::{self, ClaimUse},
 };
 use crate::{
+    clients::Client,
     condition::Condition,
     finding::{Finding, FindingCode, Findings, ReadingProblem, Severity, Span},
     guarantee::{self, Endings, Violation},
@@ -77,6 +79,7 @@ impl Lookout {
         }
         for (name, places) in &places {
             if let Some(api) = policies.apis.get(name) {
+                report.unasked_pdp(policies, api, places);
                 report.lints(policies, api, places);
             }
         }
@@ -202,6 +205,26 @@ impl WarningReport<'_> {
         let hint = "add a route that ends in `/` to the guarantee too, or take it out of the rule";
         let problem = ReadingProblem::new(guarantee.name.at, FindingCode::GuaranteeGap, message);
         self.warn(guarantee.file, problem.hint(hint));
+    }
+
+    /// Warns where questions about an API are answered and nobody may ask them.
+    fn unasked_pdp(&mut self, policies: &PolicySet, api: &ProtectedApi, places: &Places) {
+        let Some(at) = places.pdp else { return };
+        let may_ask = |client: &Arc<Client>| {
+            let granted = policies.granted(client.id.as_str(), ApiName::OWN);
+            granted.is_some_and(|granted| granted.scopes.iter().any(|scope| scope.as_str() == PDP_SCOPE))
+        };
+        if !policies.clients.iter().any(may_ask) {
+            let message = format!(
+                "`true` lets nobody ask about API `{}`: no client is granted `{PDP_SCOPE}`",
+                api.name()
+            );
+            let hint = format!(
+                "grant it to who asks: `grants: {{ {}: {{ scopes: [{PDP_SCOPE}] }} }}`",
+                ApiName::OWN
+            );
+            self.warn(places.file, ReadingProblem::new(at, FindingCode::UnaskedPdp, message).hint(hint));
+        }
     }
 
     /// Looks for routes that an operator should look at.

@@ -20,10 +20,10 @@ use serde::Serialize;
 
 use super::{
     bundle::BundleAccess,
-    compile::PolicyDraft,
+    compile::{PDP_SCOPE, PolicyDraft},
     guarantee::Guaranteed,
     rule::RulePlace,
-    set::{PolicySet, ProtectedApi},
+    set::{PdpState, PolicySet, ProtectedApi},
     space::Witness,
 };
 
@@ -116,6 +116,8 @@ pub enum ChangeKind {
     Audience,
     /// Who may fetch the bundle of an API.
     Bundle,
+    /// Whether questions about an API are answered.
+    Pdp,
     /// A guarantee.
     Guarantee,
 }
@@ -215,6 +217,15 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
             });
         }
         compare_bundles(name, [before, after], &mut changes);
+        let answers = |api: Option<&ProtectedApi>| api.is_some_and(|api| api.pdp() == PdpState::On);
+        if let Some(effect) = ChangeEffect::between(answers(before), answers(after)) {
+            let who = ChangedFor::AnyTokenWith(format!("scope {PDP_SCOPE}"));
+            changes.push(PolicyChange {
+                api: Some(name.to_string()),
+                what: "answers about what its clients may do: `pdp`".to_owned(),
+                ..PolicyChange::of(ChangeKind::Pdp, effect, who)
+            });
+        }
         budget.spend(old.clients().len() + new.clients().len())?;
         routes::compare(old, new, name, &mut budget, &mut changes)?;
     }

@@ -9,7 +9,7 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [FindingCode; 14] = [
+pub(crate) const CODES: [FindingCode; 16] = [
     FindingCode::IdleGuarantee,
     FindingCode::GuaranteeGap,
     FindingCode::PassedOver,
@@ -19,6 +19,7 @@ pub(crate) const CODES: [FindingCode; 14] = [
     FindingCode::RecyclableName,
     FindingCode::ImpossibleFederation,
     FindingCode::UnusedIssuer,
+    FindingCode::UnaskedPdp,
     FindingCode::PublicCatchAll,
     FindingCode::PublicBundle,
     FindingCode::MethodHole,
@@ -134,6 +135,7 @@ fn warnings_stand_where_the_mistake_is() {
             (FindingCode::NoCredentials, 25, 3),
         ],
     );
+    found("unasked-pdp", &[(FindingCode::UnaskedPdp, 8, 10)]);
     found(
         "public-catch-all",
         &[

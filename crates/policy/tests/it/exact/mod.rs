@@ -3,6 +3,7 @@ mod bundles;
 mod differences;
 mod generate;
 mod model;
+mod patterns;
 mod proofs;
 mod tricky;
 mod words;
