@@ -92,7 +92,7 @@ pub(crate) enum NotTaken {
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     #[error(
-        "the issuer's metadata have no `jeton_policies_endpoint`: it serves no bundles; give the service the policies folder instead"
+        "the issuer's metadata have no `jeton_policies_endpoint`: update it, or give the service the policies folder"
     )]
     NoBundles,
     #[error(transparent)]

@@ -15,6 +15,8 @@ use super::{
 const MEDIA_TYPE: &str = "application/json";
 /// For how many seconds the metadata are not fetched again: addresses hardly ever change.
 const PAUSE: i64 = 60 * 60;
+/// The same while they name no bundles: the issuer may be about to be updated.
+const SHORT_PAUSE: i64 = 5;
 
 /// Where an issuer says that its documents are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +118,8 @@ impl FollowedSource for MetadataSource {
         let fetched = self.fetcher.get_known_as(&self.url, MEDIA_TYPE, None, None).await?;
         let FetchedDocument::New { body, .. } = fetched else { return Err(DiscoveryError::NotMetadata) };
         let metadata = self.read(&body)?;
-        Ok(FetchedValue { value: Some(Arc::new(metadata)), pause: PAUSE })
+        let pause = if metadata.policies_endpoint.is_some() { PAUSE } else { SHORT_PAUSE };
+        Ok(FetchedValue { value: Some(Arc::new(metadata)), pause })
     }
 
     // whoever asked for the metadata tells what came of it
