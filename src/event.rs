@@ -44,7 +44,8 @@ jeton_verify::events! {
     /// A client got an access token.
     "token.issued" => TokenIssued<'e>: info {
         jti: &'e str, client: &'e str, subject: Option<&'e str>, grant: Option<&'e str>, api: &'e str,
-        scopes: &'e str, ttl: u64, kid: &'e str, reused: Option<bool>,
+        scopes: &'e str, ttl: u64, kid: &'e str, reused: Option<bool>, issuer: Option<&'e str>,
+        foreign_sub: Option<&'e str>, foreign_jti: Option<&'e str>,
     };
 
     /// A request for a token was refused.

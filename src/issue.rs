@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::{
     authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
     event,
+    federation::ForeignOrigin,
     grant::{
         self, ApprovedGrant, ExchangeAbility, GrantError, Lifetimes, NoTokenId, RefreshAbility,
         RequestedAccess, StatusClaim, TokenRequest,
@@ -75,6 +76,8 @@ pub struct IssuedToken {
     pub kid: KeyId,
     /// Whether it was handed out before.
     pub is_reused: bool,
+    /// The token of another issuer that showed who the client is, if that is how it did.
+    pub foreign: Option<ForeignOrigin>,
 }
 
 /// Why no token was issued.
@@ -226,6 +229,7 @@ impl Issuance<'_> {
             expires_in: u64::try_from(kept.expires_at.saturating_sub(self.now)).ok()?,
             kid: kept.kid.clone(),
             is_reused: true,
+            foreign: self.client.foreign_origin().cloned(),
         })
     }
 
@@ -379,6 +383,7 @@ impl Issuance<'_> {
             expires_in,
             kid: key.kid().clone(),
             is_reused: false,
+            foreign: self.client.foreign_origin().cloned(),
         })
     }
 

@@ -16,7 +16,9 @@ use super::{
     uses::SecretUses,
 };
 use crate::{
-    federation::{FederationError, FederationRefused, ForeignToken, ForeignVerifier, ReadToken, ShownAs},
+    federation::{
+        FederationError, FederationRefused, ForeignOrigin, ForeignToken, ForeignVerifier, ReadToken, ShownAs,
+    },
     store::{NameUse, Store},
 };
 
@@ -88,8 +90,15 @@ impl AuthenticationMethod {
 /// A client that has shown who it is. Made only by [`Authenticator::authenticate`].
 pub struct AuthenticatedClient {
     client: Arc<Client>,
-    /// What its tokens take over from the token of another issuer, if that is how it showed who it is.
-    foreign: Option<Map<String, Value>>,
+    /// The token of another issuer, if that is how it showed who it is.
+    foreign: Option<ForeignProof>,
+}
+
+/// What is kept of the token of another issuer by which a client showed who it is.
+struct ForeignProof {
+    /// What the client's tokens take over.
+    claims: Map<String, Value>,
+    origin: ForeignOrigin,
 }
 
 impl AuthenticatedClient {
@@ -109,7 +118,12 @@ impl AuthenticatedClient {
 
     /// The claims that its tokens take over from the token of another issuer.
     pub fn foreign_claims(&self) -> Option<&Map<String, Value>> {
-        self.foreign.as_ref().filter(|claims| !claims.is_empty())
+        self.foreign.as_ref().map(|foreign| &foreign.claims).filter(|claims| !claims.is_empty())
+    }
+
+    /// What the log says of the token of another issuer.
+    pub fn foreign_origin(&self) -> Option<&ForeignOrigin> {
+        self.foreign.as_ref().map(|foreign| &foreign.origin)
     }
 
     /// A client of which nothing was checked, for tests of what comes after authentication.
@@ -121,7 +135,9 @@ impl AuthenticatedClient {
     /// As [`Self::pretended`], by a token of another issuer with these claims.
     #[cfg(test)]
     pub(crate) fn pretended_foreign(client: Client, claims: Map<String, Value>) -> Self {
-        Self { client: Arc::new(client), foreign: Some(claims) }
+        let issuer = jeton_oauth::IssuerName::parse("ci").unwrap();
+        let origin = ForeignOrigin { issuer, subject: None, token_id: None };
+        Self { client: Arc::new(client), foreign: Some(ForeignProof { claims, origin }) }
     }
 }
 
@@ -203,8 +219,8 @@ impl Authenticator {
                     }
                 }
             })?;
-        let (client, claims) = federated.into_parts();
-        Ok(AuthenticatedClient { client, foreign: Some(claims) })
+        let (client, claims, origin) = federated.into_parts();
+        Ok(AuthenticatedClient { client, foreign: Some(ForeignProof { claims, origin }) })
     }
 }
 

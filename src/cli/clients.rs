@@ -398,9 +398,11 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
 fn conditions(matches: &[(String, String)]) -> Vec<String> {
     let mut claims: Vec<(&str, Vec<String>)> = Vec::new();
     for (claim, value) in matches {
+        let value = scalar(value);
         match claims.iter_mut().find(|(known, _)| known == claim) {
-            Some((_, values)) => values.push(scalar(value)),
-            None => claims.push((claim, vec![scalar(value)])),
+            Some((_, values)) if values.contains(&value) => {}
+            Some((_, values)) => values.push(value),
+            None => claims.push((claim, vec![value])),
         }
     }
     let each = claims.iter().map(|(claim, values)| match values.as_slice() {

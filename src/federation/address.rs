@@ -13,10 +13,14 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Whether a URL has an address in the place of a name, or `localhost`, that is not public.
+/// Whether a URL has an address in the place of a name that is not public, or a name of this machine (RFC 6761 section
+/// 6.3). A proxy may lead either to itself.
 pub(super) fn names_internal(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
         Some(Host::Ipv4(address)) => !is_public(address.into()),
         Some(Host::Ipv6(address)) => !is_public(address.into()),
         None => false,
@@ -116,6 +120,10 @@ mod tests {
             ("https://[::ffff:10.0.0.1]/x", true),
             ("https://localhost/x", true),
             ("https://LOCALHOST/x", true),
+            ("https://localhost./x", true),
+            ("https://a.localhost/x", true),
+            ("https://notlocalhost/x", false),
+            ("https://localhost.example.com/x", false),
             ("https://issuer.example.com/x", false),
             ("https://1.1.1.1/x", false),
         ] {

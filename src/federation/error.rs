@@ -69,7 +69,7 @@ pub enum FederationError {
     #[error("it has expired: `exp` is {expires_at}, and now is {now}")]
     Expired {
         /// Its `exp`.
-        expires_at: i64,
+        expires_at: f64,
         /// When it was shown.
         now: i64,
     },
@@ -79,7 +79,7 @@ pub enum FederationError {
         /// `nbf` or `iat`.
         claim: &'static str,
         /// What it says.
-        start: i64,
+        start: f64,
         /// When it was shown.
         now: i64,
     },
@@ -90,9 +90,9 @@ pub enum FederationError {
     #[error("from `iat` to `exp` it lives {lived} s, and the issuer's `max_lifetime` is {most} s")]
     TooLongLived {
         /// Its lifetime in seconds.
-        lived: i64,
+        lived: f64,
         /// The longest one.
-        most: i64,
+        most: f64,
     },
     /// No client of the policies is meant. What differs is logged beside it.
     #[error("{}", match .0.nearest { Some(_) => "it stands for no client", None => "no client trusts its issuer" })]

@@ -6,11 +6,9 @@ use std::{
     time::Duration,
 };
 
-use jeton_jose::{InvalidPublicKey, IssuerKeySet, strict_object};
-use jeton_oauth::text::printable;
+use jeton_jose::{InvalidPublicKey, IssuerKeySet};
 use jeton_policy::federation::{IssuerKeySource, TrustedIssuer};
 use jeton_verify::fetch::{Fetcher, HttpError, ProxyUse, Reach, Transport};
-use serde_json::Value;
 use tokio::task::{self, JoinError};
 use url::Url;
 use zeroize::Zeroizing;
@@ -18,6 +16,7 @@ use zeroize::Zeroizing;
 use super::{
     address::{is_public, names_internal},
     files::{BadFile, read_authorities, read_token},
+    metadata::{BadMetadata, IssuerMetadata},
 };
 
 /// What a key set is, and what many servers call it.
@@ -66,14 +65,8 @@ pub(super) enum KeysNotFetched {
     File(#[from] BadFile),
     #[error("its metadata: {0}")]
     Metadata(HttpError),
-    #[error("its metadata are not a JSON object with each name once")]
-    NotMetadata,
-    #[error("its metadata have another `issuer`: `{0:.200}`")]
-    OtherIssuer(String),
-    #[error("its metadata have no `jwks_uri`")]
-    NoKeySet,
-    #[error("the `jwks_uri` of its metadata {0}")]
-    KeySetAddress(&'static str),
+    #[error(transparent)]
+    BadMetadata(#[from] BadMetadata),
     #[error("its key set: {0}")]
     KeySet(HttpError),
     #[error("its key set cannot be used: {0}")]
@@ -126,7 +119,7 @@ impl KeyFetcher {
                 return Ok(IssuerKeySet::from_file(&file.content, &issuer.algorithms)?);
             }
             // a source that came to the policies and not here
-            _ => return Err(KeysNotFetched::NoKeySet),
+            _ => return Err(BadMetadata::NoKeySet.into()),
         };
         let files = self.read_files(issuer).await?;
         let keys = self.key_set(issuer, &url, route, &files, token).await;
@@ -159,26 +152,13 @@ impl KeyFetcher {
     ) -> Result<(Url, Route, Sent), KeysNotFetched> {
         let base = issuer.issuer.as_str();
         let own = Url::parse(&format!("{}{WELL_KNOWN}", base.strip_suffix('/').unwrap_or(base)));
-        let own = own.map_err(|_| KeysNotFetched::KeySetAddress("follows from no address"))?;
+        let own = own.map_err(|_| BadMetadata::KeySetAddress("follows from no address"))?;
         let fetcher = self.fetcher(Route::of(&own), files).map_err(KeysNotFetched::Metadata)?;
         let token = files.token.as_ref().map(|token| token.as_str());
         let (body, peer) = fetcher.get_as(&own, METADATA, token).await.map_err(KeysNotFetched::Metadata)?;
-        let metadata = strict_object(&body).map_err(|_| KeysNotFetched::NotMetadata)?;
-        let text = |name: &str| metadata.get(name).and_then(Value::as_str);
-        match text("issuer") {
-            Some(told) if told == base => {}
-            told => return Err(KeysNotFetched::OtherIssuer(printable(told.unwrap_or_default()))),
-        }
-        let told = text("jwks_uri").ok_or(KeysNotFetched::NoKeySet)?;
-        let url = Url::parse(told).map_err(|_| KeysNotFetched::KeySetAddress("is not a URL"))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(KeysNotFetched::KeySetAddress("holds a user name or a password"));
-        }
-        if url.origin() == own.origin() {
+        let IssuerMetadata { key_set: url, is_of_issuer } = IssuerMetadata::read(&body, base, &own)?;
+        if is_of_issuer {
             return Ok((url, Route::of(&own), Sent::Token));
-        }
-        if url.scheme() != "https" {
-            return Err(KeysNotFetched::KeySetAddress("is of another origin, and not `https`"));
         }
         // with a proxy the address that answered is the proxy's
         let is_internal = match peer {
@@ -187,7 +167,7 @@ impl KeyFetcher {
         };
         let route = if is_internal { Route::Chosen } else { Route::Told };
         if route == Route::Told && names_internal(&url) {
-            return Err(KeysNotFetched::KeySetAddress("leads to an address of an internal network"));
+            return Err(BadMetadata::KeySetAddress("leads to an address of an internal network").into());
         }
         Ok((url, route, Sent::Nothing))
     }
@@ -241,5 +221,37 @@ impl Route {
     /// To an address that the policies name: they let `http` stand for this machine alone.
     fn of(url: &Url) -> Self {
         if url.scheme() == "https" { Self::Chosen } else { Self::Local }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Whatever the name server says of a name by then: the address that would be connected to is judged.
+    #[tokio::test]
+    async fn where_a_document_leads_no_name_hides_an_internal_address() {
+        let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = trap.local_addr().unwrap().port();
+        let fetcher = KeyFetcher::new(KeyFetchOptions::default(), Arc::new(()));
+        let files = FetchFiles { authorities: None, token: None };
+        let url = Url::parse(&format!("https://localhost:{port}/keys")).unwrap();
+        let get = async |route| {
+            let fetcher = fetcher.fetcher(route, &files).unwrap();
+            fetcher.get_as(&url, KEY_SET, None).await.map(drop).unwrap_err().to_string()
+        };
+        let told = get(Route::Told).await;
+        assert!(told.contains("an address of an internal network"), "{told}");
+        // and where the policies lead, it is connected to: nobody does the handshake
+        let (told, accepted) = tokio::join!(get(Route::Chosen), async {
+            let accepted = trap.accept().await.map(drop);
+            accepted.is_ok()
+        });
+        assert!(accepted && !told.contains("internal network"), "{told}");
+        let another =
+            std::future::poll_fn(|context| std::task::Poll::Ready(trap.poll_accept(context).is_ready()));
+        assert!(!another.await, "one connection was made, the second time");
     }
 }

@@ -1,13 +1,13 @@
 //! The files that a fetch needs, read anew for each: platforms replace them while the server runs.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_jose::{CompactJws, JwsError};
-use jeton_oauth::text::unmarked;
+use jeton_oauth::text::{printable, unmarked};
 use jeton_policy::files::{self, FileError};
 use zeroize::Zeroizing;
 
@@ -16,42 +16,61 @@ const LONGEST_AUTHORITIES: u64 = 1024 * 1024;
 /// The longest token file, in bytes: a token and a line break.
 const LONGEST_TOKEN: u64 = CompactJws::LONGEST as u64 + 2;
 
-/// Why a file cannot be used for a fetch. The error names no path: whoever reads it knows the policies.
+/// A file that cannot be used for a fetch: for the log and for operators.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BadFile {
-    #[error("`ca_file` {0}")]
-    Authorities(FileError),
-    #[error("`token_file` {0}")]
-    Token(FileError),
-    #[error("`token_file` cannot be read: {0}")]
-    NoToken(io::Error),
-    #[error("`token_file` is in none of the folders of the setting `federation.token_dirs`")]
+#[error("`{field}: {}` {reason}", printable(&.path.to_string_lossy()))]
+pub(super) struct BadFile {
+    /// What names it in the policies.
+    field: &'static str,
+    path: PathBuf,
+    #[source]
+    reason: Unusable,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("is in none of the folders of the setting `federation.token_dirs`")]
     OutsideTokenDirs,
-    #[error("`token_file` holds no JWT: {0}")]
-    NotAToken(JwsError),
-    #[error("`token_file` holds no JWT: it is not text")]
+    #[error("holds no JWT: {0}")]
+    NotAToken(#[from] JwsError),
+    #[error("holds no JWT: it is not text")]
     NotText,
 }
 
 /// Reads the authorities that sign the certificate of the server.
 pub(super) fn read_authorities(path: &Path) -> Result<Vec<u8>, BadFile> {
-    files::read(path, LONGEST_AUTHORITIES).map_err(BadFile::Authorities)
+    files::read(path, LONGEST_AUTHORITIES).map_err(|error| BadFile {
+        field: "ca_file",
+        path: path.to_owned(),
+        reason: error.into(),
+    })
 }
 
 /// Reads the token that the server asks for. An edit of the policies can name any path: the file must be where the
 /// settings let tokens be, wherever links lead, and hold one JWT and nothing else.
 pub(super) fn read_token(path: &Path, token_dirs: &[PathBuf]) -> Result<Zeroizing<String>, BadFile> {
-    let real = fs::canonicalize(path).map_err(BadFile::NoToken)?;
+    token_of(path, token_dirs).map_err(|reason| BadFile {
+        field: "token_file",
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+fn token_of(path: &Path, token_dirs: &[PathBuf]) -> Result<Zeroizing<String>, Unusable> {
+    let real = fs::canonicalize(path).map_err(FileError::Io)?;
     let is_within = |dir: &PathBuf| fs::canonicalize(dir).is_ok_and(|dir| real.starts_with(dir));
     if !token_dirs.iter().any(is_within) {
-        return Err(BadFile::OutsideTokenDirs);
+        return Err(Unusable::OutsideTokenDirs);
     }
-    let bytes = Zeroizing::new(files::read(&real, LONGEST_TOKEN).map_err(BadFile::Token)?);
-    let text = std::str::from_utf8(unmarked(&bytes)).map_err(|_| BadFile::NotText)?;
+    let bytes = Zeroizing::new(files::read(&real, LONGEST_TOKEN)?);
+    let text = std::str::from_utf8(unmarked(&bytes)).map_err(|_| Unusable::NotText)?;
     let token = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text);
-    let parts = CompactJws::parse(token).map_err(BadFile::NotAToken)?;
-    parts.raw_header().and_then(|_| parts.payload()).map_err(BadFile::NotAToken)?;
-    BASE64_URL_SAFE_NO_PAD.decode(parts.signature).map_err(|_| BadFile::NotAToken(JwsError::NotBase64Url))?;
+    let parts = CompactJws::parse(token)?;
+    parts.raw_header().and_then(|_| parts.payload())?;
+    BASE64_URL_SAFE_NO_PAD.decode(parts.signature).map_err(|_| JwsError::NotBase64Url)?;
     Ok(Zeroizing::new(token.to_owned()))
 }
 
@@ -98,6 +117,13 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_file_is_named() {
+        let missing = Folders::new().path("ca.pem");
+        let error = read_authorities(&missing).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("`ca_file: {}` cannot be read: ", missing.display())), "{error}");
+    }
+
+    #[test]
     fn only_a_token_of_the_folders_is_read() {
         let folders = Folders::new();
         for (name, text) in [
@@ -137,7 +163,10 @@ mod tests {
         folders.check("tokens/nothing", Err("cannot be read"));
         folders.check("tokens/dangling", Err("cannot be read"));
         folders.check("tokens/deep", Err("is a folder"));
-        assert!(matches!(read_token(&folders.path("tokens/plain"), &[]), Err(BadFile::OutsideTokenDirs)));
+        let error = read_token(&folders.path("tokens/plain"), &[]).unwrap_err().to_string();
+        let named =
+            format!("`token_file: {}` is in none of the folders", folders.path("tokens/plain").display());
+        assert!(error.starts_with(&named), "{error}");
         let linked = folders.path("linked");
         symlink(folders.path("tokens"), &linked).unwrap();
         assert!(read_token(&folders.path("tokens/plain"), &[linked]).is_ok(), "a folder may be a link");

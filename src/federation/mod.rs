@@ -10,11 +10,16 @@ mod fetch;
 mod files;
 mod followed;
 mod issuers;
+mod metadata;
+mod unverified;
 mod verify;
 
 pub use error::{FederationError, FederationRefused};
 pub use fetch::{FetchListener, FetchedDocumentKind, KeyFetchOptions};
 pub use followed::{IssuerStanding, IssuerState};
 pub use issuers::FollowedIssuers;
+pub use metadata::{BadMetadata, IssuerMetadata};
+pub use unverified::ForeignOrigin;
+pub(crate) use unverified::{ShownAt, UnreadToken, UnverifiedToken};
 pub(crate) use verify::ReadToken;
 pub use verify::{FederatedClient, ForeignToken, ForeignVerifier, ShownAs};

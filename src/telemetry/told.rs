@@ -85,6 +85,7 @@ impl Telemetry {
 
     /// A client got a token with these scopes.
     pub(crate) fn token_issued(&self, grant: GrantType, issued: &IssuedToken, scopes: &str) {
+        let foreign = issued.foreign.as_ref();
         TokenIssued {
             jti: issued.token_id.as_str(),
             client: issued.client.as_str(),
@@ -95,6 +96,9 @@ impl Telemetry {
             ttl: issued.expires_in,
             kid: issued.kid.as_str(),
             reused: issued.is_reused.then_some(true),
+            issuer: foreign.map(|foreign| foreign.issuer.as_str()),
+            foreign_sub: foreign.and_then(|foreign| foreign.subject.as_deref()),
+            foreign_jti: foreign.and_then(|foreign| foreign.token_id.as_deref()),
         }
         .info();
         self.count(Some(issued.client.as_str()), |metrics, client| {

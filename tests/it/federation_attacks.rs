@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
+    ORDERS,
     forge::{Forge, base64url, sign_hs256},
     http_client, install_policies,
     platform::{
@@ -143,7 +144,11 @@ impl Workshop {
             row("no alg", by(&ci.key, json!({ "kid": kid })), "`alg` is not the algorithm"),
             row("a kid of nobody", self.headed("kid", "nobody"), "no key has this `kid`"),
             row("a kid that is a path", self.headed("kid", "../../keys/k.pem"), "no key has this `kid`"),
-            row("a kid that is a number", self.headed("kid", 1), "`kid` is missing"),
+            row("a kid that is a number", self.headed("kid", 1), "`kid` is a number, not text"),
+            row("a kid that is null", self.headed("kid", Value::Null), "`kid` is null, not text"),
+            row("a kid that is a list", self.headed("kid", json!([kid])), "`kid` is a list, not text"),
+            row("a kid that is an object", self.headed("kid", json!({})), "`kid` is an object, not text"),
+            row("a kid that is a boolean", self.headed("kid", true), "`kid` is a boolean, not text"),
             row(
                 "another issuer's key by its name",
                 by(foreign, json!({ "alg": "RS256", "kid": foreign.kid() })),
@@ -431,6 +436,66 @@ async fn the_log_names_the_nearest_client_and_each_condition_that_differs() {
     assert!(line["differs"].as_str().unwrap().len() < 2100, "{line}");
     let refused = server.logged("token.refused").await;
     assert!(refused["detail"].as_str().unwrap().len() < 200, "{refused}");
+}
+
+#[actix_web::test]
+async fn the_log_names_the_foreign_token_that_was_shown() {
+    let workshop = Workshop::open().await;
+    let mut server = serve(&workshop).await;
+    let with = |sub: Value, jti: Value| {
+        let mut claims = workshop.good();
+        for (name, value) in [("sub", sub), ("jti", jti)] {
+            match value {
+                Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+                value => claims[name] = value,
+            }
+        }
+        workshop.ci.sign(&claims)
+    };
+    let long = format!("{}{}", "s".repeat(500), "t".repeat(500));
+    let cut = format!("{}…{} (1000 characters)", "s".repeat(99), "t".repeat(99));
+    for (name, sub, jti, foreign_sub, foreign_jti) in [
+        ("both", json!("repo:a/b"), json!("one"), json!("repo:a/b"), json!("one")),
+        ("neither", Value::Null, Value::Null, Value::Null, Value::Null),
+        (
+            "hidden characters",
+            json!("a\u{202e}b\nc"),
+            json!("\u{1b}[2J"),
+            json!("a\\u{202e}b\\nc"),
+            json!("\\u{1b}[2J"),
+        ),
+        ("long", json!(long.clone()), json!(long.clone()), json!(cut.clone()), json!(cut.clone())),
+        ("no text", json!(7), json!("one"), json!("7"), json!("one")),
+    ] {
+        let token = with(sub, jti);
+        for form in
+            [as_assertion(JWT_BEARER, &token), as_assertion(JWT_SPIFFE, &token), as_subject(JWT, &token)]
+        {
+            assert_eq!(post(&server, &form).await.0, 200, "{name}");
+            let line = server.logged("token.issued").await;
+            assert_eq!(
+                (&line["issuer"], &line["client"]),
+                (&json!("ci"), &json!("deployer")),
+                "{name}: {line}"
+            );
+            assert_eq!(
+                (&line["foreign_sub"], &line["foreign_jti"]),
+                (&foreign_sub, &foreign_jti),
+                "{name}: {line}"
+            );
+            assert_ne!(line["jti"], line["foreign_jti"], "{name}");
+        }
+    }
+    // a client with a secret shows no such token
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "acme-sync"),
+        ("client_secret", "demo-secret-of-acme-sync"),
+    ];
+    let form: Vec<_> = form.into_iter().chain([("resource", ORDERS)]).collect();
+    assert_eq!(post(&server, &form).await.0, 200);
+    let line = server.logged("token.issued").await;
+    assert!(["issuer", "foreign_sub", "foreign_jti"].iter().all(|name| line.get(name).is_none()), "{line}");
 }
 
 #[actix_web::test]

@@ -71,7 +71,7 @@ clients:
       - issuer: cluster
         claims: { /kubernetes.io/namespace: { is: off } }
   ended:
-    revoked_before: 2027-01-01T00:00:00Z
+    revoked_before: 2025-01-01T00:00:00Z
     federated:
       - issuer: cluster
         claims: { /kubernetes.io/namespace: { is: ended } }
@@ -115,7 +115,7 @@ fn matched(claims: &Value) -> Run {
     workplace().run(&["clients", "match", "--unverified", &token(claims)])
 }
 
-const UNVERIFIED: &str = "not verified: neither the signature nor the time was looked at\n";
+const UNVERIFIED: &str = "not verified: neither the signature nor `exp` was looked at\n";
 const ISSUER: &str = "issuer: github (https://token.actions.githubusercontent.com)\n";
 
 #[test]
@@ -151,15 +151,18 @@ fn what_keeps_every_token_out_is_said_first() {
     for (change, said) in [
         (
             json!({ "aud": "https://other.example.com" }),
-            "`aud` is \"https://other.example.com\", and the policies want `https://tokens.example.com` alone",
+            "`aud` is \"https://other.example.com\", and not the issuer's `audience` `https://tokens.example.com` alone",
         ),
         (
             json!({ "aud": ["https://tokens.example.com", "x"] }),
-            "`aud` is [\"https://tokens.example.com\",\"x\"], and the policies want",
+            "`aud` is [\"https://tokens.example.com\",\"x\"], and not the issuer's `audience`",
         ),
-        (json!({ "aud": null }), "`aud` is not there"),
-        (json!({ "exp": 1_700_010_000 }), "its lifetime is 10000 s, and `max_lifetime` is 3600 s"),
-        (json!({ "iat": null }), "`iat` and `exp` are not both there"),
+        (json!({ "aud": null }), "the claim `aud` is missing"),
+        (
+            json!({ "exp": 1_700_010_000 }),
+            "from `iat` to `exp` it lives 10000 s, and the issuer's `max_lifetime` is 3600 s",
+        ),
+        (json!({ "iat": null }), "the claim `iat` is missing"),
     ] {
         let run = matched(&github(change)).exits(3);
         assert!(run.stdout.contains(&format!("refused: {said}")), "{run:?}");
@@ -169,15 +172,12 @@ fn what_keeps_every_token_out_is_said_first() {
         github(json!({ "iss": "https://cluster.example.com", "kubernetes.io": { "namespace": namespace } }))
     };
     let run = matched(&changed(of_cluster("off"), json!({ "jti": null }))).exits(3);
-    assert!(run.stdout.contains("refused: it has no `jti`"), "{run:?}");
-    assert!(run.stdout.contains("client: off\nrefused: the client is disabled\n"), "{run:?}");
+    assert!(run.stdout.contains("refused: the claim `jti` is missing\n"), "{run:?}");
+    assert!(run.stdout.contains("client: off\nrefused: disabled client\n"), "{run:?}");
     let run = matched(&of_cluster("ended")).exits(3);
-    assert!(
-        run.stdout.contains("refused: the token was issued before the client's `revoked_before`\n"),
-        "{run:?}"
-    );
+    assert!(run.stdout.contains("refused: it was issued before the client's `revoked_before`\n"), "{run:?}");
     let run = matched(&github(json!({ "iss": "https://old.example.com", "sub": "a" }))).exits(3);
-    assert!(run.stdout.contains("refused: the issuer `old` is disabled in the policies\n"), "{run:?}");
+    assert!(run.stdout.contains("refused: the issuer is disabled in the policies\n"), "{run:?}");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn an_issuer_that_is_not_trusted_is_named_with_those_that_are() {
     let run = matched(&github(json!({ "iss": "https://x.test" }))).exits(3);
     assert!(run.stdout.contains("the policies name `https://cluster.example.com`, "), "{run:?}");
     let run = matched(&github(json!({ "iss": null }))).exits(3);
-    assert!(run.stdout.contains("no client: the token has no `iss`\n"), "{run:?}");
+    assert!(run.stdout.contains("no client: the claim `iss` is missing\n"), "{run:?}");
     let run = matched(&github(json!({ "iss": "https://unused.example.com" }))).exits(3);
     assert!(run.stdout.contains("no client: none has this issuer under `federated`\n"), "{run:?}");
 }
@@ -200,6 +200,8 @@ fn what_is_no_token_is_no_answer() {
     assert!(run.stderr.contains("this is no token"), "{run:?}");
     let run = workplace.run_with_input(&["clients", "match", "--unverified"], &"x".repeat(70_000)).exits(1);
     assert!(run.stderr.contains("standard input holds more than"), "{run:?}");
+    let run = workplace.run_with_input(&["clients", "match"], "\n").exits(1);
+    assert!(run.stderr.contains("there is no token: standard input is empty"), "{run:?}");
     // an escape sequence in a claim does not reach the terminal
     let run = matched(&github(json!({ "ref": "\u{1b}[2J" }))).exits(3);
     assert!(!run.stdout.contains('\u{1b}'), "{run:?}");
@@ -334,7 +336,7 @@ fn a_matrix_says_how_each_client_may_be_had() {
     let said = "deployer may be had by a secret, or a token of github with repository_id is `456789`, ref in \
                 [refs/heads/main], or a token of old with sub is `a` (the issuer is disabled) tester may be had by";
     assert!(squeezed.contains(said), "{run:?}");
-    assert!(!squeezed.contains("plain may be had"), "{run:?}");
+    assert!(squeezed.contains("plain may be had by a secret"), "{run:?}");
     assert!(run.stdout.lines().all(|line| line.chars().count() <= 80), "{run:?}");
     let run = workplace.run(&["policies", "matrix", "--format", "json"]).exits(0);
     let matrices: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -345,7 +347,12 @@ fn a_matrix_says_how_each_client_may_be_had() {
     let tester =
         "a token of github with repository_id is `456789`, ref is `refs/heads/next`, environment is `test`";
     assert_eq!(client("tester"), json!({ "id": "tester", "has_grant": true, "credentials": [tester] }));
-    assert_eq!(client("plain"), json!({ "id": "plain", "has_grant": true }));
+    assert_eq!(client("plain"), json!({ "id": "plain", "has_grant": true, "credentials": ["a secret"] }));
+    let run = workplace.run(&["policies", "matrix", "--format", "csv"]).exits(0);
+    assert!(
+        run.stdout.lines().any(|line| line.contains(",plain,") && line.ends_with(",a secret")),
+        "{run:?}"
+    );
 }
 
 #[test]
@@ -427,7 +434,9 @@ fn a_token_is_verified_as_the_service_does() {
     assert!(!run.stdout.contains("refused"), "{run:?}");
     let run = matched(&sign(&forge, &changed(claims, json!({ "aud": "x" })))).exits(3);
     assert!(
-        run.stdout.contains(&format!("refused: `aud` is \"x\", and the policies want `{AUDIENCE}` alone")),
+        run.stdout.contains(&format!(
+            "refused: `aud` is \"x\", and not the issuer's `audience` `{AUDIENCE}` alone"
+        )),
         "{run:?}"
     );
 }

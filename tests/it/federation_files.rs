@@ -14,7 +14,7 @@ use rustls::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::{
     Setup, TestApp,
     forge::Forge,
+    head::read_head,
     install_policies,
     issuer::FakeIssuer,
     now,
@@ -32,14 +33,14 @@ use crate::support::{
 };
 
 /// A server of documents over TLS.
-struct TlsIssuer {
-    port: u16,
+pub(crate) struct TlsIssuer {
+    pub(crate) port: u16,
     documents: Arc<Mutex<BTreeMap<&'static str, Value>>>,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl TlsIssuer {
-    async fn start(authority: &Authority) -> Self {
+    pub(crate) async fn start(authority: &Authority) -> Self {
         let pair = authority.pair();
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
@@ -63,7 +64,7 @@ impl TlsIssuer {
         format!("https://localhost:{}{path}", self.port)
     }
 
-    fn answers(&self, path: &'static str, document: Value) {
+    pub(crate) fn answers(&self, path: &'static str, document: Value) {
         self.documents.lock().unwrap().insert(path, document);
     }
 
@@ -85,11 +86,7 @@ async fn answer(
     heads: &Mutex<Vec<String>>,
 ) -> io::Result<()> {
     let mut stream = acceptor.accept(stream).await?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    let head = String::from_utf8(head).unwrap();
+    let Some(head) = read_head(&mut stream).await else { return Ok(()) };
     let path = head.split(' ').nth(1).unwrap().to_owned();
     heads.lock().unwrap().push(head);
     let found = documents.lock().unwrap().get(path.as_str()).map(Value::to_string);
@@ -177,7 +174,7 @@ thread_local! {
     static TOKEN_DIRS: std::cell::RefCell<Vec<PathBuf>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-async fn failure(app: &TestApp) -> String {
+pub(crate) async fn failure(app: &TestApp) -> String {
     let token = app.token_of("operator", "jeton").await;
     let answer = app.http.get(app.url("/ops/issuers")).bearer_auth(token).send().await.unwrap();
     let body: Value = answer.json().await.unwrap();
@@ -223,7 +220,7 @@ async fn without_its_files_nothing_is_fetched() {
     for (name, token_dirs, prepare, error) in [
         ("no folder", &[][..], "", "`federation.token_dirs`"),
         ("another folder", &["elsewhere"], "", "`federation.token_dirs`"),
-        ("no token", &["tokens"], "tokens/token", "`token_file` holds no JWT"),
+        ("no token", &["tokens"], "tokens/token", "tokens/token` holds no JWT"),
         ("no authorities", &["tokens"], "ca.pem", "certificates of authorities cannot be used"),
     ] {
         let cluster = Cluster::start().await;

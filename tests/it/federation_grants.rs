@@ -109,12 +109,12 @@ async fn a_request_for_an_exchange_has_all_that_it_needs_and_no_more() {
     };
     for (name, changes, expected) in [
         ("no subject token", &[("subject_token", None)][..], (400, "invalid_request")),
-        ("no type", &[("subject_token_type", None)], (401, "invalid_client")),
+        ("no type", &[("subject_token_type", None)], (400, "invalid_request")),
         ("an access token's type", &[("subject_token_type", Some(ACCESS_TOKEN))], (401, "invalid_client")),
         (
             "a refresh token's type",
             &[("subject_token_type", Some("urn:ietf:params:oauth:token-type:refresh_token"))],
-            (401, "invalid_client"),
+            (400, "invalid_request"),
         ),
         (
             "another wanted type",
@@ -159,6 +159,71 @@ async fn a_request_for_an_exchange_has_all_that_it_needs_and_no_more() {
         (400, Some("invalid_request")),
         "our own token stands for nobody"
     );
+}
+
+/// Whoever shows nothing but a subject token learns which parameter of the exchange is wrong, and nothing of clients.
+#[actix_web::test]
+async fn an_exchange_without_authentication_names_the_parameter_that_is_wrong() {
+    const KNOWN: &str = "subject_token_type must be urn:ietf:params:oauth:token-type:jwt or \
+                         urn:ietf:params:oauth:token-type:id_token or urn:ietf:params:oauth:token-type:access_token";
+    let ci = Platform::start().await;
+    let app = spawn(ci.policies(""));
+    let token = ci.good(now());
+    let subject = ("subject_token", token.as_str());
+    let of_type = |token_type| ("subject_token_type", token_type);
+    let missing_type = "subject_token_type is missing";
+    for (name, parameters, status, error, says) in [
+        ("nothing", &[][..], 400, "invalid_request", "subject_token is missing"),
+        ("a type alone", &[of_type(JWT)], 400, "invalid_request", "subject_token is missing"),
+        ("ours alone", &[of_type(ACCESS_TOKEN)], 400, "invalid_request", "subject_token is missing"),
+        (
+            "an empty token",
+            &[of_type(JWT), ("subject_token", "")],
+            400,
+            "invalid_request",
+            "subject_token is",
+        ),
+        ("no type", &[subject], 400, "invalid_request", missing_type),
+        ("no type and no token of anybody", &[("subject_token", "x")], 400, "invalid_request", missing_type),
+        ("an empty type", &[subject, of_type("")], 400, "invalid_request", missing_type),
+        ("an unknown type", &[subject, of_type("urn:x")], 400, "invalid_request", KNOWN),
+        ("a short type", &[subject, of_type("jwt")], 400, "invalid_request", KNOWN),
+        (
+            "in capitals",
+            &[subject, of_type("URN:IETF:PARAMS:OAUTH:TOKEN-TYPE:JWT")],
+            400,
+            "invalid_request",
+            KNOWN,
+        ),
+        (
+            "SAML",
+            &[subject, of_type("urn:ietf:params:oauth:token-type:saml2")],
+            400,
+            "invalid_request",
+            KNOWN,
+        ),
+        (
+            "a token that is wanted",
+            &[subject, of_type(JWT), ("requested_token_type", "urn:x")],
+            400,
+            "invalid_request",
+            "requested_token_type must be",
+        ),
+        // a foreign token that is called one of ours: one of ours shows nobody
+        ("ours", &[subject, of_type(ACCESS_TOKEN)], 401, "invalid_client", "authenticate with"),
+    ] {
+        let mut answers = Vec::new();
+        for client_id in [None, Some("deployer"), Some("acme-sync"), Some("nobody")] {
+            let mut form = vec![("grant_type", EXCHANGE)];
+            form.extend_from_slice(parameters);
+            form.extend(client_id.map(|id| ("client_id", id)));
+            answers.push(app.post_bare(&form).await);
+        }
+        let (answered, body) = &answers[0];
+        assert_eq!((*answered, body["error"].as_str()), (status, Some(error)), "{name}: {body}");
+        assert!(body["error_description"].as_str().unwrap().starts_with(says), "{name}: {body}");
+        assert!(answers.iter().all(|answer| answer == &answers[0]), "{name} tells of clients: {answers:?}");
+    }
 }
 
 #[actix_web::test]

@@ -467,7 +467,8 @@ fn a_matrix_as_csv_has_a_record_for_each_client_and_route() {
     for workplace in [Workplace::sample(), odd(), wide(60)] {
         let run = plain(workplace.run(&["policies", "matrix", "--format", "csv"]).exits(0));
         let mut reader = csv::Reader::from_reader(run.stdout.as_bytes());
-        assert_eq!(reader.headers().unwrap(), vec!["api", "client", "route", "rule", "access", "condition"]);
+        let headers = vec!["api", "client", "route", "rule", "access", "condition", "credentials"];
+        assert_eq!(reader.headers().unwrap(), headers);
         let records: Vec<_> = reader.records().map(Result::unwrap).collect();
         let distinct: BTreeSet<_> =
             records.iter().map(|record| (&record[0], &record[1], &record[2])).collect();
@@ -492,7 +493,11 @@ fn a_matrix_as_csv_has_a_record_for_each_client_and_route() {
                     };
                     let [api, id, way, rule] =
                         [&matrix["api"], &client["id"], &route["route"], &route["rule"]].map(text);
-                    expected.push(csv::StringRecord::from(vec![api, id, way, rule, access, condition]));
+                    let credentials: Vec<_> =
+                        client["credentials"].as_array().unwrap().iter().map(text).collect();
+                    let credentials = credentials.join(" or ");
+                    let record = vec![api, id, way, rule, access, condition, credentials];
+                    expected.push(csv::StringRecord::from(record));
                 }
             }
         }
@@ -510,10 +515,10 @@ fn a_matrix_as_json_has_stable_fields() {
     assert_eq!(
         orders["clients"],
         json!([
-            { "id": "acme-sync", "has_grant": true },
-            { "id": "globex-sync", "has_grant": true },
-            { "id": "operator", "has_grant": false },
-            { "id": "support-desk", "has_grant": true },
+            { "id": "acme-sync", "has_grant": true, "credentials": ["a secret"] },
+            { "id": "globex-sync", "has_grant": true, "credentials": ["a secret"] },
+            { "id": "operator", "has_grant": false, "credentials": ["a secret"] },
+            { "id": "support-desk", "has_grant": true, "credentials": ["a secret"] },
         ])
     );
     assert_eq!(

@@ -121,7 +121,7 @@ fn the_name_of_a_rule_is_no_formula_either() {
             workplace.read("policies/policies.yaml").replace("      read:", &format!("      {written:?}:"));
         workplace.write("policies/policies.yaml", &text);
         let text = matrix(&workplace, "csv");
-        assert!(text.contains(&format!(",{cell},when,tenant = 0\n")), "{text}");
+        assert!(text.contains(&format!(",{cell},when,tenant = 0,a secret\n")), "{text}");
     }
 }
 

@@ -111,6 +111,7 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::UnreachableRoute
         | FindingCode::NoCredentials
         | FindingCode::RecyclableName
+        | FindingCode::ImpossibleFederation
         | FindingCode::UnusedIssuer
         | FindingCode::PublicBundle
         | FindingCode::PublicCatchAll

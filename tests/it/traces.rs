@@ -1,6 +1,7 @@
 //! Traces: spans as a collector gets them, and what the log has of them.
 use std::{fmt::Write, fs};
 
+use jeton_oauth::clock::{Clock, SystemClock};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ use crate::{
         ISSUER, ORDERS,
         collector::{Collector, attribute},
         http_client, install_policies,
+        platform::{JWT_BEARER, Platform, as_assertion},
         program::Binary,
         secret, secrets,
     },
@@ -214,6 +216,27 @@ async fn a_request_is_a_span_with_what_jeton_knows_of_it() {
     for part in tokens.iter().flat_map(|token| token.split('.')) {
         assert!(!text.contains(part), "{part} in {text}");
     }
+}
+
+/// The issuer by the name that the policies have for it, and nothing that its token says.
+#[actix_web::test]
+async fn a_span_names_the_issuer_of_a_platforms_token() {
+    let (mut collector, platform) = (Collector::start().await, Platform::start().await);
+    let dir = TempDir::new().unwrap();
+    install_policies(&dir.path().join("policies"));
+    fs::write(dir.path().join("policies/ci.yaml"), platform.policies("")).unwrap();
+    let endpoint = collector.url();
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), AT_THE_END];
+    let mut binary = Binary::serve_in_with(dir, &variables).await;
+    let token = platform.good(SystemClock.now().as_second());
+    let form = as_assertion(JWT_BEARER, &token);
+    let answer = http_client().post(url(&binary, "/oauth2/token")).form(&form).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    binary.stop().await;
+    let [span] = collector.spans(1).await else { panic!("one request is one span") };
+    has(span, &[("jeton.client", "deployer"), ("jeton.issuer", "ci"), ("jeton.outcome", "issued")]);
+    let exported = String::from_utf8_lossy(&collector.bytes);
+    assert!(!exported.contains("octo-org") && !exported.contains("jti-"), "{exported}");
 }
 
 #[actix_web::test]

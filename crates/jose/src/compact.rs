@@ -30,9 +30,12 @@ pub enum JwsError {
     /// `typ` is missing or that of another kind of token.
     #[error("`typ` is not the type of {0}")]
     Type(&'static str),
-    /// `kid` is missing or not text.
+    /// `kid` is missing.
     #[error("`kid` is missing")]
     NoKeyId,
+    /// `kid` is something else than text.
+    #[error("`kid` is {0}, not text")]
+    KeyIdType(&'static str),
     /// No key that is known has this `kid`.
     #[error("no key has this `kid`")]
     UnknownKey,
@@ -117,6 +120,18 @@ fn object(part: &str) -> Result<Map<String, Value>, JwsError> {
     json::strict_object(&bytes).map_err(|_| JwsError::NotJsonObject)
 }
 
+/// What a value is that should be text.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
 impl JwsHeader {
     /// What a header could make a careless verifier do: trust a key that the token brings or points to
     /// (RFC 8725 section 3.5, 3.10), skip an extension, decrypt, or read other bytes than were signed. What else is not
@@ -141,7 +156,7 @@ impl JwsHeader {
         let kid = match header.remove("kid") {
             None => None,
             Some(Value::String(kid)) => Some(kid),
-            Some(_) => return Err(JwsError::NoKeyId),
+            Some(other) => return Err(JwsError::KeyIdType(kind(&other))),
         };
         Ok(Self { algorithm, typ, kid })
     }

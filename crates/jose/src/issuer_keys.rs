@@ -3,6 +3,7 @@
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_oauth::{ForeignAlgorithm, text::unmarked};
+use jsonwebtoken::jwk::ThumbprintHash;
 use serde_json::Value;
 
 use super::{
@@ -33,6 +34,7 @@ pub struct IssuerKeySet {
 
 struct IssuerKey {
     kid: Option<String>,
+    thumbprint: String,
     /// Each with the key, ready to verify.
     algorithms: Vec<(ForeignAlgorithm, ParsedPublicKey)>,
 }
@@ -86,6 +88,11 @@ impl IssuerKeySet {
     /// The names of the keys that have one.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().filter_map(|key| key.kid.as_deref())
+    }
+
+    /// The thumbprint of each key (RFC 7638 section 3): two with the same are the same key.
+    pub fn thumbprints(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.thumbprint.as_str())
     }
 
     /// The keys of the set that verify nothing here.
@@ -142,7 +149,8 @@ impl IssuerKey {
         if algorithms.is_empty() {
             return Err(InvalidPublicKey::Purpose);
         }
-        Ok(Self { kid: jwk.common.key_id, algorithms })
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidPublicKey::NotJwk)?;
+        Ok(Self { kid: jwk.common.key_id, thumbprint, algorithms })
     }
 
     fn of(&self, algorithm: ForeignAlgorithm) -> Option<&ParsedPublicKey> {

@@ -60,6 +60,18 @@ pub fn printable_json(json: &str) -> String {
     shown
 }
 
+/// A text of so many characters at most: a longer one loses its middle, and its length is told.
+pub fn shortened(text: &str, longest: usize) -> Cow<'_, str> {
+    let length = text.chars().count();
+    if length <= longest {
+        return Cow::Borrowed(text);
+    }
+    let shown = longest.saturating_sub(1) / 2;
+    let start: String = text.chars().take(shown).collect();
+    let end: String = text.chars().skip(length.saturating_sub(shown)).collect();
+    Cow::Owned(format!("{start}…{end} ({length} characters)"))
+}
+
 /// Controls, and marks without width: those that turn the direction of text (Unicode TR 9), joiners, a byte order
 /// mark, fillers, tags.
 pub fn is_unseen(c: char) -> bool {
@@ -85,7 +97,7 @@ pub fn is_order(text: &str, at: usize) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{is_unseen, printable, printable_json, printable_lines};
+    use super::{is_unseen, printable, printable_json, printable_lines, shortened};
 
     /// What must never be shown: controls of both sets, marks of direction, separators of lines, joiners, a byte
     /// order mark, fillers, tags.
@@ -134,6 +146,22 @@ mod tests {
             assert_eq!(printable_lines(&format!("\t{text}\n{text}\n")), format!("\t{text}\n{text}\n"));
         }
         assert_eq!(printable("a\nb\tc\u{202e}"), "a\\nb\\tc\\u{202e}");
+    }
+
+    #[test]
+    fn a_long_text_loses_its_middle_and_tells_its_length() {
+        let long = "ä".repeat(30) + &"z".repeat(30);
+        for (text, longest, expected) in [
+            ("", 0, ""),
+            ("abc", 3, "abc"),
+            ("äöü", 3, "äöü"),
+            ("abcdefgh", 7, "abc…fgh (8 characters)"),
+            ("abcdefgh", 6, "ab…gh (8 characters)"),
+            ("abcdefgh", 0, "… (8 characters)"),
+            (&long, 5, "ää…zz (60 characters)"),
+        ] {
+            assert_eq!(shortened(text, longest), expected, "{text} in {longest}");
+        }
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use jeton_oauth::{ApiName, ClientId};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{
-    explain::Explanation,
+    explain::{self, Explanation},
     finding::Span,
     position::{FileIndex, RouteId, numbered},
     set::{PolicySet, ProtectedApi},
+    space::WitnessToken,
     subject::Permissions,
 };
 
@@ -29,8 +31,8 @@ pub(super) struct Case {
 #[derive(Clone, Debug)]
 pub(super) enum CaseAsker {
     /// A client, with all it is granted at the API, be it enabled or not: blocking a client must not fail
-    /// its tests.
-    Client(ClientId),
+    /// its tests. And the values of claims that it takes over from another issuer's token.
+    Client(ClientId, Map<String, Value>),
     /// A bearer of this, and of the scopes of its roles.
     Bearer(Permissions),
 }
@@ -78,8 +80,12 @@ impl ExpectedOutcome {
 impl CaseAsker {
     fn name(&self) -> String {
         match self {
-            Self::Client(client) => client.to_string(),
-            Self::Bearer(bearer) => match super::space::WitnessToken::from(bearer).to_string() {
+            Self::Client(client, claims) if claims.is_empty() => client.to_string(),
+            Self::Client(client, claims) => {
+                let claims = WitnessToken { claims: claims.clone(), ..WitnessToken::default() };
+                format!("{client} with {claims}")
+            }
+            Self::Bearer(bearer) => match WitnessToken::from(bearer).to_string() {
                 nothing if nothing.is_empty() => "a bearer of nothing".to_owned(),
                 token => format!("a bearer of {token}"),
             },
@@ -90,38 +96,54 @@ impl CaseAsker {
 impl Case {
     /// Asks the policies.
     pub(super) fn run(&self, policies: &PolicySet, line: usize) -> CaseOutcome {
-        let permissions = match &self.asker {
-            CaseAsker::Client(client) => policies.permissions_of(client.as_str(), self.api.as_str()),
-            CaseAsker::Bearer(bearer) => Some(bearer.clone()),
+        let (api, method, path) = (self.api.as_str(), self.method.as_str(), self.path.as_str());
+        let explained = |subject| policies.explain(api, method, path, subject);
+        let mut why_no_token = None;
+        let mut is_possible = true;
+        let explanation = match &self.asker {
+            CaseAsker::Client(client, claims) => match policies.supposed_tokens(client.as_str(), api, claims)
+            {
+                Ok(Some(tokens)) => policies.explain_tokens(api, method, path, &tokens),
+                Ok(None) => {
+                    let why = format!("`{client}` would need a grant for API `{}`", self.api);
+                    why_no_token = Some(why).filter(|_| self.expected == ExpectedOutcome::Allow);
+                    explained(None)
+                }
+                Err(error) => {
+                    is_possible = false;
+                    why_no_token = Some(format!("other `claims` would need to stand beside `as`: {error}"));
+                    explained(None)
+                }
+            },
+            CaseAsker::Bearer(bearer) => explained(Some(&bearer.subject())),
         };
-        let subject = permissions.as_ref().map(Permissions::subject);
-        let explanation = policies.explain(self.api.as_str(), &self.method, &self.path, subject.as_ref());
-        let passed = explanation.allowed == (self.expected == ExpectedOutcome::Allow);
+        let as_expected = explanation.allowed == (self.expected == ExpectedOutcome::Allow);
+        // where it depends, neither is said
+        let passed = as_expected && explanation.reason != explain::DEPENDS && is_possible;
         CaseOutcome {
             file: policies.files().get(self.file.position()).cloned().unwrap_or_default(),
             line,
             who: self.asker.name(),
             expected: self.expected,
             passed,
-            to_pass: (!passed).then(|| self.to_pass(&explanation, permissions.is_some())),
+            to_pass: (!passed).then(|| why_no_token.unwrap_or_else(|| self.to_pass(&explanation))),
             explanation,
         }
     }
 
     /// What would have to be different for the case to pass.
-    fn to_pass(&self, explanation: &Explanation, has_token: bool) -> String {
-        if let CaseAsker::Client(client) = &self.asker
-            && !has_token
-            && self.expected == ExpectedOutcome::Allow
-        {
-            return format!("`{client}` would need a grant for API `{}`", self.api);
+    fn to_pass(&self, explanation: &Explanation) -> String {
+        if explanation.reason == explain::DEPENDS {
+            let hint =
+                "the test would need `claims:` beside `as:`, with the values of the other issuer's token";
+            return format!("{hint}: {}", explanation.detail);
         }
         let nearest = explanation.alternatives.first();
         let rule = explanation.decided_by.as_ref();
         match (self.expected, rule, nearest) {
             (ExpectedOutcome::Allow, Some(_), Some(nearest)) => {
                 let who = match &self.asker {
-                    CaseAsker::Client(client) => format!("`{client}`"),
+                    CaseAsker::Client(client, _) => format!("`{client}`"),
                     CaseAsker::Bearer(_) => "the bearer".to_owned(),
                 };
                 format!("{who} would need {}", nearest.missing().join(", "))

@@ -80,6 +80,19 @@ impl ClaimName {
         }
     }
 
+    /// What stands at these names, from a claim of another issuer's token on.
+    pub(super) fn at(names: &[&str]) -> Self {
+        match names {
+            [only] => Self::Named((*only).into()),
+            names => {
+                let escaped = names.iter().map(|name| name.replace('~', "~0").replace('/', "~1"));
+                let written = escaped.fold(String::new(), |written, name| written + "/" + &name).into();
+                let names = names.iter().map(|name| (*name).into()).collect();
+                Self::Pointer(Arc::new(Pointer { written, names }))
+            }
+        }
+    }
+
     /// How a file can write it.
     pub(super) fn spellings(&self) -> Vec<String> {
         let Self::Named(name) = self else { return vec![self.to_string()] };

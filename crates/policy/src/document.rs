@@ -146,7 +146,7 @@ pub(super) struct AlternativeEntry {
     pub(super) any_client: Field<Spanned<Items<Text>>>,
     /// What must hold of the token's claims, by name. A name that starts with `/` is a JSON Pointer (RFC 6901) into them.
     #[schemars(with = "Entries<ComparedClaim, ClaimTestEntry>", extend("type" = "object", "minProperties" = 1))]
-    pub(super) claims: Field<Spanned<Named<ClaimTestEntry>>>,
+    pub(super) claims: Field<Spanned<Named<Spanned<ClaimTestEntry>>>>,
 }
 
 /// What must hold of one claim; several operators must all hold.
@@ -284,7 +284,7 @@ pub(super) struct FederatedEntry {
     pub(super) issuer: Field<Text>,
     /// What must hold of the token's claims, by name. A name that starts with `/` is a JSON Pointer (RFC 6901) into them.
     #[schemars(with = "Entries<ForeignClaim, ForeignTestEntry>", extend("type" = "object", "minProperties" = 1))]
-    pub(super) claims: Field<Spanned<Named<ForeignTestEntry>>>,
+    pub(super) claims: Field<Spanned<Named<Spanned<ForeignTestEntry>>>>,
     /// Claims that tokens of the client take over: by their names, the names of the issuer's claims, or pointers into
     /// them. The issuer's token must have each.
     #[schemars(with = "Entries<ClaimName, ClaimSource>")]
@@ -396,6 +396,9 @@ pub(super) struct GrantEntry {
 pub(super) struct TestEntry {
     /// Who asks: a client, or what a token carries.
     pub(super) r#as: Field<Spanned<TestSubject>>,
+    /// Values of the claims that the client takes over from another issuer's token (`claims_from`).
+    #[schemars(with = "Named<Value>")]
+    pub(super) claims: Field<Spanned<Map<String, Value>>>,
     /// The API of the requests.
     #[schemars(with = "ApiName")]
     pub(super) api: Field<Text>,

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use jeton_oauth::text::printable;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{
     decision::{Decision, Grounds},
@@ -14,7 +15,14 @@ use super::{
     set::{PolicySet, ProtectedApi},
     subject::{Permissions, Subject},
 };
-use crate::clients::{ClientKind, ClientState};
+use crate::{
+    client_tokens::{ClientTokens, CountedWays, Passing},
+    clients::{ClientKind, ClientState},
+    condition::Condition,
+};
+
+/// The reason where the answer depends on claims that nobody supposed.
+pub(super) const DEPENDS: &str = "depends";
 
 /// A decision with everything that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +30,8 @@ pub struct Explanation {
     /// The answer.
     pub allowed: bool,
     /// The stable name of the reason: `public`, `met`, `bad-path`, `bad-method`, `no-api`, `no-route`,
-    /// `no-token`, `invalid-token`, `not-met`.
+    /// `no-token`, `invalid-token`, `not-met`, and `depends` for a client that some of its tokens let through, by
+    /// claims that come from another issuer's token.
     pub reason: &'static str,
     /// The reason in words.
     pub detail: String,
@@ -90,6 +99,31 @@ impl ExplainedAlternative {
     pub fn missing(&self) -> Vec<&str> {
         let failing = self.conditions.iter().filter(|condition| !condition.holds);
         failing.map(|condition| condition.condition.as_str()).collect()
+    }
+}
+
+/// No token of a client carries the claims that are supposed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct NoSuchClaims {
+    client: String,
+    /// Those that it may carry with any value.
+    taken: BTreeSet<String>,
+}
+
+impl fmt::Display for NoSuchClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, taken } = self;
+        let taken: Vec<_> = taken.iter().map(|name| format!("`{name}`")).collect();
+        if taken.is_empty() {
+            write!(f, "client `{client}` takes no claim over from a token of another issuer (`claims_from`)")
+        } else {
+            write!(
+                f,
+                "no token of client `{client}` has these claims: one entry of its `federated` must take all of them \
+                 over and let tokens with these values stand for it; it takes over {}",
+                taken.join(", ")
+            )
+        }
     }
 }
 
@@ -167,9 +201,91 @@ impl PolicySet {
 
     /// As [`Self::explain`] for a client with all that it is granted; `None` where it has no grant. One that
     /// is disabled, or has tokens that are revoked, is judged alike, and the hint says what is not taken.
-    pub fn explain_client(&self, api: &str, method: &str, target: &str, client: &str) -> Option<Explanation> {
-        let granted = self.permissions_of(client, api)?;
-        let mut explanation = self.explain(api, method, target, Some(&granted.subject()));
+    ///
+    /// `claims` are those of its claims that a token of another issuer decides, as far as they are supposed. Where the
+    /// answer depends on others, the reason is `depends`.
+    ///
+    /// # Errors
+    /// [`NoSuchClaims`] where none of its tokens carries `claims`.
+    pub fn explain_client(
+        &self,
+        api: &str,
+        method: &str,
+        target: &str,
+        client: &str,
+        claims: &Map<String, Value>,
+    ) -> Result<Option<Explanation>, NoSuchClaims> {
+        let Some(tokens) = self.supposed_tokens(client, api, claims)? else { return Ok(None) };
+        let explanation = self.explain_tokens(api, method, target, &tokens);
+        Ok(self.with_ends(explanation, client))
+    }
+
+    /// The tokens of a client that carry these claims, disabled or not.
+    pub(super) fn supposed_tokens(
+        &self,
+        client: &str,
+        api: &str,
+        claims: &Map<String, Value>,
+    ) -> Result<Option<ClientTokens<'_>>, NoSuchClaims> {
+        let Some(tokens) = self.tokens_of(client, api, CountedWays::All) else { return Ok(None) };
+        let taken: BTreeSet<_> = tokens.open_claims().into_iter().map(str::to_owned).collect();
+        let tokens = tokens.with(claims).ok_or_else(|| NoSuchClaims { client: client.to_owned(), taken })?;
+        Ok(Some(tokens))
+    }
+
+    /// As [`Self::explain`] for whatever token of these a client has.
+    pub(super) fn explain_tokens(
+        &self,
+        api: &str,
+        method: &str,
+        target: &str,
+        tokens: &ClientTokens<'_>,
+    ) -> Explanation {
+        let mut explanation = self.explain(api, method, target, Some(&tokens.base.subject()));
+        let decided = || {
+            let api = self.api(api)?;
+            let path = CanonicalPath::parse(target).ok()?;
+            let route = api.routes.trie.find(Method::parse(method)?, &path)?;
+            Some((api, path, api.access(route)?.1))
+        };
+        let Some((known, path, access)) = decided().filter(|_| !explanation.allowed) else {
+            return explanation;
+        };
+        match tokens.pass(known.routes.alternatives(access), &path) {
+            Passing::Always => {
+                if let Some(token) = tokens.passing_token(known.routes.alternatives(access), &path) {
+                    explanation = self.explain(api, method, target, Some(&token.subject()));
+                }
+                return explanation;
+            }
+            Passing::Never => {}
+            Passing::When(conditions) => {
+                let conditions: Vec<_> = conditions.into_iter().collect();
+                explanation.reason = DEPENDS;
+                explanation.detail = format!(
+                    "it depends on a token of another issuer: allowed where {}",
+                    conditions.join(", or where ")
+                );
+            }
+        }
+        // the claim may be there, so that it is no answer that there is none
+        let alternatives = known.routes.alternatives(access).collect::<Vec<_>>();
+        for explained in &mut explanation.alternatives {
+            let conditions = explained.position.checked_sub(1).and_then(|at| alternatives.get(at));
+            for (shown, condition) in
+                explained.conditions.iter_mut().zip(conditions.map_or(&[][..], |one| one.0))
+            {
+                let Condition::Claim { name, .. } = condition else { continue };
+                if let Some(origin) = tokens.origin(name) {
+                    shown.found = Some(format!("it comes from {origin}"));
+                }
+            }
+        }
+        explanation
+    }
+
+    /// With what ends tokens of the client.
+    fn with_ends(&self, mut explanation: Explanation, client: &str) -> Option<Explanation> {
         let known = self.clients().find(client)?;
         let disabled = match (known.state, known.kind) {
             (ClientState::Enabled, _) => None,
@@ -283,7 +399,11 @@ impl fmt::Display for Explanation {
 impl Explanation {
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        let answer = if self.allowed { "ALLOWED" } else { "DENIED" };
+        let answer = match (self.allowed, self.reason) {
+            (true, _) => "ALLOWED",
+            (false, DEPENDS) => "DEPENDS",
+            (false, _) => "DENIED",
+        };
         lines.push(format!("{answer} {} {} at {}: {}", self.method, self.path, self.api, self.detail));
         if let Some(route) = &self.decided_by {
             lines.push(format!("  decided by {route}"));

@@ -107,6 +107,8 @@ pub enum FindingCode {
     NoCredentials,
     /// A repository, owner or project that an entry of `federated` knows by its name alone.
     RecyclableName,
+    /// An entry of `federated` that no token can meet.
+    ImpossibleFederation,
     /// A trusted issuer whose tokens stand for no client.
     UnusedIssuer,
     /// `public` on a route that ends in `**`.

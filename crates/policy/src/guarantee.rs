@@ -197,7 +197,7 @@ impl<'p> Proof<'_, 'p> {
             return Some((None, lacking(&Permissions::default())));
         };
         let others: Vec<_> = self.guaranteed.only_when().collect();
-        let beyond = Beyond { path, roles: self.roles, others: &others, others_path: path };
+        let beyond = Beyond { path, roles: self.roles, others: &others, others_path: path, no_objects: &[] };
         beyond.first(alternative).map(|token| (Some(WitnessToken::from(&token)), lacking(&token)))
     }
 }

@@ -43,6 +43,7 @@ pub mod bundle;
 mod candidate;
 mod cases;
 mod claim;
+mod client_tokens;
 pub mod clients;
 mod compile;
 mod condition;
@@ -85,7 +86,9 @@ pub use diff::{
 };
 pub use document::schema;
 pub use edit::{EditError, EditedFile, scalar};
-pub use explain::{ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific};
+pub use explain::{
+    ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, NoSuchClaims,
+};
 pub use finding::{Finding, FindingCode, Findings, Severity, did_you_mean};
 pub use live::{LivePolicies, PolicyReload, PolicySnapshot, ReplacedPolicies};
 pub use matrix::{AccessMatrix, MatrixAccess, MatrixClient, MatrixRoute};

@@ -1,15 +1,19 @@
 //! Who may do what: clients by routes.
 
+use std::collections::BTreeSet;
+
 use jeton_oauth::ClientId;
 use serde::Serialize;
 
 use super::{
+    client_tokens::{ClientTokens, Passing},
     clients::Client,
+    condition::Alternative,
     path::CanonicalPath,
     position::{RouteId, numbered},
     route::Method,
     set::{PolicySet, ProtectedApi},
-    space::{Clauses, Compared, Grid, RouteIndex, SeenPoints, Wording},
+    space::{Clauses, Compared, Grid, GridPoint, RouteIndex, SeenPoints, Wording},
     subject::Permissions,
 };
 
@@ -31,9 +35,8 @@ pub struct MatrixClient {
     pub id: String,
     /// Whether it has a grant for the API and is enabled. Without, only public routes are open to it.
     pub has_grant: bool,
-    /// How it may be had, if tokens of other issuers stand for it: these tokens, and what else it authenticates with. The
-    /// list is empty for a client without `federated`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// How it may be had: by a secret, by a public key, by each kind of token of another issuer that stands for it. Empty
+    /// where it cannot be had.
     pub credentials: Vec<String>,
 }
 
@@ -56,7 +59,8 @@ pub struct MatrixRoute {
 pub enum MatrixAccess {
     /// On every path.
     Always,
-    /// On the paths of which this holds, such as `tenant = acme`.
+    /// On the paths of which this holds, such as `tenant = acme`, or with the tokens of which it does, such as
+    /// `claim repository = acme/x (from github's repository)`.
     When(String),
     /// On none.
     Never,
@@ -73,15 +77,16 @@ impl PolicySet {
     pub fn matrix_of(&self, api: &ProtectedApi, is_wanted: impl Fn(&ClientId) -> bool) -> AccessMatrix {
         let mut clients: Vec<_> = self.clients().iter().filter(|client| is_wanted(&client.id)).collect();
         clients.sort_by_cached_key(|client| (natural(client.id.as_str()), client.id.to_string()));
-        let bearers: Vec<Option<Permissions>> =
-            clients.iter().map(|client| self.granted(client.id.as_str(), api.name().as_str())).collect();
+        let bearers: Vec<Option<ClientTokens<'_>>> =
+            clients.iter().map(|client| self.granted_tokens(client, api.name())).collect();
         let index = RouteIndex::new(&api.routes.written);
         let routes = numbered(RouteId::at, &api.routes.written).filter_map(|(id, written)| {
             let (rule, access) = api.access(id)?;
-            let of_bearer = |bearer: &Option<Permissions>| match bearer {
+            let of_bearer = |bearer: &Option<ClientTokens<'_>>| match bearer {
                 _ if access.is_public() => MatrixAccess::Always,
                 None => MatrixAccess::Never,
-                Some(bearer) => reach(api, &index, id, bearer).into(),
+                Some(tokens) if tokens.take_over() => reach_by_claims(api, &index, id, tokens),
+                Some(tokens) => reach(api, &index, id, &tokens.base).into(),
             };
             Some(MatrixRoute {
                 route: written.to_string(),
@@ -107,11 +112,8 @@ impl PolicySet {
 }
 
 impl PolicySet {
-    /// With what somebody is a client that tokens of other issuers stand for.
+    /// With what somebody is a client.
     fn credentials(&self, client: &Client) -> Vec<String> {
-        if client.federated.is_empty() {
-            return Vec::new();
-        }
         let secrets = client.secrets.iter().filter(|secret| secret.is_live(self.read_at)).map(|_| "a secret");
         let keys = client.public_keys.first().map(|_| "a public key");
         let tokens = client.federated.iter().map(|terms| {
@@ -167,6 +169,59 @@ pub(super) fn reach(
         last = Some(grid);
     }
     last.map_or_else(Clauses::never, |grid| grid.clauses(&seen))
+}
+
+/// As [`reach`], of a client some of whose tokens take claims over from those of another issuer.
+fn reach_by_claims(
+    api: &ProtectedApi,
+    index: &RouteIndex<'_>,
+    route: RouteId,
+    tokens: &ClientTokens<'_>,
+) -> MatrixAccess {
+    let (Some(shape), Some((_, access))) = (index.shape(route), api.access(route)) else {
+        return MatrixAccess::Never;
+    };
+    let alternatives = || api.routes.alternatives(access);
+    let values = tokens.compared(alternatives());
+    let mut compared = Compared::default();
+    compared.add(alternatives());
+    compared.add([Alternative(&values)].into_iter());
+    let mut seen: Vec<(GridPoint, Passing)> = Vec::new();
+    let mut last = None;
+    for (shape, _) in shape.lengths(index.deepest()) {
+        let grid = Grid::for_any_token(shape, &compared, &|text| index.known(text));
+        let Some(points) = grid.points() else { return Clauses::too_many().into() };
+        for (point, target) in points {
+            let Ok(path) = CanonicalPath::parse(&target) else { continue };
+            if Method::ALL.into_iter().any(|method| api.routes.trie.find(method, &path) == Some(route)) {
+                seen.push((point, tokens.pass(alternatives(), &path)));
+            }
+        }
+        last = Some(grid);
+    }
+    let Some(grid) = last else { return MatrixAccess::Never };
+    let on = |is_hit: &dyn Fn(&Passing) -> bool| {
+        let mut points = SeenPoints::default();
+        for (point, passing) in &seen {
+            points.note(point, is_hit(passing));
+        }
+        grid.clauses(&points)
+    };
+    let always = on(&|passing| *passing == Passing::Always);
+    if always.is_always() {
+        return MatrixAccess::Always;
+    }
+    let conditions: BTreeSet<&String> = seen.iter().flat_map(|(_, passing)| passing.conditions()).collect();
+    let by_claims = conditions.into_iter().map(|condition| {
+        // where it passes anyway, it passes with these claims too
+        let on = on(&|passing| {
+            *passing == Passing::Always || passing.conditions().any(|other| other == condition)
+        });
+        if on.is_always() { condition.clone() } else { format!("{} & {condition}", on.grouped()) }
+    });
+    let own = (!always.is_never()).then(|| always.worded(Wording::Signs));
+    let all: Vec<_> = own.into_iter().chain(by_claims).collect();
+    if all.is_empty() { MatrixAccess::Never } else { MatrixAccess::When(all.join(" | ")) }
 }
 
 impl From<Clauses> for MatrixAccess {

@@ -1,21 +1,18 @@
 //! `jeton clients match`: which client a token of another issuer stands for, or what differs.
 
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use anyhow::Context;
 use clap::Args;
 use jeton_oauth::{
     clock::{Clock, SystemClock},
-    text::printable,
+    text::{printable, shortened},
 };
 use jeton_policy::{
-    DemoSecrets, PolicySet, PolicySources,
-    clients::{Client, ClientState},
-    did_you_mean,
-    federation::{ComparedClient, FederatedMatch, Issuers, TrustedIssuer},
+    DemoSecrets, PolicySet, PolicySources, did_you_mean,
+    federation::{ComparedClient, FederatedMatch, Issuers},
 };
-use jeton_verify::{BearerToken, InsecureParts, insecure_parts};
-use serde_json::{Map, Value};
+use jiff::Timestamp;
+use serde_json::Value;
 
 use super::super::{
     Outcome, emit, settings, surroundings,
@@ -23,7 +20,10 @@ use super::super::{
 };
 use crate::{
     config::{NeededFolders, Settings},
-    federation::{FederationError, FederationRefused, FollowedIssuers, ForeignVerifier, KeyFetchOptions},
+    federation::{
+        FederationError, FederationRefused, FollowedIssuers, ForeignVerifier, KeyFetchOptions, ShownAt,
+        UnreadToken, UnverifiedToken,
+    },
     store::{MemoryStore, Store},
 };
 
@@ -34,10 +34,65 @@ pub(in crate::cli) struct Match {
     /// Believe the token without its signature, and although it has expired.
     #[arg(long)]
     unverified: bool,
+    /// Show what differs for every client, also where that is more than a screen.
+    #[arg(long)]
+    all: bool,
 }
 
-/// How many clients are told of that a token does not stand for.
-const MOST_CLIENTS: usize = 10;
+/// The screen of somebody who asks, in lines and characters.
+const SCREEN: (usize, usize) = (24, 100);
+/// How many issuers are named where a token is of none of them.
+const MOST_ISSUERS: usize = 8;
+/// How many characters of a value are shown.
+const LONGEST_SHOWN: usize = 200;
+
+/// An answer that fits on a screen.
+struct Screen {
+    text: String,
+    /// The rows that are left.
+    left: usize,
+}
+
+impl Screen {
+    fn new(all: bool) -> Self {
+        Self { text: String::new(), left: if all { usize::MAX } else { SCREEN.0 } }
+    }
+
+    /// Adds a line, whatever is left.
+    fn add(&mut self, line: &str) {
+        self.left = self.left.saturating_sub(rows(line));
+        self.text.extend([line, "\n"]);
+    }
+
+    /// Adds lines, if so many rows are left after them.
+    fn adds(&mut self, lines: &[String], left_after: usize) -> bool {
+        let needed: usize = lines.iter().map(|line| rows(line)).sum();
+        let fit = needed.saturating_add(left_after) <= self.left;
+        if fit {
+            for line in lines {
+                self.add(line);
+            }
+        }
+        fit
+    }
+
+    /// Adds as many of these lines as fit, and says how many others there are.
+    fn add_some(&mut self, lines: &[String], left_after: usize, others: &str) {
+        let mut lines = lines.iter().peekable();
+        while let Some(line) = lines.next_if(|line| self.left > rows(line) + left_after) {
+            self.add(line);
+        }
+        match lines.count() {
+            0 => {}
+            more => self.add(&format!("{others}{more} more")),
+        }
+    }
+}
+
+/// How many rows a line takes.
+fn rows(line: &str) -> usize {
+    line.chars().count().div_ceil(SCREEN.1).max(1)
+}
 
 pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = settings(NeededFolders::Policies, config)?;
@@ -46,41 +101,68 @@ pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outco
     });
     let policies =
         policies.map_err(|findings| anyhow::Error::new(findings).context("the policies do not load"))?;
-    let text = token_text(command.jwt)?;
-    let token = pasted(&text);
-    let parts = insecure_parts(&BearerToken::new(token)).context("this is no token")?;
-    let InsecureParts { claims, .. } = parts;
+    let sent = token_text(command.jwt)?;
+    anyhow::ensure!(!sent.trim().is_empty(), "there is no token: standard input is empty");
+    let sent = pasted(&sent);
+    let mut screen = Screen::new(command.all);
     if command.unverified {
-        emit("not verified: neither the signature nor the time was looked at\n")?;
+        screen.add("not verified: neither the signature nor `exp` was looked at");
     }
-    let iss = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-    let Some(issuer) = policies.issuers().by_issuer(iss) else {
-        emit(&unknown_issuer(&policies, iss))?;
-        return Ok(Outcome::No);
-    };
-    let mut text = format!("issuer: {} ({iss})\n", issuer.name);
-    let mut is_taken = true;
-    let mut refuse = |text: &mut String, why: Vec<String>| {
-        is_taken &= why.is_empty();
-        for why in why {
-            let _ = writeln!(text, "refused: {}", printable(&why));
+    let token = match UnverifiedToken::read(policies.issuers(), sent) {
+        Ok(token) => token,
+        Err(UnreadToken { error: error @ FederationError::Jws(_), .. }) => {
+            return Err(anyhow::Error::new(error).context("this is no token"));
+        }
+        Err(UnreadToken { error, .. }) => {
+            let why = match error {
+                FederationError::UnknownIssuer { iss } => unknown_issuer(&policies, &iss),
+                error => error.to_string(),
+            };
+            screen.add(&format!("no client: {why}"));
+            emit(&screen.text)?;
+            return Ok(Outcome::No);
         }
     };
-    let why = if command.unverified {
-        refused(issuer, &claims)
-    } else {
-        verification(&settings, &policies, issuer, token, &claims)?
+    let (name, iss) = (&token.issuer.name, &token.issuer.issuer);
+    let now = SystemClock.now();
+    let at = ShownAt::new(now, settings.tokens.leeway);
+    let mut faults = token.faults(at);
+    if command.unverified {
+        faults.retain(|fault| !matches!(fault, FederationError::Expired { .. }));
+    }
+    let found = policies.federation().client_of(name, &token.claims).ok();
+    let of_client = found.as_ref().and_then(|found| token.check_client(found.client, at).err());
+    let known: Vec<_> = faults.iter().chain(&of_client).map(FederationError::to_string).collect();
+    let other =
+        if command.unverified { None } else { verification(&settings, &policies, (&token, sent), now)? };
+    let other = other.filter(|why| !known.contains(why));
+    screen.add(&format!("issuer: {name} ({})", short(iss.as_str())));
+    let mut is_taken = true;
+    let mut refuse = |screen: &mut Screen, why: &str| {
+        is_taken = false;
+        screen.add(&format!("refused: {}", printable(why)));
     };
-    refuse(&mut text, why);
-    let found = policies.federation().client_of(&issuer.name, &claims).ok();
+    if let Some(why) = &other {
+        refuse(&mut screen, why);
+    }
+    for fault in &faults {
+        let hint = match fault {
+            FederationError::Expired { .. } => "; look at it with `--unverified`",
+            _ => "",
+        };
+        refuse(&mut screen, &format!("{fault}{hint}"));
+    }
     match &found {
-        Some(found) => stands_for(&mut text, found),
-        None => differing(&mut text, &policies.federation().compare(&issuer.name, &claims)),
+        Some(found) => {
+            screen.add(&format!("client: {}", found.client.id));
+            if let Some(fault) = &of_client {
+                refuse(&mut screen, &fault.to_string());
+            }
+            taken_over(&mut screen, found);
+        }
+        None => differing(&mut screen, &policies.federation().compare(name, &token.claims)),
     }
-    if let Some(found) = found.as_ref().filter(|_| command.unverified) {
-        refuse(&mut text, client_refused(found.client, &claims));
-    }
-    emit(&text)?;
+    emit(&screen.text)?;
     Ok(if is_taken && found.is_some() { Outcome::Done } else { Outcome::No })
 }
 
@@ -88,125 +170,94 @@ pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outco
 fn verification(
     settings: &Settings,
     policies: &PolicySet,
-    issuer: &TrustedIssuer,
-    token: &str,
-    claims: &Map<String, Value>,
-) -> anyhow::Result<Vec<String>> {
+    (token, sent): (&UnverifiedToken<'_>, &str),
+    now: Timestamp,
+) -> anyhow::Result<Option<String>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let fetch = KeyFetchOptions {
         proxy: settings.fetch.proxy.clone(),
         token_dirs: settings.federation.token_dirs.clone(),
     };
-    let only: Issuers = [issuer.clone()].into_iter().collect();
+    let only: Issuers = [token.issuer.as_ref().clone()].into_iter().collect();
     let followed = Arc::new(FollowedIssuers::new(fetch, Arc::new(()), Arc::clone(&clock)));
     // a token that is looked at is not used up
-    let store = Arc::new(Store::Memory(MemoryStore::new(Arc::clone(&clock))));
+    let store = Arc::new(Store::Memory(MemoryStore::new(clock)));
     let verifier = ForeignVerifier::new(Arc::clone(&followed), store, settings.tokens.leeway);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         followed.follow(&only);
-        verifier.verify(policies, token, None, clock.now()).await
+        verifier.verify(policies, sent, None, now).await
     });
-    let Err(FederationRefused { error, .. }) = outcome else { return Ok(Vec::new()) };
-    // with both values, where it is one of these
-    let refused = refused(issuer, claims);
+    let Err(FederationRefused { error, .. }) = outcome else { return Ok(None) };
     Ok(match error {
-        // whoever signed it, what it says counts for nothing
-        FederationError::Jws(_) => [error.to_string()].into_iter().chain(refused).collect(),
-        _ if !refused.is_empty() => refused,
-        FederationError::NoMatch(_) => refused,
+        FederationError::NoMatch(_) => None,
         FederationError::NoKeys => {
             let failure = followed.states(&only).into_iter().find_map(|state| state.failure);
             let why = failure.map_or_else(|| error.to_string(), |failure| failure.error);
-            vec![format!(
+            Some(format!(
                 "the keys of the issuer cannot be had here: {why}; look at the token with `--unverified`"
-            )]
+            ))
         }
-        FederationError::Expired { .. } => vec![format!("{error}; look at it with `--unverified`")],
-        error => vec![error.to_string()],
+        error => Some(error.to_string()),
     })
 }
 
 fn unknown_issuer(policies: &PolicySet, iss: &str) -> String {
     let known = || policies.issuers().iter().map(|issuer| issuer.issuer.as_str());
-    if iss.is_empty() {
-        return "no client: the token has no `iss`\n".to_owned();
-    }
     let hint = did_you_mean(iss, known()).unwrap_or_else(|| {
-        let known: Vec<_> = known().map(|known| format!("`{known}`")).collect();
-        if known.is_empty() {
-            "the policies name none".to_owned()
-        } else {
-            format!("the policies name {}", known.join(", "))
+        let mut named: Vec<_> = known().take(MOST_ISSUERS).map(|known| format!("`{known}`")).collect();
+        let more = known().count().saturating_sub(named.len());
+        if named.is_empty() {
+            return "the policies name none".to_owned();
         }
+        if more > 0 {
+            named.push(format!("and {more} more"));
+        }
+        format!("the policies name {}", named.join(", "))
     });
-    format!("no client: {} is no issuer of the policies: {hint}\n", printable(&format!("`{iss}`")))
+    format!("{} is no issuer of the policies: {hint}", short(&format!("`{iss}`")))
 }
 
-fn stands_for(text: &mut String, found: &FederatedMatch<'_>) {
-    let _ = writeln!(text, "client: {}", found.client.id);
-    for (name, value) in &found.claims {
-        let _ = writeln!(text, "takes over: {} = {}", printable(name), printable(&value.to_string()));
-    }
-}
-
-/// Why the client gets no token all the same.
-fn client_refused(client: &Client, claims: &Map<String, Value>) -> Vec<String> {
-    let iat = claims.get("iat").and_then(Value::as_i64);
-    let is_revoked = client.revoked_before.zip(iat).is_some_and(|(before, iat)| iat < before);
-    let refused = [
-        (client.state == ClientState::Disabled, "the client is disabled"),
-        (is_revoked, "the token was issued before the client's `revoked_before`"),
-    ];
-    refused.into_iter().filter(|(is_so, _)| *is_so).map(|(_, why)| why.to_owned()).collect()
-}
-
-/// Why no token with these claims is taken, whoever it would stand for.
-fn refused(issuer: &TrustedIssuer, claims: &Map<String, Value>) -> Vec<String> {
-    let mut refused = Vec::new();
-    if !issuer.enabled {
-        refused.push(format!("the issuer `{}` is disabled in the policies", issuer.name));
-    }
-    let audience = issuer.audience.as_str();
-    let is_ours = match claims.get("aud") {
-        Some(Value::String(aud)) => aud == audience,
-        Some(Value::Array(several)) => matches!(several.as_slice(), [Value::String(aud)] if aud == audience),
-        _ => false,
+/// What the client's tokens take over.
+fn taken_over(screen: &mut Screen, found: &FederatedMatch<'_>) {
+    let line = |(name, value): (&String, &Value)| {
+        format!("takes over: {} = {}", printable(name), short(&value.to_string()))
     };
-    if !is_ours {
-        let aud = claims.get("aud").map_or_else(|| "not there".to_owned(), Value::to_string);
-        refused.push(format!("`aud` is {aud}, and the policies want `{audience}` alone"));
-    }
-    let [iat, exp] = ["iat", "exp"].map(|name| claims.get(name).and_then(Value::as_f64));
-    match iat.zip(exp) {
-        None => refused.push("`iat` and `exp` are not both there".to_owned()),
-        Some((iat, exp)) if exp - iat > issuer.max_lifetime.as_secs_f64() => refused.push(format!(
-            "its lifetime is {} s, and `max_lifetime` is {} s",
-            exp - iat,
-            issuer.max_lifetime.as_secs()
-        )),
-        Some(_) => {}
-    }
-    if issuer.single_use && !claims.get("jti").is_some_and(Value::is_string) {
-        refused.push("it has no `jti`, and the policies say `single_use`".to_owned());
-    }
-    refused
+    let lines: Vec<_> = found.claims.iter().map(line).collect();
+    screen.add_some(&lines, 0, "takes over: ");
 }
 
 /// What differs for each client, the nearest first.
-fn differing(text: &mut String, compared: &[ComparedClient<'_>]) {
+fn differing(screen: &mut Screen, compared: &[ComparedClient<'_>]) {
     if compared.is_empty() {
-        text.push_str("no client: none has this issuer under `federated`\n");
+        screen.add("no client: none has this issuer under `federated`");
         return;
     }
-    text.push_str("no client: the nearest first, with what differs\n");
-    for ComparedClient { client, differing, .. } in compared.iter().take(MOST_CLIENTS) {
-        let _ = writeln!(text, "{}", client.id);
-        for claim in differing {
-            let _ = writeln!(text, "  {claim}");
+    screen.add("no client: the nearest first, with what differs");
+    for (position, ComparedClient { client, differing, .. }) in compared.iter().enumerate() {
+        let lines: Vec<_> = differing.iter().map(|claim| format!("  {claim}")).collect();
+        let others = compared.len().saturating_sub(position + 1);
+        let whole = [&[client.id.to_string()], lines.as_slice()].concat();
+        if screen.adds(&whole, others.min(1)) {
+            continue;
         }
+        let mut more = others;
+        if position == 0 {
+            // the nearest at least, as far as it goes
+            screen.add(client.id.as_str());
+            screen.add_some(&lines, others.min(1), "  and ");
+        } else {
+            more += 1;
+        }
+        if more > 0 {
+            let clients = if more == 1 { "client" } else { "clients" };
+            screen.add(&format!("and {more} more {clients} of this issuer: `--all` shows them"));
+        }
+        return;
     }
-    if let Some(more) = compared.len().checked_sub(MOST_CLIENTS).filter(|more| *more > 0) {
-        let _ = writeln!(text, "and {more} more");
-    }
+}
+
+/// A value that others may have written, safe to print, and of two or three rows.
+fn short(value: &str) -> String {
+    shortened(&printable(value), LONGEST_SHOWN).into_owned()
 }

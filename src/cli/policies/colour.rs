@@ -57,6 +57,7 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     let (green, red) = (AnsiColor::Green.on_default(), AnsiColor::Red.on_default());
     let words = [
         ("", "ALLOWED", green.bold()),
+        ("", "DEPENDS", AnsiColor::Yellow.on_default().bold()),
         ("", "DENIED", red.bold()),
         ("    ", "held", green),
         ("    ", "MISSING", red.bold()),

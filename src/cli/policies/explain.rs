@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use jeton_oauth::{Role, Scope};
 use jeton_policy::{Explanation, Permissions, PolicySet, did_you_mean};
 use jeton_verify::{ExplainedAsker, ExplainedRequest, NotInForce, Principal, Standing};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     super::{Outcome, clients::claim, say, token},
@@ -22,8 +22,9 @@ pub(in crate::cli) struct Explain {
     /// The API of the request.
     #[arg(long)]
     api: String,
-    /// Ask as this client, with everything that it is granted at the API.
-    #[arg(long = "as", value_name = "CLIENT", conflicts_with_all = ["token", "scopes", "roles", "claims"])]
+    /// Ask as this client, with everything that it is granted at the API. `--claim` gives a claim that it takes over from
+    /// another issuer's token.
+    #[arg(long = "as", value_name = "CLIENT", conflicts_with_all = ["token", "scopes", "roles"])]
     client: Option<String>,
     /// Ask with this token, which must verify.
     #[arg(long, value_name = "JWT", conflicts_with_all = ["scopes", "roles", "claims"])]
@@ -90,7 +91,7 @@ impl Explain {
         if let Some(client) = &self.client {
             let ids = policies.clients().iter().map(|client| &client.id);
             policies.clients().find(client).with_context(|| unknown("client", client, ids))?;
-            return Ok(ExplainedAsker::Client(client));
+            return Ok(ExplainedAsker::ClientWith(client, self.given_claims()?));
         }
         Ok(match &self.token {
             Some(token) => ExplainedAsker::Token(token::pasted_token(token)),
@@ -115,11 +116,17 @@ impl Explain {
             ensure!(policies.roles().contains_key(&role), unknown("role", name, policies.roles().keys()));
             bearer.roles.push(role);
         }
+        bearer.claims = self.given_claims()?;
+        Ok(bearer.with_sub_of_claims()?)
+    }
+
+    fn given_claims(&self) -> anyhow::Result<Map<String, Value>> {
+        let mut claims = Map::new();
         for (name, value) in &self.claims {
-            let before = bearer.claims.insert(name.clone(), value.clone());
+            let before = claims.insert(name.clone(), value.clone());
             ensure!(before.is_none(), "claim `{name}` is given twice");
         }
-        Ok(bearer.with_sub_of_claims()?)
+        Ok(claims)
     }
 }
 

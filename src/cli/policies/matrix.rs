@@ -129,7 +129,7 @@ fn show(matrix: &mut jeton_policy::AccessMatrix, shown: fn(&str) -> String) {
 
 fn csv(matrices: &[jeton_policy::AccessMatrix]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["api", "client", "route", "rule", "access", "condition"])?;
+    writer.write_record(["api", "client", "route", "rule", "access", "condition", "credentials"])?;
     for matrix in matrices {
         for route in &matrix.routes {
             for (client, access) in matrix.clients.iter().zip(&route.access) {
@@ -145,6 +145,7 @@ fn csv(matrices: &[jeton_policy::AccessMatrix]) -> anyhow::Result<String> {
                     &route.rule,
                     access,
                     condition,
+                    &client.credentials.join(" or "),
                 ])?;
             }
         }

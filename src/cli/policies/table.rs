@@ -44,32 +44,43 @@ pub(super) fn of(matrices: &[AccessMatrix], columns: Columns) -> String {
     text
 }
 
-/// How each client with a column may be had that tokens of other issuers stand for.
+/// How each client with a column may be had: those that may be had alike together.
 fn credentials(matrices: &[AccessMatrix], columns: Columns) -> String {
     let clients = matrices.iter().flat_map(|matrix| &matrix.clients);
-    let shown = clients.filter(|client| columns == Columns::All || client.has_grant);
-    let by_id: BTreeMap<_, _> = shown
-        .filter(|client| !client.credentials.is_empty())
-        .map(|client| (&client.id, &client.credentials))
-        .collect();
-    let mut text = String::new();
-    for (id, credentials) in &by_id {
-        let _ = writeln!(text, "{}", wrapped(&format!("{id} may be had by {}", credentials.join(", or "))));
+    let mut shown: Vec<_> = clients.filter(|client| columns == Columns::All || client.has_grant).collect();
+    shown.sort_by_key(|client| &client.id);
+    shown.dedup_by_key(|client| &client.id);
+    let mut alike: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for client in shown {
+        alike.entry(&client.credentials).or_default().push(client.id.clone());
     }
-    if !by_id.is_empty() {
+    let mut text = String::new();
+    for (credentials, ids) in &alike {
+        let how = match credentials.as_slice() {
+            [] => "cannot be had: no credentials, or all have expired".to_owned(),
+            some => format!("may be had by {}", some.join(", or ")),
+        };
+        let _ = writeln!(text, "{}", wrapped(&format!("{} {how}", named(ids))));
+    }
+    if !alike.is_empty() {
         text.push('\n');
     }
     text
 }
 
-fn without_column(matrix: &AccessMatrix, others: &[usize]) -> String {
-    let ids = others.iter().filter_map(|at| Some(matrix.clients.get(*at)?.id.clone()));
-    let mut ids: Vec<_> = ids.take(NAMED).collect();
-    if others.len() > ids.len() {
-        ids.push(format!("and {} more", others.len() - ids.len()));
+/// The first of these, and how many more there are.
+fn named(ids: &[String]) -> String {
+    let mut named: Vec<_> = ids.iter().take(NAMED).cloned().collect();
+    if ids.len() > NAMED {
+        named.push(format!("and {} more", ids.len() - NAMED));
     }
+    named.join(", ")
+}
+
+fn without_column(matrix: &AccessMatrix, others: &[usize]) -> String {
+    let ids: Vec<_> = others.iter().filter_map(|at| Some(matrix.clients.get(*at)?.id.clone())).collect();
     let may = if matrix.routes.iter().any(|route| route.public) { " (public routes only)" } else { "" };
-    wrapped(&format!("no grant here, or disabled{may}: {}", ids.join(", ")))
+    wrapped(&format!("no grant here, or disabled{may}: {}", named(&ids)))
 }
 
 struct TableColumn {

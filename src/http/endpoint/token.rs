@@ -106,11 +106,17 @@ async fn read(
         return Err(TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message));
     };
     *grant = Some(grant_type);
-    if grant_type == GrantType::TokenExchange && shows_a_foreign_token(request, &form) {
-        let client_id = form.take("client_id");
-        let (token, shown_as) = (subject_token(&mut form, &[JWT, ID_TOKEN])?, ShownAs::SubjectToken);
-        let credentials = ClientCredentials::Foreign { client_id, token: ForeignToken::new(token), shown_as };
-        return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form))));
+    // if the subject token is all that shows who asks, it is one of another issuer; with a client's own credentials it is
+    // one of ours, and one of ours shows nobody
+    if grant_type == GrantType::TokenExchange && !has_credentials(request.headers(), &form) {
+        let SubjectToken { text, token_type } =
+            SubjectToken::take(&mut form, &[JWT, ID_TOKEN, ACCESS_TOKEN])?;
+        if token_type != ACCESS_TOKEN {
+            let (client_id, shown_as) = (form.take("client_id"), ShownAs::SubjectToken);
+            let credentials =
+                ClientCredentials::Foreign { client_id, token: ForeignToken::new(text), shown_as };
+            return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form))));
+        }
     }
     let credentials = client_credentials(request.headers(), &mut form)?;
     let access = access(&mut form);
@@ -121,8 +127,8 @@ async fn read(
             access,
         },
         GrantType::TokenExchange => {
-            let subject_token = BearerToken::new(subject_token(&mut form, &[ACCESS_TOKEN, JWT])?);
-            TokenRequest::TokenExchange { subject_token, access }
+            let SubjectToken { text, .. } = SubjectToken::take(&mut form, &[ACCESS_TOKEN, JWT])?;
+            TokenRequest::TokenExchange { subject_token: BearerToken::new(text), access }
         }
     };
     Ok((credentials, asked))
@@ -133,31 +139,31 @@ fn access(form: &mut Form) -> RequestedAccess {
     RequestedAccess::read(scope.as_deref(), &form.take_all(["resource", "audience"]))
 }
 
-/// Whether the subject token is all that shows who asks: then it is one of another issuer. With a client's own
-/// credentials it is one of ours.
-fn shows_a_foreign_token(request: &HttpRequest, form: &Form) -> bool {
-    matches!(form.find("subject_token_type"), Some(JWT | ID_TOKEN))
-        && !has_credentials(request.headers(), form)
+/// The token that is to be exchanged.
+struct SubjectToken {
+    text: String,
+    token_type: String,
 }
 
-/// The token that is to be exchanged, if an exchange here takes and gives what the form says (RFC 8693 section 2.1).
-fn subject_token(form: &mut Form, types: &[&str]) -> Result<String, TokenEndpointError> {
-    let subject = form.require("subject_token")?;
-    let must_be_one_of = |types: &[&str], name: &str, token_type: &str| {
-        if types.contains(&token_type) {
-            return Ok(());
+impl SubjectToken {
+    /// Takes it out of a form, if an exchange here takes and gives what the form says (RFC 8693 section 2.1).
+    fn take(form: &mut Form, types: &[&str]) -> Result<Self, TokenEndpointError> {
+        let text = form.require("subject_token")?;
+        let token_type = form.require("subject_token_type")?;
+        if !types.contains(&&*token_type) {
+            let expected = types.join(" or ");
+            return Err(TokenEndpointError::another_value("subject_token_type", &token_type, &expected));
         }
-        Err(TokenEndpointError::another_value(name, token_type, ACCESS_TOKEN))
-    };
-    must_be_one_of(types, "subject_token_type", &form.require("subject_token_type")?)?;
-    if let Some(wanted) = form.take("requested_token_type") {
-        must_be_one_of(&[ACCESS_TOKEN, JWT], "requested_token_type", &wanted)?;
+        let wanted = form.take("requested_token_type");
+        if let Some(wanted) = wanted.filter(|wanted| ![ACCESS_TOKEN, JWT].contains(&&**wanted)) {
+            return Err(TokenEndpointError::another_value("requested_token_type", &wanted, ACCESS_TOKEN));
+        }
+        if form.take("actor_token").is_some() | form.take("actor_token_type").is_some() {
+            let message = "actor_token is not supported: the client that exchanges is the actor";
+            return Err(TokenEndpointError::invalid_request(message));
+        }
+        Ok(Self { text, token_type })
     }
-    if form.take("actor_token").is_some() | form.take("actor_token_type").is_some() {
-        let message = "actor_token is not supported: the client that exchanges is the actor";
-        return Err(TokenEndpointError::invalid_request(message));
-    }
-    Ok(subject)
 }
 
 /// What the client learns. Of a failed authentication it learns that it failed; the log says why.

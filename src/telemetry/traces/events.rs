@@ -92,6 +92,8 @@ impl Visit for EventFields {
         let name = match field.name() {
             "client" | "caller" => "jeton.client",
             "api" => "jeton.api",
+            // of a token that another issuer's stands for; what else that says is a caller's text
+            "issuer" => "jeton.issuer",
             "grant" => {
                 self.has_grant = true;
                 GRANT

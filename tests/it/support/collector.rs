@@ -14,7 +14,7 @@ use tokio::{
     time,
 };
 
-use super::program::PATIENCE;
+use super::{head::read_head, program::PATIENCE};
 
 /// One export, as it came.
 struct Export {
@@ -95,15 +95,7 @@ impl Collector {
 
 /// Takes the requests of a connection, one after the other.
 async fn answer(mut stream: TcpStream, exports: UnboundedSender<Export>) {
-    loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read_u8().await {
-                Ok(byte) => head.push(byte),
-                Err(_) => return,
-            }
-        }
-        let head = String::from_utf8(head).unwrap();
+    while let Some(head) = read_head(&mut stream).await {
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())

@@ -17,14 +17,11 @@ use jeton_verify::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-    sync::Semaphore,
-    time,
-};
+use tokio::{io::AsyncWriteExt, net::TcpListener, sync::Semaphore, time};
 
-use super::{NOW, forge::Forge, install_key, install_policies, live_keys, program::PATIENCE};
+use super::{
+    NOW, forge::Forge, head::read_head, install_key, install_policies, live_keys, program::PATIENCE,
+};
 
 /// The first example of the draft: place 0 is INVALID, place 1 VALID, place 16 is behind the end.
 pub(crate) const EXAMPLE: &str = "eNrbuRgAAhcBXQ";
@@ -79,14 +76,7 @@ impl FakeIssuer {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let (answer, seen, elsewhere) = shared.clone();
                 tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        match stream.read_u8().await {
-                            Ok(byte) => head.push(byte),
-                            Err(_) => return,
-                        }
-                    }
-                    let mut head = String::from_utf8(head).unwrap();
+                    let Some(mut head) = read_head(&mut stream).await else { return };
                     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
                     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
                     stream.read_exact(&mut body).await.unwrap();

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use jeton_oauth::{ApiName, ClientId, Role};
+use serde_json::Map;
 
 use super::{
     NeededApi,
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     cases::{Case, CaseAsker, CaseOutcome, ExpectedOutcome},
-    document::{self, PolicyDocument, TestSubject, Text},
+    document::{self, PolicyDocument, TestEntry, TestSubject, Text},
     finding::{FindingCode, ReadingProblem, Span, did_you_mean},
     guarantee::{self, TooComplex, Violation},
     position::{FileIndex, numbered},
@@ -113,8 +114,8 @@ impl CompileReport<'_> {
         let mut cases = Vec::new();
         for (file, document) in numbered(FileIndex::at, documents.iter()) {
             for test in &document.tests.0 {
-                let document::TestEntry { r#as, api, allow, deny } = &test.value;
-                let asker = self.asker(file, test.at, r#as, names);
+                let TestEntry { r#as: _, claims: _, api, allow, deny } = &test.value;
+                let asker = self.asker(file, test.at, &test.value, names);
                 let api = self.tested_api(file, test.at, api, names);
                 if allow.is_empty() && deny.is_empty() {
                     let problem =
@@ -143,10 +144,10 @@ impl CompileReport<'_> {
         &mut self,
         file: FileIndex,
         whole: Span,
-        asker: &Field<Spanned<TestSubject>>,
+        entry: &TestEntry,
         names: &DefinedNames,
     ) -> Option<CaseAsker> {
-        match asker {
+        match &entry.r#as {
             Field::Wrong => None,
             Field::Absent => {
                 let problem =
@@ -163,9 +164,20 @@ impl CompileReport<'_> {
                     let known = names.clients.iter().map(String::as_str);
                     self.unknown(file, &text, FindingCode::UnknownClient, "client", known);
                 }
-                ClientId::parse(client).ok().map(CaseAsker::Client)
+                let claims = match &entry.claims {
+                    Field::Wrong => return None,
+                    Field::Absent => Map::new(),
+                    Field::Given(claims) => claims.value.clone(),
+                };
+                ClientId::parse(client).ok().map(|client| CaseAsker::Client(client, claims))
             }
             Field::Given(Spanned { at, value: TestSubject::Map(bearer) }) => {
+                if let Some(Spanned { at, .. }) = entry.claims.given() {
+                    let message =
+                        "`claims` beside `as` are those that a client takes over from another issuer's token";
+                    let problem = ReadingProblem::new(*at, FindingCode::BadClaim, message);
+                    self.add(file, problem.hint("write them within: `as: { claims: { ... } }`"));
+                }
                 let document::TestBearer { scopes, roles, claims } = &**bearer;
                 let scopes = self.scopes(file, scopes, &names.scopes);
                 let roles: Vec<Role> =

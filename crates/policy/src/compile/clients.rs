@@ -24,7 +24,7 @@ use crate::{
         SecretHash, StoredSecret,
     },
     document::{self, PolicyDocument, Text},
-    federation::FederatedTerms,
+    federation::{self, FederatedTerms},
     finding::{FindingCode, ReadingProblem, Span},
     position::{FileIndex, numbered},
     read::{Field, Items, Named, Spanned},
@@ -44,23 +44,23 @@ impl CompiledClients {
         let is_disabled = |terms: &FederatedTerms| {
             issuers.known.get(terms.issuer()).is_some_and(|issuer| !issuer.is_enabled)
         };
+        let is_impossible = |terms: &FederatedTerms| federation::conflict(terms).is_some();
         let each = self.clients.iter().zip(&self.places);
         let shut_out = each.filter(|(client, _)| {
             client.state == ClientState::Enabled
                 && client.public_keys.is_empty()
                 && !client.secrets.iter().any(|secret| secret.is_live(now))
-                && client.federated.iter().all(is_disabled)
+                && client.federated.iter().all(|terms| is_disabled(terms) || is_impossible(terms))
         });
         shut_out
             .map(|(client, (file, at))| ShutOut {
                 id: client.id.clone(),
                 file: *file,
                 at: *at,
-                had: match (client.secrets.is_empty(), client.federated.is_empty()) {
-                    (true, true) => HadCredentials::None,
-                    (false, true) => HadCredentials::Secrets,
-                    (true, false) => HadCredentials::Issuers,
-                    (false, false) => HadCredentials::Both,
+                had: HadCredentials {
+                    secrets: !client.secrets.is_empty(),
+                    disabled: client.federated.iter().any(is_disabled),
+                    impossible: client.federated.iter().any(|terms| !is_disabled(terms)),
                 },
             })
             .collect()

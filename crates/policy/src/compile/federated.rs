@@ -47,11 +47,16 @@ impl CompileReport<'_> {
             let conditions = self.foreign_conditions(file, client, *at, &entry.claims);
             let claims_from = self.claims_from(file, client, &entry.claims_from, own_claims);
             let issuer = issuer?;
-            let mut is_whole = self.findings.len() == before && is_read(entry);
+            let mut is_whole =
+                self.findings.len() == before && is_read(entry) && !self.has_unknown_key(file, *at);
             if is_whole && let Some(known) = issuers.known.get(&issuer) {
-                is_whole = self.says_whose(file, client, *at, entry, &conditions, known);
+                // of an issuer that is defined twice nobody knows which one is meant
+                is_whole = known.is_only && self.says_whose(file, client, *at, entry, &conditions, known);
             }
             let terms = FederatedTerms::new(issuer, conditions, claims_from);
+            if is_whole {
+                self.impossible(file, client, *at, entry, &terms);
+            }
             Some((terms, TermsPlace { file, at: *at, is_whole }))
         });
         each.collect()
@@ -68,6 +73,7 @@ impl CompileReport<'_> {
         let text = match text {
             Field::Given(text) => text,
             Field::Wrong => return None,
+            Field::Absent if self.has_unknown_key(file, at) => return None,
             Field::Absent => {
                 let message =
                     format!("an entry of `federated` of client `{}` names no `issuer`", client.value);
@@ -89,18 +95,19 @@ impl CompileReport<'_> {
         file: FileIndex,
         client: &Spanned<String>,
         at: Span,
-        claims: &Field<Spanned<Named<document::ForeignTestEntry>>>,
+        claims: &Field<Spanned<Named<Spanned<document::ForeignTestEntry>>>>,
     ) -> Vec<Condition> {
         let claims = match claims {
             Field::Given(claims) if !claims.value.is_empty() => &claims.value,
             Field::Wrong => return Vec::new(),
             Field::Given(Spanned { at, .. }) => return self.open(file, client, *at),
+            Field::Absent if self.has_unknown_key(file, at) => return Vec::new(),
             Field::Absent => return self.open(file, client, at),
         };
         let mut conditions = Vec::new();
         for (name, test) in &claims.0 {
             let parsed = self.foreign_claim(file, name);
-            let Some(test) = test else { continue };
+            let Some(Spanned { at, value: test }) = test else { continue };
             let before = self.findings.len();
             let tests = self.value_tests(file, &test.is, &test.r#in, &test.contains);
             for (operator, field) in
@@ -113,7 +120,8 @@ impl CompileReport<'_> {
             }
             let asks_nothing = [&test.is, &test.contains].iter().all(|field| field.is_absent())
                 && [&test.same_as_path, &test.contains_path].iter().all(|field| field.is_absent())
-                && test.r#in.is_absent();
+                && test.r#in.is_absent()
+                && !self.has_unknown_key(file, *at);
             if asks_nothing && self.findings.len() == before {
                 let message = format!("claim `{}` has no condition", name.value);
                 let problem = ReadingProblem::new(name.at, FindingCode::BadRequirement, message);
@@ -255,6 +263,34 @@ impl CompileReport<'_> {
         }
     }
 
+    /// Warns of an entry that no token can meet, for its conditions want different things of one claim.
+    fn impossible(
+        &mut self,
+        file: FileIndex,
+        client: &Spanned<String>,
+        at: Span,
+        entry: &document::FederatedEntry,
+        terms: &FederatedTerms,
+    ) {
+        let Some(conflicting) = federation::conflict(terms) else { return };
+        let tests = terms.tests().filter(|(name, _)| conflicting.contains(name));
+        let tests: Vec<_> = tests.map(|(name, test)| format!("{name} {test}")).collect();
+        let written = conflicting.last().and_then(|name| written_last_as(entry, name));
+        let (place, name) = written.map_or((at, ""), |written| (written.at, written.value.as_str()));
+        let message = format!(
+            "claim `{name}` leaves no token that could stand for client `{}`: {} cannot hold together",
+            client.value,
+            tests.join(" and ")
+        );
+        let problem = ReadingProblem::new(place, FindingCode::ImpossibleFederation, message);
+        let hint = if conflicting.len() == 1 {
+            "write one condition for the claim: of several values that will do each, `in: [a, b]`"
+        } else {
+            "one of these stands within the other: remove one"
+        };
+        self.warn(file, problem.hint(hint));
+    }
+
     /// Refuses clients that one token could stand for.
     pub(super) fn ambiguities(&mut self, clients: &[Client], places: &[Vec<TermsPlace>]) {
         let mut contenders = Vec::new();
@@ -303,10 +339,23 @@ impl CompileReport<'_> {
 
 /// Where a condition of an entry names its claim.
 fn written_as<'e>(entry: &'e document::FederatedEntry, name: &ClaimName) -> Option<&'e Spanned<String>> {
+    all_written_as(entry, name).next()
+}
+
+/// Where the last condition on a claim names it: two may spell it differently.
+fn written_last_as<'e>(entry: &'e document::FederatedEntry, name: &ClaimName) -> Option<&'e Spanned<String>> {
+    all_written_as(entry, name).last()
+}
+
+fn all_written_as<'e>(
+    entry: &'e document::FederatedEntry,
+    name: &ClaimName,
+) -> impl Iterator<Item = &'e Spanned<String>> {
     let is_it = |written: &&Spanned<String>| {
         ClaimName::parse_foreign(&written.value, |name| name.into()).as_ref() == Ok(name)
     };
-    entry.claims.given()?.value.0.iter().map(|(written, _)| written).find(is_it)
+    let claims = entry.claims.given().map_or(&[][..], |claims| &claims.value.0);
+    claims.iter().map(|(written, _)| written).filter(is_it)
 }
 
 /// Whether nothing of an entry was left out because it was wrong.
@@ -322,6 +371,6 @@ fn is_read(entry: &document::FederatedEntry) -> bool {
     };
     entry.claims.given().is_some_and(|claims| {
         claims.value.1 == ReadExtent::Whole
-            && claims.value.0.iter().all(|(_, test)| test.as_ref().is_some_and(is_whole))
+            && claims.value.0.iter().all(|(_, test)| test.as_ref().is_some_and(|test| is_whole(&test.value)))
     })
 }

@@ -40,6 +40,8 @@ pub(super) struct KnownIssuer {
     pub(super) file: FileIndex,
     pub(super) at: Span,
     pub(super) is_enabled: bool,
+    /// Whether no other issuer is defined by the same name.
+    pub(super) is_only: bool,
 }
 
 impl CompileReport<'_> {
@@ -62,8 +64,12 @@ impl CompileReport<'_> {
                 let max_lifetime = self.max_lifetime(file, issuer.max_lifetime.given());
                 let is_enabled = issuer.enabled.given() != Some(&false);
                 let (Some(parsed), Some(iss)) = (parsed, iss) else { continue };
-                let known = KnownIssuer { iss: iss.clone(), file, at: name.at, is_enabled };
-                compiled.known.entry(parsed.clone()).or_insert(known);
+                let known = KnownIssuer { iss: iss.clone(), file, at: name.at, is_enabled, is_only: true };
+                compiled
+                    .known
+                    .entry(parsed.clone())
+                    .and_modify(|first| first.is_only = false)
+                    .or_insert(known);
                 if let (Some(audience), Some(keys), Some(algorithms), Some(max_lifetime)) =
                     (audience, keys, algorithms, max_lifetime)
                 {
@@ -255,6 +261,11 @@ impl CompileReport<'_> {
                 "it must not hold a user name or a password"
             }
             Ok(url) if url.fragment().is_some() => "it must have no fragment",
+            // these would be left out, or taken for slashes, without a word
+            Ok(_) if text.value.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') => {
+                "it must hold no space, tab, line break or `\\`"
+            }
+            Ok(_) if text.value.contains(":///") => "its host must follow `://`",
             Ok(url) => match (text.value.starts_with("https://"), text.value.starts_with("http://")) {
                 (true, _) => return Some(url),
                 (_, true) if is_loopback(&url) => return Some(url),

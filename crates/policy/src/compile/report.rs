@@ -61,6 +61,8 @@ pub(super) struct CompileReport<'s> {
     pub(super) nearest: Nearest,
     /// Names of claims and parameters, of which each is kept once.
     pub(super) interned: HashSet<Arc<str>>,
+    /// The keys without meaning: what such a key was meant to say is not reported as missing too.
+    pub(super) unknown_keys: Vec<(FileIndex, Span)>,
     /// Where the API that is compiled compares claims.
     pub(super) uses: Vec<ClaimUse>,
 }
@@ -74,6 +76,7 @@ impl<'s> CompileReport<'s> {
             names_are_known: true,
             nearest: Nearest::default(),
             interned: HashSet::new(),
+            unknown_keys: Vec::new(),
             uses: Vec::new(),
         }
     }
@@ -115,6 +118,7 @@ impl<'s> CompileReport<'s> {
         };
         self.names_are_known &= document.as_ref().is_some_and(PolicyDocument::names_are_whole);
         for problem in problems.into_inner() {
+            self.unknown_keys.extend((problem.code == FindingCode::UnknownKey).then_some((file, problem.at)));
             self.add(file, problem);
         }
         let document = document.unwrap_or_default();
@@ -152,6 +156,12 @@ impl<'s> CompileReport<'s> {
 
     pub(super) fn warn(&mut self, file: FileIndex, problem: ReadingProblem) {
         self.findings.extend(self.files.finding(Severity::Warning, file, problem));
+    }
+
+    /// Whether a key without meaning stands within.
+    pub(super) fn has_unknown_key(&self, file: FileIndex, within: Span) -> bool {
+        let is_within = |at: &Span| within.start <= at.start && at.end <= within.end;
+        self.unknown_keys.iter().any(|(other, at)| *other == file && is_within(at))
     }
 
     /// `file:line:column` of a place, as a hint refers to it.

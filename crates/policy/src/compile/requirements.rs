@@ -148,7 +148,8 @@ impl CompileReport<'_> {
         }
         let asks_nothing = [scope, role, client].iter().all(|field| field.is_absent())
             && [all_scopes, any_scope, any_role, any_client].iter().all(|field| field.is_absent())
-            && claims.is_absent();
+            && claims.is_absent()
+            && !self.has_unknown_key(file, at);
         if asks_nothing && self.findings.len() == before {
             let problem = ReadingProblem::new(
                 at,
@@ -197,14 +198,13 @@ impl CompileReport<'_> {
         &mut self,
         within: Within<'_>,
         name: &Spanned<String>,
-        test: Option<&document::ClaimTestEntry>,
+        test: Option<&Spanned<document::ClaimTestEntry>>,
         into: &mut Vec<Condition>,
     ) {
         let file = within.file;
         let parsed = self.claim_name(file, name);
-        let Some(document::ClaimTestEntry { is, r#in, contains, same_as_path, contains_path }) = test else {
-            return;
-        };
+        let Some(Spanned { at, value: test }) = test else { return };
+        let document::ClaimTestEntry { is, r#in, contains, same_as_path, contains_path } = test;
         let before = self.findings.len();
         let mut tests = self.value_tests(file, is, r#in, contains);
         if let Some(parameter) = same_as_path.given() {
@@ -215,7 +215,8 @@ impl CompileReport<'_> {
         }
         let asks_nothing = [is, contains].iter().all(|field| field.is_absent())
             && [same_as_path, contains_path].iter().all(|field| field.is_absent())
-            && r#in.is_absent();
+            && r#in.is_absent()
+            && !self.has_unknown_key(file, *at);
         if asks_nothing && self.findings.len() == before {
             let message = format!("claim `{}` has no condition", name.value);
             let hint = "add one of `is`, `in`, `contains`, `same_as_path`, `contains_path`";

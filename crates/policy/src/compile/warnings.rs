@@ -48,13 +48,13 @@ pub(super) struct ShutOut {
 
 /// What a client has that nobody can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HadCredentials {
-    None,
+pub(super) struct HadCredentials {
     /// Secrets that have expired.
-    Secrets,
+    pub(super) secrets: bool,
     /// Issuers that are disabled.
-    Issuers,
-    Both,
+    pub(super) disabled: bool,
+    /// Entries of `federated` that no token meets.
+    pub(super) impossible: bool,
 }
 
 impl Lookout {
@@ -126,21 +126,38 @@ impl WarningReport<'_> {
     }
 
     fn shut_out(&mut self, ShutOut { id, file, at, had }: &ShutOut) {
-        let why = match had {
-            HadCredentials::None => format!("client `{id}` has neither a secret nor a public key"),
-            HadCredentials::Secrets => format!("every secret of client `{id}` has expired"),
-            HadCredentials::Issuers => format!("every issuer of client `{id}` is disabled"),
-            HadCredentials::Both => {
-                format!("every secret of client `{id}` has expired, and every issuer of it is disabled")
+        let HadCredentials { secrets, disabled, impossible } = *had;
+        let secrets = secrets.then(|| format!("every secret of client `{id}` has expired"));
+        let entries = match (disabled, impossible, &secrets) {
+            (false, false, _) => None,
+            (true, false, None) => Some(format!("every issuer of client `{id}` is disabled")),
+            (true, false, Some(_)) => Some("every issuer of it is disabled".to_owned()),
+            (false, true, None) => {
+                Some(format!("no token can meet an entry of `federated` of client `{id}`"))
             }
+            (false, true, Some(_)) => Some("no token can meet an entry of its `federated`".to_owned()),
+            (true, true, None) => Some(format!(
+                "of each entry of `federated` of client `{id}`, the issuer is disabled or no token can meet it"
+            )),
+            (true, true, Some(_)) => Some(
+                "of each entry of its `federated`, the issuer is disabled or no token can meet it".to_owned(),
+            ),
+        };
+        let why: Vec<_> = secrets.iter().chain(&entries).map(String::as_str).collect();
+        let why = match why.as_slice() {
+            [] => format!("client `{id}` has neither a secret nor a public key"),
+            why => why.join(", and "),
         };
         let message = format!("{why}, so it cannot get a token");
-        let hint = match had {
-            HadCredentials::Issuers => {
+        let hint = match (&secrets, impossible) {
+            (None, true) => {
+                "change a condition of `federated`, set `enabled: false`, or remove the client".to_owned()
+            }
+            (None, false) if disabled => {
                 "enable the issuer under `issuers:`, set `enabled: false` here too, or remove the client"
                     .to_owned()
             }
-            HadCredentials::None | HadCredentials::Secrets | HadCredentials::Both => format!(
+            _ => format!(
                 "run `jeton clients rotate {}`, set `enabled: false`, or remove the client",
                 shell_word(id.as_str())
             ),

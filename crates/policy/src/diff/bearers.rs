@@ -6,10 +6,11 @@ use std::{
     slice,
 };
 
-use jeton_oauth::{ApiName, Role, Scope};
+use jeton_oauth::{ApiName, ClientId, Role, Scope};
 
 use crate::{
-    clients::{Client, ClientState},
+    client_tokens::ClientTokens,
+    clients::{Client, ClientState, StoredSecret},
     condition::{Alternative, Condition},
     set::PolicySet,
     subject::Permissions,
@@ -19,16 +20,30 @@ use crate::{
 pub(super) struct GrantedClient<'p> {
     pub(super) client: &'p Client,
     is_changed: bool,
+    /// Whether other claims may come from tokens of another issuer.
+    takes_otherwise: bool,
     api: &'p ApiName,
     old: &'p PolicySet,
     new: &'p PolicySet,
-    granted: OnceCell<Granted>,
+    granted: OnceCell<Granted<'p>>,
 }
 
-/// What a client is granted before and after.
-pub(super) struct Granted {
-    pub(super) before: Option<Permissions>,
-    pub(super) after: Option<Permissions>,
+/// The tokens that a client may have before and after.
+pub(super) struct Granted<'p> {
+    pub(super) before: Option<ClientTokens<'p>>,
+    pub(super) after: Option<ClientTokens<'p>>,
+}
+
+impl Granted<'_> {
+    /// Whether some carry claims of another issuer's token.
+    pub(super) fn take_over(&self) -> bool {
+        [&self.before, &self.after].into_iter().flatten().any(ClientTokens::take_over)
+    }
+
+    /// What all of them carry, before and after.
+    pub(super) fn bases(&self) -> [Option<&Permissions>; 2] {
+        [&self.before, &self.after].map(|tokens| tokens.as_ref().map(|tokens| &tokens.base))
+    }
 }
 
 impl<'p> GrantedClient<'p> {
@@ -45,19 +60,37 @@ impl<'p> GrantedClient<'p> {
             };
             let (before, after) = (found(old), found(new));
             let has_grant = before.is_some() || after.is_some();
-            let is_changed = before != after;
-            has_grant.then(|| Self { client, is_changed, api, old, new, granted: OnceCell::new() })
+            let takes_otherwise = taking(old, &client.id) != taking(new, &client.id);
+            let is_changed = before != after || takes_otherwise;
+            let granted = OnceCell::new();
+            has_grant.then_some(Self { client, is_changed, takes_otherwise, api, old, new, granted })
         });
         bearers.flatten().collect()
     }
 
     /// Put together when it is asked for: of many clients, most stay as they are.
-    pub(super) fn granted(&self) -> &Granted {
+    pub(super) fn granted(&self) -> &Granted<'p> {
         self.granted.get_or_init(|| {
-            let granted = |policies: &PolicySet| policies.granted(self.client.id.as_str(), self.api.as_str());
+            let granted = |policies: &'p PolicySet| policies.granted_tokens(self.client, self.api);
             Granted { before: granted(self.old), after: granted(self.new) }
         })
     }
+}
+
+/// By what a client has tokens with claims of another issuer's token, and whether it has others; nothing for a client
+/// without `claims_from`.
+fn taking<'p>(policies: &'p PolicySet, client: &ClientId) -> Option<impl PartialEq + use<'p>> {
+    let client = policies.clients().find(client.as_str())?;
+    let takes_over = client.federated.iter().any(|terms| terms.claims_from().next().is_some());
+    takes_over.then(|| {
+        let issuers = client.federated.iter().map(|terms| {
+            let issuer = policies.issuers().find(terms.issuer().as_str());
+            issuer.map(|issuer| (issuer.enabled, &issuer.issuer))
+        });
+        let is_live = |secret: &StoredSecret| secret.is_live(policies.read_at);
+        let has_others = !client.public_keys.is_empty() || client.secrets.iter().any(is_live);
+        (&client.federated, issuers.collect::<Vec<_>>(), has_others)
+    })
 }
 
 /// Bearers that are granted something else than before.
@@ -77,11 +110,11 @@ impl<'a, 'p> Changed<'a, 'p> {
         for bearer in bearers.iter().filter(|bearer| bearer.is_changed) {
             let at = changed.all.len();
             changed.all.push(bearer);
-            let (Some(before), Some(after)) = (&bearer.granted().before, &bearer.granted().after) else {
+            let [Some(before), Some(after)] = bearer.granted().bases() else {
                 changed.otherwise.push(at);
                 continue;
             };
-            if (&before.client, &before.claims) != (&after.client, &after.claims) {
+            if bearer.takes_otherwise || (&before.client, &before.claims) != (&after.client, &after.claims) {
                 changed.otherwise.push(at);
                 continue;
             }

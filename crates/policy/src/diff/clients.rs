@@ -28,6 +28,14 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyCha
             |kind, effect, what: String| PolicyChange { what, ..PolicyChange::of(kind, effect, who()) };
         match (before, after) {
             (Some(before), Some(after)) => compare_client(before, after, &mut |kind, effect, what| {
+                // a client that is disabled can use nothing: neither what it gets nor what it had
+                let is_idle = match effect {
+                    ChangeEffect::Gains => after.state == ClientState::Disabled,
+                    ChangeEffect::Loses => before.state == ClientState::Disabled,
+                    ChangeEffect::Changes => false,
+                };
+                let effect =
+                    if is_idle && kind != ChangeKind::Client { ChangeEffect::Changes } else { effect };
                 note(change(kind, effect, what));
             }),
             (None, Some(_)) => {

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jeton_jose::IssuerKeySet;
+use jeton_oauth::ForeignAlgorithm;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Budget, ChangeEffect, ChangeKind, ChangedFor, PolicyChange};
 use crate::{
     clients::ClientState,
-    federation::{FederatedTerms, IssuerKeySource, IssuerKeys, TrustedIssuer},
+    federation::{FederatedTerms, IssuerKeyFile, IssuerKeySource, IssuerKeys, TrustedIssuer},
     path::CanonicalPath,
     set::PolicySet,
     space::Beyond,
@@ -124,7 +126,7 @@ fn beyond(terms: &[&FederatedTerms], others: &[&FederatedTerms]) -> Vec<(String,
     let Ok(path) = CanonicalPath::parse("/") else { return Vec::new() };
     let roles = BTreeMap::new();
     let others: Vec<_> = others.iter().map(|terms| terms.as_alternative()).collect();
-    let beyond = Beyond { path: &path, roles: &roles, others: &others, others_path: &path };
+    let beyond = Beyond { path: &path, roles: &roles, others: &others, others_path: &path, no_objects: &[] };
     let mut found: Vec<(String, Map<String, Value>)> = Vec::new();
     for terms in terms {
         let alternative = terms.as_alternative();
@@ -161,7 +163,11 @@ fn compare_issuers(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyChange
 }
 
 fn compare_issuer(before: &TrustedIssuer, after: &TrustedIssuer, note: &mut dyn FnMut(ChangeEffect, String)) {
-    if (&before.keys.source, &before.keys.written) != (&after.keys.source, &after.keys.written) {
+    if let (IssuerKeySource::File(old), IssuerKeySource::File(new)) =
+        (&before.keys.source, &after.keys.source)
+    {
+        compare_key_files((before, old), (after, new), note);
+    } else if (&before.keys.source, &before.keys.written) != (&after.keys.source, &after.keys.written) {
         // whoever has the new keys can make tokens for every client, and whoever had the old ones no more
         note(
             ChangeEffect::Gains,
@@ -183,6 +189,33 @@ fn compare_issuer(before: &TrustedIssuer, after: &TrustedIssuer, note: &mut dyn 
         Some(ChangeEffect::Gains) => note(ChangeEffect::Gains, "each is taken more than once".to_owned()),
         Some(effect) => note(effect, "each is taken once".to_owned()),
         None => {}
+    }
+}
+
+/// What changes where the keys stand in the policies, so that each is known.
+fn compare_key_files(
+    (before, old): (&TrustedIssuer, &IssuerKeyFile),
+    (after, new): (&TrustedIssuer, &IssuerKeyFile),
+    note: &mut dyn FnMut(ChangeEffect, String),
+) {
+    // by all algorithms: which of these are taken is told by itself
+    let thumbprints = |file: &IssuerKeyFile| -> BTreeSet<String> {
+        let keys = IssuerKeySet::from_file(&file.content, &ForeignAlgorithm::ALL).unwrap_or_default();
+        keys.thumbprints().map(str::to_owned).collect()
+    };
+    let (had, has) = (thumbprints(old), thumbprints(new));
+    for (effect, more, less, file) in
+        [(ChangeEffect::Gains, &has, &had, new), (ChangeEffect::Loses, &had, &has, old)]
+    {
+        for thumbprint in more.difference(less) {
+            let short: String = thumbprint.chars().take(8).collect();
+            note(effect, format!("signed by a key of {} (thumbprint {short}...)", file.path.display()));
+        }
+    }
+    if had == has && old != new {
+        let (new, old) = (keys(&after.keys), keys(&before.keys));
+        let was = if new == old { String::new() } else { format!(", was {old}") };
+        note(ChangeEffect::Changes, format!("signed by the same keys, as {new} has them{was}"));
     }
 }
 

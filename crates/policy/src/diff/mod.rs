@@ -9,6 +9,7 @@ mod federation;
 mod lines;
 mod report;
 mod routes;
+mod taken_over;
 
 use std::{cmp::Ordering, collections::BTreeSet};
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     Budget, ChangeEffect, ChangeKind, ChangedFor, PolicyChange, RulePlace,
     bearers::{Changed, Granted, GrantedClient},
+    taken_over::{PassingTokens, TokenBeyond},
 };
 use crate::{
     condition::{Alternative, ask_the_same},
@@ -210,6 +211,17 @@ impl<'p> Comparison<'_, 'p> {
             }
             for bearer in bearers {
                 budget.spend(1)?;
+                if bearer.granted().take_over() {
+                    // what becomes public, everybody gains
+                    let is_everybodys = self.new.is_public(pair.after) && !self.old.is_public(pair.before);
+                    if !is_everybodys
+                        && self.by_taken_claims(pair, shape, bearer, budget, &mut note)?.is_err()
+                    {
+                        self.too_much(shape, into);
+                        return Some(());
+                    }
+                    continue;
+                }
                 let Some(grid) = self.concerns(pair, shape, &compared, bearer) else { continue };
                 budget.spend(grid.size())?;
                 let Some(decided) = self.decided(pair, &grid) else {
@@ -243,7 +255,7 @@ impl<'p> Comparison<'_, 'p> {
     }
 
     /// The points on which the pair decides, by methods for which these are the same.
-    fn decided(&self, pair: Pair, grid: &Grid<'p>) -> Option<Vec<Decided>> {
+    fn decided(&self, pair: Pair, grid: &Grid<'_>) -> Option<Vec<Decided>> {
         let mut by_points: Vec<Decided> = Vec::new();
         let points = grid.points()?;
         for method in Method::ALL {
@@ -293,7 +305,8 @@ impl<'p> Comparison<'_, 'p> {
                 let mut found: BTreeMap<String, (SeenPoints, Witness)> = BTreeMap::new();
                 for (point, target) in &decided.points {
                     let Ok(path) = CanonicalPath::parse(target) else { continue };
-                    let beyond = Beyond { path: &path, roles, others: &others, others_path: &path };
+                    let beyond =
+                        Beyond { path: &path, roles, others: &others, others_path: &path, no_objects: &[] };
                     for (words, token) in beyond.all(alternative) {
                         let witness = || decided.witness(target, Some(WitnessToken::from(&token)));
                         let (seen, _) =
@@ -318,19 +331,79 @@ impl<'p> Comparison<'_, 'p> {
         compared: &Compared<'p>,
         bearer: &GrantedClient<'p>,
     ) -> Option<Grid<'p>> {
-        let Granted { before, after } = bearer.granted();
-        let may = |side: &ComparedSide<'p>, route, permissions: &Option<Permissions>| {
+        let granted = bearer.granted();
+        let [before, after] = granted.bases();
+        let may = |side: &ComparedSide<'p>, route, permissions: Option<&Permissions>| {
             side.is_public(route)
                 || permissions
-                    .as_ref()
                     .is_some_and(|bearer| side.alternatives(route).any(|one| one.may_hold(&bearer.subject())))
         };
         // what becomes public, everybody gains
         let is_everybodys = self.new.is_public(pair.after) && !self.old.is_public(pair.before);
         let may_pass = may(self.old, pair.before, before) || may(self.new, pair.after, after);
-        let bearers: Vec<_> = before.iter().chain(after).collect();
+        let bearers: Vec<_> = before.into_iter().chain(after).collect();
         (may_pass && !is_everybodys)
             .then(|| Grid::for_bearers(shape.clone(), compared, &bearers, &|text| self.known(text)))
+    }
+
+    /// What a client gains or loses some of whose tokens take claims over from those of another issuer.
+    fn by_taken_claims(
+        &self,
+        pair: Pair,
+        shape: &Shape<'p>,
+        bearer: &GrantedClient<'p>,
+        budget: &mut Budget,
+        note: &mut Note<'_>,
+    ) -> Option<Result<(), TooMuch>> {
+        let Granted { before, after } = bearer.granted();
+        let values: Vec<_> = [(self.old, pair.before, before), (self.new, pair.after, after)]
+            .into_iter()
+            .flat_map(|(side, route, tokens)| {
+                tokens.iter().map(move |tokens| tokens.compared(side.alternatives(route)))
+            })
+            .collect();
+        let mut compared = Compared::default();
+        compared.add(self.old.alternatives(pair.before));
+        compared.add(self.new.alternatives(pair.after));
+        compared.add(values.iter().map(|values| Alternative(values)));
+        let grid = Grid::for_any_token(shape.clone(), &compared, &|text| self.known(text));
+        budget.spend(grid.size())?;
+        let Some(decided) = self.decided(pair, &grid) else { return Some(Err(TooMuch)) };
+        for decided in decided {
+            let passing = |path: &CanonicalPath<'_>| {
+                [(self.old, pair.before, before), (self.new, pair.after, after)].map(
+                    |(side, route, tokens)| {
+                        let alternatives = (!side.is_public(route)).then(|| side.alternatives(route));
+                        PassingTokens::of(tokens.as_ref(), alternatives, path)
+                    },
+                )
+            };
+            let mut found: BTreeMap<(ChangeEffect, Option<String>), (SeenPoints, Witness)> = BTreeMap::new();
+            for (point, target) in &decided.points {
+                let Ok(path) = CanonicalPath::parse(target) else { continue };
+                let [old, new] = passing(&path);
+                for (effect, more, less) in
+                    [(ChangeEffect::Gains, &new, &old), (ChangeEffect::Loses, &old, &new)]
+                {
+                    for TokenBeyond { words, token } in more.beyond(less, &path) {
+                        let witness = || decided.witness(target, Some(WitnessToken::from(&token)));
+                        let (seen, _) = found
+                            .entry((effect, words))
+                            .or_insert_with(|| (SeenPoints::default(), witness()));
+                        seen.note(point, true);
+                    }
+                }
+            }
+            for ((effect, words), (mut seen, witness)) in found {
+                decided.points.iter().for_each(|(point, _)| seen.note(point, false));
+                let on = On::of(grid.clauses(&seen), None);
+                let both = on.into_iter().map(|on| on.words).chain(words).collect::<Vec<_>>();
+                let on = (!both.is_empty()).then(|| On { words: both.join(" and "), by_claims: None });
+                let who = ChangedFor::Client(bearer.client.id.to_string());
+                note(&decided.methods, effect, who, on, witness);
+            }
+        }
+        Some(Ok(()))
     }
 
     /// What a client gains or loses.
@@ -342,29 +415,28 @@ impl<'p> Comparison<'_, 'p> {
         bearer: &GrantedClient<'p>,
         note: &mut Note<'_>,
     ) {
-        let Granted { before, after } = bearer.granted();
+        let [before, after] = bearer.granted().bases();
         for decided in decided {
             for (effect, granted) in [(ChangeEffect::Gains, after), (ChangeEffect::Loses, before)] {
                 let mut seen = SeenPoints::default();
                 let mut witness = None;
                 for (point, target) in &decided.points {
                     let Ok(path) = CanonicalPath::parse(target) else { continue };
-                    let passes = |side: &ComparedSide<'_>, route, bearer: &Option<Permissions>| {
-                        side.lets_through(route, &path, bearer.as_ref().map(Permissions::subject).as_ref())
+                    let passes = |side: &ComparedSide<'_>, route, bearer: Option<&Permissions>| {
+                        side.lets_through(route, &path, bearer.map(Permissions::subject).as_ref())
                     };
                     let was = passes(self.old, pair.before, before);
                     let is = passes(self.new, pair.after, after);
                     let is_hit = ChangeEffect::between(was, is) == Some(effect);
                     if is_hit {
-                        witness.get_or_insert_with(|| {
-                            decided.witness(target, granted.as_ref().map(WitnessToken::from))
-                        });
+                        witness
+                            .get_or_insert_with(|| decided.witness(target, granted.map(WitnessToken::from)));
                     }
                     seen.note(point, is_hit);
                 }
                 if let Some(witness) = witness {
                     let who = ChangedFor::Client(bearer.client.id.to_string());
-                    let claims = granted.as_ref().map(|granted| &granted.claims);
+                    let claims = granted.map(|granted| &granted.claims);
                     note(&decided.methods, effect, who, On::of(grid.clauses(&seen), claims), witness);
                 }
             }
@@ -410,6 +482,9 @@ impl<'p> Comparison<'_, 'p> {
         }
     }
 }
+
+/// There are too many segments and values to compare.
+struct TooMuch;
 
 /// Methods for which a pair decides on the same points.
 struct Decided {

@@ -39,6 +39,9 @@ impl ForeignIssuer {
                 "it has at most 512 printable ASCII characters, without space, `\"` and `\\`",
             ));
         }
+        if text.strip_prefix(scheme).is_some_and(|rest| rest.starts_with('/')) {
+            return Err(refuse("its host must follow `://`"));
+        }
         let url = Url::parse(text).map_err(|_| refuse("it is not a URL"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("it must not hold a user name or a password"));

@@ -13,6 +13,6 @@ pub use issuers::{
     ForeignIssuer, InvalidForeignIssuer, IssuerKeyFile, IssuerKeySource, IssuerKeys, Issuers, TrustedIssuer,
 };
 pub use matching::{ComparedClient, FederatedMatch, Federation, NoMatch};
-pub(crate) use overlap::{Contender, Overlap, overlaps};
+pub(crate) use overlap::{Contender, Overlap, conflict, overlaps};
 pub(crate) use shared_issuers::{Platform, Whose};
 pub use terms::{DifferingClaim, FederatedTerms};

@@ -52,6 +52,34 @@ pub(crate) fn overlaps(contenders: &[Contender<'_>]) -> Vec<Overlap> {
     found
 }
 
+/// The claims of which an entry wants what no token has; `None` where some token meets it.
+pub(crate) fn conflict(terms: &FederatedTerms) -> Option<Vec<&ClaimName>> {
+    let wanted = wanted(terms);
+    if token(&wanted).is_some() {
+        return None;
+    }
+    let alone = wanted
+        .iter()
+        .find(|(name, wanted)| token(&WantedClaims::from([(**name, Wanted::clone(wanted))])).is_none());
+    if let Some((name, _)) = alone {
+        return Some(vec![name]);
+    }
+    // claims that stand within each other
+    let related = |one: &ClaimName, other: &ClaimName| {
+        one.names().starts_with(&other.names()) || other.names().starts_with(&one.names())
+    };
+    let names = wanted.keys().copied();
+    Some(names.filter(|one| wanted.keys().any(|other| one != other && related(one, other))).collect())
+}
+
+fn wanted(terms: &FederatedTerms) -> WantedClaims<'_> {
+    let mut wanted = WantedClaims::new();
+    for (name, test) in terms.tests() {
+        wanted.entry(name).or_default().add(test);
+    }
+    wanted
+}
+
 /// What an entry wants of one claim.
 #[derive(Clone, Debug, Default)]
 struct Wanted<'c> {
@@ -99,10 +127,7 @@ impl<'c> Search<'c> {
     fn new(contenders: &[Contender<'c>], of_issuer: &[usize], most: usize) -> Self {
         let entries = of_issuer.iter().filter_map(|at| {
             let Contender { client, terms } = *contenders.get(*at)?;
-            let mut wanted = WantedClaims::new();
-            for (name, test) in terms.tests() {
-                wanted.entry(name).or_default().add(test);
-            }
+            let wanted = wanted(terms);
             token(&wanted).map(|_| Entry { at: *at, client, wanted })
         });
         Self { entries: entries.collect(), told: FxHashSet::default(), found: Vec::new(), most }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use jeton_oauth::{IssuerName, text::printable};
+use jeton_oauth::{
+    IssuerName,
+    text::{printable, shortened},
+};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -19,7 +22,8 @@ pub struct FederatedTerms {
     claims_from: Box<[(Box<str>, ClaimName)]>,
 }
 
-/// A condition on a claim, and what the claim is instead. All of it is on one line and safe to print.
+/// A condition on a claim, and what the claim is instead. All of it is on one line and safe to print, and long values
+/// lose their middle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DifferingClaim {
@@ -30,6 +34,9 @@ pub struct DifferingClaim {
     /// What the token has: the value, or that there is no such claim.
     pub found: String,
 }
+
+/// How many characters of a value are shown.
+const LONGEST_SHOWN: usize = 200;
 
 impl fmt::Display for DifferingClaim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,7 +69,12 @@ impl FederatedTerms {
         self.claims_from.iter().map(|(name, source)| (&**name, source.to_string()))
     }
 
-    pub(super) fn tests(&self) -> impl Iterator<Item = (&ClaimName, &crate::condition::ClaimTest)> {
+    /// As [`Self::claims_from`], with what they come from as conditions name it.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &ClaimName)> {
+        self.claims_from.iter().map(|(name, source)| (&**name, source))
+    }
+
+    pub(crate) fn tests(&self) -> impl Iterator<Item = (&ClaimName, &crate::condition::ClaimTest)> {
         self.conditions.iter().filter_map(|condition| match condition {
             Condition::Claim { name, test } => Some((name, test)),
             _ => None,
@@ -95,13 +107,13 @@ impl FederatedTerms {
                     } else {
                         format!(", {}", types.but(claim))
                     };
-                    format!("it is {}{but}", Short(claim))
+                    format!("it is {}{but}", short(&claim.to_string()))
                 }
             };
             Some(DifferingClaim {
                 claim: printable(&name.to_string()),
-                wanted: printable(&test.to_string()),
-                found: printable(&found),
+                wanted: short(&test.to_string()),
+                found,
             })
         });
         each.collect()
@@ -148,20 +160,7 @@ impl fmt::Display for FederatedTerms {
     }
 }
 
-/// A claim that others wrote, cut to what fits on a screen.
-struct Short<'c>(Claim<'c>);
-
-impl Short<'_> {
-    /// How many characters are shown.
-    const LONGEST: usize = 200;
-}
-
-impl fmt::Display for Short<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = self.0.to_string();
-        match whole.char_indices().nth(Self::LONGEST) {
-            None => f.write_str(&whole),
-            Some((end, _)) => write!(f, "{}...", whole.get(..end).unwrap_or_default()),
-        }
-    }
+/// A value that others may have written, safe to print and cut to what fits on a screen.
+fn short(value: &str) -> String {
+    shortened(&printable(value), LONGEST_SHOWN).into_owned()
 }

@@ -182,7 +182,7 @@ impl Guarded<'_> {
         }
         let others: Vec<_> = self.api.routes.alternatives(own).collect();
         let roles = self.policies.roles();
-        let beyond = Beyond { path, roles, others: &others, others_path: self.path };
+        let beyond = Beyond { path, roles, others: &others, others_path: self.path, no_objects: &[] };
         let mut alternatives = self.api.routes.alternatives(access);
         access.is_public()
             || alternatives.any(|alternative| {

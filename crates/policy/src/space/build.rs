@@ -24,6 +24,8 @@ pub(crate) struct Beyond<'s> {
     pub(crate) others: &'s [Alternative<'s>],
     /// On which path.
     pub(crate) others_path: &'s CanonicalPath<'s>,
+    /// Claims that are no objects, so that what stands within one is an item of a list.
+    pub(crate) no_objects: &'s [ClaimName],
 }
 
 /// Puts tokens together that meet an alternative on a path.
@@ -37,7 +39,8 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// For an alternative that others may let through too.
     pub(super) fn new(beyond: &'a Beyond<'a>, alternative: Alternative<'a>) -> Self {
-        let mut lists: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
+        let mut lists: BTreeMap<Vec<&str>, usize> =
+            beyond.no_objects.iter().map(|name| (name.names(), 0)).collect();
         for condition in alternative.0 {
             if let Condition::Claim { name, test: ClaimTest::Contains(_) | ClaimTest::ContainsPath(_) } =
                 condition

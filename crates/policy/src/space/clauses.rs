@@ -122,6 +122,12 @@ impl Clauses {
         self
     }
 
+    /// In signs, as one of several things that must hold together.
+    pub(crate) fn grouped(&self) -> String {
+        let signs = self.worded(Wording::Signs);
+        if self.0.len() > 1 { format!("({signs})") } else { signs }
+    }
+
     pub(crate) fn worded(&self, wording: Wording) -> String {
         let (and, or) = match wording {
             Wording::Words => (" and ", ", or "),

@@ -17,6 +17,7 @@ pub(crate) const CODES: [FindingCode; 14] = [
     FindingCode::UnreachableRoute,
     FindingCode::NoCredentials,
     FindingCode::RecyclableName,
+    FindingCode::ImpossibleFederation,
     FindingCode::UnusedIssuer,
     FindingCode::PublicCatchAll,
     FindingCode::PublicBundle,

@@ -1,7 +1,8 @@
 //! Why a request would be allowed or denied: a question, and who is meant to ask.
 
 use jeton_oauth::Audience;
-use jeton_policy::{Explanation, Permissions, PolicySet};
+use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet};
+use serde_json::{Map, Value};
 
 use super::Authorizer;
 use crate::{policies::PoliciesUnknown, principal::Principal, standing::NotInForce, token::BearerToken};
@@ -25,6 +26,8 @@ pub enum ExplainedAsker<'q> {
     Nobody,
     /// A client, with all that it is granted at the API.
     Client(&'q str),
+    /// As [`Self::Client`], where these claims come from another issuer's token.
+    ClientWith(&'q str, Map<String, Value>),
     /// A bearer of just these permissions, and of the scopes of its roles.
     Bearer(Permissions),
     /// The bearer of a token, which is verified first.
@@ -49,6 +52,9 @@ pub enum NoAnswer {
         /// The API.
         api: String,
     },
+    /// No token of the client carries the claims.
+    #[error(transparent)]
+    NoSuchClaims(#[from] NoSuchClaims),
 }
 
 impl ExplainedRequest<'_> {
@@ -66,10 +72,8 @@ impl ExplainedRequest<'_> {
         let Self { api, method, target, ref asker } = *self;
         match asker {
             ExplainedAsker::Nobody => Ok(policies.explain(api, method, target, None)),
-            ExplainedAsker::Client(client) => {
-                let no_grant = || NoAnswer::NoGrant { client: (*client).to_owned(), api: api.to_owned() };
-                Ok(policies.explain_client(api, method, target, client).ok_or_else(no_grant)?)
-            }
+            ExplainedAsker::Client(client) => Ok(self.explain_client(policies, client, &Map::new())?),
+            ExplainedAsker::ClientWith(client, claims) => Ok(self.explain_client(policies, client, claims)?),
             ExplainedAsker::Bearer(permissions) => {
                 let permissions = permissions.clone().with_scopes_of_roles(policies.roles());
                 Ok(policies.explain(api, method, target, Some(&permissions.subject())))
@@ -82,6 +86,19 @@ impl ExplainedRequest<'_> {
                 })
             }
         }
+    }
+}
+
+impl ExplainedRequest<'_> {
+    fn explain_client(
+        &self,
+        policies: &PolicySet,
+        client: &str,
+        claims: &Map<String, Value>,
+    ) -> Result<Explanation, NoAnswer> {
+        let Self { api, method, target, .. } = *self;
+        let no_grant = || NoAnswer::NoGrant { client: client.to_owned(), api: api.to_owned() };
+        policies.explain_client(api, method, target, client, claims)?.ok_or_else(no_grant)
     }
 }
 

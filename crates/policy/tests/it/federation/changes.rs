@@ -1,8 +1,10 @@
 //! Who can newly become which client, and who no longer can.
-use jeton_policy::{ChangeEffect, ChangeKind, ChangedFor, DiffEffort, DiffSummary, PolicyDiff};
+use std::fs;
+
+use jeton_policy::{ChangeEffect, ChangeKind, ChangedFor, DemoSecrets, DiffEffort, DiffSummary, PolicyDiff};
 use serde_json::json;
 
-use crate::policy_text::compile_good;
+use crate::policy_text::{compile_folder, compile_good};
 
 const ISSUER: &str = "issuer: https://token.actions.githubusercontent.com
     audience: https://tokens.example.com
@@ -225,4 +227,89 @@ fn no_witness_is_longer_than_a_token() {
     let expected = "deployer gains tokens of github that stand for it: claims.repository_id is `1`, claims./a/2 is `x`, \
                     claims.a contains `y`";
     changes(&nobody, &somebody, &[expected]);
+}
+
+#[test]
+fn other_keys_in_a_file_are_told_as_gain_and_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let key =
+        |kid: &str, x: &str| format!(r#"{{ "kty": "OKP", "crv": "Ed25519", "kid": "{kid}", "x": "{x}" }}"#);
+    // RFC 8037 appendix A.2 and RFC 8032 section 7.1, test 2
+    let [one, two] =
+        ["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"];
+    let set = |keys: &[String]| format!(r#"{{ "keys": [{}] }}"#, keys.join(", "));
+    let with = |file: &str, keys: &[String]| {
+        let issuer = ISSUER.replace("discover: true", &format!("file: {file}"));
+        let text = policies(&format!("{issuer}\n    algorithms: [EdDSA]"), &deployer(MAIN));
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        fs::write(dir.path().join("all.yaml"), text).unwrap();
+        fs::write(dir.path().join(file), set(keys)).unwrap();
+        compile_folder(dir.path(), DemoSecrets::Allowed).unwrap()
+    };
+    let line = |file: &str, thumbprint: &str| {
+        format!("tokens of issuer github: signed by a key of {file} (thumbprint {thumbprint}...)")
+    };
+    let [first, second] = [one, two].map(|x| key("k", x));
+    let old = with("k.jwks", std::slice::from_ref(&first));
+    for (file, keys, expected, summary) in [
+        (
+            "k.jwks",
+            vec![second.clone()],
+            vec![line("k.jwks", "FtIu-VbG"), line("k.jwks", "kPrK_qmx")],
+            DiffSummary::Both,
+        ),
+        (
+            "k.jwks",
+            vec![first.clone(), second.clone()],
+            vec![line("k.jwks", "FtIu-VbG")],
+            DiffSummary::Widens,
+        ),
+        (
+            "k.jwks",
+            vec![key("other", one)],
+            vec!["tokens of issuer github: signed by the same keys, as k.jwks has them".to_owned()],
+            DiffSummary::Neither,
+        ),
+        (
+            "new.jwks",
+            vec![first.clone()],
+            vec![
+                "tokens of issuer github: signed by the same keys, as new.jwks has them, was k.jwks"
+                    .to_owned(),
+            ],
+            DiffSummary::Neither,
+        ),
+    ] {
+        let difference = old.difference(&with(file, &keys), DiffEffort::Bounded).unwrap();
+        let lines: Vec<_> = difference.changes.iter().map(|change| change.what.clone()).collect();
+        assert_eq!((lines, difference.summary), (expected, summary));
+    }
+}
+
+/// What a client cannot use is no gain, and what it could not use no loss.
+#[test]
+fn what_a_disabled_client_has_is_neither_gain_nor_loss() {
+    let with = |more: &str| format!("version: 1\nclients:\n  deployer:\n    enabled: false\n    {more}\n");
+    let secret = |digit: &str| format!("secrets: [{{ sha256: {} }}]", digit.repeat(64));
+    let old = with(&secret("a"));
+    for new in [
+        with(&format!("secrets: [{{ sha256: {} }}, {{ sha256: {} }}]", "a".repeat(64), "b".repeat(64))),
+        with(&secret("b")),
+        with(&format!("{}\n    token_exchange: true", secret("a"))),
+        with(&format!("{}\n    ttl: 5m", secret("a"))),
+    ] {
+        for (old, new) in [(&old, &new), (&new, &old)] {
+            let difference = difference(old, new);
+            assert_eq!(difference.summary, DiffSummary::Neither, "{difference}");
+            assert!(!difference.is_empty());
+        }
+    }
+    // with the switch, it counts
+    let enabled = old.replace("enabled: false", "enabled: true").replace("aaaa", "bbbb");
+    let lines: Vec<_> =
+        difference(&old, &enabled).changes.iter().map(|change| (change.effect, change.kind)).collect();
+    assert!(lines.contains(&(ChangeEffect::Gains, ChangeKind::Credential)), "{lines:?}");
+    assert!(lines.contains(&(ChangeEffect::Changes, ChangeKind::Credential)), "{lines:?}");
 }

@@ -100,3 +100,93 @@ clients:
     let codes: Vec<_> = findings.0.iter().map(|finding| finding.code.to_string()).collect();
     assert_eq!(codes, ["wrong-type", "bad-requirement", "wrong-type"], "{findings}");
 }
+
+#[track_caller]
+fn refused(text: &str, expected: &[&str]) {
+    let findings = compile(text).unwrap_err();
+    let codes: Vec<_> = findings.0.iter().map(|finding| finding.code.to_string()).collect();
+    assert_eq!(codes, expected, "{findings}");
+}
+
+/// A key that nothing knows is the fault; what it was meant to say is not missing beside it.
+#[test]
+fn a_slip_in_a_key_is_told_once() {
+    let with = |entry: &str| {
+        format!(
+            "version: 1
+scopes: {{ s: x }}
+issuers:
+  a: {{ issuer: https://token.actions.githubusercontent.com, audience: a, keys: {{ discover: true }} }}
+clients:
+  one: {{ federated: [{entry}] }}
+  two: {{ federated: [{{ issuer: a, claims: {{ repository_id: {{ is: '1' }} }} }}] }}
+"
+        )
+    };
+    for entry in [
+        "{ issuer: a, claims: { repository_id: { isnt: '1' } } }",
+        "{ issuer: a, claims: { repository_id: { is: '1' }, ref: { isnt: x } } }",
+        "{ issuer: a, claims: { repository_id: { is: '1', isnt: x } } }",
+        "{ isuer: a, claims: { repository_id: { is: '1' } } }",
+        "{ issuer: a, claim: { repository_id: { is: '1' } } }",
+    ] {
+        refused(&with(entry), &["unknown-key"]);
+    }
+    refused(&with("{ issuer: a, claims: { repository_id: {} } }"), &["bad-requirement"]);
+    let rule = |require: &str| {
+        format!(
+            "version: 1\nscopes: {{ s: x }}\napis:\n  api:\n    audience: https://api.example.com\n    rules:\n      r: {{ \
+             routes: [GET /x], require: {require} }}\n"
+        )
+    };
+    refused(&rule("{ scope: s, claims: { k: { isnt: x } } }"), &["unknown-key"]);
+    refused(&rule("{ scop: s }"), &["unknown-key"]);
+    refused(&rule("[{ scope: s }, { scop: s }]"), &["unknown-key"]);
+    refused(&rule("{ scope: s, claims: { k: {} } }"), &["bad-requirement"]);
+}
+
+/// Of an issuer that is defined twice nobody knows which one an entry means.
+#[test]
+fn an_issuer_that_stands_in_two_files_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, iss: &str, client: &str| {
+        let text = format!(
+            "version: 1\nissuers:\n  a: {{ issuer: '{iss}', audience: a, keys: {{ discover: true }} }}\nclients:\n  {client}: {{ \
+             federated: [{{ issuer: a, claims: {{ x: {{ is: '1' }} }} }}] }}\n"
+        );
+        fs::write(dir.path().join(name), text).unwrap();
+    };
+    write("a.yaml", "https://a.example.com", "one");
+    for other in ["https://b.example.com", "https://gitlab.com"] {
+        write("b.yaml", other, "two");
+        let findings = compile_folder(dir.path(), DemoSecrets::Allowed).unwrap_err();
+        let codes: Vec<_> = findings.0.iter().map(|finding| finding.code.to_string()).collect();
+        assert_eq!(codes, ["duplicate-name"], "{findings}");
+    }
+}
+
+#[test]
+fn an_address_of_keys_is_taken_as_it_is_written() {
+    let with = |url: &str| {
+        format!(
+            "version: 1\nissuers:\n  a: {{ issuer: https://a.example.com, audience: a, keys: {{ jwks: {url} }} }}\nclients: {{ one: {{ \
+             federated: [{{ issuer: a, claims: {{ x: {{ is: y }} }} }}] }} }}\n"
+        )
+    };
+    assert!(compile(&with("\"https://a.example.com/keys?x=%20y\"")).is_ok());
+    for wrong in [
+        r#""https://a.example.com/keys\n""#,
+        r#""https://a.example.com/ke\tys""#,
+        r#""https://a.exa\tmple.com/keys""#,
+        r#""\thttps://a.example.com/keys""#,
+        r#""https://a.example.com/keys ""#,
+        r#""https://a.example.com/ke ys""#,
+        r#""https://a.example.com/keys\r""#,
+        r#""https://a.example.com\\keys""#,
+        r#""https:a.example.com/keys""#,
+        r#""https:///a.example.com/keys""#,
+        r#""HTTPS://a.example.com/keys""#,
+    ] {
+        refused(&with(wrong), &["bad-issuer"]);
+    }
+}

@@ -4,3 +4,4 @@ mod changes;
 mod loading;
 mod matching;
 mod model;
+mod taken_over;

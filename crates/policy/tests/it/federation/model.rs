@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jeton_oauth::IssuerName;
-use jeton_policy::{ChangeEffect, DiffEffort, FindingCode, Findings, PolicySet};
+use jeton_policy::{ChangeEffect, DiffEffort, FindingCode, Findings, PolicySet, Severity};
 use proptest::{
     collection::{btree_map, vec},
     prelude::*,
@@ -122,7 +122,8 @@ fn policies(clients: &[Vec<Conditions>]) -> String {
 
 /// The two clients that each finding names, and the claims of the token.
 fn told(findings: &Findings) -> Vec<([usize; 2], Map<String, Value>)> {
-    let each = findings.0.iter().map(|finding| {
+    let errors = findings.0.iter().filter(|finding| finding.severity == Severity::Error);
+    let each = errors.map(|finding| {
         assert_eq!(finding.code, FindingCode::AmbiguousFederation, "{finding}");
         let (_, rest) = finding.message.split_once(" with the claims ").unwrap();
         let (claims, rest) = rest.rsplit_once(" could stand for client `c").unwrap();
@@ -155,6 +156,11 @@ fn agree(clients: &[Vec<Conditions>], loaded: Result<PolicySet, Findings>) {
         }
         Ok(policies) => {
             assert_eq!(pairs, BTreeSet::new(), "no ambiguity was found");
+            let is_impossible = |entry: &&Conditions| !tokens.iter().any(|token| meets(token, entry));
+            let impossible = clients.iter().flatten().filter(is_impossible).count();
+            let warnings = policies.warnings().0.iter();
+            let told = warnings.filter(|one| one.code == FindingCode::ImpossibleFederation).count();
+            assert_eq!(told, impossible, "{}", policies.warnings());
             let issuer = IssuerName::parse("cluster").unwrap();
             for token in &tokens {
                 let found = policies.federation().client_of(&issuer, token);
