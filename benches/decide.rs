@@ -8,15 +8,20 @@
 
 mod support;
 
-use std::{fmt::Write, fs, path::Path, sync::Arc};
+use std::{fmt::Write, fs, io::Write as _, path::Path, sync::Arc};
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use flate2::{Compression, write::GzEncoder};
 use jeton::telemetry::metrics::Metrics;
+use jeton_jose::{PublicKeys, TokenKind};
 use jeton_oauth::{
-    Audience, ClientId, ScopeSet, TokenId,
+    ApiName, Audience, ClientId, Issuer, ScopeSet, TokenId,
     clock::{Clock, SystemClock},
 };
 use jeton_policy::{
-    CandidatePolicies, DemoSecrets, PolicySet, PolicySources, ProtectedApi, Subject, Surroundings,
+    CandidatePolicies, ContentHash, DemoSecrets, PolicySet, PolicySources, ProtectedApi, Subject,
+    Surroundings,
 };
 use jeton_verify::{
     TokenOrigin,
@@ -108,6 +113,36 @@ fn main() {
         support::print(title, &measured);
     }
     told(&sets[1].1, &subject);
+    taken_in(&sets[1].1);
+}
+
+/// What it costs a service to take a bundle in: its signature, its JSON and its rules; and how long it is on the wire.
+fn taken_in(set: &PolicySet) {
+    let (issuer, api) = (Issuer::parse("http://127.0.0.1:8080").unwrap(), ApiName::parse("big").unwrap());
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let x = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+    let jwks = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k" }] });
+    let keys = PublicKeys::from_jwks(jwks.to_string().as_bytes()).unwrap();
+    let claims = json!({ "hash": set.hash().to_string(), "policies": set.bundle(&api).unwrap() });
+    let header = json!({ "typ": "policies+jwt", "alg": "EdDSA", "kid": "k" });
+    let signed = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+    let bundle = format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes())));
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(bundle.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap().len();
+    println!("\na bundle of 1,000 rules: {} KiB, packed {} KiB", bundle.len() / 1024, packed / 1024);
+    let kind = TokenKind { name: "a bundle", types: &["policies+jwt"] };
+    let measured = support::in_turns(
+        10,
+        &mut [("taken in", &mut || {
+            let claims = keys.open_long(&bundle, kind).unwrap().into_claims();
+            let hash = ContentHash::parse(claims["hash"].as_str().unwrap()).unwrap();
+            let now = SystemClock.now();
+            let policies = PolicySet::from_bundle(&claims["policies"], hash, &issuer, &api, now).unwrap();
+            assert!(policies.api("big").is_some());
+        })],
+    );
+    support::print("a service takes a bundle of 1,000 rules in", &measured);
 }
 
 /// What it costs to tell of a decision, where it is taken.

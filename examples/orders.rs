@@ -1,46 +1,43 @@
-//! A service of its own that is protected by jeton: it knows the policies folder and the public keys, and
-//! nothing else. It keeps no state, and no request has anybody else asked. It fetches the keys in the background
-//! where `--jwks` is an address, and with `--status-lists` which tokens were revoked.
+//! A service of its own that is protected by jeton. It knows the issuer's address and nothing else: keys, policies and
+//! status lists come from there, beside the requests. It keeps no state, and no request has anybody asked. The API must
+//! have `bundle: public` in the issuer's policies:
+//!
+//! ```sh
+//! cargo run --example orders -- --issuer http://127.0.0.1:8080
+//! curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:9090/tenants/acme/orders
+//! ```
+//!
+//! With `--policies` and `--jwks` it needs no issuer at all, but for status lists:
 //!
 //! ```sh
 //! jeton keys jwks > jwks.json
 //! cargo run --example orders -- --policies policies --jwks jwks.json
-//! cargo run --example orders -- --policies policies --jwks http://127.0.0.1:8080/.well-known/jwks.json
-//! curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:9090/tenants/acme/orders
 //! ```
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
 use jeton_actix::{Caller, Protect, RequestSpan};
-use jeton_jose::PublicKeys;
-use jeton_oauth::{ApiName, Issuer, clock::SystemClock};
-use jeton_policy::{LivePolicies, Surroundings};
-use jeton_verify::{
-    Authorizer, JwksOptions, JwksSource, TrustedKeys, Verifier,
-    status::{FetchedLists, StatusFetchOptions},
-};
+use jeton_verify::ServiceOptions;
 use serde_json::json;
 use tracing_actix_web::TracingLogger;
 
 /// The orders API of the sample.
 #[derive(Parser)]
 struct Args {
-    /// The policies folder.
-    #[arg(long, default_value = "policies")]
-    policies: PathBuf,
-    /// The public keys of the issuer: a file with what `jeton keys jwks` prints, or the address of the key set,
-    /// which is fetched again and again.
-    #[arg(long, value_name = "FILE_OR_URL", default_value = "jwks.json")]
-    jwks: String,
-    /// The issuer of the tokens.
+    /// The issuer of the tokens. Its metadata name the keys, the bundle of policies and the status lists.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     issuer: String,
-    /// Also looks at the status lists of the issuer, which it fetches in the background: a token that was
-    /// revoked is refused within their `ttl`.
-    #[arg(long)]
-    status_lists: bool,
+    /// A policies folder, in the place of the issuer's bundle.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// A file with what `jeton keys jwks` prints, in the place of the issuer's keys.
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// A folder for what came last, from which a start without the issuer goes on.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
@@ -51,28 +48,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
 
-    let clock = Arc::new(SystemClock);
-    let issuer = Issuer::parse(&args.issuer)?;
-    let keys: TrustedKeys = if args.jwks.starts_with("https://") || args.jwks.starts_with("http://") {
-        let keys = Arc::new(JwksSource::new(&args.jwks, &JwksOptions::default(), clock.clone())?);
-        actix_web::rt::spawn(keys.clone().run());
-        keys.into()
-    } else {
-        Arc::new(PublicKeys::from_jwks(&std::fs::read(&args.jwks)?)?).into()
-    };
-    let leeway = Duration::from_secs(30);
-    let verifier = Verifier::new(issuer.clone(), keys.clone(), leeway, clock.clone());
-    let mut verifier = verifier.remembering(Verifier::USUAL_MEMORY);
-    if args.status_lists {
-        let lists = FetchedLists::new(issuer.clone(), keys, &StatusFetchOptions::default(), clock.clone())?;
-        let lists = Arc::new(lists);
-        actix_web::rt::spawn(Arc::clone(&lists).run());
-        verifier = verifier.with_status_lists(lists);
-    }
-    let api = ApiName::parse("orders")?;
-    let surroundings = Surroundings::of_service(&issuer, api.clone());
-    let policies = Arc::new(LivePolicies::load(&args.policies, surroundings, clock)?);
-    let authorizer = Authorizer::new(verifier, policies, api);
+    let mut options = ServiceOptions::new(&args.issuer, "orders")?;
+    options.policies = args.policies;
+    options.jwks = args.jwks;
+    options.keep = args.keep;
+    let authorizer = options.start()?;
 
     let protect = move || Protect::new(authorizer.clone());
     HttpServer::new(move || {

@@ -16,6 +16,7 @@ use tracing::field::display;
 
 use crate::{
     authenticate::{AssertionRules, Authenticator, SecretUses},
+    bundles::PolicyBundles,
     config::{LimitSettings, Settings, StoreSettings, TlsSettings, TokenSettings},
     event,
     federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
@@ -97,6 +98,7 @@ pub struct App {
     pub(crate) issuers: Arc<FollowedIssuers>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) status_lists: Arc<StatusLists>,
+    pub(crate) bundles: Arc<PolicyBundles>,
     pub(crate) issuer: Arc<TokenIssuer>,
     pub(crate) introspector: Arc<Introspector>,
     pub(crate) revoker: Arc<Revoker>,
@@ -146,12 +148,14 @@ impl PreparedApp {
             event::KeysGenerated { dir: display(&dir), kid: display(&new.kid) }.info();
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
-        let keys = Arc::new(keys);
+        let keys = Arc::new(keys.for_bundles_of(Arc::clone(&policies)));
         let own_api = ApiName::parse(ApiName::OWN)?;
         let secret_uses = Arc::new(SecretUses::default());
         let issuers =
             Arc::new(FollowedIssuers::new(key_fetches(&settings), metrics.clone(), Arc::clone(&clock)));
+        let (status_lists, bundles) = signed_documents(&settings, &keys, &policies, &clock);
         let state = ObservedState {
+            bundles: Arc::clone(&bundles),
             policies: Arc::clone(&policies),
             keys: Arc::clone(&keys),
             certificates: certificates.clone(),
@@ -174,19 +178,13 @@ impl PreparedApp {
         let authenticator = Arc::new(authenticator(&settings, &store, &issuers, secret_uses));
         let limits = Arc::new(limits(&settings.limits, &clock));
         let lifetimes = lifetimes(&tokens);
-        let lists = StatusListOptions { ttl: tokens.status_list_ttl, by_default: tokens.status_list };
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
             .with_audit(audit.clone());
         Ok(App {
             telemetry,
-            status_lists: Arc::new(StatusLists::new(
-                settings.issuer.clone(),
-                Arc::clone(&keys),
-                Arc::clone(&policies),
-                lists,
-                Arc::clone(&clock),
-            )),
+            bundles,
+            status_lists,
             audit,
             introspector: Arc::new(Introspector {
                 authenticator: Arc::clone(&authenticator),
@@ -234,6 +232,21 @@ impl PreparedApp {
             limits,
         })
     }
+}
+
+/// What is signed beside tokens.
+fn signed_documents(
+    settings: &Settings,
+    keys: &Arc<LiveKeys>,
+    policies: &Arc<LivePolicies>,
+    clock: &Arc<dyn Clock>,
+) -> (Arc<StatusLists>, Arc<PolicyBundles>) {
+    let TokenSettings { status_list_ttl: ttl, status_list: by_default, .. } = settings.tokens;
+    let (issuer, options) = (&settings.issuer, StatusListOptions { ttl, by_default });
+    let (keys, policies) = (|| Arc::clone(keys), || Arc::clone(policies));
+    let lists = StatusLists::new(issuer.clone(), keys(), policies(), options, Arc::clone(clock));
+    let bundles = PolicyBundles::new(issuer.clone(), keys(), policies(), Arc::clone(clock));
+    (Arc::new(lists), Arc::new(bundles))
 }
 
 /// Who lets clients in, as the settings say.

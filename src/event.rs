@@ -98,6 +98,9 @@ jeton_verify::events! {
         reason: &'e str, detail: Option<&'e str>, client: Option<&'e str>, attempted: Option<&'e str>,
     };
 
+    /// The service could not sign a bundle.
+    "bundle.failed" => BundleFailed<'e>: error { error: &'e str };
+
     /// The service could not sign a status list.
     "status_list.failed" => StatusListFailed<'e>: error { error: &'e str };
 
@@ -110,7 +113,7 @@ jeton_verify::events! {
     "decision.denied" =>
         GatewayDenied<'e>: info { gateway: Option<&'e str>, reason: &'e str },
         GatewayRequestDenied<'e>: info | warn {
-            gateway: &'e str, method: Option<&'e str>, path: Option<&'e str>, host: Option<&'e str>,
+            gateway: Option<&'e str>, method: Option<&'e str>, path: Option<&'e str>, host: Option<&'e str>,
             reason: &'e str, detail: Option<&'e str>,
         };
 

@@ -46,6 +46,7 @@ pub(crate) mod admin;
 pub mod app;
 pub mod authenticate;
 pub mod authzen;
+pub mod bundles;
 pub mod cli;
 pub mod config;
 pub mod event;

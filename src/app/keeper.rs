@@ -3,8 +3,10 @@
 use std::{cmp::max, sync::Arc, time::Duration};
 
 use jeton_oauth::clock::Clock;
+use jeton_policy::{PolicyDraft, PolicySources};
 use jiff::SignedDuration;
 
+use super::surroundings;
 use crate::{
     config::Settings,
     keys::{KeyFolder, KeyKeeper, KeyTerms, LONGEST_MAX_AGE, Passphrase},
@@ -34,7 +36,8 @@ pub fn late_reading(settings: &Settings, terms: &KeyTerms) -> Option<String> {
     }
 }
 
-/// The keeper of the key folder, by the rules that the settings make.
+/// The keeper of the key folder, by the rules that the settings make. Where these would let a retired key go before the
+/// last bundle that it signed, it depends on the policies, and it stays if they cannot be read.
 pub fn key_keeper(settings: &Settings, clock: Arc<dyn Clock>) -> KeyKeeper {
     let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     let tokens = settings.tokens;
@@ -46,7 +49,19 @@ pub fn key_keeper(settings: &Settings, clock: Arc<dyn Clock>) -> KeyKeeper {
         // as long as anything that a key signed may live
         retention: signed(max(tokens.max_ttl, tokens.refresh_ttl) + tokens.leeway),
     };
+    let terms = if terms == terms.with_bundles() || has_no_bundle(settings, &clock) {
+        terms
+    } else {
+        terms.with_bundles()
+    };
     let passphrase = settings.keys.passphrase.clone().map(Passphrase::new);
     let folder = KeyFolder::new(&settings.keys.dir).with_passphrase(passphrase);
     KeyKeeper::new(folder, terms, clock)
+}
+
+/// Whether the policies load and have no bundle.
+fn has_no_bundle(settings: &Settings, clock: &Arc<dyn Clock>) -> bool {
+    let read = PolicySources::read(&settings.policies.dir)
+        .and_then(|sources| PolicyDraft::compile(&sources, &surroundings(settings), clock.now()));
+    read.is_ok_and(|draft| !draft.policies().has_bundles())
 }

@@ -66,6 +66,8 @@ pub struct PolicySettings {
     pub poll: Option<Duration>,
     /// The folder of policies that are asked too, and not enforced.
     pub candidate: Option<PathBuf>,
+    /// For how long services keep a bundle before they ask again.
+    pub bundle_ttl: Duration,
 }
 
 /// `[tokens]`.
@@ -94,7 +96,7 @@ pub struct TokenSettings {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 45] = [
+const KNOWN: [&str; 46] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -117,6 +119,7 @@ const KNOWN: [&str; 45] = [
     "policies.dir",
     "policies.poll",
     "policies.candidate",
+    "policies.bundle_ttl",
     "tokens.ttl",
     "tokens.max_ttl",
     "tokens.leeway",
@@ -231,10 +234,17 @@ impl PolicySettings {
             Some(dir) if needs == NeededFolders::Everything => folder(&dir).map(|()| Some(dir)),
             dir => Ok(dir),
         });
+        let bundle_ttl = layers.text("policies.bundle_ttl", |text| match lifetime(text)? {
+            long if long > Duration::from_hours(1) => {
+                Err("more than an hour: services would not see an edit that long".to_owned())
+            }
+            ttl => Ok(ttl),
+        });
         Some(Self {
             dir: dir?,
             poll: poll.map(|poll| (!poll.is_zero()).then_some(poll))?,
             candidate: candidate?,
+            bundle_ttl: bundle_ttl?,
         })
     }
 }

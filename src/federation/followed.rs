@@ -1,26 +1,18 @@
 //! The keys of one issuer, kept up to date beside the requests.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
 use jeton_jose::{IssuerKeySet, PassedOver};
 use jeton_oauth::clock::Clock;
 use jeton_policy::federation::{IssuerKeySource, TrustedIssuer};
-use jeton_verify::{FailedFetch, fetch::FetchSchedule};
-use jiff::Timestamp;
-use tokio::{
-    sync::{Mutex, Notify, OwnedMutexGuard, Semaphore},
-    task::AbortHandle,
-    time,
+use jeton_verify::{
+    FailedFetch,
+    fetch::{FetchedValue, FollowTask, FollowTerms, Followed, FollowedSource, HeldDocument},
 };
+use jiff::Timestamp;
+use tokio::{sync::Semaphore, time};
 
-use super::fetch::KeyFetcher;
+use super::fetch::{KeyFetcher, KeysNotFetched};
 use crate::event;
 
 /// The time between two fetches, in seconds.
@@ -29,8 +21,6 @@ const REFRESH: i64 = 300;
 const COOLDOWN: i64 = 30;
 /// For how long keys count without a fetch that succeeded, in seconds.
 const LONGEST_AGE: i64 = 24 * 60 * 60;
-/// The longest time for which nobody looks whether a fetch is due, in seconds: the clock may be set meanwhile.
-const LONGEST_PAUSE: i64 = 60;
 /// How long a request waits for a fetch that its token causes.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How many requests may wait for the keys of one issuer. Whoever comes then is refused at once.
@@ -38,37 +28,21 @@ const MOST_WAITING: usize = 64;
 
 /// An issuer with its keys.
 pub(super) struct FollowedIssuer {
-    shared: Arc<SharedIssuer>,
+    followed: Followed<IssuerKeys>,
+    clock: Arc<dyn Clock>,
     waiting: Semaphore,
-    /// Ends with this.
-    task: Option<AbortHandle>,
+    /// Keys of a file have none.
+    task: Option<FollowTask>,
 }
 
-/// What a fetch needs to continue after its last caller stopped waiting.
-struct SharedIssuer {
+/// Where the keys come from.
+struct IssuerKeys {
     issuer: Arc<TrustedIssuer>,
     fetcher: Arc<KeyFetcher>,
-    clock: Arc<dyn Clock>,
-    held: ArcSwap<HeldKeys>,
-    failure: ArcSwapOption<FailedFetch>,
-    /// When the keys are fetched next, whatever tokens ask for.
-    schedule: FetchSchedule,
-    /// When tokens may cause a fetch again.
-    demand: FetchSchedule,
-    /// How many fetches have ended.
-    ended: AtomicU64,
-    /// Wakes the task where a fetch on demand changed the schedule.
-    rescheduled: Notify,
-    /// Held by who fetches.
-    flight: Arc<Mutex<()>>,
 }
 
 /// The last good keys.
-#[derive(Default)]
-struct HeldKeys {
-    keys: Arc<IssuerKeySet>,
-    fetched_at: Option<Timestamp>,
-}
+type HeldKeys = Arc<IssuerKeySet>;
 
 /// How an issuer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,32 +98,21 @@ impl FollowedIssuer {
         clock: Arc<dyn Clock>,
         permits: Arc<Semaphore>,
     ) -> Self {
-        let now = clock.numeric_date();
-        let shared = Arc::new(SharedIssuer {
-            issuer,
-            fetcher,
-            clock,
-            held: ArcSwap::default(),
-            failure: ArcSwapOption::empty(),
-            schedule: FetchSchedule::due(now),
-            demand: FetchSchedule::due(now),
-            ended: AtomicU64::new(0),
-            rescheduled: Notify::new(),
-            flight: Arc::default(),
-        });
-        let task = match &shared.issuer.keys.source {
+        let terms = FollowTerms { cooldown: COOLDOWN, permits: Some(permits) };
+        let followed = Followed::new(IssuerKeys { issuer, fetcher }, terms, Arc::clone(&clock));
+        let task = match &followed.source().issuer.keys.source {
             IssuerKeySource::File(file) => {
-                shared.read(&file.content);
+                read(&followed, &file.content);
                 None
             }
-            _ => Some(tokio::spawn(Arc::clone(&shared).run(permits)).abort_handle()),
+            _ => Some(followed.spawn()),
         };
-        Self { shared, waiting: Semaphore::new(MOST_WAITING), task }
+        Self { followed, clock, waiting: Semaphore::new(MOST_WAITING), task }
     }
 
     /// Whether its keys are those of `issuer`, as the policies say now.
     pub(super) fn has_keys_of(&self, issuer: &TrustedIssuer) -> bool {
-        let own = &*self.shared.issuer;
+        let own = &*self.followed.source().issuer;
         std::ptr::eq(own, issuer)
             || (own.issuer == issuer.issuer
                 && own.algorithms == issuer.algorithms
@@ -159,14 +122,13 @@ impl FollowedIssuer {
 
     /// The keys, as long as they count.
     pub(super) fn keys(&self) -> Option<Arc<IssuerKeySet>> {
-        let held = self.shared.held.load();
-        let is_old = self.shared.is_old(&held);
-        (!is_old && !held.keys.is_empty()).then(|| Arc::clone(&held.keys))
+        let held = self.followed.held();
+        (!self.is_old(&held) && !held.value.is_empty()).then(|| Arc::clone(&held.value))
     }
 
     /// Whether there were keys, and they are too old.
     pub(super) fn is_expired(&self) -> bool {
-        self.shared.is_old(&self.shared.held.load())
+        self.is_old(&self.followed.held())
     }
 
     /// Fetches the keys for a token that names one that is not there, unless that was done within the cooldown,
@@ -178,149 +140,84 @@ impl FollowedIssuer {
             return;
         }
         let Ok(_waiting) = self.waiting.try_acquire() else { return };
-        let _ = time::timeout(PATIENCE, self.fetch_on_demand()).await;
-    }
-
-    async fn fetch_on_demand(&self) {
-        let shared = &self.shared;
-        let ended = shared.ended.load(Ordering::Acquire);
-        let flight = Arc::clone(&shared.flight).lock_owned().await;
-        if shared.ended.load(Ordering::Acquire) != ended {
-            // what was waited for is newer than the question
-            return;
-        }
-        let now = shared.clock.numeric_date();
-        if shared.demand.is_due(now) {
-            shared.demand.note_success(now, COOLDOWN);
-            SharedIssuer::fly(shared, flight).await;
-        }
+        let _ = time::timeout(PATIENCE, self.followed.fetch()).await;
     }
 
     /// How it stands.
     pub(super) fn state(&self) -> IssuerState {
-        let shared = &self.shared;
-        let held = shared.held.load();
-        let failure = shared.failure.load().as_deref().cloned();
+        let held = self.followed.held();
+        let failure = self.followed.failure();
         let standing = match &failure {
-            _ if shared.is_old(&held) => IssuerStanding::Expired,
-            _ if held.keys.is_empty() => IssuerStanding::NoKeys,
+            _ if self.is_old(&held) => IssuerStanding::Expired,
+            _ if held.value.is_empty() => IssuerStanding::NoKeys,
             Some(_) => IssuerStanding::Failing,
             None => IssuerStanding::Ready,
         };
         IssuerState {
-            issuer: Arc::clone(&shared.issuer),
+            issuer: Arc::clone(&self.followed.source().issuer),
             standing,
-            kids: held.keys.kids().map(str::to_owned).collect(),
-            keys: held.keys.len(),
+            kids: held.value.kids().map(str::to_owned).collect(),
+            keys: held.value.len(),
             fetched_at: held.fetched_at,
             failure,
         }
     }
-}
 
-impl Drop for FollowedIssuer {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+    /// Whether these keys were fetched so long ago that they do not count.
+    fn is_old(&self, held: &HeldDocument<HeldKeys>) -> bool {
+        let now = self.clock.numeric_date();
+        held.fetched_at.is_some_and(|at| now.saturating_sub(at.as_second()) >= LONGEST_AGE)
     }
 }
 
-impl SharedIssuer {
-    /// Keeps the keys up to date for as long as the task is let run.
-    async fn run(self: Arc<Self>, permits: Arc<Semaphore>) {
-        loop {
-            self.refresh(&permits).await;
-            let pause = self.schedule.due_in(self.clock.numeric_date()).clamp(1, LONGEST_PAUSE);
-            let pause = Duration::from_secs(pause.unsigned_abs());
-            let _ = time::timeout(pause, self.rescheduled.notified()).await;
+/// Takes the keys of a file.
+fn read(followed: &Followed<IssuerKeys>, content: &[u8]) {
+    let issuer = &followed.source().issuer;
+    match IssuerKeySet::from_file(content, &issuer.algorithms) {
+        Ok(keys) => {
+            followed.source().tell_passed_over(&followed.held().value, &keys);
+            followed.hold(Arc::new(keys));
+        }
+        Err(error) => {
+            let error = error.to_string();
+            event::IssuerKeysNotFetched { issuer: issuer.name.as_str(), error: &error }.warn();
+            followed.fail(error);
+        }
+    }
+}
+
+impl FollowedSource for IssuerKeys {
+    type Value = HeldKeys;
+    type Error = KeysNotFetched;
+
+    async fn fetch(&self, _: Arc<HeldDocument<HeldKeys>>) -> Result<FetchedValue<HeldKeys>, KeysNotFetched> {
+        let keys = self.fetcher.fetch(&self.issuer).await?;
+        Ok(FetchedValue { value: Arc::new(keys), pause: REFRESH })
+    }
+
+    fn tell_taken(&self, before: &HeldDocument<HeldKeys>, now: &HeldKeys, failures: u32) {
+        self.tell_passed_over(&before.value, now);
+        if before.fetched_at.is_none() || failures > 0 {
+            event::IssuerKeysFetched { issuer: self.issuer.name.as_str(), keys: now.len() }.info();
         }
     }
 
-    /// Fetches the keys if they are due.
-    async fn refresh(self: &Arc<Self>, permits: &Semaphore) {
-        if !self.is_due() {
-            return;
-        }
-        // first: a fetch that a token causes waits for nobody's permit
-        let Ok(_permit) = permits.acquire().await else { return };
-        let flight = Arc::clone(&self.flight).lock_owned().await;
-        if self.is_due() {
-            Self::fly(self, flight).await;
+    fn tell_failed(&self, error: &str, failures: u32) {
+        let told = event::IssuerKeysNotFetched { issuer: self.issuer.name.as_str(), error };
+        if failures == 0 {
+            told.warn();
+        } else {
+            told.debug();
         }
     }
+}
 
-    fn is_due(&self) -> bool {
-        self.schedule.is_due(self.clock.numeric_date())
-    }
-
-    /// Fetches in a task of its own. Whoever asked may hang up: a fetch that ended with that would have used the cooldown
-    /// up for nothing.
-    async fn fly(shared: &Arc<Self>, flight: OwnedMutexGuard<()>) {
-        let shared = Arc::clone(shared);
-        let task = tokio::spawn(async move {
-            shared.fetch().await;
-            drop(flight);
-        });
-        let _ = task.await;
-    }
-
-    async fn fetch(&self) {
-        let fetched = self.fetcher.fetch(&self.issuer).await;
-        let now = self.clock.now();
-        match fetched {
-            Ok(keys) => {
-                self.tell_passed_over(&keys);
-                let count = keys.len();
-                let is_first = self.held.load().fetched_at.is_none();
-                self.held.store(Arc::new(HeldKeys { keys: Arc::new(keys), fetched_at: Some(now) }));
-                self.failure.store(None);
-                let failed = self.schedule.note_success(now.as_second(), REFRESH);
-                if is_first || failed > 0 {
-                    event::IssuerKeysFetched { issuer: self.issuer.name.as_str(), keys: count }.info();
-                }
-            }
-            Err(error) => {
-                let error = error.to_string();
-                let told = event::IssuerKeysNotFetched { issuer: self.issuer.name.as_str(), error: &error };
-                if self.schedule.note_failure(now.as_second()) == 0 {
-                    told.warn();
-                } else {
-                    told.debug();
-                }
-                self.failure.store(Some(Arc::new(FailedFetch { at: now, error })));
-            }
-        }
-        self.ended.fetch_add(1, Ordering::Release);
-        self.rescheduled.notify_one();
-    }
-
-    /// Takes the keys of a file.
-    fn read(&self, content: &[u8]) {
-        match IssuerKeySet::from_file(content, &self.issuer.algorithms) {
-            Ok(keys) => {
-                self.tell_passed_over(&keys);
-                self.held.store(Arc::new(HeldKeys { keys: Arc::new(keys), fetched_at: None }));
-            }
-            Err(error) => {
-                let error = error.to_string();
-                event::IssuerKeysNotFetched { issuer: self.issuer.name.as_str(), error: &error }.warn();
-                self.failure.store(Some(Arc::new(FailedFetch { at: self.clock.now(), error })));
-            }
-        }
-    }
-
-    fn tell_passed_over(&self, keys: &IssuerKeySet) {
-        let passed_over = keys.passed_over();
-        if !passed_over.is_empty() && passed_over != self.held.load().keys.passed_over() {
+impl IssuerKeys {
+    fn tell_passed_over(&self, before: &IssuerKeySet, now: &IssuerKeySet) {
+        let passed_over = now.passed_over();
+        if !passed_over.is_empty() && passed_over != before.passed_over() {
             let keys = PassedOver::list(passed_over);
             event::IssuerKeysPassedOver { issuer: self.issuer.name.as_str(), keys: &keys }.warn();
         }
-    }
-
-    /// Whether these keys were fetched so long ago that they do not count.
-    fn is_old(&self, held: &HeldKeys) -> bool {
-        let now = self.clock.numeric_date();
-        held.fetched_at.is_some_and(|at| now.saturating_sub(at.as_second()) >= LONGEST_AGE)
     }
 }

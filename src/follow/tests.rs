@@ -11,7 +11,7 @@ use std::{
 };
 
 use jeton_oauth::{
-    Audience, SignatureAlgorithm,
+    Audience, Issuer, SignatureAlgorithm,
     clock::{Clock, ManualClock},
 };
 use jeton_policy::{CandidatePolicies, DemoSecrets, LivePolicies, Surroundings};
@@ -23,6 +23,7 @@ use tracing::subscriber::DefaultGuard;
 
 use super::*;
 use crate::{
+    bundles::PolicyBundles,
     federation::{FollowedIssuers, KeyFetchOptions},
     keys::{KeyFolder, KeyKeeper, KeyTerms, LiveKeys},
     store::{MemoryStore, Store},
@@ -135,8 +136,11 @@ async fn a_reading_that_panics_is_told_and_the_last_good_stays() {
     let teller = Teller::start();
     let followed_keys = Arc::new(FollowedKeys(Arc::clone(&keys)));
     let issuers = Arc::new(FollowedIssuers::new(KeyFetchOptions::default(), Arc::new(()), clock()));
+    let issuer = Issuer::parse("https://tokens.example.com").unwrap();
+    let bundles = PolicyBundles::new(issuer, Arc::clone(&keys), Arc::clone(&policies), clock());
     let state = ObservedState {
         policies: Arc::clone(&policies),
+        bundles: Arc::new(bundles),
         keys: Arc::clone(&keys),
         certificates: Certificates::default(),
         store: Arc::new(Store::Memory(MemoryStore::new(clock()))),

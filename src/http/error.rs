@@ -8,7 +8,7 @@ use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,
     http::{StatusCode, header},
 };
-use jeton_actix::{GuardFault, problem_document};
+use jeton_actix::{GuardFault, guard_response, guard_status, problem_document};
 use jeton_policy::Findings;
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
@@ -67,7 +67,7 @@ impl ProblemKind {
             Self::Guard(GuardFault::InvalidRequest(detail)) | Self::BadQuestion(detail) => {
                 Self::Forbidden(detail)
             }
-            Self::Guard(fault @ (GuardFault::Unavailable | GuardFault::Internal)) => {
+            Self::Guard(fault @ (GuardFault::Unavailable(_) | GuardFault::Internal)) => {
                 Self::Forbidden(fault.detail())
             }
             Self::Misdirected(_)
@@ -143,7 +143,7 @@ impl fmt::Display for EndpointProblem {
 impl ResponseError for EndpointProblem {
     fn status_code(&self) -> StatusCode {
         match &self.kind {
-            ProblemKind::Guard(fault) => fault.status_code(),
+            ProblemKind::Guard(fault) => guard_status(fault),
             ProblemKind::BadQuestion(_) => StatusCode::BAD_REQUEST,
             ProblemKind::Forbidden(_) => StatusCode::FORBIDDEN,
             ProblemKind::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -157,7 +157,7 @@ impl ResponseError for EndpointProblem {
 
     fn error_response(&self) -> HttpResponse {
         if let ProblemKind::Guard(fault) = &self.kind {
-            return fault.response(self.reference, None);
+            return guard_response(fault, self.reference, None);
         }
         let mut response = HttpResponse::build(self.status_code());
         if let ProblemKind::MethodNotAllowed(allow) = self.kind {

@@ -15,7 +15,7 @@ use super::{
     endpoint::{
         authorize,
         authz::{self, Gateway},
-        authzen, client, discovery,
+        authzen, bundle, client, discovery,
         health::{self, Probed},
         introspect, jwks, metrics, ops, principal, revoke, root, status, token,
     },
@@ -98,6 +98,9 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
     let writable_at = |endpoint: &'static str, route: Route| {
         resource(&format!("{base}{endpoint}"), endpoint).route(route).default_service(web::to(post_only))
     };
+    let base_of_bundles = base.to_owned();
+    let bundles_for_clients = readable_at("/policies/{api}", get_or_head().to(bundle::get_for_clients))
+        .guard(guard::fn_guard(move |context| bundle::is_for_clients(context, &base_of_bundles)));
     config
         .service(for_clients("/oauth2/token", post().to(token::post)))
         .service(for_clients("/oauth2/introspect", post().to(introspect::post)))
@@ -115,7 +118,9 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
         .service(writable_at("/ops/reload", post().to(ops::reload)).wrap(protect()))
         .service(web::scope(&format!("{base}/ops")).wrap(protect()).default_service(web::to(not_found)))
         // behind the others, for a path with a parameter is compared by a regular expression
-        .service(readable_at("/status/{handle}", get_or_head().to(status::get)));
+        .service(readable_at("/status/{handle}", get_or_head().to(status::get)))
+        .service(bundles_for_clients.wrap(protect()))
+        .service(readable_at("/policies/{api}", get_or_head().to(bundle::get_public)));
     for (endpoint, route) in [
         ("/authzen/{api}/access/v1/evaluation", post().to(authzen::evaluation)),
         ("/authzen/{api}/access/v1/evaluations", post().to(authzen::evaluations)),

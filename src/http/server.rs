@@ -7,7 +7,10 @@ use tracing_actix_web::TracingLogger;
 
 use super::{
     connection::{self, Serving, TellConnection},
-    endpoint::{authz::Gateway, client::ClientEndpoints, discovery::PublishedMetadata, health::Probed},
+    endpoint::{
+        authz::Gateway, bundle::BundleMaxAge, client::ClientEndpoints, discovery::PublishedMetadata,
+        health::Probed,
+    },
     extract::TrustedProxies,
     measure::Measure,
     routes::{self, HttpRoutes},
@@ -51,6 +54,8 @@ impl MainService {
         let introspector = Data::new(app.introspector);
         let revoker = Data::new(app.revoker);
         let status_lists = Data::new(app.status_lists);
+        let bundles = Data::new(app.bundles);
+        let bundle_max_age = Data::new(BundleMaxAge::of(&app.settings.policies));
         let store = Data::new(app.store);
         let issuers = Data::new(app.issuers);
         let routes = Arc::new(routes);
@@ -66,6 +71,8 @@ impl MainService {
                 .app_data(client_endpoints.clone())
                 .app_data(trusted_proxies.clone())
                 .app_data(status_lists.clone())
+                .app_data(bundles.clone())
+                .app_data(bundle_max_age.clone())
                 .app_data(store.clone())
                 .app_data(issuers.clone())
                 .app_data(issuer_name.clone())

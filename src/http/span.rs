@@ -6,8 +6,8 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     web::Data,
 };
-use jeton_actix::{RequestSpan, TraceParent, shown};
-use jeton_oauth::Issuer;
+use jeton_actix::{RequestSpan, TraceParent};
+use jeton_oauth::{Issuer, text::shown};
 use tracing::{Span, field::display};
 use tracing_actix_web::RootSpanBuilder;
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use jeton_jose::PublicKeys;
 use jeton_oauth::clock::Clock;
-use jeton_policy::files::{Latest, Rejection, Reload, Swapped};
+use jeton_policy::{
+    LivePolicies,
+    files::{Latest, Rejection, Reload, Swapped},
+};
 use jeton_verify::KeySource;
 use jiff::Timestamp;
 
@@ -17,6 +20,8 @@ use super::{
 pub struct LiveKeys {
     latest: Latest<InFolder>,
     terms: KeyTerms,
+    /// The policies of which bundles are signed.
+    policies: Option<Arc<LivePolicies>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,7 +41,13 @@ impl LiveKeys {
     /// Everything that is wrong with it.
     pub fn load(folder: KeyFolder, terms: KeyTerms, clock: Arc<dyn Clock>) -> Result<Self, KeyErrors> {
         let latest = Latest::load(InFolder(folder), Arc::clone(&clock))?;
-        Ok(Self { latest, terms, clock })
+        Ok(Self { latest, terms, policies: None, clock })
+    }
+
+    /// Keeps a retired key published for as long as bundles live, while these policies have one.
+    #[must_use]
+    pub fn for_bundles_of(self, policies: Arc<LivePolicies>) -> Self {
+        Self { policies: Some(policies), ..self }
     }
 
     /// The keys as they are now.
@@ -93,12 +104,14 @@ impl LiveKeys {
     /// The ring of these keys. It turns when a key does something else than before; memory alone is needed for that.
     fn ring_of(&self, held: &HeldFolder) -> Arc<KeyRing> {
         let now = self.clock.now();
+        let has_bundles = self.policies.as_ref().is_some_and(|live| live.current().policies.has_bundles());
+        let terms = if has_bundles { self.terms.with_bundles() } else { self.terms };
         if let Some(ring) = &*held.ring.load()
-            && ring.holds_at(now)
+            && ring.holds_at(now, &terms)
         {
             return Arc::clone(ring);
         }
-        let ring = Arc::new(held.keys.at(now, &self.terms));
+        let ring = Arc::new(held.keys.at(now, &terms));
         held.ring.store(Some(Arc::clone(&ring)));
         ring
     }

@@ -40,6 +40,15 @@ impl Default for KeyTerms {
 pub const LONGEST_MAX_AGE: u32 = 300;
 
 impl KeyTerms {
+    /// For how long a key stays published at least that may have signed bundles: as long as one lives, and clocks differ.
+    pub const BUNDLE_RETENTION: SignedDuration = SignedDuration::from_mins(25 * 60 + 5);
+
+    /// As they are while the policies have a bundle.
+    #[must_use]
+    pub fn with_bundles(self) -> Self {
+        Self { retention: self.retention.max(Self::BUNDLE_RETENTION), ..self }
+    }
+
     /// For how long verifiers may keep the key set, in seconds: half of the time for which a key is published
     /// ahead, and five minutes at most.
     pub fn max_age(&self) -> u32 {
@@ -96,6 +105,8 @@ pub struct KeyRing {
     /// The time for which it was made.
     made_at: Timestamp,
     next_change: Option<Timestamp>,
+    /// The rule for retired keys by which it was made.
+    retention: SignedDuration,
 }
 
 impl KeySet {
@@ -132,6 +143,7 @@ impl KeySet {
             exposed: self.exposed.clone(),
             made_at: now,
             next_change: self.keyring.next_change(now, terms.retention),
+            retention: terms.retention,
         }
     }
 
@@ -188,9 +200,11 @@ impl KeyRing {
         self.next_change
     }
 
-    /// Whether it is as it is at `now` too. It is not asked for times before it was made, but by a clock that
+    /// Whether it is as it is at `now` by these rules too. It is not asked for times before it was made, but by a clock that
     /// was set back.
-    pub(super) fn holds_at(&self, now: Timestamp) -> bool {
-        self.made_at <= now && self.next_change.is_none_or(|change| now < change)
+    pub(super) fn holds_at(&self, now: Timestamp, terms: &KeyTerms) -> bool {
+        self.retention == terms.retention
+            && self.made_at <= now
+            && self.next_change.is_none_or(|change| now < change)
     }
 }

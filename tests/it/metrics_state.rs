@@ -437,6 +437,8 @@ async fn a_scrape_has_the_metrics_that_are_declared() {
         assert_eq!(labels, metric.labels, "{name}");
     }
     let seldom = [
+        // `bundles` has it
+        "jeton_bundles_fetched_total",
         "jeton_rate_limited_total",
         "jeton_key_next_change_timestamp_seconds",
         "jeton_tls_certificate_expiry_timestamp_seconds",

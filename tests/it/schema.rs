@@ -113,6 +113,7 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::RecyclableName
         | FindingCode::ImpossibleFederation
         | FindingCode::UnusedIssuer
+        | FindingCode::PublicBundle
         | FindingCode::UnaskedPdp
         | FindingCode::PublicCatchAll
         | FindingCode::MethodHole

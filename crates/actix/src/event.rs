@@ -1,4 +1,4 @@
-//! What this crate logs: `Protect`, the span around each request, and refusals.
+//! What this crate logs: `Protect`, and the span around each request.
 
 use jeton_verify::event::ShownValue;
 
@@ -7,12 +7,6 @@ jeton_verify::events! {
     "request" =>
         Request<'e>: info { method: &'e str, path: &'e str, status: u16, ms: Option<f64> },
         RequestFailed<'e>: error { status: u16, error: ShownValue<'e> };
-
-    /// A request was denied.
-    "decision.denied" => DecisionDenied<'e>: info | error {
-        gateway: Option<&'e str>, method: Option<&'e str>, path: Option<&'e str>, reason: &'e str,
-        detail: Option<&'e str>, rule: Option<&'e str>, client: Option<&'e str>, jti: Option<&'e str>,
-    };
 
     /// A handler takes a `Principal`, but is not wrapped in `Protect`. The caller gets 500.
     "protect.missing" => ProtectMissing: error {}

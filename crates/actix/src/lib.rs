@@ -26,13 +26,12 @@ pub mod event;
 
 mod problem;
 mod protect;
-mod refusal;
 mod span;
 mod trace_parent;
 
-pub use bearer::{BearerFault, bearer_token};
-pub use problem::{GuardFault, GuardProblem, problem_document};
+pub use bearer::bearer_token;
+pub use jeton_verify::{BearerFault, GuardFault, JudgedRequest, Refusal};
+pub use problem::{GuardProblem, guard_response, guard_status, problem_document};
 pub use protect::{Caller, Protect, Protected};
-pub use refusal::{JudgedRequest, Refusal};
-pub use span::{RequestSpan, shown};
+pub use span::RequestSpan;
 pub use trace_parent::TraceParent;

@@ -17,16 +17,11 @@ use actix_web::{
 };
 use jeton_oauth::MetadataAddress;
 use jeton_policy::{BadPath, CanonicalPath, PathPrefix};
-use jeton_verify::{AccessRequest, Authorizer, NoMetadata, Permit, Principal};
+use jeton_verify::{AccessRequest, Authorizer, GuardFault, NoMetadata, Permit, Principal, Refusal};
 use percent_encoding::percent_decode_str;
 use tracing_actix_web::RequestId;
 
-use crate::{
-    bearer::bearer_token,
-    event,
-    problem::{GuardFault, GuardProblem},
-    refusal::Refusal,
-};
+use crate::{bearer::bearer_token, event, problem::GuardProblem};
 
 /// Middleware that lets through what the policies allow, judged by method and path as they were sent,
 /// and nothing else. A handler behind it takes a [`Caller`] as an argument.
@@ -143,8 +138,11 @@ impl Protect {
     /// [`NoMetadata`] where the policies do not have the API, or its audience is not the address at which clients
     /// reach it. Should a later reload make it so, nothing is published until it is put right.
     pub fn with_resource_metadata(self) -> Result<Self, NoMetadata> {
-        self.authorizer.resource_metadata()?;
-        Ok(Self { publishes_metadata: true, ..self })
+        match self.authorizer.resource_metadata() {
+            // a service that starts before its issuer
+            Ok(_) | Err(NoMetadata::NoPolicies(_)) => Ok(Self { publishes_metadata: true, ..self }),
+            Err(error) => Err(error),
+        }
     }
 
     /// The metadata, if this is a request for them.

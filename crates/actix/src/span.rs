@@ -1,15 +1,13 @@
 //! What the log says of each request: one line, and its id on every event in between.
 
-use std::{
-    borrow::Cow,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use actix_web::{
     Error, HttpMessage,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
 };
+use jeton_oauth::text::shown;
 use tracing::{
     Span,
     field::{Empty, display},
@@ -26,9 +24,6 @@ use crate::{event, trace_parent::TraceParent};
 /// Its field `client_address` is empty: whoever knows the proxies before the service records there what they say of the
 /// client. `otel.kind` is for a layer that exports spans.
 pub struct RequestSpan;
-
-/// The longest piece of a text that is logged, in characters.
-const LONGEST_SHOWN: usize = 512;
 
 /// The length of a request's id as text.
 const LENGTH_OF_ID: usize = 36;
@@ -71,14 +66,6 @@ impl RootSpanBuilder for RequestSpan {
             ms: started.map(|started| millis(started.0.elapsed())),
         }
         .info();
-    }
-}
-
-/// As much of a text as is logged, with a mark where it is cut.
-pub fn shown(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(LONGEST_SHOWN).and_then(|(end, _)| text.get(..end)) {
-        Some(start) => format!("{start}…").into(),
-        None => text.into(),
     }
 }
 

@@ -6,9 +6,20 @@
 
 use std::{borrow::Cow, fmt::Write};
 
+/// The longest piece of a text that is logged, in characters.
+const LONGEST_SHOWN: usize = 512;
+
 /// A text without the mark of UTF-8 that some editors put before it (U+FEFF).
 pub fn unmarked(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// As much of a text as is logged, with a mark where it is cut.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST_SHOWN).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("{start}…").into(),
+        None => text.into(),
+    }
 }
 
 /// Escapes invisible characters, marks of direction, and orders to CI systems. So the text stays on one line and reads

@@ -93,6 +93,14 @@ impl ClaimName {
         }
     }
 
+    /// How a file can write it.
+    pub(super) fn spellings(&self) -> Vec<String> {
+        let Self::Named(name) = self else { return vec![self.to_string()] };
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        // what starts with `/` is read as a pointer
+        if name.starts_with('/') { vec![pointer] } else { vec![name.to_string(), pointer] }
+    }
+
     /// What a subject has there.
     pub(super) fn find<'s>(&self, subject: &Subject<'s>) -> Option<Claim<'s>> {
         match self {

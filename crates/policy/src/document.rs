@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     read::{Field, Items, Named, ReadExtent, Spanned},
     schema::{
-        self, Algorithm, AnyText, ApiName, Audience, ClaimName, ClaimSource, ClaimValue, ClientId,
+        self, Algorithm, AnyText, ApiName, Audience, Bundle, ClaimName, ClaimSource, ClaimValue, ClientId,
         ComparedClaim, ComparedValue, Duration, Entries, ForeignClaim, Issuer, IssuerName, KeyFile,
         ParameterName, Rate, Request, Role, Route, Scope, Sha256, SomeItems, Time, TokenId, Url,
     },
@@ -72,6 +72,10 @@ pub(super) struct ApiEntry {
     /// The `aud` of the API's tokens. Only `jeton` has no `audience`: its audience is the issuer.
     #[schemars(with = "Audience")]
     pub(super) audience: Field<Text>,
+    /// Who may fetch the bundle of the API, by which a service decides without the folder (`GET /policies/NAME`): `public`
+    /// for anybody, `clients` for bearers with `jeton:policies`. Default: nobody.
+    #[schemars(with = "Bundle")]
+    pub(super) bundle: Field<Text>,
     /// With `true` the service answers questions about the API by `AuthZEN` 1.0, to bearers with `jeton:pdp`. Default:
     /// `false`.
     pub(super) pdp: Field<Spanned<bool>>,

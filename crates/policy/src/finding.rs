@@ -115,6 +115,8 @@ pub enum FindingCode {
     UnaskedPdp,
     /// `public` on a route that ends in `**`.
     PublicCatchAll,
+    /// An API whose bundle anybody can fetch.
+    PublicBundle,
     /// Another method at the path of a route, decided by a less specific route that lets other tokens through.
     MethodHole,
     /// A condition that no client's claim can meet, because of its type alone.

@@ -39,6 +39,7 @@
 //! # }
 //! ```
 
+pub mod bundle;
 mod candidate;
 mod cases;
 mod claim;

@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::{
+    bundle::BundleAccess,
     claim::VERIFIED_CLAIMS,
     read::{Field, Items, Named, Spanned},
 };
@@ -76,6 +77,8 @@ macro_rules! scalars {
 scalars! {
     /// Text.
     AnyText: { "type": TEXT };
+    /// Who may fetch a bundle.
+    Bundle: { "enum": BundleAccess::ALL.map(BundleAccess::as_str) };
     /// A scope: printable ASCII without space, `"` and `\`.
     Scope: { "type": TEXT, "pattern": NQCHAR, "maxLength": 512 };
     /// A role: printable ASCII without space, `"` and `\`.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::{
+    bundle::BundleAccess,
     condition::{Alternative, Condition},
     decision::{Decision, Denial, Grounds},
     finding::Findings,
@@ -34,6 +35,8 @@ pub struct PolicySet {
     pub(super) scopes: BTreeMap<Scope, String>,
     pub(super) roles: BTreeMap<Role, ScopeSet>,
     pub(super) apis: BTreeMap<ApiName, ProtectedApi>,
+    /// Whether one of them has a bundle.
+    pub(super) has_bundles: bool,
     pub(super) clients: ClientRegistry,
     pub(super) issuers: Issuers,
     pub(super) federation: Federation,
@@ -98,6 +101,11 @@ impl PolicySet {
     /// The API of this name.
     pub fn api(&self, name: &str) -> Option<&ProtectedApi> {
         self.apis.get(name)
+    }
+
+    /// Whether an API has a bundle.
+    pub fn has_bundles(&self) -> bool {
+        self.has_bundles
     }
 
     /// The clients that may fetch tokens.
@@ -173,6 +181,8 @@ impl PolicySet {
 pub struct ProtectedApi {
     pub(super) name: ApiName,
     pub(super) audience: Audience,
+    /// Who may fetch its bundle.
+    pub(super) bundle: Option<BundleAccess>,
     /// What its rules ask for, by themselves or by a role.
     pub(super) scopes: ScopeSet,
     pub(super) pdp: PdpState,
@@ -237,6 +247,11 @@ impl ProtectedApi {
     /// The `aud` of the tokens that it takes.
     pub fn audience(&self) -> &Audience {
         &self.audience
+    }
+
+    /// Who may fetch its bundle. `None` is nobody.
+    pub fn bundle_access(&self) -> Option<BundleAccess> {
+        self.bundle
     }
 
     /// The scopes that its rules name, and those of the roles that they name.

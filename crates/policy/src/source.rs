@@ -42,6 +42,19 @@ type KeyFile = Result<Vec<u8>, Box<Finding>>;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ContentHash(String);
 
+impl ContentHash {
+    /// Reads 64 hexadecimal digits in lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == 64 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -141,6 +154,12 @@ impl PolicySources {
             findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), "name another folder"));
         }
         Self::decode(dir, files, keys, findings)
+    }
+
+    /// What stands for a bundle: one file of this name, on one line that nobody sees.
+    pub(super) fn of_bundle(name: String, hash: ContentHash) -> Self {
+        let file = PolicyText::new(name.clone(), String::new());
+        Self { files: Arc::new(vec![file]), dir: name, keys: BTreeMap::new(), hash, warnings: Vec::new() }
     }
 
     fn decode(

@@ -34,6 +34,28 @@ pub(super) struct Key<'t> {
     pub(super) text: Cow<'t, str>,
 }
 
+/// A value of JSON as a file would have it. It has no place.
+impl<'t> From<&'t serde_json::Value> for Node<'t> {
+    fn from(value: &'t serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+
+        let at = Span::default();
+        let plain = |text| Value::Scalar { text, quoted: false };
+        let value = match value {
+            Json::Null => plain(Cow::Borrowed("null")),
+            Json::Bool(truth) => plain(Cow::Borrowed(if *truth { "true" } else { "false" })),
+            Json::Number(number) => plain(Cow::Owned(number.to_string())),
+            Json::String(text) => Value::Scalar { text: Cow::Borrowed(text), quoted: true },
+            Json::Array(items) => Value::List(items.iter().map(Self::from).collect()),
+            Json::Object(members) => {
+                let key = |name: &'t String| Key { at, text: Cow::Borrowed(name.as_str()) };
+                Value::Map(members.iter().map(|(name, value)| (key(name), value.into())).collect())
+            }
+        };
+        Self { at, value }
+    }
+}
+
 impl Node<'_> {
     /// Whether nothing was written: an empty or `null` plain scalar.
     pub(super) fn is_null(&self) -> bool {

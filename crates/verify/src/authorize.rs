@@ -6,16 +6,17 @@ use std::{fmt, sync::Arc};
 
 use jeton_jose::JwsError;
 use jeton_oauth::{ApiName, Audience, ClientId, MetadataAddress, ScopeSet};
-use jeton_policy::{BadPath, Decision, Denial, LivePolicies, PolicySet};
+use jeton_policy::{BadPath, Decision, Denial, PolicySet};
 
 pub use explain::{ExplainedAsker, ExplainedRequest, NoAnswer};
 
 use crate::{
     audit::{Audit, AuditedRequest, DecisionOutcome, TakenDecision, reasons},
     event,
+    fetch::FollowTask,
+    policies::{PoliciesUnknown, PolicySource, Unavailable},
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
-    revocations::RevocationsUnknown,
     standing::{NotInForce, Standing},
     status::StatusError,
     token::{BearerToken, TokenError, Verifier},
@@ -25,10 +26,12 @@ use crate::{
 #[derive(Clone)]
 pub struct Authorizer {
     verifier: Verifier,
-    policies: Arc<LivePolicies>,
+    policies: PolicySource,
     standing: Standing,
     api: ApiName,
     audit: Audit,
+    /// What follows keys, policies and lists. It ends with the last clone.
+    _tasks: Option<Arc<[FollowTask]>>,
 }
 
 /// What is asked: a request as it was sent.
@@ -58,6 +61,8 @@ enum Missing {
     Key,
     /// The status list to which it points.
     List(Arc<str>),
+    /// Policies.
+    Policies,
 }
 
 /// Why a request may not pass.
@@ -68,8 +73,8 @@ pub enum Denied {
     InvalidToken(TokenError),
     /// The token is good, but lacks something that the rule requires.
     NotAllowed(Box<NotAllowed>),
-    /// Nobody knows yet whether the token was revoked. The fault is on this side.
-    Unavailable(RevocationsUnknown),
+    /// Nobody knows now whether it may. The fault is on this side.
+    Unavailable(Unavailable),
 }
 
 /// Why a request without a token may not pass: for the log.
@@ -99,8 +104,19 @@ pub struct NotAllowed {
 impl Authorizer {
     /// Decides for `api` by the policies in force, with tokens that `verifier` takes and that these policies
     /// do not revoke.
-    pub fn new(verifier: Verifier, policies: Arc<LivePolicies>, api: ApiName) -> Self {
-        Self { verifier, policies, standing: Standing::by_files(), api, audit: Audit::default() }
+    pub fn new(verifier: Verifier, policies: impl Into<PolicySource>, api: ApiName) -> Self {
+        let (standing, audit) = (Standing::by_files(), Audit::default());
+        Self { verifier, policies: policies.into(), standing, api, audit, _tasks: None }
+    }
+
+    /// With tasks that end when it is let go of.
+    pub(crate) fn with_tasks(self, tasks: Vec<FollowTask>) -> Self {
+        Self { _tasks: Some(tasks.into()), ..self }
+    }
+
+    /// Where the policies come from.
+    pub fn policies(&self) -> &PolicySource {
+        &self.policies
     }
 
     /// Decides in the same way for another API.
@@ -124,17 +140,21 @@ impl Authorizer {
     /// The metadata of the API, by the policies in force (RFC 9728).
     ///
     /// # Errors
-    /// [`NoMetadata`] where the policies do not name the API, or its audience is not its address.
+    /// [`NoMetadata`] where the policies do not name the API, or its audience is not its address, or they are not known
+    /// yet.
     pub fn resource_metadata(&self) -> Result<ResourceMetadata, NoMetadata> {
-        let snapshot = self.policies.current();
-        let api = snapshot.policies.api(self.api.as_str());
-        let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
-        Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+        self.policies.ask(|policies| {
+            let api = policies.api(self.api.as_str());
+            let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
+            Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+        })?
     }
 
     /// The address of the API's metadata, for challenges. `None` if its audience is not an address.
     pub fn metadata_address(&self) -> Option<MetadataAddress> {
-        MetadataAddress::of(self.policies.current().policies.api(self.api.as_str())?.audience()).ok()
+        let address =
+            |policies: &PolicySet| MetadataAddress::of(policies.api(self.api.as_str())?.audience()).ok();
+        self.policies.ask(address).ok().flatten()
     }
 
     /// Decides one request, by its method and target as they were sent. A token that is sent must verify,
@@ -171,8 +191,8 @@ impl Authorizer {
     pub async fn decide(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
         let mut decision = self.judge(request);
         let mut fetched = None;
-        while let Err(Denied::InvalidToken(error)) = &decision
-            && let Some(missing) = self.missing(error, fetched.as_ref())
+        while let Err(denied) = &decision
+            && let Some(missing) = self.missing_for(denied, fetched.as_ref())
         {
             self.fetch(&missing).await;
             fetched = Some(missing);
@@ -182,16 +202,28 @@ impl Authorizer {
         decision
     }
 
+    /// What is to be fetched before a request that was denied can be judged. Policies come first.
+    fn missing_for(&self, denied: &Denied, fetched: Option<&Missing>) -> Option<Missing> {
+        match (denied, fetched) {
+            (Denied::Unavailable(Unavailable::Policies(_)), None) => Some(Missing::Policies),
+            (Denied::InvalidToken(error), fetched) => self.missing(error, fetched),
+            _ => None,
+        }
+    }
+
     /// What is to be fetched before a token that was not taken can be judged. Nothing is fetched twice for one
     /// request; but a token whose key is new may point to a list that is new.
     fn missing(&self, error: &TokenError, fetched: Option<&Missing>) -> Option<Missing> {
         match (error, fetched) {
-            (TokenError::Jws(JwsError::UnknownKey), None) if self.verifier.can_fetch_keys() => {
+            (TokenError::Jws(JwsError::UnknownKey), None | Some(Missing::Policies))
+                if self.verifier.can_fetch_keys() =>
+            {
                 Some(Missing::Key)
             }
-            (TokenError::Status(StatusError::Unknown(uri)), None | Some(Missing::Key)) => {
-                Some(Missing::List(Arc::clone(uri)))
-            }
+            (
+                TokenError::Status(StatusError::Unknown(uri)),
+                None | Some(Missing::Policies | Missing::Key),
+            ) => Some(Missing::List(Arc::clone(uri))),
             _ => None,
         }
     }
@@ -200,6 +232,7 @@ impl Authorizer {
         match missing {
             Missing::Key => self.verifier.fetch_keys().await,
             Missing::List(uri) => self.verifier.fetch_status_list(uri).await,
+            Missing::Policies => self.policies.fetch_unknown().await,
         }
     }
 
@@ -209,17 +242,14 @@ impl Authorizer {
             Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
             Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
         };
-        let (outcome, rule, reason) = match decision {
-            Ok(permit) => (DecisionOutcome::Allowed, Some(permit.rule()), permit.reason),
-            Err(Denied::NoToken(NoToken { reason, rule, .. })) => {
-                (DecisionOutcome::Unauthenticated, rule.as_deref(), *reason)
-            }
-            Err(Denied::InvalidToken(_)) => (DecisionOutcome::Unauthenticated, None, reasons::INVALID_TOKEN),
-            Err(Denied::Unavailable(_)) => (DecisionOutcome::Denied, None, reasons::UNAVAILABLE),
-            Err(Denied::NotAllowed(denied)) => {
-                (DecisionOutcome::Denied, denied.rule.as_deref(), denied.reason)
-            }
+        let (outcome, rule) = match decision {
+            Ok(permit) => (DecisionOutcome::Allowed, Some(permit.rule())),
+            Err(Denied::NoToken(NoToken { rule, .. })) => (DecisionOutcome::Unauthenticated, rule.as_deref()),
+            Err(Denied::InvalidToken(_)) => (DecisionOutcome::Unauthenticated, None),
+            Err(Denied::Unavailable(_)) => (DecisionOutcome::Denied, None),
+            Err(Denied::NotAllowed(denied)) => (DecisionOutcome::Denied, denied.rule.as_deref()),
         };
+        let reason = decision.map_or_else(Denied::reason, Permit::reason);
         let client = principal.and_then(Principal::client).map(ClientId::as_str);
         event::DecisionTaken { api: self.api.as_str(), rule, client, outcome: outcome.as_str() }.trace();
         if self.audit.is_off() {
@@ -254,9 +284,13 @@ impl Authorizer {
 
     /// Decides by what is in memory, without telling anybody.
     fn judge(&self, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
+        let unknown = |unknown: PoliciesUnknown| Denied::Unavailable(unknown.into());
+        self.policies.ask(|policies| self.judge_by(policies, request)).map_err(unknown)?
+    }
+
+    fn judge_by(&self, policies: &PolicySet, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
         let AccessRequest { method, target, token, id: _ } = *request;
-        let snapshot = self.policies.current();
-        let Some(api) = snapshot.policies.api(self.api.as_str()) else {
+        let Some(api) = policies.api(self.api.as_str()) else {
             return Err(match token {
                 None => Denied::NoToken(NoToken {
                     reason: reasons::NO_API,
@@ -269,12 +303,12 @@ impl Authorizer {
         let principal = match token {
             None => None,
             Some(token) => {
-                Some(self.bearer(&snapshot.policies, token, api.audience()).map_err(|not_in_force| {
-                    match not_in_force {
+                Some(self.bearer(policies, token, api.audience()).map_err(
+                    |not_in_force| match not_in_force {
                         NotInForce::Ended(error) => Denied::InvalidToken(error),
-                        NotInForce::Unknown(unknown) => Denied::Unavailable(unknown),
-                    }
-                })?)
+                        NotInForce::Unknown(unknown) => Denied::Unavailable(unknown.into()),
+                    },
+                )?)
             }
         };
         let subject = principal.as_ref().map(Principal::subject);
@@ -311,8 +345,36 @@ impl Permit {
         self.principal.as_ref()
     }
 
+    /// As [`Self::principal`], of its own.
+    pub fn into_principal(self) -> Option<Principal> {
+        self.principal
+    }
+
     /// The rule that allowed the request.
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// As [`Self::rule`], to be kept.
+    pub fn shared_rule(&self) -> Arc<str> {
+        Arc::clone(&self.rule)
+    }
+
+    /// The stable name of what allowed it.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+impl Denied {
+    /// The stable name of the reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoToken(no_token) => no_token.reason,
+            Self::InvalidToken(_) => reasons::INVALID_TOKEN,
+            Self::NotAllowed(not_allowed) => not_allowed.reason,
+            Self::Unavailable(Unavailable::Revocations(_)) => reasons::UNAVAILABLE,
+            Self::Unavailable(Unavailable::Policies(_)) => reasons::NO_POLICIES,
+        }
     }
 }

@@ -1,26 +1,37 @@
 //! Small documents that are fetched by HTTP again and again: what all who fetch them have in common.
 
+mod discovery;
+mod followed;
 mod reach;
 
 use std::{
     error::Error,
     fmt,
+    io::{self, Write},
     net::IpAddr,
     sync::atomic::{AtomicI64, AtomicU32, Ordering},
     time::Duration,
 };
 
+use flate2::write::GzDecoder;
+use jeton_oauth::Issuer;
 use reqwest::{
-    Client, Response,
-    header::{ACCEPT, AGE, AUTHORIZATION, CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH},
+    Client, RequestBuilder, Response,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+        HeaderMap, HeaderValue, IF_NONE_MATCH,
+    },
     redirect,
 };
-use url::Url;
+use url::{Url, form_urlencoded};
 
-pub use self::reach::{AllowedAddress, ProxyUse, Reach};
+pub use self::{
+    discovery::{Discovery, DiscoveryError, IssuerMetadata},
+    followed::{FailedFetch, FetchedValue, FollowTask, FollowTerms, Followed, FollowedSource, HeldDocument},
+    reach::{AllowedAddress, ProxyUse, Reach},
+};
 
-/// The longest answer that is read, in bytes.
-const LONGEST_ANSWER: usize = 1024 * 1024;
+const MIB: usize = 1024 * 1024;
 /// The seconds after an attempt that failed; twice as many after each further one.
 const SHORTEST_PAUSE: i64 = 5;
 const LONGEST_PAUSE: i64 = 60;
@@ -35,9 +46,12 @@ pub enum HttpError {
     /// Another answer than a document; redirects are not followed.
     #[error("it is answered with status {0}")]
     Answer(u16),
-    /// The answer is longer than the limit.
-    #[error("the answer is longer than 1 MiB")]
-    TooLong,
+    /// The answer is longer than so many bytes.
+    #[error("the answer is longer than {} MiB", .0 / MIB)]
+    TooLong(usize),
+    /// The answer was packed on the way, and cannot be unpacked.
+    #[error("the answer is packed in another way than it says")]
+    Packed,
     /// The certificates of authorities cannot be used.
     #[error("the certificates of authorities cannot be used: {0}")]
     Authorities(&'static str),
@@ -83,10 +97,30 @@ pub enum Transport {
     InsecureHttps,
 }
 
-/// Fetches documents. It follows no redirects and reads 1 MiB at most.
+impl Transport {
+    /// How the documents of an issuer travel; `None` where they would over an unprotected network.
+    pub fn of(issuer: &Issuer) -> Option<Self> {
+        if issuer.as_str().starts_with("https://") {
+            return Some(Self::Https);
+        }
+        issuer.is_loopback().then_some(Self::Http)
+    }
+}
+
+/// Fetches documents. It follows no redirects and reads 1 MiB at most, unless it is to read long ones.
 pub struct Fetcher {
     client: Client,
     allowed: Option<AllowedAddress>,
+    /// The longest answer that is read, in bytes.
+    longest: usize,
+    packing: Packing,
+}
+
+/// Whether documents may be packed on the way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    None,
+    Gzip,
 }
 
 /// What makes two answers the same (RFC 9110 section 8.8.3).
@@ -104,6 +138,8 @@ pub enum FetchedDocument {
         etag: Option<Etag>,
         /// For how long it may be kept, in seconds, if that is said.
         max_age: Option<i64>,
+        /// What it says that it is, in small letters and without parameters.
+        media_type: String,
     },
     /// The one that is known (RFC 9110 section 15.4.5).
     NotModified {
@@ -138,7 +174,14 @@ impl Fetcher {
             }
         };
         let allowed = reach.allowed;
-        Ok(Self { client: reach.apply(transport, builder)?.build()?, allowed })
+        let client = reach.apply(transport, builder)?.build()?;
+        Ok(Self { client, allowed, longest: MIB, packing: Packing::None })
+    }
+
+    /// Reads documents of up to so many bytes, which may be packed on the way (gzip).
+    #[must_use]
+    pub fn reading_long(self, longest: usize) -> Self {
+        Self { longest, packing: Packing::Gzip, ..self }
     }
 
     /// What is at `url` now, in one of the media types of `accept`, unless it is what `known` stands for.
@@ -151,9 +194,34 @@ impl Fetcher {
         accept: &'static str,
         known: Option<&Etag>,
     ) -> Result<FetchedDocument, HttpError> {
-        let mut request = self.client.get(url).header(ACCEPT, accept);
+        self.get_by(self.client.get(url).header(ACCEPT, accept), known).await
+    }
+
+    /// As [`Self::get`], for whoever shows `bearer`.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_known_as(
+        &self,
+        url: &Url,
+        accept: &'static str,
+        known: Option<&Etag>,
+        bearer: Option<&str>,
+    ) -> Result<FetchedDocument, HttpError> {
+        let request = self.client.get(url.clone()).header(ACCEPT, accept);
+        self.get_by(with_bearer(request, bearer)?, known).await
+    }
+
+    async fn get_by(
+        &self,
+        mut request: RequestBuilder,
+        known: Option<&Etag>,
+    ) -> Result<FetchedDocument, HttpError> {
         if let Some(Etag(etag)) = known {
             request = request.header(IF_NONE_MATCH, etag);
+        }
+        if self.packing == Packing::Gzip {
+            request = request.header(ACCEPT_ENCODING, "gzip");
         }
         let answer = request.send().await?;
         let max_age = max_age(answer.headers());
@@ -161,7 +229,8 @@ impl Fetcher {
             (304, Some(_)) => Ok(FetchedDocument::NotModified { max_age }),
             (200, _) => {
                 let etag = answer.headers().get(ETAG).cloned().map(Etag);
-                Ok(FetchedDocument::New { body: read_body(answer).await?, etag, max_age })
+                let media_type = media_type(answer.headers());
+                Ok(FetchedDocument::New { body: self.read_body(answer).await?, etag, max_age, media_type })
             }
             (status, _) => Err(HttpError::Answer(status)),
         }
@@ -183,22 +252,101 @@ impl Fetcher {
         {
             return Err(HttpError::Forbidden(address));
         }
-        let mut request = self.client.get(url.clone()).header(ACCEPT, accept);
-        if let Some(token) = bearer {
-            let mut value =
-                HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| HttpError::Bearer)?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
-        }
-        let answer = request.send().await?;
+        let request = self.client.get(url.clone()).header(ACCEPT, accept);
+        let answer = with_bearer(request, bearer)?.send().await?;
         match answer.status().as_u16() {
             200 => {
                 let peer = answer.remote_addr().map(|peer| peer.ip());
-                Ok((read_body(answer).await?, peer))
+                Ok((self.read_body(answer).await?, peer))
             }
             status => Err(HttpError::Answer(status)),
         }
     }
+
+    /// What a client is answered that sends a form, whatever the status (RFC 6749 section 2.3.1).
+    ///
+    /// # Errors
+    /// [`HttpError`] where nothing was answered.
+    pub async fn post_form(
+        &self,
+        url: &Url,
+        (client, secret): (&str, &str),
+        form: &[(&str, &str)],
+    ) -> Result<(u16, Vec<u8>), HttpError> {
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.post(url.clone()).header(ACCEPT, "application/json");
+        let request = request.basic_auth(encoded(client), Some(encoded(secret)));
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, self.read_body(answer).await?))
+    }
+
+    /// Reads an answer as far as it is short enough, and unpacks it.
+    async fn read_body(&self, mut answer: Response) -> Result<Vec<u8>, HttpError> {
+        let is_packed = self.packing == Packing::Gzip
+            && answer.headers().get(CONTENT_ENCODING).is_some_and(|it| it == "gzip");
+        let mut body = ShortBody { bytes: Vec::new(), longest: self.longest };
+        if !is_packed {
+            while let Some(chunk) = answer.chunk().await? {
+                body.take(&chunk)?;
+            }
+            return Ok(body.bytes);
+        }
+        let mut packed = GzDecoder::new(body);
+        while let Some(chunk) = answer.chunk().await? {
+            packed.write_all(&chunk).map_err(|error| self.unpacking(&error))?;
+        }
+        Ok(packed.finish().map_err(|error| self.unpacking(&error))?.bytes)
+    }
+
+    fn unpacking(&self, error: &io::Error) -> HttpError {
+        match error.kind() {
+            io::ErrorKind::FileTooLarge => HttpError::TooLong(self.longest),
+            _ => HttpError::Packed,
+        }
+    }
+}
+
+/// A document as far as it came.
+struct ShortBody {
+    bytes: Vec<u8>,
+    longest: usize,
+}
+
+impl ShortBody {
+    fn take(&mut self, chunk: &[u8]) -> Result<(), HttpError> {
+        if self.bytes.len() + chunk.len() > self.longest {
+            return Err(HttpError::TooLong(self.longest));
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+}
+
+impl Write for ShortBody {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+        self.take(chunk).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn with_bearer(request: RequestBuilder, bearer: Option<&str>) -> Result<RequestBuilder, HttpError> {
+    let Some(token) = bearer else { return Ok(request) };
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| HttpError::Bearer)?;
+    value.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, value))
+}
+
+/// The media type of an answer without its parameters; empty where it does not say.
+fn media_type(headers: &HeaderMap) -> String {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// For how many seconds an answer may be kept (RFC 9111 section 4.2); `None` where it does not say.
@@ -221,18 +369,6 @@ fn max_age(headers: &HeaderMap) -> Option<i64> {
 fn seconds(digits: &str) -> Option<i64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(i64::MAX))
-}
-
-/// Reads an answer as far as it is short enough.
-async fn read_body(mut answer: Response) -> Result<Vec<u8>, HttpError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(HttpError::TooLong);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 /// When a document is fetched next: at its time, and later and later while that fails. All times are in seconds

@@ -8,10 +8,24 @@
 //!                                                                     └▶ Denied
 //! ```
 //!
-//! Everything that a decision reads is in memory. It waits for at most one fetch of a key ([`JwksSource`]) and of a
-//! status list ([`status`]) that are not known yet. `jeton-actix` guards a service that is written with actix-web.
+//! Everything that a decision reads is in memory. It waits for at most one fetch of a key ([`JwksSource`]), of a status
+//! list ([`status`]) and of a bundle ([`BundleSource`]) that are not known yet. `jeton-actix` guards a service that is
+//! written with actix-web.
 //!
 //! # Examples
+//!
+//! By the issuer's address alone, from which keys, policies and status lists are followed ([`ServiceOptions`]):
+//!
+//! ```no_run
+//! # async fn serve() -> Result<(), jeton_verify::ServiceError> {
+//! use jeton_verify::Authorizer;
+//!
+//! let authorizer = Authorizer::from_issuer("https://tokens.example.com", "orders")?;
+//! let answer = authorizer.answer("GET", "/orders?page=2", Some(b"Bearer eyJ...".as_slice())).await;
+//! println!("{} {:?}", answer.status, answer.headers);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! By a folder of policies and a key set, without asking anybody:
 //!
@@ -77,29 +91,42 @@
 //! # }
 //! ```
 
+mod answer;
 pub mod audit;
 mod authorize;
+mod bundle;
+mod credentials;
 pub mod event;
 pub mod fetch;
 pub mod gateway;
+mod keep;
 mod keys;
+mod policies;
 mod principal;
 mod resource;
 mod revocations;
+mod service;
 mod standing;
 pub mod status;
 mod token;
 
+pub use answer::{Answer, GuardFault, JudgedRequest, Refusal, problem_json};
 pub use authorize::{
     AccessRequest, Authorizer, Denied, ExplainedAsker, ExplainedRequest, NoAnswer, NoToken, NotAllowed,
     Permit,
 };
-pub use keys::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
+pub use bundle::{BundleSource, BundleState};
+pub use credentials::{GiveToken, ServiceCredentials};
+pub use fetch::FailedFetch;
+pub use keep::KeepError;
+pub use keys::{JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
+pub use policies::{PoliciesUnknown, PolicySource, Unavailable};
 pub use principal::Principal;
 pub use resource::{NoMetadata, ResourceMetadata};
 pub use revocations::{Revocations, RevocationsUnknown};
+pub use service::{ServiceError, ServiceOptions};
 pub use standing::{InForce, NotInForce, Standing};
 pub use token::{
-    AT_JWT, BearerToken, InsecureParts, Revocable, TokenError, TokenOrigin, TokenPayload, VerifiedClaims,
-    Verifier, insecure_parts,
+    AT_JWT, BearerFault, BearerToken, InsecureParts, Revocable, TokenError, TokenOrigin, TokenPayload,
+    VerifiedClaims, Verifier, bearer_token, insecure_parts,
 };

@@ -4,6 +4,8 @@ use jeton_oauth::{ApiName, Audience, Issuer, MetadataAddress, NoAddress, Scope};
 use jeton_policy::ProtectedApi;
 use serde::Serialize;
 
+use crate::policies::PoliciesUnknown;
+
 /// The metadata of an API (RFC 9728 section 2), by the policies of one snapshot. As JSON it is the document.
 #[derive(Clone, Debug, Serialize)]
 pub struct ResourceMetadata {
@@ -23,6 +25,9 @@ pub enum NoMetadata {
     /// The policies do not name it.
     #[error("the policies have no API `{0}`")]
     NoApi(ApiName),
+    /// Nothing is known of the policies.
+    #[error(transparent)]
+    NoPolicies(#[from] PoliciesUnknown),
     /// Its audience says not where it is.
     #[error(transparent)]
     NoAddress(#[from] NoAddress),

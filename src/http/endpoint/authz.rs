@@ -7,8 +7,8 @@ use actix_web::{
     http::header::{self, HeaderName, HeaderValue},
     web::Data,
 };
-use jeton_actix::{GuardFault, JudgedRequest, Refusal, shown};
-use jeton_oauth::{ClientId, Role};
+use jeton_actix::{GuardFault, JudgedRequest, Refusal};
+use jeton_oauth::{ClientId, Role, text::shown};
 use jeton_policy::PathPrefix;
 use jeton_verify::{
     AccessRequest, Authorizer, Permit, Principal,
@@ -112,7 +112,7 @@ impl Gateway {
         self.forwarding.read(request).map_err(|fault| {
             let (method, path) = self.forwarding.told(request);
             GatewayRequestDenied {
-                gateway: self.name.as_str(),
+                gateway: Some(self.name.as_str()),
                 method: method.map(shown).as_deref(),
                 path: path.map(shown).as_deref(),
                 host: None,
@@ -141,7 +141,11 @@ impl Gateway {
     }
 
     fn judged<'r>(&'r self, asked: &ForwardedRequest<'r>) -> JudgedRequest<'r> {
-        JudgedRequest { gateway: self.name.as_str(), method: shown(asked.method), path: shown(asked.path) }
+        JudgedRequest {
+            gateway: Some(self.name.as_str()),
+            method: shown(asked.method),
+            path: shown(asked.path),
+        }
     }
 
     /// Every identity header, also where there is nothing to say: a gateway passes on the client's own header for

@@ -28,9 +28,12 @@ impl CachedDocument<'_> {
 }
 
 /// Whether the caller's copy is this one (RFC 9110 section 13.1.2, weak comparison).
-fn has_current(request: &HttpRequest, etag: &str) -> bool {
+pub(super) fn has_current(request: &HttpRequest, etag: &str) -> bool {
     let tags = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-    tags.flat_map(|tags| tags.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| tag == "*" || opaque(tag) == opaque(etag))
+}
+
+/// An entity tag without what says that it is weak.
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web::Data};
 use jeton_oauth::{GrantType, Issuer, SignatureAlgorithm};
-use jeton_policy::LivePolicies;
+use jeton_policy::{LivePolicies, bundle};
 use serde::Serialize;
 
 use crate::{authenticate::AuthenticationMethod, keys::LiveKeys, store::Store};
@@ -13,13 +13,18 @@ use crate::{authenticate::AuthenticationMethod, keys::LiveKeys, store::Store};
 pub(in crate::http) struct PublishedMetadata {
     plain: Metadata,
     federated: Metadata,
+    policies_endpoint: String,
 }
 
 impl PublishedMetadata {
     pub(in crate::http) fn new(issuer: &Issuer, store: &Store) -> Self {
         let own = AuthenticationMethod::OWN;
         let all: Vec<_> = own.into_iter().chain([AuthenticationMethod::SpiffeJwt]).collect();
-        Self { plain: Metadata::new(issuer, store, &own), federated: Metadata::new(issuer, store, &all) }
+        Self {
+            plain: Metadata::new(issuer, store, &own),
+            federated: Metadata::new(issuer, store, &all),
+            policies_endpoint: issuer.endpoint(bundle::PATH),
+        }
     }
 
     /// Where tokens are revoked, where they can be.
@@ -50,7 +55,7 @@ struct Metadata {
     subject_types_supported: [&'static str; 0],
 }
 
-/// The metadata and what changes with the keys.
+/// The metadata and what changes with the keys and the policies.
 #[derive(Serialize)]
 struct Current<'m> {
     #[serde(flatten)]
@@ -58,6 +63,9 @@ struct Current<'m> {
     /// Required as `subject_types_supported` is. There are no ID tokens, and verifiers such as
     /// `express-oauth2-jwt-bearer` take access tokens of these algorithms alone.
     id_token_signing_alg_values_supported: Vec<&'static str>,
+    /// Where the bundle of each API is, by its name behind a slash. It is there while an API has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jeton_policies_endpoint: Option<&'m str>,
 }
 
 /// What is there with a shared store alone.
@@ -102,14 +110,18 @@ pub(in crate::http) async fn get(
     keys: Data<Arc<LiveKeys>>,
     policies: Data<Arc<LivePolicies>>,
 ) -> HttpResponse {
-    let PublishedMetadata { plain, federated } = &**metadata;
-    let has_none = policies.current().policies.federation().is_empty();
+    let PublishedMetadata { plain, federated, policies_endpoint } = &**metadata;
+    let (has_none, has_bundles) = {
+        let set = &policies.current().policies;
+        (set.federation().is_empty(), set.has_bundles())
+    };
     let metadata = if has_none { plain } else { federated };
     let ring = keys.ring();
     let algorithms: BTreeSet<_> = ring.public().algorithms().collect();
     let current = Current {
         metadata,
         id_token_signing_alg_values_supported: algorithms.into_iter().map(SignatureAlgorithm::name).collect(),
+        jeton_policies_endpoint: has_bundles.then_some(policies_endpoint),
     };
     // as the key set, which a new algorithm comes with
     let cached = format!("public, max-age={}", ring.jwks().max_age());

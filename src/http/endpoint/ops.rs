@@ -24,6 +24,7 @@ use serde::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    bundles::PolicyBundles,
     federation::{FollowedIssuers, IssuerState},
     follow::{Following, ReadAgain, Trigger, difference_beside},
     http::{
@@ -33,7 +34,11 @@ use crate::{
     keys::{KeyErrors, KeyState, LiveKeys},
 };
 
-pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>, audit: Data<Audit>) -> HttpResponse {
+pub(in crate::http) async fn policies(
+    policies: Data<Arc<LivePolicies>>,
+    bundles: Data<Arc<PolicyBundles>>,
+    audit: Data<Audit>,
+) -> HttpResponse {
     let snapshot = policies.current();
     let set = &snapshot.policies;
     answer(&json!({
@@ -48,6 +53,9 @@ pub(in crate::http) async fn policies(policies: Data<Arc<LivePolicies>>, audit: 
         "reloads": policies.reloads(),
         "rejected_reloads": policies.rejections(),
         "last_rejection": policies.last_rejection().map(|rejection| in_full(&rejection)),
+        "bundles": bundles.fetches().iter().map(|it| json!({
+            "api": it.api, "hash": it.hash, "fetched": it.fetched,
+        })).collect::<Vec<_>>(),
         "candidate": audit.shadow().map(|shadow| candidate(shadow)),
     }))
 }

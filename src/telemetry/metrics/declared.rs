@@ -46,6 +46,7 @@ pub const DECLARED: &[&DeclaredMetric] = &[
     &POLICIES_INFO,
     &POLICIES_LOADED,
     &POLICIES_REJECTED,
+    &BUNDLES_FETCHED,
     &KEYS_REJECTED,
     &KEYS,
     &KEY_NEXT_CHANGE,
@@ -114,6 +115,11 @@ pub(super) const POLICIES_REJECTED: DeclaredMetric = gauge(
     "jeton_policies_rejected",
     &[],
     "1 while the policy files have errors and older policies are in force, else 0.",
+);
+pub(super) const BUNDLES_FETCHED: DeclaredMetric = counter(
+    "jeton_bundles_fetched_total",
+    &["api", "hash"],
+    "Bundles that services fetched or found unchanged, of the policies in force and of those before.",
 );
 pub(super) const KEYS_REJECTED: DeclaredMetric = gauge(
     "jeton_keys_rejected",

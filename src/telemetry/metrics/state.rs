@@ -12,12 +12,13 @@ use prometheus::{
 };
 
 use super::declared::{
-    BUILD_INFO, DECISIONS_DROPPED, DeclaredMetric, ISSUER_KEYS_AGE, KEY_NEXT_CHANGE, KEYS, KEYS_REJECTED,
-    POLICIES_INFO, POLICIES_LOADED, POLICIES_REJECTED, SECRET_LAST_USED, STORE_UP, TLS_EXPIRY, TLS_REJECTED,
-    number,
+    BUILD_INFO, BUNDLES_FETCHED, DECISIONS_DROPPED, DeclaredMetric, ISSUER_KEYS_AGE, KEY_NEXT_CHANGE, KEYS,
+    KEYS_REJECTED, POLICIES_INFO, POLICIES_LOADED, POLICIES_REJECTED, SECRET_LAST_USED, STORE_UP, TLS_EXPIRY,
+    TLS_REJECTED, number,
 };
 use crate::{
     authenticate::SecretUses,
+    bundles::PolicyBundles,
     federation::FollowedIssuers,
     keys::{KeyState, LiveKeys},
     store::{Store, StoreState},
@@ -28,6 +29,8 @@ use crate::{
 pub struct ObservedState {
     /// The policies in force.
     pub policies: Arc<LivePolicies>,
+    /// Their bundles.
+    pub bundles: Arc<PolicyBundles>,
     /// The keys in force.
     pub keys: Arc<LiveKeys>,
     /// The certificates of the listeners that have TLS.
@@ -43,11 +46,12 @@ pub struct ObservedState {
 }
 
 /// What [`StateCollector`] shows.
-const SHOWN: [&DeclaredMetric; 13] = [
+const SHOWN: [&DeclaredMetric; 14] = [
     &BUILD_INFO,
     &POLICIES_INFO,
     &POLICIES_LOADED,
     &POLICIES_REJECTED,
+    &BUNDLES_FETCHED,
     &KEYS_REJECTED,
     &KEYS,
     &KEY_NEXT_CHANGE,
@@ -94,6 +98,9 @@ impl ObservedState {
             POLICIES_INFO.family([([snapshot.policies.hash().to_string()], 1.0)]),
             POLICIES_LOADED.value(seconds(snapshot.loaded_at)),
             POLICIES_REJECTED.value(self.policies.last_rejection().is_some().into()),
+            BUNDLES_FETCHED.family(self.bundles.fetches().into_iter().map(|fetches| {
+                ([fetches.api.to_string(), fetches.hash.to_string()], number(fetches.fetched))
+            })),
             KEYS_REJECTED.value(self.keys.last_rejection().is_some().into()),
             self.key_states(),
             KEY_NEXT_CHANGE.family(self.keys.next_change().map(|at| ([""; 0], seconds(at)))),

@@ -15,6 +15,7 @@ pub(super) fn everything() -> Value {
             "jeton": { "rules": { "ops": { "routes": ["GET /ops/**"], "require": { "scope": "jeton:ops" } } } },
             "orders": {
                 "audience": "https://orders.example.com",
+                "bundle": "clients",
                 "pdp": true,
                 "rules": {
                     "health": { "routes": ["GET /healthz", "GET /"], "public": true },

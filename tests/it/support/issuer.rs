@@ -17,7 +17,12 @@ use jeton_verify::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt, net::TcpListener, sync::Semaphore, time};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::Semaphore,
+    time,
+};
 
 use super::{
     NOW, forge::Forge, head::read_head, install_key, install_policies, live_keys, program::PATIENCE,
@@ -76,7 +81,11 @@ impl FakeIssuer {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let (answer, seen, elsewhere) = shared.clone();
                 tokio::spawn(async move {
-                    let Some(head) = read_head(&mut stream).await else { return };
+                    let Some(mut head) = read_head(&mut stream).await else { return };
+                    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+                    stream.read_exact(&mut body).await.unwrap();
+                    head.push_str(std::str::from_utf8(&body).unwrap());
                     let path = head.split(' ').nth(1).unwrap().to_owned();
                     seen.lock().unwrap().push(head);
                     let answer_there: Option<Answer> = elsewhere.lock().unwrap().get(&path).cloned();

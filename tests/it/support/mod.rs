@@ -1,5 +1,6 @@
 //! A server on a free port, with the sample policies, a test key and a clock that tests move.
 
+pub(crate) mod bundle;
 pub(crate) mod collector;
 pub(crate) mod forge;
 pub(crate) mod head;

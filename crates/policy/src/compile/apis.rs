@@ -13,6 +13,7 @@ use super::{
     types::ClaimUse,
 };
 use crate::{
+    bundle::BundleAccess,
     condition::Condition,
     document::{self, PolicyDocument, Text},
     finding::{FindingCode, ReadingProblem, Span},
@@ -104,6 +105,7 @@ impl CompileReport<'_> {
                 let parsed = self.name(file, name, ApiName::parse);
                 let Some(api) = api else { continue };
                 let audience = self.audience(file, name, api, surroundings, &mut audiences);
+                let bundle = self.bundle(file, name, api);
                 let (mut rules, mut routes, places) = self.compile_rules(file, api, names);
                 let guarantees = self.guarantees(file, api, names);
                 let uses = std::mem::take(&mut self.uses);
@@ -128,7 +130,8 @@ impl CompileReport<'_> {
                     let pdp = if places.pdp.is_some() { PdpState::On } else { PdpState::Off };
                     compiled.places.insert(parsed.clone(), places);
                     let scopes = scopes_asked_for(&routes, names);
-                    let api = ProtectedApi { name: parsed.clone(), audience, scopes, pdp, rules, routes };
+                    let api =
+                        ProtectedApi { name: parsed.clone(), audience, bundle, scopes, pdp, rules, routes };
                     compiled.apis.entry(parsed).or_insert(api);
                 }
             }
@@ -139,8 +142,8 @@ impl CompileReport<'_> {
             let (mut rules, mut routes) = (Vec::new(), CompiledRoutes::default());
             self.add_built_in(&mut rules, &mut routes, names, pdp);
             let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
-            let api =
-                ProtectedApi { name: name.clone(), audience, scopes, pdp: PdpState::Off, rules, routes };
+            let (name_of, bundle, pdp) = (name.clone(), None, PdpState::Off);
+            let api = ProtectedApi { name: name_of, audience, bundle, scopes, pdp, rules, routes };
             compiled.apis.insert(name, api);
         }
         compiled
@@ -241,6 +244,35 @@ impl CompileReport<'_> {
             self.add(file, ReadingProblem::new(text.at, FindingCode::DuplicateAudience, message).hint(hint));
         }
         Some(audience)
+    }
+
+    /// Who may fetch the bundle of an API. To let anybody is warned of.
+    fn bundle(
+        &mut self,
+        file: FileIndex,
+        name: &Spanned<String>,
+        api: &document::ApiEntry,
+    ) -> Option<BundleAccess> {
+        let text = api.bundle.given()?;
+        let access = BundleAccess::parse(&text.value);
+        match access {
+            None => {
+                let message = format!("expected `public` or `clients`, found `{}`", text.value);
+                let problem = ReadingProblem::new(text.at, FindingCode::WrongType, message);
+                let hint = "`clients` lets bearers with `jeton:policies` fetch it, `public` anybody";
+                self.add(file, problem.hint(hint));
+            }
+            Some(BundleAccess::Public) => {
+                let message = format!(
+                    "`public` lets anybody fetch the bundle of API `{}`, which shows its rules and names its clients",
+                    name.value
+                );
+                let problem = ReadingProblem::new(text.at, FindingCode::PublicBundle, message);
+                self.warn(file, problem.hint("write `bundle: clients`, unless everybody may know them"));
+            }
+            Some(BundleAccess::Clients) => {}
+        }
+        access
     }
 
     fn compile_rules(
@@ -392,10 +424,10 @@ fn asked_for_pdp(api: &document::ApiEntry) -> Option<Span> {
     pdp.value.then_some(pdp.at)
 }
 
-/// Whether routes that are there already decide on the paths of a built-in route.
+/// Whether routes that are there already decide on all paths of a built-in route.
 fn is_matched(routes: &CompiledRoutes, route: &Route) -> bool {
-    // a noncharacter, which is the name of nothing: no literal of the files takes it for its own
-    let path = route.with_parameters("\u{10fffe}");
+    // no literal of a file is like this
+    let path = route.with_parameters("{}");
     let Ok(path) = CanonicalPath::parse(&path) else { return false };
     let method = Method::ALL.into_iter().find(|method| route.method.precision(*method).is_some());
     method.is_some_and(|method| routes.trie.find(method, &path).is_some())

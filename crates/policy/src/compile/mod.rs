@@ -14,20 +14,17 @@ mod requirements;
 mod types;
 mod warnings;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jeton_oauth::{ApiName, Audience, Issuer};
 use jiff::Timestamp;
+use serde_json::Value;
 
 pub(super) use self::built_in::PDP_SCOPE;
 use self::{
     apis::{CompiledApis, Guarantee, GuaranteeOrigin},
     built_in::BUILT_IN,
-    nearest::Nearest,
-    report::{CompileReport, DefinedNames, Files},
+    report::{CompileReport, DefinedNames},
     warnings::Lookout,
 };
 use super::{
@@ -149,17 +146,30 @@ impl PolicyDraft {
         surroundings: &Surroundings,
         now: Timestamp,
     ) -> Result<Self, Findings> {
-        let mut report = CompileReport {
-            sources,
-            files: Files { sources: Arc::clone(&sources.files), hidden: Vec::new() },
-            findings: sources.warnings().to_vec(),
-            names_are_known: true,
-            nearest: Nearest::default(),
-            interned: HashSet::new(),
-            unknown_keys: Vec::new(),
-            uses: Vec::new(),
-        };
-        let mut documents = report.parse_all();
+        let mut report = CompileReport::of(sources);
+        let documents = report.parse_all();
+        Self::of_documents(report, documents, surroundings, now)
+    }
+
+    /// As [`Self::compile`], of policies that are a value, which stands for the one file of `sources`.
+    pub(super) fn of_value(
+        value: &Value,
+        sources: &PolicySources,
+        surroundings: &Surroundings,
+        now: Timestamp,
+    ) -> Result<Self, Findings> {
+        let mut report = CompileReport::of(sources);
+        let documents = vec![report.read_value(value)];
+        Self::of_documents(report, documents, surroundings, now)
+    }
+
+    fn of_documents(
+        mut report: CompileReport<'_>,
+        mut documents: Vec<PolicyDocument>,
+        surroundings: &Surroundings,
+        now: Timestamp,
+    ) -> Result<Self, Findings> {
+        let sources = report.sources;
         let names = report.collect_names(&documents);
         let CompiledApis { apis, guarantees, uses, places } =
             report.compile_apis(&documents, &names, surroundings);
@@ -182,6 +192,7 @@ impl PolicyDraft {
         let mut policies = PolicySet {
             scopes,
             roles,
+            has_bundles: apis.values().any(|api| api.bundle_access().is_some()),
             apis,
             federation: Federation::of(&clients),
             clients,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jeton_oauth::{Role, Scope, ScopeSet};
+use serde_json::Value;
 
 use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
 use crate::{
@@ -67,6 +68,26 @@ pub(super) struct CompileReport<'s> {
 }
 
 impl<'s> CompileReport<'s> {
+    pub(super) fn of(sources: &'s PolicySources) -> Self {
+        Self {
+            sources,
+            files: Files { sources: Arc::clone(&sources.files), hidden: Vec::new() },
+            findings: sources.warnings().to_vec(),
+            names_are_known: true,
+            nearest: Nearest::default(),
+            interned: HashSet::new(),
+            unknown_keys: Vec::new(),
+            uses: Vec::new(),
+        }
+    }
+
+    /// Reads a value that stands for the only file, as if it stood there.
+    pub(super) fn read_value(&mut self, value: &Value) -> PolicyDocument {
+        // there is no line to show
+        self.files.hidden.push(Hidden::Lines(Vec::new()));
+        self.document(FileIndex::FIRST, Some(&yaml::Node::from(value)), Vec::new())
+    }
+
     pub(super) fn parse_all(&mut self) -> Vec<PolicyDocument> {
         let sources: &'s [PolicyText] = &self.sources.files;
         let mut documents = Vec::with_capacity(sources.len());
@@ -76,26 +97,35 @@ impl<'s> CompileReport<'s> {
                 Some(node) => Hidden::parts(node.secrets()),
                 None => Hidden::in_unparsed(source),
             });
-            let is_nothing = node.as_ref().map_or(problems.is_empty(), yaml::Node::is_null);
-            let is_map = node.as_ref().is_some_and(yaml::Node::is_map);
-            let problems = RefCell::new(problems);
-            let document = match &node {
-                Some(node) => read::read::<PolicyDocument>(node, &problems),
-                None => is_nothing.then(PolicyDocument::default),
-            };
-            self.names_are_known &= document.as_ref().is_some_and(PolicyDocument::names_are_whole);
-            for problem in problems.into_inner() {
-                self.unknown_keys
-                    .extend((problem.code == FindingCode::UnknownKey).then_some((file, problem.at)));
-                self.add(file, problem);
-            }
-            let document = document.unwrap_or_default();
-            if is_map || is_nothing {
-                self.check_version(file, &document);
-            }
-            documents.push(document);
+            documents.push(self.document(file, node.as_ref(), problems));
         }
         documents
+    }
+
+    /// What a file says, by its tree; `problems` are those of the text.
+    fn document(
+        &mut self,
+        file: FileIndex,
+        node: Option<&yaml::Node<'_>>,
+        problems: Vec<ReadingProblem>,
+    ) -> PolicyDocument {
+        let is_nothing = node.map_or(problems.is_empty(), yaml::Node::is_null);
+        let is_map = node.is_some_and(yaml::Node::is_map);
+        let problems = RefCell::new(problems);
+        let document = match node {
+            Some(node) => read::read::<PolicyDocument>(node, &problems),
+            None => is_nothing.then(PolicyDocument::default),
+        };
+        self.names_are_known &= document.as_ref().is_some_and(PolicyDocument::names_are_whole);
+        for problem in problems.into_inner() {
+            self.unknown_keys.extend((problem.code == FindingCode::UnknownKey).then_some((file, problem.at)));
+            self.add(file, problem);
+        }
+        let document = document.unwrap_or_default();
+        if is_map || is_nothing {
+            self.check_version(file, &document);
+        }
+        document
     }
 
     pub(super) fn check_version(&mut self, file: FileIndex, document: &PolicyDocument) {

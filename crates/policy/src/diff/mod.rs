@@ -11,13 +11,15 @@ mod report;
 mod routes;
 mod taken_over;
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 pub use federation::ForeignToken;
+use jeton_oauth::ApiName;
 pub use lines::DiffCounts;
 use serde::Serialize;
 
 use super::{
+    bundle::BundleAccess,
     compile::{PDP_SCOPE, PolicyDraft},
     guarantee::Guaranteed,
     rule::RulePlace,
@@ -112,6 +114,8 @@ pub enum ChangeKind {
     Limit,
     /// The audience of an API.
     Audience,
+    /// Who may fetch the bundle of an API.
+    Bundle,
     /// Whether questions about an API are answered.
     Pdp,
     /// A guarantee.
@@ -212,6 +216,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
                 ..PolicyChange::of(ChangeKind::Audience, ChangeEffect::Changes, ChangedFor::Operators)
             });
         }
+        compare_bundles(name, [before, after], &mut changes);
         let answers = |api: Option<&ProtectedApi>| api.is_some_and(|api| api.pdp() == PdpState::On);
         if let Some(effect) = ChangeEffect::between(answers(before), answers(after)) {
             let who = ChangedFor::AnyTokenWith(format!("scope: {PDP_SCOPE}"));
@@ -227,6 +232,37 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
     clients::compare(old, new, &mut changes);
     federation::compare(old, new, &mut budget, &mut changes)?;
     Some(changes)
+}
+
+/// Who may newly fetch the bundle of an API, and who may not any more.
+fn compare_bundles(
+    name: &ApiName,
+    [before, after]: [Option<&ProtectedApi>; 2],
+    into: &mut Vec<PolicyChange>,
+) {
+    let [before, after] = [before, after].map(|api| api.and_then(ProtectedApi::bundle_access));
+    let is_public = |access| access == Some(BundleAccess::Public);
+    let who = if is_public(before) || is_public(after) {
+        ChangedFor::Everybody
+    } else {
+        ChangedFor::AnyTokenWith("scope: jeton:policies".to_owned())
+    };
+    // from `public` to `clients` everybody else loses it
+    let rank = |access| match access {
+        None => 0,
+        Some(BundleAccess::Clients) => 1,
+        Some(BundleAccess::Public) => 2,
+    };
+    let effect = match rank(before).cmp(&rank(after)) {
+        Ordering::Equal => return,
+        Ordering::Less => ChangeEffect::Gains,
+        Ordering::Greater => ChangeEffect::Loses,
+    };
+    into.push(PolicyChange {
+        api: Some(name.to_string()),
+        what: format!("the bundle of {name}, which shows its rules and names its clients"),
+        ..PolicyChange::of(ChangeKind::Bundle, effect, who)
+    });
 }
 
 /// How many more questions may be asked. `None`: any number.

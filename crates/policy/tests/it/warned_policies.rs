@@ -9,7 +9,7 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [FindingCode; 14] = [
+pub(crate) const CODES: [FindingCode; 16] = [
     FindingCode::IdleGuarantee,
     FindingCode::GuaranteeGap,
     FindingCode::PassedOver,
@@ -21,6 +21,7 @@ pub(crate) const CODES: [FindingCode; 14] = [
     FindingCode::UnusedIssuer,
     FindingCode::UnaskedPdp,
     FindingCode::PublicCatchAll,
+    FindingCode::PublicBundle,
     FindingCode::MethodHole,
     FindingCode::TypeMismatch,
     FindingCode::OpenVerb,
@@ -144,6 +145,7 @@ fn warnings_stand_where_the_mistake_is() {
             (FindingCode::MethodHole, 21, 13),
         ],
     );
+    found("public-bundle", &[(FindingCode::PublicBundle, 8, 13)]);
     found(
         "method-hole",
         &[

@@ -5,7 +5,7 @@ use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet};
 use serde_json::{Map, Value};
 
 use super::Authorizer;
-use crate::{principal::Principal, standing::NotInForce, token::BearerToken};
+use crate::{policies::PoliciesUnknown, principal::Principal, standing::NotInForce, token::BearerToken};
 
 /// A request that nobody sends, to be explained.
 pub struct ExplainedRequest<'q> {
@@ -41,6 +41,9 @@ pub enum NoAnswer {
     /// A token is for an API, and there is no such API.
     #[error("there is no API `{0}`")]
     NoApi(String),
+    /// Nothing is known of the policies.
+    #[error(transparent)]
+    NoPolicies(#[from] PoliciesUnknown),
     /// The client may ask for nothing there.
     #[error("client `{client}` has no grant for API `{api}`")]
     NoGrant {
@@ -106,19 +109,19 @@ impl Authorizer {
     /// # Errors
     /// As [`ExplainedRequest::explain_by`].
     pub async fn explain(&self, question: &ExplainedRequest<'_>) -> Result<Explanation, NoAnswer> {
-        let snapshot = self.policies.snapshot();
-        let policies = &snapshot.policies;
         let mut fetched = None;
         loop {
             let mut lacking = None;
-            let explained = question.explain_by(policies, |token, audience| {
-                let bearer = self.bearer(policies, token, audience);
-                if let Err(NotInForce::Ended(error)) = &bearer {
-                    lacking = self.missing(error, fetched.as_ref());
-                }
-                Ok(bearer.map_err(|not_in_force| not_in_force.to_string()))
+            let explained = self.policies.ask(|policies| {
+                question.explain_by(policies, |token, audience| {
+                    let bearer = self.bearer(policies, token, audience);
+                    if let Err(NotInForce::Ended(error)) = &bearer {
+                        lacking = self.missing(error, fetched.as_ref());
+                    }
+                    Ok(bearer.map_err(|not_in_force| not_in_force.to_string()))
+                })
             });
-            let Some(missing) = lacking else { return explained };
+            let Some(missing) = lacking else { return explained? };
             self.fetch(&missing).await;
             fetched = Some(missing);
         }

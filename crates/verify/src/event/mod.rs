@@ -27,9 +27,36 @@ crate::events! {
     /// A status list could not be fetched. The last good list stays in use.
     "status_list.not_fetched" => StatusListNotFetched<'e>: warn | debug { uri: &'e str, error: ShownValue<'e> };
 
+    /// A service has other policies, or has them again.
+    "bundle.fetched" => BundleFetched<'e>: info { api: &'e str, hash: &'e str };
+
+    /// No good bundle of policies came from the issuer. The last good one counts until its `exp`.
+    "bundle.not_fetched" => BundleNotFetched<'e>: warn | debug { api: &'e str, error: &'e str };
+
+    /// A service starts with the bundle that it kept.
+    "bundle.kept" => BundleKept<'e>: info { api: &'e str, hash: &'e str };
+
+    /// A file of the folder with kept documents is not used.
+    "kept.passed_over" => KeptPassedOver<'e>: warn { path: ShownValue<'e>, error: &'e str };
+
+    /// A document could not be kept. It is in use all the same.
+    "kept.not_written" => KeptNotWritten<'e>: warn { path: ShownValue<'e>, error: ShownValue<'e> };
+
+    /// The policies were replaced.
+    "policies.reloaded" => PoliciesReloaded<'e>: info { new: ShownValue<'e> };
+
+    /// The new policies have errors. The old ones stay in force. One line with the count, then one for each error.
+    "policies.rejected" => PoliciesRejected<'e>: error { count: usize, detail: ShownValue<'e> };
+
     /// A request was decided, whether it came to a service or through a gateway.
     "decision.taken" => DecisionTaken<'e>: trace {
         api: &'e str, rule: Option<&'e str>, client: Option<&'e str>, outcome: &'e str,
+    };
+
+    /// A request was denied.
+    "decision.denied" => DecisionDenied<'e>: info | error {
+        gateway: Option<&'e str>, method: Option<&'e str>, path: Option<&'e str>, reason: &'e str,
+        detail: Option<&'e str>, rule: Option<&'e str>, client: Option<&'e str>, jti: Option<&'e str>,
     };
 
     /// The candidate policies would decide differently.

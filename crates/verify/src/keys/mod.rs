@@ -3,5 +3,5 @@
 mod remote;
 mod trusted;
 
-pub use remote::{FailedFetch, JwksOptions, JwksSource, JwksSourceError, JwksState};
+pub use remote::{JwksOptions, JwksSource, JwksSourceError, JwksState};
 pub use trusted::{KeySource, TrustedKeys};

@@ -1,36 +1,28 @@
 //! The public keys of an issuer as a service elsewhere keeps them: fetched beside the requests, asked in memory.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
 use jeton_jose::{InvalidJwks, PassedOver, PublicKeys};
 use jeton_oauth::{ShownUrl, clock::Clock, is_loopback};
 use jiff::Timestamp;
-use tokio::{
-    sync::{Mutex, Notify, OwnedMutexGuard},
-    time,
-};
 use tracing::field::display;
 use url::Url;
 
 use super::KeySource;
 use crate::{
     event,
-    fetch::{Etag, FetchSchedule, FetchedDocument, Fetcher, HttpError, Transport},
+    fetch::{
+        Discovery, DiscoveryError, Etag, FailedFetch, FetchedDocument, FetchedValue, Fetcher, FollowTerms,
+        Followed, FollowedSource, HeldDocument, HttpError, Transport,
+    },
+    keep::KeepFolder,
 };
 
 /// What a key set is, and what many servers call it.
 const MEDIA_TYPES: &str = "application/jwk-set+json, application/json";
-/// The longest time for which nobody looks whether the set is due, in seconds.
-const LONGEST_PAUSE: i64 = 60;
+
+/// What the set is called where it is kept.
+const KEPT: &str = "jwks.json";
 
 /// How often a key set is fetched. Durations are cut to whole seconds, and none is shorter than one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +76,6 @@ pub struct JwksState {
     pub failure: Option<FailedFetch>,
 }
 
-/// An attempt that brought no key set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedFetch {
-    /// When it ended.
-    pub at: Timestamp,
-    /// Why: for the log and for operators. It does not hold the address.
-    pub error: String,
-}
-
 /// The public keys of an issuer, fetched from its key set URL (RFC 7517 section 5).
 ///
 /// [`Self::current`] only reads memory. [`Self::run`] keeps the set up to date beside the requests, and
@@ -133,29 +116,22 @@ pub struct FailedFetch {
 /// # Ok(())
 /// # }
 /// ```
-pub struct JwksSource(Arc<SharedJwks>);
+pub struct JwksSource(Followed<RemoteKeys>);
 
-/// What a fetch needs to continue after its last caller stopped waiting.
-struct SharedJwks {
-    url: Url,
+/// Where the set comes from.
+struct RemoteKeys {
+    place: KeyPlace,
     /// The longest time between two fetches, in seconds.
     refresh: i64,
-    /// The shortest time between two fetches on demand, in seconds.
-    cooldown: i64,
-    clock: Arc<dyn Clock>,
-    fetcher: Fetcher,
-    held: ArcSwap<HeldKeys>,
-    failure: ArcSwapOption<FailedFetch>,
-    /// When the set is fetched next, whatever tokens ask for.
-    schedule: FetchSchedule,
-    /// When tokens may cause a fetch again.
-    demand: FetchSchedule,
-    /// How many fetches have ended.
-    ended: AtomicU64,
-    /// Wakes [`JwksSource::run`] where a fetch on demand changed the schedule.
-    rescheduled: Notify,
-    /// Held by who fetches.
-    flight: Arc<Mutex<()>>,
+    fetcher: Arc<Fetcher>,
+    keep: Option<KeepFolder>,
+}
+
+/// Where a set is.
+enum KeyPlace {
+    Url(Url),
+    /// Where the issuer's metadata say.
+    Discovered(Arc<Discovery>),
 }
 
 /// The last good set.
@@ -165,12 +141,13 @@ struct HeldKeys {
     etag: Option<Etag>,
     /// What the issuer said of it, in seconds.
     max_age: Option<i64>,
-    fetched_at: Option<Timestamp>,
 }
 
 /// Why a set was not taken.
 #[derive(Debug, thiserror::Error)]
 enum NotFetched {
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -193,88 +170,70 @@ impl JwksSource {
             "http" => return Err(JwksSourceError::Insecure(ShownUrl(url.as_str()).to_string())),
             _ => return Err(JwksSourceError::Address),
         };
+        let fetcher = Arc::new(Fetcher::new(transport, options.timeout)?);
+        Ok(Self::at(KeyPlace::Url(url), options, fetcher, None, clock))
+    }
+
+    /// The key set that the issuer's metadata name.
+    pub(crate) fn discovered(
+        discovery: Arc<Discovery>,
+        fetcher: Arc<Fetcher>,
+        keep: Option<KeepFolder>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self::at(KeyPlace::Discovered(discovery), &JwksOptions::default(), fetcher, keep, clock)
+    }
+
+    fn at(
+        place: KeyPlace,
+        options: &JwksOptions,
+        fetcher: Arc<Fetcher>,
+        keep: Option<KeepFolder>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).max(1);
-        let now = clock.numeric_date();
-        Ok(Self(Arc::new(SharedJwks {
-            url,
-            refresh: seconds(options.refresh),
-            cooldown: seconds(options.cooldown),
-            clock,
-            fetcher: Fetcher::new(transport, options.timeout)?,
-            held: ArcSwap::default(),
-            failure: ArcSwapOption::empty(),
-            schedule: FetchSchedule::due(now),
-            demand: FetchSchedule::due(now),
-            ended: AtomicU64::new(0),
-            rescheduled: Notify::new(),
-            flight: Arc::default(),
-        })))
+        let keys = RemoteKeys { place, refresh: seconds(options.refresh), fetcher, keep };
+        let terms = FollowTerms { cooldown: seconds(options.cooldown), permits: None };
+        Self(Followed::new(keys, terms, clock))
+    }
+
+    /// Starts with the set that was kept, if there is one.
+    pub(crate) fn take_kept(&self) {
+        let Some(keep) = &self.0.source().keep else { return };
+        let Some(document) = keep.read(KEPT) else { return };
+        match PublicKeys::from_jwks(&document) {
+            Ok(keys) => self.0.hold(HeldKeys { keys: Arc::new(keys), etag: None, max_age: None }),
+            Err(error) => keep.pass_over(KEPT, &error.to_string()),
+        }
     }
 
     /// The last good set; no key before the first fetch.
     pub fn current(&self) -> Arc<PublicKeys> {
-        Arc::clone(&self.0.held.load().keys)
+        Arc::clone(&self.0.held().value.keys)
     }
 
     /// Fetches the set for a token that names a key that is not in it, unless that was done within the
     /// [`cooldown`](JwksOptions::cooldown), whatever came of it. Whoever asks while it is being fetched waits for the
     /// same answer; the fetch goes on when nobody waits any more.
     pub async fn fetch(&self) {
-        let ended = self.0.ended.load(Ordering::Acquire);
-        let flight = Arc::clone(&self.0.flight).lock_owned().await;
-        if self.0.ended.load(Ordering::Acquire) != ended {
-            // what was waited for is newer than the question
-            return;
-        }
-        let now = self.0.clock.numeric_date();
-        if self.0.demand.is_due(now) {
-            self.0.demand.note_success(now, self.0.cooldown);
-            self.fly(flight).await;
-        }
+        self.0.fetch().await;
     }
 
     /// Fetches the set if it is due: the first time, then after [`JwksOptions::refresh`] or what the issuer
     /// says; after an attempt that failed, in five seconds, and after each further one in twice as many, up to a minute.
     pub async fn refresh(&self) {
-        if !self.0.is_due() {
-            return;
-        }
-        let flight = Arc::clone(&self.0.flight).lock_owned().await;
-        if self.0.is_due() {
-            self.fly(flight).await;
-        }
+        self.0.refresh().await;
     }
 
     /// Keeps the set up to date for ever.
     pub async fn run(self: Arc<Self>) {
-        loop {
-            self.refresh().await;
-            // a minute at most: the clock may be set meanwhile
-            let pause = self.0.schedule.due_in(self.0.clock.numeric_date()).clamp(1, LONGEST_PAUSE);
-            let pause = Duration::from_secs(pause.unsigned_abs());
-            let _ = time::timeout(pause, self.0.rescheduled.notified()).await;
-        }
+        self.0.run().await;
     }
 
     /// The state of fetching.
     pub fn state(&self) -> JwksState {
-        let held = self.0.held.load();
-        JwksState {
-            keys: held.keys.len(),
-            fetched_at: held.fetched_at,
-            failure: self.0.failure.load().as_deref().cloned(),
-        }
-    }
-
-    /// Fetches in a task of its own. Whoever asked may hang up: a fetch that ended with that would have used
-    /// the cooldown up for nothing.
-    async fn fly(&self, flight: OwnedMutexGuard<()>) {
-        let shared = Arc::clone(&self.0);
-        let task = tokio::spawn(async move {
-            shared.fetch().await;
-            drop(flight);
-        });
-        let _ = task.await;
+        let held = self.0.held();
+        JwksState { keys: held.value.keys.len(), fetched_at: held.fetched_at, failure: self.0.failure() }
     }
 }
 
@@ -292,66 +251,59 @@ impl KeySource for JwksSource {
     }
 }
 
-impl SharedJwks {
-    fn is_due(&self) -> bool {
-        self.schedule.is_due(self.clock.numeric_date())
-    }
-
-    async fn fetch(&self) {
-        let outcome = self.download().await;
-        let now = self.clock.now();
-        match outcome {
-            Ok(held) => {
-                let keys = held.keys.len();
-                let passed_over = held.keys.passed_over();
-                if !passed_over.is_empty() && passed_over != self.held.load().keys.passed_over() {
-                    let keys = PassedOver::list(passed_over);
-                    event::JwksPassedOver { url: display(&self.shown_url()), keys: &keys }.warn();
-                }
-                let pause = self.pause(held.max_age);
-                self.held.store(Arc::new(HeldKeys { fetched_at: Some(now), ..held }));
-                self.failure.store(None);
-                if self.schedule.note_success(now.as_second(), pause) > 0 {
-                    event::JwksFetched { url: display(&self.shown_url()), keys }.info();
-                }
-            }
-            Err(error) => {
-                let error = error.to_string();
-                let url = self.shown_url();
-                let told = event::JwksNotFetched { url: display(&url), error: &error };
-                if self.schedule.note_failure(now.as_second()) == 0 {
-                    told.warn();
-                } else {
-                    told.debug();
-                }
-
-                self.failure.store(Some(Arc::new(FailedFetch { at: now, error })));
-            }
-        }
-        self.ended.fetch_add(1, Ordering::Release);
-        self.rescheduled.notify_one();
-    }
+impl FollowedSource for RemoteKeys {
+    type Value = HeldKeys;
+    type Error = NotFetched;
 
     /// What the issuer has, or what is in memory where that is the same.
-    async fn download(&self) -> Result<HeldKeys, NotFetched> {
-        let known = self.held.load_full();
-        match self.fetcher.get(self.url.as_str(), MEDIA_TYPES, known.etag.as_ref()).await? {
-            FetchedDocument::NotModified { max_age } => Ok(HeldKeys {
+    async fn fetch(&self, held: Arc<HeldDocument<HeldKeys>>) -> Result<FetchedValue<HeldKeys>, NotFetched> {
+        let known = &held.value;
+        let url = match &self.place {
+            KeyPlace::Url(url) => Cow::Borrowed(url),
+            KeyPlace::Discovered(discovery) => Cow::Owned(discovery.metadata().await?.jwks_uri.clone()),
+        };
+        let value = match self.fetcher.get(url.as_str(), MEDIA_TYPES, known.etag.as_ref()).await? {
+            FetchedDocument::NotModified { max_age } => HeldKeys {
                 keys: Arc::clone(&known.keys),
                 etag: known.etag.clone(),
                 // what it does not say is as it was (RFC 9111 section 4.3.4)
                 max_age: max_age.or(known.max_age),
-                fetched_at: None,
-            }),
-            FetchedDocument::New { body, etag, max_age } => Ok(HeldKeys {
-                keys: Arc::new(PublicKeys::from_jwks(&body)?),
-                etag,
-                max_age,
-                fetched_at: None,
-            }),
+            },
+            FetchedDocument::New { body, etag, max_age, .. } => {
+                let keys = Arc::new(PublicKeys::from_jwks(&body)?);
+                if let Some(keep) = &self.keep {
+                    keep.write(KEPT.to_owned(), body).await;
+                }
+                HeldKeys { keys, etag, max_age }
+            }
+        };
+        Ok(FetchedValue { pause: self.pause(value.max_age), value })
+    }
+
+    fn tell_taken(&self, before: &HeldDocument<HeldKeys>, now: &HeldKeys, failures: u32) {
+        let passed_over = now.keys.passed_over();
+        if !passed_over.is_empty() && passed_over != before.value.keys.passed_over() {
+            let keys = PassedOver::list(passed_over);
+            event::JwksPassedOver { url: display(&ShownUrl(&self.url())), keys: &keys }.warn();
+        }
+        if failures > 0 {
+            event::JwksFetched { url: display(&ShownUrl(&self.url())), keys: now.keys.len() }.info();
         }
     }
 
+    fn tell_failed(&self, error: &str, failures: u32) {
+        let url = self.url();
+        let url = ShownUrl(&url);
+        let told = event::JwksNotFetched { url: display(&url), error };
+        if failures == 0 {
+            told.warn();
+        } else {
+            told.debug();
+        }
+    }
+}
+
+impl RemoteKeys {
     /// The seconds until a set is fetched again.
     fn pause(&self, max_age: Option<i64>) -> i64 {
         let lifetime = max_age.unwrap_or(i64::MAX);
@@ -359,7 +311,14 @@ impl SharedJwks {
         (lifetime - lifetime / 5).clamp(1, self.refresh)
     }
 
-    fn shown_url(&self) -> ShownUrl<'_> {
-        ShownUrl(self.url.as_str())
+    /// Where the set is, or what would say it.
+    fn url(&self) -> String {
+        match &self.place {
+            KeyPlace::Url(url) => url.to_string(),
+            KeyPlace::Discovered(discovery) => {
+                let known = discovery.known();
+                known.map_or_else(|| discovery.url().to_string(), |metadata| metadata.jwks_uri.to_string())
+            }
+        }
     }
 }

@@ -24,6 +24,7 @@ use super::{InvalidList, STATUS_LIST, StatusList, StatusReference};
 use crate::{
     event,
     fetch::{Etag, FetchSchedule, FetchedDocument, Fetcher, HttpError, Transport},
+    keep::KeepFolder,
     keys::TrustedKeys,
 };
 
@@ -39,6 +40,12 @@ const LONGEST_TTL: i64 = 24 * 60 * 60;
 const LONGEST_PAUSE: i64 = 60;
 /// A list of which no token was seen for so many seconds is let go.
 const IDLE: i64 = 24 * 60 * 60;
+
+/// Where lists are, below the issuer.
+const STATUS_PATH: &str = "/status/";
+/// What lists are called where they are kept: this, their last part of the address, and an ending.
+const KEPT_PREFIX: &str = "status-";
+const KEPT_SUFFIX: &str = ".json";
 
 /// How lists are fetched, and what holds without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +140,8 @@ pub struct FetchedLists {
     refuse_after: Option<i64>,
     leeway: i64,
     clock: Arc<dyn Clock>,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
+    keep: Option<KeepFolder>,
     slots: ArcSwap<FxHashMap<Arc<str>, Arc<Slot>>>,
     wanted: Notify,
 }
@@ -169,23 +177,54 @@ impl FetchedLists {
         options: &StatusFetchOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StatusFetchError> {
-        let is_https = issuer.as_str().starts_with("https://");
-        if !is_https && !issuer.is_loopback() {
-            return Err(StatusFetchError::Insecure(issuer));
-        }
-        let transport = if is_https { Transport::Https } else { Transport::Http };
+        let Some(transport) = Transport::of(&issuer) else { return Err(StatusFetchError::Insecure(issuer)) };
+        let fetcher = Arc::new(Fetcher::new(transport, options.timeout)?);
+        Ok(Self::reaching(issuer, keys.into(), options, fetcher, clock))
+    }
+
+    pub(crate) fn reaching(
+        issuer: Issuer,
+        keys: TrustedKeys,
+        options: &StatusFetchOptions,
+        fetcher: Arc<Fetcher>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        Ok(Self {
+        Self {
             issuer,
-            keys: keys.into(),
+            keys,
             on_unknown: options.on_unknown,
             refuse_after: options.refuse_after.map(seconds),
             leeway: seconds(options.leeway),
             clock,
-            fetcher: Fetcher::new(transport, options.timeout)?,
+            fetcher,
+            keep: None,
             slots: ArcSwap::default(),
             wanted: Notify::new(),
-        })
+        }
+    }
+
+    /// Keeps lists in a folder from now on, and starts with those that are still good.
+    pub(crate) fn keeping(self, keep: KeepFolder) -> Self {
+        let now = self.clock.numeric_date();
+        let mut slots = FxHashMap::default();
+        for name in keep.names(KEPT_PREFIX) {
+            let handle = name.strip_prefix(KEPT_PREFIX).and_then(|name| name.strip_suffix(KEPT_SUFFIX));
+            let Some(uri) = handle.map(|handle| self.issuer.endpoint(&format!("{STATUS_PATH}{handle}")))
+            else {
+                continue;
+            };
+            let Some(document) = keep.read(&name) else { continue };
+            match self.open(&uri, &document) {
+                Ok(held) => {
+                    let slot = Slot::wanted(&uri, now);
+                    slot.held.store(Some(Arc::new(held)));
+                    slots.insert(Arc::clone(&slot.uri), Arc::new(slot));
+                }
+                Err(error) => keep.pass_over(&name, &error.to_string()),
+            }
+        }
+        Self { keep: Some(keep), slots: ArcSwap::from_pointee(slots), ..self }
     }
 
     /// Whether a token with this status may pass, as far as is known in memory.
@@ -261,9 +300,7 @@ impl FetchedLists {
 
     /// Makes a place for a list, while there are not too many; `false` where it is not the issuer's.
     fn want(&self, uri: &str) -> bool {
-        let handle = uri.strip_prefix(self.issuer.as_str()).and_then(|path| path.strip_prefix("/status/"));
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if !handle.is_some_and(|handle| (1..=64).contains(&handle.len()) && handle.bytes().all(is_name)) {
+        if self.handle(uri).is_none() {
             return false;
         }
         let has_room = |slots: &FxHashMap<_, _>| !slots.contains_key(uri) && slots.len() < MOST_LISTS;
@@ -280,6 +317,13 @@ impl FetchedLists {
         });
         self.wanted.notify_one();
         true
+    }
+
+    /// The last part of the address of a list of the issuer.
+    fn handle<'u>(&self, uri: &'u str) -> Option<&'u str> {
+        let handle = uri.strip_prefix(self.issuer.as_str())?.strip_prefix(STATUS_PATH)?;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        ((1..=64).contains(&handle.len()) && handle.bytes().all(is_name)).then_some(handle)
     }
 
     fn has_ended(&self, held: &HeldList, now: i64) -> bool {
@@ -331,6 +375,9 @@ impl FetchedLists {
                 let fetched = HeldList { etag, ..opened? };
                 if held.is_some_and(|held| fetched.issued_at < held.issued_at) {
                     return Err(StatusFetchError::Older);
+                }
+                if let (Some(keep), Some(handle)) = (&self.keep, self.handle(&slot.uri)) {
+                    keep.write(format!("{KEPT_PREFIX}{handle}{KEPT_SUFFIX}"), body).await;
                 }
                 Ok(Arc::new(fetched))
             }

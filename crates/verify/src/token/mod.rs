@@ -1,6 +1,7 @@
 //! A bearer's token to verified claims.
 
 mod bearer;
+mod header;
 mod origin;
 mod payload;
 mod seen;
@@ -9,6 +10,7 @@ mod verify;
 use jeton_jose::TokenKind;
 
 pub use bearer::{BearerToken, InsecureParts, insecure_parts};
+pub use header::{BearerFault, bearer_token};
 pub use origin::{Revocable, TokenOrigin};
 pub use payload::TokenPayload;
 pub use verify::{TokenError, VerifiedClaims, Verifier};

@@ -1,4 +1,5 @@
 //! Differences, guarantees, matrix and warnings claim to be exact. Brute force checks that.
+mod bundles;
 mod differences;
 mod generate;
 mod model;

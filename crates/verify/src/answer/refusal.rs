@@ -1,11 +1,16 @@
 //! Requests that the policies let nobody through with: what the log says of them, and what the caller learns.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use jeton_oauth::ClientId;
-use jeton_verify::{Denied, NoToken};
 
-use crate::{bearer::BearerFault, event::DecisionDenied, problem::GuardFault};
+use super::fault::GuardFault;
+use crate::{
+    audit::reasons,
+    authorize::{Denied, NoToken},
+    event::DecisionDenied,
+    token::BearerFault,
+};
 
 /// Why a request does not get through.
 pub enum Refusal {
@@ -17,8 +22,8 @@ pub enum Refusal {
 
 /// The request that was judged, where it is not the one for which the log has a line anyway.
 pub struct JudgedRequest<'r> {
-    /// The gateway that asks.
-    pub gateway: &'r str,
+    /// The gateway that asks, if one does.
+    pub gateway: Option<&'r str>,
     /// Its method.
     pub method: Cow<'r, str>,
     /// Its path, without the query.
@@ -26,6 +31,23 @@ pub struct JudgedRequest<'r> {
 }
 
 impl Refusal {
+    /// The stable name of the reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => reasons::INVALID_REQUEST,
+            Self::Denied(denied) => denied.reason(),
+        }
+    }
+
+    /// The rule that decided, if one did.
+    pub fn rule(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Denied(Denied::NoToken(NoToken { rule, .. })) => rule.clone(),
+            Self::Denied(Denied::NotAllowed(not_allowed)) => not_allowed.rule.clone(),
+            Self::BadRequest(_) | Self::Denied(Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
+        }
+    }
+
     /// What the caller is told, once the log has the reason.
     pub fn into_logged(self, judged: Option<&JudgedRequest<'_>>) -> GuardFault {
         match self {
@@ -41,15 +63,16 @@ impl Refusal {
             }
             Self::Denied(Denied::InvalidToken(error)) => {
                 let detail = error.to_string();
-                DecisionDenied { detail: Some(&detail), ..denied(judged, "invalid-token") }.info();
+                DecisionDenied { detail: Some(&detail), ..denied(judged, reasons::INVALID_TOKEN) }.info();
 
                 GuardFault::InvalidToken(error)
             }
             Self::Denied(Denied::Unavailable(unknown)) => {
                 let detail = unknown.to_string();
-                DecisionDenied { detail: Some(&detail), ..denied(judged, "unavailable") }.error();
+                let reason = Denied::Unavailable(unknown).reason();
+                DecisionDenied { detail: Some(&detail), ..denied(judged, reason) }.error();
 
-                GuardFault::Unavailable
+                GuardFault::Unavailable(unknown)
             }
             Self::Denied(Denied::NotAllowed(not_allowed)) => {
                 let principal = &not_allowed.principal;
@@ -71,7 +94,7 @@ impl Refusal {
 /// That a request is denied, with nothing yet of why but the reason.
 fn denied<'r>(judged: Option<&'r JudgedRequest<'_>>, reason: &'r str) -> DecisionDenied<'r> {
     DecisionDenied {
-        gateway: judged.map(|it| it.gateway),
+        gateway: judged.and_then(|it| it.gateway),
         method: judged.map(|it| &*it.method),
         path: judged.map(|it| &*it.path),
         reason,

@@ -1,0 +1,6 @@
+"use strict";
+
+const { Authorizer, Decision } = require("./authorizer.js");
+
+exports.Authorizer = Authorizer;
+exports.Decision = Decision;

@@ -1,0 +1,168 @@
+//! The class `Authorizer`.
+
+use std::{
+    borrow::Cow,
+    future::Future,
+    path::PathBuf,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+};
+
+use jeton_verify::Answer;
+use pyo3::{intern, prelude::*, types::PyModule};
+
+use crate::{
+    courier,
+    decision::Decision,
+    engine::{Engine, Engines},
+    options::{Arguments, Options},
+    values::{Headers, text},
+};
+
+/// Decides the requests to one API.
+#[pyclass(frozen, module = "jeton")]
+pub(crate) struct Authorizer {
+    engines: Engines,
+}
+
+#[pymethods]
+impl Authorizer {
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
+    #[pyo3(signature = (
+        *, issuer, api, policies=None, jwks=None, leeway=30, keep=None, origin=None, credentials=None, ca_file=None
+    ))]
+    fn new(
+        py: Python<'_>,
+        issuer: &str,
+        api: &str,
+        policies: Option<PathBuf>,
+        jwks: Option<PathBuf>,
+        leeway: i64,
+        keep: Option<PathBuf>,
+        origin: Option<&str>,
+        credentials: Option<&Bound<'_, PyAny>>,
+        ca_file: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        // what a proof of possession names; there are none yet
+        let _ = origin;
+        let arguments = Arguments { issuer, api, policies, jwks, leeway, keep, credentials, ca_file };
+        Ok(Self { engines: Engines::start(py, Options::read(arguments)?)? })
+    }
+
+    /// What is known is decided at once; what must be fetched first is waited for without the lock of the interpreter.
+    #[pyo3(signature = (method, target, authorization, dpop=None))]
+    fn decide(
+        &self,
+        py: Python<'_>,
+        method: &Bound<'_, PyAny>,
+        target: &Bound<'_, PyAny>,
+        authorization: &Bound<'_, PyAny>,
+        dpop: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Decision> {
+        let request = Request::read(method, target, authorization, dpop)?;
+        let engine = self.engines.here(py)?;
+        let (answer, happened) = courier::gathering(|| {
+            let mut asked = pin!(request.ask(&engine));
+            match poll_once(&engine, asked.as_mut()) {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => py.detach(|| engine.runtime.block_on(asked)),
+            }
+        });
+        courier::log(py, happened)?;
+        Ok(Decision::new(answer))
+    }
+
+    /// As `decide`, as a future of the running loop of asyncio. The loop goes on meanwhile.
+    #[pyo3(signature = (method, target, authorization, dpop=None))]
+    fn decide_async<'py>(
+        &self,
+        py: Python<'py>,
+        method: &Bound<'py, PyAny>,
+        target: &Bound<'py, PyAny>,
+        authorization: &Bound<'py, PyAny>,
+        dpop: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let asyncio = PyModule::import(py, intern!(py, "asyncio"))?;
+        let running = asyncio.call_method0(intern!(py, "get_running_loop"))?;
+        let future = running.call_method0(intern!(py, "create_future"))?;
+        let request = Request::read(method, target, authorization, dpop)?;
+        let engine = self.engines.here(py)?;
+        let (polled, happened) = courier::gathering(|| poll_once(&engine, pin!(request.ask(&engine))));
+        courier::log(py, happened)?;
+        match polled {
+            Poll::Ready(answer) => {
+                future.call_method1(intern!(py, "set_result"), (Decision::new(answer),))?;
+            }
+            Poll::Pending => {
+                // what it began to fetch goes on, and this waits for the same
+                let (request, settled) = (request.into_owned(), future.clone().unbind());
+                engine.runtime.clone().spawn(async move {
+                    let answer = request.ask(&engine).await;
+                    engine.courier.settle(settled, answer);
+                });
+            }
+        }
+        Ok(future)
+    }
+
+    fn close(&self) {
+        self.engines.close();
+    }
+
+    fn __enter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __exit__(&self, _kind: &Bound<'_, PyAny>, _error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) {
+        self.engines.close();
+    }
+
+    fn __repr__(&self) -> String {
+        self.engines.options().to_string()
+    }
+}
+
+/// A request, as the server has it.
+struct Request<'r> {
+    method: Cow<'r, str>,
+    target: Cow<'r, str>,
+    authorization: Headers<'r>,
+}
+
+impl<'r> Request<'r> {
+    fn read(
+        method: &'r Bound<'_, PyAny>,
+        target: &'r Bound<'_, PyAny>,
+        authorization: &'r Bound<'_, PyAny>,
+        dpop: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        if let Some(dpop) = dpop {
+            Headers::read("dpop", dpop)?;
+        }
+        Ok(Self {
+            method: text("method", method)?,
+            target: text("target", target)?,
+            authorization: Headers::read("authorization", authorization)?,
+        })
+    }
+
+    fn ask(&self, engine: &Engine) -> impl Future<Output = Answer> + Send {
+        engine.authorizer.answer(&self.method, &self.target, self.authorization.iter())
+    }
+
+    fn into_owned(self) -> Request<'static> {
+        Request {
+            method: Cow::Owned(self.method.into_owned()),
+            target: Cow::Owned(self.target.into_owned()),
+            authorization: self.authorization.into_owned(),
+        }
+    }
+}
+
+/// Whether it is known already.
+fn poll_once<F: Future>(engine: &Engine, asked: Pin<&mut F>) -> Poll<F::Output> {
+    // what it may have to fetch is fetched in a task
+    let _entered = engine.runtime.enter();
+    asked.poll(&mut Context::from_waker(Waker::noop()))
+}

@@ -1,0 +1,261 @@
+//! The bundles of the policies in force, signed and kept in memory: by one, a service decides without the folder.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use jeton_oauth::{ApiName, Issuer, KeyId, clock::Clock};
+use jeton_policy::{
+    ContentHash, LivePolicies, PolicySnapshot,
+    bundle::{self, BundleAccess},
+};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::keys::{LiveKeys, SigningError, SigningKey};
+
+/// How often bundles get another `exp`, in seconds.
+const HOUR: i64 = 60 * 60;
+/// For how long a bundle can be used from the next whole hour on, should its issuer be away, in seconds.
+const LIFETIME: i64 = 24 * HOUR;
+
+/// The bundles of all APIs that have one: each is signed once for each change of the policies, each hour and each key.
+///
+/// Hours begin at the same time everywhere, so replicas with the same policies answer with the same entity tag.
+pub struct PolicyBundles {
+    issuer: Issuer,
+    keys: Arc<LiveKeys>,
+    policies: Arc<LivePolicies>,
+    clock: Arc<dyn Clock>,
+    current: ArcSwap<Index>,
+}
+
+/// A signed bundle as it goes over the wire.
+pub struct SignedBundle {
+    body: Bytes,
+    gzipped: Bytes,
+    etag: String,
+}
+
+/// How often a bundle was handed out, or found to be what the caller has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleFetches {
+    /// The API.
+    pub api: ApiName,
+    /// The content hash of its policies.
+    pub hash: ContentHash,
+    /// Since these policies came into force, or the server started.
+    pub fetched: u64,
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum NoBundle {
+    /// It could not be compressed.
+    #[error("the bundle could not be compressed: {0}")]
+    Compress(#[from] io::Error),
+    /// It could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SigningError),
+}
+
+/// What is kept of the bundles of one snapshot. Does not keep the snapshot alive.
+struct Index {
+    snapshot: Weak<PolicySnapshot>,
+    entries: BTreeMap<ApiName, Entry>,
+    fetches: Arc<Fetches>,
+    /// Those of the policies before: no more are told, so that edits do not add up.
+    before: Option<Arc<Fetches>>,
+}
+
+struct Entry {
+    access: BundleAccess,
+    signed: ArcSwapOption<Kept>,
+    /// Held while the bundle is signed, so that of many callers one does it.
+    signing: Mutex<()>,
+}
+
+/// A bundle, and what it was signed for.
+struct Kept {
+    hour: i64,
+    kid: KeyId,
+    bundle: Arc<SignedBundle>,
+}
+
+/// How often each bundle of one snapshot was fetched.
+struct Fetches {
+    hash: ContentHash,
+    by_api: BTreeMap<ApiName, AtomicU64>,
+}
+
+impl PolicyBundles {
+    /// The bundles of the APIs in `policies`, signed with the key of `keys` that signs.
+    pub fn new(
+        issuer: Issuer,
+        keys: Arc<LiveKeys>,
+        policies: Arc<LivePolicies>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let current = ArcSwap::from_pointee(Index::of(&policies.current(), None));
+        Self { issuer, keys, policies, clock, current }
+    }
+
+    /// Who may fetch the bundle of an API; `None` where there is none.
+    pub fn access(&self, api: &str) -> Option<BundleAccess> {
+        self.policies.current().policies.api(api)?.bundle_access()
+    }
+
+    /// The bundle of an API, for callers who may have those of this `access`; `None` where there is none for them.
+    ///
+    /// # Errors
+    /// [`NoBundle`] if a library fails.
+    pub async fn serve(
+        &self,
+        api: &str,
+        access: BundleAccess,
+    ) -> Result<Option<Arc<SignedBundle>>, NoBundle> {
+        let snapshot = self.policies.snapshot();
+        let index = self.index(&snapshot);
+        let Some((api, entry)) = index.entries.get_key_value(api).filter(|(_, entry)| entry.access == access)
+        else {
+            return Ok(None);
+        };
+        let bundle = self.signed(&snapshot, api, entry).await?;
+        if bundle.is_some() {
+            index.fetches.count(api);
+        }
+        Ok(bundle)
+    }
+
+    /// How often the bundle of each API was fetched, of the policies in force and of those before.
+    pub fn fetches(&self) -> Vec<BundleFetches> {
+        let index = self.index(&self.policies.snapshot());
+        let before = index.before.iter().filter(|before| before.hash != index.fetches.hash);
+        before.chain([&index.fetches]).flat_map(|fetches| fetches.all()).collect()
+    }
+
+    async fn signed(
+        &self,
+        snapshot: &PolicySnapshot,
+        api: &ApiName,
+        entry: &Entry,
+    ) -> Result<Option<Arc<SignedBundle>>, NoBundle> {
+        let now = self.clock.numeric_date();
+        let hour = now.div_euclid(HOUR) * HOUR;
+        let ring = self.keys.ring();
+        let key = ring.signing();
+        let kept = || entry.signed.load_full().filter(|kept| kept.hour == hour && kept.kid == *key.kid());
+        if let Some(kept) = kept() {
+            return Ok(Some(Arc::clone(&kept.bundle)));
+        }
+        let _alone = entry.signing.lock().await;
+        if let Some(kept) = kept() {
+            return Ok(Some(Arc::clone(&kept.bundle)));
+        }
+        // what came into force within the hour is newer than its start; not from the future, should the clock have been
+        // set back
+        let issued_at = hour.max(snapshot.loaded_at.as_second().min(now));
+        let Some(bundle) = self.sign(key, snapshot, api, issued_at, hour + HOUR + LIFETIME).await? else {
+            return Ok(None);
+        };
+        let bundle = Arc::new(bundle);
+        let kept = Kept { hour, kid: key.kid().clone(), bundle: Arc::clone(&bundle) };
+        entry.signed.store(Some(Arc::new(kept)));
+        Ok(Some(bundle))
+    }
+
+    async fn sign(
+        &self,
+        key: &SigningKey,
+        snapshot: &PolicySnapshot,
+        api: &ApiName,
+        issued_at: i64,
+        expires_at: i64,
+    ) -> Result<Option<SignedBundle>, NoBundle> {
+        let hash = snapshot.policies.hash();
+        let Some(policies) = snapshot.policies.bundle(api) else { return Ok(None) };
+        let claims = json!({
+            "iss": self.issuer.as_str(),
+            "aud": bundle::address(&self.issuer, api),
+            "iat": issued_at,
+            "exp": expires_at,
+            "hash": hash,
+            "policies": policies,
+        });
+        let body = key.sign(bundle::TYP, &claims).await?;
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(body.as_bytes())?;
+        // weak: another key signs the same, and another coding holds it
+        let etag = format!("W/\"{hash}-{expires_at}\"");
+        Ok(Some(SignedBundle { body: body.into(), gzipped: gzip.finish()?.into(), etag }))
+    }
+
+    /// The index of a snapshot: that at hand, or a new one.
+    fn index(&self, snapshot: &Arc<PolicySnapshot>) -> Arc<Index> {
+        let current = self.current.load_full();
+        if current.is_of(snapshot) {
+            return current;
+        }
+        let new = Arc::new(Index::of(snapshot, Some(Arc::clone(&current.fetches))));
+        let before = self.current.compare_and_swap(&current, Arc::clone(&new));
+        // another thread may have been faster
+        if before.is_of(snapshot) { Arc::clone(&before) } else { new }
+    }
+}
+
+impl Index {
+    fn of(snapshot: &Arc<PolicySnapshot>, before: Option<Arc<Fetches>>) -> Self {
+        let apis = snapshot.policies.apis().values();
+        let entry = |access| Entry { access, signed: ArcSwapOption::empty(), signing: Mutex::new(()) };
+        let entries: BTreeMap<_, _> =
+            apis.filter_map(|api| Some((api.name().clone(), entry(api.bundle_access()?)))).collect();
+        let by_api = entries.keys().map(|api| (api.clone(), AtomicU64::new(0))).collect();
+        let fetches = Arc::new(Fetches { hash: snapshot.policies.hash().clone(), by_api });
+        Self { snapshot: Arc::downgrade(snapshot), entries, fetches, before }
+    }
+
+    fn is_of(&self, snapshot: &Arc<PolicySnapshot>) -> bool {
+        std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot))
+    }
+}
+
+impl Fetches {
+    fn count(&self, api: &ApiName) {
+        if let Some(count) = self.by_api.get(api) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = BundleFetches> {
+        self.by_api.iter().map(|(api, count)| BundleFetches {
+            api: api.clone(),
+            hash: self.hash.clone(),
+            fetched: count.load(Ordering::Relaxed),
+        })
+    }
+}
+
+impl SignedBundle {
+    /// The bundle as a compact JWS.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The same, compressed (RFC 1952): a quarter of its length or less.
+    pub fn gzipped(&self) -> &Bytes {
+        &self.gzipped
+    }
+
+    /// The weak entity tag (RFC 9110 section 8.8.3): the hash of the policies and the `exp`.
+    pub fn etag(&self) -> &str {
+        &self.etag
+    }
+}
