@@ -9,7 +9,7 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [FindingCode; 14] = [
+pub(crate) const CODES: [FindingCode; 15] = [
     FindingCode::IdleGuarantee,
     FindingCode::GuaranteeGap,
     FindingCode::PassedOver,
