@@ -527,7 +527,7 @@ fn an_edit_that_lets_ask_widens() {
         assert_eq!(difference.summary, summary, "{difference}");
         let of_desk: Vec<_> =
             difference.changes.iter().filter(|change| change.api.as_deref() == Some("desk")).collect();
-        let who = ChangedFor::AnyTokenWith("scope jeton:pdp".to_owned());
+        let who = ChangedFor::AnyTokenWith("scope: jeton:pdp".to_owned());
         assert!(of_desk.iter().all(|change| (change.kind, &change.who) == (ChangeKind::Pdp, &who)));
         assert_eq!(of_desk.len(), usize::from(summary != DiffSummary::Neither), "{difference}");
         // with the first such API, the rule about questions comes

@@ -142,15 +142,8 @@ impl CompileReport<'_> {
             let (mut rules, mut routes) = (Vec::new(), CompiledRoutes::default());
             self.add_built_in(&mut rules, &mut routes, names, pdp);
             let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
-            let api = ProtectedApi {
-                name: name.clone(),
-                audience,
-                bundle: None,
-                scopes,
-                pdp: PdpState::Off,
-                rules,
-                routes,
-            };
+            let (name_of, bundle, pdp) = (name.clone(), None, PdpState::Off);
+            let api = ProtectedApi { name: name_of, audience, bundle, scopes, pdp, rules, routes };
             compiled.apis.insert(name, api);
         }
         compiled

@@ -219,7 +219,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
         compare_bundles(name, [before, after], &mut changes);
         let answers = |api: Option<&ProtectedApi>| api.is_some_and(|api| api.pdp() == PdpState::On);
         if let Some(effect) = ChangeEffect::between(answers(before), answers(after)) {
-            let who = ChangedFor::AnyTokenWith(format!("scope {PDP_SCOPE}"));
+            let who = ChangedFor::AnyTokenWith(format!("scope: {PDP_SCOPE}"));
             changes.push(PolicyChange {
                 api: Some(name.to_string()),
                 what: "answers about what its clients may do: `pdp`".to_owned(),
