@@ -103,6 +103,7 @@ mod root;
 mod routed_path;
 mod schema;
 mod seen_tokens;
+mod served_bundles;
 mod server;
 mod services;
 mod settings;

@@ -176,7 +176,7 @@ impl Drop for RedisServer {
 
 /// A port that the system gives to no connection that goes out, so that it is free still when the server
 /// comes back to it.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 100).unwrap() * 100;
     loop {
