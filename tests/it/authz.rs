@@ -1,4 +1,6 @@
 //! `/authz/NAME`: what gateways are answered, and what they are never answered.
+use std::fs;
+
 use jeton::{
     config::{GatewayApis, GatewaySettings, Settings},
     gateway::{GatewayKind, GatewayName, TrustedPeers},
@@ -7,7 +9,10 @@ use jeton_oauth::ApiName;
 use jeton_verify::gateway::{ClaimHeader, HostName};
 use reqwest::{Method, Response};
 
-use crate::support::{Setup, TestApp, secrets, spawn_app_with};
+use crate::{
+    decision_table::DecisionTable,
+    support::{Setup, TestApp, copy_key, secrets, spawn_app_with},
+};
 
 const KINDS: [&str; 6] = ["nginx", "caddy", "traefik", "envoy", "haproxy", "service"];
 const IDENTITY: [&str; 5] =
@@ -83,6 +88,51 @@ async fn ask(app: &TestApp, question: &str, lines: &[&str]) -> Answer {
 
 async fn bearer(app: &TestApp, client: &str) -> String {
     format!("Authorization: Bearer {}", app.token_of(client, "orders").await)
+}
+
+/// A service before the API of the table of decisions, whose key signs for it too.
+fn of_the_table(settings: &mut Settings) {
+    copy_key("test-only-client-ed25519.pem", &settings.keys.dir);
+    let table = DecisionTable::read();
+    let keyring = settings.keys.dir.join("keyring.yaml");
+    let entry = format!(
+        "  - kid: {}\n    alg: EdDSA\n    created: 2026-02-01T00:00:00Z\n    activates: 2026-02-01T00:00:00Z\n",
+        table.kid()
+    );
+    fs::write(&keyring, fs::read_to_string(&keyring).unwrap() + &entry).unwrap();
+    settings.policies.dir = DecisionTable::policies();
+    settings.gateways = vec![gateway("service", "service", GatewayApis::One(api("orders")), "127.0.0.1/32")];
+}
+
+/// As services decide the table of decisions. A gateway gets 403 for a request that it may not read as jeton does, and for
+/// one that cannot be understood.
+#[actix_web::test]
+async fn a_service_that_asks_is_answered_as_the_table_has_it() {
+    let table = DecisionTable::read();
+    let issuer = table.issuer().to_owned();
+    let app = spawn_app_with(Setup { issuer, settings: of_the_table, ..Setup::default() });
+    let (mut differ, mut allowed) = (Vec::new(), 0);
+    for case in table.cases() {
+        let expected = case.expected;
+        let headers: Vec<_> =
+            case.authorization.iter().map(|value| format!("Authorization: {value}")).collect();
+        let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+        let answer = ask(&app, &question("service", "service", case.method, &case.target), &headers).await;
+        let told = (answer.status, answer.header("x-auth-client"), answer.header("www-authenticate"));
+        let is_as_told = match (expected["status"].as_u64().unwrap(), expected["reason"].as_str().unwrap()) {
+            (200, _) => {
+                allowed += 1;
+                told == (200, Some(expected["principal"]["client"].as_str().unwrap_or_default()), None)
+            }
+            (400, _) | (_, "bad-path") => told.0 == 403 && told.1.is_none(),
+            (status, _) => told == (u16::try_from(status).unwrap(), None, expected["challenge"].as_str()),
+        };
+        if !is_as_told {
+            differ.push(format!("{}: {told:?}, and not {expected}", case.name));
+        }
+    }
+    assert!(differ.is_empty(), "{}:\n{}", differ.len(), differ.join("\n"));
+    assert!(allowed > 30, "only {allowed}");
 }
 
 #[actix_web::test]

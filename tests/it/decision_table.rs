@@ -1,6 +1,6 @@
 //! The table of decisions that everything which decides agrees on (`tests/fixtures/decisions`), as Rust decides it.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use jeton_jose::PublicKeys;
 use jeton_oauth::{ApiName, Issuer, clock::ManualClock};
@@ -46,6 +46,19 @@ impl DecisionTable {
         })
     }
 
+    pub(crate) fn issuer(&self) -> &str {
+        self.0["issuer"].as_str().unwrap()
+    }
+
+    /// Of the key that signed the tokens.
+    pub(crate) fn kid(&self) -> &str {
+        self.0["jwks"]["keys"][0]["kid"].as_str().unwrap()
+    }
+
+    pub(crate) fn policies() -> PathBuf {
+        root().join("tests/fixtures/decisions/policies")
+    }
+
     /// The text, with tokens in the place of their names.
     fn filled_in(&self, text: &Value) -> String {
         let mut text = text.as_str().unwrap().to_owned();
@@ -59,7 +72,7 @@ impl DecisionTable {
         let text = |member: &str| self.0[member].as_str().unwrap();
         let clock = Arc::new(ManualClock::at("2026-12-01T12:00:00Z".parse().unwrap()));
         let (issuer, api) = (Issuer::parse(text("issuer")).unwrap(), ApiName::parse(text("api")).unwrap());
-        let folder = root().join("tests/fixtures/decisions").join(text("policies"));
+        let folder = Self::policies();
         let surroundings = Surroundings::of_service(&issuer, api.clone());
         let policies = LivePolicies::load(&folder, surroundings, clock.clone()).unwrap();
         let keys = Arc::new(PublicKeys::from_jwks(self.0["jwks"].to_string().as_bytes()).unwrap());
