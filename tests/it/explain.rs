@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     binary::Workplace,
     policy_text::{compile_good, with_claim, with_client, with_scopes},
-    support::spawn_app,
+    support::{Setup, spawn_app, spawn_app_with},
 };
 
 const POLICIES: &str = "\
@@ -118,6 +118,52 @@ async fn the_service_answers_as_the_command_does() {
         }
         assert_eq!(told, answered, "{question}");
     }
+}
+
+/// A client that takes a claim over from another issuer's token.
+#[actix_web::test]
+async fn claims_beside_a_client_are_supposed() {
+    let deployer = "version: 1
+issuers:
+  github: { issuer: https://ci.example.com, audience: https://tokens.example.com, keys: { discover: true } }
+clients:
+  deployer:
+    federated: [{ issuer: github, claims: { repository_id: { is: '1' } }, claims_from: { tenant: owner } }]
+    grants: { orders: { scopes: [orders:read] } }
+";
+    let policies = vec![("deployer.yaml", deployer.to_owned())];
+    let app = spawn_app_with(Setup { policies, ..Setup::default() });
+    let token = app.token_of("operator", "jeton").await;
+    let beside =
+        "`claims` stand beside `as` with a client; those of a bearer stand within: `as: { claims: ... }`";
+    for (asker, status, member, expected) in [
+        (json!({ "as": "deployer" }), 200, "reason", "depends"),
+        (json!({ "as": "deployer", "claims": {} }), 200, "reason", "depends"),
+        (json!({ "as": "deployer", "claims": { "tenant": "acme" } }), 200, "reason", "met"),
+        (json!({ "as": "deployer", "claims": { "tenant": "globex" } }), 200, "reason", "not-met"),
+        (
+            json!({ "as": { "scopes": ["orders:read"] }, "claims": { "tenant": "acme" } }),
+            400,
+            "detail",
+            beside,
+        ),
+        (json!({ "claims": { "tenant": "acme" } }), 400, "detail", beside),
+        (json!({ "token": token, "claims": { "tenant": "acme" } }), 400, "detail", beside),
+    ] {
+        let mut question = asker;
+        for (name, value) in [("api", "orders"), ("method", "GET"), ("path", "/tenants/acme/orders")] {
+            question[name] = json!(value);
+        }
+        let answer = app.http.post(app.url("/ops/explain")).bearer_auth(&token).json(&question).send().await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), status, "{question}");
+        let told: Value = answer.json().await.unwrap();
+        assert_eq!(told[member], expected, "{question}");
+    }
+    let question =
+        json!({ "api": "orders", "method": "GET", "path": "/", "as": "deployer", "claims": { "x": 1 } });
+    let answer = app.http.post(app.url("/ops/explain")).bearer_auth(&token).json(&question).send().await;
+    assert_eq!(answer.unwrap().status(), 400, "a claim that it does not take over");
 }
 
 #[actix_web::test]

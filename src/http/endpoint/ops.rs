@@ -165,6 +165,9 @@ struct WrittenQuestion {
     path: String,
     #[serde(default)]
     r#as: Option<WrittenAsker>,
+    /// Claims that the client of `as` takes over from another issuer's token.
+    #[serde(default)]
+    claims: Option<Map<String, Value>>,
     #[serde(default)]
     token: Option<String>,
 }
@@ -216,6 +219,10 @@ enum BadQuestion {
     NotAnObject,
     #[error("give either `as` or `token`")]
     TwoAskers,
+    #[error(
+        "`claims` stand beside `as` with a client; those of a bearer stand within: `as: {{ claims: ... }}`"
+    )]
+    ClaimsOfNoClient,
     #[error(transparent)]
     Name(#[from] InvalidName),
     #[error(transparent)]
@@ -226,12 +233,16 @@ enum BadQuestion {
 
 impl WrittenQuestion {
     fn parse(&self) -> Result<ExplainedRequest<'_>, BadQuestion> {
-        let asker = match (&self.r#as, &self.token) {
-            (Some(_), Some(_)) => return Err(BadQuestion::TwoAskers),
-            (None, None) => ExplainedAsker::Nobody,
-            (None, Some(token)) => ExplainedAsker::Token(BearerToken::new(token.as_str())),
-            (Some(WrittenAsker::Client(client)), None) => ExplainedAsker::Client(client),
-            (Some(WrittenAsker::Bearer(bearer)), None) => ExplainedAsker::Bearer(bearer.parse()?),
+        let asker = match (&self.r#as, &self.token, &self.claims) {
+            (Some(_), Some(_), _) => return Err(BadQuestion::TwoAskers),
+            (Some(WrittenAsker::Client(client)), None, Some(claims)) => {
+                ExplainedAsker::ClientWith(client, claims.clone())
+            }
+            (_, _, Some(_)) => return Err(BadQuestion::ClaimsOfNoClient),
+            (None, None, None) => ExplainedAsker::Nobody,
+            (None, Some(token), None) => ExplainedAsker::Token(BearerToken::new(token.as_str())),
+            (Some(WrittenAsker::Client(client)), None, None) => ExplainedAsker::Client(client),
+            (Some(WrittenAsker::Bearer(bearer)), None, None) => ExplainedAsker::Bearer(bearer.parse()?),
         };
         Ok(ExplainedRequest { api: &self.api, method: &self.method, target: &self.path, asker })
     }
