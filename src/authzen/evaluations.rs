@@ -1,10 +1,9 @@
 //! Several questions at once (section 7).
 
-use jeton_policy::Permissions;
 use serde_json::Value;
 
 use super::{
-    DecisionPoint,
+    Bearer, DecisionPoint,
     answer::{Answer, Answers, Reason},
     question::{AskedResource, BadQuestion, Members, Question},
 };
@@ -46,13 +45,13 @@ impl Semantic {
 
 /// What counts for each question that does not say it itself.
 struct Defaults<'q> {
-    bearer: Option<Result<Permissions, Reason>>,
+    bearer: Option<Result<Bearer<'q>, Reason>>,
     resource: Option<AskedResource<'q>>,
     action: Option<&'q str>,
 }
 
 impl<'q> Defaults<'q> {
-    fn of(question: &Members<'q>, point: &DecisionPoint<'_>) -> Result<Self, BadQuestion> {
+    fn of(question: &Members<'q>, point: &DecisionPoint<'q>) -> Result<Self, BadQuestion> {
         question.object_if_any("context")?;
         let [subject, resource, action] =
             ["subject", "resource", "action"].map(|name| question.object_if_any(name));

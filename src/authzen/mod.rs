@@ -9,7 +9,10 @@ mod page;
 mod question;
 mod search;
 
-use jeton_policy::{Decision, Grounds, PdpState, Permissions, PolicySet, ProtectedApi, clients::ClientState};
+use jeton_policy::{
+    Decision, GrantedDecision, GrantedTokens, Grounds, PdpState, Permissions, PolicySet, ProtectedApi,
+    clients::ClientState,
+};
 use serde_json::Map;
 
 use self::{
@@ -27,6 +30,14 @@ pub use self::{
 pub struct DecisionPoint<'p> {
     policies: &'p PolicySet,
     api: &'p ProtectedApi,
+}
+
+/// Whom a question is about.
+enum Bearer<'p> {
+    /// A client, with whatever token of these it has.
+    Client(GrantedTokens<'p>),
+    /// Somebody with just these.
+    Permissions(Permissions),
 }
 
 impl<'p> DecisionPoint<'p> {
@@ -52,16 +63,17 @@ impl<'p> DecisionPoint<'p> {
     }
 
     /// What a subject has, or why it is nobody here.
-    fn bearer(&self, subject: AskedSubject<'_>) -> Result<Permissions, Reason> {
+    fn bearer(&self, subject: AskedSubject<'_>) -> Result<Bearer<'p>, Reason> {
         let id = match subject {
             AskedSubject::Client(id) => id,
-            AskedSubject::Bearer(bearer) => return Ok(bearer),
+            AskedSubject::Bearer(bearer) => return Ok(Bearer::Permissions(bearer)),
             AskedSubject::Unknown => return Err(Reason::UnknownSubject),
         };
         let client = self.policies.clients().find(id).ok_or(Reason::UnknownSubject)?;
         match client.state {
             ClientState::Enabled => {
-                self.policies.permissions_of(id, self.api.name().as_str()).ok_or(Reason::NoGrant)
+                let tokens = self.policies.tokens_granted(id, self.api.name().as_str());
+                tokens.map(Bearer::Client).ok_or(Reason::NoGrant)
             }
             ClientState::Disabled => Err(Reason::DisabledClient),
         }
@@ -69,23 +81,43 @@ impl<'p> DecisionPoint<'p> {
 
     fn judge(
         &self,
-        bearer: &Result<Permissions, Reason>,
+        bearer: &Result<Bearer<'_>, Reason>,
         resource: &AskedResource<'_>,
         method: &str,
     ) -> Answer {
-        let subject = match bearer {
-            Ok(bearer) => bearer.subject(),
+        let bearer = match bearer {
+            Ok(bearer) => bearer,
             Err(reason) => return Answer::no(*reason),
         };
         let nothing = Map::new();
-        let decision = match resource {
-            AskedResource::Route { pattern, parameters } => {
-                self.api.decide_pattern(method, pattern, parameters.unwrap_or(&nothing), Some(&subject))
+        match (resource, bearer) {
+            (AskedResource::Unknown, _) => Answer::no(Reason::UnknownResource),
+            (AskedResource::Path(path), Bearer::Permissions(bearer)) => {
+                self.api.decide(method, path, Some(&bearer.subject())).into()
             }
-            AskedResource::Path(path) => self.api.decide(method, path, Some(&subject)),
-            AskedResource::Unknown => return Answer::no(Reason::UnknownResource),
-        };
-        decision.into()
+            (AskedResource::Path(path), Bearer::Client(tokens)) => {
+                self.api.decide_granted(method, path, tokens).into()
+            }
+            (AskedResource::Route { pattern, parameters }, Bearer::Permissions(bearer)) => {
+                let (parameters, subject) = (parameters.unwrap_or(&nothing), bearer.subject());
+                self.api.decide_pattern(method, pattern, parameters, Some(&subject)).into()
+            }
+            (AskedResource::Route { pattern, parameters }, Bearer::Client(tokens)) => {
+                let parameters = parameters.unwrap_or(&nothing);
+                self.api.decide_pattern_granted(method, pattern, parameters, tokens).into()
+            }
+        }
+    }
+}
+
+impl From<GrantedDecision<'_>> for Answer {
+    fn from(decision: GrantedDecision<'_>) -> Self {
+        match decision {
+            GrantedDecision::Decided(decision) => decision.into(),
+            GrantedDecision::Depends(rule) => Self::by_rule(false, "depends", Some(rule)),
+            // a kind of decision that came to the policies and not here
+            _ => Self::by_rule(false, "not-met", None),
+        }
     }
 }
 

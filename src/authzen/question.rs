@@ -188,9 +188,14 @@ impl<'q> Members<'q> {
 
     /// Of a subject (section 5.1).
     pub(super) fn subject(&self) -> Result<AskedSubject<'q>, BadQuestion> {
-        let (kind, id) = (self.text("type")?, self.text("id")?);
+        let kind = SubjectType::of(self.text("type")?);
+        // a bearer has no name, though the specification asks for one (section 5.1)
+        let id = match kind {
+            SubjectType::Bearer => self.text_if_any("id")?.unwrap_or_default(),
+            SubjectType::Client | SubjectType::Unknown => self.text("id")?,
+        };
         let properties = self.object_if_any("properties")?;
-        Ok(match SubjectType::of(kind) {
+        Ok(match kind {
             SubjectType::Client => AskedSubject::Client(id),
             SubjectType::Bearer => AskedSubject::Bearer(match properties {
                 Some(properties) => properties.bearer()?,

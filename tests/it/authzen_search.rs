@@ -1,7 +1,10 @@
 //! The searches of `AuthZEN` 1.0: what they find, and how it comes in pages.
 use serde_json::{Value, json};
 
-use crate::authzen::{TICKET, TICKETS, ask, client, path, question, route, spawn};
+use crate::{
+    authzen::{TICKET, TICKETS, ask, client, path, pep, question, route, spawn},
+    support::{Setup, spawn_app_with},
+};
 
 #[actix_web::test]
 async fn a_search_lists_what_evaluates_to_true() {
@@ -174,5 +177,74 @@ async fn pages_follow_each_other_and_belong_to_one_search() {
         let (_, answer) = search(&question).await;
         assert_eq!((&answer["page"]["count"], &answer["page"]["total"]), (&json!(count), &json!(7)));
         assert_eq!(answer["page"]["next_token"].as_str().unwrap().is_empty(), count == 7);
+    }
+}
+
+/// What a client takes over from another issuer's token counts as in the matrix: where all of its tokens have it.
+#[actix_web::test]
+async fn a_client_of_another_issuer_has_what_all_its_tokens_have() {
+    let rules = [("main", "is: main"), ("either", "in: [main, next]"), ("next", "is: next")];
+    let rules = rules.map(|(name, test)| {
+        format!("      {name}: {{ routes: [GET /{name}], require: {{ claims: {{ t: {{ {test} }} }} }} }}\n")
+    });
+    let entry = |refs: &str| {
+        format!(
+            "    federated: [{{ issuer: ci, claims: {{ id: {{ is: '{}' }}, ref: {{ {refs} }} }}, claims_from: {{ t: ref }} }}]\n    \
+             grants: {{ o: {{ scopes: [o:read] }} }}\n",
+            refs.len()
+        )
+    };
+    let policies = format!(
+        "version: 1
+scopes: {{ o:read: x }}
+apis:
+  o:
+    audience: https://o.example.com
+    pdp: true
+    rules:
+{}      segment: {{ routes: ['GET /x/{{t}}'], require: {{ claims: {{ t: {{ same_as_path: t }} }} }} }}
+      both: {{ routes: ['GET /y/{{t}}'], require: {{ scope: o:read, claims: {{ t: {{ in: [main, next] }} }} }} }}
+issuers:
+  ci: {{ issuer: https://ci.example.com, audience: https://tokens.example.com, keys: {{ discover: true }} }}
+clients:
+  one:
+{}  two:
+{}",
+        rules.concat(),
+        entry("is: main"),
+        entry("in: [main, next]")
+    );
+    let policies = vec![("o.yaml", policies), ("pep.yaml", pep())];
+    let app = spawn_app_with(Setup { policies, ..Setup::default() });
+    let token = app.token_of("pep", "jeton").await;
+    let main = json!({ "t": "main" });
+    for (who, resource, decision, reason) in [
+        ("one", path("/main"), true, "met"),
+        ("one", path("/either"), true, "met"),
+        ("one", path("/next"), false, "not-met"),
+        ("one", path("/x/main"), true, "met"),
+        ("one", path("/x/next"), false, "not-met"),
+        ("one", route("/x/{t}", &main), true, "met"),
+        ("one", route("/x/{t}", &json!({})), false, "not-met"),
+        ("one", route("/y/{t}", &json!({})), true, "met"),
+        ("two", path("/main"), false, "depends"),
+        ("two", path("/either"), true, "met"),
+        ("two", path("/x/next"), false, "depends"),
+        ("two", path("/x/other"), false, "not-met"),
+        ("two", route("/x/{t}", &main), false, "depends"),
+        ("two", route("/x/{t}", &json!({})), false, "not-met"),
+    ] {
+        let (status, answer) =
+            ask(&app, &token, "o", "evaluation", &question(&client(who), "GET", &resource)).await;
+        assert_eq!(status, 200, "{answer}");
+        let told = (&answer["decision"], &answer["context"]["reason"]);
+        assert_eq!(told, (&json!(decision), &json!(reason)), "{who} {resource}");
+    }
+    for (resource, found) in [("/main", vec!["one"]), ("/either", vec!["one", "two"]), ("/next", vec![])] {
+        let question = question(&json!({ "type": "client" }), "GET", &path(resource));
+        let (_, answer) = ask(&app, &token, "o", "search/subject", &question).await;
+        let ids: Vec<_> =
+            answer["results"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, found, "{resource}");
     }
 }

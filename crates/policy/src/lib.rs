@@ -55,6 +55,7 @@ mod explain;
 pub mod federation;
 pub mod files;
 mod finding;
+mod granted;
 mod guarantee;
 mod lines;
 mod lint;
@@ -91,6 +92,7 @@ pub use explain::{
     ExplainedAlternative, ExplainedCondition, ExplainedRoute, Explanation, LessSpecific, NoSuchClaims,
 };
 pub use finding::{Finding, FindingCode, Findings, Severity, did_you_mean};
+pub use granted::{GrantedDecision, GrantedTokens};
 pub use live::{LivePolicies, PolicyReload, PolicySnapshot, ReplacedPolicies};
 pub use matrix::{AccessMatrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath, PathPrefix};

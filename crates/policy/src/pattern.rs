@@ -10,7 +10,7 @@ use super::{
     decision::{Decision, Denial},
     path::CanonicalPath,
     position::{RouteId, numbered},
-    route::{Method, Route},
+    route::{Method, ParameterPlace, Route},
     set::ProtectedApi,
     subject::Subject,
 };
@@ -29,13 +29,23 @@ impl ProtectedApi {
         parameters: &Map<String, Value>,
         subject: Option<&Subject<'_>>,
     ) -> Decision<'_> {
-        let Some(method) = Method::parse(method) else { return Decision::Deny(Denial::BadMethod) };
-        let Ok(asked) = Route::parse(&format!("{method} {pattern}")) else {
-            return Decision::Deny(Denial::NoRoute);
-        };
-        let Some(route) = self.routes.trie.find_pattern(method, &asked.segments) else {
-            return Decision::Deny(Denial::NoRoute);
-        };
+        self.at_pattern(method, pattern, parameters, |route, path, absent| {
+            self.decide_at(route, path, absent, subject)
+        })
+        .unwrap_or_else(Decision::Deny)
+    }
+
+    /// Decides by the route of a pattern, on a path that it matches, without the parameters that have no value.
+    pub(super) fn at_pattern<D>(
+        &self,
+        method: &str,
+        pattern: &str,
+        parameters: &Map<String, Value>,
+        decide: impl FnOnce(RouteId, &CanonicalPath<'_>, &[ParameterPlace]) -> D,
+    ) -> Result<D, Denial<'_>> {
+        let method = Method::parse(method).ok_or(Denial::BadMethod)?;
+        let asked = Route::parse(&format!("{method} {pattern}")).map_err(|_| Denial::NoRoute)?;
+        let route = self.routes.trie.find_pattern(method, &asked.segments).ok_or(Denial::NoRoute)?;
         let value = |name: &str| parameters.get(name).and_then(|value| Claim::of(value).in_path());
         // a parameter is never empty
         let values: Vec<(&str, Option<Cow<'_, str>>)> =
@@ -50,10 +60,8 @@ impl ProtectedApi {
             found.and_then(|(_, value)| value.as_deref()).unwrap_or(ANYTHING)
         };
         let target = asked.with_each(text, ANYTHING);
-        match CanonicalPath::parse(&target) {
-            Ok(path) => self.decide_at(route, &path, &absent, subject),
-            Err(bad) => Decision::Deny(Denial::BadPath(bad)),
-        }
+        let path = CanonicalPath::parse(&target).map_err(Denial::BadPath)?;
+        Ok(decide(route, &path, &absent))
     }
 
     /// The patterns of which a rule decides for a method, as the files have them and in their order, each once.

@@ -273,15 +273,22 @@ impl ProtectedApi {
     /// carries, or `None` where no token came. Touches memory only, and allocates nothing when the
     /// answer is yes and the path holds no escapes.
     pub fn decide(&self, method: &str, target: &str, subject: Option<&Subject<'_>>) -> Decision<'_> {
-        let path = match CanonicalPath::parse(target) {
-            Ok(path) => path,
-            Err(bad) => return Decision::Deny(Denial::BadPath(bad)),
-        };
-        let Some(method) = Method::parse(method) else { return Decision::Deny(Denial::BadMethod) };
-        let Some(route) = self.routes.trie.find(method, &path) else {
-            return Decision::Deny(Denial::NoRoute);
-        };
-        self.decide_at(route, &path, &[], subject)
+        match self.located(method, target) {
+            Ok((route, path)) => self.decide_at(route, &path, &[], subject),
+            Err(denial) => Decision::Deny(denial),
+        }
+    }
+
+    /// The route that decides a request, and its path.
+    pub(super) fn located<'t>(
+        &self,
+        method: &str,
+        target: &'t str,
+    ) -> Result<(RouteId, CanonicalPath<'t>), Denial<'_>> {
+        let path = CanonicalPath::parse(target).map_err(Denial::BadPath)?;
+        let method = Method::parse(method).ok_or(Denial::BadMethod)?;
+        let route = self.routes.trie.find(method, &path).ok_or(Denial::NoRoute)?;
+        Ok((route, path))
     }
 
     /// Decides by the rule of a route. A condition on a parameter that is `absent` from the path does not hold,

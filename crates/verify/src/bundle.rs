@@ -128,8 +128,8 @@ pub(crate) enum NotTaken {
 }
 
 impl BundleSource {
-    /// The longest bundle that is read, in bytes: one of 30,000 rules or clients, each as long as most.
-    pub const LONGEST: usize = 8 * 1024 * 1024;
+    /// The longest bundle that is read, in bytes: one of 100,000 rules or clients, each as long as most.
+    pub const LONGEST: usize = 32 * 1024 * 1024;
 
     pub(crate) fn new(remote: RemoteBundle) -> Self {
         let clock = Arc::clone(&remote.clock);

@@ -29,11 +29,17 @@ impl CachedDocument<'_> {
 
 /// Whether the caller's copy is this one (RFC 9110 section 13.1.2, weak comparison).
 pub(super) fn has_current(request: &HttpRequest, etag: &str) -> bool {
-    let tags = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-    tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| tag == "*" || opaque(tag) == opaque(etag))
+    let mut values = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+    values.any(|value| value.trim() == "*" || opaque_tags(value).any(|tag| tag == opaque(etag)))
 }
 
-/// An entity tag without what says that it is weak.
+/// The entity tags of a list, without what says that they are weak. A comma may stand within one (section 8.8.3).
+fn opaque_tags(list: &str) -> impl Iterator<Item = &str> {
+    // whatever stands between two quotes
+    list.split('"').skip(1).step_by(2)
+}
+
+/// An entity tag without quotes and what says that it is weak.
 fn opaque(tag: &str) -> &str {
-    tag.strip_prefix("W/").unwrap_or(tag)
+    tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"')
 }

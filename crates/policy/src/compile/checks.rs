@@ -14,6 +14,7 @@ use super::{
 use crate::{
     cases::{Case, CaseAsker, CaseOutcome, ExpectedOutcome},
     document::{self, PolicyDocument, TestEntry, TestSubject, Text},
+    explain::DEPENDS,
     finding::{FindingCode, ReadingProblem, Span, did_you_mean},
     guarantee::{self, TooComplex, Violation},
     position::{FileIndex, numbered},
@@ -270,7 +271,11 @@ impl CompileReport<'_> {
             let outcome = case.run(policies, line);
             if let Some(to_pass) = &outcome.to_pass {
                 let (expected, explanation) = (outcome.expected.as_str(), &outcome.explanation);
-                let came = if explanation.allowed { "allowed" } else { "denied" };
+                let came = match (explanation.allowed, explanation.reason) {
+                    (true, _) => "allowed",
+                    (false, DEPENDS) => "decided",
+                    (false, _) => "denied",
+                };
                 let message = format!(
                     "test failed: expected {expected} for {} at {}, but it is {came}{}: {}",
                     outcome.who,
