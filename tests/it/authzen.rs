@@ -148,6 +148,12 @@ async fn policies_answer_and_say_why() {
         (bearer(&reader), "GET", path("/clients/zoe"), "true met own"),
         (bearer(&reader), "GET", path("/clients/alice"), "false not-met own"),
         (bearer(&json!({ "roles": ["lead"] })), "GET", path("/files/a"), "false not-met files"),
+        (
+            json!({ "type": "bearer", "properties": { "scopes": ["desk:read"] } }),
+            "GET",
+            path("/files/a"),
+            "true met files",
+        ),
         (bearer(&json!({ "scopes": ["no:such"] })), "GET", path("/files/a"), "false not-met files"),
         (bearer(&nothing), "GET", path("/healthz"), "true public health"),
         (json!({ "type": "bearer", "id": "" }), "GET", path("/files/a"), "false not-met files"),
