@@ -13,10 +13,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use jeton_oauth::{ApiName, Issuer, KeyId, clock::Clock};
-use jeton_policy::{
-    ContentHash, LivePolicies, PolicySnapshot,
-    bundle::{self, BundleAccess},
-};
+use jeton_policy::{BundleAccess, ContentHash, LivePolicies, PolicySnapshot, bundle};
 use serde_json::json;
 use tokio::sync::Mutex;
 

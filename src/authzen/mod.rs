@@ -21,8 +21,8 @@ use self::{
 };
 pub use self::{
     answer::{Answer, Answers},
-    question::BadQuestion,
-    search::{Found, Searched},
+    question::{BadQuestion, Searched},
+    search::Found,
 };
 
 /// Answers questions about one API.

@@ -7,10 +7,7 @@ use ring::digest;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    question::{BadQuestion, Members},
-    search::Searched,
-};
+use super::question::{BadQuestion, Members, Searched};
 
 /// The most results of one answer.
 const MOST: u32 = 1000;

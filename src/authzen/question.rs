@@ -125,6 +125,27 @@ impl Question {
     }
 }
 
+/// What is searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Searched {
+    /// Clients.
+    Subject,
+    /// Routes, or paths.
+    Resource,
+    /// Methods.
+    Action,
+}
+
+impl Searched {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Resource => "resource",
+            Self::Action => "action",
+        }
+    }
+}
+
 /// An object of a question, and where it stands there.
 #[derive(Clone, Debug)]
 pub(super) struct Members<'q> {

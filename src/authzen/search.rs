@@ -7,29 +7,8 @@ use serde::Serialize;
 use super::{
     DecisionPoint,
     page::{Page, PageRequest},
-    question::{AskedResource, AskedSubject, BadQuestion, Question, ResourceType, SubjectType},
+    question::{AskedResource, AskedSubject, BadQuestion, Question, ResourceType, Searched, SubjectType},
 };
-
-/// What is searched for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Searched {
-    /// Clients.
-    Subject,
-    /// Routes, or paths.
-    Resource,
-    /// Methods.
-    Action,
-}
-
-impl Searched {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Subject => "subject",
-            Self::Resource => "resource",
-            Self::Action => "action",
-        }
-    }
-}
 
 /// What a search found, or a page of it (section 8.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -21,32 +21,6 @@ use crate::{
     source::{ContentHash, PolicySources},
 };
 
-/// Who may fetch the bundle of an API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BundleAccess {
-    /// Anybody.
-    Public,
-    /// Bearers with the scope `jeton:policies`.
-    Clients,
-}
-
-impl BundleAccess {
-    pub(super) const ALL: [Self; 2] = [Self::Public, Self::Clients];
-
-    /// As a policy file has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Clients => "clients",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|access| access.as_str() == text)
-    }
-}
-
 impl PolicySet {
     /// What a service needs of an API, in the form of a policy file. `None` if there is no such API.
     ///

@@ -99,7 +99,7 @@ pub use path::{BadPath, CanonicalPath, PathPrefix};
 pub use revoke::{PrunedEntry, TokenRevocation};
 pub use route::{Method, Route};
 pub use rule::{PolicyRule, RulePlace};
-pub use set::{PdpState, PolicySet, ProtectedApi};
+pub use set::{BundleAccess, PdpState, PolicySet, ProtectedApi};
 pub use source::{ContentHash, PolicySources};
 pub use space::{Witness, WitnessToken};
 pub use spelling::BadRoute;

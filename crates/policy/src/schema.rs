@@ -12,9 +12,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::{
-    bundle::BundleAccess,
     claim::VERIFIED_CLAIMS,
     read::{Field, Items, Named, Spanned},
+    set::BundleAccess,
 };
 
 /// The name of the schema; nothing is to be fetched there.

@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::{
-    bundle::BundleAccess,
     condition::{Alternative, Condition},
     decision::{Decision, Denial, Grounds},
     finding::Findings,
@@ -188,6 +187,32 @@ pub struct ProtectedApi {
     pub(super) pdp: PdpState,
     pub(super) rules: Vec<PolicyRule>,
     pub(super) routes: CompiledRoutes,
+}
+
+/// Who may fetch the bundle of an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BundleAccess {
+    /// Anybody.
+    Public,
+    /// Bearers with the scope `jeton:policies`.
+    Clients,
+}
+
+impl BundleAccess {
+    pub(super) const ALL: [Self; 2] = [Self::Public, Self::Clients];
+
+    /// As a policy file has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Clients => "clients",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|access| access.as_str() == text)
+    }
 }
 
 /// Whether a policy decision point answers questions about an API.

@@ -12,9 +12,10 @@ pub use explain::{ExplainedAsker, ExplainedRequest, NoAnswer};
 
 use crate::{
     audit::{Audit, AuditedRequest, DecisionOutcome, TakenDecision, reasons},
+    bundle::PoliciesUnknown,
     event,
     fetch::FollowTask,
-    policies::{PoliciesUnknown, PolicySource, Unavailable},
+    policies::{PolicySource, Unavailable},
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     standing::{NotInForce, Standing},

@@ -19,7 +19,6 @@ use crate::{
     },
     keep::KeepFolder,
     keys::TrustedKeys,
-    policies::PoliciesUnknown,
     token::{TokenError, TokenPayload},
 };
 
@@ -125,6 +124,18 @@ pub(crate) enum NotTaken {
     Older(&'static str),
     #[error("its policies cannot be used: {0}")]
     Policies(Findings),
+}
+
+/// There are no policies by which anything could be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoliciesUnknown {
+    /// No good bundle came since the start.
+    #[error("no bundle of the policies was fetched yet")]
+    NotFetched,
+    /// The last good one has expired.
+    #[error("the bundle of the policies has expired, and the issuer gave no other")]
+    Expired,
 }
 
 impl BundleSource {

@@ -115,12 +115,12 @@ pub use authorize::{
     AccessRequest, Authorizer, Denied, ExplainedAsker, ExplainedRequest, NoAnswer, NoToken, NotAllowed,
     Permit,
 };
-pub use bundle::{BundleSource, BundleState};
+pub use bundle::{BundleSource, BundleState, PoliciesUnknown};
 pub use credentials::{GiveToken, ServiceCredentials};
 pub use fetch::FailedFetch;
 pub use keep::KeepError;
 pub use keys::{JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
-pub use policies::{PoliciesUnknown, PolicySource, Unavailable};
+pub use policies::{PolicySource, Unavailable};
 pub use principal::Principal;
 pub use resource::{NoMetadata, ResourceMetadata};
 pub use revocations::{Revocations, RevocationsUnknown};

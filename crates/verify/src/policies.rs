@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use jeton_policy::{LivePolicies, PolicySet};
 
-use crate::{bundle::BundleSource, revocations::RevocationsUnknown};
+use crate::{
+    bundle::{BundleSource, PoliciesUnknown},
+    revocations::RevocationsUnknown,
+};
 
 /// The policies of a service, as they are whenever they are asked for.
 #[derive(Clone)]
@@ -14,18 +17,6 @@ pub enum PolicySource {
     Folder(Arc<LivePolicies>),
     /// Of the issuer's bundle.
     Bundle(Arc<BundleSource>),
-}
-
-/// There are no policies by which anything could be decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PoliciesUnknown {
-    /// No good bundle came since the start.
-    #[error("no bundle of the policies was fetched yet")]
-    NotFetched,
-    /// The last good one has expired.
-    #[error("the bundle of the policies has expired, and the issuer gave no other")]
-    Expired,
 }
 
 /// Why nobody can say now whether a request may pass; a fault of ours.

@@ -4,7 +4,7 @@ use jeton_oauth::{ApiName, Audience, Issuer, MetadataAddress, NoAddress, Scope};
 use jeton_policy::ProtectedApi;
 use serde::Serialize;
 
-use crate::policies::PoliciesUnknown;
+use crate::bundle::PoliciesUnknown;
 
 /// The metadata of an API (RFC 9728 section 2), by the policies of one snapshot. As JSON it is the document.
 #[derive(Clone, Debug, Serialize)]

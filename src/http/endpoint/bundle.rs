@@ -9,7 +9,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use jeton_actix::GuardFault;
-use jeton_policy::bundle::BundleAccess;
+use jeton_policy::BundleAccess;
 
 use super::cached::has_current;
 use crate::{

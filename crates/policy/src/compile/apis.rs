@@ -13,7 +13,6 @@ use super::{
     types::ClaimUse,
 };
 use crate::{
-    bundle::BundleAccess,
     condition::Condition,
     document::{self, PolicyDocument, Text},
     finding::{FindingCode, ReadingProblem, Span},
@@ -24,7 +23,7 @@ use crate::{
     read::{Field, Items, Spanned},
     route::{Method, ParameterPlace, Route},
     rule::PolicyRule,
-    set::{CompiledRoutes, PdpState, ProtectedApi, RouteAccess, RuleAccess},
+    set::{BundleAccess, CompiledRoutes, PdpState, ProtectedApi, RouteAccess, RuleAccess},
 };
 
 /// The APIs, and what of them only the checks of whole policies need.

@@ -19,11 +19,10 @@ pub use lines::DiffCounts;
 use serde::Serialize;
 
 use super::{
-    bundle::BundleAccess,
     compile::{PDP_SCOPE, PolicyDraft},
     guarantee::Guaranteed,
     rule::RulePlace,
-    set::{PdpState, PolicySet, ProtectedApi},
+    set::{BundleAccess, PdpState, PolicySet, ProtectedApi},
     space::Witness,
 };
 

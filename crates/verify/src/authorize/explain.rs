@@ -5,7 +5,7 @@ use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet};
 use serde_json::{Map, Value};
 
 use super::Authorizer;
-use crate::{policies::PoliciesUnknown, principal::Principal, standing::NotInForce, token::BearerToken};
+use crate::{bundle::PoliciesUnknown, principal::Principal, standing::NotInForce, token::BearerToken};
 
 /// A request that nobody sends, to be explained.
 pub struct ExplainedRequest<'q> {

@@ -3,8 +3,8 @@ use std::{fs, path::Path};
 
 use jeton_oauth::{ApiName, Issuer};
 use jeton_policy::{
-    ChangeKind, ContentHash, Decision, DemoSecrets, Denial, DiffEffort, FindingCode, Permissions, PolicySet,
-    bundle::BundleAccess,
+    BundleAccess, ChangeKind, ContentHash, Decision, DemoSecrets, Denial, DiffEffort, FindingCode,
+    Permissions, PolicySet,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
