@@ -28,7 +28,7 @@ use tracing::{
     span,
 };
 
-use crate::{decision::Decision, process::Process};
+use crate::decision::Decision;
 
 /// How many events wait at most; those beyond are counted.
 const MOST_EVENTS: usize = 1_000;
@@ -233,13 +233,15 @@ impl LoggedEvent {
 }
 
 /// Has the events of the crates of jeton go to the courier of the process in which they happen.
-pub(crate) fn hear_events() {
+pub(crate) fn hear_events(courier_here: fn() -> Option<Courier>) {
     // again in a process after a fork: then it is set already
-    let _ = tracing::subscriber::set_global_default(Listener);
+    let _ = tracing::subscriber::set_global_default(Listener { courier_here });
 }
 
 /// Sees the events of the crates of jeton.
-struct Listener;
+struct Listener {
+    courier_here: fn() -> Option<Courier>,
+}
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -268,7 +270,7 @@ impl Subscriber for Listener {
             }
             None => Some(event),
         });
-        if let (Some(event), Some(courier)) = (elsewhere, Process::courier_here()) {
+        if let (Some(event), Some(courier)) = (elsewhere, (self.courier_here)()) {
             courier.log(event);
         }
     }

@@ -35,7 +35,7 @@ impl Process {
         let started = Arc::new(Self { id: process::id(), runtime, courier });
         // that of the process before the fork has threads which are not here, and maybe locks that they held
         mem::forget(HERE.swap(Some(Arc::clone(&started))));
-        courier::hear_events();
+        courier::hear_events(Self::courier_here);
         deliver(py, mailbox)?;
         Ok(started)
     }
