@@ -268,7 +268,7 @@ impl PolicySet {
                 );
             }
         }
-        // the claim may be there, so that it is no answer that there is none
+        // a token may carry the claim: say where it comes from, not that it is missing
         let alternatives = known.routes.alternatives(access).collect::<Vec<_>>();
         for explained in &mut explanation.alternatives {
             let conditions = explained.position.checked_sub(1).and_then(|at| alternatives.get(at));

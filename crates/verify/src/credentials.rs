@@ -42,7 +42,7 @@ pub trait GiveToken: Send + Sync + 'static {
     /// A token that is good now.
     ///
     /// # Errors
-    /// Why there is none: for the log.
+    /// Why no token could be given, for the log.
     fn give(&self) -> Result<String, Box<dyn Error + Send + Sync>>;
 }
 

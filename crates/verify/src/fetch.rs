@@ -365,7 +365,7 @@ fn max_age(headers: &HeaderMap) -> Option<i64> {
     lifetimes.min().map(|lifetime| lifetime.saturating_sub(age).max(0))
 }
 
-/// A `delta-seconds` (RFC 9111 section 1.2.2); what is longer than any number is very long.
+/// A `delta-seconds` (RFC 9111 section 1.2.2); a number that is too long for an `i64` counts as the largest.
 fn seconds(digits: &str) -> Option<i64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(i64::MAX))

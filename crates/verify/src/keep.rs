@@ -1,7 +1,7 @@
 //! A folder with the last good documents of an issuer, from which a service starts while the issuer is away.
 //!
-//! What is read from it is verified again. But the keys that verify it come from it too: who can write the folder can
-//! forge all of them.
+//! Each document is verified when it is read. The keys for that come from the same folder: whoever can write the folder
+//! can forge every document.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},

@@ -79,7 +79,7 @@ pub struct FollowTerms {
     pub permits: Option<Arc<Semaphore>>,
 }
 
-/// A document that is followed. What is good stays until something else is.
+/// A document that is fetched again and again. The last good one stays until a new good one comes.
 pub struct Followed<S: FollowedSource>(Arc<SharedDocument<S>>);
 
 /// What a fetch needs to continue after its last caller stopped waiting.
