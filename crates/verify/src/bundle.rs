@@ -174,8 +174,8 @@ impl BundleSource {
         self.0.refresh().await;
     }
 
-    /// Fetches the bundle where none is in force, unless that was done within the cooldown. Callers that come meanwhile wait for the same
-    /// answer, for five seconds at most.
+    /// Fetches the bundle where none is in force, unless that was done within the cooldown. Callers that come meanwhile
+    /// wait for the same answer, for five seconds at most.
     pub async fn fetch(&self) {
         let _ = time::timeout(PATIENCE, self.0.fetch()).await;
     }
