@@ -360,7 +360,12 @@ def table():
     """The page of shared issuers says what the data say."""
     data = json.loads((FIXTURES / "shared-issuers.json").read_text())
     page = (DOCS / "shared-issuers.md").read_text()
-    rows = {line.split("|")[2].strip(): line for line in page.splitlines() if line.startswith("| ")}
+    rows = {
+        issuer: line
+        for line in page.splitlines()
+        if line.startswith("| ")
+        for issuer in line.split("|")[2].strip().split(", ")
+    }
     for entry in data["shared"]:
         row = rows.get(f"`{entry['issuer']}`", "")
         # GitLab's paths are told by a rule
