@@ -104,6 +104,7 @@ mod revoke_commands;
 mod root;
 mod routed_path;
 mod schema;
+mod seen_proofs;
 mod seen_tokens;
 mod served_bundles;
 mod server;
