@@ -88,6 +88,7 @@ mod policies_matrix;
 mod policy_links;
 #[path = "../../crates/policy/tests/it/policy_text.rs"]
 mod policy_text;
+mod possession;
 mod printed_names;
 mod protected;
 mod real_causes;
@@ -107,6 +108,7 @@ mod revoke_commands;
 mod root;
 mod routed_path;
 mod schema;
+mod seen_proofs;
 mod seen_tokens;
 mod served_bundles;
 mod server;
