@@ -26,6 +26,7 @@ mod bundles;
 
 mod client_assertions;
 mod client_requests;
+mod clients_certificates;
 mod clients_commands;
 mod clients_list;
 mod clients_rotate;
