@@ -37,6 +37,7 @@ mod decision_log;
 mod decision_table;
 mod decisions;
 mod discovery;
+mod dpop_proof;
 mod ended_tokens;
 mod ending;
 mod explain;
