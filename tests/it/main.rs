@@ -84,6 +84,7 @@ mod policies_matrix;
 mod policy_links;
 #[path = "../../crates/policy/tests/it/policy_text.rs"]
 mod policy_text;
+mod possession;
 mod printed_names;
 mod protected;
 mod real_causes;

@@ -71,8 +71,8 @@ pub struct ServiceOptions {
     pub keep: Option<PathBuf>,
     /// The authorities (PEM) that sign the issuer's certificate, instead of those of the system.
     pub ca_file: Option<PathBuf>,
-    /// The scheme and host by which clients reach the service. DPoP proofs must be for it, and without it no token is taken
-    /// that is bound to a key.
+    /// Scheme, host and port by which clients reach the API. With it, tokens that are bound to a key are taken too
+    /// ([`Authorizer::with_origin`]).
     pub origin: Option<Origin>,
     /// For a bundle that is for clients alone.
     pub credentials: Option<ServiceCredentials>,
@@ -139,8 +139,8 @@ impl ServiceOptions {
             jwks: None,
             leeway: Duration::from_secs(30),
             keep: None,
-            origin: None,
             ca_file: None,
+            origin: None,
             credentials: None,
             clock: Arc::new(SystemClock),
         })
@@ -196,7 +196,7 @@ impl ServiceStart {
         let keys = self.keys()?;
         let policies = self.policies(&keys, of_bundle)?;
         let lists = self.lists(&keys);
-        let ServiceOptions { issuer, api, leeway, origin, clock, .. } = self.options;
+        let ServiceOptions { issuer, api, leeway, clock, origin, .. } = self.options;
         let verifier = Verifier::new(issuer, keys, leeway, clock).with_status_lists(lists);
         let verifier = verifier.remembering(Verifier::USUAL_MEMORY);
         let authorizer = Authorizer::new(verifier, policies, api).with_tasks(self.tasks);
