@@ -2,7 +2,7 @@
 use std::fs;
 
 use jeton::{
-    config::{GatewayApis, GatewaySettings, Settings},
+    config::{GatewayApis, GatewaySettings, HostedApi, Settings},
     gateway::{GatewayKind, GatewayName, TrustedPeers},
 };
 use jeton_oauth::ApiName;
@@ -32,14 +32,22 @@ fn api(name: &str) -> ApiName {
     ApiName::parse(name).unwrap()
 }
 
+fn one(name: &str) -> GatewayApis {
+    GatewayApis::One { api: api(name), origin: None }
+}
+
+fn hosted(host: &str, name: &str) -> (HostName, HostedApi) {
+    HostedApi::at(HostName::parse(host).unwrap(), api(name)).unwrap()
+}
+
 /// One gateway of each kind before the orders API, `stranger` whom nobody here may ask as, and `hosts`.
 fn gateways(settings: &mut Settings) {
-    let orders = || GatewayApis::One(api("orders"));
+    let orders = || one("orders");
     settings.gateways = KINDS.map(|kind| gateway(kind, kind, orders(), "127.0.0.1/32")).to_vec();
     settings.gateways.push(gateway("stranger", "nginx", orders(), "192.0.2.0/24"));
     let hosts = [("orders.example.com", "orders"), ("jeton.example.com", "jeton")];
     for kind in KINDS {
-        let hosts = hosts.map(|(host, name)| (HostName::parse(host).unwrap(), api(name))).into();
+        let hosts = hosts.map(|(host, name)| hosted(host, name)).into();
         let name = format!("hosts-{kind}");
         settings.gateways.push(gateway(&name, kind, GatewayApis::ByHost(hosts), "127.0.0.1"));
     }
@@ -101,7 +109,7 @@ fn of_the_table(settings: &mut Settings) {
     );
     fs::write(&keyring, fs::read_to_string(&keyring).unwrap() + &entry).unwrap();
     settings.policies.dir = DecisionTable::policies();
-    settings.gateways = vec![gateway("service", "service", GatewayApis::One(api("orders")), "127.0.0.1/32")];
+    settings.gateways = vec![gateway("service", "service", one("orders"), "127.0.0.1/32")];
 }
 
 /// As services decide the table of decisions. A gateway gets 403 for a request that it may not read as jeton does, and for
@@ -469,7 +477,7 @@ async fn reloads_and_revocations_are_seen_at_once() {
 async fn an_issuer_with_a_path_changes_nothing() {
     for issuer in ["http://127.0.0.1:8080/tokens", "http://127.0.0.1:8080/authz"] {
         let named = |settings: &mut Settings| {
-            let orders = || GatewayApis::One(api("orders"));
+            let orders = || one("orders");
             settings.gateways = vec![
                 gateway("status", "envoy", orders(), "127.0.0.1"),
                 gateway("ops", "nginx", orders(), "127.0.0.1"),

@@ -49,9 +49,11 @@ impl Gateway {
     pub(in crate::http) fn new(settings: &GatewaySettings, authorizer: &Authorizer) -> Self {
         let GatewaySettings { name, kind, apis, trusted_peers, claims } = settings.clone();
         let (host, authorizers) = match apis {
-            GatewayApis::One(api) => (ForwardedHost::Ignored, Authorizers::One(authorizer.for_api(api))),
+            GatewayApis::One { api, .. } => {
+                (ForwardedHost::Ignored, Authorizers::One(authorizer.for_api(api)))
+            }
             GatewayApis::ByHost(hosts) => {
-                let each = hosts.into_iter().map(|(host, api)| (host, authorizer.for_api(api)));
+                let each = hosts.into_iter().map(|(host, hosted)| (host, authorizer.for_api(hosted.api)));
                 (ForwardedHost::Read, Authorizers::ByHost(each.collect()))
             }
         };
