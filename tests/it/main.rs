@@ -16,6 +16,7 @@ mod admin;
 mod answers;
 mod architecture;
 mod authz;
+mod authz_possession;
 mod authzen;
 mod authzen_interop;
 mod authzen_search;

@@ -163,6 +163,12 @@ impl Authorizer {
         Self { possession: self.possession.with_seen_proofs(seen, namespace.into()), ..self }
     }
 
+    /// As [`Self::with_seen_proofs`], in the memory that it has already.
+    #[must_use]
+    pub fn remembering_proofs_as(self, namespace: impl Into<Arc<str>>) -> Self {
+        Self { possession: self.possession.named(namespace.into()), ..self }
+    }
+
     /// Tells of each decision.
     #[must_use]
     pub fn with_audit(self, audit: Audit) -> Self {
