@@ -16,6 +16,7 @@ use crate::support::root;
 pub(crate) struct DecisionTable(Value);
 
 /// A request of the table.
+#[derive(Clone)]
 pub(crate) struct TableCase<'t> {
     /// What it is about.
     pub(crate) name: &'t str,
@@ -70,6 +71,17 @@ impl DecisionTable {
                 again: case.get("again").unwrap_or(&case["expected"]),
             }
         })
+    }
+
+    /// Those that its cases ask.
+    pub(crate) fn services(&self) -> Vec<TableService<'_>> {
+        let mut services = Vec::new();
+        for case in self.cases() {
+            if !services.contains(&case.service) {
+                services.push(case.service);
+            }
+        }
+        services
     }
 
     /// The time at which its proofs were made.
