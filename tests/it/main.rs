@@ -107,6 +107,7 @@ mod replay;
 mod replay_command;
 mod resource_metadata;
 mod revoke_commands;
+mod rfc_vectors;
 mod root;
 mod routed_path;
 mod schema;
