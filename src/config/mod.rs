@@ -20,7 +20,7 @@ mod values;
 pub use admin::{AdminSettings, ListenerHost};
 pub use effective::{CheckedSettings, EffectiveSetting, SettingSource};
 pub use federation::{FederationSettings, FetchSettings};
-pub use gateways::{GatewayApis, GatewaySettings};
+pub use gateways::{GatewayApis, GatewaySettings, HostedApi};
 pub use keys::KeySettings;
 pub(crate) use layers::DEFAULTS;
 pub use layers::{SettingError, SettingErrors};
