@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jeton_oauth::{ApiName, ClientId, Confirmation, Issuer, KeyId, ScopeSet, TokenId, clock::Clock};
-use jeton_policy::{LivePolicies, PolicySet, PolicySnapshot};
+use jeton_policy::{LivePolicies, PolicySet, PolicySnapshot, ProtectedApi};
 use jeton_verify::{
     BearerToken, NotInForce, RevocationsUnknown, Shown, Standing, TokenError, TokenOrigin, VerifiedClaims,
     Verifier,
@@ -394,7 +394,7 @@ impl Issuance<'_> {
             if client.bound_tokens {
                 return Err(self.refuse(GrantError::UnboundForClient));
             }
-            if self.policies.api(approved.api().as_str()).is_some_and(|api| api.bound_tokens()) {
+            if self.policies.api(approved.api().as_str()).is_some_and(ProtectedApi::bound_tokens) {
                 return Err(self.refuse(GrantError::UnboundForApi));
             }
             // else a stolen token, which nobody else can use, would bring one that everybody can

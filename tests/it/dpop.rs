@@ -241,6 +241,7 @@ async fn the_log_says_what_a_token_is_bound_to() {
         (&json!("invalid_dpop_proof"), &json!("INFO")),
         "{refused}"
     );
+    assert_eq!((refused.get("client"), &refused["attempted"]), (None, &json!("acme-sync")), "{refused}");
     jeton.stop().await;
     let signature = proof.rsplit_once('.').unwrap().1;
     assert!(!jeton.log_text().contains(signature), "nobody can show again what the log has");

@@ -110,6 +110,7 @@ mod rfc_vectors;
 mod root;
 mod routed_path;
 mod schema;
+mod seen_proofs;
 mod seen_tokens;
 mod served_bundles;
 mod server;

@@ -7,11 +7,11 @@ use actix_web::{
     http::header::{self, HeaderValue},
     web::{Data, Payload},
 };
-use jeton_oauth::{ClientId, ErrorCode, GrantType};
+use jeton_oauth::{ErrorCode, GrantType};
 use jeton_verify::{BearerToken, Shown, TokenScheme};
 use tracing::Level;
 
-use super::client::{ClientEndpoint, ClientEndpoints, Refusing};
+use super::client::{ClientEndpoint, ClientEndpoints, Refusing, shown};
 use crate::{
     authenticate::ClientCredentials,
     binding::BindingError,
@@ -182,7 +182,17 @@ fn refuse(
     let refusing = endpoint.refusing;
     match refused {
         IssuanceRefused::Unauthenticated(error) => endpoint.unauthenticated(&error),
-        IssuanceRefused::Unbound { client, error } => unbound(client.as_ref(), error, endpoint),
+        IssuanceRefused::Unbound { client, error } => {
+            // before the client has shown who it is, there is only what it claims
+            let attempted = attempt.claimed.filter(|_| client.is_none()).map(shown);
+            let detail = error.to_string();
+            let refusal = ClientRefusal {
+                client: client.as_ref(),
+                attempted,
+                ..ClientRefusal::of(error.code(), &detail)
+            };
+            unbound(error, &refusal, endpoint)
+        }
         IssuanceRefused::RateLimited { client, limited } => endpoint.over_limit(&client, limited),
         IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
@@ -207,19 +217,18 @@ fn refuse(
 
 /// What a client learns of what it shows to bind its token.
 fn unbound(
-    client: Option<&ClientId>,
     error: BindingError,
+    refusal: &ClientRefusal<'_>,
     endpoint: ClientEndpoint<'_>,
 ) -> TokenEndpointError {
-    let (code, detail) = (error.code(), error.to_string());
     // a proof that comes again may be stolen
     let level = if matches!(error, BindingError::Replayed) { Level::WARN } else { Level::INFO };
-    endpoint.refusing.tell(level, &ClientRefusal { client, ..ClientRefusal::of(code, &detail) });
+    endpoint.refusing.tell(level, refusal);
     let kind = match error {
         BindingError::Nonce { fresh } => TokenEndpointErrorKind::UseNonce(fresh),
         _ => TokenEndpointErrorKind::Plain,
     };
-    TokenEndpointError { kind, ..TokenEndpointError::new(code, detail) }
+    TokenEndpointError { kind, ..TokenEndpointError::new(refusal.code, refusal.detail.to_owned()) }
 }
 
 fn failed(error: &dyn std::error::Error, attempt: TokenAttempt<'_>) -> TokenEndpointError {
