@@ -34,7 +34,7 @@ use crate::{
         Telemetry,
         metrics::{Metrics, MetricsError, ObservedState},
     },
-    tls::{Certificates, ListenerName, LiveCertificate, TlsErrors},
+    tls::{Certificates, ClientCertificates, ListenerName, LiveAuthorities, LiveCertificate, TlsErrors},
 };
 
 pub use keeper::{key_keeper, late_reading};
@@ -76,6 +76,7 @@ pub struct PreparedApp {
     surroundings: Surroundings,
     policies: Arc<LivePolicies>,
     certificates: Certificates,
+    authorities: Option<Arc<LiveAuthorities>>,
     store: Arc<Store>,
     keeper: KeyKeeper,
     clock: Arc<dyn Clock>,
@@ -89,6 +90,8 @@ pub struct App {
     pub(crate) policies: Arc<LivePolicies>,
     /// Those of the listeners that have TLS.
     pub(crate) certificates: Certificates,
+    /// Those whose word about a client counts, if there are any.
+    pub(crate) authorities: Option<Arc<LiveAuthorities>>,
     pub(crate) audit: Audit,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Who decides about jeton's own API.
@@ -112,10 +115,12 @@ impl PreparedApp {
     pub fn check(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, LoadError> {
         let surroundings = surroundings(&settings);
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
-        let certificates = certificates(&settings, &clock)?;
+        let (certificates, authorities) =
+            (certificates(&settings, &clock)?, authorities(&settings, &clock)?);
         let store = Arc::new(store(&settings.store, &clock)?);
         let keeper = key_keeper(&settings, Arc::clone(&clock));
-        Ok(Self { settings, surroundings, policies: Arc::new(policies), certificates, store, keeper, clock })
+        let policies = Arc::new(policies);
+        Ok(Self { settings, surroundings, policies, certificates, authorities, store, keeper, clock })
     }
 
     /// What it is to be.
@@ -135,7 +140,7 @@ impl PreparedApp {
     /// # Errors
     /// As [`Self::check`].
     pub fn load(self, first_key: Option<ReadyKey>) -> Result<App, LoadError> {
-        let Self { settings, surroundings, policies, certificates, store, keeper, clock } = self;
+        let Self { settings, surroundings, policies, certificates, authorities, store, keeper, clock } = self;
         let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
         // the log is there before the key, and goes with a start that fails
         let mut made = MadePaths::default();
@@ -226,6 +231,7 @@ impl PreparedApp {
             keys,
             policies,
             certificates,
+            authorities,
             authorizer,
             store,
             issuers,
@@ -291,7 +297,11 @@ fn certificates(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Certifica
     let named = [(ListenerName::Server, settings.server.tls.as_ref()), (ListenerName::Admin, of_admin)];
     let load = |(listener, tls): (ListenerName, &TlsSettings)| {
         let TlsSettings { cert_file, key_file } = tls.clone();
-        LiveCertificate::load(listener, cert_file, key_file, Arc::clone(clock))
+        let asked = match (listener, &settings.server.client_certificates) {
+            (ListenerName::Server, Some(_)) => ClientCertificates::Optional,
+            (ListenerName::Server, None) | (ListenerName::Admin, _) => ClientCertificates::Off,
+        };
+        LiveCertificate::load(listener, cert_file, key_file, asked, Arc::clone(clock))
     };
     let mut faults = Vec::new();
     let mut loaded = Vec::new();
@@ -302,6 +312,15 @@ fn certificates(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Certifica
         }
     }
     if faults.is_empty() { Ok(Certificates::new(loaded)) } else { Err(TlsErrors(faults)) }
+}
+
+/// The authorities that the settings name.
+fn authorities(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<LiveAuthorities>>, TlsErrors> {
+    let file = settings.server.client_certificates.as_ref().and_then(|settings| settings.ca_file.clone());
+    file.map(|file| LiveAuthorities::load(file, Arc::clone(clock)).map(Arc::new)).transpose()
 }
 
 /// Who is told of decisions: the decision log, and candidate policies that are still to be read.

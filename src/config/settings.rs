@@ -96,7 +96,7 @@ pub struct TokenSettings {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 46] = [
+const KNOWN: [&str; 49] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -104,6 +104,9 @@ const KNOWN: [&str; 46] = [
     "server.trusted_proxies",
     "server.tls.cert_file",
     "server.tls.key_file",
+    "server.client_certificates",
+    "server.certificate_proxies",
+    "server.client_ca_file",
     "admin.listen",
     "admin.hosts",
     "admin.tls.cert_file",
