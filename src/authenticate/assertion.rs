@@ -233,6 +233,8 @@ mod tests {
             kind: ClientKind::Named,
             secrets: Vec::new(),
             public_keys: pairs.iter().enumerate().map(public).collect(),
+            certificates: Vec::new(),
+            bound_tokens: false,
             federated: Vec::new(),
             abilities: Abilities::default(),
             revoked_before: None,

@@ -322,6 +322,8 @@ mod tests {
             kind: ClientKind::Named,
             secrets,
             public_keys: Vec::new(),
+            certificates: Vec::new(),
+            bound_tokens: false,
             federated: Vec::new(),
             abilities: Abilities::default(),
             revoked_before: None,

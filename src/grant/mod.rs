@@ -40,6 +40,8 @@ mod tests {
             kind: ClientKind::Named,
             secrets: Vec::new(),
             public_keys: Vec::new(),
+            certificates: Vec::new(),
+            bound_tokens: false,
             federated: Vec::new(),
             abilities,
             revoked_before: None,

@@ -84,6 +84,7 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::BadAudience
         | FindingCode::BadSecret
         | FindingCode::BadPublicKey
+        | FindingCode::BadCertificate
         | FindingCode::BadIssuer
         | FindingCode::OpenFederation
         | FindingCode::BadTime

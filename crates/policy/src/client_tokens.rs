@@ -101,7 +101,8 @@ impl PolicySet {
     ) -> ClientTokens<'p> {
         let is_all = counted == CountedWays::All;
         let mut has_plain = !client.public_keys.is_empty()
-            || client.secrets.iter().any(|secret| is_all || secret.is_live(self.read_at));
+            || client.secrets.iter().any(|secret| is_all || secret.is_live(self.read_at))
+            || client.certificates.iter().any(|terms| is_all || terms.is_live(self.read_at));
         let mut ways = Vec::new();
         for (at, terms) in client.federated.iter().enumerate() {
             let issuer = self.issuers().find(terms.issuer().as_str());

@@ -10,11 +10,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
+    clients::CertificateField,
     read::{Field, Items, Named, ReadExtent, Spanned},
     schema::{
         self, Algorithm, AnyText, ApiName, Audience, Bundle, ClaimName, ClaimSource, ClaimValue, ClientId,
-        ComparedClaim, ComparedValue, Duration, Entries, ForeignClaim, Issuer, IssuerName, KeyFile,
-        ParameterName, Rate, Request, Role, Route, Scope, Sha256, SomeItems, Time, TokenId, Url,
+        ComparedClaim, ComparedValue, DnsName, Duration, EmailAddress, Entries, ForeignClaim, IpAddress,
+        Issuer, IssuerName, KeyFile, ParameterName, Rate, Request, Role, Route, Scope, Sha256, SomeItems,
+        Subject, Time, TokenId, Uri, Url,
     },
 };
 
@@ -79,6 +81,9 @@ pub(super) struct ApiEntry {
     /// With `true` the service answers questions about the API by `AuthZEN` 1.0, to bearers with `jeton:pdp`. Default:
     /// `false`.
     pub(super) pdp: Field<Spanned<bool>>,
+    /// With `true` the API takes only tokens that are bound to the key or certificate of their client, and no other token
+    /// is issued for it. Default: `false`.
+    pub(super) bound_tokens: Field<bool>,
     /// The rules by name. The most specific matching route decides a request. A request without a matching route is denied.
     pub(super) rules: Named<RuleEntry>,
     /// The guarantees by name: what must hold for every possible token, whichever rule decides.
@@ -196,6 +201,10 @@ pub(super) struct ClientEntry {
     /// The public keys of the key pairs with which it signs its assertions (`private_key_jwt`), instead of or
     /// beside secrets.
     pub(super) public_keys: Items<Spanned<PublicKeyEntry>>,
+    /// The certificates by which it authenticates, instead of or beside secrets: one entry must hold.
+    pub(super) certificates: Items<Spanned<CertificateEntry>>,
+    /// With `true` it gets only tokens that are bound to its key or certificate. Default: `false`.
+    pub(super) bound_tokens: Field<bool>,
     /// The tokens of other issuers that stand for the client, instead of or beside secrets: one entry must hold, all of
     /// it.
     pub(super) federated: Items<Spanned<FederatedEntry>>,
@@ -353,6 +362,56 @@ pub(super) struct PublicKeyEntry {
     /// A file below the policies folder, relative to this one: PEM, a JSON Web Key or a set of them.
     #[schemars(with = "KeyFile")]
     pub(super) file: Field<Text>,
+}
+
+/// Which certificates stand for a client: one by its hash, or each with one name that an authority issued.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Certificate", extend("oneOf" = [
+    { "required": ["sha256"] },
+    { "required": ["san_dns"] },
+    { "required": ["san_uri"] },
+    { "required": ["san_ip"] },
+    { "required": ["san_email"] },
+    { "required": ["subject"] },
+]))]
+pub(super) struct CertificateEntry {
+    /// The SHA-256 of the certificate's DER. `jeton clients add --certificate` writes it.
+    #[schemars(with = "Sha256")]
+    pub(super) sha256: Field<Text>,
+    /// A DNS name among the subject alternative names, such as `orders.acme.example`.
+    #[schemars(with = "DnsName")]
+    pub(super) san_dns: Field<Text>,
+    /// A URI among these, byte by byte, such as `spiffe://acme.example/orders`.
+    #[schemars(with = "Uri")]
+    pub(super) san_uri: Field<Text>,
+    /// An IP address among these.
+    #[schemars(with = "IpAddress")]
+    pub(super) san_ip: Field<Text>,
+    /// An email address among these.
+    #[schemars(with = "EmailAddress")]
+    pub(super) san_email: Field<Text>,
+    /// The subject, as RFC 4514 writes it, such as `CN=orders,O=ACME`.
+    #[schemars(with = "Subject")]
+    pub(super) subject: Field<Text>,
+    /// When the entry expires, such as `2027-06-30T00:00:00Z`.
+    #[schemars(with = "Time")]
+    pub(super) expires: Field<Text>,
+}
+
+impl CertificateEntry {
+    /// The fields of which one says which certificates are meant, those that are names with where they stand in a
+    /// certificate.
+    pub(super) fn forms(&self) -> [(Option<CertificateField>, &Field<Text>); 6] {
+        [
+            (None, &self.sha256),
+            (Some(CertificateField::SanDns), &self.san_dns),
+            (Some(CertificateField::SanUri), &self.san_uri),
+            (Some(CertificateField::SanIp), &self.san_ip),
+            (Some(CertificateField::SanEmail), &self.san_email),
+            (Some(CertificateField::Subject), &self.subject),
+        ]
+    }
 }
 
 /// A revoked token.

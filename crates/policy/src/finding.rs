@@ -77,6 +77,8 @@ pub enum FindingCode {
     BadSecret,
     /// A client's public key that is invalid, too weak, or a private key.
     BadPublicKey,
+    /// An entry of a client's `certificates` that is invalid, or stands for two clients.
+    BadCertificate,
     /// A setting that an anonymous client cannot have.
     Anonymous,
     /// A time that is not RFC 3339.

@@ -109,6 +109,16 @@ scalars! {
     Rate: { "type": "string", "pattern": "^(0*([1-9][0-9]{0,5}|1000000)/[smh]|off)$" };
     /// 64 hexadecimal digits. Those without a letter are a number to YAML.
     Sha256: { "type": ["string", "number"], "pattern": "^[0-9A-Fa-f]{64}$" };
+    /// The DNS name of a host, without a wildcard.
+    DnsName: { "type": TEXT, "pattern": r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$", "maxLength": 253 };
+    /// A URI with a scheme.
+    Uri: { "type": "string", "pattern": "^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$", "maxLength": 2048 };
+    /// An IP address.
+    IpAddress: { "type": "string", "pattern": "^[0-9A-Fa-f:.]+$" };
+    /// An email address.
+    EmailAddress: { "type": "string", "pattern": "^[!-?A-~]+@[A-Za-z0-9_.-]+$" };
+    /// The subject of a certificate, as RFC 4514 writes it.
+    Subject: { "type": "string", "pattern": "^[A-Za-z0-9.]+=" };
     /// A time, such as `2027-06-30T00:00:00Z`.
     Time: { "type": "string", "format": "date-time" };
     /// The `jti` of a token: printable ASCII without space, `"` and `\`.

@@ -185,6 +185,8 @@ pub struct ProtectedApi {
     /// What its rules ask for, by themselves or by a role.
     pub(super) scopes: ScopeSet,
     pub(super) pdp: PdpState,
+    /// Whether it takes bound tokens only.
+    pub(super) bound_tokens: bool,
     pub(super) rules: Vec<PolicyRule>,
     pub(super) routes: CompiledRoutes,
 }
@@ -287,6 +289,12 @@ impl ProtectedApi {
     /// Whether a policy decision point answers questions about it.
     pub fn pdp(&self) -> PdpState {
         self.pdp
+    }
+
+    /// `bound_tokens: true`: whether it takes only tokens that are bound to a key or a certificate. No other
+    /// is issued for it.
+    pub fn bound_tokens(&self) -> bool {
+        self.bound_tokens
     }
 
     /// Its rules.

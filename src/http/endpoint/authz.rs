@@ -11,7 +11,7 @@ use jeton_actix::{GuardFault, JudgedRequest, Refusal};
 use jeton_oauth::{ClientId, Role, text::shown};
 use jeton_policy::PathPrefix;
 use jeton_verify::{
-    AccessRequest, Authorizer, Permit, Principal,
+    AccessRequest, Authorizer, Permit, Principal, Shown,
     audit::DecisionOutcome,
     gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, header_text},
 };
@@ -175,9 +175,9 @@ pub(in crate::http) async fn ask(
     let judged = gateway.judge(&request).await;
     let outcome = match &judged {
         Ok(_) => DecisionOutcome::Allowed,
-        Err(ProblemKind::Guard(GuardFault::NoToken | GuardFault::InvalidToken(_))) => {
-            DecisionOutcome::Unauthenticated
-        }
+        Err(ProblemKind::Guard(
+            GuardFault::NoToken(_) | GuardFault::InvalidToken(..) | GuardFault::NotHeld(_),
+        )) => DecisionOutcome::Unauthenticated,
         Err(_) => DecisionOutcome::Denied,
     };
     telemetry.gateway_answered(Some(gateway.name()), outcome);
@@ -216,6 +216,7 @@ async fn decide(
         method: asked.method,
         target: Ok(asked.path),
         token: token.as_ref(),
+        shown: Shown::default(),
         id: id.as_ref().map(|id| -> &(dyn Display + Sync) { id }),
     };
     authorizer.decide(&access).await.map_err(Refusal::Denied)

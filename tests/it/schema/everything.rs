@@ -17,6 +17,7 @@ pub(super) fn everything() -> Value {
                 "audience": "https://orders.example.com",
                 "bundle": "clients",
                 "pdp": true,
+                "bound_tokens": true,
                 "rules": {
                     "health": { "routes": ["GET /healthz", "GET /"], "public": true },
                     "read": {
@@ -55,6 +56,15 @@ pub(super) fn everything() -> Value {
                     { "pem": public_key("ed25519.pem") },
                     { "file": "rsa.pem" },
                 ],
+                "certificates": [
+                    { "sha256": hash, "expires": "2027-06-30T00:00:00Z" },
+                    { "san_dns": "orders.acme.example" },
+                    { "san_uri": "spiffe://acme.example/orders" },
+                    { "san_ip": "2001:db8::7" },
+                    { "san_email": "ops@acme.example" },
+                    { "subject": "CN=orders,O=ACME" },
+                ],
+                "bound_tokens": true,
                 "federated": [
                     { "issuer": "github", "claims": { "repository_id": { "is": "456789" } } },
                     {

@@ -7,7 +7,7 @@ use jeton_oauth::{ApiName, Audience, ClientId, RateLimit, Role, ScopeSet};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 
-use super::StoredSecret;
+use super::{CertificateTerms, StoredSecret};
 use crate::federation::FederatedTerms;
 
 /// The most public keys that a client may have: enough to change over, and the most signatures that are checked
@@ -31,6 +31,10 @@ pub struct Client {
     pub secrets: Vec<StoredSecret>,
     /// The public keys that verify its assertions.
     pub public_keys: Vec<ForeignKey>,
+    /// Which certificates stand for it, each entry by itself.
+    pub certificates: Vec<CertificateTerms>,
+    /// `bound_tokens: true`: it gets only tokens that are bound to its key or certificate.
+    pub bound_tokens: bool,
     /// Which tokens of other issuers stand for it, each entry by itself.
     pub federated: Vec<FederatedTerms>,
     /// What else it may do at the endpoints for clients.

@@ -92,6 +92,22 @@ fn checksum(text: &str) -> String {
     digits.into_iter().rev().collect()
 }
 
+/// What 64 hexadecimal digits say.
+pub(super) fn hex_bytes(hex: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    for (position, byte) in bytes.iter_mut().enumerate() {
+        let digits = hex.get(position * 2..position * 2 + 2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(bytes)
+}
+
 /// The SHA-256 of a secret's bytes. The secrets are random and long, so nothing slower is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SecretHash([u8; 32]);
@@ -99,18 +115,7 @@ pub struct SecretHash([u8; 32]);
 impl SecretHash {
     /// Reads 64 hexadecimal digits.
     pub fn parse(hex: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        if hex.len() != 64 || !hex.is_ascii() {
-            return None;
-        }
-        for (position, byte) in bytes.iter_mut().enumerate() {
-            let digits = hex.get(position * 2..position * 2 + 2)?;
-            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return None;
-            }
-            *byte = u8::from_str_radix(digits, 16).ok()?;
-        }
-        Some(Self(bytes))
+        hex_bytes(hex).map(Self)
     }
 
     /// Its first 8 hexadecimal digits: enough to find the secret in the files, and too few to guess it by.

@@ -129,8 +129,16 @@ impl CompileReport<'_> {
                     let pdp = if places.pdp.is_some() { PdpState::On } else { PdpState::Off };
                     compiled.places.insert(parsed.clone(), places);
                     let scopes = scopes_asked_for(&routes, names);
-                    let api =
-                        ProtectedApi { name: parsed.clone(), audience, bundle, scopes, pdp, rules, routes };
+                    let api = ProtectedApi {
+                        name: parsed.clone(),
+                        audience,
+                        bundle,
+                        scopes,
+                        pdp,
+                        bound_tokens: api.bound_tokens.given() == Some(&true),
+                        rules,
+                        routes,
+                    };
                     compiled.apis.entry(parsed).or_insert(api);
                 }
             }
@@ -142,7 +150,9 @@ impl CompileReport<'_> {
             self.add_built_in(&mut rules, &mut routes, names, pdp);
             let (audience, scopes) = (surroundings.issuer.clone(), scopes_asked_for(&routes, names));
             let (name_of, bundle, pdp) = (name.clone(), None, PdpState::Off);
-            let api = ProtectedApi { name: name_of, audience, bundle, scopes, pdp, rules, routes };
+            let bound_tokens = false;
+            let api =
+                ProtectedApi { name: name_of, audience, bundle, scopes, pdp, bound_tokens, rules, routes };
             compiled.apis.insert(name, api);
         }
         compiled

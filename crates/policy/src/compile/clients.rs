@@ -49,6 +49,7 @@ impl CompiledClients {
         let shut_out = each.filter(|(client, _)| {
             client.state == ClientState::Enabled
                 && client.public_keys.is_empty()
+                && !client.certificates.iter().any(|terms| terms.is_live(now))
                 && !client.secrets.iter().any(|secret| secret.is_live(now))
                 && client.federated.iter().all(|terms| is_disabled(terms) || is_impossible(terms))
         });
@@ -89,6 +90,7 @@ impl CompileReport<'_> {
                 let Some(client) = client else { continue };
                 let secrets = self.secrets(file, name, &client.secrets, surroundings.demo_secrets);
                 let public_keys = self.public_keys(file, name, &client.public_keys);
+                let certificates = self.certificates(file, name, &client.certificates);
                 let abilities = self.abilities(file, name, &client, names);
                 let revoked_before = client.revoked_before.given();
                 let revoked_before = revoked_before.and_then(|text| self.time(file, text)).map(seconds_up);
@@ -123,6 +125,8 @@ impl CompileReport<'_> {
                     },
                     secrets,
                     public_keys,
+                    certificates,
+                    bound_tokens: client.bound_tokens.given() == Some(&true),
                     federated,
                     abilities,
                     revoked_before,

@@ -2,6 +2,7 @@
 
 mod apis;
 mod built_in;
+mod certificates;
 mod checks;
 mod clients;
 mod credentials;
