@@ -15,7 +15,7 @@ use jeton_verify::{
 use tracing::field::display;
 
 use crate::{
-    authenticate::{AssertionRules, Authenticator, SecretUses},
+    authenticate::{AssertionRules, Authenticator, CertificateRules, SecretUses},
     bundles::PolicyBundles,
     config::{LimitSettings, Settings, StoreSettings, TlsSettings, TokenSettings},
     event,
@@ -180,7 +180,7 @@ impl PreparedApp {
         .remembering(Verifier::USUAL_MEMORY);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
-        let authenticator = Arc::new(authenticator(&settings, &store, &issuers, secret_uses));
+        let authenticator = Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), secret_uses));
         let limits = Arc::new(limits(&settings.limits, &clock));
         let lifetimes = lifetimes(&tokens);
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
@@ -260,11 +260,13 @@ fn authenticator(
     settings: &Settings,
     store: &Arc<Store>,
     issuers: &Arc<FollowedIssuers>,
+    authorities: Option<&Arc<LiveAuthorities>>,
     secret_uses: Arc<SecretUses>,
 ) -> Authenticator {
     let TokenSettings { max_assertion_ttl, leeway, .. } = settings.tokens;
     Authenticator {
         assertions: AssertionRules::new(&settings.issuer, max_assertion_ttl, leeway),
+        certificates: CertificateRules::new(authorities.cloned()),
         foreign: Arc::new(ForeignVerifier::new(Arc::clone(issuers), Arc::clone(store), leeway)),
         store: Arc::clone(store),
         secret_uses,

@@ -3,6 +3,7 @@
 
 mod authorities;
 mod error;
+mod names;
 mod pair;
 mod shown;
 

@@ -1,6 +1,9 @@
 //! The certificate that a client shows, and the listener's part of it: that the client holds its key.
 
+use jeton_oauth::Thumbprint;
+use jeton_policy::clients::CertificateName;
 use jiff::Timestamp;
+use ring::digest::{SHA256, digest};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -9,13 +12,14 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use super::pair::validity;
+use super::{names, pair::validity};
 
 /// A certificate that a client shows, and those that it sends along. Somebody has checked that the client holds its key: the
 /// listener, or a proxy that is believed. Nothing else of it is checked.
 pub struct ShownCertificate {
     leaf: CertificateDer<'static>,
     intermediates: Vec<CertificateDer<'static>>,
+    thumbprint: Thumbprint,
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -54,9 +58,12 @@ impl ShownCertificate {
             return Err(BadCertificate::TooLong);
         }
         let (not_before, not_after) = validity(leaf).map_err(|_| BadCertificate::NotX509)?;
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, leaf).as_ref());
+        let thumbprint = Thumbprint::new(hash);
         let leaf = leaf.clone().into_owned();
         let intermediates = intermediates.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        Ok(Self { leaf, intermediates, not_before, not_after })
+        Ok(Self { leaf, intermediates, thumbprint, not_before, not_after })
     }
 
     /// The certificate.
@@ -67,6 +74,17 @@ impl ShownCertificate {
     /// What was sent along, in this order.
     pub fn intermediates(&self) -> &[CertificateDer<'static>] {
         &self.intermediates
+    }
+
+    /// The SHA-256 of the certificate (RFC 8705 section 3.1).
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// Its names, as the policies may hold one of them. Only the word of an authority makes them true.
+    pub fn names(&self) -> Vec<CertificateName> {
+        let parsed = x509_parser::parse_x509_certificate(&self.leaf);
+        parsed.map(|(_, parsed)| names::names(&parsed)).unwrap_or_default()
     }
 
     /// When the certificate begins, and when it ends; both times are within.

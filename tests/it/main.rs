@@ -24,6 +24,7 @@ mod bounded_files;
 mod bundles;
 
 mod client_assertions;
+mod client_certificates;
 mod client_listener;
 mod client_requests;
 mod clients_commands;

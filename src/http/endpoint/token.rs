@@ -22,6 +22,7 @@ use crate::{
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     telemetry::{ClientRefusal, TokenAttempt},
+    tls::ShownCertificate,
 };
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
@@ -42,7 +43,8 @@ pub(in crate::http) async fn post(
 ) -> Result<HttpResponse, TokenEndpointError> {
     let telemetry = &*endpoints.telemetry;
     let mut grant = None;
-    let (credentials, asked) = read(&request, body, &mut grant).await.map_err(|error| {
+    let read = read(&request, body, &endpoints, &mut grant).await;
+    let (credentials, asked, _certificate) = read.map_err(|error| {
         let claimed = error.attempted.clone().or_else(|| claimed_by_basic(request.headers()));
         let attempt = TokenAttempt { telemetry, grant, claimed: claimed.as_deref() };
         endpoints.at(&request, Refusing::Token(attempt)).unread(error)
@@ -88,12 +90,14 @@ fn answer_body(issued: &IssuedToken, scopes: &str, issued_token_type: Option<&st
     body
 }
 
-/// What a request says: who asks, and for what. The grant type is known even where the rest cannot be read.
+/// What a request says: who asks, and for what; and the certificate that the client shows. The grant type is known even where the rest cannot be read.
 async fn read(
     request: &HttpRequest,
     body: Payload,
+    endpoints: &ClientEndpoints,
     grant: &mut Option<GrantType>,
-) -> Result<(ClientCredentials, TokenRequest), TokenEndpointError> {
+) -> Result<(ClientCredentials, TokenRequest, Option<Arc<ShownCertificate>>), TokenEndpointError> {
+    let certificate = endpoints.certificate(request)?;
     let mut form = Form::read(request, body).await?;
     // a client that wants what is not here learns that first: credentials would not help it
     let grant_type = form.require("grant_type")?;
@@ -115,10 +119,10 @@ async fn read(
             let (client_id, shown_as) = (form.take("client_id"), ShownAs::SubjectToken);
             let credentials =
                 ClientCredentials::Foreign { client_id, token: ForeignToken::new(text), shown_as };
-            return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form))));
+            return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form)), certificate));
         }
     }
-    let credentials = client_credentials(request.headers(), &mut form)?;
+    let credentials = client_credentials(request.headers(), &mut form, certificate.as_ref())?;
     let access = access(&mut form);
     let asked = match grant_type {
         GrantType::ClientCredentials => TokenRequest::ClientCredentials(access),
@@ -131,7 +135,7 @@ async fn read(
             TokenRequest::TokenExchange { subject_token: BearerToken::new(text), access }
         }
     };
-    Ok((credentials, asked))
+    Ok((credentials, asked, certificate))
 }
 
 fn access(form: &mut Form) -> RequestedAccess {

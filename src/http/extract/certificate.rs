@@ -2,12 +2,21 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, http::header::HeaderMap};
+use actix_web::{
+    Error, HttpMessage, HttpRequest, ResponseError,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::HeaderMap,
+    middleware::Next,
+    web::Data,
+};
+use jeton_actix::{ClientCertificate, GuardFault};
 use rustls::pki_types::CertificateDer;
 use sfv::{BareItem, Item, List, ListEntry, Parser};
 
 use crate::{
     gateway::TrustedPeers,
+    http::error::EndpointProblem,
     tls::{BadCertificate, ShownCertificate},
 };
 
@@ -61,6 +70,27 @@ impl CertificateProxies {
         }
         Ok(request.conn_data::<Arc<ShownCertificate>>().cloned())
     }
+}
+
+/// Tells the guard behind which certificate the client of a request has shown.
+pub(in crate::http) async fn show_certificate(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let proxies = request.app_data::<Data<CertificateProxies>>();
+    // without the settings, no word is good
+    match proxies.map_or(Ok(None), |proxies| proxies.shown(request.request())) {
+        Ok(Some(certificate)) => {
+            request.extensions_mut().insert(ClientCertificate(certificate.thumbprint()));
+        }
+        Ok(None) => {}
+        Err(fault) => {
+            let fault = GuardFault::InvalidRequest(fault.to_string().into());
+            let problem = EndpointProblem::new(fault, request.request());
+            return Ok(request.into_response(problem.error_response()).map_into_right_body());
+        }
+    }
+    Ok(next.call(request).await?.map_into_left_body())
 }
 
 /// The certificate that a proxy hands over, if there is one (RFC 9440 section 2).
