@@ -2,7 +2,6 @@
 
 use std::{iter, sync::Arc};
 
-use jeton_oauth::Thumbprint;
 use jeton_policy::{
     PolicySet,
     clients::{Client, ClientRegistry, ClientSecret, ClientState, MOST_SECRETS, SecretHash, StoredSecret},
@@ -111,8 +110,8 @@ pub struct AuthenticatedClient {
     client: Arc<Client>,
     /// The token of another issuer, if that is how it showed who it is.
     foreign: Option<ForeignProof>,
-    /// Its certificate, if that is how.
-    certificate: Option<Thumbprint>,
+    /// Whether a certificate showed it.
+    is_by_certificate: bool,
 }
 
 /// What is kept of the token of another issuer by which a client showed who it is.
@@ -124,11 +123,11 @@ struct ForeignProof {
 
 impl AuthenticatedClient {
     fn by_itself(client: &Arc<Client>) -> Self {
-        Self { client: Arc::clone(client), foreign: None, certificate: None }
+        Self { client: Arc::clone(client), foreign: None, is_by_certificate: false }
     }
 
-    fn by_certificate(client: &Arc<Client>, certificate: Thumbprint) -> Self {
-        Self { certificate: Some(certificate), ..Self::by_itself(client) }
+    fn by_certificate(client: &Arc<Client>) -> Self {
+        Self { is_by_certificate: true, ..Self::by_itself(client) }
     }
 
     /// The client.
@@ -141,9 +140,9 @@ impl AuthenticatedClient {
         self.foreign.is_some()
     }
 
-    /// The certificate by which it showed who it is, if that is how.
-    pub fn certificate(&self) -> Option<Thumbprint> {
-        self.certificate
+    /// Whether it showed who it is by a certificate, to which its tokens are bound then (RFC 8705 section 3).
+    pub fn is_by_certificate(&self) -> bool {
+        self.is_by_certificate
     }
 
     /// The claims that its tokens take over from the token of another issuer.
@@ -159,7 +158,7 @@ impl AuthenticatedClient {
     /// A client of which nothing was checked, for tests of what comes after authentication.
     #[cfg(test)]
     pub(crate) fn pretended(client: Client) -> Self {
-        Self { client: Arc::new(client), foreign: None, certificate: None }
+        Self { client: Arc::new(client), foreign: None, is_by_certificate: false }
     }
 
     /// As [`Self::pretended`], by a token of another issuer with these claims.
@@ -167,7 +166,7 @@ impl AuthenticatedClient {
     pub(crate) fn pretended_foreign(client: Client, claims: Map<String, Value>) -> Self {
         let issuer = jeton_oauth::IssuerName::parse("ci").unwrap();
         let origin = ForeignOrigin { issuer, subject: None, token_id: None };
-        Self { client: Arc::new(client), foreign: Some(ForeignProof { claims, origin }), certificate: None }
+        Self { client: Arc::new(client), foreign: Some(ForeignProof { claims, origin }), is_by_certificate: false }
     }
 }
 
@@ -227,7 +226,7 @@ impl Authenticator {
             ClientCredentials::Certificate { client_id, certificate } => {
                 let client = self.certificates.check(certificate, client_id, clients, now)?;
                 may_act(client, now)?;
-                Ok(AuthenticatedClient::by_certificate(client, certificate.thumbprint()))
+                Ok(AuthenticatedClient::by_certificate(client))
             }
             ClientCredentials::Foreign { client_id, token, shown_as } => {
                 let token = ReadToken::of(policies, token.as_str());
@@ -258,7 +257,7 @@ impl Authenticator {
             })?;
         let (client, claims, origin) = federated.into_parts();
         let foreign = Some(ForeignProof { claims, origin });
-        Ok(AuthenticatedClient { client, foreign, certificate: None })
+        Ok(AuthenticatedClient { client, foreign, is_by_certificate: false })
     }
 }
 

@@ -20,6 +20,7 @@ mod authzen;
 mod authzen_interop;
 mod authzen_search;
 mod binary;
+mod bound_tokens;
 mod bounded_files;
 mod bundles;
 
@@ -39,6 +40,9 @@ mod decision_log;
 mod decision_table;
 mod decisions;
 mod discovery;
+mod dpop;
+mod dpop_nonces;
+mod dpop_proofs;
 mod ended_tokens;
 mod ending;
 mod explain;

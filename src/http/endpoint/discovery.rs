@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use actix_web::{HttpResponse, http::header, web::Data};
 use jeton_oauth::{GrantType, Issuer, SignatureAlgorithm};
 use jeton_policy::{LivePolicies, bundle};
+use jeton_verify::DPOP_ALGORITHMS;
 use serde::Serialize;
 
 use crate::{authenticate::AuthenticationMethod, keys::LiveKeys, store::Store};
@@ -44,6 +45,8 @@ struct Metadata {
     /// RFC 8705 section 3.3; left out where no certificate is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_client_certificate_bound_access_tokens: Option<bool>,
+    /// RFC 9449 section 5.1.
+    dpop_signing_alg_values_supported: [&'static str; 5],
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
@@ -95,6 +98,7 @@ impl Metadata {
                 auth_signing_algorithms: algorithms,
             }),
             tls_client_certificate_bound_access_tokens: takes_certificates.then_some(true),
+            dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
             introspection_endpoint: issuer.endpoint("/oauth2/introspect"),
             introspection_endpoint_auth_methods_supported: methods.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: algorithms,
