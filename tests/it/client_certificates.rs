@@ -18,10 +18,10 @@ use crate::support::{
     tls::Authority,
 };
 
-static SERVER: LazyLock<Authority> = LazyLock::new(Authority::new);
+pub(crate) static SERVER: LazyLock<Authority> = LazyLock::new(Authority::new);
 static ROOT: LazyLock<Signer> = LazyLock::new(|| Signer::root("clients"));
 static BELOW: LazyLock<Signer> = LazyLock::new(|| ROOT.intermediate("clients below"));
-static PINNED: LazyLock<Holder> = LazyLock::new(|| Holder::of_openssl("pinned"));
+pub(crate) static PINNED: LazyLock<Holder> = LazyLock::new(|| Holder::of_openssl("pinned"));
 
 const SVID: &str = "spiffe://acme.example/ns/shop/sa/orders";
 
@@ -58,7 +58,7 @@ fn taking(settings: &mut Settings, proxies: &[&str]) {
         Some(ClientCertificateSettings { proxies: TrustedPeers::parse(&proxies).unwrap(), ca_file: Some(ca_file) });
 }
 
-fn by_listener(settings: &mut Settings) {
+pub(crate) fn by_listener(settings: &mut Settings) {
     taking(settings, &["192.0.2.7"]);
     let dir = settings.keys.dir.parent().unwrap();
     SERVER.pair().write(dir);
@@ -66,7 +66,7 @@ fn by_listener(settings: &mut Settings) {
         Some(TlsSettings { cert_file: dir.join("cert.pem"), key_file: dir.join("key.pem") });
 }
 
-fn by_proxy(settings: &mut Settings) {
+pub(crate) fn by_proxy(settings: &mut Settings) {
     taking(settings, &["192.0.2.7", "127.0.0.0/8"]);
 }
 
@@ -83,7 +83,7 @@ async fn ask_by_tls(app: &TestApp, holder: Option<&Holder>, headers: &[(&str, St
 }
 
 /// The same behind a proxy.
-async fn ask_by_proxy(app: &TestApp, headers: &[(&str, String)], form: &str) -> (u16, Value) {
+pub(crate) async fn ask_by_proxy(app: &TestApp, headers: &[(&str, String)], form: &str) -> (u16, Value) {
     let request = app.http.post(format!("{}/oauth2/token", app.address));
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
     let request = request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned());
@@ -91,7 +91,7 @@ async fn ask_by_proxy(app: &TestApp, headers: &[(&str, String)], form: &str) -> 
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-fn form(client: &str) -> String {
+pub(crate) fn form(client: &str) -> String {
     format!("grant_type=client_credentials&client_id={client}&resource=https%3A%2F%2Forders.example.com")
 }
 

@@ -24,6 +24,7 @@ mod bound_tokens;
 mod bounded_files;
 mod bundles;
 
+mod certificate_bound;
 mod client_assertions;
 mod client_certificates;
 mod client_listener;

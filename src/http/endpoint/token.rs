@@ -119,8 +119,10 @@ async fn read(
     };
     *grant = Some(grant_type);
     // if the subject token is all that shows who asks, it is one of another issuer; with a client's own credentials it is
-    // one of ours, and one of ours shows nobody
-    if grant_type == GrantType::TokenExchange && !has_credentials(request.headers(), &form) {
+    // one of ours, and one of ours shows nobody. A certificate comes with the connection, and says nothing of the subject
+    // token: there its type alone tells
+    let is_ours = certificate.is_some() && form.find("subject_token_type") == Some(ACCESS_TOKEN);
+    if grant_type == GrantType::TokenExchange && !has_credentials(request.headers(), &form) && !is_ours {
         let SubjectToken { text, token_type } =
             SubjectToken::take(&mut form, &[JWT, ID_TOKEN, ACCESS_TOKEN])?;
         if token_type != ACCESS_TOKEN {

@@ -9,7 +9,7 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PublicKeyData, SanType, date_time_ymd,
+    SanType, date_time_ymd,
 };
 use ring::digest::{SHA256, digest};
 use rustls::{
@@ -164,11 +164,6 @@ impl Holder {
         let mut headers = vec![("Client-Cert", field(&self.chain[0]))];
         headers.extend((!chain.is_empty()).then(|| ("Client-Cert-Chain", chain.join(", "))));
         headers
-    }
-
-    /// Its public key, whatever signed it.
-    pub(crate) fn public_key(&self) -> Vec<u8> {
-        self.key.der_bytes().to_vec()
     }
 }
 
