@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jeton_oauth::{ApiName, InvalidName, clock::Clock};
 use jeton_policy::{CandidatePolicies, Findings, LivePolicies, Surroundings};
 use jeton_verify::{
-    Authorizer, Standing, Verifier,
+    Authorizer, Origin, Standing, Verifier,
     audit::{Audit, DecisionLog, DecisionLogError, Shadow},
 };
 use tracing::field::display;
@@ -186,6 +186,7 @@ impl PreparedApp {
         let lifetimes = lifetimes(&tokens);
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
+            .with_origin(Origin::of(&settings.issuer))
             .with_audit(audit.clone());
         Ok(App {
             telemetry,

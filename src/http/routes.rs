@@ -9,7 +9,7 @@ use actix_web::{
 use jeton_actix::Protect;
 use jeton_oauth::Issuer;
 use jeton_policy::PathPrefix;
-use jeton_verify::Authorizer;
+use jeton_verify::{Authorizer, Origin};
 
 use super::{
     endpoint::{
@@ -88,7 +88,11 @@ pub(crate) fn mount_probes(probed: &Data<Probed>, config: &mut ServiceConfig) {
 
 fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
     let prefix = PathPrefix::of(base.split('/').skip(1));
-    let protect = || Protect::new(routes.authorizer.clone()).mounted_at(prefix.clone());
+    // clients ask below the issuer's path, whether a proxy in front cuts it off or not
+    let cut = if base.is_empty() { routes.issuer.path() } else { "" };
+    let origin = Origin::of(&routes.issuer).below(cut);
+    let protect =
+        || Protect::new(routes.authorizer.clone()).mounted_at(prefix.clone()).with_origin(origin.clone());
     let for_clients = |endpoint: &'static str, route: Route| {
         resource(&format!("{base}{endpoint}"), endpoint)
             .route(route)

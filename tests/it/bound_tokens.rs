@@ -1,6 +1,6 @@
 //! `bound_tokens: true` of a client and of an API: none gets a token that anybody could use, by any way.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::{
     forge::decoded,
     now,
     platform::{JWT, Platform, as_subject},
-    secrets,
+    root, secrets,
     signer::Signer,
     spawn_app_with,
 };
@@ -41,7 +41,7 @@ clients:
         client("strict", "    bound_tokens: true\n"),
         client("lax", ""),
         client("nameless", "    bound_tokens: true\n")
-            .replace("    refresh: true\n", "    anonymous: true\n")
+            .replace("    refresh: true\n    token_exchange: true\n", "    anonymous: true\n")
     )
 }
 
@@ -144,21 +144,19 @@ async fn a_federated_client_with_bound_tokens_shows_a_proof_beside_its_platforms
 /// Neither of what was issued before an edit, nor of what was issued to who showed a proof.
 #[actix_web::test]
 async fn no_unbound_token_is_handed_out_again() {
+    // each family of refresh tokens begins with a token of its own
+    let edited = policies().replace("    refresh: true\n", "");
     let app = spawn_app_with(Setup {
-        policies: vec![("bound.yaml", policies().replace("    bound_tokens: true\n", ""))],
+        policies: vec![("bound.yaml", edited.replace("    bound_tokens: true\n", ""))],
         settings: |settings| settings.tokens.reuse = Some(Duration::from_mins(10)),
         ..Setup::default()
     });
-    // without `refresh`, since each family begins with a token of its own
-    let edit = |text: String| text.replace("    refresh: true\n", "");
-    app.write_policy("bound.yaml", &edit(policies().replace("    bound_tokens: true\n", "")));
-    assert_eq!(app.post_reload().await.status(), 200);
     for resource in [ORDERS, BILLS] {
         let first = ask(&app, "strict", &own(resource), None).await;
         assert_eq!(first.0, 200, "{}", first.1);
         assert_eq!(ask(&app, "strict", &own(resource), None).await, first, "it is handed out again");
     }
-    app.write_policy("bound.yaml", &edit(policies()));
+    app.write_policy("bound.yaml", &edited);
     assert_eq!(app.post_reload().await.status(), 200);
     must_be_bound(&app, "the client", "strict", &own(ORDERS), "this client").await;
     must_be_bound(&app, "the API", "lax", &own(BILLS), "the API").await;
@@ -168,7 +166,8 @@ async fn no_unbound_token_is_handed_out_again() {
 
 #[actix_web::test]
 async fn jetons_own_api_can_ask_for_bound_tokens_too() {
-    let text = "version: 1\napis: { jeton: { bound_tokens: true } }\n";
-    let app = spawn_app_with(Setup { policies: vec![("own.yaml", text.to_owned())], ..Setup::default() });
+    let sample = fs::read_to_string(root().join("policies/jeton.yaml")).unwrap();
+    let text = sample.replace("\n  jeton:\n", "\n  jeton:\n    bound_tokens: true\n");
+    let app = spawn_app_with(Setup { policies: vec![("jeton.yaml", text)], ..Setup::default() });
     must_be_bound(&app, "jeton", "operator", &own(ISSUER), "the API takes bound tokens only").await;
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     ISSUER, ORDERS, Setup, TestApp,
+    dpop::ProofDraft,
     forge::decoded,
     http_client, install_policies, now,
     platform::{JWT, JWT_BEARER, Platform, as_assertion, as_subject},
@@ -220,7 +221,7 @@ async fn the_log_says_what_a_token_is_bound_to() {
     };
     // the real program has the real time
     let time = jiff::Timestamp::now().as_second();
-    let proof = crate::support::proof::ProofDraft::good(&key).claim("iat", json!(time)).sign(&key);
+    let proof = ProofDraft::for_tokens(&key).claim("iat", json!(time)).sign(&key);
     assert_eq!(send(Some(&proof)).await, 200);
     assert_eq!(jeton.logged("token.issued").await["bound_to"], "dpop");
     assert_eq!(send(None).await, 200);

@@ -14,12 +14,8 @@ use reqwest::Response;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, NOW, ORDERS, Setup, TestApp, copy_key,
-    forge::Forge,
-    install_key, now,
-    proof::{ProofDraft, new_jti},
-    signer::Signer,
-    spawn_app, spawn_app_with,
+    ISSUER, NOW, ORDERS, Setup, TestApp, copy_key, dpop::ProofDraft, forge::Forge, install_key, now,
+    proof::new_jti, signer::Signer, spawn_app, spawn_app_with,
 };
 
 const FORM: [(&str, &str); 2] = [("grant_type", "client_credentials"), ("resource", ORDERS)];
@@ -33,7 +29,7 @@ fn spawn() -> TestApp {
 }
 
 fn proof(key: &Signer, nonce: &str, at: i64) -> String {
-    ProofDraft::good(key).claim("nonce", json!(nonce)).claim("iat", json!(at)).sign(key)
+    ProofDraft::for_tokens(key).claim("nonce", json!(nonce)).claim("iat", json!(at)).sign(key)
 }
 
 async fn send(app: &TestApp, proof: &str) -> Response {
@@ -47,7 +43,7 @@ fn nonce_of(answer: &Response) -> String {
 /// The nonce that an issuer gives to who has none.
 async fn fetch_nonce(app: &TestApp) -> String {
     let key = Signer::p256();
-    let answer = send(app, &ProofDraft::good(&key).claim("iat", json!(time_of(app))).sign(&key)).await;
+    let answer = send(app, &ProofDraft::for_tokens(&key).claim("iat", json!(time_of(app))).sign(&key)).await;
     assert_eq!(answer.status(), 400);
     nonce_of(&answer)
 }
@@ -141,7 +137,7 @@ async fn rfc9449_8_a_nonce_that_is_none_is_refused() {
     }
     for value in [json!(7), json!(null), json!([nonce])] {
         let key = Signer::p256();
-        let answer = send(&app, &ProofDraft::good(&key).claim("nonce", value).sign(&key)).await;
+        let answer = send(&app, &ProofDraft::for_tokens(&key).claim("nonce", value).sign(&key)).await;
         assert_eq!(answer.json::<Value>().await.unwrap()["error"], "invalid_dpop_proof");
     }
     assert!(is_good(&app, &nonce).await);
@@ -177,7 +173,7 @@ async fn a_proof_with_a_nonce_is_still_one_for_now() {
         ("old", proof(&key, &nonce, now() - 31)),
         (
             "another method",
-            ProofDraft::good(&key).claim("htm", json!("GET")).claim("nonce", json!(nonce)).sign(&key),
+            ProofDraft::for_tokens(&key).claim("htm", json!("GET")).claim("nonce", json!(nonce)).sign(&key),
         ),
     ] {
         let answer = send(&app, &proof).await;
@@ -204,7 +200,7 @@ async fn every_replica_takes_the_nonces_of_the_others_and_of_nobody_else() {
     });
     let key = Signer::p256();
     let htu = json!(format!("{ISSUER}/x/oauth2/token"));
-    let proof = ProofDraft::good(&key).claim("htu", htu).claim("nonce", json!(nonce)).sign(&key);
+    let proof = ProofDraft::for_tokens(&key).claim("htu", htu).claim("nonce", json!(nonce)).sign(&key);
     let answer = send(&other_issuer, &proof).await;
     assert_eq!(
         answer.json::<Value>().await.unwrap()["error"],
@@ -320,7 +316,7 @@ async fn who_is_told_a_nonce_uses_nothing_up() {
         app.http.post(app.url("/oauth2/token")).form(&form).header("DPoP", proof).send().await.unwrap()
     };
     let jti = json!(new_jti());
-    let draft = ProofDraft::good(&key).claim("jti", jti);
+    let draft = ProofDraft::for_tokens(&key).claim("jti", jti);
     let answer = send(draft.sign(&key)).await;
     let nonce = json!(nonce_of(&answer));
     assert_eq!(answer.json::<Value>().await.unwrap()["error"], "use_dpop_nonce");

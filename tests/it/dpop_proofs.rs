@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::support::{
     ISSUER, ORDERS, Setup, TestApp,
+    dpop::ProofDraft,
     forge::{Forge, base64url, decoded, sign_hs256},
     now,
-    proof::{ProofDraft, new_jti},
+    proof::new_jti,
     redis::RedisServer,
     secret,
     signer::Signer,
@@ -48,7 +49,7 @@ async fn rfc9449_4_2_a_proof_by_a_key_of_each_kind_binds_the_token_to_it() {
     for (algorithm, key) in
         [("RS256", &rsa), ("PS256", &rsa), ("ES256", &p256), ("EdDSA", &ed25519), ("Ed25519", &ed25519)]
     {
-        let proof = ProofDraft::good(key).header("alg", json!(algorithm)).sign(key);
+        let proof = ProofDraft::for_tokens(key).header("alg", json!(algorithm)).sign(key);
         is_taken(&app, algorithm, key, &proof).await;
     }
     let (status, body) = ask(&app, &[] as &[&str]).await;
@@ -74,7 +75,7 @@ async fn rfc9449_4_3_2_the_header_is_a_jwt() {
     let key = Signer::p256();
     let good = key.proof();
     let parts: Vec<_> = good.split('.').collect();
-    let long = ProofDraft::good(&key).claim("more", json!("x".repeat(8_192))).sign(&key);
+    let long = ProofDraft::for_tokens(&key).claim("more", json!("x".repeat(8_192))).sign(&key);
     for (name, proof, says) in [
         ("nothing", String::new(), "compact JWS"),
         ("a word", "proof".to_owned(), "compact JWS"),
@@ -97,21 +98,16 @@ async fn rfc9449_4_3_3_every_claim_is_there() {
     let app = spawn_app();
     let key = Signer::p256();
     for name in ["jti", "htm", "htu", "iat"] {
-        let draft = ProofDraft::good(&key);
-        is_refused(
-            &app,
-            name,
-            &[draft.clone().claim(name, None).sign(&key)],
-            &format!("`{name}` is missing"),
-        )
-        .await;
+        let draft = ProofDraft::for_tokens(&key);
+        is_refused(&app, name, &[draft.clone().no_claim(name).sign(&key)], &format!("`{name}` is missing"))
+            .await;
         for value in [json!(null), json!(["x"]), json!({}), json!(true), json!("")] {
             let proof = draft.clone().claim(name, value.clone()).sign(&key);
             is_refused(&app, &format!("{name} is {value}"), &[proof], &format!("`{name}`")).await;
         }
     }
     // by either of two values, another program would judge another request
-    let (header, claims) = ProofDraft::good(&key).texts();
+    let (header, claims) = ProofDraft::for_tokens(&key).texts();
     let twice = claims.replacen('{', r#"{"htm":"GET","#, 1);
     is_refused(
         &app,
@@ -126,25 +122,20 @@ async fn rfc9449_4_3_3_every_claim_is_there() {
 async fn rfc9449_4_3_4_the_type_is_that_of_a_proof() {
     let app = spawn_app();
     let key = Signer::p256();
-    for typ in [
-        None,
-        Some(json!("JWT")),
-        Some(json!("at+jwt")),
-        Some(json!("dpop")),
-        Some(json!(7)),
-        Some(json!("")),
-    ] {
-        let proof = ProofDraft::good(&key).header("typ", typ.clone()).sign(&key);
-        let says = if typ == Some(json!(7)) { "the DPoP proof" } else { "`typ` is not `dpop+jwt`" };
-        is_refused(&app, &format!("{typ:?}"), &[proof], says).await;
+    let good = ProofDraft::for_tokens(&key);
+    is_refused(&app, "none", &[good.clone().no_header("typ").sign(&key)], "`typ` is not `dpop+jwt`").await;
+    for typ in [json!("JWT"), json!("at+jwt"), json!("dpop"), json!("")] {
+        let proof = good.clone().header("typ", typ.clone()).sign(&key);
+        is_refused(&app, &typ.to_string(), &[proof], "`typ` is not `dpop+jwt`").await;
     }
+    is_refused(&app, "a number", &[good.header("typ", json!(7)).sign(&key)], "the DPoP proof").await;
 }
 
 #[actix_web::test]
 async fn rfc9449_4_3_5_the_algorithm_is_an_asymmetric_one_of_ours() {
     let app = spawn_app();
     let (key, rsa, p384) = (Signer::p256(), Signer::rsa(), Signer::p384());
-    let good = ProofDraft::good(&key);
+    let good = ProofDraft::for_tokens(&key);
     let says = "`alg` is not an algorithm of its key";
     is_refused(&app, "none", &[good.clone().header("alg", json!("none")).unsigned()], says).await;
     is_refused(&app, "NONE", &[good.clone().header("alg", json!("NONE")).unsigned()], says).await;
@@ -153,7 +144,7 @@ async fn rfc9449_4_3_5_the_algorithm_is_an_asymmetric_one_of_ours() {
     let (header, claims) = by_secret.texts();
     is_refused(&app, "a secret", &[sign_hs256(b"secret", &header, &claims)], "the DPoP proof").await;
     // the public key as the secret
-    let (header, claims) = ProofDraft::good(&rsa).header("alg", json!("HS256")).texts();
+    let (header, claims) = ProofDraft::for_tokens(&rsa).header("alg", json!("HS256")).texts();
     let secret = Forge::with("test-only-other.pem").public_pem();
     is_refused(&app, "HS256", &[sign_hs256(secret.as_bytes(), &header, &claims)], says).await;
     for (name, signer, algorithm) in [
@@ -165,19 +156,20 @@ async fn rfc9449_4_3_5_the_algorithm_is_an_asymmetric_one_of_ours() {
         ("another case", &key, "es256"),
         ("nothing", &key, ""),
     ] {
-        let proof = ProofDraft::good(signer).header("alg", json!(algorithm)).sign(signer);
+        let proof = ProofDraft::for_tokens(signer).header("alg", json!(algorithm)).sign(signer);
         is_refused(&app, name, &[proof], "the DPoP proof").await;
     }
-    is_refused(&app, "no `alg`", &[good.header("alg", None).sign(&key)], "the DPoP proof").await;
+    is_refused(&app, "no `alg`", &[good.no_header("alg").sign(&key)], "the DPoP proof").await;
     let small = json!({ "kty": "RSA", "n": base64url([0xc5; 128]), "e": "AQAB" });
-    is_refused(&app, "1024 bits", &[ProofDraft::good(&rsa).header("jwk", small).sign(&rsa)], "`jwk`").await;
+    is_refused(&app, "1024 bits", &[ProofDraft::for_tokens(&rsa).header("jwk", small).sign(&rsa)], "`jwk`")
+        .await;
 }
 
 #[actix_web::test]
 async fn rfc9449_4_3_6_and_7_the_key_is_public_and_signed_it() {
     let app = spawn_app();
     let (key, other) = (Signer::p256(), Signer::p256());
-    let good = ProofDraft::good(&key);
+    let good = ProofDraft::for_tokens(&key);
     let with = |name: &str, value: Value| {
         let mut jwk = key.jwk();
         jwk[name] = value;
@@ -192,8 +184,8 @@ async fn rfc9449_4_3_6_and_7_the_key_is_public_and_signed_it() {
         format!("{}.{}.{}", parts[0], base64url(claims), parts[2])
     };
     for (name, proof, says) in [
-        ("no key", good.clone().header("jwk", None).sign(&key), "jwk"),
-        ("a key by its name", good.clone().header("jwk", None).header("kid", json!("k")).sign(&key), "jwk"),
+        ("no key", good.clone().no_header("jwk").sign(&key), "jwk"),
+        ("a key by its name", good.clone().no_header("jwk").header("kid", json!("k")).sign(&key), "jwk"),
         ("no object", good.clone().header("jwk", json!("key")).sign(&key), "jwk"),
         ("a private member", with("d", json!(base64url([1; 32]))), "jwk"),
         ("a point beside the curve", with("x", json!(base64url([1; 32]))), "DPoP proof"),
@@ -217,7 +209,7 @@ async fn rfc9449_4_3_8_the_method_is_post() {
     let app = spawn_app();
     let key = Signer::p256();
     for method in ["post", "Post", "GET", "POST ", "*"] {
-        let proof = ProofDraft::good(&key).claim("htm", json!(method)).sign(&key);
+        let proof = ProofDraft::for_tokens(&key).claim("htm", json!(method)).sign(&key);
         is_refused(&app, method, &[proof], "`htm` must be `POST`").await;
     }
 }
@@ -226,7 +218,7 @@ async fn rfc9449_4_3_8_the_method_is_post() {
 async fn rfc9449_4_3_9_the_address_is_the_token_endpoint_of_the_issuer() {
     let key = Signer::p256();
     let app = spawn_app();
-    let proof = |address: &str| ProofDraft::good(&key).claim("htu", json!(address)).sign(&key);
+    let proof = |address: &str| ProofDraft::for_tokens(&key).claim("htu", json!(address)).sign(&key);
     for address in [
         "http://127.0.0.1:8080/oauth2/token?grant_type=client_credentials",
         "http://127.0.0.1:8080/oauth2/token#here",
@@ -282,7 +274,7 @@ async fn rfc9449_4_3_9_usual_port_case_of_the_host_and_path_of_the_issuer() {
     ] {
         // below the path of the issuer, and for a proxy that cuts it off
         for path in ["/tenant/x/oauth2/token", "/oauth2/token"] {
-            let proof = ProofDraft::good(&key).claim("htu", json!(address)).sign(&key);
+            let proof = ProofDraft::for_tokens(&key).claim("htu", json!(address)).sign(&key);
             let request = app.http.post(app.url(path)).basic_auth("acme-sync", Some(secret("acme-sync")));
             let answer = request.form(&form).header("DPoP", proof).send().await.unwrap();
             assert_eq!(answer.status(), if taken { 200 } else { 400 }, "{address} at {path}");
@@ -311,7 +303,7 @@ async fn rfc9449_4_3_11_the_time_is_now() {
         ("text", json!(now().to_string()), Some("`iat`")),
         ("beyond all numbers", json!(1e300), Some("lies ahead")),
     ] {
-        let proof = ProofDraft::good(&key).claim("iat", at).sign(&key);
+        let proof = ProofDraft::for_tokens(&key).claim("iat", at).sign(&key);
         match says {
             None => is_taken(&app, name, &key, &proof).await,
             Some(says) => is_refused(&app, name, &[proof], says).await,
@@ -323,7 +315,7 @@ async fn rfc9449_4_3_11_the_time_is_now() {
 async fn rfc9449_11_1_a_proof_is_used_once() {
     let app = spawn_app();
     let (key, other) = (Signer::p256(), Signer::p256());
-    let draft = ProofDraft::good(&key).claim("jti", json!("one"));
+    let draft = ProofDraft::for_tokens(&key).claim("jti", json!("one"));
     let proof = draft.sign(&key);
     is_taken(&app, "the first", &key, &proof).await;
     is_refused(&app, "the same", &[&proof], "used before").await;
@@ -331,7 +323,7 @@ async fn rfc9449_11_1_a_proof_is_used_once() {
     let later = draft.clone().claim("iat", json!(now() + 10)).sign(&key);
     is_refused(&app, "of another second", &[later], "used before").await;
     // nobody can use up the name of another's proof
-    let of_other = ProofDraft::good(&other).claim("jti", json!("one")).sign(&other);
+    let of_other = ProofDraft::for_tokens(&other).claim("jti", json!("one")).sign(&other);
     is_taken(&app, "by another key", &other, &of_other).await;
     // for as long as it would be good
     app.clock.advance(30);
@@ -339,7 +331,7 @@ async fn rfc9449_11_1_a_proof_is_used_once() {
     app.clock.advance(1);
     is_refused(&app, "too late", &[&proof], "too long ago").await;
     let fraction = f64::from(u32::try_from(now()).unwrap()) + 31.75;
-    let proof = ProofDraft::good(&key).claim("iat", json!(fraction)).sign(&key);
+    let proof = ProofDraft::for_tokens(&key).claim("iat", json!(fraction)).sign(&key);
     is_taken(&app, "with a fraction", &key, &proof).await;
     app.clock.advance(30);
     is_refused(&app, "with a fraction, at its last second", &[&proof], "used before").await;
@@ -390,7 +382,7 @@ async fn a_bad_proof_uses_no_assertion_up_and_tells_nothing_of_clients() {
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["error"].take())
     };
     let good = assertion(&client);
-    let bad_proof = ProofDraft::good(&key).claim("htm", json!("GET")).sign(&key);
+    let bad_proof = ProofDraft::for_tokens(&key).claim("htm", json!("GET")).sign(&key);
     for assertion in [&good, &assertion(&Signer::p256())] {
         assert_eq!(send(assertion, &bad_proof).await, (400, json!("invalid_dpop_proof")));
     }

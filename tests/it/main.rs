@@ -43,6 +43,7 @@ mod decisions;
 mod discovery;
 mod dpop;
 mod dpop_nonces;
+mod dpop_proof;
 mod dpop_proofs;
 mod ended_tokens;
 mod ending;

@@ -131,10 +131,11 @@ impl Authorizer {
         &self.policies
     }
 
-    /// Decides in the same way for another API.
+    /// Decides in the same way for another API, which has an origin of its own: [`Self::with_origin`]. Proofs are remembered
+    /// in the same memory.
     #[must_use]
     pub fn for_api(&self, api: ApiName) -> Self {
-        Self { api, ..self.clone() }
+        Self { api, possession: self.possession.of_another_api(), ..self.clone() }
     }
 
     /// As the issuer knows which tokens are in force.
@@ -146,8 +147,9 @@ impl Authorizer {
     /// Takes tokens that are bound to a key too (RFC 9449), whose proofs must be for this origin: scheme, host and port by
     /// which clients reach the API. Without one, no such token is taken.
     ///
-    /// Each proof is good once, as long as this process remembers it: [`SeenProofs`], of the usual size and under the
-    /// audience of the API unless [`Self::with_seen_proofs`] says something else.
+    /// Each proof is good once: clones share one memory of the proofs that were used, of the usual size and under the
+    /// audience of the API, unless [`Self::with_seen_proofs`] says something else. So make one authorizer for the process,
+    /// and a clone for each of its threads.
     #[must_use]
     pub fn with_origin(self, origin: Origin) -> Self {
         Self { possession: self.possession.with_origin(origin), ..self }
@@ -175,7 +177,8 @@ impl Authorizer {
         self.policies.ask(|policies| {
             let api = policies.api(self.api.as_str());
             let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
-            Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+            let metadata = ResourceMetadata::of(api, self.verifier.issuer())?;
+            Ok(if self.possession.takes_proofs() { metadata.with_dpop(api) } else { metadata })
         })?
     }
 
@@ -325,7 +328,7 @@ impl Authorizer {
             path: request.shown.path.or(request.target.ok()),
             shown: request.shown,
             audience: api.audience(),
-            must_be_bound: false,
+            must_be_bound: api.bound_tokens(),
             now: self.verifier.now(),
             leeway: self.verifier.leeway(),
         };
@@ -360,7 +363,7 @@ impl Authorizer {
                 Some(token) => Denied::InvalidToken(TokenError::Audience, token.scheme()),
             });
         };
-        let schemes = self.schemes(false);
+        let schemes = self.schemes(api.bound_tokens());
         let bearer = match token {
             None => None,
             Some(token) => Some((self.bearer(policies, api, token, request)?, token.scheme())),

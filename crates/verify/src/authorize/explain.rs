@@ -85,6 +85,9 @@ impl ExplainedRequest<'_> {
             ExplainedAsker::Token(token) => {
                 let known = policies.api(api).ok_or_else(|| NoAnswer::NoApi(api.to_owned()))?;
                 Ok(match bearer(token, known.audience())? {
+                    Ok(claims) if known.bound_tokens() && claims.confirmation().is_none() => {
+                        policies.explain_bad_token(api, method, target, "the token is not bound")
+                    }
                     Ok(claims) => policies.explain(api, method, target, Some(&claims.judged())),
                     Err(why) => policies.explain_bad_token(api, method, target, &why),
                 })

@@ -38,11 +38,18 @@ impl<T> Deref for Held<T> {
 }
 
 /// By what possession is judged: where clients ask, and which proofs were used.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Possession {
     origin: Option<Origin>,
-    /// With the name under which they are remembered, where that is not the audience.
-    seen: Option<(Arc<SeenProofs>, Option<Arc<str>>)>,
+    seen: Arc<SeenProofs>,
+    /// Under which name proofs are remembered, where that is not the audience.
+    namespace: Option<Arc<str>>,
+}
+
+impl Default for Possession {
+    fn default() -> Self {
+        Self { origin: None, seen: Arc::new(SeenProofs::new(SeenProofs::USUAL)), namespace: None }
+    }
 }
 
 /// A request whose token is good, as far as possession goes.
@@ -61,15 +68,19 @@ pub(crate) struct PresentedToken<'r> {
 }
 
 impl Possession {
-    /// Proofs are for this origin. Without a memory of its own yet, it gets one of the usual size.
+    /// Proofs are for this origin.
     pub(crate) fn with_origin(self, origin: Origin) -> Self {
-        let seen = self.seen.or_else(|| Some((Arc::new(SeenProofs::new(SeenProofs::USUAL)), None)));
-        Self { origin: Some(origin), seen }
+        Self { origin: Some(origin), ..self }
     }
 
     /// Remembers proofs here, under this name.
     pub(crate) fn with_seen_proofs(self, seen: Arc<SeenProofs>, namespace: Arc<str>) -> Self {
-        Self { seen: Some((seen, Some(namespace))), ..self }
+        Self { seen, namespace: Some(namespace), ..self }
+    }
+
+    /// For another API, which is elsewhere. The memory stays the same one.
+    pub(crate) fn of_another_api(&self) -> Self {
+        Self { origin: None, seen: Arc::clone(&self.seen), namespace: None }
     }
 
     /// Whether a proof could be taken.
@@ -130,14 +141,13 @@ impl Possession {
     }
 
     fn use_up(&self, proof: &DpopProof, presented: &PresentedToken<'_>) -> Result<(), PossessionFault> {
-        let (seen, namespace) = self.seen.as_ref().ok_or(PossessionFault::NoOrigin)?;
         let used = UsedProof {
-            namespace: namespace.as_deref().unwrap_or(presented.audience.as_str()),
+            namespace: self.namespace.as_deref().unwrap_or(presented.audience.as_str()),
             key: proof.thumbprint(),
             jti: proof.jti(),
             good_until: proof.good_until(presented.leeway),
         };
-        seen.note(&used, presented.now).map_err(|why| match why {
+        self.seen.note(&used, presented.now).map_err(|why| match why {
             NotNoted::Seen => PossessionFault::Replayed,
             NotNoted::Full => PossessionFault::MemoryFull,
             NotNoted::KeyFull => PossessionFault::KeyFull,

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, RandomState},
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
     },
 };
@@ -47,7 +47,8 @@ pub struct SeenProofs {
     salt: [u8; 16],
     count: AtomicUsize,
     /// How many proofs the keys have, each counted at a place that follows from it. Two keys at one place share its room.
-    of_keys: Box<[AtomicU32]>,
+    /// Made when the first proof comes.
+    of_keys: OnceLock<Box<[AtomicU32]>>,
     shards: [Mutex<Shard>; SHARDS],
 }
 
@@ -92,7 +93,7 @@ impl SeenProofs {
             most_of_a_key: u32::try_from(most.div_ceil(PART_OF_A_KEY)).unwrap_or(u32::MAX),
             salt,
             count: AtomicUsize::new(0),
-            of_keys: (0..PLACES).map(|_| AtomicU32::new(0)).collect(),
+            of_keys: OnceLock::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -119,7 +120,7 @@ impl SeenProofs {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return Err(NotNoted::Full);
         }
-        if let Some(of_key) = self.of_keys.get(usize::from(place))
+        if let Some(of_key) = self.of_key(place)
             && of_key.fetch_add(1, Ordering::Relaxed) >= self.most_of_a_key
         {
             of_key.fetch_sub(1, Ordering::Relaxed);
@@ -130,12 +131,18 @@ impl SeenProofs {
         Ok(())
     }
 
+    /// The count at a place.
+    fn of_key(&self, place: u16) -> Option<&AtomicU32> {
+        let of_keys = self.of_keys.get_or_init(|| (0..PLACES).map(|_| AtomicU32::new(0)).collect());
+        of_keys.get(usize::from(place))
+    }
+
     /// Drops what ended before now.
     fn sweep(&self, shard: &mut Shard, now: u32) {
         let before = shard.proofs.len();
         shard.proofs.retain(|_, noted| {
             let stays = noted.good_until >= now;
-            if !stays && let Some(of_key) = self.of_keys.get(usize::from(noted.place)) {
+            if !stays && let Some(of_key) = self.of_key(noted.place) {
                 of_key.fetch_sub(1, Ordering::Relaxed);
             }
             stays
@@ -178,4 +185,120 @@ impl ProofName {
 /// A time within the years that fit: a proof of another one is not good anyway.
 fn seconds(time: i64) -> u32 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    use jeton_oauth::Thumbprint;
+
+    use super::{NotNoted, PART_OF_A_KEY, SeenProofs, UsedProof};
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn key(number: u64) -> Thumbprint {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        Thumbprint::new(bytes)
+    }
+
+    fn note(
+        seen: &SeenProofs,
+        key: Thumbprint,
+        jti: &str,
+        good_until: i64,
+        now: i64,
+    ) -> Result<(), NotNoted> {
+        seen.note(&UsedProof { namespace: "orders", key, jti, good_until }, now)
+    }
+
+    #[test]
+    fn rfc_9449_11_1_a_proof_is_good_once_by_place_key_and_jti() {
+        let seen = SeenProofs::new(1_000);
+        let used = UsedProof { namespace: "orders", key: key(1), jti: "a", good_until: NOW + 60 };
+        assert_eq!(seen.note(&used, NOW), Ok(()));
+        assert_eq!(seen.note(&used, NOW), Err(NotNoted::Seen));
+        assert_eq!(seen.note(&UsedProof { good_until: NOW + 61, ..used }, NOW), Err(NotNoted::Seen));
+        for other in [
+            UsedProof { jti: "b", ..used },
+            UsedProof { key: key(2), ..used },
+            UsedProof { namespace: "edge", ..used },
+            // where one ends and the other begins counts
+            UsedProof { namespace: "order", ..used },
+            UsedProof { jti: "", ..used },
+        ] {
+            assert_eq!(seen.note(&other, NOW), Ok(()), "{other:?}");
+            assert_eq!(seen.note(&other, NOW), Err(NotNoted::Seen), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_ended_makes_room_and_comes_back_by_no_clock() {
+        let seen = SeenProofs::new(PART_OF_A_KEY);
+        assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW), Ok(()));
+        assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW + 60), Err(NotNoted::Seen), "its last second");
+        assert_eq!(note(&seen, key(1), "b", NOW + 60, NOW + 60), Err(NotNoted::KeyFull));
+        // a proof that ended cannot be told from one that was never used
+        assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW + 61), Err(NotNoted::Seen));
+        assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW), Err(NotNoted::Seen), "the clock was set back");
+        assert_eq!(note(&seen, key(1), "a", NOW + 121, NOW + 61), Ok(()), "made anew with the same name");
+    }
+
+    #[test]
+    fn no_key_has_more_than_its_part_and_full_means_refused() {
+        let most = 64 * PART_OF_A_KEY;
+        let seen = SeenProofs::new(most);
+        let (mut noted, mut tried) = (0, 0);
+        for number in 0..200 {
+            for jti in 0..100 {
+                tried += 1;
+                let answer = note(&seen, key(number), &jti.to_string(), NOW + 60, NOW);
+                noted += usize::from(answer.is_ok());
+                let expected = match (noted, jti) {
+                    (_, 64..) => Err(NotNoted::KeyFull),
+                    _ if number >= 64 => Err(NotNoted::Full),
+                    _ => Ok(()),
+                };
+                // a memory that is full says so whichever key asks
+                let is_full = noted == most && answer == Err(NotNoted::Full);
+                assert!(answer == expected || is_full, "{number} {jti} {answer:?}");
+            }
+        }
+        assert_eq!((noted, tried), (most, 20_000));
+        assert_eq!(seen.count.load(Ordering::Relaxed), most);
+        // what was refused took nothing, and the rest goes with its time
+        for number in 0..10_000 {
+            let _ = note(&seen, key(1_000_000 + number), "later", NOW + 200, NOW + 61);
+        }
+        assert_eq!(seen.count.load(Ordering::Relaxed), most, "all places were free again");
+    }
+
+    #[test]
+    fn times_that_are_none_are_no_way_in() {
+        let seen = SeenProofs::new(1_000);
+        assert_eq!(note(&seen, key(1), "a", i64::MAX, NOW), Ok(()));
+        assert_eq!(note(&seen, key(1), "a", i64::MAX, i64::MAX), Err(NotNoted::Seen));
+        assert_eq!(note(&seen, key(1), "b", i64::MIN, NOW), Err(NotNoted::Seen));
+    }
+
+    #[test]
+    fn of_two_threads_with_one_proof_exactly_one_may() {
+        let (seen, passed) = (SeenProofs::new(1_000_000), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for jti in 0..2_000 {
+                        let answer = note(&seen, key(jti / 100), &jti.to_string(), NOW + 60, NOW);
+                        passed.fetch_add(usize::from(answer.is_ok()), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(passed.load(Ordering::Relaxed), 2_000);
+        assert_eq!(seen.count.load(Ordering::Relaxed), 2_000);
+    }
 }

@@ -181,3 +181,159 @@ fn without_dot_segments(path: &str) -> String {
     }
     format!("/{}", kept.join("/"))
 }
+
+#[cfg(test)]
+mod tests {
+    use jeton_oauth::Issuer;
+
+    use super::{Origin, TargetUri};
+
+    #[track_caller]
+    fn check(path: &str, htu: &str, is_same: bool) {
+        let target = TargetUri::of(&Origin::parse("https://orders.example.com").unwrap(), path).unwrap();
+        assert_eq!(target.is(htu), is_same, "{path} and {htu}");
+    }
+
+    #[test]
+    fn rfc_9449_4_3_9_htu_is_compared_normalised_without_query_and_fragment() {
+        for (path, htu) in [
+            ("/orders", "https://orders.example.com/orders"),
+            ("/orders?page=2", "https://orders.example.com/orders"),
+            ("/orders", "https://orders.example.com/orders?page=3#x"),
+            ("/orders", "https://orders.example.com/orders#x?y"),
+            // RFC 3986 section 6.2.2.1: case
+            ("/orders", "HTTPS://Orders.EXAMPLE.com/orders"),
+            ("/a%2fb", "https://orders.example.com/a%2Fb"),
+            // section 6.2.2.2: escapes
+            ("/~user/a-b", "https://orders.example.com/%7Euser/a%2db"),
+            ("/%7euser", "https://orders.example.com/~user"),
+            ("/orders", "https://%6Frders.example.com/orders"),
+            // section 6.2.2.3: dot segments
+            ("/orders", "https://orders.example.com/x/../orders"),
+            ("/orders/", "https://orders.example.com/./orders/."),
+            ("/", "https://orders.example.com/../.."),
+            ("/b", "https://orders.example.com/a/%2E%2e/b"),
+            ("/a/", "https://orders.example.com/a/b/.."),
+            // section 6.2.3: the usual port, an empty port, an empty path
+            ("/orders", "https://orders.example.com:443/orders"),
+            ("/orders", "https://orders.example.com:/orders"),
+            ("/", "https://orders.example.com"),
+            ("/", "https://orders.example.com?x"),
+            ("/?x", "https://orders.example.com:443"),
+        ] {
+            check(path, htu, true);
+        }
+        for (path, htu) in [
+            ("/orders", "https://orders.example.com/order"),
+            ("/orders", "https://orders.example.com/orders/"),
+            ("/orders", "https://orders.example.com//orders"),
+            ("/orders", "https://orders.example.com/Orders"),
+            ("/orders", "https://orders.example.com/"),
+            ("/orders", "https://orders.example.com"),
+            ("/orders", "http://orders.example.com/orders"),
+            ("/orders", "http://orders.example.com:443/orders"),
+            ("/orders", "https://orders.example.com:80/orders"),
+            ("/orders", "https://orders.example.com:8443/orders"),
+            ("/orders", "https://orders.example.com.:443/orders"),
+            ("/orders", "https://orders.example.com.evil.example/orders"),
+            ("/orders", "https://evil.example/orders"),
+            ("/orders", "https://evil.example/https://orders.example.com/orders"),
+            ("/orders", "https://orders.example.com@evil.example/orders"),
+            ("/orders", "https://me@orders.example.com/orders"),
+            ("/orders", "https://me:pw@orders.example.com/orders"),
+            ("/orders", "https:/orders.example.com/orders"),
+            ("/orders", "https:orders.example.com/orders"),
+            ("/orders", "//orders.example.com/orders"),
+            ("/orders", "/orders"),
+            ("/orders", "orders"),
+            ("/orders", ""),
+            ("/orders", " https://orders.example.com/orders"),
+            ("/orders", "https://orders.example.com/orders "),
+            ("/orders", "https://orders.example.com/ord\ners"),
+            ("/orders", "https://orders.example.com/ord%65r%7"),
+            ("/orders", "https://orders.example.com/ord%zzers"),
+            ("/orders", "https://orders.example.com\\orders"),
+            ("/orders", "https://orders.example.com/\u{f6}rders"),
+            // escapes of what is reserved are not the same as what they stand for
+            ("/a/b", "https://orders.example.com/a%2Fb"),
+            ("/a%2Fb", "https://orders.example.com/a/b"),
+            ("/a%3Fb", "https://orders.example.com/a?b"),
+            ("/a+b", "https://orders.example.com/a%2Bb"),
+            ("/a+b", "https://orders.example.com/a%20b"),
+            ("/%25", "https://orders.example.com/%2525"),
+        ] {
+            check(path, htu, false);
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_path_has_no_address() {
+        let origin = Origin::parse("https://orders.example.com").unwrap();
+        for path in
+            ["", "*", ".evil.example/x", "orders.example.com:443", "https://orders.example.com/x", "?/x"]
+        {
+            assert_eq!(TargetUri::of(&origin, path), None, "{path}");
+        }
+        for path in ["/%", "/%4", "/%zz", "/a b", "/\u{f6}"] {
+            assert_eq!(TargetUri::of(&origin, path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        for (text, origin) in [
+            ("https://orders.example.com", "https://orders.example.com"),
+            ("HTTPS://Orders.Example.com:443", "https://orders.example.com"),
+            ("http://127.0.0.1:80", "http://127.0.0.1"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("https://[::1]", "https://[::1]"),
+            ("https://[::1]:8443", "https://[::1]:8443"),
+            ("https://[FE80::1]:443", "https://[fe80::1]"),
+        ] {
+            assert_eq!(Origin::parse(text).unwrap().as_str(), origin, "{text}");
+        }
+        for bad in [
+            "",
+            "orders.example.com",
+            "//orders.example.com",
+            "ftp://orders.example.com",
+            "https://",
+            "https://:443",
+            "https://orders.example.com/",
+            "https://orders.example.com/x",
+            "https://orders.example.com?x",
+            "https://orders.example.com#x",
+            "https://me@orders.example.com",
+            "https://me:secret@orders.example.com",
+            "https://orders.example.com:x",
+            "https://orders.example.com:443:443",
+            "https://orders example.com",
+            "https://[::1",
+            "https://::1",
+        ] {
+            let error = Origin::parse(bad).map(|origin| origin.to_string()).expect_err(bad);
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_origin_of_an_issuer_has_no_path_and_clients_ask_below_it() {
+        for (issuer, origin) in [
+            ("https://a.example", "https://a.example"),
+            ("https://a.example/tenant/x", "https://a.example"),
+            ("http://127.0.0.1:8080/t", "http://127.0.0.1:8080"),
+        ] {
+            assert_eq!(Origin::of(&Issuer::parse(issuer).unwrap()).as_str(), origin);
+        }
+        let origin = Origin::parse("https://a.example").unwrap().below("/tenant/x");
+        assert_eq!(
+            TargetUri::of(&origin, "/principal").unwrap().as_str(),
+            "https://a.example/tenant/x/principal"
+        );
+        // a path of the issuer may read as the end of a host
+        assert_eq!(
+            Origin::of(&Issuer::parse("https://a.example/example").unwrap()).as_str(),
+            "https://a.example"
+        );
+    }
+}
