@@ -116,8 +116,7 @@ impl PreparedApp {
     pub fn check(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, LoadError> {
         let surroundings = surroundings(&settings);
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
-        let (certificates, authorities) =
-            (certificates(&settings, &clock)?, authorities(&settings, &clock)?);
+        let (certificates, authorities) = (certificates(&settings, &clock)?, authorities(&settings, &clock)?);
         let store = Arc::new(store(&settings.store, &clock)?);
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         let policies = Arc::new(policies);
@@ -181,7 +180,8 @@ impl PreparedApp {
         .remembering(Verifier::USUAL_MEMORY);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
-        let authenticator = Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), secret_uses));
+        let authenticator =
+            Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), secret_uses));
         let limits = Arc::new(limits(&settings.limits, &clock));
         let lifetimes = lifetimes(&tokens);
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)

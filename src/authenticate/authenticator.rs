@@ -166,7 +166,11 @@ impl AuthenticatedClient {
     pub(crate) fn pretended_foreign(client: Client, claims: Map<String, Value>) -> Self {
         let issuer = jeton_oauth::IssuerName::parse("ci").unwrap();
         let origin = ForeignOrigin { issuer, subject: None, token_id: None };
-        Self { client: Arc::new(client), foreign: Some(ForeignProof { claims, origin }), is_by_certificate: false }
+        Self {
+            client: Arc::new(client),
+            foreign: Some(ForeignProof { claims, origin }),
+            is_by_certificate: false,
+        }
     }
 }
 

@@ -71,7 +71,11 @@ impl Judged<'_> {
                 }
             }
         }
-        Err(refused.unwrap_or(if entries.is_empty() { CertificateError::NoneKnown } else { CertificateError::Other }))
+        Err(refused.unwrap_or(if entries.is_empty() {
+            CertificateError::NoneKnown
+        } else {
+            CertificateError::Other
+        }))
     }
 
     fn is_meant_by(&self, known: &KnownCertificate) -> bool {

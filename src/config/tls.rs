@@ -26,9 +26,7 @@ pub(super) fn read(layers: &mut Layers, listener: &str) -> Option<Option<TlsSett
         Some((key, origin, path))
     });
     match (cert_file?, key_file?) {
-        ((_, _, Some(cert_file)), (_, _, Some(key_file))) => {
-            Some(Some(TlsSettings { cert_file, key_file }))
-        }
+        ((_, _, Some(cert_file)), (_, _, Some(key_file))) => Some(Some(TlsSettings { cert_file, key_file })),
         ((_, origin, Some(_)), (missing, _, None)) | ((missing, _, None), (_, origin, Some(_))) => {
             layers.refuse(&origin, format!("`{missing}` is missing: TLS needs a certificate and its key"))
         }

@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use self::{
-    authorities::FollowedAuthorities, candidate::FollowedCandidate, certificates::FollowedCertificate, keys::FollowedKeys,
-    policies::FollowedPolicies, teller::Teller,
+    authorities::FollowedAuthorities, candidate::FollowedCandidate, certificates::FollowedCertificate,
+    keys::FollowedKeys, policies::FollowedPolicies, teller::Teller,
 };
 use crate::{
     app::App,

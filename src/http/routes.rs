@@ -115,13 +115,42 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
                 .default_service(web::to(authorize::refuse)),
         )
         .service(readable_at("/.well-known/jwks.json", get_or_head().to(jwks::get)))
-        .service(readable_at("/principal", get_or_head().to(principal::get)).wrap(protect()).wrap(from_fn(show_certificate)))
-        .service(readable_at("/ops/policies", get_or_head().to(ops::policies)).wrap(protect()).wrap(from_fn(show_certificate)))
-        .service(readable_at("/ops/keys", get_or_head().to(ops::keys)).wrap(protect()).wrap(from_fn(show_certificate)))
-        .service(readable_at("/ops/issuers", get_or_head().to(ops::issuers)).wrap(protect()).wrap(from_fn(show_certificate)))
-        .service(writable_at("/ops/explain", post().to(ops::explain)).wrap(protect()).wrap(from_fn(show_certificate)))
-        .service(writable_at("/ops/reload", post().to(ops::reload)).wrap(protect()).wrap(from_fn(show_certificate)))
-        .service(web::scope(&format!("{base}/ops")).wrap(protect()).wrap(from_fn(show_certificate)).default_service(web::to(not_found)))
+        .service(
+            readable_at("/principal", get_or_head().to(principal::get))
+                .wrap(protect())
+                .wrap(from_fn(show_certificate)),
+        )
+        .service(
+            readable_at("/ops/policies", get_or_head().to(ops::policies))
+                .wrap(protect())
+                .wrap(from_fn(show_certificate)),
+        )
+        .service(
+            readable_at("/ops/keys", get_or_head().to(ops::keys))
+                .wrap(protect())
+                .wrap(from_fn(show_certificate)),
+        )
+        .service(
+            readable_at("/ops/issuers", get_or_head().to(ops::issuers))
+                .wrap(protect())
+                .wrap(from_fn(show_certificate)),
+        )
+        .service(
+            writable_at("/ops/explain", post().to(ops::explain))
+                .wrap(protect())
+                .wrap(from_fn(show_certificate)),
+        )
+        .service(
+            writable_at("/ops/reload", post().to(ops::reload))
+                .wrap(protect())
+                .wrap(from_fn(show_certificate)),
+        )
+        .service(
+            web::scope(&format!("{base}/ops"))
+                .wrap(protect())
+                .wrap(from_fn(show_certificate))
+                .default_service(web::to(not_found)),
+        )
         // behind the others, for a path with a parameter is compared by a regular expression
         .service(readable_at("/status/{handle}", get_or_head().to(status::get)))
         .service(bundles_for_clients.wrap(protect()).wrap(from_fn(show_certificate)))

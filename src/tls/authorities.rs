@@ -166,6 +166,7 @@ fn authorities(bytes: &[u8], hash: FileHash) -> Result<ClientAuthorities, TlsFau
 /// a client that stands in this file could so make certificates for all others.
 fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return false };
-    let may_sign = parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+    let may_sign =
+        parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
     parsed.is_ca() && may_sign
 }

@@ -98,7 +98,9 @@ pub enum TlsFault {
     )]
     Mismatch,
     /// A secret in the file of the authorities.
-    #[error("holds a private key: write the certificates of the authorities alone, and keep their keys elsewhere")]
+    #[error(
+        "holds a private key: write the certificates of the authorities alone, and keep their keys elsewhere"
+    )]
     KeyAmongAuthorities,
     /// Another block in the file of the authorities.
     #[error("holds a block `{0}`: write the certificates of the authorities alone")]

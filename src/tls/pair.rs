@@ -17,7 +17,9 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
-use super::{ClientCertificates, ListenerName, TlsError, TlsErrors, TlsFault, Validity, shown::AnyCertificate};
+use super::{
+    ClientCertificates, ListenerName, TlsError, TlsErrors, TlsFault, Validity, shown::AnyCertificate,
+};
 use crate::private_file;
 
 /// The longest of the files, in bytes.

@@ -7,7 +7,9 @@ use ring::digest::{SHA256, digest};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{WebPkiSupportedAlgorithms, ring::default_provider, verify_tls12_signature, verify_tls13_signature},
+    crypto::{
+        WebPkiSupportedAlgorithms, ring::default_provider, verify_tls12_signature, verify_tls13_signature,
+    },
     pki_types::{CertificateDer, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
@@ -62,7 +64,8 @@ impl ShownCertificate {
         hash.copy_from_slice(digest(&SHA256, leaf).as_ref());
         let thumbprint = Thumbprint::new(hash);
         let leaf = leaf.clone().into_owned();
-        let intermediates = intermediates.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let intermediates =
+            intermediates.iter().map(|certificate| certificate.clone().into_owned()).collect();
         Ok(Self { leaf, intermediates, thumbprint, not_before, not_after })
     }
 

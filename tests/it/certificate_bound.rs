@@ -20,7 +20,9 @@ fn policies() -> String {
     let orders = "orders: { scopes: [orders:read] }";
     let own = "jeton: { scopes: [jeton:principal, jeton:ops] }";
     let client = |id: &str, grants: &str, more: &str| {
-        format!("  {id}:\n    certificates: [{{ sha256: {pinned} }}]\n    secrets: [{{ sha256: {secret} }}]\n    grants: {{ {grants} }}\n{more}")
+        format!(
+            "  {id}:\n    certificates: [{{ sha256: {pinned} }}]\n    secrets: [{{ sha256: {secret} }}]\n    grants: {{ {grants} }}\n{more}"
+        )
     };
     [
         "version: 1\nclients:\n",
@@ -37,7 +39,10 @@ fn spawn(settings: fn(&mut Settings)) -> TestApp {
 }
 
 fn own_form() -> String {
-    format!("grant_type=client_credentials&client_id=own&resource={}", ISSUER.replace(':', "%3A").replace('/', "%2F"))
+    format!(
+        "grant_type=client_credentials&client_id=own&resource={}",
+        ISSUER.replace(':', "%3A").replace('/', "%2F")
+    )
 }
 
 fn cnf(body: &Value) -> Option<Value> {
@@ -97,8 +102,10 @@ async fn exchange_refresh_and_introspection_go_by_the_certificate_too() {
     let headers = PINNED.headers();
     let (_, first) = ask_by_proxy(&app, &headers, &form("able")).await;
     assert_eq!(cnf(&first), x5t(&PINNED), "{first}");
-    let refresh =
-        format!("grant_type=refresh_token&client_id=able&refresh_token={}", first["refresh_token"].as_str().unwrap());
+    let refresh = format!(
+        "grant_type=refresh_token&client_id=able&refresh_token={}",
+        first["refresh_token"].as_str().unwrap()
+    );
     let (status, body) = ask_by_proxy(&app, &headers, &refresh).await;
     assert_eq!((status, cnf(&body)), (200, x5t(&PINNED)), "{body}");
     let (status, _) = ask_by_proxy(&app, &[], &refresh).await;
@@ -166,9 +173,11 @@ async fn rfc_8705_3_own_endpoints_take_a_bound_token_with_its_certificate_alone(
     let mut stream = connect(&SERVER, Some(&PINNED), address).await.unwrap();
     let (.., body) = send(&mut stream, "POST", "/oauth2/token", &[], &own_form()).await.unwrap();
     let bearer = [("Authorization", format!("Bearer {}", body["access_token"].as_str().unwrap()))];
-    for (name, holder, expected) in
-        [("its certificate", Some(&*PINNED), 200), ("no certificate", None, 401), ("another", Some(&other), 401)]
-    {
+    for (name, holder, expected) in [
+        ("its certificate", Some(&*PINNED), 200),
+        ("no certificate", None, 401),
+        ("another", Some(&other), 401),
+    ] {
         let mut stream = connect(&SERVER, holder, address).await.unwrap();
         for path in ["/principal", "/ops/keys"] {
             let (status, ..) = send(&mut stream, "GET", path, &bearer, "").await.unwrap();
@@ -184,7 +193,8 @@ async fn rfc_8705_3_3_discovery_says_so_where_certificates_are_taken() {
         for path in ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"] {
             let metadata: Value = app.get(path).await.json().await.unwrap();
             for endpoint in ["token", "introspection"] {
-                let methods = metadata[format!("{endpoint}_endpoint_auth_methods_supported")].as_array().unwrap();
+                let methods =
+                    metadata[format!("{endpoint}_endpoint_auth_methods_supported")].as_array().unwrap();
                 for method in ["tls_client_auth", "self_signed_tls_client_auth"] {
                     assert_eq!(methods.contains(&json!(method)), is_taken, "{endpoint} by {method}");
                 }

@@ -6,8 +6,8 @@ use jeton::{
     gateway::TrustedPeers,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyUsagePurpose,
-    NameConstraints, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +45,8 @@ fn policies(more: &str) -> String {
     for (id, entries) in entries {
         text += &format!("  {id}:\n    certificates: [{entries}]\n{grants}");
     }
-    text += &format!("  switched-off:\n    enabled: false\n    certificates: [{{ sha256: {pinned} }}]\n{grants}");
+    text +=
+        &format!("  switched-off:\n    enabled: false\n    certificates: [{{ sha256: {pinned} }}]\n{grants}");
     text + more
 }
 
@@ -54,8 +55,10 @@ fn taking(settings: &mut Settings, proxies: &[&str]) {
     let ca_file = dir.join("ca.pem");
     fs::write(&ca_file, ROOT.pem()).unwrap();
     let proxies: Vec<_> = proxies.iter().map(|&proxy| proxy.to_owned()).collect();
-    settings.server.client_certificates =
-        Some(ClientCertificateSettings { proxies: TrustedPeers::parse(&proxies).unwrap(), ca_file: Some(ca_file) });
+    settings.server.client_certificates = Some(ClientCertificateSettings {
+        proxies: TrustedPeers::parse(&proxies).unwrap(),
+        ca_file: Some(ca_file),
+    });
 }
 
 pub(crate) fn by_listener(settings: &mut Settings) {
@@ -76,7 +79,12 @@ fn spawn(settings: fn(&mut Settings)) -> TestApp {
 }
 
 /// A token request by TLS; status, head and body.
-async fn ask_by_tls(app: &TestApp, holder: Option<&Holder>, headers: &[(&str, String)], form: &str) -> (u16, String, Value) {
+async fn ask_by_tls(
+    app: &TestApp,
+    holder: Option<&Holder>,
+    headers: &[(&str, String)],
+    form: &str,
+) -> (u16, String, Value) {
     let address = app.address.trim_start_matches("http://");
     let mut stream = connect(&SERVER, holder, address).await.unwrap();
     send(&mut stream, "POST", "/oauth2/token", headers, form).await.unwrap()
@@ -162,7 +170,12 @@ fn rows() -> Vec<Row> {
         Row("more behind", signed(vec![dns("orders.acme.example.evil.example")]), "by-dns", false),
         Row("a dot behind", signed(vec![dns("orders.acme.example.")]), "by-dns", false),
         Row("a wildcard", signed(vec![dns("*.acme.example")]), "by-dns", false),
-        Row("the name as a common name", ROOT.sign(&client("orders.acme.example", Vec::new())), "by-dns", false),
+        Row(
+            "the name as a common name",
+            ROOT.sign(&client("orders.acme.example", Vec::new())),
+            "by-dns",
+            false,
+        ),
         Row("the name as a URI", signed(vec![uri("orders.acme.example")]), "by-dns", false),
         Row("by an intermediate", BELOW.sign(&client("client", name())), "by-dns", true),
         Row("by two", BELOW.intermediate("further").sign(&client("client", name())), "by-dns", true),
@@ -200,15 +213,40 @@ fn rows() -> Vec<Row> {
         Row("another mailbox", signed(vec![email("ops@acme.example")]), "by-email", false),
         Row("a subject", subject(&[o.clone(), cn.clone()]), "by-subject", true),
         Row("a subject the other way round", subject(&[cn.clone(), o.clone()]), "by-subject", false),
-        Row("more in the subject", subject(&[o.clone(), (DnType::OrganizationalUnitName, "x"), cn.clone()]), "by-subject", false),
+        Row(
+            "more in the subject",
+            subject(&[o.clone(), (DnType::OrganizationalUnitName, "x"), cn.clone()]),
+            "by-subject",
+            false,
+        ),
         Row("less in the subject", subject(&[cn.clone()]), "by-subject", false),
-        Row("other letters in the subject", subject(&[o, (DnType::CommonName, "Orders")]), "by-subject", false),
+        Row(
+            "other letters in the subject",
+            subject(&[o, (DnType::CommonName, "Orders")]),
+            "by-subject",
+            false,
+        ),
         Row("an SVID", signed(vec![uri(SVID)]), "by-svid", true),
         Row("an SVID with a name", signed(vec![uri(SVID), dns("orders.acme.example")]), "by-svid", true),
-        Row("an SVID with two URIs", signed(vec![uri(SVID), uri("https://acme.example/Orders")]), "by-svid", false),
-        Row("an SVID of another workload", signed(vec![uri("spiffe://acme.example/ns/shop/sa/order")]), "by-svid", false),
+        Row(
+            "an SVID with two URIs",
+            signed(vec![uri(SVID), uri("https://acme.example/Orders")]),
+            "by-svid",
+            false,
+        ),
+        Row(
+            "an SVID of another workload",
+            signed(vec![uri("spiffe://acme.example/ns/shop/sa/order")]),
+            "by-svid",
+            false,
+        ),
         Row("an SVID below", signed(vec![uri(&format!("{SVID}/x"))]), "by-svid", false),
-        Row("an SVID of another domain", signed(vec![uri("spiffe://acme.example.evil/ns/shop/sa/orders")]), "by-svid", false),
+        Row(
+            "an SVID of another domain",
+            signed(vec![uri("spiffe://acme.example.evil/ns/shop/sa/orders")]),
+            "by-svid",
+            false,
+        ),
         Row("an SVID of the domain", signed(vec![uri("spiffe://acme.example")]), "by-svid", false),
         Row(
             "an SVID that signs others",
@@ -277,7 +315,9 @@ async fn rfc_9440_4_headers_of_strangers_are_refused() {
     for (name, app) in [("optional", spawn(plain)), ("off", spawn(|_| ()))] {
         for header in ["Client-Cert", "client-cert", "Client-Cert-Chain"] {
             let forged = [(header, headers[0].1.clone())];
-            for form in [form("pinned"), format!("{}&client_secret=demo-secret-of-acme-sync", form("acme-sync"))] {
+            for form in
+                [form("pinned"), format!("{}&client_secret=demo-secret-of-acme-sync", form("acme-sync"))]
+            {
                 let (status, body) = ask_by_proxy(&app, &forged, &form).await;
                 assert_eq!((status, &body["error"]), (400, &json!("invalid_request")), "{name}: {body}");
             }
@@ -313,7 +353,11 @@ async fn a_proxy_hands_over_one_certificate() {
         ("nothing", vec![("Client-Cert", String::new())], 400),
         ("no certificate", vec![("Client-Cert", ":AAAA:".to_owned())], 400),
         ("a chain alone", vec![("Client-Cert-Chain", good.clone())], 400),
-        ("a chain that is none", vec![("Client-Cert", good.clone()), ("Client-Cert-Chain", "x".to_owned())], 400),
+        (
+            "a chain that is none",
+            vec![("Client-Cert", good.clone()), ("Client-Cert-Chain", "x".to_owned())],
+            400,
+        ),
         ("a chain", vec![("Client-Cert", good.clone()), ("Client-Cert-Chain", other.clone())], 200),
     ] {
         let (status, body) = ask_by_proxy(&app, &headers, &form("pinned")).await;

@@ -108,7 +108,9 @@ async fn whatever_a_client_holds_the_key_of_is_taken_in_the_handshake() {
 #[actix_web::test]
 async fn no_session_is_resumed_where_certificates_are_asked_for() {
     let holder = Holder::of_openssl("somebody");
-    for (settings, second) in [(tls as fn(&mut Settings), HandshakeKind::Resumed), (asking, HandshakeKind::Full)] {
+    for (settings, second) in
+        [(tls as fn(&mut Settings), HandshakeKind::Resumed), (asking, HandshakeKind::Full)]
+    {
         let (_app, address) = spawn(settings);
         for version in ALL_VERSIONS {
             let (client, _) = connector(&SERVER, Some(&holder), &[version]);
@@ -141,14 +143,21 @@ fn a_file_without_a_sound_authority_is_refused() {
         ("no certificate", in_pem("CERTIFICATE", b"hello"), Some("cannot be read")),
         ("a client", leaf_pem.clone(), Some("not one of an authority (number 1)")),
         ("a client beside it", format!("{root_pem}{leaf_pem}"), Some("not one of an authority (number 2)")),
-        ("another block", format!("{root_pem}{}", in_pem("X509 CRL", b"x")), Some("holds a block `X509 CRL`")),
+        (
+            "another block",
+            format!("{root_pem}{}", in_pem("X509 CRL", b"x")),
+            Some("holds a block `X509 CRL`"),
+        ),
     ] {
         let workplace = Workplace::sample();
         workplace.write("jeton.toml", OPTIONAL).write("ca.pem", &text);
         let run = workplace.run(&["config", "check"]).exits(i32::from(says.is_some()));
         let Some(says) = says else { continue };
         assert!(run.stderr.contains(says), "{name}: {run:#?}");
-        assert!(run.stderr.contains("error: jeton.toml: `server.client_ca_file`: the file `ca.pem`"), "{name}: {run:#?}");
+        assert!(
+            run.stderr.contains("error: jeton.toml: `server.client_ca_file`: the file `ca.pem`"),
+            "{name}: {run:#?}"
+        );
         let run = workplace.run(&["serve"]).exits(1);
         assert!(run.stderr.contains(says) && run.stderr.contains("client_ca_file"), "{name}: {run:#?}");
     }

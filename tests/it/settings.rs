@@ -247,9 +247,17 @@ fn each_wrong_setting_of_the_listeners_is_named() {
             "`admin.tls.cert_file` is missing",
         ),
         ("[admin.tls]\ncert_file = \"a\"\nkey_file = \"b\"", "admin", "`listen` is missing"),
-        ("[server]\nclient_certificates = \"required\"", "server.client_certificates", "write `off` or `optional`"),
+        (
+            "[server]\nclient_certificates = \"required\"",
+            "server.client_certificates",
+            "write `off` or `optional`",
+        ),
         ("[server]\nclient_certificates = true", "server.client_certificates", "in quotes"),
-        ("[server]\nclient_certificates = \"optional\"", "server.client_certificates", "no certificate can come"),
+        (
+            "[server]\nclient_certificates = \"optional\"",
+            "server.client_certificates",
+            "no certificate can come",
+        ),
         (
             "[server]\nclient_certificates = \"optional\"\n[admin]\nlisten = \"127.0.0.1:1\"\n[admin.tls]\ncert_file = \"a\"\nkey_file = \"b\"",
             "server.client_certificates",
@@ -271,7 +279,11 @@ fn each_wrong_setting_of_the_listeners_is_named() {
             "server.client_ca_file",
             "it needs `server.client_certificates = \"optional\"`",
         ),
-        ("[server]\nclient_certificate = \"off\"", "server.client_certificate", "did you mean `server.client_certificates`?"),
+        (
+            "[server]\nclient_certificate = \"off\"",
+            "server.client_certificate",
+            "did you mean `server.client_certificates`?",
+        ),
         ("[admin]", "admin", "`listen` is missing"),
         ("[admin]\nhosts = []", "admin", "`listen` is missing"),
         ("[admin]\nlisten = \"8081\"", "admin.listen", "`8081` is not an address and port"),

@@ -213,8 +213,14 @@ fn a_key_that_others_read_is_taken_with_a_word() {
     {
         fs::set_permissions(&key_file, fs::Permissions::from_mode(mode)).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW.parse().unwrap()));
-        let loaded =
-            LiveCertificate::load(ListenerName::Admin, cert_file.clone(), key_file.clone(), ClientCertificates::Off, clock).unwrap();
+        let loaded = LiveCertificate::load(
+            ListenerName::Admin,
+            cert_file.clone(),
+            key_file.clone(),
+            ClientCertificates::Off,
+            clock,
+        )
+        .unwrap();
         let pair = loaded.pair();
         match (pair.exposed_key(), says) {
             (None, None) => {}

@@ -17,7 +17,10 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::stream::{Limit, Unread};
-use crate::{http::ending::Ending, tls::{LiveCertificate, ShownCertificate}};
+use crate::{
+    http::ending::Ending,
+    tls::{LiveCertificate, ShownCertificate},
+};
 
 /// What is answered to HTTP without TLS where TLS is expected.
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 54\r\n\r\nthis address speaks HTTPS: begin the URL with https://";

@@ -59,7 +59,8 @@ impl CertificateProxies {
         request: &HttpRequest,
     ) -> Result<Option<Arc<ShownCertificate>>, CertificateFault> {
         let proxies = self.0.as_ref();
-        let is_proxy = |peers: &TrustedPeers| request.peer_addr().is_some_and(|peer| peers.contains(peer.ip()));
+        let is_proxy =
+            |peers: &TrustedPeers| request.peer_addr().is_some_and(|peer| peers.contains(peer.ip()));
         if proxies.is_some_and(is_proxy) {
             return Ok(certificate_of_headers(request.headers())?.map(Arc::new));
         }
@@ -171,7 +172,11 @@ mod tests {
             let lines: Vec<_> = lines.iter().map(|(name, line)| (*name, line.as_str())).collect();
             let shown = read(&lines).unwrap().unwrap();
             let sent: Vec<_> = shown.intermediates().iter().map(|der| der.to_vec()).collect();
-            assert_eq!((shown.leaf().as_ref(), sent), (&leaf[..], vec![one.clone(), two.clone()]), "{lines:?}");
+            assert_eq!(
+                (shown.leaf().as_ref(), sent),
+                (&leaf[..], vec![one.clone(), two.clone()]),
+                "{lines:?}"
+            );
         }
         // a parameter that nobody knows says nothing (RFC 9651 section 3.1.2)
         assert!(read(&[(CLIENT_CERT, &format!("{};a=1", field(&leaf)))]).unwrap().is_some());
@@ -207,8 +212,13 @@ mod tests {
         assert_eq!(read(&[(CLIENT_CERT, &good), (CLIENT_CERT, &good)]).err(), Some(CertificateFault::Twice));
         assert_eq!(read(&[(CLIENT_CERT_CHAIN, &good)]).err(), Some(CertificateFault::ChainAlone));
         let malformed = CertificateFault::Malformed("Client-Cert-Chain");
-        for chain in [format!("({good})"), base64.clone(), format!("{good},"), format!("{good} {good}"), "1".to_owned()]
-        {
+        for chain in [
+            format!("({good})"),
+            base64.clone(),
+            format!("{good},"),
+            format!("{good} {good}"),
+            "1".to_owned(),
+        ] {
             let read = read(&[(CLIENT_CERT, &good), (CLIENT_CERT_CHAIN, &chain)]);
             assert_eq!(read.err(), Some(malformed), "{chain}");
         }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, date_time_ymd,
 };
 use ring::digest::{SHA256, digest};
 use rustls::{
@@ -131,7 +131,10 @@ impl Holder {
 
     /// Another certificate of the same key.
     pub(crate) fn renewed(&self, params: &CertificateParams) -> Self {
-        Self { chain: vec![params.self_signed(&*self.key).unwrap().der().clone()], key: Arc::clone(&self.key) }
+        Self {
+            chain: vec![params.self_signed(&*self.key).unwrap().der().clone()],
+            key: Arc::clone(&self.key),
+        }
     }
 
     /// Without what is sent along.
