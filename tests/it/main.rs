@@ -29,6 +29,7 @@ mod client_assertions;
 mod client_certificates;
 mod client_listener;
 mod client_requests;
+mod clients_certificates;
 mod clients_commands;
 mod clients_list;
 mod clients_rotate;
