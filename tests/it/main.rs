@@ -25,7 +25,10 @@ mod bound_tokens;
 mod bounded_files;
 mod bundles;
 
+mod certificate_bound;
 mod client_assertions;
+mod client_certificates;
+mod client_listener;
 mod client_requests;
 mod clients_certificates;
 mod clients_commands;
