@@ -1,6 +1,7 @@
 //! The second flow: a token, a method and a path to a permit, or to the reason why not.
 
 mod explain;
+mod route;
 
 use std::{fmt, sync::Arc};
 
@@ -160,6 +161,12 @@ impl Authorizer {
     #[must_use]
     pub fn with_seen_proofs(self, seen: Arc<SeenProofs>, namespace: impl Into<Arc<str>>) -> Self {
         Self { possession: self.possession.with_seen_proofs(seen, namespace.into()), ..self }
+    }
+
+    /// As [`Self::with_seen_proofs`], in the memory that it has already.
+    #[must_use]
+    pub fn remembering_proofs_as(self, namespace: impl Into<Arc<str>>) -> Self {
+        Self { possession: self.possession.named(namespace.into()), ..self }
     }
 
     /// Tells of each decision.
