@@ -1,6 +1,7 @@
 //! The second flow: a token, a method and a path to a permit, or to the reason why not.
 
 mod explain;
+mod route;
 
 use std::{fmt, sync::Arc};
 
@@ -162,6 +163,12 @@ impl Authorizer {
         Self { possession: self.possession.with_seen_proofs(seen, namespace.into()), ..self }
     }
 
+    /// As [`Self::with_seen_proofs`], in the memory that it has already.
+    #[must_use]
+    pub fn remembering_proofs_as(self, namespace: impl Into<Arc<str>>) -> Self {
+        Self { possession: self.possession.named(namespace.into()), ..self }
+    }
+
     /// Tells of each decision.
     #[must_use]
     pub fn with_audit(self, audit: Audit) -> Self {
@@ -177,7 +184,8 @@ impl Authorizer {
         self.policies.ask(|policies| {
             let api = policies.api(self.api.as_str());
             let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
-            Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+            let metadata = ResourceMetadata::of(api, self.verifier.issuer())?;
+            Ok(if self.possession.takes_proofs() { metadata.with_dpop(api) } else { metadata })
         })?
     }
 

@@ -81,6 +81,11 @@ impl Possession {
         Self { seen, namespace: Some(namespace), ..self }
     }
 
+    /// Remembers proofs under this name.
+    pub(crate) fn named(self, namespace: Arc<str>) -> Self {
+        Self { namespace: Some(namespace), ..self }
+    }
+
     /// For another API, which is elsewhere. The memory stays the same one.
     pub(crate) fn of_another_api(&self) -> Self {
         Self { origin: None, namespace: None, ..self.clone() }
