@@ -1,9 +1,13 @@
 //! Gateways in front of other services, which ask about each request that they get (forward auth): what
 //! they are called, how they ask, who may ask, and which headers they are answered with.
 
+mod certificate;
+
 use std::{fmt, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net};
+
+pub use certificate::{CertificateHeader, ForwardedCertificate};
 
 /// The name of a gateway, which stands in the path at which it asks: 1 to 64 lower-case letters, digits and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,6 +132,16 @@ impl GatewayKind {
             Self::Nginx | Self::Haproxy | Self::Service => Some(&ORIGINAL),
             Self::Caddy | Self::Traefik => Some(&FORWARDED),
             Self::Envoy => None,
+        }
+    }
+
+    /// Where it says which certificate its client showed.
+    pub fn certificate_header(self) -> CertificateHeader {
+        match self {
+            Self::Nginx => CertificateHeader::NGINX,
+            Self::Envoy => CertificateHeader::ENVOY,
+            Self::Traefik => CertificateHeader::TRAEFIK,
+            Self::Caddy | Self::Haproxy | Self::Service => CertificateHeader::CLIENT_CERT,
         }
     }
 }

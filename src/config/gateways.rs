@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use jeton_oauth::{ApiName, Issuer};
-use jeton_verify::gateway::{ClaimHeader, HostName};
+use jeton_verify::{
+    Origin,
+    gateway::{ClaimHeader, HostName},
+};
 
 use super::layers::Layers;
 use crate::gateway::{GatewayKind, GatewayName, TrustedPeers};
@@ -27,24 +30,53 @@ pub struct GatewaySettings {
 #[derive(Clone, Debug)]
 pub enum GatewayApis {
     /// Always this one.
-    One(ApiName),
+    One {
+        /// The API.
+        api: ApiName,
+        /// The origin by which clients ask, which their DPoP proofs must name. Without one, the gateway takes no token that
+        /// is bound to a key.
+        origin: Option<Origin>,
+    },
     /// By the host that the gateway forwards; one that is not named is refused.
-    ByHost(BTreeMap<HostName, ApiName>),
+    ByHost(BTreeMap<HostName, HostedApi>),
+}
+
+/// An API at a host.
+#[derive(Clone, Debug)]
+pub struct HostedApi {
+    /// The API.
+    pub api: ApiName,
+    /// `https://` and the host as it is configured. A client has no say in it.
+    pub origin: Origin,
+}
+
+impl HostedApi {
+    /// A host, and the API at it.
+    ///
+    /// # Errors
+    /// What to write instead of a host that no address has.
+    pub fn at(host: HostName, api: ApiName) -> Result<(HostName, Self), String> {
+        let origin = Origin::parse(&format!("https://{host}"));
+        let origin = origin.map_err(|_| {
+            format!("`{host}` is not the host of an address: write a name or address, and behind `:` a port")
+        })?;
+        Ok((host, Self { api, origin }))
+    }
 }
 
 impl GatewayApis {
     /// Every API that it may be.
     pub fn names(&self) -> impl Iterator<Item = &ApiName> {
         let (one, by_host) = match self {
-            Self::One(api) => (Some(api), None),
-            Self::ByHost(hosts) => (None, Some(hosts.values())),
+            Self::One { api, .. } => (Some(api), None),
+            Self::ByHost(hosts) => (None, Some(hosts.values().map(|hosted| &hosted.api))),
         };
         one.into_iter().chain(by_host.into_iter().flatten())
     }
 }
 
 /// The keys of a section.
-const KEYS: [&str; 5] = ["kind", "api", "hosts", "trusted_peers", "claims"];
+const KEYS: [&str; 6] = ["kind", "api", "hosts", "origin", "trusted_peers", "claims"];
 
 /// Every gateway, and every key that there may be of those that are named.
 pub(super) fn read(layers: &mut Layers, issuer: Option<&Issuer>) -> (Vec<GatewaySettings>, Vec<String>) {
@@ -82,21 +114,32 @@ fn read_one(layers: &mut Layers, name: &str) -> Option<GatewaySettings> {
     let of_hosts = layers.origin_of(&key("hosts"));
     let hosts = layers.table(&key("hosts"), |host, text| {
         let host = HostName::parse(host).map_err(|error| error.to_string())?;
-        Ok((host, api(text)?))
+        HostedApi::at(host, api(text)?)
     });
     let hosts = hosts.and_then(|hosts| {
-        let mut by_host: BTreeMap<HostName, (String, ApiName)> = BTreeMap::new();
-        for (spelling, (host, api)) in hosts {
+        let mut by_host: BTreeMap<HostName, (String, HostedApi)> = BTreeMap::new();
+        for (spelling, (host, hosted)) in hosts {
             if let Some((other, _)) = by_host.get(&host) {
                 return layers
                     .refuse(&of_hosts, format!("`{other}` and `{spelling}` are one host: keep one of them"));
             }
-            by_host.insert(host, (spelling, api));
+            by_host.insert(host, (spelling, hosted));
         }
-        Some(by_host.into_iter().map(|(host, (_, api))| (host, api)).collect())
+        Some(by_host.into_iter().map(|(host, (_, hosted))| (host, hosted)).collect())
     });
+    let has_origin = layers.has(&key("origin"));
+    let of_origin = layers.origin_of(&key("origin"));
+    let origin = layers.text(&key("origin"), |text| Origin::parse(text).map_err(|error| error.to_string()));
+    if has_origin && has_hosts {
+        layers.refuse::<()>(
+            &of_origin,
+            "remove it: with `hosts` the origin is `https://` and the host of the request, as `hosts` has it",
+        );
+    }
     let apis = match (has_one, has_hosts) {
-        (true, false) => one.map(GatewayApis::One),
+        (true, false) => {
+            one.filter(|_| origin.is_some() == has_origin).map(|api| GatewayApis::One { api, origin })
+        }
         (false, true) => hosts.map(GatewayApis::ByHost),
         (true, true) => layers.refuse(&section, "has `api` and `hosts`: keep one of them"),
         (false, false) => {

@@ -13,7 +13,7 @@ use jeton_policy::Findings;
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
-pub(super) use token_endpoint::{TokenEndpointError, TokenEndpointErrorKind};
+pub(super) use token_endpoint::{NONCE_HEADER, TokenEndpointError, TokenEndpointErrorKind};
 
 /// An error of any other endpoint: a problem document (RFC 9457), as a guard answers too. The caller gets a reference;
 /// the reason stands in the log.
@@ -62,7 +62,12 @@ impl ProblemKind {
     /// As a gateway is told: it knows 401 and 403, and takes anything else for a fault of its own.
     pub(super) fn for_gateway(self) -> Self {
         match self {
-            Self::Guard(GuardFault::NoToken | GuardFault::InvalidToken(_) | GuardFault::NotAllowed(_))
+            Self::Guard(
+                GuardFault::NoToken(_)
+                | GuardFault::InvalidToken(..)
+                | GuardFault::NotHeld(_)
+                | GuardFault::NotAllowed(..),
+            )
             | Self::Forbidden(_) => self,
             Self::Guard(GuardFault::InvalidRequest(detail)) | Self::BadQuestion(detail) => {
                 Self::Forbidden(detail)

@@ -26,7 +26,7 @@ fn row(run: &Run, key: &str) -> String {
 #[test]
 fn each_setting_says_from_where_it_is() {
     let mut workplace = Workplace::sample();
-    workplace.write("jeton.toml", "[tokens]\nttl = \"15m\"\n[keys]\nrsa_bits = 3072\n[gateways.nginx]\napi = \"orders\"\ntrusted_peers = [\"127.0.0.1/32\"]\n");
+    workplace.write("jeton.toml", "[tokens]\nttl = \"15m\"\n[keys]\nrsa_bits = 3072\n[gateways.nginx]\napi = \"orders\"\ntrusted_peers = [\"127.0.0.1/32\"]\norigin = \"https://orders.example.com\"\n");
     workplace.set("JETON__SERVER__LISTEN", "127.0.0.1:9").set("JETON__KEYS__RSA_BITS", "4096");
     let run = workplace.run(&["config", "check"]).exits(0);
     assert_eq!(run.stderr, "");
@@ -38,6 +38,7 @@ fn each_setting_says_from_where_it_is() {
         ("keys.generate_if_missing", "keys.generate_if_missing true default"),
         ("policies.candidate", "policies.candidate \"\" default"),
         ("gateways.nginx.trusted_peers", "gateways.nginx.trusted_peers [\"127.0.0.1/32\"] jeton.toml"),
+        ("gateways.nginx.origin", "gateways.nginx.origin https://orders.example.com jeton.toml"),
     ] {
         assert_eq!(row(&run, key), expected);
     }

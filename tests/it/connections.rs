@@ -89,7 +89,10 @@ fn one_gateway(settings: &mut jeton::config::Settings) {
     settings.gateways = vec![jeton::config::GatewaySettings {
         name: jeton::gateway::GatewayName::parse("edge").unwrap(),
         kind: jeton::gateway::GatewayKind::parse("nginx").unwrap(),
-        apis: jeton::config::GatewayApis::One(jeton_oauth::ApiName::parse("orders").unwrap()),
+        apis: jeton::config::GatewayApis::One {
+            api: jeton_oauth::ApiName::parse("orders").unwrap(),
+            origin: None,
+        },
         trusted_peers: jeton::gateway::TrustedPeers::parse(&["127.0.0.1".to_owned()]).unwrap(),
         claims: Vec::new(),
     }];

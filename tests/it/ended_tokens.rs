@@ -60,7 +60,7 @@ fn with_gateway(settings: &mut Settings) {
     settings.gateways = vec![GatewaySettings {
         name: GatewayName::parse("edge").unwrap(),
         kind: GatewayKind::parse("nginx").unwrap(),
-        apis: GatewayApis::One(ApiName::parse("orders").unwrap()),
+        apis: GatewayApis::One { api: ApiName::parse("orders").unwrap(), origin: None },
         trusted_peers: TrustedPeers::parse(&["127.0.0.1".to_owned()]).unwrap(),
         claims: Vec::new(),
     }];

@@ -1,5 +1,5 @@
 //! `jeton gateway`: what it writes, and what it says where it cannot.
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, path::Path};
 
 use crate::{binary::Workplace, support::root};
 
@@ -45,6 +45,107 @@ fn each_kind_has_its_files_and_nothing_is_left_to_fill_in() {
     }
 }
 
+/// By kind: what stands in the files of every recipe with TLS, and what with an authority alone.
+const TLS: [(&str, &[&str], &[&str]); 5] = [
+    (
+        "nginx",
+        &[
+            "listen 127.0.0.1:8084 ssl;",
+            "ssl_certificate /etc/edge.pem;",
+            "ssl_certificate_key /etc/edge.key;",
+        ],
+        &["ssl_client_certificate /etc/clients.pem;", "ssl_verify_client optional;"],
+    ),
+    (
+        "caddy",
+        &["https://:8084 {", "tls /etc/edge.pem /etc/edge.key {"],
+        &[
+            "mode verify_if_given",
+            "trusted_ca_cert_file /etc/clients.pem",
+            "Client-Cert \":{http.request.tls",
+        ],
+    ),
+    (
+        "haproxy",
+        &["proto h1 ssl crt ", "/tls.pem alpn http/1.1"],
+        &["ca-file /etc/clients.pem verify optional", "set-header Client-Cert"],
+    ),
+    (
+        "envoy",
+        &["filename: \"/etc/edge.pem\"", "filename: \"/etc/edge.key\"", "DownstreamTlsContext"],
+        &["trusted_ca: { filename: \"/etc/clients.pem\" }", "require_client_certificate: false"],
+    ),
+    (
+        "traefik",
+        &["tls: {}", "certFile: \"/etc/edge.pem\"", "keyFile: \"/etc/edge.key\""],
+        &[
+            "caFiles: [\"/etc/clients.pem\"]",
+            "VerifyClientCertIfGiven",
+            "[drop, certificate, jeton]",
+            "pem: true",
+        ],
+    ),
+];
+
+#[test]
+fn clients_are_asked_for_certificates_where_an_authority_is_given() {
+    let pair = ["--tls-cert", "/etc/edge.pem", "--tls-key", "/etc/edge.key"];
+    let authority = ["--client-ca", "/etc/clients.pem"];
+    for (kind, with_tls, with_authority) in TLS {
+        for (more, has_tls, has_authority) in [
+            (vec![], false, false),
+            (pair.to_vec(), true, false),
+            ([&pair[..], &authority].concat(), true, true),
+        ] {
+            let workplace = workplace(&SETTINGS.replace("nginx", kind));
+            let command = [&["gateway", "config", "edge", "--out", "made"][..], &ADDRESSES, &more].concat();
+            workplace.run(&command).exits(0);
+            let files = fs::read_dir(workplace.path("made")).unwrap().map(|it| it.unwrap().path());
+            let (links, files): (Vec<_>, Vec<_>) = files.partition(|it| it.is_symlink());
+            let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+            assert!(!text.contains("{{"), "{kind} {more:?}");
+            for (parts, stand) in [(with_tls, has_tls), (with_authority, has_authority)] {
+                for part in parts {
+                    assert_eq!(text.contains(part), stand, "{kind} {more:?}: `{part}`\n{text}");
+                }
+            }
+            let mut to: Vec<_> = links.iter().map(|link| fs::read_link(link).unwrap()).collect();
+            to.sort();
+            let expected: &[&str] =
+                if kind == "haproxy" && has_tls { &["/etc/edge.key", "/etc/edge.pem"] } else { &[] };
+            assert_eq!(to, expected.iter().map(Path::new).collect::<Vec<_>>(), "{kind} {more:?}");
+        }
+    }
+}
+
+/// Whatever else a recipe does: what a client says of its certificate never counts, and its proof goes along.
+#[test]
+fn every_recipe_hands_over_the_proof_and_drops_a_certificate_of_the_client() {
+    for (kind, parts) in [
+        (
+            "nginx",
+            &[
+                "proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;",
+                "proxy_set_header Client-Cert \"\";",
+                "proxy_set_header X-Forwarded-Client-Cert \"\";",
+            ][..],
+        ),
+        ("caddy", &["request_header -Client-Cert\n", "|dpop|client-cert|"]),
+        ("haproxy", &["http-request del-header client-cert\n", "\"dpop\",\n"]),
+        ("envoy", &["forward_client_cert_details: SANITIZE_SET", "- exact: dpop\n"]),
+        ("traefik", &["X-Forwarded-Tls-Client-Cert: \"\"", "          - DPoP\n"]),
+    ] {
+        let workplace = workplace(&SETTINGS.replace("nginx", kind));
+        let command = [&["gateway", "config", "edge", "--out", "made"][..], &ADDRESSES].concat();
+        workplace.run(&command).exits(0);
+        let files = fs::read_dir(workplace.path("made")).unwrap();
+        let text: String = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        for part in parts {
+            assert!(text.contains(part), "{kind}: `{part}` is missing");
+        }
+    }
+}
+
 #[test]
 fn what_was_there_is_kept() {
     let workplace = workplace(SETTINGS);
@@ -75,6 +176,11 @@ fn wrong_orders_are_refused_and_the_fix_is_said() {
         (&["config", "edge", "--listen", "::1:80"], 2, "write HOST:PORT"),
         (&["config", "edge", "--listen", "h:0"], 2, "write HOST:PORT"),
         (&["config", "edge", "--jeton", ""], 2, "--jeton"),
+        (&["config", "edge", "--tls-cert", "a.pem"], 2, "--tls-key"),
+        (&["config", "edge", "--tls-key", "a.key"], 2, "--tls-cert"),
+        (&["config", "edge", "--client-ca", "ca.pem"], 2, "--tls-cert"),
+        (&["config", "edge", "--tls-cert", "a b.pem", "--tls-key", "a.key"], 1, "choose a file whose name"),
+        (&["config", "edge", "--tls-cert", "a.pem", "--tls-key", "a;b.key"], 1, "choose a file whose name"),
     ] {
         let has = |name: &&str| arguments.contains(name);
         let rest = ADDRESSES.chunks(2).filter(|pair| !has(&pair[0])).flatten().copied();

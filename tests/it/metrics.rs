@@ -2,7 +2,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jeton::{
-    config::{GatewayApis, GatewaySettings, Settings},
+    config::{GatewayApis, GatewaySettings, HostedApi, Settings},
     gateway::{GatewayKind, GatewayName, TrustedPeers},
 };
 use jeton_oauth::ApiName;
@@ -230,11 +230,12 @@ fn gateways(settings: &mut Settings) {
     };
     let api = |name| ApiName::parse(name).unwrap();
     let hosts = [("orders.example.com", "orders"), ("jeton.example.com", "jeton")];
-    let hosts = hosts.map(|(host, name)| (HostName::parse(host).unwrap(), api(name))).into();
+    let hosts =
+        hosts.map(|(host, name)| HostedApi::at(HostName::parse(host).unwrap(), api(name)).unwrap()).into();
     settings.gateways = vec![
         gateway("by-host", GatewayApis::ByHost(hosts), "127.0.0.1"),
-        gateway("edge", GatewayApis::One(api("orders")), "127.0.0.1"),
-        gateway("stranger", GatewayApis::One(api("orders")), "192.0.2.0/24"),
+        gateway("edge", GatewayApis::One { api: api("orders"), origin: None }, "127.0.0.1"),
+        gateway("stranger", GatewayApis::One { api: api("orders"), origin: None }, "192.0.2.0/24"),
     ];
 }
 

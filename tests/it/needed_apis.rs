@@ -1,6 +1,6 @@
 //! APIs that the settings name: a reload, the candidate and the commands refuse what a start refuses.
 use jeton::{
-    config::{GatewayApis, GatewaySettings, Settings},
+    config::{GatewayApis, GatewaySettings, HostedApi, Settings},
     gateway::{GatewayKind, GatewayName, TrustedPeers},
 };
 use jeton_oauth::ApiName;
@@ -40,8 +40,13 @@ fn api(name: &str) -> ApiName {
 
 /// One gateway before `orders`, and one that asks for it and for `stock`, by the host.
 fn gateways(settings: &mut Settings) {
-    let hosts = ["orders", "stock"].map(|name| (HostName::parse(name).unwrap(), api(name))).into();
-    let [edge, shop] = [("edge", GatewayApis::One(api("orders"))), ("shop", GatewayApis::ByHost(hosts))];
+    let hosts = ["orders", "stock"]
+        .map(|name| HostedApi::at(HostName::parse(name).unwrap(), api(name)).unwrap())
+        .into();
+    let [edge, shop] = [
+        ("edge", GatewayApis::One { api: api("orders"), origin: None }),
+        ("shop", GatewayApis::ByHost(hosts)),
+    ];
     settings.gateways = [edge, shop].map(|(name, apis)| gateway(name, apis)).to_vec();
 }
 

@@ -155,7 +155,10 @@ async fn the_prefix_of_a_gateway_may_be_escaped_too() {
             settings.gateways = vec![jeton::config::GatewaySettings {
                 name: jeton::gateway::GatewayName::parse("edge-1").unwrap(),
                 kind: jeton::gateway::GatewayKind::parse("envoy").unwrap(),
-                apis: jeton::config::GatewayApis::One(ApiName::parse("orders").unwrap()),
+                apis: jeton::config::GatewayApis::One {
+                    api: ApiName::parse("orders").unwrap(),
+                    origin: None,
+                },
                 trusted_peers: jeton::gateway::TrustedPeers::parse(&["127.0.0.1".to_owned()]).unwrap(),
                 claims: Vec::new(),
             }];

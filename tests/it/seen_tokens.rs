@@ -235,8 +235,10 @@ async fn revocations_in_the_files_hold_at_the_next_decision() {
     let authorize = || authorizer.authorize("GET", "/principal", Some(&token)).now_or_never();
     let decide = || match authorize().expect("nothing is to be fetched") {
         Ok(_) => None,
-        Err(Denied::InvalidToken(error)) => Some(error.to_string()),
-        Err(Denied::NoToken(_) | Denied::NotAllowed(_) | Denied::Unavailable(_)) => panic!("another reason"),
+        Err(Denied::InvalidToken(error, _)) => Some(error.to_string()),
+        Err(Denied::NoToken(_) | Denied::NotHeld(_) | Denied::NotAllowed(_) | Denied::Unavailable(_)) => {
+            panic!("another reason")
+        }
     };
     assert_eq!((decide(), decide()), (None, None));
     let seen = verifier.verify_for_any(&token).unwrap_or_else(|error| panic!("{error}"));

@@ -12,7 +12,7 @@ use jeton::config::Settings;
 use jeton_oauth::{ApiName, clock::Clock};
 use jeton_policy::{CandidatePolicies, DemoSecrets, Surroundings};
 use jeton_verify::{
-    AccessRequest, Authorizer, BearerToken, Verifier,
+    AccessRequest, Authorizer, BearerToken, Shown, Verifier,
     audit::{Audit, Shadow, ShadowCounts},
 };
 use serde_json::{Value, json};
@@ -121,7 +121,8 @@ impl Scene {
     }
 
     fn ask(&self, target: &str, token: Option<&BearerToken>) -> bool {
-        let request = AccessRequest { method: "GET", target: Ok(target), token, id: None };
+        let request =
+            AccessRequest { method: "GET", target: Ok(target), token, shown: Shown::default(), id: None };
         let decision = self.authorizer.decide(&request).now_or_never();
         decision.expect("nothing is to be fetched").is_ok()
     }

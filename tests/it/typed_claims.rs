@@ -482,7 +482,7 @@ fn gateway(settings: &mut Settings) {
     settings.gateways = vec![GatewaySettings {
         name: GatewayName::parse("edge").unwrap(),
         kind: GatewayKind::parse("nginx").unwrap(),
-        apis: GatewayApis::One(ApiName::parse("orders").unwrap()),
+        apis: GatewayApis::One { api: ApiName::parse("orders").unwrap(), origin: None },
         trusted_peers: TrustedPeers::parse(&["127.0.0.1/32".to_owned()]).unwrap(),
         claims: claims.into(),
     }];

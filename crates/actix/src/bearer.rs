@@ -1,7 +1,10 @@
-//! The token of a request of actix-web.
+//! The token of a request of actix-web, and the proof that comes with it.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use jeton_verify::{BearerFault, BearerToken};
+use jeton_verify::{BearerFault, BearerToken, ShownProof};
+
+/// The header with the proof (RFC 9449 section 4.1).
+const DPOP: &str = "dpop";
 
 /// The token in the `Authorization` header, the one place where it is looked for (RFC 6750 section 2.1).
 ///
@@ -9,4 +12,9 @@ use jeton_verify::{BearerFault, BearerToken};
 /// [`BearerFault`] when it is not clear which token is meant, or it came in the URL.
 pub fn bearer_token(headers: &HeaderMap, query: &str) -> Result<Option<BearerToken>, BearerFault> {
     jeton_verify::bearer_token(headers.get_all(header::AUTHORIZATION).map(HeaderValue::as_bytes), query)
+}
+
+/// The `DPoP` headers of a request.
+pub fn shown_proof(headers: &HeaderMap) -> ShownProof<'_> {
+    ShownProof::of(headers.get_all(DPOP).map(HeaderValue::as_bytes))
 }

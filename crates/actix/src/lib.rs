@@ -22,6 +22,7 @@
 //! [`Protect`] has a whole example, from the folder of policies to the answer.
 
 mod bearer;
+mod certificate;
 pub mod event;
 
 mod problem;
@@ -29,7 +30,8 @@ mod protect;
 mod span;
 mod trace_parent;
 
-pub use bearer::bearer_token;
+pub use bearer::{bearer_token, shown_proof};
+pub use certificate::ClientCertificate;
 pub use jeton_verify::{BearerFault, GuardFault, JudgedRequest, Refusal};
 pub use problem::{GuardProblem, guard_response, guard_status, problem_document};
 pub use protect::{Caller, Protect, Protected};

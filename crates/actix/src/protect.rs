@@ -17,11 +17,18 @@ use actix_web::{
 };
 use jeton_oauth::MetadataAddress;
 use jeton_policy::{BadPath, CanonicalPath, PathPrefix};
-use jeton_verify::{AccessRequest, Authorizer, GuardFault, NoMetadata, Permit, Principal, Refusal};
+use jeton_verify::{
+    AccessRequest, Authorizer, GuardFault, NoMetadata, Origin, Permit, Principal, Refusal, Shown,
+};
 use percent_encoding::percent_decode_str;
 use tracing_actix_web::RequestId;
 
-use crate::{bearer::bearer_token, event, problem::GuardProblem};
+use crate::{
+    bearer::{bearer_token, shown_proof},
+    certificate::ClientCertificate,
+    event,
+    problem::GuardProblem,
+};
 
 /// Middleware that lets through what the policies allow, judged by method and path as they were sent,
 /// and nothing else. A handler behind it takes a [`Caller`] as an argument.
@@ -111,6 +118,13 @@ impl Protect {
         Self { prefix: Arc::new(prefix), ..self }
     }
 
+    /// Takes tokens that are bound to a key too: [`Authorizer::with_origin`]. Their proofs must be for this origin and the
+    /// path as it was sent, [`Self::mounted_at`] or not.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { authorizer: self.authorizer.with_origin(origin), ..self }
+    }
+
     /// Also publishes what the API takes (RFC 9728), so that a client that knows the API alone finds out where it
     /// gets a token: each challenge carries `resource_metadata="URL"`, and `GET` and `HEAD` of that URL's path are
     /// answered here, whatever the policies say of it, without a look at any token. Every other method and
@@ -195,6 +209,11 @@ impl Protect {
             method: request.method().as_str(),
             target: self.target(request),
             token: token.as_ref(),
+            shown: Shown {
+                proof: shown_proof(request.headers()),
+                certificate: ClientCertificate::of(request).map(|ClientCertificate(thumbprint)| thumbprint),
+                path: Some(request.uri().path()),
+            },
             id: id.as_ref().map(|id| -> &(dyn Display + Sync) { id }),
         };
         self.authorizer.decide(&access).await.map_err(Refusal::Denied)
@@ -339,7 +358,10 @@ impl FromRequest for Caller {
                 Err(GuardProblem::new(misrouted(), request).into())
             }
             Some((Some(principal), _)) => Ok(Self(principal.clone())),
-            Some((None, _)) => Err(GuardProblem::new(GuardFault::NoToken, request).into()),
+            Some((None, _)) => {
+                let schemes = admitted.map_or(&[][..], |admitted| admitted.permit.schemes());
+                Err(GuardProblem::new(GuardFault::NoToken(schemes), request).into())
+            }
             None => {
                 event::ProtectMissing {}.error();
 

@@ -36,6 +36,9 @@ pub enum JwsError {
     /// `kid` is something else than text.
     #[error("`kid` is {0}, not text")]
     KeyIdType(&'static str),
+    /// It must bring its key, and `jwk` is missing.
+    #[error("`jwk` is missing")]
+    NoKey,
     /// No key that is known has this `kid`.
     #[error("no key has this `kid`")]
     UnknownKey,
@@ -105,6 +108,14 @@ impl<'t> CompactJws<'t> {
     /// The header, if it asks for nothing that is never done.
     pub fn header(&self) -> Result<JwsHeader, JwsError> {
         JwsHeader::read(self.raw_header()?)
+    }
+
+    /// The header of a text that is signed by the key that it brings, and that key: its `jwk`. What else is never done is
+    /// not done for it either.
+    pub fn header_with_key(&self) -> Result<(JwsHeader, Value), JwsError> {
+        let mut header = self.raw_header()?;
+        let key = header.remove("jwk").ok_or(JwsError::NoKey)?;
+        Ok((JwsHeader::read(header)?, key))
     }
 
     /// The payload, as it was sent.

@@ -23,6 +23,7 @@
 mod algorithm;
 mod claim;
 pub mod clock;
+mod confirmation;
 mod error;
 pub mod form;
 mod issuer;
@@ -35,6 +36,7 @@ pub mod text;
 
 pub use algorithm::{ForeignAlgorithm, RsaBits, SignatureAlgorithm};
 pub use claim::{REGISTERED_CLAIMS, is_registered_claim};
+pub use confirmation::{Confirmation, InvalidThumbprint, Thumbprint};
 pub use error::{ErrorCode, GrantType, NoRandomness};
 pub use issuer::{InvalidIssuer, Issuer, is_loopback};
 pub use metadata_address::{MetadataAddress, NoAddress};

@@ -1,12 +1,13 @@
 //! The second flow: a token, a method and a path to a permit, or to the reason why not.
 
 mod explain;
+mod route;
 
 use std::{fmt, sync::Arc};
 
 use jeton_jose::JwsError;
-use jeton_oauth::{ApiName, Audience, ClientId, MetadataAddress, ScopeSet};
-use jeton_policy::{BadPath, Decision, Denial, PolicySet};
+use jeton_oauth::{ApiName, ClientId, MetadataAddress, ScopeSet};
+use jeton_policy::{BadPath, Decision, Denial, PolicySet, ProtectedApi};
 
 pub use explain::{ExplainedAsker, ExplainedRequest, NoAnswer};
 
@@ -16,11 +17,12 @@ use crate::{
     event,
     fetch::FollowTask,
     policies::{PolicySource, Unavailable},
+    possession::{Origin, Possession, PossessionFault, PresentedToken, SeenProofs, Shown},
     principal::Principal,
     resource::{NoMetadata, ResourceMetadata},
     standing::{NotInForce, Standing},
     status::StatusError,
-    token::{BearerToken, TokenError, Verifier},
+    token::{BearerToken, TokenError, TokenScheme, Verifier},
 };
 
 /// Decides the requests to one API.
@@ -29,6 +31,7 @@ pub struct Authorizer {
     verifier: Verifier,
     policies: PolicySource,
     standing: Standing,
+    possession: Possession,
     api: ApiName,
     audit: Audit,
     /// What follows keys, policies and lists. It ends with the last clone.
@@ -45,6 +48,8 @@ pub struct AccessRequest<'r> {
     pub target: Result<&'r str, BadPath>,
     /// The token that came with it.
     pub token: Option<&'r BearerToken>,
+    /// What it shows beside the token.
+    pub shown: Shown<'r>,
     /// Its name in the logs.
     pub id: Option<&'r (dyn fmt::Display + Sync)>,
 }
@@ -52,6 +57,7 @@ pub struct AccessRequest<'r> {
 /// A request that may pass. Made by [`Authorizer`] alone.
 pub struct Permit {
     principal: Option<Principal>,
+    schemes: &'static [TokenScheme],
     rule: Arc<str>,
     reason: &'static str,
 }
@@ -70,8 +76,10 @@ enum Missing {
 pub enum Denied {
     /// The rule needs a token, and the request has no token.
     NoToken(NoToken),
-    /// The token is bad.
-    InvalidToken(TokenError),
+    /// The token is bad, which came by this scheme.
+    InvalidToken(TokenError, TokenScheme),
+    /// The token is good, and the request does not show that it is its bearer's.
+    NotHeld(PossessionFault),
     /// The token is good, but lacks something that the rule requires.
     NotAllowed(Box<NotAllowed>),
     /// Nobody knows now whether it may. The fault is on this side.
@@ -86,12 +94,16 @@ pub struct NoToken {
     pub rule: Option<Arc<str>>,
     /// The reason in words.
     pub detail: String,
+    /// The schemes by which a token may come.
+    pub schemes: &'static [TokenScheme],
 }
 
 /// What a good token lacks. For the log, except the scopes.
 pub struct NotAllowed {
     /// The bearer.
     pub principal: Principal,
+    /// The scheme by which the token came.
+    pub scheme: TokenScheme,
     /// The stable name of the reason.
     pub reason: &'static str,
     /// The rule that decided, if one did.
@@ -106,8 +118,8 @@ impl Authorizer {
     /// Decides for `api` by the policies in force, with tokens that `verifier` takes and that these policies
     /// do not revoke.
     pub fn new(verifier: Verifier, policies: impl Into<PolicySource>, api: ApiName) -> Self {
-        let (standing, audit) = (Standing::by_files(), Audit::default());
-        Self { verifier, policies: policies.into(), standing, api, audit, _tasks: None }
+        let (standing, possession, audit) = (Standing::by_files(), Possession::default(), Audit::default());
+        Self { verifier, policies: policies.into(), standing, possession, api, audit, _tasks: None }
     }
 
     /// With tasks that end when it is let go of.
@@ -120,16 +132,41 @@ impl Authorizer {
         &self.policies
     }
 
-    /// Decides in the same way for another API.
+    /// Decides in the same way for another API, which has an origin of its own: [`Self::with_origin`]. Proofs are remembered
+    /// in the same memory.
     #[must_use]
     pub fn for_api(&self, api: ApiName) -> Self {
-        Self { api, ..self.clone() }
+        Self { api, possession: self.possession.of_another_api(), ..self.clone() }
     }
 
     /// As the issuer knows which tokens are in force.
     #[must_use]
     pub fn with_standing(self, standing: Standing) -> Self {
         Self { standing, ..self }
+    }
+
+    /// Takes tokens that are bound to a key too (RFC 9449), whose proofs must be for this origin: scheme, host and port by
+    /// which clients reach the API. Without one, no such token is taken.
+    ///
+    /// Each proof is good once: clones share one memory of the proofs that were used, of the usual size and under the
+    /// audience of the API, unless [`Self::with_seen_proofs`] says something else. So make one authorizer for the process,
+    /// and a clone for each of its threads.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { possession: self.possession.with_origin(origin), ..self }
+    }
+
+    /// Remembers the proofs that were used here, under this name. Where one client asks several guards with one proof, as
+    /// a gateway and the service behind it, each needs a name of its own.
+    #[must_use]
+    pub fn with_seen_proofs(self, seen: Arc<SeenProofs>, namespace: impl Into<Arc<str>>) -> Self {
+        Self { possession: self.possession.with_seen_proofs(seen, namespace.into()), ..self }
+    }
+
+    /// As [`Self::with_seen_proofs`], in the memory that it has already.
+    #[must_use]
+    pub fn remembering_proofs_as(self, namespace: impl Into<Arc<str>>) -> Self {
+        Self { possession: self.possession.named(namespace.into()), ..self }
     }
 
     /// Tells of each decision.
@@ -147,7 +184,8 @@ impl Authorizer {
         self.policies.ask(|policies| {
             let api = policies.api(self.api.as_str());
             let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
-            Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+            let metadata = ResourceMetadata::of(api, self.verifier.issuer())?;
+            Ok(if self.possession.takes_proofs() { metadata.with_dpop(api) } else { metadata })
         })?
     }
 
@@ -172,7 +210,8 @@ impl Authorizer {
         target: &str,
         token: Option<&BearerToken>,
     ) -> Result<Permit, Denied> {
-        self.decide(&AccessRequest { method, target: Ok(target), token, id: None }).await
+        let shown = Shown::default();
+        self.decide(&AccessRequest { method, target: Ok(target), token, shown, id: None }).await
     }
 
     /// As [`Self::authorize`], for a request that has a name, or no target that can be judged. The [`Audit`] is told
@@ -207,7 +246,7 @@ impl Authorizer {
     fn missing_for(&self, denied: &Denied, fetched: Option<&Missing>) -> Option<Missing> {
         match (denied, fetched) {
             (Denied::Unavailable(Unavailable::Policies(_)), None) => Some(Missing::Policies),
-            (Denied::InvalidToken(error), fetched) => self.missing(error, fetched),
+            (Denied::InvalidToken(error, _), fetched) => self.missing(error, fetched),
             _ => None,
         }
     }
@@ -241,12 +280,14 @@ impl Authorizer {
         let principal = match decision {
             Ok(permit) => permit.principal(),
             Err(Denied::NotAllowed(not_allowed)) => Some(&not_allowed.principal),
-            Err(Denied::NoToken(_) | Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
+            Err(
+                Denied::NoToken(_) | Denied::InvalidToken(..) | Denied::NotHeld(_) | Denied::Unavailable(_),
+            ) => None,
         };
         let (outcome, rule) = match decision {
             Ok(permit) => (DecisionOutcome::Allowed, Some(permit.rule())),
             Err(Denied::NoToken(NoToken { rule, .. })) => (DecisionOutcome::Unauthenticated, rule.as_deref()),
-            Err(Denied::InvalidToken(_)) => (DecisionOutcome::Unauthenticated, None),
+            Err(Denied::InvalidToken(..) | Denied::NotHeld(_)) => (DecisionOutcome::Unauthenticated, None),
             Err(Denied::Unavailable(_)) => (DecisionOutcome::Denied, None),
             Err(Denied::NotAllowed(denied)) => (DecisionOutcome::Denied, denied.rule.as_deref()),
         };
@@ -265,7 +306,8 @@ impl Authorizer {
         let detail: Option<&dyn fmt::Display> = match decision {
             Ok(_) => None,
             Err(Denied::NoToken(NoToken { detail, .. })) => Some(detail),
-            Err(Denied::InvalidToken(error)) => Some(error),
+            Err(Denied::InvalidToken(error, _)) => Some(error),
+            Err(Denied::NotHeld(fault)) => Some(fault),
             Err(Denied::Unavailable(error)) => Some(error),
             Err(Denied::NotAllowed(denied)) => Some(&denied.detail),
         };
@@ -273,14 +315,40 @@ impl Authorizer {
         self.audit.tell(&asked, &taken, request.id.map(|id| -> &dyn fmt::Display { id }));
     }
 
-    /// Who bears a token, by what is in memory.
+    /// Who bears a token, by what is in memory. A proof is looked at last, and remembered only where all else is right:
+    /// whoever has no good token of this key cannot fill the memory.
     fn bearer(
         &self,
         policies: &PolicySet,
+        api: &ProtectedApi,
         token: &BearerToken,
-        audience: &Audience,
-    ) -> Result<Principal, NotInForce> {
-        Ok(self.standing.verify(&self.verifier, policies, token, audience)?.into())
+        request: &AccessRequest<'_>,
+    ) -> Result<Principal, Denied> {
+        let claims = self.standing.verify(&self.verifier, policies, token, api.audience());
+        let claims = claims.map_err(|not_in_force| match not_in_force {
+            NotInForce::Ended(error) => Denied::InvalidToken(error, token.scheme()),
+            NotInForce::Unknown(unknown) => Denied::Unavailable(unknown.into()),
+        })?;
+        let presented = PresentedToken {
+            token,
+            method: request.method,
+            path: request.shown.path.or(request.target.ok()),
+            shown: request.shown,
+            audience: api.audience(),
+            must_be_bound: api.bound_tokens(),
+            now: self.verifier.now(),
+            leeway: self.verifier.leeway(),
+        };
+        Ok(self.possession.show(claims, &presented).map_err(Denied::NotHeld)?.into())
+    }
+
+    /// The schemes by which a token may come to an API, as a challenge names them.
+    fn schemes(&self, must_be_bound: bool) -> &'static [TokenScheme] {
+        if must_be_bound && self.possession.takes_proofs() {
+            &TokenScheme::ALL
+        } else {
+            &[TokenScheme::Bearer]
+        }
     }
 
     /// Decides by what is in memory, without telling anybody.
@@ -290,52 +358,56 @@ impl Authorizer {
     }
 
     fn judge_by(&self, policies: &PolicySet, request: &AccessRequest<'_>) -> Result<Permit, Denied> {
-        let AccessRequest { method, target, token, id: _ } = *request;
+        let AccessRequest { method, target, token, shown: _, id: _ } = *request;
         let Some(api) = policies.api(self.api.as_str()) else {
             return Err(match token {
                 None => Denied::NoToken(NoToken {
                     reason: reasons::NO_API,
                     rule: None,
                     detail: "the policies have no such API".to_owned(),
+                    schemes: &[TokenScheme::Bearer],
                 }),
-                Some(_) => Denied::InvalidToken(TokenError::Audience),
+                Some(token) => Denied::InvalidToken(TokenError::Audience, token.scheme()),
             });
         };
-        let principal = match token {
+        let schemes = self.schemes(api.bound_tokens());
+        let bearer = match token {
             None => None,
-            Some(token) => {
-                Some(self.bearer(policies, token, api.audience()).map_err(
-                    |not_in_force| match not_in_force {
-                        NotInForce::Ended(error) => Denied::InvalidToken(error),
-                        NotInForce::Unknown(unknown) => Denied::Unavailable(unknown.into()),
-                    },
-                )?)
-            }
+            Some(token) => Some((self.bearer(policies, api, token, request)?, token.scheme())),
         };
-        let subject = principal.as_ref().map(Principal::subject);
+        let subject = bearer.as_ref().map(|(principal, _)| principal.subject());
         let decision = match target {
             Ok(target) => api.decide(method, target, subject.as_ref()),
             Err(bad) => Decision::Deny(Denial::BadPath(bad)),
         };
-        match (decision, principal) {
-            (Decision::Allow { rule, grounds }, principal) => {
-                Ok(Permit { principal, rule: rule.shared_name(), reason: reasons::of(grounds) })
-            }
+        match (decision, bearer) {
+            (Decision::Allow { rule, grounds }, bearer) => Ok(Permit {
+                principal: bearer.map(|(principal, _)| principal),
+                schemes,
+                rule: rule.shared_name(),
+                reason: reasons::of(grounds),
+            }),
             (Decision::Deny(denial), None) => Err(Denied::NoToken(NoToken {
                 reason: denial.reason(),
                 rule: denial.rule().map(jeton_policy::PolicyRule::shared_name),
                 detail: denial.to_string(),
+                schemes,
             })),
-            (Decision::Deny(denial), Some(principal)) => Err(Denied::NotAllowed(Box::new(NotAllowed {
-                reason: denial.reason(),
-                rule: denial.rule().map(jeton_policy::PolicyRule::shared_name),
-                detail: denial.to_string(),
-                scopes_that_would_do: match denial {
-                    Denial::NotMet { scopes_that_would_do, .. } => scopes_that_would_do,
-                    Denial::BadPath(_) | Denial::BadMethod | Denial::NoRoute | Denial::NoToken { .. } => None,
-                },
-                principal,
-            }))),
+            (Decision::Deny(denial), Some((principal, scheme))) => {
+                Err(Denied::NotAllowed(Box::new(NotAllowed {
+                    reason: denial.reason(),
+                    rule: denial.rule().map(jeton_policy::PolicyRule::shared_name),
+                    detail: denial.to_string(),
+                    scopes_that_would_do: match denial {
+                        Denial::NotMet { scopes_that_would_do, .. } => scopes_that_would_do,
+                        Denial::BadPath(_) | Denial::BadMethod | Denial::NoRoute | Denial::NoToken { .. } => {
+                            None
+                        }
+                    },
+                    principal,
+                    scheme,
+                })))
+            }
         }
     }
 }
@@ -349,6 +421,11 @@ impl Permit {
     /// As [`Self::principal`], of its own.
     pub fn into_principal(self) -> Option<Principal> {
         self.principal
+    }
+
+    /// The schemes by which a token may come, for whoever needs one behind a public rule.
+    pub fn schemes(&self) -> &'static [TokenScheme] {
+        self.schemes
     }
 
     /// The rule that allowed the request.
@@ -372,7 +449,8 @@ impl Denied {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoToken(no_token) => no_token.reason,
-            Self::InvalidToken(_) => reasons::INVALID_TOKEN,
+            Self::InvalidToken(..) => reasons::INVALID_TOKEN,
+            Self::NotHeld(fault) => fault.reason(),
             Self::NotAllowed(not_allowed) => not_allowed.reason,
             Self::Unavailable(Unavailable::Revocations(_)) => reasons::UNAVAILABLE,
             Self::Unavailable(Unavailable::Policies(_)) => reasons::NO_POLICIES,

@@ -3,9 +3,9 @@
 //! Each step consumes the type before it, and no other constructor is public:
 //!
 //! ```text
-//! BearerToken ─▶ VerifiedClaims ─▶ InForce ─▶ Principal ─▶ (method, canonical path) ─▶ Permit
-//!  (claimed)      (signature)     (not revoked)                       │
-//!                                                                     └▶ Denied
+//! BearerToken ─▶ VerifiedClaims ─▶ InForce ─▶ Held ─▶ Principal ─▶ (method, canonical path) ─▶ Permit
+//!  (claimed)      (signature)   (not revoked) (its holder's)                  │
+//!                                                                             └▶ Denied
 //! ```
 //!
 //! Everything that a decision reads is in memory. It waits for at most one fetch of a key ([`JwksSource`]), of a status
@@ -102,6 +102,7 @@ pub mod gateway;
 mod keep;
 mod keys;
 mod policies;
+mod possession;
 mod principal;
 mod resource;
 mod revocations;
@@ -121,6 +122,10 @@ pub use fetch::FailedFetch;
 pub use keep::KeepError;
 pub use keys::{JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, TrustedKeys};
 pub use policies::{PolicySource, Unavailable};
+pub use possession::{
+    DPOP_ALGORITHMS, DpopProof, Held, InvalidOrigin, NotNoted, Origin, PossessionFault, ProofFault,
+    ProofTerms, SeenProofs, Shown, ShownProof, TargetUri, UsedProof, certificate_thumbprint,
+};
 pub use principal::Principal;
 pub use resource::{NoMetadata, ResourceMetadata};
 pub use revocations::{Revocations, RevocationsUnknown};
@@ -128,5 +133,5 @@ pub use service::{ServiceError, ServiceOptions};
 pub use standing::{InForce, NotInForce, Standing};
 pub use token::{
     AT_JWT, BearerFault, BearerToken, InsecureParts, Revocable, TokenError, TokenOrigin, TokenPayload,
-    VerifiedClaims, Verifier, bearer_token, insecure_parts,
+    TokenScheme, VerifiedClaims, Verifier, bearer_token, insecure_parts,
 };

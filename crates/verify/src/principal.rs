@@ -1,18 +1,19 @@
 //! Who is behind a request: not a person, but a package of permissions.
 
-use jeton_oauth::{Audience, ClientId, Role, Scope, ScopeSet, TokenId};
+use jeton_oauth::{Audience, ClientId, Confirmation, Role, Scope, ScopeSet, TokenId};
 use jeton_policy::{Permissions, Subject};
 use serde_json::{Map, Value};
 
 use crate::{
+    possession::Held,
     standing::InForce,
     token::{Revocable, TokenOrigin, VerifiedClaims},
 };
 
 /// The bearer of a verified token, built from its claims and nothing else.
 ///
-/// There is one way to a `Principal`: a token whose signature was verified, and of which nothing was revoked. It cannot
-/// be put together, read from JSON or made up:
+/// There is one way to a `Principal`: a token whose signature was verified, of which nothing was revoked, and that was
+/// shown to be its holder's. It cannot be put together, read from JSON or made up:
 ///
 /// ```compile_fail,E0451
 /// let principal = jeton_verify::Principal { claims: loop {} };
@@ -42,11 +43,26 @@ use crate::{
 ///     InForce(claims)
 /// }
 /// ```
+///
+/// Nor is a token in force enough, for it may be bound to a key or a certificate that its bearer does not have. Only an
+/// [`Authorizer`](crate::Authorizer) says that it is [`Held`]:
+///
+/// ```compile_fail,E0277
+/// # use jeton_verify::{InForce, Principal, VerifiedClaims};
+/// fn stolen(claims: InForce<VerifiedClaims>) -> Principal {
+///     claims.into()
+/// }
 /// ```
-/// # use jeton_policy::PolicySet;
-/// # use jeton_verify::{NotInForce, Principal, Standing, VerifiedClaims};
-/// fn bearer(policies: &PolicySet, claims: VerifiedClaims) -> Result<Principal, NotInForce> {
-///     Ok(Standing::by_files().in_force(policies, claims)?.into())
+/// ```compile_fail,E0423
+/// # use jeton_verify::{Held, InForce, VerifiedClaims};
+/// fn unshown(claims: InForce<VerifiedClaims>) -> Held<InForce<VerifiedClaims>> {
+///     Held(claims)
+/// }
+/// ```
+/// ```
+/// # use jeton_verify::{Held, InForce, Principal, VerifiedClaims};
+/// fn bearer(claims: Held<InForce<VerifiedClaims>>) -> Principal {
+///     claims.into()
 /// }
 /// ```
 #[derive(Clone)]
@@ -54,9 +70,9 @@ pub struct Principal {
     claims: VerifiedClaims,
 }
 
-impl From<InForce<VerifiedClaims>> for Principal {
-    fn from(claims: InForce<VerifiedClaims>) -> Self {
-        Self { claims: claims.into_inner() }
+impl From<Held<InForce<VerifiedClaims>>> for Principal {
+    fn from(claims: Held<InForce<VerifiedClaims>>) -> Self {
+        Self { claims: claims.into_inner().into_inner() }
     }
 }
 
@@ -112,16 +128,15 @@ impl Principal {
         self.claims.own()
     }
 
-    /// The client as `client` conditions see it. A token that was exchanged is no client's own, not even where
-    /// it came back to the first: what is open to a client alone stays shut.
-    fn sole_client(&self) -> Option<&ClientId> {
-        self.client().filter(|client| self.claims.exchanges() == 0 && self.subject_client() == Some(client))
+    /// What its holder showed beside the token; `None` for a bearer token.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.claims.confirmation()
     }
 
     /// What it may do, to be kept apart from the token.
     pub fn permissions(&self) -> Permissions {
         Permissions {
-            client: self.sole_client().cloned(),
+            client: self.claims.sole_client().cloned(),
             sub: self.subject_client().cloned(),
             scopes: self.scopes().clone(),
             roles: self.roles().to_vec(),
@@ -131,12 +146,6 @@ impl Principal {
 
     /// What policies judge.
     pub fn subject(&self) -> Subject<'_> {
-        Subject {
-            client: self.sole_client(),
-            sub: self.subject_client(),
-            scopes: self.scopes(),
-            roles: self.roles(),
-            claims: self.claims(),
-        }
+        self.claims.judged()
     }
 }

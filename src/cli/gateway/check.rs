@@ -100,8 +100,10 @@ fn apis<'p>(
         Ok((host.to_owned(), found.with_context(|| format!("the policies have no API `{api}`"))?))
     };
     match &gateway.apis {
-        GatewayApis::One(api) => Ok(BTreeMap::from([find(own_host, api)?])),
-        GatewayApis::ByHost(hosts) => hosts.iter().map(|(host, api)| find(host.as_str(), api)).collect(),
+        GatewayApis::One { api, .. } => Ok(BTreeMap::from([find(own_host, api)?])),
+        GatewayApis::ByHost(hosts) => {
+            hosts.iter().map(|(host, hosted)| find(host.as_str(), &hosted.api)).collect()
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::symlink,
     path::{self, Path, PathBuf},
 };
 
@@ -36,6 +37,15 @@ pub(in crate::cli) struct Config {
     /// The folder to write to.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
+    /// A certificate in PEM, with its intermediates: the gateway will listen with TLS.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of `--tls-cert`, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Authorities in PEM: the gateway will ask clients for a certificate of one of them, and take clients without one too.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
 }
 
 /// What each kind of gateway needs: files by name, each with its template.
@@ -72,10 +82,32 @@ impl Config {
         fs::create_dir_all(&self.out).with_context(|| format!("{} cannot be made", self.out.display()))?;
         for (name, template) in templates(gateway.kind) {
             let path = self.out.join(name);
-            write(&path, &render(template, &values, &identity_headers(gateway)))?;
+            write(&path, &render(template, &self.parts(), &values, &identity_headers(gateway)))?;
             say!("{} is written", path.display());
         }
+        if gateway.kind == GatewayKind::Haproxy {
+            // it takes a key from nowhere else than beside the certificate
+            let links = [("tls.pem", &self.tls_cert), ("tls.pem.key", &self.tls_key)];
+            for (name, file) in links.iter().filter_map(|(name, file)| Some((name, file.as_ref()?))) {
+                let path = self.out.join(name);
+                link(&path, &path::absolute(file).with_context(|| file.display().to_string())?)?;
+                say!("{} is a link to {}", path.display(), file.display());
+            }
+        }
         Ok(Outcome::Done)
+    }
+
+    /// The parts of a template that stand only sometimes, and do so here: those of `{{if NAME}}`.
+    fn parts(&self) -> Vec<&'static str> {
+        let (has_tls, has_ca) = (self.tls_cert.is_some(), self.client_ca.is_some());
+        let all = [
+            ("clear", !has_tls),
+            ("tls", has_tls),
+            ("tls_alone", has_tls && !has_ca),
+            ("client_ca", has_ca),
+            ("without_ca", !has_ca),
+        ];
+        all.into_iter().filter(|(_, stands)| *stands).map(|(name, _)| name).collect()
     }
 
     /// What stands in the place of each `{{name}}`.
@@ -89,14 +121,13 @@ impl Config {
             Some(jeton) => jeton.clone(),
             None => reachable(settings)?,
         };
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte);
-        let out = out.to_str().filter(|out| out.bytes().all(allowed)).with_context(|| {
-            let out = printable(&out.display().to_string());
-            format!(
-                "{out}: choose a folder whose name has only letters, digits, `/`, `.`, `_`, `-`, `+` and `@`"
-            )
-        })?;
-        let mut values = vec![("name", gateway.name.to_string()), ("dir", out.to_owned())];
+        let mut values = vec![("name", gateway.name.to_string()), ("dir", plain(out, "a folder")?)];
+        let files =
+            [("tls_cert", &self.tls_cert), ("tls_key", &self.tls_key), ("client_ca", &self.client_ca)];
+        for (name, file) in files.into_iter().filter_map(|(name, file)| Some((name, file.as_ref()?))) {
+            let file = path::absolute(file).with_context(|| file.display().to_string())?;
+            values.push((name, plain(&file, "a file")?));
+        }
         let addresses = [
             (["listen", "listen_host", "listen_port"], &self.listen),
             (["upstream", "upstream_host", "upstream_port"], &self.upstream),
@@ -112,6 +143,16 @@ impl Config {
         }
         Ok(values)
     }
+}
+
+/// A path that configurations of every gateway take as it is.
+fn plain(path: &Path, what: &str) -> anyhow::Result<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte);
+    let text = path.to_str().filter(|path| path.bytes().all(allowed)).with_context(|| {
+        let path = printable(&path.display().to_string());
+        format!("{path}: choose {what} whose name has only letters, digits, `/`, `.`, `_`, `-`, `+` and `@`")
+    })?;
+    Ok(text.to_owned())
 }
 
 /// Where the server listens, as others on this machine reach it.
@@ -133,10 +174,16 @@ fn identity_headers(gateway: &GatewaySettings) -> Vec<String> {
     IDENTITY_HEADERS.iter().map(|&header| header.to_owned()).chain(of_claims).collect()
 }
 
-/// Puts values in their places. A line that names a header stands once for each header.
-fn render(template: &str, values: &[(&'static str, String)], headers: &[String]) -> String {
+/// Puts values in their places. A line that begins with `{{if NAME}}` stands with that part alone, and one that names
+/// a header stands once for each header.
+fn render(template: &str, parts: &[&str], values: &[(&'static str, String)], headers: &[String]) -> String {
     let mut text = String::with_capacity(template.len() * 2);
     for line in template.lines() {
+        let line = match line.strip_prefix("{{if ").and_then(|rest| rest.split_once("}}")) {
+            Some((part, _)) if !parts.contains(&part) => continue,
+            Some((_, line)) => line,
+            None => line,
+        };
         let line = values
             .iter()
             .fold(line.to_owned(), |line, (name, value)| line.replace(&format!("{{{{{name}}}}}"), value));
@@ -166,6 +213,14 @@ fn in_capitals(header: &str) -> String {
         capital
     };
     header.chars().map(capital).collect()
+}
+
+/// Makes a link, in the place of one that was there.
+fn link(path: &Path, to: &Path) -> anyhow::Result<()> {
+    let new = with_ending(path, ".new");
+    let _ = fs::remove_file(&new);
+    let made = symlink(to, &new).and_then(|()| fs::rename(&new, path));
+    made.with_context(|| format!("{} cannot be made", path.display()))
 }
 
 /// Writes a file; one with other content keeps it under another name.
@@ -209,7 +264,8 @@ mod tests {
     fn a_line_with_a_header_stands_once_for_each() {
         let values = [("listen", "127.0.0.1:1".to_owned())];
         let headers = ["x-auth-client".to_owned(), "x-auth-claim-tenant-id".to_owned()];
-        let text = render("listen {{listen}};\nset {{header}} ${{variable}};\nend\n", &values, &headers);
+        let template = "{{if clear}}listen {{listen}};\n{{if tls}}listen with TLS;\nset {{header}} ${{variable}};\nend\n";
+        let text = render(template, &["clear"], &values, &headers);
         let expected = "listen 127.0.0.1:1;\nset X-Auth-Client $x_auth_client;\n\
             set X-Auth-Claim-Tenant-Id $x_auth_claim_tenant_id;\nend\n";
         assert_eq!(text, expected);
@@ -218,12 +274,26 @@ mod tests {
 
     #[test]
     fn templates_name_nothing_that_there_is_not() {
-        let names = ["name", "dir", "listen", "upstream", "jeton", "header", "header_lower", "variable"];
+        let names = [
+            "name",
+            "dir",
+            "listen",
+            "upstream",
+            "jeton",
+            "header",
+            "header_lower",
+            "variable",
+            "tls_cert",
+            "tls_key",
+            "client_ca",
+        ];
+        let parts = ["clear", "tls", "tls_alone", "client_ca", "without_ca"];
         for kind in GatewayKind::ALL {
             for (file, template) in templates(kind) {
                 for place in template.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()) {
                     let name = place.trim_end_matches("_host").trim_end_matches("_port");
-                    assert!(names.contains(&name), "{file}: {{{{{place}}}}}");
+                    let is_part = place.strip_prefix("if ").is_some_and(|part| parts.contains(&part));
+                    assert!(is_part || names.contains(&name), "{file}: {{{{{place}}}}}");
                 }
             }
         }

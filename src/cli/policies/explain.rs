@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use jeton_oauth::{Role, Scope};
 use jeton_policy::{Explanation, Permissions, PolicySet, did_you_mean};
-use jeton_verify::{ExplainedAsker, ExplainedRequest, NotInForce, Principal, Standing};
+use jeton_verify::{ExplainedAsker, ExplainedRequest, NotInForce, Standing};
 use serde_json::{Map, Value};
 
 use super::{
@@ -80,7 +80,7 @@ impl Explain {
         question.explain_by(policies, |token, audience| {
             let verifier = token::verifier(config, None)?;
             let claims = Standing::by_files().verify(&verifier, policies, token, audience);
-            Ok(claims.map(Principal::from).map_err(|error| match error {
+            Ok(claims.map_err(|error| match error {
                 NotInForce::Ended(error) => token::with_values(&error, token, verifier.issuer(), audience),
                 NotInForce::Unknown(unknown) => unknown.to_string(),
             }))

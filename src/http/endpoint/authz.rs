@@ -1,6 +1,6 @@
 //! `/authz/NAME`: a gateway asks about a request that it got. The answer is 200, 401 or 403, and nothing else.
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,
@@ -19,7 +19,7 @@ use serde_json::Value;
 use tracing_actix_web::RequestId;
 
 use crate::{
-    config::{GatewayApis, GatewaySettings},
+    config::{GatewayApis, GatewaySettings, HostedApi},
     event::{DecisionAllowed, GatewayDenied, GatewayRequestDenied},
     gateway::{GatewayName, TrustedPeers},
     http::{
@@ -48,11 +48,22 @@ impl Gateway {
     /// As the settings say, deciding as `authorizer` does.
     pub(in crate::http) fn new(settings: &GatewaySettings, authorizer: &Authorizer) -> Self {
         let GatewaySettings { name, kind, apis, trusted_peers, claims } = settings.clone();
+        // the service behind it may check the same proof, under another name
+        let seen_at: Arc<str> = name.path().into();
+        let authorizer = |api, origin| {
+            let authorizer = authorizer.for_api(api).remembering_proofs_as(Arc::clone(&seen_at));
+            match origin {
+                Some(origin) => authorizer.with_origin(origin),
+                None => authorizer,
+            }
+        };
         let (host, authorizers) = match apis {
-            GatewayApis::One(api) => (ForwardedHost::Ignored, Authorizers::One(authorizer.for_api(api))),
+            GatewayApis::One { api, origin } => {
+                (ForwardedHost::Ignored, Authorizers::One(authorizer(api, origin)))
+            }
             GatewayApis::ByHost(hosts) => {
-                let each = hosts.into_iter().map(|(host, api)| (host, authorizer.for_api(api)));
-                (ForwardedHost::Read, Authorizers::ByHost(each.collect()))
+                let at = |(host, hosted): (_, HostedApi)| (host, authorizer(hosted.api, Some(hosted.origin)));
+                (ForwardedHost::Read, Authorizers::ByHost(hosts.into_iter().map(at).collect()))
             }
         };
         let with_name = |ClaimHeader { claim, header }: &ClaimHeader| {
@@ -175,9 +186,9 @@ pub(in crate::http) async fn ask(
     let judged = gateway.judge(&request).await;
     let outcome = match &judged {
         Ok(_) => DecisionOutcome::Allowed,
-        Err(ProblemKind::Guard(GuardFault::NoToken | GuardFault::InvalidToken(_))) => {
-            DecisionOutcome::Unauthenticated
-        }
+        Err(ProblemKind::Guard(
+            GuardFault::NoToken(_) | GuardFault::InvalidToken(..) | GuardFault::NotHeld(_),
+        )) => DecisionOutcome::Unauthenticated,
         Err(_) => DecisionOutcome::Denied,
     };
     telemetry.gateway_answered(Some(gateway.name()), outcome);
@@ -216,6 +227,7 @@ async fn decide(
         method: asked.method,
         target: Ok(asked.path),
         token: token.as_ref(),
+        shown: asked.shown,
         id: id.as_ref().map(|id| -> &(dyn Display + Sync) { id }),
     };
     authorizer.decide(&access).await.map_err(Refusal::Denied)

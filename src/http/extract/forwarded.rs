@@ -4,10 +4,15 @@ use actix_web::{
     HttpRequest,
     http::header::{self, HeaderMap},
 };
+use jeton_oauth::Thumbprint;
 use jeton_policy::{BadPath, CanonicalPath, PathPrefix};
-use jeton_verify::gateway::{ClaimHeader, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES};
+use jeton_verify::{
+    Shown,
+    gateway::{ClaimHeader, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES},
+};
+use ring::digest::{SHA256, digest};
 
-use crate::gateway::{GatewayKind, RequestHeaders};
+use crate::gateway::{ForwardedCertificate, GatewayKind, RequestHeaders};
 
 /// How a gateway says what it is asked itself.
 pub struct Forwarding {
@@ -40,6 +45,8 @@ pub struct ForwardedRequest<'r> {
     pub query: &'r str,
     /// Its host, where that chooses the API.
     pub host: Option<&'r str>,
+    /// What its client shows beside a token: proofs, as they were sent, and the certificate that the gateway has seen.
+    pub shown: Shown<'r>,
 }
 
 /// Why it is not clear what is asked, or what an upstream would make of it: for the log.
@@ -66,6 +73,9 @@ pub enum ForwardedFault {
     /// A header would make another method of it for some frameworks.
     #[error("`{0}` changes the method")]
     MethodOverride(String),
+    /// The header with the client's certificate is not as this gateway writes it.
+    #[error("`{0}` is not as a gateway of this kind writes it: use the recipe of this gateway")]
+    Certificate(&'static str),
     /// A header that the gateway cannot drop, and that somebody behind it may take for jeton's or the gateway's word.
     #[error("`{0}` comes from the client, and could pass for a header of the gateway")]
     Foreign(String),
@@ -91,9 +101,26 @@ impl Forwarding {
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         CanonicalPath::parse(path)?;
-        refuse_hop_by_hop(headers)?;
+        self.refuse_hop_by_hop(headers)?;
         self.refuse_foreign(headers, method)?;
-        Ok(ForwardedRequest { method, path, query, host })
+        let certificate = self.certificate(headers)?;
+        let shown = Shown { proof: jeton_actix::shown_proof(headers), certificate, path: None };
+        Ok(ForwardedRequest { method, path, query, host, shown })
+    }
+
+    /// The thumbprint of the certificate that the gateway says its client showed. Nobody else's word is taken: not that of
+    /// another kind's header, nor the certificate of the connection, which is the gateway's own.
+    fn certificate(&self, headers: &HeaderMap) -> Result<Option<Thumbprint>, ForwardedFault> {
+        let header = self.kind.certificate_header();
+        if !headers.contains_key(header.name) {
+            return Ok(None);
+        }
+        let read = header.read(single(headers, header.name)?);
+        let thumbprint = match read.ok_or(ForwardedFault::Certificate(header.name))? {
+            ForwardedCertificate::Sha256(hash) => Some(Thumbprint::new(hash)),
+            ForwardedCertificate::Der(der) => thumbprint(&der),
+        };
+        thumbprint.map(Some).ok_or(ForwardedFault::Certificate(header.name))
     }
 
     /// Method and path as far as they are told, for the log of a request that is refused by [`Self::read`].
@@ -150,6 +177,18 @@ impl Forwarding {
         Ok(())
     }
 
+    fn refuse_hop_by_hop(&self, headers: &HeaderMap) -> Result<(), ForwardedFault> {
+        for value in headers.get_all(header::CONNECTION) {
+            let Ok(options) = value.to_str() else { return Err(ForwardedFault::NotText("connection")) };
+            for option in options.split(',').map(|option| option.trim().to_ascii_lowercase()) {
+                if matters(&option) || reads_as(&option, self.kind.certificate_header().name) {
+                    return Err(ForwardedFault::HopByHop(option.chars().take(80).collect()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a positive answer has this header, which so takes the place of the client's.
     fn answers(&self, name: &str) -> bool {
         IDENTITY_HEADERS.contains(&name) || self.claims.iter().any(|claim| claim.header == name)
@@ -183,21 +222,14 @@ fn single<'r>(headers: &'r HeaderMap, name: &'static str) -> Result<&'r str, For
     value.to_str().map_err(|_| ForwardedFault::NotText(name))
 }
 
-fn refuse_hop_by_hop(headers: &HeaderMap) -> Result<(), ForwardedFault> {
-    for value in headers.get_all(header::CONNECTION) {
-        let Ok(options) = value.to_str() else { return Err(ForwardedFault::NotText("connection")) };
-        for option in options.split(',').map(|option| option.trim().to_ascii_lowercase()) {
-            if matters(&option) {
-                return Err(ForwardedFault::HopByHop(option.chars().take(80).collect()));
-            }
-        }
-    }
-    Ok(())
+/// Of a certificate. `None` for what is none.
+fn thumbprint(der: &[u8]) -> Option<Thumbprint> {
+    digest(&SHA256, der).as_ref().first_chunk().copied().map(Thumbprint::new)
 }
 
 /// Whether a header, in small letters, says what is asked or who asks.
 fn matters(name: &str) -> bool {
     [IDENTITY_PREFIX, ORIGINAL, "x-forwarded-"].iter().any(|like| begins_as(name, like))
         || METHOD_OVERRIDES.iter().any(|like| reads_as(name, like))
-        || matches!(name, "authorization" | "host")
+        || matches!(name, "authorization" | "dpop" | "host")
 }

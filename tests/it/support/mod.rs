@@ -2,11 +2,14 @@
 
 pub(crate) mod bundle;
 pub(crate) mod collector;
+pub(crate) mod dpop;
 pub(crate) mod forge;
 pub(crate) mod head;
+pub(crate) mod holder;
 pub(crate) mod issuer;
 pub(crate) mod platform;
 pub(crate) mod program;
+pub(crate) mod proof;
 pub(crate) mod redis;
 pub(crate) mod scrape;
 pub(crate) mod signer;

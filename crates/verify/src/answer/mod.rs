@@ -5,14 +5,15 @@ mod refusal;
 
 use std::{borrow::Cow, sync::Arc};
 
-use jeton_oauth::text::{printable, shown};
+use jeton_oauth::text::{self, printable};
 
 pub use self::{
     fault::{GuardFault, problem_json},
     refusal::{JudgedRequest, Refusal},
 };
 use crate::{
-    authorize::{Authorizer, Permit},
+    authorize::{AccessRequest, Authorizer, Permit},
+    possession::Shown,
     principal::Principal,
     token::bearer_token,
 };
@@ -89,6 +90,9 @@ impl Authorizer {
     /// could read differently are refused. `authorization` are the values of all `Authorization` headers; an `Option` for
     /// whoever has one at most. Two are refused, because some servers read the first and others the last.
     ///
+    /// This is for requests that show nothing beside a token: one that is bound to a key or a certificate is refused.
+    /// [`Self::answer_showing`] takes those too.
+    ///
     /// As [`Self::decide`], it waits only where a key or a status list must be fetched first: polled once, it is ready
     /// for almost every request.
     ///
@@ -105,16 +109,46 @@ impl Authorizer {
         target: &str,
         authorization: impl IntoIterator<Item = &'h [u8]>,
     ) -> impl Future<Output = Answer> + Send {
+        self.answer_showing(method, target, authorization, Shown::default())
+    }
+
+    /// As [`Self::answer`], for a request that may show what its token is bound to: the values of all its `DPoP` headers,
+    /// and the thumbprint of the certificate by which its client is connected.
+    ///
+    /// ```
+    /// # use jeton_oauth::Thumbprint;
+    /// # use jeton_verify::{Answer, Authorizer, Shown};
+    /// async fn guard(
+    ///     authorizer: &Authorizer,
+    ///     authorization: Option<&[u8]>,
+    ///     dpop: &[&[u8]],
+    ///     certificate: Option<Thumbprint>,
+    /// ) -> Answer {
+    ///     let shown = Shown::of_headers(dpop.iter().copied()).with_certificate(certificate);
+    ///     authorizer.answer_showing("GET", "/orders?page=2", authorization, shown).await
+    /// }
+    /// ```
+    pub fn answer_showing<'h>(
+        &self,
+        method: &str,
+        target: &str,
+        authorization: impl IntoIterator<Item = &'h [u8]>,
+        shown: Shown<'h>,
+    ) -> impl Future<Output = Answer> + Send {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let token = bearer_token(authorization, query).map_err(Refusal::BadRequest);
         async move {
             let decided = match token {
-                Ok(token) => self.authorize(method, target, token.as_ref()).await.map_err(Refusal::Denied),
+                Ok(token) => {
+                    let token = token.as_ref();
+                    let request = AccessRequest { method, target: Ok(target), token, shown, id: None };
+                    self.decide(&request).await.map_err(Refusal::Denied)
+                }
                 Err(refusal) => Err(refusal),
             };
             decided.map_or_else(
                 |refusal| {
-                    let [method, path] = [method, path].map(|text| printable(&shown(text)).into());
+                    let [method, path] = [method, path].map(|text| printable(&text::shown(text)).into());
                     Answer::refusing(refusal, &JudgedRequest { gateway: None, method, path })
                 },
                 Answer::allowing,

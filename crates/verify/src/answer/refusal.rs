@@ -44,7 +44,8 @@ impl Refusal {
         match self {
             Self::Denied(Denied::NoToken(NoToken { rule, .. })) => rule.clone(),
             Self::Denied(Denied::NotAllowed(not_allowed)) => not_allowed.rule.clone(),
-            Self::BadRequest(_) | Self::Denied(Denied::InvalidToken(_) | Denied::Unavailable(_)) => None,
+            Self::BadRequest(_)
+            | Self::Denied(Denied::InvalidToken(..) | Denied::NotHeld(_) | Denied::Unavailable(_)) => None,
         }
     }
 
@@ -56,16 +57,22 @@ impl Refusal {
 
                 GuardFault::InvalidRequest(fault.to_string().into())
             }
-            Self::Denied(Denied::NoToken(NoToken { reason, rule, detail: _ })) => {
+            Self::Denied(Denied::NoToken(NoToken { reason, rule, detail: _, schemes })) => {
                 DecisionDenied { rule: rule.as_deref(), ..denied(judged, reason) }.info();
 
-                GuardFault::NoToken
+                GuardFault::NoToken(schemes)
             }
-            Self::Denied(Denied::InvalidToken(error)) => {
+            Self::Denied(Denied::InvalidToken(error, scheme)) => {
                 let detail = error.to_string();
                 DecisionDenied { detail: Some(&detail), ..denied(judged, reasons::INVALID_TOKEN) }.info();
 
-                GuardFault::InvalidToken(error)
+                GuardFault::InvalidToken(error, scheme)
+            }
+            Self::Denied(Denied::NotHeld(fault)) => {
+                let detail = fault.to_string();
+                DecisionDenied { detail: Some(&detail), ..denied(judged, fault.reason()) }.info();
+
+                GuardFault::NotHeld(fault)
             }
             Self::Denied(Denied::Unavailable(unknown)) => {
                 let detail = unknown.to_string();
@@ -85,7 +92,7 @@ impl Refusal {
                 }
                 .info();
 
-                GuardFault::NotAllowed(not_allowed.scopes_that_would_do)
+                GuardFault::NotAllowed(not_allowed.scopes_that_would_do, not_allowed.scheme)
             }
         }
     }

@@ -6,7 +6,7 @@ use jeton_oauth::Audience;
 use jeton_policy::{Decision, Grounds, PolicyRule, PolicySet, Subject};
 
 use super::reasons;
-use crate::{principal::Principal, standing::Standing, token::TokenOrigin};
+use crate::{possession::PossessionFault, principal::Principal, standing::Standing, token::TokenOrigin};
 
 /// A question that was answered: what a decision depends on, beside the policies.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +49,11 @@ pub enum PolicyVerdict<'p> {
     Decided(Decision<'p>),
 }
 
-/// Whether this is the reason of a decision about a token that was not good. It says nothing of the rules, and is
+/// Whether this is the reason of a decision about a token that was not good, or not its bearer's. It says nothing of the rules, and is
 /// not taken again.
 pub fn is_of_a_bad_token(reason: &str) -> bool {
     matches!(reason, reasons::INVALID_TOKEN | reasons::UNAVAILABLE)
+        || PossessionFault::REASONS.contains(&reason)
 }
 
 impl AuditedRequest<'_> {

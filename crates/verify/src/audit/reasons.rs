@@ -1,4 +1,5 @@
-//! The stable names of reasons, beside those of [`Denial::reason`](jeton_policy::Denial::reason).
+//! The stable names of reasons, beside those of [`Denial::reason`](jeton_policy::Denial::reason) and
+//! [`PossessionFault::REASONS`](crate::PossessionFault::REASONS).
 
 use jeton_policy::Grounds;
 

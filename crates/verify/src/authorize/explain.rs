@@ -5,7 +5,11 @@ use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet};
 use serde_json::{Map, Value};
 
 use super::Authorizer;
-use crate::{bundle::PoliciesUnknown, principal::Principal, standing::NotInForce, token::BearerToken};
+use crate::{
+    bundle::PoliciesUnknown,
+    standing::{InForce, NotInForce},
+    token::{BearerToken, VerifiedClaims},
+};
 
 /// A request that nobody sends, to be explained.
 pub struct ExplainedRequest<'q> {
@@ -58,8 +62,8 @@ pub enum NoAnswer {
 }
 
 impl ExplainedRequest<'_> {
-    /// Answers by `policies`, which need not be in force. `bearer` says who bears a token, or why the token is not
-    /// taken.
+    /// Answers by `policies`, which need not be in force. `bearer` says what a token says, or why the token is not
+    /// taken. Whoever asks need not hold it.
     ///
     /// # Errors
     /// [`NoAnswer`] for a client without a grant and for a token where there is no such API; and whatever `bearer`
@@ -67,7 +71,7 @@ impl ExplainedRequest<'_> {
     pub fn explain_by<E: From<NoAnswer>>(
         &self,
         policies: &PolicySet,
-        bearer: impl FnOnce(&BearerToken, &Audience) -> Result<Result<Principal, String>, E>,
+        bearer: impl FnOnce(&BearerToken, &Audience) -> Result<Result<InForce<VerifiedClaims>, String>, E>,
     ) -> Result<Explanation, E> {
         let Self { api, method, target, ref asker } = *self;
         match asker {
@@ -81,7 +85,10 @@ impl ExplainedRequest<'_> {
             ExplainedAsker::Token(token) => {
                 let known = policies.api(api).ok_or_else(|| NoAnswer::NoApi(api.to_owned()))?;
                 Ok(match bearer(token, known.audience())? {
-                    Ok(principal) => policies.explain(api, method, target, Some(&principal.subject())),
+                    Ok(claims) if known.bound_tokens() && claims.confirmation().is_none() => {
+                        policies.explain_bad_token(api, method, target, "the token is not bound")
+                    }
+                    Ok(claims) => policies.explain(api, method, target, Some(&claims.judged())),
                     Err(why) => policies.explain_bad_token(api, method, target, &why),
                 })
             }
@@ -114,7 +121,7 @@ impl Authorizer {
             let mut lacking = None;
             let explained = self.policies.ask(|policies| {
                 question.explain_by(policies, |token, audience| {
-                    let bearer = self.bearer(policies, token, audience);
+                    let bearer = self.standing.verify(&self.verifier, policies, token, audience);
                     if let Err(NotInForce::Ended(error)) = &bearer {
                         lacking = self.missing(error, fetched.as_ref());
                     }

@@ -1,8 +1,8 @@
-//! The token of a request (RFC 6750 section 2).
+//! The token of a request (RFC 6750 section 2, RFC 9449 section 7.1).
 
 use jeton_oauth::form;
 
-use super::bearer::BearerToken;
+use super::bearer::{BearerToken, TokenScheme};
 
 /// What is wrong with the way in which a token came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum BearerFault {
     /// `access_token` in the query, where logs and histories keep it (RFC 9700 section 4.3.2).
     #[error("an access token must not be in the URL")]
     InQuery,
-    /// `Bearer` and nothing after it, or bytes that are no text.
+    /// `Bearer` or `DPoP` and nothing after it, or bytes that are no text.
     #[error("the authorization header holds no token")]
     Malformed,
 }
@@ -41,27 +41,22 @@ pub fn bearer_token<'h>(
     if !value.bytes().all(|byte| byte == b'\t' || matches!(byte, b' '..=b'~')) {
         return Err(BearerFault::Malformed);
     }
-    let is_joined = value.split(',').skip(1).any(|part| is_bearer(split_scheme(part.trim_start()).0));
+    let is_joined = value.split(',').skip(1).any(|part| scheme_of(part.trim_start()).0.is_some());
     if is_joined {
         return Err(BearerFault::Several);
     }
-    let (scheme, rest) = split_scheme(value);
-    if !is_bearer(scheme) {
-        return Ok(None);
-    }
+    let (Some(scheme), rest) = scheme_of(value) else { return Ok(None) };
     // a tab, a comma: somebody else may find a token behind it
     match rest.strip_prefix(' ').map(|token| token.trim_matches(' ')) {
         None | Some("") => Err(BearerFault::Malformed),
-        Some(token) => Ok(Some(BearerToken::new(token))),
+        Some(token) => Ok(Some(BearerToken::of_scheme(scheme, token))),
     }
 }
 
-fn is_bearer(scheme: &str) -> bool {
-    scheme.eq_ignore_ascii_case("Bearer")
-}
-
-fn split_scheme(value: &str) -> (&str, &str) {
-    value.split_at(value.find(|c: char| !is_of_scheme(c)).unwrap_or(value.len()))
+/// The scheme by which a value begins, if it is one of tokens, and what stands behind it.
+fn scheme_of(value: &str) -> (Option<TokenScheme>, &str) {
+    let (name, rest) = value.split_at(value.find(|c: char| !is_of_scheme(c)).unwrap_or(value.len()));
+    (TokenScheme::ALL.into_iter().find(|scheme| name.eq_ignore_ascii_case(scheme.name())), rest)
 }
 
 /// A character of a scheme (RFC 9110 section 5.6.2).
@@ -71,7 +66,7 @@ fn is_of_scheme(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BearerFault, bearer_token};
+    use super::{BearerFault, TokenScheme, bearer_token};
 
     #[track_caller]
     fn check(headers: &[&[u8]], query: &str, expected: Result<Option<&str>, BearerFault>) {
@@ -112,6 +107,35 @@ mod tests {
         ] {
             check(headers, "", expected);
         }
+    }
+
+    #[test]
+    fn rfc_9449_7_1_a_token_with_a_proof_comes_in_one_header_too() {
+        use BearerFault::{Malformed, Several};
+
+        for (headers, expected) in [
+            (&[&b"DPoP x.y.z"[..]][..], Ok(Some("x.y.z"))),
+            (&[b"dPOP   x.y.z "], Ok(Some("x.y.z"))),
+            (&[b"DPoPX x.y.z"], Ok(None)),
+            (&[b"DPoP"], Err(Malformed)),
+            (&[b"DPoP "], Err(Malformed)),
+            (&[b"DPoP\tx.y.z"], Err(Malformed)),
+            (&[b"DPoP,x.y.z"], Err(Malformed)),
+            (&[b"DPoP x\xff"], Err(Malformed)),
+            (&[b"DPoP x.y.z", b"DPoP x.y.z"], Err(Several)),
+            (&[b"DPoP x.y.z", b"Bearer x.y.z"], Err(Several)),
+            (&[b"Bearer x.y.z", b"DPoP x.y.z"], Err(Several)),
+            (&[b"DPoP x.y.z, Bearer x.y.z"], Err(Several)),
+            (&[b"Bearer x.y.z, dpop x.y.z"], Err(Several)),
+            (&[b"Bearer x.y.z,DPoP"], Err(Several)),
+            (&[b"Basic eDp5, DPoP x.y.z"], Err(Several)),
+            (&[b"DPoP a,dpops"], Ok(Some("a,dpops"))),
+        ] {
+            check(headers, "", expected);
+        }
+        let scheme = |value: &'static [u8]| bearer_token([value], "").unwrap().unwrap().scheme();
+        assert_eq!(scheme(b"bearer x"), TokenScheme::Bearer);
+        assert_eq!(scheme(b"dpop x"), TokenScheme::Dpop);
     }
 
     #[test]

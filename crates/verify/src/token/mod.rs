@@ -9,7 +9,7 @@ mod verify;
 
 use jeton_jose::TokenKind;
 
-pub use bearer::{BearerToken, InsecureParts, insecure_parts};
+pub use bearer::{BearerToken, InsecureParts, TokenScheme, insecure_parts};
 pub use header::{BearerFault, bearer_token};
 pub use origin::{Revocable, TokenOrigin};
 pub use payload::TokenPayload;

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use jeton_jose::{JwsError, PublicKey, PublicKeys, VerifiedJws};
-use jeton_oauth::{Audience, ClientId, Issuer, KeyId, Role, ScopeSet, TokenId, clock::Clock};
+use jeton_oauth::{Audience, ClientId, Confirmation, Issuer, KeyId, Role, ScopeSet, TokenId, clock::Clock};
+use jeton_policy::Subject;
 use serde_json::{Map, Value};
 
 use super::{
@@ -216,6 +217,16 @@ impl Verifier {
         Ok(())
     }
 
+    /// What the time is, in seconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.numeric_date()
+    }
+
+    /// How far clocks may be off, in seconds.
+    pub(crate) fn leeway(&self) -> i64 {
+        self.leeway
+    }
+
     /// The keys that it trusts now.
     pub fn keys(&self) -> Arc<PublicKeys> {
         self.keys.current()
@@ -247,6 +258,7 @@ struct CheckedClaims {
     actors: Vec<ClientId>,
     authenticated_at: i64,
     status: Option<StatusReference>,
+    confirmation: Option<Confirmation>,
     own: Map<String, Value>,
     key: Arc<PublicKey>,
 }
@@ -300,6 +312,11 @@ impl VerifiedClaims {
             None => None,
             Some(status) => Some(StatusReference::read(&status).ok_or(TokenError::WrongType("status"))?),
         };
+        // a token that is bound to something unknown is not taken as one that is bound to nothing
+        let confirmation = match claims.value(Confirmation::CLAIM) {
+            None => None,
+            Some(cnf) => Some(Confirmation::read(&cnf).ok_or(TokenError::WrongType(Confirmation::CLAIM))?),
+        };
         Ok(Self(Arc::new(CheckedClaims {
             issuer,
             audiences,
@@ -315,6 +332,7 @@ impl VerifiedClaims {
             actors,
             authenticated_at,
             status,
+            confirmation,
             own: claims.0,
             key,
         })))
@@ -377,6 +395,11 @@ impl VerifiedClaims {
         self.0.status.as_ref()
     }
 
+    /// `cnf`: what its holder must show; `None` for a bearer token.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.0.confirmation
+    }
+
     /// `client_id`, unless the token names nobody.
     pub fn client(&self) -> Option<&ClientId> {
         self.0.client.as_ref()
@@ -395,6 +418,23 @@ impl VerifiedClaims {
     /// The remaining claims: the client's own.
     pub fn own(&self) -> &Map<String, Value> {
         &self.0.own
+    }
+
+    /// The client as `client` conditions see it. A token that was exchanged is no client's own, not even where
+    /// it came back to the first: what is open to a client alone stays shut.
+    pub(crate) fn sole_client(&self) -> Option<&ClientId> {
+        self.client().filter(|client| self.exchanges() == 0 && self.subject() == Some(client))
+    }
+
+    /// What policies judge.
+    pub fn judged(&self) -> Subject<'_> {
+        Subject {
+            client: self.sole_client(),
+            sub: self.subject(),
+            scopes: self.scopes(),
+            roles: self.roles(),
+            claims: self.own(),
+        }
     }
 
     /// The key that signed.

@@ -22,10 +22,25 @@ local function first(headers, name)
     return values and (values[0] or values[1])
 end
 
+-- All values of a header, or nothing.
+local function every(headers, name)
+    local values = headers and headers[name]
+    if not values then
+        return nil
+    end
+    local all = {}
+    for _, value in pairs(values) do
+        all[#all + 1] = value
+    end
+    return all
+end
+
 local function answer(txn, status, headers, body)
     local reply = txn:reply({ status = status })
-    for name, value in pairs(headers) do
-        reply:add_header(name, value)
+    for name, values in pairs(headers) do
+        for _, value in ipairs(values) do
+            reply:add_header(name, value)
+        end
     end
     reply:set_body(body)
     txn:done(reply)
@@ -38,14 +53,13 @@ core.register_action("jeton", { "http-req" }, function(txn)
         ["x-original-uri"] = { txn.sf:url() },
         ["x-original-host"] = { txn.sf:req_fhdr("host") },
     }
-    -- Each Authorization header, so that jeton sees and refuses two of them.
-    local tokens = {}
-    local sent = txn.http:req_get_headers()["authorization"]
-    if sent then
-        for _, value in pairs(sent) do
-            tokens[#tokens + 1] = value
-        end
-        headers["authorization"] = tokens
+    -- Each token, proof (DPoP) and certificate of the client, so that jeton sees and refuses two of them.
+    for _, name in ipairs({
+        "authorization",
+        "dpop",
+        "client-cert",
+    }) do
+        headers[name] = every(txn.http:req_get_headers(), name)
     end
 
     local decision = core.httpclient():get({ url = endpoint(), headers = headers, timeout = TIMEOUT_MS })
@@ -58,7 +72,7 @@ core.register_action("jeton", { "http-req" }, function(txn)
     elseif decision and (decision.status == 401 or decision.status == 403) then
         local passed_on = {}
         for _, name in ipairs({ "www-authenticate", "content-type", "cache-control" }) do
-            passed_on[name] = first(decision.headers, name)
+            passed_on[name] = every(decision.headers, name)
         end
         answer(txn, decision.status, passed_on, decision.body or "")
     end

@@ -1,0 +1,153 @@
+//! A DPoP proof: a text that the holder of a key signs for one request (RFC 9449 section 4).
+
+use aws_lc_rs::digest;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jeton_jose::{CompactJws, ForeignKey, JwsError, TokenKind};
+use jeton_oauth::{SignatureAlgorithm, Thumbprint};
+use serde_json::{Map, Value};
+
+use super::{fault::ProofFault, target::TargetUri};
+
+/// DPoP proofs (RFC 9449 section 4.2).
+const DPOP_PROOF: TokenKind = TokenKind { name: "a DPoP proof", types: &["dpop+jwt"] };
+
+/// A proof whose form and signature are right. Whether it is one for this request is still to be asked: [`Self::check`].
+/// Made by [`Self::verify`] alone.
+#[derive(Debug)]
+pub struct DpopProof {
+    thumbprint: Thumbprint,
+    method: String,
+    target: String,
+    jti: String,
+    /// In seconds since 1970.
+    issued_at: f64,
+    access_token: Option<String>,
+    nonce: Option<String>,
+}
+
+/// What a proof must be for.
+#[derive(Clone, Copy, Debug)]
+pub struct ProofTerms<'r> {
+    /// The method of the request.
+    pub method: &'r str,
+    /// The address at which clients reach what is asked.
+    pub target: &'r TargetUri,
+    /// The access token that comes with it; `None` where none comes, as at the token endpoint.
+    pub access_token: Option<&'r str>,
+    /// What the time is, in seconds since 1970.
+    pub now: i64,
+    /// How far clocks may be off, in seconds. So long, forwards and backwards, a proof is good.
+    pub leeway: i64,
+}
+
+impl DpopProof {
+    /// The longest proof that is looked at, in bytes.
+    pub const LONGEST: usize = CompactJws::LONGEST;
+
+    /// Reads the value of a `DPoP` header, and verifies that the key that it brings signed it.
+    ///
+    /// # Errors
+    /// [`ProofFault`] for the first thing that RFC 9449 section 4.3 asks and that is not so.
+    pub fn verify(text: &str) -> Result<Self, ProofFault> {
+        let jws = CompactJws::parse(text)?;
+        let (header, jwk) = jws.header_with_key()?;
+        header.typ(DPOP_PROOF)?;
+        let algorithm = SignatureAlgorithm::parse(&header.algorithm).ok_or(JwsError::Algorithm)?;
+        let key = ForeignKey::from_jwk(&jwk).map_err(ProofFault::Key)?;
+        if !key.is_for(algorithm) {
+            return Err(JwsError::Algorithm.into());
+        }
+        let mut claims = jws.payload()?;
+        let proof = Self {
+            thumbprint: key.thumbprint().as_str().parse().map_err(|_| JwsError::NoKey)?,
+            method: required(&mut claims, "htm")?,
+            target: required(&mut claims, "htu")?,
+            jti: required(&mut claims, "jti")?,
+            issued_at: date(&claims)?,
+            access_token: text_of(&mut claims, "ath")?,
+            nonce: text_of(&mut claims, "nonce")?,
+        };
+        // last: it costs more than all the rest
+        if !key.verifies(algorithm, jws.signed.as_bytes(), jws.signature) {
+            return Err(JwsError::Signature.into());
+        }
+        Ok(proof)
+    }
+
+    /// Whether it is a proof for this request, and now. It says nothing of whether the proof was used before.
+    ///
+    /// # Errors
+    /// [`ProofFault`] for the first term that it does not meet.
+    pub fn check(&self, terms: &ProofTerms<'_>) -> Result<(), ProofFault> {
+        let ProofTerms { method, target, access_token, now, leeway } = *terms;
+        if self.method != method {
+            return Err(ProofFault::Method);
+        }
+        if !target.is(&self.target) {
+            return Err(ProofFault::Target);
+        }
+        // what `f64` cannot tell apart lies far from every time
+        #[expect(clippy::cast_precision_loss, reason = "times that differ by it are refused alike")]
+        let age = now as f64 - self.issued_at;
+        #[expect(clippy::cast_precision_loss, reason = "as above")]
+        let leeway = leeway as f64;
+        if age > leeway {
+            return Err(ProofFault::Old);
+        }
+        if age < -leeway {
+            return Err(ProofFault::Early);
+        }
+        let Some(access_token) = access_token else { return Ok(()) };
+        let hash = self.access_token.as_deref().ok_or(ProofFault::Missing("ath"))?;
+        if hash != BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, access_token.as_bytes())) {
+            return Err(ProofFault::AccessToken);
+        }
+        Ok(())
+    }
+
+    /// The thumbprint of the key that signed it (RFC 7638): a token with this `jkt` is its holder's.
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// `jti`: no proof of this key with the same one is good again.
+    pub fn jti(&self) -> &str {
+        &self.jti
+    }
+
+    /// `nonce`, if it has one.
+    pub fn nonce(&self) -> Option<&str> {
+        self.nonce.as_deref()
+    }
+
+    /// `iat`, in seconds since 1970, cut to whole ones.
+    pub fn issued_at(&self) -> i64 {
+        #[expect(clippy::cast_possible_truncation, reason = "a number beyond all times stays beyond them")]
+        let whole = self.issued_at.floor() as i64;
+        whole
+    }
+
+    /// Until when it must be remembered, in seconds since 1970: later it is refused for its time.
+    pub fn good_until(&self, leeway: i64) -> i64 {
+        self.issued_at().saturating_add(1).saturating_add(leeway)
+    }
+}
+
+fn text_of(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<String>, ProofFault> {
+    match claims.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(ProofFault::WrongType(name)),
+    }
+}
+
+fn required(claims: &mut Map<String, Value>, name: &'static str) -> Result<String, ProofFault> {
+    let text = text_of(claims, name)?.ok_or(ProofFault::Missing(name))?;
+    if text.is_empty() { Err(ProofFault::WrongType(name)) } else { Ok(text) }
+}
+
+/// `iat`. It may have a fraction (RFC 7519 section 2).
+fn date(claims: &Map<String, Value>) -> Result<f64, ProofFault> {
+    let value = claims.get("iat").ok_or(ProofFault::Missing("iat"))?;
+    value.as_f64().filter(|date| date.is_finite()).ok_or(ProofFault::WrongType("iat"))
+}
