@@ -148,8 +148,8 @@ async fn rfc_9449_7_1_what_is_not_shown_is_refused() {
     let spoilt = |name: &str, value: Value| sign(service.proof(&token, "a").claim(name, value));
     let another_request = "the DPoP proof is for another request";
     let another_time = "the DPoP proof is not of this time";
-    let bound = "the access token is bound to a key: send it as `DPoP`, with a proof";
-    let one = "one `DPoP` header must come with the access token";
+    let bound = "the access token is bound to a key: send it as DPoP, with a proof";
+    let one = "one DPoP header must come with the access token";
     let invalid = "the DPoP proof is not valid";
     let rows: [(&str, &str, Vec<String>, &str, &str); 17] = [
         ("stolen, as a bearer token (RFC 9449 section 7.2)", &bearer, vec![], "not-held", bound),
@@ -206,7 +206,7 @@ async fn rfc_9449_7_1_what_is_not_shown_is_refused() {
     }
     let as_dpop = format!("DPoP {unbound}");
     let proof = sign(service.proof(&unbound, "u"));
-    let detail = challenge("the access token is not bound to a key: send it as `Bearer`");
+    let detail = challenge("the access token is not bound to a key: send it as Bearer");
     refused("unbound, as DPoP", &service.answer(&as_dpop, &[&proof], None), "not-bound", &detail);
     refused("unbound, as DPoP without proof", &service.answer(&as_dpop, &[], None), "not-bound", &detail);
     // none of them was remembered
@@ -276,7 +276,7 @@ async fn rfc_8705_3_a_certificate_bound_token_needs_its_certificate() {
     for (name, certificate) in [("none", None), ("another", Some(other))] {
         refused(name, &service.answer(&bearer, &[], certificate), "not-held", wrong);
     }
-    let as_dpop = challenge("the access token is not bound to a key: send it as `Bearer`");
+    let as_dpop = challenge("the access token is not bound to a key: send it as Bearer");
     let proof = service.proof(&token, "a").sign(&service.key);
     let answer = service.answer(&format!("DPoP {token}"), &[&proof], Some(CERTIFICATE));
     refused("as DPoP", &answer, "not-bound", &as_dpop);
@@ -289,10 +289,10 @@ async fn rfc_8705_3_a_certificate_bound_token_needs_its_certificate() {
     refused("the proof alone", &service.answer(&dpop, &[&proof], None), "not-held", wrong);
     refused("another certificate", &service.answer(&dpop, &[&proof], Some(other)), "not-held", wrong);
     let answer = service.answer(&dpop, &[], Some(CERTIFICATE));
-    let one = challenge("one `DPoP` header must come with the access token");
+    let one = challenge("one DPoP header must come with the access token");
     refused("the certificate alone", &answer, "not-held", &one);
     let answer = service.answer(&format!("Bearer {token}"), &[&proof], Some(CERTIFICATE));
-    let bound = challenge("the access token is bound to a key: send it as `DPoP`, with a proof");
+    let bound = challenge("the access token is bound to a key: send it as DPoP, with a proof");
     refused("both, as Bearer", &answer, "not-held", &bound);
     assert_eq!(service.answer(&dpop, &[&proof], Some(CERTIFICATE)).status, 200);
 }
