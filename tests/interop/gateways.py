@@ -57,7 +57,8 @@ class Site(Place):
         self.port = free_port()
         self.base = self.issuer = f"http://127.0.0.1:{self.port}"
         sections = "".join(
-            f'[gateways.{kind}]\napi = "orders"\ntrusted_peers = ["127.0.0.1/32"]\nclaims = ["tenant"]\n'
+            f'[gateways.{kind}]\napi = "orders"\norigin = "{ORDERS}"\ntrusted_peers = ["127.0.0.1/32"]\n'
+            'claims = ["tenant"]\n'
             for kind in [*KINDS, "traefik", "service"]
         )
         (self.folder / "jeton.toml").write_text(
