@@ -16,8 +16,9 @@ use tracing::field::display;
 
 use crate::{
     authenticate::{AssertionRules, Authenticator, SecretUses},
+    binding::{Nonces, TokenBinder},
     bundles::PolicyBundles,
-    config::{LimitSettings, Settings, StoreSettings, TlsSettings, TokenSettings},
+    config::{DpopNonce, LimitSettings, Settings, StoreSettings, TlsSettings, TokenSettings},
     event,
     federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     grant::{Lifetimes, StatusClaim},
@@ -208,6 +209,7 @@ impl PreparedApp {
                 keys: Arc::clone(&keys),
                 policies: Arc::clone(&policies),
                 authenticator,
+                binder: binder(&settings, &store, &keys),
                 limits: Arc::clone(&limits),
                 verifier,
                 standing,
@@ -264,6 +266,16 @@ fn authenticator(
         store: Arc::clone(store),
         secret_uses,
     }
+}
+
+/// What binds tokens, as the settings say.
+fn binder(settings: &Settings, store: &Arc<Store>, keys: &Arc<LiveKeys>) -> TokenBinder {
+    let TokenSettings { leeway, dpop_nonce, .. } = settings.tokens;
+    let nonces = match dpop_nonce {
+        DpopNonce::Off => None,
+        DpopNonce::Required => Some(Nonces::new(settings.issuer.clone(), Arc::clone(keys), leeway)),
+    };
+    TokenBinder::new(&settings.issuer, leeway, nonces, Arc::clone(store))
 }
 
 /// How the keys of issuers are fetched, as the settings say.

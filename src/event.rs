@@ -44,7 +44,7 @@ jeton_verify::events! {
     /// A client got an access token.
     "token.issued" => TokenIssued<'e>: info {
         jti: &'e str, client: &'e str, subject: Option<&'e str>, grant: Option<&'e str>, api: &'e str,
-        scopes: &'e str, ttl: u64, kid: &'e str, reused: Option<bool>, issuer: Option<&'e str>,
+        scopes: &'e str, ttl: u64, kid: &'e str, bound_to: Option<&'e str>, reused: Option<bool>, issuer: Option<&'e str>,
         foreign_sub: Option<&'e str>, foreign_jti: Option<&'e str>,
     };
 

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use jeton_oauth::{ApiName, ClientId, Issuer, KeyId, ScopeSet, TokenId, clock::Clock};
-use jeton_policy::{LivePolicies, PolicySet, PolicySnapshot};
+use jeton_oauth::{ApiName, ClientId, Confirmation, Issuer, KeyId, ScopeSet, TokenId, clock::Clock};
+use jeton_policy::{LivePolicies, PolicySet, PolicySnapshot, ProtectedApi};
 use jeton_verify::{
-    BearerToken, NotInForce, RevocationsUnknown, Standing, TokenError, TokenOrigin, Verifier,
+    BearerToken, NotInForce, RevocationsUnknown, Shown, Standing, TokenError, TokenOrigin, VerifiedClaims,
+    Verifier,
 };
 use jiff::Timestamp;
 
 use crate::{
     authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, ClientCredentials},
+    binding::{Binding, BindingError, CertificateUse, ProvenBinding, TokenBinder},
     event,
     federation::ForeignOrigin,
     grant::{
@@ -34,7 +36,9 @@ pub struct TokenIssuer {
     pub policies: Arc<LivePolicies>,
     /// Lets clients in.
     pub authenticator: Arc<Authenticator>,
-    /// How often they may ask.
+    /// Binds tokens to what requests show.
+    pub binder: TokenBinder,
+    /// How often clients may ask.
     pub limits: Arc<Limits>,
     /// Opens tokens that clients bring.
     pub verifier: Verifier,
@@ -74,6 +78,10 @@ pub struct IssuedToken {
     pub expires_in: u64,
     /// The key that signed it.
     pub kid: KeyId,
+    /// What it is bound to, if it is bound.
+    pub bound_to: Option<Confirmation>,
+    /// The nonce for the client's next proof, if proofs need any.
+    pub next_nonce: Option<String>,
     /// Whether it was handed out before.
     pub is_reused: bool,
     /// The token of another issuer that showed who the client is, if that is how it did.
@@ -86,6 +94,14 @@ pub enum IssuanceRefused {
     /// The client did not show who it is.
     #[error(transparent)]
     Unauthenticated(AuthenticationError),
+    /// What the request shows cannot bind a token.
+    #[error("{error}")]
+    Unbound {
+        /// The client, once it has shown who it is.
+        client: Option<ClientId>,
+        /// Why.
+        error: BindingError,
+    },
     /// The client asks more often than it may.
     #[error("{limited}")]
     RateLimited {
@@ -130,6 +146,7 @@ struct Issuance<'i> {
     snapshot: &'i Arc<PolicySnapshot>,
     policies: &'i PolicySet,
     client: AuthenticatedClient,
+    proven: ProvenBinding,
     now: i64,
 }
 
@@ -142,17 +159,22 @@ impl TokenIssuer {
         &self,
         credentials: &ClientCredentials,
         request: &TokenRequest,
+        shown: &Shown<'_>,
     ) -> Result<IssuedToken, IssuanceRefused> {
         let now: Timestamp = self.clock.now();
         let snapshot = self.policies.snapshot();
         let policies = &snapshot.policies;
+        // before all else: a bad proof, or one that lacks a nonce, uses up no assertion, and tells nothing of clients
+        let proven = self.binder.prove(shown, now.as_second());
+        let proven = proven.map_err(|error| IssuanceRefused::Unbound { client: None, error })?;
         let client = self.authenticator.authenticate(policies, credentials, now).await;
         let client = client.map_err(IssuanceRefused::Unauthenticated)?;
         self.limits.count_token_request(client.client()).map_err(|limited| IssuanceRefused::RateLimited {
             client: client.client().id.clone(),
             limited,
         })?;
-        let issuance = Issuance { issuer: self, snapshot: &snapshot, policies, client, now: now.as_second() };
+        let issuance =
+            Issuance { issuer: self, snapshot: &snapshot, policies, client, proven, now: now.as_second() };
         match request {
             // whose subject token was the client's credentials
             TokenRequest::ClientCredentials(access) | TokenRequest::ForeignExchange(access) => {
@@ -173,20 +195,21 @@ impl Issuance<'_> {
         let TokenIssuer { lifetimes, status_claim, .. } = *self.issuer;
         let approved = grant::approve_client_credentials(&self.client, access, lifetimes, status_claim)
             .map_err(|error| self.refuse(error))?;
+        let binding = self.bind(&approved, None).await?;
         if let Ok(ability) = RefreshAbility::of(&self.client) {
             // each family begins with a token of its own
             let first = self.first_refresh(ability, &approved)?;
             let family = first.family.clone();
-            return self.sign(approved, Some(&family), Some(first)).await;
+            return self.sign(approved, binding, Some(&family), Some(first)).await;
         }
         // what a token of another issuer gives may be another value next time
         let reuse = self.issuer.reuse.as_ref().filter(|_| self.client.foreign_claims().is_none());
-        let Some(reuse) = reuse else { return self.sign(approved, None, None).await };
-        let (tokens, granted) = (reuse.tokens_of(self.snapshot), GrantedAccess::of(&approved));
-        if let Some(again) = self.find_issued(&tokens, &granted, &approved) {
+        let Some(reuse) = reuse else { return self.sign(approved, binding, None, None).await };
+        let (tokens, granted) = (reuse.tokens_of(self.snapshot), GrantedAccess::of(&approved, binding));
+        if let Some(again) = self.find_issued(&tokens, &granted, &approved, binding) {
             return Ok(again);
         }
-        let issued = self.sign(approved, None, None).await?;
+        let issued = self.sign(approved, binding, None, None).await?;
         let kept = KeptToken {
             token: issued.token.clone(),
             token_id: issued.token_id.clone(),
@@ -205,6 +228,7 @@ impl Issuance<'_> {
         tokens: &ReusableTokens,
         granted: &GrantedAccess,
         approved: &ApprovedGrant,
+        binding: Binding,
     ) -> Option<IssuedToken> {
         let kept = tokens.find(granted, self.now, self.issuer.keys.ring().signing().kid())?;
         let client = approved.client();
@@ -228,6 +252,8 @@ impl Issuance<'_> {
             scopes: approved.scopes().clone(),
             expires_in: u64::try_from(kept.expires_at.saturating_sub(self.now)).ok()?,
             kid: kept.kid.clone(),
+            bound_to: binding.confirmation().copied(),
+            next_nonce: self.next_nonce(),
             is_reused: true,
             foreign: self.client.foreign_origin().cloned(),
         })
@@ -257,7 +283,8 @@ impl Issuance<'_> {
         let shared = self.issuer.store.shared();
         let next = shared.map(|_| verified.next(self.now));
         let asked = access.scopes().map_err(|error| self.refuse(error))?.unwrap_or(verified.scopes());
-        let issued = self.sign(approved, Some(verified.family()), next).await?;
+        let binding = self.bind(&approved, None).await?;
+        let issued = self.sign(approved, binding, Some(verified.family()), next).await?;
         // last of all: a request that fails for another reason uses nothing up
         if let Some(store) = shared {
             self.advance(store, &verified, asked).await?;
@@ -330,7 +357,8 @@ impl Issuance<'_> {
         };
         let approved = grant::approve_exchange(ability, &verified, access, &rules)
             .map_err(|error| self.refuse(error))?;
-        self.sign(approved, Some(verified.token_id()), None).await
+        let binding = self.bind(&approved, Some(&verified)).await?;
+        self.sign(approved, binding, Some(verified.token_id()), None).await
     }
 
     /// The first refresh token of a new family. The store is not asked: it learns of a family when it is used.
@@ -353,16 +381,48 @@ impl Issuance<'_> {
         })
     }
 
+    /// The binding of the new token, which comes of `subject` if it is exchanged. A request that is refused for another
+    /// reason uses no proof up, so nothing but the signature comes after this.
+    async fn bind(
+        &self,
+        approved: &ApprovedGrant,
+        subject: Option<&VerifiedClaims>,
+    ) -> Result<Binding, IssuanceRefused> {
+        let client = self.client.client();
+        let certificate = if client.bound_tokens { CertificateUse::Binds } else { CertificateUse::Ignored };
+        if self.proven.confirmation(certificate).is_none() {
+            if client.bound_tokens {
+                return Err(self.refuse(GrantError::UnboundForClient));
+            }
+            if self.policies.api(approved.api().as_str()).is_some_and(ProtectedApi::bound_tokens) {
+                return Err(self.refuse(GrantError::UnboundForApi));
+            }
+            // else a stolen token, which nobody else can use, would bring one that everybody can
+            if subject.is_some_and(|subject| subject.confirmation().is_some()) {
+                return Err(self.refuse(GrantError::UnboundForSubject));
+            }
+        }
+        self.issuer.binder.use_up(&self.proven, certificate).await.map_err(|error| match error {
+            BindingError::Unavailable(error) => error.into(),
+            error => IssuanceRefused::Unbound { client: Some(client.id.clone()), error },
+        })
+    }
+
+    fn next_nonce(&self) -> Option<String> {
+        self.issuer.binder.next_nonce(&self.proven, self.now)
+    }
+
     async fn sign(
         &self,
         approved: ApprovedGrant,
+        binding: Binding,
         comes_from: Option<&TokenId>,
         refresh: Option<RefreshClaims>,
     ) -> Result<IssuedToken, IssuanceRefused> {
         let ring = self.issuer.keys.ring();
         let key = ring.signing();
         let (client, api, expires_in) = (approved.client().clone(), approved.api().clone(), approved.ttl());
-        let claims = approved.into_claims(&self.issuer.issuer, comes_from, self.now)?;
+        let claims = approved.into_claims(&self.issuer.issuer, &binding, comes_from, self.now)?;
         let token = SignedToken::sign(&claims, key).await?;
         let refresh_token = match refresh {
             Some(refresh) => Some(SignedToken::sign_refresh(&refresh, key).await?),
@@ -382,6 +442,8 @@ impl Issuance<'_> {
             scopes: claims.scopes,
             expires_in,
             kid: key.kid().clone(),
+            bound_to: claims.confirmation,
+            next_nonce: self.next_nonce(),
             is_reused: false,
             foreign: self.client.foreign_origin().cloned(),
         })

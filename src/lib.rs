@@ -20,6 +20,7 @@
 //! |---|---|
 //! | [`authenticate`] | how a client shows which one it is |
 //! | [`grant`] | what a client asks for, narrowed to what it is granted |
+//! | [`binding`] | what a new token is bound to |
 //! | [`keys`] | the issuer's own keys, and their folder |
 //! | [`token`] | claims to a signed token; refresh tokens |
 //! | [`store`] | what is seen once over all replicas |
@@ -46,6 +47,7 @@ pub(crate) mod admin;
 pub mod app;
 pub mod authenticate;
 pub mod authzen;
+pub mod binding;
 pub mod bundles;
 pub mod cli;
 pub mod config;

@@ -17,7 +17,7 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
-use crate::{grant::ApprovedGrant, token::SignedToken};
+use crate::{binding::Binding, grant::ApprovedGrant, token::SignedToken};
 
 /// How many tokens are kept, of at most [`USUAL_LENGTH`] each: some 7 MiB. Where there are more, those that
 /// were asked for once go first.
@@ -40,12 +40,13 @@ pub(crate) struct ReusableTokens {
     tokens: Cache<GrantedAccess, Arc<KeptToken>, ByTokenLength, RandomState>,
 }
 
-/// What a client was granted. However the scopes were written, they are one set.
+/// What a client was granted, and to what its token is bound. However the scopes were written, they are one set.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct GrantedAccess {
     client: ClientId,
     api: ApiName,
     scopes: ScopeSet,
+    binding: Binding,
 }
 
 /// A token that was issued a while ago.
@@ -119,11 +120,12 @@ impl ReusableTokens {
 }
 
 impl GrantedAccess {
-    pub(crate) fn of(approved: &ApprovedGrant) -> Self {
+    pub(crate) fn of(approved: &ApprovedGrant, binding: Binding) -> Self {
         Self {
             client: approved.client().clone(),
             api: approved.api().clone(),
             scopes: approved.scopes().clone(),
+            binding,
         }
     }
 }
@@ -144,6 +146,7 @@ mod tests {
             client: ClientId::parse(&format!("client-{number}")).unwrap(),
             api: ApiName::parse("orders").unwrap(),
             scopes: ScopeSet::parse("a b").unwrap(),
+            binding: Binding::pretended(None),
         }
     }
 

@@ -28,7 +28,7 @@ pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use needs::NeededFolders;
 pub use server::ServerSettings;
-pub use settings::{PolicySettings, Settings, TokenSettings};
+pub use settings::{DpopNonce, PolicySettings, Settings, TokenSettings};
 pub use store::StoreSettings;
 pub use tls::TlsSettings;
 pub use traces::{TraceSampler, TraceSettings};

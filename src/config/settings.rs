@@ -93,10 +93,21 @@ pub struct TokenSettings {
     pub status_list: bool,
     /// How long verifiers keep a status list.
     pub status_list_ttl: Duration,
+    /// Whether proofs at the token endpoint need a nonce.
+    pub dpop_nonce: DpopNonce,
+}
+
+/// Whether a `DPoP` proof needs a nonce of this issuer (RFC 9449 section 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DpopNonce {
+    /// It does not.
+    Off,
+    /// It does.
+    Required,
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 46] = [
+const KNOWN: [&str; 47] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -130,6 +141,7 @@ const KNOWN: [&str; 46] = [
     "tokens.max_assertion_ttl",
     "tokens.status_list",
     "tokens.status_list_ttl",
+    "tokens.dpop_nonce",
     "store.url",
     "store.password",
     "store.password_file",
@@ -285,6 +297,11 @@ impl TokenSettings {
             }
             ttl => Ok(ttl),
         });
+        let dpop_nonce = layers.text("tokens.dpop_nonce", |text| match text {
+            "off" => Ok(DpopNonce::Off),
+            "required" => Ok(DpopNonce::Required),
+            other => Err(format!("`{other}` is not a rule for nonces: write `off` or `required`")),
+        });
         Some(Self {
             ttl: ttl?,
             max_ttl: max_ttl?,
@@ -296,6 +313,7 @@ impl TokenSettings {
             max_assertion_ttl: max_assertion_ttl?,
             status_list: status_list?,
             status_list_ttl: status_list_ttl?,
+            dpop_nonce: dpop_nonce?,
         })
     }
 }

@@ -12,7 +12,10 @@ use jeton_verify::{
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
-use crate::token::{AccessTokenClaims, Exchanged, TokenParties, VerifiedRefresh};
+use crate::{
+    binding::Binding,
+    token::{AccessTokenClaims, Exchanged, TokenParties, VerifiedRefresh},
+};
 
 /// A grant that was approved. Made by the grant types alone: for a refresh by
 /// [`approve_refresh`](super::approve_refresh), which takes a [`RefreshAbility`](super::RefreshAbility), and for an
@@ -159,14 +162,15 @@ impl ApprovedGrant {
         self.ttl
     }
 
-    /// The claims of a token issued at `now` (seconds since 1970), with a new `jti` of 128 random bits, behind
-    /// the name of what it comes from: a family of refresh tokens, or a token that was exchanged.
+    /// The claims of a token with this binding, issued at `now` (seconds since 1970), with a new `jti` of 128 random bits,
+    /// behind the name of what it comes from: a family of refresh tokens, or a token that was exchanged.
     ///
     /// # Errors
     /// [`NoTokenId`].
     pub fn into_claims(
         self,
         issuer: &Issuer,
+        binding: &Binding,
         comes_from: Option<&TokenId>,
         now: i64,
     ) -> Result<AccessTokenClaims, NoTokenId> {
@@ -184,6 +188,7 @@ impl ApprovedGrant {
                     uri: StatusHandle::of(&self.client).uri(issuer).into(),
                 }),
             },
+            confirmation: binding.confirmation().copied(),
             named: self.named,
             audience: self.audience,
             issued_at: now,

@@ -5,6 +5,10 @@ use jeton_verify::TokenError;
 
 use super::RequestedTarget;
 
+/// What a client does that needs a bound token.
+const HOW_TO_BIND: &str =
+    "send a DPoP proof (RFC 9449) in the header `DPoP`, or authenticate with a certificate (RFC 8705)";
+
 /// Why a grant was not approved; told to the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
@@ -53,6 +57,15 @@ pub enum GrantError {
     /// The subject token names nobody.
     #[error("the subject token names no client, so the new token could not be revoked with it")]
     AnonymousSubject,
+    /// The client gets bound tokens alone.
+    #[error("this client gets bound tokens only (`bound_tokens`): {HOW_TO_BIND}")]
+    UnboundForClient,
+    /// The API takes bound tokens alone.
+    #[error("the API takes bound tokens only (`bound_tokens`): {HOW_TO_BIND}")]
+    UnboundForApi,
+    /// The subject token is bound, and the new one would not be.
+    #[error("the subject token is bound to its holder, so the new token must be bound too: {HOW_TO_BIND}")]
+    UnboundForSubject,
     /// The subject token came from as many exchanges as there may be.
     #[error("the subject token was exchanged {0} times already, which is the limit")]
     TooManyExchanges(u32),
@@ -74,9 +87,12 @@ impl GrantError {
             | Self::TargetBeyondToken(_)
             | Self::NoTarget => ErrorCode::InvalidTarget,
             Self::BadRefreshToken | Self::NothingLeft => ErrorCode::InvalidGrant,
-            Self::BadSubjectToken(_) | Self::AnonymousSubject | Self::TooManyExchanges(_) => {
-                ErrorCode::InvalidRequest
-            }
+            Self::BadSubjectToken(_)
+            | Self::AnonymousSubject
+            | Self::UnboundForClient
+            | Self::UnboundForApi
+            | Self::UnboundForSubject
+            | Self::TooManyExchanges(_) => ErrorCode::InvalidRequest,
         }
     }
 }

@@ -27,7 +27,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::authenticate::AuthenticatedClient;
+    use crate::{authenticate::AuthenticatedClient, binding::Binding};
 
     fn client(abilities: Abilities) -> AuthenticatedClient {
         AuthenticatedClient::pretended(with(abilities))
@@ -113,7 +113,8 @@ mod tests {
             let scopes = ScopeSet::default();
             let approved =
                 ApprovedGrant::own(client.client(), &grant, scopes, lifetimes, StatusClaim::OnRequest);
-            approved.into_claims(&issuer, Some(&TokenId::parse(&"a".repeat(before)).unwrap()), 0)
+            let binding = Binding::pretended(None);
+            approved.into_claims(&issuer, &binding, Some(&TokenId::parse(&"a".repeat(before)).unwrap()), 0)
         };
         assert!(named_behind(1).is_ok());
         let error = named_behind(512).err().unwrap();

@@ -13,7 +13,7 @@ use jeton_policy::Findings;
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
-pub(super) use token_endpoint::{TokenEndpointError, TokenEndpointErrorKind};
+pub(super) use token_endpoint::{NONCE_HEADER, TokenEndpointError, TokenEndpointErrorKind};
 
 /// An error of any other endpoint: a problem document (RFC 9457), as a guard answers too. The caller gets a reference;
 /// the reason stands in the log.

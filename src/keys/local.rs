@@ -27,6 +27,7 @@ use jsonwebtoken::jwk::{
     OctetKeyPairParameters, OctetKeyPairType, RSAKeyParameters, RSAKeyType,
 };
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
+use ring::{hkdf, hmac};
 use zeroize::Zeroizing;
 
 use super::{SigningError, SigningKey, signing::Signer};
@@ -122,7 +123,14 @@ impl PrivateKey {
             _ => return Err(wrong()),
         };
         let public = PublicKey::of_issuer(algorithm, parameters).map_err(SigningError::Thumbprint)?;
-        Ok(SigningKey::new(Arc::new(public), signer))
+        Ok(SigningKey::new(Arc::new(public), signer, self.nonces()?))
+    }
+
+    /// A secret for nonces (RFC 5869), whatever the algorithm: what a signature of the key says of it says nothing of this.
+    fn nonces(&self) -> Result<hmac::Key, SigningError> {
+        let key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&self.der);
+        let derived = key.expand(&[b"jeton: nonces of proofs"], hmac::HMAC_SHA256);
+        derived.map(Into::into).map_err(|_| SigningError::Failed)
     }
 
     fn rsa(

@@ -97,6 +97,7 @@ pub struct RingKey {
 /// All keys of the issuer as they are for a while: until the time of the next change, or the next reading of the folder.
 pub struct KeyRing {
     signing: Arc<SigningKey>,
+    published: Vec<Arc<SigningKey>>,
     public: Arc<PublicKeys>,
     jwks: JwksDocument,
     keys: Vec<RingKey>,
@@ -115,8 +116,8 @@ impl KeySet {
         let states = self.keyring.at(now, terms.retention);
         let key = |kid: &KeyId| self.keys.get(kid).map(|(_, key)| key);
         let published = states.iter().filter(|(_, state)| state.is_published());
-        let public: PublicKeys =
-            published.filter_map(|(entry, _)| key(&entry.kid)).map(|key| Arc::clone(key.public())).collect();
+        let published: Vec<_> = published.filter_map(|(entry, _)| key(&entry.kid)).cloned().collect();
+        let public: PublicKeys = published.iter().map(|key| Arc::clone(key.public())).collect();
         let signs = states.iter().find(|(_, state)| matches!(state, KeyState::Active { .. }));
         let signs =
             signs.and_then(|(entry, _)| key(&entry.kid)).or(self.keys.values().next().map(|(_, key)| key));
@@ -136,6 +137,7 @@ impl KeySet {
         });
         KeyRing {
             signing,
+            published,
             jwks: JwksDocument::render(&public, terms.max_age()),
             public: Arc::new(public),
             keys: keys.collect(),
@@ -170,7 +172,12 @@ impl KeyRing {
         &self.signing
     }
 
-    /// Every published key.
+    /// Every published key, with its private half.
+    pub(crate) fn published(&self) -> &[Arc<SigningKey>] {
+        &self.published
+    }
+
+    /// The public half of every published key.
     pub fn public(&self) -> &Arc<PublicKeys> {
         &self.public
     }

@@ -6,6 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
 use jeton_jose::PublicKey;
 use jeton_oauth::{KeyId, NoRandomness, SignatureAlgorithm};
+use ring::hmac;
 use serde::Serialize;
 
 /// Why a key could not be made, read or used. Never holds key material.
@@ -43,11 +44,12 @@ pub(super) trait Signer: Send + Sync {
 pub struct SigningKey {
     public: Arc<PublicKey>,
     signer: Box<dyn Signer>,
+    nonces: hmac::Key,
 }
 
 impl SigningKey {
-    pub(super) fn new(public: Arc<PublicKey>, signer: Box<dyn Signer>) -> Self {
-        Self { public, signer }
+    pub(super) fn new(public: Arc<PublicKey>, signer: Box<dyn Signer>, nonces: hmac::Key) -> Self {
+        Self { public, signer, nonces }
     }
 
     /// The name of this key in token headers: its thumbprint (RFC 7638).
@@ -58,6 +60,12 @@ impl SigningKey {
     /// The public half.
     pub fn public(&self) -> &Arc<PublicKey> {
         &self.public
+    }
+
+    /// The secret that this key gives to nonces. Every replica derives the same one from the private key, and nobody
+    /// else can.
+    pub(crate) fn nonces(&self) -> &hmac::Key {
+        &self.nonces
     }
 
     /// Signs `claims` as a compact JWS (RFC 7515 section 3.1).

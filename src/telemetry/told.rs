@@ -5,7 +5,7 @@
 
 use std::{error::Error, sync::Arc};
 
-use jeton_oauth::{ClientId, ErrorCode, GrantType};
+use jeton_oauth::{ClientId, Confirmation, ErrorCode, GrantType};
 use jeton_policy::PolicySet;
 use jeton_verify::audit::DecisionOutcome;
 use tracing::{Level, field::display};
@@ -95,6 +95,7 @@ impl Telemetry {
             scopes,
             ttl: issued.expires_in,
             kid: issued.kid.as_str(),
+            bound_to: issued.bound_to.and_then(bound_to),
             reused: issued.is_reused.then_some(true),
             issuer: foreign.map(|foreign| foreign.issuer.as_str()),
             foreign_sub: foreign.and_then(|foreign| foreign.subject.as_deref()),
@@ -146,6 +147,16 @@ impl Telemetry {
     fn count(&self, id: Option<&str>, count: impl FnOnce(&Metrics, ClientLabel<'_>)) {
         let snapshot = self.state.policies.current();
         count(&self.metrics, ClientLabel::among(snapshot.policies.clients(), id));
+    }
+}
+
+/// To what a token is bound, in a word of the log.
+fn bound_to(confirmation: Confirmation) -> Option<&'static str> {
+    match (confirmation.jkt(), confirmation.x5t_s256()) {
+        (Some(_), None) => Some("dpop"),
+        (None, Some(_)) => Some("certificate"),
+        (Some(_), Some(_)) => Some("dpop certificate"),
+        (None, None) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jeton_oauth::{Audience, ClientId, Issuer, Role, ScopeSet, TokenId};
+use jeton_oauth::{Audience, ClientId, Confirmation, Issuer, Role, ScopeSet, TokenId};
 use jeton_verify::status::StatusReference;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
@@ -29,6 +29,8 @@ pub struct AccessTokenClaims {
     pub(crate) exchanged: Option<Exchanged>,
     /// `status`, where the client has a list.
     pub(crate) status: Option<StatusReference>,
+    /// `cnf`, where the token is bound.
+    pub(crate) confirmation: Option<Confirmation>,
     /// The client's own claims.
     pub(crate) own: Arc<Map<String, Value>>,
 }
@@ -95,6 +97,9 @@ impl Serialize for AccessTokenClaims {
         }
         if let Some(status) = &self.status {
             map.serialize_entry("status", status)?;
+        }
+        if let Some(confirmation) = &self.confirmation {
+            map.serialize_entry(Confirmation::CLAIM, confirmation)?;
         }
         for (name, value) in self.own.iter() {
             map.serialize_entry(name, value)?;

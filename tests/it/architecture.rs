@@ -20,7 +20,7 @@ const COLUMNS: [&[&str]; 15] = [
     &["telemetry"],
     &["issue", "reuse", "introspect", "revoke", "status_lists", "bundles", "authzen"],
     &["grant"],
-    &["authenticate", "token"],
+    &["authenticate", "binding", "token"],
     &["federation"],
     &["store", "keys", "limits", "tls"],
     &["gateway", "service_manager", "made", "private_file", "terminal"],

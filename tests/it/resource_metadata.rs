@@ -13,7 +13,7 @@ use jeton_oauth::{
     clock::{Clock, ManualClock},
 };
 use jeton_policy::{DemoSecrets, LivePolicies, Reload, Surroundings};
-use jeton_verify::{Authorizer, Verifier};
+use jeton_verify::{Authorizer, DPOP_ALGORITHMS, Origin, Verifier};
 use reqwest::{Client, Method, RequestBuilder, Response, header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -186,6 +186,22 @@ async fn rfc9728_2_the_document_says_what_the_policies_say() {
     // RFC 9728 section 3.2: what has no element is left out
     service.reload(ORDERS, "\n      all: { routes: [GET /orders], public: true }\n");
     assert_eq!(service.document(DOCUMENT).await.get("scopes_supported"), None);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn rfc9728_2_a_service_that_takes_proofs_says_which_and_whether_it_takes_anything_else() {
+    let audience = ORDERS;
+    let service = Guarded::start(audience, RULES, Around::App, |protect| {
+        let origin = Origin::parse(ORDERS).unwrap();
+        protect.with_origin(origin).with_resource_metadata().unwrap()
+    });
+    let document = service.document(DOCUMENT).await;
+    assert_eq!(document["dpop_signing_alg_values_supported"], json!(DPOP_ALGORITHMS));
+    assert_eq!(document.get("dpop_bound_access_tokens_required"), None, "RFC 9728 section 2: false");
+    service.reload(audience, &format!("{RULES}    bound_tokens: true\n"));
+    let document = service.document(DOCUMENT).await;
+    assert_eq!(document["dpop_bound_access_tokens_required"], true);
     service.stop().await;
 }
 

@@ -21,7 +21,7 @@ impl Thumbprint {
     const LENGTH: usize = 43;
 
     /// The thumbprint with these bytes.
-    pub fn new(bytes: [u8; 32]) -> Self {
+    pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

@@ -35,7 +35,7 @@ impl GrantType {
 }
 
 /// An error code of the endpoints for clients (RFC 6749 section 5.2, RFC 7009 section 2.2.1, RFC 8707
-/// section 2).
+/// section 2, RFC 9449 sections 5 and 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
@@ -55,6 +55,10 @@ pub enum ErrorCode {
     InvalidScope,
     /// The resource is unknown or not granted (RFC 8707 section 2).
     InvalidTarget,
+    /// The proof of possession is bad (RFC 9449 section 5).
+    InvalidDpopProof,
+    /// The proof of possession lacks a nonce, or its nonce is not good any more (RFC 9449 section 8).
+    UseDpopNonce,
     /// Tokens of this kind cannot be revoked here (RFC 7009 section 2.2.1).
     UnsupportedTokenType,
     /// Something that is needed is away for now (RFC 6749 section 4.1.2.1).
@@ -75,6 +79,8 @@ impl ErrorCode {
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",

@@ -183,7 +183,8 @@ impl Authorizer {
         self.policies.ask(|policies| {
             let api = policies.api(self.api.as_str());
             let api = api.ok_or_else(|| NoMetadata::NoApi(self.api.clone()))?;
-            Ok(ResourceMetadata::of(api, self.verifier.issuer())?)
+            let metadata = ResourceMetadata::of(api, self.verifier.issuer())?;
+            Ok(if self.possession.takes_proofs() { metadata.with_dpop(api) } else { metadata })
         })?
     }
 

@@ -27,6 +27,7 @@ use crate::{
     keep::{KeepError, KeepFolder},
     keys::{JwksSource, TrustedKeys},
     policies::PolicySource,
+    possession::Origin,
     status::{FetchedLists, StatusFetchOptions},
     token::Verifier,
 };
@@ -70,6 +71,9 @@ pub struct ServiceOptions {
     pub keep: Option<PathBuf>,
     /// The authorities (PEM) that sign the issuer's certificate, instead of those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Scheme, host and port by which clients reach the API. With it, tokens that are bound to a key are taken too
+    /// ([`Authorizer::with_origin`]).
+    pub origin: Option<Origin>,
     /// For a bundle that is for clients alone.
     pub credentials: Option<ServiceCredentials>,
     /// What the time is. Default: the clock of the system.
@@ -136,6 +140,7 @@ impl ServiceOptions {
             leeway: Duration::from_secs(30),
             keep: None,
             ca_file: None,
+            origin: None,
             credentials: None,
             clock: Arc::new(SystemClock),
         })
@@ -191,10 +196,14 @@ impl ServiceStart {
         let keys = self.keys()?;
         let policies = self.policies(&keys, of_bundle)?;
         let lists = self.lists(&keys);
-        let ServiceOptions { issuer, api, leeway, clock, .. } = self.options;
+        let ServiceOptions { issuer, api, leeway, clock, origin, .. } = self.options;
         let verifier = Verifier::new(issuer, keys, leeway, clock).with_status_lists(lists);
         let verifier = verifier.remembering(Verifier::USUAL_MEMORY);
-        Ok(Authorizer::new(verifier, policies, api).with_tasks(self.tasks))
+        let authorizer = Authorizer::new(verifier, policies, api).with_tasks(self.tasks);
+        Ok(match origin {
+            Some(origin) => authorizer.with_origin(origin),
+            None => authorizer,
+        })
     }
 
     fn keys(&mut self) -> Result<TrustedKeys, ServiceError> {

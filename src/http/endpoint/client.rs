@@ -187,7 +187,7 @@ impl ClientEndpoint<'_> {
 }
 
 /// An id that nobody has, for the log; but not where somebody mistook a secret for it.
-fn shown(attempted: &str) -> &str {
+pub(super) fn shown(attempted: &str) -> &str {
     if ClientSecret::is_like(attempted) { "(a secret)" } else { attempted }
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use actix_web::{HttpResponse, http::header, web::Data};
 use jeton_oauth::{GrantType, Issuer, SignatureAlgorithm};
 use jeton_policy::{LivePolicies, bundle};
+use jeton_verify::DPOP_ALGORITHMS;
 use serde::Serialize;
 
 use crate::{authenticate::AuthenticationMethod, keys::LiveKeys, store::Store};
@@ -40,6 +41,8 @@ struct Metadata {
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    /// RFC 9449 section 5.1.
+    dpop_signing_alg_values_supported: [&'static str; 5],
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
@@ -89,6 +92,7 @@ impl Metadata {
                 auth_methods: methods.clone(),
                 auth_signing_algorithms: algorithms,
             }),
+            dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
             introspection_endpoint: issuer.endpoint("/oauth2/introspect"),
             introspection_endpoint_auth_methods_supported: methods.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: algorithms,

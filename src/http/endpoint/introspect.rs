@@ -7,8 +7,8 @@ use actix_web::{
     http::header,
     web::{Data, Payload},
 };
-use jeton_oauth::{Audience, ErrorCode, Issuer};
-use jeton_verify::VerifiedClaims;
+use jeton_oauth::{Audience, Confirmation, ErrorCode, Issuer};
+use jeton_verify::{TokenScheme, VerifiedClaims};
 use serde_json::{Map, Value, json};
 
 use super::client::{self, ClientEndpoint, ClientEndpoints, Refusing};
@@ -65,7 +65,11 @@ fn access_token(claims: &VerifiedClaims, issuer: &Issuer) -> Value {
     answer.retain(|name, _| !["active", "token_type", "username"].contains(&name.as_str()));
     let mut say = |name: &str, value: Value| drop(answer.insert(name.to_owned(), value));
     say("active", true.into());
-    say("token_type", "Bearer".into());
+    // RFC 9449 section 6.2
+    say("token_type", TokenScheme::of(claims.confirmation()).name().into());
+    if let Some(confirmation) = claims.confirmation() {
+        say(Confirmation::CLAIM, json!(confirmation));
+    }
     say("iss", issuer.as_str().into());
     say(
         "aud",

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header,
+    http::header::{self, HeaderValue},
     web::{Data, Payload},
 };
 use jeton_oauth::{ErrorCode, GrantType};
-use jeton_verify::BearerToken;
+use jeton_verify::{BearerToken, Shown, TokenScheme};
 use tracing::Level;
 
-use super::client::{ClientEndpoint, ClientEndpoints, Refusing};
+use super::client::{ClientEndpoint, ClientEndpoints, Refusing, shown};
 use crate::{
     authenticate::ClientCredentials,
+    binding::BindingError,
     federation::{ForeignToken, ShownAs},
     grant::{RequestedAccess, TokenRequest},
     http::{
-        error::TokenEndpointError,
+        error::{NONCE_HEADER, TokenEndpointError, TokenEndpointErrorKind},
         extract::{Form, claimed_by_basic, client_credentials, has_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
@@ -49,15 +50,20 @@ pub(in crate::http) async fn post(
     })?;
     let attempt = TokenAttempt { telemetry, grant, claimed: credentials.claimed_id() };
     let endpoint = endpoints.at(&request, Refusing::Token(attempt));
-    let issued = tokens.issue(&credentials, &asked).await;
+    let shown = Shown::of_headers(request.headers().get_all("dpop").map(HeaderValue::as_bytes));
+    let issued = tokens.issue(&credentials, &asked, &shown).await;
     let issued = issued.map_err(|refused| refuse(refused, attempt, endpoint))?;
     let scopes = issued.scopes.to_string();
     telemetry.token_issued(asked.grant_type(), &issued, &scopes);
-    Ok(HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
-        .content_type(header::ContentType::json())
-        .body(answer_body(&issued, &scopes, issued_token_type(&asked))))
+        .content_type(header::ContentType::json());
+    if let Some(nonce) = &issued.next_nonce {
+        answer.insert_header((NONCE_HEADER, nonce.as_str()));
+    }
+    Ok(answer.body(answer_body(&issued, &scopes, issued_token_type(&asked))))
 }
 
 /// `issued_token_type` of the answer (RFC 8693 section 2.2.1).
@@ -68,13 +74,14 @@ fn issued_token_type(asked: &TokenRequest) -> Option<&'static str> {
     }
 }
 
-/// The answer (RFC 6749 section 5.1, RFC 8693 section 2.2.1). Put together by hand, for a token is long and a
+/// The answer (RFC 6749 section 5.1, RFC 8693 section 2.2.1, RFC 9449 section 5). Put together by hand, for a token is long and a
 /// serializer would look at each of its characters: neither base64url nor a scope can hold what JSON escapes.
 fn answer_body(issued: &IssuedToken, scopes: &str, issued_token_type: Option<&str>) -> String {
     let mut body = String::with_capacity(issued.token.as_str().len() + scopes.len() + ROOM_AROUND);
     let mut add = |parts: &[&str]| parts.iter().for_each(|part| body.push_str(part));
-    add(&[r#"{"access_token":""#, issued.token.as_str(), r#"","token_type":"Bearer","expires_in":"#]);
-    add(&[&issued.expires_in.to_string()]);
+    let token_type = TokenScheme::of(issued.bound_to).name();
+    add(&[r#"{"access_token":""#, issued.token.as_str(), r#"","token_type":""#, token_type]);
+    add(&[r#"","expires_in":"#, &issued.expires_in.to_string()]);
     if !scopes.is_empty() {
         add(&[r#","scope":""#, scopes, r#"""#]);
     }
@@ -175,6 +182,17 @@ fn refuse(
     let refusing = endpoint.refusing;
     match refused {
         IssuanceRefused::Unauthenticated(error) => endpoint.unauthenticated(&error),
+        IssuanceRefused::Unbound { client, error } => {
+            // before the client has shown who it is, there is only what it claims
+            let attempted = attempt.claimed.filter(|_| client.is_none()).map(shown);
+            let detail = error.to_string();
+            let refusal = ClientRefusal {
+                client: client.as_ref(),
+                attempted,
+                ..ClientRefusal::of(error.code(), &detail)
+            };
+            unbound(error, &refusal, endpoint)
+        }
         IssuanceRefused::RateLimited { client, limited } => endpoint.over_limit(&client, limited),
         IssuanceRefused::NotGranted { client, error, detail } => {
             let code = error.code();
@@ -195,6 +213,22 @@ fn refuse(
         IssuanceRefused::Unnamed(error) => failed(&error, attempt),
         IssuanceRefused::Failed(error) => failed(&error, attempt),
     }
+}
+
+/// What a client learns of what it shows to bind its token.
+fn unbound(
+    error: BindingError,
+    refusal: &ClientRefusal<'_>,
+    endpoint: ClientEndpoint<'_>,
+) -> TokenEndpointError {
+    // a proof that comes again may be stolen
+    let level = if matches!(error, BindingError::Replayed) { Level::WARN } else { Level::INFO };
+    endpoint.refusing.tell(level, refusal);
+    let kind = match error {
+        BindingError::Nonce { fresh } => TokenEndpointErrorKind::UseNonce(fresh),
+        _ => TokenEndpointErrorKind::Plain,
+    };
+    TokenEndpointError { kind, ..TokenEndpointError::new(refusal.code, refusal.detail.to_owned()) }
 }
 
 fn failed(error: &dyn std::error::Error, attempt: TokenAttempt<'_>) -> TokenEndpointError {

@@ -14,6 +14,8 @@ use serde_json::json;
 
 /// After how many seconds it is worth asking again when the shared store was away.
 const RETRY_AFTER: u64 = 2;
+/// Where a client finds the nonce of its next proof (RFC 9449 section 8).
+pub(in crate::http) const NONCE_HEADER: &str = "DPoP-Nonce";
 /// How much of a description is told, in bytes.
 const LONGEST_DESCRIPTION: usize = 400;
 
@@ -30,7 +32,7 @@ pub(in crate::http) struct TokenEndpointError {
     pub(in crate::http) attempted: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) enum TokenEndpointErrorKind {
     Plain,
     /// Not a POST.
@@ -41,6 +43,8 @@ pub(in crate::http) enum TokenEndpointErrorKind {
     CodedBody,
     /// More than a limit lets through; one more is, after so many seconds.
     RateLimited(u64),
+    /// A proof needs a nonce: this one.
+    UseNonce(String),
 }
 
 impl TokenEndpointError {
@@ -67,12 +71,12 @@ impl fmt::Display for TokenEndpointError {
 
 impl ResponseError for TokenEndpointError {
     fn status_code(&self) -> StatusCode {
-        match (self.kind, self.code) {
+        match (&self.kind, self.code) {
             (TokenEndpointErrorKind::Method, _) => StatusCode::METHOD_NOT_ALLOWED,
             (TokenEndpointErrorKind::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
             (TokenEndpointErrorKind::CodedBody, _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             (TokenEndpointErrorKind::RateLimited(_), _) => StatusCode::TOO_MANY_REQUESTS,
-            (TokenEndpointErrorKind::Plain, code) => match code {
+            (TokenEndpointErrorKind::Plain | TokenEndpointErrorKind::UseNonce(_), code) => match code {
                 ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
                 ErrorCode::InvalidRequest
                 | ErrorCode::InvalidGrant
@@ -81,7 +85,9 @@ impl ResponseError for TokenEndpointError {
                 | ErrorCode::UnsupportedResponseType
                 | ErrorCode::UnsupportedTokenType
                 | ErrorCode::InvalidScope
-                | ErrorCode::InvalidTarget => StatusCode::BAD_REQUEST,
+                | ErrorCode::InvalidTarget
+                | ErrorCode::InvalidDpopProof
+                | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
                 ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
                 ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             },
@@ -98,7 +104,7 @@ impl ResponseError for TokenEndpointError {
             // whatever the client tried (RFC 9110 section 15.5.2)
             response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"jeton\", charset=\"UTF-8\""));
         }
-        match self.kind {
+        match &self.kind {
             TokenEndpointErrorKind::Method => {
                 response.insert_header((header::ALLOW, "POST"));
             }
@@ -109,7 +115,10 @@ impl ResponseError for TokenEndpointError {
                 response.insert_header((header::ACCEPT_ENCODING, "identity"));
             }
             TokenEndpointErrorKind::RateLimited(seconds) => {
-                response.insert_header((header::RETRY_AFTER, seconds));
+                response.insert_header((header::RETRY_AFTER, *seconds));
+            }
+            TokenEndpointErrorKind::UseNonce(nonce) => {
+                response.insert_header((NONCE_HEADER, nonce.as_str()));
             }
             TokenEndpointErrorKind::Plain if self.code == ErrorCode::TemporarilyUnavailable => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER));

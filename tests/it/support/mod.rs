@@ -8,6 +8,7 @@ pub(crate) mod head;
 pub(crate) mod issuer;
 pub(crate) mod platform;
 pub(crate) mod program;
+pub(crate) mod proof;
 pub(crate) mod redis;
 pub(crate) mod scrape;
 pub(crate) mod signer;

@@ -130,13 +130,11 @@ impl GuardFault {
 /// whoever asks for the wrong address or by a wrong clock learns what to do.
 fn told(fault: &PossessionFault) -> &'static str {
     match fault {
-        PossessionFault::BoundAsBearer => {
-            "the access token is bound to a key: send it as `DPoP`, with a proof"
-        }
-        PossessionFault::UnboundAsDpop => "the access token is not bound to a key: send it as `Bearer`",
+        PossessionFault::BoundAsBearer => "the access token is bound to a key: send it as DPoP, with a proof",
+        PossessionFault::UnboundAsDpop => "the access token is not bound to a key: send it as Bearer",
         PossessionFault::NotBound => "this needs an access token that is bound to a key or a certificate",
         PossessionFault::NoProof | PossessionFault::SeveralProofs => {
-            "one `DPoP` header must come with the access token"
+            "one DPoP header must come with the access token"
         }
         PossessionFault::Proof(ProofFault::Method | ProofFault::Target) => {
             "the DPoP proof is for another request"

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, RandomState},
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
     },
 };
@@ -46,6 +46,8 @@ pub struct SeenProofs {
     /// Nobody who does not know it can choose where a proof is kept.
     salt: [u8; 16],
     count: AtomicUsize,
+    /// When all shards were last looked through, in seconds since 1970.
+    swept_at: AtomicU32,
     /// How many proofs the keys have, each counted at a place that follows from it. Two keys at one place share its room.
     /// Made when the first proof comes.
     of_keys: OnceLock<Box<[AtomicU32]>>,
@@ -93,6 +95,7 @@ impl SeenProofs {
             most_of_a_key: u32::try_from(most.div_ceil(PART_OF_A_KEY)).unwrap_or(u32::MAX),
             salt,
             count: AtomicUsize::new(0),
+            swept_at: AtomicU32::new(0),
             of_keys: OnceLock::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
@@ -106,13 +109,30 @@ impl SeenProofs {
         let (now, good_until) = (seconds(now), seconds(proof.good_until));
         let (name, place) = self.name(proof);
         let Some(shard) = self.shards.get(usize::from(name.shard())) else { return Err(NotNoted::Full) };
-        // nothing panics with the lock
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.swept_at < now {
-            self.sweep(&mut shard, now);
+        let noted = NotedProof { good_until, place };
+        match self.note_in(shard, name, noted, now) {
+            // what ended lies in the other shards too; once a second they are looked through for it
+            Err(NotNoted::Full | NotNoted::KeyFull)
+                if self.swept_at.fetch_max(now, Ordering::Relaxed) < now =>
+            {
+                self.shards.iter().for_each(|shard| self.sweep(&mut locked(shard), now));
+                self.note_in(shard, name, noted, now)
+            }
+            answer => answer,
         }
+    }
+
+    fn note_in(
+        &self,
+        shard: &Mutex<Shard>,
+        name: ProofName,
+        noted: NotedProof,
+        now: u32,
+    ) -> Result<(), NotNoted> {
+        let mut shard = locked(shard);
+        self.sweep(&mut shard, now);
         // what had ended by a clock that was ahead then is forgotten, and may have been used
-        if good_until < shard.swept_at {
+        if noted.good_until < shard.swept_at {
             return Err(NotNoted::Seen);
         }
         let Entry::Vacant(vacant) = shard.proofs.entry(name) else { return Err(NotNoted::Seen) };
@@ -120,14 +140,14 @@ impl SeenProofs {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return Err(NotNoted::Full);
         }
-        if let Some(of_key) = self.of_key(place)
+        if let Some(of_key) = self.of_key(noted.place)
             && of_key.fetch_add(1, Ordering::Relaxed) >= self.most_of_a_key
         {
             of_key.fetch_sub(1, Ordering::Relaxed);
             self.count.fetch_sub(1, Ordering::Relaxed);
             return Err(NotNoted::KeyFull);
         }
-        vacant.insert(NotedProof { good_until, place });
+        vacant.insert(noted);
         Ok(())
     }
 
@@ -137,8 +157,11 @@ impl SeenProofs {
         of_keys.get(usize::from(place))
     }
 
-    /// Drops what ended before now.
+    /// Drops what ended before now, once a second.
     fn sweep(&self, shard: &mut Shard, now: u32) {
+        if shard.swept_at >= now {
+            return;
+        }
         let before = shard.proofs.len();
         shard.proofs.retain(|_, noted| {
             let stays = noted.good_until >= now;
@@ -180,6 +203,11 @@ impl ProofName {
         let Self([_, _, _, last]) = self;
         u8::try_from(last >> 26).unwrap_or_default()
     }
+}
+
+/// Nothing panics with the lock.
+fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A time within the years that fit: a proof of another one is not good anyway.
@@ -242,6 +270,8 @@ mod tests {
         assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW), Ok(()));
         assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW + 60), Err(NotNoted::Seen), "its last second");
         assert_eq!(note(&seen, key(1), "b", NOW + 60, NOW + 60), Err(NotNoted::KeyFull));
+        let of_another = note(&seen, key(2), "b", NOW + 60, NOW + 60);
+        assert_eq!(of_another, Ok(()), "the room of one key is not that of another");
         // a proof that ended cannot be told from one that was never used
         assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW + 61), Err(NotNoted::Seen));
         assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW), Err(NotNoted::Seen), "the clock was set back");
@@ -271,10 +301,11 @@ mod tests {
         assert_eq!((noted, tried), (most, 20_000));
         assert_eq!(seen.count.load(Ordering::Relaxed), most);
         // what was refused took nothing, and the rest goes with its time
-        for number in 0..10_000 {
-            let _ = note(&seen, key(1_000_000 + number), "later", NOW + 200, NOW + 61);
+        for number in 0..most as u64 {
+            let answer = note(&seen, key(1_000_000 + number), "later", NOW + 200, NOW + 61);
+            assert_eq!(answer, Ok(()), "{number}: all places are free again");
         }
-        assert_eq!(seen.count.load(Ordering::Relaxed), most, "all places were free again");
+        assert_eq!(note(&seen, key(1), "later", NOW + 200, NOW + 61), Err(NotNoted::Full));
     }
 
     #[test]

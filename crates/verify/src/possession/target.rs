@@ -80,6 +80,13 @@ impl TargetUri {
         Some(Self(format!("{}{path}", origin.text)))
     }
 
+    /// The address of an endpoint of an issuer, by its path below the issuer.
+    pub fn of_endpoint(issuer: &Issuer, path: &str) -> Self {
+        let address = issuer.endpoint(path);
+        // always read: an issuer is a canonical address
+        Self::parse(&address).unwrap_or(Self(address))
+    }
+
     /// Reads an absolute address of `http` or `https`. Query and fragment are left out.
     pub fn parse(text: &str) -> Option<Self> {
         let (mut address, rest) = split(text)?;

@@ -1,6 +1,7 @@
 //! A token as somebody sent it: nothing of it is known to be true.
 
 use jeton_jose::{CompactJws, JwsError};
+use jeton_oauth::Confirmation;
 use serde_json::{Map, Value};
 
 /// A token as it was sent. Has no `Debug`: whoever reads it could use it.
@@ -21,6 +22,12 @@ pub enum TokenScheme {
 impl TokenScheme {
     /// Each of them.
     pub const ALL: [Self; 2] = [Self::Bearer, Self::Dpop];
+
+    /// The scheme of tokens with this binding, which is their `token_type` too (RFC 9449 section 5). Those that are bound to
+    /// a certificate alone are bearer tokens (RFC 8705 section 3).
+    pub fn of(confirmation: Option<Confirmation>) -> Self {
+        if confirmation.is_some_and(|bound| bound.jkt().is_some()) { Self::Dpop } else { Self::Bearer }
+    }
 
     /// Its name. Case says nothing (RFC 9110 section 11.1).
     pub fn name(self) -> &'static str {
