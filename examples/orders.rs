@@ -19,7 +19,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
 use jeton_actix::{Caller, Protect, RequestSpan};
-use jeton_verify::ServiceOptions;
+use jeton_verify::{Origin, ServiceOptions};
 use serde_json::json;
 use tracing_actix_web::TracingLogger;
 
@@ -38,6 +38,9 @@ struct Args {
     /// A folder for what came last, from which a start without the issuer goes on.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// The scheme, host and port by which clients reach this service. It then takes tokens that are bound to a key too.
+    #[arg(long, value_parser = Origin::parse)]
+    origin: Option<Origin>,
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
@@ -52,6 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     options.policies = args.policies;
     options.jwks = args.jwks;
     options.keep = args.keep;
+    options.origin = args.origin;
     let authorizer = options.start()?;
 
     let protect = move || Protect::new(authorizer.clone());

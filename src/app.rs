@@ -15,7 +15,7 @@ use jeton_verify::{
 use tracing::field::display;
 
 use crate::{
-    authenticate::{AssertionRules, Authenticator, SecretUses},
+    authenticate::{AssertionRules, Authenticator, CertificateRules, SecretUses},
     binding::{Nonces, TokenBinder},
     bundles::PolicyBundles,
     config::{DpopNonce, LimitSettings, Settings, StoreSettings, TlsSettings, TokenSettings},
@@ -35,7 +35,7 @@ use crate::{
         Telemetry,
         metrics::{Metrics, MetricsError, ObservedState},
     },
-    tls::{Certificates, ListenerName, LiveCertificate, TlsErrors},
+    tls::{Certificates, ClientCertificates, ListenerName, LiveAuthorities, LiveCertificate, TlsErrors},
 };
 
 pub use keeper::{key_keeper, late_reading};
@@ -77,6 +77,7 @@ pub struct PreparedApp {
     surroundings: Surroundings,
     policies: Arc<LivePolicies>,
     certificates: Certificates,
+    authorities: Option<Arc<LiveAuthorities>>,
     store: Arc<Store>,
     keeper: KeyKeeper,
     clock: Arc<dyn Clock>,
@@ -90,6 +91,8 @@ pub struct App {
     pub(crate) policies: Arc<LivePolicies>,
     /// Those of the listeners that have TLS.
     pub(crate) certificates: Certificates,
+    /// Those whose word about a client counts, if there are any.
+    pub(crate) authorities: Option<Arc<LiveAuthorities>>,
     pub(crate) audit: Audit,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Who decides about jeton's own API.
@@ -113,10 +116,11 @@ impl PreparedApp {
     pub fn check(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, LoadError> {
         let surroundings = surroundings(&settings);
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
-        let certificates = certificates(&settings, &clock)?;
+        let (certificates, authorities) = (certificates(&settings, &clock)?, authorities(&settings, &clock)?);
         let store = Arc::new(store(&settings.store, &clock)?);
         let keeper = key_keeper(&settings, Arc::clone(&clock));
-        Ok(Self { settings, surroundings, policies: Arc::new(policies), certificates, store, keeper, clock })
+        let policies = Arc::new(policies);
+        Ok(Self { settings, surroundings, policies, certificates, authorities, store, keeper, clock })
     }
 
     /// What it is to be.
@@ -136,7 +140,7 @@ impl PreparedApp {
     /// # Errors
     /// As [`Self::check`].
     pub fn load(self, first_key: Option<ReadyKey>) -> Result<App, LoadError> {
-        let Self { settings, surroundings, policies, certificates, store, keeper, clock } = self;
+        let Self { settings, surroundings, policies, certificates, authorities, store, keeper, clock } = self;
         let metrics = Arc::new(Metrics::new(settings.gateways.iter().map(|gateway| &gateway.name))?);
         // the log is there before the key, and goes with a start that fails
         let mut made = MadePaths::default();
@@ -176,7 +180,8 @@ impl PreparedApp {
         .remembering(Verifier::USUAL_MEMORY);
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
-        let authenticator = Arc::new(authenticator(&settings, &store, &issuers, secret_uses));
+        let authenticator =
+            Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), secret_uses));
         let limits = Arc::new(limits(&settings.limits, &clock));
         let lifetimes = lifetimes(&tokens);
         let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
@@ -229,6 +234,7 @@ impl PreparedApp {
             keys,
             policies,
             certificates,
+            authorities,
             authorizer,
             store,
             issuers,
@@ -257,11 +263,13 @@ fn authenticator(
     settings: &Settings,
     store: &Arc<Store>,
     issuers: &Arc<FollowedIssuers>,
+    authorities: Option<&Arc<LiveAuthorities>>,
     secret_uses: Arc<SecretUses>,
 ) -> Authenticator {
     let TokenSettings { max_assertion_ttl, leeway, .. } = settings.tokens;
     Authenticator {
         assertions: AssertionRules::new(&settings.issuer, max_assertion_ttl, leeway),
+        certificates: CertificateRules::new(authorities.cloned()),
         foreign: Arc::new(ForeignVerifier::new(Arc::clone(issuers), Arc::clone(store), leeway)),
         store: Arc::clone(store),
         secret_uses,
@@ -304,7 +312,11 @@ fn certificates(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Certifica
     let named = [(ListenerName::Server, settings.server.tls.as_ref()), (ListenerName::Admin, of_admin)];
     let load = |(listener, tls): (ListenerName, &TlsSettings)| {
         let TlsSettings { cert_file, key_file } = tls.clone();
-        LiveCertificate::load(listener, cert_file, key_file, Arc::clone(clock))
+        let asked = match (listener, &settings.server.client_certificates) {
+            (ListenerName::Server, Some(_)) => ClientCertificates::Optional,
+            (ListenerName::Server, None) | (ListenerName::Admin, _) => ClientCertificates::Off,
+        };
+        LiveCertificate::load(listener, cert_file, key_file, asked, Arc::clone(clock))
     };
     let mut faults = Vec::new();
     let mut loaded = Vec::new();
@@ -315,6 +327,15 @@ fn certificates(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Certifica
         }
     }
     if faults.is_empty() { Ok(Certificates::new(loaded)) } else { Err(TlsErrors(faults)) }
+}
+
+/// The authorities that the settings name.
+fn authorities(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<LiveAuthorities>>, TlsErrors> {
+    let file = settings.server.client_certificates.as_ref().and_then(|settings| settings.ca_file.clone());
+    file.map(|file| LiveAuthorities::load(file, Arc::clone(clock)).map(Arc::new)).transpose()
 }
 
 /// Who is told of decisions: the decision log, and candidate policies that are still to be read.

@@ -158,6 +158,23 @@ jeton_verify::events! {
     /// Others can read the key file of a listener.
     "tls.readable" => TlsReadable<'e>: warn { listener: &'e str, detail: &'e str };
 
+    /// Certificates of clients are checked against this many authorities.
+    "client_authorities.loaded" => ClientAuthoritiesLoaded: info { count: usize };
+
+    /// The authorities of clients were replaced.
+    "client_authorities.reloaded" => ClientAuthoritiesReloaded<'e>: info { trigger: &'e str, count: usize };
+
+    /// The file of the authorities has errors. The old ones stay in force.
+    "client_authorities.rejected" => ClientAuthoritiesRejected<'e>: error { trigger: &'e str, error: &'e str }
+        "the last good authorities stay in force";
+
+    /// After a rejection, the file is again as in force.
+    "client_authorities.restored" => ClientAuthoritiesRestored<'e>: info { trigger: &'e str }
+        "the file is again as in force";
+
+    /// Somebody asked for a reload, and nothing had changed.
+    "client_authorities.unchanged" => ClientAuthoritiesUnchanged<'e>: info { trigger: &'e str };
+
     /// Spans could not be exported to the collector.
     "traces.not_exported" => TracesNotExported<'e>: warn | debug { url: &'e str, error: ShownValue<'e> }
         "spans are lost until the collector takes them; requests are not affected";

@@ -389,7 +389,9 @@ impl Issuance<'_> {
         subject: Option<&VerifiedClaims>,
     ) -> Result<Binding, IssuanceRefused> {
         let client = self.client.client();
-        let certificate = if client.bound_tokens { CertificateUse::Binds } else { CertificateUse::Ignored };
+        // beside another authentication it may be that of a mesh or of a proxy, and change with each connection
+        let binds = client.bound_tokens || self.client.is_by_certificate();
+        let certificate = if binds { CertificateUse::Binds } else { CertificateUse::Ignored };
         if self.proven.confirmation(certificate).is_none() {
             if client.bound_tokens {
                 return Err(self.refuse(GrantError::UnboundForClient));

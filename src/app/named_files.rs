@@ -6,7 +6,7 @@ use jeton_oauth::clock::Clock;
 use jeton_policy::{Findings, LivePolicies, Severity};
 use rustix::fs::{Access, access};
 
-use super::{certificates, key_keeper, shared_store, surroundings};
+use super::{authorities, certificates, key_keeper, shared_store, surroundings};
 use crate::{
     config::{LogSettings, Settings},
     keys::KeyErrors,
@@ -29,12 +29,12 @@ pub struct UnfitFile {
 pub fn unfit_files(settings: &Settings, clock: &Arc<dyn Clock>) -> Vec<UnfitFile> {
     let policies =
         LivePolicies::load(&settings.policies.dir, surroundings(settings), Arc::clone(clock)).err();
-    let tls = certificates(settings, clock).err();
+    let tls = [certificates(settings, clock).err(), authorities(settings, clock).err()];
     let store = shared_store(&settings.store).and_then(|options| SharedStore::check(&options).err());
     let mut unfit = Vec::new();
     unfit.extend(policies.as_ref().map(of_policies));
     unfit.extend(of_keys(settings, clock));
-    unfit.extend(tls.iter().flat_map(of_certificates));
+    unfit.extend(tls.iter().flatten().flat_map(of_certificates));
     unfit.extend(store.as_ref().map(of_store));
     unfit.extend(of_decisions(&settings.log));
     unfit.extend(settings.traces.as_ref().and_then(|traces| Traces::check(traces).err()).map(|error| {

@@ -12,6 +12,7 @@ use subtle::Choice;
 
 use super::{
     assertion::{AssertionRules, ClientAssertion},
+    certificate::CertificateRules,
     error::AuthenticationError,
     uses::SecretUses,
 };
@@ -20,6 +21,7 @@ use crate::{
         FederationError, FederationRefused, ForeignOrigin, ForeignToken, ForeignVerifier, ReadToken, ShownAs,
     },
     store::{NameUse, Store},
+    tls::ShownCertificate,
 };
 
 /// What a request claims, and its proof. Nothing of it is checked yet.
@@ -47,13 +49,20 @@ pub enum ClientCredentials {
         /// How it was shown.
         shown_as: ShownAs,
     },
+    /// An id, and nothing but the certificate of the connection.
+    Certificate {
+        /// The claimed id, as it was sent.
+        client_id: String,
+        /// The certificate, of which the client holds the key.
+        certificate: Arc<ShownCertificate>,
+    },
 }
 
 impl ClientCredentials {
     /// The id that they name, if they do so in clear. Nothing of it is checked.
     pub fn claimed_id(&self) -> Option<&str> {
         match self {
-            Self::Secret { client_id, .. } => Some(client_id),
+            Self::Secret { client_id, .. } | Self::Certificate { client_id, .. } => Some(client_id),
             Self::Assertion { client_id, .. } | Self::Foreign { client_id, .. } => client_id.as_deref(),
         }
     }
@@ -70,11 +79,18 @@ pub enum AuthenticationMethod {
     PrivateKeyJwt,
     /// By a JWT-SVID, or a token of another issuer that is shown as one (draft-ietf-oauth-spiffe-client-auth section 4).
     SpiffeJwt,
+    /// By a certificate that an authority issued (RFC 8705 section 2.1).
+    TlsClientAuth,
+    /// By a certificate that the policies hold by its hash (RFC 8705 section 2.2).
+    SelfSignedTlsClientAuth,
 }
 
 impl AuthenticationMethod {
     /// The methods by credentials of the client's own, in the order in which discovery lists them.
     pub const OWN: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
+
+    /// Those by a certificate.
+    pub const BY_CERTIFICATE: [Self; 2] = [Self::TlsClientAuth, Self::SelfSignedTlsClientAuth];
 
     /// Its registered name.
     pub fn as_str(self) -> &'static str {
@@ -83,6 +99,8 @@ impl AuthenticationMethod {
             Self::ClientSecretPost => "client_secret_post",
             Self::PrivateKeyJwt => "private_key_jwt",
             Self::SpiffeJwt => "spiffe_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
         }
     }
 }
@@ -92,6 +110,8 @@ pub struct AuthenticatedClient {
     client: Arc<Client>,
     /// The token of another issuer, if that is how it showed who it is.
     foreign: Option<ForeignProof>,
+    /// Whether a certificate showed it.
+    is_by_certificate: bool,
 }
 
 /// What is kept of the token of another issuer by which a client showed who it is.
@@ -103,7 +123,11 @@ struct ForeignProof {
 
 impl AuthenticatedClient {
     fn by_itself(client: &Arc<Client>) -> Self {
-        Self { client: Arc::clone(client), foreign: None }
+        Self { client: Arc::clone(client), foreign: None, is_by_certificate: false }
+    }
+
+    fn by_certificate(client: &Arc<Client>) -> Self {
+        Self { is_by_certificate: true, ..Self::by_itself(client) }
     }
 
     /// The client.
@@ -114,6 +138,11 @@ impl AuthenticatedClient {
     /// Whether it has no credentials of its own at hand, but a token of another issuer.
     pub fn is_federated(&self) -> bool {
         self.foreign.is_some()
+    }
+
+    /// Whether it showed who it is by a certificate, to which its tokens are bound then (RFC 8705 section 3).
+    pub fn is_by_certificate(&self) -> bool {
+        self.is_by_certificate
     }
 
     /// The claims that its tokens take over from the token of another issuer.
@@ -129,7 +158,7 @@ impl AuthenticatedClient {
     /// A client of which nothing was checked, for tests of what comes after authentication.
     #[cfg(test)]
     pub(crate) fn pretended(client: Client) -> Self {
-        Self { client: Arc::new(client), foreign: None }
+        Self { client: Arc::new(client), foreign: None, is_by_certificate: false }
     }
 
     /// As [`Self::pretended`], by a token of another issuer with these claims.
@@ -137,7 +166,11 @@ impl AuthenticatedClient {
     pub(crate) fn pretended_foreign(client: Client, claims: Map<String, Value>) -> Self {
         let issuer = jeton_oauth::IssuerName::parse("ci").unwrap();
         let origin = ForeignOrigin { issuer, subject: None, token_id: None };
-        Self { client: Arc::new(client), foreign: Some(ForeignProof { claims, origin }) }
+        Self {
+            client: Arc::new(client),
+            foreign: Some(ForeignProof { claims, origin }),
+            is_by_certificate: false,
+        }
     }
 }
 
@@ -145,6 +178,8 @@ impl AuthenticatedClient {
 pub struct Authenticator {
     /// What assertions must fit.
     pub assertions: AssertionRules,
+    /// What certificates must fit.
+    pub certificates: CertificateRules,
     /// Verifies tokens of other issuers.
     pub foreign: Arc<ForeignVerifier>,
     /// Where it is noted which assertions were used.
@@ -155,11 +190,11 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Lets a client in that is enabled and shows a live secret, an assertion that it signed and that was
-    /// not used before, or a token of an issuer that the policies trust.
+    /// not used before, a certificate that the policies know, or a token of an issuer that the policies trust.
     ///
-    /// Whatever fails of the first two, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or
-    /// [`MOST_KEYS`](jeton_policy::clients::MOST_KEYS) signatures checked. Decoys take the place of what the client has
-    /// not.
+    /// Whatever fails of the first three, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or
+    /// [`MOST_KEYS`](jeton_policy::clients::MOST_KEYS) signatures checked; or the authorities asked. Decoys take the place
+    /// of what the client has not.
     ///
     /// # Errors
     /// [`AuthenticationError`], to be logged and not told; but [`AuthenticationError::Unavailable`] is not the
@@ -192,6 +227,11 @@ impl Authenticator {
                     Err(error) => Err(AuthenticationError::Unavailable { client: client.id.clone(), error }),
                 }
             }
+            ClientCredentials::Certificate { client_id, certificate } => {
+                let client = self.certificates.check(certificate, client_id, clients, now)?;
+                may_act(client, now)?;
+                Ok(AuthenticatedClient::by_certificate(client))
+            }
             ClientCredentials::Foreign { client_id, token, shown_as } => {
                 let token = ReadToken::of(policies, token.as_str());
                 self.by_foreign(policies, token, client_id.as_deref(), *shown_as, now).await
@@ -220,7 +260,8 @@ impl Authenticator {
                 }
             })?;
         let (client, claims, origin) = federated.into_parts();
-        Ok(AuthenticatedClient { client, foreign: Some(ForeignProof { claims, origin }) })
+        let foreign = Some(ForeignProof { claims, origin });
+        Ok(AuthenticatedClient { client, foreign, is_by_certificate: false })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use jeton_jose::JwsError;
 use jeton_oauth::ClientId;
+use jeton_policy::clients::CertificateHash;
+use jiff::Timestamp;
 
 use crate::{
     federation::{FederationRefused, ShownAs},
@@ -43,6 +45,16 @@ pub enum AuthenticationError {
         /// Why.
         error: AssertionError,
     },
+    /// The certificate does not stand for the client.
+    #[error("bad certificate `{}`: {error}", shown.beginning())]
+    BadCertificate {
+        /// The client that the request names.
+        client: ClientId,
+        /// The certificate.
+        shown: CertificateHash,
+        /// Why.
+        error: CertificateError,
+    },
     /// The assertion was used before.
     #[error("the assertion was used before: each needs a `jti` of its own")]
     Replayed(ClientId),
@@ -78,6 +90,7 @@ impl AuthenticationError {
             | Self::ExpiredSecret(client)
             | Self::Disabled(client)
             | Self::RevokedAhead(client)
+            | Self::BadCertificate { client, .. }
             | Self::Replayed(client)
             | Self::Unavailable { client, .. } => Some(client),
         }
@@ -90,6 +103,32 @@ impl AuthenticationError {
             _ => None,
         }
     }
+}
+
+/// Why a certificate does not stand for a client; for the log alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// The policies hold no certificate of the client.
+    #[error("the client has no `certificates`")]
+    NoneKnown,
+    /// They hold others.
+    #[error("none of the client's `certificates` is this one")]
+    Other,
+    /// The entry that it is has expired.
+    #[error("its entry in `certificates` has expired")]
+    EntryExpired,
+    /// The certificate that is held by its hash begins later.
+    #[error("it is not valid before {0}")]
+    NotYetValid(Timestamp),
+    /// The certificate that is held by its hash has ended.
+    #[error("it expired at {0}")]
+    Expired(Timestamp),
+    /// It has a name that the policies hold, and nobody is asked whether it is true.
+    #[error("its name is known, and `server.client_ca_file` names no authorities")]
+    NoAuthorities,
+    /// It has a name that the policies hold, and no authority says so.
+    #[error("its name is known, and no authority of `server.client_ca_file` vouches for it: {0}")]
+    NotVouchedFor(String),
 }
 
 /// Why an assertion shows nothing; for the log alone.

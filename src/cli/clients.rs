@@ -1,5 +1,6 @@
 //! `jeton clients`.
 
+mod certificate;
 mod list;
 mod matching;
 
@@ -12,15 +13,19 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jeton_jose::{ForeignKey, ForeignKeys};
-use jeton_oauth::clock::{Clock, SystemClock, seconds_up};
+use jeton_oauth::{
+    clock::{Clock, SystemClock, seconds_up},
+    text::printable,
+};
 use jeton_policy::{
     EditedFile, PolicySources,
-    clients::{ClientKind, ClientSecret},
+    clients::{CertificateField, ClientKind, ClientSecret},
     files, scalar,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use self::certificate::AddedCertificate;
 use super::{
     Outcome,
     arguments::{duration, time},
@@ -32,7 +37,7 @@ use crate::config::NeededFolders;
 
 #[derive(Subcommand)]
 pub(super) enum ClientCommand {
-    /// Add a client to a policy file. Prints its new secret once, unless the client gets a public key.
+    /// Add a client to a policy file. Prints its new secret once, unless the client gets a public key or a certificate.
     Add(Box<Add>),
     /// Add a secret to a client, and let its old secrets expire. Prints the new secret once.
     Rotate {
@@ -97,7 +102,16 @@ pub(super) struct Add {
     /// within another. The value is text. Repeat for more.
     #[arg(long = "match", requires = "issuer", num_args = 1.., value_name = "CLAIM=VALUE", value_parser = matched_claim)]
     matches: Vec<(String, String)>,
-    /// Make a secret even with `--public-key` or `--issuer`.
+    /// A file with a certificate of the client, PEM or DER: exactly this one authenticates it. The client then gets no
+    /// secret. Repeat for more.
+    #[arg(long = "certificate", value_name = "FILE")]
+    certificates: Vec<PathBuf>,
+    #[command(flatten)]
+    names: CertificateNames,
+    /// Give it only tokens that are bound to its key or certificate.
+    #[arg(long)]
+    bound_tokens: bool,
+    /// Make a secret even with `--public-key`, `--certificate`, a name of a certificate or `--issuer`.
     #[arg(long)]
     secret: bool,
     /// Let it get refresh tokens.
@@ -115,6 +129,46 @@ pub(super) struct Add {
     /// The policy file, relative to the policies folder. Default: the file that has clients.
     #[arg(long)]
     file: Option<PathBuf>,
+}
+
+/// Names in certificates of an authority, each of which stands for the client.
+#[derive(Args)]
+struct CertificateNames {
+    /// A DNS name in its certificates, which an authority issues. The client then gets no secret. Repeat for more, as for
+    /// the names below.
+    #[arg(long = "san-dns", value_name = "NAME")]
+    san_dns: Vec<String>,
+    /// A URI in its certificates, such as a SPIFFE ID.
+    #[arg(long = "san-uri", value_name = "URI")]
+    san_uri: Vec<String>,
+    /// An IP address in its certificates.
+    #[arg(long = "san-ip", value_name = "ADDRESS")]
+    san_ip: Vec<String>,
+    /// An email address in its certificates.
+    #[arg(long = "san-email", value_name = "ADDRESS")]
+    san_email: Vec<String>,
+    /// The subject of its certificates, as `openssl x509 -subject -nameopt RFC2253` prints it: `CN=orders,O=ACME`.
+    #[arg(long = "subject", value_name = "NAME")]
+    subject: Vec<String>,
+}
+
+impl CertificateNames {
+    /// Each with where it stands in a certificate.
+    fn each(&self) -> impl Iterator<Item = (CertificateField, &str)> {
+        let each = CertificateField::ALL.into_iter().map(|field| (field, self.of(field)));
+        each.flat_map(|(field, names)| names.iter().map(move |name| (field, name.as_str())))
+    }
+
+    fn of(&self, field: CertificateField) -> &[String] {
+        match field {
+            CertificateField::SanDns => &self.san_dns,
+            CertificateField::SanUri => &self.san_uri,
+            CertificateField::SanIp => &self.san_ip,
+            CertificateField::SanEmail => &self.san_email,
+            CertificateField::Subject => &self.subject,
+            _ => &[],
+        }
+    }
 }
 
 /// A claim: `NAME=TEXT`, or `NAME:=JSON` for a number, a boolean, a list or an object.
@@ -189,16 +243,26 @@ fn add(files: &PolicyFiles, add: &Add) -> anyhow::Result<()> {
     let file = files.target(add.file.as_deref(), &place)?;
     let keys = add.public_keys.iter().map(|file| public_keys(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let keys = keys.concat();
-    let needs_secret = keys.is_empty() && add.issuer.is_none();
+    let now = SystemClock.now();
+    let certificates = add.certificates.iter().map(|file| certificate::read(file, now));
+    let certificates = certificates.collect::<anyhow::Result<Vec<_>>>()?;
+    let has_certificate = !certificates.is_empty() || add.names.each().next().is_some();
+    let needs_secret = keys.is_empty() && !has_certificate && add.issuer.is_none();
     let secret = if add.secret || needs_secret { Some(generate()?) } else { None };
-    let edited = files.sources.add_client(&file, &add.id, &body(add, secret.as_ref(), &keys))?;
+    let edited =
+        files.sources.add_client(&file, &add.id, &body(add, secret.as_ref(), &keys, &certificates))?;
     let policies = files.write(&[edited])?;
     say!("{file}: added client `{}`", add.id);
     for key in &keys {
         say!("public key {}", key.thumbprint());
     }
-    let added = policies.clients().find(&add.id).map(|client| client.federated.as_slice());
-    for terms in added.unwrap_or_default() {
+    let added = policies.clients().find(&add.id);
+    for terms in added.iter().flat_map(|client| &client.certificates) {
+        let until = terms.expires.map(|expires| format!(", until {expires}")).unwrap_or_default();
+        let (key, certificate) = (terms.certificate.key(), printable(&terms.certificate.to_string()));
+        say!("certificates with `{key}: {certificate}` stand for it{until}");
+    }
+    for terms in added.iter().flat_map(|client| &client.federated) {
         say!("tokens of {terms} stand for it");
     }
     secret.iter().try_for_each(show)
@@ -344,7 +408,12 @@ fn public_keys(file: &Path) -> anyhow::Result<Vec<ForeignKey>> {
 }
 
 /// The lines of a client.
-fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<String> {
+fn body(
+    add: &Add,
+    secret: Option<&ClientSecret>,
+    keys: &[ForeignKey],
+    certificates: &[AddedCertificate],
+) -> Vec<String> {
     let list = |items: &[String]| {
         let items: Vec<_> = items.iter().map(|item| scalar(item)).collect();
         format!("[{}]", items.join(", "))
@@ -357,6 +426,16 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
         lines.push("public_keys:".to_owned());
         lines.extend(keys.iter().map(|key| format!("  - jwk: {{ {} }}", members(key.jwk()))));
     }
+    let hashes = certificates.iter().map(|AddedCertificate { sha256, expires }| {
+        let expires = expires.map(|time| format!(", expires: {time}")).unwrap_or_default();
+        format!("  - {{ sha256: {sha256}{expires} }}")
+    });
+    let names = add.names.each().map(|(field, name)| format!("  - {}: {}", field.as_str(), scalar(name)));
+    let entries: Vec<_> = hashes.chain(names).collect();
+    if !entries.is_empty() {
+        lines.push("certificates:".to_owned());
+        lines.extend(entries);
+    }
     if let Some(issuer) = &add.issuer {
         lines.extend([
             "federated:".to_owned(),
@@ -365,8 +444,12 @@ fn body(add: &Add, secret: Option<&ClientSecret>, keys: &[ForeignKey]) -> Vec<St
         ]);
         lines.extend(conditions(&add.matches));
     }
-    let switches =
-        [("token_exchange", add.token_exchange), ("refresh", add.refresh), ("status_list", add.status_list)];
+    let switches = [
+        ("bound_tokens", add.bound_tokens),
+        ("token_exchange", add.token_exchange),
+        ("refresh", add.refresh),
+        ("status_list", add.status_list),
+    ];
     lines.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|(key, _)| format!("{key}: true")));
     if add.introspect.iter().any(String::is_empty) {
         lines.push("introspect: true".to_owned());

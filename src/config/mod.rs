@@ -1,6 +1,7 @@
 //! Settings: the defaults, then `jeton.toml`, then the environment, checked as a whole.
 
 mod admin;
+mod client_certificates;
 mod effective;
 mod federation;
 mod gateways;
@@ -18,6 +19,7 @@ mod traces;
 mod values;
 
 pub use admin::{AdminSettings, ListenerHost};
+pub use client_certificates::ClientCertificateSettings;
 pub use effective::{CheckedSettings, EffectiveSetting, SettingSource};
 pub use federation::{FederationSettings, FetchSettings};
 pub use gateways::{GatewayApis, GatewaySettings, HostedApi};

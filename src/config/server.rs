@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use jeton_oauth::Issuer;
 
 use super::{
+    client_certificates::{self, ClientCertificateSettings},
     layers::Layers,
     tls::{self, TlsSettings},
     values::{address, duration},
@@ -24,6 +25,8 @@ pub struct ServerSettings {
     pub drain: Duration,
     /// `[server.tls]`; `None` for HTTP without TLS.
     pub tls: Option<TlsSettings>,
+    /// How certificates of clients come; `None` where they are not taken.
+    pub client_certificates: Option<ClientCertificateSettings>,
 }
 
 impl ServerSettings {
@@ -39,6 +42,10 @@ impl ServerSettings {
         });
         let drain = layers.text("server.drain", duration);
         let tls = tls::read(layers, "server");
+        // where something is wrong with it, that is what is told
+        let has_tls = tls.as_ref().is_none_or(Option::is_some);
+        let tls = tls.flatten();
+        let client_certificates = client_certificates::read(layers, has_tls);
         if let Some(issuer) = issuer.filter(|issuer| issuer.as_str().starts_with("http:"))
             && tls.is_some()
         {
@@ -52,6 +59,7 @@ impl ServerSettings {
             trusted_proxies: trusted_proxies?,
             drain: drain?,
             tls,
+            client_certificates: client_certificates?,
         })
     }
 }

@@ -107,7 +107,7 @@ pub enum DpopNonce {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 47] = [
+const KNOWN: [&str; 50] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -115,6 +115,9 @@ const KNOWN: [&str; 47] = [
     "server.trusted_proxies",
     "server.tls.cert_file",
     "server.tls.key_file",
+    "server.client_certificates",
+    "server.certificate_proxies",
+    "server.client_ca_file",
     "admin.listen",
     "admin.hosts",
     "admin.tls.cert_file",

@@ -16,8 +16,8 @@ pub struct TlsSettings {
 /// The keys of a section.
 const KEYS: [&str; 2] = ["cert_file", "key_file"];
 
-/// Reads the section of a listener; `None` where it has no TLS, or something is wrong.
-pub(super) fn read(layers: &mut Layers, listener: &str) -> Option<TlsSettings> {
+/// Reads the section of a listener: within is `None` where it has no TLS.
+pub(super) fn read(layers: &mut Layers, listener: &str) -> Option<Option<TlsSettings>> {
     let [cert_file, key_file] = KEYS.map(|key| {
         let key = format!("{listener}.tls.{key}");
         let origin = layers.origin_of(&key);
@@ -26,10 +26,10 @@ pub(super) fn read(layers: &mut Layers, listener: &str) -> Option<TlsSettings> {
         Some((key, origin, path))
     });
     match (cert_file?, key_file?) {
-        ((_, _, Some(cert_file)), (_, _, Some(key_file))) => Some(TlsSettings { cert_file, key_file }),
+        ((_, _, Some(cert_file)), (_, _, Some(key_file))) => Some(Some(TlsSettings { cert_file, key_file })),
         ((_, origin, Some(_)), (missing, _, None)) | ((missing, _, None), (_, origin, Some(_))) => {
             layers.refuse(&origin, format!("`{missing}` is missing: TLS needs a certificate and its key"))
         }
-        ((_, _, None), (_, _, None)) => None,
+        ((_, _, None), (_, _, None)) => Some(None),
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! What is read again implements [`Follow`]. [`Following`] is the list of it, in the order in which it is read.
 
+mod authorities;
 mod candidate;
 mod certificates;
 mod keys;
@@ -23,14 +24,14 @@ use tokio::{
 };
 
 use self::{
-    candidate::FollowedCandidate, certificates::FollowedCertificate, keys::FollowedKeys,
-    policies::FollowedPolicies, teller::Teller,
+    authorities::FollowedAuthorities, candidate::FollowedCandidate, certificates::FollowedCertificate,
+    keys::FollowedKeys, policies::FollowedPolicies, teller::Teller,
 };
 use crate::{
     app::App,
     keys::KeyReload,
     service_manager::ServiceManager,
-    tls::{CertificateReload, ListenerName},
+    tls::{AuthoritiesReload, CertificateReload, ListenerName},
 };
 
 pub(crate) use self::{policies::difference_beside, trigger::Trigger};
@@ -64,6 +65,7 @@ pub(crate) struct Following {
     keys: Arc<FollowedKeys>,
     policies: Arc<FollowedPolicies>,
     certificates: Vec<Arc<FollowedCertificate>>,
+    authorities: Option<Arc<FollowedAuthorities>>,
     candidate: Option<Arc<FollowedCandidate>>,
     decisions: Option<Arc<DecisionLog>>,
 }
@@ -76,6 +78,8 @@ pub(crate) struct ReadAgain {
     pub(crate) policies: PolicyReload,
     /// The certificates of the listeners whose reading came to an end.
     pub(crate) certificates: Vec<(ListenerName, CertificateReload)>,
+    /// The authorities of clients, if there are any and their reading came to an end.
+    pub(crate) authorities: Option<AuthoritiesReload>,
     /// The candidate, if there is one and its reading came to an end.
     pub(crate) candidate: Option<CandidateReload>,
 }
@@ -102,6 +106,7 @@ impl Following {
                 teller.clone(),
             )),
             certificates: certificates::tell_start(app),
+            authorities: authorities::tell_start(app),
             candidate: candidate.map(|candidate| Arc::new(FollowedCandidate { candidate, teller })),
             decisions: app.audit.log().cloned(),
         });
@@ -113,6 +118,9 @@ impl Following {
             tokio::spawn(poll(Arc::clone(&following.policies), every));
             for certificate in &following.certificates {
                 tokio::spawn(poll(Arc::clone(certificate), every));
+            }
+            if let Some(authorities) = &following.authorities {
+                tokio::spawn(poll(Arc::clone(authorities), every));
             }
             if let Some(candidate) = &following.candidate {
                 tokio::spawn(poll(Arc::clone(candidate), every));
@@ -136,11 +144,15 @@ impl Following {
             let listener = followed.certificate().listener();
             certificates.extend(read_again(followed, trigger).await.map(|reload| (listener, reload)));
         }
+        let authorities = match &self.authorities {
+            Some(authorities) => read_again(authorities, trigger).await,
+            None => None,
+        };
         let candidate = match &self.candidate {
             Some(candidate) => read_again(candidate, trigger).await,
             None => None,
         };
-        Some(ReadAgain { keys: keys?, policies: policies?, certificates, candidate })
+        Some(ReadAgain { keys: keys?, policies: policies?, certificates, authorities, candidate })
     }
 
     /// Hears SIGHUP. The decision log comes first: that takes no time, and whoever moved the file away waits for it.

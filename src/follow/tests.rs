@@ -31,7 +31,7 @@ use crate::{
         Telemetry,
         metrics::{Metrics, ObservedState},
     },
-    tls::{Certificates, LiveCertificate},
+    tls::{Certificates, ClientCertificates, LiveCertificate},
 };
 
 /// A clock that panics once when it is told to.
@@ -264,7 +264,9 @@ fn a_certificate_that_ends_is_told_once_a_day() {
     let clock = Arc::new(ManualClock::at(start));
     let (cert_file, key_file) = (fixtures.join("server.pem"), fixtures.join("test-only-key.pem"));
     let read_by = Arc::clone(&clock) as Arc<dyn Clock>;
-    let certificate = LiveCertificate::load(ListenerName::Admin, cert_file, key_file, read_by).unwrap();
+    let certificate =
+        LiveCertificate::load(ListenerName::Admin, cert_file, key_file, ClientCertificates::Off, read_by)
+            .unwrap();
     let expires = certificate.expires();
     let followed = FollowedCertificate::new(Arc::new(certificate));
     let mut told = Vec::new();

@@ -12,7 +12,9 @@ mod span;
 
 pub use {
     connection::raise_open_files,
-    extract::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding},
+    extract::{
+        CertificateFault, ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding, certificate_of_headers,
+    },
 };
 pub(crate) use {
     connection::{ClosingListener, Listener, LocalAddress, Seats, Serving, TellConnection, serve},

@@ -11,7 +11,7 @@ use super::{
         authz::Gateway, bundle::BundleMaxAge, client::ClientEndpoints, discovery::PublishedMetadata,
         health::Probed,
     },
-    extract::TrustedProxies,
+    extract::{CertificateProxies, TrustedProxies},
     measure::Measure,
     routes::{self, HttpRoutes},
     span::TracedRequestSpan,
@@ -35,10 +35,17 @@ impl MainService {
         let following = Data::from(following);
         let gateway = |settings| Data::new(Gateway::new(settings, &app.authorizer));
         let gateways = app.settings.gateways.iter().map(gateway).collect();
-        let metadata = Data::new(PublishedMetadata::new(&app.settings.issuer, &app.store));
+        let metadata = Data::new(PublishedMetadata::new(
+            &app.settings.issuer,
+            &app.store,
+            app.settings.server.client_certificates.is_some(),
+        ));
         let issuer_name = Data::new(app.settings.issuer.clone());
         let authorizer = Data::new(app.authorizer.clone());
         let trusted_proxies = Data::new(TrustedProxies(app.settings.server.trusted_proxies));
+        let certificates = app.settings.server.client_certificates;
+        let certificate_proxies =
+            Data::new(CertificateProxies(certificates.map(|certificates| certificates.proxies)));
         let routes = HttpRoutes { issuer: app.settings.issuer, authorizer: app.authorizer, gateways, probed };
         let audit = Data::new(app.audit);
         let measure = Measure::new(Arc::clone(app.telemetry.metrics()));
@@ -47,6 +54,7 @@ impl MainService {
             telemetry: app.telemetry,
             limits: app.limits,
             trusted_proxies: trusted_proxies.clone(),
+            certificate_proxies: certificate_proxies.clone(),
         });
         let keys = Data::new(app.keys);
         let policies = Data::new(app.policies);
@@ -70,6 +78,7 @@ impl MainService {
                 .app_data(revoker.clone())
                 .app_data(client_endpoints.clone())
                 .app_data(trusted_proxies.clone())
+                .app_data(certificate_proxies.clone())
                 .app_data(status_lists.clone())
                 .app_data(bundles.clone())
                 .app_data(bundle_max_age.clone())

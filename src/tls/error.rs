@@ -97,6 +97,22 @@ pub enum TlsFault {
         "is the key of another certificate than the first one of `cert_file`: that of this server comes first, then those of its issuers"
     )]
     Mismatch,
+    /// A secret in the file of the authorities.
+    #[error(
+        "holds a private key: write the certificates of the authorities alone, and keep their keys elsewhere"
+    )]
+    KeyAmongAuthorities,
+    /// Another block in the file of the authorities.
+    #[error("holds a block `{0}`: write the certificates of the authorities alone")]
+    ForeignBlockAmongAuthorities(String),
+    /// A certificate in the file of the authorities that is none of an authority.
+    #[error(
+        "holds a certificate that is not one of an authority (number {number}): write one with `CA:TRUE` whose key signs others; a single client is named by `sha256` in its policy"
+    )]
+    NoAuthority {
+        /// Which one, from 1 on.
+        number: usize,
+    },
     /// Anything else that the library says.
     #[error("cannot be served: {0}")]
     Refused(rustls::Error),

@@ -1,8 +1,11 @@
 //! Certificates of the listeners, and their keys: each pair is read as a whole, judged, and read again while the server
-//! runs.
+//! runs. And certificates that clients show: what they say, and who vouches for them.
 
+mod authorities;
 mod error;
+mod names;
 mod pair;
+mod shown;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,8 +16,10 @@ use rustls::ServerConfig;
 
 use self::pair::PairFiles;
 pub use self::{
+    authorities::{AuthoritiesReload, AuthorityFile, ClientAuthorities, FileHash, LiveAuthorities},
     error::{TlsError, TlsErrors, TlsFault},
     pair::ServedPair,
+    shown::{BadCertificate, ShownCertificate},
 };
 
 /// How long before its end a certificate is to be replaced.
@@ -37,6 +42,15 @@ impl ListenerName {
             Self::Admin => "admin",
         }
     }
+}
+
+/// Whether a listener asks clients for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// It does not.
+    Off,
+    /// It does, and takes connections without one too.
+    Optional,
 }
 
 /// Whether clients take a certificate, as far as time goes.
@@ -71,9 +85,10 @@ impl LiveCertificate {
         listener: ListenerName,
         cert_file: PathBuf,
         key_file: PathBuf,
+        client_certificates: ClientCertificates,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TlsErrors> {
-        let files = PairFiles { listener, cert_file, key_file };
+        let files = PairFiles { listener, cert_file, key_file, client_certificates };
         Ok(Self { listener, latest: Latest::load(files, Arc::clone(&clock))?, clock })
     }
 

@@ -13,10 +13,13 @@ use rustls::{
     ALL_VERSIONS, ServerConfig,
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::NoServerSessionStorage,
 };
 use zeroize::Zeroizing;
 
-use super::{ListenerName, TlsError, TlsErrors, TlsFault, Validity};
+use super::{
+    ClientCertificates, ListenerName, TlsError, TlsErrors, TlsFault, Validity, shown::AnyCertificate,
+};
 use crate::private_file;
 
 /// The longest of the files, in bytes.
@@ -33,6 +36,7 @@ pub(super) struct PairFiles {
     pub(super) listener: ListenerName,
     pub(super) cert_file: PathBuf,
     pub(super) key_file: PathBuf,
+    pub(super) client_certificates: ClientCertificates,
 }
 
 /// What two files hold.
@@ -143,7 +147,7 @@ impl WatchedSource for PairFiles {
         let (chain, key) = both(chain, key)?;
         let validity = chain.first().ok_or(TlsFault::NoBlock(CERTIFICATE)).and_then(validity);
         let (not_before, not_after) = validity.map_err(|fault| self.of_certificate(fault))?;
-        let config = config(chain, key).map_err(|fault| match fault {
+        let config = config(chain, key, self.client_certificates).map_err(|fault| match fault {
             fault @ TlsFault::BadCertificate { .. } => self.of_certificate(fault),
             fault => self.of_key(fault),
         })?;
@@ -159,7 +163,7 @@ impl WatchedSource for PairFiles {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
     OpenFile::open(path, LONGEST)?.read()
 }
 
@@ -227,7 +231,7 @@ impl DerKind {
 }
 
 /// The certificates of a file: that of the server, then those of its issuers.
-fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let labels = labels(bytes, TlsFault::CertificateInDer)?;
     let is_key = |label: &&&str| label.ends_with("PRIVATE KEY");
     let has_certificate = labels.contains(&CERTIFICATE);
@@ -273,7 +277,7 @@ fn contains(bytes: &[u8], mark: &[u8]) -> bool {
 
 /// When a certificate begins and ends. One without an end (RFC 5280 section 4.1.2.5) says so by the last second of the
 /// year 9999, which no [`Timestamp`] reaches: the last that there is stands for it.
-fn validity(certificate: &CertificateDer<'static>) -> Result<(Timestamp, Timestamp), TlsFault> {
+pub(super) fn validity(certificate: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp), TlsFault> {
     let bad = |reason: String| TlsFault::BadCertificate { number: 1, reason };
     let (rest, parsed) =
         x509_parser::parse_x509_certificate(certificate).map_err(|error| bad(error.to_string()))?;
@@ -293,10 +297,15 @@ fn validity(certificate: &CertificateDer<'static>) -> Result<(Timestamp, Timesta
 fn config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    client_certificates: ClientCertificates,
 ) -> Result<ServerConfig, TlsFault> {
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_protocol_versions(ALL_VERSIONS).map_err(TlsFault::Refused)?;
-    let config = builder.with_no_client_auth().with_single_cert(chain, key);
+    let builder = match client_certificates {
+        ClientCertificates::Off => builder.with_no_client_auth(),
+        ClientCertificates::Optional => builder.with_client_cert_verifier(Arc::new(AnyCertificate::new())),
+    };
+    let config = builder.with_single_cert(chain, key);
     let mut config = config.map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => TlsFault::Mismatch,
         rustls::Error::InvalidCertificate(reason) => {
@@ -307,5 +316,10 @@ fn config(
         error => TlsFault::Refused(error),
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if client_certificates == ClientCertificates::Optional {
+        // each connection shows its certificate anew: no session can keep one, or bring that of another connection
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(config)
 }

@@ -2,7 +2,7 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use jeton::{
-    authenticate::{AssertionRules, Authenticator, ClientCredentials},
+    authenticate::{AssertionRules, Authenticator, CertificateRules, ClientCredentials},
     federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     store::{MemoryStore, Store},
 };
@@ -62,6 +62,7 @@ pub(crate) fn is_let_in(workplace: &Workplace, client: &str, secret: &str, in_se
     let store = Arc::new(Store::Memory(MemoryStore::new(Arc::new(SystemClock))));
     let issuers = FollowedIssuers::new(KeyFetchOptions::default(), Arc::new(()), Arc::new(SystemClock));
     let authenticator = Authenticator {
+        certificates: CertificateRules::new(None),
         assertions: AssertionRules::new(&issuer, Duration::from_mins(1), Duration::ZERO),
         foreign: Arc::new(ForeignVerifier::new(Arc::new(issuers), Arc::clone(&store), Duration::ZERO)),
         store,

@@ -47,11 +47,11 @@ fn a_table_shows_who_there_is() {
     let run = workplace().run(&["clients", "list"]).exits(0);
     assert_eq!(run.stderr, "");
     let expected = "\
-ID       STATE     CREDENTIALS                                    TTL  LIMIT  REVOKED BEFORE        GRANTS
-keyed    enabled   1 key                                          -    -      -                     -
-leaving  disabled  2 secrets, the first until 2098-01-01T00:00:00Z  -    -      2026-01-01T00:00:00Z  -
-nobody   enabled   none                                           -    -      -                     -
-plain    enabled   1 secret                                       90m  100/m  -                     orders: agent orders:write; jeton: jeton:principal
+ID       STATE     CREDENTIALS                                    TOKENS TTL  LIMIT  REVOKED BEFORE        GRANTS
+keyed    enabled   1 key                                          -      -    -      -                     -
+leaving  disabled  2 secrets, the first until 2098-01-01T00:00:00Z  -      -    -      2026-01-01T00:00:00Z  -
+nobody   enabled   none                                           -      -    -      -                     -
+plain    enabled   1 secret                                       -      90m  100/m  -                     orders: agent orders:write; jeton: jeton:principal
 ";
     // the widths follow what stands there
     let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

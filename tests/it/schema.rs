@@ -111,6 +111,7 @@ fn expected(code: FindingCode) -> Expected {
         | FindingCode::UnusedScope
         | FindingCode::UnreachableRoute
         | FindingCode::NoCredentials
+        | FindingCode::ExpiringCertificate
         | FindingCode::RecyclableName
         | FindingCode::ImpossibleFederation
         | FindingCode::UnusedIssuer

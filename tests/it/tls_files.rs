@@ -1,7 +1,7 @@
 //! What certificates and keys may be, and what is said of anything else.
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
-use jeton::tls::{ListenerName, LiveCertificate, Validity};
+use jeton::tls::{ClientCertificates, ListenerName, LiveCertificate, Validity};
 use jeton_oauth::clock::{Clock, ManualClock};
 use pkcs8::PrivateKeyInfoRef;
 use rcgen::KeyPair;
@@ -24,7 +24,7 @@ fn load(cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<LiveCertificate
     fs::write(&cert_file, cert).unwrap();
     fs::write(&key_file, key).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW.parse().unwrap()));
-    LiveCertificate::load(ListenerName::Server, cert_file, key_file, clock)
+    LiveCertificate::load(ListenerName::Server, cert_file, key_file, ClientCertificates::Off, clock)
         .map_err(|errors| errors.to_string())
 }
 
@@ -213,8 +213,14 @@ fn a_key_that_others_read_is_taken_with_a_word() {
     {
         fs::set_permissions(&key_file, fs::Permissions::from_mode(mode)).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW.parse().unwrap()));
-        let loaded =
-            LiveCertificate::load(ListenerName::Admin, cert_file.clone(), key_file.clone(), clock).unwrap();
+        let loaded = LiveCertificate::load(
+            ListenerName::Admin,
+            cert_file.clone(),
+            key_file.clone(),
+            ClientCertificates::Off,
+            clock,
+        )
+        .unwrap();
         let pair = loaded.pair();
         match (pair.exposed_key(), says) {
             (None, None) => {}

@@ -74,13 +74,14 @@ function toStderr(level, event, { message, ...fields }) {
 // for the middlewares
 let isAuthorizer;
 let log;
+let ruleFor;
 
 class Authorizer {
   #engine;
   #onLog;
 
   constructor(options) {
-    const { onLog, leeway = 30, origin: _, credentials, ...given } = checked(options);
+    const { onLog, leeway = 30, credentials, ...given } = checked(options);
     this.#onLog = onLog ?? toStderr;
     const log = (level, event, fields) => this.#log(level, event, JSON.parse(fields));
     const [clientId, secretFile] = Array.isArray(credentials) ? credentials.map(path) : [];
@@ -88,11 +89,11 @@ class Authorizer {
     this.#engine = new Engine(settings, log, typeof credentials === "function" ? giver(credentials) : undefined);
   }
 
-  decide(method, target, authorization, dpop) {
+  decide(method, target, authorization, dpop, certificate) {
     if (!isText(method)) throw new TypeError("`method` must be a string");
     if (!isText(target)) throw new TypeError("`target` must be a string");
-    headers("dpop", dpop);
-    const told = this.#engine.decide(method, target, headers("authorization", authorization));
+    const tokens = headers("authorization", authorization);
+    const told = this.#engine.decide(method, target, tokens, headers("dpop", dpop), der("certificate", certificate));
     return isText(told) ? new Decision(told) : told.then((later) => new Decision(later));
   }
 
@@ -112,6 +113,7 @@ class Authorizer {
   static {
     isAuthorizer = (value) => typeof value === "object" && value !== null && #engine in value;
     log = (authorizer, level, event, fields) => authorizer.#log(level, event, fields);
+    ruleFor = (authorizer, method, path) => authorizer.#engine.ruleFor(method, path);
   }
 }
 
@@ -120,6 +122,14 @@ function headers(name, value) {
   if (value === undefined || value === null) return undefined;
   if (isText(value) || (Array.isArray(value) && value.every(isText))) return value;
   throw new TypeError(`\`${name}\` must be a string, an array of strings or undefined`);
+}
+
+/** A certificate as the native part takes it. */
+function der(name, value) {
+  if (value === undefined || value === null) return undefined;
+  // each begins as a sequence
+  if (value instanceof Uint8Array && value[0] === 0x30) return value;
+  throw new TypeError(`\`${name}\` must be DER in a Uint8Array, or undefined`);
 }
 
 class Decision {
@@ -148,4 +158,4 @@ function freeze(value) {
   return Object.freeze(value);
 }
 
-module.exports = { Authorizer, Decision, isAuthorizer, log };
+module.exports = { Authorizer, Decision, isAuthorizer, log, ruleFor };

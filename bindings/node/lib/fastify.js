@@ -18,7 +18,7 @@ function protect(fastify, { authorizer }, done) {
     const decision = await decide(authorizer, raw, sent);
     if (!decision.allowed) return refuse(reply, refusal(decision));
     if (sent !== raw.url) return refuse(reply, unreadable(authorizer, REWRITTEN));
-    if (await isAmbiguous(authorizer, raw, sent, decision)) return refuse(reply, ambiguous());
+    if (isAmbiguous(authorizer, raw, sent, decision)) return refuse(reply, ambiguous());
     request.principal = decision.principal;
   });
   done();

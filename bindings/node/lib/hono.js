@@ -20,7 +20,7 @@ exports.protect = function protect(authorizer) {
     if (!decision.allowed) return refuse(c, refusal(decision));
     if (decodeURIComponent(c.req.path) !== decodeURIComponent(split(sent)[0]))
       return refuse(c, unreadable(authorizer, REWRITTEN));
-    if (await isAmbiguous(authorizer, incoming, sent, decision)) return refuse(c, ambiguous());
+    if (isAmbiguous(authorizer, incoming, sent, decision)) return refuse(c, ambiguous());
     c.set("principal", decision.principal);
     await next();
   };

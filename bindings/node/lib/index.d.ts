@@ -15,7 +15,10 @@ export interface AuthorizerOptions {
    * away.
    */
   keep?: string | URL | null;
-  /** The address of this service, such as `https://orders.example.com`. No effect yet. */
+  /**
+   * The scheme and host by which clients reach this service, such as `https://orders.example.com`. A DPoP proof must name
+   * it. Default: none, and a token that is bound to a key is refused.
+   */
   origin?: string | null;
   /** For an API with `bundle: clients`: a client id and the file with its secret, or what gives an access token. */
   credentials?: readonly [clientId: string, secretFile: string | URL] | (() => string | Promise<string>) | null;
@@ -60,7 +63,10 @@ export class Authorizer {
    * @param target the target as it was sent, with its escapes and its query: `/orders/a%20b?page=2`. What somebody decoded
    * before may be judged as another path.
    * @param authorization the value of the `Authorization` header, or the values of all of them. Two are refused.
-   * @param dpop the values of the `DPoP` header. No effect yet: jeton issues no tokens that need proof.
+   * @param dpop the value of the `DPoP` header, or the values of all of them. A token that is bound to a key needs one
+   * proof, which is taken once.
+   * @param certificate the certificate that the client showed in TLS, in DER, such as `getPeerCertificate().raw` of the
+   * socket. Never one of a header that a client can send.
    * @throws the authorizer is closed.
    */
   decide(
@@ -68,6 +74,7 @@ export class Authorizer {
     target: string,
     authorization: HeaderValues,
     dpop?: HeaderValues,
+    certificate?: Uint8Array | null,
   ): Decision | Promise<Decision>;
 
   /** Ends what it follows. Decisions that wait are still made; later ones throw. */

@@ -3,7 +3,7 @@
 
 const { STATUS_CODES } = require("node:http");
 
-const { isAuthorizer, log } = require("./authorizer.js");
+const { isAuthorizer, log, ruleFor } = require("./authorizer.js");
 
 const PROBLEM = "application/problem+json";
 
@@ -13,15 +13,26 @@ exports.checkAuthorizer = (authorizer) => {
 };
 
 /** Decides a request of Node's HTTP server. `target` is the target as it was sent. */
-exports.decide = (authorizer, { method, rawHeaders }, target) =>
+exports.decide = (authorizer, { method, rawHeaders, socket }, target) =>
   // `headers` has the first of two alone
-  authorizer.decide(method, target, valuesOf(rawHeaders, "authorization"), valuesOf(rawHeaders, "dpop"));
+  authorizer.decide(
+    method,
+    target,
+    valuesOf(rawHeaders, "authorization"),
+    valuesOf(rawHeaders, "dpop"),
+    certificateOf(socket),
+  );
 
 function valuesOf(rawHeaders, name) {
   const values = [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2)
     if (rawHeaders[at].length === name.length && rawHeaders[at].toLowerCase() === name) values.push(rawHeaders[at + 1]);
   return values;
+}
+
+/** The certificate of the client where the server itself has TLS, whoever signed it: its key was used in the handshake. */
+function certificateOf(socket) {
+  return socket?.encrypted ? socket.getPeerCertificate()?.raw : undefined;
 }
 
 /** What a caller is answered who is refused: status, headers and body. */
@@ -75,10 +86,9 @@ const NOWHERE = "%EF%BF%BC";
  * Whether the router reads another path than the policies: `/a%3Ab` is `/a:b` for them, and must not be judged by the rule
  * of that and reach the handler of `/:page`. Where an escape stands for a part of a parameter, both read the same.
  */
-exports.isAmbiguous = async (authorizer, request, target, decision) => {
-  const [path, query] = split(target);
+exports.isAmbiguous = (authorizer, { method }, target, { rule }) => {
+  const [path] = split(target);
   const hidden = path.replace(KEPT, NOWHERE);
-  if (hidden === path) return false;
-  const { rule } = await exports.decide(authorizer, request, hidden + query);
-  return rule !== decision.rule;
+  // not a decision: that would need a second proof
+  return hidden !== path && ruleFor(authorizer, method, hidden) !== rule;
 };

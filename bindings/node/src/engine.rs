@@ -7,7 +7,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use jeton_verify::{Answer, Authorizer, ServiceCredentials};
+use jeton_oauth::Thumbprint;
+use jeton_verify::{Answer, Authorizer, ServiceCredentials, Shown, certificate_thumbprint};
 use napi::{
     Env, Error, Result,
     bindgen_prelude::{Either, Object},
@@ -49,9 +50,13 @@ impl Engine {
         method: String,
         target: String,
         authorization: HeaderValues,
+        dpop: HeaderValues,
+        certificate: Option<&[u8]>,
     ) -> Result<Either<String, Object<'env>>> {
         let running = self.0.as_ref().ok_or_else(|| Error::from_reason("this authorizer is closed"))?;
-        let request = Request { method, target, authorization: values(authorization) };
+        let certificate = certificate.map(certificate_thumbprint);
+        let (authorization, dpop) = (values(authorization), values(dpop));
+        let request = Request { method, target, authorization, dpop, certificate };
         let polled = running.poll(pin!(request.ask(&running.authorizer)));
         match polled {
             Poll::Ready(answer) => shown(&answer).map(Either::A),
@@ -69,6 +74,13 @@ impl Engine {
                 Ok(Either::B(promise))
             }
         }
+    }
+
+    /// The name of the rule by which requests for this path are decided, if there is one.
+    #[napi(catch_unwind)]
+    pub fn rule_for(&self, method: String, path: String) -> Result<Option<String>> {
+        let running = self.0.as_ref().ok_or_else(|| Error::from_reason("this authorizer is closed"))?;
+        Ok(running.authorizer.rule_for(&method, &path).map(|rule| rule.to_string()))
     }
 
     /// Ends what it follows; requests that wait are still decided.
@@ -92,11 +104,16 @@ struct Request {
     method: String,
     target: String,
     authorization: Vec<String>,
+    dpop: Vec<String>,
+    certificate: Option<Thumbprint>,
 }
 
 impl Request {
     fn ask(&self, authorizer: &Authorizer) -> impl Future<Output = Answer> + Send {
-        authorizer.answer(&self.method, &self.target, self.authorization.iter().map(String::as_bytes))
+        let dpop = self.dpop.iter().map(String::as_bytes);
+        let shown = Shown::of_headers(dpop).with_certificate(self.certificate);
+        let authorization = self.authorization.iter().map(String::as_bytes);
+        authorizer.answer_showing(&self.method, &self.target, authorization, shown)
     }
 }
 

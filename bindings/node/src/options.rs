@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use jeton_oauth::ClientId;
-use jeton_verify::{Authorizer, ServiceCredentials, ServiceOptions};
+use jeton_verify::{Authorizer, Origin, ServiceCredentials, ServiceOptions};
 use napi::{Error, Result};
 use napi_derive::napi;
 
@@ -22,6 +22,8 @@ pub struct EngineOptions {
     pub leeway: u32,
     /// A folder for the last documents.
     pub keep: Option<String>,
+    /// The scheme and host by which clients reach the service.
+    pub origin: Option<String>,
     /// As which client the bundle is fetched.
     pub client_id: Option<String>,
     /// The file with its secret.
@@ -40,6 +42,7 @@ impl EngineOptions {
         options.jwks = self.jwks.map(PathBuf::from);
         options.leeway = Duration::from_secs(self.leeway.into());
         options.keep = self.keep.map(PathBuf::from);
+        options.origin = self.origin.as_deref().map(Origin::parse).transpose().map_err(wrong)?;
         options.ca_file = self.ca_file.map(PathBuf::from);
         options.credentials = match (self.client_id, self.secret_file) {
             (Some(id), Some(file)) => {

@@ -12,7 +12,10 @@ import { Worker } from "node:worker_threads";
 import { Authorizer, Decision } from "jeton";
 
 import { Issuer, POLICIES } from "./issuer.mjs";
+import { CERTIFICATE, Holder } from "./holders.mjs";
 import { freePort, until } from "./support.mjs";
+
+const ORIGIN = "https://orders.example.com";
 
 let issuer;
 let options;
@@ -83,7 +86,7 @@ test("it is the same class for import and require", () => {
 
 test("a folder may be a URL, and options may be null", () => {
   const policies = pathToFileURL(issuer.policies);
-  new Authorizer({ ...offline(), policies, keep: null, credentials: undefined, caFile: null, origin: "x" }).close();
+  new Authorizer({ ...offline(), policies, keep: null, credentials: undefined, caFile: null, origin: null }).close();
 });
 
 test("wrong options are refused with words", () => {
@@ -96,6 +99,9 @@ test("wrong options are refused with words", () => {
     [{ ...offline(), issuer: "not an address" }, /issuer/],
     [{ ...options, issuer: "http://tokens.example.com" }, /https/],
     [{ ...offline(), jwk: "x" }, /`jwk` is no option: use issuer, api, policies, jwks/],
+    [{ ...offline(), origin: 7 }, /`origin` must be a string/],
+    [{ ...offline(), origin: "orders.example.com" }, /orders\.example\.com/],
+    [{ ...offline(), origin: "https://orders.example.com/api" }, /https:\/\/orders\.example\.com/],
     [{ ...offline(), leeway: -1 }, /`leeway` must be a number of seconds/],
     [{ ...offline(), leeway: 1.5 }, /`leeway` must be/],
     [{ ...offline(), leeway: "30" }, /`leeway` must be/],
@@ -120,10 +126,60 @@ test("wrong arguments of a request are refused", () => {
     ["GET", "/healthz", { 0: "Bearer x", length: 1 }],
     ["GET", "/healthz", ["Bearer x", 7]],
     ["GET", "/healthz", undefined, 7],
+    ["GET", "/healthz", undefined, undefined, "text"],
+    ["GET", "/healthz", undefined, undefined, [48]],
+    ["GET", "/healthz", undefined, undefined, new ArrayBuffer(4)],
   ])
     assert.throws(() => authorizer.decide(...wrong), TypeError, JSON.stringify(wrong));
   for (const [target, status] of [["/orders/\ud800", 401], ["/healthz", 200], ["/healthz\0", 401]])
     assert.equal(authorizer.decide("GET", target, null).status, status);
+  authorizer.close();
+});
+
+test("a token that is bound to a key needs a proof, once", async () => {
+  const authorizer = new Authorizer({ ...offline(), origin: ORIGIN });
+  const holder = new Holder();
+  const token = issuer.token({ cnf: { jkt: holder.thumbprint } });
+  const ask = (dpop, target = "/orders/42") => authorizer.decide("GET", target, `DPoP ${token}`, dpop);
+  const proof = holder.proof("GET", `${ORIGIN}/orders/42`, token);
+  assert.equal(ask(proof, "/orders/42?page=2").status, 200);
+  const replayed = ask([proof]);
+  assert.deepEqual([replayed.status, replayed.reason], [401, "replayed-proof"]);
+  assert.match(replayed.headers["WWW-Authenticate"], /^DPoP .*error="invalid_token"/);
+  for (const wrong of [
+    undefined,
+    [],
+    "",
+    "x.y.z",
+    "\u00e9",
+    "\ud800",
+    [holder.proof("GET", `${ORIGIN}/orders/42`, token), holder.proof("GET", `${ORIGIN}/orders/42`, token)],
+    holder.proof("POST", `${ORIGIN}/orders/42`, token),
+    holder.proof("GET", `${ORIGIN}/orders/43`, token),
+    holder.proof("GET", "https://evil.example/orders/42", token),
+    holder.proof("GET", `${ORIGIN}/orders/42`, "another"),
+    new Holder().proof("GET", `${ORIGIN}/orders/42`, token),
+  ])
+    assert.equal(ask(wrong).status, 401, String(wrong));
+  const bearer = authorizer.decide("GET", "/orders/42", `Bearer ${token}`, holder.proof("GET", `${ORIGIN}/orders/42`, token));
+  assert.deepEqual([bearer.status, bearer.reason], [401, "not-held"]);
+  authorizer.close();
+  const nowhere = new Authorizer(offline());
+  const fresh = holder.proof("GET", `${ORIGIN}/orders/42`, token);
+  assert.equal(nowhere.decide("GET", "/orders/42", `DPoP ${token}`, fresh).reason, "no-origin");
+  nowhere.close();
+});
+
+test("a certificate is DER", () => {
+  const authorizer = new Authorizer(offline());
+  const token = issuer.token({ cnf: { "x5t#S256": CERTIFICATE.thumbprint } });
+  const ask = (der) => authorizer.decide("GET", "/orders/42", `Bearer ${token}`, undefined, der);
+  assert.equal(ask(CERTIFICATE.der).status, 200);
+  assert.equal(ask(new Uint8Array(CERTIFICATE.der)).status, 200);
+  for (const wrong of [undefined, null, Buffer.concat([CERTIFICATE.der, CERTIFICATE.der])])
+    assert.equal(ask(wrong).status, 401, String(wrong));
+  for (const wrong of [Buffer.alloc(0), Buffer.from(CERTIFICATE.pem)])
+    assert.throws(() => ask(wrong), /`certificate` must be DER/);
   authorizer.close();
 });
 

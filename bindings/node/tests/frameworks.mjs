@@ -1,6 +1,7 @@
 // One application for each framework: behind protect, every route answers which one it is, with its parameters and who calls.
 import { once } from "node:events";
-import { createServer } from "node:http";
+import http from "node:http";
+import https from "node:https";
 
 import { createAdaptorServer } from "@hono/node-server";
 import express5 from "express";
@@ -29,7 +30,7 @@ async function listening(server) {
   return { port: server.address().port, close: () => server.close() };
 }
 
-const inExpress = (express) => async (authorizer, prepare = () => {}) => {
+const inExpress = (express) => async (authorizer, prepare = () => {}, { https: tls } = {}) => {
   const app = express();
   app.enable("case sensitive routing").enable("strict routing");
   prepare(app);
@@ -38,7 +39,7 @@ const inExpress = (express) => async (authorizer, prepare = () => {}) => {
     app[method](route.replace("++", "\\+\\+"), (req, res) =>
       res.json({ route, params: { ...req.params }, principal: req.principal }),
     );
-  return listening(createServer(app));
+  return listening(tls ? https.createServer(tls, app) : http.createServer(app));
 };
 
 async function inFastify(authorizer, prepare = () => {}, options = {}) {
@@ -54,13 +55,14 @@ async function inFastify(authorizer, prepare = () => {}, options = {}) {
   return { app, port: app.server.address().port, close: () => app.close() };
 }
 
-async function inHono(authorizer, prepare = () => {}, options = {}) {
+async function inHono(authorizer, prepare = () => {}, { https: tls, ...options } = {}) {
   const app = new Hono(options);
   prepare(app);
   app.use(protectHono(authorizer));
   for (const [method, route] of ROUTES)
     app[method](route, (c) => c.json({ route, params: c.req.param(), principal: c.get("principal") }));
-  const served = await listening(createAdaptorServer({ fetch: app.fetch }));
+  const secured = tls && { createServer: https.createServer, serverOptions: tls };
+  const served = await listening(createAdaptorServer({ fetch: app.fetch, ...secured }));
   return { app, ...served };
 }
 

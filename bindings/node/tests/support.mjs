@@ -7,6 +7,7 @@ import https from "node:https";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
+import tls from "node:tls";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -117,9 +118,14 @@ export class Jeton {
   }
 }
 
-/** What a server answers to a request with this target and these header lines, byte by byte. */
-export async function ask(port, target, { method = "GET", lines = [] } = {}) {
-  const socket = connect(port, "127.0.0.1");
+/**
+ * What a server answers to a request with this target and these header lines, byte by byte; over TLS where `secured` says
+ * with which certificate.
+ */
+export async function ask(port, target, { method = "GET", lines = [], secured } = {}) {
+  const socket = secured
+    ? tls.connect({ port, host: "127.0.0.1", ca: CA, checkServerIdentity: () => undefined, ...secured })
+    : connect(port, "127.0.0.1");
   const head = [`${method} ${target} HTTP/1.1`, "Host: orders.example.com", "Connection: close", ...lines];
   socket.end(Buffer.from(`${head.join("\r\n")}\r\n\r\n`, "latin1"));
   let answer = "";

@@ -24,6 +24,8 @@ new Authorizer({ ...options, credentials: () => "token" });
 new Authorizer({ ...options, credentials: async () => "token" });
 
 const decision: Decision = await authorizer.decide("GET", "/orders", ["Bearer x"], null);
+authorizer.decide("GET", "/orders", "DPoP x", ["x.y.z"], Buffer.from("0"));
+authorizer.decide("GET", "/orders", "Bearer x", undefined, new Uint8Array(4));
 const told: Decision | Promise<Decision> = authorizer.decide("GET", "/orders", undefined);
 void told;
 if (!decision.allowed) console.log(decision.status, decision.headers["WWW-Authenticate"], decision.problem("id"));
@@ -51,6 +53,8 @@ new Decision();
 authorizer.decide("GET", "/orders", undefined).allowed;
 // @ts-expect-error: no header is said
 authorizer.decide("GET", "/orders");
+// @ts-expect-error: a certificate is DER
+authorizer.decide("GET", "/orders", "Bearer x", undefined, "-----BEGIN CERTIFICATE-----");
 // @ts-expect-error: it is frozen
 decision.allowed = true;
 // @ts-expect-error: so is what it holds

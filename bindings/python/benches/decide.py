@@ -38,12 +38,12 @@ def each(call: Callable[..., Any], *arguments: str) -> float:
     return statistics.median(rounds)
 
 
-async def awaited(authorizer: Authorizer, *arguments: str) -> float:
+async def awaited(authorizer: Authorizer, method: str, target: str, authorization: str) -> float:
     rounds = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
         for _ in range(CALLS):
-            await authorizer.decide_async(*arguments)
+            await authorizer.decide_async(method, target, authorization)
         rounds.append((time.perf_counter() - began) / CALLS * 1e6)
     return statistics.median(rounds)
 

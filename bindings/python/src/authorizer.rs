@@ -8,15 +8,20 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use jeton_verify::Answer;
-use pyo3::{intern, prelude::*, types::PyModule};
+use jeton_oauth::Thumbprint;
+use jeton_verify::{Answer, Shown};
+use pyo3::{
+    intern,
+    prelude::*,
+    types::{PyBytes, PyModule},
+};
 
 use crate::{
     courier,
     decision::Decision,
     engine::{Engine, Engines},
     options::{Arguments, Options},
-    values::{Headers, text},
+    values::{Headers, text, thumbprint},
 };
 
 /// Decides the requests to one API.
@@ -44,14 +49,13 @@ impl Authorizer {
         credentials: Option<&Bound<'_, PyAny>>,
         ca_file: Option<PathBuf>,
     ) -> PyResult<Self> {
-        // what a proof of possession names; there are none yet
-        let _ = origin;
-        let arguments = Arguments { issuer, api, policies, jwks, leeway, keep, credentials, ca_file };
+        let arguments = Arguments { issuer, api, policies, jwks, leeway, keep, origin, credentials, ca_file };
         Ok(Self { engines: Engines::start(py, Options::read(arguments)?)? })
     }
 
     /// What is known is decided at once; what must be fetched first is waited for without the lock of the interpreter.
-    #[pyo3(signature = (method, target, authorization, dpop=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of a request")]
+    #[pyo3(signature = (method, target, authorization, dpop=None, certificate=None, *, mounted_at=""))]
     fn decide(
         &self,
         py: Python<'_>,
@@ -59,8 +63,10 @@ impl Authorizer {
         target: &Bound<'_, PyAny>,
         authorization: &Bound<'_, PyAny>,
         dpop: Option<&Bound<'_, PyAny>>,
+        certificate: Option<&Bound<'_, PyBytes>>,
+        mounted_at: &str,
     ) -> PyResult<Decision> {
-        let request = Request::read(method, target, authorization, dpop)?;
+        let request = Request::read(method, target, authorization)?.showing(dpop, certificate, mounted_at)?;
         let engine = self.engines.here(py)?;
         let (answer, happened) = courier::gathering(|| {
             let mut asked = pin!(request.ask(&engine));
@@ -74,7 +80,8 @@ impl Authorizer {
     }
 
     /// As `decide`, as a future of the running loop of asyncio. The loop goes on meanwhile.
-    #[pyo3(signature = (method, target, authorization, dpop=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of a request")]
+    #[pyo3(signature = (method, target, authorization, dpop=None, certificate=None, *, mounted_at=""))]
     fn decide_async<'py>(
         &self,
         py: Python<'py>,
@@ -82,11 +89,13 @@ impl Authorizer {
         target: &Bound<'py, PyAny>,
         authorization: &Bound<'py, PyAny>,
         dpop: Option<&Bound<'py, PyAny>>,
+        certificate: Option<&Bound<'py, PyBytes>>,
+        mounted_at: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         let asyncio = PyModule::import(py, intern!(py, "asyncio"))?;
         let running = asyncio.call_method0(intern!(py, "get_running_loop"))?;
         let future = running.call_method0(intern!(py, "create_future"))?;
-        let request = Request::read(method, target, authorization, dpop)?;
+        let request = Request::read(method, target, authorization)?.showing(dpop, certificate, mounted_at)?;
         let engine = self.engines.here(py)?;
         let (polled, happened) = courier::gathering(|| poll_once(&engine, pin!(request.ask(&engine))));
         courier::log(py, happened)?;
@@ -128,6 +137,10 @@ struct Request<'r> {
     method: Cow<'r, str>,
     target: Cow<'r, str>,
     authorization: Headers<'r>,
+    dpop: Headers<'r>,
+    certificate: Option<Thumbprint>,
+    /// The path by which the client asked, where that is not the one of the target.
+    path: Option<String>,
 }
 
 impl<'r> Request<'r> {
@@ -135,20 +148,34 @@ impl<'r> Request<'r> {
         method: &'r Bound<'_, PyAny>,
         target: &'r Bound<'_, PyAny>,
         authorization: &'r Bound<'_, PyAny>,
-        dpop: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        if let Some(dpop) = dpop {
-            Headers::read("dpop", dpop)?;
-        }
         Ok(Self {
             method: text("method", method)?,
             target: text("target", target)?,
             authorization: Headers::read("authorization", authorization)?,
+            dpop: Headers::default(),
+            certificate: None,
+            path: None,
         })
     }
 
+    /// With what it shows beside the token.
+    fn showing(
+        self,
+        dpop: Option<&'r Bound<'_, PyAny>>,
+        certificate: Option<&Bound<'_, PyBytes>>,
+        mounted_at: &str,
+    ) -> PyResult<Self> {
+        let dpop = dpop.map_or_else(|| Ok(Headers::default()), |dpop| Headers::read("dpop", dpop))?;
+        let certificate = certificate.map(thumbprint).transpose()?;
+        let path = (!mounted_at.is_empty()).then(|| format!("{mounted_at}{}", self.target));
+        Ok(Self { dpop, certificate, path, ..self })
+    }
+
     fn ask(&self, engine: &Engine) -> impl Future<Output = Answer> + Send {
-        engine.authorizer.answer(&self.method, &self.target, self.authorization.iter())
+        let shown = Shown::of_headers(self.dpop.iter()).with_certificate(self.certificate);
+        let shown = Shown { path: self.path.as_deref(), ..shown };
+        engine.authorizer.answer_showing(&self.method, &self.target, self.authorization.iter(), shown)
     }
 
     fn into_owned(self) -> Request<'static> {
@@ -156,6 +183,9 @@ impl<'r> Request<'r> {
             method: Cow::Owned(self.method.into_owned()),
             target: Cow::Owned(self.target.into_owned()),
             authorization: self.authorization.into_owned(),
+            dpop: self.dpop.into_owned(),
+            certificate: self.certificate,
+            path: self.path,
         }
     }
 }

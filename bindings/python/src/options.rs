@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use jeton_oauth::ClientId;
-use jeton_verify::{ServiceCredentials, ServiceError, ServiceOptions};
+use jeton_verify::{Origin, ServiceCredentials, ServiceError, ServiceOptions};
 use pyo3::{
     exceptions::{PyOSError, PyTypeError, PyValueError},
     prelude::*,
@@ -19,6 +19,7 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) jwks: Option<PathBuf>,
     pub(crate) leeway: i64,
     pub(crate) keep: Option<PathBuf>,
+    pub(crate) origin: Option<&'a str>,
     pub(crate) credentials: Option<&'a Bound<'py, PyAny>>,
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -29,7 +30,7 @@ pub(crate) struct Options(ServiceOptions);
 impl Options {
     /// Reads them.
     pub(crate) fn read(arguments: Arguments<'_, '_>) -> PyResult<Self> {
-        let Arguments { issuer, api, policies, jwks, leeway, keep, credentials, ca_file } = arguments;
+        let Arguments { issuer, api, policies, jwks, leeway, keep, origin, credentials, ca_file } = arguments;
         let leeway = u32::try_from(leeway)
             .map_err(|_| PyValueError::new_err(format!("leeway={leeway}: name seconds from 0")))?;
         let mut options = ServiceOptions::new(issuer, api).map_err(to_python)?;
@@ -37,6 +38,8 @@ impl Options {
         options.jwks = jwks;
         options.leeway = Duration::from_secs(leeway.into());
         options.keep = keep;
+        let origin = origin.map(Origin::parse).transpose();
+        options.origin = origin.map_err(|error| PyValueError::new_err(error.to_string()))?;
         options.credentials = credentials.map(read_credentials).transpose()?;
         options.ca_file = ca_file;
         Ok(Self(options))

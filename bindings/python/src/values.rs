@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use jeton_oauth::Thumbprint;
+use jeton_verify::certificate_thumbprint;
 use pyo3::{
-    exceptions::PyTypeError,
+    exceptions::{PyTypeError, PyValueError},
     prelude::*,
     types::{PyBytes, PyDict, PyList, PyString, PyTuple},
 };
@@ -20,7 +22,18 @@ pub(crate) fn text<'v>(name: &str, value: &'v Bound<'_, PyAny>) -> PyResult<Cow<
     Err(PyTypeError::new_err(format!("`{name}` must be str or bytes, not {}", type_name(value))))
 }
 
+/// That of a certificate.
+pub(crate) fn thumbprint(certificate: &Bound<'_, PyBytes>) -> PyResult<Thumbprint> {
+    let der = certificate.as_bytes();
+    // each begins as a sequence
+    if der.first() == Some(&0x30) {
+        return Ok(certificate_thumbprint(der));
+    }
+    Err(PyValueError::new_err("`certificate` must be DER: `ssl.PEM_cert_to_DER_cert` makes it of PEM"))
+}
+
 /// The values of all headers of a name: of none, of one, or a list of them.
+#[derive(Default)]
 pub(crate) struct Headers<'v>(Vec<Cow<'v, [u8]>>);
 
 impl<'v> Headers<'v> {

@@ -124,8 +124,10 @@ class Answered:
 class Service:
     """A service at a port of its own."""
 
-    def __init__(self, command: list[str], folder: Path, **env: str) -> None:
-        self.port = free_port()
+    def __init__(
+        self, command: list[str], folder: Path, *, context: Optional[ssl.SSLContext] = None, **env: str
+    ) -> None:
+        self.port, self.context = free_port(), context
         command = [part.replace("PORT", str(self.port)) for part in command]
         # programs of the same Python
         command[0] = str(Path(sys.executable).parent / command[0])
@@ -143,11 +145,15 @@ class Service:
         """What a request is answered; target and headers go out as they are, and a name may come twice."""
         lines = [f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n".encode()]
         lines += [name.encode() + b": " + value + b"\r\n" for name, value in headers]
-        with socket.create_connection(("127.0.0.1", self.port), 20) as connection:
+        with self._connect() as connection:
             connection.sendall(b"".join(lines) + b"\r\n")
             answer = http.client.HTTPResponse(connection, method=method)
             answer.begin()
             return Answered(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), 20)
+        return self.context.wrap_socket(connection, server_hostname="localhost") if self.context else connection
 
     def get(self, target: str, token: Optional[str] = None) -> Answered:
         return self.ask("GET", target, bearer(token) if token else [])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +16,9 @@ from jeton import Authorizer, Decision, Principal
 from servers import ROOT
 
 FOLDER = ROOT / "tests/fixtures/decisions"
+sys.path.append(str(FOLDER))
+import make  # noqa: E402
+from possession import HOLDERS, Proofs  # noqa: E402
 
 
 @dataclass
@@ -20,7 +27,17 @@ class Case:
     method: str
     target: str
     authorization: list[str]
+    dpop: list[str]
+    certificate: Optional[bytes]
+    api: str
+    origin: Optional[str]
     expected: dict[str, Any]
+    # the second time
+    again: dict[str, Any]
+
+    @property
+    def service(self) -> tuple[str, Optional[str]]:
+        return self.api, self.origin
 
 
 class DecisionTable:
@@ -34,16 +51,45 @@ class DecisionTable:
         token: str = self.table["tokens"][name]
         return token
 
-    def authorizer(self) -> Authorizer:
-        return Authorizer(
-            issuer=self.table["issuer"], api=self.table["api"], policies=self.policies, jwks=self.jwks
-        )
+    def certificate(self, name: str) -> bytes:
+        return base64.b64decode(self.table["certificates"][name])
+
+    def key_of_certificates(self) -> bytes:
+        """In PEM."""
+        pem: bytes = HOLDERS["ed25519"].pem()
+        return pem
+
+    def proof(self, **said: Any) -> str:
+        """Made now, as the proofs of the table are, with this difference."""
+        proof: str = Proofs(self.table["tokens"], int(time.time()))(**{"jti": secrets.token_hex()} | said)
+        return proof
+
+    def authorizer(self, **other: Any) -> Authorizer:
+        options = {name: self.table[name] for name in ("issuer", "api", "origin")}
+        return Authorizer(**options | {"policies": self.policies, "jwks": self.jwks} | other)
+
+    def services(self) -> dict[tuple[str, Optional[str]], Authorizer]:
+        """One for each that the table asks."""
+        asked = {case.service for case in self.cases()}
+        return {(api, origin): self.authorizer(api=api, origin=origin) for api, origin in asked}
 
     def cases(self) -> Iterator[Case]:
-        for case in self.table["cases"]:
-            authorization = [self._filled_in(value) for value in case["authorization"]]
-            target = self._filled_in(case["target"])
-            yield Case(case["name"], case["method"], target, authorization, case["expected"])
+        # proofs are good for some seconds, by the clock of the machine
+        made = make.table(int(time.time()))
+        for case in made["cases"] + made["possession"]:
+            expected, shown = case["expected"], case.get("certificate")
+            yield Case(
+                case["name"],
+                case["method"],
+                self._filled_in(case["target"]),
+                [self._filled_in(value) for value in case["authorization"]],
+                case.get("dpop", []),
+                self.certificate(shown) if shown else None,
+                case.get("api", self.table["api"]),
+                case.get("origin", self.table["origin"]),
+                expected,
+                case.get("again", expected),
+            )
 
     def _filled_in(self, text: str) -> str:
         for name, token in self.table["tokens"].items():

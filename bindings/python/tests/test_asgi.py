@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import ssl
 from typing import Any, Optional
 
 import pytest
 from jeton import Authorizer, Principal
 from jeton.asgi import Protect
-from servers import ACME
+from servers import ACME, ORDERS
 from table import DecisionTable
 
 Scope = dict[str, Any]
@@ -84,6 +86,63 @@ def test_refusals_do_not_reach_the_application(table: DecisionTable, orders: Aut
     assert dict(sent[0]["headers"])[b"www-authenticate"] == b"Bearer"
     sent, seen = call(orders, http(table, method="HEAD", token=None))
     assert (seen, sent[0]["status"], sent[1]["body"]) == (None, 401, b"")
+
+
+def test_a_bound_token_needs_its_proof(table: DecisionTable, orders: Authorizer) -> None:
+    token, proof = f"DPoP {table.token('bound')}".encode(), table.proof().encode()
+
+    def ask(*dpop: bytes, **scope: Any) -> int:
+        headers = [(b"authorization", token), *((b"DPoP", value) for value in dpop)]
+        sent, seen = call(orders, http(table, headers=headers, **scope))
+        assert (sent[0]["status"] == 204) == (seen is not None)
+        status: int = sent[0]["status"]
+        return status
+
+    assert ask(proof) == 204
+    assert ask(proof) == 401, "it was used"
+    assert ask() == 401
+    assert ask(table.proof().encode(), table.proof().encode()) == 401, "two headers"
+    assert ask(table.proof().encode() + b"," + table.proof().encode()) == 401
+    assert ask(table.proof(htm="POST").encode()) == 401
+    sent, _ = call(orders, http(table, headers=[(b"authorization", token)]))
+    assert dict(sent[0]["headers"])[b"www-authenticate"].startswith(b"DPoP algs=")
+    # no host of the request counts
+    hosts = [(b"host", b"evil.example"), (b"x-forwarded-host", b"evil.example"), (b"forwarded", b"host=evil.example")]
+    for htu, status in [(f"https://evil.example{ACME}", 401), (f"{ORDERS}{ACME}", 204)]:
+        headers = [*hosts, (b"authorization", token), (b"dpop", table.proof(htu=htu).encode())]
+        assert call(orders, http(table, headers=headers))[0][0]["status"] == status
+
+
+def test_a_proof_names_the_place_at_which_the_application_is(table: DecisionTable, orders: Authorizer) -> None:
+    token = (b"authorization", f"DPoP {table.token('bound')}".encode())
+    for path in (f"/api{ACME}", ACME):
+        for htu, status in [(f"{ORDERS}/api{ACME}", 204), (f"{ORDERS}{ACME}", 401)]:
+            headers = [token, (b"dpop", table.proof(htu=htu).encode())]
+            sent, _ = call(orders, http(table, path, root_path="/api", headers=headers), mounted_at="/api")
+            assert sent[0]["status"] == status, (path, htu)
+
+
+def test_a_certificate_is_that_of_the_connection(table: DecisionTable, orders: Authorizer) -> None:
+    own, renewed = (ssl.DER_cert_to_PEM_cert(table.certificate(name)) for name in ("holder", "renewed"))
+    for tls, status in [
+        ({"client_cert_chain": [own]}, 204),
+        ({"client_cert_chain": (own, renewed), "client_cert_error": None}, 204),
+        ({"client_cert_chain": [renewed, own]}, 401),
+        ({"client_cert_chain": [own], "client_cert_error": "expired"}, 401),
+        ({"client_cert_chain": []}, 401),
+        ({"client_cert_chain": None}, 401),
+        ({}, 401),
+        (None, 401),
+        ({"client_cert_chain": ["no certificate"]}, 500),
+        ({"client_cert_chain": [table.certificate("holder")]}, 500),
+    ]:
+        sent, seen = call(orders, http(table, token="certified", extensions={"tls": tls}))
+        assert (sent[0]["status"], seen is not None) == (status, status == 204), tls
+    # no header makes one
+    escaped = base64.b64encode(table.certificate("holder"))
+    forged = [(b"client-cert", b":" + escaped + b":"), (b"ssl-client-cert", own.encode()), (b"x-ssl-cert", escaped)]
+    headers = [(b"authorization", f"Bearer {table.token('certified')}".encode()), *forged]
+    assert call(orders, http(table, headers=headers))[0][0]["status"] == 401
 
 
 @pytest.mark.parametrize(

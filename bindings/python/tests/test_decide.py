@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
 import jeton
 import pytest
 from jeton import Authorizer, Decision, Principal
-from servers import ACME
-from table import DecisionTable, told
+from servers import ACME, ORDERS
+from table import Case, DecisionTable, told
 
 
-def test_python_decides_as_the_table_has_it(table: DecisionTable, orders: Authorizer) -> None:
+def asked(case: Case) -> tuple[Any, ...]:
+    return case.method, case.target, case.authorization, case.dpop, case.certificate
+
+
+def test_python_decides_as_the_table_has_it(table: DecisionTable) -> None:
+    services = table.services()
     cases = list(table.cases())
-    # twice: the second time by what is remembered of the token
-    for case in cases + cases:
-        decision = orders.decide(case.method, case.target, case.authorization)
+    for case in cases:
+        decision = services[case.service].decide(*asked(case))
         assert told(decision) == case.expected, case.name
-    assert len(cases) > 150
+    # by what is remembered of tokens and proofs
+    for case in cases:
+        decision = services[case.service].decide(*asked(case))
+        assert told(decision) == case.again, f"{case.name}, again"
+    assert len(cases) > 400
 
 
-def test_coroutines_decide_as_the_table_has_it(table: DecisionTable, orders: Authorizer) -> None:
+def test_coroutines_decide_as_the_table_has_it(table: DecisionTable) -> None:
+    services = table.services()
+
     async def decide() -> None:
         for case in table.cases():
-            decision = await orders.decide_async(case.method, case.target, case.authorization)
+            decision = await services[case.service].decide_async(*asked(case))
             assert told(decision) == case.expected, case.name
 
     asyncio.run(decide())
@@ -71,12 +82,57 @@ def test_a_target_that_is_no_ascii_is_refused(orders: Authorizer, target: Any) -
         ("GET", ACME, {"Authorization": "Bearer x"}),
         ("GET", ACME, [None]),
         ("GET", ACME, None, 7),
+        ("GET", ACME, None, None, 7),
+        ("GET", ACME, None, None, "text"),
+        ("GET", ACME, None, None, [b"0"]),
+        ("GET", ACME, None, None, None, "/api"),
         ("GET", ACME),
     ],
 )
 def test_what_is_no_request_is_a_type_error(orders: Authorizer, arguments: Any) -> None:
     with pytest.raises(TypeError):
         orders.decide(*arguments)
+
+
+def test_a_proof_is_text_or_bytes_and_good_once(table: DecisionTable, orders: Authorizer) -> None:
+    token = f"DPoP {table.token('bound')}"
+    proofs: list[Any] = [(proof := table.proof()), table.proof().encode(), [table.proof()], (table.proof().encode(),)]
+    for shown in proofs:
+        assert orders.decide("GET", ACME, token, shown).allowed
+        assert not orders.decide("GET", ACME, token, dpop=shown).allowed
+    # for the same service, and not for another one
+    assert not orders.decide("GET", ACME, token, proof).allowed
+    with table.authorizer() as another:
+        assert another.decide("GET", ACME, token, proof).allowed
+
+
+@pytest.mark.parametrize("dpop", [b"\xff", "\udcff", b"\x00", "", [], None, "x.y.z", "\xe9"])
+def test_what_is_no_proof_is_refused(table: DecisionTable, orders: Authorizer, dpop: Any) -> None:
+    decision = orders.decide("GET", ACME, f"DPoP {table.token('bound')}", dpop)
+    assert decision.status == 401
+    assert decision.headers["WWW-Authenticate"].startswith("DPoP ")
+
+
+def test_a_proof_names_the_path_before_it_was_cut(table: DecisionTable, orders: Authorizer) -> None:
+    token = f"DPoP {table.token('bound')}"
+    for htu, mounted_at, is_allowed in [
+        (f"{ORDERS}/api{ACME}", "/api", True),
+        (f"{ORDERS}{ACME}", "/api", False),
+        (f"{ORDERS}/v2{ACME}", "/api", False),
+        (f"{ORDERS}/api{ACME}", "", False),
+        (f"{ORDERS}{ACME}", "", True),
+    ]:
+        decision = orders.decide("GET", f"{ACME}?page=2", token, table.proof(htu=htu), mounted_at=mounted_at)
+        assert decision.allowed == is_allowed, (htu, mounted_at)
+
+
+def test_a_certificate_is_der(table: DecisionTable, orders: Authorizer) -> None:
+    token, der = f"Bearer {table.token('certified')}", table.certificate("holder")
+    assert orders.decide("GET", ACME, token, certificate=der).allowed
+    assert not orders.decide("GET", ACME, token, certificate=der + b"0").allowed
+    for wrong in (ssl.DER_cert_to_PEM_cert(der).encode(), b""):
+        with pytest.raises(ValueError, match="DER"):
+            orders.decide("GET", ACME, token, certificate=wrong)
 
 
 def test_a_refusal_is_false(table: DecisionTable, orders: Authorizer) -> None:
@@ -154,6 +210,9 @@ def test_wrong_arguments_are_said(table: DecisionTable, tmp_path: Path) -> None:
         ({"jwks": page}, ValueError, "page.json"),
         ({"jwks": tmp_path / "absent.json"}, OSError, "absent.json"),
         ({"leeway": -1}, ValueError, "leeway=-1"),
+        ({"origin": "orders.example.com"}, ValueError, "orders.example.com"),
+        ({"origin": "https://orders.example.com/api"}, ValueError, "https://orders.example.com/api"),
+        ({"origin": 7}, TypeError, "origin"),
         ({"leeway": "30"}, TypeError, "leeway|integer"),
         ({"issuer": None}, TypeError, "issuer"),
         ({"unknown": 1}, TypeError, "unknown"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import ssl
 from typing import Any, Optional
 from urllib.parse import unquote_to_bytes
 
 import pytest
 from jeton import Authorizer, Principal
 from jeton.wsgi import Protect
-from servers import ACME
+from servers import ACME, ORDERS
 from table import DecisionTable
 
 Environ = dict[str, Any]
@@ -72,6 +74,72 @@ def test_each_name_of_the_target_will_do(table: DecisionTable, orders: Authorize
     target = "/tenants/%61cme/orders?page=2"
     status, _, _, _ = call(orders, request(table, target, RAW_URI=None) | {name: target})
     assert status == "204 No Content"
+
+
+def test_a_bound_token_needs_its_proof(table: DecisionTable, orders: Authorizer) -> None:
+    token = f"DPoP {table.token('bound')}"
+
+    def ask(dpop: Optional[str], **more: Any) -> str:
+        environ = request(table, HTTP_AUTHORIZATION=token, HTTP_DPOP=dpop, **more)
+        status, headers, _, seen = call(orders, environ)
+        assert (seen is None) == headers.get("WWW-Authenticate", "").startswith("DPoP algs=")
+        return status
+
+    proof = table.proof()
+    assert ask(proof) == "204 No Content"
+    assert ask(proof) == "401 Unauthorized", "it was used"
+    assert ask(None) == "401 Unauthorized"
+    # as servers join two headers
+    assert ask(f"{table.proof()},{table.proof()}") == "401 Unauthorized"
+    assert ask(f"{table.proof()}, {table.proof()}") == "401 Unauthorized"
+    hosts = {"HTTP_HOST": "evil.example", "HTTP_X_FORWARDED_HOST": "evil.example", "SERVER_NAME": "evil.example"}
+    assert ask(table.proof(htu=f"https://evil.example{ACME}"), **hosts) == "401 Unauthorized"
+    assert ask(table.proof(), **hosts) == "204 No Content"
+
+
+def test_a_proof_names_the_place_at_which_the_application_is(table: DecisionTable, orders: Authorizer) -> None:
+    for target in (f"/api{ACME}", ACME):
+        for htu, status in [(f"{ORDERS}/api{ACME}", 204), (f"{ORDERS}{ACME}", 401)]:
+            shown = {"HTTP_AUTHORIZATION": f"DPoP {table.token('bound')}", "HTTP_DPOP": table.proof(htu=htu)}
+            environ = request(table, target, SCRIPT_NAME="/api", PATH_INFO=ACME, **shown)
+            answered, _, _, _ = call(orders, environ, mounted_at="/api")
+            assert int(answered[:3]) == status, (target, htu)
+
+
+class Socket:
+    """As gunicorn hands it over."""
+
+    def __init__(self, der: Optional[bytes]) -> None:
+        self.der = der
+
+    def getpeercert(self, binary_form: bool = False) -> Optional[bytes]:
+        assert binary_form
+        return self.der
+
+
+def test_a_certificate_is_that_of_the_connection(table: DecisionTable, orders: Authorizer) -> None:
+    own, renewed = (table.certificate(name) for name in ("holder", "renewed"))
+    rows: list[tuple[dict[str, Any], int]] = [
+        ({"SSL_CLIENT_CERT": ssl.DER_cert_to_PEM_cert(own)}, 204),
+        ({"gunicorn.socket": Socket(own)}, 204),
+        ({"SSL_CLIENT_CERT": "", "gunicorn.socket": Socket(own)}, 204),
+        ({"SSL_CLIENT_CERT": ssl.DER_cert_to_PEM_cert(renewed)}, 401),
+        ({"SSL_CLIENT_CERT": ""}, 401),
+        ({"gunicorn.socket": Socket(renewed)}, 401),
+        ({"gunicorn.socket": Socket(None)}, 401),
+        # without TLS
+        ({"gunicorn.socket": object()}, 401),
+        ({}, 401),
+        ({"SSL_CLIENT_CERT": "no certificate"}, 500),
+        ({"SSL_CLIENT_CERT": own.decode("latin-1")}, 500),
+        # of headers
+        ({"HTTP_SSL_CLIENT_CERT": ssl.DER_cert_to_PEM_cert(own)}, 401),
+        ({"HTTP_CLIENT_CERT": f":{base64.b64encode(own).decode()}:"}, 401),
+        ({"HTTP_GUNICORN.SOCKET": Socket(own)}, 401),
+    ]
+    for environ, status in rows:
+        answered, _, _, seen = call(orders, request(table, token="certified", **environ))
+        assert (int(answered[:3]), seen is not None) == (status, status == 204), environ
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,10 @@ pub enum FindingCode {
     UnusedScope,
     /// A route that no client can reach.
     UnreachableRoute,
-    /// A client without a public key, a valid secret and an enabled issuer.
+    /// A client without a public key, a valid secret, a valid certificate and an enabled issuer.
     NoCredentials,
+    /// A client whose last certificate expires soon, or has expired.
+    ExpiringCertificate,
     /// A repository, owner or project that an entry of `federated` knows by its name alone.
     RecyclableName,
     /// An entry of `federated` that no token can meet.

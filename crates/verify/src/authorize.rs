@@ -1,6 +1,7 @@
 //! The second flow: a token, a method and a path to a permit, or to the reason why not.
 
 mod explain;
+mod route;
 
 use std::{fmt, sync::Arc};
 

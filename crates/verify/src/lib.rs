@@ -124,7 +124,7 @@ pub use keys::{JwksOptions, JwksSource, JwksSourceError, JwksState, KeySource, T
 pub use policies::{PolicySource, Unavailable};
 pub use possession::{
     DPOP_ALGORITHMS, DpopProof, Held, InvalidOrigin, NotNoted, Origin, PossessionFault, ProofFault,
-    ProofTerms, SeenProofs, Shown, ShownProof, TargetUri, UsedProof,
+    ProofTerms, SeenProofs, Shown, ShownProof, TargetUri, UsedProof, certificate_thumbprint,
 };
 pub use principal::Principal;
 pub use resource::{NoMetadata, ResourceMetadata};

@@ -9,10 +9,14 @@ use clap::ValueEnum;
 use jeton_oauth::{
     IssuerName,
     clock::{Clock, SystemClock},
+    text::printable,
 };
 use jeton_policy::{
     DemoSecrets, PolicyDraft, PolicySources,
-    clients::{ApiGrant, Client, ClientKind, ClientState, IntrospectedApis, StoredSecret},
+    clients::{
+        ApiGrant, CertificateTerms, Client, ClientKind, ClientState, IntrospectedApis, KnownCertificate,
+        StoredSecret,
+    },
     federation::FederatedTerms,
 };
 use jiff::Timestamp;
@@ -43,8 +47,8 @@ pub(super) fn run(format: ListFormat, config: Option<&Path>) -> anyhow::Result<O
     clients.sort_by(|a, b| a.id.cmp(&b.id));
     match format {
         ListFormat::Table => {
-            let head =
-                ["ID", "STATE", "CREDENTIALS", "TTL", "LIMIT", "REVOKED BEFORE", "GRANTS"].map(str::to_owned);
+            let head = ["ID", "STATE", "CREDENTIALS", "TOKENS", "TTL", "LIMIT", "REVOKED BEFORE", "GRANTS"];
+            let head = head.map(str::to_owned);
             let rows = clients.iter().map(|client| row(client, now));
             emit(&aligned(std::iter::once(head).chain(rows)))?;
         }
@@ -53,7 +57,7 @@ pub(super) fn run(format: ListFormat, config: Option<&Path>) -> anyhow::Result<O
     Ok(Outcome::Done)
 }
 
-fn row(client: &Client, now: Timestamp) -> [String; 7] {
+fn row(client: &Client, now: Timestamp) -> [String; 8] {
     let none = || "-".to_owned();
     let grants: Vec<_> = client.grants.iter().map(grant).collect();
     [
@@ -63,6 +67,7 @@ fn row(client: &Client, now: Timestamp) -> [String; 7] {
             ClientState::Disabled => "disabled".to_owned(),
         },
         credentials(client, now),
+        if client.bound_tokens { "bound".to_owned() } else { none() },
         client.ttl.map_or_else(none, duration),
         client.limit.map_or_else(none, |limit| limit.to_string()),
         time(client.revoked_before).map_or_else(none, |time| time.to_string()),
@@ -85,9 +90,24 @@ fn credentials(client: &Client, now: Timestamp) -> String {
     });
     let secrets = counted(live.len(), "secret").map(|secrets| secrets + &expiry);
     let keys = counted(client.public_keys.len(), "key");
+    let certificates = client.certificates.iter().filter(|terms| terms.is_live(now)).map(certificate);
     let tokens = issuers(client).map(|issuer| format!("tokens of {issuer}"));
-    let all: Vec<_> = keys.into_iter().chain(secrets).chain(tokens).collect();
+    let all: Vec<_> = keys.into_iter().chain(secrets).chain(certificates).chain(tokens).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+/// What stands in its certificates, and until when the entry counts.
+fn certificate(terms: &CertificateTerms) -> String {
+    let until = terms.expires.map(|expires| format!(" until {expires}")).unwrap_or_default();
+    format!("certificate {} {}{until}", terms.certificate.key(), printable(&shown(&terms.certificate)))
+}
+
+/// Of a hash its first digits, and a name as it is.
+fn shown(certificate: &KnownCertificate) -> String {
+    match certificate {
+        KnownCertificate::Sha256(hash) => hash.beginning(),
+        other => other.to_string(),
+    }
 }
 
 /// The issuers whose tokens stand for it, each once.
@@ -122,6 +142,13 @@ fn object(client: &Client, now: Timestamp) -> Value {
             "live": secret.is_live(now),
         })
     };
+    let certificate = |terms: &CertificateTerms| {
+        json!({
+            (terms.certificate.key()): shown(&terms.certificate),
+            "expires": terms.expires.map(|time| time.to_string()),
+            "live": terms.is_live(now),
+        })
+    };
     let grant = |grant: &ApiGrant| {
         json!({
             "api": grant.api,
@@ -146,6 +173,8 @@ fn object(client: &Client, now: Timestamp) -> Value {
         "grants": client.grants.iter().map(grant).collect::<Vec<_>>(),
         "secrets": client.secrets.iter().map(secret).collect::<Vec<_>>(),
         "public_keys": client.public_keys.len(),
+        "certificates": client.certificates.iter().map(certificate).collect::<Vec<_>>(),
+        "bound_tokens": client.bound_tokens,
         "federated": client.federated.iter().map(federated).collect::<Vec<_>>(),
         "ttl": client.ttl,
         "limit": client.limit.map(|limit| limit.to_string()),

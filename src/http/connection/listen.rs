@@ -99,6 +99,9 @@ where
                     if let Ok(address) = connection.io().tcp().local_addr() {
                         data.insert(LocalAddress(address));
                     }
+                    if let Some(certificate) = connection.io().certificate() {
+                        data.insert(Arc::new(certificate));
+                    }
                     data.insert(Rc::clone(connection.exchange()));
                 })
                 .h1(map_config(app, |()| AppConfig::default()));

@@ -17,7 +17,10 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::stream::{Limit, Unread};
-use crate::{http::ending::Ending, tls::LiveCertificate};
+use crate::{
+    http::ending::Ending,
+    tls::{LiveCertificate, ShownCertificate},
+};
 
 /// What is answered to HTTP without TLS where TLS is expected.
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 54\r\n\r\nthis address speaks HTTPS: begin the URL with https://";
@@ -52,6 +55,15 @@ impl Wire {
             Self::Clear(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
         }
+    }
+
+    /// The certificate that the client has shown, if it was asked for one and has. Kept here, for nothing of TLS changes it
+    /// within a connection.
+    pub(super) fn certificate(&self) -> Option<ShownCertificate> {
+        let Self::Tls(stream) = self else { return None };
+        let (leaf, intermediates) = stream.get_ref().1.peer_certificates()?.split_first()?;
+        // the handshake would have failed otherwise
+        ShownCertificate::new(leaf, intermediates).ok()
     }
 }
 

@@ -17,10 +17,11 @@ use crate::{
     federation::ShownAs,
     http::{
         error::{TokenEndpointError, TokenEndpointErrorKind},
-        extract::{Form, TrustedProxies, client_credentials},
+        extract::{CertificateProxies, Form, TrustedProxies, client_credentials},
     },
     limits::{LimitName, Limits, RateLimited},
     telemetry::{ClientRefusal, Telemetry, TokenAttempt},
+    tls::ShownCertificate,
 };
 
 /// What the endpoints for clients share.
@@ -31,6 +32,8 @@ pub(in crate::http) struct ClientEndpoints {
     pub(in crate::http) limits: Arc<Limits>,
     /// Who says from which address a request came.
     pub(in crate::http) trusted_proxies: Data<TrustedProxies>,
+    /// Who says which certificate a client has shown.
+    pub(in crate::http) certificate_proxies: Data<CertificateProxies>,
 }
 
 /// An endpoint with a request of a client, which it may refuse.
@@ -82,8 +85,9 @@ pub(super) async fn credentials_and_token(
 ) -> Result<(ClientCredentials, BearerToken), TokenEndpointError> {
     let request = endpoint.request;
     let read = async {
+        let certificate = endpoint.shared.certificate(request)?;
         let mut form = Form::read(request, body).await?;
-        let credentials = client_credentials(request.headers(), &mut form)?;
+        let credentials = client_credentials(request.headers(), &mut form, certificate.as_ref())?;
         Ok((credentials, BearerToken::new(form.require("token")?)))
     };
     read.await.map_err(|error| endpoint.unread(error))
@@ -93,6 +97,15 @@ impl ClientEndpoints {
     /// The one that was asked, and refuses this.
     pub(super) fn at<'r>(&'r self, request: &'r HttpRequest, refusing: Refusing<'r>) -> ClientEndpoint<'r> {
         ClientEndpoint { shared: self, request, refusing }
+    }
+
+    /// The certificate that a client has shown, if there is one.
+    pub(super) fn certificate(
+        &self,
+        request: &HttpRequest,
+    ) -> Result<Option<Arc<ShownCertificate>>, TokenEndpointError> {
+        let shown = self.certificate_proxies.shown(request);
+        shown.map_err(|fault| TokenEndpointError::invalid_request(fault.to_string()))
     }
 }
 

@@ -17,9 +17,10 @@ pub(in crate::http) struct PublishedMetadata {
 }
 
 impl PublishedMetadata {
-    pub(in crate::http) fn new(issuer: &Issuer, store: &Store) -> Self {
-        let own = AuthenticationMethod::OWN;
-        let all: Vec<_> = own.into_iter().chain([AuthenticationMethod::SpiffeJwt]).collect();
+    pub(in crate::http) fn new(issuer: &Issuer, store: &Store, takes_certificates: bool) -> Self {
+        let by_certificate = AuthenticationMethod::BY_CERTIFICATE.into_iter().filter(|_| takes_certificates);
+        let own: Vec<_> = AuthenticationMethod::OWN.into_iter().chain(by_certificate).collect();
+        let all: Vec<_> = own.iter().copied().chain([AuthenticationMethod::SpiffeJwt]).collect();
         Self { plain: Metadata::new(issuer, store, &own), federated: Metadata::new(issuer, store, &all) }
     }
 
@@ -41,6 +42,9 @@ struct Metadata {
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    /// RFC 8705 section 3.3; left out where no certificate is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_certificate_bound_access_tokens: Option<bool>,
     /// RFC 9449 section 5.1.
     dpop_signing_alg_values_supported: [&'static str; 5],
     introspection_endpoint: String,
@@ -79,6 +83,7 @@ struct RevocationMetadata {
 
 impl Metadata {
     fn new(issuer: &Issuer, store: &Store, methods: &[AuthenticationMethod]) -> Self {
+        let takes_certificates = methods.contains(&AuthenticationMethod::TlsClientAuth);
         let methods: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
         let algorithms = SignatureAlgorithm::NAMES;
         Self {
@@ -92,6 +97,7 @@ impl Metadata {
                 auth_methods: methods.clone(),
                 auth_signing_algorithms: algorithms,
             }),
+            tls_client_certificate_bound_access_tokens: takes_certificates.then_some(true),
             dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
             introspection_endpoint: issuer.endpoint("/oauth2/introspect"),
             introspection_endpoint_auth_methods_supported: methods.clone(),

@@ -13,7 +13,7 @@ use crate::{
     http::ending::Ending,
     keys::LiveKeys,
     store::{Store, StoreState},
-    tls::{Certificates, LiveCertificate, TlsError},
+    tls::{Certificates, LiveAuthorities, LiveCertificate, TlsError, TlsErrors},
 };
 
 /// What the answer to a probe depends on. Every listener answers the same.
@@ -23,6 +23,7 @@ pub(crate) struct Probed {
     store: Arc<Store>,
     audit: Audit,
     certificates: Certificates,
+    authorities: Option<Arc<LiveAuthorities>>,
     issuers: Arc<FollowedIssuers>,
     ending: Ending,
 }
@@ -35,6 +36,7 @@ impl Probed {
             store: Arc::clone(&app.store),
             audit: app.audit.clone(),
             certificates: app.certificates.clone(),
+            authorities: app.authorities.clone(),
             issuers: Arc::clone(&app.issuers),
             ending,
         })
@@ -49,7 +51,7 @@ pub(in crate::http) async fn live() -> HttpResponse {
 /// is told, and does not make the last good state less good. Until the shared store told once which tokens are
 /// revoked, no token can be judged, and the answer is 503; so it is once the server ends.
 pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
-    let Probed { keys, policies, store, audit, certificates, issuers, ending } = &**probed;
+    let Probed { keys, policies, store, audit, certificates, authorities, issuers, ending } = &**probed;
     let (has_store, store) = match store.state() {
         StoreState::Memory => (true, "memory"),
         StoreState::Ready => (true, "ready"),
@@ -93,6 +95,10 @@ pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
         let each = certificates.iter().map(|it| (it.listener().as_str().to_owned(), of_certificate(it)));
         detail.insert("tls".to_owned(), Value::Object(each.collect()));
     }
+    if let (Some(authorities), Some(detail)) = (authorities, detail.as_object_mut()) {
+        let error = authorities.last_rejection().map(|rejection| of_rejection(&rejection));
+        detail.insert("client_authorities".to_owned(), json!({ "last_reload_error": error }));
+    }
     let issuers = issuers.states(snapshot.policies.issuers());
     if let (false, Some(detail)) = (issuers.is_empty(), detail.as_object_mut()) {
         let each = issuers.iter().map(|state| (state.issuer.name.to_string(), of_issuer(state)));
@@ -115,10 +121,14 @@ fn of_issuer(state: &IssuerState) -> Value {
 fn of_certificate(certificate: &LiveCertificate) -> Value {
     json!({
         "expires_at": certificate.expires().to_string(),
-        "last_reload_error": certificate.last_rejection().map(|rejection| json!({
-            "at": rejection.at.to_string(),
-            "errors": rejection.faults.0.iter().map(TlsError::in_short).collect::<Vec<_>>(),
-        })),
+        "last_reload_error": certificate.last_rejection().map(|rejection| of_rejection(&rejection)),
+    })
+}
+
+fn of_rejection(rejection: &Rejection<TlsErrors>) -> Value {
+    json!({
+        "at": rejection.at.to_string(),
+        "errors": rejection.faults.0.iter().map(TlsError::in_short).collect::<Vec<_>>(),
     })
 }
 

@@ -312,7 +312,11 @@ pub(in crate::http) async fn reload(
     });
     let of_candidate = audit.shadow().map(|shadow| reloaded_candidate(shadow, &read));
     let of_certificates = (!read.certificates.is_empty()).then(|| reloaded_certificates(&read));
+    let of_authorities = read.authorities.as_ref();
+    let of_authorities =
+        of_authorities.map(|reload| json!({ "reloaded": matches!(reload, Reload::Reloaded(_)) }));
     let reloaded = with(with(of_policies, "keys", Some(of_keys)), "tls", of_certificates);
+    let reloaded = with(reloaded, "client_authorities", of_authorities);
     Ok(answer(&with(reloaded, "candidate", of_candidate)))
 }
 
@@ -331,7 +335,9 @@ fn rejected(read: &ReadAgain) -> Option<ProblemKind> {
     let findings = read.policies.rejection().map(|rejection| rejection.faults.clone());
     let key_errors = read.keys.rejection().map(|rejection| lines_of(&rejection.faults));
     let rejected_pairs = read.certificates.iter().filter_map(|(_, reload)| reload.rejection());
-    let tls_errors: Vec<_> = rejected_pairs.flat_map(|it| &it.faults.0).map(ToString::to_string).collect();
+    let rejected_authorities = read.authorities.iter().filter_map(Reload::rejection);
+    let tls_faults = rejected_pairs.chain(rejected_authorities).flat_map(|it| &it.faults.0);
+    let tls_errors: Vec<_> = tls_faults.map(ToString::to_string).collect();
     (findings.is_some() || key_errors.is_some() || !tls_errors.is_empty()).then(|| ProblemKind::Rejected {
         findings: findings.unwrap_or_default(),
         key_errors: key_errors.unwrap_or_default(),

@@ -23,6 +23,7 @@ use crate::{
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     telemetry::{ClientRefusal, TokenAttempt},
+    tls::ShownCertificate,
 };
 
 /// The token type of what an exchange takes and gives (RFC 8693 section 3).
@@ -43,14 +44,16 @@ pub(in crate::http) async fn post(
 ) -> Result<HttpResponse, TokenEndpointError> {
     let telemetry = &*endpoints.telemetry;
     let mut grant = None;
-    let (credentials, asked) = read(&request, body, &mut grant).await.map_err(|error| {
+    let read = read(&request, body, &endpoints, &mut grant).await;
+    let (credentials, asked, certificate) = read.map_err(|error| {
         let claimed = error.attempted.clone().or_else(|| claimed_by_basic(request.headers()));
         let attempt = TokenAttempt { telemetry, grant, claimed: claimed.as_deref() };
         endpoints.at(&request, Refusing::Token(attempt)).unread(error)
     })?;
     let attempt = TokenAttempt { telemetry, grant, claimed: credentials.claimed_id() };
     let endpoint = endpoints.at(&request, Refusing::Token(attempt));
-    let shown = Shown::of_headers(request.headers().get_all("dpop").map(HeaderValue::as_bytes));
+    let shown = Shown::of_headers(request.headers().get_all("dpop").map(HeaderValue::as_bytes))
+        .with_certificate(certificate.map(|certificate| certificate.thumbprint()));
     let issued = tokens.issue(&credentials, &asked, &shown).await;
     let issued = issued.map_err(|refused| refuse(refused, attempt, endpoint))?;
     let scopes = issued.scopes.to_string();
@@ -95,12 +98,14 @@ fn answer_body(issued: &IssuedToken, scopes: &str, issued_token_type: Option<&st
     body
 }
 
-/// What a request says: who asks, and for what. The grant type is known even where the rest cannot be read.
+/// What a request says: who asks, and for what; and the certificate that the client shows. The grant type is known even where the rest cannot be read.
 async fn read(
     request: &HttpRequest,
     body: Payload,
+    endpoints: &ClientEndpoints,
     grant: &mut Option<GrantType>,
-) -> Result<(ClientCredentials, TokenRequest), TokenEndpointError> {
+) -> Result<(ClientCredentials, TokenRequest, Option<Arc<ShownCertificate>>), TokenEndpointError> {
+    let certificate = endpoints.certificate(request)?;
     let mut form = Form::read(request, body).await?;
     // a client that wants what is not here learns that first: credentials would not help it
     let grant_type = form.require("grant_type")?;
@@ -114,18 +119,20 @@ async fn read(
     };
     *grant = Some(grant_type);
     // if the subject token is all that shows who asks, it is one of another issuer; with a client's own credentials it is
-    // one of ours, and one of ours shows nobody
-    if grant_type == GrantType::TokenExchange && !has_credentials(request.headers(), &form) {
+    // one of ours, and one of ours shows nobody. A certificate comes with the connection, and says nothing of the subject
+    // token: there its type alone tells
+    let is_ours = certificate.is_some() && form.find("subject_token_type") == Some(ACCESS_TOKEN);
+    if grant_type == GrantType::TokenExchange && !has_credentials(request.headers(), &form) && !is_ours {
         let SubjectToken { text, token_type } =
             SubjectToken::take(&mut form, &[JWT, ID_TOKEN, ACCESS_TOKEN])?;
         if token_type != ACCESS_TOKEN {
             let (client_id, shown_as) = (form.take("client_id"), ShownAs::SubjectToken);
             let credentials =
                 ClientCredentials::Foreign { client_id, token: ForeignToken::new(text), shown_as };
-            return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form))));
+            return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form)), certificate));
         }
     }
-    let credentials = client_credentials(request.headers(), &mut form)?;
+    let credentials = client_credentials(request.headers(), &mut form, certificate.as_ref())?;
     let access = access(&mut form);
     let asked = match grant_type {
         GrantType::ClientCredentials => TokenRequest::ClientCredentials(access),
@@ -138,7 +145,7 @@ async fn read(
             TokenRequest::TokenExchange { subject_token: BearerToken::new(text), access }
         }
     };
-    Ok((credentials, asked))
+    Ok((credentials, asked, certificate))
 }
 
 fn access(form: &mut Form) -> RequestedAccess {

@@ -1,4 +1,7 @@
-//! How a client says who it is at the endpoints for clients (RFC 6749 section 2.3, RFC 7521 section 4.2).
+//! How a client says who it is at the endpoints for clients (RFC 6749 section 2.3, RFC 7521 section 4.2, RFC 8705
+//! section 2).
+
+use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use base64::{
@@ -13,12 +16,14 @@ use crate::{
     authenticate::{ClientAssertion, ClientCredentials},
     federation::{ForeignToken, ShownAs},
     http::error::TokenEndpointError,
+    tls::ShownCertificate,
 };
 
 /// The credentials of a request, by the one way in which they came.
 pub(in crate::http) fn client_credentials(
     headers: &HeaderMap,
     form: &mut Form,
+    certificate: Option<&Arc<ShownCertificate>>,
 ) -> Result<ClientCredentials, TokenEndpointError> {
     let mut authorizations = headers.get_all(header::AUTHORIZATION);
     let (authorization, second) = (authorizations.next(), authorizations.next());
@@ -61,10 +66,18 @@ pub(in crate::http) fn client_credentials(
             ClientCredentials::Assertion { client_id: id, assertion: ClientAssertion::new(assertion) }
         });
     }
-    match (id, secret) {
-        (Some(client_id), Some(secret)) => Ok(ClientCredentials::Secret { client_id, secret }),
-        (None, Some(_)) => Err(TokenEndpointError::invalid_request("client_id is missing")),
-        (attempted, None) => {
+    match (id, secret, certificate) {
+        (Some(client_id), Some(secret), _) => Ok(ClientCredentials::Secret { client_id, secret }),
+        (None, Some(_), _) => Err(TokenEndpointError::invalid_request("client_id is missing")),
+        // it comes with the connection, whatever that is used for: beside other credentials it is no second way
+        (Some(client_id), None, Some(certificate)) => {
+            Ok(ClientCredentials::Certificate { client_id, certificate: Arc::clone(certificate) })
+        }
+        (None, None, Some(_)) => {
+            let message = "client_id is missing: it says whose certificate is shown (RFC 8705 section 2)";
+            Err(TokenEndpointError::new(ErrorCode::InvalidClient, message))
+        }
+        (attempted, None, None) => {
             let message = "authenticate with client_secret_basic, client_secret_post or private_key_jwt";
             let error = TokenEndpointError::new(ErrorCode::InvalidClient, message);
             Err(TokenEndpointError { attempted, ..error })

@@ -56,7 +56,14 @@ def go(place):
     command(program, place.serve())
 
 
+def node_dpop(place):
+    for nonces in ("off", "required"):
+        command("node", HERE / "dpop.mjs", place.serve(JETON__TOKENS__DPOP_NONCE=nonces), nonces)
+
+
 PARTS = {
+    "python-dpop": lambda place: python("dpop", place),
+    "node-dpop": node_dpop,
     "python-libraries": lambda place: python("libraries", place),
     "python-mcp": lambda place: python("mcp_sdk", place, *tools_at(place)),
     "node-mcp": mcp_sdk,

@@ -5,6 +5,7 @@ pub(crate) mod collector;
 pub(crate) mod dpop;
 pub(crate) mod forge;
 pub(crate) mod head;
+pub(crate) mod holder;
 pub(crate) mod issuer;
 pub(crate) mod platform;
 pub(crate) mod program;

@@ -43,6 +43,11 @@ impl Authority {
     }
 
     /// Its certificate.
+    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// The same in PEM.
     pub(crate) fn pem(&self) -> String {
         in_pem("CERTIFICATE", &self.certificate)
     }

@@ -44,7 +44,8 @@ class Authorizer:
             leeway: Seconds by which the clocks of the issuer and of this machine may differ.
             keep: A folder of mode 0700 for the last bundle, keys and status lists. A start goes on from there while the
                 issuer is away.
-            origin: The address of this service, such as `https://orders.example.com`. No effect yet.
+            origin: The scheme and host by which clients reach this service, such as `https://orders.example.com`. A
+                DPoP proof must name it. `None`: a token that is bound to a key is refused.
             credentials: For an API with `bundle: clients`: a client id and the file with its secret, or a function
                 that returns an access token.
             ca_file: The certificate authorities of the issuer, in PEM. `None`: those of the Web.
@@ -55,7 +56,14 @@ class Authorizer:
         """
 
     def decide(
-        self, method: _Text, target: _Text, authorization: _Headers, dpop: _Headers = None
+        self,
+        method: _Text,
+        target: _Text,
+        authorization: _Headers,
+        dpop: _Headers = None,
+        certificate: Optional[bytes] = None,
+        *,
+        mounted_at: str = "",
     ) -> Decision:
         """Decides one request.
 
@@ -68,14 +76,25 @@ class Authorizer:
                 decoded before may be judged as another path.
             authorization: The value of the `Authorization` header, a list of the values of all of them, or `None`. Two
                 are refused.
-            dpop: The values of the `DPoP` header. No effect yet: jeton issues no tokens that need proof.
+            dpop: The `DPoP` header, likewise. A token that is bound to a key needs one proof, which is taken once.
+            certificate: The certificate that the client showed in TLS, in DER. Never one of a header that a client can
+                send.
+            mounted_at: What was cut from the path before `target`, such as `/api`: a proof names the whole address.
 
         Raises:
             RuntimeError: The authorizer is closed.
+            ValueError: The certificate is not DER.
         """
 
     def decide_async(
-        self, method: _Text, target: _Text, authorization: _Headers, dpop: _Headers = None
+        self,
+        method: _Text,
+        target: _Text,
+        authorization: _Headers,
+        dpop: _Headers = None,
+        certificate: Optional[bytes] = None,
+        *,
+        mounted_at: str = "",
     ) -> Future[Decision]:
         """As `decide`, for coroutines of asyncio. What must be fetched first does not stop the loop."""
 

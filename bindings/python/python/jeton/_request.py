@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
@@ -13,7 +14,7 @@ PROBLEM = "application/problem+json"
 
 
 class UnreadableRequest(Exception):
-    """The server does not tell the path as it was sent, so nobody can judge it. The message names what helps."""
+    """The server does not tell something as it was sent, so nobody can judge it. The message names what helps."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 
@@ -54,6 +55,20 @@ def below(mounted_at: str, path: str) -> str:
     if mounted_at and path.startswith(mounted_at) and path[len(mounted_at) :][:1] in ("", "/"):
         return path[len(mounted_at) :]
     return path
+
+
+def to_der(pem: object, name: str) -> bytes:
+    """A certificate that the server tells in PEM.
+
+    Raises:
+        UnreadableRequest: It is no such text.
+    """
+    try:
+        return ssl.PEM_cert_to_DER_cert(pem)  # type: ignore[arg-type]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UnreadableRequest(
+            f"the server tells a certificate of the client in `{name}` that is not PEM: let it write PEM there, or nothing"
+        ) from error
 
 
 def check_routed(sent: str, routed: bytes) -> None:

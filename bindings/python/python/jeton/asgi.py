@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, MutableMapping
 from typing import Any, Callable, Optional
 
 from ._jeton import Authorizer, Principal
-from ._request import PROBLEM, UnreadableRequest, below, check_mount_point, check_routed, mount_point
+from ._request import PROBLEM, UnreadableRequest, below, check_mount_point, check_routed, mount_point, to_der
 
 __all__ = ["Protect"]
 
@@ -24,7 +24,8 @@ class Protect:
     route that was asked without a token.
 
     The path is judged as it was sent, so the server must tell it: `raw_path`. A request without it is refused, and so is
-    one that the application would route by another path.
+    one that the application would route by another path. The client's certificate is taken from the TLS extension of
+    ASGI, if the server has it.
 
     Args:
         app: The application.
@@ -53,7 +54,12 @@ class Protect:
             target = path.encode("latin-1") + b"?" + query if query else path.encode("latin-1")
             headers = scope["headers"]
             decision = await self._authorizer.decide_async(
-                method, target, _values(headers, b"authorization"), _values(headers, b"dpop")
+                method,
+                target,
+                _values(headers, b"authorization"),
+                _values(headers, b"dpop"),
+                _certificate(scope),
+                mounted_at=self._mounted_at,
             )
             if decision.allowed:
                 check_routed(path, routed)
@@ -81,6 +87,14 @@ class Protect:
 
 def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     return [value for header, value in headers if header.lower() == name]
+
+
+def _certificate(scope: _Scope) -> Optional[bytes]:
+    """What the client showed to a server that has TLS (the TLS extension of ASGI)."""
+    tls = (scope.get("extensions") or {}).get("tls") or {}
+    chain = list(tls.get("client_cert_chain") or ())
+    # with an error it did not hold for the server
+    return to_der(chain[0], "client_cert_chain") if chain and not tls.get("client_cert_error") else None
 
 
 def _with_principal(scope: _Scope, principal: Optional[Principal]) -> _Scope:

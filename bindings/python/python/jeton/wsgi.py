@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from ._jeton import Authorizer
-from ._request import PROBLEM, UnreadableRequest, below, check_mount_point, check_routed, mount_point
+from ._request import PROBLEM, UnreadableRequest, below, check_mount_point, check_routed, mount_point, to_der
 
 __all__ = ["Protect"]
 
@@ -25,6 +25,9 @@ class Protect:
     WSGI itself has only a decoded path. The path is judged as it was sent, so the server must tell it: `RAW_URI` (gunicorn)
     or `REQUEST_URI` (uWSGI, mod_wsgi, Werkzeug). A request without it is refused, and so is one that the application
     would route by another path.
+
+    The client's certificate is taken from `gunicorn.socket` and `SSL_CLIENT_CERT` (mod_wsgi, Werkzeug). Clients cannot set
+    them: each header of theirs begins with `HTTP_`.
 
     Args:
         app: The application.
@@ -45,6 +48,8 @@ class Protect:
                 path + query,
                 environ.get("HTTP_AUTHORIZATION"),
                 environ.get("HTTP_DPOP"),
+                _certificate(environ),
+                mounted_at=self._mounted_at,
             )
             if decision.allowed:
                 check_routed(path, environ.get("PATH_INFO", "").encode("latin-1", "replace"))
@@ -69,6 +74,15 @@ class Protect:
         check_mount_point(self._mounted_at, environ.get("SCRIPT_NAME", ""), "SCRIPT_NAME")
         path, mark, query = next(iter(sent.values())).partition("?")
         return below(self._mounted_at, path), mark + query
+
+
+def _certificate(environ: _Environ) -> Optional[bytes]:
+    """What the client showed to a server that has TLS."""
+    pem = environ.get("SSL_CLIENT_CERT")
+    if pem:
+        return to_der(pem, "SSL_CLIENT_CERT")
+    shown: Optional[Callable[..., Optional[bytes]]] = getattr(environ.get("gunicorn.socket"), "getpeercert", None)
+    return shown(binary_form=True) if shown else None
 
 
 def _refuse(

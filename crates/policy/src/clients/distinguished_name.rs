@@ -198,7 +198,9 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
             c if ESCAPED.contains(&c) || (at == 0 && matches!(c, ' ' | '#')) || (at == last && c == ' ') => {
                 write!(f, "\\{c}")?;
             }
-            '\0' => f.write_str("\\00")?,
+            c if c.is_control() => {
+                c.encode_utf8(&mut [0; 4]).bytes().try_for_each(|byte| write!(f, "\\{byte:02x}"))?;
+            }
             c => write!(f, "{c}")?,
         }
     }
@@ -334,6 +336,8 @@ mod tests {
         reads(r"CN=\ a\ ", vec![vec![text("2.5.4.3", " a ")]]);
         reads(r"CN=\#a=b\=c", vec![vec![text("2.5.4.3", "#a=b=c")]]);
         reads(r"CN=\\\,", vec![vec![text("2.5.4.3", r"\,")]]);
+        reads(r"CN=a\00\1b\c2\85", vec![vec![text("2.5.4.3", "a\0\u{1b}\u{85}")]]);
+        assert!(!DistinguishedName::parse(r"CN=\1b").unwrap().to_string().contains('\u{1b}'));
         reads("CN=", vec![vec![text("2.5.4.3", "")]]);
         // text, however it is written
         reads("CN=#0c0161", vec![vec![text("2.5.4.3", "a")]]);

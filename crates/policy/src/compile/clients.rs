@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::{
     DemoSecrets, Surroundings,
+    certificates::TakenCertificates,
     federated::TermsPlace,
     issuers::CompiledIssuers,
     report::{CompileReport, DefinedNames},
@@ -35,6 +36,8 @@ use crate::{
 pub(super) struct CompiledClients {
     pub(super) clients: Vec<Client>,
     pub(super) federated: Vec<Vec<TermsPlace>>,
+    /// By client: where each of its `certificates` has `expires`.
+    expiries: Vec<Vec<Option<Span>>>,
     places: Vec<(FileIndex, Span)>,
 }
 
@@ -59,12 +62,19 @@ impl CompiledClients {
                 file: *file,
                 at: *at,
                 had: HadCredentials {
+                    certificates: !client.certificates.is_empty(),
                     secrets: !client.secrets.is_empty(),
                     disabled: client.federated.iter().any(is_disabled),
                     impossible: client.federated.iter().any(|terms| !is_disabled(terms)),
                 },
             })
             .collect()
+    }
+
+    /// The clients with certificates: each with its file, and where its certificates have `expires`.
+    pub(super) fn with_certificates(&self) -> impl Iterator<Item = (&Client, FileIndex, &[Option<Span>])> {
+        let each = self.clients.iter().zip(&self.places).zip(&self.expiries);
+        each.map(|((client, (file, _)), expiries)| (client, *file, expiries.as_slice()))
     }
 }
 
@@ -81,6 +91,8 @@ impl CompileReport<'_> {
         let mut clients = Vec::new();
         let mut places = Vec::new();
         let mut places_of_federated = Vec::new();
+        let mut expiries = Vec::new();
+        let mut taken = TakenCertificates::default();
         // there may be a million clients, and few kinds of grants
         let mut shared: FxHashSet<Arc<[ApiGrant]>> = FxHashSet::default();
         for (file, document) in numbered(FileIndex::at, documents.iter_mut()) {
@@ -90,7 +102,7 @@ impl CompileReport<'_> {
                 let Some(client) = client else { continue };
                 let secrets = self.secrets(file, name, &client.secrets, surroundings.demo_secrets);
                 let public_keys = self.public_keys(file, name, &client.public_keys);
-                let certificates = self.certificates(file, name, &client.certificates);
+                let certificates = self.certificates(file, name, &client.certificates, &mut taken);
                 let abilities = self.abilities(file, name, &client, names);
                 let revoked_before = client.revoked_before.given();
                 let revoked_before = revoked_before.and_then(|text| self.time(file, text)).map(seconds_up);
@@ -113,6 +125,8 @@ impl CompileReport<'_> {
                 places.push((file, name.at));
                 let (federated, places_of_client) = federated.into_iter().unzip();
                 places_of_federated.push(places_of_client);
+                let (certificates, expiries_of_client) = certificates.into_iter().unzip();
+                expiries.push(expiries_of_client);
                 clients.push(Client {
                     id,
                     state: match client.enabled.given() {
@@ -137,7 +151,7 @@ impl CompileReport<'_> {
                 });
             }
         }
-        CompiledClients { clients, federated: places_of_federated, places }
+        CompiledClients { clients, federated: places_of_federated, expiries, places }
     }
 
     fn secrets(

@@ -15,7 +15,10 @@ mod requirements;
 mod types;
 mod warnings;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jeton_oauth::{ApiName, Audience, Issuer};
 use jiff::Timestamp;
@@ -183,11 +186,14 @@ impl PolicyDraft {
             return Err(Findings::sorted(report.findings));
         }
         report.unused_issuers(&issuers.known, &clients.clients);
+        let shut_out = clients.shut_out(&issuers, now);
+        let is_told: BTreeSet<_> = shut_out.iter().map(|client| &client.id).collect();
+        let others = clients.with_certificates().filter(|(client, ..)| !is_told.contains(&client.id));
+        report.expiring_certificates(others, now);
         let found = std::mem::take(&mut report.findings);
         let defined = DefinedCounts::by(&documents);
         let files = sources.files.iter().chain([&BUILT_IN.source]);
         let guarantees: Arc<[Guarantee]> = guarantees.into();
-        let shut_out = clients.shut_out(&issuers, now);
         let DefinedNames { scopes, roles, .. } = names;
         let clients: ClientRegistry = clients.clients.into_iter().collect();
         let mut policies = PolicySet {

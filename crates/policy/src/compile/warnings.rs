@@ -51,6 +51,8 @@ pub(super) struct ShutOut {
 /// What a client has that nobody can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HadCredentials {
+    /// Certificates that have expired.
+    pub(super) certificates: bool,
     /// Secrets that have expired.
     pub(super) secrets: bool,
     /// Issuers that are disabled.
@@ -129,9 +131,12 @@ impl WarningReport<'_> {
     }
 
     fn shut_out(&mut self, ShutOut { id, file, at, had }: &ShutOut) {
-        let HadCredentials { secrets, disabled, impossible } = *had;
-        let secrets = secrets.then(|| format!("every secret of client `{id}` has expired"));
-        let entries = match (disabled, impossible, &secrets) {
+        let HadCredentials { certificates, secrets, disabled, impossible } = *had;
+        let expired = [(secrets, "every secret"), (certificates, "every certificate")];
+        let expired: Vec<_> = expired.into_iter().filter_map(|(had, what)| had.then_some(what)).collect();
+        let expired =
+            (!expired.is_empty()).then(|| format!("{} of client `{id}` has expired", expired.join(" and ")));
+        let entries = match (disabled, impossible, &expired) {
             (false, false, _) => None,
             (true, false, None) => Some(format!("every issuer of client `{id}` is disabled")),
             (true, false, Some(_)) => Some("every issuer of it is disabled".to_owned()),
@@ -146,13 +151,16 @@ impl WarningReport<'_> {
                 "of each entry of its `federated`, the issuer is disabled or no token can meet it".to_owned(),
             ),
         };
-        let why: Vec<_> = secrets.iter().chain(&entries).map(String::as_str).collect();
+        let why: Vec<_> = expired.iter().chain(&entries).map(String::as_str).collect();
         let why = match why.as_slice() {
-            [] => format!("client `{id}` has neither a secret nor a public key"),
+            [] => format!("client `{id}` has no secret, public key or certificate"),
             why => why.join(", and "),
         };
         let message = format!("{why}, so it cannot get a token");
-        let hint = match (&secrets, impossible) {
+        let hint = match (&expired, impossible) {
+            (Some(_), _) if certificates => {
+                "add the entry of its next certificate, set `enabled: false`, or remove the client".to_owned()
+            }
             (None, true) => {
                 "change a condition of `federated`, set `enabled: false`, or remove the client".to_owned()
             }

@@ -10,7 +10,7 @@ use crate::{policy_text::compile_folder, warned_policies::CODES as WARNINGS};
 const CORPUS: &str = "tests/fixtures/policies/broken";
 
 /// Every code that the content of a file can come to.
-const CODES: [FindingCode; 38] = [
+const CODES: [FindingCode; 39] = [
     FindingCode::TooComplex,
     FindingCode::Unreadable,
     FindingCode::YamlSyntax,
@@ -41,6 +41,7 @@ const CODES: [FindingCode; 38] = [
     FindingCode::DuplicateAudience,
     FindingCode::BadSecret,
     FindingCode::BadPublicKey,
+    FindingCode::BadCertificate,
     FindingCode::Anonymous,
     FindingCode::BadTime,
     FindingCode::BadDuration,

@@ -9,13 +9,14 @@ const WARNED: &str = "tests/fixtures/policies/warned";
 const SILENT: &str = "tests/fixtures/policies/silent";
 
 /// The codes of what an operator should look at, though the policies load.
-pub(crate) const CODES: [FindingCode; 16] = [
+pub(crate) const CODES: [FindingCode; 17] = [
     FindingCode::IdleGuarantee,
     FindingCode::GuaranteeGap,
     FindingCode::PassedOver,
     FindingCode::UnusedScope,
     FindingCode::UnreachableRoute,
     FindingCode::NoCredentials,
+    FindingCode::ExpiringCertificate,
     FindingCode::RecyclableName,
     FindingCode::ImpossibleFederation,
     FindingCode::UnusedIssuer,

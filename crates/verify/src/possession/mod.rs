@@ -12,7 +12,7 @@ pub use fault::{PossessionFault, ProofFault};
 pub use held::Held;
 pub use proof::{DpopProof, ProofTerms};
 pub use seen::{NotNoted, SeenProofs, UsedProof};
-pub use shown::{Shown, ShownProof};
+pub use shown::{Shown, ShownProof, certificate_thumbprint};
 pub use target::{InvalidOrigin, Origin, TargetUri};
 
 pub(crate) use held::{Possession, PresentedToken};

@@ -1,5 +1,6 @@
 //! What a request shows beside its token.
 
+use aws_lc_rs::digest;
 use jeton_oauth::Thumbprint;
 
 /// The `DPoP` headers of a request. Exactly one is right (RFC 9449 section 4.3).
@@ -56,4 +57,11 @@ impl<'r> Shown<'r> {
     pub fn at_path(self, path: &'r str) -> Self {
         Self { path: Some(path), ..self }
     }
+}
+
+/// The thumbprint of a certificate, of its DER (RFC 8705 section 3.1).
+pub fn certificate_thumbprint(der: &[u8]) -> Thumbprint {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
+    Thumbprint::new(hash)
 }

@@ -1,0 +1,420 @@
+//! Clients that authenticate by certificates: which stand for whom, by the listener and by a proxy.
+use std::{fs, sync::LazyLock};
+
+use jeton::{
+    config::{ClientCertificateSettings, Settings, TlsSettings},
+    gateway::TrustedPeers,
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    KeyUsagePurpose, NameConstraints, date_time_ymd,
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Setup, TestApp,
+    holder::{Holder, Signer, client, connect, dns, email, send, uri},
+    spawn_app_with,
+    tls::Authority,
+};
+
+pub(crate) static SERVER: LazyLock<Authority> = LazyLock::new(Authority::new);
+static ROOT: LazyLock<Signer> = LazyLock::new(|| Signer::root("clients"));
+static BELOW: LazyLock<Signer> = LazyLock::new(|| ROOT.intermediate("clients below"));
+pub(crate) static PINNED: LazyLock<Holder> = LazyLock::new(|| Holder::of_openssl("pinned"));
+
+const SVID: &str = "spiffe://acme.example/ns/shop/sa/orders";
+
+/// Clients of each kind, all with the same grant.
+fn policies(more: &str) -> String {
+    let pinned = PINNED.sha256();
+    let entries = [
+        ("pinned", format!("{{ sha256: {pinned} }}")),
+        ("by-dns", "{ san_dns: Orders.acme.example }".to_owned()),
+        ("by-uri", "{ san_uri: 'https://acme.example/Orders' }".to_owned()),
+        ("by-svid", format!("{{ san_uri: '{SVID}' }}")),
+        ("by-ip", "{ san_ip: 10.0.0.1 }".to_owned()),
+        ("by-ip6", "{ san_ip: '2001:db8::1' }".to_owned()),
+        ("by-email", "{ san_email: Ops@acme.example }".to_owned()),
+        ("by-subject", "{ subject: 'CN=orders,O=ACME\\, Inc.' }".to_owned()),
+        ("late-entry", format!("{{ sha256: {pinned}, expires: 2026-01-01T00:00:00Z }}")),
+        ("several", format!("{{ san_dns: none.acme.example }}, {{ sha256: {pinned} }}")),
+    ];
+    let grants = "    grants: { orders: { scopes: [orders:read] } }\n";
+    let mut text = "version: 1\nclients:\n".to_owned();
+    for (id, entries) in entries {
+        text += &format!("  {id}:\n    certificates: [{entries}]\n{grants}");
+    }
+    text +=
+        &format!("  switched-off:\n    enabled: false\n    certificates: [{{ sha256: {pinned} }}]\n{grants}");
+    text + more
+}
+
+fn taking(settings: &mut Settings, proxies: &[&str]) {
+    let dir = settings.keys.dir.parent().unwrap();
+    let ca_file = dir.join("ca.pem");
+    fs::write(&ca_file, ROOT.pem()).unwrap();
+    let proxies: Vec<_> = proxies.iter().map(|&proxy| proxy.to_owned()).collect();
+    settings.server.client_certificates = Some(ClientCertificateSettings {
+        proxies: TrustedPeers::parse(&proxies).unwrap(),
+        ca_file: Some(ca_file),
+    });
+}
+
+pub(crate) fn by_listener(settings: &mut Settings) {
+    taking(settings, &["192.0.2.7"]);
+    let dir = settings.keys.dir.parent().unwrap();
+    SERVER.pair().write(dir);
+    settings.server.tls =
+        Some(TlsSettings { cert_file: dir.join("cert.pem"), key_file: dir.join("key.pem") });
+}
+
+pub(crate) fn by_proxy(settings: &mut Settings) {
+    taking(settings, &["192.0.2.7", "127.0.0.0/8"]);
+}
+
+fn spawn(settings: fn(&mut Settings)) -> TestApp {
+    let policies = vec![("certificates.yaml", policies(""))];
+    spawn_app_with(Setup { settings, policies, ..Setup::default() })
+}
+
+/// A token request by TLS; status, head and body.
+async fn ask_by_tls(
+    app: &TestApp,
+    holder: Option<&Holder>,
+    headers: &[(&str, String)],
+    form: &str,
+) -> (u16, String, Value) {
+    let address = app.address.trim_start_matches("http://");
+    let mut stream = connect(&SERVER, holder, address).await.unwrap();
+    send(&mut stream, "POST", "/oauth2/token", headers, form).await.unwrap()
+}
+
+/// The same behind a proxy.
+pub(crate) async fn ask_by_proxy(app: &TestApp, headers: &[(&str, String)], form: &str) -> (u16, Value) {
+    let request = app.http.post(format!("{}/oauth2/token", app.address));
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+    let request = request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned());
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+pub(crate) fn form(client: &str) -> String {
+    format!("grant_type=client_credentials&client_id={client}&resource=https%3A%2F%2Forders.example.com")
+}
+
+/// Whether a certificate stands for a client, which must be the same by the listener and by a proxy.
+struct Row(&'static str, Holder, &'static str, bool);
+
+fn signed(names: Vec<rcgen::SanType>) -> Holder {
+    ROOT.sign(&client("client", names))
+}
+
+fn changed(names: Vec<rcgen::SanType>, change: impl FnOnce(&mut CertificateParams)) -> Holder {
+    let mut params = client("client", names);
+    change(&mut params);
+    ROOT.sign(&params)
+}
+
+fn name() -> Vec<rcgen::SanType> {
+    vec![dns("orders.acme.example")]
+}
+
+fn subject(parts: &[(DnType, &str)]) -> Holder {
+    let mut params = client("", Vec::new());
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    parts.iter().for_each(|(kind, value)| params.distinguished_name.push(kind.clone(), *value));
+    ROOT.sign(&params)
+}
+
+fn rows() -> Vec<Row> {
+    let ip = |address: &str| rcgen::SanType::IpAddress(address.parse().unwrap());
+    let later = |params: &mut CertificateParams| params.not_before = date_time_ymd(2027, 1, 1);
+    let ended = |params: &mut CertificateParams| params.not_after = date_time_ymd(2026, 11, 23);
+    let mut too_late = client("pinned", Vec::new());
+    ended(&mut too_late);
+    let other_root = Signer::root("clients");
+    let mut end = client("no authority", Vec::new());
+    end.is_ca = IsCa::ExplicitNoCa;
+    let pretended = ROOT.below(end);
+    let mut narrow = CertificateParams::new(Vec::new()).unwrap();
+    narrow.distinguished_name.push(DnType::CommonName, "narrow");
+    narrow.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    narrow.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    narrow.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName("other.example".to_owned())],
+        excluded_subtrees: Vec::new(),
+    });
+    let narrow = ROOT.below(narrow);
+    let usage = |usages: &[ExtendedKeyUsagePurpose]| {
+        let usages = usages.to_vec();
+        changed(name(), |params| params.extended_key_usages = usages)
+    };
+    let o = (DnType::OrganizationName, "ACME, Inc.");
+    let cn = (DnType::CommonName, "orders");
+    vec![
+        Row("the certificate itself", PINNED.clone(), "pinned", true),
+        Row("one of several entries", PINNED.clone(), "several", true),
+        Row("an entry that has expired", PINNED.clone(), "late-entry", false),
+        Row("a disabled client", PINNED.clone(), "switched-off", false),
+        Row("a client that is not there", PINNED.clone(), "nobody", false),
+        Row("another client", PINNED.clone(), "by-dns", false),
+        Row("a client with secrets alone", PINNED.clone(), "acme-sync", false),
+        Row("another of the same name", Holder::of_openssl("pinned"), "pinned", false),
+        Row("another of the same key", PINNED.renewed(&client("pinned", Vec::new())), "pinned", false),
+        Row("a name", signed(name()), "by-dns", true),
+        Row("a name in other letters", signed(vec![dns("ORDERS.acme.EXAMPLE")]), "by-dns", true),
+        Row("a second name", signed(vec![dns("a.example"), dns("orders.acme.example")]), "by-dns", true),
+        Row("more in front", signed(vec![dns("x.orders.acme.example")]), "by-dns", false),
+        Row("less in front", signed(vec![dns("acme.example")]), "by-dns", false),
+        Row("more behind", signed(vec![dns("orders.acme.example.evil.example")]), "by-dns", false),
+        Row("a dot behind", signed(vec![dns("orders.acme.example.")]), "by-dns", false),
+        Row("a wildcard", signed(vec![dns("*.acme.example")]), "by-dns", false),
+        Row(
+            "the name as a common name",
+            ROOT.sign(&client("orders.acme.example", Vec::new())),
+            "by-dns",
+            false,
+        ),
+        Row("the name as a URI", signed(vec![uri("orders.acme.example")]), "by-dns", false),
+        Row("by an intermediate", BELOW.sign(&client("client", name())), "by-dns", true),
+        Row("by two", BELOW.intermediate("further").sign(&client("client", name())), "by-dns", true),
+        Row("without the intermediate", BELOW.sign(&client("client", name())).alone(), "by-dns", false),
+        Row("by one that is no authority", pretended.sign(&client("client", name())), "by-dns", false),
+        Row("outside of what the authority may", narrow.sign(&client("client", name())), "by-dns", false),
+        Row("by another authority", other_root.sign(&client("client", name())), "by-dns", false),
+        Row("by itself", Holder::self_signed(&client("client", name())), "by-dns", false),
+        Row("expired", changed(name(), ended), "by-dns", false),
+        Row("not yet valid", changed(name(), later), "by-dns", false),
+        Row("for servers alone", usage(&[ExtendedKeyUsagePurpose::ServerAuth]), "by-dns", false),
+        Row("for email alone", usage(&[ExtendedKeyUsagePurpose::EmailProtection]), "by-dns", false),
+        Row(
+            "for both",
+            usage(&[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]),
+            "by-dns",
+            true,
+        ),
+        Row("for no use that is named", usage(&[]), "by-dns", true),
+        Row(
+            "an authority itself",
+            changed(name(), |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            "by-dns",
+            false,
+        ),
+        Row("a URI", signed(vec![uri("https://acme.example/Orders")]), "by-uri", true),
+        Row("a URI in other letters", signed(vec![uri("https://acme.example/orders")]), "by-uri", false),
+        Row("a URI with more", signed(vec![uri("https://acme.example/Orders/")]), "by-uri", false),
+        Row("an address", signed(vec![ip("10.0.0.1")]), "by-ip", true),
+        Row("another address", signed(vec![ip("10.0.0.2")]), "by-ip", false),
+        Row("an address as a name", signed(vec![dns("10.0.0.1")]), "by-ip", false),
+        Row("an address within a longer one", signed(vec![ip("::ffff:10.0.0.1")]), "by-ip", false),
+        Row("a long address", signed(vec![ip("2001:db8::1")]), "by-ip6", true),
+        Row("an email address", signed(vec![email("Ops@ACME.example")]), "by-email", true),
+        Row("another mailbox", signed(vec![email("ops@acme.example")]), "by-email", false),
+        Row("a subject", subject(&[o.clone(), cn.clone()]), "by-subject", true),
+        Row("a subject the other way round", subject(&[cn.clone(), o.clone()]), "by-subject", false),
+        Row(
+            "more in the subject",
+            subject(&[o.clone(), (DnType::OrganizationalUnitName, "x"), cn.clone()]),
+            "by-subject",
+            false,
+        ),
+        Row("less in the subject", subject(&[cn.clone()]), "by-subject", false),
+        Row(
+            "other letters in the subject",
+            subject(&[o, (DnType::CommonName, "Orders")]),
+            "by-subject",
+            false,
+        ),
+        Row("an SVID", signed(vec![uri(SVID)]), "by-svid", true),
+        Row("an SVID with a name", signed(vec![uri(SVID), dns("orders.acme.example")]), "by-svid", true),
+        Row(
+            "an SVID with two URIs",
+            signed(vec![uri(SVID), uri("https://acme.example/Orders")]),
+            "by-svid",
+            false,
+        ),
+        Row(
+            "an SVID of another workload",
+            signed(vec![uri("spiffe://acme.example/ns/shop/sa/order")]),
+            "by-svid",
+            false,
+        ),
+        Row("an SVID below", signed(vec![uri(&format!("{SVID}/x"))]), "by-svid", false),
+        Row(
+            "an SVID of another domain",
+            signed(vec![uri("spiffe://acme.example.evil/ns/shop/sa/orders")]),
+            "by-svid",
+            false,
+        ),
+        Row("an SVID of the domain", signed(vec![uri("spiffe://acme.example")]), "by-svid", false),
+        Row(
+            "an SVID that signs others",
+            changed(vec![uri(SVID)], |params| {
+                params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
+            }),
+            "by-svid",
+            false,
+        ),
+        Row(
+            "an SVID that signs lists",
+            changed(vec![uri(SVID)], |params| params.key_usages = vec![KeyUsagePurpose::CrlSign]),
+            "by-svid",
+            false,
+        ),
+    ]
+}
+
+#[actix_web::test]
+async fn each_certificate_stands_for_its_client_and_no_other() {
+    let (listener, proxy) = (spawn(by_listener), spawn(by_proxy));
+    let mut refusal = None;
+    for Row(name, holder, id, is_taken) in rows() {
+        let (status, head, body) = ask_by_tls(&listener, Some(&holder), &[], &form(id)).await;
+        let behind = ask_by_proxy(&proxy, &holder.headers(), &form(id)).await;
+        assert_eq!(status, behind.0, "{name}: {body} or {}", behind.1);
+        assert_eq!(status, if is_taken { 200 } else { 401 }, "{name}: {body}");
+        if !is_taken {
+            assert!(head.contains("www-authenticate: basic"), "{name}");
+            assert_eq!(body["error"], "invalid_client", "{name}");
+            // whatever is wrong, the same is told
+            assert_eq!(refusal.get_or_insert_with(|| body.clone()), &body, "{name}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_pinned_certificate_counts_within_its_times() {
+    let mut params = client("short", Vec::new());
+    params.not_before = date_time_ymd(2026, 12, 1);
+    params.not_after = date_time_ymd(2026, 12, 10);
+    let holder = Holder::self_signed(&params);
+    let app = spawn_app_with(Setup {
+        settings: by_proxy,
+        policies: vec![(
+            "short.yaml",
+            format!(
+                "version: 1\nclients:\n  short:\n    certificates: [{{ sha256: {} }}]\n    grants: {{ orders: {{ scopes: [orders:read] }} }}\n",
+                holder.sha256()
+            ),
+        )],
+        ..Setup::default()
+    });
+    // until the second before it begins, and from the second after it ends
+    for (seconds, expected) in [(647_999, 401), (1, 200), (9 * 86_400, 200), (1, 401)] {
+        app.clock.advance(seconds);
+        let (status, body) = ask_by_proxy(&app, &holder.headers(), &form("short")).await;
+        assert_eq!(status, expected, "{seconds}: {body}");
+    }
+}
+
+#[actix_web::test]
+async fn rfc_9440_4_headers_of_strangers_are_refused() {
+    let plain = |settings: &mut Settings| taking(settings, &["192.0.2.7"]);
+    let headers = PINNED.headers();
+    for (name, app) in [("optional", spawn(plain)), ("off", spawn(|_| ()))] {
+        for header in ["Client-Cert", "client-cert", "Client-Cert-Chain"] {
+            let forged = [(header, headers[0].1.clone())];
+            for form in
+                [form("pinned"), format!("{}&client_secret=demo-secret-of-acme-sync", form("acme-sync"))]
+            {
+                let (status, body) = ask_by_proxy(&app, &forged, &form).await;
+                assert_eq!((status, &body["error"]), (400, &json!("invalid_request")), "{name}: {body}");
+            }
+            let secret = ("authorization", "Basic b3BlcmF0b3I6ZGVtby1zZWNyZXQtb2Ytb3BlcmF0b3I=".to_owned());
+            for path in ["/oauth2/introspect", "/oauth2/revoke"] {
+                let request = app.http.post(format!("{}{path}", app.address)).form(&[("token", "x")]);
+                let request = request.header(header, &forged[0].1).header(secret.0, &secret.1);
+                assert_eq!(request.send().await.unwrap().status(), 400, "{name}: {path}");
+            }
+            for path in ["/principal", "/ops/policies", "/ops/none"] {
+                let request = app.http.get(format!("{}{path}", app.address)).header(header, &forged[0].1);
+                assert_eq!(request.send().await.unwrap().status(), 400, "{name}: {path}");
+            }
+            // nothing is judged by it
+            let request = app.http.get(format!("{}/healthz", app.address)).header(header, &forged[0].1);
+            assert_eq!(request.send().await.unwrap().status(), 200, "{name}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_proxy_hands_over_one_certificate() {
+    let app = spawn(by_proxy);
+    let good = PINNED.headers()[0].1.clone();
+    let other = Holder::of_openssl("other").headers()[0].1.clone();
+    for (name, headers, expected) in [
+        ("one", vec![("Client-Cert", good.clone())], 200),
+        ("none", vec![], 401),
+        ("twice", vec![("Client-Cert", other.clone()), ("Client-Cert", good.clone())], 400),
+        ("twice the same", vec![("Client-Cert", good.clone()), ("Client-Cert", good.clone())], 400),
+        ("a list", vec![("Client-Cert", format!("{other}, {good}"))], 400),
+        ("no field", vec![("Client-Cert", good.trim_matches(':').to_owned())], 400),
+        ("nothing", vec![("Client-Cert", String::new())], 400),
+        ("no certificate", vec![("Client-Cert", ":AAAA:".to_owned())], 400),
+        ("a chain alone", vec![("Client-Cert-Chain", good.clone())], 400),
+        (
+            "a chain that is none",
+            vec![("Client-Cert", good.clone()), ("Client-Cert-Chain", "x".to_owned())],
+            400,
+        ),
+        ("a chain", vec![("Client-Cert", good.clone()), ("Client-Cert-Chain", other.clone())], 200),
+    ] {
+        let (status, body) = ask_by_proxy(&app, &headers, &form("pinned")).await;
+        assert_eq!(status, expected, "{name}: {body}");
+    }
+}
+
+/// The proxy is asked for a certificate too, and its own is not its client's.
+#[actix_web::test]
+async fn what_a_proxy_shows_of_itself_is_not_its_clients() {
+    let app = spawn(|settings| {
+        by_listener(settings);
+        taking(settings, &["127.0.0.1"]);
+    });
+    let other = signed(name());
+    let (status, ..) = ask_by_tls(&app, Some(&PINNED), &[], &form("pinned")).await;
+    assert_eq!(status, 401);
+    let headers = other.headers();
+    let (status, _, body) = ask_by_tls(&app, Some(&PINNED), &headers, &form("by-dns")).await;
+    assert_eq!(status, 200, "{body}");
+    let (status, ..) = ask_by_tls(&app, Some(&PINNED), &headers, &form("pinned")).await;
+    assert_eq!(status, 401);
+}
+
+#[actix_web::test]
+async fn a_certificate_is_no_second_way_beside_other_credentials() {
+    let app = spawn(by_listener);
+    let secret = "client_secret=demo-secret-of-acme-sync";
+    let grant = "grant_type=client_credentials&resource=https%3A%2F%2Forders.example.com";
+    for (name, form, expected) in [
+        ("a secret beside it", format!("{}&{secret}", form("acme-sync")), 200),
+        ("a wrong secret beside it", format!("{}&client_secret=wrong", form("pinned")), 401),
+        ("two others", format!("{}&{secret}&client_assertion=x", form("acme-sync")), 400),
+        ("no id", grant.to_owned(), 401),
+    ] {
+        let (status, _, body) = ask_by_tls(&app, Some(&PINNED), &[], &form).await;
+        assert_eq!(status, expected, "{name}: {body}");
+    }
+    let (status, ..) = ask_by_tls(&app, None, &[], &form("pinned")).await;
+    assert_eq!(status, 401, "an id alone");
+}
+
+#[actix_web::test]
+async fn each_request_is_judged_by_the_policies_of_its_moment() {
+    let app = spawn(by_listener);
+    let address = app.address.trim_start_matches("http://");
+    let mut stream = connect(&SERVER, Some(&PINNED), address).await.unwrap();
+    let (status, ..) = send(&mut stream, "POST", "/oauth2/token", &[], &form("pinned")).await.unwrap();
+    assert_eq!(status, 200);
+    let file = app.dir.path().join("policies/certificates.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace(&PINNED.sha256(), &"ab".repeat(32))).unwrap();
+    let operator = "grant_type=client_credentials&client_id=operator&client_secret=demo-secret-of-operator";
+    let (.., body) = send(&mut stream, "POST", "/oauth2/token", &[], operator).await.unwrap();
+    let bearer = [("Authorization", format!("Bearer {}", body["access_token"].as_str().unwrap()))];
+    let (status, _, body) = send(&mut stream, "POST", "/ops/reload", &bearer, "").await.unwrap();
+    assert_eq!((status, &body["reloaded"]), (200, &json!(true)), "{body}");
+    let (status, ..) = send(&mut stream, "POST", "/oauth2/token", &[], &form("pinned")).await.unwrap();
+    assert_eq!(status, 401, "on the connection that was good");
+}
