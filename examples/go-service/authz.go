@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"time"
@@ -33,9 +34,12 @@ func Protect(authz string, next http.Handler) http.Handler {
 		// the target as it was sent: r.URL.Path is decoded, and another path could look the same
 		ask.Header.Set("X-Original-Method", r.Method)
 		ask.Header.Set("X-Original-URI", r.RequestURI)
-		// all of them: jeton refuses two tokens, and a header that changes the method
-		for _, name := range []string{"Authorization", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
+		// all of them: jeton refuses two tokens, two proofs, and a header that changes the method
+		for _, name := range []string{"Authorization", "Dpop", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
 			ask.Header[name] = r.Header[name]
+		}
+		if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 { // the client's, which it showed to this server (RFC 9440)
+			ask.Header.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(r.TLS.PeerCertificates[0].Raw)+":")
 		}
 		answer, err := jeton.Do(ask)
 		if err != nil {

@@ -1,13 +1,17 @@
 import com.sun.net.httpserver.Filter;
 import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpsExchange;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.security.cert.CertificateEncodingException;
 import java.time.Duration;
+import java.util.Base64;
 import java.util.List;
+import javax.net.ssl.SSLPeerUnverifiedException;
 
 /** Asks jeton about each request, and lets the handler run only after a yes. */
 final class Authz extends Filter {
@@ -18,7 +22,7 @@ final class Authz extends Filter {
         .connectTimeout(Duration.ofSeconds(2))
         .build();
     private static final List<String> HANDED_OVER =
-        List.of("Authorization", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override");
+        List.of("Authorization", "DPoP", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override");
     private static final ThreadLocal<HttpHeaders> CALLER = new ThreadLocal<>();
     private final URI authz;
 
@@ -46,9 +50,13 @@ final class Authz extends Filter {
                 .timeout(Duration.ofSeconds(2))
                 .header("X-Original-Method", exchange.getRequestMethod())
                 .header("X-Original-URI", target);
-            // all of them: jeton refuses two tokens, and a header that changes the method
+            // all of them: jeton refuses two tokens, two proofs, and a header that changes the method
             for (String name : HANDED_OVER) {
                 exchange.getRequestHeaders().getOrDefault(name, List.of()).forEach(value -> ask.header(name, value));
+            }
+            String certificate = certificateOf(exchange);
+            if (certificate != null) {
+                ask.header("Client-Cert", certificate);
             }
             answer = JETON.send(ask.build(), HttpResponse.BodyHandlers.ofByteArray());
         } catch (IOException | IllegalArgumentException failed) {
@@ -73,6 +81,19 @@ final class Authz extends Filter {
             answer(exchange, answer.statusCode(), answer.body());
         } else {
             answer(exchange, 503, new byte[0]);
+        }
+    }
+
+    /** The client's certificate as RFC 9440 writes it, where this server has TLS and the client showed one. */
+    private static String certificateOf(HttpExchange exchange) throws IOException {
+        try {
+            return exchange instanceof HttpsExchange secured
+                ? ":" + Base64.getEncoder().encodeToString(secured.getSSLSession().getPeerCertificates()[0].getEncoded()) + ":"
+                : null;
+        } catch (SSLPeerUnverifiedException none) {
+            return null;
+        } catch (CertificateEncodingException broken) {
+            throw new IOException(broken);
         }
     }
 

@@ -9,9 +9,11 @@ import socket
 import subprocess
 import threading
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gateway_attacks
+import stolen_tokens
 from gateway_wire import Echo, ask, request
 from gateways import ROOT, check, is_tight, need
 from live import checks, connects, free_port
@@ -47,10 +49,11 @@ LANGUAGES = {"go": go, "java": java}
 class Service:
     """A service with one of the middlewares."""
 
-    def __init__(self, site, name, command, authz=None, upstream=None):
+    def __init__(self, site, name, command, authz=None, upstream=None, **settings):
         self.name, self.port, self.upstream = name, free_port(), upstream or free_port()
         environment = site.environment(
-            PORT=str(self.port), AUTHZ=authz or f"{site.base}/authz/service", UPSTREAM=f"127.0.0.1:{self.upstream}"
+            PORT=str(self.port), AUTHZ=authz or f"{site.base}/authz/service", UPSTREAM=f"127.0.0.1:{self.upstream}",
+            **settings,
         )
         site.start(command, f"{name}-{self.port}", lambda: connects(self.port), env=environment, cwd="/")
 
@@ -180,5 +183,7 @@ def run(site):
         text = f"{name}: of {sent} attacks and samples {arrived} reached the handler, all as the policies allow"
         checks.holds(text, not found and sent > 150 and arrived > 20, found)
         example(site, name, orders)
+        stolen_tokens.proofs(site, name, Service(site, f"{name}-proofs", orders))
+        stolen_tokens.certificates(site, name, partial(Service, site, f"{name}-secured", command))
         fails_closed(site, name, command)
         keeps_connections(site, name, command)

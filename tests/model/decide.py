@@ -12,6 +12,7 @@ import base64
 import json
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 Json = dict[str, Any]
 
 LEEWAY = 30  # seconds
+SCHEMES = ("bearer", "dpop")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 KEY_TYPES = {"EdDSA": "OKP", "ES256": "EC", "RS256": "RSA", "PS256": "RSA"}
 # claims that are never a client's own
@@ -162,7 +164,8 @@ def find_rule(rules: Json, method: str, segments: list[str]) -> tuple[str, dict[
 # --- the token
 
 
-def bearer_of(authorization: list[str], query: str) -> str | None:
+def token_of(authorization: list[str], query: str) -> tuple[str, str] | None:
+    """The scheme in small letters, and the token."""
     if any(unquote_plus(pair.split("=")[0]) == "access_token" for pair in query.split("&")):
         raise BadRequest("an access token must not be in the URL")
     if len(authorization) > 1:
@@ -171,14 +174,14 @@ def bearer_of(authorization: list[str], query: str) -> str | None:
     if not value.isascii():
         raise BadRequest("the authorization header holds no token")
     scheme = re.match("[A-Za-z0-9!#$%&'*+.^_`|~-]*", value)[0]
-    if scheme.lower() != "bearer":
+    if scheme.lower() not in SCHEMES:
         return None
     rest = value[len(scheme):]
-    if any(part.strip().lower().startswith("bearer ") for part in rest.split(",")[1:]):
+    if any(part.strip().lower().startswith(tuple(f"{one} " for one in SCHEMES)) for part in rest.split(",")[1:]):
         raise BadRequest("there are two authorization headers")
     if not re.fullmatch("[ ]+[A-Za-z0-9._~+/-]+=*", rest):
         raise BadRequest("the authorization header holds no token")
-    return rest.strip(" ")
+    return scheme.lower(), rest.strip(" ")
 
 
 def is_whole(number: int) -> bool:
@@ -359,6 +362,12 @@ def holds(alternative: Json, claims: Json, scopes: list[str], parameters: dict[s
 # --- the answer
 
 
+def refuse_bound(scheme: str, _token: str, claims: Json) -> None:
+    """Whoever knows nothing of possession takes unbound tokens alone."""
+    if scheme != "bearer" or "cnf" in claims:
+        raise BadToken
+
+
 def answer(status: int, reason: str, rule: str | None, challenge: str | None = None, claims: Json | None = None) -> Json:
     principal = claims and {
         "client": claims.get("client_id"),
@@ -373,13 +382,16 @@ def answer(status: int, reason: str, rule: str | None, challenge: str | None = N
             "principal": principal}
 
 
-def decide(policies: Json, api: str, issuer: str, keys: list[Json], now: int,
-           method: str, target: str, authorization: list[str]) -> Json:
-    """What a request is answered. `target` and the values of `authorization` are as they were sent."""
+def decide(policies: Json, api: str, issuer: str, keys: list[Json], now: int, method: str, target: str,
+           authorization: list[str], check_holder: Callable[[str, str, Json], None] = refuse_bound) -> Json:
+    """What a request is answered. `target` and the values of `authorization` are as they were sent. `check_holder` raises
+    `BadToken` if the request does not show what its token is bound to: by scheme, token and claims."""
     path, _, query = target.partition("?")
     try:
-        token = bearer_of(authorization, query)
-        claims = verify(token, keys, issuer, policies["apis"][api]["audience"], policies, now) if token else None
+        shown = token_of(authorization, query)
+        claims = verify(shown[1], keys, issuer, policies["apis"][api]["audience"], policies, now) if shown else None
+        if shown and claims:
+            check_holder(*shown, claims)
     except BadRequest as error:
         return answer(400, "invalid-request", None, f'Bearer error="invalid_request", error_description="{error}"')
     except BadToken as error:

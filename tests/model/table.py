@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Decides every case of tests/fixtures/decisions/cases.json by the model, and compares each member of the answers.
+"""Decides every case of tests/fixtures/decisions/cases.json by the model, and compares each member of the answers. Of
+those that show possession it compares whether they pass, the status, the rule and who it is: the model has no words for
+the rest.
 
     table.py [FILE]      FILE is another table beside the same policies
 
@@ -17,7 +19,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.hashes import SHA256
-from decide import Json, decide, read_policies
+from decide import BadToken, Json, decide, read_policies
+from possession import NotShown, Request, Seen, check
 
 TABLE = Path(__file__).resolve().parents[1] / "fixtures" / "decisions" / "cases.json"
 NOW = int(datetime.fromisoformat("2026-12-01T12:00:00Z").timestamp())
@@ -64,30 +67,66 @@ def other_algorithms(table: Json, policies: Json) -> int:
     return wrong
 
 
+def of_possession(table: Json, policies: Json) -> int:
+    """How many answers differ where tokens are bound. In the order of the table, and each case twice."""
+    seen: dict[tuple[str, str | None], Seen] = {}
+    differences = 0
+
+    def ask(case: Json) -> Json:
+        api, origin = case.get("api", table["api"]), case.get("origin", table["origin"])
+        certificate = base64.b64decode(table["certificates"][case["certificate"]]) if "certificate" in case else None
+        target, used = filled(table, case["target"]), seen.setdefault((api, origin), {})
+
+        def check_holder(scheme: str, token: str, claims: Json) -> None:
+            request = Request(case["method"], target, scheme, token, case.get("dpop", []), certificate)
+            bound_alone = policies["apis"][api].get("bound_tokens", False)
+            try:
+                if origin is None and scheme == "dpop":
+                    raise NotShown("no origin")
+                used.update(check(request, claims, origin or "", table["now"], used, bound_alone))
+            except NotShown as why:
+                raise BadToken(str(why)) from None
+
+        authorization = [filled(table, value) for value in case["authorization"]]
+        return decide(policies, api, table["issuer"], table["jwks"]["keys"], table["now"], case["method"], target,
+                      authorization, check_holder)
+
+    for case in table["possession"]:
+        for time, expected in (("first", case["expected"]), ("second", case.get("again", case["expected"]))):
+            got = ask(case)
+            for member in ("allowed", "status", "rule", "principal"):
+                if json.dumps(got[member], sort_keys=True) != json.dumps(expected[member], sort_keys=True):
+                    differences += 1
+                    print(f"{case['name']}, the {time} time: {member} is {expected[member]} in the table, and {got[member]} "
+                          f"by the model ({got['challenge']})")
+    return differences
+
+
+def filled(table: Json, text: str) -> str:
+    return re.sub(r"\{([a-z-]+)\}", lambda name: table["tokens"][name[1]], text)
+
+
 def main() -> int:
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else TABLE
     table: Json = json.loads(file.read_text(encoding="utf-8"))
     policies = read_policies(TABLE.parent / table["policies"])
 
-    def filled(text: str) -> str:
-        return re.sub(r"\{([a-z-]+)\}", lambda name: table["tokens"][name[1]], text)
-
-    differences = other_algorithms(table, policies)
+    differences = other_algorithms(table, policies) + of_possession(table, policies)
     for case in table["cases"]:
         answer = decide(policies, table["api"], table["issuer"], table["jwks"]["keys"], NOW, case["method"],
-                        filled(case["target"]), [filled(value) for value in case["authorization"]])
+                        filled(table, case["target"]), [filled(table, value) for value in case["authorization"]])
         for member in sorted(case["expected"].keys() | answer.keys()):
             # as JSON, because 1 and true are the same to Python
             table_has, model_has = (json.dumps(one.get(member, "absent"), sort_keys=True) for one in (case["expected"], answer))
             if table_has != model_has:
                 differences += 1
                 print(f"{case['name']}: {member} is {table_has} in the table, and {model_has} by the model")
-    if not table["cases"]:
+    if not table["cases"] or not table["possession"]:
         sys.exit(f"error: no cases in {file}")
     if differences:
         print(f"error: {differences} differences between the model and {file}")
         return 1
-    print(f"model: {len(table['cases'])} cases, as the table has them")
+    print(f"model: {len(table['cases'] + table['possession'])} cases, as the table has them")
     return 0
 
 

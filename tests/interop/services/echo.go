@@ -3,6 +3,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -42,5 +43,13 @@ func passOn(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), Protect(os.Getenv("AUTHZ"), http.HandlerFunc(passOn))))
+	server := &http.Server{
+		Addr:      "127.0.0.1:" + os.Getenv("PORT"),
+		Handler:   Protect(os.Getenv("AUTHZ"), http.HandlerFunc(passOn)),
+		TLSConfig: &tls.Config{ClientAuth: tls.RequestClientCert},
+	}
+	if certificate := os.Getenv("CERT"); certificate != "" {
+		log.Fatal(server.ListenAndServeTLS(certificate, os.Getenv("KEY")))
+	}
+	log.Fatal(server.ListenAndServe())
 }
