@@ -26,7 +26,8 @@ use aws_lc_rs::{
     signature::{self, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
 use jeton::{
-    authenticate::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials},
+    authenticate::{AssertionRules, Authenticator, CertificateRules, ClientAssertion, ClientCredentials},
+    binding::TokenBinder,
     federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     grant::{Lifetimes, RequestedAccess, StatusClaim, TokenRequest},
     issue::TokenIssuer,
@@ -37,7 +38,7 @@ use jeton::{
 };
 use jeton_oauth::{Audience, Issuer, RateLimit, clock::SystemClock};
 use jeton_policy::{DemoSecrets, LivePolicies, Surroundings, clients::ClientSecret};
-use jeton_verify::{BearerToken, Standing, Verifier};
+use jeton_verify::{BearerToken, Shown, Standing, Verifier};
 
 /// Calls in a round.
 const CALLS: usize = 40;
@@ -82,6 +83,7 @@ fn main() {
         keys: Arc::clone(&keys),
         policies: Arc::clone(policies),
         authenticator: Arc::new(Authenticator {
+            certificates: CertificateRules::new(None),
             assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
             foreign: {
                 let issuers = FollowedIssuers::new(KeyFetchOptions::default(), Arc::new(()), clock.clone());
@@ -92,6 +94,7 @@ fn main() {
             store: Arc::clone(&store),
             secret_uses: Arc::default(),
         }),
+        binder: TokenBinder::new(&issuer, leeway, None, Arc::clone(&store)),
         limits: Arc::new(Limits::new(RateLimit::Off, RateLimit::Off, RateLimit::Off, clock.clone())),
         verifier: Verifier::new(issuer.clone(), Arc::clone(&keys), leeway, clock.clone()),
         standing: Standing::of_issuer(store.clone()),
@@ -117,7 +120,9 @@ fn main() {
     };
     let request = TokenRequest::ClientCredentials(RequestedAccess::read(None, &[audience.as_str()]));
     let issue_by = |tokens: &TokenIssuer, credentials: &ClientCredentials| {
-        runtime.block_on(tokens.issue(credentials, &request)).unwrap_or_else(|error| panic!("{error}"))
+        runtime
+            .block_on(tokens.issue(credentials, &request, &Shown::default()))
+            .unwrap_or_else(|error| panic!("{error}"))
     };
     let issue_to = |credentials: &ClientCredentials| issue_by(&tokens, credentials);
     let issue = || issue_to(&credentials());

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jeton::config::Settings;
+use jeton_oauth::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{
     ISSUER, ORDERS, Setup, TestApp,
@@ -209,7 +211,7 @@ async fn a_token_is_handed_out_again_to_who_shows_the_same_key_alone() {
 
 #[actix_web::test]
 async fn the_log_says_what_a_token_is_bound_to() {
-    let dir = tempfile::TempDir::new().unwrap();
+    let dir = TempDir::new().unwrap();
     install_policies(&dir.path().join("policies"));
     let mut jeton = Binary::serve_in(dir, "").await;
     let key = Signer::p256();
@@ -220,7 +222,7 @@ async fn the_log_says_what_a_token_is_bound_to() {
         request.send().await.unwrap().status().as_u16()
     };
     // the real program has the real time
-    let time = jiff::Timestamp::now().as_second();
+    let time = SystemClock.now().as_second();
     let proof = ProofDraft::for_tokens(&key).claim("iat", json!(time)).sign(&key);
     assert_eq!(send(Some(&proof)).await, 200);
     assert_eq!(jeton.logged("token.issued").await["bound_to"], "dpop");

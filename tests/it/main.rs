@@ -94,6 +94,7 @@ mod policy_links;
 #[path = "../../crates/policy/tests/it/policy_text.rs"]
 mod policy_text;
 mod possession;
+mod possession_own_api;
 mod printed_names;
 mod protected;
 mod real_causes;

@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpResponse, HttpServer, dev::Service as _, test, web};
-use futures_util::{FutureExt, future::join_all};
+use futures_util::FutureExt;
 use jeton_actix::{Caller, ClientCertificate, Protect};
 use jeton_oauth::{ApiName, Confirmation, Thumbprint, clock::Clock};
 use jeton_policy::{LivePolicies, PathPrefix, Surroundings};
@@ -11,13 +11,12 @@ use jeton_verify::{Answer, Authorizer, Origin, SeenProofs, Shown, Verifier};
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, ORDERS, Setup,
+    ORDERS,
     dpop::{ProofDraft, thumbprint},
     forge::{Draft, Forge},
     issuer::FakeIssuer,
     now,
     signer::Signer,
-    spawn_app, spawn_app_with,
 };
 
 const PATH: &str = "/tenants/acme/orders";
@@ -25,7 +24,7 @@ const URL: &str = "https://orders.example.com/tenants/acme/orders";
 const CERTIFICATE: Thumbprint = Thumbprint::new([7; 32]);
 
 /// What a bad possession is answered with, and the words.
-fn challenge(detail: &str) -> String {
+pub(crate) fn challenge(detail: &str) -> String {
     format!(
         r#"DPoP algs="ES256 RS256 PS256 EdDSA Ed25519", error="invalid_token", error_description="{detail}""#
     )
@@ -356,6 +355,37 @@ async fn a_flood_of_refused_proofs_fills_no_memory() {
     assert_eq!(service.answer(&dpop, &[&later], None).status, 200);
 }
 
+/// What is known of a key is known of one header, byte by byte.
+#[actix_web::test]
+async fn a_key_that_is_known_makes_no_other_header_good() {
+    let service = Service { key: Signer::rsa(), ..Service::start().await };
+    let token = service.bound();
+    let dpop = format!("DPoP {token}");
+    let ask = |jti: &str, name: &str, value: Value| {
+        let draft = service.proof(&token, jti).header(name, value);
+        service.answer(&dpop, &[&draft.sign(&service.key)], None).status
+    };
+    let mut private = service.key.jwk();
+    private["d"] = json!("AA");
+    for round in 0..2 {
+        let jti = |name: &str| format!("{round}{name}");
+        assert_eq!(ask(&jti("a"), "alg", json!("RS256")), 200);
+        assert_eq!(ask(&jti("b"), "alg", json!("PS256")), 200, "the same key signs in another way");
+        for (name, value) in [
+            ("alg", json!("none")),
+            ("typ", json!("jwt")),
+            ("crit", json!(["x"])),
+            ("jku", json!("https://x.example")),
+            ("jwk", private.clone()),
+            ("jwk", Signer::p256().jwk()),
+        ] {
+            assert_eq!(ask(&jti(name), name, value.clone()), 401, "{name} {value}");
+        }
+        let forged = service.proof(&token, &jti("c")).sign(&Signer::rsa());
+        assert_eq!(service.answer(&dpop, &[&forged], None).status, 401, "the header without the key");
+    }
+}
+
 #[actix_web::test]
 async fn guards_of_one_name_see_a_proof_once_and_of_two_names_once_each() {
     let service = Service::start().await;
@@ -517,67 +547,4 @@ async fn the_certificate_of_a_connection_is_shown_by_each_of_its_requests() {
         assert_eq!(answer.status(), status, "{x5t}");
     }
     handle.stop(false).await;
-}
-
-/// A token for jeton's own API that is bound to the key, and a proof for this address.
-fn own_token(issuer: &str, key: &Signer) -> String {
-    let forge = Forge::with_the_servers_key();
-    let text = |text: &str| json!(text).to_string();
-    Draft::good(&forge.kid(), now())
-        .claim("iss", text(issuer))
-        .claim("aud", text(issuer))
-        .claim("cnf", json!({ "jkt": thumbprint(key) }).to_string())
-        .sign(&forge)
-}
-
-/// Whatever host a request names, `htu` is the issuer's, and what is below its path.
-#[actix_web::test]
-async fn jetons_own_endpoints_take_proofs_for_the_issuers_address() {
-    let with_path = format!("{ISSUER}/tenant/x");
-    let key = Signer::p256();
-    for (issuer, paths) in
-        [(ISSUER, &["/principal"][..]), (with_path.as_str(), &["/principal", "/tenant/x/principal"])]
-    {
-        let app = spawn_app_with(Setup { issuer: issuer.to_owned(), ..Setup::default() });
-        let token = own_token(issuer, &key);
-        for path in paths {
-            let get = |htu: &str| {
-                let jti = format!("{path} {htu}");
-                let proof = ProofDraft::good(&key, "GET", htu, now()).with_token(&token).claim("jti", jti);
-                let request = app.http.get(app.url(path)).header("DPoP", proof.sign(&key));
-                request.header("Authorization", format!("DPoP {token}")).send()
-            };
-            assert_eq!(get(&format!("{issuer}/principal")).await.unwrap().status(), 200, "{issuer} {path}");
-            for other in [
-                app.url(path),
-                format!("{issuer}/ops/policies"),
-                format!("{issuer}/tenant/x/principal"),
-                "https://evil.example/principal".to_owned(),
-            ] {
-                let answer = get(&other).await.unwrap();
-                assert_eq!(answer.status(), 401, "{issuer} {path} {other}");
-                let expected = challenge("the DPoP proof is for another request");
-                assert_eq!(answer.headers()["www-authenticate"], expected, "{issuer} {path} {other}");
-            }
-        }
-        let stolen = app.http.get(app.url("/principal")).bearer_auth(&token).send().await.unwrap();
-        assert_eq!(stolen.status(), 401);
-    }
-}
-
-/// Over all connections and threads of a server.
-#[actix_web::test]
-async fn of_many_requests_with_one_proof_one_passes() {
-    let (app, key) = (spawn_app(), Signer::p256());
-    let token = own_token(ISSUER, &key);
-    let url = format!("{ISSUER}/principal");
-    let proof = ProofDraft::good(&key, "GET", &url, now()).with_token(&token).sign(&key);
-    let requests = (0..16).map(|_| {
-        let request = app.http.get(app.url("/principal")).header("DPoP", &proof);
-        request.header("Authorization", format!("DPoP {token}")).send()
-    });
-    let statuses: Vec<_> =
-        join_all(requests).await.into_iter().map(|answer| answer.unwrap().status().as_u16()).collect();
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
-    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 15, "{statuses:?}");
 }

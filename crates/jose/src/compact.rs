@@ -100,6 +100,11 @@ impl<'t> CompactJws<'t> {
         Ok(Self { header, payload, signature, signed })
     }
 
+    /// The header as it was sent, still encoded.
+    pub fn encoded_header(&self) -> &'t str {
+        self.header
+    }
+
     /// The whole header, as it was sent.
     pub fn raw_header(&self) -> Result<Map<String, Value>, JwsError> {
         object(self.header)

@@ -2,11 +2,12 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use jeton_jose::JwsError;
-use jeton_oauth::Audience;
+use jeton_jose::{CompactJws, JwsError};
+use jeton_oauth::{Audience, Thumbprint};
 
 use super::{
     fault::{PossessionFault, ProofFault},
+    key::KnownKeys,
     proof::{DpopProof, ProofTerms},
     seen::{NotNoted, SeenProofs, UsedProof},
     shown::{Shown, ShownProof},
@@ -42,13 +43,15 @@ impl<T> Deref for Held<T> {
 pub(crate) struct Possession {
     origin: Option<Origin>,
     seen: Arc<SeenProofs>,
+    keys: Arc<KnownKeys>,
     /// Under which name proofs are remembered, where that is not the audience.
     namespace: Option<Arc<str>>,
 }
 
 impl Default for Possession {
     fn default() -> Self {
-        Self { origin: None, seen: Arc::new(SeenProofs::new(SeenProofs::USUAL)), namespace: None }
+        let seen = Arc::new(SeenProofs::new(SeenProofs::USUAL));
+        Self { origin: None, seen, keys: Arc::default(), namespace: None }
     }
 }
 
@@ -85,7 +88,7 @@ impl Possession {
 
     /// For another API, which is elsewhere. The memory stays the same one.
     pub(crate) fn of_another_api(&self) -> Self {
-        Self { origin: None, seen: Arc::clone(&self.seen), namespace: None }
+        Self { origin: None, namespace: None, ..self.clone() }
     }
 
     /// Whether a proof could be taken.
@@ -119,17 +122,13 @@ impl Possession {
             (Some(_), Some(_)) | (None, _) => {}
         }
         if let Some(jkt) = jkt {
-            let proof = self.proof(presented)?;
-            if proof.thumbprint() != jkt {
-                return Err(PossessionFault::OtherKey);
-            }
-            self.use_up(&proof, presented)?;
+            self.prove(jkt, presented)?;
         }
         Ok(Held(claims))
     }
 
-    /// The proof of a request, if it is one for it.
-    fn proof(&self, presented: &PresentedToken<'_>) -> Result<DpopProof, PossessionFault> {
+    /// Asks for a proof for this request by the key of this thumbprint, and uses it up.
+    fn prove(&self, jkt: Thumbprint, presented: &PresentedToken<'_>) -> Result<(), PossessionFault> {
         let PresentedToken { token, method, path, shown, now, leeway, .. } = *presented;
         let origin = self.origin.as_ref().ok_or(PossessionFault::NoOrigin)?;
         let text = match shown.proof {
@@ -138,11 +137,18 @@ impl Possession {
             ShownProof::One(text) => text,
         };
         let text = str::from_utf8(text).map_err(|_| ProofFault::from(JwsError::NotCompactJws))?;
-        let proof = DpopProof::verify(text)?;
+        let jws = CompactJws::parse(text).map_err(ProofFault::from)?;
+        let key = self.keys.of(&jws, jkt)?;
+        if key.thumbprint() != jkt {
+            return Err(PossessionFault::OtherKey);
+        }
+        let proof = DpopProof::signed_by(&key, &jws)?;
         let target = path.and_then(|path| TargetUri::of(origin, path)).ok_or(ProofFault::Target)?;
         let access_token = Some(token.as_str());
         proof.check(&ProofTerms { method, target: &target, access_token, now, leeway })?;
-        Ok(proof)
+        self.use_up(&proof, presented)?;
+        self.keys.keep(key);
+        Ok(())
     }
 
     fn use_up(&self, proof: &DpopProof, presented: &PresentedToken<'_>) -> Result<(), PossessionFault> {

@@ -3,6 +3,7 @@
 
 mod fault;
 mod held;
+mod key;
 mod proof;
 mod seen;
 mod shown;

@@ -2,14 +2,11 @@
 
 use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jeton_jose::{CompactJws, ForeignKey, JwsError, TokenKind};
-use jeton_oauth::{SignatureAlgorithm, Thumbprint};
+use jeton_jose::{CompactJws, JwsError};
+use jeton_oauth::Thumbprint;
 use serde_json::{Map, Value};
 
-use super::{fault::ProofFault, target::TargetUri};
-
-/// DPoP proofs (RFC 9449 section 4.2).
-const DPOP_PROOF: TokenKind = TokenKind { name: "a DPoP proof", types: &["dpop+jwt"] };
+use super::{fault::ProofFault, key::ProofKey, target::TargetUri};
 
 /// A proof whose form and signature are right. Whether it is one for this request is still to be asked: [`Self::check`].
 /// Made by [`Self::verify`] alone.
@@ -50,16 +47,14 @@ impl DpopProof {
     /// [`ProofFault`] for the first thing that RFC 9449 section 4.3 asks and that is not so.
     pub fn verify(text: &str) -> Result<Self, ProofFault> {
         let jws = CompactJws::parse(text)?;
-        let (header, jwk) = jws.header_with_key()?;
-        header.typ(DPOP_PROOF)?;
-        let algorithm = SignatureAlgorithm::parse(&header.algorithm).ok_or(JwsError::Algorithm)?;
-        let key = ForeignKey::from_jwk(&jwk).map_err(ProofFault::Key)?;
-        if !key.is_for(algorithm) {
-            return Err(JwsError::Algorithm.into());
-        }
+        Self::signed_by(&ProofKey::read(&jws)?, &jws)
+    }
+
+    /// Reads the claims of a proof, and verifies that the key of its header signed it.
+    pub(super) fn signed_by(key: &ProofKey, jws: &CompactJws<'_>) -> Result<Self, ProofFault> {
         let mut claims = jws.payload()?;
         let proof = Self {
-            thumbprint: key.thumbprint().as_str().parse().map_err(|_| JwsError::NoKey)?,
+            thumbprint: key.thumbprint(),
             method: required(&mut claims, "htm")?,
             target: required(&mut claims, "htu")?,
             jti: required(&mut claims, "jti")?,
@@ -68,10 +63,7 @@ impl DpopProof {
             nonce: text_of(&mut claims, "nonce")?,
         };
         // last: it costs more than all the rest
-        if !key.verifies(algorithm, jws.signed.as_bytes(), jws.signature) {
-            return Err(JwsError::Signature.into());
-        }
-        Ok(proof)
+        if key.signed(jws) { Ok(proof) } else { Err(JwsError::Signature.into()) }
     }
 
     /// Whether it is a proof for this request, and now. It says nothing of whether the proof was used before.

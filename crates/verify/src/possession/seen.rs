@@ -43,7 +43,8 @@ pub struct UsedProof<'p> {
 pub struct SeenProofs {
     most: usize,
     most_of_a_key: u32,
-    /// Nobody who does not know it can choose where a proof is kept.
+    /// Nobody who does not know it can choose where a proof is kept, or where its key is counted.
+    random: RandomState,
     salt: [u8; 16],
     count: AtomicUsize,
     /// When all shards were last looked through, in seconds since 1970.
@@ -93,6 +94,7 @@ impl SeenProofs {
         Self {
             most,
             most_of_a_key: u32::try_from(most.div_ceil(PART_OF_A_KEY)).unwrap_or(u32::MAX),
+            random,
             salt,
             count: AtomicUsize::new(0),
             swept_at: AtomicU32::new(0),
@@ -176,13 +178,12 @@ impl SeenProofs {
 
     /// By what a proof is known, and where its key is counted.
     fn name(&self, proof: &UsedProof<'_>) -> (ProofName, u16) {
-        let of_key = self.hash(&[proof.key.as_bytes()]);
+        let [.., high, low] = self.random.hash_one(proof.key).to_be_bytes();
         let length = u64::try_from(proof.namespace.len()).unwrap_or(u64::MAX).to_le_bytes();
         let whole =
             self.hash(&[&length, proof.namespace.as_bytes(), proof.key.as_bytes(), proof.jti.as_bytes()]);
         let [a, b, c, d, ..] = whole;
-        let [place, ..] = of_key;
-        (ProofName([a, b, c, d]), u16::try_from(place >> 16).unwrap_or_default())
+        (ProofName([a, b, c, d]), u16::from_be_bytes([high, low]))
     }
 
     fn hash(&self, parts: &[&[u8]]) -> [u32; 8] {

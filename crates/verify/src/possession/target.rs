@@ -75,9 +75,14 @@ impl TargetUri {
     /// The address of a path, as it was sent, at this origin. What stands behind the first `?` is not looked at. `None` for
     /// a request that has no path.
     pub fn of(origin: &Origin, path: &str) -> Option<Self> {
-        let path = path.split('?').next().filter(|path| path.starts_with('/'))?;
-        let path = normalised_path(&format!("{}{path}", origin.cut))?;
-        Some(Self(format!("{}{path}", origin.text)))
+        let path = path.split('?').next().filter(|path| path.starts_with('/') && !path.contains('#'))?;
+        let address = [&*origin.text, &*origin.cut, path].concat();
+        // almost every address is as it should be already
+        if is_normalised(path) && is_normalised(&origin.cut) {
+            Some(Self(address))
+        } else {
+            Self::parse(&address)
+        }
     }
 
     /// The address of an endpoint of an issuer, by its path below the issuer.
@@ -129,6 +134,11 @@ fn split(text: &str) -> Option<(String, &str)> {
     }
     let port = if port.is_empty() || port == usual_port { String::new() } else { format!(":{port}") };
     Some((format!("{scheme}://{host}{port}"), rest))
+}
+
+/// Whether a path reads the same when it was normalised. It says no of some that do.
+fn is_normalised(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%') && !path.contains("/.")
 }
 
 /// A path as RFC 3986 sections 6.2.2 and 6.2.3 normalise it. `None` where it is none of an address.
@@ -269,9 +279,15 @@ mod tests {
     #[test]
     fn a_request_without_a_path_has_no_address() {
         let origin = Origin::parse("https://orders.example.com").unwrap();
-        for path in
-            ["", "*", ".evil.example/x", "orders.example.com:443", "https://orders.example.com/x", "?/x"]
-        {
+        for path in [
+            "",
+            "*",
+            ".evil.example/x",
+            "orders.example.com:443",
+            "/x#y",
+            "https://orders.example.com/x",
+            "?/x",
+        ] {
             assert_eq!(TargetUri::of(&origin, path), None, "{path}");
         }
         for path in ["/%", "/%4", "/%zz", "/a b", "/\u{f6}"] {
