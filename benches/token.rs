@@ -26,7 +26,7 @@ use aws_lc_rs::{
     signature::{self, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
 use jeton::{
-    authenticate::{AssertionRules, Authenticator, ClientAssertion, ClientCredentials},
+    authenticate::{AssertionRules, Authenticator, CertificateRules, ClientAssertion, ClientCredentials},
     binding::TokenBinder,
     federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     grant::{Lifetimes, RequestedAccess, StatusClaim, TokenRequest},
@@ -83,6 +83,7 @@ fn main() {
         keys: Arc::clone(&keys),
         policies: Arc::clone(policies),
         authenticator: Arc::new(Authenticator {
+            certificates: CertificateRules::new(None),
             assertions: AssertionRules::new(&issuer, Duration::from_secs(60), leeway),
             foreign: {
                 let issuers = FollowedIssuers::new(KeyFetchOptions::default(), Arc::new(()), clock.clone());

@@ -55,7 +55,8 @@ fn what_is_taken_is_what_was_sent(headers: &HeaderMap) -> Option<ShownCertificat
     // written anew, it is the same
     let value = |text: &str| HeaderValue::from_str(text).expect("base64 is text");
     let chain: Vec<_> = shown.intermediates().iter().map(|der| field(der)).collect();
-    let again = HeaderMap::from_iter([(CERT, value(&field(shown.leaf()))), (CHAIN, value(&chain.join(", ")))]);
+    let again =
+        HeaderMap::from_iter([(CERT, value(&field(shown.leaf()))), (CHAIN, value(&chain.join(", ")))]);
     let again = certificate_of_headers(&again).ok().flatten().expect("it was taken");
     assert_eq!((again.leaf(), again.intermediates()), (shown.leaf(), shown.intermediates()));
     assert_eq!((again.thumbprint(), again.validity()), (shown.thumbprint(), shown.validity()));
@@ -71,7 +72,10 @@ fn names_are_themselves(names: &[CertificateName]) {
     for name in names {
         let text = name.to_string();
         // a subject without attributes has no text, and no policy can hold it
-        assert!(text.is_empty() || CertificateName::parse(name.field(), &text).as_ref() == Ok(name), "{text}");
+        assert!(
+            text.is_empty() || CertificateName::parse(name.field(), &text).as_ref() == Ok(name),
+            "{text}"
+        );
     }
     let uris: Vec<_> = names.iter().filter(|name| name.field() == CertificateField::SanUri).collect();
     let is_spiffe = |name: &&&CertificateName| name.to_string().to_ascii_lowercase().starts_with("spiffe:");

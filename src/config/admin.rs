@@ -70,7 +70,7 @@ pub(super) fn read(layers: &mut Layers, server: Option<SocketAddr>) -> Option<Ad
     } else {
         Some(Vec::new())
     };
-    let tls = tls::read(layers, "admin").flatten();
+    let tls = tls::read(layers, "admin").ok().flatten();
     if layers.has("admin.listen") {
         let listen = layers.text("admin.listen", |text| match text {
             "" => Ok(None),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::layers::Layers;
+use super::layers::{Layers, Noted};
 use crate::gateway::TrustedPeers;
 
 /// How certificates of clients come, where they may.
@@ -18,8 +18,8 @@ const KEY: &str = "server.client_certificates";
 const PROXIES: &str = "server.certificate_proxies";
 const CA_FILE: &str = "server.client_ca_file";
 
-/// Reads the three settings: within is `None` for `off`. `has_tls` tells whether the listener speaks TLS, or is meant to.
-pub(super) fn read(layers: &mut Layers, has_tls: bool) -> Option<Option<ClientCertificateSettings>> {
+/// Reads the three settings; `None` for `off`. `has_tls` tells whether the listener speaks TLS, or is meant to.
+pub(super) fn read(layers: &mut Layers, has_tls: bool) -> Result<Option<ClientCertificateSettings>, Noted> {
     let mut ranges = 0;
     let [of_mode, of_proxies, of_ca] = [KEY, PROXIES, CA_FILE].map(|key| layers.origin_of(key));
     let is_optional = layers.text(KEY, |text| match text {
@@ -32,19 +32,21 @@ pub(super) fn read(layers: &mut Layers, has_tls: bool) -> Option<Option<ClientCe
         TrustedPeers::parse(list).map_err(|error| error.to_string())
     });
     let ca_file = layers.file(CA_FILE, Ok);
-    let (is_optional, proxies, ca_file) = (is_optional?, proxies?, ca_file?);
+    let (is_optional, proxies, ca_file) =
+        (is_optional.ok_or(Noted)?, proxies.ok_or(Noted)?, ca_file.ok_or(Noted)?);
     if is_optional {
         if ranges == 0 && !has_tls {
             let message = format!(
                 "no certificate can come: give the listener a certificate of its own in `[server.tls]`, or name the proxies that speak TLS in `{PROXIES}`"
             );
-            return layers.refuse(&of_mode, message);
+            layers.refuse::<()>(&of_mode, message);
+            return Err(Noted);
         }
-        return Some(Some(ClientCertificateSettings { proxies, ca_file }));
+        return Ok(Some(ClientCertificateSettings { proxies, ca_file }));
     }
     let needless = [(of_proxies, ranges > 0), (of_ca, ca_file.is_some())];
     for (origin, _) in needless.iter().filter(|(_, is_set)| *is_set) {
         layers.refuse::<()>(origin, format!("it needs `{KEY} = \"optional\"`"));
     }
-    needless.iter().all(|(_, is_set)| !is_set).then_some(None)
+    if needless.iter().any(|(_, is_set)| *is_set) { Err(Noted) } else { Ok(None) }
 }

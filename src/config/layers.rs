@@ -51,6 +51,10 @@ const SEPARATOR: &str = "__";
 /// The longest settings file, in bytes.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
+/// Something is wrong, and noted among the errors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noted;
+
 /// The settings by dotted key, not yet understood.
 pub(super) struct Layers {
     /// From the least to the most important.

@@ -43,8 +43,8 @@ impl ServerSettings {
         let drain = layers.text("server.drain", duration);
         let tls = tls::read(layers, "server");
         // where something is wrong with it, that is what is told
-        let has_tls = tls.as_ref().is_none_or(Option::is_some);
-        let tls = tls.flatten();
+        let has_tls = !matches!(tls, Ok(None));
+        let tls = tls.ok().flatten();
         let client_certificates = client_certificates::read(layers, has_tls);
         if let Some(issuer) = issuer.filter(|issuer| issuer.as_str().starts_with("http:"))
             && tls.is_some()
@@ -59,7 +59,7 @@ impl ServerSettings {
             trusted_proxies: trusted_proxies?,
             drain: drain?,
             tls,
-            client_certificates: client_certificates?,
+            client_certificates: client_certificates.ok()?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::layers::Layers;
+use super::layers::{Layers, Noted};
 
 /// `[server.tls]` or `[admin.tls]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub struct TlsSettings {
 /// The keys of a section.
 const KEYS: [&str; 2] = ["cert_file", "key_file"];
 
-/// Reads the section of a listener: within is `None` where it has no TLS.
-pub(super) fn read(layers: &mut Layers, listener: &str) -> Option<Option<TlsSettings>> {
+/// Reads the section of a listener; `None` where it has no TLS.
+pub(super) fn read(layers: &mut Layers, listener: &str) -> Result<Option<TlsSettings>, Noted> {
     let [cert_file, key_file] = KEYS.map(|key| {
         let key = format!("{listener}.tls.{key}");
         let origin = layers.origin_of(&key);
@@ -25,11 +25,15 @@ pub(super) fn read(layers: &mut Layers, listener: &str) -> Option<Option<TlsSett
         let path = if layers.has(&key) { layers.file(&key, Ok)? } else { None };
         Some((key, origin, path))
     });
-    match (cert_file?, key_file?) {
-        ((_, _, Some(cert_file)), (_, _, Some(key_file))) => Some(Some(TlsSettings { cert_file, key_file })),
+    match (cert_file.ok_or(Noted)?, key_file.ok_or(Noted)?) {
+        ((_, _, Some(cert_file)), (_, _, Some(key_file))) => Ok(Some(TlsSettings { cert_file, key_file })),
         ((_, origin, Some(_)), (missing, _, None)) | ((missing, _, None), (_, origin, Some(_))) => {
-            layers.refuse(&origin, format!("`{missing}` is missing: TLS needs a certificate and its key"))
+            layers.refuse::<()>(
+                &origin,
+                format!("`{missing}` is missing: TLS needs a certificate and its key"),
+            );
+            Err(Noted)
         }
-        ((_, _, None), (_, _, None)) => Some(None),
+        ((_, _, None), (_, _, None)) => Ok(None),
     }
 }

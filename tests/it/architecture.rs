@@ -55,7 +55,7 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("clap_complete", &["src/cli/"]),
     ("clap_mangen", &["src/cli/man.rs"]),
     ("redis", &["src/store/"]),
-    ("x509_parser", &["src/tls/"]),
+    ("x509_parser", &["src/tls/", "src/cli/clients/certificate.rs"]),
     ("reqwest", &["crates/verify/src/fetch.rs", "crates/verify/src/fetch/", "src/telemetry/traces.rs"]),
     ("opentelemetry", &["src/telemetry/"]),
     ("opentelemetry_otlp", &["src/telemetry/"]),

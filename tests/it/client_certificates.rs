@@ -1,5 +1,5 @@
 //! Clients that authenticate by certificates: which stand for whom, by the listener and by a proxy.
-use std::{fs, sync::LazyLock};
+use std::{fmt::Write, fs, sync::LazyLock};
 
 use jeton::{
     config::{ClientCertificateSettings, Settings, TlsSettings},
@@ -22,12 +22,15 @@ pub(crate) static SERVER: LazyLock<Authority> = LazyLock::new(Authority::new);
 static ROOT: LazyLock<Signer> = LazyLock::new(|| Signer::root("clients"));
 static BELOW: LazyLock<Signer> = LazyLock::new(|| ROOT.intermediate("clients below"));
 pub(crate) static PINNED: LazyLock<Holder> = LazyLock::new(|| Holder::of_openssl("pinned"));
+static SEVERAL: LazyLock<Holder> = LazyLock::new(|| Holder::of_openssl("one of several"));
+static LATE: LazyLock<Holder> = LazyLock::new(|| Holder::of_openssl("late"));
+static OFF: LazyLock<Holder> = LazyLock::new(|| Holder::of_openssl("off"));
 
 const SVID: &str = "spiffe://acme.example/ns/shop/sa/orders";
 
 /// Clients of each kind, all with the same grant.
 fn policies(more: &str) -> String {
-    let pinned = PINNED.sha256();
+    let (pinned, off) = (PINNED.sha256(), OFF.sha256());
     let entries = [
         ("pinned", format!("{{ sha256: {pinned} }}")),
         ("by-dns", "{ san_dns: Orders.acme.example }".to_owned()),
@@ -37,16 +40,16 @@ fn policies(more: &str) -> String {
         ("by-ip6", "{ san_ip: '2001:db8::1' }".to_owned()),
         ("by-email", "{ san_email: Ops@acme.example }".to_owned()),
         ("by-subject", "{ subject: 'CN=orders,O=ACME\\, Inc.' }".to_owned()),
-        ("late-entry", format!("{{ sha256: {pinned}, expires: 2026-01-01T00:00:00Z }}")),
-        ("several", format!("{{ san_dns: none.acme.example }}, {{ sha256: {pinned} }}")),
+        ("late-entry", format!("{{ sha256: {}, expires: 2026-01-01T00:00:00Z }}", LATE.sha256())),
+        ("several", format!("{{ san_dns: none.acme.example }}, {{ sha256: {} }}", SEVERAL.sha256())),
     ];
     let grants = "    grants: { orders: { scopes: [orders:read] } }\n";
     let mut text = "version: 1\nclients:\n".to_owned();
     for (id, entries) in entries {
-        text += &format!("  {id}:\n    certificates: [{entries}]\n{grants}");
+        write!(text, "  {id}:\n    certificates: [{entries}]\n{grants}").unwrap();
     }
-    text +=
-        &format!("  switched-off:\n    enabled: false\n    certificates: [{{ sha256: {pinned} }}]\n{grants}");
+    write!(text, "  switched-off:\n    enabled: false\n    certificates: [{{ sha256: {off} }}]\n{grants}")
+        .unwrap();
     text + more
 }
 
@@ -75,7 +78,7 @@ pub(crate) fn by_proxy(settings: &mut Settings) {
 
 fn spawn(settings: fn(&mut Settings)) -> TestApp {
     let policies = vec![("certificates.yaml", policies(""))];
-    spawn_app_with(Setup { settings, policies, ..Setup::default() })
+    spawn_app_with(Setup { policies, settings, ..Setup::default() })
 }
 
 /// A token request by TLS; status, head and body.
@@ -123,45 +126,33 @@ fn name() -> Vec<rcgen::SanType> {
 fn subject(parts: &[(DnType, &str)]) -> Holder {
     let mut params = client("", Vec::new());
     params.distinguished_name = rcgen::DistinguishedName::new();
-    parts.iter().for_each(|(kind, value)| params.distinguished_name.push(kind.clone(), *value));
+    for (kind, value) in parts {
+        params.distinguished_name.push(kind.clone(), *value);
+    }
     ROOT.sign(&params)
 }
 
 fn rows() -> Vec<Row> {
-    let ip = |address: &str| rcgen::SanType::IpAddress(address.parse().unwrap());
-    let later = |params: &mut CertificateParams| params.not_before = date_time_ymd(2027, 1, 1);
-    let ended = |params: &mut CertificateParams| params.not_after = date_time_ymd(2026, 11, 23);
-    let mut too_late = client("pinned", Vec::new());
-    ended(&mut too_late);
-    let other_root = Signer::root("clients");
-    let mut end = client("no authority", Vec::new());
-    end.is_ca = IsCa::ExplicitNoCa;
-    let pretended = ROOT.below(end);
-    let mut narrow = CertificateParams::new(Vec::new()).unwrap();
-    narrow.distinguished_name.push(DnType::CommonName, "narrow");
-    narrow.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    narrow.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    narrow.name_constraints = Some(NameConstraints {
-        permitted_subtrees: vec![GeneralSubtree::DnsName("other.example".to_owned())],
-        excluded_subtrees: Vec::new(),
-    });
-    let narrow = ROOT.below(narrow);
-    let usage = |usages: &[ExtendedKeyUsagePurpose]| {
-        let usages = usages.to_vec();
-        changed(name(), |params| params.extended_key_usages = usages)
-    };
-    let o = (DnType::OrganizationName, "ACME, Inc.");
-    let cn = (DnType::CommonName, "orders");
+    [pinned_rows(), name_rows(), path_rows(), subject_rows(), svid_rows()].into_iter().flatten().collect()
+}
+
+fn pinned_rows() -> Vec<Row> {
     vec![
         Row("the certificate itself", PINNED.clone(), "pinned", true),
-        Row("one of several entries", PINNED.clone(), "several", true),
-        Row("an entry that has expired", PINNED.clone(), "late-entry", false),
-        Row("a disabled client", PINNED.clone(), "switched-off", false),
+        Row("one of several entries", SEVERAL.clone(), "several", true),
+        Row("an entry that has expired", LATE.clone(), "late-entry", false),
+        Row("a disabled client", OFF.clone(), "switched-off", false),
         Row("a client that is not there", PINNED.clone(), "nobody", false),
         Row("another client", PINNED.clone(), "by-dns", false),
         Row("a client with secrets alone", PINNED.clone(), "acme-sync", false),
         Row("another of the same name", Holder::of_openssl("pinned"), "pinned", false),
         Row("another of the same key", PINNED.renewed(&client("pinned", Vec::new())), "pinned", false),
+    ]
+}
+
+fn name_rows() -> Vec<Row> {
+    let ip = |address: &str| rcgen::SanType::IpAddress(address.parse().unwrap());
+    vec![
         Row("a name", signed(name()), "by-dns", true),
         Row("a name in other letters", signed(vec![dns("ORDERS.acme.EXAMPLE")]), "by-dns", true),
         Row("a second name", signed(vec![dns("a.example"), dns("orders.acme.example")]), "by-dns", true),
@@ -177,6 +168,44 @@ fn rows() -> Vec<Row> {
             false,
         ),
         Row("the name as a URI", signed(vec![uri("orders.acme.example")]), "by-dns", false),
+        Row("a URI", signed(vec![uri("https://acme.example/Orders")]), "by-uri", true),
+        Row("a URI in other letters", signed(vec![uri("https://acme.example/orders")]), "by-uri", false),
+        Row("a URI with more", signed(vec![uri("https://acme.example/Orders/")]), "by-uri", false),
+        Row("an address", signed(vec![ip("10.0.0.1")]), "by-ip", true),
+        Row("another address", signed(vec![ip("10.0.0.2")]), "by-ip", false),
+        Row("an address as a name", signed(vec![dns("10.0.0.1")]), "by-ip", false),
+        Row("an address within a longer one", signed(vec![ip("::ffff:10.0.0.1")]), "by-ip", false),
+        Row("a long address", signed(vec![ip("2001:db8::1")]), "by-ip6", true),
+        Row("an email address", signed(vec![email("Ops@ACME.example")]), "by-email", true),
+        Row("another mailbox", signed(vec![email("ops@acme.example")]), "by-email", false),
+    ]
+}
+
+/// An authority below the root that may sign for other hosts alone.
+fn narrow() -> Signer {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "narrow");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName("other.example".to_owned())],
+        excluded_subtrees: Vec::new(),
+    });
+    ROOT.below(params)
+}
+
+fn path_rows() -> Vec<Row> {
+    let later = |params: &mut CertificateParams| params.not_before = date_time_ymd(2027, 1, 1);
+    let ended = |params: &mut CertificateParams| params.not_after = date_time_ymd(2026, 11, 23);
+    let (other_root, narrow) = (Signer::root("clients"), narrow());
+    let mut end = client("no authority", Vec::new());
+    end.is_ca = IsCa::ExplicitNoCa;
+    let pretended = ROOT.below(end);
+    let usage = |usages: &[ExtendedKeyUsagePurpose]| {
+        let usages = usages.to_vec();
+        changed(name(), |params| params.extended_key_usages = usages)
+    };
+    vec![
         Row("by an intermediate", BELOW.sign(&client("client", name())), "by-dns", true),
         Row("by two", BELOW.intermediate("further").sign(&client("client", name())), "by-dns", true),
         Row("without the intermediate", BELOW.sign(&client("client", name())).alone(), "by-dns", false),
@@ -201,16 +230,13 @@ fn rows() -> Vec<Row> {
             "by-dns",
             false,
         ),
-        Row("a URI", signed(vec![uri("https://acme.example/Orders")]), "by-uri", true),
-        Row("a URI in other letters", signed(vec![uri("https://acme.example/orders")]), "by-uri", false),
-        Row("a URI with more", signed(vec![uri("https://acme.example/Orders/")]), "by-uri", false),
-        Row("an address", signed(vec![ip("10.0.0.1")]), "by-ip", true),
-        Row("another address", signed(vec![ip("10.0.0.2")]), "by-ip", false),
-        Row("an address as a name", signed(vec![dns("10.0.0.1")]), "by-ip", false),
-        Row("an address within a longer one", signed(vec![ip("::ffff:10.0.0.1")]), "by-ip", false),
-        Row("a long address", signed(vec![ip("2001:db8::1")]), "by-ip6", true),
-        Row("an email address", signed(vec![email("Ops@ACME.example")]), "by-email", true),
-        Row("another mailbox", signed(vec![email("ops@acme.example")]), "by-email", false),
+    ]
+}
+
+fn subject_rows() -> Vec<Row> {
+    let o = (DnType::OrganizationName, "ACME, Inc.");
+    let cn = (DnType::CommonName, "orders");
+    vec![
         Row("a subject", subject(&[o.clone(), cn.clone()]), "by-subject", true),
         Row("a subject the other way round", subject(&[cn.clone(), o.clone()]), "by-subject", false),
         Row(
@@ -219,13 +245,18 @@ fn rows() -> Vec<Row> {
             "by-subject",
             false,
         ),
-        Row("less in the subject", subject(&[cn.clone()]), "by-subject", false),
+        Row("less in the subject", subject(std::slice::from_ref(&cn)), "by-subject", false),
         Row(
             "other letters in the subject",
             subject(&[o, (DnType::CommonName, "Orders")]),
             "by-subject",
             false,
         ),
+    ]
+}
+
+fn svid_rows() -> Vec<Row> {
+    vec![
         Row("an SVID", signed(vec![uri(SVID)]), "by-svid", true),
         Row("an SVID with a name", signed(vec![uri(SVID), dns("orders.acme.example")]), "by-svid", true),
         Row(

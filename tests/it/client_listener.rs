@@ -126,6 +126,38 @@ async fn no_session_is_resumed_where_certificates_are_asked_for() {
 const OPTIONAL: &str = "[server]\nclient_certificates = \"optional\"\nclient_ca_file = \"ca.pem\"\ncertificate_proxies = [\"127.0.0.1\"]\n";
 
 #[test]
+fn each_wrong_setting_is_named() {
+    const NEEDS: &str = "it needs `server.client_certificates = \"optional\"`";
+    let admin = "[admin]\nlisten = \"127.0.0.1:1\"\n[admin.tls]\ncert_file = \"a\"\nkey_file = \"b\"";
+    for (line, key, says) in [
+        ("client_certificates = \"required\"", "client_certificates", "write `off` or `optional`"),
+        ("client_certificates = true", "client_certificates", "in quotes"),
+        ("client_certificates = \"optional\"", "client_certificates", "no certificate can come"),
+        (
+            &format!("client_certificates = \"optional\"\n{admin}"),
+            "client_certificates",
+            "in `[server.tls]`, or name the proxies",
+        ),
+        ("certificate_proxies = [\"10.0.0.0/8\"]", "certificate_proxies", NEEDS),
+        ("certificate_proxies = \"10.0.0.300\"", "certificate_proxies", "is not an address"),
+        (
+            "client_certificates = \"optional\"\ncertificate_proxies = [\"10.1.2.3/8\"]",
+            "certificate_proxies",
+            "write `10.0.0.0/8`",
+        ),
+        ("client_ca_file = \"ca.pem\"", "client_ca_file", NEEDS),
+        ("client_certificate = \"off\"", "client_certificate", "did you mean `server.client_certificates`?"),
+    ] {
+        let workplace = Workplace::sample();
+        workplace.write("jeton.toml", &format!("[server]\n{line}\n"));
+        let run = workplace.run(&["config", "check"]).exits(1);
+        let named = format!("error: jeton.toml: `server.{key}`: ");
+        assert!(run.stderr.contains(&named) && run.stderr.contains(says), "{line}: {run:#?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{line}: {run:#?}");
+    }
+}
+
+#[test]
 fn a_file_without_a_sound_authority_is_refused() {
     let root = Signer::root("root");
     let leaf = root.sign(&client("somebody", Vec::new()));

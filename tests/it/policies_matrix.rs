@@ -152,3 +152,36 @@ fn an_odd_folder_is_harmless_in_the_page() {
     );
     assert!(page.contains("<script id=\"data\" type=\"application/json\">["), "{page}");
 }
+
+/// An API that takes bound tokens only, one that takes any, a client that gets no others, and one that gets any.
+#[test]
+fn every_format_says_where_tokens_must_be_bound() {
+    let workplace = with_clients(["free", "bound"], 1);
+    let text = workplace.read("policies/policies.yaml");
+    let text = text.replace("  \"bound\":\n", "  \"bound\":\n    bound_tokens: true\n");
+    workplace.write("policies/policies.yaml", &text);
+    let table = matrix(&workplace, "table");
+    assert!(table.contains("\nbound may be had by a secret; bound tokens only\n"), "{table}");
+    assert!(table.contains("\nfree may be had by a secret\n") && !table.contains("orders: takes"), "{table}");
+    let csv = matrix(&workplace, "csv");
+    assert!(csv.contains("= 1,a secret; bound tokens only\n") && csv.contains("= 0,a secret\n"), "{csv}");
+    let of = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let json = of(&matrix(&workplace, "json"));
+    let bound = |value: &Value| value.get("bound_tokens").cloned();
+    assert_eq!(json[0]["clients"][0]["id"], "bound");
+    let flags = |json: &Value| [&json[0], &json[0]["clients"][0], &json[0]["clients"][1]].map(bound);
+    assert_eq!(flags(&json), [None, Some(true.into()), None]);
+
+    workplace
+        .write("policies/policies.yaml", &text.replace("    rules:", "    bound_tokens: true\n    rules:"));
+    let table = matrix(&workplace, "table");
+    assert!(table.contains("orders: takes bound tokens only\n"), "{table}");
+    let csv = matrix(&workplace, "csv");
+    assert_eq!(csv.matches("; bound tokens only\n").count(), 2, "{csv}");
+    let json = of(&matrix(&workplace, "json"));
+    assert_eq!(flags(&json), [Some(true.into()), Some(true.into()), None]);
+    let page = matrix(&workplace, "html");
+    let (_, data) = page.split_once("type=\"application/json\">").unwrap();
+    assert_eq!(of(data.split_once("</script>").unwrap().0), json);
+    assert!(page.contains("takes bound tokens only"));
+}

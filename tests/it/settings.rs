@@ -268,43 +268,6 @@ fn each_wrong_setting_of_the_listeners_is_named() {
             "`admin.tls.cert_file` is missing",
         ),
         ("[admin.tls]\ncert_file = \"a\"\nkey_file = \"b\"", "admin", "`listen` is missing"),
-        (
-            "[server]\nclient_certificates = \"required\"",
-            "server.client_certificates",
-            "write `off` or `optional`",
-        ),
-        ("[server]\nclient_certificates = true", "server.client_certificates", "in quotes"),
-        (
-            "[server]\nclient_certificates = \"optional\"",
-            "server.client_certificates",
-            "no certificate can come",
-        ),
-        (
-            "[server]\nclient_certificates = \"optional\"\n[admin]\nlisten = \"127.0.0.1:1\"\n[admin.tls]\ncert_file = \"a\"\nkey_file = \"b\"",
-            "server.client_certificates",
-            "`[server.tls]`",
-        ),
-        (
-            "[server]\ncertificate_proxies = [\"10.0.0.0/8\"]",
-            "server.certificate_proxies",
-            "it needs `server.client_certificates = \"optional\"`",
-        ),
-        (
-            "[server]\nclient_certificates = \"optional\"\ncertificate_proxies = [\"10.1.2.3/8\"]",
-            "server.certificate_proxies",
-            "write `10.0.0.0/8`",
-        ),
-        ("[server]\ncertificate_proxies = \"10.0.0.300\"", "server.certificate_proxies", "is not an address"),
-        (
-            "[server]\nclient_ca_file = \"ca.pem\"",
-            "server.client_ca_file",
-            "it needs `server.client_certificates = \"optional\"`",
-        ),
-        (
-            "[server]\nclient_certificate = \"off\"",
-            "server.client_certificate",
-            "did you mean `server.client_certificates`?",
-        ),
         ("[admin]", "admin", "`listen` is missing"),
         ("[admin]\nhosts = []", "admin", "`listen` is missing"),
         ("[admin]\nlisten = \"8081\"", "admin.listen", "`8081` is not an address and port"),

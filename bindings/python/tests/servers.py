@@ -101,11 +101,13 @@ class Issuer:
         assert text.count(before) == 1, f"`{before}` stands {text.count(before)} times in {name}"
         file.write_text(text.replace(before, after))
 
-    def token(self, client: str, resource: str = ORDERS) -> str:
+    def token(self, client: str, resource: str = ORDERS, dpop: Optional[str] = None) -> str:
         form = {"grant_type": "client_credentials", "resource": resource}
         request = urllib.request.Request(f"{self.url}/oauth2/token", urllib.parse.urlencode(form).encode())
         basic = base64.b64encode(f"{client}:demo-secret-of-{client}".encode()).decode()
         request.add_header("Authorization", f"Basic {basic}")
+        if dpop:
+            request.add_header("DPoP", dpop)
         with urllib.request.urlopen(request, timeout=5, context=TRUSTED) as answer:
             token: str = json.load(answer)["access_token"]
             return token

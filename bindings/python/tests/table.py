@@ -40,12 +40,22 @@ class Case:
         return self.api, self.origin
 
 
+def proof(tokens: dict[str, str], **said: Any) -> str:
+    """Made now, as the proofs of the table are, with this difference; `token` is one of these."""
+    made: str = Proofs(tokens, int(time.time()))(**{"jti": secrets.token_hex()} | said)
+    return made
+
+
 class DecisionTable:
     def __init__(self, scratch: Path) -> None:
         self.table = json.loads((FOLDER / "cases.json").read_text(encoding="utf-8"))
         self.policies = FOLDER / self.table["policies"]
         self.jwks = scratch / "jwks.json"
         self.jwks.write_text(json.dumps(self.table["jwks"]))
+
+    @property
+    def service(self) -> tuple[str, Optional[str]]:
+        return self.table["api"], self.table["origin"]
 
     def token(self, name: str) -> str:
         token: str = self.table["tokens"][name]
@@ -61,8 +71,7 @@ class DecisionTable:
 
     def proof(self, **said: Any) -> str:
         """Made now, as the proofs of the table are, with this difference."""
-        proof: str = Proofs(self.table["tokens"], int(time.time()))(**{"jti": secrets.token_hex()} | said)
-        return proof
+        return proof(self.table["tokens"], **said)
 
     def authorizer(self, **other: Any) -> Authorizer:
         options = {name: self.table[name] for name in ("issuer", "api", "origin")}

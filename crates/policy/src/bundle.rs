@@ -24,7 +24,7 @@ use crate::{
 impl PolicySet {
     /// What a service needs of an API, in the form of a policy file. `None` if there is no such API.
     ///
-    /// It has the API with its rules, the scopes and roles that these and the grants at the API name, `revoked_tokens`,
+    /// It has the API with its rules and `bound_tokens`, the scopes and roles that these and the grants at the API name, `revoked_tokens`,
     /// and of clients their id, `enabled: false` and `revoked_before`: those with a grant at the API, those in its
     /// rules, and each that is disabled or has `revoked_before`. A token can outlive the grant by which it was issued,
     /// and after an exchange it names clients that never had one.
@@ -50,6 +50,9 @@ impl PolicySet {
         let mut entry = Map::from_iter([("rules".to_owned(), Value::Object(rules(api)))]);
         if api.name.as_str() != ApiName::OWN {
             entry.insert("audience".to_owned(), api.audience.as_str().into());
+        }
+        if api.bound_tokens() {
+            entry.insert("bound_tokens".to_owned(), true.into());
         }
         Some(json!({
             "version": 1,

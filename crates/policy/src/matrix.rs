@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     client_tokens::{ClientTokens, Passing},
-    clients::Client,
+    clients::{Client, KnownCertificate},
     condition::Alternative,
     path::CanonicalPath,
     position::{RouteId, numbered},
@@ -22,6 +22,9 @@ use super::{
 pub struct AccessMatrix {
     /// The API.
     pub api: String,
+    /// Whether it takes bound tokens only. Not there where it does not.
+    #[serde(skip_serializing_if = "is_false")]
+    pub bound_tokens: bool,
     /// The clients in order: 2 before 10.
     pub clients: Vec<MatrixClient>,
     /// The routes in the order of the file.
@@ -35,7 +38,10 @@ pub struct MatrixClient {
     pub id: String,
     /// Whether it has a grant for the API and is enabled. Without, only public routes are open to it.
     pub has_grant: bool,
-    /// How it may be had: by a secret, by a public key, by each kind of token of another issuer that stands for it. Empty
+    /// Whether it gets bound tokens only, at every API. Not there where it does not.
+    #[serde(skip_serializing_if = "is_false")]
+    pub bound_tokens: bool,
+    /// How it may be had: by a secret, by a public key, by a certificate, by each kind of token of another issuer that stands for it. Empty
     /// where it cannot be had.
     pub credentials: Vec<String>,
 }
@@ -97,6 +103,7 @@ impl PolicySet {
         });
         AccessMatrix {
             api: api.name().to_string(),
+            bound_tokens: api.bound_tokens(),
             routes: routes.collect(),
             clients: clients
                 .iter()
@@ -104,6 +111,7 @@ impl PolicySet {
                 .map(|(client, bearer)| MatrixClient {
                     id: client.id.to_string(),
                     has_grant: bearer.is_some(),
+                    bound_tokens: client.bound_tokens,
                     credentials: self.credentials(client),
                 })
                 .collect(),
@@ -116,13 +124,26 @@ impl PolicySet {
     fn credentials(&self, client: &Client) -> Vec<String> {
         let secrets = client.secrets.iter().filter(|secret| secret.is_live(self.read_at)).map(|_| "a secret");
         let keys = client.public_keys.first().map(|_| "a public key");
+        let live = client.certificates.iter().filter(|terms| terms.is_live(self.read_at));
+        let certificates = live.map(|terms| match &terms.certificate {
+            KnownCertificate::Sha256(_) => "a certificate".to_owned(),
+            KnownCertificate::Named(name) => {
+                format!("a certificate with {} {name}", name.field().as_str())
+            }
+        });
+        let certificates: BTreeSet<_> = certificates.collect();
         let tokens = client.federated.iter().map(|terms| {
             let issuer = self.issuers().find(terms.issuer().as_str());
             let is_disabled = issuer.is_none_or(|issuer| !issuer.enabled);
             format!("a token of {terms}{}", if is_disabled { " (the issuer is disabled)" } else { "" })
         });
-        secrets.take(1).chain(keys).map(str::to_owned).chain(tokens).collect()
+        secrets.take(1).chain(keys).map(str::to_owned).chain(certificates).chain(tokens).collect()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(given: &bool) -> bool {
+    !given
 }
 
 /// A name by its pieces, each a text and the digits behind it as a number: how long that is, and how it is

@@ -138,6 +138,8 @@ fn csv(matrices: &[jeton_policy::AccessMatrix]) -> anyhow::Result<String> {
                     MatrixAccess::When(condition) => ("when", condition.as_str()),
                     MatrixAccess::Never => ("never", ""),
                 };
+                let bound =
+                    if matrix.bound_tokens || client.bound_tokens { "; bound tokens only" } else { "" };
                 writer.write_record([
                     &matrix.api,
                     &client.id,
@@ -145,7 +147,7 @@ fn csv(matrices: &[jeton_policy::AccessMatrix]) -> anyhow::Result<String> {
                     &route.rule,
                     access,
                     condition,
-                    &client.credentials.join(" or "),
+                    &format!("{}{bound}", client.credentials.join(" or ")),
                 ])?;
             }
         }

@@ -27,7 +27,8 @@ pub(super) fn of(matrices: &[AccessMatrix], columns: Columns) -> String {
     let mut text = String::new();
     for matrix in matrices {
         let bold = Style::new().bold();
-        let _ = writeln!(text, "{bold}{}{bold:#}", matrix.api);
+        let takes = if matrix.bound_tokens { ": takes bound tokens only" } else { "" };
+        let _ = writeln!(text, "{bold}{}{bold:#}{takes}", matrix.api);
         let (shown, others): (Vec<usize>, Vec<usize>) = (0..matrix.clients.len()).partition(|at| {
             columns == Columns::All || matrix.clients.get(*at).is_some_and(|client| client.has_grant)
         });
@@ -52,14 +53,16 @@ fn credentials(matrices: &[AccessMatrix], columns: Columns) -> String {
     shown.dedup_by_key(|client| &client.id);
     let mut alike: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for client in shown {
-        alike.entry(&client.credentials).or_default().push(client.id.clone());
+        let alike = alike.entry((&client.credentials, client.bound_tokens)).or_default();
+        alike.push(client.id.clone());
     }
     let mut text = String::new();
-    for (credentials, ids) in &alike {
+    for ((credentials, bound_tokens), ids) in &alike {
         let how = match credentials.as_slice() {
             [] => "cannot be had: no credentials, or all have expired".to_owned(),
             some => format!("may be had by {}", some.join(", or ")),
         };
+        let how = if *bound_tokens { format!("{how}; bound tokens only") } else { how };
         let _ = writeln!(text, "{}", wrapped(&format!("{} {how}", named(ids))));
     }
     if !alike.is_empty() {

@@ -187,6 +187,7 @@ mod tests {
         let leaf = certificate();
         let good = field(&leaf);
         let base64 = BASE64_STANDARD.encode(&leaf);
+        let (first, rest) = base64.split_at(8);
         let malformed = CertificateFault::Malformed("Client-Cert");
         for value in [
             String::new(),
@@ -197,7 +198,7 @@ mod tests {
             format!("{good}, {good}"),
             format!("({good})"),
             format!(":{base64}!:"),
-            format!(":{} {}:", &base64[..8], &base64[8..]),
+            format!(":{first} {rest}:"),
             format!(":{}:", base64.replace(['+', '/'], "-")),
             "-----BEGIN%20CERTIFICATE-----".to_owned(),
             format!("{good};"),

@@ -1,5 +1,6 @@
 //! Clients with certificates: of an authority, of one below it, of nobody, with the key of another.
 use std::{
+    fmt::Write,
     io,
     sync::{
         Arc,
@@ -142,15 +143,22 @@ impl Holder {
         Self { chain: self.chain[..1].to_vec(), ..self.clone() }
     }
 
+    fn hash(&self) -> Vec<u8> {
+        digest(&SHA256, &self.chain[0]).as_ref().to_vec()
+    }
+
     /// Hex of the SHA-256 of its DER.
     pub(crate) fn sha256(&self) -> String {
-        digest(&SHA256, &self.chain[0]).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.hash().iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
     }
 
     /// The same in base64url.
     pub(crate) fn x5t_s256(&self) -> String {
         use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-        BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.chain[0]))
+        BASE64_URL_SAFE_NO_PAD.encode(self.hash())
     }
 
     /// Certificates, and key, in PEM.
@@ -228,7 +236,8 @@ pub(crate) async fn send(
     headers: &[(&str, String)],
     form: &str,
 ) -> io::Result<(u16, String, Value)> {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = lines.concat();
     let length = form.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n{headers}Content-Length: {length}\r\n\r\n{form}"

@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use super::{ChangeEffect, ChangeKind, ChangedFor, PolicyChange};
 use crate::{
-    clients::{Abilities, Client, ClientKind, ClientState, IntrospectedApis, StoredSecret},
+    clients::{
+        Abilities, CertificateTerms, Client, ClientKind, ClientState, IntrospectedApis, KnownCertificate,
+        StoredSecret,
+    },
     set::PolicySet,
 };
 
@@ -27,17 +30,19 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyCha
         let change =
             |kind, effect, what: String| PolicyChange { what, ..PolicyChange::of(kind, effect, who()) };
         match (before, after) {
-            (Some(before), Some(after)) => compare_client(before, after, &mut |kind, effect, what| {
-                // a client that is disabled can use nothing: neither what it gets nor what it had
-                let is_idle = match effect {
-                    ChangeEffect::Gains => after.state == ClientState::Disabled,
-                    ChangeEffect::Loses => before.state == ClientState::Disabled,
-                    ChangeEffect::Changes => false,
-                };
-                let effect =
-                    if is_idle && kind != ChangeKind::Client { ChangeEffect::Changes } else { effect };
-                note(change(kind, effect, what));
-            }),
+            (Some(before), Some(after)) => {
+                compare_client([old, new], [before, after], &mut |kind, effect, what| {
+                    // a client that is disabled can use nothing: neither what it gets nor what it had
+                    let is_idle = match effect {
+                        ChangeEffect::Gains => after.state == ClientState::Disabled,
+                        ChangeEffect::Loses => before.state == ClientState::Disabled,
+                        ChangeEffect::Changes => false,
+                    };
+                    let effect =
+                        if is_idle && kind != ChangeKind::Client { ChangeEffect::Changes } else { effect };
+                    note(change(kind, effect, what));
+                })
+            }
             (None, Some(_)) => {
                 note(change(
                     ChangeKind::Client,
@@ -109,7 +114,11 @@ fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<Polic
     }
 }
 
-fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKind, ChangeEffect, String)) {
+fn compare_client(
+    policies: [&PolicySet; 2],
+    [before, after]: [&Client; 2],
+    note: &mut dyn FnMut(ChangeKind, ChangeEffect, String),
+) {
     let is_enabled = |client: &Client| client.state == ClientState::Enabled;
     match ChangeEffect::between(is_enabled(before), is_enabled(after)) {
         Some(ChangeEffect::Gains) => {
@@ -125,9 +134,18 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
         };
         note(ChangeKind::Client, ChangeEffect::Changes, what.to_owned());
     }
-    compare_secrets(&before.secrets, &after.secrets, note);
+    compare_expiring(&Expiring::of(before), &Expiring::of(after), note);
     compare_public_keys(&before.public_keys, &after.public_keys, note);
     compare_abilities(&before.abilities, &after.abilities, note);
+    if let Some(effect) = ChangeEffect::between(!before.bound_tokens, !after.bound_tokens) {
+        let [old, new] = policies;
+        // it is issued none for an API that takes none
+        let (policies, client) = if effect == ChangeEffect::Gains { (new, after) } else { (old, before) };
+        let takes = |api: &ApiName| policies.apis().get(api).is_some_and(|api| !api.bound_tokens());
+        let is_of_use = client.grants.iter().any(|grant| takes(&grant.api));
+        let effect = if is_of_use { effect } else { ChangeEffect::Changes };
+        note(ChangeKind::Ability, effect, "tokens that are not bound: `bound_tokens`".to_owned());
+    }
     // tokens that do not name the client are not ended by it
     let is_named = after.kind == ClientKind::Named;
     compare_revoked_before(before.revoked_before, after.revoked_before, &mut |kind, effect, what| {
@@ -173,40 +191,70 @@ fn compare_client(before: &Client, after: &Client, note: &mut dyn FnMut(ChangeKi
     }
 }
 
-fn compare_secrets(
-    before: &[StoredSecret],
-    after: &[StoredSecret],
+/// A credential with an end.
+struct Expiring {
+    /// `a secret` or `a certificate`.
+    what: &'static str,
+    /// What tells it from others.
+    id: String,
+    /// As much of that as is shown.
+    shown: String,
+    expires: Option<Timestamp>,
+}
+
+impl Expiring {
+    fn of(client: &Client) -> Vec<Self> {
+        let secret = |secret: &StoredSecret| Self {
+            what: "a secret",
+            id: secret.sha256.to_string(),
+            shown: format!("sha256 {}...", secret.sha256.beginning()),
+            expires: secret.expires,
+        };
+        let certificate = |terms: &CertificateTerms| Self {
+            what: "a certificate",
+            id: format!("{} {}", terms.certificate.key(), terms.certificate),
+            shown: match &terms.certificate {
+                KnownCertificate::Sha256(hash) => format!("sha256 {}...", hash.beginning()),
+                KnownCertificate::Named(name) => format!("{} {name}", name.field().as_str()),
+            },
+            expires: terms.expires,
+        };
+        client.secrets.iter().map(secret).chain(client.certificates.iter().map(certificate)).collect()
+    }
+
+    fn until(&self) -> String {
+        self.expires.map_or_else(|| "for ever".to_owned(), |expires| format!("until {expires}"))
+    }
+
+    fn find<'e>(&self, among: &'e [Self]) -> Option<&'e Self> {
+        among.iter().find(|other| (other.what, &other.id) == (self.what, &self.id))
+    }
+}
+
+/// Secrets and certificates.
+fn compare_expiring(
+    before: &[Expiring],
+    after: &[Expiring],
     note: &mut dyn FnMut(ChangeKind, ChangeEffect, String),
 ) {
-    let name = |secret: &StoredSecret| secret.sha256.to_string().chars().take(8).collect::<String>();
-    let find = |among: &[StoredSecret], secret: &StoredSecret| {
-        among.iter().find(|other| other.sha256 == secret.sha256).copied()
-    };
-    for secret in after {
-        let until = |secret: &StoredSecret| {
-            secret.expires.map_or_else(|| "for ever".to_owned(), |expires| format!("until {expires}"))
-        };
-        let Some(old) = find(before, secret) else {
-            let what = format!("a secret (sha256 {}..., good {})", name(secret), until(secret));
+    for new in after {
+        let Expiring { what, shown, .. } = new;
+        let Some(old) = new.find(before) else {
+            let what = format!("{what} ({shown}, good {})", new.until());
             note(ChangeKind::Credential, ChangeEffect::Gains, what);
             continue;
         };
-        let is_later = match (old.expires, secret.expires) {
+        let is_later = match (old.expires, new.expires) {
             (old, new) if old == new => continue,
             (Some(old), Some(new)) => new > old,
             (_, new) => new.is_none(),
         };
         let effect = if is_later { ChangeEffect::Gains } else { ChangeEffect::Loses };
-        let what = format!(
-            "time for a secret (sha256 {}..., good {}, was {})",
-            name(secret),
-            until(secret),
-            until(&old)
-        );
+        let what = format!("time for {what} ({shown}, good {}, was {})", new.until(), old.until());
         note(ChangeKind::Credential, effect, what);
     }
-    for secret in before.iter().filter(|secret| find(after, secret).is_none()) {
-        note(ChangeKind::Credential, ChangeEffect::Loses, format!("a secret (sha256 {}...)", name(secret)));
+    for Expiring { what, shown, .. } in before.iter().filter(|old| old.find(after).is_none()) {
+        note(ChangeKind::Credential, ChangeEffect::Loses, format!("{what} ({shown})"));
     }
 }
 

@@ -117,6 +117,8 @@ pub enum ChangeKind {
     Bundle,
     /// Whether questions about an API are answered.
     Pdp,
+    /// Whether an API takes only bound tokens.
+    Binding,
     /// A guarantee.
     Guarantee,
 }
@@ -143,6 +145,8 @@ pub enum ChangedFor {
     Everybody,
     /// The bearer of any token that carries this.
     AnyTokenWith(String),
+    /// The bearer of any token that is bound to no key and no certificate.
+    AnyUnboundToken,
     /// A client, with all that it is granted.
     Client(String),
     /// The bearer of the token with this `jti`.
@@ -216,6 +220,7 @@ fn changes(old: &PolicySet, new: &PolicySet, effort: DiffEffort) -> Option<Vec<P
             });
         }
         compare_bundles(name, [before, after], &mut changes);
+        changes.extend(before.zip(after).and_then(|(before, after)| compare_binding(before, after)));
         let answers = |api: Option<&ProtectedApi>| api.is_some_and(|api| api.pdp() == PdpState::On);
         if let Some(effect) = ChangeEffect::between(answers(before), answers(after)) {
             let who = ChangedFor::AnyTokenWith(format!("scope: {PDP_SCOPE}"));
@@ -262,6 +267,26 @@ fn compare_bundles(
         what: format!("the bundle of {name}, which shows its rules and names its clients"),
         ..PolicyChange::of(ChangeKind::Bundle, effect, who)
     });
+}
+
+/// Whether tokens that are not bound are newly taken, or not any more.
+fn compare_binding(before: &ProtectedApi, after: &ProtectedApi) -> Option<PolicyChange> {
+    let effect = ChangeEffect::between(!before.bound_tokens(), !after.bound_tokens())?;
+    let taken_by = if effect == ChangeEffect::Gains { after } else { before };
+    // where every route is public, a token of any kind opens nothing
+    let is_of_use = taken_by.routes.access.iter().any(|route| !route.access.is_public());
+    let (effect, who, what) = if is_of_use {
+        (effect, ChangedFor::AnyUnboundToken, "all that it opens here: `bound_tokens`".to_owned())
+    } else {
+        let [before, after] = [before, after].map(ProtectedApi::bound_tokens);
+        let what = format!("`bound_tokens`, from {before} to {after}");
+        (ChangeEffect::Changes, ChangedFor::Operators, what)
+    };
+    Some(PolicyChange {
+        api: Some(after.name.to_string()),
+        what,
+        ..PolicyChange::of(ChangeKind::Binding, effect, who)
+    })
 }
 
 /// How many more questions may be asked. `None`: any number.

@@ -35,6 +35,7 @@ impl fmt::Display for ChangedFor {
         match self {
             Self::Everybody => f.write_str("everybody, even without a token,"),
             Self::AnyTokenWith(what) => write!(f, "any token that carries {what}"),
+            Self::AnyUnboundToken => f.write_str("any token that is not bound"),
             Self::Client(client) => f.write_str(client),
             Self::Token(jti) => write!(f, "token {jti}"),
             Self::Operators => Ok(()),

@@ -1,4 +1,5 @@
 //! Differences, guarantees, matrix and warnings claim to be exact. Brute force checks that.
+mod bound;
 mod bundles;
 mod differences;
 mod generate;
