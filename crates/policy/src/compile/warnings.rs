@@ -49,6 +49,7 @@ pub(super) struct ShutOut {
 }
 
 /// What a client has that nobody can use.
+#[expect(clippy::struct_excessive_bools, reason = "each is a kind of credentials that the warning names")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HadCredentials {
     /// Certificates that have expired.
