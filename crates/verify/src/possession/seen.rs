@@ -189,7 +189,9 @@ impl SeenProofs {
     fn hash(&self, parts: &[&[u8]]) -> [u32; 8] {
         let mut context = Context::new(&digest::SHA256);
         context.update(&self.salt);
-        parts.iter().for_each(|part| context.update(part));
+        for part in parts {
+            context.update(part);
+        }
         let digest = context.finish();
         let mut words = [0; 8];
         for (word, bytes) in words.iter_mut().zip(digest.as_ref().as_chunks().0) {

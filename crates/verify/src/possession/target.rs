@@ -155,13 +155,14 @@ fn decoded(text: &str) -> Option<String> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'%' => {
-                let digits = [bytes.next()?, bytes.next()?].map(|digit| char::from(digit).to_digit(16));
-                let [Some(high), Some(low)] = digits else { return None };
+                let pair = [bytes.next()?, bytes.next()?].map(char::from);
+                let [Some(high), Some(low)] = pair.map(|digit| digit.to_digit(16)) else { return None };
                 let escaped = u8::try_from(high * 16 + low).ok()?;
                 if escaped.is_ascii_alphanumeric() || b"-._~".contains(&escaped) {
                     decoded.push(char::from(escaped));
                 } else {
-                    decoded.push_str(&format!("%{escaped:02X}"));
+                    decoded.push('%');
+                    decoded.extend(pair.map(|digit| digit.to_ascii_uppercase()));
                 }
             }
             b'!'..=b'~' => decoded.push(char::from(byte)),
