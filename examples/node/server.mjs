@@ -81,6 +81,8 @@ async function verified(req, res, next) {
     });
     // A refresh token or a status list has the same signature. `JWT` is the token of an anonymous client.
     if (!["at+jwt", "JWT"].includes(protectedHeader.typ)) throw new Error("not an access token");
+    // Only its holder may use such a token, and nothing here asks for the holder's key.
+    if ("cnf" in payload) throw new Error("a token that is bound to a key or a certificate");
     req.claims = payload;
   } catch (error) {
     const detail = "the access token is not valid here";

@@ -105,6 +105,9 @@ async def verified(request: Request) -> dict:
         # A refresh token or a status list has the same signature. `JWT` is the token of an anonymous client.
         if token["header"].get("typ") not in ("at+jwt", "JWT"):
             raise jwt.InvalidTokenError("not an access token")
+        # Only its holder may use such a token, and nothing here asks for the holder's key.
+        if "cnf" in token["payload"]:
+            raise jwt.InvalidTokenError("a token that is bound to a key or a certificate")
     except jwt.PyJWTError as error:
         detail = "the access token is not valid here"
         raise Refusal(401, detail, repr(error), error="invalid_token", error_description=detail) from None

@@ -106,16 +106,16 @@ class Site(Place):
 class Gateway:
     """One program, from its recipe to a process."""
 
-    def __init__(self, site, kind, file=None):
-        """By the recipe of this kind that jeton writes, or by `file`."""
+    def __init__(self, site, kind, file=None, port=None, more=(), folder=None):
+        """By the recipe of this kind that jeton writes, with these options more, or by `file`."""
         self.site, self.kind = site, kind
-        self.port, self.upstream = free_port(), free_port()
-        self.folder = site.folder / (kind if file is None else "holes")
+        self.port, self.upstream = port or free_port(), free_port()
+        self.folder = site.folder / (folder or (kind if file is None else "holes"))
         self.folder.mkdir()
         if file is None:
             site.jeton(
                 "gateway", "config", kind, "--listen", f"127.0.0.1:{self.port}",
-                "--upstream", f"127.0.0.1:{self.upstream}", "--out", str(self.folder),
+                "--upstream", f"127.0.0.1:{self.upstream}", "--out", str(self.folder), *more,
             )
         else:
             ports = {8080: site.port, 8081: self.port, 9000: self.upstream}

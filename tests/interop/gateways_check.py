@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gateway_attacks
+import gateway_bound
 import gateway_services
 import gateways_offline
 from gateway_traffic import ENOUGH, Tokens, Traffic, until
@@ -198,6 +199,37 @@ def holes(site):
         checks.holds(f"holes: so do the attacks by hand: {name}", name in named, named)
 
 
+def lost_lines(site):
+    """Recipes in which somebody has changed one line about what a token is bound to: the check sees each."""
+    need(*KINDS)
+    site.serve()
+    gateways = []
+    for kind, file, before, after, *expected in LOST:
+        gateway = Gateway(site, kind, folder=f"{kind}-{len(gateways)}")
+        recipe = gateway.folder / file
+        text = recipe.read_text()
+        checks.holds(f"{kind}: `{before.strip()}` stands in {file}", text.count(before) == 1, text)
+        recipe.write_text(text.replace(before, after))
+        gateways.append(gateway)
+    each(Gateway.start, gateways)
+    for gateway, done, (kind, _, line, _, code, says) in zip(gateways, each(Gateway.check, gateways), LOST):
+        name = f"{kind} without `{line.strip().splitlines()[-1].strip()}`: jeton gateway check ends with {code} and says {says!r}"
+        checks.holds(name, done.returncode == code and says in done.stdout, (done.returncode, done.stdout[-3000:], done.stderr))
+
+
+REFUSED = "REFUSED: a token that is bound to a key, with its proof"
+FORGED = "HOLE (client certificates): "
+# kind, file, a line, what stands in its place, the exit code, and what is said
+LOST = [
+    ("nginx", "nginx.conf", 'proxy_set_header X-Original-URI $request_uri;', 'proxy_set_header X-Original-URI $request_uri; proxy_set_header DPoP "";', 1, REFUSED),
+    ("caddy", "Caddyfile", "\t\t# DPoP goes along as it is.\n", "\t\trequest_header -DPoP\n", 1, REFUSED),
+    ("haproxy", "jeton.lua", '        "dpop",\n', "", 1, REFUSED),
+    ("envoy", "envoy.yaml", "                          - exact: dpop\n", "", 1, REFUSED),
+    ("nginx", "nginx.conf", "            # The certificate of the client, if TLS has seen one: never what the client says. (DPoP goes along as it is.)\n            proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;\n", "", 3, FORGED),
+    ("caddy", "Caddyfile", "\t\trequest_header -Client-Cert\n", "", 3, FORGED),
+    ("haproxy", "haproxy.cfg", "    http-request del-header client-cert\n", "", 3, FORGED),
+]
+
 # what the wrong configuration lets through
 HOLES = [
     "dot segments", "encoded dots", "empty segments", "encoded slashes", "encoded marks", "identity headers", "hop by hop",
@@ -220,8 +252,8 @@ def traefik(site):
         stand_in.close()
 
 
-PARTS = {"recipes": recipes, "holes": holes, "traefik": traefik, "offline": gateways_offline.run,
-         "services": gateway_services.run}
+PARTS = {"recipes": recipes, "holes": holes, "lost": lost_lines, "bound": gateway_bound.run, "traefik": traefik,
+         "offline": gateways_offline.run, "services": gateway_services.run}
 
 
 def run(program, name):

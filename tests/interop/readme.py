@@ -39,7 +39,7 @@ DOCUMENTS = [
     "docs/openapi.md", "docs/trying.md", "docs/managing-clients.md", "docs/revoking.md", "docs/rotating-keys.md",
     "docs/federation/README.md", "docs/production.md", "docs/tls.md", "docs/services.md", "docs/checking-revocation.md",
     "docs/python.md", "docs/node.md", "docs/languages.md", "docs/gateways.md", "docs/authzen.md",
-    "docs/any-language.md",
+    "docs/any-language.md", "docs/possession.md",
 ]
 # built from this tree, beside what a file pins
 OWN_PACKAGES = ["jeton-authz", "./jeton-0.1.0.tgz"]

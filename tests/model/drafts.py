@@ -17,8 +17,28 @@ from possession import Request, thumbprint_of, to_base64url
 
 ISSUER = "https://tokens.example.com"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+PATHS = ("/", "/tenants/acme/orders", "/tenants/acme/orders/42?page=2&of=3", "/a%20b", "/caf%C3%A9", "/%7Etilde", "/~tilde",
+         "/UPPER/lower", "/slash/", "/it's", "/a:b@c!$&()*+,=", "/%61bc", "/a%2bb", "/x?", "/x?y=/../z", "/a|b")
+ORDERS, STRICT = "https://orders.example.com", "https://strict.example.com"
+SETTINGS = f"""
+[server]
+client_certificates = "optional"
+certificate_proxies = ["127.0.0.1/32"]
+
+[gateways.orders]
+kind = "service"
+api = "orders"
+trusted_peers = ["127.0.0.1/32"]
+origin = "{ORDERS}"
+
+[gateways.strict]
+kind = "service"
+api = "strict"
+trusted_peers = ["127.0.0.1/32"]
+origin = "{STRICT}:8443"
+"""
 # to what a token is bound, and how often
-BINDINGS = {"jkt": 16, "x5t": 2, "both": 2, "unbound": 1}
+BINDINGS = {"jkt": 12, "x5t": 4, "both": 3, "unbound": 2}
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
@@ -33,8 +53,6 @@ class Way:
     """Where a token is shown. `origin` is what its URLs begin with, and `bound_alone` whether it takes no unbound token."""
 
     bound_alone = False
-    # whether the server takes a certificate of whoever asks here
-    takes_certificates = False
     connection = None
 
     def ask(self, request: Request) -> int:
@@ -68,7 +86,11 @@ class Way:
         return int(first.split()[1])
 
     def shown(self, request: Request) -> list[str]:
-        return [f"Authorization: {request.scheme} {request.token}", *(f"DPoP: {proof}" for proof in request.proofs)]
+        shown = [f"Authorization: {request.scheme} {request.token}", *(f"DPoP: {proof}" for proof in request.proofs)]
+        if request.certificate:
+            # this machine counts as a proxy that hands them over (RFC 9440)
+            shown.append(f"Client-Cert: :{base64.b64encode(request.certificate).decode()}:")
+        return shown
 
 
 class Own(Way):
@@ -84,6 +106,20 @@ class Own(Way):
 
     def question(self, request):
         return f"{request.method} {request.target} HTTP/1.1", self.shown(request)
+
+
+class Gateway(Way):
+    """A gateway of the kind `service`, which says itself what it was asked."""
+
+    methods, targets = METHODS[:7], PATHS
+
+    def __init__(self, port, name, origin, audience):
+        self.port, self.name, self.origin, self.audience = port, name, origin, audience
+        self.bound_alone = name == "strict"
+
+    def question(self, request):
+        asked = [f"X-Original-Method: {request.method}", f"X-Original-URI: {request.target}"]
+        return f"GET /authz/{self.name} HTTP/1.1", [*self.shown(request), *asked]
 
 
 # --- keys and tokens
@@ -143,8 +179,12 @@ class World:
 
     @classmethod
     def serve(cls, place):
-        base = place.serve(ISSUER)
-        return cls([Own(int(base.rpartition(":")[2]))], place.folder / "keys")
+        settings = place.folder / "jeton.toml"
+        settings.write_text(SETTINGS)
+        base = place.serve(ISSUER, config=str(settings))
+        port = int(base.rpartition(":")[2])
+        strict = Gateway(port, "strict", f"{STRICT}:8443", STRICT)
+        return cls([Own(port), Gateway(port, "orders", ORDERS, ORDERS), strict], place.folder / "keys")
 
     def token(self, audience: str, cnf: str | None) -> str:
         """A token of the server's own key. `cnf` is the JSON of this claim."""
@@ -173,15 +213,11 @@ class Draft:
         self.algorithm = chance.choice(self.key.algorithms)
         self.certificate = chance.choice(world.certificates)
         kind = chance.choices(*zip(*BINDINGS.items()))[0]
-        if kind == "unbound" and self.way.bound_alone:
-            kind = "jkt"
         by_key, by_certificate = kind in ("jkt", "both"), kind in ("x5t", "both")
         self.cnf = [("jkt", text(self.key.thumbprint))] if by_key else []
         if by_certificate:
             self.cnf.append(("x5t#S256", text(to_base64url(hashlib.sha256(self.certificate).digest()))))
         elif chance.random() < 0.9:
-            self.certificate = None
-        if not self.way.takes_certificates:
             self.certificate = None
         self.cnf_json = object_of(self.cnf) if self.cnf else None
         self.token = world.token(self.way.audience, self.cnf_json)

@@ -201,10 +201,9 @@ def another_scheme(draft, chance, world):
     draft.scheme = chance.choice(("Bearer", "DPoP"))
 
 
-@mutant
+@mutant(times=3)
 def another_certificate(draft, chance, world):
-    if draft.way.takes_certificates:
-        draft.certificate = chance.choice((None, *world.certificates))
+    draft.certificate = chance.choice((None, *world.certificates))
 
 
 @mutant

@@ -1,10 +1,13 @@
 //! The attack table: ways to make a gateway judge one request and the upstream see another.
 
+use std::sync::Arc;
+
 use super::{
     headers::{
         DROPPED, HOSTS, IDENTITY, IDENTITY_DROPPED, METHODS, MORE_IDENTITY, OTHER_HOSTS, PATHS, SMUGGLING,
         TRAILERS, UPGRADES, WHENCE,
     },
+    proofs::PlannedProof,
     request::Raw,
     samples::{CheckPlan, Methods, Sample, Site},
     spellings::spellings,
@@ -22,6 +25,10 @@ pub(crate) struct Attack {
     /// Whose token it shows, by position in [`CheckPlan::bearers`]; `None` where it is not clear whose, so that it
     /// must not pass.
     pub(crate) bearer: Option<usize>,
+    /// Why it must not arrive, whatever the policies say of it.
+    pub(crate) must_not: Option<&'static str>,
+    /// The proofs whose places stand in what is sent.
+    pub(crate) proofs: Vec<Arc<PlannedProof>>,
     /// Where it is sent, by position in [`CheckPlan::sites`].
     pub(crate) site: usize,
 }
@@ -55,6 +62,8 @@ pub(crate) fn table(plan: &CheckPlan<'_>) -> Vec<Attack> {
         table.tokens();
         table.hosts(&forbidden);
         table.other_sites(&forbidden);
+        table.proofs();
+        table.certificates();
         table.attacks
     });
     each.collect()
@@ -68,12 +77,12 @@ pub(crate) fn legitimate(plan: &CheckPlan<'_>, at: usize, sample: &Sample, query
     table.attacks.pop()
 }
 
-struct Table<'t> {
-    plan: &'t CheckPlan<'t>,
+pub(crate) struct Table<'t> {
+    pub(crate) plan: &'t CheckPlan<'t>,
     /// Where `site` stands.
     at: usize,
-    site: &'t Site<'t>,
-    attacks: Vec<Attack>,
+    pub(crate) site: &'t Site<'t>,
+    pub(crate) attacks: Vec<Attack>,
 }
 
 impl<'t> Table<'t> {
@@ -93,22 +102,31 @@ impl<'t> Table<'t> {
         chosen
     }
 
-    fn add(&mut self, class: &'static str, what: &str, raw: &Raw, bearer: Option<usize>) {
+    pub(crate) fn add(&mut self, class: &'static str, what: &str, raw: &Raw, bearer: Option<usize>) {
         let line = String::from_utf8_lossy(&raw.line).escape_debug().take(LONGEST_TITLE).collect::<String>();
         let title = if what.is_empty() { line } else { format!("{line} with {what}") };
-        self.attacks.push(Attack { class, title, bytes: raw.bytes(), bearer, site: self.at });
+        let proofs = raw.proofs.clone();
+        self.attacks.push(Attack {
+            class,
+            title,
+            bytes: raw.bytes(),
+            bearer,
+            must_not: None,
+            proofs,
+            site: self.at,
+        });
     }
 
     /// A request of a bearer, as others are made from it.
     fn raw(&self, method: &str, path: impl AsRef<[u8]>, bearer: usize) -> Raw {
         let raw = Raw::new(&self.site.host, method, path);
         match self.plan.bearers.get(bearer) {
-            Some(bearer) => raw.shows(bearer),
+            Some(bearer) => raw.shows(bearer, self.site.origin.as_deref()),
             None => raw,
         }
     }
 
-    fn of(&self, sample: &Sample) -> Raw {
+    pub(crate) fn of(&self, sample: &Sample) -> Raw {
         self.raw(&sample.method, &sample.path, sample.bearer)
     }
 
@@ -391,7 +409,9 @@ impl<'t> Table<'t> {
     /// A request within the body of another, and the like.
     fn smuggling(&mut self, sample: &Sample) {
         let Some(allowed) = self.site.allowed_for(sample.bearer) else { return };
-        let inner = String::from_utf8_lossy(&self.of(sample).bytes()).into_owned();
+        let inner = self.of(sample);
+        let proofs = inner.proofs.clone();
+        let inner = String::from_utf8_lossy(&inner.bytes()).into_owned();
         let size = format!("{:x}", inner.len());
         for (what, headers, body) in SMUGGLING {
             let body = body.replace("{size}", &size).replace("{inner}", &inner);
@@ -400,13 +420,14 @@ impl<'t> Table<'t> {
             let mut raw = filled.fold(self.of(allowed), Raw::with);
             raw.connection = None;
             raw.body = body.into_bytes();
+            raw.proofs.extend(proofs.iter().cloned());
             self.add("smuggling", what, &raw, Some(sample.bearer));
         }
     }
 }
 
 /// Tokens that look like a good one.
-fn forgeries(token: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn forgeries(token: &str) -> Vec<(&'static str, String)> {
     let mut parts = token.split('.');
     let (Some(header), Some(payload), Some(signature)) = (parts.next(), parts.next(), parts.next()) else {
         return Vec::new();

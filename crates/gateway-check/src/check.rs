@@ -28,6 +28,7 @@ const AFTER_ERROR: usize = 8;
 /// A check that was planned: who asks for what, with tokens that were made for it.
 pub struct GatewayCheck<'p> {
     gateway: &'p CheckedGateway<'p>,
+    mint: &'p dyn TokenMint,
     plan: CheckPlan<'p>,
     marks: Marks,
 }
@@ -40,7 +41,7 @@ impl<'p> GatewayCheck<'p> {
     pub fn plan(
         policies: &PolicySet,
         gateway: &'p CheckedGateway<'p>,
-        mint: &dyn TokenMint,
+        mint: &'p dyn TokenMint,
     ) -> Result<Self, CheckError> {
         let plan = CheckPlan::of(policies, gateway, mint)?;
         if plan.sites.is_empty() {
@@ -49,7 +50,7 @@ impl<'p> GatewayCheck<'p> {
         let nonce = mint.token_id()?;
         let marks =
             Marks::of(nonce).ok_or_else(|| CheckError::Mint("a `jti` does not have 22 characters".into()))?;
-        Ok(Self { gateway, plan, marks })
+        Ok(Self { gateway, mint, plan, marks })
     }
 
     /// The tokens that were made, by their `jti`. They end after [`TOKEN_TTL`](super::TOKEN_TTL) seconds.
@@ -73,6 +74,7 @@ impl<'p> GatewayCheck<'p> {
             target,
             echo: Echo::answer(listener),
             marks: &self.marks,
+            mint: self.mint,
             sent: 0,
             arrived: BTreeMap::new(),
         };
@@ -88,6 +90,8 @@ struct GatewayLine<'l> {
     target: &'l GatewayAddress,
     echo: Echo,
     marks: &'l Marks,
+    /// Knows the time.
+    mint: &'l dyn TokenMint,
     /// How many attempts were sent, which is the number of the last.
     sent: usize,
     /// What arrived of each, by its number.
@@ -99,7 +103,12 @@ impl GatewayLine<'_> {
     fn send(&mut self, attack: &Attack) -> Result<(usize, Vec<GatewayAnswer>), CheckError> {
         self.sent += 1;
         let mark = self.marks.text(self.sent);
-        let answers = self.target.send(&replaced(&attack.bytes, PLACE.as_bytes(), mark.as_bytes()))?;
+        let mut bytes = replaced(&attack.bytes, PLACE.as_bytes(), mark.as_bytes());
+        for proof in &attack.proofs {
+            let made = proof.text(self.mint.now())?;
+            bytes = replaced(&bytes, proof.place().as_bytes(), made.as_bytes());
+        }
+        let answers = self.target.send(&bytes)?;
         for seen in self.echo.take() {
             let number = seen.values(MARK_HEADER).find_map(|mark| self.marks.number_in(mark));
             // without a number it is of others, such as health checks
@@ -203,6 +212,15 @@ fn legitimate(
         report
             .untested
             .extend(failed.into_iter().map(|(_, told, _)| format!("the policies allow it, but {told}")));
+        if let Some(bound) = site.bound.as_ref().filter(|_| site.origin.is_some())
+            && let Some(attack) = attacks::legitimate(plan, at, &bound.by_key, "")
+            && let Err(NotPassed { told, .. }) = line.passes(plan, &attack)?
+        {
+            report.not_passing.push(format!(
+                "a token that is bound to a key, with its proof: {told}. Does the gateway hand over `DPoP`, and do clients ask by its origin, {}?",
+                site.origin.as_deref().unwrap_or_default()
+            ));
+        }
         if let Some(site) = plan.sites.get_mut(at) {
             site.allowed = passed;
         }

@@ -54,9 +54,10 @@ impl Judge<'_> {
     ) -> Vec<Fault> {
         let bearer = self.bearer(attack);
         let fault = |seen: &SeenRequest| {
-            let why = match bearer {
-                None => "it is not clear whose token is meant".to_owned(),
-                Some(bearer) => self.refusal(seen, bearer).or_else(|| self.forged(seen, bearer))?,
+            let why = match (attack.must_not, bearer) {
+                (Some(why), _) => why.to_owned(),
+                (None, None) => "it is not clear whose token is meant".to_owned(),
+                (None, Some(bearer)) => self.refusal(seen, bearer).or_else(|| self.forged(seen, bearer))?,
             };
             let seen = format!("{} {}", seen.method, seen.target).chars().take(LONGEST_SEEN).collect();
             Some(Fault { seen, why })
@@ -145,6 +146,11 @@ impl Judge<'_> {
             let dashed = dashed(name);
             if OF_GATEWAYS.contains(&&*dashed) && !(*value == seen.target || *value == seen.method) {
                 return Some(format!("`{name}: {value}` of the client reached it"));
+            }
+            if dashed == self.gateway.certificate_header {
+                return Some(format!(
+                    "`{name}` of the client reached it, which says what certificate it showed"
+                ));
             }
             if !dashed.starts_with(IDENTITY_PREFIX) {
                 continue;

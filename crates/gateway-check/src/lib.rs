@@ -13,7 +13,13 @@
 //! let address = GatewayAddress::of(&"http://127.0.0.1:8081".parse()?)?;
 //! let orders = policies.api("orders").ok_or("no such API")?;
 //! let apis = BTreeMap::from([(address.host().to_owned(), orders)]);
-//! let gateway = CheckedGateway { apis, by_host: false, claims: &[] };
+//! let gateway = CheckedGateway {
+//!     apis,
+//!     by_host: false,
+//!     origins: BTreeMap::from([(address.host().to_owned(), "https://orders.example.com".to_owned())]),
+//!     certificate_header: "x-ssl-client-cert",
+//!     claims: &[],
+//! };
 //! let upstream = TcpListener::bind("127.0.0.1:9000")?;
 //!
 //! let check = GatewayCheck::plan(policies, &gateway, mint)?;
@@ -26,6 +32,7 @@
 
 mod attacks;
 mod bytes;
+mod certificates;
 mod check;
 mod echo;
 mod error;
@@ -33,6 +40,8 @@ mod gateway;
 mod headers;
 mod judge;
 mod mark;
+mod possession;
+mod proofs;
 mod report;
 mod request;
 mod samples;

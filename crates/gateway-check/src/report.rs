@@ -31,6 +31,8 @@ pub struct CheckReport {
     pub(crate) holes: Vec<Hole>,
     /// What took no part, and why.
     pub(crate) untested: Vec<String>,
+    /// What must pass and does not.
+    pub(crate) not_passing: Vec<String>,
     /// Why it ended before its end.
     pub(crate) stopped: Option<String>,
     /// How many attempts were answered with 429.
@@ -46,7 +48,7 @@ pub enum CheckVerdict {
     Sound,
     /// Something got through that must not.
     Holes,
-    /// Nothing was seen to get through, but not every attempt was judged.
+    /// Nothing was seen to get through, but not every attempt was judged, or something does not pass that must.
     NotWhole,
 }
 
@@ -61,6 +63,7 @@ impl CheckReport {
             tallies: BTreeMap::new(),
             holes: Vec::new(),
             untested: Vec::new(),
+            not_passing: Vec::new(),
             stopped: None,
             limited: 0,
             rewritten: None,
@@ -76,9 +79,9 @@ impl CheckReport {
         }
     }
 
-    /// Whether every attempt was sent and judged.
+    /// Whether every attempt was sent and judged, and could have passed.
     fn is_whole(&self) -> bool {
-        self.stopped.is_none() && self.limited == 0
+        self.stopped.is_none() && self.limited == 0 && self.not_passing.is_empty()
     }
 
     /// All of it, for people: the verdict, a table, and the holes in groups.
@@ -93,6 +96,9 @@ impl CheckReport {
     fn verdict_text(&self) -> String {
         let verdict = match self.holes.len() {
             0 if self.is_whole() => "nothing got through that is forbidden",
+            0 if !self.not_passing.is_empty() => {
+                "nothing got through that is forbidden, and something that is allowed did not"
+            }
             0 => "nothing forbidden was seen to get through, but not everything was judged",
             1 => "1 forbidden request reached the upstream, or was answered in its place",
             count => {
@@ -138,6 +144,9 @@ impl CheckReport {
 
     fn notes(&self, text: &mut String) {
         text.push('\n');
+        for told in &self.not_passing {
+            let _ = writeln!(text, "REFUSED: {}", printable(told));
+        }
         if let Some(stopped) = &self.stopped {
             let _ = writeln!(text, "STOPPED: {}", printable(stopped));
         }

@@ -10,7 +10,7 @@ use jeton_policy::{
 use jeton_verify::{AT_JWT, gateway::header_text};
 use serde_json::{Map, Value, json};
 
-use super::{CheckError, gateway::CheckedGateway};
+use super::{CheckError, certificates, gateway::CheckedGateway, proofs::ProofKey};
 
 /// Whose token a request shows, and what an upstream may learn of it.
 pub(crate) struct SampleBearer {
@@ -18,6 +18,8 @@ pub(crate) struct SampleBearer {
     pub(crate) name: String,
     /// The token, if the request has one.
     pub(crate) token: Option<String>,
+    /// The key that the token is bound to, with which its bearer proves that it is its own.
+    pub(crate) key: Option<Arc<ProofKey>>,
     /// What it carries; nothing without a token.
     pub(crate) permissions: Option<Permissions>,
     /// Whom it names, also where that is not what `client:` conditions see.
@@ -50,17 +52,34 @@ pub(crate) struct Methods {
     pub(crate) refused: String,
 }
 
+/// What is allowed to a client, with tokens that only their holder can use.
+#[derive(Clone)]
+pub(crate) struct BoundSample {
+    /// With a token that is bound to a key.
+    pub(crate) by_key: Sample,
+    /// With one that is bound to a certificate, which nobody can show here.
+    pub(crate) by_certificate: Sample,
+    /// The same client with a token that is not bound, by position in [`CheckPlan::bearers`].
+    pub(crate) unbound: usize,
+    /// A key to which no token is bound.
+    pub(crate) other_key: Arc<ProofKey>,
+}
+
 /// A host behind the gateway, and what attacks on it are made of.
 #[derive(Clone)]
 pub(crate) struct Site<'p> {
     /// What `Host` has to be.
     pub(crate) host: String,
+    /// By which clients ask, where it is known.
+    pub(crate) origin: Option<String>,
     pub(crate) api: &'p ProtectedApi,
     /// Requests that must pass.
     pub(crate) allowed: Vec<Sample>,
     /// Requests that must not.
     pub(crate) refused: Vec<Sample>,
     pub(crate) methods: Vec<Methods>,
+    /// Where some request of a client needs a token.
+    pub(crate) bound: Option<BoundSample>,
 }
 
 impl Site<'_> {
@@ -114,11 +133,36 @@ pub trait TokenMint {
     fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, CheckError>;
 }
 
+/// What a token is bound to.
+#[derive(Clone)]
+enum Binding {
+    None,
+    Key(Arc<ProofKey>),
+    Certificate,
+}
+
+impl Binding {
+    /// To a key of its own where the API takes no other tokens.
+    fn of(api: &ProtectedApi) -> Result<Self, CheckError> {
+        if api.bound_tokens() { ProofKey::generate().map(Self::Key) } else { Ok(Self::None) }
+    }
+
+    /// As the token says it.
+    fn confirmation(&self) -> Option<Value> {
+        match self {
+            Self::None => None,
+            Self::Key(key) => Some(key.confirmation()),
+            Self::Certificate => Some(certificates::confirmation()),
+        }
+    }
+}
+
 /// What a client would get at this API, or a token that names nobody.
 fn bearer(
     mint: &dyn TokenMint,
     api: &ProtectedApi,
     client: Option<&Client>,
+    binding: &Binding,
 ) -> Result<SampleBearer, CheckError> {
     let grant = client.and_then(|client| client.grant_for(api.audience()));
     let named = client.filter(|client| client.kind == ClientKind::Named).map(|client| client.id.clone());
@@ -130,11 +174,16 @@ fn bearer(
         claims: client.map(|client| Map::clone(&client.claims)).unwrap_or_default(),
     };
     let token_id = mint.token_id()?;
-    let token = token(mint, api, &permissions, &token_id)?;
+    let token = token(mint, api, &permissions, &token_id, binding)?;
+    let key = match binding {
+        Binding::Key(key) => Some(Arc::clone(key)),
+        Binding::None | Binding::Certificate => None,
+    };
     Ok(SampleBearer {
         name: client
             .map_or_else(|| "a token that allows nothing".to_owned(), |it| format!("client {}", it.id)),
         token: Some(token),
+        key,
         permissions: Some(permissions),
         client: named,
         token_id: Some(token_id),
@@ -148,6 +197,7 @@ fn token(
     api: &ProtectedApi,
     permissions: &Permissions,
     token_id: &TokenId,
+    binding: &Binding,
 ) -> Result<String, CheckError> {
     let now = mint.now();
     let mut claims = Map::from_iter([
@@ -168,6 +218,7 @@ fn token(
         claims.insert("client_id".to_owned(), json!(client));
     }
     claims.extend(permissions.claims.clone());
+    claims.extend(binding.confirmation().map(|cnf| ("cnf".to_owned(), cnf)));
     let typ = if permissions.client.is_some() { AT_JWT } else { "JWT" };
     mint.sign(typ, &claims)
 }
@@ -182,6 +233,7 @@ impl<'p> CheckPlan<'p> {
         let nobody = SampleBearer {
             name: "no token".to_owned(),
             token: None,
+            key: None,
             permissions: None,
             client: None,
             token_id: None,
@@ -190,17 +242,32 @@ impl<'p> CheckPlan<'p> {
         };
         let mut plan = Self { bearers: vec![nobody], sites: Vec::new(), left_out: Vec::new() };
         for (host, &api) in &gateway.apis {
+            let origin = gateway.origins.get(host).cloned();
             if let Some(same) = plan.sites.iter().find(|site| site.api.name() == api.name()) {
-                plan.sites.push(Site { host: host.clone(), ..same.clone() });
+                plan.sites.push(Site { host: host.clone(), origin, ..same.clone() });
                 continue;
             }
+            if origin.is_none() {
+                let name = api.name();
+                let lacks = if api.bound_tokens() {
+                    "it takes bound tokens alone, and the gateway has no `origin`"
+                } else {
+                    "tokens that are bound to a key, because the gateway has no `origin`"
+                };
+                plan.left_out.push(format!("the API `{name}` at {host}: {lacks}"));
+                if api.bound_tokens() {
+                    continue;
+                }
+            }
             let first = plan.bearers.len();
-            plan.bearers.push(bearer(mint, api, None)?);
-            for client in plan.clients(policies, api, gateway, mint.now()) {
-                plan.bearers.push(bearer(mint, api, Some(&client))?);
+            plan.bearers.push(bearer(mint, api, None, &Binding::of(api)?)?);
+            let clients = plan.clients(policies, api, gateway, mint.now());
+            for client in &clients {
+                plan.bearers.push(bearer(mint, api, Some(client), &Binding::of(api)?)?);
             }
             let here = std::iter::once(0).chain(first..plan.bearers.len());
-            let site = Site::of(host.clone(), api, &plan.bearers, here);
+            let mut site = Site::of(host.clone(), origin, api, &plan.bearers, here);
+            site.bound = plan.bound(mint, &site, first + 1, &clients)?;
             if site.allowed.is_empty() {
                 let name = api.name();
                 plan.left_out.push(format!(
@@ -211,6 +278,30 @@ impl<'p> CheckPlan<'p> {
             }
         }
         Ok(plan)
+    }
+
+    /// The first of these clients to which something is allowed that needs a token, with tokens of each binding. The
+    /// clients stand at `first` and behind it.
+    fn bound(
+        &mut self,
+        mint: &dyn TokenMint,
+        site: &Site<'_>,
+        first: usize,
+        clients: &[Arc<Client>],
+    ) -> Result<Option<BoundSample>, CheckError> {
+        let of_client = |sample: &&Sample| sample.needs_token && sample.bearer >= first;
+        let Some(sample) = site.allowed.iter().find(of_client) else { return Ok(None) };
+        let Some(client) = clients.get(sample.bearer - first) else { return Ok(None) };
+        let mut with = |binding: Binding| {
+            self.bearers.push(bearer(mint, site.api, Some(client), &binding)?);
+            Ok::<_, CheckError>(self.bearers.len() - 1)
+        };
+        let by_key = with(Binding::Key(ProofKey::generate()?))?;
+        let by_certificate = with(Binding::Certificate)?;
+        let unbound = with(Binding::None)?;
+        let of = |bearer: usize| Sample { bearer, ..sample.clone() };
+        let (by_key, by_certificate) = (of(by_key), of(by_certificate));
+        Ok(Some(BoundSample { by_key, by_certificate, unbound, other_key: ProofKey::generate()? }))
     }
 
     /// Clients whose tokens are in force, in the order of their names.
@@ -252,12 +343,21 @@ impl<'p> CheckPlan<'p> {
 impl<'p> Site<'p> {
     fn of(
         host: String,
+        origin: Option<String>,
         api: &'p ProtectedApi,
         bearers: &[SampleBearer],
         mine: impl Iterator<Item = usize> + Clone,
     ) -> Self {
         let values = values(mine.clone().filter_map(|at| bearers.get(at)));
-        let mut site = Self { host, api, allowed: Vec::new(), refused: Vec::new(), methods: Vec::new() };
+        let mut site = Self {
+            host,
+            origin,
+            api,
+            allowed: Vec::new(),
+            refused: Vec::new(),
+            methods: Vec::new(),
+            bound: None,
+        };
         for (bearer, who) in mine.filter_map(|at| Some((at, bearers.get(at)?))) {
             let subject = who.permissions.as_ref().map(Permissions::subject);
             let passes =

@@ -49,6 +49,8 @@ impl Check {
         let checked = CheckedGateway {
             apis: apis(gateway, &policies, target.host())?,
             by_host: matches!(gateway.apis, GatewayApis::ByHost(_)),
+            origins: origins(gateway, target.host()),
+            certificate_header: gateway.kind.certificate_header().name,
             claims: &gateway.claims,
         };
         let mint = Mint { ring: ring(&settings)?, issuer: &settings.issuer };
@@ -103,6 +105,18 @@ fn apis<'p>(
         GatewayApis::One { api, .. } => Ok(BTreeMap::from([find(own_host, api)?])),
         GatewayApis::ByHost(hosts) => {
             hosts.iter().map(|(host, hosted)| find(host.as_str(), &hosted.api)).collect()
+        }
+    }
+}
+
+/// The origin at each host of [`apis`], where there is one.
+fn origins(gateway: &GatewaySettings, own_host: &str) -> BTreeMap<String, String> {
+    match &gateway.apis {
+        GatewayApis::One { origin, .. } => {
+            origin.iter().map(|origin| (own_host.to_owned(), origin.to_string())).collect()
+        }
+        GatewayApis::ByHost(hosts) => {
+            hosts.iter().map(|(host, hosted)| (host.to_string(), hosted.origin.to_string())).collect()
         }
     }
 }

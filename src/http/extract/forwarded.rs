@@ -10,9 +10,11 @@ use jeton_verify::{
     Shown,
     gateway::{ClaimHeader, IDENTITY_HEADERS, IDENTITY_PREFIX, METHOD_OVERRIDES},
 };
-use ring::digest::{SHA256, digest};
 
-use crate::gateway::{ForwardedCertificate, GatewayKind, RequestHeaders};
+use crate::{
+    gateway::{ForwardedCertificate, GatewayKind, RequestHeaders},
+    tls::ShownCertificate,
+};
 
 /// How a gateway says what it is asked itself.
 pub struct Forwarding {
@@ -118,7 +120,10 @@ impl Forwarding {
         let read = header.read(single(headers, header.name)?);
         let thumbprint = match read.ok_or(ForwardedFault::Certificate(header.name))? {
             ForwardedCertificate::Sha256(hash) => Some(Thumbprint::new(hash)),
-            ForwardedCertificate::Der(der) => thumbprint(&der),
+            ForwardedCertificate::Der(der) => {
+                let shown = ShownCertificate::new(&der.into(), &[]);
+                shown.ok().map(|certificate| certificate.thumbprint())
+            }
         };
         thumbprint.map(Some).ok_or(ForwardedFault::Certificate(header.name))
     }
@@ -220,11 +225,6 @@ fn single<'r>(headers: &'r HeaderMap, name: &'static str) -> Result<&'r str, For
         return Err(ForwardedFault::Several(name));
     }
     value.to_str().map_err(|_| ForwardedFault::NotText(name))
-}
-
-/// Of a certificate. `None` for what is none.
-fn thumbprint(der: &[u8]) -> Option<Thumbprint> {
-    digest(&SHA256, der).as_ref().first_chunk().copied().map(Thumbprint::new)
 }
 
 /// Whether a header, in small letters, says what is asked or who asks.

@@ -64,6 +64,7 @@ def node_dpop(place):
 PARTS = {
     "python-dpop": lambda place: python("dpop", place),
     "node-dpop": node_dpop,
+    "certificates": lambda place: python("certificates", place),
     "python-libraries": lambda place: python("libraries", place),
     "python-mcp": lambda place: python("mcp_sdk", place, *tools_at(place)),
     "node-mcp": mcp_sdk,

@@ -45,8 +45,9 @@ impl AttributeValue {
     fn of_whole_der(bytes: &[u8]) -> Option<Self> {
         let (tag, rest) = bytes.split_first()?;
         let (contents, length) = match *rest {
-            [length @ 0..=0x7f, ref contents @ ..] => (contents, usize::from(length)),
-            [0x81, length @ 0x80..=0xff, ref contents @ ..] => (contents, usize::from(length)),
+            [length @ 0..=0x7f, ref contents @ ..] | [0x81, length @ 0x80..=0xff, ref contents @ ..] => {
+                (contents, usize::from(length))
+            }
             [0x82, high @ 1..=0xff, low, ref contents @ ..] => {
                 (contents, usize::from(u16::from_be_bytes([high, low])))
             }

@@ -41,7 +41,7 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyCha
                     let effect =
                         if is_idle && kind != ChangeKind::Client { ChangeEffect::Changes } else { effect };
                     note(change(kind, effect, what));
-                })
+                });
             }
             (None, Some(_)) => {
                 note(change(

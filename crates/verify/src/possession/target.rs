@@ -155,14 +155,16 @@ fn decoded(text: &str) -> Option<String> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'%' => {
-                let pair = [bytes.next()?, bytes.next()?].map(char::from);
-                let [Some(high), Some(low)] = pair.map(|digit| digit.to_digit(16)) else { return None };
+                let digits = [bytes.next()?, bytes.next()?].map(|digit| char::from(digit).to_digit(16));
+                let [Some(high), Some(low)] = digits else { return None };
                 let escaped = u8::try_from(high * 16 + low).ok()?;
                 if escaped.is_ascii_alphanumeric() || b"-._~".contains(&escaped) {
                     decoded.push(char::from(escaped));
                 } else {
                     decoded.push('%');
-                    decoded.extend(pair.map(|digit| digit.to_ascii_uppercase()));
+                    for digit in [high, low] {
+                        decoded.extend(char::from_digit(digit, 16).map(|digit| digit.to_ascii_uppercase()));
+                    }
                 }
             }
             b'!'..=b'~' => decoded.push(char::from(byte)),
