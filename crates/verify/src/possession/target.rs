@@ -161,7 +161,10 @@ fn decoded(text: &str) -> Option<String> {
                 if escaped.is_ascii_alphanumeric() || b"-._~".contains(&escaped) {
                     decoded.push(char::from(escaped));
                 } else {
-                    decoded.push_str(&format!("%{escaped:02X}"));
+                    decoded.push('%');
+                    for digit in [high, low] {
+                        decoded.extend(char::from_digit(digit, 16).map(|digit| digit.to_ascii_uppercase()));
+                    }
                 }
             }
             b'!'..=b'~' => decoded.push(char::from(byte)),
