@@ -54,10 +54,6 @@ pub(super) struct ShutOut {
     reason = "each says something of its own, and a client may have all of them"
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a kind of credential, and a client can have had all"
-)]
 pub(super) struct HadCredentials {
     /// Certificates that have expired.
     pub(super) certificates: bool,
