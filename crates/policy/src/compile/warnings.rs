@@ -50,10 +50,6 @@ pub(super) struct ShutOut {
 
 /// What a client has that nobody can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a kind of credential, and a client can have had all"
-)]
 pub(super) struct HadCredentials {
     /// Certificates that have expired.
     pub(super) certificates: bool,
