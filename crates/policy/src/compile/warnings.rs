@@ -49,6 +49,10 @@ pub(super) struct ShutOut {
 }
 
 /// What a client has that nobody can use.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own, and a client may have all of them"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HadCredentials {
     /// Certificates that have expired.
