@@ -10,6 +10,7 @@ use jeton_verify::{
 
 use crate::{
     authenticate::{AuthenticationError, Authenticator, ClientCredentials},
+    binding::ProvenBinding,
     limits::{Limits, RateLimited},
     token::VerifiedRefresh,
 };
@@ -75,11 +76,13 @@ impl Introspector {
     pub async fn introspect(
         &self,
         credentials: &ClientCredentials,
+        proven: &ProvenBinding,
         token: &BearerToken,
     ) -> Result<(ClientId, Introspection), IntrospectionRefused> {
         let snapshot = self.policies.snapshot();
         let policies = &snapshot.policies;
-        let client = self.authenticator.authenticate(policies, credentials, self.clock.now()).await;
+        let now = self.clock.now();
+        let client = self.authenticator.authenticate(policies, credentials, proven, now).await;
         let client = client.map_err(IntrospectionRefused::Unauthenticated)?;
         let client = client.client();
         self.limits
@@ -88,7 +91,7 @@ impl Introspector {
         if client.abilities.introspect == IntrospectedApis::None {
             return Err(IntrospectionRefused::NotForThisClient(client.id.clone()));
         }
-        let now = self.clock.numeric_date();
+        let now = now.as_second();
         let standing = match self.verifier.verify_for_any(token) {
             // the leeway is for clocks that differ, and this one is the clock that set `exp`
             Ok(claims) if claims.expires_at() <= now => Err(NotInForce::Ended(TokenError::Expired)),
