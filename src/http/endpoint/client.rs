@@ -89,7 +89,7 @@ pub(super) async fn credentials_and_token(
     let read = async {
         let certificate = endpoint.shared.certificate(request)?;
         let mut form = Form::read(request, body).await?;
-        let credentials = client_credentials(request.headers(), &mut form, certificate.as_ref())?;
+        let credentials = endpoint.shared.credentials(request, &mut form, certificate.as_ref())?;
         let proven = ProvenBinding::of_connection(certificate.map(|certificate| certificate.thumbprint()));
         Ok((credentials, proven, BearerToken::new(form.require("token")?)))
     };
@@ -100,6 +100,17 @@ impl ClientEndpoints {
     /// The one that was asked, and refuses this.
     pub(super) fn at<'r>(&'r self, request: &'r HttpRequest, refusing: Refusing<'r>) -> ClientEndpoint<'r> {
         ClientEndpoint { shared: self, request, refusing }
+    }
+
+    /// By what the client of a request shows who it is.
+    pub(super) fn credentials(
+        &self,
+        request: &HttpRequest,
+        form: &mut Form,
+        certificate: Option<&Arc<ShownCertificate>>,
+    ) -> Result<ClientCredentials, TokenEndpointError> {
+        let takes_certificates = self.certificate_proxies.takes_certificates();
+        client_credentials(request.headers(), form, certificate, takes_certificates)
     }
 
     /// The certificate that a client has shown, if there is one.
