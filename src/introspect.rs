@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jeton_oauth::{ClientId, clock::Clock};
 use jeton_policy::{LivePolicies, PolicySet, clients::IntrospectedApis};
 use jeton_verify::{
-    BearerToken, InForce, NotInForce, RevocationsUnknown, Standing, TokenError, VerifiedClaims, Verifier,
+    BearerToken, InForce, NotInForce, PossessionFault, RevocationsUnknown, Standing, TokenError,
+    VerifiedClaims, Verifier,
 };
 
 use crate::{
@@ -69,7 +70,7 @@ pub enum IntrospectionRefused {
 
 impl Introspector {
     /// Whether `token` is in force, for a client with `introspect`. One for an API that the client may not ask about is
-    /// told as one that is not.
+    /// told as one that is not, and so is an unbound one that its API does not take.
     ///
     /// # Errors
     /// [`IntrospectionRefused`].
@@ -98,6 +99,9 @@ impl Introspector {
             Ok(claims) if !may_ask(&client.abilities.introspect, policies, &claims) => {
                 Err(NotInForce::Ended(TokenError::Audience))
             }
+            Ok(claims) if is_taken_nowhere(policies, &claims) => {
+                Ok(Introspection::Inactive { reason: PossessionFault::NotBound.to_string() })
+            }
             Ok(claims) => {
                 let in_force = self.standing.in_force(policies, claims);
                 in_force.map(|claims| Introspection::AccessToken(Box::new(claims)))
@@ -117,6 +121,15 @@ impl Introspector {
         };
         Ok((client.id.clone(), answer))
     }
+}
+
+/// Whether the token is not bound, and is for APIs that take bound tokens alone by the policies in force.
+fn is_taken_nowhere(policies: &PolicySet, claims: &VerifiedClaims) -> bool {
+    claims.confirmation().is_none()
+        && claims.audiences().iter().all(|audience| {
+            let mut apis = policies.apis().values();
+            apis.any(|api| api.audience() == audience && api.bound_tokens())
+        })
 }
 
 /// Whether the token is for an API that the client may ask about, by the policies in force.
