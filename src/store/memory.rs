@@ -16,7 +16,13 @@ const DROPS: usize = 64;
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     room: usize,
-    used: Mutex<Expiring<OnceName>>,
+    used: Mutex<UsedNames>,
+}
+
+struct UsedNames {
+    names: Expiring<OnceName>,
+    /// The latest end of a name that was dropped. It lies ahead where the clock was ahead then.
+    forgotten_until: i64,
 }
 
 impl MemoryStore {
@@ -26,21 +32,29 @@ impl MemoryStore {
     }
 
     fn with_room(clock: Arc<dyn Clock>, room: usize) -> Self {
-        Self { clock, room, used: Mutex::new(Expiring::new()) }
+        Self {
+            clock,
+            room,
+            used: Mutex::new(UsedNames { names: Expiring::new(), forgotten_until: i64::MIN }),
+        }
     }
 
     /// As [`Store::use_once`](super::Store::use_once).
     pub(super) fn use_once(&self, name: OnceName, until: i64) -> Result<NameUse, StoreError> {
         let now = self.clock.numeric_date();
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.drop_passed(now, DROPS);
-        if used.until(&name).is_some_and(|until| now <= until) {
+        let UsedNames { names, forgotten_until } = &mut *used;
+        for (_, until) in names.drop_passed(now, DROPS) {
+            *forgotten_until = until.max(*forgotten_until);
+        }
+        // what had ended by a clock that was ahead then may have been used
+        if until <= *forgotten_until || names.until(&name).is_some_and(|until| now <= until) {
             return Ok(NameUse::Again);
         }
-        if used.len() >= self.room {
+        if names.len() >= self.room {
             return Err(StoreError::Full);
         }
-        used.keep(name, until);
+        names.keep(name, until);
         Ok(NameUse::First)
     }
 }
@@ -98,6 +112,18 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_ahead_for_a_while_makes_no_name_good_again() {
+        let (store, clock) = store(10);
+        uses(&store, 1, NOW + 60, NameUse::First);
+        clock.advance(3_600);
+        uses(&store, 2, NOW + 3_660, NameUse::First);
+        clock.advance(-3_600);
+        uses(&store, 1, NOW + 60, NameUse::Again);
+        uses(&store, 2, NOW + 3_660, NameUse::Again);
+        uses(&store, 3, NOW + 61, NameUse::First);
+    }
+
+    #[test]
     fn a_full_store_refuses_and_forgets_nothing() {
         let (store, clock) = store(3);
         for number in 0..3 {
@@ -122,11 +148,11 @@ mod tests {
         is_full(&store, many);
         clock.advance(61);
         uses(&store, many, NOW + 120, NameUse::First);
-        assert_eq!(store.used.lock().unwrap().len(), many - DROPS + 1);
+        assert_eq!(store.used.lock().unwrap().names.len(), many - DROPS + 1);
         for number in many..many + 10 {
             store.use_once(name(number), NOW + 120).unwrap();
         }
-        assert_eq!(store.used.lock().unwrap().len(), 10);
+        assert_eq!(store.used.lock().unwrap().names.len(), 10);
     }
 
     /// One that has passed and was not dropped yet counts as none.

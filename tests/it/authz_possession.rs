@@ -22,9 +22,9 @@ const KINDS: [&str; 6] = ["nginx", "caddy", "traefik", "envoy", "haproxy", "serv
 const PATH: &str = "/tenants/acme/orders";
 const URL: &str = "https://orders.example.com/tenants/acme/orders";
 
-fn gateway(name: String, kind: &str, apis: GatewayApis, peers: &str) -> GatewaySettings {
+fn gateway(name: &str, kind: &str, apis: GatewayApis, peers: &str) -> GatewaySettings {
     GatewaySettings {
-        name: GatewayName::parse(&name).unwrap(),
+        name: GatewayName::parse(name).unwrap(),
         kind: GatewayKind::parse(kind).unwrap(),
         apis,
         trusted_peers: TrustedPeers::parse(&[peers.to_owned()]).unwrap(),
@@ -44,10 +44,10 @@ fn gateways(settings: &mut Settings) {
     let of_kind = |kind: &str| {
         let origin = one(Some("https://orders.example.com"));
         [
-            gateway(kind.to_owned(), kind, origin.clone(), "127.0.0.1"),
-            gateway(format!("hosts-{kind}"), kind, GatewayApis::ByHost(hosts.clone().into()), "127.0.0.1"),
-            gateway(format!("loose-{kind}"), kind, one(None), "127.0.0.1"),
-            gateway(format!("stranger-{kind}"), kind, origin, "192.0.2.1"),
+            gateway(kind, kind, origin.clone(), "127.0.0.1"),
+            gateway(&format!("hosts-{kind}"), kind, GatewayApis::ByHost(hosts.clone().into()), "127.0.0.1"),
+            gateway(&format!("loose-{kind}"), kind, one(None), "127.0.0.1"),
+            gateway(&format!("stranger-{kind}"), kind, origin, "192.0.2.1"),
         ]
     };
     settings.gateways = KINDS.into_iter().flat_map(of_kind).collect();
@@ -60,9 +60,22 @@ fn question(kind: &str, name: &str, method: &str, target: &str, host: &str) -> S
         "caddy" | "traefik" => ["X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"],
         _ => ["X-Original-Method", "X-Original-URI", "X-Original-Host"],
     };
-    let said: String =
-        names.iter().zip([method, target, host]).map(|(name, it)| format!("{name}: {it}\r\n")).collect();
+    let said = names.iter().zip([method, target, host]);
+    let said: String = said.flat_map(|(name, it)| [*name, ": ", it, "\r\n"]).collect();
     format!("GET /authz/{name} HTTP/1.1\r\nHost: jeton.internal\r\n{said}")
+}
+
+/// A token of `acme-sync` with this `cnf`.
+fn token(cnf: Option<Value>) -> String {
+    let forge = Forge::with_the_servers_key();
+    let draft = Draft::good(&forge.kid(), now())
+        .claim("aud", json!(ORDERS).to_string())
+        .claim("scope", json!("orders:read").to_string());
+    let draft = match cnf {
+        Some(cnf) => draft.claim("cnf", cnf.to_string()),
+        None => draft,
+    };
+    draft.sign(&forge)
 }
 
 struct Edge {
@@ -78,21 +91,8 @@ impl Edge {
         Self { app, key: Signer::p256(), made: std::cell::Cell::new(0) }
     }
 
-    /// A token of `acme-sync` with this `cnf`.
-    fn token(&self, cnf: Option<Value>) -> String {
-        let forge = Forge::with_the_servers_key();
-        let draft = Draft::good(&forge.kid(), now())
-            .claim("aud", json!(ORDERS).to_string())
-            .claim("scope", json!("orders:read").to_string());
-        let draft = match cnf {
-            Some(cnf) => draft.claim("cnf", cnf.to_string()),
-            None => draft,
-        };
-        draft.sign(&forge)
-    }
-
     fn bound(&self) -> String {
-        self.token(Some(json!({ "jkt": thumbprint(&self.key) })))
+        token(Some(json!({ "jkt": thumbprint(&self.key) })))
     }
 
     fn proof(&self, token: &str) -> ProofDraft {
@@ -168,7 +168,7 @@ async fn rfc_9449_7_1_a_bound_token_passes_each_gateway_with_its_proof() {
 #[actix_web::test]
 async fn rfc_9449_7_1_a_stolen_token_passes_no_gateway() {
     let edge = Edge::start();
-    let (token, loose) = (edge.bound(), edge.token(None));
+    let (token, loose) = (edge.bound(), token(None));
     let other = Signer::p256();
     for kind in KINDS {
         let good = || edge.proof(&token);
@@ -282,8 +282,9 @@ fn shown(kind: &str, der: &[u8]) -> String {
             )
         }
         "envoy" => {
-            let hash: String =
-                digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = jeton_policy::clients::CertificateHash::new(
+                digest(&SHA256, der).as_ref().try_into().unwrap(),
+            );
             format!("X-Forwarded-Client-Cert: Hash={hash}")
         }
         "traefik" => format!("X-Forwarded-Tls-Client-Cert: {base64}"),
@@ -295,7 +296,7 @@ fn shown(kind: &str, der: &[u8]) -> String {
 async fn rfc_8705_3_a_token_passes_each_gateway_with_its_certificate_alone() {
     let edge = Edge::start();
     let (own, other) = (certificate(), certificate());
-    let token = edge.token(Some(json!({ "x5t#S256": base64url(digest(&SHA256, &own)) })));
+    let token = token(Some(json!({ "x5t#S256": base64url(digest(&SHA256, &own)) })));
     for kind in KINDS {
         let token = by_bearer(&token);
         for name in [kind.to_owned(), format!("loose-{kind}"), format!("hosts-{kind}")] {
@@ -328,7 +329,7 @@ async fn rfc_8705_3_a_token_passes_each_gateway_with_its_certificate_alone() {
 #[actix_web::test]
 async fn a_certificate_that_is_not_as_its_gateway_writes_it_is_403() {
     let edge = Edge::start();
-    let loose = by_bearer(&edge.token(None));
+    let loose = by_bearer(&token(None));
     let der = certificate();
     for kind in KINDS {
         let good = shown(kind, &der);

@@ -80,7 +80,7 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn rule_for(&self, method: String, path: String) -> Result<Option<String>> {
         let running = self.0.as_ref().ok_or_else(|| Error::from_reason("this authorizer is closed"))?;
-        Ok(running.authorizer.rule_for(&method, &path).map(|rule| rule.to_string()))
+        Ok(Request { method, target: path, ..Request::default() }.rule(&running.authorizer))
     }
 
     /// Ends what it follows; requests that wait are still decided.
@@ -100,6 +100,7 @@ fn values(headers: HeaderValues) -> Vec<String> {
 }
 
 /// A request, as the server has it.
+#[derive(Default)]
 struct Request {
     method: String,
     target: String,
@@ -114,6 +115,10 @@ impl Request {
         let shown = Shown::of_headers(dpop).with_certificate(self.certificate);
         let authorization = self.authorization.iter().map(String::as_bytes);
         authorizer.answer_showing(&self.method, &self.target, authorization, shown)
+    }
+
+    fn rule(&self, authorizer: &Authorizer) -> Option<String> {
+        authorizer.rule_for(&self.method, &self.target).map(|rule| rule.to_string())
     }
 }
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from jeton import Authorizer
-from servers import ACME, ROOT, Issuer, free_port
+from servers import ACME, ORDERS, ROOT, Issuer, free_port
+from table import proof
 from test_processes import logged
 
 MORE_IS_PUBLIC = ("orders.yaml", "- GET /healthz\n", "- GET /healthz\n          - GET /livez\n")
@@ -51,6 +52,27 @@ def test_an_edit_is_in_force_soon_and_outlives_the_issuer(own: Issuer) -> None:
         own.stop()
         assert authorizer.decide("GET", "/livez", None).allowed
         assert authorizer.decide("GET", ACME, token).allowed
+
+
+def test_a_bound_token_is_taken_by_the_bundle(own: Issuer) -> None:
+    def fetch(by: str = "holder") -> str:
+        asked = proof({}, by=by, token=None, htm="POST", htu=f"{own.url}/oauth2/token")
+        return own.token("acme-sync", dpop=asked)
+
+    with Authorizer(issuer=own.url, api="orders", origin=ORDERS) as authorizer:
+        bound, unbound = fetch(), own.token("acme-sync")
+        shown = proof({"bound": bound})
+        assert authorizer.decide("GET", ACME, f"DPoP {bound}", shown).allowed
+        assert authorizer.decide("GET", ACME, f"DPoP {bound}", shown).reason == "replayed-proof"
+        assert authorizer.decide("GET", ACME, f"Bearer {bound}", proof({"bound": bound})).reason == "not-held"
+        stolen = fetch("thief")
+        assert authorizer.decide("GET", ACME, f"DPoP {stolen}", proof({"bound": stolen})).reason == "not-held"
+        assert authorizer.decide("GET", ACME, f"Bearer {unbound}").allowed
+        # the bundle says that the API takes no other tokens
+        audience = f"    audience: {ORDERS}\n"
+        own.edit("orders.yaml", audience, f"{audience}    bound_tokens: true\n")
+        soon(lambda: authorizer.decide("GET", ACME, f"Bearer {unbound}").reason == "not-bound")
+        assert authorizer.decide("GET", ACME, f"DPoP {bound}", proof({"bound": bound})).allowed
 
 
 def in_child(authorizer: Authorizer, token: str, go_on: Any, answers: Any) -> None:

@@ -1,5 +1,7 @@
 //! A certificate that anybody may know, and the headers by which gateways say that a client showed one.
 
+use std::fmt::Write;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -21,7 +23,10 @@ pub(crate) fn confirmation() -> Value {
 
 /// Each header by which some gateway says which certificate its client showed, in the form of that gateway.
 pub(crate) fn headers() -> [(&'static str, String); 4] {
-    let hash: String = digest(&SHA256, &der()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = digest(&SHA256, &der()).as_ref().iter().fold(String::new(), |mut hash, byte| {
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    });
     let escaped = CERTIFICATE.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
     [
         ("Client-Cert", format!(":{CERTIFICATE}:")),

@@ -32,6 +32,19 @@ const SENT_TO_A_PATH: [&str; 4] =
 /// How far a proof may be off at most, twice, in seconds: the longest leeway that jeton takes is five minutes.
 const LONG_AGO: i64 = 900;
 
+/// A token that is bound to a key, in the hands of somebody else.
+struct Stolen<'s> {
+    /// What it is good for.
+    sample: &'s Sample,
+    /// The header that shows it as it must be shown.
+    by_dpop: &'s str,
+    /// Its key, and one that is not.
+    key: &'s Arc<ProofKey>,
+    other_key: &'s Arc<ProofKey>,
+    /// What a proof for it must be of.
+    sound: ProofOf<'s>,
+}
+
 impl Table<'_> {
     /// A token that is bound to a key, without its proof, or with another one.
     pub(crate) fn proofs(&mut self) {
@@ -43,7 +56,6 @@ impl Table<'_> {
         else {
             return;
         };
-        let other = &bound.other_key;
         let address = format!("{origin}{}", sample.path);
         let sound = ProofOf {
             method: &sample.method,
@@ -53,17 +65,27 @@ impl Table<'_> {
             signature: ProofSignature::Sound,
         };
         let by_dpop = format!("Authorization: DPoP {token}");
-        let by_bearer = format!("Authorization: Bearer {token}");
+        let stolen = Stolen { sample, by_dpop: &by_dpop, key, other_key: &bound.other_key, sound };
         let loose = self.plan.bearers.get(bound.unbound).and_then(|it| it.token.as_deref());
+        self.without_its_proof(&stolen, token, loose);
+        self.with_wrong_proofs(&stolen, origin);
+        self.told_elsewhere(&stolen, origin);
+        self.with_several_proofs(&stolen);
+        self.forged_tokens(&stolen, token);
+        self.replayed(&stolen);
+    }
 
-        // what does not even try
+    /// What does not even try to prove anything.
+    fn without_its_proof(&mut self, stolen: &Stolen<'_>, token: &str, loose: Option<&str>) {
+        let Stolen { sample, by_dpop, key, ref sound, .. } = *stolen;
+        let by_bearer = format!("Authorization: Bearer {token}");
         self.stolen(sample, "the token as Bearer", &[&by_bearer], &[]);
-        self.stolen(sample, "the token as Bearer, and a proof", &[&by_bearer], &[key.plan(&sound)]);
-        self.stolen(sample, "the token without a proof", &[&by_dpop], &[]);
+        self.stolen(sample, "the token as Bearer, and a proof", &[&by_bearer], &[key.plan(sound)]);
+        self.stolen(sample, "the token without a proof", &[by_dpop], &[]);
         for (what, header) in [("an empty proof", "DPoP:"), ("no proof but a word", "DPoP: proof")] {
-            self.stolen(sample, what, &[&by_dpop, header], &[]);
+            self.stolen(sample, what, &[by_dpop, header], &[]);
         }
-        self.stolen(sample, "the token as Bearer and as DPoP", &[&by_dpop, &by_bearer], &[key.plan(&sound)]);
+        self.stolen(sample, "the token as Bearer and as DPoP", &[by_dpop, &by_bearer], &[key.plan(sound)]);
         if let Some(loose) = loose {
             let loose_proof = key.plan(&ProofOf { token: Some(loose), ..sound.clone() });
             self.stolen(
@@ -73,15 +95,24 @@ impl Table<'_> {
                 &[loose_proof],
             );
         }
+    }
 
-        // proofs of somebody else, for something else, of another time
+    /// Another path of the API.
+    fn other_path(&self, sample: &Sample) -> String {
+        let all = self.site.refused.iter().chain(&self.site.allowed);
+        all.map(|it| &it.path)
+            .find(|path| **path != sample.path)
+            .map_or("/elsewhere".to_owned(), String::clone)
+    }
+
+    /// Proofs of somebody else, for something else, of another time.
+    fn with_wrong_proofs(&mut self, stolen: &Stolen<'_>, origin: &str) {
+        let Stolen { sample, by_dpop, key, other_key: other, ref sound } = *stolen;
         let port = format!("{origin}:8443{}", sample.path);
         let elsewhere = format!("{ELSEWHERE}{}", sample.path);
-        let clear = address.replacen("https://", "http://", 1);
-        let other_path = site.refused.iter().chain(&site.allowed).find(|it| it.path != sample.path);
-        let other_path = other_path.map_or("/elsewhere", |it| &it.path);
-        let below = format!("{origin}{other_path}");
-        let other_method = if sample.method == "POST" { "GET" } else { "POST" };
+        let clear = sound.address.replacen("https://", "http://", 1);
+        let below = format!("{origin}{}", self.other_path(sample));
+        let other_method = other_method(sample);
         let rows: Vec<(&str, &Arc<ProofKey>, ProofOf<'_>)> = vec![
             ("a proof of another key", other, sound.clone()),
             ("a proof for another method", key, ProofOf { method: other_method, ..sound.clone() }),
@@ -100,28 +131,37 @@ impl Table<'_> {
             ),
         ];
         for (what, key, of) in rows {
-            self.stolen(sample, what, &[&by_dpop], &[key.plan(&of)]);
+            self.stolen(sample, what, &[by_dpop], &[key.plan(&of)]);
         }
-        if clear != address {
+        if clear != sound.address {
             let proof = key.plan(&ProofOf { address: &clear, ..sound.clone() });
-            self.stolen(sample, "a proof for clear text", &[&by_dpop, "X-Forwarded-Proto: http"], &[proof]);
+            self.stolen(sample, "a proof for clear text", &[by_dpop, "X-Forwarded-Proto: http"], &[proof]);
         }
+    }
+
+    /// Proofs for another request, which is told as the one that was sent.
+    fn told_elsewhere(&mut self, stolen: &Stolen<'_>, origin: &str) {
+        let Stolen { sample, by_dpop, key, ref sound, .. } = *stolen;
+        let elsewhere = format!("{ELSEWHERE}{}", sample.path);
+        let other_path = self.other_path(sample);
+        let below = format!("{origin}{other_path}");
+        let other_method = other_method(sample);
         for header in SENT_ELSEWHERE {
             let proof = key.plan(&ProofOf { address: &elsewhere, ..sound.clone() });
             self.stolen(
                 sample,
                 &format!("a proof for another host and {header}"),
-                &[&by_dpop, header],
+                &[by_dpop, header],
                 &[proof],
             );
         }
         for header in SENT_TO_A_PATH {
-            let header = header.replace("{path}", other_path);
+            let header = header.replace("{path}", &other_path);
             let proof = key.plan(&ProofOf { address: &below, ..sound.clone() });
             self.stolen(
                 sample,
                 &format!("a proof for another path and {header}"),
-                &[&by_dpop, &header],
+                &[by_dpop, &header],
                 &[proof],
             );
         }
@@ -131,43 +171,44 @@ impl Table<'_> {
             self.stolen(
                 sample,
                 &format!("a proof for another method and {header}"),
-                &[&by_dpop, &header],
+                &[by_dpop, &header],
                 &[proof],
             );
         }
+    }
 
-        // more than one
-        let foreign = || other.plan(&sound);
-        self.stolen(sample, "two proofs", &[&by_dpop], &[key.plan(&sound), key.plan(&sound)]);
-        self.stolen(sample, "two proofs, the wrong one last", &[&by_dpop], &[key.plan(&sound), foreign()]);
-        self.stolen(sample, "two proofs, the wrong one first", &[&by_dpop], &[foreign(), key.plan(&sound)]);
-        let joined = [key.plan(&sound), foreign()];
+    fn with_several_proofs(&mut self, stolen: &Stolen<'_>) {
+        let Stolen { sample, by_dpop, key, other_key, ref sound } = *stolen;
+        let foreign = || other_key.plan(sound);
+        self.stolen(sample, "two proofs", &[by_dpop], &[key.plan(sound), key.plan(sound)]);
+        self.stolen(sample, "two proofs, the wrong one last", &[by_dpop], &[key.plan(sound), foreign()]);
+        self.stolen(sample, "two proofs, the wrong one first", &[by_dpop], &[foreign(), key.plan(sound)]);
+        let joined = [key.plan(sound), foreign()];
         let header = format!("DPoP: {}, {}", joined[0].place(), joined[1].place());
-        let mut raw = self.bare(sample).with(&by_dpop).with(header);
+        let mut raw = self.bare(sample).with(by_dpop).with(header);
         raw.proofs.extend(joined);
         self.refused(PROOFS, "two proofs in one header", &raw, sample.bearer);
-        self.forged_tokens(sample, token, key, &sound);
+    }
 
-        // a proof that somebody has seen on its way
-        let seen = key.plan(&sound);
-        let raw = self.bare(sample).with(&by_dpop).proves(Arc::clone(&seen));
+    /// A proof that somebody has seen on its way.
+    fn replayed(&mut self, stolen: &Stolen<'_>) {
+        let Stolen { sample, by_dpop, key, ref sound, .. } = *stolen;
+        let seen = key.plan(sound);
+        let raw = self.bare(sample).with(by_dpop).proves(Arc::clone(&seen));
         self.add(PROOFS, "its proof", &raw, Some(sample.bearer));
-        self.stolen(sample, "the same proof again", &[&by_dpop], &[Arc::clone(&seen)]);
+        self.stolen(sample, "the same proof again", &[by_dpop], &[Arc::clone(&seen)]);
         let path = format!("{}?again", sample.path);
-        let raw = Raw::new(&site.host, &sample.method, path).with(&by_dpop).proves(seen);
+        let raw = Raw::new(&self.site.host, &sample.method, path).with(by_dpop).proves(seen);
         self.refused(PROOFS, "the same proof again, with a query", &raw, sample.bearer);
     }
 
     /// What only looks like the token, with a proof that is right for it.
-    fn forged_tokens(&mut self, sample: &Sample, token: &str, key: &Arc<ProofKey>, sound: &ProofOf<'_>) {
+    fn forged_tokens(&mut self, stolen: &Stolen<'_>, token: &str) {
+        let Stolen { sample, key, ref sound, .. } = *stolen;
         for (what, forged) in forgeries(token) {
             let proof = key.plan(&ProofOf { token: Some(&forged), ..sound.clone() });
-            self.stolen(
-                sample,
-                &format!("{what}, and its proof"),
-                &[&format!("Authorization: DPoP {forged}")],
-                &[proof],
-            );
+            let shown = format!("Authorization: DPoP {forged}");
+            self.stolen(sample, &format!("{what}, and its proof"), &[&shown], &[proof]);
         }
     }
 
@@ -231,4 +272,8 @@ impl Table<'_> {
             attack.must_not = Some(NOT_SHOWN);
         }
     }
+}
+
+fn other_method(sample: &Sample) -> &'static str {
+    if sample.method == "POST" { "GET" } else { "POST" }
 }

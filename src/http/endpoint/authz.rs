@@ -40,7 +40,7 @@ pub(in crate::http) struct Gateway {
 }
 
 enum Authorizers {
-    One(Authorizer),
+    One(Box<Authorizer>),
     ByHost(BTreeMap<HostName, Authorizer>),
 }
 
@@ -59,7 +59,7 @@ impl Gateway {
         };
         let (host, authorizers) = match apis {
             GatewayApis::One { api, origin } => {
-                (ForwardedHost::Ignored, Authorizers::One(authorizer(api, origin)))
+                (ForwardedHost::Ignored, Authorizers::One(authorizer(api, origin).into()))
             }
             GatewayApis::ByHost(hosts) => {
                 let at = |(host, hosted): (_, HostedApi)| (host, authorizer(hosted.api, Some(hosted.origin)));
@@ -138,7 +138,7 @@ impl Gateway {
 
     fn authorizer(&self, asked: &ForwardedRequest<'_>) -> Result<&Authorizer, ProblemKind> {
         let found = match &self.authorizers {
-            Authorizers::One(authorizer) => Some(authorizer),
+            Authorizers::One(authorizer) => Some(&**authorizer),
             Authorizers::ByHost(hosts) => asked.host.and_then(|host| hosts.get(&HostName::of(host))),
         };
         found.ok_or_else(|| {

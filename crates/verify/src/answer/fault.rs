@@ -139,7 +139,9 @@ fn told(fault: &PossessionFault) -> &'static str {
         PossessionFault::Proof(ProofFault::Method | ProofFault::Target) => {
             "the DPoP proof is for another request"
         }
-        PossessionFault::Proof(ProofFault::Old | ProofFault::Early) => "the DPoP proof is not of this time",
+        PossessionFault::Proof(
+            ProofFault::Old | ProofFault::Early | ProofFault::Expired | ProofFault::NotYetValid,
+        ) => "the DPoP proof is not of this time",
         PossessionFault::Proof(ProofFault::AccessToken) => "the DPoP proof is for another access token",
         PossessionFault::Proof(_) => "the DPoP proof is not valid",
         PossessionFault::OtherKey => "the DPoP proof is not signed by the key of the access token",

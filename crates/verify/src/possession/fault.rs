@@ -30,6 +30,12 @@ pub enum ProofFault {
     /// `iat` lies ahead.
     #[error("its `iat` lies ahead")]
     Early,
+    /// `exp` has passed. Nobody needs to say it, and who does is taken at their word (RFC 7519 section 4.1.4).
+    #[error("its `exp` has passed")]
+    Expired,
+    /// `nbf` lies ahead (RFC 7519 section 4.1.5).
+    #[error("its `nbf` lies ahead")]
+    NotYetValid,
     /// `ath` is not the hash of the token that came with it.
     #[error("its `ath` is not the hash of this token")]
     AccessToken,

@@ -18,6 +18,9 @@ pub struct DpopProof {
     jti: String,
     /// In seconds since 1970.
     issued_at: f64,
+    /// Likewise.
+    expires_at: Option<f64>,
+    not_before: Option<f64>,
     access_token: Option<String>,
     nonce: Option<String>,
 }
@@ -58,7 +61,9 @@ impl DpopProof {
             method: required(&mut claims, "htm")?,
             target: required(&mut claims, "htu")?,
             jti: required(&mut claims, "jti")?,
-            issued_at: date(&claims)?,
+            issued_at: date(&claims, "iat")?.ok_or(ProofFault::Missing("iat"))?,
+            expires_at: date(&claims, "exp")?,
+            not_before: date(&claims, "nbf")?,
             access_token: text_of(&mut claims, "ath")?,
             nonce: text_of(&mut claims, "nonce")?,
         };
@@ -80,14 +85,18 @@ impl DpopProof {
         }
         // what `f64` cannot tell apart lies far from every time
         #[expect(clippy::cast_precision_loss, reason = "times that differ by it are refused alike")]
-        let age = now as f64 - self.issued_at;
-        #[expect(clippy::cast_precision_loss, reason = "as above")]
-        let leeway = leeway as f64;
-        if age > leeway {
+        let [now, leeway] = [now, leeway].map(|seconds| seconds as f64);
+        if now - self.issued_at > leeway {
             return Err(ProofFault::Old);
         }
-        if age < -leeway {
+        if self.issued_at - now > leeway {
             return Err(ProofFault::Early);
+        }
+        if self.expires_at.is_some_and(|end| now - end >= leeway) {
+            return Err(ProofFault::Expired);
+        }
+        if self.not_before.is_some_and(|start| start - now > leeway) {
+            return Err(ProofFault::NotYetValid);
         }
         let Some(access_token) = access_token else { return Ok(()) };
         let hash = self.access_token.as_deref().ok_or(ProofFault::Missing("ath"))?;
@@ -138,8 +147,8 @@ fn required(claims: &mut Map<String, Value>, name: &'static str) -> Result<Strin
     if text.is_empty() { Err(ProofFault::WrongType(name)) } else { Ok(text) }
 }
 
-/// `iat`. It may have a fraction (RFC 7519 section 2).
-fn date(claims: &Map<String, Value>) -> Result<f64, ProofFault> {
-    let value = claims.get("iat").ok_or(ProofFault::Missing("iat"))?;
-    value.as_f64().filter(|date| date.is_finite()).ok_or(ProofFault::WrongType("iat"))
+/// A date. It may have a fraction (RFC 7519 section 2).
+fn date(claims: &Map<String, Value>, name: &'static str) -> Result<Option<f64>, ProofFault> {
+    let Some(value) = claims.get(name) else { return Ok(None) };
+    value.as_f64().filter(|date| date.is_finite()).map(Some).ok_or(ProofFault::WrongType(name))
 }

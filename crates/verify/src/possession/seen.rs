@@ -67,6 +67,8 @@ struct Shard {
     proofs: HashMap<ProofName, NotedProof, FxBuildHasher>,
     /// When what had ended was last dropped, in seconds since 1970.
     swept_at: u32,
+    /// The latest end of a proof that was dropped. It lies ahead where the clock was ahead then.
+    forgotten_until: u32,
 }
 
 /// What stands for a proof: a part of a SHA-256. Whoever finds two proofs with one can use the second one of them not at
@@ -114,9 +116,7 @@ impl SeenProofs {
         let noted = NotedProof { good_until, place };
         match self.note_in(shard, name, noted, now) {
             // what ended lies in the other shards too; once a second they are looked through for it
-            Err(NotNoted::Full | NotNoted::KeyFull)
-                if self.swept_at.fetch_max(now, Ordering::Relaxed) < now =>
-            {
+            Err(NotNoted::Full | NotNoted::KeyFull) if self.swept_at.swap(now, Ordering::Relaxed) != now => {
                 self.shards.iter().for_each(|shard| self.sweep(&mut locked(shard), now));
                 self.note_in(shard, name, noted, now)
             }
@@ -133,8 +133,8 @@ impl SeenProofs {
     ) -> Result<(), NotNoted> {
         let mut shard = locked(shard);
         self.sweep(&mut shard, now);
-        // what had ended by a clock that was ahead then is forgotten, and may have been used
-        if noted.good_until < shard.swept_at {
+        // what had ended by a clock that was ahead then may have been used
+        if noted.good_until < now || noted.good_until <= shard.forgotten_until {
             return Err(NotNoted::Seen);
         }
         let Entry::Vacant(vacant) = shard.proofs.entry(name) else { return Err(NotNoted::Seen) };
@@ -161,16 +161,21 @@ impl SeenProofs {
 
     /// Drops what ended before now, once a second.
     fn sweep(&self, shard: &mut Shard, now: u32) {
-        if shard.swept_at >= now {
+        // another thread may have read the clock a moment later; a clock that was ahead is set back by more
+        if (now..=now.saturating_add(1)).contains(&shard.swept_at) {
             return;
         }
         let before = shard.proofs.len();
+        let forgotten_until = &mut shard.forgotten_until;
         shard.proofs.retain(|_, noted| {
-            let stays = noted.good_until >= now;
-            if !stays && let Some(of_key) = self.of_key(noted.place) {
+            if noted.good_until >= now {
+                return true;
+            }
+            *forgotten_until = noted.good_until.max(*forgotten_until);
+            if let Some(of_key) = self.of_key(noted.place) {
                 of_key.fetch_sub(1, Ordering::Relaxed);
             }
-            stays
+            false
         });
         self.count.fetch_sub(before - shard.proofs.len(), Ordering::Relaxed);
         shard.swept_at = now;
@@ -279,6 +284,29 @@ mod tests {
         assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW + 61), Err(NotNoted::Seen));
         assert_eq!(note(&seen, key(1), "a", NOW + 60, NOW), Err(NotNoted::Seen), "the clock was set back");
         assert_eq!(note(&seen, key(1), "a", NOW + 121, NOW + 61), Ok(()), "made anew with the same name");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_a_while_lets_new_proofs_in() {
+        let (seen, ahead) = (SeenProofs::new(100_000), NOW + 3_600);
+        let old: Vec<_> = (0..200).map(|number| number.to_string()).collect();
+        for jti in &old {
+            assert_eq!(note(&seen, key(1), jti, NOW + 60, NOW), Ok(()));
+        }
+        // in each shard
+        for jti in &old {
+            assert_eq!(note(&seen, key(2), jti, ahead + 60, ahead), Ok(()));
+        }
+        for (number, jti) in old.iter().enumerate() {
+            let now = NOW + 1;
+            assert_eq!(note(&seen, key(1), jti, NOW + 60, now), Err(NotNoted::Seen), "{jti} was used");
+            assert_eq!(note(&seen, key(2), jti, ahead + 60, now), Err(NotNoted::Seen), "{jti} is known");
+            assert_eq!(
+                note(&seen, key(3), jti, NOW + 61, now),
+                Ok(()),
+                "{number}: made after it was set back"
+            );
+        }
     }
 
     #[test]
