@@ -81,7 +81,8 @@ def a_further_header_parameter(draft, chance, world):
 @mutant
 def a_further_claim(draft, chance, world):
     draft.claims.append(chance.choice((
-        ("nonce", '"of-somebody"'), ("nonce", "1"), ("exp", "1"), ("exp", '"x"'), ("nbf", "9999999999"), ("iss", '"x"'),
+        ("nonce", '"of-somebody"'), ("nonce", "1"), ("exp", "1"), ("exp", '"x"'), ("exp", "9999999999"), ("nbf", "9999999999"),
+        ("nbf", "1.5"), ("nbf", "null"), ("iss", '"x"'),
         ("sub", "1"), ("aud", '["x"]'), ("unknown", '{"x":{"y":[]}}'), ("client_id", '"holder"'),
     )))
 

@@ -173,6 +173,11 @@ def check_proof(proof: Proof, request: Request, jkt: str, origin: str, now: floa
         raise NotShown("another URL")
     if not -LEEWAY <= claims["iat"] - now <= LEEWAY:
         raise NotShown("another time")
+    # RFC 7519 4.1.4 and 4.1.5: a proof need not name these, and is held to them where it does
+    if any(name in claims and type(claims[name]) not in (int, float) for name in ("exp", "nbf")):
+        raise NotShown("no time")
+    if claims.get("exp", now) <= now - LEEWAY or claims.get("nbf", now) > now + LEEWAY:
+        raise NotShown("another time")
     if claims["ath"] != to_base64url(hashlib.sha256(request.token.encode()).digest()):
         raise NotShown("another token")
     if proof.thumbprint != jkt:
