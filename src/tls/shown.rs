@@ -14,7 +14,7 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use super::{names, pair::validity};
+use super::{dates::dates, names};
 
 /// A certificate that a client shows, and those that it sends along. Somebody has checked that the client holds its key: the
 /// listener, or a proxy that is believed. Nothing else of it is checked.
@@ -59,7 +59,7 @@ impl ShownCertificate {
         if intermediates.len() >= Self::MOST || length > Self::LONGEST {
             return Err(BadCertificate::TooLong);
         }
-        let (not_before, not_after) = validity(leaf).map_err(|_| BadCertificate::NotX509)?;
+        let (not_before, not_after) = dates(leaf).map_err(|_| BadCertificate::NotX509)?;
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, leaf).as_ref());
         let thumbprint = Thumbprint::new(hash);
