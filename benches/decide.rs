@@ -25,7 +25,10 @@ use jeton_policy::{
 };
 use jeton_verify::{
     TokenOrigin,
-    audit::{Audit, AuditedBearer, AuditedRequest, DecisionLog, DecisionOutcome, Shadow, TakenDecision},
+    audit::{
+        Audit, AuditedBearer, AuditedBinding, AuditedRequest, DecisionLog, DecisionOutcome, Shadow,
+        TakenDecision,
+    },
 };
 use serde_json::json;
 
@@ -172,7 +175,8 @@ fn told(set: &PolicySet, subject: &Subject<'_>) {
         authenticated_at: 1_800_000_000,
         earlier_actors: &[],
     };
-    let bearer = Some(AuditedBearer { audiences: &audiences, origin, subject: *subject });
+    let binding = AuditedBinding::Unbound;
+    let bearer = Some(AuditedBearer { audiences: &audiences, origin, subject: *subject, binding });
     let path = "/tenants/acme/group3/item14/42";
     let asked = AuditedRequest { api: "big", method: "GET", path, bearer };
     let taken =

@@ -8,13 +8,18 @@ use std::{path::Path, sync::LazyLock};
 use jeton_oauth::{Audience, ScopeSet, text::is_unseen};
 use jeton_policy::{DemoSecrets, PolicySet, PolicySources, Surroundings};
 use jeton_verify::audit::{
-    AuditedRequest, DecisionLine, DecisionOutcome, RecordedDecision, Replay, TakenDecision, write_line,
+    AuditedBinding, AuditedRequest, DecisionLine, DecisionOutcome, RecordedDecision, Replay, TakenDecision, write_line,
 };
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
-static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| {
-    let files = [("orders.yaml", ORDERS), ("clients.yaml", CLIENTS)];
+static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| compiled(ORDERS));
+/// The same, where the API takes bound tokens only.
+static BOUND: LazyLock<PolicySet> =
+    LazyLock::new(|| compiled(&ORDERS.replacen("    rules:", "    bound_tokens: true\n    rules:", 1)));
+
+fn compiled(orders: &str) -> PolicySet {
+    let files = [("orders.yaml", orders), ("clients.yaml", CLIENTS)];
     let files = files.map(|(name, text)| (name.into(), text.as_bytes().to_vec()));
     let sources = PolicySources::of_files(Path::new("policies"), files.into()).expect("the sample is read");
     let surroundings = Surroundings {
@@ -24,7 +29,7 @@ static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| {
         needed_apis: Vec::new(),
     };
     PolicySet::compile(&sources, &surroundings, NOW).expect("the sample is sound")
-});
+}
 const ORDERS: &str = include_str!("../../policies/orders.yaml");
 const CLIENTS: &str = include_str!("../../policies/clients.yaml");
 const NOW: Timestamp = Timestamp::constant(1_795_000_000, 0);
@@ -44,6 +49,7 @@ fuzz_target!(|data: &[u8]| {
             if let DecisionLine::Decision(decision) = line {
                 a_line_says_what_was_asked(&decision);
                 less_opens_no_more(&decision);
+                an_unbound_token_alone_is_lost(&decision);
             }
         }
     }
@@ -103,6 +109,14 @@ fn written(decision: &RecordedDecision) -> String {
     let mut line = Vec::new();
     write_line(&mut line, NOW, None, &decision.asked(), &taken).expect("it is all JSON");
     String::from_utf8(line).expect("JSON is text")
+}
+
+/// What `bound_tokens: true` refuses is what a token opens of which the line says that it was not bound.
+fn an_unbound_token_alone_is_lost(decision: &RecordedDecision) {
+    let asked = decision.asked();
+    let [free, bound] = [&*POLICIES, &*BOUND].map(|policies| asked.judged_by(policies).is_allowed());
+    let is_unbound = asked.bearer.is_some_and(|bearer| bearer.binding == AuditedBinding::Unbound);
+    assert_eq!(bound, free && !(is_unbound && asked.api == "orders"), "{asked:?}");
 }
 
 fn less_opens_no_more(decision: &RecordedDecision) {

@@ -1,6 +1,6 @@
 //! Decisions as they are answered (section 5.5).
 
-use jeton_policy::PolicyRule;
+use jeton_policy::{PolicyRule, ProtectedApi};
 use serde::Serialize;
 
 use super::question::BadQuestion;
@@ -25,6 +25,10 @@ struct AnswerContext {
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
     basis: &'static str,
+    /// Whether the API takes bound tokens only, so that a yes is one for a token that is bound and proved. Not there
+    /// where it does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bound_tokens: bool,
     /// What is wrong with one of several questions.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<AnswerError>,
@@ -81,7 +85,14 @@ impl Answer {
 
     pub(super) fn by_rule(decision: bool, reason: &'static str, rule: Option<&PolicyRule>) -> Self {
         let rule = rule.map(|rule| rule.name().to_owned());
-        Self { decision, context: AnswerContext { reason, rule, basis: BASIS, error: None } }
+        let context = AnswerContext { reason, rule, basis: BASIS, bound_tokens: false, error: None };
+        Self { decision, context }
+    }
+
+    /// With what the API asks of each token.
+    pub(super) fn at(mut self, api: &ProtectedApi) -> Self {
+        self.context.bound_tokens = api.bound_tokens();
+        self
     }
 
     /// No, because one of several questions cannot be understood (section 7.2.1).

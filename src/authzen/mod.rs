@@ -85,6 +85,15 @@ impl<'p> DecisionPoint<'p> {
         resource: &AskedResource<'_>,
         method: &str,
     ) -> Answer {
+        self.judge_by_rules(bearer, resource, method).at(self.api)
+    }
+
+    fn judge_by_rules(
+        &self,
+        bearer: &Result<Bearer<'_>, Reason>,
+        resource: &AskedResource<'_>,
+        method: &str,
+    ) -> Answer {
         let bearer = match bearer {
             Ok(bearer) => bearer,
             Err(reason) => return Answer::no(*reason),

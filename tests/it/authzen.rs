@@ -101,6 +101,53 @@ pub(crate) const TICKETS: &str = "/tenants/{tenant}/tickets";
 pub(crate) const TICKET: &str = "/tenants/{tenant}/tickets/{ticket}";
 const PURGE: &str = "/tenants/{tenant}/tickets/{ticket}:purge";
 
+/// No token is seen: the decision is that of the rules, and the answer says which tokens the API takes.
+#[actix_web::test]
+async fn an_answer_says_that_the_api_takes_bound_tokens_only() {
+    for bound in [false, true] {
+        let text = if bound {
+            DESK.replace("    pdp: true\n", "    pdp: true\n    bound_tokens: true\n")
+        } else {
+            DESK.to_owned()
+        };
+        let policies = vec![("desk.yaml", text), ("pep.yaml", pep())];
+        let app = spawn_app_with(Setup { policies, settings: with_admin, ..Setup::default() });
+        let token = app.token_of("pep", "jeton").await;
+        let said = bound.then_some(&Value::Bool(true));
+        let tickets = || path("/tenants/acme/tickets");
+        for (name, question, decision, reason) in [
+            ("met", question(&client("alice"), "GET", &tickets()), true, "met"),
+            (
+                "not met",
+                question(&client("alice"), "GET", &path("/tenants/globex/tickets")),
+                false,
+                "not-met",
+            ),
+            ("public", question(&client("alice"), "GET", &path("/healthz")), true, "public"),
+            ("a bearer", question(&bearer(&json!({ "roles": ["lead"] })), "GET", &tickets()), true, "met"),
+            ("a route", question(&client("bob"), "GET", &route(TICKETS, &json!({}))), true, "met"),
+            ("nobody", question(&client("carol"), "GET", &tickets()), false, "disabled-client"),
+            ("nothing", question(&client("bob"), "GET", &path("/none")), false, "no-route"),
+        ] {
+            let (_, answer) = ask(&app, &token, "desk", "evaluation", &question).await;
+            let context = &answer["context"];
+            assert_eq!(
+                (&answer["decision"], &context["reason"]),
+                (&decision.into(), &reason.into()),
+                "{name}: {answer}"
+            );
+            assert_eq!(
+                (&context["basis"], context.get("bound_tokens")),
+                (&"policy".into(), said),
+                "{name}: {answer}"
+            );
+            let several = json!({ "evaluations": [question] });
+            let (_, answers) = ask(&app, &token, "desk", "evaluations", &several).await;
+            assert_eq!(answers["evaluations"][0], answer, "{name}");
+        }
+    }
+}
+
 #[actix_web::test]
 async fn policies_answer_and_say_why() {
     let app = spawn();

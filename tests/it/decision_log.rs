@@ -96,8 +96,8 @@ async fn each_decision_is_a_line_of_what_was_asked_and_answered() {
         merged(
             line,
             json!({
-                "client": "acme-sync", "issued_at": now(), "audience": [ISSUER], "scopes": ["jeton:principal"],
-                "roles": [], "claims": { "tenant": "acme" },
+                "client": "acme-sync", "issued_at": now(), "bound": false, "audience": [ISSUER],
+                "scopes": ["jeton:principal"], "roles": [], "claims": { "tenant": "acme" },
             }),
         )
     };
@@ -114,7 +114,7 @@ async fn each_decision_is_a_line_of_what_was_asked_and_answered() {
         merged(
             line("GET", "/ops/keys", true, "ops", "met"),
             json!({
-                "client": "operator", "issued_at": now(), "audience": [ISSUER],
+                "client": "operator", "issued_at": now(), "bound": false, "audience": [ISSUER],
                 "scopes": ["jeton:ops", "jeton:principal"], "roles": ["operator"], "claims": {},
             }),
         ),

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use crate::{
     binary::Workplace,
     policy_text::{compile_good, with_claim, with_client, with_scopes},
-    support::{Setup, spawn_app, spawn_app_with},
+    support::{
+        ORDERS, Setup,
+        forge::{Draft, Forge},
+        now, secrets, spawn_app, spawn_app_with,
+    },
 };
 
 const POLICIES: &str = "\
@@ -284,4 +288,121 @@ fn nothing_writes_to_the_terminal() {
         policies.explain("orders", "GET", "/tenants/globex/orders/7", Some(&bearer.subject())).to_string();
     assert!(explained.contains("the claim is `x\\u{1b}[31m\\u{202e}`"), "{explained}");
     assert!(!explained.replace('\n', "").contains(char::is_control), "{explained:?}");
+}
+
+const BILLS: &str = "version: 1
+scopes: { bills:read: x }
+apis:
+  bills:
+    audience: https://bills.example.com
+    bound_tokens: true
+    rules:
+      health: { routes: [GET /healthz], public: true }
+      all: { routes: [GET /bills], require: { scope: bills:read } }
+";
+const TAKES: &str = "the API takes bound tokens only (`bound_tokens`): a token must be bound to a key or a certificate, \
+                     and each request with it must prove that";
+const FOR_BOUND: &str = "the API takes bound tokens only (`bound_tokens`): this is the answer for a token that is bound to a \
+                         key or a certificate, in a request that proves it";
+
+/// Permissions open nothing by themselves there: whoever reads ALLOWED must know for which token.
+#[test]
+fn the_command_says_that_an_api_takes_bound_tokens_only() {
+    let client = "clients:\n  reader:\n    enabled: false\n    grants: { bills: { scopes: [bills:read] } }\n";
+    let workplace = Workplace::new();
+    let disabled =
+        "client `reader` is disabled: it gets no token, and this service rejects the tokens that it has";
+    for (arguments, path, exit, word, hint) in [
+        (&["--as", "reader"][..], "/bills", 0, "ALLOWED", format!("{disabled}; {FOR_BOUND}")),
+        (&["--scope", "bills:read"], "/bills", 0, "ALLOWED", FOR_BOUND.to_owned()),
+        (&["--claim", "tenant=acme"], "/bills", 3, "DENIED", FOR_BOUND.to_owned()),
+        (&[], "/bills", 3, "DENIED", TAKES.to_owned()),
+        (&[], "/healthz", 0, "ALLOWED", TAKES.to_owned()),
+        (&[], "/bills/", 3, "DENIED", TAKES.to_owned()),
+    ] {
+        let explain = ["policies", "explain", "--dir", "policies", "--api", "bills"];
+        let text = [&explain[..], arguments, &["GET", path]].concat();
+        let json = [&text[..], &["--format", "json"]].concat();
+        workplace.write("policies/bills.yaml", &format!("{BILLS}{client}"));
+        workplace.run(&text).exits(exit).shows(&[word, &format!("{hint}\n")]);
+        let told: Value = serde_json::from_str(&workplace.run(&json).exits(exit).stdout).unwrap();
+        assert!(told["hint"].as_str().unwrap().ends_with(&hint), "{arguments:?} {path}: {told}");
+
+        let unbound = BILLS.replace("    bound_tokens: true\n", "");
+        workplace.write("policies/bills.yaml", &format!("{unbound}{client}"));
+        let told = workplace.run(&text).exits(exit).stdout;
+        assert!(told.contains(word) && !told.contains("bound"), "{told}");
+    }
+}
+
+/// What a token says is judged, and whether somebody holds it is not.
+#[actix_web::test]
+async fn of_a_bound_token_it_is_said_that_possession_is_not_checked() {
+    let clients = format!(
+        "clients:\n  reader:\n    {}\n    grants: {{ bills: {{ scopes: [bills:read] }}, orders: {{ scopes: [orders:read] }} }}\n",
+        secrets("reader")
+    );
+    let policies = vec![("bills.yaml", format!("{BILLS}{clients}"))];
+    let app = spawn_app_with(Setup { policies, ..Setup::default() });
+    let operator = app.token_of("operator", "jeton").await;
+    let forge = Forge::with_the_servers_key();
+    let thumbprint = "A".repeat(43);
+    let token = |aud: &str, scope: &str, cnf: Option<Value>| {
+        let text = |text: &str| json!(text).to_string();
+        let draft = Draft::good(&forge.kid(), now()).claim("aud", text(aud)).claim("scope", text(scope));
+        let draft = draft.claim("sub", text("reader")).claim("client_id", text("reader"));
+        cnf.into_iter().fold(draft, |draft, cnf| draft.claim("cnf", cnf.to_string())).sign(&forge)
+    };
+    let bills = |scope, cnf| token("https://bills.example.com", scope, cnf);
+    let key = json!({ "jkt": thumbprint });
+    let certificate = json!({ "x5t#S256": thumbprint });
+    let both = json!({ "jkt": thumbprint, "x5t#S256": thumbprint });
+    let must_show = |what: &str| {
+        format!("the token is bound: a request must also show {what}, which cannot be checked here")
+    };
+    let by_key = must_show("a DPoP proof by its key");
+    let rejected = "the token is rejected: the token is not bound";
+    for (name, api, asker, reason, hint) in [
+        ("nobody", "bills", json!({}), "no-token", Some(TAKES)),
+        ("a client", "bills", json!({ "as": "reader" }), "met", Some(FOR_BOUND)),
+        ("scopes", "bills", json!({ "as": { "scopes": ["bills:read"] } }), "met", Some(FOR_BOUND)),
+        ("a client elsewhere", "orders", json!({ "as": "reader" }), "not-met", None),
+        ("key", "bills", json!({ "token": bills("bills:read", Some(key.clone())) }), "met", Some(&*by_key)),
+        ("less", "bills", json!({ "token": bills("x", Some(key.clone())) }), "not-met", Some(&*by_key)),
+        (
+            "certificate",
+            "bills",
+            json!({ "token": bills("bills:read", Some(certificate)) }),
+            "met",
+            Some(&*must_show("its certificate")),
+        ),
+        (
+            "both",
+            "bills",
+            json!({ "token": bills("bills:read", Some(both)) }),
+            "met",
+            Some(&*must_show("a DPoP proof by its key and its certificate")),
+        ),
+        (
+            "bound, elsewhere",
+            "orders",
+            json!({ "token": token(ORDERS, "x", Some(key)) }),
+            "not-met",
+            Some(&*by_key),
+        ),
+        ("unbound, elsewhere", "orders", json!({ "token": token(ORDERS, "x", None) }), "not-met", None),
+        ("unbound", "bills", json!({ "token": bills("bills:read", None) }), "invalid-token", None),
+        ("bad", "bills", json!({ "token": "x.y.z" }), "invalid-token", None),
+    ] {
+        let mut question = asker;
+        let path = if api == "bills" { "/bills" } else { "/tenants/acme/orders" };
+        for (name, value) in [("api", api), ("method", "GET"), ("path", path)] {
+            question[name] = json!(value);
+        }
+        let answer =
+            app.http.post(app.url("/ops/explain")).bearer_auth(&operator).json(&question).send().await;
+        let told: Value = answer.unwrap().json().await.unwrap();
+        assert_eq!((told["reason"].as_str(), told["hint"].as_str()), (Some(reason), hint), "{name}: {told}");
+        assert_eq!(told["detail"] == rejected, name == "unbound", "{name}: {told}");
+    }
 }

@@ -185,3 +185,58 @@ fn every_format_says_where_tokens_must_be_bound() {
     assert_eq!(of(data.split_once("</script>").unwrap().0), json);
     assert!(page.contains("takes bound tokens only"));
 }
+
+/// A client may have certificates and nothing else.
+#[test]
+fn every_format_says_that_a_client_may_be_had_by_a_certificate() {
+    let workplace = with_clients(["bare", "known", "late", "named", "pinned"], 1);
+    let mut text = workplace.read("policies/policies.yaml");
+    for (number, credentials) in [
+        (0, String::new()),
+        (
+            1,
+            format!(
+                "certificates: [{{ sha256: {0} }}, {{ san_uri: 'spiffe://example.com/known' }}]",
+                "a".repeat(64)
+            ),
+        ),
+        (2, format!("certificates: [{{ sha256: {0}, expires: 2020-01-01T00:00:00Z }}]", "b".repeat(64))),
+        (3, "certificates: [{ subject: 'CN=named,O=Example' }]".to_owned()),
+        (4, format!("certificates: [{{ sha256: {0} }}]", "c".repeat(64))),
+    ] {
+        text = text.replace(&format!("secrets: [{{ sha256: {number:064x} }}]"), &credentials);
+    }
+    workplace.write("policies/policies.yaml", &text);
+    let spiffe = "a certificate with san_uri spiffe://example.com/known";
+    let expected: [(&str, &[&str]); 5] = [
+        ("bare", &[]),
+        ("known", &["a certificate", spiffe]),
+        ("late", &[]),
+        ("named", &["a certificate with subject CN=named,O=Example"]),
+        ("pinned", &["a certificate"]),
+    ];
+    let of = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let json = of(&matrix(&workplace, "json"));
+    let page = matrix(&workplace, "html");
+    let (_, data) = page.split_once("type=\"application/json\">").unwrap();
+    assert_eq!(of(data.split_once("</script>").unwrap().0), json);
+    let csv = matrix(&workplace, "csv");
+    let mut rows = csv::Reader::from_reader(csv.as_bytes());
+    let cells: Vec<_> =
+        rows.records().map(|row| row.unwrap()).map(|row| (row[1].to_owned(), row[6].to_owned())).collect();
+    for (at, (id, credentials)) in expected.into_iter().enumerate() {
+        let client = &json[0]["clients"][at];
+        assert_eq!((&client["id"], &client["credentials"]), (&id.into(), &credentials.into()), "{client}");
+        assert_eq!(cells[at], (id.to_owned(), credentials.join(" or ")), "{csv}");
+    }
+    let table = matrix(&workplace, "table");
+    let table = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in [
+        "bare, late cannot be had: no credentials, or all have expired".to_owned(),
+        format!("known may be had by a certificate, or {spiffe}"),
+        "named may be had by a certificate with subject CN=named,O=Example".to_owned(),
+        "pinned may be had by a certificate".to_owned(),
+    ] {
+        assert!(table.contains(&line), "{line}: {table}");
+    }
+}

@@ -86,7 +86,7 @@ const BELOW_OPS: [&str; 9] = [
 ];
 
 /// jeton's own API with rules by chance.
-fn own_api(random: &mut Random) -> String {
+fn own_api(random: &mut Random, bound_tokens: bool) -> String {
     let mut rules = String::new();
     for (number, route) in ROUTES.iter().enumerate() {
         if random.below(6) == 0 {
@@ -104,7 +104,7 @@ fn own_api(random: &mut Random) -> String {
         writeln!(rules, "      r{number}: {{ routes: [\"{route}\"], {requirement} }}").unwrap();
     }
     format!(
-        "version: 1\nscopes: {{ 'jeton:principal': x, 'jeton:ops': x, 'items:read': x }}\nroles: {{ operator: ['jeton:ops'], reader: ['items:read'] }}\napis:\n  jeton:\n    rules:\n      always: {{ routes: [GET /ops/always], require: {{ scope: jeton:ops }} }}\n{rules}"
+        "version: 1\nscopes: {{ 'jeton:principal': x, 'jeton:ops': x, 'items:read': x }}\nroles: {{ operator: ['jeton:ops'], reader: ['items:read'] }}\napis:\n  jeton:\n    bound_tokens: {bound_tokens}\n    rules:\n      always: {{ routes: [GET /ops/always], require: {{ scope: jeton:ops }} }}\n{rules}"
     )
 }
 
@@ -282,8 +282,12 @@ fn is_allowed(policies: &PolicySet, sent: &Sent) -> bool {
     if bearer.is_some_and(|bearer| bearer.named.iter().any(ended)) {
         return false;
     }
+    let api = policies.api("jeton").unwrap();
+    if bearer.is_some() && api.bound_tokens() {
+        return false;
+    }
     let subject = bearer.map(|bearer| bearer.permissions.subject());
-    policies.api("jeton").unwrap().decide(sent.method, sent.path, subject.as_ref()).is_allowed()
+    api.decide(sent.method, sent.path, subject.as_ref()).is_allowed()
 }
 
 fn compiled(dir: &std::path::Path) -> PolicySet {
@@ -312,7 +316,7 @@ async fn replay_finds_exactly_what_the_engine_decides_otherwise() {
     for seed in 1..=8_u64 {
         let random = &mut Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let app = spawn_app_with(Setup {
-            policies: vec![("jeton.yaml", own_api(random)), ("clients.yaml", clients(random, true))],
+            policies: vec![("jeton.yaml", own_api(random, false)), ("clients.yaml", clients(random, true))],
             settings: |settings| {
                 log_decisions(settings);
                 let candidate = settings.policies.dir.with_file_name("candidate");
@@ -322,7 +326,7 @@ async fn replay_finds_exactly_what_the_engine_decides_otherwise() {
             ..Setup::default()
         });
         let candidate = app.dir.path().join("candidate");
-        fs::write(candidate.join("jeton.yaml"), own_api(random)).unwrap();
+        fs::write(candidate.join("jeton.yaml"), own_api(random, seed % 4 == 0)).unwrap();
         fs::write(candidate.join("clients.yaml"), clients(random, false)).unwrap();
         let shadow = app.audit.shadow().unwrap();
         shadow.candidate().reload();

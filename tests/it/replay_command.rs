@@ -244,3 +244,56 @@ fn a_folder_without_clients_knows_of_none() {
     let run = workplace(&line(&json!({ "client": "unknown" }))).run(&REPLAY);
     run.exits(0).shows(&["1 judged: 1 the same"]);
 }
+
+/// A candidate that takes bound tokens only: a loss that is told is one, and what is not known is counted.
+#[test]
+fn bound_tokens_are_asked_of_lines_that_say_what_they_were() {
+    let strict = POLICIES.replace("    rules:", "    bound_tokens: true\n    rules:");
+    let bound = |bound: Value| line(&json!({ "bound": bound }));
+    let refused =
+        line(&json!({ "bound": false, "path": "/nowhere", "allowed": false, "reason": "no-route" }));
+    let health = |bound: Value| line(&json!({ "bound": bound, "path": "/healthz", "rule": "health" }));
+    let mut nobody = nobody();
+    nobody["path"] = json!("/healthz");
+    let gain = |bound: Value| line(&json!({ "bound": bound, "allowed": false, "reason": "not-met" }));
+    let not_bound = line(&json!({ "allowed": false, "rule": null, "reason": "not-bound" }));
+    // the log, and of it [the same, refused, let in, taken as bound, bad tokens]
+    for (name, log, expected) in [
+        ("bound", bound(json!(true)), [1, 0, 0, 0, 0]),
+        ("unbound", bound(json!(false)), [0, 1, 0, 0, 0]),
+        ("an older line", bound(Value::Null), [1, 0, 0, 1, 0]),
+        ("unbound, on a public route", health(json!(false)), [0, 1, 0, 0, 0]),
+        ("older, on a public route", health(Value::Null), [1, 0, 0, 1, 0]),
+        ("nobody", line(&nobody), [1, 0, 0, 0, 0]),
+        ("unbound, refused before", refused, [1, 0, 0, 0, 0]),
+        ("bound, refused before", gain(json!(true)), [0, 0, 1, 0, 0]),
+        ("unbound, for which the rules open", gain(json!(false)), [1, 0, 0, 0, 0]),
+        ("older, for which they open", gain(Value::Null), [0, 0, 1, 1, 0]),
+        ("refused as not bound", not_bound, [0, 0, 0, 0, 1]),
+    ] {
+        let workplace = workplace(&log);
+        let json = [&REPLAY[..], &["--format", "json"]].concat();
+        let counts = |told: &Value| {
+            ["same", "would_be_refused", "would_be_let_in", "taken_as_bound", "bad_tokens"]
+                .map(|member| told[member].as_u64().unwrap())
+        };
+        let lax: Value = serde_json::from_str(&workplace.run(&json).stdout).unwrap();
+        assert_eq!([counts(&lax)[1], counts(&lax)[3]], [0, 0], "{name}, by policies that take any: {lax}");
+        workplace.write("new/policies.yaml", &strict);
+        let run = workplace.run(&json).exits(if expected[1] + expected[2] == 0 { 0 } else { 3 });
+        let told: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(counts(&told), expected, "{name}: {told}");
+        let text = workplace.run(&REPLAY).stdout;
+        let says = "1 judged as if the token was bound, because the log does not say it\n";
+        assert_eq!(text.contains(says), expected[3] == 1, "{name}: {text}");
+        if expected[1] == 1 {
+            let why = "-> not-bound: the token is not bound, and the API takes bound tokens alone (`bound_tokens`)\n";
+            assert!(text.contains(why), "{name}: {text}");
+            assert_eq!(
+                told["differences"][0]["after"],
+                json!({ "rule": null, "reason": "not-bound" }),
+                "{name}"
+            );
+        }
+    }
+}

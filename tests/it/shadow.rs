@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt;
 use jeton::config::Settings;
-use jeton_oauth::{ApiName, clock::Clock};
+use jeton_oauth::{ApiName, Thumbprint, clock::Clock};
 use jeton_policy::{CandidatePolicies, DemoSecrets, Surroundings};
 use jeton_verify::{
     AccessRequest, Authorizer, BearerToken, Shown, Verifier,
@@ -108,6 +108,10 @@ impl Scene {
     }
 
     fn token_of_scope(&self, client: &str, scope: &str) -> BearerToken {
+        self.token_with(client, scope, None)
+    }
+
+    fn token_with(&self, client: &str, scope: &str, cnf: Option<Value>) -> BearerToken {
         let forge = Forge::with_the_servers_key();
         let (issuer, client) = (format!("\"{}\"", self.issuer.issuer), format!("\"{client}\""));
         let draft = Draft::good(&forge.kid(), now())
@@ -117,12 +121,16 @@ impl Scene {
             .claim("sub", client.clone())
             .claim("client_id", client)
             .claim("scope", format!("\"{scope}\""));
+        let draft = cnf.into_iter().fold(draft, |draft, cnf| draft.claim("cnf", cnf.to_string()));
         BearerToken::new(draft.sign(&forge))
     }
 
     fn ask(&self, target: &str, token: Option<&BearerToken>) -> bool {
-        let request =
-            AccessRequest { method: "GET", target: Ok(target), token, shown: Shown::default(), id: None };
+        self.ask_showing(target, token, Shown::default())
+    }
+
+    fn ask_showing(&self, target: &str, token: Option<&BearerToken>, shown: Shown<'_>) -> bool {
+        let request = AccessRequest { method: "GET", target: Ok(target), token, shown, id: None };
         let decision = self.authorizer.decide(&request).now_or_never();
         decision.expect("nothing is to be fetched").is_ok()
     }
@@ -163,6 +171,36 @@ async fn a_difference_is_counted_and_told_and_not_enforced() {
         "candidate": "allowed", "detail": "missing: scope: jeton:principal", "count": 1,
     });
     assert_eq!(lines, [would_deny, would_allow]);
+}
+
+/// A candidate that takes bound tokens only refuses the others, on public routes too.
+#[actix_web::test]
+async fn a_candidate_with_bound_tokens_refuses_those_that_are_not() {
+    let edit = |text: &str| {
+        let text = text.replace("\n  jeton:\n", "\n  jeton:\n    bound_tokens: true\n");
+        assert!(text.contains("bound_tokens: true"), "{text}");
+        text
+    };
+    let scene = Scene::with(edit, &[]).await;
+    let unbound = scene.token("acme-sync");
+    let certificate = Thumbprint::new([7; 32]);
+    let cnf = json!({ "x5t#S256": certificate });
+    let bound = scene.token_with("globex-sync", "jeton:principal", Some(cnf));
+    let shown = Shown { certificate: Some(certificate), ..Shown::default() };
+    let lines = logged(|| {
+        assert!(scene.ask("/principal", Some(&unbound)));
+        assert!(scene.ask_showing("/principal", Some(&bound), shown));
+        assert!(!scene.ask("/principal", Some(&bound)), "it is not its holder's: no decision of the rules");
+        assert!(!scene.ask("/ops/keys", Some(&unbound)), "as before");
+        assert!(!scene.ask("/principal", None), "as before");
+    });
+    assert_eq!(scene.counts(), (4, 0, 1));
+    let would_deny = json!({
+        "message": "decision.differs", "api": "jeton", "method": "GET", "path": "/principal",
+        "client": "acme-sync", "rule": "principal", "in_force": "allowed", "candidate": "denied",
+        "detail": "the token is not bound, and the API takes bound tokens alone (`bound_tokens`)", "count": 1,
+    });
+    assert_eq!(lines, [would_deny]);
 }
 
 #[actix_web::test]

@@ -48,7 +48,8 @@ pub struct Explanation {
     /// The routes at this path that do not take this method.
     pub other_methods: Vec<ExplainedRoute>,
     /// What else to look at: where no route matches, `without the slash at the end, ... would decide`; of a
-    /// client that is disabled or has `revoked_before`, which tokens are not taken.
+    /// client that is disabled or has `revoked_before`, which tokens are not taken; of a bound token, or an API
+    /// that takes no other, what a request must show beside it.
     pub hint: Option<String>,
     /// The alternatives of the rule, the one that lacks least first.
     pub alternatives: Vec<ExplainedAlternative>,

@@ -30,11 +30,34 @@ pub struct AuditedBearer<'r> {
     pub origin: TokenOrigin<'r>,
     /// What rules compare.
     pub subject: Subject<'r>,
+    /// What an API with `bound_tokens: true` asks.
+    pub binding: AuditedBinding,
+}
+
+/// Whether a token was bound to a key or a certificate, which its bearer then showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuditedBinding {
+    /// It was.
+    Bound,
+    /// Whoever had it could use it.
+    Unbound,
+    /// The log is older than the question. Nothing is refused for it, because a loss that is told must be one.
+    Unknown,
 }
 
 impl<'p> From<&'p Principal> for AuditedBearer<'p> {
     fn from(principal: &'p Principal) -> Self {
-        Self { audiences: principal.audiences(), origin: principal.origin(), subject: principal.subject() }
+        let binding = match principal.confirmation() {
+            Some(_) => AuditedBinding::Bound,
+            None => AuditedBinding::Unbound,
+        };
+        Self {
+            audiences: principal.audiences(),
+            origin: principal.origin(),
+            subject: principal.subject(),
+            binding,
+        }
     }
 }
 
@@ -45,6 +68,8 @@ pub enum PolicyVerdict<'p> {
     NoApi,
     /// They would not take the token: for another audience, or of a client that they do not let in.
     BadToken(String),
+    /// They take bound tokens only, and the token is not bound.
+    NotBound,
     /// They decide.
     Decided(Decision<'p>),
 }
@@ -75,6 +100,9 @@ impl AuditedRequest<'_> {
             if let Err(error) = standing.check_origin(policies, &bearer.origin) {
                 return PolicyVerdict::BadToken(error.to_string());
             }
+            if api.bound_tokens() && bearer.binding == AuditedBinding::Unbound {
+                return PolicyVerdict::NotBound;
+            }
         }
         let subject = self.bearer.as_ref().map(|bearer| &bearer.subject);
         PolicyVerdict::Decided(api.decide(self.method, self.path, subject))
@@ -90,7 +118,7 @@ impl<'p> PolicyVerdict<'p> {
     /// The rule that decides, if one does.
     pub fn rule(&self) -> Option<&'p PolicyRule> {
         match self {
-            Self::NoApi | Self::BadToken(_) => None,
+            Self::NoApi | Self::BadToken(_) | Self::NotBound => None,
             Self::Decided(Decision::Allow { rule, .. }) => Some(rule),
             Self::Decided(Decision::Deny(denial)) => denial.rule(),
         }
@@ -101,6 +129,7 @@ impl<'p> PolicyVerdict<'p> {
         match self {
             Self::NoApi => reasons::NO_API,
             Self::BadToken(_) => reasons::INVALID_TOKEN,
+            Self::NotBound => PossessionFault::NotBound.reason(),
             Self::Decided(Decision::Allow { grounds, .. }) => reasons::of(*grounds),
             Self::Decided(Decision::Deny(denial)) => denial.reason(),
         }
@@ -113,6 +142,7 @@ impl fmt::Display for PolicyVerdict<'_> {
         match self {
             Self::NoApi => f.write_str("there is no API of this name"),
             Self::BadToken(detail) => f.write_str(detail),
+            Self::NotBound => write!(f, "{}", PossessionFault::NotBound),
             Self::Decided(Decision::Allow { grounds: Grounds::Public, .. }) => {
                 f.write_str("the rule is public")
             }

@@ -14,7 +14,7 @@ mod shadow;
 
 use std::{fmt, sync::Arc};
 
-pub use judge::{AuditedBearer, AuditedRequest, PolicyVerdict, is_of_a_bad_token};
+pub use judge::{AuditedBearer, AuditedBinding, AuditedRequest, PolicyVerdict, is_of_a_bad_token};
 pub use log::{DecisionLog, DecisionLogError, LONGEST_LINE};
 pub use record::{DecisionLine, DecisionLineError, RecordedBearer, RecordedDecision, write_line};
 pub use replay::{FirstSeen, Replay, ReplayDirection, Replayed, ReplayedDifference, ReplayedSide};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{AuditedBearer, AuditedRequest, TakenDecision, shadow::up_to};
+use super::{AuditedBearer, AuditedBinding, AuditedRequest, TakenDecision, shadow::up_to};
 use crate::token::TokenOrigin;
 
 /// The longest path that a record holds, in bytes. A longer one is refused for its length when it is asked and when it is
@@ -99,6 +99,8 @@ struct WrittenToken<'r> {
     earlier_actors: &'r [ClientId],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     exchanged: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<bool>,
     audience: &'r [Audience],
     scopes: Scopes<'r>,
     roles: &'r [Role],
@@ -107,7 +109,7 @@ struct WrittenToken<'r> {
 
 impl<'r> WrittenToken<'r> {
     fn of(bearer: &AuditedBearer<'r>) -> Self {
-        let AuditedBearer { audiences, origin, subject } = *bearer;
+        let AuditedBearer { audiences, origin, subject, binding } = *bearer;
         Self {
             client: origin.client,
             subject: origin.subject.filter(|subject| origin.client != Some(*subject)),
@@ -116,6 +118,11 @@ impl<'r> WrittenToken<'r> {
             authenticated_at: Some(origin.authenticated_at).filter(|time| *time != origin.issued_at),
             earlier_actors: origin.earlier_actors,
             exchanged: origin.client.is_some() && subject.client.is_none(),
+            bound: match binding {
+                AuditedBinding::Bound => Some(true),
+                AuditedBinding::Unbound => Some(false),
+                AuditedBinding::Unknown => None,
+            },
             audience: audiences,
             scopes: Scopes(subject.scopes),
             roles: subject.roles,
@@ -184,6 +191,7 @@ pub struct RecordedBearer {
     authenticated_at: i64,
     earlier_actors: Vec<ClientId>,
     exchanged: bool,
+    binding: AuditedBinding,
     scopes: ScopeSet,
     roles: Vec<Role>,
     claims: Map<String, Value>,
@@ -239,6 +247,7 @@ struct RecordedLine {
     earlier_actors: Vec<String>,
     #[serde(default)]
     exchanged: bool,
+    bound: Option<bool>,
     audience: Option<Vec<String>>,
     scopes: Option<Vec<String>>,
     #[serde(default)]
@@ -321,6 +330,11 @@ impl RecordedBearer {
             authenticated_at: read.authenticated_at.unwrap_or(issued_at),
             earlier_actors: each("earlier_actors", ClientId::parse, &read.earlier_actors)?,
             exchanged: read.exchanged,
+            binding: match read.bound {
+                Some(true) => AuditedBinding::Bound,
+                Some(false) => AuditedBinding::Unbound,
+                None => AuditedBinding::Unknown,
+            },
             scopes: each("scopes", Scope::parse, &needed("scopes", read.scopes.take())?)?,
             roles: each("roles", Role::parse, &read.roles)?,
             claims: std::mem::take(&mut read.claims),
@@ -330,6 +344,11 @@ impl RecordedBearer {
     /// The client that fetched the token, unless it names nobody.
     pub fn client(&self) -> Option<&ClientId> {
         self.client.as_ref()
+    }
+
+    /// Whether the token was bound, as far as the line says it.
+    pub fn binding(&self) -> AuditedBinding {
+        self.binding
     }
 
     fn as_bearer(&self) -> AuditedBearer<'_> {
@@ -350,6 +369,7 @@ impl RecordedBearer {
                 roles: &self.roles,
                 claims: &self.claims,
             },
+            binding: self.binding,
         }
     }
 }
@@ -368,12 +388,34 @@ impl RecordedDecision {
 
 #[cfg(test)]
 mod tests {
-    use super::DecisionLine;
+    use jiff::Timestamp;
+
+    use super::{super::DecisionOutcome, DecisionLine, TakenDecision, write_line};
+
+    #[test]
+    fn a_line_says_whether_the_token_was_bound() {
+        let of_token = r#""jti":"j","issued_at":1,"audience":["https://a.example.com"],"scopes":[]"#;
+        for (name, member) in [("bound", r#""bound":true"#), ("unbound", r#""bound":false"#), ("older", "")] {
+            let member = if member.is_empty() { String::new() } else { format!("{member},") };
+            let line = format!(
+                r#"{{{member}"time":"x","api":"a","method":"GET","path":"/","allowed":true,"reason":"met",{of_token}}}"#
+            );
+            let DecisionLine::Decision(read) = DecisionLine::parse(line.as_bytes()).unwrap() else {
+                panic!()
+            };
+            let outcome = DecisionOutcome::Allowed;
+            let taken = TakenDecision { outcome, rule: None, reason: "met", detail: None };
+            let mut written = Vec::new();
+            write_line(&mut written, Timestamp::UNIX_EPOCH, None, &read.asked(), &taken).unwrap();
+            let written = String::from_utf8(written).unwrap();
+            assert!(written.contains(&format!("\"issued_at\":1,{member}\"audience\"")), "{name}: {written}");
+        }
+    }
 
     #[test]
     fn a_line_is_an_object() {
         let members = r#"null,"2026-11-23T12:00:00Z","orders","GET","/healthz",true,null,"public""#;
-        let of_token = "null,null,null,null,null,[],false,null,null,[],{}";
+        let of_token = "null,null,null,null,null,[],false,null,null,null,[],{}";
         for (name, line) in [
             ("a list of the members in their order", format!("[{members},{of_token}]")),
             ("the same with a space before it", format!(" [{members},{of_token}]\n")),

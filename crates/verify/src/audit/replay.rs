@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, fmt};
 
 use jeton_oauth::text::printable;
-use jeton_policy::PolicySet;
+use jeton_policy::{PolicySet, ProtectedApi};
 use serde::Serialize;
 
-use super::{DecisionLine, DecisionLineError, PolicyVerdict, RecordedDecision, is_of_a_bad_token};
+use super::{
+    AuditedBinding, DecisionLine, DecisionLineError, PolicyVerdict, RecordedDecision, is_of_a_bad_token,
+};
 
 /// Takes the decisions of a log again, line by line. Holds what differs, each kind once.
 pub struct Replay<'p> {
@@ -21,6 +23,7 @@ struct Totals {
     judged: u64,
     would_be_refused: u64,
     would_be_let_in: u64,
+    taken_as_bound: u64,
     bad_tokens: u64,
     dropped: u64,
 }
@@ -115,6 +118,9 @@ pub struct Replayed {
     pub would_be_refused: u64,
     /// Those that were refused, and would not be.
     pub would_be_let_in: u64,
+    /// Those that would be allowed if the token was bound, which their lines do not say: the API takes bound tokens
+    /// only. They are the same, or let in.
+    pub taken_as_bound: u64,
     /// Decisions that were passed over, because the token was bad.
     pub bad_tokens: u64,
     /// Decisions that never came into the log.
@@ -156,6 +162,13 @@ impl<'p> Replay<'p> {
     fn judge(&mut self, decision: &RecordedDecision) {
         let verdict = decision.asked().judged_by(self.policies);
         self.totals.judged += 1;
+        let bearer = decision.bearer.as_ref();
+        if verdict.is_allowed()
+            && bearer.is_some_and(|bearer| bearer.binding() == AuditedBinding::Unknown)
+            && self.policies.api(&decision.api).is_some_and(ProtectedApi::bound_tokens)
+        {
+            self.totals.taken_as_bound += 1;
+        }
         let direction = match (decision.allowed, verdict.is_allowed()) {
             (true, false) => ReplayDirection::WouldBeRefused,
             (false, true) => ReplayDirection::WouldBeLetIn,
@@ -165,7 +178,6 @@ impl<'p> Replay<'p> {
             ReplayDirection::WouldBeRefused => self.totals.would_be_refused += 1,
             ReplayDirection::WouldBeLetIn => self.totals.would_be_let_in += 1,
         }
-        let bearer = decision.bearer.as_ref();
         let kind = ReplayedKind {
             direction,
             client: bearer.and_then(|bearer| bearer.client()).map(ToString::to_string),
@@ -195,7 +207,8 @@ impl<'p> Replay<'p> {
 
     /// What it came to.
     pub fn finish(self) -> Replayed {
-        let Totals { judged, would_be_refused, would_be_let_in, bad_tokens, dropped } = self.totals;
+        let Totals { judged, would_be_refused, would_be_let_in, taken_as_bound, bad_tokens, dropped } =
+            self.totals;
         let differences = self.differences.into_iter().map(|(kind, seen)| ReplayedDifference {
             api: kind.api,
             direction: kind.direction,
@@ -212,6 +225,7 @@ impl<'p> Replay<'p> {
             same: judged - would_be_refused - would_be_let_in,
             would_be_refused,
             would_be_let_in,
+            taken_as_bound,
             bad_tokens,
             dropped,
             differences: differences.collect(),
@@ -269,11 +283,18 @@ impl fmt::Display for Replayed {
         if !self.differences.is_empty() {
             writeln!(f)?;
         }
-        let Self { judged, same, would_be_refused, would_be_let_in, bad_tokens, dropped, .. } = self;
+        let Self { judged, same, would_be_refused, would_be_let_in, .. } = self;
+        let Self { taken_as_bound, bad_tokens, dropped, .. } = self;
         writeln!(
             f,
             "{judged} judged: {same} the same, {would_be_refused} would be refused, {would_be_let_in} would be let in"
         )?;
+        if *taken_as_bound > 0 {
+            writeln!(
+                f,
+                "{taken_as_bound} judged as if the token was bound, because the log does not say it"
+            )?;
+        }
         if *bad_tokens > 0 {
             writeln!(f, "{bad_tokens} passed over, because the token was bad")?;
         }

@@ -1,7 +1,7 @@
 //! Why a request would be allowed or denied: a question, and who is meant to ask.
 
-use jeton_oauth::Audience;
-use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet};
+use jeton_oauth::{Audience, Confirmation};
+use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet, ProtectedApi};
 use serde_json::{Map, Value};
 
 use super::Authorizer;
@@ -63,7 +63,7 @@ pub enum NoAnswer {
 
 impl ExplainedRequest<'_> {
     /// Answers by `policies`, which need not be in force. `bearer` says what a token says, or why the token is not
-    /// taken. Whoever asks need not hold it.
+    /// taken. Whoever asks need not hold it: what a bound token is bound to is not checked, and the hint says so.
     ///
     /// # Errors
     /// [`NoAnswer`] for a client without a grant and for a token where there is no such API; and whatever `bearer`
@@ -74,26 +74,61 @@ impl ExplainedRequest<'_> {
         bearer: impl FnOnce(&BearerToken, &Audience) -> Result<Result<InForce<VerifiedClaims>, String>, E>,
     ) -> Result<Explanation, E> {
         let Self { api, method, target, ref asker } = *self;
-        match asker {
-            ExplainedAsker::Nobody => Ok(policies.explain(api, method, target, None)),
-            ExplainedAsker::Client(client) => Ok(self.explain_client(policies, client, &Map::new())?),
-            ExplainedAsker::ClientWith(client, claims) => Ok(self.explain_client(policies, client, claims)?),
+        let must_be_bound = policies.api(api).is_some_and(ProtectedApi::bound_tokens);
+        let for_bound_tokens = must_be_bound.then(|| FOR_BOUND_TOKENS.to_owned());
+        let (explanation, hint) = match asker {
+            ExplainedAsker::Nobody => (
+                policies.explain(api, method, target, None),
+                must_be_bound.then(|| TAKES_BOUND_TOKENS.to_owned()),
+            ),
+            ExplainedAsker::Client(client) => {
+                (self.explain_client(policies, client, &Map::new())?, for_bound_tokens)
+            }
+            ExplainedAsker::ClientWith(client, claims) => {
+                (self.explain_client(policies, client, claims)?, for_bound_tokens)
+            }
             ExplainedAsker::Bearer(permissions) => {
                 let permissions = permissions.clone().with_scopes_of_roles(policies.roles());
-                Ok(policies.explain(api, method, target, Some(&permissions.subject())))
+                (policies.explain(api, method, target, Some(&permissions.subject())), for_bound_tokens)
             }
             ExplainedAsker::Token(token) => {
                 let known = policies.api(api).ok_or_else(|| NoAnswer::NoApi(api.to_owned()))?;
-                Ok(match bearer(token, known.audience())? {
-                    Ok(claims) if known.bound_tokens() && claims.confirmation().is_none() => {
-                        policies.explain_bad_token(api, method, target, "the token is not bound")
+                match bearer(token, known.audience())? {
+                    Ok(claims) if must_be_bound && claims.confirmation().is_none() => {
+                        (policies.explain_bad_token(api, method, target, "the token is not bound"), None)
                     }
-                    Ok(claims) => policies.explain(api, method, target, Some(&claims.judged())),
-                    Err(why) => policies.explain_bad_token(api, method, target, &why),
-                })
+                    Ok(claims) => (
+                        policies.explain(api, method, target, Some(&claims.judged())),
+                        claims.confirmation().map(to_be_shown),
+                    ),
+                    Err(why) => (policies.explain_bad_token(api, method, target, &why), None),
+                }
             }
-        }
+        };
+        Ok(with_hint(explanation, hint))
     }
+}
+
+/// At an API with `bound_tokens: true`, to whoever asks without a token.
+const TAKES_BOUND_TOKENS: &str = "the API takes bound tokens only (`bound_tokens`): a token must be bound to a key or \
+                                  a certificate, and each request with it must prove that";
+/// There, to whoever asks what permissions would do.
+const FOR_BOUND_TOKENS: &str = "the API takes bound tokens only (`bound_tokens`): this is the answer for a token that is \
+                                bound to a key or a certificate, in a request that proves it";
+
+/// What a request must show beside a bound token.
+fn to_be_shown(bound: Confirmation) -> String {
+    let key = bound.jkt().map(|_| "a DPoP proof by its key");
+    let certificate = bound.x5t_s256().map(|_| "its certificate");
+    let shown: Vec<_> = key.into_iter().chain(certificate).collect();
+    let shown = shown.join(" and ");
+    format!("the token is bound: a request must also show {shown}, which cannot be checked here")
+}
+
+fn with_hint(mut explanation: Explanation, more: Option<String>) -> Explanation {
+    let hints: Vec<_> = explanation.hint.take().into_iter().chain(more).collect();
+    explanation.hint = (!hints.is_empty()).then(|| hints.join("; "));
+    explanation
 }
 
 impl ExplainedRequest<'_> {
