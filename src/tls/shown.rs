@@ -2,8 +2,8 @@
 
 use jeton_oauth::Thumbprint;
 use jeton_policy::clients::CertificateName;
+use jeton_verify::certificate_thumbprint;
 use jiff::Timestamp;
-use ring::digest::{SHA256, digest};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -73,9 +73,7 @@ impl ShownCertificate {
         if has_weak_key(leaf) {
             return Err(BadCertificate::WeakKey);
         }
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, leaf).as_ref());
-        let thumbprint = Thumbprint::new(hash);
+        let thumbprint = certificate_thumbprint(leaf);
         let leaf = leaf.clone().into_owned();
         let intermediates =
             intermediates.iter().map(|certificate| certificate.clone().into_owned()).collect();
