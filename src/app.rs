@@ -4,7 +4,7 @@ mod keeper;
 mod named_files;
 mod surroundings;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jeton_oauth::{ApiName, InvalidName, clock::Clock};
 use jeton_policy::{CandidatePolicies, Findings, LivePolicies, Surroundings};
@@ -117,7 +117,7 @@ impl PreparedApp {
         let surroundings = surroundings(&settings);
         let policies = LivePolicies::load(&settings.policies.dir, surroundings.clone(), Arc::clone(&clock))?;
         let (certificates, authorities) = (certificates(&settings, &clock)?, authorities(&settings, &clock)?);
-        let store = Arc::new(store(&settings.store, &clock)?);
+        let store = Arc::new(store(&settings.store, &clock, settings.tokens.leeway)?);
         let keeper = key_keeper(&settings, Arc::clone(&clock));
         let policies = Arc::new(policies);
         Ok(Self { settings, surroundings, policies, certificates, authorities, store, keeper, clock })
@@ -352,11 +352,11 @@ fn audit(
     Ok(Audit::new(log.transpose()?.map(Arc::new), shadow))
 }
 
-/// The store that the settings name.
-fn store(settings: &StoreSettings, clock: &Arc<dyn Clock>) -> Result<Store, StoreError> {
+/// The store that the settings name, for replicas whose clocks differ by `leeway`.
+fn store(settings: &StoreSettings, clock: &Arc<dyn Clock>, leeway: Duration) -> Result<Store, StoreError> {
     Ok(match shared_store(settings) {
         None => Store::Memory(MemoryStore::new(Arc::clone(clock))),
-        Some(options) => Store::Shared(SharedStore::start(options, Arc::clone(clock))?),
+        Some(options) => Store::Shared(SharedStore::start(options, Arc::clone(clock), leeway)?),
     })
 }
 

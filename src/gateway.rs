@@ -159,6 +159,12 @@ impl TrustedPeers {
         ranges.iter().map(|range| peer_range(range)).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether every address of a family is one of them.
+    pub fn hold_a_whole_family(&self) -> bool {
+        // two halves are a whole
+        IpNet::aggregate(&self.0).iter().any(|range| range.prefix_len() == 0)
+    }
+
     /// Whether this address is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         // a socket for both families shows an IPv4 address within an IPv6 one

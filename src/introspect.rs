@@ -5,11 +5,13 @@ use std::sync::Arc;
 use jeton_oauth::{ClientId, clock::Clock};
 use jeton_policy::{LivePolicies, PolicySet, clients::IntrospectedApis};
 use jeton_verify::{
-    BearerToken, InForce, NotInForce, RevocationsUnknown, Standing, TokenError, VerifiedClaims, Verifier,
+    BearerToken, InForce, NotInForce, PossessionFault, RevocationsUnknown, Standing, TokenError,
+    VerifiedClaims, Verifier,
 };
 
 use crate::{
     authenticate::{AuthenticationError, Authenticator, ClientCredentials},
+    binding::ProvenBinding,
     limits::{Limits, RateLimited},
     token::VerifiedRefresh,
 };
@@ -68,18 +70,20 @@ pub enum IntrospectionRefused {
 
 impl Introspector {
     /// Whether `token` is in force, for a client with `introspect`. One for an API that the client may not ask about is
-    /// told as one that is not.
+    /// told as one that is not, and so is an unbound one that its API does not take.
     ///
     /// # Errors
     /// [`IntrospectionRefused`].
     pub async fn introspect(
         &self,
         credentials: &ClientCredentials,
+        proven: &ProvenBinding,
         token: &BearerToken,
     ) -> Result<(ClientId, Introspection), IntrospectionRefused> {
         let snapshot = self.policies.snapshot();
         let policies = &snapshot.policies;
-        let client = self.authenticator.authenticate(policies, credentials, self.clock.now()).await;
+        let now = self.clock.now();
+        let client = self.authenticator.authenticate(policies, credentials, proven, now).await;
         let client = client.map_err(IntrospectionRefused::Unauthenticated)?;
         let client = client.client();
         self.limits
@@ -88,12 +92,15 @@ impl Introspector {
         if client.abilities.introspect == IntrospectedApis::None {
             return Err(IntrospectionRefused::NotForThisClient(client.id.clone()));
         }
-        let now = self.clock.numeric_date();
+        let now = now.as_second();
         let standing = match self.verifier.verify_for_any(token) {
             // the leeway is for clocks that differ, and this one is the clock that set `exp`
             Ok(claims) if claims.expires_at() <= now => Err(NotInForce::Ended(TokenError::Expired)),
             Ok(claims) if !may_ask(&client.abilities.introspect, policies, &claims) => {
                 Err(NotInForce::Ended(TokenError::Audience))
+            }
+            Ok(claims) if is_taken_nowhere(policies, &claims) => {
+                Ok(Introspection::Inactive { reason: PossessionFault::NotBound.to_string() })
             }
             Ok(claims) => {
                 let in_force = self.standing.in_force(policies, claims);
@@ -114,6 +121,15 @@ impl Introspector {
         };
         Ok((client.id.clone(), answer))
     }
+}
+
+/// Whether the token is not bound, and is for APIs that take bound tokens alone by the policies in force.
+fn is_taken_nowhere(policies: &PolicySet, claims: &VerifiedClaims) -> bool {
+    claims.confirmation().is_none()
+        && claims.audiences().iter().all(|audience| {
+            let mut apis = policies.apis().values();
+            apis.any(|api| api.audience() == audience && api.bound_tokens())
+        })
 }
 
 /// Whether the token is for an API that the client may ask about, by the policies in force.

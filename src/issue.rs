@@ -167,7 +167,7 @@ impl TokenIssuer {
         // before all else: a bad proof, or one that lacks a nonce, uses up no assertion, and tells nothing of clients
         let proven = self.binder.prove(shown, now.as_second());
         let proven = proven.map_err(|error| IssuanceRefused::Unbound { client: None, error })?;
-        let client = self.authenticator.authenticate(policies, credentials, now).await;
+        let client = self.authenticator.authenticate(policies, credentials, &proven, now).await;
         let client = client.map_err(IssuanceRefused::Unauthenticated)?;
         self.limits.count_token_request(client.client()).map_err(|limited| IssuanceRefused::RateLimited {
             client: client.client().id.clone(),

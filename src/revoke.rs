@@ -8,6 +8,7 @@ use jeton_verify::{BearerToken, Verifier};
 
 use crate::{
     authenticate::{AuthenticationError, Authenticator, ClientCredentials},
+    binding::ProvenBinding,
     grant::Lifetimes,
     store::{Store, StoreError},
     token::VerifiedRefresh,
@@ -68,11 +69,12 @@ impl Revoker {
     pub async fn revoke(
         &self,
         credentials: &ClientCredentials,
+        proven: &ProvenBinding,
         token: &BearerToken,
     ) -> Result<(ClientId, RevocationOutcome), RevocationRefused> {
         let snapshot = self.policies.snapshot();
         let now = self.clock.now();
-        let client = self.authenticator.authenticate(&snapshot.policies, credentials, now).await;
+        let client = self.authenticator.authenticate(&snapshot.policies, credentials, proven, now).await;
         let client = client.map_err(RevocationRefused::Unauthenticated)?;
         let id = || client.client().id.clone();
         let Some(store) = self.store.shared() else { return Err(RevocationRefused::NoSharedStore(id())) };

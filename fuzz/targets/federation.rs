@@ -13,6 +13,7 @@ use std::{
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton::{
+    binding::ProvenBinding,
     federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     store::{MemoryStore, Store},
 };
@@ -142,6 +143,8 @@ fn count_now(claims: &Map<String, Value>) -> bool {
         && expires > issued
         && expires - issued <= longest
         && (!claims.contains_key("nbf") || date("nbf").is_some_and(|at| at <= now + leeway))
+        // whatever it is bound to, nobody shows it
+        && !claims.contains_key("cnf")
         && claims.get("jti").is_none_or(|id| id.as_str().is_some_and(|id| !id.is_empty()))
 }
 
@@ -192,7 +195,9 @@ impl Service {
 
     /// The client that a token stands for, or why it stands for none.
     fn client_of(&self, token: &str) -> Result<String, String> {
-        let verified = self.runtime.block_on(self.verifier.verify(&self.policies, token, None, now()));
+        let nothing = ProvenBinding::of_connection(None);
+        let verified = self.verifier.verify(&self.policies, token, None, &nothing, now());
+        let verified = self.runtime.block_on(verified);
         match verified {
             Ok(federated) => Ok(federated.client().id.to_string()),
             Err(refused) => Err(refused.to_string()),

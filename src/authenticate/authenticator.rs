@@ -17,6 +17,7 @@ use super::{
     uses::SecretUses,
 };
 use crate::{
+    binding::ProvenBinding,
     federation::{
         FederationError, FederationRefused, ForeignOrigin, ForeignToken, ForeignVerifier, ReadToken, ShownAs,
     },
@@ -110,7 +111,7 @@ pub struct AuthenticatedClient {
     client: Arc<Client>,
     /// The token of another issuer, if that is how it showed who it is.
     foreign: Option<ForeignProof>,
-    /// Whether a certificate showed it.
+    /// Whether a certificate showed it, alone or with a token that is bound to it.
     is_by_certificate: bool,
 }
 
@@ -190,7 +191,8 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Lets a client in that is enabled and shows a live secret, an assertion that it signed and that was
-    /// not used before, a certificate that the policies know, or a token of an issuer that the policies trust.
+    /// not used before, a certificate that the policies know, or a token of an issuer that the policies trust. Such a token
+    /// counts only with what it is bound to, which `proven` must have then.
     ///
     /// Whatever fails of the first three, the work is the same: one look-up, and [`MOST_SECRETS`] comparisons; or
     /// [`MOST_KEYS`](jeton_policy::clients::MOST_KEYS) signatures checked; or the authorities asked. Decoys take the place
@@ -203,6 +205,7 @@ impl Authenticator {
         &self,
         policies: &PolicySet,
         credentials: &ClientCredentials,
+        proven: &ProvenBinding,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
         let clients = policies.clients();
@@ -216,7 +219,8 @@ impl Authenticator {
             ClientCredentials::Assertion { client_id, assertion } => {
                 if let Some(token) = ReadToken::of_assertion(policies, assertion.as_str()) {
                     let client_id = client_id.as_deref();
-                    return self.by_foreign(policies, token, client_id, ShownAs::Assertion, now).await;
+                    let shown_as = ShownAs::Assertion;
+                    return self.by_foreign(policies, token, client_id, shown_as, proven, now).await;
                 }
                 let (client, unused) =
                     self.assertions.check(assertion, client_id.as_deref(), clients, now)?;
@@ -234,7 +238,7 @@ impl Authenticator {
             }
             ClientCredentials::Foreign { client_id, token, shown_as } => {
                 let token = ReadToken::of(policies, token.as_str());
-                self.by_foreign(policies, token, client_id.as_deref(), *shown_as, now).await
+                self.by_foreign(policies, token, client_id.as_deref(), *shown_as, proven, now).await
             }
         }
     }
@@ -245,23 +249,25 @@ impl Authenticator {
         token: ReadToken<'_>,
         client_id: Option<&str>,
         shown_as: ShownAs,
+        proven: &ProvenBinding,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
-        let federated =
-            self.foreign.verify_read(policies, token, client_id, now).await.map_err(|refused| {
-                match (refused.client, refused.error) {
-                    (Some(client), FederationError::Unavailable(error)) => {
-                        AuthenticationError::Unavailable { client, error }
-                    }
-                    (client, error) => {
-                        let refused = FederationRefused { client, error, ..refused };
-                        AuthenticationError::Foreign { shown_as, refused }
-                    }
+        let federated = self.foreign.verify_read(policies, token, client_id, proven, now).await.map_err(
+            |refused| match (refused.client, refused.error) {
+                (Some(client), FederationError::Unavailable(error)) => {
+                    AuthenticationError::Unavailable { client, error }
                 }
-            })?;
+                (client, error) => {
+                    let refused = FederationRefused { client, error, ..refused };
+                    AuthenticationError::Foreign { shown_as, refused }
+                }
+            },
+        )?;
+        // else a token that only its holder can show would bring one that everybody can
+        let is_by_certificate = federated.bound_to().is_some_and(|bound_to| bound_to.x5t_s256().is_some());
         let (client, claims, origin) = federated.into_parts();
         let foreign = Some(ForeignProof { claims, origin });
-        Ok(AuthenticatedClient { client, foreign, is_by_certificate: false })
+        Ok(AuthenticatedClient { client, foreign, is_by_certificate })
     }
 }
 

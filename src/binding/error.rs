@@ -34,6 +34,17 @@ pub enum BindingError {
     Unavailable(#[from] StoreError),
 }
 
+/// What a token is bound to, and its request does not show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotHeld {
+    /// A key.
+    #[error("it is bound to a key (`cnf.jkt`), and the request has no DPoP proof by this key")]
+    Key,
+    /// A certificate.
+    #[error("it is bound to a certificate (`cnf[\"x5t#S256\"]`), and the connection does not have it")]
+    Certificate,
+}
+
 impl BindingError {
     /// The error code of the token endpoint (RFC 9449 sections 5 and 8).
     pub fn code(&self) -> ErrorCode {

@@ -12,7 +12,7 @@ use jeton_jose::JwsError;
 use jeton_oauth::{Confirmation, Issuer, Thumbprint};
 use jeton_verify::{DpopProof, ProofFault, ProofTerms, Shown, ShownProof, TargetUri};
 
-pub use error::BindingError;
+pub use error::{BindingError, NotHeld};
 pub use nonce::Nonces;
 
 use crate::store::{NameUse, OnceName, Store};
@@ -27,7 +27,7 @@ pub struct TokenBinder {
     store: Arc<Store>,
 }
 
-/// What a request has proven that its sender holds. Made by [`TokenBinder::prove`] alone.
+/// What a request has proven that its sender holds. Made by [`TokenBinder::prove`], or of a connection.
 pub struct ProvenBinding {
     proof: Option<UnusedProof>,
     certificate: Option<Thumbprint>,
@@ -132,6 +132,26 @@ impl TokenBinder {
 }
 
 impl ProvenBinding {
+    /// What a connection proves with this certificate, if it has one, at an endpoint that takes no proofs.
+    pub fn of_connection(certificate: Option<Thumbprint>) -> Self {
+        Self { proof: None, certificate }
+    }
+
+    /// Whether all that a token is bound to was proven.
+    ///
+    /// # Errors
+    /// [`NotHeld`], for the first thing that was not.
+    pub fn check(&self, bound_to: Confirmation) -> Result<(), NotHeld> {
+        let is_missing = |wanted: Option<Thumbprint>, proven| wanted.is_some() && wanted != proven;
+        if is_missing(bound_to.jkt(), self.proof.as_ref().map(|proof| proof.key)) {
+            return Err(NotHeld::Key);
+        }
+        if is_missing(bound_to.x5t_s256(), self.certificate) {
+            return Err(NotHeld::Certificate);
+        }
+        Ok(())
+    }
+
     /// What a token would be bound to.
     pub fn confirmation(&self, certificate: CertificateUse) -> Option<Confirmation> {
         let certificate = self.certificate.filter(|_| certificate == CertificateUse::Binds);

@@ -11,7 +11,7 @@ use ring::hmac;
 
 use crate::keys::LiveKeys;
 
-/// For how many minutes a nonce is good, its own included.
+/// For how many minutes after its own a nonce is good: one of the last second of its minute is good for these, too.
 const MINUTES: i64 = 5;
 
 /// Makes and checks the nonces of one issuer.
@@ -34,8 +34,8 @@ impl Nonces {
         BASE64_URL_SAFE_NO_PAD.encode([&minute, tag.as_ref()].concat())
     }
 
-    /// Whether a nonce is one of this issuer, and good at `now` (seconds since 1970): in its minute and the four after
-    /// it. It may come from any published key, so a rotation ends none.
+    /// Whether a nonce is one of this issuer, and good at `now` (seconds since 1970): in its minute and the five
+    /// after it, so for five minutes at least. It may come from any published key, so a rotation ends none.
     pub fn is_good(&self, nonce: &str, now: i64) -> bool {
         let Ok(nonce) = BASE64_URL_SAFE_NO_PAD.decode(nonce) else { return false };
         let Some((minute, tag)) = nonce.split_first_chunk() else { return false };
@@ -46,7 +46,7 @@ impl Nonces {
         }
         let minute = i64::from_be_bytes(*minute);
         let latest = now.saturating_add(self.leeway).div_euclid(60);
-        minute <= latest && now.div_euclid(60).saturating_sub(minute) < MINUTES
+        minute <= latest && now.div_euclid(60).saturating_sub(minute) <= MINUTES
     }
 
     fn hashed(&self, minute: [u8; 8]) -> Vec<u8> {

@@ -19,7 +19,11 @@ const PROXIES: &str = "server.certificate_proxies";
 const CA_FILE: &str = "server.client_ca_file";
 
 /// Reads the three settings; `None` for `off`. `has_tls` tells whether the listener speaks TLS, or is meant to.
-pub(super) fn read(layers: &mut Layers, has_tls: bool) -> Result<Option<ClientCertificateSettings>, Noted> {
+pub(super) fn read(
+    layers: &mut Layers,
+    has_tls: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Option<ClientCertificateSettings>, Noted> {
     let mut ranges = 0;
     let [of_mode, of_proxies, of_ca] = [KEY, PROXIES, CA_FILE].map(|key| layers.origin_of(key));
     let is_optional = layers.text(KEY, |text| match text {
@@ -41,6 +45,11 @@ pub(super) fn read(layers: &mut Layers, has_tls: bool) -> Result<Option<ClientCe
             );
             layers.refuse::<()>(&of_mode, message);
             return Err(Noted);
+        }
+        if proxies.hold_a_whole_family() {
+            warnings.push(format!(
+                "`{PROXIES}` holds every address: anybody can write a certificate into a header and be any client, so name the proxies alone"
+            ));
         }
         return Ok(Some(ClientCertificateSettings { proxies, ca_file }));
     }

@@ -45,7 +45,7 @@ impl ServerSettings {
         // where something is wrong with it, that is what is told
         let has_tls = !matches!(tls, Ok(None));
         let tls = tls.ok().flatten();
-        let client_certificates = client_certificates::read(layers, has_tls);
+        let client_certificates = client_certificates::read(layers, has_tls, warnings);
         if let Some(issuer) = issuer.filter(|issuer| issuer.as_str().starts_with("http:"))
             && tls.is_some()
         {

@@ -4,7 +4,7 @@ use jeton_jose::JwsError;
 use jeton_oauth::{Audience, ClientId, ForeignAlgorithm, IssuerName};
 use jeton_policy::federation::NoMatch;
 
-use crate::store::StoreError;
+use crate::{binding::NotHeld, store::StoreError};
 
 /// A token of another issuer that stands for nobody: for the log alone. Whoever showed it learns that it is not valid.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,15 @@ pub enum FederationError {
         /// The one that it must be.
         wanted: Audience,
     },
+    /// `cnf` names nothing that jeton can check, or is malformed.
+    #[error("it is bound in a way that jeton cannot check: `cnf` is {found}")]
+    UnknownBinding {
+        /// What it says, as JSON that is safe to print.
+        found: String,
+    },
+    /// The request does not show what it is bound to.
+    #[error(transparent)]
+    NotHeld(#[from] NotHeld),
     /// `exp` has passed.
     #[error("it has expired: `exp` is {expires_at}, and now is {now}")]
     Expired {

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton_jose::{CompactJws, JwsHeader};
 use jeton_oauth::{
-    ForeignAlgorithm, IssuerName,
+    Confirmation, ForeignAlgorithm, IssuerName,
     text::{printable, shortened},
 };
 use jeton_policy::{
@@ -159,6 +159,7 @@ impl<'t> UnverifiedToken<'t> {
             Some(Value::String(id)) if !id.is_empty() => {}
             Some(_) => faults.push(FederationError::WrongType("jti")),
         }
+        faults.extend(self.confirmation().err());
         faults
     }
 
@@ -172,6 +173,13 @@ impl<'t> UnverifiedToken<'t> {
         };
         let fault = || FederationError::Audience { found: told(&found.to_string()), wanted: wanted.clone() };
         (!is_for_us).then(fault)
+    }
+
+    /// What it is bound to, if it is bound (RFC 7800). It counts only with a request that shows this.
+    pub(crate) fn confirmation(&self) -> Result<Option<Confirmation>, FederationError> {
+        let Some(claim) = self.claims.get(Confirmation::CLAIM) else { return Ok(None) };
+        let unknown = || FederationError::UnknownBinding { found: told(&claim.to_string()) };
+        Confirmation::read(claim).map(Some).ok_or_else(unknown)
     }
 
     /// Whether the client that it stands for may do anything now.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jeton_jose::{JwsError, JwsHeader};
-use jeton_oauth::{ClientId, IssuerName, text::printable};
+use jeton_oauth::{ClientId, Confirmation, IssuerName, text::printable};
 use jeton_policy::{PolicySet, clients::Client};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -14,6 +14,7 @@ use super::{
     unverified::{ForeignOrigin, ShownAt, UnreadToken, UnverifiedToken},
 };
 use crate::{
+    binding::ProvenBinding,
     event,
     store::{NameUse, OnceName, Store},
 };
@@ -35,6 +36,7 @@ pub struct FederatedClient {
     client: Arc<Client>,
     claims: Map<String, Value>,
     origin: ForeignOrigin,
+    bound_to: Option<Confirmation>,
 }
 
 /// Verifies tokens of other issuers.
@@ -67,6 +69,11 @@ impl FederatedClient {
         &self.client
     }
 
+    /// What the token is bound to, if it is bound. The request has shown it.
+    pub fn bound_to(&self) -> Option<Confirmation> {
+        self.bound_to
+    }
+
     /// The client, the claims that its tokens take over, and what the log says of the token that was shown.
     pub(crate) fn into_parts(self) -> (Arc<Client>, Map<String, Value>, ForeignOrigin) {
         (self.client, self.claims, self.origin)
@@ -79,7 +86,8 @@ impl ForeignVerifier {
         Self { issuers, store, leeway }
     }
 
-    /// Which client a token stands for. It must be the one of `client_id`, if that is given.
+    /// Which client a token stands for. It must be the one of `client_id`, if that is given. A token that is bound counts
+    /// only where `proven` has what it is bound to.
     ///
     /// # Errors
     /// [`FederationRefused`], which is logged here and not told; but [`FederationError::Unavailable`] is not the client's
@@ -89,9 +97,10 @@ impl ForeignVerifier {
         policies: &PolicySet,
         token: &str,
         client_id: Option<&str>,
+        proven: &ProvenBinding,
         now: Timestamp,
     ) -> Result<FederatedClient, FederationRefused> {
-        self.verify_read(policies, ReadToken::of(policies, token), client_id, now).await
+        self.verify_read(policies, ReadToken::of(policies, token), client_id, proven, now).await
     }
 
     /// As [`Self::verify`], of a token that was read already.
@@ -100,9 +109,10 @@ impl ForeignVerifier {
         policies: &PolicySet,
         token: ReadToken<'_>,
         client_id: Option<&str>,
+        proven: &ProvenBinding,
         now: Timestamp,
     ) -> Result<FederatedClient, FederationRefused> {
-        let verified = self.find_client(policies, token, client_id, now).await;
+        let verified = self.find_client(policies, token, client_id, proven, now).await;
         verified.inspect_err(log)
     }
 
@@ -111,6 +121,7 @@ impl ForeignVerifier {
         policies: &PolicySet,
         ReadToken(read): ReadToken<'_>,
         client_id: Option<&str>,
+        proven: &ProvenBinding,
         now: Timestamp,
     ) -> Result<FederatedClient, FederationRefused> {
         let read = read.map_err(|UnreadToken { issuer, error }| FederationRefused {
@@ -137,10 +148,14 @@ impl ForeignVerifier {
             return Err(refuse(FederationError::NotTheClient));
         }
         read.check_client(&client, at).map_err(refuse)?;
+        let bound_to = read.confirmation().map_err(refuse)?;
+        if let Some(bound_to) = bound_to {
+            proven.check(bound_to).map_err(|not_held| refuse(not_held.into()))?;
+        }
         if issuer.single_use {
             self.use_up(&read).await.map_err(refuse)?;
         }
-        Ok(FederatedClient { client, claims: found.claims, origin: read.origin() })
+        Ok(FederatedClient { client, claims: found.claims, origin: read.origin(), bound_to })
     }
 
     /// Whether the issuer signed it. Where no key has its `kid`, the keys are fetched, if that may be.

@@ -1,6 +1,6 @@
 //! What the calls of a shared store and the task behind it have in common: the link to the server, and what stands there.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jeton_oauth::{TokenId, clock::Clock};
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Script, aio::MultiplexedConnection};
@@ -19,6 +19,8 @@ pub(super) struct Backend {
     /// A call failed: the task looks at once.
     pub(super) suspected: Notify,
     pub(super) scripts: Scripts,
+    /// For how long beyond its time something is kept, in seconds: the clocks of replicas differ.
+    pub(super) slack: i64,
 }
 
 /// How the connection is.
@@ -40,8 +42,8 @@ pub(super) struct Scripts {
     pub(super) news: Script,
 }
 
-/// For how long beyond its time something is kept on the server, in seconds: clocks differ.
-pub(super) const SLACK: i64 = 60;
+/// For how long something is kept beyond its time by all clocks, in seconds.
+const SLACK: i64 = 60;
 /// The longest time for which the server is asked to keep something, in seconds: a hundred years.
 const LONGEST: i64 = 100 * 366 * 24 * 60 * 60;
 
@@ -106,6 +108,12 @@ local page = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. after, '+inf', 'WITHSCO
 return {afresh, epoch, page}
 ";
 
+/// For how long beyond its time something is kept, in seconds, where clocks differ by `leeway`: a replica whose clock is
+/// ahead by that much notes what another takes for longer.
+pub(super) fn slack(leeway: Duration) -> i64 {
+    SLACK.saturating_add_unsigned(leeway.as_secs())
+}
+
 impl Backend {
     /// The key of the set of revoked tokens.
     pub(super) fn revoked_key(&self) -> String {
@@ -130,9 +138,9 @@ impl Backend {
     }
 
     /// For how many seconds the server keeps what is kept until `until`: by our clock, which the tokens are
-    /// issued by, and a little longer.
+    /// issued by, and as much longer as the clocks of others may be behind.
     pub(super) fn seconds_until(&self, until: i64) -> i64 {
-        until.saturating_sub(self.clock.numeric_date()).saturating_add(SLACK).clamp(1, LONGEST)
+        until.saturating_sub(self.clock.numeric_date()).saturating_add(self.slack).clamp(1, LONGEST)
     }
 
     pub(super) fn suspect(&self) {

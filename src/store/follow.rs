@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time;
 use tracing::field::display;
 
-use super::backend::{Backend, Link, SLACK, entry, is_full, parse_entry};
+use super::backend::{Backend, Link, entry, is_full, parse_entry};
 use crate::event;
 
 /// How often the set of revoked tokens is asked for what is new.
@@ -137,7 +137,7 @@ impl Backend {
 
     /// Forgets what has passed, here and there.
     async fn drop_passed(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        let passed = self.mirror.drop_passed(self.clock.numeric_date().saturating_sub(SLACK));
+        let passed = self.mirror.drop_passed(self.clock.numeric_date().saturating_sub(self.slack));
         if passed.is_empty() {
             return Ok(());
         }

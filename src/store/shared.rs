@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::{
     FamilyAdvance, NameUse, OnceName, RefreshUse, RevocationsUnknown, StoreError, StoreState,
-    backend::{Backend, Link, Scripts, entry, is_full},
+    backend::{self, Backend, Link, Scripts, entry, is_full},
     follow,
     mirror::Mirror,
 };
@@ -97,12 +97,17 @@ impl SharedStore {
         client(options).map(drop)
     }
 
-    /// Starts to connect. Must run within a tokio (or actix) runtime that lives as long as the store. A
+    /// Starts to connect. What is noted is kept for as long as replicas whose clocks differ by `leeway` (cut to whole seconds)
+    /// may ask for it. Must run within a tokio (or actix) runtime that lives as long as the store. A
     /// server that is away is no error: the calls fail until it is there.
     ///
     /// # Errors
     /// [`StoreError::Options`]: it can never work like this.
-    pub fn start(options: SharedStoreOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub fn start(
+        options: SharedStoreOptions,
+        clock: Arc<dyn Clock>,
+        leeway: Duration,
+    ) -> Result<Self, StoreError> {
         let timeouts = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(DEADLINE))
             .set_response_timeout(Some(ANSWER));
@@ -115,6 +120,7 @@ impl SharedStore {
             link: watch::Sender::new(Link::Connecting),
             suspected: Notify::new(),
             scripts: Scripts::new(),
+            slack: backend::slack(leeway),
         });
         let task = tokio::spawn(follow::follow(Arc::clone(&backend)));
         Ok(Self { backend, task })

@@ -2,6 +2,7 @@
 //! runs. And certificates that clients show: what they say, and who vouches for them.
 
 mod authorities;
+mod dates;
 mod error;
 mod names;
 mod pair;

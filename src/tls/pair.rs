@@ -18,7 +18,8 @@ use rustls::{
 use zeroize::Zeroizing;
 
 use super::{
-    ClientCertificates, ListenerName, TlsError, TlsErrors, TlsFault, Validity, shown::AnyCertificate,
+    ClientCertificates, ListenerName, TlsError, TlsErrors, TlsFault, Validity, dates::dates,
+    shown::AnyCertificate,
 };
 use crate::private_file;
 
@@ -145,7 +146,7 @@ impl WatchedSource for PairFiles {
         let chain = certificates(&pair.certificates).map_err(|fault| self.of_certificate(fault));
         let key = key(&pair.key).map_err(|fault| self.of_key(fault));
         let (chain, key) = both(chain, key)?;
-        let validity = chain.first().ok_or(TlsFault::NoBlock(CERTIFICATE)).and_then(validity);
+        let validity = chain.first().ok_or(TlsFault::NoBlock(CERTIFICATE)).and_then(dates);
         let (not_before, not_after) = validity.map_err(|fault| self.of_certificate(fault))?;
         let config = config(chain, key, self.client_certificates).map_err(|fault| match fault {
             fault @ TlsFault::BadCertificate { .. } => self.of_certificate(fault),
@@ -245,7 +246,7 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     let chain = CertificateDer::pem_slice_iter(unmarked(bytes)).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|_| TlsFault::Malformed)?;
     for (position, certificate) in chain.iter().enumerate() {
-        validity(certificate).map_err(|fault| match fault {
+        dates(certificate).map_err(|fault| match fault {
             TlsFault::BadCertificate { reason, .. } => {
                 TlsFault::BadCertificate { number: position + 1, reason }
             }
@@ -273,23 +274,6 @@ fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, TlsFault> {
 
 fn contains(bytes: &[u8], mark: &[u8]) -> bool {
     bytes.windows(mark.len()).any(|window| window == mark)
-}
-
-/// When a certificate begins and ends. One without an end (RFC 5280 section 4.1.2.5) says so by the last second of the
-/// year 9999, which no [`Timestamp`] reaches: the last that there is stands for it.
-pub(super) fn validity(certificate: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp), TlsFault> {
-    let bad = |reason: String| TlsFault::BadCertificate { number: 1, reason };
-    let (rest, parsed) =
-        x509_parser::parse_x509_certificate(certificate).map_err(|error| bad(error.to_string()))?;
-    if !rest.is_empty() {
-        return Err(bad("something stands behind it in its block".to_owned()));
-    }
-    let validity = parsed.validity();
-    let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
-    let time = |seconds: i64| {
-        Timestamp::from_second(seconds.clamp(first, last)).map_err(|error| bad(error.to_string()))
-    };
-    Ok((time(validity.not_before.timestamp())?, time(validity.not_after.timestamp())?))
 }
 
 /// How connections are served with a pair: HTTP/1.1 alone, for of HTTP/2 the HTTP library bounds neither streams nor

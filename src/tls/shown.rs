@@ -19,7 +19,7 @@ use x509_parser::{
     public_key::RSAPublicKey,
 };
 
-use super::{names, pair::validity};
+use super::{dates::dates, names};
 
 /// A certificate that a client shows, and those that it sends along. Somebody has checked that the client holds its key: the
 /// listener, or a proxy that is believed. Nothing else of it is checked.
@@ -69,7 +69,7 @@ impl ShownCertificate {
         if intermediates.len() >= Self::MOST || length > Self::LONGEST {
             return Err(BadCertificate::TooLong);
         }
-        let (not_before, not_after) = validity(leaf).map_err(|_| BadCertificate::NotX509)?;
+        let (not_before, not_after) = dates(leaf).map_err(|_| BadCertificate::NotX509)?;
         if has_weak_key(leaf) {
             return Err(BadCertificate::WeakKey);
         }

@@ -9,7 +9,7 @@ use crate::support::root;
 
 /// The modules of the service from left to right: each may use what stands further right, and of its own column nothing
 /// but what [`SIBLINGS`] allows. Between crates, Cargo holds the direction.
-const COLUMNS: [&[&str]; 15] = [
+const COLUMNS: [&[&str]; 16] = [
     &["main"],
     &["cli"],
     &["server"],
@@ -20,8 +20,9 @@ const COLUMNS: [&[&str]; 15] = [
     &["telemetry"],
     &["issue", "reuse", "introspect", "revoke", "status_lists", "bundles", "authzen"],
     &["grant"],
-    &["authenticate", "binding", "token"],
+    &["authenticate", "token"],
     &["federation"],
+    &["binding"],
     &["store", "keys", "limits", "tls"],
     &["gateway", "service_manager", "made", "private_file", "terminal"],
     &["event"],

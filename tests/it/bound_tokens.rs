@@ -125,6 +125,37 @@ async fn for_an_api_with_bound_tokens_no_other_is_issued() {
     assert_eq!((status, &body["token_type"]), (200, &json!("Bearer")), "another API: {body}");
 }
 
+/// What was issued before the edit, no service takes any more.
+#[actix_web::test]
+async fn introspection_says_of_an_unbound_token_what_its_api_would() {
+    let grants = "grants: { orders: { scopes: [orders:read] } }";
+    let text =
+        policies() + &format!("  checker:\n    {}\n    introspect: true\n    {grants}\n", secrets("checker"));
+    let lenient = text.replace("    bound_tokens: true\n    rules", "    rules");
+    assert_ne!(lenient, text);
+    let app = spawn_app_with(Setup { policies: vec![("bound.yaml", lenient.clone())], ..Setup::default() });
+    let key = Signer::p256();
+    let mut tokens = Vec::new();
+    for (resource, key, must_be_bound) in
+        [(BILLS, None, true), (BILLS, Some(&key), false), (ORDERS, None, false), (ORDERS, Some(&key), false)]
+    {
+        let (status, body) = ask(&app, "lax", &own(resource), key).await;
+        assert_eq!(status, 200, "{body}");
+        tokens.push((body["access_token"].as_str().unwrap().to_owned(), must_be_bound));
+    }
+    for (edit, is_strict) in [(&lenient, false), (&text, true), (&lenient, false)] {
+        app.write_policy("bound.yaml", edit);
+        assert_eq!(app.post_reload().await.status(), 200);
+        for (token, must_be_bound) in &tokens {
+            let (status, told) = app.post_form("/oauth2/introspect", "checker", &[("token", token)]).await;
+            assert_eq!((status, &told["active"]), (200, &json!(!(is_strict && *must_be_bound))), "{told}");
+            if is_strict && *must_be_bound {
+                assert_eq!(told, json!({ "active": false }), "nothing else is said");
+            }
+        }
+    }
+}
+
 #[actix_web::test]
 async fn a_federated_client_with_bound_tokens_shows_a_proof_beside_its_platforms_token() {
     let ci = Platform::start().await;

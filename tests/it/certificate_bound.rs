@@ -148,6 +148,24 @@ async fn exchange_refresh_and_introspection_go_by_the_certificate_too() {
     }
 }
 
+#[actix_web::test]
+async fn who_shows_nothing_is_told_the_ways_of_this_server() {
+    let own = "authenticate with client_secret_basic, client_secret_post or private_key_jwt";
+    let all = "authenticate with client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth or self_signed_tls_client_auth";
+    for (app, says) in [(spawn_app_with(Setup::default()), own), (spawn(by_proxy), all)] {
+        for path in ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"] {
+            for id in [None, Some(("client_id", "plain"))] {
+                let form = [("grant_type", "client_credentials"), ("token", "x")].into_iter().chain(id);
+                let request = app.http.post(format!("{}{path}", app.address));
+                let answer = request.form(&form.collect::<Vec<_>>()).send().await.unwrap();
+                let (status, body) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
+                assert_eq!((status, &body["error"]), (401, &json!("invalid_client")), "{path}: {body}");
+                assert_eq!(body["error_description"], says, "{path} {id:?}");
+            }
+        }
+    }
+}
+
 /// What an endpoint of ours answers to a token behind a proxy.
 async fn shown_by_proxy(app: &TestApp, path: &str, token: &str, headers: &[(&'static str, String)]) -> u16 {
     let request = app.http.get(format!("{}{path}", app.address)).bearer_auth(token);

@@ -158,6 +158,32 @@ fn each_wrong_setting_is_named() {
 }
 
 #[test]
+fn proxies_that_anybody_can_be_are_a_warning() {
+    for (ranges, is_everybody) in [
+        ("\"0.0.0.0/0\"", true),
+        ("\"::/0\"", true),
+        ("\"10.0.0.7\", \"0.0.0.0/0\"", true),
+        ("\"0.0.0.0/1\", \"128.0.0.0/1\"", true),
+        ("\"::/1\", \"8000::/2\", \"c000::/2\"", true),
+        ("\"0.0.0.0/1\"", false),
+        ("\"0.0.0.0/1\", \"8000::/1\"", false),
+        ("\"10.0.0.0/8\", \"::1\"", false),
+    ] {
+        let workplace = Workplace::sample();
+        let text =
+            format!("[server]\nclient_certificates = \"optional\"\ncertificate_proxies = [{ranges}]\n");
+        workplace.write("jeton.toml", &text);
+        let run = workplace.run(&["config", "check"]).exits(0);
+        let says = "warning: `server.certificate_proxies` holds every address: anybody can";
+        assert_eq!(
+            run.stderr.contains(says) || run.stdout.contains(says),
+            is_everybody,
+            "{ranges}: {run:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_file_without_a_sound_authority_is_refused() {
     let root = Signer::root("root");
     let leaf = root.sign(&client("somebody", Vec::new()));

@@ -3,6 +3,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use jeton::{
     authenticate::{AssertionRules, Authenticator, CertificateRules, ClientCredentials},
+    binding::ProvenBinding,
     federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     store::{MemoryStore, Store},
 };
@@ -69,7 +70,8 @@ pub(crate) fn is_let_in(workplace: &Workplace, client: &str, secret: &str, in_se
         secret_uses: Arc::default(),
     };
     let policies = policies(workplace);
-    let shown = authenticator.authenticate(&policies, &credentials, now);
+    let nothing = ProvenBinding::of_connection(None);
+    let shown = authenticator.authenticate(&policies, &credentials, &nothing, now);
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(shown).is_ok()
 }
 

@@ -231,7 +231,25 @@ impl Workshop {
         let (now, lists) = (self.now, |list: &[&str]| json!(list));
         let mut short = self.good();
         (short["iat"], short["exp"]) = ((now + 20).into(), (now + 10).into());
+        let bound = |cnf: Value| self.with("cnf", cnf);
+        let hash = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
         vec![
+            row(
+                "bound to a key that nobody shows",
+                bound(json!({ "jkt": hash })),
+                "it is bound to a key (`cnf.jkt`), and the request has no DPoP proof by this key",
+            ),
+            row(
+                "bound to a certificate that nobody shows",
+                bound(json!({ "x5t#S256": hash })),
+                "it is bound to a certificate (`cnf[\"x5t#S256\"]`), and the connection does not have it",
+            ),
+            row(
+                "bound to what nobody knows",
+                bound(json!({ "kid": "\u{202e}" })),
+                "it is bound in a way that jeton cannot check: `cnf` is {\"kid\":\"\\u{202e}\"}",
+            ),
+            row("no binding, but a member for it", bound(Value::Null), "`cnf` is null"),
             row("no aud", self.without("aud"), "`aud` is missing"),
             row(
                 "another aud",

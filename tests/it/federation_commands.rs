@@ -180,6 +180,32 @@ fn what_keeps_every_token_out_is_said_first() {
     assert!(run.stdout.contains("refused: the issuer is disabled in the policies\n"), "{run:?}");
 }
 
+/// It is judged by itself, as whoever holds what it is bound to will show it.
+#[test]
+fn a_bound_token_is_said_to_count_only_with_what_it_is_bound_to() {
+    let hash = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    let key = format!("a DPoP proof by the key `{hash}`");
+    let certificate = format!("the client certificate with the SHA-256 `{hash}`");
+    for (cnf, said) in [
+        (json!({ "jkt": hash }), key.clone()),
+        (json!({ "x5t#S256": hash, "kid": 1 }), certificate.clone()),
+        (json!({ "jkt": hash, "x5t#S256": hash }), format!("{key}, and {certificate}")),
+    ] {
+        let run = matched(&github(json!({ "cnf": cnf }))).exits(0);
+        let said = format!("{ISSUER}bound: it counts only with {said}\nclient: deployer\n");
+        assert!(run.stdout.contains(&said), "{run:?}");
+    }
+    for (cnf, said) in [
+        (json!({ "kid": "\u{1b}" }), r#"{"kid":"\u001b"}"#),
+        (json!([]), "[]"),
+        (json!({ "jkt": "x", "x5t#S256": hash }), r#"{"jkt":"x","x5t#S256":"#),
+    ] {
+        let run = matched(&github(json!({ "cnf": cnf }))).exits(3);
+        let said = format!("refused: it is bound in a way that jeton cannot check: `cnf` is {said}");
+        assert!(run.stdout.contains(&said) && !run.stdout.contains("bound: "), "{run:?}");
+    }
+}
+
 #[test]
 fn an_issuer_that_is_not_trusted_is_named_with_those_that_are() {
     let run = matched(&github(json!({ "iss": format!("{GITHUB}/") }))).exits(3);
@@ -417,6 +443,11 @@ fn a_token_is_verified_as_the_service_does() {
     assert!(run.stdout.starts_with(&begin), "{run:?}");
     assert!(run.stdout.ends_with("; look at it with `--unverified`\nclient: deployer\n"), "{run:?}");
     workplace.run(&["clients", "match", "--unverified", &sign(&forge, &old)]).exits(0);
+    // whoever holds what it is bound to can show it
+    let bound =
+        changed(claims.clone(), json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }));
+    let run = matched(&sign(&forge, &bound)).exits(0);
+    assert!(run.stdout.contains("\nbound: it counts only with a DPoP proof by the key `0Zc"), "{run:?}");
     // by somebody else's key
     let stranger = Forge::with("test-only-signing.pem");
     let run = matched(&sign(&stranger, &claims)).exits(3);

@@ -53,6 +53,7 @@ mod explain;
 mod failed_starts;
 mod federation_addresses;
 mod federation_attacks;
+mod federation_bound;
 mod federation_commands;
 mod federation_files;
 mod federation_grants;

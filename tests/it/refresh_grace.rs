@@ -302,7 +302,7 @@ async fn the_store_tells_a_retry_from_reuse() {
 /// A replica whose clock is ahead by so many seconds.
 async fn replica_ahead(server: &RedisServer, seconds: i64) -> Store {
     let clock = ManualClock::at(Timestamp::from_second(now() + seconds).unwrap());
-    let store = Store::Shared(SharedStore::start(options(server), Arc::new(clock)).unwrap());
+    let store = Store::Shared(SharedStore::start(options(server), Arc::new(clock), Duration::ZERO).unwrap());
     until("it is ready", async || store.state() == StoreState::Ready).await;
     store
 }

@@ -36,7 +36,7 @@ pub(crate) fn options(server: &RedisServer) -> SharedStoreOptions {
 }
 
 pub(crate) fn start(options: SharedStoreOptions) -> Store {
-    Store::Shared(SharedStore::start(options, clock()).unwrap())
+    Store::Shared(SharedStore::start(options, clock(), Duration::ZERO).unwrap())
 }
 
 /// A replica that has read what is revoked.
@@ -327,7 +327,7 @@ async fn many_are_read_whole() {
 async fn what_has_passed_is_dropped_here_and_there() {
     let server = RedisServer::start();
     let clock = clock();
-    let store = Store::Shared(SharedStore::start(options(&server), clock.clone()).unwrap());
+    let store = Store::Shared(SharedStore::start(options(&server), clock.clone(), Duration::ZERO).unwrap());
     comes_to(&store, StoreState::Ready).await;
     shared(&store).revoke(&id("short"), now() + 60).await.unwrap();
     shared(&store).revoke(&id("long"), now() + 600).await.unwrap();
@@ -337,6 +337,41 @@ async fn what_has_passed_is_dropped_here_and_there() {
     until("it is dropped here", async || store.is_revoked("short") == Ok(false)).await;
     until("it is dropped there", async || server.ask::<usize>("ZCARD jeton:revoked") == 3).await;
     assert_eq!(store.is_revoked("long"), Ok(true));
+}
+
+/// What a replica notes whose clock is ahead counts for one whose clock is behind until its time has come there.
+#[tokio::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn what_is_noted_outlives_the_difference_of_clocks() {
+    for leeway in [0, 1, 30, 60, 61, 200, 300] {
+        let server = RedisServer::start();
+        let its_clock = clock();
+        its_clock.advance(leeway);
+        let apart = Duration::from_secs(leeway.try_into().unwrap());
+        let started = SharedStore::start(options(&server), its_clock.clone(), apart);
+        let ahead = Store::Shared(started.unwrap());
+        comes_to(&ahead, StoreState::Ready).await;
+        let end = now() + leeway + 30;
+        assert_eq!(ahead.use_once(name("one"), end).await.unwrap(), NameUse::First);
+        shared(&ahead).end_family(&id("family"), end).await.unwrap();
+        shared(&ahead).revoke(&id("jti"), end).await.unwrap();
+        // by the clock that is behind
+        let counts_for = end - now();
+        let keys: Vec<String> = server.ask("KEYS jeton:once:*");
+        for key in keys.iter().map(String::as_str).chain(["jeton:family:family"]) {
+            let kept: i64 = server.ask(&format!("TTL {key}"));
+            assert!(
+                kept > counts_for,
+                "leeway {leeway}: {key} is kept for {kept} s, and counts for {counts_for}"
+            );
+        }
+        assert_eq!(keys.len(), 1);
+        // it ends there now, and is not dropped before
+        its_clock.advance(counts_for);
+        shared(&ahead).revoke(&id("early"), now() - 1000).await.unwrap();
+        until("what passed is dropped", async || ahead.is_revoked("early") == Ok(false)).await;
+        assert_eq!(ahead.is_revoked("jti"), Ok(true), "leeway {leeway}");
+    }
 }
 
 #[tokio::test]

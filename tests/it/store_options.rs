@@ -1,4 +1,6 @@
 //! How a store is reached: by password, prefix and TLS; and the store in memory.
+use std::time::Duration;
+
 use jeton::store::{
     FamilyAdvance, MemoryStore, NameUse, SharedStore, SharedStoreOptions, Store, StoreError, StoreState,
 };
@@ -125,7 +127,7 @@ fn options_that_can_never_work_are_refused() {
     ] {
         let options =
             SharedStoreOptions { url: url.to_owned(), password: None, prefix: "jeton".to_owned(), ca };
-        let error = SharedStore::start(options, clock()).err().unwrap();
+        let error = SharedStore::start(options, clock(), Duration::ZERO).err().unwrap();
         assert!(matches!(error, StoreError::Options(_)), "{url}: {error:?}");
         let text = format!("{error} {error:?}");
         assert!(text.contains(says) && !text.contains("hunter2"), "{url}: {text}");

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use clap::Args;
 use jeton_oauth::{
+    Confirmation,
     clock::{Clock, SystemClock},
     text::{printable, shortened},
 };
@@ -19,6 +20,7 @@ use super::super::{
     token::{pasted, token_text},
 };
 use crate::{
+    binding::ProvenBinding,
     config::{NeededFolders, Settings},
     federation::{
         FederationError, FederationRefused, FollowedIssuers, ForeignVerifier, KeyFetchOptions, ShownAt,
@@ -152,6 +154,9 @@ pub(super) fn run(command: Match, config: Option<&Path>) -> anyhow::Result<Outco
         };
         refuse(&mut screen, &format!("{fault}{hint}"));
     }
+    if let Ok(Some(bound_to)) = token.confirmation() {
+        screen.add(&format!("bound: it counts only with {}", needed_beside(bound_to)));
+    }
     match &found {
         Some(found) => {
             screen.add(&format!("client: {}", found.client.id));
@@ -186,11 +191,12 @@ fn verification(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         followed.follow(&only);
-        verifier.verify(policies, sent, None, now).await
+        // by itself, a token comes with nothing to which it may be bound
+        verifier.verify(policies, sent, None, &ProvenBinding::of_connection(None), now).await
     });
     let Err(FederationRefused { error, .. }) = outcome else { return Ok(None) };
     Ok(match error {
-        FederationError::NoMatch(_) => None,
+        FederationError::NoMatch(_) | FederationError::NotHeld(_) => None,
         FederationError::NoKeys => {
             let failure = followed.states(&only).into_iter().find_map(|state| state.failure);
             let why = failure.map_or_else(|| error.to_string(), |failure| failure.error);
@@ -200,6 +206,14 @@ fn verification(
         }
         error => Some(error.to_string()),
     })
+}
+
+/// What a request with a bound token must have too.
+fn needed_beside(bound_to: Confirmation) -> String {
+    let key = bound_to.jkt().map(|key| format!("a DPoP proof by the key `{key}`"));
+    let certificate = bound_to.x5t_s256();
+    let certificate = certificate.map(|hash| format!("the client certificate with the SHA-256 `{hash}`"));
+    key.into_iter().chain(certificate).collect::<Vec<_>>().join(", and ")
 }
 
 fn unknown_issuer(policies: &PolicySet, iss: &str) -> String {

@@ -13,6 +13,7 @@ use tracing::Level;
 
 use crate::{
     authenticate::{AuthenticationError, ClientCredentials},
+    binding::ProvenBinding,
     event::{IntrospectionRefused, RevocationRefused},
     federation::ShownAs,
     http::{
@@ -78,17 +79,19 @@ impl Refusing<'_> {
     }
 }
 
-/// Who asks about which token (RFC 7009 section 2.1, RFC 7662 section 2.1).
+/// Who asks about which token (RFC 7009 section 2.1, RFC 7662 section 2.1), and what the connection proves. No proof of a key
+/// is looked at here.
 pub(super) async fn credentials_and_token(
     body: Payload,
     endpoint: ClientEndpoint<'_>,
-) -> Result<(ClientCredentials, BearerToken), TokenEndpointError> {
+) -> Result<(ClientCredentials, ProvenBinding, BearerToken), TokenEndpointError> {
     let request = endpoint.request;
     let read = async {
         let certificate = endpoint.shared.certificate(request)?;
         let mut form = Form::read(request, body).await?;
-        let credentials = client_credentials(request.headers(), &mut form, certificate.as_ref())?;
-        Ok((credentials, BearerToken::new(form.require("token")?)))
+        let credentials = endpoint.shared.credentials(request, &mut form, certificate.as_ref())?;
+        let proven = ProvenBinding::of_connection(certificate.map(|certificate| certificate.thumbprint()));
+        Ok((credentials, proven, BearerToken::new(form.require("token")?)))
     };
     read.await.map_err(|error| endpoint.unread(error))
 }
@@ -97,6 +100,17 @@ impl ClientEndpoints {
     /// The one that was asked, and refuses this.
     pub(super) fn at<'r>(&'r self, request: &'r HttpRequest, refusing: Refusing<'r>) -> ClientEndpoint<'r> {
         ClientEndpoint { shared: self, request, refusing }
+    }
+
+    /// By what the client of a request shows who it is.
+    pub(super) fn credentials(
+        &self,
+        request: &HttpRequest,
+        form: &mut Form,
+        certificate: Option<&Arc<ShownCertificate>>,
+    ) -> Result<ClientCredentials, TokenEndpointError> {
+        let takes_certificates = self.certificate_proxies.takes_certificates();
+        client_credentials(request.headers(), form, certificate, takes_certificates)
     }
 
     /// The certificate that a client has shown, if there is one.

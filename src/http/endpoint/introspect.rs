@@ -27,8 +27,8 @@ pub(in crate::http) async fn post(
     endpoints: Data<ClientEndpoints>,
 ) -> Result<HttpResponse, TokenEndpointError> {
     let endpoint = endpoints.at(&request, Refusing::Introspection);
-    let (credentials, token) = client::credentials_and_token(body, endpoint).await?;
-    let answer = introspector.introspect(&credentials, &token).await;
+    let (credentials, proven, token) = client::credentials_and_token(body, endpoint).await?;
+    let answer = introspector.introspect(&credentials, &proven, &token).await;
     let (caller, answer) = answer.map_err(|refused| refuse(&refused, endpoint))?;
     endpoints.telemetry.introspected(&caller, &answer);
     let body = match &answer {

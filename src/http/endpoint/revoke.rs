@@ -23,8 +23,8 @@ pub(in crate::http) async fn post(
     endpoints: Data<ClientEndpoints>,
 ) -> Result<HttpResponse, TokenEndpointError> {
     let endpoint = endpoints.at(&request, Refusing::Revocation);
-    let (credentials, token) = client::credentials_and_token(body, endpoint).await?;
-    let outcome = revoker.revoke(&credentials, &token).await;
+    let (credentials, proven, token) = client::credentials_and_token(body, endpoint).await?;
+    let outcome = revoker.revoke(&credentials, &proven, &token).await;
     let (client, revocation) = outcome.map_err(|refused| refuse(&refused, endpoint))?;
     match revocation {
         RevocationOutcome::Ended(name) => {

@@ -19,7 +19,7 @@ use crate::{
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::{NONCE_HEADER, TokenEndpointError, TokenEndpointErrorKind},
-        extract::{Form, claimed_by_basic, client_credentials, has_credentials},
+        extract::{Form, claimed_by_basic, has_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     telemetry::{ClientRefusal, TokenAttempt},
@@ -132,7 +132,7 @@ async fn read(
             return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form)), certificate));
         }
     }
-    let credentials = client_credentials(request.headers(), &mut form, certificate.as_ref())?;
+    let credentials = endpoints.credentials(request, &mut form, certificate.as_ref())?;
     let access = access(&mut form);
     let asked = match grant_type {
         GrantType::ClientCredentials => TokenRequest::ClientCredentials(access),

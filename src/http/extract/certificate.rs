@@ -25,7 +25,7 @@ const CLIENT_CERT: &str = "client-cert";
 /// Those that it sent along (RFC 9440 section 2.3).
 const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
 
-/// Whose word about the certificate of a client is taken, beside that of our listener.
+/// Whose word about the certificate of a client is taken, beside that of our listener; `None` where clients show none.
 pub(in crate::http) struct CertificateProxies(pub(in crate::http) Option<TrustedPeers>);
 
 /// Why the certificate of a request cannot be told. The request is refused: somebody may be up to something, or a proxy
@@ -52,6 +52,11 @@ pub enum CertificateFault {
 }
 
 impl CertificateProxies {
+    /// Whether clients may show certificates here, to proxies or to our listener.
+    pub(in crate::http) fn takes_certificates(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The certificate that the client of a request has shown, if there is one. What a proxy shows of itself is not its
     /// client's.
     pub(in crate::http) fn shown(

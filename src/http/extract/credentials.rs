@@ -19,11 +19,13 @@ use crate::{
     tls::ShownCertificate,
 };
 
-/// The credentials of a request, by the one way in which they came.
+/// The credentials of a request, by the one way in which they came. Where there are none, the ways of this server are told,
+/// by certificate too if it `takes_certificates`.
 pub(in crate::http) fn client_credentials(
     headers: &HeaderMap,
     form: &mut Form,
     certificate: Option<&Arc<ShownCertificate>>,
+    takes_certificates: bool,
 ) -> Result<ClientCredentials, TokenEndpointError> {
     let mut authorizations = headers.get_all(header::AUTHORIZATION);
     let (authorization, second) = (authorizations.next(), authorizations.next());
@@ -78,7 +80,12 @@ pub(in crate::http) fn client_credentials(
             Err(TokenEndpointError::new(ErrorCode::InvalidClient, message))
         }
         (attempted, None, None) => {
-            let message = "authenticate with client_secret_basic, client_secret_post or private_key_jwt";
+            let message = if takes_certificates {
+                "authenticate with client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth or \
+                 self_signed_tls_client_auth"
+            } else {
+                "authenticate with client_secret_basic, client_secret_post or private_key_jwt"
+            };
             let error = TokenEndpointError::new(ErrorCode::InvalidClient, message);
             Err(TokenEndpointError { attempted, ..error })
         }
