@@ -12,6 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
+use x509_parser::extensions::KeyUsage;
 
 use super::{
     ShownCertificate, TlsError, TlsErrors, TlsFault,
@@ -48,17 +49,37 @@ impl ClientAuthorities {
     }
 
     /// Whether one of them, by way of the certificates that were sent along, says at this time that the certificate is a
-    /// client's: signatures, times, usages and name constraints as the library checks them (RFC 5280 section 6).
+    /// client's: signatures, times, extended usages and name constraints as the library checks them (RFC 5280 section 6),
+    /// and the usages of the keys, which it does not.
     ///
     /// # Errors
     /// Why not, for the log.
     pub fn vouch_for(&self, shown: &ShownCertificate, now: Timestamp) -> Result<(), String> {
+        if !has_usage(shown.leaf(), |usage| usage.digital_signature() || usage.key_agreement()) {
+            return Err("its key usage has neither digitalSignature nor keyAgreement".to_owned());
+        }
+        // one that may not sign is as if it had not been sent: the path may lead by another with the same key
+        let signing = |certificate: &&CertificateDer<'_>| has_usage(certificate, KeyUsage::key_cert_sign);
+        let signers: Vec<_> = shown
+            .intermediates()
+            .iter()
+            .filter(signing)
+            .map(|der| CertificateDer::from(der.as_ref()))
+            .collect();
         let now = u64::try_from(now.as_second()).unwrap_or_default();
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
-        let verified = self.verifier.verify_client_cert(shown.leaf(), shown.intermediates(), now);
-        verified.map(drop).map_err(|error| match error {
-            rustls::Error::InvalidCertificate(reason) => reason.to_string(),
-            error => error.to_string(),
+        let verified = self.verifier.verify_client_cert(shown.leaf(), &signers, now);
+        verified.map(drop).map_err(|error| {
+            let reason = match error {
+                rustls::Error::InvalidCertificate(reason) => reason.to_string(),
+                error => error.to_string(),
+            };
+            match shown.intermediates().len() - signers.len() {
+                0 => reason,
+                unfit => {
+                    format!("{reason}; {unfit} of those sent along have a key usage without keyCertSign")
+                }
+            }
         })
     }
 }
@@ -165,8 +186,13 @@ fn authorities(bytes: &[u8], hash: FileHash) -> Result<ClientAuthorities, TlsFau
 /// Whether a certificate says that its key signs others. The library takes any as an authority that it is given: the key of
 /// a client that stands in this file could so make certificates for all others.
 fn is_authority(certificate: &CertificateDer<'_>) -> bool {
+    let parsed = x509_parser::parse_x509_certificate(certificate);
+    parsed.is_ok_and(|(_, parsed)| parsed.is_ca()) && has_usage(certificate, KeyUsage::key_cert_sign)
+}
+
+/// Whether the key of a certificate has a usage. It has every one where none is named; one that cannot be read is none (RFC
+/// 5280 sections 4.2.1.3 and 6.1.4 (n)).
+fn has_usage(certificate: &CertificateDer<'_>, usage: impl FnOnce(&KeyUsage) -> bool) -> bool {
     let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return false };
-    let may_sign =
-        parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
-    parsed.is_ca() && may_sign
+    parsed.key_usage().is_ok_and(|named| named.is_none_or(|named| usage(named.value)))
 }

@@ -2,8 +2,8 @@
 
 use jeton_oauth::Thumbprint;
 use jeton_policy::clients::CertificateName;
+use jeton_verify::certificate_thumbprint;
 use jiff::Timestamp;
-use ring::digest::{SHA256, digest};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -12,6 +12,11 @@ use rustls::{
     },
     pki_types::{CertificateDer, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
+};
+use x509_parser::{
+    oid_registry::{OID_PKCS1_RSAENCRYPTION, OID_PKCS1_RSASSAPSS},
+    prelude::FromDer,
+    public_key::RSAPublicKey,
 };
 
 use super::{dates::dates, names};
@@ -39,6 +44,9 @@ pub enum BadCertificate {
     /// Not X.509, or something stands behind it.
     #[error("this is not an X.509 certificate in DER")]
     NotX509,
+    /// The listener would take no signature of it either.
+    #[error("its key is RSA of less than {} bits", ShownCertificate::SHORTEST_RSA * 8)]
+    WeakKey,
 }
 
 impl ShownCertificate {
@@ -46,6 +54,8 @@ impl ShownCertificate {
     pub const MOST: usize = 8;
     /// The longest that they may be together, in bytes: each connection may hold them.
     pub const LONGEST: usize = 16 * 1024;
+    /// The shortest modulus of an RSA key, in bytes: what the library takes in a handshake.
+    pub const SHORTEST_RSA: usize = 256;
 
     /// Takes the certificate of a client, and those that it sent along. Reads the times of the first.
     ///
@@ -60,9 +70,10 @@ impl ShownCertificate {
             return Err(BadCertificate::TooLong);
         }
         let (not_before, not_after) = dates(leaf).map_err(|_| BadCertificate::NotX509)?;
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, leaf).as_ref());
-        let thumbprint = Thumbprint::new(hash);
+        if has_weak_key(leaf) {
+            return Err(BadCertificate::WeakKey);
+        }
+        let thumbprint = certificate_thumbprint(leaf);
         let leaf = leaf.clone().into_owned();
         let intermediates =
             intermediates.iter().map(|certificate| certificate.clone().into_owned()).collect();
@@ -96,6 +107,18 @@ impl ShownCertificate {
     }
 }
 
+/// Whether the key of a certificate is RSA, and too short or none. Of other keys, the handshake takes what it can check.
+fn has_weak_key(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return true };
+    let key = parsed.public_key();
+    if ![OID_PKCS1_RSAENCRYPTION, OID_PKCS1_RSASSAPSS].contains(&key.algorithm.algorithm) {
+        return false;
+    }
+    let length = |key: RSAPublicKey<'_>| key.modulus.iter().skip_while(|byte| **byte == 0).count();
+    let key = RSAPublicKey::from_der(&key.subject_public_key.data);
+    key.map_or(true, |(_, key)| length(key) < ShownCertificate::SHORTEST_RSA)
+}
+
 /// Asks for any certificate and requires none. Checks that the client holds the key of what it shows, and nothing else: what
 /// the certificate means is judged for each request, by the policies of that moment.
 #[derive(Debug)]
@@ -126,7 +149,9 @@ impl ClientCertVerifier for AnyCertificate {
         match ShownCertificate::new(end_entity, intermediates) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(BadCertificate::NotX509) => Err(CertificateError::BadEncoding.into()),
-            Err(BadCertificate::TooLong) => Err(CertificateError::ApplicationVerificationFailure.into()),
+            Err(BadCertificate::TooLong | BadCertificate::WeakKey) => {
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
         }
     }
 

@@ -6,14 +6,15 @@ use jeton::{
     gateway::TrustedPeers,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    KeyUsagePurpose, NameConstraints, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, KeyUsagePurpose, NameConstraints, PKCS_RSA_SHA256, PublicKeyData, SignatureAlgorithm,
+    date_time_ymd,
 };
 use serde_json::{Value, json};
 
 use crate::support::{
     Setup, TestApp,
-    holder::{Holder, Signer, client, connect, dns, email, send, uri},
+    holder::{Holder, Signer, authority, client, connect, dns, email, send, uri},
     spawn_app_with,
     tls::Authority,
 };
@@ -133,7 +134,10 @@ fn subject(parts: &[(DnType, &str)]) -> Holder {
 }
 
 fn rows() -> Vec<Row> {
-    [pinned_rows(), name_rows(), path_rows(), subject_rows(), svid_rows()].into_iter().flatten().collect()
+    [pinned_rows(), name_rows(), path_rows(), usage_rows(), subject_rows(), svid_rows()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn pinned_rows() -> Vec<Row> {
@@ -183,10 +187,7 @@ fn name_rows() -> Vec<Row> {
 
 /// An authority below the root that may sign for other hosts alone.
 fn narrow() -> Signer {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, "narrow");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let mut params = authority("narrow");
     params.name_constraints = Some(NameConstraints {
         permitted_subtrees: vec![GeneralSubtree::DnsName("other.example".to_owned())],
         excluded_subtrees: Vec::new(),
@@ -231,6 +232,56 @@ fn path_rows() -> Vec<Row> {
             false,
         ),
     ]
+}
+
+/// What keys are for (RFC 5280 sections 4.2.1.3 and 6.1.4 (n)).
+fn usage_rows() -> Vec<Row> {
+    use KeyUsagePurpose::{
+        ContentCommitment, CrlSign, DataEncipherment, DigitalSignature, KeyAgreement, KeyCertSign,
+        KeyEncipherment,
+    };
+    let between = |change: fn(&mut CertificateParams)| {
+        let mut params = authority("between");
+        change(&mut params);
+        ROOT.below(params)
+    };
+    let no_signer = between(|params| params.key_usages = vec![DigitalSignature, CrlSign]);
+    // no bit, and what is no list of bits
+    let none = between(|params| usage_as(params, &[3, 1, 0]));
+    let garbled = between(|params| usage_as(params, &[4, 1, 4]));
+    let above = between(|params| params.key_usages = vec![CrlSign]).intermediate("further");
+    let unnamed = between(|params| params.key_usages = Vec::new());
+    let signer = between(|params| params.key_usages = vec![DigitalSignature, KeyCertSign]);
+    // the same authority twice: the path by the certificate that may sign is there, whatever stands before it
+    let mut twice = no_signer.sign(&client("client", name()));
+    twice.chain.push(no_signer.again(authority("between"), &ROOT));
+    let by = |signer: &Signer| signer.sign(&client("client", name()));
+    let with = |usages: &[KeyUsagePurpose]| {
+        let usages = usages.to_vec();
+        changed(name(), |params| params.key_usages = usages)
+    };
+    vec![
+        Row("by an authority that may not sign", by(&no_signer), "by-dns", false),
+        Row("by an authority with no use", by(&none), "by-dns", false),
+        Row("by an authority with a use that is not one", by(&garbled), "by-dns", false),
+        Row("below an authority that may not sign", by(&above), "by-dns", false),
+        Row("by an authority that may do all", by(&unnamed), "by-dns", true),
+        Row("by an authority that may sign", by(&signer), "by-dns", true),
+        Row("by an authority of which one certificate may sign", twice, "by-dns", true),
+        Row("a key that signs", with(&[DigitalSignature]), "by-dns", true),
+        Row("a key that agrees", with(&[KeyAgreement]), "by-dns", true),
+        Row("a key that does more", with(&[KeyEncipherment, DigitalSignature]), "by-dns", true),
+        Row("a key that encrypts", with(&[KeyEncipherment, DataEncipherment]), "by-dns", false),
+        Row("a key that signs documents", with(&[ContentCommitment]), "by-dns", false),
+        Row("a key that signs others", with(&[KeyCertSign, CrlSign]), "by-dns", false),
+        Row("a key with no use", changed(name(), |params| usage_as(params, &[3, 1, 0])), "by-dns", false),
+    ]
+}
+
+/// The key usage with this content.
+fn usage_as(params: &mut CertificateParams, der: &[u8]) {
+    params.key_usages = Vec::new();
+    params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 15], der.to_vec()));
 }
 
 fn subject_rows() -> Vec<Row> {
@@ -393,6 +444,54 @@ async fn a_proxy_hands_over_one_certificate() {
     ] {
         let (status, body) = ask_by_proxy(&app, &headers, &form("pinned")).await;
         assert_eq!(status, expected, "{name}: {body}");
+    }
+}
+
+/// An RSA key of so many bytes, behind so many zeros.
+struct RsaKey(Vec<u8>);
+
+impl RsaKey {
+    fn of(zeros: usize, bytes: usize) -> Self {
+        let field = |tag: u8, content: Vec<u8>| {
+            let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+            [&[tag, 0x82, length[0], length[1]], &content[..]].concat()
+        };
+        // a sign, and a number with its highest and lowest bit
+        let mut modulus = vec![0; 1 + zeros + bytes];
+        modulus[1 + zeros] = 0x80;
+        modulus[zeros + bytes] |= 1;
+        Self(field(0x30, [field(2, modulus), vec![2, 3, 1, 0, 1]].concat()))
+    }
+}
+
+impl PublicKeyData for RsaKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_RSA_SHA256
+    }
+}
+
+/// The listener takes none in the handshake.
+#[actix_web::test]
+async fn a_proxy_hands_over_no_certificate_with_a_weak_key() {
+    let app = spawn(by_proxy);
+    for (zeros, bytes, expected) in
+        [(0, 64, 400), (0, 128, 400), (0, 255, 400), (128, 128, 400), (0, 256, 200), (0, 384, 200)]
+    {
+        let holder = ROOT.sign_for(&RsaKey::of(zeros, bytes), &client("client", name()));
+        let (status, body) = ask_by_proxy(&app, &holder.headers(), &form("by-dns")).await;
+        assert_eq!(status, expected, "{zeros} and {bytes}: {body}");
+        if expected == 400 {
+            assert_eq!(body["error"], "invalid_request", "{body}");
+            assert!(body["error_description"].as_str().unwrap().contains("2048 bits"), "{body}");
+        }
+        let request = app.http.get(format!("{}/principal", app.address));
+        let request = request.header("Client-Cert", &holder.headers()[0].1);
+        let status = request.send().await.unwrap().status();
+        assert_eq!(status, if expected == 400 { 400 } else { 401 }, "{zeros} and {bytes}");
     }
 }
 

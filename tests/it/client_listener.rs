@@ -9,7 +9,7 @@ use crate::{
     binary::Workplace,
     support::{
         Setup, TestApp,
-        holder::{Holder, Signer, client, connector, dns},
+        holder::{Holder, Signer, authority, client, connector, dns},
         program::Binary,
         spawn_app_with,
         tls::{Authority, get, in_pem, shake_hands},
@@ -189,6 +189,9 @@ fn a_file_without_a_sound_authority_is_refused() {
     let leaf = root.sign(&client("somebody", Vec::new()));
     let (leaf_pem, leaf_key) = leaf.pem();
     let root_pem = root.pem();
+    let mut no_signer = authority("lists alone");
+    no_signer.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign, rcgen::KeyUsagePurpose::DigitalSignature];
+    let (no_signer, _) = Holder::self_signed(&no_signer).pem();
     for (name, text, says) in [
         ("an authority", root_pem.clone(), None),
         ("two", format!("{root_pem}{}", Signer::root("other").pem()), None),
@@ -199,6 +202,7 @@ fn a_file_without_a_sound_authority_is_refused() {
         ("a key beside it", format!("{root_pem}{leaf_key}"), Some("holds a private key")),
         ("half of it", root_pem[..root_pem.len() / 2].to_owned(), Some("half written")),
         ("no certificate", in_pem("CERTIFICATE", b"hello"), Some("cannot be read")),
+        ("an authority that may not sign", no_signer, Some("not one of an authority (number 1)")),
         ("a client", leaf_pem.clone(), Some("not one of an authority (number 1)")),
         ("a client beside it", format!("{root_pem}{leaf_pem}"), Some("not one of an authority (number 2)")),
         (

@@ -470,6 +470,11 @@ async fn what_is_wrong_with_a_gateway_is_found() {
             3,
             &["HOLE (client certificates): `x-ssl-client-cert` of the client reached it"],
         ),
+        // what other gateways than this one say it by
+        ("edge", Wrong::Passes("client-cert"), 3, &["`client-cert` of the client"]),
+        ("edge", Wrong::Passes("ssl-client-cert"), 3, &["`ssl-client-cert` of the client"]),
+        ("edge", Wrong::Passes("ssl-client-verify"), 3, &["`ssl-client-verify` of the client"]),
+        ("edge", Wrong::Passes("x-amzn-mtls-clientcert"), 3, &["`x-amzn-mtls-clientcert` of the client"]),
         (
             "edge",
             Wrong::PassesTrailers,

@@ -128,12 +128,54 @@ fn every_recipe_hands_over_the_proof_and_drops_a_certificate_of_the_client() {
                 "proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;",
                 "proxy_set_header Client-Cert \"\";",
                 "proxy_set_header X-Forwarded-Client-Cert \"\";",
+                "proxy_set_header SSL-Client-Cert \"\";",
+                "proxy_set_header SSL-Client-Verify \"\";",
+                "proxy_set_header SSL-Client-Subject-DN \"\";",
+                "proxy_set_header SSL-Client-Issuer-DN \"\";",
+                "proxy_set_header X-SSL-Client-Verify \"\";",
+                "proxy_set_header X-Amzn-Mtls-Clientcert \"\";",
+                "proxy_set_header X-Amzn-Mtls-Clientcert-Leaf \"\";",
             ][..],
         ),
-        ("caddy", &["request_header -Client-Cert\n", "|dpop|client-cert|"]),
-        ("haproxy", &["http-request del-header client-cert\n", "\"dpop\",\n"]),
-        ("envoy", &["forward_client_cert_details: SANITIZE_SET", "- exact: dpop\n"]),
-        ("traefik", &["X-Forwarded-Tls-Client-Cert: \"\"", "          - DPoP\n"]),
+        (
+            "caddy",
+            &[
+                "request_header -Client-Cert\n",
+                "request_header -SSL-Client-*\n",
+                "request_header -X-Amzn-Mtls-Clientcert*\n",
+                "|dpop|client-cert|",
+            ],
+        ),
+        (
+            "haproxy",
+            &[
+                "http-request del-header client-cert\n",
+                "http-request del-header ssl-client- -m beg\n",
+                "http-request del-header x-amzn-mtls-clientcert -m beg\n",
+                "\"dpop\",\n",
+            ],
+        ),
+        (
+            "envoy",
+            &[
+                "forward_client_cert_details: SANITIZE_SET",
+                "prefix: ssl-client-, ignore_case",
+                "prefix: x-amzn-mtls-clientcert, ignore_case",
+                "- exact: dpop\n",
+            ],
+        ),
+        (
+            "traefik",
+            &[
+                "X-Forwarded-Tls-Client-Cert: \"\"",
+                " SSL-Client-Cert: \"\"\n",
+                " SSL-Client-Verify: \"\"\n",
+                " X-SSL-Client-Verify: \"\"\n",
+                " X-Amzn-Mtls-Clientcert: \"\"\n",
+                " X-Amzn-Mtls-Clientcert-Leaf: \"\"\n",
+                "          - DPoP\n",
+            ],
+        ),
     ] {
         let workplace = workplace(&SETTINGS.replace("nginx", kind));
         let command = [&["gateway", "config", "edge", "--out", "made"][..], &ADDRESSES].concat();

@@ -129,6 +129,7 @@ def test_a_certificate_is_that_of_the_connection(table: DecisionTable, orders: A
         ({"client_cert_chain": (own, renewed), "client_cert_error": None}, 204),
         ({"client_cert_chain": [renewed, own]}, 401),
         ({"client_cert_chain": [own], "client_cert_error": "expired"}, 401),
+        ({"client_cert_chain": ["no certificate"], "client_cert_error": "expired"}, 401),
         ({"client_cert_chain": []}, 401),
         ({"client_cert_chain": None}, 401),
         ({}, 401),

@@ -119,12 +119,25 @@ class Socket:
 
 def test_a_certificate_is_that_of_the_connection(table: DecisionTable, orders: Authorizer) -> None:
     own, renewed = (table.certificate(name) for name in ("holder", "renewed"))
+    shown = {"SSL_CLIENT_CERT": ssl.DER_cert_to_PEM_cert(own)}
     rows: list[tuple[dict[str, Any], int]] = [
-        ({"SSL_CLIENT_CERT": ssl.DER_cert_to_PEM_cert(own)}, 204),
+        (shown, 204),
         ({"gunicorn.socket": Socket(own)}, 204),
         ({"SSL_CLIENT_CERT": "", "gunicorn.socket": Socket(own)}, 204),
         ({"SSL_CLIENT_CERT": ssl.DER_cert_to_PEM_cert(renewed)}, 401),
         ({"SSL_CLIENT_CERT": ""}, 401),
+        ({**shown, "SSL_CLIENT_VERIFY": "SUCCESS"}, 204),
+        # no authority was asked for
+        ({**shown, "SSL_CLIENT_VERIFY": "GENEROUS"}, 204),
+        # as with an error of the TLS extension of ASGI
+        ({**shown, "SSL_CLIENT_VERIFY": "FAILED:certificate has expired"}, 401),
+        ({**shown, "SSL_CLIENT_VERIFY": "FAILED"}, 401),
+        ({**shown, "SSL_CLIENT_VERIFY": "NONE"}, 401),
+        ({**shown, "SSL_CLIENT_VERIFY": ""}, 401),
+        ({"SSL_CLIENT_VERIFY": "FAILED:x", "gunicorn.socket": Socket(own)}, 401),
+        ({"SSL_CLIENT_CERT": "no certificate", "SSL_CLIENT_VERIFY": "FAILED:x"}, 401),
+        # of a header
+        ({**shown, "HTTP_SSL_CLIENT_VERIFY": "FAILED:x"}, 204),
         ({"gunicorn.socket": Socket(renewed)}, 401),
         ({"gunicorn.socket": Socket(None)}, 401),
         # without TLS

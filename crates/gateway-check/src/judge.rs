@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     attacks::Attack,
+    certificates,
     echo::SeenRequest,
     gateway::CheckedGateway,
     mark::Marks,
@@ -147,7 +148,7 @@ impl Judge<'_> {
             if OF_GATEWAYS.contains(&&*dashed) && !(*value == seen.target || *value == seen.method) {
                 return Some(format!("`{name}: {value}` of the client reached it"));
             }
-            if dashed == self.gateway.certificate_header {
+            if dashed == self.gateway.certificate_header || certificates::is_forged(&dashed, value) {
                 return Some(format!(
                     "`{name}` of the client reached it, which says what certificate it showed"
                 ));

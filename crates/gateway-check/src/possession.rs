@@ -222,9 +222,9 @@ impl Table<'_> {
         };
         let by_bearer = format!("Authorization: Bearer {token}");
         self.certified(by_certificate, "the token without its certificate", &[&by_bearer]);
-        for (name, value) in certificates::headers() {
+        for (name, value) in &*certificates::HEADERS {
             for name in
-                [name.to_owned(), name.to_lowercase(), name.replace('-', "_"), name.replacen('-', "_", 1)]
+                [(*name).to_owned(), name.to_lowercase(), name.replace('-', "_"), name.replacen('-', "_", 1)]
             {
                 let header = format!("{name}: {value}");
                 self.certified(by_certificate, &format!("{name} by the client"), &[&by_bearer, &header]);

@@ -1,6 +1,6 @@
 //! What is wrong with policy files: each finding with its place and the fix.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use jeton_oauth::text::{is_order, is_unseen, printable};
 use serde::Serialize;
@@ -160,15 +160,31 @@ impl ReadingProblem {
         Self { at, code, message: message.into(), hint: None }
     }
 
-    /// What was written about it, on one line whatever the file holds.
+    /// What was written about it, on one line whatever the file holds, without a private key that it quotes.
     pub(super) fn into_texts(self) -> (String, Option<String>) {
-        (printable(&self.message), self.hint.as_deref().map(printable))
+        let text = |text: &str| printable(&without_private_keys(text));
+        (text(&self.message), self.hint.as_deref().map(text))
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Whether a text holds a private key in PEM, or the beginning or the end of one.
+pub(super) fn is_private_pem(text: &str) -> bool {
+    ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"].iter().any(|mark| text.contains(mark))
+}
+
+/// A message with `***` in the place of each quotation that is a private key.
+fn without_private_keys(message: &str) -> Cow<'_, str> {
+    if !is_private_pem(message) {
+        return message.into();
+    }
+    let parts: Vec<_> =
+        message.split('`').map(|part| if is_private_pem(part) { "***" } else { part }).collect();
+    parts.join("`").into()
 }
 
 /// One thing that is wrong, ready to be shown.

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle};
 
 use super::{
-    finding::{FindingCode, ReadingProblem, Span},
+    finding::{FindingCode, ReadingProblem, Span, is_private_pem},
     lines::Lines,
 };
 
@@ -68,7 +68,8 @@ impl Node<'_> {
     }
 
     /// Where something stands that could be a secret: every value below a key that is about secrets, but
-    /// hashes and expiries; and what could be a private key, for it is given by mistake where a public one belongs.
+    /// hashes and expiries; what could be a private key, for it is given by mistake where a public one belongs; and what is
+    /// PEM of one, wherever it stands.
     pub(super) fn secrets(&self) -> Vec<Span> {
         let mut found = Vec::new();
         self.collect_secrets(Below::Anything, &mut found);
@@ -79,13 +80,20 @@ impl Node<'_> {
         match &self.value {
             Value::Scalar { text, .. } => {
                 let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-                if below == Below::Key || (below == Below::Secret && !is_hash) {
+                if below == Below::Key || (below == Below::Secret && !is_hash) || is_private_pem(text) {
                     into.push(self.at);
                 }
             }
-            Value::List(items) => items.iter().for_each(|item| item.collect_secrets(below, into)),
+            Value::List(items) => {
+                // a line of it each
+                let below = if items.iter().any(Self::is_private_pem) { Below::Key } else { below };
+                items.iter().for_each(|item| item.collect_secrets(below, into));
+            }
             Value::Map(entries) => {
                 for (key, value) in entries {
+                    if is_private_pem(&key.text) {
+                        into.push(key.at);
+                    }
                     let key = key.text.to_ascii_lowercase();
                     let about = |words: &[&str]| words.iter().any(|word| key.contains(word));
                     let below = match below {
@@ -101,6 +109,10 @@ impl Node<'_> {
                 }
             }
         }
+    }
+
+    fn is_private_pem(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, .. } if is_private_pem(text))
     }
 
     /// What it is, in words.

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use jeton_oauth::text::unmarked;
 use jeton_policy::{PolicySources, clients::CertificateHash, files};
+use jeton_verify::certificate_thumbprint;
 use jiff::Timestamp;
-use ring::digest;
 use rustls::pki_types::PrivateKeyDer;
 
 /// What a policy file says of a certificate.
@@ -56,9 +56,7 @@ fn of_der(der: &[u8]) -> anyhow::Result<AddedCertificate> {
     let (rest, certificate) =
         x509_parser::parse_x509_certificate(der).context("it is not an X.509 certificate")?;
     ensure!(rest.is_empty(), "something stands behind the certificate");
-    let hash = digest::digest(&digest::SHA256, der);
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(hash.as_ref());
+    let sha256 = *certificate_thumbprint(der).as_bytes();
     // one without an end has the last second of the year 9999, which no `Timestamp` reaches
     let expires = Timestamp::from_second(certificate.validity().not_after.timestamp()).ok();
     Ok(AddedCertificate { sha256: CertificateHash::new(sha256), expires })

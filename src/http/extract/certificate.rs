@@ -46,8 +46,8 @@ pub enum CertificateFault {
     /// Not a structured field of this form.
     #[error("the header {0} is not as RFC 9440 has it: base64 of the DER between two colons")]
     Malformed(&'static str),
-    /// No certificate.
-    #[error("the header Client-Cert holds no certificate: {0}")]
+    /// No certificate, or one that jeton does not take.
+    #[error("the header Client-Cert holds no certificate that counts: {0}")]
     Bad(BadCertificate),
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
 };
 use ring::digest::{SHA256, digest};
 use rustls::{
@@ -43,7 +43,8 @@ pub(crate) struct Holder {
     key: Arc<KeyPair>,
 }
 
-fn authority(name: &str) -> CertificateParams {
+/// What may sign certificates.
+pub(crate) fn authority(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -94,6 +95,17 @@ impl Signer {
     /// One below that may sign for clients.
     pub(crate) fn intermediate(&self, name: &str) -> Self {
         self.below(authority(name))
+    }
+
+    /// A client whose key is this one, which nobody has.
+    pub(crate) fn sign_for(&self, key: &impl PublicKeyData, params: &CertificateParams) -> Holder {
+        let certificate = params.signed_by(key, &self.issuer).unwrap().der().clone();
+        Holder { chain: vec![certificate], key: Arc::new(KeyPair::generate().unwrap()) }
+    }
+
+    /// Another certificate of the same key, by the one above.
+    pub(crate) fn again(&self, params: CertificateParams, above: &Self) -> CertificateDer<'static> {
+        params.signed_by(self.issuer.key(), &above.issuer).unwrap().der().clone()
     }
 
     /// The certificate of the root.

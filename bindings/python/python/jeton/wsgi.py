@@ -26,8 +26,8 @@ class Protect:
     or `REQUEST_URI` (uWSGI, mod_wsgi, Werkzeug). A request without it is refused, and so is one that the application
     would route by another path.
 
-    The client's certificate is taken from `gunicorn.socket` and `SSL_CLIENT_CERT` (mod_wsgi, Werkzeug). Clients cannot set
-    them: each header of theirs begins with `HTTP_`.
+    The client's certificate is taken from `gunicorn.socket` and `SSL_CLIENT_CERT` (mod_wsgi, Werkzeug), unless
+    `SSL_CLIENT_VERIFY` says that it did not hold. Clients cannot set them: each header of theirs begins with `HTTP_`.
 
     Args:
         app: The application.
@@ -78,6 +78,9 @@ class Protect:
 
 def _certificate(environ: _Environ) -> Optional[bytes]:
     """What the client showed to a server that has TLS."""
+    # what failed did not hold for the server; with `GENEROUS`, no authority was asked for
+    if environ.get("SSL_CLIENT_VERIFY", "SUCCESS") not in ("SUCCESS", "GENEROUS"):
+        return None
     pem = environ.get("SSL_CLIENT_CERT")
     if pem:
         return to_der(pem, "SSL_CLIENT_CERT")
