@@ -254,7 +254,7 @@ fn usage_rows() -> Vec<Row> {
     let signer = between(|params| params.key_usages = vec![DigitalSignature, KeyCertSign]);
     // the same authority twice: the path by the certificate that may sign is there, whatever stands before it
     let mut twice = no_signer.sign(&client("client", name()));
-    twice.chain.push(no_signer.again(authority("between"), &ROOT));
+    twice.chain.push(no_signer.again(&authority("between"), &ROOT));
     let by = |signer: &Signer| signer.sign(&client("client", name()));
     let with = |usages: &[KeyUsagePurpose]| {
         let usages = usages.to_vec();

@@ -87,7 +87,9 @@ impl Node<'_> {
             Value::List(items) => {
                 // a line of it each
                 let below = if items.iter().any(Self::is_private_pem) { Below::Key } else { below };
-                items.iter().for_each(|item| item.collect_secrets(below, into));
+                for item in items {
+                    item.collect_secrets(below, into);
+                }
             }
             Value::Map(entries) => {
                 for (key, value) in entries {

@@ -104,7 +104,7 @@ impl Signer {
     }
 
     /// Another certificate of the same key, by the one above.
-    pub(crate) fn again(&self, params: CertificateParams, above: &Self) -> CertificateDer<'static> {
+    pub(crate) fn again(&self, params: &CertificateParams, above: &Self) -> CertificateDer<'static> {
         params.signed_by(self.issuer.key(), &above.issuer).unwrap().der().clone()
     }
 
