@@ -344,7 +344,7 @@ def a_part_encoded_otherwise(draft, chance, world):
         lambda part: part.replace("-", "+").replace("_", "/"), lambda part: part[:9] + "\t" + part[9:],
         lambda part: part[:9] + " " + part[9:],
         # the last character has bits that say nothing
-        lambda part: part[:-1] + chr(ord(part[-1]) + 1), lambda part: "", lambda part: part[:9] + "%3D" + part[9:],
+        lambda part: part[:-1] + chr(ord(part[-1:] or "a") + 1), lambda part: "", lambda part: part[:9] + "%3D" + part[9:],
         lambda part: part + "\u00e9",
     ))
     draft.on_parts = lambda parts: [change(part) if number == place else part for number, part in enumerate(parts)]

@@ -70,11 +70,13 @@ proptest! {
                 let is_public = |draft: &PolicyDraft| {
                     draft.policies().api("api").unwrap().decide(method, &path, None).is_allowed()
                 };
-                let opens = [(old_draft, bound[0]), (new_draft, bound[1])].map(|(draft, is_bound)| {
-                    is_public(draft) || (!is_bound && decides(draft, method, &path, token))
-                });
+                let public = [old_draft, new_draft].map(is_public);
+                let opens = [(old_draft, bound[0], public[0]), (new_draft, bound[1], public[1])].map(
+                    |(draft, is_bound, is_public)| is_public || (!is_bound && decides(draft, method, &path, token)),
+                );
                 let bound_opens = [old_draft, new_draft].map(|draft| decides(draft, method, &path, token));
-                if opens[0] != opens[1] && bound_opens[0] == bound_opens[1] {
+                // what opens to everybody, or no more, is said of everybody
+                if public[0] == public[1] && opens[0] != opens[1] && bound_opens[0] == bound_opens[1] {
                     let effect = if opens[1] { ChangeEffect::Gains } else { ChangeEffect::Loses };
                     prop_assert!(
                         said.is_some_and(|change| change.effect == effect && change.who == ChangedFor::AnyUnboundToken),
