@@ -8,7 +8,8 @@ use std::{path::Path, sync::LazyLock};
 use jeton_oauth::{Audience, ScopeSet, text::is_unseen};
 use jeton_policy::{DemoSecrets, PolicySet, PolicySources, Surroundings};
 use jeton_verify::audit::{
-    AuditedBinding, AuditedRequest, DecisionLine, DecisionOutcome, RecordedDecision, Replay, TakenDecision, write_line,
+    AuditedBinding, AuditedRequest, DecisionLine, DecisionOutcome, RecordedDecision, Replay, TakenDecision,
+    write_line,
 };
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;

@@ -79,11 +79,14 @@ fn a_signed_proof_is_judged_by_its_claims(header: &str, claims: &str) {
     let terms =
         ProofTerms { method: "GET", target: &target, access_token: Some(TOKEN), now: NOW, leeway: LEEWAY };
     let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
-    let age = NOW as f64 - claims["iat"].as_f64().expect("it is a number");
+    let age = |name: &str| NOW as f64 - claims[name].as_f64().expect("it is a number");
+    let is_within = !(claims.contains_key("exp") && age("exp") >= LEEWAY as f64
+        || claims.contains_key("nbf") && age("nbf") < -(LEEWAY as f64));
     let is_for_it = text("htm") == "GET"
+        && is_within
         && target.is(text("htu"))
         && text("ath") == hash
-        && (-(LEEWAY as f64)..=LEEWAY as f64).contains(&age);
+        && (-(LEEWAY as f64)..=LEEWAY as f64).contains(&age("iat"));
     assert_eq!(proof.check(&terms).is_ok(), is_for_it);
     assert!(!is_for_it || proof.good_until(LEEWAY) >= NOW, "it is forgotten while it is good");
     assert_eq!(proof.nonce(), claims.get("nonce").and_then(Value::as_str));
@@ -112,6 +115,7 @@ fn is_whole(claims: &Map<String, Value>) -> bool {
     let is_text = |name: &str| claims.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
     ["jti", "htm", "htu"].into_iter().all(is_text)
         && claims.get("iat").is_some_and(Value::is_number)
+        && ["exp", "nbf"].into_iter().all(|name| claims.get(name).is_none_or(Value::is_number))
         && ["ath", "nonce"].into_iter().all(|name| claims.get(name).is_none_or(Value::is_string))
 }
 
