@@ -57,10 +57,12 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4().or_else(|| <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).into()))
 }
 
-/// The subject; `None` where a value in it is of no type that one byte names.
+/// The subject; `None` where no policy could hold it: it names nothing, an attribute has no type, or a value is of no type
+/// that one byte names.
 fn subject(name: &X509Name<'_>) -> Option<DistinguishedName> {
     let relative = name.iter_rdn().map(|relative| relative.iter().map(attribute).collect::<Option<Vec<_>>>());
-    Some(DistinguishedName::new(relative.collect::<Option<Vec<_>>>()?))
+    let subject = DistinguishedName::new(relative.collect::<Option<Vec<_>>>()?);
+    DistinguishedName::parse(&subject.to_string()).ok().filter(|held| *held == subject)
 }
 
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> Option<(Box<str>, AttributeValue)> {
