@@ -4,8 +4,8 @@ use actix_web::{HttpMessage, HttpRequest};
 use jeton_oauth::Thumbprint;
 
 /// The thumbprint of the certificate that a client showed by mutual TLS: the SHA-256 of its DER (RFC 8705 section 3.1).
-/// [`Protect`](crate::Protect) reads it in the extensions of the request, and if there is none, in the data of the
-/// connection, where `HttpServer::on_connect` puts it.
+/// [`Protect`](crate::Protect) looks for it in the extensions of the request first. Then it looks in the data of the
+/// connection, which `HttpServer::on_connect` fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientCertificate(pub Thumbprint);
 

@@ -11,8 +11,8 @@ pub struct CheckedGateway<'p> {
     pub apis: BTreeMap<String, &'p ProtectedApi>,
     /// Whether the host chooses the API.
     pub by_host: bool,
-    /// The origin at each host, by which clients ask and which DPoP proofs name. Where there is none, the gateway takes no
-    /// token that is bound to a key.
+    /// The origin at each host: DPoP proofs name it. At a host without one, the gateway takes no token that is bound to a
+    /// key.
     pub origins: BTreeMap<String, String>,
     /// The header by which it says which certificate its client showed, in small letters.
     pub certificate_header: &'p str,

@@ -103,9 +103,9 @@ impl ClaimHeader {
 }
 
 /// What a header says of a claim: text as it is, a whole number by its digits, a boolean as `true` or `false`, a list of
-/// one of these types with spaces between, and nothing of what is none of them, as for conditions. `None` where a reader
-/// would see something else than what the claim says: a control character, a space at an end, an item that holds a
-/// space, a list of several types or of other things.
+/// one of these types with spaces between. Of other values it says nothing, as conditions do. `None` where a reader would
+/// see another value than the claim: a control character, a space at an end, an item that holds a space, a list of several
+/// types or of other values.
 pub fn header_text(value: &Value) -> Option<String> {
     let is_plain = |text: &str| !text.chars().any(char::is_control) && text.trim_matches(' ') == text;
     let scalar = |value: &Value| match value {

@@ -173,7 +173,7 @@ impl CompileReport<'_> {
     }
 }
 
-/// What to do about a name that is none.
+/// How to mend a malformed name.
 fn fix(error: &InvalidCertificateName) -> &'static str {
     match error {
         InvalidCertificateName::Wildcard => "write the whole name of one host, an entry for each",

@@ -255,7 +255,7 @@ impl FollowedSource for RemoteKeys {
     type Value = HeldKeys;
     type Error = NotFetched;
 
-    /// What the issuer has, or what is in memory where that is the same.
+    /// The keys of the issuer. If they did not change, those in memory.
     async fn fetch(&self, held: Arc<HeldDocument<HeldKeys>>) -> Result<FetchedValue<HeldKeys>, NotFetched> {
         let known = &held.value;
         let url = match &self.place {

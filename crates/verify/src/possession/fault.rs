@@ -41,7 +41,7 @@ pub enum ProofFault {
     AccessToken,
 }
 
-/// What is wrong with a proof that is no good JWS. The words of the token would be about another one.
+/// What is wrong with the JWS of a proof. The words of [`JwsError`] are about tokens.
 fn in_words(error: &JwsError) -> String {
     match error {
         JwsError::TooLong => "it is longer than 8 KiB".to_owned(),
