@@ -22,6 +22,7 @@ use crate::{
     admin::AdminService,
     app::{App, LoadError, PreparedApp},
     config::Settings,
+    console::Console,
     event,
     follow::{self, Following},
     http::{ClosingListener, Ending, Listener, MainService, Probed, Seats, Serving},
@@ -149,9 +150,10 @@ impl HttpService {
         let probed = Probed::of(&app, ending.clone());
         let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
+        let console = Some(Console::of(&app, ending.clone())).filter(|_| admin.is_some());
         let admin = admin.map(|listener| {
             let serving = serving(ListenerName::Admin, listener, admin_seats);
-            AdminService { hosts, probed: probed.clone(), telemetry }.serve(serving)
+            AdminService { hosts, probed: probed.clone(), telemetry, console }.serve(serving)
         });
         let main =
             MainService { app, following, probed }.serve(serving(ListenerName::Server, main, seats))?;
