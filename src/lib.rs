@@ -58,6 +58,7 @@ pub mod event;
 pub mod federation;
 pub(crate) mod follow;
 pub mod gateway;
+mod git;
 pub mod grant;
 pub mod http;
 pub mod introspect;

@@ -26,7 +26,7 @@ const COLUMNS: [&[&str]; 18] = [
     &["federation"],
     &["binding"],
     &["store", "keys", "limits", "tls"],
-    &["gateway", "service_manager", "made", "private_file", "terminal"],
+    &["gateway", "git", "service_manager", "made", "private_file", "terminal"],
     &["event"],
 ];
 
