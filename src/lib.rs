@@ -61,6 +61,7 @@ pub mod gateway;
 mod git;
 pub mod grant;
 pub mod http;
+mod inspect;
 pub mod introspect;
 pub mod issue;
 pub mod keys;

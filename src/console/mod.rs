@@ -25,6 +25,7 @@ use crate::{
     config::Settings,
     federation::FollowedIssuers,
     http::{Ending, get_or_head, not_found, readable},
+    inspect::TokenInspector,
     keys::LiveKeys,
     store::Store,
     telemetry::{Telemetry, metrics::Endpoint},
@@ -55,15 +56,18 @@ pub(crate) struct Console {
     secret_uses: Data<SecretUses>,
     clock: Data<dyn Clock>,
     ending: Data<Ending>,
+    inspector: Data<TokenInspector>,
 }
 
 impl Console {
     pub(crate) fn of(app: &App, ending: Ending) -> Self {
+        let policies = || Arc::clone(&app.policies);
+        let (verifier, standing) = (app.introspector.verifier.clone(), app.introspector.standing.clone());
         Self {
             assets: Data::new(Assets::compressed()),
             settings: Data::new(app.settings.clone()),
             keys: Data::new(Arc::clone(&app.keys)),
-            policies: Data::new(Arc::clone(&app.policies)),
+            policies: Data::new(policies()),
             audit: Data::new(app.audit.clone()),
             authorizer: Data::new(app.authorizer.clone()),
             guard: app.authorizer_without_origin.clone(),
@@ -74,6 +78,7 @@ impl Console {
             secret_uses: Data::from(Arc::clone(&app.secret_uses)),
             clock: Data::from(Arc::clone(&app.clock)),
             ending: Data::new(ending),
+            inspector: Data::new(TokenInspector::new(verifier, standing, policies())),
         }
     }
 
@@ -95,6 +100,7 @@ impl Console {
             .app_data(self.secret_uses.clone())
             .app_data(self.clock.clone())
             .app_data(self.ending.clone())
+            .app_data(self.inspector.clone())
             .configure(endpoint::mount)
             .default_service(web::to(not_found))
             .wrap(Condition::new(exposure.needs_token(), protect))

@@ -1,4 +1,4 @@
-//! What operators are told in JSON: by `/ops/*`, by commands with `--format json`, and by the console. One form of each,
+//! What operators ask and are told in JSON: by `/ops/*`, by commands with `--format json`, and by the console. One form of each,
 //! wherever it is asked for.
 
 mod clients;
@@ -6,6 +6,7 @@ mod issuers;
 mod keys;
 mod names;
 mod policies;
+mod question;
 
 pub(crate) use self::{
     clients::{client, client_with_uses, shown_certificate},
@@ -13,4 +14,5 @@ pub(crate) use self::{
     keys::{key_errors, keys, keys_with_advice},
     names::names,
     policies::{candidate, rejection},
+    question::{BadQuestion, WrittenQuestion},
 };

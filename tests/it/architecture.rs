@@ -20,7 +20,7 @@ const COLUMNS: [&[&str]; 18] = [
     &["follow"],
     &["app"],
     &["telemetry"],
-    &["issue", "reuse", "introspect", "revoke", "status_lists", "bundles", "authzen"],
+    &["issue", "reuse", "inspect", "introspect", "revoke", "status_lists", "bundles", "authzen"],
     &["grant"],
     &["authenticate", "token"],
     &["federation"],

@@ -1,9 +1,12 @@
 //! One file for each question of the page. Each handler takes the collaborators that it needs as `web::Data`, calls into
 //! the core once, and answers with `json_answer`.
 
+mod asked;
 mod clients;
+mod explain;
 mod keys;
 mod names;
+mod token;
 
 use actix_web::{Resource, Route, web::ServiceConfig};
 
@@ -15,6 +18,8 @@ pub(super) fn mount(config: &mut ServiceConfig) {
     config.service(readable("/console/api/clients", http::get_or_head().to(clients::get)));
     config.service(readable("/console/api/keys", http::get_or_head().to(keys::get)));
     config.service(readable("/console/api/names", http::get_or_head().to(names::get)));
+    config.service(writable("/console/api/explain", http::post().to(explain::post)));
+    config.service(writable("/console/api/token", http::post().to(token::post)));
 }
 
 /// A question that is asked by GET, at its whole path.
