@@ -59,6 +59,7 @@ mod granted;
 mod guarantee;
 mod lines;
 mod lint;
+mod listed;
 mod live;
 mod matrix;
 mod path;
@@ -93,6 +94,7 @@ pub use explain::{
 };
 pub use finding::{Finding, FindingCode, Findings, Severity, did_you_mean};
 pub use granted::{GrantedDecision, GrantedTokens};
+pub use listed::ListedRoute;
 pub use live::{LivePolicies, PolicyReload, PolicySnapshot, ReplacedPolicies};
 pub use matrix::{AccessMatrix, MatrixAccess, MatrixClient, MatrixRoute};
 pub use path::{BadPath, CanonicalPath, PathPrefix};
