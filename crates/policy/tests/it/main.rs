@@ -19,4 +19,5 @@ mod polling;
 mod public_keys;
 mod route_model;
 mod routes;
+mod shown_texts;
 mod warned_policies;
