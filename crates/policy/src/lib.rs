@@ -61,6 +61,7 @@ mod lines;
 mod lint;
 mod live;
 mod matrix;
+mod natural;
 mod path;
 mod pattern;
 mod position;
@@ -95,7 +96,10 @@ pub use explain::{
 pub use finding::{Finding, FindingCode, Findings, Severity, did_you_mean};
 pub use granted::{GrantedDecision, GrantedTokens};
 pub use live::{LivePolicies, PolicyReload, PolicySnapshot, ReplacedPolicies};
-pub use matrix::{AccessMatrix, MatrixAccess, MatrixClient, MatrixRoute};
+pub use matrix::{
+    AccessCode, AccessMatrix, CompactMatrix, CompactRoute, MatrixAccess, MatrixClient, MatrixRoute,
+};
+pub use natural::NaturalOrder;
 pub use path::{BadPath, CanonicalPath, PathPrefix};
 pub use revoke::{PrunedEntry, TokenRevocation};
 pub use route::{Method, Route};
