@@ -57,6 +57,7 @@ pub mod files;
 mod finding;
 mod granted;
 mod guarantee;
+mod lacking;
 mod lines;
 mod lint;
 mod live;
@@ -95,6 +96,7 @@ pub use explain::{
 };
 pub use finding::{Finding, FindingCode, Findings, Severity, did_you_mean};
 pub use granted::{GrantedDecision, GrantedTokens};
+pub use lacking::{AccessGap, ClientAccess, ConditionMet, JudgedAlternative, JudgedCondition};
 pub use live::{LivePolicies, PolicyReload, PolicySnapshot, ReplacedPolicies};
 pub use matrix::{
     AccessCode, AccessMatrix, CompactMatrix, CompactRoute, MatrixAccess, MatrixClient, MatrixRoute,

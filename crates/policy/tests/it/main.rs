@@ -14,6 +14,7 @@ mod conditions;
 mod endings;
 mod exact;
 mod federation;
+mod lacking;
 mod policy_text;
 mod polling;
 mod public_keys;
