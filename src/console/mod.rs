@@ -4,8 +4,10 @@
 //! it. `endpoint/` answers the questions of the page in JSON, each with one call into the core. `guard.rs` says who may ask.
 
 mod assets;
+mod comparison;
 mod endpoint;
 mod guard;
+mod matrices;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -18,7 +20,9 @@ use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::{Authorizer, audit::Audit};
 
-use self::{assets::Assets, guard::Exposure};
+use self::{
+    assets::Assets, comparison::Comparisons, guard::Exposure, matrices::Matrices,
+};
 use crate::{
     app::App,
     authenticate::SecretUses,
@@ -57,6 +61,8 @@ pub(crate) struct Console {
     clock: Data<dyn Clock>,
     /// The server waits for answers that are being sent: a stream ends when [`Ending::closed`] comes.
     ending: Data<Ending>,
+    matrices: Data<Matrices>,
+    comparisons: Data<Comparisons>,
     inspector: Data<TokenInspector>,
 }
 
@@ -79,6 +85,8 @@ impl Console {
             secret_uses: Data::from(Arc::clone(&app.secret_uses)),
             clock: Data::from(Arc::clone(&app.clock)),
             ending: Data::new(ending),
+            matrices: Data::new(Matrices::new(policies())),
+            comparisons: Data::new(Comparisons::new(&app.settings, policies(), Arc::clone(&app.clock))),
             inspector: Data::new(TokenInspector::new(verifier, standing, policies())),
         }
     }
@@ -101,6 +109,8 @@ impl Console {
             .app_data(self.secret_uses.clone())
             .app_data(self.clock.clone())
             .app_data(self.ending.clone())
+            .app_data(self.matrices.clone())
+            .app_data(self.comparisons.clone())
             .app_data(self.inspector.clone())
             .configure(endpoint::mount)
             .default_service(web::to(not_found))
