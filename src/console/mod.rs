@@ -8,6 +8,7 @@ mod comparison;
 mod endpoint;
 mod guard;
 mod matrices;
+mod trial;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -20,8 +21,9 @@ use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::{Authorizer, audit::Audit};
 
+pub(crate) use self::trial::{ARGUMENT as TRIAL_ARGUMENT, answer_standard_input};
 use self::{
-    assets::Assets, comparison::Comparisons, guard::Exposure, matrices::Matrices,
+    assets::Assets, comparison::Comparisons, guard::Exposure, matrices::Matrices, trial::Trials,
 };
 use crate::{
     app::App,
@@ -64,6 +66,7 @@ pub(crate) struct Console {
     matrices: Data<Matrices>,
     comparisons: Data<Comparisons>,
     inspector: Data<TokenInspector>,
+    trials: Data<Trials>,
 }
 
 impl Console {
@@ -88,6 +91,7 @@ impl Console {
             matrices: Data::new(Matrices::new(policies())),
             comparisons: Data::new(Comparisons::new(&app.settings, policies(), Arc::clone(&app.clock))),
             inspector: Data::new(TokenInspector::new(verifier, standing, policies())),
+            trials: Data::new(Trials::default()),
         }
     }
 
@@ -112,6 +116,7 @@ impl Console {
             .app_data(self.matrices.clone())
             .app_data(self.comparisons.clone())
             .app_data(self.inspector.clone())
+            .app_data(self.trials.clone())
             .configure(endpoint::mount)
             .default_service(web::to(not_found))
             .wrap(Condition::new(exposure.needs_token(), protect))

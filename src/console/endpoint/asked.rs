@@ -6,8 +6,11 @@ use actix_web::{HttpRequest, web::Query};
 use jeton_actix::GuardFault;
 use jeton_policy::{PolicySet, ProtectedApi};
 use serde::de::DeserializeOwned;
+use tracing::field::display;
 
 use crate::{
+    console::trial::TrialFailed,
+    event,
     http::{EndpointProblem, ProblemKind},
     inspect::UnknownApi,
 };
@@ -47,4 +50,10 @@ pub(super) fn no_such(request: &HttpRequest, what: &impl fmt::Display) -> Endpoi
 /// 500: work beside the requests did not come to its end.
 pub(super) fn failed(request: &HttpRequest) -> EndpointProblem {
     EndpointProblem::new(GuardFault::Internal, request)
+}
+
+/// As [`failed`], where the log says why.
+pub(super) fn check_failed(request: &HttpRequest, failed: &TrialFailed) -> EndpointProblem {
+    event::CheckFailed { error: display(failed) }.error();
+    self::failed(request)
 }

@@ -3,6 +3,7 @@
 
 mod asked;
 mod cell;
+mod check;
 mod clients;
 mod diff;
 mod explain;
@@ -30,6 +31,7 @@ pub(super) fn mount(config: &mut ServiceConfig) {
     config.service(readable("/console/api/sources", http::get_or_head().to(sources::get)));
     config.service(writable("/console/api/explain", http::post().to(explain::post)));
     config.service(writable("/console/api/token", http::post().to(token::post)));
+    config.service(writable("/console/api/check", http::post().to(check::post)));
 }
 
 /// A question that is asked by GET, at its whole path.
