@@ -1,15 +1,19 @@
 //! The certificate that a client shows: to our listener, or to a proxy that hands it over (RFC 9440).
 
-use std::sync::Arc;
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use actix_web::{
     Error, HttpMessage, HttpRequest, ResponseError,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    body::EitherBody,
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::header::HeaderMap,
-    middleware::Next,
     web::Data,
 };
+use futures_util::future::{Either, MapOk, TryFutureExt};
 use jeton_actix::{ClientCertificate, GuardFault};
 use rustls::pki_types::CertificateDer;
 use sfv::{BareItem, Item, List, ListEntry, Parser};
@@ -78,25 +82,60 @@ impl CertificateProxies {
     }
 }
 
-/// Tells the guard behind which certificate the client of a request has shown.
-pub(in crate::http) async fn show_certificate(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let proxies = request.app_data::<Data<CertificateProxies>>();
-    // without the settings, no word is good
-    match proxies.map_or(Ok(None), |proxies| proxies.shown(request.request())) {
-        Ok(Some(certificate)) => {
-            request.extensions_mut().insert(ClientCertificate(certificate.thumbprint()));
-        }
-        Ok(None) => {}
-        Err(fault) => {
-            let fault = GuardFault::InvalidRequest(fault.to_string().into());
-            let problem = EndpointProblem::new(fault, request.request());
-            return Ok(request.into_response(problem.error_response()).map_into_right_body());
-        }
+/// Middleware that tells the guard behind it which certificate the client of a request has shown.
+#[derive(Clone, Copy)]
+pub(in crate::http) struct ShowCertificate;
+
+impl<S, B> Transform<S, ServiceRequest> for ShowCertificate
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = ShowingCertificate<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(ShowingCertificate(service)))
     }
-    Ok(next.call(request).await?.map_into_left_body())
+}
+
+/// A service behind [`ShowCertificate`].
+pub(in crate::http) struct ShowingCertificate<S>(S);
+
+/// Of the service behind, as it is.
+type ToLeft<B> = fn(ServiceResponse<B>) -> ServiceResponse<EitherBody<B>>;
+
+impl<S, B> Service<ServiceRequest> for ShowingCertificate<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Either<MapOk<S::Future, ToLeft<B>>, Ready<Result<Self::Response, Error>>>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let proxies = request.app_data::<Data<CertificateProxies>>();
+        // without the settings, no word is good
+        match proxies.map_or(Ok(None), |proxies| proxies.shown(request.request())) {
+            Ok(Some(certificate)) => {
+                request.extensions_mut().insert(ClientCertificate(certificate.thumbprint()));
+            }
+            Ok(None) => {}
+            Err(fault) => {
+                let fault = GuardFault::InvalidRequest(fault.to_string().into());
+                let problem = EndpointProblem::new(fault, request.request());
+                let refused = request.into_response(problem.error_response()).map_into_right_body();
+                return Either::Right(ready(Ok(refused)));
+            }
+        }
+        Either::Left(self.0.call(request).map_ok(ServiceResponse::map_into_left_body))
+    }
 }
 
 /// The certificate that a proxy hands over, if there is one (RFC 9440 section 2).
