@@ -150,7 +150,7 @@ impl HttpService {
         let probed = Probed::of(&app, ending.clone());
         let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
-        let console = Some(Console::of(&app, ending.clone())).filter(|_| admin.is_some());
+        let console = admin.as_ref().map(|_| Console::of(&app, ending.clone()));
         let admin = admin.map(|listener| {
             let serving = serving(ListenerName::Admin, listener, admin_seats);
             AdminService { hosts, probed: probed.clone(), telemetry, console }.serve(serving)

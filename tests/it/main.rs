@@ -38,6 +38,8 @@ mod commands;
 mod completions;
 mod config_check;
 mod connections;
+mod console_live;
+mod console_overview;
 mod core_dumps;
 mod decision_log;
 mod decision_table;
