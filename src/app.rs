@@ -174,7 +174,7 @@ impl PreparedApp {
             issuers: Arc::clone(&issuers),
         };
         // nobody could see them elsewhere
-        let denials = settings.admin.as_ref().map(|_| Arc::new(Denials::new(Arc::clone(&clock))));
+        let denials = settings.has_console().then(|| Arc::new(Denials::new(Arc::clone(&clock))));
         let own_audit = match &denials {
             Some(denials) => audit.clone().with_listener(denials.of(None)),
             None => audit.clone(),

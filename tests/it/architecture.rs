@@ -49,7 +49,10 @@ const CRATES: [(&str, &[&str]); 6] = [
 
 /// Words that may stand in these files and folders alone.
 const HOMES: [(&str, &[&str]); 27] = [
-    ("actix_web", &["src/http/", "src/admin/", "src/console/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"]),
+    (
+        "actix_web",
+        &["src/http/", "src/admin/", "src/console/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"],
+    ),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
     ("tracing_actix_web", &["src/http/", "src/admin/", "crates/actix/"]),
     ("jsonwebtoken", &["src/keys/", "crates/jose/"]),
@@ -64,7 +67,15 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("opentelemetry_otlp", &["src/telemetry/"]),
     ("opentelemetry_sdk", &["src/telemetry/"]),
     ("tracing_opentelemetry", &["src/telemetry/"]),
-    ("flate2", &["crates/verify/src/fetch.rs", "crates/verify/src/status/", "src/bundles.rs", "src/console/assets.rs"]),
+    (
+        "flate2",
+        &[
+            "crates/verify/src/fetch.rs",
+            "crates/verify/src/status/",
+            "src/bundles.rs",
+            "src/console/assets.rs",
+        ],
+    ),
     ("prometheus", &["src/telemetry/metrics/"]),
     // events that are counted: where they are told, so that nobody logs one and does not count it
     ("TokenIssued", &["src/event.rs", "src/telemetry/"]),

@@ -134,7 +134,7 @@ async fn run_alone(script: &[Do], reads: Reads, crowd: bool) -> (Course, String)
     let began = Instant::now();
     let at = || began.elapsed().as_secs();
     let serve = async {
-        let _ = service.call((Connection::new(server, seats.take(), &ending), None)).await;
+        let _ = service.call((Connection::new(server, seats.take(), &ending, BodyLimit::USUAL), None)).await;
         at()
     };
     let talk = async {

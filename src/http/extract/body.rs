@@ -25,7 +25,7 @@ impl BodyLimit {
     /// That of the console's check of edited policies.
     pub(crate) const POLICIES: Self = Self { kibibytes: 4 * 1024 };
 
-    fn bytes(self) -> usize {
+    pub(in crate::http) fn bytes(self) -> usize {
         self.kibibytes * 1024
     }
 }
