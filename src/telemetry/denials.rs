@@ -243,6 +243,15 @@ mod tests {
     }
 
     #[test]
+    fn an_allowed_decision_allocates_nothing() {
+        let listener = denials().of(None);
+        let counted = allocation_counter::measure(|| {
+            listener.decided(&asked("/orders/7"), &taken(DecisionOutcome::Allowed), Some(&"r-1"));
+        });
+        assert_eq!(counted.count_total, 0);
+    }
+
+    #[test]
     fn the_last_ones_alone_are_kept() {
         let denials = denials();
         let listener = denials.of(None);
