@@ -12,7 +12,7 @@ const HEAD = -1;
 
 // Returns `{ element, set(given), focus() }`. `given` is `{ corner, columns, rows, headWidth(whole, rem) }`, in pixels. A column is
 // `{ width, head() }`. A row is `{ head(), cell(column) }`; the head of a group is `{ group(), cell(column), toggle() }`. These functions
-// answer with `{ attributes, children }` for `h`. Enter and a click call `open(row, column)`; one of them is null on a head.
+// answer with `{ attributes, children }` for `h`; a cell has a class, a title, `data-access` and text alone. Enter and a click call `open(row, column)`; one of them is null on a head.
 export function grid({ label, open, attributes = {} }) {
   let given = { corner: "", columns: [], rows: [], headWidth: () => 0 };
   let edges = [0];
@@ -20,6 +20,8 @@ export function grid({ label, open, attributes = {} }) {
   let at = { row: 0, column: 0 };
   let frame = 0;
   const drawn = new Map();
+  // elements of cells that went out of view, for those that come in: a quick scroll leaves no heap of them
+  const spare = [];
   const top = { element: h("div", { role: "row", class: "grid-row grid-top", "aria-rowindex": 1 }), cells: new Map() };
   const sheet = h("div", { class: "grid-sheet" }, top.element);
   const element = h("div", { ...attributes, class: "grid", role: "grid", "aria-label": label, onscroll: later, onkeydown: pressed, onclick: clicked }, sheet);
@@ -42,6 +44,7 @@ export function grid({ label, open, attributes = {} }) {
   function clear() {
     for (const { element: row } of drawn.values()) row.remove();
     drawn.clear();
+    spare.length = 0;
     top.element.replaceChildren();
     top.cells.clear();
   }
@@ -90,7 +93,7 @@ export function grid({ label, open, attributes = {} }) {
     frame = 0;
     const { rows, columns } = inView();
     drawCells(top, HEAD, columns);
-    drop(drawn, new Set(rows));
+    drop(drawn, new Set(rows), ({ cells }) => drop(cells, new Set(), keep));
     let before = top.element.nextSibling;
     for (const row of rows) {
       if (!drawn.has(row)) {
@@ -110,7 +113,7 @@ export function grid({ label, open, attributes = {} }) {
 
   function drawCells({ element: row, cells }, index, columns) {
     const wanted = [HEAD, ...columns];
-    drop(cells, new Set(wanted));
+    drop(cells, new Set(wanted), keep);
     let before = row.firstChild;
     for (const column of wanted) {
       const known = cells.get(column);
@@ -124,16 +127,24 @@ export function grid({ label, open, attributes = {} }) {
   }
 
   function cellElement(row, column) {
-    const { attributes: more = {}, children = [] } = content(row, column);
+    const { attributes = {}, children = [] } = content(row, column);
     const hasFocus = row === at.row && column === at.column;
-    const made = h("div", { role: role(row, column), "aria-colindex": column + FIRST, tabindex: hasFocus ? 0 : -1, ...more }, children);
+    const made = isPlain(row, column) ? dressed(spare.pop() ?? h("div", { role: "gridcell" }), attributes, children) : h("div", { role: role(row, column), ...attributes }, children);
     made.classList.add("grid-cell");
+    made.setAttribute("aria-colindex", column + FIRST);
+    made.setAttribute("tabindex", hasFocus ? 0 : -1);
     if (column === HEAD) made.classList.add("grid-head");
     else {
       made.style.left = `${sizes.head + edges[column]}px`;
       made.style.width = `${given.columns[column].width}px`;
     }
     return made;
+  }
+
+  const isPlain = (row, column) => row !== HEAD && column !== HEAD;
+
+  function keep({ element: cell }) {
+    if (cell.getAttribute("role") === "gridcell" && !cell.classList.contains("grid-head")) spare.push(cell);
   }
 
   function content(row, column) {
@@ -224,10 +235,21 @@ function range(first, last, length, also) {
   return all;
 }
 
-function drop(drawn, wanted) {
-  for (const [key, { element }] of drawn) {
+function drop(drawn, wanted, dropped) {
+  for (const [key, one] of drawn) {
     if (wanted.has(key)) continue;
-    element.remove();
+    one.element.remove();
     drawn.delete(key);
+    dropped(one);
   }
+}
+
+// A cell that was another one before.
+function dressed(element, attributes, children) {
+  for (const key of ["class", "title", "data-access"]) {
+    if (attributes[key] === undefined) element.removeAttribute(key);
+    else element.setAttribute(key, attributes[key]);
+  }
+  element.replaceChildren(...children);
+  return element;
 }
