@@ -167,7 +167,7 @@ export function grid({ label, open, attributes = {} }) {
     const within = (number, length) => Math.max(HEAD, Math.min(number, length - 1));
     const former = cell(at.row, at.column);
     at = { row: within(row, given.rows.length), column: within(column, given.columns.length) };
-    reveal();
+    uncover();
     draw();
     former?.setAttribute("tabindex", -1);
     const now = cell(at.row, at.column);
@@ -177,7 +177,7 @@ export function grid({ label, open, attributes = {} }) {
   }
 
   // Scrolls by as little as shows the cell whole.
-  function reveal() {
+  function uncover() {
     const [y, x] = [sizes.row * at.row, edges[Math.max(at.column, 0)]];
     const tall = element.clientHeight - 2 * sizes.row;
     if (at.row !== HEAD) element.scrollTop = Math.max(Math.min(element.scrollTop, y), y - tall);
