@@ -100,9 +100,8 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
     };
     let readable_at =
         |endpoint: &'static str, route: Route| readable(&format!("{base}{endpoint}"), endpoint, route);
-    let writable_at = |endpoint: &'static str, route: Route| {
-        resource(&format!("{base}{endpoint}"), endpoint).route(route).default_service(web::to(post_only))
-    };
+    let writable_at =
+        |endpoint: &'static str, route: Route| writable(&format!("{base}{endpoint}"), endpoint, route);
     let base_of_bundles = base.to_owned();
     let bundles_for_clients = readable_at("/policies/{api}", get_or_head().to(bundle::get_for_clients))
         .guard(guard::fn_guard(move |context| bundle::is_for_clients(context, &base_of_bundles)));
@@ -182,8 +181,13 @@ fn asked_by(gateway: &Data<Gateway>) -> Scope {
 }
 
 /// A resource that is only read.
-fn readable(path: &str, endpoint: &'static str, route: Route) -> Resource {
+pub(crate) fn readable(path: &str, endpoint: &'static str, route: Route) -> Resource {
     resource(path, endpoint).route(route).default_service(web::to(get_only))
+}
+
+/// A resource that is only asked by POST.
+pub(crate) fn writable(path: &str, endpoint: &'static str, route: Route) -> Resource {
+    resource(path, endpoint).route(route).default_service(web::to(post_only))
 }
 
 /// A resource at a path, and what metrics call it.
@@ -191,11 +195,11 @@ fn resource(path: &str, endpoint: &'static str) -> Resource {
     web::resource(path.to_owned()).app_data(Endpoint::at(endpoint))
 }
 
-fn get_or_head() -> Route {
+pub(crate) fn get_or_head() -> Route {
     on(&[Method::GET, Method::HEAD])
 }
 
-fn post() -> Route {
+pub(crate) fn post() -> Route {
     on(&[Method::POST])
 }
 

@@ -22,6 +22,12 @@ export function nodes(children) {
     .map((child) => (child instanceof Node ? child : String(child)));
 }
 
+// Puts children into an element, in the place of those that it has. A child may be whatever `h` takes: a null is left out.
+export function put(element, ...children) {
+  element.replaceChildren(...nodes(children));
+  return element;
+}
+
 // A name from a policy file or a request. Its direction stays its own.
 export const name = (text, attributes = {}) => h("bdi", attributes, text);
 

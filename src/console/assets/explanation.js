@@ -65,7 +65,7 @@ const OUTCOMES = { allowed: "good", denied: "error", "denied or allowed": "warni
 export function verdict(explanation, asker, attributes = { "data-testid": "verdict" }) {
   const outcome = explanation.allowed ? "allowed" : explanation.reason === "depends" ? "denied or allowed" : "denied";
   return h("div", { class: "verdict", "data-kind": OUTCOMES[outcome], ...attributes },
-    h("p", {}, h("strong", {}, outcome), " ", code(`${explanation.method} ${explanation.path}`), " at ", name(explanation.api), asker),
+    h("p", {}, h("strong", {}, outcome), " ", code(`${explanation.method} ${explanation.path}`), " at ", name(explanation.api), asker), " ",
     h("p", { class: "why" }, reason(explanation)));
 }
 

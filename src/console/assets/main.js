@@ -1,7 +1,7 @@
 // The frame around the views: which one an address shows, the list of all, and what stands there when one fails.
 
 import * as api from "./api.js";
-import { address, field, h, link, notice } from "./dom.js";
+import { address, field, h, link, notice, put } from "./dom.js";
 
 // The views by address, in the order of the list. Each is `views/NAME.js` with `title` and `show`.
 const VIEWS = [
@@ -81,7 +81,7 @@ function failed(place, error) {
   console.error(error);
   const { status = 0, detail = error.message } = error;
   const heading = status === 403 ? "Not allowed" : status === 404 ? "Not found" : "This view cannot be shown";
-  place.replaceChildren(h("h1", {}, heading), notice("error", h("p", {}, h("bdi", {}, detail))),
+  put(place, h("h1", {}, heading), notice("error", h("p", {}, h("bdi", {}, detail))),
     h("p", {}, h("button", { type: "button", onclick: show }, "Try again"), " ", link("#/", "Overview")));
 }
 

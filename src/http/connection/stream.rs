@@ -20,13 +20,12 @@ use super::{
     exchange::{BodyProgress, Exchange},
     framing::{self, Body, Head, ReadHead},
 };
-use crate::http::ending::Ending;
+use crate::http::{ending::Ending, extract::BodyLimit};
 
 /// The longest head, in bytes: the HTTP library refuses it then.
 const LONGEST_HEAD: usize = 128 * 1024;
-/// The longest body, in bytes as sent: with the sizes, extensions and trailers of chunks. Of what they carry, 16 KiB
-/// are read.
-const LONGEST_CHUNKED: usize = 64 * 1024;
+/// How many times longer than what it carries a body in chunks may be as sent: with their sizes, extensions and trailers.
+const CHUNKED: usize = 4;
 /// How much is read ahead of an answer, in bytes.
 const MOST_AHEAD: usize = 8 * 1024;
 /// What is answered to what the HTTP library does not get.
@@ -116,6 +115,8 @@ pub(in crate::http) struct Connection<T> {
     waiting: Option<Instant>,
     /// How much of the body came, in bytes.
     body_length: usize,
+    /// How much of a body in chunks may come, in bytes.
+    longest_chunked: usize,
     /// Since when an answer does not fit into the buffers of the system.
     blocked: Option<Instant>,
     /// Whether bytes may come that nobody reads.
@@ -141,8 +142,8 @@ enum ReadingStep {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
-    /// Takes a connection, and its seat for as long as it lasts.
-    pub(in crate::http) fn new(io: T, seat: Seat, ending: &Ending) -> Self {
+    /// Takes a connection, and its seat for as long as it lasts. No endpoint reads more of a body than `limit`.
+    pub(in crate::http) fn new(io: T, seat: Seat, ending: &Ending, limit: BodyLimit) -> Self {
         Self {
             io,
             exchange: Exchange::new(seat, ending.clone()),
@@ -152,6 +153,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             since: None,
             waiting: None,
             body_length: 0,
+            longest_chunked: limit.bytes() * CHUNKED,
             blocked: None,
             is_unread: false,
             closing: Closing::Not,
@@ -229,7 +231,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             return ReadingStep::End;
         };
         self.body_length += length;
-        if is_chunked && self.body_length + self.pending.len() - length > LONGEST_CHUNKED {
+        if is_chunked && self.body_length + self.pending.len() - length > self.longest_chunked {
             self.exchange.set_body(BodyProgress::TooLong);
             self.reading = StreamReading::Ended;
             return ReadingStep::End;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::http::{
     ending::Ending,
-    extract::{BodyFault, body},
+    extract::{BodyFault, BodyLimit, body},
 };
 
 /// What a client does.
@@ -68,9 +68,9 @@ struct Course {
 }
 
 async fn read(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    match body(&request, payload).await {
+    match body(&request, payload, BodyLimit::USUAL).await {
         Ok(body) => HttpResponse::Ok().body(body),
-        Err(BodyFault::TooLong) => HttpResponse::PayloadTooLarge().force_close().finish(),
+        Err(BodyFault::TooLong(_)) => HttpResponse::PayloadTooLarge().force_close().finish(),
         Err(BodyFault::TooSlow) => HttpResponse::RequestTimeout().finish(),
         Err(BodyFault::Coded) => HttpResponse::UnsupportedMediaType().finish(),
         Err(BodyFault::Broken) => HttpResponse::BadRequest().finish(),
@@ -112,7 +112,7 @@ async fn run_alone(script: &[Do], reads: Reads, crowd: bool) -> (Course, String)
     let began = Instant::now();
     let at = || began.elapsed().as_secs();
     let serve = async {
-        let _ = service.call((Connection::new(server, seats.take(), &ending), None)).await;
+        let _ = service.call((Connection::new(server, seats.take(), &ending, BodyLimit::USUAL), None)).await;
         at()
     };
     let talk = async {

@@ -2,7 +2,7 @@
 
 import { address, badge, check, code, count, duration, field, h, link, name, time } from "../dom.js";
 
-export const title = "Clients";
+export const title = "Who gets tokens, and by what";
 
 // What ends within this time is told as a problem.
 const SOON = 14 * 86_400_000;
@@ -19,7 +19,7 @@ export async function show(main, params, { api, signal }) {
   const wish = { text: wanted, troubled: false };
   const list = h("ul", { class: "list clients", "data-many": entries.length > AT_ONCE });
   main.append(
-    h("h1", {}, "Who gets tokens?"),
+    h("h1", {}, title),
     filter(entries, wish),
     list);
   if (entries.length === 0) list.replaceWith(h("p", { class: "empty" }, "The policies define no client. ", code("jeton clients add"), " adds one."));

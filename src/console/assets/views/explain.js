@@ -4,9 +4,12 @@ import { address, card, code, field, h, lines, link, name, notice, options } fro
 import { coded, grounds, place, verdict } from "../explanation.js";
 import { parseClaims, writtenClaims } from "../claims.js";
 
-export const title = "Explain";
+export const title = "Why a request is allowed or denied";
 
 export const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+// An API that people made, rather than the built-in one.
+export const firstApi = (apis) => (apis.find(({ name: each, mentioned }) => mentioned && each !== "jeton") ?? apis[0])?.name ?? "";
 
 const MEMBERS = ["api", "as", "method", "path", "scopes", "roles", "claims"];
 
@@ -16,7 +19,7 @@ export async function show(main, params, context) {
   const names = await context.names();
   const answer = h("div", { class: "answer", "aria-live": "polite" });
   main.append(
-    h("h1", {}, "Why is a request allowed or denied?"),
+    h("h1", {}, title),
     form(asked, names, context.navigate),
     answer);
   if (asked.api && asked.path) await ask(asked, answer, names, context);
@@ -32,7 +35,7 @@ function form(asked, names, navigate) {
   };
   return h("form", { class: "card ask", onsubmit },
     h("div", { class: "fields" },
-      field("API", input("api", { list: "explain-apis", required: true, value: asked.api || names.apis[0]?.name || "" })),
+      field("API", input("api", { list: "explain-apis", required: true, value: asked.api || firstApi(names.apis) })),
       field("As client", input("as", { list: "explain-clients", placeholder: "nobody" })),
       field("Method", input("method", { list: "explain-methods", required: true, size: 8 })),
       field("Path", input("path", { required: true, class: "wide", placeholder: "/tenants/acme/orders/42" })),
@@ -97,6 +100,7 @@ async function ask(asked, answer, names, { api, signal }) {
     opened ?? "",
     ...grounds(explanation, cell && yaml(cell.rule)),
     links(asked, explanation));
+  answer.firstElementChild.scrollIntoView({ block: "nearest" });
 }
 
 // The route in the matrix: with the lines of its rule, and what a client lacks there.

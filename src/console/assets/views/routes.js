@@ -2,9 +2,9 @@
 
 import { address, badge, card, check, code, count, field, h, link, name, notice, options, select } from "../dom.js";
 import { coded, conditions, place, routeText, segments } from "../explanation.js";
-import { METHODS } from "./explain.js";
+import { METHODS, firstApi } from "./explain.js";
 
-export const title = "Routes";
+export const title = "What decides each path";
 
 // So many routes are shown open at first; the others are a keypress away.
 const OPEN = 150;
@@ -13,8 +13,8 @@ const AT_ONCE = 40;
 
 export async function show(main, params, { api, signal, navigate, names }) {
   const { apis } = await names();
-  const wanted = params.get("api") || apis[0]?.name;
-  main.append(h("h1", {}, "What decides each path?"));
+  const wanted = params.get("api") || firstApi(apis);
+  main.append(h("h1", {}, title));
   if (!wanted) {
     main.append(h("p", { class: "empty" }, "The policies define no API."));
     return;

@@ -6,7 +6,7 @@ import { coded, grounds, verdict } from "../explanation.js";
 import { pasted, seen, takeApart, written } from "../jws.js";
 import { METHODS } from "./explain.js";
 
-export const title = "Token";
+export const title = "What a token says, and whether it is good";
 
 export async function show(main, params, { api, signal, names }) {
   const known = await names();
@@ -25,7 +25,7 @@ export async function show(main, params, { api, signal, names }) {
   signal.addEventListener("abort", forget);
   addEventListener("pagehide", forget, { signal });
   main.append(
-    h("h1", {}, "What does a token say, and is it good?"),
+    h("h1", {}, title),
     form(token, known, { decode, forget, judge: (event) => judge(event, judged, { api, signal }) }),
     judged,
     said);
@@ -78,7 +78,7 @@ function judgement({ valid, detail, api, client, bound, expires_at: expires, exp
     expires ? [", and expires ", time(expires)] : "", "."];
   return [
     h("div", { class: "verdict", "data-testid": "verdict", "data-kind": valid ? "good" : "error" },
-      h("p", {}, h("strong", {}, valid ? "valid" : "not valid")),
+      h("p", {}, h("strong", {}, valid ? "valid" : "not valid")), " ",
       h("p", { class: "why" }, why)),
     bound && notice("info", h("p", {}, "The token is bound: it is good only together with ", SHOWS[bound] ?? bound, ".")),
     explanation && verdict(explanation, ", with this token", { "data-testid": "request-verdict" }),

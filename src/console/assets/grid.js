@@ -1,0 +1,255 @@
+// An ARIA grid of many rows and columns, of which only those in view are elements. The head and the first column stay in view.
+// Rows have one height and each column has its own width, so that the place of every cell is known.
+
+import { h } from "./dom.js";
+
+// How many rows and columns beside those in view are there too.
+const BESIDE = { rows: 4, columns: 1 };
+// The index of the first row below the head, and of the first column beside the heads of the rows.
+const FIRST = 2;
+// Where the focus is: `HEAD` is the row of heads or the column of heads.
+const HEAD = -1;
+
+// Returns `{ element, set(given), focus() }`. `given` is `{ corner, columns, rows, headWidth(whole, rem) }`, in pixels. A column is
+// `{ width, head() }`. A row is `{ head(), cell(column) }`; the head of a group is `{ group(), cell(column), toggle() }`. These functions
+// answer with `{ attributes, children }` for `h`; a cell has a class, a title, `data-access` and text alone. Enter and a click call `open(row, column)`; one of them is null on a head.
+export function grid({ label, open, attributes = {} }) {
+  let given = { corner: "", columns: [], rows: [], headWidth: () => 0 };
+  let edges = [0];
+  let sizes = { row: 0, head: 0 };
+  let at = { row: 0, column: 0 };
+  let frame = 0;
+  const drawn = new Map();
+  // elements of cells that went out of view, for those that come in: a quick scroll leaves no heap of them
+  const spare = [];
+  const top = { element: h("div", { role: "row", class: "grid-row grid-top", "aria-rowindex": 1 }), cells: new Map() };
+  const sheet = h("div", { class: "grid-sheet" }, top.element);
+  const element = h("div", { ...attributes, class: "grid", role: "grid", "aria-label": label, onscroll: later, onkeydown: pressed, onclick: clicked }, sheet);
+  new ResizeObserver(() => { measure(); draw(); }).observe(element);
+
+  function set(next) {
+    const hadFocus = element.contains(document.activeElement);
+    given = next;
+    edges = [0];
+    for (const column of given.columns) edges.push(edges.at(-1) + column.width);
+    at = { row: Math.min(at.row, given.rows.length - 1), column: Math.min(at.column, given.columns.length - 1) };
+    element.setAttribute("aria-rowcount", given.rows.length + 1);
+    element.setAttribute("aria-colcount", given.columns.length + 1);
+    clear();
+    measure();
+    draw();
+    if (hadFocus) move(at.row, at.column);
+  }
+
+  function clear() {
+    for (const { element: row } of drawn.values()) row.remove();
+    drawn.clear();
+    spare.length = 0;
+    top.element.replaceChildren();
+    top.cells.clear();
+  }
+
+  function measure() {
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const isNarrow = element.clientWidth < 40 * rem;
+    const row = Math.round((isNarrow ? 3.25 : 2.25) * rem);
+    const head = Math.round(given.headWidth(element.clientWidth, rem));
+    if (row !== sizes.row || head !== sizes.head) clear();
+    sizes = { row, head };
+    element.dataset.rowHeight = row;
+    element.classList.toggle("is-narrow", isNarrow);
+    element.style.setProperty("--row", `${row}px`);
+    element.style.setProperty("--head", `${head}px`);
+    sheet.style.width = `${head + edges.at(-1)}px`;
+    sheet.style.height = `${row * (given.rows.length + 1)}px`;
+  }
+
+  function later() {
+    frame ||= requestAnimationFrame(draw);
+  }
+
+  // The columns and rows in view, and the ones with the focus, wherever they are.
+  function inView() {
+    const first = Math.floor(element.scrollTop / sizes.row) - BESIDE.rows;
+    const last = Math.ceil((element.scrollTop + element.clientHeight) / sizes.row) + BESIDE.rows;
+    const left = columnAt(element.scrollLeft) - BESIDE.columns;
+    const right = columnAt(element.scrollLeft + element.clientWidth - sizes.head) + 1 + BESIDE.columns;
+    return { rows: range(first, last, given.rows.length, at.row), columns: range(left, right, given.columns.length, at.column) };
+  }
+
+  // The column that is so far from the first, by halves.
+  function columnAt(x) {
+    let [low, high] = [0, given.columns.length];
+    while (low + 1 < high) {
+      const middle = (low + high) >> 1;
+      if (edges[middle] <= x) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  function draw() {
+    cancelAnimationFrame(frame);
+    frame = 0;
+    const { rows, columns } = inView();
+    drawCells(top, HEAD, columns);
+    drop(drawn, new Set(rows), ({ cells }) => drop(cells, new Set(), keep));
+    let before = top.element.nextSibling;
+    for (const row of rows) {
+      if (!drawn.has(row)) {
+        const made = { element: rowElement(row), cells: new Map() };
+        drawn.set(row, made);
+        sheet.insertBefore(made.element, before);
+      } else before = drawn.get(row).element.nextSibling;
+      drawCells(drawn.get(row), row, columns);
+    }
+  }
+
+  function rowElement(row) {
+    const made = h("div", { role: "row", class: given.rows[row].group ? "grid-row grid-group" : "grid-row", "aria-rowindex": row + FIRST });
+    made.style.top = `${sizes.row * (row + 1)}px`;
+    return made;
+  }
+
+  function drawCells({ element: row, cells }, index, columns) {
+    const wanted = [HEAD, ...columns];
+    drop(cells, new Set(wanted), keep);
+    let before = row.firstChild;
+    for (const column of wanted) {
+      const known = cells.get(column);
+      if (known) before = known.element.nextSibling;
+      else {
+        const made = cellElement(index, column);
+        cells.set(column, { element: made });
+        row.insertBefore(made, before);
+      }
+    }
+  }
+
+  function cellElement(row, column) {
+    const { attributes = {}, children = [] } = content(row, column);
+    const hasFocus = row === at.row && column === at.column;
+    const made = isPlain(row, column) ? dressed(spare.pop() ?? h("div", { role: "gridcell" }), attributes, children) : h("div", { role: role(row, column), ...attributes }, children);
+    made.classList.add("grid-cell");
+    made.setAttribute("aria-colindex", column + FIRST);
+    made.setAttribute("tabindex", hasFocus ? 0 : -1);
+    if (column === HEAD) made.classList.add("grid-head");
+    else {
+      made.style.left = `${sizes.head + edges[column]}px`;
+      made.style.width = `${given.columns[column].width}px`;
+    }
+    return made;
+  }
+
+  const isPlain = (row, column) => row !== HEAD && column !== HEAD;
+
+  function keep({ element: cell }) {
+    if (cell.getAttribute("role") === "gridcell" && !cell.classList.contains("grid-head")) spare.push(cell);
+  }
+
+  function content(row, column) {
+    if (row === HEAD) return column === HEAD ? { children: [given.corner] } : given.columns[column].head();
+    const of = given.rows[row];
+    if (column !== HEAD) return of.cell(given.columns[column]);
+    return of.group ? of.group() : of.head();
+  }
+
+  function role(row, column) {
+    if (row === HEAD) return "columnheader";
+    return column === HEAD && !given.rows[row].group ? "rowheader" : "gridcell";
+  }
+
+  function cell(row, column) {
+    return (row === HEAD ? top : drawn.get(row))?.cells.get(column)?.element;
+  }
+
+  function move(row, column) {
+    const within = (number, length) => Math.max(HEAD, Math.min(number, length - 1));
+    const former = cell(at.row, at.column);
+    at = { row: within(row, given.rows.length), column: within(column, given.columns.length) };
+    reveal();
+    draw();
+    former?.setAttribute("tabindex", -1);
+    const now = cell(at.row, at.column);
+    now?.setAttribute("tabindex", 0);
+    now?.focus({ preventScroll: true });
+    draw();
+  }
+
+  // Scrolls by as little as shows the cell whole.
+  function reveal() {
+    const [y, x] = [sizes.row * at.row, edges[Math.max(at.column, 0)]];
+    const tall = element.clientHeight - 2 * sizes.row;
+    if (at.row !== HEAD) element.scrollTop = Math.max(Math.min(element.scrollTop, y), y - tall);
+    if (at.column !== HEAD) {
+      const wide = element.clientWidth - sizes.head - given.columns[at.column].width;
+      element.scrollLeft = Math.max(Math.min(element.scrollLeft, x), x - wide);
+    }
+  }
+
+  function pressed(event) {
+    const { key, ctrlKey, metaKey, altKey } = event;
+    if (altKey || event.target === element) return;
+    const whole = ctrlKey || metaKey;
+    const page = Math.max(1, Math.floor(element.clientHeight / sizes.row) - 2);
+    const [lastRow, lastColumn] = [given.rows.length - 1, given.columns.length - 1];
+    const to = {
+      ArrowUp: [whole ? 0 : at.row - 1, at.column],
+      ArrowDown: [whole ? lastRow : at.row + 1, at.column],
+      ArrowLeft: [at.row, whole ? HEAD : at.column - 1],
+      ArrowRight: [at.row, whole ? lastColumn : at.column + 1],
+      Home: [whole ? HEAD : at.row, HEAD],
+      End: [whole ? lastRow : at.row, lastColumn],
+      PageUp: [Math.max(at.row - page, 0), at.column],
+      PageDown: [at.row + page, at.column],
+    }[key];
+    if (to) move(...to);
+    else if (key === "Enter" || key === " ") opened();
+    else return;
+    event.preventDefault();
+  }
+
+  function clicked(event) {
+    const row = event.target.closest("[role=row]");
+    const found = event.target.closest(".grid-cell");
+    if (!row || !found) return;
+    move(Number(row.getAttribute("aria-rowindex")) - FIRST, Number(found.getAttribute("aria-colindex")) - FIRST);
+    opened();
+  }
+
+  function opened() {
+    const row = given.rows[at.row] ?? null;
+    if (row?.group) row.toggle();
+    else open(row, given.columns[at.column] ?? null);
+  }
+
+  return { element, set, focus: () => move(at.row, at.column) };
+}
+
+// The whole numbers from `first` to before `last`, within 0 and `length`, and `also`.
+function range(first, last, length, also) {
+  const [low, high] = [Math.max(first, 0), Math.min(last, length)];
+  const all = Array.from({ length: Math.max(high - low, 0) }, (_, at) => low + at);
+  if (also >= 0 && also < low) all.unshift(also);
+  if (also >= high && also < length) all.push(also);
+  return all;
+}
+
+function drop(drawn, wanted, dropped) {
+  for (const [key, one] of drawn) {
+    if (wanted.has(key)) continue;
+    one.element.remove();
+    drawn.delete(key);
+    dropped(one);
+  }
+}
+
+// A cell that was another one before.
+function dressed(element, attributes, children) {
+  for (const key of ["class", "title", "data-access"]) {
+    if (attributes[key] === undefined) element.removeAttribute(key);
+    else element.setAttribute(key, attributes[key]);
+  }
+  element.replaceChildren(...children);
+  return element;
+}
