@@ -1,7 +1,7 @@
 // `#/routes`: every path of an API as a tree, what decides it, and which route takes a path.
 
-import { address, badge, card, check, code, count, field, h, link, name, notice, options, select } from "../dom.js";
-import { coded, conditions, place, routeText, segments } from "../explanation.js";
+import { address, badge, code, count, field, h, link, name, notice, options, select } from "../dom.js";
+import { coded, conditions, grounds, place, routeText, segments } from "../explanation.js";
 import { METHODS, firstApi } from "./explain.js";
 
 export const title = "What decides each path";
@@ -23,7 +23,7 @@ export async function show(main, params, { api, signal, navigate, names }) {
   const asked = { api: wanted, method: params.get("method") || "GET", path: params.get("path") ?? "" };
   const forest = h("div", { class: "routes" });
   const tried = h("div", { class: "stack", "aria-live": "polite" });
-  const state = { found, marks: new Map(), slices: [], forest, filter: "", open: false };
+  const state = { found, marks: new Map(), slices: [], forest, filter: "" };
   main.append(
     about(found, apis, navigate),
     tryForm(asked, navigate),
@@ -62,16 +62,14 @@ function tryForm({ api, method, path }, navigate) {
 
 function filterForm(state) {
   const input = h("input", { type: "search", name: "filter", autocomplete: "off", placeholder: "orders, refund, public, scope: orders:read" });
-  const open = h("input", { type: "checkbox", name: "open" });
-  const left = h("span", { class: "quiet", role: "status" });
+  const left = h("span", { class: "check quiet", role: "status" });
   const oninput = () => {
     state.filter = input.value.trim().toLowerCase();
-    state.open = open.checked;
     const shown = draw(state);
     left.textContent = state.filter ? `${count(shown, "route")} of ${count(state.found.routes.length, "route")}` : "";
   };
   return h("div", { class: "fields", role: "search", "aria-label": "Routes", oninput },
-    field("Filter by path, rule or condition", input), check("open all", open), left);
+    field("Filter by path, rule or condition", input), left);
 }
 
 // The tree of a list of routes: `{ label, routes, below }`. Segments without a fork are one label.
@@ -110,20 +108,7 @@ function draw(state) {
   state.slices = [];
   forest.toggleAttribute("data-many", routes.length > OPEN);
   forest.replaceChildren(routes.length ? branch(nodes, state, shortDepth(nodes)) : h("p", { class: "empty" }, "No route matches the filter."));
-  if (state.open) void openAll(forest, state.slices);
   return routes.length;
-}
-
-// Opens one path after another, and lets the page answer between them.
-async function openAll(forest, slices) {
-  for (let closed; (closed = forest.querySelector("details:not([open])")); ) {
-    closed.fill();
-    closed.open = true;
-    await Promise.all(slices.splice(0));
-    await pause();
-    // by now another filter may have drawn another tree
-    if (!forest.contains(closed)) return;
-  }
 }
 
 const pause = () => new Promise((resolve) => setTimeout(resolve));
@@ -213,15 +198,11 @@ async function tryPath(asked, tried, state, { api, signal }) {
   document.getElementById("takes")?.scrollIntoView({ block: "center" });
 }
 
-function told({ api, method, path }, { detail, decided_by: decided, also_matching: passed, other_methods: others, hint }) {
-  const request = code(`${method} ${path}`);
-  const item = (one, words) => h("li", {}, routeText(one.route), " of rule ", name(one.rule), words);
-  return h("section", { class: "card tried", "data-taken": decided ? "yes" : "no" },
-    h("h2", {}, decided ? [routeText(decided.route), " takes it"] : "No route takes it"),
-    h("p", {}, decided ? [request, " is decided by rule ", name(decided.rule), " ", place(decided.file, decided.line), ", and by no other."]
-      : [request, " is denied to everybody: ", coded(detail), "."]),
-    hint && h("p", { class: "hint" }, coded(hint)),
-    passed.length > 0 && [h("h3", {}, "Passed over"), h("ul", {}, passed.map((one) => item(one, [": ", coded(one.because)])))],
-    others.length > 0 && [h("h3", {}, "This path with other methods"), h("ul", {}, others.map((one) => item(one)))],
+function told({ api, method, path }, answer) {
+  const { decided_by: decided, detail } = answer;
+  return h("section", { class: "stack tried", "data-taken": decided ? "yes" : "no" },
+    h("h2", {}, code(`${method} ${path}`), decided ? [" is taken by ", routeText(decided.route)] : " is taken by no route"),
+    !decided && h("p", {}, "It is denied to everybody: ", coded(detail), "."),
+    grounds({ ...answer, alternatives: [] }),
     h("p", {}, link(address("#/explain", { api, method, path }), "Explain it for a client")));
 }
