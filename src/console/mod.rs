@@ -54,6 +54,7 @@ pub(crate) struct Console {
     certificates: Data<Certificates>,
     secret_uses: Data<SecretUses>,
     clock: Data<dyn Clock>,
+    /// The server waits for answers that are being sent: a stream ends when [`Ending::closed`] comes.
     ending: Data<Ending>,
 }
 
