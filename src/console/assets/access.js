@@ -8,7 +8,7 @@ const ALWAYS = 1;
 // A group of so many routes is split at the next segment of their paths.
 const GROUP = 24;
 // More cells fill a stack of paper: they are filtered before they are printed.
-const PAPER = { cells: 40_000, width: 1000 };
+const PAPER = { cells: 40_000, width: 900 };
 
 // What `access` codes say, as attributes and text of a cell.
 function said(matrix, code) {
@@ -233,8 +233,9 @@ const longestRoutes = (routes) => routes.map((each) => each.route + (each.public
 function words(matrix, { clients, routes }) {
   const granted = matrix.clients.filter((client) => client.has_grant).length;
   const part = (number, all, one) => (number === all ? count(number, one) : `${number.toLocaleString("en")} of ${count(all, one)}`);
-  return h("span", { title: `The API has ${count(matrix.routes.length, "route")}. ${count(matrix.clients.length, "client")} exist, ${granted} with a grant for it.` },
+  const all = h("span", { title: `The API has ${count(matrix.routes.length, "route")}. ${count(matrix.clients.length, "client")} exist, ${granted} with a grant for it.` },
     `${part(routes.length, matrix.routes.length, "route")}, ${part(clients.length, matrix.clients.length, "client")}`);
+  return [all, matrix.bound_tokens && [" ", badge("info", "takes bound tokens only", "a request must show the key or the certificate of its token")]];
 }
 
 function legend() {

@@ -1,7 +1,7 @@
 // An ARIA grid of many rows and columns, of which only those in view are elements. The head and the first column stay in view.
 // Rows have one height and each column has its own width, so that the place of every cell is known.
 
-import { h } from "./dom.js";
+import { h, put } from "./dom.js";
 
 // How many rows and columns beside those in view are there too.
 const BESIDE = { rows: 4, columns: 1 };
@@ -9,10 +9,12 @@ const BESIDE = { rows: 4, columns: 1 };
 const FIRST = 2;
 // Where the focus is: `HEAD` is the row of heads or the column of heads.
 const HEAD = -1;
+// The attributes that a cell may have and another has not.
+const VARYING = ["title", "data-access", "aria-expanded"];
 
 // Returns `{ element, set(given), focus() }`. `given` is `{ corner, columns, rows, headWidth(whole, rem) }`, in pixels. A column is
 // `{ width, head() }`. A row is `{ head(), cell(column) }`; the head of a group is `{ group(), cell(column), toggle() }`. These functions
-// answer with `{ attributes, children }` for `h`; a cell has a class, a title, `data-access` and text alone. Enter and a click call `open(row, column)`; one of them is null on a head.
+// answer with `{ attributes, children }`: a class, a title, `data-access` and `aria-expanded`. Enter and a click call `open(row, column)`; one of them is null on a head.
 export function grid({ label, open, attributes = {} }) {
   let given = { corner: "", columns: [], rows: [], headWidth: () => 0 };
   let edges = [0];
@@ -20,8 +22,6 @@ export function grid({ label, open, attributes = {} }) {
   let at = { row: 0, column: 0 };
   let frame = 0;
   const drawn = new Map();
-  // elements of cells that went out of view, for those that come in: a quick scroll leaves no heap of them
-  const spare = [];
   const top = { element: h("div", { role: "row", class: "grid-row grid-top", "aria-rowindex": 1 }), cells: new Map() };
   const sheet = h("div", { class: "grid-sheet" }, top.element);
   const element = h("div", { ...attributes, class: "grid", role: "grid", "aria-label": label, onscroll: later, onkeydown: pressed, onclick: clicked }, sheet);
@@ -44,7 +44,6 @@ export function grid({ label, open, attributes = {} }) {
   function clear() {
     for (const { element: row } of drawn.values()) row.remove();
     drawn.clear();
-    spare.length = 0;
     top.element.replaceChildren();
     top.cells.clear();
   }
@@ -88,63 +87,46 @@ export function grid({ label, open, attributes = {} }) {
     return low;
   }
 
+  // An element that went out of view becomes one that comes in: a quick scroll makes none, and moves none.
   function draw() {
     cancelAnimationFrame(frame);
     frame = 0;
     const { rows, columns } = inView();
     drawCells(top, HEAD, columns);
-    drop(drawn, new Set(rows), ({ cells }) => drop(cells, new Set(), keep));
-    let before = top.element.nextSibling;
-    for (const row of rows) {
-      if (!drawn.has(row)) {
-        const made = { element: rowElement(row), cells: new Map() };
-        drawn.set(row, made);
-        sheet.insertBefore(made.element, before);
-      } else before = drawn.get(row).element.nextSibling;
-      drawCells(drawn.get(row), row, columns);
-    }
-  }
-
-  function rowElement(row) {
-    const made = h("div", { role: "row", class: given.rows[row].group ? "grid-row grid-group" : "grid-row", "aria-rowindex": row + FIRST });
-    made.style.top = `${sizes.row * (row + 1)}px`;
-    return made;
+    fill(sheet, drawn, rows, top.element.nextSibling, (row, former) => {
+      const made = former ?? { element: h("div", { role: "row" }), cells: new Map() };
+      made.element.className = given.rows[row].group ? "grid-row grid-group" : "grid-row";
+      made.element.setAttribute("aria-rowindex", row + FIRST);
+      made.element.style.top = `${sizes.row * (row + 1)}px`;
+      for (const [column, cell] of made.cells) dress(cell, row, column);
+      return made;
+    });
+    for (const row of rows) drawCells(drawn.get(row), row, columns);
   }
 
   function drawCells({ element: row, cells }, index, columns) {
-    const wanted = [HEAD, ...columns];
-    drop(cells, new Set(wanted), keep);
-    let before = row.firstChild;
-    for (const column of wanted) {
-      const known = cells.get(column);
-      if (known) before = known.element.nextSibling;
-      else {
-        const made = cellElement(index, column);
-        cells.set(column, { element: made });
-        row.insertBefore(made, before);
-      }
-    }
+    fill(row, cells, [HEAD, ...columns], row.firstChild, (column, former) => {
+      const made = former ?? { element: h("div"), column: null };
+      dress(made, index, column);
+      return made;
+    });
   }
 
-  function cellElement(row, column) {
+  // Makes an element that cell, whatever it was.
+  function dress(cell, row, column) {
+    const { element: made } = cell;
     const { attributes = {}, children = [] } = content(row, column);
-    const hasFocus = row === at.row && column === at.column;
-    const made = isPlain(row, column) ? dressed(spare.pop() ?? h("div", { role: "gridcell" }), attributes, children) : h("div", { role: role(row, column), ...attributes }, children);
-    made.classList.add("grid-cell");
-    made.setAttribute("aria-colindex", column + FIRST);
-    made.setAttribute("tabindex", hasFocus ? 0 : -1);
-    if (column === HEAD) made.classList.add("grid-head");
-    else {
-      made.style.left = `${sizes.head + edges[column]}px`;
-      made.style.width = `${given.columns[column].width}px`;
-    }
-    return made;
-  }
-
-  const isPlain = (row, column) => row !== HEAD && column !== HEAD;
-
-  function keep({ element: cell }) {
-    if (cell.getAttribute("role") === "gridcell" && !cell.classList.contains("grid-head")) spare.push(cell);
+    made.className = `grid-cell ${column === HEAD ? "grid-head " : ""}${attributes.class ?? ""}`;
+    for (const [key, value] of [["role", role(row, column)], ...VARYING.map((key) => [key, attributes[key]])]) change(made, key, value);
+    change(made, "tabindex", row === at.row && column === at.column ? 0 : -1);
+    if (children.length === 1 && made.firstChild?.nodeType === Node.TEXT_NODE && made.childNodes.length === 1) made.firstChild.data = children[0];
+    else put(made, children);
+    if (cell.column === column) return;
+    cell.column = column;
+    change(made, "aria-colindex", column + FIRST);
+    if (column === HEAD) return;
+    made.style.left = `${sizes.head + edges[column]}px`;
+    made.style.width = `${given.columns[column].width}px`;
   }
 
   function content(row, column) {
@@ -167,7 +149,7 @@ export function grid({ label, open, attributes = {} }) {
     const within = (number, length) => Math.max(HEAD, Math.min(number, length - 1));
     const former = cell(at.row, at.column);
     at = { row: within(row, given.rows.length), column: within(column, given.columns.length) };
-    reveal();
+    uncover();
     draw();
     former?.setAttribute("tabindex", -1);
     const now = cell(at.row, at.column);
@@ -177,7 +159,7 @@ export function grid({ label, open, attributes = {} }) {
   }
 
   // Scrolls by as little as shows the cell whole.
-  function reveal() {
+  function uncover() {
     const [y, x] = [sizes.row * at.row, edges[Math.max(at.column, 0)]];
     const tall = element.clientHeight - 2 * sizes.row;
     if (at.row !== HEAD) element.scrollTop = Math.max(Math.min(element.scrollTop, y), y - tall);
@@ -235,21 +217,29 @@ function range(first, last, length, also) {
   return all;
 }
 
-function drop(drawn, wanted, dropped) {
-  for (const [key, one] of drawn) {
-    if (wanted.has(key)) continue;
-    one.element.remove();
+// Has in `drawn`, and in `parent` from `before` on, what is wanted, in order: what is there stays where it is, and what is there no
+// longer is made into what is new.
+function fill(parent, drawn, wanted, before, make) {
+  const isWanted = new Set(wanted);
+  const free = [...drawn].filter(([key]) => !isWanted.has(key));
+  for (const key of wanted) {
+    let one = drawn.get(key);
+    if (!one) {
+      const [formerKey, former] = free.shift() ?? [];
+      drawn.delete(formerKey);
+      one = make(key, former);
+      drawn.set(key, one);
+      if (one.element !== before) parent.insertBefore(one.element, before);
+    }
+    before = one.element.nextSibling;
+  }
+  for (const [key, { element }] of free) {
+    element.remove();
     drawn.delete(key);
-    dropped(one);
   }
 }
 
-// A cell that was another one before.
-function dressed(element, attributes, children) {
-  for (const key of ["class", "title", "data-access"]) {
-    if (attributes[key] === undefined) element.removeAttribute(key);
-    else element.setAttribute(key, attributes[key]);
-  }
-  element.replaceChildren(...children);
-  return element;
+function change(element, key, value) {
+  if (value === undefined || value === null) element.removeAttribute(key);
+  else if (element.getAttribute(key) !== String(value)) element.setAttribute(key, value);
 }
