@@ -20,6 +20,7 @@ export async function show(main, params, context) {
   const answer = h("div", { class: "answer", "aria-live": "polite" });
   main.append(
     h("h1", {}, title),
+    asked.path ? "" : h("p", { class: "quiet" }, "Name a request. The answer says which rule decides it, what is met and what is missing, and who has that."),
     form(asked, names, context.navigate),
     answer);
   if (asked.api && asked.path) await ask(asked, answer, names, context);
