@@ -24,8 +24,10 @@ export const post = (path, body, signal) =>
   answer(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
 
 // The events of a stream, as they come: `for await (const { event, data } of events("live", signal))`; `data` is parsed JSON.
+// The first event is `open`: the server has answered.
 export async function* events(path, signal) {
   const response = await request(path, { signal });
+  yield { event: "open", data: null };
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
   for (;;) {

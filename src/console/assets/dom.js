@@ -29,10 +29,14 @@ export function put(element, ...children) {
 }
 
 // A name from a policy file or a request. Its direction stays its own.
-export const name = (text, attributes = {}) => h("bdi", attributes, text);
+export const name = (text, attributes = {}) =>
+  h("bdi", TURNS.test(text) ? { ...attributes, class: `turns ${attributes.class ?? ""}` } : attributes, text);
+
+// Marks of direction. One that is not closed would reach beyond the element, unless that is a block of its own.
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/;
 
 // A name as code: a scope, a route, a `kid`.
-export const code = (text, attributes = {}) => h("code", attributes, h("bdi", {}, text));
+export const code = (text, attributes = {}) => h("code", attributes, name(text));
 
 // A time as `in 3 days` with the whole time in its title.
 export function time(rfc3339, now = Date.now()) {
@@ -111,7 +115,7 @@ export function facts(list) {
 export function lines(list, marks = new Set()) {
   const kind = (line) => (marks.has(line) ? (marks.get?.(line) ?? "here") : null);
   return h("div", { class: "lines", tabindex: 0, role: "region", "aria-label": "Lines of the file" }, list.map(({ line, text }) =>
-    h("div", { class: "line", "data-mark": kind(line) }, h("span", { class: "line-number" }, line), h("code", {}, h("bdi", {}, text || " ")))));
+    h("div", { class: "line", "data-mark": kind(line) }, h("span", { class: "line-number" }, line), h("code", {}, name(text || " ")))));
 }
 
 export const link = (address, ...children) => h("a", { href: address }, children);
