@@ -88,7 +88,7 @@ function character(found) {
   if (/\s/.test(found)) return "a space or a line break";
   if (found === "=") return "padding (`=`), which base64url in a token does not have,";
   if (found === "+" || found === "/") return `\`${found}\`, which is of base64 and not of base64url,`;
-  const shown = /[\p{C}\p{Z}`]/u.test(found) ? `U+${found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}` : `\`${found}\``;
+  const shown = /[\p{C}\p{Z}\x60]/u.test(found) ? `U+${found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}` : `\`${found}\``;
   return `${shown}, which is no character of base64url,`;
 }
 
