@@ -18,7 +18,43 @@ macro_rules! files {
 }
 
 /// Every file. A test holds that none of the folder is missing.
-const FILES: &[(&str, &[u8])] = files!["index.html",];
+const FILES: &[(&str, &[u8])] = files![
+    "access.js",
+    "api.js",
+    "changes.js",
+    "chart.js",
+    "checks.js",
+    "claims.js",
+    "copy.js",
+    "decisions.js",
+    "dom.js",
+    "editor.js",
+    "every.js",
+    "explanation.js",
+    "findings.js",
+    "grid.js",
+    "icon.svg",
+    "index.html",
+    "jws.js",
+    "life.js",
+    "main.js",
+    "renew.js",
+    "results.js",
+    "style.css",
+    "svg.js",
+    "tabs.js",
+    "views/clients.js",
+    "views/diff.js",
+    "views/explain.js",
+    "views/keys.js",
+    "views/live.js",
+    "views/matrix.js",
+    "views/overview.js",
+    "views/routes.js",
+    "views/token.js",
+    "views/try.js",
+    "words.js",
+];
 
 /// The file that answers for the folder.
 const INDEX: &str = "index.html";

@@ -1,0 +1,105 @@
+// A text field for a file: with line numbers, and marks at the lines of findings.
+
+import { h } from "./dom.js";
+import { isError } from "./findings.js";
+
+// The most marks that a file shows.
+const MOST = 500;
+
+// `onedit(text)` is called at each edit. Answers `{ element, mark, go, text, write }`.
+export function editor({ label, text, onedit }) {
+  const area = h("textarea", { "aria-label": label, wrap: "off", spellcheck: false, autocapitalize: "off", autocomplete: "off", value: text });
+  const numbers = h("pre", { class: "numbers" });
+  const marks = h("div", { class: "marks" });
+  const stripes = h("div", { class: "marks" });
+  const gutter = h("div", { class: "gutter", "aria-hidden": "true" }, numbers, marks);
+  const behind = h("div", { class: "behind", "aria-hidden": "true" }, stripes);
+  const element = h("div", { class: "editor" }, gutter, h("div", { class: "page" }, behind, area));
+  let height = 0;
+  let total = linesOf(text);
+
+  // Only the numbers that are seen are there: a file may have 100,000 lines.
+  function draw() {
+    height ||= parseFloat(getComputedStyle(area).lineHeight) || 0;
+    if (height === 0 || area.clientHeight === 0) return;
+    const first = Math.floor(area.scrollTop / height);
+    const last = Math.min(total, first + Math.ceil(area.clientHeight / height) + 1);
+    numbers.textContent = Array.from({ length: Math.max(0, last - first) }, (_, at) => first + at + 1).join("\n");
+    numbers.style.transform = `translateY(${first * height - area.scrollTop}px)`;
+    const down = `translateY(${-area.scrollTop}px)`;
+    marks.style.transform = down;
+    stripes.style.transform = down;
+  }
+
+  area.addEventListener("scroll", draw, { passive: true });
+  area.addEventListener("input", () => {
+    total = linesOf(area.value);
+    draw();
+    onedit(area.value);
+  });
+  new ResizeObserver(draw).observe(area);
+
+  // One mark for a line; an error outweighs a warning.
+  function mark(findings) {
+    draw();
+    const lines = new Map();
+    for (const finding of findings) {
+      if (finding.line < 1 || (lines.has(finding.line) && !isError(finding))) continue;
+      lines.set(finding.line, finding);
+    }
+    const shown = [...lines.values()].slice(0, MOST);
+    marks.replaceChildren(...shown.map((finding) => at(finding.line, h("span", {
+      class: "mark", "data-kind": finding.severity, title: `${finding.severity}: ${finding.message}`, onclick: () => go(finding),
+    }, isError(finding) ? "✕" : "!"))));
+    stripes.replaceChildren(...shown.map((finding) => at(finding.line, h("span", { class: "stripe", "data-kind": finding.severity }))));
+  }
+
+  function at(line, placed) {
+    placed.style.top = `${(line - 1) * height}px`;
+    return placed;
+  }
+
+  // Puts the cursor there, and the line into view.
+  function go({ line, column }) {
+    const from = startOf(area.value, Math.max(line, 1)) ;
+    const end = endOf(area.value, from);
+    const start = Math.min(from + characters(area.value.slice(from, end), Math.max(column, 1) - 1), end);
+    area.focus();
+    area.setSelectionRange(start, end);
+    area.scrollTop = Math.max(0, (line - 1) * height - area.clientHeight / 3);
+    area.scrollLeft = 0;
+    draw();
+  }
+
+  function write(fresh) {
+    area.value = fresh;
+    total = linesOf(fresh);
+    draw();
+  }
+
+  return { element, mark, go, write, text: () => area.value };
+}
+
+function linesOf(text) {
+  let lines = 1;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines += 1;
+  return lines;
+}
+
+function startOf(text, line) {
+  let start = 0;
+  for (let left = line - 1; left > 0; left -= 1) {
+    const end = text.indexOf("\n", start);
+    if (end < 0) break;
+    start = end + 1;
+  }
+  return start;
+}
+
+function endOf(text, from) {
+  const end = text.indexOf("\n", from);
+  return end < 0 ? text.length : end;
+}
+
+// How many code units the first `count` characters take: columns count characters.
+const characters = (line, count) => [...line].slice(0, count).join("").length;

@@ -1,0 +1,56 @@
+// Bring what an element shows up to date in place. Elements that stay keep their identity, and so the
+// focus, the selection and an open `<details>`. Children with a `data-key` are matched by it, others by
+// their place. Listeners are not carried over: put them on an element that stays.
+
+import { nodes } from "./dom.js";
+
+export function renew(element, ...children) {
+  const wanted = document.createDocumentFragment();
+  wanted.append(...nodes(children));
+  const focused = document.activeElement;
+  patch(element, wanted);
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+}
+
+function patch(old, fresh) {
+  const keyed = new Map();
+  for (const child of old.childNodes) {
+    if (keyOf(child)) keyed.set(keyOf(child), child);
+  }
+  let at = old.firstChild;
+  for (const wanted of [...fresh.childNodes]) {
+    const key = keyOf(wanted);
+    const match = key ? keyed.get(key) : at;
+    if (!match || !areAlike(match, wanted)) {
+      old.insertBefore(wanted, at);
+      continue;
+    }
+    keyed.delete(key);
+    if (match === at) at = at.nextSibling;
+    else old.insertBefore(match, at);
+    update(match, wanted);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+
+function update(old, fresh) {
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
+  }
+  patch(old, fresh);
+}
+
+const keyOf = (node) => node.dataset?.key;
+
+const areAlike = (a, b) => a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
