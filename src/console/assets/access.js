@@ -1,6 +1,6 @@
 // Who may do what: a matrix of clients and routes with its filters. The console and the file of `policies matrix --format html` show it.
 
-import { badge, check, count, facts, field, h, name, put, select, table } from "./dom.js";
+import { badge, check, count, facts, field, h, name, options, put, select, table } from "./dom.js";
 import { grid } from "./grid.js";
 
 const NEVER = 0;
@@ -228,17 +228,13 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
     close();
   }
 
-  function onPaper() {
-    put(paper, printed(matrix, left));
-  }
-
   // a matrix that is no longer on the page prints nothing
   addEventListener("beforeprint", function print() {
-    if (element.isConnected) onPaper();
+    if (element.isConnected) put(paper, printed(matrix, left));
     else removeEventListener("beforeprint", print);
   });
-  // widths are known once it is on the page
-  requestAnimationFrame(show);
+  // widths are known once it is on the page, which the caller sees to now
+  queueMicrotask(show);
   return element;
 }
 
@@ -272,7 +268,7 @@ function filters({ matrix, apis, chosen, state, scopes, changed }) {
     field("Clients", text("client", "part of an id")),
     field("Routes", text("route", "part of a route or rule")),
     scopes && field("Scope", text("scope", "asked by the rule", "matrix-scopes")),
-    scopes && h("datalist", { id: "matrix-scopes" }, scopes.map((scope) => h("option", { value: scope }))),
+    scopes && options("matrix-scopes", scopes),
     field("Access", select({ name: "state", onchange: changed }, states, state.state ?? "")),
     check("only clients with a grant", h("input", { name: "granted", type: "checkbox", checked: state.granted !== "no", onchange: changed })));
 }
