@@ -6,7 +6,7 @@ import { isError } from "./findings.js";
 // The most marks that a file shows.
 const MOST = 500;
 
-// `onedit(text)` is called at each edit. Answers `{ element, mark, go, text, write }`.
+// `onedit(text)` is called at each edit. Answers `{ element, mark, go }`.
 export function editor({ label, text, onedit }) {
   const area = h("textarea", { "aria-label": label, wrap: "off", spellcheck: false, autocapitalize: "off", autocomplete: "off", value: text });
   const numbers = h("pre", { class: "numbers" });
@@ -61,7 +61,7 @@ export function editor({ label, text, onedit }) {
 
   // Puts the cursor there, and the line into view.
   function go({ line, column }) {
-    const from = startOf(area.value, Math.max(line, 1)) ;
+    const from = startOf(area.value, Math.max(line, 1));
     const end = endOf(area.value, from);
     const start = Math.min(from + characters(area.value.slice(from, end), Math.max(column, 1) - 1), end);
     area.focus();
@@ -71,13 +71,7 @@ export function editor({ label, text, onedit }) {
     draw();
   }
 
-  function write(fresh) {
-    area.value = fresh;
-    total = linesOf(fresh);
-    draw();
-  }
-
-  return { element, mark, go, write, text: () => area.value };
+  return { element, mark, go };
 }
 
 function linesOf(text) {

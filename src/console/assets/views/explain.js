@@ -14,25 +14,31 @@ export const firstApi = (apis) => (apis.find(({ name: each, mentioned }) => ment
 const MEMBERS = ["api", "as", "method", "path", "scopes", "roles", "claims"];
 
 export async function show(main, params, context) {
-  const asked = Object.fromEntries(MEMBERS.map((member) => [member, params.get(member) ?? ""]));
-  asked.method ||= "GET";
+  const asked = askedBy(params);
   const names = await context.names();
   const answer = h("div", { class: "answer", "aria-live": "polite" });
   main.append(
     h("h1", {}, title),
     asked.path ? "" : h("p", { class: "quiet" }, "Name a request. The answer says which rule decides it, what is met and what is missing, and who has that."),
-    form(asked, names, context.navigate),
+    form(asked, names, (values) => context.navigate(address("#/explain", values))),
     answer);
   if (asked.api && asked.path) await ask(asked, answer, names, context);
 }
 
-function form(asked, names, navigate) {
+// What an address asks.
+export function askedBy(params) {
+  const asked = Object.fromEntries(MEMBERS.map((member) => [member, params.get(member) ?? ""]));
+  return { ...asked, method: asked.method || "GET" };
+}
+
+// The form; `onask` gets what is asked, as an address has it.
+export function form(asked, names, onask) {
   const input = (key, more) => h("input", { name: key, value: asked[key], autocomplete: "off", spellcheck: false, autocapitalize: "off", ...more });
   const claims = h("textarea", { name: "claims", rows: 2, spellcheck: false, value: claimLines(asked.claims), placeholder: "tenant=acme" });
   const onsubmit = (event) => {
     event.preventDefault();
     const values = Object.fromEntries(new FormData(event.target));
-    navigate(address("#/explain", { ...values, path: values.path.trim(), claims: claimJson(values.claims) }));
+    onask({ ...values, path: values.path.trim(), claims: claimJson(values.claims) });
   };
   return h("form", { class: "card ask", onsubmit },
     h("div", { class: "fields" },
@@ -74,7 +80,7 @@ function claimLines(text) {
 const words = (text) => text.split(/[\s,]+/).filter(Boolean);
 
 // The question as the server takes it. Throws an `Error` in words.
-function question({ api, as, method, path, scopes, roles, claims }) {
+export function question({ api, as, method, path, scopes, roles, claims }) {
   const request = { api, method, path };
   const has = { scopes: words(scopes), roles: words(roles), claims: parseClaims(claims) };
   if (!as) return scopes || roles || claims ? { ...request, as: has } : request;
@@ -114,7 +120,7 @@ function cellOf({ as }, { api: of, decided_by: decided }, names, { api, signal }
   });
 }
 
-function asker({ as, scopes, roles, claims }) {
+export function asker({ as, scopes, roles, claims }) {
   if (as) return [", as ", name(as), claims ? " with these claims" : ""];
   return scopes || roles || claims ? ", as a bearer of these scopes, roles and claims" : ", without a token";
 }

@@ -2,13 +2,14 @@
 
 import { badge, code, count, h, link, name, time } from "../dom.js";
 import { carried } from "../changes.js";
-import { Decisions, MOST, reasonInWords } from "../decisions.js";
 import { pause } from "../every.js";
 import { coded } from "../explanation.js";
 import { explained } from "../words.js";
 
 export const title = "Live";
 
+// As many as the page keeps.
+const MOST = 500;
 // How many of a group are shown, until somebody asks for all.
 const FEW = 5;
 // How often the page is drawn at most, in milliseconds, and how often a program that reads it out is told, in seconds.
@@ -63,7 +64,6 @@ function pageOf(decisions, mode, navigate) {
   const counted = h("p", { class: "quiet" });
   const told = h("p", { class: "unseen", role: "status" });
   const list = h("div", { class: "decisions" });
-  const items = new Map();
   const groups = new Map();
 
   const hold = h("button", { type: "button", "aria-pressed": "false", onclick: pauseOrResume }, "Pause");
@@ -110,20 +110,14 @@ function pageOf(decisions, mode, navigate) {
     if (decisions.kept.length === 0) arrange(list, [nothing]);
     else if (state.mode === "list") arrange(list, [each(decisions.kept)]);
     else arrange(list, decisions.groups().map(group));
-    forget();
   }
 
   const nothing = h("p", { class: "empty" }, "No request was denied since this page listens. Each one that is denied shows here at once.");
   const plain = h("ul", { class: "list" });
 
   function each(kept) {
-    arrange(plain, kept.map(item));
+    arrange(plain, kept.map(itemOf));
     return plain;
-  }
-
-  function item(decision) {
-    if (!items.has(decision.key)) items.set(decision.key, itemOf(decision));
-    return items.get(decision.key);
   }
 
   function group({ key, decisions: of }) {
@@ -133,17 +127,8 @@ function pageOf(decisions, mode, navigate) {
     made.number.textContent = of.length.toLocaleString("en");
     made.more.hidden = shown.length === of.length;
     made.more.textContent = `Show ${of.length - shown.length} more`;
-    arrange(made.list, shown.map(item));
+    arrange(made.list, shown.map(itemOf));
     return made.element;
-  }
-
-  // Elements of what is kept no more are let go.
-  function forget() {
-    if (items.size <= 2 * MOST) return;
-    const kept = new Set(decisions.kept.map(({ key }) => key));
-    for (const key of items.keys()) if (!kept.has(key)) items.delete(key);
-    const live = new Set(decisions.groups().map(({ key }) => key));
-    for (const key of groups.keys()) if (!live.has(key)) groups.delete(key);
   }
 
   function words() {
@@ -196,12 +181,16 @@ function groupOf({ reason, client, api }, onclick) {
   const more = h("button", { type: "button", class: "plain more", onclick });
   const element = h("section", { class: "card", "data-testid": "group" },
     h("h2", {}, number, " × ", badge("error", reason), " ", client ? name(client) : "no client", " at ", name(api ?? "no API")),
-    h("p", { class: "quiet" }, reasonInWords(reason)),
     list, more);
   return { element, number, list, more };
 }
 
+// Made once: a decision keeps its element.
 function itemOf(decision) {
+  return decision.element ??= made(decision);
+}
+
+function made(decision) {
   const { api, method, path, client, reason, rule, detail, gateway, time: at, id } = decision;
   const request = code(`${method} ${path}`);
   return h("li", { class: "decision", "data-testid": "decision", "data-reason": reason },
@@ -219,3 +208,40 @@ function carriedBy({ api, method, path, scopes = [], roles = [], claims = {} }) 
   return h("p", { class: "quiet" }, "The token carried ", carried(token), ". ",
     link(explained({ api, method, path, token }), "Explain for just this"));
 }
+
+// The newest decisions first. What the server sends again, after a lost connection, counts once.
+class Decisions {
+  constructor() {
+    this.kept = [];
+    this.seen = new Set();
+    this.all = 0;
+  }
+
+  add(decision) {
+    const key = keyOf(decision);
+    if (this.seen.has(key)) return;
+    this.seen.add(key);
+    this.kept.unshift({ ...decision, key });
+    this.all += 1;
+    this.kept.length = Math.min(this.kept.length, MOST);
+    if (this.seen.size > 2 * MOST) this.seen.delete(this.seen.values().next().value);
+  }
+
+  clear() {
+    this.kept = [];
+    this.all = 0;
+  }
+
+  // One group for each reason and client, that of the newest decision first.
+  groups() {
+    const groups = new Map();
+    for (const decision of this.kept) {
+      const key = JSON.stringify([decision.reason, decision.client ?? null, decision.api]);
+      if (!groups.has(key)) groups.set(key, { key, decisions: [] });
+      groups.get(key).decisions.push(decision);
+    }
+    return [...groups.values()];
+  }
+}
+
+const keyOf = ({ id, time, api, method, path }) => JSON.stringify([id, time, api, method, path]);
