@@ -37,6 +37,7 @@ async function follow(api, signal, page) {
         wait = 1;
         if (event === "open") page.connected();
         if (event === "decision") page.take(data);
+        if (event === "missed") page.miss(data.missed);
       }
     } catch (error) {
       why = error.message;
@@ -59,7 +60,7 @@ async function clock(signal, page) {
 }
 
 function pageOf(decisions, mode, navigate) {
-  const state = { mode, waiting: null, late: null, whole: new Set() };
+  const state = { mode, waiting: null, late: null, missed: 0, whole: new Set() };
   const connection = h("p", { class: "connection", role: "status" }, badge("info", "connecting"));
   const counted = h("p", { class: "quiet" });
   const told = h("p", { class: "unseen", role: "status" });
@@ -102,6 +103,11 @@ function pageOf(decisions, mode, navigate) {
     state.late ??= setTimeout(draw, DRAWN);
   }
 
+  function miss(number) {
+    state.missed += number;
+    state.late ??= setTimeout(draw, DRAWN);
+  }
+
   function draw() {
     clearTimeout(state.late);
     state.late = null;
@@ -134,7 +140,8 @@ function pageOf(decisions, mode, navigate) {
   function words() {
     const kept = decisions.kept.length;
     const of = decisions.all > kept ? ` of ${decisions.all.toLocaleString("en")}; the newest ${MOST} are kept` : "";
-    return `${count(kept, "denied decision")}${of}, ${count(decisions.groups().length, "group")} by reason and client.`;
+    const missed = state.missed > 0 ? ` ${state.missed.toLocaleString("en")} came too fast and were not sent.` : "";
+    return `${count(kept, "denied decision")}${of}, ${count(decisions.groups().length, "group")} by reason and client.${missed}`;
   }
 
   function tell() {
@@ -152,7 +159,7 @@ function pageOf(decisions, mode, navigate) {
       h("p", { class: "quiet" }, "A decision of this server, through a gateway or not. A click explains the request for the client with all that it is granted. ",
         "This page keeps them in memory alone."),
     ],
-    take, draw, tell, age,
+    take, miss, draw, tell, age,
     connected: () => connection.replaceChildren(badge("good", "connected"), " The newest stand first."),
     connecting: () => connection.replaceChildren(badge("info", "connecting")),
     lost: (why, wait) => connection.replaceChildren(badge("error", "not connected"), " ", name(why), ` It tries again in ${wait} s.`),

@@ -104,12 +104,12 @@ function policies(state) {
       ["Rules", number(state.rules, "Rules over all APIs")],
       ["Routes", number(state.routes, "Pairs of a method and a pattern over all rules")],
     ]),
-    found("Warnings", state.warnings),
+    found("Warnings", state.warnings, state.warnings_left_off),
     rejection(state.last_rejection));
 }
 
-const found = (label, findings) => findings.length > 0
-  && h("details", {}, h("summary", {}, `${label}: ${summary(findings)}`), findingList(findings));
+const found = (label, findings, more = 0) => findings.length > 0
+  && h("details", {}, h("summary", {}, `${label}: ${summary(findings)}`), findingList(findings), more > 0 && h("p", {}, `and ${count(more, "more warning")}`));
 
 const rejection = (rejected) => rejected
   && h("div", {}, h("p", {}, badge("error", "rejected"), " A later reading was rejected ", time(rejected.at), "."),
