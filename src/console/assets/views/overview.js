@@ -147,8 +147,9 @@ function store(status) {
 
 function certificates(list) {
   if (list.length === 0) return card("TLS", h("p", {}, "No TLS: all listeners speak plain HTTP."));
-  return card("TLS", facts(list.map(({ listener, expires_at, last_reload_error }) => [
-    listener, [expires_at ? ["expires ", time(expires_at)] : "no expiry known", " ", last_reload_error && badge("error", "reload rejected"), " ", name(last_reload_error ?? "")],
+  return card("TLS", facts(list.map(({ listener, expires_at: until, last_reload_error: failed }) => [
+    listener, ["expires ", time(until), failed && h("p", {}, badge("error", "rejected"), " New files were rejected ", time(failed.at), ": ", name(failed.errors.join("; ")))],
+    "The listener, and until when its certificate is valid",
   ])));
 }
 
