@@ -1,8 +1,10 @@
 //! What a running service tells of itself: its log, its metrics, its traces, and the events that are both logged and
 //! counted. It knows no HTTP.
 
+mod denials;
 mod log;
 pub mod metrics;
+mod rates;
 mod together;
 mod told;
 mod traces;
@@ -14,6 +16,8 @@ pub use {
     traces::{Traces, TracesError},
 };
 pub(crate) use {
-    told::{ClientRefusal, TokenAttempt},
+    denials::{DenialWatch, Denials, TooManyWatchers, WatchedDenial},
+    rates::{Rates, STEP as RATE_STEP},
+    told::{ClientRefusal, RefusedQuestion, TokenAttempt},
     traces::{AnsweredRequest, begin_trace, tell_answer},
 };
