@@ -121,6 +121,4 @@ function remedy({ client, access, condition, least }) {
       more > 0 ? ` and ${more} more.` : least.held_by.length ? "." : "no client."));
 }
 
-function yaml({ rule, description, file, line, text }) {
-  return h("details", {}, h("summary", {}, "YAML of rule ", name(rule), " in ", place(file, line)), description && h("p", {}, name(description)), lines(text));
-}
+const yaml = ({ rule, file, line, text }) => h("details", {}, h("summary", {}, "YAML of rule ", name(rule), " in ", place(file, line)), lines(text));

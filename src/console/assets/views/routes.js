@@ -57,7 +57,7 @@ function filter(state) {
   return h("div", { class: "fields", role: "search", "aria-label": "Routes", oninput }, field("Filter by path, rule or condition", input), left);
 }
 
-const text = (route) => [route.route, "rule", route.rule, route.description, route.public && "public", ...route.alternatives.flat()].join(" ").toLowerCase();
+const text = (route) => [route.route, "rule", route.rule, route.public && "public", ...route.alternatives.flat()].join(" ").toLowerCase();
 
 // Draws what passes the filter, with what a tried path meets. Returns how many routes that are.
 function draw(state) {
@@ -133,7 +133,7 @@ function nodeOf(node, state, depth) {
 }
 
 // What decides one method of a path.
-function routeOf({ route, method, rule, description, file, line, public: isPublic, alternatives, clients }, { found, marks }) {
+function routeOf({ route, method, rule, file, line, public: isPublic, alternatives, clients }, { found, marks }) {
   const mark = marks.get(route);
   const asks = isPublic ? badge("warning", "public", "Nobody needs a token") : alternatives.map((all, at) => [at ? h("span", { class: "quiet" }, " or ") : "", conditions(all)]);
   return h("div", { class: "decides", "data-mark": mark && (mark.kind ?? "other"), "aria-current": mark?.kind === "good" ? "true" : null },
@@ -141,7 +141,7 @@ function routeOf({ route, method, rule, description, file, line, public: isPubli
     h("div", {},
       mark && h("p", {}, badge(mark.kind, mark.word), " ", mark.because && coded(mark.because)),
       h("p", {}, asks),
-      h("p", { class: "quiet small" }, "rule ", name(rule, { title: description }), " ", place(file, line), " ",
+      h("p", { class: "quiet small" }, "rule ", name(rule), " ", place(file, line), " ",
         link(address("#/matrix", { api: found.api, route }), isPublic ? "everybody" : count(clients, "client")))));
 }
 
