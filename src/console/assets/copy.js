@@ -1,8 +1,8 @@
-// A command or a text, with a button that copies it.
+// A button that copies a text.
 
 import { h, name } from "./dom.js";
 
-// A command in a box.
+// A command in a box, to be copied.
 export const command = (text) =>
   h("div", { class: "command" }, h("code", {}, name(text)), copyButton(() => text, `Copy the command: ${text}`));
 
@@ -10,30 +10,8 @@ export const command = (text) =>
 export function copyButton(text, label, words = "Copy") {
   const said = h("span", { role: "status", class: "quiet" });
   const onclick = async () => {
-    said.textContent = (await copied(text())) ? "copied" : "not copied: the browser does not allow it";
+    said.textContent = await navigator.clipboard.writeText(text()).then(() => "copied", () => "the browser does not allow it");
     setTimeout(() => said.replaceChildren(), 4000);
   };
-  return h("span", { class: "copying" }, h("button", { type: "button", title: label, onclick }, words), " ", said);
-}
-
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return copiedBySelection(text);
-  }
-}
-
-// Where the page has no clipboard: on an address without TLS that is not loopback.
-function copiedBySelection(text) {
-  const before = document.activeElement;
-  const area = h("textarea", { class: "unseen" });
-  area.value = text;
-  document.body.append(area);
-  area.select();
-  const done = document.execCommand("copy");
-  area.remove();
-  before?.focus();
-  return done;
+  return h("span", { class: "nowrap" }, h("button", { type: "button", title: label, onclick }, words), " ", said);
 }

@@ -6,15 +6,13 @@ import { isError } from "./findings.js";
 // The most marks that a file shows.
 const MOST = 500;
 
-// `onedit(text)` is called at each edit. Answers `{ element, mark, go, text, write }`.
+// `onedit(text)` is called at each edit. Answers `{ element, mark, go }`.
 export function editor({ label, text, onedit }) {
   const area = h("textarea", { "aria-label": label, wrap: "off", spellcheck: false, autocapitalize: "off", autocomplete: "off", value: text });
   const numbers = h("pre", { class: "numbers" });
   const marks = h("div", { class: "marks" });
-  const stripes = h("div", { class: "marks" });
   const gutter = h("div", { class: "gutter", "aria-hidden": "true" }, numbers, marks);
-  const behind = h("div", { class: "behind", "aria-hidden": "true" }, stripes);
-  const element = h("div", { class: "editor" }, gutter, h("div", { class: "page" }, behind, area));
+  const element = h("div", { class: "editor" }, gutter, area);
   let height = 0;
   let total = linesOf(text);
 
@@ -26,9 +24,7 @@ export function editor({ label, text, onedit }) {
     const last = Math.min(total, first + Math.ceil(area.clientHeight / height) + 1);
     numbers.textContent = Array.from({ length: Math.max(0, last - first) }, (_, at) => first + at + 1).join("\n");
     numbers.style.transform = `translateY(${first * height - area.scrollTop}px)`;
-    const down = `translateY(${-area.scrollTop}px)`;
-    marks.style.transform = down;
-    stripes.style.transform = down;
+    marks.style.transform = `translateY(${-area.scrollTop}px)`;
   }
 
   area.addEventListener("scroll", draw, { passive: true });
@@ -47,21 +43,19 @@ export function editor({ label, text, onedit }) {
       if (finding.line < 1 || (lines.has(finding.line) && !isError(finding))) continue;
       lines.set(finding.line, finding);
     }
-    const shown = [...lines.values()].slice(0, MOST);
-    marks.replaceChildren(...shown.map((finding) => at(finding.line, h("span", {
-      class: "mark", "data-kind": finding.severity, title: `${finding.severity}: ${finding.message}`, onclick: () => go(finding),
-    }, isError(finding) ? "✕" : "!"))));
-    stripes.replaceChildren(...shown.map((finding) => at(finding.line, h("span", { class: "stripe", "data-kind": finding.severity }))));
+    marks.replaceChildren(...[...lines.values()].slice(0, MOST).map(placed));
   }
 
-  function at(line, placed) {
-    placed.style.top = `${(line - 1) * height}px`;
-    return placed;
+  function placed(finding) {
+    const title = `${finding.severity}: ${finding.message}`;
+    const one = h("span", { class: "mark", "data-kind": finding.severity, title, onclick: () => go(finding) }, isError(finding) ? "✕" : "!");
+    one.style.top = `${(finding.line - 1) * height}px`;
+    return one;
   }
 
   // Puts the cursor there, and the line into view.
   function go({ line, column }) {
-    const from = startOf(area.value, Math.max(line, 1)) ;
+    const from = startOf(area.value, Math.max(line, 1));
     const end = endOf(area.value, from);
     const start = Math.min(from + characters(area.value.slice(from, end), Math.max(column, 1) - 1), end);
     area.focus();
@@ -71,13 +65,7 @@ export function editor({ label, text, onedit }) {
     draw();
   }
 
-  function write(fresh) {
-    area.value = fresh;
-    total = linesOf(fresh);
-    draw();
-  }
-
-  return { element, mark, go, write, text: () => area.value };
+  return { element, mark, go };
 }
 
 function linesOf(text) {

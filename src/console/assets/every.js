@@ -18,22 +18,7 @@ export function pause(seconds, signal) {
 export async function every(seconds, signal, work) {
   for (;;) {
     await pause(seconds, signal);
-    if (document.hidden) await seen(signal);
     if (signal.aborted) return;
-    await work();
+    if (!document.hidden) await work();
   }
-}
-
-function seen(signal) {
-  return new Promise((done) => {
-    const look = () => {
-      if (document.hidden && !signal.aborted) return;
-      document.removeEventListener("visibilitychange", look);
-      signal.removeEventListener("abort", look);
-      done();
-    };
-    document.addEventListener("visibilitychange", look);
-    signal.addEventListener("abort", look);
-    look();
-  });
 }

@@ -46,7 +46,6 @@ export function timeLine(list, now, { width, scaled }) {
   const height = TOP + list.length * ROW + 30;
   const end = width - EDGE;
   return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words(list) },
-    hatching(),
     list.map((row, at) => keyRow(row, { x, end, now, y: TOP + at * ROW })),
     axis({ x, moments, now, width, y: TOP + list.length * ROW }),
     nowLine(x(now), TOP + list.length * ROW, width));
@@ -106,10 +105,6 @@ function nowLine(at, bottom, width) {
     svg("line", { x1: at, x2: at, y1: 24, y2: bottom }),
     svg("text", { x: at, y: 16, "text-anchor": anchor }, "now"));
 }
-
-// Stripes set a phase that is over or to come off without a colour.
-const hatching = () => svg("defs", {}, svg("pattern", { id: "stripes", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
-  svg("line", { class: "stripe", x1: 0, x2: 0, y1: 0, y2: 6 })));
 
 // What the states mean, in words.
 export const legend = () => h("ul", { class: "states" }, Object.entries(MEANS).map(([state, means]) =>

@@ -1,12 +1,12 @@
 // What a check of edited policies says: findings, matrix, difference and explanation, each in a tab.
 
 import { accessMatrix, cellFacts } from "./access.js";
-import { field, h, name, notice, select } from "./dom.js";
+import { field, h, notice, put } from "./dom.js";
 import { changesOf } from "./changes.js";
-import { parseClaims, writtenClaims } from "./claims.js";
 import { coded, grounds, verdict } from "./explanation.js";
 import { findingList, isError } from "./findings.js";
 import { tabs } from "./tabs.js";
+import { asker, askedBy, firstApi, form, question } from "./views/explain.js";
 import { explained } from "./words.js";
 
 // `again()` asks for a check, `go(finding)` goes to a place in the texts. Answers `{ element, ask, take }`: what is asked
@@ -31,7 +31,7 @@ export function results({ params, signal, go, again }) {
       panels.findings.take(answer);
       if (chosen === "findings") return;
       if (answer.usable) panels[chosen].take(answer);
-      else panels[chosen].place.replaceChildren(broken(answer));
+      else put(panels[chosen].place, broken(answer));
     },
   };
 }
@@ -43,7 +43,7 @@ function findings(go) {
   const place = h("div", {});
   return {
     label: "Findings", element: place, place, ask: () => null,
-    take: ({ findings: all }) => place.replaceChildren(all.length > 0 ? findingList(all, go) : notice("good", h("p", {}, "Nothing is wrong."))),
+    take: ({ findings: all }) => put(place, all.length > 0 ? findingList(all, go) : notice("good", h("p", {}, "Nothing is wrong."))),
   };
 }
 
@@ -61,7 +61,7 @@ function matrix(again) {
     },
     take({ names, matrix: answered }) {
       api.offer(names);
-      if (answered) place.replaceChildren(accessMatrix({ matrix: answered, state, detail: (cell) => cellFacts(answered, cell) }));
+      if (answered) put(place, accessMatrix({ matrix: answered, state, detail: (cell) => cellFacts(answered, cell) }));
       // the APIs are known now
       else if (api.value() !== asked) again();
     },
@@ -75,83 +75,53 @@ function difference(signal) {
   const explain = (request) => explained(request).replace("#/explain", "#/try");
   return {
     label: "Diff", element: place, place, ask: () => ({ difference: true }),
-    take: ({ difference: answered }) => place.replaceChildren(answered
+    take: ({ difference: answered }) => put(place, answered
       ? changesOf(answered, { filter, signal, explain })
       : notice("warning", h("p", {}, "Comparing these policies with those in force is too much work for one check. `jeton policies diff` compares any."))),
   };
 }
 
-const FIELDS = ["as", "method", "path", "scopes", "roles"];
-
 function explanation(params, again) {
   const place = h("div", { class: "stack" });
-  const api = apiSelect(() => {}, params.get("api"));
-  const input = (key, more = {}) => h("input", { name: key, value: params.get(key) ?? "", autocomplete: "off", spellcheck: false, autocapitalize: "off", ...more });
-  const inputs = Object.fromEntries(FIELDS.map((key) => [key, input(key)]));
-  inputs.method.value ||= "GET";
-  inputs.path.required = true;
-  const claims = h("textarea", { name: "claims", rows: 2, spellcheck: false, value: claimLines(params.get("claims") ?? "") });
-  const clients = h("datalist", { id: "try-clients" });
-  inputs.as.setAttribute("list", clients.id);
-  const form = h("form", { class: "card", onsubmit: (event) => { event.preventDefault(); again(); } },
-    h("div", { class: "fields" }, field("API", api.element), field("As client", inputs.as, "Empty: nobody, or a bearer of what stands below"),
-      field("Method", inputs.method), field("Path", inputs.path), h("button", { type: "submit" }, "Explain")),
-    h("details", { open: Boolean(params.get("scopes") || params.get("roles") || params.get("claims")) }, h("summary", {}, "A bearer of scopes and roles; claims"),
-      h("div", { class: "fields" }, field("Scopes", inputs.scopes), field("Roles", inputs.roles), field("Claims", claims, "One a line: NAME=TEXT or NAME:=JSON"))),
-    clients);
-  const values = () => ({ api: api.value(), claims: claims.value, ...Object.fromEntries(FIELDS.map((key) => [key, inputs[key].value.trim()])) });
+  const element = h("div", { class: "stack" }, place);
+  let asked = askedBy(params);
+  let isOffered = false;
 
-  function ask() {
-    const asked = values();
-    if (!asked.api || !asked.path) return null;
-    try {
-      return { explain: question(asked) };
-    } catch (error) {
-      place.replaceChildren(notice("error", h("p", {}, coded(error.message))));
-      return null;
-    }
+  function offer(names) {
+    isOffered = true;
+    element.prepend(form(asked, names, (values) => {
+      asked = values;
+      again();
+    }));
   }
 
   return {
-    label: "Explain", place, ask, element: h("div", { class: "stack" }, form, place),
+    label: "Explain", place, element,
+    ask() {
+      if (!asked.api || !asked.path) return null;
+      try {
+        return { explain: question(asked) };
+      } catch (error) {
+        put(place, notice("error", h("p", {}, coded(error.message))));
+        return null;
+      }
+    },
     take({ names, explanation: answered }) {
-      const first = api.value() === "";
-      api.offer(names);
-      clients.replaceChildren(...names.clients.slice(0, 1000).map((id) => h("option", { value: id })));
-      if (answered) place.replaceChildren(verdict(answered, values().as ? [", as ", name(values().as)] : ""), ...grounds(answered));
-      else if (first && values().path) again();
+      if (!isOffered) offer(names);
+      if (answered) put(place, verdict(answered, asker(asked)), grounds(answered));
     },
   };
 }
 
-// The question as the server takes it. Throws an `Error` in words.
-function question({ api, as, method, path, scopes, roles, claims }) {
-  const request = { api, method, path };
-  const given = parseClaims(claims);
-  if (as) return { ...request, as, ...(Object.keys(given).length > 0 && { claims: given }) };
-  if (!scopes && !roles && Object.keys(given).length === 0) return request;
-  const words = (text) => text.split(/[\s,]+/).filter(Boolean);
-  return { ...request, as: { scopes: words(scopes), roles: words(roles), claims: given } };
-}
-
-// Claims stand in an address as JSON.
-function claimLines(json) {
-  try {
-    return writtenClaims(parseClaims(json));
-  } catch {
-    return json;
-  }
-}
-
 // A choice of the APIs that the edited text defines.
-function apiSelect(onchange, first = "") {
-  const element = select({ name: "api", onchange: () => onchange() }, first ? [first] : [], first);
+function apiSelect(onchange) {
+  const element = h("select", { name: "api", onchange: () => onchange() });
   return {
     element,
     value: () => element.value,
     offer({ apis }) {
       const all = apis.map((api) => api.name);
-      const chosen = all.includes(element.value) ? element.value : (all[0] ?? "");
+      const chosen = all.includes(element.value) ? element.value : firstApi(apis);
       element.replaceChildren(...all.map((api) => h("option", { value: api, selected: api === chosen }, api)));
     },
   };

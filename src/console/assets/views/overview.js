@@ -1,16 +1,18 @@
 // What this server serves, and what needs attention: problems first.
 
-import { badge, card, code, count, facts, h, link, name, notice, table, time } from "../dom.js";
-import { chart } from "../chart.js";
+import { badge, card, code, count, duration, facts, h, link, name, notice, table, time } from "../dom.js";
 import { every } from "../every.js";
 import { coded } from "../explanation.js";
 import { findingList, summary } from "../findings.js";
 import { renew } from "../renew.js";
+import { svg } from "../svg.js";
 import { number } from "../words.js";
 
 export const title = "Overview";
 
 const REFRESH = 10;
+// The height of a chart.
+const HEIGHT = 48;
 
 // The series of `rates`, in the order in which they are shown.
 const SERIES = {
@@ -102,12 +104,12 @@ function policies(state) {
       ["Rules", number(state.rules, "Rules over all APIs")],
       ["Routes", number(state.routes, "Pairs of a method and a pattern over all rules")],
     ]),
-    found("Warnings", state.warnings),
+    found("Warnings", state.warnings, state.warnings_left_off),
     rejection(state.last_rejection));
 }
 
-const found = (label, findings) => findings.length > 0
-  && h("details", {}, h("summary", {}, `${label}: ${summary(findings)}`), findingList(findings));
+const found = (label, findings, more = 0) => findings.length > 0
+  && h("details", {}, h("summary", {}, `${label}: ${summary(findings)}`), findingList(findings), more > 0 && h("p", {}, `and ${count(more, "more warning")}`));
 
 const rejection = (rejected) => rejected
   && h("div", {}, h("p", {}, badge("error", "rejected"), " A later reading was rejected ", time(rejected.at), "."),
@@ -145,8 +147,9 @@ function store(status) {
 
 function certificates(list) {
   if (list.length === 0) return card("TLS", h("p", {}, "No TLS: all listeners speak plain HTTP."));
-  return card("TLS", facts(list.map(({ listener, expires_at, last_reload_error }) => [
-    listener, [expires_at ? ["expires ", time(expires_at)] : "no expiry known", " ", last_reload_error && badge("error", "reload rejected"), " ", name(last_reload_error ?? "")],
+  return card("TLS", facts(list.map(({ listener, expires_at: until, last_reload_error: failed }) => [
+    listener, ["expires ", time(until), failed && h("p", {}, badge("error", "rejected"), " New files were rejected ", time(failed.at), ": ", name(failed.errors.join("; ")))],
+    "The listener, and until when its certificate is valid",
   ])));
 }
 
@@ -196,4 +199,30 @@ function asTable(series, step, until) {
 function minute(counts, back, each) {
   const end = counts.length - back;
   return counts.slice(Math.max(0, end - each), Math.max(0, end)).reduce((sum, count) => sum + count, 0);
+}
+
+// A small chart of counts: bars without text, so that it can be stretched; what it says stands around it.
+// `counts` are the newest last, `slots` is how many fit. A program that reads the page out gets the words of
+// `summary`.
+function chart({ title, about, counts, slots, step }) {
+  const total = counts.reduce((sum, each) => sum + each, 0);
+  const most = Math.max(0, ...counts);
+  const last = counts.at(-1) ?? 0;
+  const span = duration(slots * step);
+  return h("figure", { class: "chart", "data-key": title },
+    h("figcaption", {}, h("span", { title: about }, title),
+      h("b", {}, number(total, `${about}: ${total} in the last ${span}`))),
+    bars(counts, slots, most, `${title}: ${total} in ${span}, at most ${most} and lately ${last} in ${step} seconds`),
+    h("p", { class: "axis" }, h("span", {}, `${span} ago`),
+      h("span", { title: `The highest bar: ${most} in ${step} seconds` }, most > 0 ? `most ${most.toLocaleString("en")} in ${step} s` : "nothing yet"),
+      h("span", {}, "now")));
+}
+
+function bars(counts, slots, most, summary) {
+  const first = slots - counts.length;
+  // a single event among thousands still shows
+  const height = (count) => (count > 0 ? Math.max((count / most) * (HEIGHT - 2), 1.5).toFixed(1) : 0);
+  const path = counts.map((count, at) => `M${4 * (first + at)} ${HEIGHT}v-${height(count)}h3v${height(count)}z`).join("");
+  return svg("svg", { viewBox: `0 0 ${slots * 4} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": summary },
+    svg("path", { class: "ground", d: `M0 ${HEIGHT}h${slots * 4}` }), svg("path", { class: "bar", d: path }));
 }
