@@ -21,7 +21,7 @@ export async function show(main, params, { api, signal }) {
   const draw = () => {
     renew(said, headline(state), troubles(state));
     picture.draw();
-    drawAdvice(orders, state);
+    renew(orders, advice(state));
     renew(each, h("h2", {}, "Each key, with times in UTC"), asTable(state));
     renew(about, settings(state));
   };
@@ -88,21 +88,16 @@ function line(state) {
   return { element, draw, follow };
 }
 
-let advised = "";
-
-// Only anew where something differs: a copy button keeps the focus.
-function drawAdvice(place, { advice }) {
-  const now = JSON.stringify(advice);
-  if (place.hasChildNodes() && now === advised) return;
-  advised = now;
-  place.replaceChildren(h("h2", {}, "What is safe when"),
-    advice.length > 0 ? h("ol", { class: "list advice" }, advice.map(order)) : h("p", {}, "There is nothing to do."));
+function advice({ advice: list }) {
+  return [h("h2", {}, "What is safe when"),
+    list.length > 0 ? h("ol", { class: "list advice" }, list.map(order)) : h("p", {}, "There is nothing to do.")];
 }
 
+// One with the same command stays as it is, with its button.
 function order({ from, what, command: text, kid }) {
-  return h("li", {},
+  return h("li", { "data-key": `${text} ${kid}` },
     h("p", {}, from ? [badge("info", "from"), " ", whole(from), " (", time(from), ")"] : badge("good", "now"), " "),
-    h("p", {}, coded(what), kid && !`${what} ${text}`.includes(kid) && [" (", code(kid), ")"]),
+    h("p", {}, kid && [code(kid), ": "], coded(what)),
     text && command(text));
 }
 
@@ -123,10 +118,12 @@ function asTable({ keys, retention }) {
   return table(HEADS, keys.map((key) => ({
     cells: [code(key.kid), badge(KINDS[key.state], key.state), [name(key.alg), key.bits && `, ${key.bits} bits`], cell(key.created), cell(key.activates),
       cell(key.retires, key.state === "expired" ? "over" : "no end is set"),
-      cell(key.published_until, `${duration(retention)} after it retires`)],
+      cell(key.published_until ?? later(key.retires, retention), `${duration(retention)} after it retires`)],
     attributes: { "data-testid": "key", "data-state": key.state, "data-key": key.kid },
   })), { class: "keys", "aria-label": "Keys" });
 }
+
+const later = (from, seconds) => from && new Date(Date.parse(from) + seconds * 1000).toISOString();
 
 function settings(state) {
   return card("Settings", facts([
