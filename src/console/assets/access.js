@@ -1,6 +1,6 @@
 // Who may do what: a matrix of clients and routes with its filters. The console and the file of `policies matrix --format html` show it.
 
-import { badge, check, count, facts, field, h, name, put, select, table } from "./dom.js";
+import { badge, check, count, facts, field, h, name, options, put, select, table } from "./dom.js";
 import { grid } from "./grid.js";
 
 const NEVER = 0;
@@ -63,6 +63,9 @@ function rowsOf(matrix, routes, closed, toggle) {
     return [head, ...(isOpen ? rows : [])];
   });
 }
+
+// The paths of the groups that have a head.
+const groupsOf = (routes) => grouped(routes).filter((group) => group.routes.length > 1).map(({ path }) => path);
 
 function groupHead({ path, routes }, isOpen) {
   const words = count(routes.length, "route");
@@ -141,8 +144,8 @@ function credentials({ credentials: list, bound_tokens, has_grant }) {
 
 // The matrix with its filters, as one element. `state` has the filters (`client`, `route`, `scope`, `state`, `granted`) and `changed(state)` is
 // called when one changes. `detail({ client, route })` answers with what stands beside the matrix, or a promise of it. `apis` are names to
-// choose from by `chosen(api)`; null where something else chooses. `asks()` is a promise of the conditions by route, where a filter by scope is wanted; `scopes` are to choose from.
-export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () => {}, detail, asks, scopes = [] }) {
+// choose from by `chosen(api)`; null where something else chooses. `more({ client, route })` is what stands below the sums of one of them. `asks()` is a promise of the conditions by route, where a filter by scope is wanted; `scopes` are to choose from.
+export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () => {}, detail, more = () => null, asks, scopes = [] }) {
   const closed = new Set();
   let conditions = null;
   let left = { clients: [], routes: [] };
@@ -151,9 +154,10 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
   const view = grid({ label: `Who may do what at ${matrix.api}`, attributes: { "data-testid": "matrix" }, open: opened });
   const nothing = h("p", { class: "empty", hidden: true }, "Nothing matches. Change or clear the filters.");
   const paper = h("div", { class: "paper" });
+  const all = h("button", { type: "button", class: "plain", onclick: toggleAll });
   const form = filters({ matrix, apis, chosen, state, scopes: asks && scopes, changed: filter });
   const split = h("div", { class: "matrix-split", onkeydown: escaped }, h("div", { class: "matrix-main" }, view.element, nothing), side);
-  const element = h("div", { class: "matrix" }, form, h("div", { class: "row matrix-about" }, shown, legend()), split, paper);
+  const element = h("div", { class: "matrix" }, form, h("div", { class: "row matrix-about" }, h("div", { class: "row" }, shown, all), legend()), split, paper);
 
   async function filter() {
     Object.assign(state, Object.fromEntries(new FormData(form)), { granted: form.elements.granted.checked ? "" : "no" });
@@ -174,17 +178,27 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
 
   function draw() {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const groups = groupsOf(left.routes);
+    all.hidden = groups.length === 0;
+    all.textContent = groups.every((path) => closed.has(path)) ? "Open all groups" : "Close all groups";
     const widest = Math.max(10 * rem, ...widths(longestRoutes(left.routes), "grid-path")) + 3 * rem;
     view.set({
       corner: "Route",
       columns: columnsOf(matrix, left.clients, left.routes, rem),
       rows: rowsOf(matrix, left.routes, closed, toggle),
-      headWidth: () => Math.min(widest, innerWidth * (innerWidth < 40 * rem ? 0.42 : 0.4)),
+      headWidth: (whole) => Math.min(widest, Math.max(whole * 0.45, innerWidth * 0.25)),
     });
   }
 
   function toggle(path) {
     if (!closed.delete(path)) closed.add(path);
+    draw();
+  }
+
+  function toggleAll() {
+    const groups = groupsOf(left.routes);
+    const isClosing = groups.some((path) => !closed.has(path));
+    for (const path of groups) isClosing ? closed.add(path) : closed.delete(path);
     draw();
   }
 
@@ -197,7 +211,7 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
     // where the detail lies over the page, the cell is shown above it
     if (getComputedStyle(side).position === "fixed") view.element.scrollIntoView();
     view.focus();
-    put(panel, closer(), what.client && what.route ? await detail(what) : headDetail(matrix, what, left));
+    put(panel, closer(), what.client && what.route ? await detail(what) : [headDetail(matrix, what, left), more(what)]);
   }
 
   const closer = () => h("button", { type: "button", class: "detail-close", title: "Close (Escape)", "aria-label": "Close the detail", onclick: close }, "\u00d7");
@@ -214,17 +228,13 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
     close();
   }
 
-  function onPaper() {
-    put(paper, printed(matrix, left));
-  }
-
   // a matrix that is no longer on the page prints nothing
   addEventListener("beforeprint", function print() {
-    if (element.isConnected) onPaper();
+    if (element.isConnected) put(paper, printed(matrix, left));
     else removeEventListener("beforeprint", print);
   });
-  // widths are known once it is on the page
-  requestAnimationFrame(show);
+  // widths are known once it is on the page, which the caller sees to now
+  queueMicrotask(show);
   return element;
 }
 
@@ -258,7 +268,7 @@ function filters({ matrix, apis, chosen, state, scopes, changed }) {
     field("Clients", text("client", "part of an id")),
     field("Routes", text("route", "part of a route or rule")),
     scopes && field("Scope", text("scope", "asked by the rule", "matrix-scopes")),
-    scopes && h("datalist", { id: "matrix-scopes" }, scopes.map((scope) => h("option", { value: scope }))),
+    scopes && options("matrix-scopes", scopes),
     field("Access", select({ name: "state", onchange: changed }, states, state.state ?? "")),
     check("only clients with a grant", h("input", { name: "granted", type: "checkbox", checked: state.granted !== "no", onchange: changed })));
 }
@@ -285,7 +295,11 @@ function headDetail(matrix, { client, route }, { clients, routes }) {
   const codes = client ? routes.map((each) => each.access[client.at]) : clients.map((each) => route.access[each.at]);
   const [always, never] = [ALWAYS, NEVER].map((wanted) => codes.filter((code) => code === wanted).length);
   const counted = client ? "route" : "client";
-  const sums = facts([["always", count(always, counted)], ["on a condition", count(codes.length - always - never, counted)], ["never", count(never, counted)]]);
+  const sums = facts([
+    ["always", count(always, counted), client ? "routes that it may use on every path" : "clients that may use it on every path"],
+    ["on a condition", count(codes.length - always - never, counted), client ? "routes that it may use where a condition holds" : "clients that may use it where a condition holds"],
+    ["never", count(never, counted), client ? "routes that it may not use" : "clients that may not use it"],
+  ]);
   if (client) return [h("h2", {}, name(client.id)), h("p", {}, credentials(client)), sums];
   return [h("h2", { class: "mono" }, name(route.route)), sums,
     facts([["rule", name(route.rule)], ["where", route.file && name(`${route.file}:${route.line}`)], ["token", route.public ? "none is needed" : null]])];

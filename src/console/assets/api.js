@@ -61,6 +61,8 @@ async function request(path, options) {
     const response = await send(path, options);
     if (response.ok) return response;
     const problem = new Problem(response.status, await detail(response));
+    // another token may be allowed to: the next question asks for one
+    if (response.status === 403 && bearer === used) bearer = null;
     if (response.status !== 401 || !ask) throw problem;
     // another question may have got a bearer meanwhile
     if (bearer === used) bearer = await unlessAborted(ask(used ? problem.detail : null), options.signal);

@@ -111,9 +111,6 @@ export function facts(list) {
     .map(([term, value, title]) => h("div", { title }, h("dt", {}, term), h("dd", {}, value))));
 }
 
-// A number and what it counts.
-export const figure = (value, words, title) => h("div", { class: "figure", title }, h("b", {}, value), h("span", {}, words));
-
 // Lines of a file with their numbers: `[{ line, text }]`. `marks` are lines to set off: a set, or a map from a line to a kind.
 export function lines(list, marks = new Set()) {
   const kind = (line) => (marks.has(line) ? (marks.get?.(line) ?? "here") : null);

@@ -5,6 +5,9 @@ import { badge, card, code, h, name, notice } from "./dom.js";
 // Words of the server: what stands in backticks is code.
 export const coded = (text) => text.split("`").map((part, at) => (at % 2 ? code(part) : name(part)));
 
+// The same, with the words as the server wrote them for whoever points at it or reads it by program.
+const told = (text, attributes = {}) => h("span", { title: text, ...attributes }, coded(text));
+
 // A file and the line in it, from 1.
 export const place = (file, line) => name(`${file}:${line}`, { class: "place" });
 
@@ -72,7 +75,7 @@ export function verdict(explanation, asker, attributes = { "data-testid": "verdi
 // Everything that led to the answer: a list of cards. `below` stands under the rule that decided.
 export function grounds({ alternatives, decided_by: decided, also_matching: passed, other_methods: others, hint }, below) {
   return [
-    hint && notice("info", h("p", {}, coded(hint))),
+    hint && notice("info", h("p", {}, told(hint))),
     decided && card("Decided by",
       h("p", {}, ruled(decided)),
       alternatives.length > 1 && h("p", {}, "It asks for one of these:"),
@@ -80,7 +83,7 @@ export function grounds({ alternatives, decided_by: decided, also_matching: pass
       below),
     passed.length > 0 && card("Passed over",
       h("p", { class: "quiet" }, "These routes match too. The most specific route decides, alone."),
-      list(passed.map((one) => [ruled(one), ": ", coded(one.because)]))),
+      list(passed.map((one) => [ruled(one), ": ", told(one.because)]))),
     others.length > 0 && card("This path with other methods", list(others.map(ruled))),
   ].filter(Boolean);
 }
@@ -100,5 +103,5 @@ function alternative({ position, holds, conditions: all }, closest) {
 // One condition: met or not, and what was found instead.
 function condition({ condition: text, holds, found }) {
   return h("li", { "data-met": holds ? "yes" : "no" }, h("strong", {}, holds ? "met" : "missing"), " ",
-    h("span", {}, code(text), found && h("span", { class: "found" }, ": ", coded(found))));
+    h("span", {}, code(text), found && [": ", told(found)]));
 }

@@ -14,7 +14,8 @@ const VARYING = ["title", "data-access", "aria-expanded"];
 
 // Returns `{ element, set(given), focus() }`. `given` is `{ corner, columns, rows, headWidth(whole, rem) }`, in pixels. A column is
 // `{ width, head() }`. A row is `{ head(), cell(column) }`; the head of a group is `{ group(), cell(column), toggle() }`. These functions
-// answer with `{ attributes, children }`: a class, a title, `data-access` and `aria-expanded`. Enter and a click call `open(row, column)`; one of them is null on a head.
+// answer with `{ attributes, children }`: a class, a title, `data-access` and `aria-expanded`. Enter and a click call `open(row, column)`;
+// one of them is null on a head.
 export function grid({ label, open, attributes = {} }) {
   let given = { corner: "", columns: [], rows: [], headWidth: () => 0 };
   let edges = [0];
@@ -53,7 +54,6 @@ export function grid({ label, open, attributes = {} }) {
     const isNarrow = element.clientWidth < 40 * rem;
     const row = Math.round((isNarrow ? 3.25 : 2.25) * rem);
     const head = Math.round(given.headWidth(element.clientWidth, rem));
-    if (row !== sizes.row || head !== sizes.head) clear();
     sizes = { row, head };
     element.dataset.rowHeight = row;
     element.classList.toggle("is-narrow", isNarrow);
@@ -61,6 +61,18 @@ export function grid({ label, open, attributes = {} }) {
     element.style.setProperty("--head", `${head}px`);
     sheet.style.width = `${head + edges.at(-1)}px`;
     sheet.style.height = `${row * (given.rows.length + 1)}px`;
+    for (const cell of top.cells.values()) place(cell);
+    for (const [index, { element: one, cells }] of drawn) {
+      one.style.top = `${row * (index + 1)}px`;
+      for (const cell of cells.values()) place(cell);
+    }
+  }
+
+  // Puts a cell where its column is; the heads of the rows stay at the left.
+  function place({ element: made, column }) {
+    if (column === HEAD) return;
+    made.style.left = `${sizes.head + edges[column]}px`;
+    made.style.width = `${given.columns[column].width}px`;
   }
 
   function later() {
@@ -124,9 +136,7 @@ export function grid({ label, open, attributes = {} }) {
     if (cell.column === column) return;
     cell.column = column;
     change(made, "aria-colindex", column + FIRST);
-    if (column === HEAD) return;
-    made.style.left = `${sizes.head + edges[column]}px`;
-    made.style.width = `${given.columns[column].width}px`;
+    place(cell);
   }
 
   function content(row, column) {

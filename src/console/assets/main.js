@@ -125,7 +125,7 @@ function bearer(detail) {
     h("p", {}, "This address can be reached from other machines. Paste an access token with the scope ", h("code", {}, "jeton:ops"),
       ". It stays in the memory of this page and is gone when you close it."),
     detail && notice("error", h("p", {}, h("bdi", {}, detail))),
-    field("Access token", token, "For example from: curl -u operator -d grant_type=client_credentials .../oauth2/token"),
+    field("Access token", token, "Ask POST /oauth2/token for one: with the issuer as resource, for a client that may have this scope."),
     h("button", { type: "submit", class: "primary" }, "Show"));
   function given(event) {
     event.preventDefault();

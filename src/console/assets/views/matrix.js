@@ -26,6 +26,7 @@ export async function show(main, params, { api, signal, navigate, names }) {
     state,
     changed: () => navigate(here(), { replace: true }),
     detail: (cell) => detail(cell, matrix, api, signal),
+    more: (one) => more(one, wanted),
     asks: () => asks(wanted, api, signal),
     scopes,
   });
@@ -51,6 +52,12 @@ function tabs(apis, wanted) {
   return h("nav", { class: "tabs", "aria-label": "APIs" }, h("ul", {}, apis.map(({ name: each, routes, clients }) =>
     h("li", {}, h("a", { href: address("#/matrix", { api: each }), "aria-current": each === wanted ? "page" : null,
       title: `${count(routes, "route")}, ${count(clients, "client")} with a grant` }, name(each))))));
+}
+
+function more({ client, route }, api) {
+  if (client) return h("p", {}, link(address("#/clients", { client: client.id }), "Its grants, secrets and limits"));
+  const [method, path] = route.route.split(/ (.*)/s);
+  return h("p", {}, link(address("#/routes", { api, method: method === "ANY" ? null : method, path: example(path) }), "Try a path of it"));
 }
 
 // What each route asks, as one text to search in.
@@ -115,10 +122,14 @@ function rule({ rule: called, description, file, line, text }) {
 function question({ api, client, route, condition }) {
   const [method, pattern] = route.split(/ (.*)/s);
   const known = new Map([...(condition ?? "").matchAll(/([\w.-]+) = ([^\s,]+)/g)].map(([, key, value]) => [key, value]));
-  const path = pattern.split("/").map((segment) => {
+  return address("#/explain", { api, as: client, method: method === "ANY" ? "GET" : method, path: example(pattern, known) });
+}
+
+// A path of a pattern, with the values of parameters that are known.
+function example(pattern, known = new Map()) {
+  return pattern.split("/").map((segment) => {
     if (segment === "**") return "some/path";
     const found = segment.match(/^\{([^}:]+)/);
     return found ? (known.get(found[1]) ?? `some-${found[1]}`) : segment;
   }).join("/");
-  return address("#/explain", { api, as: client, method: method === "ANY" ? "GET" : method, path });
 }

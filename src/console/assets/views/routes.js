@@ -22,7 +22,7 @@ export async function show(main, params, { api, signal, navigate, names }) {
   const found = await api.get(address("routes", { api: wanted }), signal);
   const asked = { api: wanted, method: params.get("method") || "GET", path: params.get("path") ?? "" };
   const forest = h("div", { class: "routes" });
-  const tried = h("div", { class: "stack", "aria-live": "polite" });
+  const tried = h("div", { class: "stack", role: "status" });
   const state = { found, marks: new Map(), slices: [], forest, filter: "" };
   main.append(
     about(found, apis, navigate),
