@@ -1,7 +1,7 @@
 // What differs between two readings of the policies: who gains and who loses what, by API, gains first.
 
 import { badge, code, count, field, h, link, name, options, select } from "./dom.js";
-import { explained, number } from "./words.js";
+import { explained, number } from "./parts.js";
 
 // How many are drawn before the browser may do something else.
 const PIECE = 100;

@@ -2,9 +2,9 @@
 
 import { badge, check, code, count, h, link, name, put, time } from "../dom.js";
 import { carried } from "../changes.js";
-import { every, pause } from "../every.js";
+import { every, pause } from "../follow.js";
 import { coded } from "../explanation.js";
-import { explained } from "../words.js";
+import { explained } from "../parts.js";
 
 export const title = "Live";
 
