@@ -2,9 +2,9 @@
 
 import { badge, check, code, count, h, link, name, put, time } from "../dom.js";
 import { carried } from "../changes.js";
-import { every, pause } from "../every.js";
+import { every, pause } from "../follow.js";
 import { coded } from "../explanation.js";
-import { explained } from "../words.js";
+import { explained } from "../parts.js";
 
 export const title = "Live";
 
@@ -138,7 +138,7 @@ function groupOf({ reason, client, api }, redraw) {
   const list = h("ul", { class: "list" });
   const more = h("button", { type: "button", class: "plain more", onclick: () => redraw(most = MOST) });
   return {
-    element: h("section", { class: "card" }, h("h2", {}, number, " × ", badge("error", reason), " ", whom(client, api)), list, more),
+    element: h("section", { class: "card", "data-testid": "group" }, h("h2", {}, number, " × ", badge("error", reason), " ", whom(client, api)), list, more),
     fill(decisions) {
       number.textContent = decisions.length;
       more.hidden = decisions.length <= most;
