@@ -18,7 +18,34 @@ macro_rules! files {
 }
 
 /// Every file. A test holds that none of the folder is missing.
-const FILES: &[(&str, &[u8])] = files!["index.html",];
+const FILES: &[(&str, &[u8])] = files![
+    "access.js",
+    "api.js",
+    "changes.js",
+    "claims.js",
+    "dom.js",
+    "editor.js",
+    "explanation.js",
+    "follow.js",
+    "grid.js",
+    "icon.svg",
+    "index.html",
+    "jws.js",
+    "main.js",
+    "parts.js",
+    "style.css",
+    "svg.js",
+    "views/clients.js",
+    "views/diff.js",
+    "views/explain.js",
+    "views/keys.js",
+    "views/live.js",
+    "views/matrix.js",
+    "views/overview.js",
+    "views/routes.js",
+    "views/token.js",
+    "views/try.js",
+];
 
 /// The file that answers for the folder.
 const INDEX: &str = "index.html";
