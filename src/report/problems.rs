@@ -76,18 +76,19 @@ pub(super) fn of(
     problems.extend(of_keys(overview, now));
     problems.extend(of_tls(overview));
     problems.extend(issuers.iter().filter_map(of_issuer));
-    problems.extend(few(clients_of(snapshot).into_iter().filter_map(|client| of_secrets(client, now))));
+    let secrets = clients_of(snapshot).into_iter().filter_map(|client| of_secrets(client, now));
+    problems.extend(few(secrets, "secrets like these"));
     problems.extend(of_candidate(overview));
     problems.extend(of_decision_log(overview));
     problems.extend(of_demo_secrets(snapshot));
-    problems.extend(few(warnings.iter().map(of_warning)));
+    problems.extend(few(warnings.iter().map(of_warning), "warnings of the policies"));
     // this keeps the order among equals
     problems.sort_by_key(|problem| problem.severity);
     problems
 }
 
-/// The first of them, and how many more there are.
-fn few(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
+/// The worst of them, and how many more there are of what they are.
+fn few(problems: impl Iterator<Item = Problem>, of_what: &str) -> Vec<Problem> {
     let mut problems: Vec<_> = problems.collect();
     problems.sort_by_key(|problem| problem.severity);
     let more = problems.len().saturating_sub(MOST_OF_A_KIND);
@@ -96,7 +97,7 @@ fn few(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
         && more > 0
     {
         let view = *view;
-        problems.push(Problem { view, ..Problem::warning(format!("{more} more like these")) });
+        problems.push(Problem { view, ..Problem::warning(format!("there are {more} more {of_what}")) });
     }
     problems
 }

@@ -159,7 +159,7 @@ async fn of_many_warnings_the_first_are_told() {
     let problems = told["problems"].as_array().unwrap();
     let unused = |problem: &&Value| problem["what"].as_str().unwrap().contains("[unused-scope]");
     assert_eq!(problems.iter().filter(unused).count(), 20);
-    assert!(problem(&told, "980 more like these").is_some(), "{problems:?}");
+    assert!(problem(&told, "there are 980 more warnings of the policies").is_some(), "{problems:?}");
     assert_eq!(told["policies"]["warnings"].as_array().unwrap().len(), 200);
     assert_eq!(told["policies"]["warnings_left_off"], 800);
 }
