@@ -32,7 +32,7 @@ use crate::{
     status_lists::{StatusListOptions, StatusLists},
     store::{MemoryStore, SharedStore, SharedStoreOptions, Store, StoreError},
     telemetry::{
-        Telemetry,
+        Denials, Telemetry,
         metrics::{Metrics, MetricsError, ObservedState},
     },
     tls::{Certificates, ClientCertificates, ListenerName, LiveAuthorities, LiveCertificate, TlsErrors},
@@ -173,7 +173,13 @@ impl PreparedApp {
             secret_uses: Arc::clone(&secret_uses),
             issuers: Arc::clone(&issuers),
         };
-        let telemetry = Arc::new(Telemetry::new(metrics, state)?);
+        // nobody could see them elsewhere
+        let denials = settings.has_console().then(|| Arc::new(Denials::new(Arc::clone(&clock))));
+        let own_audit = match &denials {
+            Some(denials) => audit.clone().with_listener(denials.of(None)),
+            None => audit.clone(),
+        };
+        let telemetry = Arc::new(Telemetry::new(metrics, state)?.with_denials(denials));
         made.keep();
         let verifier = Verifier::new(
             settings.issuer.clone(),
@@ -190,7 +196,7 @@ impl PreparedApp {
         let lifetimes = lifetimes(&tokens);
         let authorizer_without_origin = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
-            .with_audit(audit.clone());
+            .with_audit(own_audit);
         let authorizer = authorizer_without_origin.clone().with_origin(Origin::of(&settings.issuer));
         Ok(App {
             telemetry,

@@ -26,8 +26,9 @@ use crate::{
     federation::FollowedIssuers,
     http::{Ending, get_or_head, not_found, readable},
     keys::LiveKeys,
+    report::Overview,
     store::Store,
-    telemetry::{Telemetry, metrics::Endpoint},
+    telemetry::{Rates, Telemetry, metrics::Endpoint},
     tls::Certificates,
 };
 
@@ -56,11 +57,16 @@ pub(crate) struct Console {
     clock: Data<dyn Clock>,
     /// The server waits for answers that are being sent: a stream ends when [`Ending::closed`] comes.
     ending: Data<Ending>,
+    overview: Data<Overview>,
 }
 
 impl Console {
+    /// Begins to note how often things happen. Must run within an actix system.
     pub(crate) fn of(app: &App, ending: Ending) -> Self {
+        let rates = Arc::new(Rates::new(Arc::clone(app.telemetry.metrics()), Arc::clone(&app.clock)));
+        actix_web::rt::spawn(Arc::clone(&rates).follow(ending.closed()));
         Self {
+            overview: Data::new(Overview::of(app, rates)),
             assets: Data::new(Assets::compressed()),
             settings: Data::new(app.settings.clone()),
             keys: Data::new(Arc::clone(&app.keys)),
@@ -96,6 +102,7 @@ impl Console {
             .app_data(self.secret_uses.clone())
             .app_data(self.clock.clone())
             .app_data(self.ending.clone())
+            .app_data(self.overview.clone())
             .configure(endpoint::mount)
             .default_service(web::to(not_found))
             .wrap(Condition::new(exposure.needs_token(), protect))

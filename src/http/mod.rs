@@ -13,14 +13,16 @@ mod span;
 
 pub(crate) use {
     answer::json_answer,
-    connection::{ClosingListener, Listener, LocalAddress, Seats, Serving, TellConnection, serve},
+    connection::{
+        ClosingListener, LastingAnswer, Listener, LocalAddress, Seats, Serving, TellConnection, serve,
+    },
     ending::Ending,
     endpoint::{
         cached::{has_current, takes_gzip},
         health::Probed,
     },
     error::{EndpointProblem, ProblemKind},
-    extract::{BodyFault, BodyLimit, body, is_json},
+    extract::{BodyLimit, body, is_json},
     measure::Measure,
     routes::{get_or_head, mount_metrics, mount_probes, not_found, post, readable, writable},
     server::MainService,

@@ -1,7 +1,7 @@
 // What differs between two readings of the policies: who gains and who loses what, by API, gains first.
 
 import { badge, code, count, field, h, link, name, options, select } from "./dom.js";
-import { explained, number } from "./words.js";
+import { explained, number } from "./parts.js";
 
 // How many are drawn before the browser may do something else.
 const PIECE = 100;
@@ -146,12 +146,9 @@ const foreign = ({ issuer, audience, claims }) => h("p", {}, "such as a token of
 
 // The rules that decide before and after, each with its place.
 function rules({ before, after }) {
-  const place = ({ rule, file, line }) => [name(rule), " (", code(`${file}:${line}`), ")"];
+  const place = (one) => (one ? ["rule ", name(one.rule), " (", code(`${one.file}:${one.line}`), ")"] : "no rule");
   if (!before && !after) return null;
-  const said = before && after && before.rule === after.rule ? ["rule ", place(after)]
-    : before && after ? ["rule ", place(after), ", was ", place(before)]
-      : after ? ["rule ", place(after), ", was none"] : ["no rule, was ", place(before)];
-  return h("p", { class: "quiet" }, said);
+  return h("p", { class: "quiet" }, place(after), before?.rule !== after?.rule && [", was ", place(before)]);
 }
 
 // The most names that one line has.

@@ -3,7 +3,9 @@
 
 mod clients;
 mod keys;
+mod live;
 mod names;
+mod overview;
 
 use actix_web::{Resource, Route, web::ServiceConfig};
 
@@ -14,7 +16,9 @@ use crate::http;
 pub(super) fn mount(config: &mut ServiceConfig) {
     config.service(readable("/console/api/clients", http::get_or_head().to(clients::get)));
     config.service(readable("/console/api/keys", http::get_or_head().to(keys::get)));
+    config.service(readable("/console/api/live", http::get_or_head().to(live::get)));
     config.service(readable("/console/api/names", http::get_or_head().to(names::get)));
+    config.service(readable("/console/api/overview", http::get_or_head().to(overview::get)));
 }
 
 /// A question that is asked by GET, at its whole path.

@@ -2,7 +2,7 @@
 
 import { address, code, field, h, name, notice, select } from "../dom.js";
 import { changesOf } from "../changes.js";
-import { findingList, summary } from "../findings.js";
+import { findingList, summary } from "../parts.js";
 
 export const title = "Diff";
 

@@ -1,14 +1,15 @@
 // Denied decisions as they come, grouped by reason and client.
 
-import { badge, code, count, h, link, name, time } from "../dom.js";
+import { badge, check, code, count, h, link, name, put, time } from "../dom.js";
 import { carried } from "../changes.js";
-import { Decisions, MOST, reasonInWords } from "../decisions.js";
-import { pause } from "../every.js";
+import { every, pause } from "../follow.js";
 import { coded } from "../explanation.js";
-import { explained } from "../words.js";
+import { explained } from "../parts.js";
 
 export const title = "Live";
 
+// As many as the page keeps.
+const MOST = 500;
 // How many of a group are shown, until somebody asks for all.
 const FEW = 5;
 // How often the page is drawn at most, in milliseconds, and how often a program that reads it out is told, in seconds.
@@ -17,160 +18,101 @@ const TOLD = 5;
 const LONGEST_WAIT = 30;
 
 export async function show(main, params, { api, signal, navigate }) {
-  const decisions = new Decisions();
-  const page = pageOf(decisions, params.get("show") === "list" ? "list" : "groups", navigate);
+  const page = pageOf(params.get("show") === "list", navigate);
   main.append(...page.elements);
   page.draw();
-  page.tell();
   follow(api, signal, page);
-  clock(signal, page);
+  every(TOLD, signal, page.tell);
 }
 
 // Reads the stream until the view is left, and connects again when it ends.
 async function follow(api, signal, page) {
-  let wait = 1;
-  while (!signal.aborted) {
+  for (let wait = 1; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
     let why = "The server ended the stream.";
+    page.says("info", "connecting");
     try {
       for await (const { event, data } of api.events("live", signal)) {
         wait = 1;
-        if (event === "open") page.connected();
-        if (event === "decision") page.take(data);
+        if (event === "open") page.says("good", "connected", " The newest stand first.");
+        else page.take(event, data);
       }
     } catch (error) {
       why = error.message;
     }
     if (signal.aborted) return;
-    page.lost(why, wait);
+    page.says("error", "not connected", " ", name(why), ` It tries again in ${wait} s.`);
     await pause(wait, signal);
-    wait = Math.min(wait * 2, LONGEST_WAIT);
-    page.connecting();
   }
 }
 
-// What somebody is told at intervals: the counts, and how long ago each was.
-async function clock(signal, page) {
-  while (!signal.aborted) {
-    await pause(TOLD, signal);
-    page.tell();
-    page.age();
-  }
-}
-
-function pageOf(decisions, mode, navigate) {
-  const state = { mode, waiting: null, late: null, whole: new Set() };
-  const connection = h("p", { class: "connection", role: "status" }, badge("info", "connecting"));
+function pageOf(asList, navigate) {
+  const decisions = new Decisions();
+  const groups = new Map();
+  let waiting = null;
+  let late = null;
+  const connection = h("p", { class: "connection", role: "status" });
   const counted = h("p", { class: "quiet" });
   const told = h("p", { class: "unseen", role: "status" });
   const list = h("div", { class: "decisions" });
-  const items = new Map();
-  const groups = new Map();
+  const hold = h("button", { type: "button", onclick: pauseOrResume });
+  const clear = h("button", { type: "button", onclick: () => draw(decisions.clear()) }, "Clear");
+  const flat = h("input", { type: "checkbox", name: "list", checked: asList, onchange: turn });
+  const nothing = h("p", { class: "empty" }, "No request was denied since the server started. One that is denied shows here at once.");
+  const plain = h("ul", { class: "list" });
 
-  const hold = h("button", { type: "button", "aria-pressed": "false", onclick: pauseOrResume }, "Pause");
-  const clear = h("button", { type: "button", onclick: () => { decisions.clear(); draw(); } }, "Clear");
-  const modes = h("fieldset", { class: "row modes" }, h("legend", { class: "unseen" }, "Show"),
-    radio("groups", "Groups"), radio("list", "List"));
-
-  function radio(value, label) {
-    return h("label", { class: "check" },
-      h("input", { type: "radio", name: "show", value, checked: state.mode === value, onchange: () => turnTo(value) }), label);
-  }
-
-  function turnTo(value) {
-    state.mode = value;
-    navigate(value === "list" ? "#/live?show=list" : "#/live", { replace: true });
+  function turn() {
+    navigate(flat.checked ? "#/live?show=list" : "#/live", { replace: true });
     list.replaceChildren();
     draw();
   }
 
   function pauseOrResume() {
-    const waiting = state.waiting;
-    state.waiting = waiting ? null : [];
-    hold.setAttribute("aria-pressed", String(!waiting));
     waiting?.forEach((decision) => decisions.add(decision));
+    waiting = waiting ? null : [];
     draw();
   }
 
-  function take(decision) {
-    if (!state.waiting) {
-      decisions.add(decision);
-    } else {
-      state.waiting.push(decision);
-      // no more than the page would keep
-      if (state.waiting.length > MOST) state.waiting.shift();
-    }
-    state.late ??= setTimeout(draw, DRAWN);
+  function take(event, data) {
+    if (event === "missed") decisions.missed += data.missed;
+    else if (event !== "decision") return;
+    else if (waiting) waiting = [...waiting.slice(1 - MOST), data];
+    else decisions.add(data);
+    late ??= setTimeout(draw, DRAWN);
   }
 
   function draw() {
-    clearTimeout(state.late);
-    state.late = null;
-    hold.textContent = state.waiting ? `Resume (${state.waiting.length === MOST ? `${MOST} or more` : state.waiting.length} new)` : "Pause";
-    counted.textContent = words();
-    if (decisions.kept.length === 0) arrange(list, [nothing]);
-    else if (state.mode === "list") arrange(list, [each(decisions.kept)]);
-    else arrange(list, decisions.groups().map(group));
-    forget();
-  }
-
-  const nothing = h("p", { class: "empty" }, "No request was denied since this page listens. Each one that is denied shows here at once.");
-  const plain = h("ul", { class: "list" });
-
-  function each(kept) {
-    arrange(plain, kept.map(item));
-    return plain;
-  }
-
-  function item(decision) {
-    if (!items.has(decision.key)) items.set(decision.key, itemOf(decision));
-    return items.get(decision.key);
+    clearTimeout(late);
+    late = null;
+    hold.textContent = waiting ? `Resume (${waiting.length} new)` : "Pause";
+    counted.textContent = decisions.words();
+    if (decisions.kept.length === 0) return arrange(list, [nothing]);
+    if (!flat.checked) return arrange(list, decisions.groups().map(group));
+    arrange(list, [plain]);
+    return arrange(plain, decisions.kept.map(itemOf));
   }
 
   function group({ key, decisions: of }) {
-    if (!groups.has(key)) groups.set(key, groupOf(of[0], () => { state.whole.add(key); draw(); }));
+    if (!groups.has(key)) groups.set(key, groupOf(of[0], draw));
     const made = groups.get(key);
-    const shown = state.whole.has(key) ? of : of.slice(0, FEW);
-    made.number.textContent = of.length.toLocaleString("en");
-    made.more.hidden = shown.length === of.length;
-    made.more.textContent = `Show ${of.length - shown.length} more`;
-    arrange(made.list, shown.map(item));
+    made.fill(of);
     return made.element;
   }
 
-  // Elements of what is kept no more are let go.
-  function forget() {
-    if (items.size <= 2 * MOST) return;
-    const kept = new Set(decisions.kept.map(({ key }) => key));
-    for (const key of items.keys()) if (!kept.has(key)) items.delete(key);
-    const live = new Set(decisions.groups().map(({ key }) => key));
-    for (const key of groups.keys()) if (!live.has(key)) groups.delete(key);
-  }
-
-  function words() {
-    const kept = decisions.kept.length;
-    const of = decisions.all > kept ? ` of ${decisions.all.toLocaleString("en")}; the newest ${MOST} are kept` : "";
-    return `${count(kept, "denied decision")}${of}, ${count(decisions.groups().length, "group")} by reason and client.`;
-  }
-
+  // The counts for those who do not see them, and how long ago each was.
   function tell() {
-    if (told.textContent !== words()) told.textContent = words();
-  }
-
-  function age() {
+    if (told.textContent !== counted.textContent) told.textContent = counted.textContent;
     for (const one of list.querySelectorAll("time")) one.textContent = time(one.dateTime).textContent;
   }
 
   return {
     elements: [
       h("h1", {}, "Denied requests as they come"),
-      h("div", { class: "row" }, connection, hold, clear, modes), counted, told, list,
-      h("p", { class: "quiet" }, "A decision of this server, through a gateway or not. A click explains the request for the client with all that it is granted. ",
-        "This page keeps them in memory alone."),
+      h("div", { class: "row" }, connection, hold, clear, check("One list, without groups", flat)), counted, told, list,
+      h("p", { class: "quiet" }, "Decisions of this server, through a gateway or not; they stay in the memory of this page. ",
+        "A click explains the request for the client with all that it is granted."),
     ],
-    take, draw, tell, age,
-    connected: () => connection.replaceChildren(badge("good", "connected"), " The newest stand first."),
-    connecting: () => connection.replaceChildren(badge("info", "connecting")),
-    lost: (why, wait) => connection.replaceChildren(badge("error", "not connected"), " ", name(why), ` It tries again in ${wait} s.`),
+    take, draw, tell,
+    says: (kind, state, ...more) => put(connection, badge(kind, state), more),
   };
 }
 
@@ -190,32 +132,77 @@ function arrange(parent, elements) {
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
-function groupOf({ reason, client, api }, onclick) {
-  const number = h("b", { class: "counted", title: "Denied decisions of this reason and client that this page keeps" });
+function groupOf({ reason, client, api }, redraw) {
+  let most = FEW;
+  const number = h("b", { title: "Denied decisions of this reason and client that this page keeps" });
   const list = h("ul", { class: "list" });
-  const more = h("button", { type: "button", class: "plain more", onclick });
-  const element = h("section", { class: "card", "data-testid": "group" },
-    h("h2", {}, number, " × ", badge("error", reason), " ", client ? name(client) : "no client", " at ", name(api ?? "no API")),
-    h("p", { class: "quiet" }, reasonInWords(reason)),
-    list, more);
-  return { element, number, list, more };
+  const more = h("button", { type: "button", class: "plain more", onclick: () => redraw(most = MOST) });
+  return {
+    element: h("section", { class: "card", "data-testid": "group" }, h("h2", {}, number, " × ", badge("error", reason), " ", whom(client, api)), list, more),
+    fill(decisions) {
+      number.textContent = decisions.length;
+      more.hidden = decisions.length <= most;
+      more.textContent = `Show ${decisions.length - most} more`;
+      arrange(list, decisions.slice(0, most).map(itemOf));
+    },
+  };
 }
 
-function itemOf(decision) {
-  const { api, method, path, client, reason, rule, detail, gateway, time: at, id } = decision;
+const whom = (client, api) => [client ? name(client) : "no client", " at ", name(api ?? "no API")];
+
+// Made once: a decision keeps its element.
+const itemOf = (decision) => (decision.element ??= item(decision));
+
+function item(decision) {
+  const { api, method, path, client, reason, rule, detail, gateway, time: at, id, scopes = [], roles = [], claims = {} } = decision;
   const request = code(`${method} ${path}`);
+  const token = { scopes, roles, claims };
   return h("li", { class: "decision", "data-testid": "decision", "data-reason": reason },
-    h("p", {}, time(at), " ", badge("error", reason), " ", client ? name(client) : "no client", " ",
-      api ? h("a", { href: explained({ api, client, method, path }), class: "whole", title: "Explain this request" }, request) : request,
-      " at ", name(api ?? "no API"), rule && [", rule ", name(rule)], gateway && [", gateway ", name(gateway)]),
+    h("p", {}, time(at), " ", badge("error", reason), " ",
+      api ? h("a", { href: explained({ api, client, method, path }), class: "whole", title: "Explain this request" }, request) : request, " ",
+      whom(client, api), rule && [", rule ", name(rule)], gateway && [", gateway ", name(gateway)]),
     detail && h("p", {}, coded(detail)),
-    client && carriedBy(decision),
+    client && h("p", { class: "quiet" }, "The token carried ", carried(token), ". ", link(explained({ api, method, path, token }), "Explain for just this")),
     h("p", { class: "quiet" }, "request ", name(id)));
 }
 
-// What the token of the request carried; a client may be granted more.
-function carriedBy({ api, method, path, scopes = [], roles = [], claims = {} }) {
-  const token = { scopes, roles, claims };
-  return h("p", { class: "quiet" }, "The token carried ", carried(token), ". ",
-    link(explained({ api, method, path, token }), "Explain for just this"));
+// The newest decisions first. What the server sends again, after a lost connection, counts once.
+class Decisions {
+  kept = [];
+  seen = new Set();
+  all = 0;
+  missed = 0;
+
+  add(decision) {
+    const { id, time: at, api, method, path } = decision;
+    const key = JSON.stringify([id, at, api, method, path]);
+    if (this.seen.has(key)) return;
+    this.seen.add(key);
+    this.kept.unshift(decision);
+    this.all += 1;
+    this.kept.length = Math.min(this.kept.length, MOST);
+    if (this.seen.size > 2 * MOST) this.seen.delete(this.seen.values().next().value);
+  }
+
+  clear() {
+    this.kept = [];
+    this.all = 0;
+  }
+
+  // One group for each reason and client, that of the newest decision first.
+  groups() {
+    const groups = new Map();
+    for (const decision of this.kept) {
+      const key = JSON.stringify([decision.reason, decision.client, decision.api]);
+      if (!groups.has(key)) groups.set(key, { key, decisions: [] });
+      groups.get(key).decisions.push(decision);
+    }
+    return [...groups.values()];
+  }
+
+  words() {
+    const all = this.all > MOST ? ` The newest ${MOST} of ${this.all.toLocaleString("en")} are kept.` : "";
+    const missed = this.missed > 0 ? ` ${this.missed.toLocaleString("en")} came too fast and were not sent.` : "";
+    return `${count(this.kept.length, "denied decision")} in ${count(this.groups().length, "group")} by reason and client.${all}${missed}`;
+  }
 }

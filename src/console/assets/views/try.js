@@ -1,12 +1,13 @@
 // A copy of the policies in force, edited in the memory of this page and checked by the server. Nothing is kept.
 
-import { badge, code, count, h, name, notice, put } from "../dom.js";
-import { checking } from "../checks.js";
-import { copyButton } from "../copy.js";
-import { editor } from "../editor.js";
-import { isError, summary } from "../findings.js";
-import { tabs } from "../tabs.js";
-import { results } from "../results.js";
+import { accessMatrix, cellFacts } from "../access.js";
+import { badge, code, count, field, h, name, notice, put } from "../dom.js";
+import { changesOf } from "../changes.js";
+import { editor, tabs } from "../editor.js";
+import { coded, grounds, verdict } from "../explanation.js";
+import { pause } from "../follow.js";
+import { copyButton, explained, findingList, isError, summary } from "../parts.js";
+import { asker, askedBy, firstApi, form, question } from "./explain.js";
 
 export const title = "Try";
 
@@ -53,7 +54,7 @@ function pageOf({ api, signal, params, renewed }) {
   const progress = h("span", { class: "quiet" });
   const reset = h("button", { type: "button", onclick: restart }, "Reset");
   const files = filesOf(sources.files, edited);
-  const shown = results({ params, signal, names: null, go: files.go, again: () => checks.now() });
+  const shown = results({ params, signal, go: files.go, again: () => checks.now() });
   const checks = checking({
     api, signal, onanswer, onstate,
     body: () => ({ files: sources.files.map((file) => ({ name: file.name, text: textOf(file) })), ask: shown.ask() }),
@@ -76,7 +77,7 @@ function pageOf({ api, signal, params, renewed }) {
       waiting: "Edited. It is checked when you pause.", checking: "Checking…", busy: "Another text is being checked. This one waits.",
     }[state] ?? "";
     shown.element.setAttribute("aria-busy", String(["waiting", "checking", "busy"].includes(state)));
-    if (state === "failed" || state === "too-large") put(status, badge("error", "not checked"), " ", name(detail));
+    if (state === "failed") put(status, badge("error", "not checked"), " ", name(detail));
   }
 
   function onanswer(answer) {
@@ -152,4 +153,172 @@ function filesOf(files, edited) {
     open(files[0].name);
   }
   return { elements: [bar.list, bar.panels], mark, go };
+}
+
+// What the server takes, in bytes.
+const MOST_BYTES = 4 * 1024 * 1024;
+// A pause in typing, in seconds; after it the text is checked.
+const IDLE = 0.6;
+// The first wait for a server that checks another text, in seconds, and the longest.
+const [FIRST_WAIT, LONGEST_WAIT] = [0.5, 4];
+
+// `body()` is what is to be checked; `onstate(state, detail)` is told `waiting`, `checking`, `busy`, `failed`;
+// `onanswer(answer)` gets the answer of the text as it is.
+function checking({ api, signal, body, onstate, onanswer }) {
+  let running = new AbortController();
+  let timer = null;
+
+  function later() {
+    stop();
+    onstate("waiting");
+    timer = setTimeout(now, IDLE * 1000);
+  }
+
+  // An answer about an older text is never seen: its request is aborted.
+  function stop() {
+    clearTimeout(timer);
+    running.abort();
+    running = new AbortController();
+  }
+
+  async function now() {
+    stop();
+    const mine = AbortSignal.any([signal, running.signal]);
+    const asked = body();
+    const bytes = new TextEncoder().encode(JSON.stringify(asked)).length;
+    try {
+      if (bytes > MOST_BYTES) throw new Error(`The texts have ${mebibytes(bytes)} MiB. The server checks at most ${mebibytes(MOST_BYTES)} MiB.`);
+      const answer = await whenFree(() => api.post("check", asked, mine), mine);
+      if (!mine.aborted) onanswer(answer);
+    } catch (error) {
+      if (!mine.aborted) onstate("failed", error.message);
+    }
+  }
+
+  async function whenFree(ask, mine) {
+    for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
+      onstate("checking");
+      try {
+        return await ask();
+      } catch (error) {
+        if (mine.aborted || error.status !== 503) throw error;
+        onstate("busy");
+        await pause(wait, mine);
+        if (mine.aborted) throw error;
+      }
+    }
+  }
+
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  return { now, later };
+}
+
+const mebibytes = (bytes) => (bytes / 1024 / 1024).toLocaleString("en", { maximumFractionDigits: 1 });
+
+// `again()` asks for a check, `go(finding)` goes to a place in the texts. Answers `{ element, ask, take }`: what is asked
+// beside the findings, and where an answer goes.
+function results({ params, signal, go, again }) {
+  const panels = {
+    findings: findings(go),
+    matrix: matrix(again),
+    diff: difference(signal),
+    explain: explanation(params, again),
+  };
+  let chosen = params.get("path") ? "explain" : "findings";
+  const bar = tabs("Results", Object.entries(panels).map(([id, { label, element }]) => ({ id, label, panel: element })), (id) => {
+    chosen = id;
+    again();
+  });
+  bar.select(chosen);
+  return {
+    element: h("section", { class: "stack", "aria-label": "Results" }, bar.list, bar.panels),
+    ask: () => panels[chosen].ask(),
+    take(answer) {
+      panels.findings.take(answer);
+      if (chosen === "findings") return;
+      if (answer.usable) panels[chosen].take(answer);
+      else put(panels[chosen].place, notice("error", h("p", {}, "The text does not load: see Findings.")));
+    },
+  };
+}
+
+function findings(go) {
+  const place = h("div", {});
+  return {
+    label: "Findings", element: place, place, ask: () => null,
+    take: ({ findings: all }) => put(place, all.length > 0 ? findingList(all, go) : notice("good", h("p", {}, "Nothing is wrong."))),
+  };
+}
+
+function matrix(again) {
+  const place = h("div", {});
+  const api = h("select", { name: "api", onchange: () => again() });
+  // the filters, which outlive an answer
+  const state = {};
+  let asked = "";
+
+  // The APIs that the edited text defines.
+  function offer(apis) {
+    const chosen = apis.some((one) => one.name === api.value) ? api.value : firstApi(apis);
+    put(api, apis.map((one) => h("option", { selected: one.name === chosen }, one.name)));
+  }
+
+  return {
+    label: "Matrix", place, element: h("div", { class: "stack" }, field("API", api), place),
+    ask() {
+      asked = api.value;
+      return asked ? { matrix: asked } : null;
+    },
+    take({ names, matrix: answered }) {
+      offer(names.apis);
+      if (answered) put(place, accessMatrix({ matrix: answered, state, detail: (cell) => cellFacts(answered, cell) }));
+      // the APIs are known now
+      else if (api.value !== asked) again();
+    },
+  };
+}
+
+function difference(signal) {
+  const place = h("div", {});
+  const filter = { client: "", effect: "" };
+  // the explanation is one of the edited text
+  const explain = (request) => explained(request).replace("#/explain", "#/try");
+  return {
+    label: "Diff", element: place, place, ask: () => ({ difference: true }),
+    take: ({ difference: answered }) => put(place, answered
+      ? changesOf(answered, { filter, signal, explain })
+      : notice("warning", h("p", {}, "Comparing these policies with those in force is too much work for one check. `jeton policies diff` compares any."))),
+  };
+}
+
+function explanation(params, again) {
+  const place = h("div", { class: "stack" });
+  const element = h("div", { class: "stack" }, place);
+  let asked = askedBy(params);
+  let isOffered = false;
+
+  function offer(names) {
+    isOffered = true;
+    element.prepend(form(asked, names, (values) => {
+      asked = values;
+      again();
+    }));
+  }
+
+  return {
+    label: "Explain", place, element,
+    ask() {
+      if (!asked.api || !asked.path) return null;
+      try {
+        return { explain: question(asked) };
+      } catch (error) {
+        put(place, notice("error", h("p", {}, coded(error.message))));
+        return null;
+      }
+    },
+    take({ names, explanation: answered }) {
+      if (!isOffered) offer(names);
+      if (answered) put(place, verdict(answered, asker(asked)), grounds(answered));
+    },
+  };
 }
