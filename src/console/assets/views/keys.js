@@ -2,8 +2,7 @@
 
 import { badge, card, code, count, duration, facts, h, name, notice, put, table, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { follow, renew } from "../follow.js";
-import { copyButton } from "../parts.js";
+import { copyButton, follow, renew } from "../parts.js";
 import { svg } from "../svg.js";
 
 export const title = "Keys";

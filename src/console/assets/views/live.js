@@ -1,10 +1,9 @@
 // Denied decisions as they come, grouped by reason and client.
 
 import { badge, check, code, count, h, link, name, put, time } from "../dom.js";
-import { carried } from "../changes.js";
-import { every, pause } from "../follow.js";
 import { coded } from "../explanation.js";
-import { explained } from "../parts.js";
+import { every, explained, pause } from "../parts.js";
+import { carried } from "./diff.js";
 
 export const title = "Live";
 

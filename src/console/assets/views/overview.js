@@ -2,8 +2,7 @@
 
 import { badge, card, code, count, duration, facts, h, link, name, notice, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { follow, renew } from "../follow.js";
-import { findingList, number, summary } from "../parts.js";
+import { findingList, follow, number, renew, summary } from "../parts.js";
 import { svg } from "../svg.js";
 
 export const title = "Overview";
