@@ -22,7 +22,7 @@ pub(crate) use {
         health::Probed,
     },
     error::{EndpointProblem, ProblemKind},
-    extract::{BodyFault, BodyLimit, body, is_json},
+    extract::{BodyLimit, body, is_json},
     measure::Measure,
     routes::{get_or_head, mount_metrics, mount_probes, not_found, post, readable, writable},
     server::MainService,

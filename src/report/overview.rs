@@ -126,7 +126,8 @@ impl Overview {
         let noted = self.rates.noted();
         let names = noted.steps.last().copied().unwrap_or_default().named();
         let series = names.iter().enumerate().map(|(place, (name, _))| {
-            let counted = noted.steps.iter().map(|step| step.named().get(place).map_or(0, |(_, count)| *count));
+            let counted =
+                noted.steps.iter().map(|step| step.named().get(place).map_or(0, |(_, count)| *count));
             json!({ "name": name, "per_step": counted.collect::<Vec<_>>() })
         });
         json!({

@@ -211,7 +211,9 @@ fn of_tls(overview: &Overview) -> Vec<Problem> {
         };
         problems.extend(ends.map(|problem| problem.fix(fix)));
     }
-    if let Some(rejection) = overview.authorities.as_ref().and_then(|authorities| authorities.last_rejection()) {
+    if let Some(rejection) =
+        overview.authorities.as_ref().and_then(|authorities| authorities.last_rejection())
+    {
         let errors = errors_of(&rejection.faults);
         let what = format!("the authorities of clients were not reloaded at {}: {errors}", rejection.at);
         let fix = "correct the file of `server.client_ca_file`; until then the last good one counts";

@@ -317,8 +317,13 @@ mod tests {
             authenticated_at: 1,
             earlier_actors: &[],
         };
-        let subject =
-            Subject { client: Some(&client), sub: Some(&client), scopes: &scopes, roles: &[], claims: &claims };
+        let subject = Subject {
+            client: Some(&client),
+            sub: Some(&client),
+            scopes: &scopes,
+            roles: &[],
+            claims: &claims,
+        };
         let binding = AuditedBinding::Unbound;
         let bearer = Some(AuditedBearer { audiences: &audiences, origin, subject, binding });
         let path = format!("/{}", "\u{202e}é".repeat(10_000));

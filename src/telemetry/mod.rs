@@ -10,14 +10,14 @@ mod told;
 mod traces;
 mod unbroken;
 
-pub use {
-    log::init as init_log,
-    told::Telemetry,
-    traces::{Traces, TracesError},
-};
 pub(crate) use {
     denials::{DenialWatch, Denials, TooManyWatchers, WatchedDenial},
     rates::{Rates, STEP as RATE_STEP},
     told::{ClientRefusal, RefusedQuestion, TokenAttempt},
     traces::{AnsweredRequest, begin_trace, tell_answer},
+};
+pub use {
+    log::init as init_log,
+    told::Telemetry,
+    traces::{Traces, TracesError},
 };

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     event::{
-        GatewayRequestDenied, IntrospectionActive, IntrospectionInactive, TokenFailed, TokenIssued, TokenRefused,
+        GatewayRequestDenied, IntrospectionActive, IntrospectionInactive, TokenFailed, TokenIssued,
+        TokenRefused,
     },
     gateway::GatewayName,
     introspect::Introspection,

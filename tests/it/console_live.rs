@@ -78,7 +78,8 @@ impl Watcher {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            let chunk = time::timeout(AT_ONCE, self.answer.chunk()).await.expect("an event comes").unwrap()?;
+            let chunk =
+                time::timeout(AT_ONCE, self.answer.chunk()).await.expect("an event comes").unwrap()?;
             self.text.push_str(str::from_utf8(&chunk).unwrap());
             let (events, rest) = parse(&self.text);
             self.events.extend(events);

@@ -98,12 +98,20 @@ fn operator(more: &str) -> String {
 #[actix_web::test]
 async fn public_secrets_are_told_until_nobody_has_one() {
     let app = spawn();
-    is_told(&overview(&app).await, "`acme-sync` and 3 more clients from", Severity::Warning, Some("#/clients"));
+    is_told(
+        &overview(&app).await,
+        "`acme-sync` and 3 more clients from",
+        Severity::Warning,
+        Some("#/clients"),
+    );
     app.write_policy("clients.yaml", &operator(""));
     assert_eq!(app.post_reload().await.status(), 200);
     is_told(&overview(&app).await, "`operator` from", Severity::Warning, Some("#/clients"));
     let token = app.token_of("operator", "jeton").await;
-    app.write_policy("clients.yaml", &operator("").replace(&secret_hash("demo-secret-of-operator"), &"1".repeat(64)));
+    app.write_policy(
+        "clients.yaml",
+        &operator("").replace(&secret_hash("demo-secret-of-operator"), &"1".repeat(64)),
+    );
     let reloaded = app.http.post(app.url("/ops/reload")).bearer_auth(token).send().await.unwrap();
     assert_eq!(reloaded.status(), 200);
     is_not_told(&overview(&app).await, DEMO);
@@ -252,7 +260,10 @@ async fn a_last_secret_is_told_before_and_after_its_end() {
     assert_eq!(app.post_reload().await.status(), 200);
     is_not_told(&overview(&app).await, of_agent);
     // nobody is let in by what is off
-    app.write_policy("clients.yaml", &agent(&first).replace("    grants: { orders", "    enabled: false\n    grants: { orders"));
+    app.write_policy(
+        "clients.yaml",
+        &agent(&first).replace("    grants: { orders", "    enabled: false\n    grants: { orders"),
+    );
     assert_eq!(app.post_reload().await.status(), 200);
     is_not_told(&overview(&app).await, of_agent);
 }
@@ -404,7 +415,10 @@ async fn rates_tell_what_was_counted_in_each_step() {
     assert_eq!(app.get_principal("bad").await.status(), 401);
     let denied = app.http.get(app.url("/ops/keys")).bearer_auth(&token).send().await.unwrap();
     assert_eq!(denied.status(), 403);
-    assert_eq!(app.post_token("nobody", &[("grant_type", "client_credentials")]).send().await.unwrap().status(), 401);
+    assert_eq!(
+        app.post_token("nobody", &[("grant_type", "client_credentials")]).send().await.unwrap().status(),
+        401
+    );
     assert_eq!(app.get("/authz/nobody").await.status(), 403);
     app.clock.advance(10);
     let told = overview(&app).await;

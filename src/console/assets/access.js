@@ -106,7 +106,7 @@ function columnsOf(matrix, clients, routes, rem) {
   const conditions = widths(longest, "grid-cell");
   return clients.map((client, at) => {
     const widest = Math.max(ids[at] + (client.bound_tokens ? 3.75 * rem : 0), conditions[at]);
-    return { client, width: Math.ceil(Math.min(Math.max(widest + 1.75 * rem, 5 * rem), 16 * rem)), head: () => clientHead(client) };
+    return { client, width: Math.ceil(Math.min(Math.max(widest + 1.75 * rem, 5 * rem), (innerWidth < 40 * rem ? 9 : 16) * rem)), head: () => clientHead(client) };
   });
 }
 
@@ -182,11 +182,13 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
     all.hidden = groups.length === 0;
     all.textContent = groups.every((path) => closed.has(path)) ? "Open all groups" : "Close all groups";
     const widest = Math.max(10 * rem, ...widths(longestRoutes(left.routes), "grid-path")) + 3 * rem;
+    const columns = columnsOf(matrix, left.clients, left.routes, rem);
+    const wide = columns.reduce((sum, { width }) => sum + width, 2);
     view.set({
       corner: "Route",
-      columns: columnsOf(matrix, left.clients, left.routes, rem),
+      columns,
       rows: rowsOf(matrix, left.routes, closed, toggle),
-      headWidth: (whole) => Math.min(widest, Math.max(whole * 0.45, innerWidth * 0.25)),
+      headWidth: (room) => Math.min(widest, Math.max(room * 0.45, room - wide)),
     });
   }
 

@@ -1,12 +1,12 @@
 // How an explanation looks: the answer, why, each condition, and the routes that were passed over.
-// `#/explain`, `#/routes`, `#/token` and `#/try` share it.
+
 import { badge, card, code, h, name, notice } from "./dom.js";
 
 // Words of the server: what stands in backticks is code.
 export const coded = (text) => text.split("`").map((part, at) => (at % 2 ? code(part) : name(part)));
 
-// The same, with the words as the server wrote them for whoever points at it or reads it by program.
-const told = (text, attributes = {}) => h("span", { title: text, ...attributes }, coded(text));
+// The same, with the words as they came in the title.
+const told = (text) => h("span", { title: text }, coded(text));
 
 // A file and the line in it, from 1.
 export const place = (file, line) => name(`${file}:${line}`, { class: "place" });
@@ -14,60 +14,35 @@ export const place = (file, line) => name(`${file}:${line}`, { class: "place" })
 // `GET /tenants/{tenant}/**` with its parameters marked.
 export function routeText(route) {
   const [method, path] = route.split(/ (.*)/s);
-  return h("code", { class: "route" }, h("b", {}, method), " ", h("bdi", {}, segments(path ?? "")));
+  return h("code", { class: "route" }, h("b", {}, method), " ", h("bdi", {}, segments(path)));
 }
 
-// A pattern. Its parameters and `**` are marked, and say in their title what they match.
-export function segments(pattern) {
-  return pattern.split(/(\/)/).map((part) => {
-    if (part === "**") return h("span", { class: "parameter", title: "one or more segments" }, part);
-    const [, parameter, ending] = /^(\{[^}]*\})(.*)$/s.exec(part) ?? [];
-    if (!parameter) return part === "/" ? ["/", h("wbr")] : part;
-    const title = ending ? "a text before this ending" : "any one segment";
-    return [h("span", { class: "parameter", title }, parameter), ending];
-  });
-}
+// A pattern. What it marks says in a title what it matches.
+export const segments = (pattern) => pattern.split(/(\{[^}]*\}|\*\*)/).map((part, at) => (at % 2
+  ? h("span", { class: "parameter", title: part === "**" ? "one or more segments" : "one segment, or its text before an ending" }, part)
+  : part));
 
-// Conditions that must hold together: `a`, `b` and `c`.
-export function conditions(list) {
-  return list.map((condition, at) => [at === 0 ? "" : at === list.length - 1 ? " and " : ", ", code(condition)]);
-}
-
-const lacking = (alternative) => alternative.conditions.filter(({ holds }) => !holds).map(({ condition }) => condition);
+// Conditions that must hold together.
+export const conditions = (list) => list.map((condition, at) => [at ? " and " : "", code(condition)]);
 
 // Why, in a sentence.
-export function reason(explanation) {
-  const { alternatives, decided_by: decided, detail } = explanation;
-  const rule = decided ? ["rule ", name(decided.rule)] : "the rule";
+function reason({ reason: known, detail, decided_by: decided, alternatives }) {
+  const rule = decided && ["rule ", name(decided.rule)];
   const [closest] = alternatives;
-  switch (explanation.reason) {
-    case "public":
-      return [sentence("rule "), name(decided?.rule ?? ""), " is public: nobody needs a token."];
-    case "met":
-      return [`Alternative ${alternatives.find(({ holds }) => holds)?.position ?? ""} of `, rule, " holds."];
-    case "no-token":
-      return ["The request has no token, and ", rule, " asks for one."];
-    case "no-route":
-      return "No route takes this method and path. What no route takes is denied.";
-    case "not-met":
-      if (!closest) return sentence(detail);
-      if (alternatives.length === 1) return [sentence("the request lacks "), conditions(lacking(closest)), "."];
-      return [`Alternative ${closest.position} of `, rule, " comes closest. It lacks ", conditions(lacking(closest)), "."];
-    default:
-      return sentence(detail);
-  }
+  if (known === "public") return ["Nobody needs a token: ", rule, " is public."];
+  if (known === "met") return [`Alternative ${alternatives.find(({ holds }) => holds)?.position} of `, rule, " holds."];
+  if (known === "no-route") return "No route takes this method and path. What no route takes is denied.";
+  if (known !== "not-met" || !closest) return [coded(detail.charAt(0).toUpperCase() + detail.slice(1)), "."];
+  return [`Alternative ${closest.position} of `, rule, alternatives.length > 1 ? " comes closest. It lacks " : " lacks ",
+    conditions(closest.conditions.filter(({ holds }) => !holds).map(({ condition }) => condition)), "."];
 }
 
-function sentence(text) {
-  return coded(text.charAt(0).toUpperCase() + text.slice(1) + (/[\s.!?]$/.test(text) ? "" : "."));
-}
-
-const OUTCOMES = { allowed: "good", denied: "error", "denied or allowed": "warning" };
+const KINDS = { allowed: "good", denied: "error", "denied or allowed": "warning" };
 
 // `allowed` or `denied`, of which request, and why. `asker` are words behind the request.
 export function verdict(explanation, asker, attributes = { "data-testid": "verdict" }) {
   const outcome = explanation.allowed ? "allowed" : explanation.reason === "depends" ? "denied or allowed" : "denied";
-  return h("div", { class: "verdict", "data-kind": OUTCOMES[outcome], ...attributes },
+  return h("div", { class: "verdict", "data-kind": KINDS[outcome], ...attributes },
     h("p", {}, h("strong", {}, outcome), " ", code(`${explanation.method} ${explanation.path}`), " at ", name(explanation.api), asker), " ",
     h("p", { class: "why" }, reason(explanation)));
 }
@@ -88,20 +63,15 @@ export function grounds({ alternatives, decided_by: decided, also_matching: pass
   ].filter(Boolean);
 }
 
-// A route, its rule, and where that stands.
-export const ruled = ({ route, rule, file, line }) => [routeText(route), " of rule ", name(rule), " ", place(file, line)];
+const ruled = ({ route, rule, file, line }) => [routeText(route), " of rule ", name(rule), " ", place(file, line)];
 
 const list = (items) => h("ul", {}, items.map((item) => h("li", {}, item)));
 
+// Each condition is met or missing; where it is missing, with what was found instead.
 function alternative({ position, holds, conditions: all }, closest) {
-  const state = holds ? badge("good", "holds") : badge("error", closest ? "lacks the least" : "does not hold");
   return h("div", { class: "alternative" },
-    h("h3", {}, `Alternative ${position} `, state),
-    h("ul", { class: "conditions" }, all.map(condition)));
-}
-
-// One condition: met or not, and what was found instead.
-function condition({ condition: text, holds, found }) {
-  return h("li", { "data-met": holds ? "yes" : "no" }, h("strong", {}, holds ? "met" : "missing"), " ",
-    h("span", {}, code(text), found && [": ", told(found)]));
+    h("h3", {}, `Alternative ${position} `, holds ? badge("good", "holds") : badge("error", closest ? "lacks the least" : "does not hold")),
+    h("ul", { class: "conditions" }, all.map(({ condition, holds: met, found }) =>
+      h("li", { "data-met": met ? "yes" : "no" }, h("strong", {}, met ? "met" : "missing"), " ",
+        h("span", {}, code(condition), found && [": ", told(found)])))));
 }

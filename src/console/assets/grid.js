@@ -12,7 +12,7 @@ const HEAD = -1;
 // The attributes that a cell may have and another has not.
 const VARYING = ["title", "data-access", "aria-expanded"];
 
-// Returns `{ element, set(given), focus() }`. `given` is `{ corner, columns, rows, headWidth(whole, rem) }`, in pixels. A column is
+// Returns `{ element, set(given), focus() }`. `given` is `{ corner, columns, rows, headWidth(room) }`, in pixels. A column is
 // `{ width, head() }`. A row is `{ head(), cell(column) }`; the head of a group is `{ group(), cell(column), toggle() }`. These functions
 // answer with `{ attributes, children }`: a class, a title, `data-access` and `aria-expanded`. Enter and a click call `open(row, column)`;
 // one of them is null on a head.
@@ -26,7 +26,8 @@ export function grid({ label, open, attributes = {} }) {
   const top = { element: h("div", { role: "row", class: "grid-row grid-top", "aria-rowindex": 1 }), cells: new Map() };
   const sheet = h("div", { class: "grid-sheet" }, top.element);
   const element = h("div", { ...attributes, class: "grid", role: "grid", "aria-label": label, onscroll: later, onkeydown: pressed, onclick: clicked }, sheet);
-  new ResizeObserver(() => { measure(); draw(); }).observe(element);
+  const observer = new ResizeObserver(() => { measure(); draw(); });
+  observer.observe(element);
 
   function set(next) {
     const hadFocus = element.contains(document.activeElement);
@@ -39,6 +40,7 @@ export function grid({ label, open, attributes = {} }) {
     clear();
     measure();
     draw();
+    if (element.parentElement) observer.observe(element.parentElement);
     if (hadFocus) move(at.row, at.column);
   }
 
@@ -53,7 +55,7 @@ export function grid({ label, open, attributes = {} }) {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const isNarrow = element.clientWidth < 40 * rem;
     const row = Math.round((isNarrow ? 3.25 : 2.25) * rem);
-    const head = Math.round(given.headWidth(element.clientWidth, rem));
+    const head = Math.round(given.headWidth(element.parentElement?.clientWidth ?? 0));
     sizes = { row, head };
     element.dataset.rowHeight = row;
     element.classList.toggle("is-narrow", isNarrow);

@@ -116,7 +116,7 @@ function menu(open) {
 let waiting = null;
 
 function bearer(detail) {
-  waiting ??= deferred();
+  waiting ??= Promise.withResolvers();
   const former = document.getElementById("bearer");
   if (former && main().contains(former)) return waiting.promise;
   const token = h("input", { name: "bearer", type: "password", autocomplete: "off", required: true, spellcheck: false });
@@ -139,12 +139,6 @@ function bearer(detail) {
   main().setAttribute("aria-busy", "false");
   token.focus();
   return waiting.promise;
-}
-
-function deferred() {
-  const made = {};
-  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
-  return made;
 }
 
 document.getElementById("views").append(...VIEWS.map(([path, , label, about]) =>

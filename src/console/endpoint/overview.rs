@@ -7,7 +7,7 @@ use actix_web::{
 use jeton_actix::GuardFault;
 
 use crate::{
-    http::{EndpointProblem, Ending, json_answer},
+    http::{Ending, EndpointProblem, json_answer},
     report::Overview,
 };
 

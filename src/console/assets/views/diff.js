@@ -43,12 +43,7 @@ const side = (one) => (one ? [name(one.name), one.hash && [" (", code(one.hash, 
 const unset = () => h("section", { class: "card" },
   h("h2", {}, "There is nothing to compare with"),
   h("p", {}, "Write one of these settings into ", h("code", {}, "jeton.toml"), ", and start the server again:"),
-  h("pre", { tabindex: 0 }, h("code", {}, `[policies]
-candidate = "../candidate/policies"   # compared with each decision, and here
-
-[console]
-compare = "main"                      # a Git revision is the old side, a folder is the new one
-`)),
+  h("pre", { tabindex: 0 }, h("code", {}, ["[policies]", "candidate = \"../candidate/policies\"   # compared with each decision, and here", "", "[console]", "compare = \"main\"                      # a Git revision is the old side, a folder is the new one", ""].join("\n"))),
   h("p", {}, "Or edit a copy of the policies at ", h("a", { href: "#/try" }, "Try"), ": it shows what your edit changes."));
 
 // How many are drawn before the browser may do something else.

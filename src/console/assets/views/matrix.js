@@ -2,6 +2,7 @@
 
 import { accessMatrix, stateBadge } from "../access.js";
 import { address, code, count, h, lines, link, name, notice, time } from "../dom.js";
+import { coded } from "../explanation.js";
 
 export const title = "Who may do what";
 
@@ -91,15 +92,10 @@ function cellDetail(cell) {
 function least({ api, least: { missing, how, held_by, held_by_count } }) {
   return h("section", { class: "stack tight" }, h("h3", {}, "The least that is missing"),
     h("ul", {}, missing.map((each) => h("li", {}, code(each)))),
-    how.length > 0 && [h("h3", {}, "How to give it"), h("ul", {}, how.map((each) => h("li", {}, spelled(each))))],
+    how.length > 0 && [h("h3", {}, "How to give it"), h("ul", {}, how.map((each) => h("li", {}, coded(each))))],
     h("h3", { title: `${count(held_by_count, "client")} may use this route by what is missing here` }, `Who has it: ${held_by_count}`),
     held_by.length > 0 ? h("p", {}, held_by.flatMap((id, at) => [at > 0 && ", ", link(address("#/matrix", { api, client: id }), name(id))]),
       held_by_count > held_by.length && ` and ${held_by_count - held_by.length} more`) : h("p", { class: "quiet" }, "No client."));
-}
-
-// Words with `code` in them.
-function spelled(text) {
-  return text.split("`").map((part, at) => (at % 2 ? code(part) : name(part)));
 }
 
 const MET = { yes: ["good", "yes"], no: ["error", "no"], depends: ["warning", "depends"] };

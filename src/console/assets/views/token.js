@@ -1,22 +1,22 @@
 // `#/token`: what a token says, decoded here, and whether it is good, judged by the server.
 // A token stands in its field and in one POST, and nowhere else. It goes when the view is left.
 
-import { address, badge, card, code, count, duration, facts, field, h, link, name, notice, options, time } from "../dom.js";
+import { address, badge, card, code, count, duration, facts, field, h, link, name, notice, put, time } from "../dom.js";
 import { coded, grounds, verdict } from "../explanation.js";
 import { pasted, seen, takeApart, written } from "../jws.js";
-import { METHODS } from "./explain.js";
+import { answered, requestFields, sent } from "./explain.js";
 
 export const title = "What a token says, and whether it is good";
 
 export async function show(main, params, { api, signal, names }) {
   const known = await names();
   const token = h("textarea", { name: "token", rows: 5, required: true, autocomplete: "off", spellcheck: false, autocapitalize: "off",
-    placeholder: "eyJhbGciOi\u2026", "aria-describedby": "token-about" });
+    placeholder: "eyJ\u2026", "aria-describedby": "token-about", oninput: () => decode() });
   const said = h("div", { class: "stack" });
-  const judged = h("div", { class: "stack", "aria-live": "polite" });
+  const judged = h("div", { class: "stack", role: "status" });
   const decode = () => {
-    judged.replaceChildren();
-    said.replaceChildren(...(token.value.trim() ? decoded(pasted(token.value), known) : []));
+    put(judged);
+    put(said, token.value.trim() && decoded(pasted(token.value), known));
   };
   const forget = () => {
     token.value = "";
@@ -24,144 +24,112 @@ export async function show(main, params, { api, signal, names }) {
   };
   signal.addEventListener("abort", forget);
   addEventListener("pagehide", forget, { signal });
+  const judge = sent((values) => {
+    put(judged);
+    const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value));
+    const asked = { ...given, ...(given.path && { method: given.method ?? "GET" }), token: pasted(given.token) };
+    void answered(judged, signal, async () => {
+      const answer = await api.post("token", asked, signal);
+      // by now there may be another token
+      if (pasted(token.value) === asked.token) put(judged, judgement(answer));
+    });
+  });
   main.append(
     h("h1", {}, title),
-    form(token, known, { decode, forget, judge: (event) => judge(event, judged, { api, signal }) }),
+    h("form", { class: "card", onsubmit: judge, autocomplete: "off" },
+      field("Token", token),
+      h("p", { class: "hint", id: "token-about" }, "It is decoded in this page. Only the button sends it, to this service. It goes when you leave this view."),
+      h("details", {},
+        h("summary", {}, "Ask about a request with it"),
+        h("div", { class: "fields" }, requestFields(["api", "method", "path"], {}, known, {}))),
+      h("div", { class: "row" },
+        h("button", { type: "submit", class: "primary", id: "judge" }, "Is it good?"),
+        h("button", { type: "button", onclick: forget }, "Clear"))),
     judged,
     said);
 }
 
-function form(token, { apis }, { decode, forget, judge }) {
-  const input = (key, more) => h("input", { name: key, autocomplete: "off", spellcheck: false, autocapitalize: "off", ...more });
-  token.addEventListener("input", decode);
-  return h("form", { class: "card", onsubmit: judge, autocomplete: "off" },
-    field("Token", token),
-    h("p", { class: "hint", id: "token-about" }, "It is decoded in this page while you type. Only \u201cIs it good?\u201d sends it, to this service. ",
-      "It is not kept: it goes when you leave this view."),
-    h("details", {},
-      h("summary", {}, "Ask about a request with it"),
-      h("div", { class: "fields" },
-        field("API", input("api", { list: "token-apis", placeholder: "the API of its aud" })),
-        field("Method", input("method", { list: "token-methods", placeholder: "GET", size: 8 })),
-        field("Path", input("path", { placeholder: "/tenants/acme/orders/42" })))),
-    h("div", { class: "row" },
-      h("button", { type: "submit", class: "primary", id: "token-judge" }, "Is it good?"),
-      h("button", { type: "button", onclick: forget }, "Clear")),
-    options("token-apis", apis.map((one) => one.name)),
-    options("token-methods", METHODS));
-}
-
-async function judge(event, judged, { api, signal }) {
-  event.preventDefault();
-  const { token, ...request } = Object.fromEntries(new FormData(event.target));
-  const given = Object.entries(request).map(([key, value]) => [key, value.trim()]).filter(([, value]) => value);
-  const question = { token: pasted(token), ...Object.fromEntries(given) };
-  if (question.path) question.method ??= "GET";
-  judged.replaceChildren();
-  try {
-    if (question.method && !question.path) throw new Error("Give the path of the request too.");
-    const answer = await api.post("token", question, signal);
-    if (pasted(event.target.elements.token.value) === question.token) judged.append(...judgement(answer));
-  } catch (error) {
-    if (signal.aborted) return;
-    judged.append(notice("error", h("p", {}, coded(error.detail ?? error.message))));
-  }
-}
-
-const SHOWS = { dpop: "a DPoP proof by the key that it is bound to", certificate: "the certificate that it is bound to" };
+const SHOWS = { dpop: "a DPoP proof by its key", certificate: "its certificate" };
 
 function judgement({ valid, detail, api, client, bound, expires_at: expires, explanation }) {
-  const why = detail ? coded(detail) : [
-    "Its signature, issuer and times are right, and nothing of it was revoked",
-    api ? [". It is for API ", name(api)] : "",
-    client ? [", of client ", link(address("#/clients", { client }), name(client))] : "",
-    expires ? [", and expires ", time(expires)] : "", "."];
   return [
     h("div", { class: "verdict", "data-testid": "verdict", "data-kind": valid ? "good" : "error" },
       h("p", {}, h("strong", {}, valid ? "valid" : "not valid")), " ",
-      h("p", { class: "why" }, why)),
-    bound && notice("info", h("p", {}, "The token is bound: it is good only together with ", SHOWS[bound] ?? bound, ".")),
-    explanation && verdict(explanation, ", with this token", { "data-testid": "request-verdict" }),
-    explanation && grounds(explanation),
-  ].flat().filter(Boolean);
+      h("p", { class: "why" }, detail ? coded(detail) : [
+        "Its signature, issuer and times are right, and nothing of it was revoked. It is for API ", name(api ?? ""),
+        client && [", of client ", link(address("#/clients", { client }), name(client))],
+        expires && [", and expires ", time(expires)], "."])),
+    bound && notice("info", h("p", {}, "The token is bound: each request with it must also show ", SHOWS[bound], ".")),
+    explanation && [verdict(explanation, ", with this token", { "data-testid": "request-verdict" }), grounds(explanation)],
+  ];
 }
 
-// What stands in a token, or what is wrong with its form.
+// What stands in a token, and what is wrong with its form.
 function decoded(token, known) {
   const { header, payload, signature, faults } = takeApart(token);
   return [
-    faults.length > 0 && notice("error", h("ul", { class: "list" }, faults.map((fault) => h("li", {}, coded(fault))))),
-    payload && card("Claims", h("p", { class: "quiet" }, "As the token has them. They prove nothing before the token is judged."), members(payload, CLAIMS, known)),
-    header && card("Header", members(header, HEADER, known),
-      signature !== null && h("p", { class: "quiet" }, `The signature has ${count(signature, "byte")}.`)),
-  ].filter(Boolean);
+    faults.length > 0 && notice("error", faults.map((fault) => h("p", {}, coded(fault)))),
+    payload && card("Claims", h("p", { class: "quiet" }, "They prove nothing before the token is judged."), members(payload, CLAIMS, known)),
+    header && card("Header", members(header, HEADER, known)),
+    signature && h("p", { class: "quiet" }, `The signature has ${count(signature.length, "byte")}.`),
+  ];
 }
 
-function members(object, meanings, known) {
-  const rows = Object.entries(object).map(([key, value]) => {
-    const { means, shown } = meanings.get(key) ?? meanings.get("");
-    return [code(seen(key)), [shown?.(value, { object, known }) ?? code(written(value)), h("p", { class: "quiet small" }, coded(means))]];
-  });
-  return rows.length ? facts(rows) : h("p", { class: "quiet" }, "Nothing.");
-}
-
-const HEADER = new Map(Object.entries({
-  alg: { means: "the algorithm of the signature", shown: (value) => (value === "none" ? [code("none"), " ", badge("error", "not signed")] : null) },
-  typ: { means: "the kind of token: `at+jwt` is an access token (RFC 9068), `JWT` one that names no client" },
-  kid: { means: "the key that signed" },
-  "": { means: "jeton writes no such parameter" },
+const members = (object, meanings, known) => facts(Object.entries(object).map(([key, value]) => {
+  const [means, shown = plain] = meanings.get(key) ?? meanings.get("");
+  return [code(seen(key)), [shown(value, known, object), h("p", { class: "quiet small" }, means)]];
 }));
 
-const CLAIMS = new Map(Object.entries({
-  iss: { means: "who issued it" },
-  aud: { means: "the API that it is for, by its audience", shown: (value, { known }) => audiences(value, known) },
-  exp: { means: "when it expires", shown: (value, { object }) => until(value, object) },
-  iat: { means: "when it was issued", shown: (value) => moment(value, "in the future") },
-  nbf: { means: "not good before", shown: (value) => moment(value, "not yet good") },
-  auth_time: { means: "when the first token of its exchanges was issued", shown: (value) => moment(value) },
-  jti: { means: "the id of this token, which the log of jeton has too" },
-  sub: { means: "the client to which the permissions were granted", shown: (value, { known }) => client(value, known) },
-  client_id: { means: "the client that got the token", shown: (value, { known }) => client(value, known) },
-  scope: { means: "what its bearer may do", shown: (value, { known }) => words(value, known.scopes) },
-  roles: { means: "roles whose every scope it carries", shown: (value, { known }) => words(value, known.roles) },
-  cnf: { means: "it is bound: who uses it must also show this key (jkt, by DPoP) or certificate (x5t#S256)" },
-  status: { means: "its place in a status list, which says whether it is revoked" },
-  exchanges: { means: "how many exchanges there were" },
-  act: { means: "who exchanged it, the last one first" },
-  "": { means: "from the policies, or taken over from a platform's token" },
-}));
+const plain = (value) => code(written(value));
+const flag = (words, kind = "error") => [" ", badge(kind, words)];
 
-function moment(value, later) {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || Math.abs(value) > 8.64e12) {
-    return [code(written(value)), " ", badge("error", "not a time", "A time is a whole number of seconds since 1970")];
-  }
-  const at = new Date(value * 1000);
-  const utc = at.toISOString().replace("T", " ").replace(".000Z", " UTC");
-  return [time(at.toISOString()), ` (${utc})`, later && at > Date.now() ? [" ", badge("error", later)] : ""];
+const HEADER = new Map([
+  ["alg", ["the algorithm of the signature", (value) => [plain(value), value === "none" && flag("not signed")]]],
+  ["typ", ["the kind of token: at+jwt (RFC 9068), or JWT where it names no client"]],
+  ["kid", ["the key that signed"]],
+  ["", ["jeton writes no such parameter"]],
+]);
+
+const CLAIMS = new Map([
+  ["iss", ["who issued it"]],
+  ["aud", ["the API that it is for, by its audience", audiences]],
+  ["exp", ["when it expires", (value, known, { iat }) => [moment(value), lasts(value, iat), value * 1000 <= Date.now() && flag("expired")]]],
+  ["iat", ["when it was issued", (value) => [moment(value), value * 1000 > Date.now() && flag("in the future")]]],
+  ["nbf", ["when it becomes good", (value) => [moment(value), value * 1000 > Date.now() && flag("not yet")]]],
+  ["auth_time", ["when the first token of its exchanges was issued", moment]],
+  ["jti", ["the id of this token, which the log has too"]],
+  ["sub", ["the client to which the permissions were granted", client]],
+  ["client_id", ["the client that got the token", client]],
+  ["scope", ["what its bearer may do", (value, { scopes }) => words(value, scopes)]],
+  ["roles", ["roles whose every scope it carries", (value, { roles }) => words(value, roles)]],
+  ["cnf", ["it is bound to this key (jkt, by DPoP) or certificate (x5t#S256), which each request must show"]],
+  ["status", ["its place in a status list, which says whether it is revoked"]],
+  ["exchanges", ["how many exchanges there were"]],
+  ["act", ["who exchanged it, the last one first"]],
+  ["", ["from the policies, or taken over from a platform's token"]],
+]);
+
+function moment(value) {
+  const isTime = Number.isSafeInteger(value) && Math.abs(value) < 8.64e12;
+  if (!isTime) return [plain(value), flag("not a time")];
+  const at = new Date(value * 1000).toISOString();
+  return [time(at), ` (${at.slice(0, 19).replace("T", " ")} UTC)`];
 }
 
-function until(value, { iat }) {
-  const shown = moment(value);
-  const good = Number.isSafeInteger(value) && value * 1000 > Date.now();
-  const lasts = Number.isSafeInteger(value) && Number.isSafeInteger(iat) && value > iat ? `, ${duration(value - iat)} after it was issued` : "";
-  return [shown, lasts, Number.isSafeInteger(value) && !good ? [" ", badge("error", "expired")] : ""];
-}
+const lasts = (exp, iat) => Number.isSafeInteger(exp - iat) && exp > iat && `, ${duration(exp - iat)} after it was issued`;
 
 function audiences(value, { apis }) {
-  const each = Array.isArray(value) ? value : [value];
-  return each.map((one, at) => {
+  return [value].flat().map((one) => {
     const api = apis.find(({ audience }) => audience === one);
-    return [at ? ", " : "", code(written(one)), api ? [" API ", link(address("#/routes", { api: api.name }), name(api.name))] : [" ", badge("warning", "no API here")]];
+    return h("div", {}, plain(one), api ? [" API ", link(address("#/routes", { api: api.name }), name(api.name))] : flag("of no API here", "warning"));
   });
 }
 
 function client(value, { clients }) {
-  if (!clients.includes(value)) return [code(written(value)), " ", badge("warning", "not in the policies")];
-  return link(address("#/clients", { client: value }), name(value));
+  return clients.includes(value) ? link(address("#/clients", { client: value }), name(value)) : [plain(value), flag("not in the policies", "warning")];
 }
 
 function words(value, defined) {
-  const list = typeof value === "string" ? value.split(" ").filter(Boolean) : value;
-  if (!Array.isArray(list)) return null;
-  return list.map((one, at) => [at ? " " : "", code(written(one)), defined.includes(one) ? "" : [" ", badge("warning", "not in the policies")]]);
+  const list = typeof value === "string" ? value.split(" ") : value;
+  return Array.isArray(list) ? list.map((one) => [plain(one), defined.includes(one) ? " " : [flag("not in the policies", "warning"), " "]]) : plain(value);
 }
