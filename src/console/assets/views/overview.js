@@ -53,9 +53,9 @@ function cards(state) {
       ["Started", time(state.started_at)],
       ["Store", store(state.store.status)],
       ["Gateways", state.gateways.length > 0 ? state.gateways.map((gateway) => [code(gateway), " "]) : "none"],
-      ["Tokens", name(limits.tokens), "limits.tokens: how many tokens a client may ask for"],
-      ["Introspections", name(limits.introspections), "limits.introspections: how many questions a client may ask"],
-      ["Failures", name(limits.failures), "limits.failures: how many failed authentications an address may make"],
+      ["Most tokens", name(limits.tokens), "limits.tokens: how many tokens a client may ask for"],
+      ["Most introspections", name(limits.introspections), "limits.introspections: how many questions a client may ask"],
+      ["Most failures", name(limits.failures), "limits.failures: how many failed authentications an address may make"],
     ])),
     card("Key that signs", facts([
       ["Kid", code(signing.kid), "The thumbprint in the header of each token"],
