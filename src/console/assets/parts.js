@@ -100,7 +100,7 @@ export async function follow(api, path, signal, draw) {
 }
 
 // Brings what an element shows up to date. Elements that stay keep their identity, and so the focus, the selection and an
-// open `<details>`. Children with a `data-key` are matched by it, others by their place. Listeners are not carried over.
+// open `<details>`. Children with a `data-is` are matched by it, others by their place. Listeners are not carried over.
 export function renew(element, ...children) {
   const wanted = document.createDocumentFragment();
   wanted.append(...nodes(children));
@@ -148,6 +148,6 @@ function update(old, fresh) {
   patch(old, fresh);
 }
 
-const keyOf = (node) => node.dataset?.key;
+const keyOf = (node) => node.dataset?.is;
 
 const areAlike = (a, b) => a.nodeName === b.nodeName && keyOf(a) === keyOf(b);

@@ -78,7 +78,7 @@ function advice({ advice: list }) {
 
 // One with the same command stays as it is, with its button.
 function order({ from, what, command: text, kid }) {
-  return h("li", { "data-key": `${text} ${kid}` },
+  return h("li", { "data-is": `${text} ${kid}` },
     h("p", {}, from ? [badge("info", "from"), " ", whole(from), " (", time(from), ")"] : badge("good", "now"), " "),
     h("p", {}, kid && [code(kid), ": "], coded(what)),
     text && h("div", { class: "command" }, h("code", {}, name(text)), copyButton(() => text, `Copy the command: ${text}`)));
@@ -102,7 +102,7 @@ function asTable({ keys, retention }) {
     cells: [code(key.kid), badge(KINDS[key.state], key.state), [name(key.alg), key.bits && `, ${key.bits} bits`], cell(key.created), cell(key.activates),
       cell(key.retires, key.state === "expired" ? "over" : "no end is set"),
       cell(key.published_until ?? later(key.retires, retention), `${duration(retention)} after it retires`)],
-    attributes: { "data-testid": "key", "data-state": key.state, "data-key": key.kid },
+    attributes: { "data-testid": "key", "data-state": key.state, "data-is": key.kid },
   })), { class: "keys", "aria-label": "Keys" });
 }
 

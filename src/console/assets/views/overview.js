@@ -37,7 +37,7 @@ function problems(list) {
 }
 
 function problem({ severity, what, fix, view }) {
-  return h("li", { class: "notice", "data-kind": severity, "data-key": what },
+  return h("li", { class: "notice", "data-kind": severity, "data-is": what },
     h("strong", {}, severity === "error" ? "Error" : "Warning"),
     h("div", {}, h("p", {}, coded(what)), fix && h("p", {}, "Fix: ", coded(fix)),
       // an address leads to a view of this page and nowhere else
