@@ -94,7 +94,7 @@ const HEADS = [
   { text: "Published until", title: "From then on no token that it signed is valid" },
 ];
 
-const KINDS = { next: "info", active: "good", retired: "info", expired: "none" };
+const KINDS = { next: "warning", active: "good", retired: "info", expired: "none" };
 
 function asTable({ keys, retention }) {
   const cell = (text, none) => (text ? [h("span", { class: "nowrap" }, clock(text)), " ", h("span", { class: "quiet" }, time(text))] : none);
@@ -178,7 +178,7 @@ function bar({ state, from, until }, left, right, now, y) {
   const width = Math.max(right - left, 2);
   const fits = width > state.length * 8 + 8;
   const when = `${state}: ${MEANS[state]}, from ${moment(from)} ${until === null ? "on" : `until ${moment(until)}`} UTC`;
-  return svg("g", { class: `phase ${state} ${from > now ? "to-come" : ""}` },
+  return svg("g", { class: `phase ${from > now ? "to-come" : ""}`, "data-kind": KINDS[state] },
     svg("title", {}, when),
     svg("rect", { x: left, y, width, height: BAR, rx: 3 }),
     fits && svg("text", { x: left + width / 2, y: y + 18, "text-anchor": "middle" }, state));
@@ -208,7 +208,7 @@ function nowLine(at, bottom, width) {
 
 // What the states mean, in words.
 const legend = () => h("ul", { class: "states" }, Object.entries(MEANS).map(([state, means]) =>
-  h("li", {}, svg("svg", { width: 20, height: 16, "aria-hidden": "true", class: `phase ${state}` }, svg("rect", { x: 1, y: 1, width: 18, height: 14, rx: 3 })),
+  h("li", {}, svg("svg", { width: 20, height: 16, "aria-hidden": "true", class: "phase", "data-kind": KINDS[state] }, svg("rect", { x: 1, y: 1, width: 18, height: 14, rx: 3 })),
     " ", h("b", {}, state), `: ${means}`)));
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", {
