@@ -23,7 +23,7 @@ function result({ why, findings, difference }, how) {
   const said = [];
   if (why) said.push(notice("error", h("p", {}, name(why))));
   if (findings.length > 0) {
-    said.push(h("section", { class: "card" }, h("h2", {}, `This side does not load: ${summary(findings)}`), findingList(findings)));
+    said.push(h("section", { class: "card" }, h("h2", {}, `A server would not take this: ${summary(findings)}`), findingList(findings)));
   }
   if (difference) said.push(changesOf(difference, how));
   return said;

@@ -51,7 +51,7 @@ function pageOf({ api, signal, params, renewed }) {
   const status = h("p", { role: "status", class: "outcome" });
   const progress = h("span", { class: "quiet" });
   const reset = h("button", { type: "button", onclick: restart }, "Reset");
-  const files = filesOf(sources.files, edited);
+  const files = filesOf(sources, edited);
   const shown = results({ params, signal, go: files.go, again: () => checks.now() });
   const checks = checking({
     api, signal, onanswer, onstate,
@@ -80,7 +80,7 @@ function pageOf({ api, signal, params, renewed }) {
 
   function onanswer(answer) {
     onstate("done");
-    put(status, badge(answer.usable ? "good" : "error", answer.usable ? "loads" : "does not load"), " ", summary(answer.findings), ".", answer.hash && [" Hash ", code(answer.hash)]);
+    put(status, badge(answer.usable ? "good" : "error", answer.usable ? "loads" : "does not load"), " ", summary(answer.findings), ". ", answer.why && [coded(answer.why), ". "], answer.hash && ["Hash ", code(answer.hash)]);
     files.mark(answer.findings);
     shown.take(answer);
   }
@@ -106,7 +106,7 @@ function withheld(list) {
 }
 
 // A tab and an editor for each file. An editor is made when its tab is first shown.
-function filesOf(files, edited) {
+function filesOf({ files, dir }, edited) {
   const entries = new Map(files.map((file) => [file.name, { file, editor: null, panel: h("div", {}), label: h("span", {}), findings: [] }]));
   const bar = tabs("Files", [...entries].map(([id, { label, panel }]) => ({ id, label, panel })), open);
 
@@ -122,8 +122,8 @@ function filesOf(files, edited) {
   function relabel({ file, label, findings }) {
     const errors = findings.filter(isError).length;
     const warnings = findings.length - errors;
-    label.replaceChildren(name(file.name), copy.edited.has(file.name) ? " (edited)" : "", " ",
-      errors > 0 ? badge("error", count(errors, "error")) : "", warnings > 0 ? badge("warning", count(warnings, "warning")) : "");
+    put(label, name(file.name.startsWith(`${dir}/`) ? file.name.slice(dir.length + 1) : file.name), copy.edited.has(file.name) && " (edited)", " ",
+      errors > 0 && badge("error", count(errors, "error")), warnings > 0 && badge("warning", count(warnings, "warning")));
   }
 
   const of = ({ file: path }) => entries.get(path) ?? [...entries.values()].find(({ file }) => path.endsWith(`/${file.name}`));
@@ -214,7 +214,7 @@ function checking({ api, signal, body, onstate, onanswer }) {
 const mebibytes = (bytes) => (bytes / 1024 / 1024).toLocaleString("en", { maximumFractionDigits: 1 });
 
 // `again()` asks for a check, `go(finding)` goes to a place in the texts. Answers `{ element, ask, take }`: what is asked
-// beside the findings, and where an answer goes.
+// beside the findings, and where an answer goes. The `take` of a panel says whether it had one.
 function results({ params, signal, go, again }) {
   const panels = {
     findings: findings(go),
@@ -234,8 +234,9 @@ function results({ params, signal, go, again }) {
     take(answer) {
       panels.findings.take(answer);
       if (chosen === "findings") return;
-      if (answer.usable) panels[chosen].take(answer);
-      else put(panels[chosen].place, notice("error", h("p", {}, "The text does not load: see Findings.")));
+      // a guarantee or a test that fails keeps a text from being used, but not from being looked at
+      if (!answer.names) put(panels[chosen].place, notice("error", h("p", {}, "The text does not load: see Findings.")));
+      else if (!panels[chosen].take(answer) && answer.why) put(panels[chosen].place, notice("warning", h("p", {}, coded(answer.why))));
     },
   };
 }
@@ -269,9 +270,9 @@ function matrix(again) {
     },
     take({ names, matrix: answered }) {
       offer(names.apis);
-      if (answered) put(place, accessMatrix({ matrix: answered, state, detail: (cell) => cellFacts(answered, cell) }));
       // the APIs are known now
-      else if (api.value !== asked) again();
+      if (!answered && api.value !== asked) again();
+      return answered && put(place, accessMatrix({ matrix: answered, state, detail: (cell) => cellFacts(answered, cell) }));
     },
   };
 }
@@ -283,9 +284,7 @@ function difference(signal) {
   const explain = (request) => explained(request).replace("#/explain", "#/try");
   return {
     label: "Diff", element: place, place, ask: () => ({ difference: true }),
-    take: ({ difference: answered }) => put(place, answered
-      ? changesOf(answered, { filter, signal, explain })
-      : notice("warning", h("p", {}, "Comparing these policies with those in force is too much work for one check. `jeton policies diff` compares any."))),
+    take: ({ difference: answered }) => answered && put(place, changesOf(answered, { filter, signal, explain })),
   };
 }
 
@@ -316,7 +315,7 @@ function explanation(params, again) {
     },
     take({ names, explanation: answered }) {
       if (!isOffered) offer(names);
-      if (answered) put(place, verdict(answered, asker(asked)), grounds(answered));
+      return answered && put(place, verdict(answered, asker(asked)), grounds(answered));
     },
   };
 }
