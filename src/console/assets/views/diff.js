@@ -47,7 +47,7 @@ const unset = () => h("section", { class: "card" },
   h("p", {}, "Or edit a copy of the policies at ", h("a", { href: "#/try" }, "Try"), ": it shows what your edit changes."));
 
 // How many are drawn before the browser may do something else.
-const PIECE = 100;
+const PIECE = 50;
 // How many are drawn at all, until somebody asks for more.
 const MOST = 2000;
 
