@@ -3,7 +3,7 @@
 //! `assets/` holds the page, in plain HTML, CSS and JavaScript, which says nothing of the service; `assets.rs` answers with
 //! it. `endpoint/` answers the questions of the page in JSON, each with one call into the core. `guard.rs` says who may ask.
 
-mod assets;
+pub(crate) mod assets;
 mod endpoint;
 mod guard;
 
