@@ -22,12 +22,9 @@ macro_rules! files {
 const FILES: &[(&str, &[u8])] = files![
     "access.js",
     "api.js",
-    "changes.js",
     "claims.js",
     "dom.js",
-    "editor.js",
     "explanation.js",
-    "follow.js",
     "grid.js",
     "icon.svg",
     "index.html",

@@ -2,8 +2,7 @@
 
 import { badge, card, code, count, duration, facts, h, link, name, notice, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { follow, renew } from "../follow.js";
-import { findingList, number, summary } from "../parts.js";
+import { findingList, follow, number, renew, summary } from "../parts.js";
 import { svg } from "../svg.js";
 
 export const title = "Overview";
@@ -38,7 +37,7 @@ function problems(list) {
 }
 
 function problem({ severity, what, fix, view }) {
-  return h("li", { class: "notice", "data-kind": severity, "data-key": what },
+  return h("li", { class: "notice", "data-kind": severity, "data-is": what },
     h("strong", {}, severity === "error" ? "Error" : "Warning"),
     h("div", {}, h("p", {}, coded(what)), fix && h("p", {}, "Fix: ", coded(fix)),
       // an address leads to a view of this page and nowhere else
@@ -54,9 +53,9 @@ function cards(state) {
       ["Started", time(state.started_at)],
       ["Store", store(state.store.status)],
       ["Gateways", state.gateways.length > 0 ? state.gateways.map((gateway) => [code(gateway), " "]) : "none"],
-      ["Tokens", name(limits.tokens), "limits.tokens: how many tokens a client may ask for"],
-      ["Introspections", name(limits.introspections), "limits.introspections: how many questions a client may ask"],
-      ["Failures", name(limits.failures), "limits.failures: how many failed authentications an address may make"],
+      ["Most tokens", name(limits.tokens), "limits.tokens: how many tokens a client may ask for"],
+      ["Most introspections", name(limits.introspections), "limits.introspections: how many questions a client may ask"],
+      ["Most failures", name(limits.failures), "limits.failures: how many failed authentications an address may make"],
     ])),
     card("Key that signs", facts([
       ["Kid", code(signing.kid), "The thumbprint in the header of each token"],
