@@ -9,8 +9,8 @@ const shown = ({ name, address }, server) => (['matrix', 'routes'].includes(name
 for (const server of ['sample', 'big', 'hostile']) {
   test.describe(server, () => {
     for (const view of VIEWS) {
-      test(`${view.name} is there`, async ({ page, visit, [server]: running }) => {
-        await visit(running, shown(view, server));
+      test(`${view.name} is there`, async ({ page, visit, servers }) => {
+        await visit(await servers(server), shown(view, server));
         await expect(page.locator('main')).toHaveCount(1);
         await expect(page.locator('main')).not.toHaveAttribute('aria-busy', 'true');
         await expect(page.locator('h1')).toHaveCount(1);
@@ -89,8 +89,8 @@ test.describe('on a phone', () => {
 
   for (const view of VIEWS) {
     for (const server of ['sample', 'hostile']) {
-      test(`${view.name} of ${server} fits`, async ({ page, visit, [server]: running }) => {
-        await visit(running, shown(view, server));
+      test(`${view.name} of ${server} fits`, async ({ page, visit, servers }) => {
+        await visit(await servers(server), shown(view, server));
         const { wide, who } = await page.evaluate(() => ({
           wide: document.documentElement.scrollWidth,
           who: [...document.body.querySelectorAll('*')]

@@ -17,7 +17,7 @@ export const IS_RELEASE = PROGRAM.includes('/release/') || process.env.JETON_REL
 
 if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is absent: run \`cargo build --bin jeton\`, or set JETON_PROGRAM`);
 
-const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('JETON__')));
+export const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('JETON_')));
 
 export async function freePort() {
   const held = createServer();

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { plant } from './planted.mjs';
 import { HOSTILE_CLIENTS, secretOf, writeBig, writeHostile } from './policies.mjs';
-import { ROOT, Server, jeton, samplePolicies, until } from './server.mjs';
+import { ENVIRONMENT, ROOT, Server, jeton, samplePolicies, until } from './server.mjs';
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -45,18 +45,12 @@ export async function editOrders(folder) {
 
 /** Three keys, one of each state. */
 async function threeKeys(server) {
-  const soon = { env: { ...process.env, JETON__KEYS__PUBLISH_AHEAD: '1s' } };
+  const soon = { env: { ...ENVIRONMENT, JETON__KEYS__PUBLISH_AHEAD: '1s' } };
   server.jeton(['keys', 'generate']);
   server.jeton(['keys', 'rotate'], soon);
   await until('the second key signs', () => /^retired/m.test(server.jeton(['keys', 'list'])));
   server.jeton(['keys', 'rotate']);
 }
-
-const shared = (start) => [async ({}, use) => {
-  const server = await start();
-  await use(server);
-  await server.stop();
-}, { scope: 'worker', timeout: 120_000 }];
 
 export const startSample = (more = {}) => Server.start({
   fill: async (folder) => {
@@ -73,19 +67,34 @@ export const startSample = (more = {}) => Server.start({
   },
 });
 
-export const test = base.extend({
+const STARTS = {
   /** The sample, with a candidate, a gateway and a key of each state. */
-  sample: shared(() => startSample()),
+  sample: () => startSample(),
   /** 500 clients and 1,200 routes. */
-  big: shared(() => Server.start({ fill: (folder) => writeBig(join(folder, 'policies')) })),
+  big: () => Server.start({ fill: (folder) => writeBig(join(folder, 'policies')) }),
   /** Names and descriptions that could harm a page. */
-  hostile: shared(() => Server.start({
+  hostile: () => Server.start({
     fill: async (folder) => {
       const made = execFileSync('sh', ['-c', 'openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 | openssl pkey -pubout'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
       await writeHostile(join(folder, 'policies'), made);
     },
     prepare: threeKeys,
-  })),
+  }),
+};
+
+export const test = base.extend({
+  /** Starts a server of `STARTS` when a test first asks for it; it stays for the tests after that one. */
+  servers: [async ({}, use) => {
+    const started = new Map();
+    await use((name) => {
+      if (!started.has(name)) started.set(name, STARTS[name]());
+      return started.get(name);
+    });
+    for (const server of started.values()) await server.then((one) => one.stop(), () => {});
+  }, { scope: 'worker', timeout: 120_000 }],
+  sample: async ({ servers }, use) => use(await servers('sample')),
+  big: async ({ servers }, use) => use(await servers('big')),
+  hostile: async ({ servers }, use) => use(await servers('hostile')),
 
   /** What the page did, and must not have done. */
   watched: [async ({ page }, use) => {
