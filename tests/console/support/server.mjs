@@ -9,6 +9,7 @@ import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { altered, alteredHeaders } from './planted.mjs';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 export const PROGRAM = resolve(process.env.JETON_PROGRAM ?? join(ROOT, 'target/debug/jeton'));
@@ -51,17 +52,19 @@ export const jetonJson = (parameters, options) => JSON.parse(jeton([...parameter
 export function ask(url, { method = 'GET', headers = {}, body } = {}) {
   const { request } = url.startsWith('https:') ? https : http;
   return new Promise((done, failed) => {
-    const sent = request(url, { method, headers, rejectUnauthorized: false, agent: false }, (answer) => {
+    const question = request(url, { method, headers, rejectUnauthorized: false, agent: false }, (answer) => {
       const parts = [];
       answer.on('data', (part) => parts.push(part));
       answer.on('error', failed);
       answer.on('end', () => {
-        const bytes = Buffer.concat(parts);
-        done({ status: answer.statusCode, headers: answer.headers, bytes, text: bytes.toString('utf8'), json: () => JSON.parse(bytes) });
+        const sent = Buffer.concat(parts);
+        const after = answer.statusCode === 200 && !answer.headers['content-encoding'] ? altered(url, sent.toString('utf8')) : null;
+        const bytes = after === null ? sent : Buffer.from(after);
+        done({ status: answer.statusCode, headers: alteredHeaders(answer.headers), bytes, text: bytes.toString('utf8'), json: () => JSON.parse(bytes) });
       });
     });
-    sent.on('error', failed);
-    sent.end(body);
+    question.on('error', failed);
+    question.end(body);
   });
 }
 
