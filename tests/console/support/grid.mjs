@@ -66,7 +66,7 @@ export function compareCells(cells, expected, seen = new Set()) {
 
 /** Marks the element that scrolls the matrix, and says how far. */
 export async function scroller(page) {
-  await expect(page.getByTestId('matrix')).toBeVisible();
+  await expect(page.locator('[data-testid="matrix"] [data-access]').first()).toBeVisible();
   const size = await page.evaluate(() => {
     const matrix = document.querySelector('[data-testid="matrix"]');
     const scrolls = (element) => {
