@@ -9,7 +9,7 @@ const REQUESTS = [
   ['orders', 'support-desk', 'PUT', '/tenants/acme/orders/1'],
   ['orders', 'globex-sync', 'GET', '/nothing/here'],
   ['orders', 'globex-sync', 'GET', '/tenants/globex/orders/'],
-  ['orders', 'operator', 'GET', '/healthz'],
+  ['orders', 'support-desk', 'GET', '/healthz'],
   ['jeton', 'operator', 'POST', '/ops/reload'],
 ];
 
