@@ -162,6 +162,84 @@ fn odd_policies(kind: &str, findings: usize) -> String {
     text
 }
 
+/// How many clients and routes.
+const MATRICES: [(usize, usize); 3] = [(50, 120), (500, 1_200), (5_000, 1_200)];
+
+/// Policies with this many routes, twenty to a rule, and this many clients, each with a tenant of its own and some of 40
+/// scopes. Every tenth rule has a second alternative by role, and every fiftieth client takes a claim over from another
+/// issuer's token.
+fn matrix_policies(clients: usize, routes: usize) -> String {
+    let mut text = String::from(
+        "version: 1\nissuers:\n  ci:\n    issuer: https://ci.example\n    audience: https://tokens.example\n    \
+         keys: { discover: true }\nscopes:\n",
+    );
+    (0..40).for_each(|scope| writeln!(text, "  area-{scope}:use: x").unwrap());
+    text.push_str(
+        "roles:\n  lead: [area-0:use]\napis:\n  shop:\n    audience: https://shop.example\n    rules:\n",
+    );
+    for rule in 0..routes.div_ceil(20) {
+        writeln!(text, "      rule-{rule}:\n        routes:").unwrap();
+        for route in (rule * 20)..routes.min(rule * 20 + 20) {
+            let (method, rest) = if route % 2 == 0 { ("GET", "/{item}") } else { ("POST", "") };
+            writeln!(text, "          - {method} /tenants/{{tenant}}/area-{rule}/thing-{route}{rest}")
+                .unwrap();
+        }
+        let scope = rule % 40;
+        let own = format!("scope: area-{scope}:use, claims: {{ tenant: {{ same_as_path: tenant }} }}");
+        match rule % 10 {
+            0 => writeln!(text, "        require: [{{ {own} }}, {{ role: lead }}]").unwrap(),
+            _ => writeln!(text, "        require: {{ {own} }}").unwrap(),
+        }
+    }
+    text.push_str("clients:\n");
+    for client in 0..clients {
+        let scopes: Vec<_> = (0..40)
+            .filter(|scope| (client + scope) % 3 == 0)
+            .map(|scope| format!("area-{scope}:use"))
+            .collect();
+        let roles = if client % 25 == 0 { "roles: [lead], " } else { "" };
+        writeln!(
+            text,
+            "  client-{client}:\n    grants: {{ shop: {{ {roles}scopes: [{}] }} }}",
+            scopes.join(", ")
+        )
+        .unwrap();
+        if client % 50 == 0 {
+            writeln!(
+                text,
+                "    federated:\n      - issuer: ci\n        claims: {{ project: {{ is: p-{client} }} }}\n        \
+                 claims_from: {{ tenant: group }}"
+            )
+            .unwrap();
+        } else {
+            let hash = digest::digest(&digest::SHA256, client.to_string().as_bytes());
+            let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(text, "    secrets: [{{ sha256: {hash} }}]\n    claims: {{ tenant: tenant-{client} }}")
+                .unwrap();
+        }
+    }
+    text
+}
+
+fn measure_matrix(clients: usize, routes: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("shop.yaml"), matrix_policies(clients, routes)).unwrap();
+    let (set, loading) = load(dir.path());
+    let api = set.api("shop").unwrap();
+    let (matrix, computing) = timed(|| set.compact_matrix(api));
+    let (json, printing) = timed(|| serde_json::to_vec(&matrix).unwrap());
+    let (one, of_one) = timed(|| set.matrix_of(api, |id| id.as_str() == "client-7"));
+    let (cell, asking) = timed(|| set.client_access(api, "client-7", &one.routes[1].route).unwrap());
+    assert!(matrix.routes.len() == routes && matrix.clients.len() == clients && one.clients.len() == 1);
+    assert!(one.routes[1].access[0] == cell.access);
+    let (computing, printing, of_one) = (computing * 1e3, printing * 1e3, of_one * 1e3);
+    println!(
+        "{clients:>9} {routes:>9} {loading:>9.3} s {computing:>9.1} ms {printing:>9.1} ms {:>9.2} MiB {of_one:>9.2} ms {:>9.2} ms",
+        json.len() as f64 / f64::from(1 << 20),
+        asking * 1e3
+    );
+}
+
 /// Resident memory in MiB: now, and at most.
 fn memory() -> (f64, f64) {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -232,6 +310,9 @@ fn main() {
         ["federated", issuers, clients] => {
             return measure_federation(issuers.parse().unwrap(), clients.parse().unwrap());
         }
+        ["matrix", clients, routes] => {
+            return measure_matrix(clients.parse().unwrap(), routes.parse().unwrap());
+        }
         _ => {}
     }
     println!(
@@ -243,6 +324,12 @@ fn main() {
     println!("\n     kind  findings        load    warnings     printed          each          peak");
     for (kind, findings) in FINDINGS {
         in_a_process(["findings", kind, &findings.to_string()]);
+    }
+    println!(
+        "\n  clients    routes        load       matrix         JSON         size   one client     one cell"
+    );
+    for (clients, routes) in MATRICES {
+        in_a_process(["matrix", &clients.to_string(), &routes.to_string()]);
     }
     println!("\n  issuers federated        load     matched      refused         peak");
     for (issuers, clients) in FEDERATIONS {

@@ -32,7 +32,7 @@ use crate::{
     status_lists::{StatusListOptions, StatusLists},
     store::{MemoryStore, SharedStore, SharedStoreOptions, Store, StoreError},
     telemetry::{
-        Telemetry,
+        Denials, Telemetry,
         metrics::{Metrics, MetricsError, ObservedState},
     },
     tls::{Certificates, ClientCertificates, ListenerName, LiveAuthorities, LiveCertificate, TlsErrors},
@@ -97,15 +97,19 @@ pub struct App {
     pub(crate) telemetry: Arc<Telemetry>,
     /// Who decides about jeton's own API.
     pub(crate) authorizer: Authorizer,
+    /// The same where jeton is not asked at its origin: no token that is bound to a key is taken.
+    pub(crate) authorizer_without_origin: Authorizer,
     pub(crate) store: Arc<Store>,
     /// The issuers that the policies trust, with their keys.
     pub(crate) issuers: Arc<FollowedIssuers>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) secret_uses: Arc<SecretUses>,
     pub(crate) status_lists: Arc<StatusLists>,
     pub(crate) bundles: Arc<PolicyBundles>,
     pub(crate) issuer: Arc<TokenIssuer>,
     pub(crate) introspector: Arc<Introspector>,
     pub(crate) revoker: Arc<Revoker>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl PreparedApp {
@@ -169,7 +173,13 @@ impl PreparedApp {
             secret_uses: Arc::clone(&secret_uses),
             issuers: Arc::clone(&issuers),
         };
-        let telemetry = Arc::new(Telemetry::new(metrics, state)?);
+        // nobody could see them elsewhere
+        let denials = settings.has_console().then(|| Arc::new(Denials::new(Arc::clone(&clock))));
+        let own_audit = match &denials {
+            Some(denials) => audit.clone().with_listener(denials.of(None)),
+            None => audit.clone(),
+        };
+        let telemetry = Arc::new(Telemetry::new(metrics, state)?.with_denials(denials));
         made.keep();
         let verifier = Verifier::new(
             settings.issuer.clone(),
@@ -181,13 +191,13 @@ impl PreparedApp {
         let standing = Standing::of_issuer(store.clone());
         let tokens = settings.tokens;
         let authenticator =
-            Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), secret_uses));
+            Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), &secret_uses));
         let limits = Arc::new(limits(&settings.limits, &clock));
         let lifetimes = lifetimes(&tokens);
-        let authorizer = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
+        let authorizer_without_origin = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
             .with_standing(standing.clone())
-            .with_origin(Origin::of(&settings.issuer))
-            .with_audit(audit.clone());
+            .with_audit(own_audit);
+        let authorizer = authorizer_without_origin.clone().with_origin(Origin::of(&settings.issuer));
         Ok(App {
             telemetry,
             bundles,
@@ -227,7 +237,7 @@ impl PreparedApp {
                     StatusClaim::OnRequest
                 },
                 max_exchanges: tokens.max_exchanges,
-                clock,
+                clock: Arc::clone(&clock),
             }),
             settings,
             keeper,
@@ -236,9 +246,12 @@ impl PreparedApp {
             certificates,
             authorities,
             authorizer,
+            authorizer_without_origin,
             store,
             issuers,
             limits,
+            secret_uses,
+            clock,
         })
     }
 }
@@ -264,7 +277,7 @@ fn authenticator(
     store: &Arc<Store>,
     issuers: &Arc<FollowedIssuers>,
     authorities: Option<&Arc<LiveAuthorities>>,
-    secret_uses: Arc<SecretUses>,
+    secret_uses: &Arc<SecretUses>,
 ) -> Authenticator {
     let TokenSettings { max_assertion_ttl, leeway, .. } = settings.tokens;
     Authenticator {
@@ -272,7 +285,7 @@ fn authenticator(
         certificates: CertificateRules::new(authorities.cloned()),
         foreign: Arc::new(ForeignVerifier::new(Arc::clone(issuers), Arc::clone(store), leeway)),
         store: Arc::clone(store),
-        secret_uses,
+        secret_uses: Arc::clone(secret_uses),
     }
 }
 

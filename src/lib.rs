@@ -39,6 +39,8 @@
 //! | [`event`] | every log event |
 //! | [`telemetry`] | what a running service tells of itself: its log, its metrics, its traces |
 //! | [`http`] | actix: connections, routes, endpoints |
+//! | `report` | what operators are told in JSON |
+//! | `console` | the console: a page, and its questions |
 //! | `admin` | the admin listener |
 //! | [`server`] | the listeners, their start and their end |
 //! | [`cli`] | the commands |
@@ -51,6 +53,7 @@ pub mod binding;
 pub mod bundles;
 pub mod cli;
 pub mod config;
+pub(crate) mod console;
 pub mod event;
 pub mod federation;
 pub(crate) mod follow;
@@ -63,6 +66,7 @@ pub mod keys;
 pub mod limits;
 mod made;
 mod private_file;
+pub(crate) mod report;
 pub mod reuse;
 pub mod revoke;
 pub mod server;

@@ -22,9 +22,10 @@ use crate::{
     admin::AdminService,
     app::{App, LoadError, PreparedApp},
     config::Settings,
+    console::Console,
     event,
     follow::{self, Following},
-    http::{ClosingListener, Ending, Listener, MainService, Probed, Seats, Serving},
+    http::{BodyLimit, ClosingListener, Ending, Listener, MainService, Probed, Seats, Serving},
     keys::LiveKeys,
     service_manager::ServiceManager,
     tls::ListenerName,
@@ -137,27 +138,38 @@ impl HttpService {
         let ending = Ending::default();
         let (shutdown_timeout, drain) = (app.settings.server.shutdown_timeout, app.settings.server.drain);
         let certificates = app.certificates.clone();
-        let serving = |name, listener, seats| Serving {
+        let serving = |name, listener, seats, longest_body| Serving {
             listener,
             seats,
             certificate: certificates.of(name).cloned(),
             ending: ending.clone(),
             shutdown_timeout,
+            longest_body,
         };
         let manager = ServiceManager::default();
         let following = Following::start(&app, hangup, manager.clone());
         let probed = Probed::of(&app, ending.clone());
         let telemetry = Data::from(Arc::clone(&app.telemetry));
         let hosts = app.settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
+        let console = console(&app, &ending);
         let admin = admin.map(|listener| {
-            let serving = serving(ListenerName::Admin, listener, admin_seats);
-            AdminService { hosts, probed: probed.clone(), telemetry }.serve(serving)
+            let serving = serving(ListenerName::Admin, listener, admin_seats, BodyLimit::POLICIES);
+            AdminService { hosts, probed: probed.clone(), telemetry, console }.serve(serving)
         });
-        let main =
-            MainService { app, following, probed }.serve(serving(ListenerName::Server, main, seats))?;
+        let main = MainService { app, following, probed }.serve(serving(
+            ListenerName::Server,
+            main,
+            seats,
+            BodyLimit::USUAL,
+        ))?;
         let server = Listeners { main, admin: admin.transpose()?, closing, signals, manager, ending, drain };
         Ok(RunningServer { address, admin: admin_address, server })
     }
+}
+
+/// What people are told in a browser, unless the settings turn it off.
+fn console(app: &App, ending: &Ending) -> Option<Console> {
+    app.settings.has_console().then(|| Console::of(app, ending.clone()))
 }
 
 /// Takes the address of a setting.

@@ -24,6 +24,12 @@ impl SecretUses {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, now.into());
     }
 
+    /// When the client used this secret last, if it did.
+    pub fn last_used(&self, client: &ClientId, secret: SecretHash) -> Option<i64> {
+        let uses = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        uses.get(&(client.clone(), secret)).map(|last| last.load(Ordering::Relaxed))
+    }
+
     /// Every secret that was used, with the time.
     pub fn all(&self) -> Vec<(ClientId, SecretHash, i64)> {
         let uses = self.0.read().unwrap_or_else(PoisonError::into_inner);

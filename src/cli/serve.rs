@@ -18,7 +18,7 @@ use super::{
     welcome::Welcome,
 };
 use crate::{
-    config::{LogFormat, NeededFolders, Settings},
+    config::{ConsoleState, LogFormat, NeededFolders, Settings},
     event, http,
     server::{HttpService, RunningServer, Signals},
     telemetry::{self, Traces},
@@ -47,6 +47,7 @@ async fn serve(settings: Settings, mut signals: Signals) -> anyhow::Result<()> {
     let issuer = settings.issuer.clone();
     let tls = settings.server.tls.clone();
     let admin_tls = settings.admin.as_ref().and_then(|admin| admin.tls.clone());
+    let console = settings.admin.as_ref().map(|admin| admin.console);
     // for a person, among lines for people
     let is_watched = settings.log.format == LogFormat::Pretty && io::stderr().is_terminal();
     let load = HttpService::load(settings, Arc::new(SystemClock));
@@ -67,9 +68,15 @@ async fn serve(settings: Settings, mut signals: Signals) -> anyhow::Result<()> {
     .info();
     if is_watched {
         let snapshot = policies.current();
+        // elsewhere it refuses to show anything
+        let has_console = admin.is_some_and(|admin| {
+            console == Some(ConsoleState::On)
+                && (admin.ip().to_canonical().is_loopback() || admin_tls.is_some())
+        });
         let admin = admin.map(|admin| format!("{}://{}", scheme_of(admin_tls.as_ref()), loopback_of(admin)));
+        let console = admin.as_ref().filter(|_| has_console).map(|admin| format!("{admin}/console/"));
         let (clients, now) = (snapshot.policies.clients(), SystemClock.now());
-        let welcome = Welcome { address, tls: tls.as_ref(), issuer: &issuer, admin, clients, now };
+        let welcome = Welcome { address, tls: tls.as_ref(), issuer: &issuer, admin, console, clients, now };
         welcome.lines().iter().for_each(|line| say!("{line}"));
     }
     server.run().await?;

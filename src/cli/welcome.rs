@@ -18,6 +18,8 @@ pub(super) struct Welcome<'w> {
     pub(super) issuer: &'w Issuer,
     /// Where this machine reaches the admin listener: scheme, host and port.
     pub(super) admin: Option<String>,
+    /// Where the console is, for a browser on this machine.
+    pub(super) console: Option<String>,
     pub(super) clients: &'w ClientRegistry,
     pub(super) now: Timestamp,
 }
@@ -36,6 +38,7 @@ impl Welcome<'_> {
             Some(("listens on", listens)),
             Some(("issuer", self.issuer.to_string())),
             self.admin.clone().map(|admin| ("admin", admin)),
+            self.console.clone().map(|console| ("console", console)),
             Some(("a token", token)),
         ];
         lines.into_iter().flatten().map(|(what, is)| format!("  {what:<12}{is}")).collect()

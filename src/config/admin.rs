@@ -18,8 +18,20 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
     /// By what names the listener may be asked, beside its addresses.
     pub hosts: Vec<ListenerHost>,
+    /// Whether there is a console.
+    pub console: ConsoleState,
     /// `[admin.tls]`.
     pub tls: Option<TlsSettings>,
+}
+
+/// Whether the admin listener has a console.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConsoleState {
+    /// It has one.
+    #[default]
+    On,
+    /// It has none.
+    Off,
 }
 
 /// A name or an address by which a listener is asked, without the port.
@@ -70,6 +82,15 @@ pub(super) fn read(layers: &mut Layers, server: Option<SocketAddr>) -> Option<Ad
     } else {
         Some(Vec::new())
     };
+    let console = if layers.has("admin.console") {
+        layers.text("admin.console", |text| match text {
+            "on" => Ok(ConsoleState::On),
+            "off" => Ok(ConsoleState::Off),
+            other => Err(format!("`{other}` is neither `on` nor `off`: write one of them")),
+        })
+    } else {
+        Some(ConsoleState::default())
+    };
     let tls = tls::read(layers, "admin").ok().flatten();
     if layers.has("admin.listen") {
         let listen = layers.text("admin.listen", |text| match text {
@@ -79,7 +100,7 @@ pub(super) fn read(layers: &mut Layers, server: Option<SocketAddr>) -> Option<Ad
                 server.map_or(Ok(()), |server| are_apart(listen, server)).map(|()| Some(listen))
             }
         });
-        return Some(AdminSettings { listen: listen??, hosts: hosts?, tls });
+        return Some(AdminSettings { listen: listen??, hosts: hosts?, console: console?, tls });
     }
     if has_section {
         let missing = "`listen` is missing: write `listen = \"127.0.0.1:8081\"`, or remove the section";

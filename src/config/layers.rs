@@ -167,6 +167,20 @@ impl Layers {
         self.keep(read(path), name)
     }
 
+    /// Takes what is a folder or something else, by `read`, which is told the text and which path it would be.
+    pub(super) fn folder_or_text<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&str, PathBuf) -> Result<T, String>,
+    ) -> Option<T> {
+        let (text, name, base) = self.take_text(key)?;
+        let path = base.join(&text);
+        if !text.is_empty() && path.is_dir() {
+            self.note_path(&path);
+        }
+        self.keep(read(&text, path), name)
+    }
+
     /// Takes a secret, if there is one. The environment may hold it, a settings file may not: it is copied,
     /// committed and mounted where anybody can read it. `instead` names the setting to use there.
     pub(super) fn secret(&mut self, key: &str, instead: &str) -> Option<Zeroizing<String>> {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod client_certificates;
+mod console;
 mod effective;
 mod federation;
 mod gateways;
@@ -18,8 +19,9 @@ mod tls;
 mod traces;
 mod values;
 
-pub use admin::{AdminSettings, ListenerHost};
+pub use admin::{AdminSettings, ConsoleState, ListenerHost};
 pub use client_certificates::ClientCertificateSettings;
+pub use console::{ComparedPolicies, ConsoleSettings};
 pub use effective::{CheckedSettings, EffectiveSetting, SettingSource};
 pub use federation::{FederationSettings, FetchSettings};
 pub use gateways::{GatewayApis, GatewaySettings, HostedApi};

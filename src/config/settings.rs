@@ -9,7 +9,8 @@ use config::Environment;
 use jeton_oauth::Issuer;
 
 use super::{
-    admin::{self, AdminSettings},
+    admin::{self, AdminSettings, ConsoleState},
+    console::ConsoleSettings,
     effective::CheckedSettings,
     federation::{FederationSettings, FetchSettings},
     gateways::{self, GatewaySettings},
@@ -33,6 +34,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// `[admin]`; `None` for no admin listener.
     pub admin: Option<AdminSettings>,
+    /// `[console]`.
+    pub console: ConsoleSettings,
     /// `[keys]`.
     pub keys: KeySettings,
     /// `[policies]`.
@@ -107,7 +110,7 @@ pub enum DpopNonce {
 }
 
 /// Every key, for "did you mean".
-const KNOWN: [&str; 50] = [
+const KNOWN: [&str; 52] = [
     "issuer",
     "server.listen",
     "server.shutdown_timeout",
@@ -120,8 +123,10 @@ const KNOWN: [&str; 50] = [
     "server.client_ca_file",
     "admin.listen",
     "admin.hosts",
+    "admin.console",
     "admin.tls.cert_file",
     "admin.tls.key_file",
+    "console.compare",
     "keys.dir",
     "keys.algorithm",
     "keys.rsa_bits",
@@ -196,6 +201,7 @@ impl Settings {
         let issuer = layers.text("issuer", |text| Issuer::parse(text).map_err(|error| error.to_string()));
         let server = ServerSettings::read(issuer.as_ref(), &mut layers, &mut warnings);
         let admin = admin::read(&mut layers, server.as_ref().map(|server| server.listen));
+        let console = ConsoleSettings::read(needs, &mut layers);
         let keys = KeySettings::read(needs, &mut layers, &mut warnings);
         let policies = PolicySettings::read(needs, &mut layers);
         let tokens = TokenSettings::read(&mut layers);
@@ -213,6 +219,7 @@ impl Settings {
                 issuer: issuer?,
                 server: server?,
                 admin,
+                console: console?,
                 keys: keys?,
                 policies: policies?,
                 tokens: tokens?,
@@ -228,6 +235,11 @@ impl Settings {
         };
         let outcome = settings().filter(|_| errors.0.is_empty()).ok_or(errors);
         CheckedSettings { effective, outcome }
+    }
+
+    /// Whether the admin listener has a console.
+    pub fn has_console(&self) -> bool {
+        self.admin.as_ref().is_some_and(|admin| admin.console == ConsoleState::On)
     }
 
     /// Whether nobody but this machine can reach the server, by its address and its name.

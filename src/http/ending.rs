@@ -35,7 +35,7 @@ impl Ending {
     }
 
     /// Comes when no connection is to wait for another request any more.
-    pub(super) fn closed(&self) -> WaitForCancellationFutureOwned {
+    pub(crate) fn closed(&self) -> WaitForCancellationFutureOwned {
         self.0.closed.clone().cancelled_owned()
     }
 }

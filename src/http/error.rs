@@ -13,6 +13,8 @@ use jeton_policy::Findings;
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
+use super::extract::BodyLimit;
+
 pub(super) use token_endpoint::{NONCE_HEADER, TokenEndpointError, TokenEndpointErrorKind};
 
 /// An error of any other endpoint: a problem document (RFC 9457), as a guard answers too. The caller gets a reference;
@@ -38,9 +40,13 @@ pub(crate) enum ProblemKind {
     /// Something is here, for another method.
     MethodNotAllowed(&'static str),
     /// The body is too long.
-    TooLarge,
+    TooLarge(BodyLimit),
     /// The body has a content coding.
     CodedBody,
+    /// The body is something else than this.
+    WrongMediaType(&'static str),
+    /// It cannot be answered now, for this reason.
+    Busy(&'static str),
     /// Policies, keys or certificates were not taken; what of them is fine has no fault here.
     Rejected {
         /// What is wrong with the policies.
@@ -78,8 +84,10 @@ impl ProblemKind {
             Self::Misdirected(_)
             | Self::NotFound
             | Self::MethodNotAllowed(_)
-            | Self::TooLarge
+            | Self::TooLarge(_)
+            | Self::WrongMediaType(_)
             | Self::CodedBody
+            | Self::Busy(_)
             | Self::Rejected { .. } => Self::Forbidden(GuardFault::Internal.detail()),
         }
     }
@@ -94,10 +102,11 @@ impl EndpointProblem {
         match &self.kind {
             ProblemKind::Guard(fault) => fault.detail(),
             ProblemKind::BadQuestion(detail) | ProblemKind::Forbidden(detail) => detail.clone(),
-            ProblemKind::Misdirected(detail) => (*detail).into(),
+            ProblemKind::Misdirected(detail) | ProblemKind::Busy(detail) => (*detail).into(),
             ProblemKind::NotFound => "there is nothing at this path".into(),
             ProblemKind::MethodNotAllowed(allow) => format!("this path supports only {allow}").into(),
-            ProblemKind::TooLarge => "the body is longer than 16 KiB".into(),
+            ProblemKind::TooLarge(limit) => format!("the body is longer than {limit}").into(),
+            ProblemKind::WrongMediaType(wanted) => format!("send the body as `{wanted}`").into(),
             ProblemKind::CodedBody => {
                 "a body with a Content-Encoding is not supported: send it unencoded".into()
             }
@@ -133,8 +142,10 @@ impl EndpointProblem {
             | ProblemKind::Misdirected(_)
             | ProblemKind::NotFound
             | ProblemKind::MethodNotAllowed(_)
-            | ProblemKind::TooLarge
-            | ProblemKind::CodedBody => Map::new(),
+            | ProblemKind::TooLarge(_)
+            | ProblemKind::WrongMediaType(_)
+            | ProblemKind::CodedBody
+            | ProblemKind::Busy(_) => Map::new(),
         }
     }
 }
@@ -154,8 +165,9 @@ impl ResponseError for EndpointProblem {
             ProblemKind::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             ProblemKind::NotFound => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ProblemKind::CodedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ProblemKind::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            ProblemKind::CodedBody | ProblemKind::WrongMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ProblemKind::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             ProblemKind::Rejected { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
@@ -168,7 +180,7 @@ impl ResponseError for EndpointProblem {
         if let ProblemKind::MethodNotAllowed(allow) = self.kind {
             response.insert_header((header::ALLOW, allow));
         }
-        if let ProblemKind::TooLarge = self.kind {
+        if let ProblemKind::TooLarge(_) = self.kind {
             response.force_close();
         }
         if let ProblemKind::CodedBody = self.kind {

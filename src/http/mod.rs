@@ -1,5 +1,6 @@
 //! HTTP: the only place of the service that knows actix. Endpoints extract, call into the core once, and answer.
 
+mod answer;
 mod connection;
 mod ending;
 mod endpoint;
@@ -10,19 +11,26 @@ mod routes;
 mod server;
 mod span;
 
+pub(crate) use {
+    answer::json_answer,
+    connection::{
+        ClosingListener, LastingAnswer, Listener, LocalAddress, Seats, Serving, TellConnection, serve,
+    },
+    ending::Ending,
+    endpoint::{
+        cached::{has_current, takes_gzip},
+        health::Probed,
+    },
+    error::{EndpointProblem, ProblemKind},
+    extract::{BodyLimit, body, is_json},
+    measure::Measure,
+    routes::{get_or_head, mount_metrics, mount_probes, not_found, post, readable, writable},
+    server::MainService,
+    span::TracedRequestSpan,
+};
 pub use {
     connection::raise_open_files,
     extract::{
         CertificateFault, ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding, certificate_of_headers,
     },
-};
-pub(crate) use {
-    connection::{ClosingListener, Listener, LocalAddress, Seats, Serving, TellConnection, serve},
-    ending::Ending,
-    endpoint::health::Probed,
-    error::{EndpointProblem, ProblemKind},
-    measure::Measure,
-    routes::{mount_metrics, mount_probes, not_found},
-    server::MainService,
-    span::TracedRequestSpan,
 };

@@ -12,7 +12,7 @@ use jeton_verify::KeySource;
 use jiff::Timestamp;
 
 use super::{
-    KeyError, KeyErrors, KeyFolder, KeyRing, KeyTerms, PlannedKey,
+    KeyAdvice, KeyError, KeyErrors, KeyFolder, KeyRing, KeyTerms, PlannedKey,
     watched::{HeldFolder, InFolder},
 };
 
@@ -69,6 +69,11 @@ impl LiveKeys {
     pub fn next_change(&self) -> Option<Timestamp> {
         let due = self.latest.current().keys.due(self.clock.now(), &self.terms);
         self.ring().next_change().into_iter().chain(due).min()
+    }
+
+    /// What can be done with the keys now, and from when on what else.
+    pub fn advice(&self) -> Vec<KeyAdvice> {
+        self.ring().advice(self.planned(), &self.terms, self.clock.now())
     }
 
     /// The rules by which keys follow each other.

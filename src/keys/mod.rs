@@ -3,6 +3,7 @@
 //! What a key does follows from `keyring.yaml` and the time alone ([`Keyring::at`]); [`KeyKeeper`] changes the folder,
 //! [`LiveKeys`] follows it, and nothing outside knows where a private key lives.
 
+mod advice;
 mod error;
 mod folder;
 mod jwks;
@@ -18,6 +19,7 @@ mod signing;
 mod steps;
 mod watched;
 
+pub use advice::KeyAdvice;
 pub use error::{KeyError, KeyErrors};
 pub use folder::KeyFolder;
 pub use jwks::JwksDocument;

@@ -138,7 +138,7 @@ pub enum RetiredKey {
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 /// How close to its activation the next key is not withdrawn any more: clocks differ, and replicas read the
 /// folder every few seconds.
-const TOO_CLOSE: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const TOO_CLOSE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Carries out orders on one folder, one after the other: a file lock keeps others from it meanwhile.
 #[derive(Clone)]

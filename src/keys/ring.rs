@@ -202,6 +202,11 @@ impl KeyRing {
         &self.exposed
     }
 
+    /// For how long a key stays published after it retired.
+    pub fn retention(&self) -> SignedDuration {
+        self.retention
+    }
+
     /// When a key does something else next.
     pub fn next_change(&self) -> Option<Timestamp> {
         self.next_change

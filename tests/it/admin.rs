@@ -2,7 +2,7 @@
 use std::{net::IpAddr, pin::pin};
 
 use futures_util::future::{Either, select};
-use jeton::config::{AdminSettings, ListenerHost, Settings};
+use jeton::config::{AdminSettings, ConsoleState, ListenerHost, Settings};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time};
 
@@ -14,7 +14,12 @@ use crate::support::{
 
 fn on_loopback(settings: &mut Settings) {
     let hosts = vec![ListenerHost::parse("jeton.internal").unwrap()];
-    settings.admin = Some(AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), hosts, tls: None });
+    settings.admin = Some(AdminSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        hosts,
+        console: ConsoleState::On,
+        tls: None,
+    });
 }
 
 fn on_all_addresses(settings: &mut Settings) {

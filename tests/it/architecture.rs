@@ -9,12 +9,14 @@ use crate::support::root;
 
 /// The modules of the service from left to right: each may use what stands further right, and of its own column nothing
 /// but what [`SIBLINGS`] allows. Between crates, Cargo holds the direction.
-const COLUMNS: [&[&str]; 16] = [
+const COLUMNS: [&[&str]; 18] = [
     &["main"],
     &["cli"],
     &["server"],
     &["admin"],
+    &["console"],
     &["http"],
+    &["report"],
     &["follow"],
     &["app"],
     &["telemetry"],
@@ -33,7 +35,7 @@ const SIBLINGS: [(&str, &str); 1] = [("issue", "reuse")];
 
 /// `config` stands beside the columns.
 const CONFIG_USES: [&str; 2] = ["gateway", "private_file"];
-const CONFIG_USED_BY: [&str; 6] = ["app", "telemetry", "http", "admin", "server", "cli"];
+const CONFIG_USED_BY: [&str; 7] = ["app", "telemetry", "http", "console", "admin", "server", "cli"];
 
 /// The crates of this house that each crate needs.
 const CRATES: [(&str, &[&str]); 6] = [
@@ -46,8 +48,11 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 27] = [
-    ("actix_web", &["src/http/", "src/admin/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"]),
+const HOMES: [(&str, &[&str]); 28] = [
+    (
+        "actix_web",
+        &["src/http/", "src/admin/", "src/console/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"],
+    ),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
     ("tracing_actix_web", &["src/http/", "src/admin/", "crates/actix/"]),
     ("jsonwebtoken", &["src/keys/", "crates/jose/"]),
@@ -62,7 +67,15 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("opentelemetry_otlp", &["src/telemetry/"]),
     ("opentelemetry_sdk", &["src/telemetry/"]),
     ("tracing_opentelemetry", &["src/telemetry/"]),
-    ("flate2", &["crates/verify/src/fetch.rs", "crates/verify/src/status/", "src/bundles.rs"]),
+    (
+        "flate2",
+        &[
+            "crates/verify/src/fetch.rs",
+            "crates/verify/src/status/",
+            "src/bundles.rs",
+            "src/console/assets.rs",
+        ],
+    ),
     ("prometheus", &["src/telemetry/metrics/"]),
     // events that are counted: where they are told, so that nobody logs one and does not count it
     ("TokenIssued", &["src/event.rs", "src/telemetry/"]),
@@ -70,6 +83,8 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("TokenFailed", &["src/event.rs", "src/telemetry/"]),
     ("IntrospectionActive", &["src/event.rs", "src/telemetry/"]),
     ("IntrospectionInactive", &["src/event.rs", "src/telemetry/"]),
+    // and what a gateway is refused without a decision, so that nobody logs it and the console does not show it
+    ("GatewayRequestDenied", &["src/event.rs", "src/telemetry/"]),
     ("SystemTime", &["crates/oauth/src/clock.rs"]),
     ("Timestamp::now", &["crates/oauth/src/clock.rs"]),
     ("Zoned::now", &["crates/oauth/src/clock.rs"]),

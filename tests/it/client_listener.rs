@@ -55,13 +55,14 @@ async fn a_certificate_is_asked_for_where_that_is_set_and_never_required() {
 
 #[actix_web::test]
 async fn the_admin_listener_asks_nobody() {
-    use jeton::config::AdminSettings;
+    use jeton::config::{AdminSettings, ConsoleState};
     let app = spawn_app_with(Setup {
         settings: |settings| {
             asking(settings);
             let tls = settings.server.tls.clone();
             let listen = "127.0.0.1:0".parse().unwrap();
-            settings.admin = Some(AdminSettings { listen, hosts: Vec::new(), tls });
+            settings.admin =
+                Some(AdminSettings { listen, hosts: Vec::new(), console: ConsoleState::On, tls });
         },
         ..Setup::default()
     });

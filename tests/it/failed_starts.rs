@@ -122,10 +122,21 @@ fn on_a_terminal_a_start_ends_with_a_line_that_fetches_a_token() {
         "listens on  http://127.0.0.1:",
         "issuer      http://127.0.0.1:8080",
         "admin       http://127.0.0.1:",
+        "console     http://127.0.0.1:",
+        "/console/",
         "-u acme-sync:demo-secret-of-acme-sync",
         "-d resource=https://orders.example.com",
     ] {
         assert!(lines.contains(text), "{text}: {lines}");
+    }
+}
+
+#[test]
+fn a_console_that_is_off_or_shows_nothing_is_not_named() {
+    for settings in ["listen = \"127.0.0.1:0\"\nconsole = \"off\"", "listen = \"0.0.0.0:0\""] {
+        let lines = welcome(&with_settings(&format!("[admin]\n{settings}\n")));
+        assert!(lines.contains("admin       http://127.0.0.1:"), "{settings}: {lines}");
+        assert!(!lines.contains("console"), "{settings}: {lines}");
     }
 }
 

@@ -278,6 +278,20 @@ fn each_wrong_setting_of_the_listeners_is_named() {
         ("[admin]\nlisten = \"\"\nhosts = [\"*.example.com\"]", "admin.hosts", "is not a name"),
         ("[admin]\nlisten = \"\"\nhosts = [1]", "admin.hosts", "as a list of text"),
         ("[admin]\nlisten = \"\"\nhost = \"a\"", "admin.host", "did you mean `admin.hosts`?"),
+        ("[admin]\nlisten = \"\"\nconsole = \"yes\"", "admin.console", "`yes` is neither `on` nor `off`"),
+        ("[admin]\nlisten = \"\"\nconsole = \"ON\"", "admin.console", "`ON` is neither `on` nor `off`"),
+        ("[admin]\nlisten = \"\"\nconsole = false", "admin.console", "in quotes"),
+        ("[admin]\nconsole = \"off\"", "admin", "`listen` is missing"),
+        ("[console]\ncompare = 1", "console.compare", "in quotes"),
+        ("[console]\ncompare = \"./nowhere\"", "console.compare", "etc/./nowhere` does not exist"),
+        ("[console]\ncompare = \"jeton.toml\"", "console.compare", "etc/jeton.toml` is not a folder"),
+        (
+            "[console]\ncompare = \"--output=x\"",
+            "console.compare",
+            "is neither a folder nor a revision of Git",
+        ),
+        ("[console]\ncompare = \"main\\n\"", "console.compare", "is neither a folder nor a revision of Git"),
+        ("[console]\ncompared = \"main\"", "console.compared", "did you mean `console.compare`?"),
     ] {
         let stderr = refused(line, &[], &[says]);
         assert!(stderr.contains(&format!("etc/jeton.toml: `{key}`: ")), "{line}: {stderr}");
@@ -308,6 +322,7 @@ fn each_wrong_setting_of_the_environment_is_named_by_its_variable() {
         ("JETON__SERVER__LISTEN", "0.0.0.0", "is not an address and port"),
         ("JETON__ADMIN__LISTEN", "127.0.0.1:8080", "is the address of `server.listen` too"),
         ("JETON__ADMIN__HOSTS", "a.example, b c", "`b c` is not a name"),
+        ("JETON__CONSOLE__COMPARE", "/nowhere", "the folder `/nowhere` does not exist"),
         ("JETON__SERVER__SHUTDOWN_TIMEOUT", "soon", "`soon` is not a duration"),
         ("JETON__KEYS__ALGORITHM", "none", "RS256, PS256, ES256 or EdDSA"),
         ("JETON__KEYS__PASSPHRASE", "", "is empty"),

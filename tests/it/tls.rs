@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use jeton::config::{AdminSettings, Settings, TlsSettings};
+use jeton::config::{AdminSettings, ConsoleState, Settings, TlsSettings};
 use jeton_oauth::clock::{Clock, SystemClock};
 use rustls::{ALL_VERSIONS, ProtocolVersion, version};
 use serde_json::Value;
@@ -45,7 +45,12 @@ fn on_main(settings: &mut Settings) {
 /// The main listener stays as it is, so that it can be asked to read the pair again.
 fn on_admin(settings: &mut Settings) {
     let tls = Some(pair_beside_the_keys(settings));
-    settings.admin = Some(AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), hosts: Vec::new(), tls });
+    settings.admin = Some(AdminSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        hosts: Vec::new(),
+        console: ConsoleState::On,
+        tls,
+    });
 }
 
 fn spawn(settings: fn(&mut Settings)) -> TestApp {

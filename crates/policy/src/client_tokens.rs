@@ -93,7 +93,8 @@ impl PolicySet {
         is_enabled.then(|| self.tokens_of(client.id.as_str(), api.as_str(), CountedWays::Live))?
     }
 
-    fn tokens_with<'p>(
+    /// The tokens of a client of which all carry `base`.
+    pub(super) fn tokens_with<'p>(
         &'p self,
         base: Permissions,
         client: &'p Client,

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// One thing that must hold of a subject, on the paths of one route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Condition {
     Scope(Scope),
     AllScopes(Box<[Scope]>),
@@ -26,7 +26,7 @@ pub(super) enum Condition {
     Claim { name: ClaimName, test: ClaimTest },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ClaimTest {
     Is(ClaimValue),
     In(Box<[ClaimValue]>),
@@ -36,7 +36,7 @@ pub(super) enum ClaimTest {
 }
 
 /// A parameter of the path: its name, and its place in the route; `None` as long as no route was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PathParameter {
     pub(super) name: Arc<str>,
     pub(super) place: Option<ParameterPlace>,

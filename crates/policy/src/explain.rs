@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     client_tokens::{ClientTokens, CountedWays, Passing},
-    clients::{ClientKind, ClientState},
+    clients::{Client, ClientKind, ClientState},
     condition::Condition,
 };
 
@@ -287,24 +287,8 @@ impl PolicySet {
 
     /// With what ends tokens of the client.
     fn with_ends(&self, mut explanation: Explanation, client: &str) -> Option<Explanation> {
-        let known = self.clients().find(client)?;
-        let disabled = match (known.state, known.kind) {
-            (ClientState::Enabled, _) => None,
-            (ClientState::Disabled, ClientKind::Named) => {
-                Some("gets no token, and this service rejects the tokens that it has")
-            }
-            (ClientState::Disabled, ClientKind::Anonymous) => {
-                Some("gets no token; the tokens that it has do not name it, and are judged as shown here")
-            }
-        };
-        let disabled = disabled.map(|so| format!("client `{client}` is disabled: it {so}"));
-        let revoked_before = known.revoked_before.filter(|_| known.kind == ClientKind::Named);
-        let revoked = revoked_before.map(|seconds| {
-            let time =
-                Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
-            format!("tokens of client `{client}` issued before {time} are rejected")
-        });
-        let hints: Vec<_> = [disabled, revoked, explanation.hint].into_iter().flatten().collect();
+        let mut hints = ends_of(self.clients().find(client)?);
+        hints.extend(explanation.hint);
         explanation.hint = (!hints.is_empty()).then(|| hints.join("; "));
         Some(explanation)
     }
@@ -388,6 +372,27 @@ impl PolicySet {
             line: rule.line,
         })
     }
+}
+
+/// What ends tokens of a client, in words.
+pub(super) fn ends_of(known: &Client) -> Vec<String> {
+    let client = &known.id;
+    let disabled = match (known.state, known.kind) {
+        (ClientState::Enabled, _) => None,
+        (ClientState::Disabled, ClientKind::Named) => {
+            Some("gets no token, and this service rejects the tokens that it has")
+        }
+        (ClientState::Disabled, ClientKind::Anonymous) => {
+            Some("gets no token; the tokens that it has do not name it, and are judged as shown here")
+        }
+    };
+    let disabled = disabled.map(|so| format!("client `{client}` is disabled: it {so}"));
+    let revoked_before = known.revoked_before.filter(|_| known.kind == ClientKind::Named);
+    let revoked = revoked_before.map(|seconds| {
+        let time = Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string());
+        format!("tokens of client `{client}` issued before {time} are rejected")
+    });
+    [disabled, revoked].into_iter().flatten().collect()
 }
 
 impl fmt::Display for Explanation {

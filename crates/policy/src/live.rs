@@ -34,12 +34,20 @@ pub struct PolicySnapshot {
     pub policies: PolicySet,
     /// Since when they are in force.
     pub loaded_at: Timestamp,
+    sources: PolicySources,
     passed_over: ArcSwap<Vec<Finding>>,
 }
 
 impl PolicySnapshot {
-    fn new(policies: PolicySet, sources: &PolicySources, loaded_at: Timestamp) -> Self {
-        Self { policies, loaded_at, passed_over: ArcSwap::from_pointee(sources.warnings().to_vec()) }
+    fn new(policies: PolicySet, sources: PolicySources, loaded_at: Timestamp) -> Self {
+        let passed_over = ArcSwap::from_pointee(sources.warnings().to_vec());
+        Self { policies, loaded_at, sources, passed_over }
+    }
+
+    /// The files from which they were compiled, with the hashes of secrets. Show
+    /// [`Self::shown_texts`] to others.
+    pub fn sources(&self) -> &PolicySources {
+        &self.sources
     }
 
     /// The warnings of what looks like a policy file and is passed over, as of the last look at the folder.
@@ -165,7 +173,7 @@ impl WatchedSource for PolicyFolder {
 
     fn understand(&self, sources: PolicySources) -> Result<PolicySnapshot, Findings> {
         let policies = PolicySet::compile(&sources, &self.surroundings, self.clock.now())?;
-        Ok(PolicySnapshot::new(policies, &sources, self.clock.now()))
+        Ok(PolicySnapshot::new(policies, sources, self.clock.now()))
     }
 
     fn is_same_fault(one: &Findings, other: &Findings) -> bool {

@@ -1,14 +1,21 @@
 //! Who may do what: clients by routes.
 
+mod cells;
+mod compact;
+
 use std::collections::BTreeSet;
 
 use jeton_oauth::ClientId;
 use serde::Serialize;
 
+use self::cells::Cells;
+pub(crate) use self::cells::cell;
+pub use self::compact::{AccessCode, CompactMatrix, CompactRoute};
 use super::{
     client_tokens::{ClientTokens, Passing},
     clients::{Client, KnownCertificate},
     condition::Alternative,
+    natural::NaturalOrder,
     path::CanonicalPath,
     position::{RouteId, numbered},
     route::Method,
@@ -81,36 +88,46 @@ impl PolicySet {
 
     /// As [`Self::matrix`], of some clients. The others cost nothing.
     pub fn matrix_of(&self, api: &ProtectedApi, is_wanted: impl Fn(&ClientId) -> bool) -> AccessMatrix {
+        self.compact_matrix_of(api, is_wanted).into()
+    }
+
+    /// As [`Self::matrix`], with a code for each cell.
+    pub fn compact_matrix(&self, api: &ProtectedApi) -> CompactMatrix {
+        self.compact_matrix_of(api, |_| true)
+    }
+
+    /// As [`Self::compact_matrix`], of some clients. The others cost nothing.
+    pub fn compact_matrix_of(
+        &self,
+        api: &ProtectedApi,
+        is_wanted: impl Fn(&ClientId) -> bool,
+    ) -> CompactMatrix {
         let mut clients: Vec<_> = self.clients().iter().filter(|client| is_wanted(&client.id)).collect();
-        clients.sort_by_cached_key(|client| (natural(client.id.as_str()), client.id.to_string()));
-        let bearers: Vec<Option<ClientTokens<'_>>> =
+        clients.sort_by_cached_key(|client| NaturalOrder::of(client.id.as_str()));
+        let columns: Vec<Option<ClientTokens<'_>>> =
             clients.iter().map(|client| self.granted_tokens(client, api.name())).collect();
-        let index = RouteIndex::new(&api.routes.written);
+        let mut cells = Cells::of(api, &columns);
         let routes = numbered(RouteId::at, &api.routes.written).filter_map(|(id, written)| {
             let (rule, access) = api.access(id)?;
-            let of_bearer = |bearer: &Option<ClientTokens<'_>>| match bearer {
-                _ if access.is_public() => MatrixAccess::Always,
-                None => MatrixAccess::Never,
-                Some(tokens) if tokens.take_over() => reach_by_claims(api, &index, id, tokens),
-                Some(tokens) => reach(api, &index, id, &tokens.base).into(),
-            };
-            Some(MatrixRoute {
+            Some(CompactRoute {
                 route: written.to_string(),
-                rule: rule.name().to_owned(),
+                place: self.place_of(rule),
                 public: access.is_public(),
-                access: bearers.iter().map(of_bearer).collect(),
+                access: cells.row(id, access),
             })
         });
-        AccessMatrix {
+        let routes = routes.collect();
+        CompactMatrix {
             api: api.name().to_string(),
             bound_tokens: api.bound_tokens(),
-            routes: routes.collect(),
+            routes,
+            conditions: cells.words.into_conditions(),
             clients: clients
                 .iter()
-                .zip(&bearers)
-                .map(|(client, bearer)| MatrixClient {
+                .zip(&columns)
+                .map(|(client, tokens)| MatrixClient {
                     id: client.id.to_string(),
-                    has_grant: bearer.is_some(),
+                    has_grant: tokens.is_some(),
                     bound_tokens: client.bound_tokens,
                     credentials: self.credentials(client),
                 })
@@ -121,7 +138,7 @@ impl PolicySet {
 
 impl PolicySet {
     /// With what somebody is a client.
-    fn credentials(&self, client: &Client) -> Vec<String> {
+    pub(super) fn credentials(&self, client: &Client) -> Vec<String> {
         let secrets = client.secrets.iter().filter(|secret| secret.is_live(self.read_at)).map(|_| "a secret");
         let keys = client.public_keys.first().map(|_| "a public key");
         let live = client.certificates.iter().filter(|terms| terms.is_live(self.read_at));
@@ -141,25 +158,28 @@ impl PolicySet {
     }
 }
 
+impl MatrixAccess {
+    /// `always`, `when` or `never`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::When(_) => "when",
+            Self::Never => "never",
+        }
+    }
+
+    /// The condition, where there is one.
+    pub fn condition(&self) -> Option<&str> {
+        match self {
+            Self::When(condition) => Some(condition),
+            Self::Always | Self::Never => None,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_false(given: &bool) -> bool {
     !given
-}
-
-/// A name by its pieces, each a text and the digits behind it as a number: how long that is, and how it is
-/// written.
-fn natural(name: &str) -> Vec<(String, usize, String)> {
-    let mut pieces = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let (text, behind) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
-        let end = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
-        let (digits, behind) = behind.split_at(end);
-        let digits = digits.trim_start_matches('0');
-        pieces.push((text.to_owned(), digits.len(), digits.to_owned()));
-        rest = behind;
-    }
-    pieces
 }
 
 /// On which of the paths on which the route decides it lets the bearer through.
@@ -192,16 +212,16 @@ pub(super) fn reach(
     last.map_or_else(Clauses::never, |grid| grid.clauses(&seen))
 }
 
-/// As [`reach`], of a client some of whose tokens take claims over from those of another issuer.
+/// As [`reach`], of a client some of whose tokens take claims over from those of another issuer. `None` where a value
+/// that is compared is not `wanted`.
 fn reach_by_claims(
     api: &ProtectedApi,
     index: &RouteIndex<'_>,
     route: RouteId,
     tokens: &ClientTokens<'_>,
-) -> MatrixAccess {
-    let (Some(shape), Some((_, access))) = (index.shape(route), api.access(route)) else {
-        return MatrixAccess::Never;
-    };
+    wanted: &dyn Fn(&str) -> bool,
+) -> Option<MatrixAccess> {
+    let (shape, (_, access)) = index.shape(route).zip(api.access(route))?;
     let alternatives = || api.routes.alternatives(access);
     let values = tokens.compared(alternatives());
     let mut compared = Compared::default();
@@ -211,7 +231,8 @@ fn reach_by_claims(
     let mut last = None;
     for (shape, _) in shape.lengths(index.deepest()) {
         let grid = Grid::for_any_token(shape, &compared, &|text| index.known(text));
-        let Some(points) = grid.points() else { return Clauses::too_many().into() };
+        grid.texts().all(wanted).then_some(())?;
+        let Some(points) = grid.points() else { return Some(Clauses::too_many().into()) };
         for (point, target) in points {
             let Ok(path) = CanonicalPath::parse(&target) else { continue };
             if Method::ALL.into_iter().any(|method| api.routes.trie.find(method, &path) == Some(route)) {
@@ -220,7 +241,7 @@ fn reach_by_claims(
         }
         last = Some(grid);
     }
-    let Some(grid) = last else { return MatrixAccess::Never };
+    let Some(grid) = last else { return Some(MatrixAccess::Never) };
     let on = |is_hit: &dyn Fn(&Passing) -> bool| {
         let mut points = SeenPoints::default();
         for (point, passing) in &seen {
@@ -230,7 +251,7 @@ fn reach_by_claims(
     };
     let always = on(&|passing| *passing == Passing::Always);
     if always.is_always() {
-        return MatrixAccess::Always;
+        return Some(MatrixAccess::Always);
     }
     let conditions: BTreeSet<&String> = seen.iter().flat_map(|(_, passing)| passing.conditions()).collect();
     let by_claims = conditions.into_iter().map(|condition| {
@@ -242,7 +263,34 @@ fn reach_by_claims(
     });
     let own = (!always.is_never()).then(|| always.worded(Wording::Signs));
     let all: Vec<_> = own.into_iter().chain(by_claims).collect();
-    if all.is_empty() { MatrixAccess::Never } else { MatrixAccess::When(all.join(" | ")) }
+    Some(if all.is_empty() { MatrixAccess::Never } else { MatrixAccess::When(all.join(" | ")) })
+}
+
+/// The few paths that stand for all on which a route decides, for somebody with these tokens. `None` where they are too
+/// many to look at.
+pub(super) fn deciding_targets(
+    api: &ProtectedApi,
+    index: &RouteIndex<'_>,
+    route: RouteId,
+    tokens: &ClientTokens<'_>,
+) -> Option<Vec<String>> {
+    let (shape, (_, access)) = index.shape(route).zip(api.access(route))?;
+    let alternatives = || api.routes.alternatives(access);
+    let values = tokens.compared(alternatives());
+    let mut compared = Compared::default();
+    compared.add(alternatives());
+    compared.add([Alternative(&values)].into_iter());
+    let mut targets = Vec::new();
+    for (shape, _) in shape.lengths(index.deepest()) {
+        let points = Grid::for_any_token(shape, &compared, &|text| index.known(text)).points()?;
+        targets.extend(points.into_iter().map(|(_, target)| target).filter(|target| {
+            let path = CanonicalPath::parse(target);
+            let decides =
+                |method: Method, path: &CanonicalPath<'_>| api.routes.trie.find(method, path) == Some(route);
+            path.is_ok_and(|path| Method::ALL.into_iter().any(|method| decides(method, &path)))
+        }));
+    }
+    Some(targets)
 }
 
 impl From<Clauses> for MatrixAccess {
@@ -256,3 +304,6 @@ impl From<Clauses> for MatrixAccess {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

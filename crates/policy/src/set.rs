@@ -297,6 +297,11 @@ impl ProtectedApi {
         self.bound_tokens
     }
 
+    /// How many routes its rules have.
+    pub fn route_count(&self) -> usize {
+        self.routes.written.len()
+    }
+
     /// Its rules.
     pub fn rules(&self) -> &[PolicyRule] {
         &self.rules

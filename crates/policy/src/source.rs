@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -154,6 +154,51 @@ impl PolicySources {
             findings.push(whole_file(dir, "holds no `*.yaml` file".to_owned(), "name another folder"));
         }
         Self::decode(dir, files, keys, findings)
+    }
+
+    /// These files instead, each a name as in [`Self::texts`] or a path below the folder, and its text. The files of public
+    /// keys and what was passed over stay. With the same texts the [hash](Self::hash) is the same.
+    ///
+    /// # Errors
+    /// One finding for each name that is no policy file's below the folder or stands twice, and for texts that are too
+    /// long.
+    pub(super) fn with_texts(&self, files: Vec<(String, String)>) -> Result<Self, Findings> {
+        let mut findings = self.warnings.clone();
+        let mut room = Room { left: Self::LONGEST, root: PathBuf::new() };
+        let mut taken = BTreeMap::new();
+        for (name, text) in files {
+            let path = match file_below(&self.below(&name)) {
+                Ok(path) => path,
+                Err((message, hint)) => {
+                    findings.push(whole_file(Path::new(&name), message.to_owned(), hint));
+                    continue;
+                }
+            };
+            match room.take(Path::new(&name), text.len() as u64, Self::LONGEST) {
+                Err(finding) => findings.push(*finding),
+                Ok(()) if taken.contains_key(&path) => {
+                    let message = "is given twice".to_owned();
+                    findings.push(whole_file(Path::new(&name), message, "send one text for each file"));
+                }
+                Ok(()) => drop(taken.insert(path, text.into_bytes())),
+            }
+        }
+        let dir = Path::new(&self.dir);
+        if taken.is_empty() && !Findings::any_error(&findings) {
+            let message = "holds no `*.yaml` file".to_owned();
+            findings.push(whole_file(dir, message, "send the text of one policy file or more"));
+        }
+        Self::decode(dir, taken.into_iter().collect(), self.keys.clone(), findings)
+    }
+
+    /// Each policy file, in order of the paths: its name as findings show it, and its text.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|file| (file.name.as_str(), file.text.as_str()))
+    }
+
+    /// The folder, as the names of files begin.
+    pub fn dir(&self) -> &str {
+        &self.dir
     }
 
     /// What stands for a bundle: one file of this name, on one line that nobody sees.
@@ -382,6 +427,30 @@ fn settled(mut findings: Vec<Finding>) -> Result<Vec<Finding>, Findings> {
     findings.sort_by(|a, b| a.file.cmp(&b.file));
     let findings = Findings(findings);
     if findings.has_errors() { Err(findings) } else { Ok(findings.0) }
+}
+
+/// The path of a policy file below a folder, if it is one that would be read there.
+fn file_below(path: &Path) -> Result<PathBuf, (&'static str, &'static str)> {
+    let mut below = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(part) if part.as_encoded_bytes().starts_with(b".") => {
+                return Err(("is hidden", "rename what starts with a dot: hidden files are not read"));
+            }
+            Component::Normal(part) => below.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err((
+                    "is not below the policies folder",
+                    "name a file below the folder, without `..`",
+                ));
+            }
+        }
+    }
+    if below.extension().is_none_or(|extension| extension != "yaml") {
+        return Err(("is not the name of a policy file", "let the name end in `.yaml`"));
+    }
+    Ok(below)
 }
 
 fn below(dir: &Path, path: &Path) -> PathBuf {

@@ -1,9 +1,6 @@
 //! `jeton clients list`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use clap::ValueEnum;
 use jeton_oauth::{
@@ -13,17 +10,16 @@ use jeton_oauth::{
 };
 use jeton_policy::{
     DemoSecrets, PolicyDraft, PolicySources,
-    clients::{
-        ApiGrant, CertificateTerms, Client, ClientKind, ClientState, IntrospectedApis, KnownCertificate,
-        StoredSecret,
-    },
+    clients::{ApiGrant, CertificateTerms, Client, ClientState},
     federation::FederatedTerms,
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::super::{Outcome, emit, emit_json, settings, surroundings, table::aligned};
-use crate::config::NeededFolders;
+use crate::{
+    config::NeededFolders,
+    report::{self, shown_certificate},
+};
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(in crate::cli) enum ListFormat {
@@ -32,9 +28,6 @@ pub(in crate::cli) enum ListFormat {
     /// JSON for programs.
     Json,
 }
-
-/// How many digits of a hash are shown: enough to tell a client's secrets apart, and no help to find one.
-const HASH_DIGITS: usize = 8;
 
 pub(super) fn run(format: ListFormat, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let settings = settings(NeededFolders::Policies, config)?;
@@ -52,7 +45,9 @@ pub(super) fn run(format: ListFormat, config: Option<&Path>) -> anyhow::Result<O
             let rows = clients.iter().map(|client| row(client, now));
             emit(&aligned(std::iter::once(head).chain(rows)))?;
         }
-        ListFormat::Json => emit_json(&clients.iter().map(|client| object(client, now)).collect::<Vec<_>>())?,
+        ListFormat::Json => {
+            emit_json(&clients.iter().map(|client| report::client(client, now)).collect::<Vec<_>>())?
+        }
     }
     Ok(Outcome::Done)
 }
@@ -70,7 +65,10 @@ fn row(client: &Client, now: Timestamp) -> [String; 8] {
         if client.bound_tokens { "bound".to_owned() } else { none() },
         client.ttl.map_or_else(none, duration),
         client.limit.map_or_else(none, |limit| limit.to_string()),
-        time(client.revoked_before).map_or_else(none, |time| time.to_string()),
+        client
+            .revoked_before
+            .and_then(|seconds| Timestamp::from_second(seconds).ok())
+            .map_or_else(none, |time| time.to_string()),
         if grants.is_empty() { none() } else { grants.join("; ") },
     ]
 }
@@ -99,15 +97,11 @@ fn credentials(client: &Client, now: Timestamp) -> String {
 /// What stands in its certificates, and until when the entry counts.
 fn certificate(terms: &CertificateTerms) -> String {
     let until = terms.expires.map(|expires| format!(" until {expires}")).unwrap_or_default();
-    format!("certificate {} {}{until}", terms.certificate.key(), printable(&shown(&terms.certificate)))
-}
-
-/// Of a hash its first digits, and a name as it is.
-fn shown(certificate: &KnownCertificate) -> String {
-    match certificate {
-        KnownCertificate::Sha256(hash) => hash.beginning(),
-        other => other.to_string(),
-    }
+    format!(
+        "certificate {} {}{until}",
+        terms.certificate.key(),
+        printable(&shown_certificate(&terms.certificate))
+    )
 }
 
 /// The issuers whose tokens stand for it, each once.
@@ -128,65 +122,6 @@ fn duration(seconds: u64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
     let unit = units.into_iter().find(|(length, _)| seconds >= *length && seconds.is_multiple_of(*length));
     unit.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
-}
-
-fn time(seconds: Option<i64>) -> Option<Timestamp> {
-    seconds.and_then(|seconds| Timestamp::from_second(seconds).ok())
-}
-
-fn object(client: &Client, now: Timestamp) -> Value {
-    let secret = |secret: &StoredSecret| {
-        json!({
-            "sha256": secret.sha256.to_string().get(..HASH_DIGITS),
-            "expires": secret.expires.map(|time| time.to_string()),
-            "live": secret.is_live(now),
-        })
-    };
-    let certificate = |terms: &CertificateTerms| {
-        json!({
-            (terms.certificate.key()): shown(&terms.certificate),
-            "expires": terms.expires.map(|time| time.to_string()),
-            "live": terms.is_live(now),
-        })
-    };
-    let grant = |grant: &ApiGrant| {
-        json!({
-            "api": grant.api,
-            "audience": grant.audience,
-            "roles": grant.roles.iter().map(|role| &role.role).collect::<Vec<_>>(),
-            "scopes": grant.scopes.iter().collect::<Vec<_>>(),
-        })
-    };
-    let federated = |terms: &FederatedTerms| {
-        let conditions = terms.conditions().map(|(claim, wanted)| format!("{claim} {wanted}"));
-        let claims_from: BTreeMap<_, _> = terms.claims_from().collect();
-        json!({
-            "issuer": terms.issuer(),
-            "conditions": conditions.collect::<Vec<_>>(),
-            "claims_from": claims_from,
-        })
-    };
-    json!({
-        "id": client.id,
-        "enabled": client.state == ClientState::Enabled,
-        "anonymous": client.kind == ClientKind::Anonymous,
-        "grants": client.grants.iter().map(grant).collect::<Vec<_>>(),
-        "secrets": client.secrets.iter().map(secret).collect::<Vec<_>>(),
-        "public_keys": client.public_keys.len(),
-        "certificates": client.certificates.iter().map(certificate).collect::<Vec<_>>(),
-        "bound_tokens": client.bound_tokens,
-        "federated": client.federated.iter().map(federated).collect::<Vec<_>>(),
-        "ttl": client.ttl,
-        "limit": client.limit.map(|limit| limit.to_string()),
-        "revoked_before": time(client.revoked_before).map(|time| time.to_string()),
-        "refresh": client.abilities.refresh,
-        "token_exchange": client.abilities.token_exchange,
-        "introspect": match &client.abilities.introspect {
-            IntrospectedApis::None => json!(false),
-            IntrospectedApis::All => json!(true),
-            IntrospectedApis::Only(apis) => json!(apis.iter().collect::<Vec<_>>()),
-        },
-    })
 }
 
 #[cfg(test)]

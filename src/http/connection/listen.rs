@@ -23,7 +23,10 @@ use super::{
     stream::{Connection, Limit},
     wire::Wire,
 };
-use crate::{http::ending::Ending, tls::LiveCertificate};
+use crate::{
+    http::{ending::Ending, extract::BodyLimit},
+    tls::LiveCertificate,
+};
 
 /// How many connections wait to be taken, at most.
 const BACKLOG: u32 = 1024;
@@ -47,6 +50,8 @@ pub(crate) struct Serving {
     pub(crate) ending: Ending,
     /// How long requests in flight may take then.
     pub(crate) shutdown_timeout: Duration,
+    /// How much of a body its endpoints read at most.
+    pub(crate) longest_body: BodyLimit,
 }
 
 impl Listener {
@@ -79,7 +84,7 @@ where
     S::InitError: std::fmt::Debug,
     B: MessageBody + 'static,
 {
-    let Serving { listener, seats, certificate, ending, shutdown_timeout } = serving;
+    let Serving { listener, seats, certificate, ending, shutdown_timeout, longest_body } = serving;
     let server = actix_server::Server::build()
         .disable_signals()
         .workers(seats.workers())
@@ -113,7 +118,8 @@ where
                 async move {
                     let time = Limit::Handshake.time(seat.is_crowded());
                     let wire = Wire::open(stream, certificate.as_deref(), time, &ending).await;
-                    let connection = Connection::new(wire.map_err(DispatchError::Io)?, seat, &ending);
+                    let connection =
+                        Connection::new(wire.map_err(DispatchError::Io)?, seat, &ending, longest_body);
                     Ok::<_, DispatchError>((connection, peer))
                 }
             })

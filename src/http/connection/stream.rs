@@ -20,13 +20,12 @@ use super::{
     exchange::{BodyProgress, Exchange},
     framing::{self, Body, Head, ReadHead},
 };
-use crate::http::ending::Ending;
+use crate::http::{ending::Ending, extract::BodyLimit};
 
 /// The longest head, in bytes: the HTTP library refuses it then.
 const LONGEST_HEAD: usize = 128 * 1024;
-/// The longest body, in bytes as sent: with the sizes, extensions and trailers of chunks. Of what they carry, 16 KiB
-/// are read.
-const LONGEST_CHUNKED: usize = 64 * 1024;
+/// How many times longer than what it carries a body in chunks may be as sent: with their sizes, extensions and trailers.
+const CHUNKED: usize = 4;
 /// How much is read ahead of an answer, in bytes.
 const MOST_AHEAD: usize = 8 * 1024;
 /// What is answered to what the HTTP library does not get.
@@ -55,7 +54,8 @@ pub(super) enum Limit {
     LastSilence,
     /// The reading of an answer by the client, from when it does not fit into the buffers of the system.
     Answer,
-    /// The work on a request that has come whole, should the HTTP library wait for more of it.
+    /// The work on a request that has come whole, should the HTTP library wait for more of it. An answer that lasts has no
+    /// such time.
     Work,
     /// What comes after the last answer. Who closes while the client sends may take the answer from it.
     Farewell,
@@ -116,6 +116,8 @@ pub(in crate::http) struct Connection<T> {
     waiting: Option<Instant>,
     /// How much of the body came, in bytes.
     body_length: usize,
+    /// How much of a body in chunks may come, in bytes.
+    longest_chunked: usize,
     /// Since when an answer does not fit into the buffers of the system.
     blocked: Option<Instant>,
     /// Whether bytes may come that nobody reads.
@@ -141,8 +143,8 @@ enum ReadingStep {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
-    /// Takes a connection, and its seat for as long as it lasts.
-    pub(in crate::http) fn new(io: T, seat: Seat, ending: &Ending) -> Self {
+    /// Takes a connection, and its seat for as long as it lasts. No endpoint reads more of a body than `limit`.
+    pub(in crate::http) fn new(io: T, seat: Seat, ending: &Ending, limit: BodyLimit) -> Self {
         Self {
             io,
             exchange: Exchange::new(seat, ending.clone()),
@@ -152,6 +154,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             since: None,
             waiting: None,
             body_length: 0,
+            longest_chunked: limit.bytes() * CHUNKED,
             blocked: None,
             is_unread: false,
             closing: Closing::Not,
@@ -229,7 +232,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             return ReadingStep::End;
         };
         self.body_length += length;
-        if is_chunked && self.body_length + self.pending.len() - length > LONGEST_CHUNKED {
+        if is_chunked && self.body_length + self.pending.len() - length > self.longest_chunked {
             self.exchange.set_body(BodyProgress::TooLong);
             self.reading = StreamReading::Ended;
             return ReadingStep::End;
@@ -312,6 +315,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => {
                     // it sends no more, and may wait for the answer
+                    self.exchange.hang_up();
                     self.reading =
                         if self.pending.is_empty() { StreamReading::Ended } else { StreamReading::Head };
                     break;
@@ -323,6 +327,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         let has_more = !self.pending.is_empty() || matches!(self.reading, StreamReading::Ended);
         self.exchange.wake_when_answered(cx.waker(), has_more);
+        if self.exchange.lasts() {
+            return Poll::Pending;
+        }
         // this also wakes the task for the end of the silence after the answer, though nothing else does
         let since = *self.waiting.get_or_insert_with(Instant::now);
         ready!(self.poll_limit(cx, Limit::Work, since));
@@ -375,11 +382,19 @@ impl<T: AsyncRead + AsyncWrite + Unread + Unpin> AsyncRead for Connection<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let lasts = this.exchange.lasts();
+        let is_ending = lasts && this.ended.as_mut().poll(cx).is_ready();
         if let Poll::Ready(written) = Pin::new(&mut this.io).poll_write(cx, bytes) {
+            // of an answer that lasts each part has its time
+            if lasts && !is_ending {
+                this.blocked = None;
+            }
             return Poll::Ready(written);
         }
         let since = *this.blocked.get_or_insert_with(Instant::now);
-        ready!(this.poll_limit(cx, Limit::Answer, since));
+        // nobody who watches is waited for
+        let limit = if is_ending { Limit::LastSilence } else { Limit::Answer };
+        ready!(this.poll_limit(cx, limit, since));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 

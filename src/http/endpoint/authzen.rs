@@ -19,7 +19,7 @@ use crate::{
     authzen::{BadQuestion, DecisionPoint, Searched},
     http::{
         error::{EndpointProblem, ProblemKind},
-        extract,
+        extract::{self, BodyLimit},
     },
 };
 
@@ -86,7 +86,7 @@ async fn answer<A: Serialize + Send + 'static>(
     if DecisionPoint::of(&snapshot.policies, &api).is_none() {
         return Err(problem(ProblemKind::NotFound));
     }
-    let body = extract::json(request, body).await.map_err(problem)?;
+    let body = extract::json(request, body, BodyLimit::USUAL).await.map_err(problem)?;
     // a search asks about all clients or routes, and several questions can be many: not in the way of other requests
     let answered = web::block(move || {
         let point = DecisionPoint::of(&snapshot.policies, &api)?;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     guard::GuardContext,
-    http::header::{self, HeaderName},
+    http::header,
     web::{Data, Path},
 };
 use jeton_actix::GuardFault;
 use jeton_policy::BundleAccess;
 
-use super::cached::has_current;
+use super::cached::{has_current, takes_gzip};
 use crate::{
     bundles::{PolicyBundles, SignedBundle},
     config::PolicySettings,
@@ -96,18 +96,4 @@ fn answer(request: &HttpRequest, bundle: &SignedBundle, access: BundleAccess, ma
         return response.body(bundle.gzipped().clone());
     }
     response.body(bundle.body().clone())
-}
-
-/// Whether the caller names gzip among the codings that it takes, and not with a weight of zero (RFC 9110 section 12.5.3).
-fn takes_gzip(request: &HttpRequest) -> bool {
-    const NAME: HeaderName = header::ACCEPT_ENCODING;
-    let lists = request.headers().get_all(NAME).filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = weight.trim().strip_prefix(['q', 'Q']).map(str::trim_start);
-        let is_zero = weight
-            .and_then(|weight| weight.strip_prefix('='))
-            .is_some_and(|number| number.trim().parse::<f32>().is_ok_and(|number| number <= 0.0));
-        name.trim().eq_ignore_ascii_case("gzip") && !is_zero
-    })
 }

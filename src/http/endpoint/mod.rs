@@ -4,7 +4,7 @@ pub(super) mod authorize;
 pub(super) mod authz;
 pub(super) mod authzen;
 pub(super) mod bundle;
-mod cached;
+pub(super) mod cached;
 pub(super) mod client;
 pub(super) mod discovery;
 pub(super) mod health;

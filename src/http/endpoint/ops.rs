@@ -4,34 +4,32 @@ use std::{fmt, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header,
     web::{Data, Payload},
 };
 use jeton_actix::GuardFault;
-use jeton_oauth::{InvalidName, Role, Scope, ShownUrl, text::printable_json};
-use jeton_policy::{
-    BadSub, Explanation, Findings, LivePolicies, Permissions, PolicyDiff, Rejection, Reload,
-    ReplacedPolicies, federation::IssuerKeySource,
-};
+use jeton_oauth::{InvalidName, Role, Scope};
+use jeton_policy::{BadSub, Explanation, LivePolicies, Permissions, PolicyDiff, Reload, ReplacedPolicies};
 use jeton_verify::{
     Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, NoAnswer,
     audit::{Audit, Shadow},
 };
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     bundles::PolicyBundles,
-    federation::{FollowedIssuers, IssuerState},
+    federation::FollowedIssuers,
     follow::{Following, ReadAgain, Trigger, difference_beside},
     http::{
+        answer::json_answer,
         error::{EndpointProblem, ProblemKind},
-        extract,
+        extract::{self, BodyLimit},
     },
-    keys::{KeyErrors, KeyState, LiveKeys},
+    keys::LiveKeys,
+    report,
 };
 
 pub(in crate::http) async fn policies(
@@ -41,7 +39,7 @@ pub(in crate::http) async fn policies(
 ) -> HttpResponse {
     let snapshot = policies.current();
     let set = &snapshot.policies;
-    answer(&json!({
+    json_answer(&json!({
         "hash": set.hash(),
         "loaded_at": snapshot.loaded_at.to_string(),
         "files": set.files(),
@@ -52,69 +50,16 @@ pub(in crate::http) async fn policies(
         "clients": set.clients().len(),
         "reloads": policies.reloads(),
         "rejected_reloads": policies.rejections(),
-        "last_rejection": policies.last_rejection().map(|rejection| in_full(&rejection)),
+        "last_rejection": policies.last_rejection().map(|rejection| report::rejection(&rejection)),
         "bundles": bundles.fetches().iter().map(|it| json!({
             "api": it.api, "hash": it.hash, "fetched": it.fetched,
         })).collect::<Vec<_>>(),
-        "candidate": audit.shadow().map(|shadow| candidate(shadow)),
+        "candidate": audit.shadow().map(|shadow| report::candidate(shadow)),
     }))
-}
-
-fn in_full(rejection: &Rejection<Findings>) -> Value {
-    json!({ "at": rejection.at.to_string(), "findings": rejection.faults.0 })
-}
-
-/// The candidate, which is compared and never enforced.
-fn candidate(shadow: &Shadow) -> Value {
-    let (snapshot, counts) = (shadow.candidate().snapshot(), shadow.counts());
-    json!({
-        "hash": snapshot.as_ref().map(|snapshot| snapshot.policies.hash()),
-        "loaded_at": snapshot.as_ref().map(|snapshot| snapshot.loaded_at.to_string()),
-        "compared": counts.compared,
-        "would_allow": counts.would_allow,
-        "would_deny": counts.would_deny,
-        "last_rejection": shadow.candidate().last_rejection().map(|rejection| in_full(&rejection)),
-    })
 }
 
 pub(in crate::http) async fn keys(keys: Data<Arc<LiveKeys>>) -> HttpResponse {
-    let ring = keys.ring();
-    let each: Vec<_> = ring
-        .keys()
-        .iter()
-        .map(|key| {
-            let (retires, published_until) = match key.state {
-                KeyState::Next { .. } => (None, None),
-                KeyState::Active { until } => (until, None),
-                KeyState::Retired { since, until } => (Some(since), Some(until)),
-                KeyState::Expired { since } => (None, Some(since)),
-            };
-            json!({
-                "kid": key.kid,
-                "state": key.state.name(),
-                "alg": key.algorithm.name(),
-                "bits": key.bits,
-                "created": key.created.to_string(),
-                "activates": key.activates.to_string(),
-                "retires": retires.map(|time| time.to_string()),
-                "published_until": published_until.map(|time| time.to_string()),
-            })
-        })
-        .collect();
-    answer(&json!({
-        "keys": each,
-        "next_change": ring.next_change().map(|time| time.to_string()),
-        "planned": keys.planned().map(|planned| json!({
-            "made": planned.made.to_string(),
-            "activates": planned.activates.to_string(),
-        })),
-        "max_age": ring.jwks().max_age(),
-        "unlisted": ring.unlisted().iter().map(|key| &key.kid).collect::<Vec<_>>(),
-        "last_rejection": keys.last_rejection().map(|rejection| json!({
-            "at": rejection.at.to_string(),
-            "errors": lines_of(&rejection.faults),
-        })),
-    }))
+    json_answer(&report::keys(&keys))
 }
 
 pub(in crate::http) async fn issuers(
@@ -122,37 +67,7 @@ pub(in crate::http) async fn issuers(
     issuers: Data<Arc<FollowedIssuers>>,
 ) -> HttpResponse {
     let states = issuers.states(policies.current().policies.issuers());
-    answer(&json!({ "issuers": states.iter().map(of_issuer).collect::<Vec<_>>() }))
-}
-
-fn of_issuer(state: &IssuerState) -> Value {
-    let issuer = &state.issuer;
-    let (source, url, file) = match &issuer.keys.source {
-        IssuerKeySource::Discover => ("discover", None, None),
-        IssuerKeySource::Jwks(url) => ("jwks", Some(ShownUrl(url.as_str()).to_string()), None),
-        IssuerKeySource::File(file) => ("file", None, Some(file.path.display().to_string())),
-        _ => ("other", None, None),
-    };
-    json!({
-        "name": issuer.name,
-        "issuer": issuer.issuer.as_str(),
-        "audience": issuer.audience,
-        "enabled": issuer.enabled,
-        "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>(),
-        "max_lifetime": issuer.max_lifetime.as_secs(),
-        "single_use": issuer.single_use,
-        "status": state.standing.as_str(),
-        "source": source,
-        "jwks": url,
-        "file": file,
-        "keys": state.keys,
-        "kids": state.kids,
-        "fetched_at": state.fetched_at.map(|at| at.to_string()),
-        "last_fetch_error": state.failure.as_ref().map(|failure| json!({
-            "at": failure.at.to_string(),
-            "error": failure.error,
-        })),
-    })
+    json_answer(&json!({ "issuers": states.iter().map(report::issuer).collect::<Vec<_>>() }))
 }
 
 /// A question to `/ops/explain`: a request, and who asks: a client with all it is granted, a bearer of
@@ -266,9 +181,11 @@ pub(in crate::http) async fn explain(
     body: Payload,
     authorizer: Data<Authorizer>,
 ) -> Result<HttpResponse, EndpointProblem> {
-    let body = extract::body(&request, body).await.map_err(|fault| EndpointProblem::new(fault, &request))?;
+    let body = extract::body(&request, body, BodyLimit::USUAL)
+        .await
+        .map_err(|fault| EndpointProblem::new(fault, &request))?;
     let explained = explained(&body, &authorizer).await;
-    Ok(answer(&explained.map_err(|bad| EndpointProblem::new(bad, &request))?))
+    Ok(json_answer(&explained.map_err(|bad| EndpointProblem::new(bad, &request))?))
 }
 
 async fn explained(question: &[u8], authorizer: &Authorizer) -> Result<Explanation, BadQuestion> {
@@ -317,7 +234,7 @@ pub(in crate::http) async fn reload(
         of_authorities.map(|reload| json!({ "reloaded": matches!(reload, Reload::Reloaded(_)) }));
     let reloaded = with(with(of_policies, "keys", Some(of_keys)), "tls", of_certificates);
     let reloaded = with(reloaded, "client_authorities", of_authorities);
-    Ok(answer(&with(reloaded, "candidate", of_candidate)))
+    Ok(json_answer(&with(reloaded, "candidate", of_candidate)))
 }
 
 /// What differs is `None` where comparing is too much work.
@@ -333,7 +250,7 @@ fn replaced_policies(replaced: &ReplacedPolicies, difference: Option<&PolicyDiff
 /// Why keys, policies or certificates were not taken.
 fn rejected(read: &ReadAgain) -> Option<ProblemKind> {
     let findings = read.policies.rejection().map(|rejection| rejection.faults.clone());
-    let key_errors = read.keys.rejection().map(|rejection| lines_of(&rejection.faults));
+    let key_errors = read.keys.rejection().map(|rejection| report::key_errors(&rejection.faults));
     let rejected_pairs = read.certificates.iter().filter_map(|(_, reload)| reload.rejection());
     let rejected_authorities = read.authorities.iter().filter_map(Reload::rejection);
     let tls_faults = rejected_pairs.chain(rejected_authorities).flat_map(|it| &it.faults.0);
@@ -368,20 +285,4 @@ fn with(mut answer: Value, name: &str, value: Option<Value>) -> Value {
         answer.insert(name.to_owned(), value);
     }
     answer
-}
-
-/// A line for each thing that is wrong with the keys.
-fn lines_of(errors: &KeyErrors) -> Vec<String> {
-    errors.to_string().lines().map(str::to_owned).collect()
-}
-
-/// An answer that operators read on a terminal.
-fn answer(body: &impl Serialize) -> HttpResponse {
-    match serde_json::to_string(body) {
-        Ok(json) => HttpResponse::Ok()
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .content_type(header::ContentType::json())
-            .body(printable_json(&json)),
-        Err(_) => HttpResponse::InternalServerError().finish(),
-    }
 }

@@ -6,7 +6,7 @@ use jeton_oauth::{
     form::{decode, names},
 };
 
-use super::{BodyFault, body::is_media_type};
+use super::{BodyFault, BodyLimit, body::is_media_type};
 use crate::http::error::{TokenEndpointError, TokenEndpointErrorKind};
 
 /// What a form is sent as.
@@ -57,16 +57,17 @@ impl Form {
                 return Err(TokenEndpointError::invalid_request(message));
             }
         }
-        let body = super::body(request, body).await.map_err(|fault| TokenEndpointError {
-            code: ErrorCode::InvalidRequest,
-            description: fault.to_string().into(),
-            kind: match fault {
-                BodyFault::Coded => TokenEndpointErrorKind::CodedBody,
-                BodyFault::TooLong => TokenEndpointErrorKind::TooLarge,
-                BodyFault::TooSlow | BodyFault::Broken => TokenEndpointErrorKind::Plain,
-            },
-            attempted: None,
-        })?;
+        let body =
+            super::body(request, body, BodyLimit::USUAL).await.map_err(|fault| TokenEndpointError {
+                code: ErrorCode::InvalidRequest,
+                description: fault.to_string().into(),
+                kind: match fault {
+                    BodyFault::Coded => TokenEndpointErrorKind::CodedBody,
+                    BodyFault::TooLong(_) => TokenEndpointErrorKind::TooLarge,
+                    BodyFault::TooSlow | BodyFault::Broken => TokenEndpointErrorKind::Plain,
+                },
+                attempted: None,
+            })?;
         let body = std::str::from_utf8(&body)
             .map_err(|_| TokenEndpointError::invalid_request("the body is not UTF-8"))?;
         Self::parse(body)

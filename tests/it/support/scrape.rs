@@ -1,7 +1,7 @@
 //! What Prometheus gets, read line by line.
 use std::collections::{BTreeMap, BTreeSet};
 
-use jeton::config::{AdminSettings, Settings};
+use jeton::config::{AdminSettings, ConsoleState, Settings};
 use reqwest::Response;
 
 use super::TestApp;
@@ -17,7 +17,7 @@ pub(crate) struct Scrape {
 /// Gives a server an admin listener.
 pub(crate) fn with_admin(settings: &mut Settings) {
     let listen = "127.0.0.1:0".parse().unwrap();
-    settings.admin = Some(AdminSettings { listen, hosts: Vec::new(), tls: None });
+    settings.admin = Some(AdminSettings { listen, hosts: Vec::new(), console: ConsoleState::On, tls: None });
 }
 
 impl TestApp {

@@ -123,6 +123,14 @@ impl SecretHash {
         self.to_string().chars().take(8).collect()
     }
 
+    /// Its digits, 16 of them from each eighth on.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = u64> {
+        self.0
+            .windows(8)
+            .step_by(4)
+            .map(|bytes| bytes.iter().fold(0, |part, byte| part << 8 | u64::from(*byte)))
+    }
+
     /// Compares in a time that does not depend on the bytes. There are many comparisons for each request, and byte by
     /// byte each takes eight times as long.
     pub fn matches(&self, other: &Self) -> Choice {

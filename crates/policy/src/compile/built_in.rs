@@ -26,6 +26,11 @@ const NAME: &str = "built-in/jeton.yaml";
 /// A policy file that every folder has.
 pub(super) static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| BuiltIn::read().0);
 
+/// The text of what is built in, if this is its name.
+pub(crate) fn built_in_file(name: &str) -> Option<&'static str> {
+    (name == NAME).then(|| BUILT_IN.source.text.as_str())
+}
+
 pub(super) struct BuiltIn {
     pub(super) source: PolicyText,
     pub(super) document: PolicyDocument,

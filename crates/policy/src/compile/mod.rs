@@ -24,7 +24,7 @@ use jeton_oauth::{ApiName, Audience, Issuer};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub(super) use self::built_in::PDP_SCOPE;
+pub(super) use self::built_in::{PDP_SCOPE, built_in_file};
 use self::{
     apis::{CompiledApis, Guarantee, GuaranteeOrigin},
     built_in::BUILT_IN,

@@ -54,7 +54,7 @@ impl<'c> Compared<'c> {
     }
 
     /// The places of a segment that are compared, each with the claims.
-    pub(super) fn places_in(
+    pub(crate) fn places_in(
         &self,
         position: usize,
     ) -> impl Iterator<Item = (ParameterPlace, &BTreeSet<&'c ClaimName>)> {

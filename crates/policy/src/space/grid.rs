@@ -221,6 +221,23 @@ impl<'r> Grid<'r> {
         grid
     }
 
+    /// The segments that are compared, in order: each with the name of its parameter.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.axes.iter().map(|axis| (axis.position, axis.name.as_str()))
+    }
+
+    /// The texts that are told from others.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let choices = self.axes.iter().flat_map(|axis| &axis.choices);
+        choices
+            .flat_map(|choice| match choice {
+                Choice::Is(texts) => texts.as_slice(),
+                Choice::Of { text, .. } => std::slice::from_ref(text),
+                Choice::Other => &[],
+            })
+            .map(String::as_str)
+    }
+
     /// At most how many points there are.
     pub(crate) fn size(&self) -> usize {
         self.axes.iter().fold(1, |size, axis| size.saturating_mul(axis.choices.len()))

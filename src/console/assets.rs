@@ -1,0 +1,192 @@
+//! The page of the console: the files of `assets/`, from the binary.
+
+use std::io::Write;
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    http::header,
+    web::{Bytes, Data, Path},
+};
+use flate2::{Compression, write::GzEncoder};
+use ring::digest;
+
+use crate::http::{EndpointProblem, ProblemKind, has_current, takes_gzip};
+
+/// The files below `assets/`, each with what it holds.
+macro_rules! files {
+    ($($path:literal,)*) => { &[$(($path, include_bytes!(concat!("assets/", $path)))),*] };
+}
+
+/// Every file. A test holds that none of the folder is missing.
+const FILES: &[(&str, &[u8])] = files![
+    "access.js",
+    "api.js",
+    "changes.js",
+    "claims.js",
+    "dom.js",
+    "editor.js",
+    "explanation.js",
+    "follow.js",
+    "grid.js",
+    "icon.svg",
+    "index.html",
+    "jws.js",
+    "main.js",
+    "parts.js",
+    "style.css",
+    "svg.js",
+    "views/clients.js",
+    "views/diff.js",
+    "views/explain.js",
+    "views/keys.js",
+    "views/live.js",
+    "views/matrix.js",
+    "views/overview.js",
+    "views/routes.js",
+    "views/token.js",
+    "views/try.js",
+];
+
+/// The file that answers for the folder.
+const INDEX: &str = "index.html";
+
+/// What a file holds, if there is one by this path below `assets/`.
+pub(crate) fn file(path: &str) -> Option<&'static [u8]> {
+    FILES.iter().find(|(known, _)| *known == path).map(|(_, content)| *content)
+}
+
+/// The files as they are sent.
+pub(super) struct Assets(Vec<Asset>);
+
+/// A file as it is sent.
+struct Asset {
+    path: &'static str,
+    content_type: &'static str,
+    content: &'static [u8],
+    /// The same, compressed (RFC 1952).
+    gzipped: Bytes,
+    /// Weak, for it stands for both (RFC 9110 section 8.8.3).
+    etag: String,
+}
+
+impl Assets {
+    /// Compresses each file once.
+    pub(super) fn compressed() -> Self {
+        Self(FILES.iter().map(|(path, content)| Asset::of(path, content)).collect())
+    }
+
+    fn find(&self, path: &str) -> Option<&Asset> {
+        let path = if path.is_empty() { INDEX } else { path };
+        self.0.iter().find(|asset| asset.path == path)
+    }
+}
+
+impl Asset {
+    fn of(path: &'static str, content: &'static [u8]) -> Self {
+        let hash = digest::digest(&digest::SHA256, content);
+        let beginning: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            path,
+            content_type: content_type(path),
+            content,
+            gzipped: gzip(content).into(),
+            etag: format!("W/\"{beginning}\""),
+        }
+    }
+
+    fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        let has_current = has_current(request, &self.etag);
+        let mut response = if has_current { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        response
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .insert_header((header::VARY, "Accept-Encoding"))
+            .insert_header((header::ETAG, self.etag.as_str()));
+        if has_current {
+            return response.finish();
+        }
+        response.content_type(self.content_type);
+        if takes_gzip(request) {
+            response.insert_header((header::CONTENT_ENCODING, "gzip"));
+            return response.body(self.gzipped.clone());
+        }
+        response.body(self.content)
+    }
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    // memory takes whatever is written
+    let _ = gzip.write_all(content);
+    gzip.finish().unwrap_or_default()
+}
+
+/// By the end of the name.
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}
+
+pub(super) async fn get(request: HttpRequest, path: Path<String>, assets: Data<Assets>) -> HttpResponse {
+    match assets.find(&path) {
+        Some(asset) => asset.answer(&request),
+        None => EndpointProblem::new(ProblemKind::NotFound, &request).error_response(),
+    }
+}
+
+/// To the page, whose files are named relative to its address.
+pub(super) async fn redirect() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "console/")).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    fn folder() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console/assets")
+    }
+
+    fn collect(dir: &Path, into: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, into);
+            } else {
+                into.insert(path.strip_prefix(folder()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_served() {
+        let mut of_folder = BTreeSet::new();
+        collect(&folder(), &mut of_folder);
+        let served: BTreeSet<_> = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(of_folder, served, "name each file in `FILES`");
+    }
+
+    #[test]
+    fn every_file_has_a_content_type() {
+        for (path, _) in FILES {
+            assert_ne!(content_type(path), "application/octet-stream", "{path}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_small() {
+        let (mut whole, mut gzipped) = (0, 0);
+        for (_, content) in FILES {
+            whole += content.len();
+            gzipped += gzip(content).len();
+        }
+        assert!(whole <= 150 * 1024, "{whole} bytes");
+        assert!(gzipped <= 50 * 1024, "{gzipped} bytes with gzip");
+    }
+}

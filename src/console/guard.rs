@@ -1,0 +1,117 @@
+//! Who may ask the console. Its page holds nothing, so everybody may have it whom the listener answers. Its data are for
+//! whoever sits at this machine, and for others with the scope `jeton:ops`, whose token comes over TLS alone. A page of
+//! another site can make a browser ask, and must neither read nor start anything.
+
+use std::net::IpAddr;
+
+use actix_web::{
+    Error, HttpRequest, ResponseError,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    web::{Bytes, Data, Payload},
+};
+
+use crate::{
+    config::AdminSettings,
+    http::{BodyLimit, EndpointProblem, ProblemKind, body, is_json},
+};
+
+/// Where a browser says from what page a request comes (Fetch Metadata Request Headers, section 2.3).
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// What every answer has below `/console`.
+const SECURITY_HEADERS: [(&str, &str); 6] = [
+    ("content-security-policy", "default-src 'self'; frame-ancestors 'none'"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-embedder-policy", "require-corp"),
+];
+
+/// Who can reach the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exposure {
+    /// This machine alone.
+    ThisMachine,
+    /// Others, over TLS.
+    Tls,
+    /// Others, and whoever listens on the way.
+    Clear,
+}
+
+impl Exposure {
+    /// That of a listener at this address. All addresses of a machine are more than that of its loopback interface, by
+    /// whichever of them it was reached.
+    pub(super) fn of(listens_on: IpAddr, admin: Option<&AdminSettings>) -> Self {
+        if listens_on.to_canonical().is_loopback() {
+            Self::ThisMachine
+        } else if admin.is_some_and(|admin| admin.tls.is_some()) {
+            Self::Tls
+        } else {
+            Self::Clear
+        }
+    }
+
+    pub(super) fn needs_token(self) -> bool {
+        self != Self::ThisMachine
+    }
+}
+
+/// Adds to every answer what keeps other sites and other contents out.
+pub(super) async fn secure(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let mut answer = next.call(request).await?;
+    for (name, value) in SECURITY_HEADERS {
+        answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    Ok(answer)
+}
+
+/// Lets only those requests for data through that no other site has started, on a listener where no token is overheard.
+pub(super) async fn check(
+    exposure: Data<Exposure>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    match fault_of(request.headers(), **exposure) {
+        None => Ok(next.call(request).await?.map_into_left_body()),
+        Some(fault) => {
+            let answer = EndpointProblem::new(fault, request.request()).error_response();
+            Ok(request.into_response(answer).map_into_right_body())
+        }
+    }
+}
+
+/// The body of a question, at most so long. It must be sent as JSON: no form of another site can do that without
+/// being asked for leave first, which it does not get.
+pub(super) async fn question(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: BodyLimit,
+) -> Result<Bytes, EndpointProblem> {
+    let problem = |kind: ProblemKind| EndpointProblem::new(kind, request);
+    if !is_json(request.headers()) {
+        return Err(problem(ProblemKind::WrongMediaType("application/json")));
+    }
+    body(request, payload, limit).await.map_err(|fault| problem(fault.into()))
+}
+
+fn fault_of(headers: &HeaderMap, exposure: Exposure) -> Option<ProblemKind> {
+    if !headers
+        .get_all(SEC_FETCH_SITE)
+        .all(|site| [b"same-origin".as_slice(), b"none"].contains(&site.as_bytes()))
+    {
+        let detail = "the request was started by a page of another site: open the console itself";
+        return Some(ProblemKind::Forbidden(detail.into()));
+    }
+    (exposure == Exposure::Clear).then(|| {
+        let detail = "the admin listener can be reached from other machines, and a token would cross the network in \
+                      the clear: set `admin.tls`, or let `admin.listen` be a loopback address";
+        ProblemKind::Forbidden(detail.into())
+    })
+}
