@@ -111,7 +111,6 @@ jeton_verify::events! {
 
     /// A request was denied.
     "decision.denied" =>
-        GatewayDenied<'e>: info { gateway: Option<&'e str>, reason: &'e str },
         GatewayRequestDenied<'e>: info | warn {
             gateway: Option<&'e str>, method: Option<&'e str>, path: Option<&'e str>, host: Option<&'e str>,
             reason: &'e str, detail: Option<&'e str>,

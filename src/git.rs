@@ -142,8 +142,8 @@ fn commit_of(dir: &Path, revision: &str) -> Result<String, GitError> {
     // `^main` leaves commits out, and names none
     let is_one = |commit: &String| !revision.is_empty() && !commit.contains('^');
     let commit = commit.ok().and_then(|commit| String::from_utf8(commit).ok()).filter(is_one);
-    let commit = commit
-        .ok_or_else(|| GitError::NoRevision { dir: dir.to_owned(), revision: revision.to_owned() })?;
+    let commit =
+        commit.ok_or_else(|| GitError::NoRevision { dir: dir.to_owned(), revision: revision.to_owned() })?;
     Ok(commit.trim().to_owned())
 }
 

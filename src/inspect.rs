@@ -73,7 +73,8 @@ impl UnknownApi {
     /// Of policies that do not name it.
     pub(crate) fn new(name: &str, policies: &PolicySet) -> Self {
         let known = || policies.apis().keys().map(jeton_oauth::ApiName::as_str);
-        let all = || format!("there is {}", known().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "));
+        let all =
+            || format!("there is {}", known().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "));
         let hint = did_you_mean(name, known()).unwrap_or_else(all);
         Self { name: name.to_owned(), hint: format!(": {hint}") }
     }
@@ -186,11 +187,11 @@ impl TokenInspector {
             Err(TokenError::Jws(JwsError::Type(_))) => {
                 let typ = insecure_parts(token).ok().and_then(|parts| parts.header.get("typ").cloned());
                 let typ = typ.map_or_else(|| "missing".to_owned(), |typ| typ.to_string());
-                return TokenVerdict::bad(format!(
-                    "{no_access_token} (it is {typ}): no API takes it"
-                ));
+                return TokenVerdict::bad(format!("{no_access_token} (it is {typ}): no API takes it"));
             }
-            Err(error) => return TokenVerdict::bad(format!("it is a refresh token that is not good: {error}")),
+            Err(error) => {
+                return TokenVerdict::bad(format!("it is a refresh token that is not good: {error}"));
+            }
         };
         let (client, expires_at) = (refresh.client().to_string(), refresh.expires_at());
         let detail = match self.standing.in_force(policies, refresh) {

@@ -21,7 +21,7 @@ use self::signals::{EndSignal, EndSignals};
 use crate::{
     admin::AdminService,
     app::{App, LoadError, PreparedApp},
-    config::{ConsoleState, Settings},
+    config::Settings,
     console::Console,
     event,
     follow::{self, Following},
@@ -169,8 +169,7 @@ impl HttpService {
 
 /// What people are told in a browser, unless the settings turn it off.
 fn console(app: &App, ending: &Ending) -> Option<Console> {
-    let admin = app.settings.admin.as_ref()?;
-    (admin.console == ConsoleState::On).then(|| Console::of(app, ending.clone()))
+    app.settings.has_console().then(|| Console::of(app, ending.clone()))
 }
 
 /// Takes the address of a setting.

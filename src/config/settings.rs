@@ -9,7 +9,7 @@ use config::Environment;
 use jeton_oauth::Issuer;
 
 use super::{
-    admin::{self, AdminSettings},
+    admin::{self, AdminSettings, ConsoleState},
     console::ConsoleSettings,
     effective::CheckedSettings,
     federation::{FederationSettings, FetchSettings},
@@ -235,6 +235,11 @@ impl Settings {
         };
         let outcome = settings().filter(|_| errors.0.is_empty()).ok_or(errors);
         CheckedSettings { effective, outcome }
+    }
+
+    /// Whether the admin listener has a console.
+    pub fn has_console(&self) -> bool {
+        self.admin.as_ref().is_some_and(|admin| admin.console == ConsoleState::On)
     }
 
     /// Whether nobody but this machine can reach the server, by its address and its name.

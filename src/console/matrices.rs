@@ -117,7 +117,8 @@ impl KeptMatrix {
     fn of(snapshot: &PolicySnapshot, api: &ProtectedApi) -> Self {
         let dir = snapshot.sources().dir();
         let shown = ShownMatrix::of(&snapshot.policies, api, dir, Some(snapshot.loaded_at));
-        let may = |route: &CompactRoute| route.access.iter().filter(|code| **code != AccessCode::NEVER).count();
+        let may =
+            |route: &CompactRoute| route.access.iter().filter(|code| **code != AccessCode::NEVER).count();
         let clients = shown.matrix.routes.iter().map(may).collect();
         // text and numbers alone, which JSON can always have
         let body = printable_json(&serde_json::to_string(&shown).unwrap_or_default());

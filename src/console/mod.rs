@@ -3,7 +3,7 @@
 //! `assets/` holds the page, in plain HTML, CSS and JavaScript, which says nothing of the service; `assets.rs` answers with
 //! it. `endpoint/` answers the questions of the page in JSON, each with one call into the core. `guard.rs` says who may ask.
 
-mod assets;
+pub(crate) mod assets;
 mod comparison;
 mod endpoint;
 mod guard;
@@ -22,9 +22,7 @@ use jeton_policy::LivePolicies;
 use jeton_verify::{Authorizer, audit::Audit};
 
 pub(crate) use self::trial::{ARGUMENT as TRIAL_ARGUMENT, answer_standard_input};
-use self::{
-    assets::Assets, comparison::Comparisons, guard::Exposure, matrices::Matrices, trial::Trials,
-};
+use self::{assets::Assets, comparison::Comparisons, guard::Exposure, matrices::Matrices, trial::Trials};
 use crate::{
     app::App,
     authenticate::SecretUses,
@@ -33,8 +31,9 @@ use crate::{
     http::{Ending, get_or_head, not_found, readable},
     inspect::TokenInspector,
     keys::LiveKeys,
+    report::Overview,
     store::Store,
-    telemetry::{Telemetry, metrics::Endpoint},
+    telemetry::{Rates, Telemetry, metrics::Endpoint},
     tls::Certificates,
 };
 
@@ -67,13 +66,18 @@ pub(crate) struct Console {
     comparisons: Data<Comparisons>,
     inspector: Data<TokenInspector>,
     trials: Data<Trials>,
+    overview: Data<Overview>,
 }
 
 impl Console {
+    /// Begins to note how often things happen. Must run within an actix system.
     pub(crate) fn of(app: &App, ending: Ending) -> Self {
         let policies = || Arc::clone(&app.policies);
         let (verifier, standing) = (app.introspector.verifier.clone(), app.introspector.standing.clone());
+        let rates = Arc::new(Rates::new(Arc::clone(app.telemetry.metrics()), Arc::clone(&app.clock)));
+        actix_web::rt::spawn(Arc::clone(&rates).follow(ending.closed()));
         Self {
+            overview: Data::new(Overview::of(app, rates)),
             assets: Data::new(Assets::compressed()),
             settings: Data::new(app.settings.clone()),
             keys: Data::new(Arc::clone(&app.keys)),
@@ -117,6 +121,7 @@ impl Console {
             .app_data(self.comparisons.clone())
             .app_data(self.inspector.clone())
             .app_data(self.trials.clone())
+            .app_data(self.overview.clone())
             .configure(endpoint::mount)
             .default_service(web::to(not_found))
             .wrap(Condition::new(exposure.needs_token(), protect))

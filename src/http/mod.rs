@@ -13,7 +13,9 @@ mod span;
 
 pub(crate) use {
     answer::{json_answer, written_json_answer},
-    connection::{ClosingListener, Listener, LocalAddress, Seats, Serving, TellConnection, serve},
+    connection::{
+        ClosingListener, LastingAnswer, Listener, LocalAddress, Seats, Serving, TellConnection, serve,
+    },
     ending::Ending,
     endpoint::{
         cached::{has_current, takes_gzip},

@@ -20,7 +20,7 @@ use super::{
         introspect, jwks, metrics, ops, principal, revoke, root, status, token,
     },
     error::{EndpointProblem, ProblemKind},
-    extract::show_certificate,
+    extract::ShowCertificate,
 };
 use crate::telemetry::{Telemetry, metrics::Endpoint};
 
@@ -115,44 +115,28 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
         )
         .service(readable_at("/.well-known/jwks.json", get_or_head().to(jwks::get)))
         .service(
-            readable_at("/principal", get_or_head().to(principal::get))
-                .wrap(protect())
-                .wrap(from_fn(show_certificate)),
+            readable_at("/principal", get_or_head().to(principal::get)).wrap(protect()).wrap(ShowCertificate),
         )
         .service(
             readable_at("/ops/policies", get_or_head().to(ops::policies))
                 .wrap(protect())
-                .wrap(from_fn(show_certificate)),
+                .wrap(ShowCertificate),
         )
+        .service(readable_at("/ops/keys", get_or_head().to(ops::keys)).wrap(protect()).wrap(ShowCertificate))
         .service(
-            readable_at("/ops/keys", get_or_head().to(ops::keys))
-                .wrap(protect())
-                .wrap(from_fn(show_certificate)),
+            readable_at("/ops/issuers", get_or_head().to(ops::issuers)).wrap(protect()).wrap(ShowCertificate),
         )
-        .service(
-            readable_at("/ops/issuers", get_or_head().to(ops::issuers))
-                .wrap(protect())
-                .wrap(from_fn(show_certificate)),
-        )
-        .service(
-            writable_at("/ops/explain", post().to(ops::explain))
-                .wrap(protect())
-                .wrap(from_fn(show_certificate)),
-        )
-        .service(
-            writable_at("/ops/reload", post().to(ops::reload))
-                .wrap(protect())
-                .wrap(from_fn(show_certificate)),
-        )
+        .service(writable_at("/ops/explain", post().to(ops::explain)).wrap(protect()).wrap(ShowCertificate))
+        .service(writable_at("/ops/reload", post().to(ops::reload)).wrap(protect()).wrap(ShowCertificate))
         .service(
             web::scope(&format!("{base}/ops"))
                 .wrap(protect())
-                .wrap(from_fn(show_certificate))
+                .wrap(ShowCertificate)
                 .default_service(web::to(not_found)),
         )
         // behind the others, for a path with a parameter is compared by a regular expression
         .service(readable_at("/status/{handle}", get_or_head().to(status::get)))
-        .service(bundles_for_clients.wrap(protect()).wrap(from_fn(show_certificate)))
+        .service(bundles_for_clients.wrap(protect()).wrap(ShowCertificate))
         .service(readable_at("/policies/{api}", get_or_head().to(bundle::get_public)));
     for (endpoint, route) in [
         ("/authzen/{api}/access/v1/evaluation", post().to(authzen::evaluation)),
@@ -161,7 +145,7 @@ fn mount(base: &str, routes: &HttpRoutes, config: &mut ServiceConfig) {
         ("/authzen/{api}/access/v1/search/resource", post().to(authzen::search_resource)),
         ("/authzen/{api}/access/v1/search/action", post().to(authzen::search_action)),
     ] {
-        let guarded = writable_at(endpoint, route).wrap(protect()).wrap(from_fn(show_certificate));
+        let guarded = writable_at(endpoint, route).wrap(protect()).wrap(ShowCertificate);
         config.service(guarded.wrap(from_fn(authzen::echo_request_id)));
     }
     if !base.is_empty() {

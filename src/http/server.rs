@@ -33,7 +33,9 @@ impl MainService {
     pub(crate) fn serve(self, serving: Serving) -> io::Result<Server> {
         let Self { app, following, probed } = self;
         let following = Data::from(following);
-        let gateway = |settings| Data::new(Gateway::new(settings, &app.authorizer));
+        let gateway = |settings| {
+            Data::new(Gateway::new(settings, &app.authorizer, &app.audit, Arc::clone(&app.telemetry)))
+        };
         let gateways = app.settings.gateways.iter().map(gateway).collect();
         let metadata = Data::new(PublishedMetadata::new(
             &app.settings.issuer,

@@ -3,16 +3,22 @@
 //! An event that is counted has its method here, and stands nowhere else in the code. So nobody can log it and
 //! forget to count it, and no log level changes a count.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, fmt::Display, sync::Arc};
 
 use jeton_oauth::{ClientId, Confirmation, ErrorCode, GrantType};
 use jeton_policy::PolicySet;
 use jeton_verify::audit::DecisionOutcome;
 use tracing::{Level, field::display};
 
-use super::metrics::{ClientLabel, Metrics, MetricsError, ObservedState, grant_label};
+use super::{
+    denials::Denials,
+    metrics::{ClientLabel, Metrics, MetricsError, ObservedState, grant_label},
+};
 use crate::{
-    event::{IntrospectionActive, IntrospectionInactive, TokenFailed, TokenIssued, TokenRefused},
+    event::{
+        GatewayRequestDenied, IntrospectionActive, IntrospectionInactive, TokenFailed, TokenIssued,
+        TokenRefused,
+    },
     gateway::GatewayName,
     introspect::Introspection,
     issue::IssuedToken,
@@ -23,6 +29,7 @@ use crate::{
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     state: Arc<ObservedState>,
+    denials: Option<Arc<Denials>>,
 }
 
 /// Why a client does not get what it asks for.
@@ -37,6 +44,31 @@ pub(crate) struct ClientRefusal<'r> {
     pub(crate) client: Option<&'r ClientId>,
     /// The id that the request names, where no client has it.
     pub(crate) attempted: Option<&'r str>,
+}
+
+/// A gateway's request that is refused without a decision: before the policies are asked, or because no header can carry
+/// the answer.
+#[derive(Clone, Copy)]
+pub(crate) struct RefusedQuestion<'r> {
+    /// The gateway, if the settings know it.
+    pub(crate) gateway: Option<&'r str>,
+    /// The method that it asks about.
+    pub(crate) method: Option<&'r str>,
+    /// The path that it asks about.
+    pub(crate) path: Option<&'r str>,
+    /// The host that it asks about.
+    pub(crate) host: Option<&'r str>,
+    /// The stable name of the reason.
+    pub(crate) reason: &'r str,
+    /// More about it.
+    pub(crate) detail: Option<&'r str>,
+}
+
+impl<'r> RefusedQuestion<'r> {
+    /// Of a request of which nothing was read.
+    pub(crate) fn unread(gateway: Option<&'r str>, reason: &'r str) -> Self {
+        Self { gateway, method: None, path: None, host: None, reason, detail: None }
+    }
 }
 
 /// A request for a token, as far as it was understood.
@@ -75,7 +107,18 @@ impl Telemetry {
     pub fn new(metrics: Arc<Metrics>, state: ObservedState) -> Result<Self, MetricsError> {
         let state = Arc::new(state);
         metrics.observe(Arc::clone(&state))?;
-        Ok(Self { metrics, state })
+        Ok(Self { metrics, state, denials: None })
+    }
+
+    /// Also keeps here what gateways are refused without a decision.
+    #[must_use]
+    pub(crate) fn with_denials(self, denials: Option<Arc<Denials>>) -> Self {
+        Self { denials, ..self }
+    }
+
+    /// The last denied decisions, if they are kept.
+    pub(crate) fn denials(&self) -> Option<&Arc<Denials>> {
+        self.denials.as_ref()
     }
 
     /// The metrics, for what no event is about.
@@ -129,6 +172,29 @@ impl Telemetry {
     /// A gateway got an answer; `None` is one that the settings do not know.
     pub(crate) fn gateway_answered(&self, gateway: Option<&GatewayName>, outcome: DecisionOutcome) {
         self.metrics.gateway_answered(gateway, outcome);
+    }
+
+    /// A gateway's request was refused without a decision; `id` is the request's.
+    pub(crate) fn gateway_refused(
+        &self,
+        level: Level,
+        refused: &RefusedQuestion<'_>,
+        id: Option<&dyn Display>,
+    ) {
+        let RefusedQuestion { gateway, method, path, host, reason, detail } = *refused;
+        let event = GatewayRequestDenied { gateway, method, path, host, reason, detail };
+        match level {
+            Level::WARN => event.warn(),
+            _ => event.info(),
+        }
+        self.keep_refused(refused, id);
+    }
+
+    /// As [`Self::gateway_refused`], where the log has it already.
+    pub(crate) fn keep_refused(&self, refused: &RefusedQuestion<'_>, id: Option<&dyn Display>) {
+        if let Some(denials) = &self.denials {
+            denials.keep_refused(refused, id);
+        }
     }
 
     /// A request of the client of this id, if one has it, was answered 429.

@@ -48,7 +48,7 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that may stand in these files and folders alone.
-const HOMES: [(&str, &[&str]); 27] = [
+const HOMES: [(&str, &[&str]); 28] = [
     (
         "actix_web",
         &["src/http/", "src/admin/", "src/console/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"],
@@ -83,6 +83,8 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("TokenFailed", &["src/event.rs", "src/telemetry/"]),
     ("IntrospectionActive", &["src/event.rs", "src/telemetry/"]),
     ("IntrospectionInactive", &["src/event.rs", "src/telemetry/"]),
+    // and what a gateway is refused without a decision, so that nobody logs it and the console does not show it
+    ("GatewayRequestDenied", &["src/event.rs", "src/telemetry/"]),
     ("SystemTime", &["crates/oauth/src/clock.rs"]),
     ("Timestamp::now", &["crates/oauth/src/clock.rs"]),
     ("Zoned::now", &["crates/oauth/src/clock.rs"]),

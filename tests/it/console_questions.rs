@@ -146,8 +146,7 @@ async fn the_matrix_follows_a_reload() {
 #[actix_web::test]
 async fn routes_say_what_they_ask_and_how_many_may_use_them() {
     for server in [ConsoleServer::with_sample().await, server_with(&hostile_policies(), "").await] {
-        let (routes, matrix) =
-            (server.got("routes?api=orders").await, server.got("matrix?api=orders").await);
+        let (routes, matrix) = (server.got("routes?api=orders").await, server.got("matrix?api=orders").await);
         assert_eq!(routes["hash"], matrix["hash"]);
         assert_eq!(routes["audience"], "https://orders.example.com");
         assert_eq!(routes["bound_tokens"], false);
@@ -167,7 +166,8 @@ async fn routes_say_what_they_ask_and_how_many_may_use_them() {
             if route["public"] == false && !written.starts_with("ANY") {
                 let asked = json!({ "api": "orders", "method": route["method"], "path": route["path"] });
                 let explained = server.post("explain", &asked).await.1;
-                let mut alternatives: Vec<_> = explained["alternatives"].as_array().cloned().unwrap_or_default();
+                let mut alternatives: Vec<_> =
+                    explained["alternatives"].as_array().cloned().unwrap_or_default();
                 alternatives.sort_by_key(|one| one["position"].as_u64());
                 let conditions = |one: &Value| -> Value {
                     one["conditions"].as_array().unwrap().iter().map(|it| it["condition"].clone()).collect()
@@ -232,7 +232,10 @@ async fn a_wrong_question_is_told_what_is_wrong_with_it() {
         (json!([]), "`api`, `method` and `path`"),
         (json!({ "api": "orders", "method": "GET" }), "path"),
         (json!({ "api": "orders", "method": "GET", "path": "/", "who": 1 }), "who"),
-        (json!({ "api": "orders", "method": "GET", "path": "/", "as": "acme-sync", "token": "x" }), "`token`"),
+        (
+            json!({ "api": "orders", "method": "GET", "path": "/", "as": "acme-sync", "token": "x" }),
+            "`token`",
+        ),
         (json!({ "api": "orders", "method": "GET", "path": "/", "as": "nobody" }), "`nobody`"),
         (json!({ "api": "none", "method": "GET", "path": "/", "token": "x" }), "`none`"),
     ] {

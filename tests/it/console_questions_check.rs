@@ -34,8 +34,11 @@ async fn check(server: &ConsoleServer, files: &[Value], ask: Value) -> Value {
 fn found_by_command(server: &ConsoleServer, files: &[Value]) -> Value {
     let dir = server.dir().join("policies");
     let before: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let before: Vec<_> =
-        before.iter().filter(|path| path.extension().is_some_and(|it| it == "yaml")).map(|path| (path, fs::read(path).unwrap())).collect();
+    let before: Vec<_> = before
+        .iter()
+        .filter(|path| path.extension().is_some_and(|it| it == "yaml"))
+        .map(|path| (path, fs::read(path).unwrap()))
+        .collect();
     before.iter().for_each(|(path, _)| fs::remove_file(path).unwrap());
     for file in files {
         fs::write(dir.join(below(file)), file["text"].as_str().unwrap()).unwrap();
@@ -58,7 +61,10 @@ async fn an_unedited_copy_is_what_is_in_force() {
         assert_eq!(answer["difference"]["changes"], json!([]));
         assert_eq!(answer["names"], server.got("names").await);
         assert_eq!(answer["findings"], found_by_command(&server, &texts));
-        assert_eq!((&answer["matrix"], &answer["explanation"], &answer["why"]), (&Value::Null, &Value::Null, &Value::Null));
+        assert_eq!(
+            (&answer["matrix"], &answer["explanation"], &answer["why"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
         let answer = check(&server, &texts, json!({ "matrix": "orders" })).await;
         let mut in_force = server.got("matrix?api=orders").await;
         in_force["loaded_at"] = Value::Null;
@@ -121,12 +127,18 @@ async fn matrix_difference_and_explanation_are_those_of_the_edited_texts() {
         assert_eq!(difference["difference"][name], printed[name], "{name}");
     }
     let what = |of: &Value| -> Vec<Value> {
-        of["changes"].as_array().unwrap().iter().map(|it| json!([it["who"], it["what"], it["where"], it["witness"]])).collect()
+        of["changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| json!([it["who"], it["what"], it["where"], it["witness"]]))
+            .collect()
     };
     assert!(printed["losses"].as_u64() > Some(0));
     // the client's secret is whole again, though its text was cut
     assert_eq!(what(&difference["difference"]), what(&printed));
-    let question = json!({ "api": "orders", "as": "acme-sync", "method": "GET", "path": "/tenants/acme/orders" });
+    let question =
+        json!({ "api": "orders", "as": "acme-sync", "method": "GET", "path": "/tenants/acme/orders" });
     let explained = check(&server, &files, json!({ "explain": question })).await;
     assert_eq!(explained["explanation"]["allowed"], false);
     assert_eq!(server.posted("explain", &question).await["allowed"], true, "nothing of it is in force");
@@ -153,7 +165,10 @@ async fn what_is_asked_of_texts_that_do_not_have_it_is_told() {
         (json!({ "files": [], "question": 1 }), "question"),
         (json!({ "files": [], "ask": { "all": 1 } }), "all"),
         (json!({ "files": [], "ask": { "explain": { "api": "orders" } } }), "method"),
-        (json!({ "files": [], "ask": { "explain": { "api": "a", "method": "GET", "path": "/", "token": "x" } } }), "token"),
+        (
+            json!({ "files": [], "ask": { "explain": { "api": "a", "method": "GET", "path": "/", "token": "x" } } }),
+            "token",
+        ),
     ] {
         let (status, answer) = server.post("check", &body).await;
         assert_eq!(status, 400, "{answer}");
@@ -181,7 +196,9 @@ async fn a_body_of_more_than_four_mebibytes_is_refused() {
 /// Routes and alternatives of one rule, whose parameters stand elsewhere in each route: a small text that asks for more
 /// conditions than memory holds.
 fn explosive() -> String {
-    let mut text = "version: 1\napis:\n  a:\n    audience: https://a.example\n    rules:\n      r:\n        routes:\n".to_owned();
+    let mut text =
+        "version: 1\napis:\n  a:\n    audience: https://a.example\n    rules:\n      r:\n        routes:\n"
+            .to_owned();
     let names = ["p", "q", "r", "s", "t", "u", "v"];
     for number in 0..30_000_usize {
         // each permutation of the names is another list of places
@@ -196,7 +213,8 @@ fn explosive() -> String {
     }
     text += "        require:\n";
     for number in 0..40_000_usize {
-        let _ = writeln!(text, "          - claims: {{ c{number}: {{ same_as_path: {} }} }}", names[number % 7]);
+        let _ =
+            writeln!(text, "          - claims: {{ c{number}: {{ same_as_path: {} }} }}", names[number % 7]);
     }
     text
 }
@@ -263,7 +281,8 @@ async fn no_text_stands_in_the_log_or_on_the_disk() {
     let broken = edited(&files, "version: 1", "unheard-of: 1");
     check(&server, &broken, Value::Null).await;
     server.post("check", &json!({ "files": files, "unheard-of": 1 })).await;
-    let on_disk = Command::new("grep").args(["-r", "unheard-of", "."]).current_dir(server.dir()).output().unwrap();
+    let on_disk =
+        Command::new("grep").args(["-r", "unheard-of", "."]).current_dir(server.dir()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&on_disk.stdout), "");
     server.binary.stop().await;
     let log = server.binary.log_text();

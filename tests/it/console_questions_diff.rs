@@ -97,7 +97,8 @@ async fn a_revision_is_the_old_side() {
 
 #[actix_web::test]
 async fn a_side_that_does_not_load_gives_its_findings() {
-    let server = server_beside(CANDIDATE, |text| text.replace("role: support-lead", "role: suport-lead")).await;
+    let server =
+        server_beside(CANDIDATE, |text| text.replace("role: support-lead", "role: suport-lead")).await;
     let diff = server.got("diff").await;
     let found = server.command(&["policies", "check", "new", "--format", "json"]);
     assert_eq!(diff["difference"], Value::Null);
@@ -116,7 +117,10 @@ async fn a_side_that_does_not_load_gives_its_findings() {
 async fn without_another_side_it_is_said_what_to_set() {
     let server = server_with(&hostile_policies(), "").await;
     let diff = server.got("diff").await;
-    assert_eq!((&diff["choices"], &diff["with"], &diff["difference"]), (&json!([]), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&diff["choices"], &diff["with"], &diff["difference"]),
+        (&json!([]), &Value::Null, &Value::Null)
+    );
     let why = diff["why"].as_str().unwrap();
     assert!(why.contains("`policies.candidate`") && why.contains("`console.compare`"), "{why}");
     let (status, body) = server.get("diff?with=candidate").await;

@@ -88,7 +88,10 @@ async fn a_token_of_the_server_is_good_for_the_api_of_its_audience() {
     let asked = json!({ "token": token, "api": "jeton", "method": "GET", "path": "/principal" });
     let of_jeton = server.posted("token", &asked).await;
     is_bad(&of_jeton, &["`aud`", "https://orders.example.com", "API `orders`"]);
-    assert_eq!((&of_jeton["api"], &of_jeton["explanation"]["reason"]), (&json!("jeton"), &json!("invalid-token")));
+    assert_eq!(
+        (&of_jeton["api"], &of_jeton["explanation"]["reason"]),
+        (&json!("jeton"), &json!("invalid-token"))
+    );
 }
 
 #[actix_web::test]
@@ -122,14 +125,16 @@ async fn a_revoked_token_and_a_disabled_client_are_told() {
     let mut server = serve().await;
     let token = token_of(&server, "acme-sync").await;
     let jti = decoded(&token).1["jti"].as_str().unwrap().to_owned();
-    fs::write(server.dir().join("policies/revoked.yaml"), format!("version: 1\nrevoked_tokens: [{jti:?}]\n")).unwrap();
+    fs::write(server.dir().join("policies/revoked.yaml"), format!("version: 1\nrevoked_tokens: [{jti:?}]\n"))
+        .unwrap();
     server.binary.logged("policies.reloaded").await;
     let revoked = verdict(&server, &token).await;
     is_bad(&revoked, &["revoked"]);
     assert_eq!((&revoked["client"], &revoked["api"]), (&json!("acme-sync"), &json!("orders")));
     let other = token_of(&server, "acme-sync").await;
     let path = server.dir().join("policies/clients.yaml");
-    let text = fs::read_to_string(&path).unwrap().replace("  acme-sync:\n", "  acme-sync:\n    enabled: false\n");
+    let text =
+        fs::read_to_string(&path).unwrap().replace("  acme-sync:\n", "  acme-sync:\n    enabled: false\n");
     fs::write(&path, text.split("\ntests:").next().unwrap()).unwrap();
     server.binary.logged("policies.reloaded").await;
     is_bad(&verdict(&server, &other).await, &["client `acme-sync` is disabled"]);
@@ -186,7 +191,9 @@ async fn a_token_stands_in_no_line_of_the_log() {
     let good = json!({ "token": token, "method": "GET", "path": "/x" });
     server.posted("token", &good).await;
     // where a member is wrong, the caller alone is told of it
-    for body in [json!({ "token": [token] }), json!({ (token.clone()): 1 }), json!({ "token": format!("x{token}") })] {
+    for body in
+        [json!({ "token": [token] }), json!({ (token.clone()): 1 }), json!({ "token": format!("x{token}") })]
+    {
         server.post("token", &body).await;
     }
     server.binary.stop().await;

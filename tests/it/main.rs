@@ -40,6 +40,8 @@ mod config_check;
 mod connections;
 mod console_data;
 mod console_guard;
+mod console_live;
+mod console_overview;
 mod console_page;
 mod console_questions;
 mod console_questions_check;

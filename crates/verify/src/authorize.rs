@@ -336,8 +336,7 @@ impl Authorizer {
             shown: request.shown,
             audience: api.audience(),
             must_be_bound: api.bound_tokens(),
-            now: self.verifier.now(),
-            leeway: self.verifier.leeway(),
+            verifier: &self.verifier,
         };
         Ok(self.possession.show(claims, &presented).map_err(Denied::NotHeld)?.into())
     }

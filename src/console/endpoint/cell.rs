@@ -64,7 +64,8 @@ pub(super) async fn get(
     request: HttpRequest,
     policies: Data<Arc<LivePolicies>>,
 ) -> Result<HttpResponse, EndpointProblem> {
-    let needed = "name an API, a client and a route, as `?api=orders&client=acme-sync&route=GET /orders/{order}`";
+    let needed =
+        "name an API, a client and a route, as `?api=orders&client=acme-sync&route=GET /orders/{order}`";
     let cell: OfCell = asked::parameters(&request, needed)?;
     let snapshot = policies.snapshot();
     asked::api(&request, &snapshot.policies, &cell.api)?;
@@ -89,8 +90,7 @@ fn no_client(policies: &PolicySet, name: &str) -> String {
 
 fn answer(snapshot: &PolicySnapshot, asked: &OfCell) -> Option<String> {
     let OfCell { api, client, route } = asked;
-    let found: ClientAccess =
-        snapshot.policies.client_access(snapshot.policies.api(api)?, client, route)?;
+    let found: ClientAccess = snapshot.policies.client_access(snapshot.policies.api(api)?, client, route)?;
     let text = snapshot.rule_text(api, &found.rule.rule).map(|rule| rule.text).unwrap_or_default();
     let (access, condition) = match &found.access {
         MatrixAccess::Always => ("always", None),

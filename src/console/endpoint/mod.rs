@@ -8,8 +8,10 @@ mod clients;
 mod diff;
 mod explain;
 mod keys;
+mod live;
 mod matrix;
 mod names;
+mod overview;
 mod routes;
 mod sources;
 mod token;
@@ -23,6 +25,7 @@ use crate::http;
 pub(super) fn mount(config: &mut ServiceConfig) {
     config.service(readable("/console/api/clients", http::get_or_head().to(clients::get)));
     config.service(readable("/console/api/keys", http::get_or_head().to(keys::get)));
+    config.service(readable("/console/api/live", http::get_or_head().to(live::get)));
     config.service(readable("/console/api/names", http::get_or_head().to(names::get)));
     config.service(readable("/console/api/matrix", http::get_or_head().to(matrix::get)));
     config.service(readable("/console/api/cell", http::get_or_head().to(cell::get)));
@@ -32,6 +35,7 @@ pub(super) fn mount(config: &mut ServiceConfig) {
     config.service(writable("/console/api/explain", http::post().to(explain::post)));
     config.service(writable("/console/api/token", http::post().to(token::post)));
     config.service(writable("/console/api/check", http::post().to(check::post)));
+    config.service(readable("/console/api/overview", http::get_or_head().to(overview::get)));
 }
 
 /// A question that is asked by GET, at its whole path.

@@ -207,7 +207,8 @@ impl TrialAnswer {
         let cells = policies.clients().len().saturating_mul(api.route_count());
         if cells > MOST_CELLS {
             let matrix = "run `jeton policies matrix`";
-            return self.say(&format!("the matrix of API `{name}` has {cells} cells, too many to show: {matrix}"));
+            return self
+                .say(&format!("the matrix of API `{name}` has {cells} cells, too many to show: {matrix}"));
         }
         self.matrix = Some(ShownMatrix::of(policies, api, dir, None));
     }

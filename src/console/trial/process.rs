@@ -37,7 +37,9 @@ const LONGEST_ANSWER: u64 = 32 * 1024 * 1024;
 pub(in crate::console) struct Trials(Semaphore);
 
 /// The leave to run one. It is given back when nothing of the trial runs any more.
-pub(in crate::console) struct TrialPermit<'t>(#[expect(dead_code, reason = "it is held")] SemaphorePermit<'t>);
+pub(in crate::console) struct TrialPermit<'t>(
+    #[expect(dead_code, reason = "it is held")] SemaphorePermit<'t>,
+);
 
 /// Why a trial has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +93,11 @@ impl TrialPermit<'_> {
             return Err(TrialFailed::TooLarge);
         }
         let status = child.wait().await?;
-        if status.success() { String::from_utf8(answer).map_err(|_| TrialFailed::Fault) } else { Err(why(status)) }
+        if status.success() {
+            String::from_utf8(answer).map_err(|_| TrialFailed::Fault)
+        } else {
+            Err(why(status))
+        }
     }
 }
 

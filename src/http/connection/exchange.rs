@@ -39,6 +39,8 @@ pub(in crate::http) enum BodyProgress {
 pub(in crate::http) struct Exchange {
     is_in_flight: Cell<bool>,
     is_last: Cell<bool>,
+    lasts: Cell<bool>,
+    has_hung_up: Cell<bool>,
     body: Cell<BodyProgress>,
     /// When the last answer was written down, or the connection began.
     answered_at: Cell<Instant>,
@@ -54,6 +56,8 @@ impl Exchange {
         Rc::new(Self {
             is_in_flight: Cell::new(false),
             is_last: Cell::new(false),
+            lasts: Cell::new(false),
+            has_hung_up: Cell::new(false),
             body: Cell::new(BodyProgress::Complete),
             answered_at: Cell::new(Instant::now()),
             has_more: Cell::new(false),
@@ -70,6 +74,31 @@ impl Exchange {
 
     pub(super) fn set_body(&self, progress: BodyProgress) {
         self.body.set(progress);
+    }
+
+    /// Lets the answer go on for as long as it may. It is the last one of the connection.
+    pub(super) fn let_last(&self) {
+        self.lasts.set(true);
+    }
+
+    /// Whether the answer goes on for as long as it may.
+    pub(super) fn lasts(&self) -> bool {
+        self.lasts.get()
+    }
+
+    /// The client sends no more.
+    pub(super) fn hang_up(&self) {
+        self.has_hung_up.set(true);
+    }
+
+    /// Whether the client sends no more.
+    pub(super) fn has_hung_up(&self) -> bool {
+        self.has_hung_up.get()
+    }
+
+    /// The end of the server.
+    pub(super) fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// Whether most connections are taken, so that each must end soon.

@@ -8,6 +8,7 @@ mod bound;
 mod closing;
 mod exchange;
 mod framing;
+mod lasting;
 mod listen;
 mod stream;
 #[cfg(test)]
@@ -20,5 +21,6 @@ pub(crate) use {
     bound::Seats,
     closing::ClosingListener,
     exchange::TellConnection,
+    lasting::LastingAnswer,
     listen::{Listener, LocalAddress, Serving, serve},
 };

@@ -54,7 +54,8 @@ pub(super) enum Limit {
     LastSilence,
     /// The reading of an answer by the client, from when it does not fit into the buffers of the system.
     Answer,
-    /// The work on a request that has come whole, should the HTTP library wait for more of it.
+    /// The work on a request that has come whole, should the HTTP library wait for more of it. An answer that lasts has no
+    /// such time.
     Work,
     /// What comes after the last answer. Who closes while the client sends may take the answer from it.
     Farewell,
@@ -314,6 +315,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => {
                     // it sends no more, and may wait for the answer
+                    self.exchange.hang_up();
                     self.reading =
                         if self.pending.is_empty() { StreamReading::Ended } else { StreamReading::Head };
                     break;
@@ -325,6 +327,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
         let has_more = !self.pending.is_empty() || matches!(self.reading, StreamReading::Ended);
         self.exchange.wake_when_answered(cx.waker(), has_more);
+        if self.exchange.lasts() {
+            return Poll::Pending;
+        }
         // this also wakes the task for the end of the silence after the answer, though nothing else does
         let since = *self.waiting.get_or_insert_with(Instant::now);
         ready!(self.poll_limit(cx, Limit::Work, since));
@@ -377,11 +382,19 @@ impl<T: AsyncRead + AsyncWrite + Unread + Unpin> AsyncRead for Connection<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let lasts = this.exchange.lasts();
+        let is_ending = lasts && this.ended.as_mut().poll(cx).is_ready();
         if let Poll::Ready(written) = Pin::new(&mut this.io).poll_write(cx, bytes) {
+            // of an answer that lasts each part has its time
+            if lasts && !is_ending {
+                this.blocked = None;
+            }
             return Poll::Ready(written);
         }
         let since = *this.blocked.get_or_insert_with(Instant::now);
-        ready!(this.poll_limit(cx, Limit::Answer, since));
+        // nobody who watches is waited for
+        let limit = if is_ending { Limit::LastSilence } else { Limit::Answer };
+        ready!(this.poll_limit(cx, limit, since));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 

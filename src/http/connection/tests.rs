@@ -1,10 +1,11 @@
 //! When connections end, with the HTTP library and a clock that jumps.
 
-use std::{future::ready, rc::Rc, time::Duration};
+use std::{convert::Infallible, future::ready, rc::Rc, time::Duration};
 
 use actix_http::{HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
 use actix_web::{App, HttpRequest, HttpResponse, dev::AppConfig, web};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
     task::LocalSet,
@@ -12,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    TellConnection,
+    LastingAnswer, TellConnection,
     bound::Seats,
     stream::{Connection, Unread},
 };
@@ -82,6 +83,25 @@ async fn slow() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
+/// An answer that goes on, with a part every 15 seconds.
+async fn lasting(request: HttpRequest) -> HttpResponse {
+    let pauses = stream::repeat(()).then(|()| sleep(Duration::from_secs(15)));
+    goes_on(&request, pauses.map(|()| "x"))
+}
+
+/// An answer that goes on, with more than anybody reads.
+async fn flood(request: HttpRequest) -> HttpResponse {
+    goes_on(&request, stream::repeat("x"))
+}
+
+fn goes_on(request: &HttpRequest, parts: impl Stream<Item = &'static str> + 'static) -> HttpResponse {
+    let parts = parts.map(|part| Ok::<_, Infallible>(web::Bytes::from(part.repeat(4096))));
+    match LastingAnswer::to(request, parts) {
+        Some(parts) => HttpResponse::Ok().force_close().streaming(parts),
+        None => HttpResponse::ServiceUnavailable().finish(),
+    }
+}
+
 async fn run(script: &[Do], reads: Reads, crowd: bool) -> (Course, String) {
     // the library keeps the date by a task of its own
     LocalSet::new().run_until(run_alone(script, reads, crowd)).await
@@ -95,6 +115,8 @@ async fn run_alone(script: &[Do], reads: Reads, crowd: bool) -> (Course, String)
     let app = App::new()
         .route("/read", web::post().to(read))
         .route("/slow", web::get().to(slow))
+        .route("/lasting", web::get().to(lasting))
+        .route("/flood", web::get().to(flood))
         .route("/large", web::get().to(|| ready(HttpResponse::Ok().body("x".repeat(1 << 20)))))
         .default_service(web::to(HttpResponse::NotFound))
         .wrap(TellConnection);
@@ -424,5 +446,32 @@ async fn rfc9110_7_8_an_upgrade_is_ignored() {
             assert_eq!(course, expected, "{line} with {lines}");
             assert!(!text.to_lowercase().contains("connection:"), "{text}");
         }
+    }
+}
+
+const LASTING: &str = "GET /lasting HTTP/1.1\r\nHost: a\r\n\r\n";
+const FLOOD: &str = "GET /flood HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_lasts_ends_with_its_client_or_the_server() {
+    let rows: [Row<'_>; 4] = [
+        ("longer than any work", &[Send(LASTING), Wait(1000), End], &[200], 1000, 1000),
+        ("a client that sends no more", &[Send(LASTING), Wait(401), HalfClose], &[200], 401, 401),
+        ("a drain", &[Send(LASTING), Wait(3), Begin, Wait(40), End], &[200], 43, 43),
+        ("no further request", &[Send(LASTING), Wait(3), Send(GOOD), Wait(3), End], &[200], 6, 8),
+    ];
+    check(&rows, false).await;
+    check(&[("a crowd", &[Send(LASTING)], &[503], 0, 0)], true).await;
+}
+
+/// It ends whatever the client does, and a client that reads has all the time.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_lasts_waits_for_nobody_who_does_not_read() {
+    for (name, script, reads, over) in [
+        ("nothing is read", &[Send(FLOOD)][..], Reads::Nothing, 30),
+        ("nothing is read, and the server ends", &[Send(FLOOD), Wait(10), End], Reads::Nothing, 10),
+        ("a byte each second, and the server ends", &[Send(FLOOD), Wait(1000), End], Reads::Slowly, 1000),
+    ] {
+        assert_eq!(run(script, reads, false).await.0.over, over, "{name}");
     }
 }

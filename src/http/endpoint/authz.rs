@@ -12,21 +12,22 @@ use jeton_oauth::{ClientId, Role, text::shown};
 use jeton_policy::PathPrefix;
 use jeton_verify::{
     AccessRequest, Authorizer, Permit, Principal,
-    audit::DecisionOutcome,
+    audit::{Audit, DecisionOutcome},
     gateway::{ClaimHeader, HostName, IDENTITY_HEADERS, header_text},
 };
 use serde_json::Value;
+use tracing::Level;
 use tracing_actix_web::RequestId;
 
 use crate::{
     config::{GatewayApis, GatewaySettings, HostedApi},
-    event::{DecisionAllowed, GatewayDenied, GatewayRequestDenied},
+    event::DecisionAllowed,
     gateway::{GatewayName, TrustedPeers},
     http::{
         error::{EndpointProblem, ProblemKind},
         extract::{ForwardedHost, ForwardedRequest, Forwarding},
     },
-    telemetry::Telemetry,
+    telemetry::{RefusedQuestion, Telemetry},
 };
 
 /// One gateway, and who decides for what stands behind it.
@@ -35,6 +36,7 @@ pub(in crate::http) struct Gateway {
     forwarding: Forwarding,
     trusted_peers: TrustedPeers,
     authorizers: Authorizers,
+    telemetry: Arc<Telemetry>,
     /// The claims that are answered, each with its header as the library has it.
     claims: Vec<(String, HeaderName)>,
 }
@@ -45,13 +47,24 @@ enum Authorizers {
 }
 
 impl Gateway {
-    /// As the settings say, deciding as `authorizer` does.
-    pub(in crate::http) fn new(settings: &GatewaySettings, authorizer: &Authorizer) -> Self {
+    /// As the settings say, deciding as `authorizer` does. Of its decisions `audit` is told, and of its refusals
+    /// `telemetry`.
+    pub(in crate::http) fn new(
+        settings: &GatewaySettings,
+        authorizer: &Authorizer,
+        audit: &Audit,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
         let GatewaySettings { name, kind, apis, trusted_peers, claims } = settings.clone();
+        let audit = match telemetry.denials() {
+            Some(denials) => audit.clone().with_listener(denials.of(Some(&name))),
+            None => audit.clone(),
+        };
         // the service behind it may check the same proof, under another name
         let seen_at: Arc<str> = name.path().into();
         let authorizer = |api, origin| {
             let authorizer = authorizer.for_api(api).remembering_proofs_as(Arc::clone(&seen_at));
+            let authorizer = authorizer.with_audit(audit.clone());
             match origin {
                 Some(origin) => authorizer.with_origin(origin),
                 None => authorizer,
@@ -72,6 +85,7 @@ impl Gateway {
         Self {
             trusted_peers,
             authorizers,
+            telemetry,
             claims: claims.iter().filter_map(with_name).collect(),
             forwarding: Forwarding { kind, prefix: PathPrefix::of(["authz", name.as_str()]), host, claims },
             name,
@@ -86,10 +100,17 @@ impl Gateway {
     async fn judge(&self, request: &HttpRequest) -> Result<HttpResponse, ProblemKind> {
         self.refuse_strangers(request)?;
         let asked = self.read(request)?;
-        let authorizer = self.authorizer(&asked)?;
+        let authorizer = self.authorizer(request, &asked)?;
         let judged = self.judged(&asked);
-        let permit = decide(authorizer, &asked, request).await;
-        let permit = permit.map_err(|refusal| refusal.into_logged(Some(&judged)))?;
+        let permit = decide(authorizer, &asked, request).await.map_err(|refusal| {
+            // no decision was taken
+            if let Refusal::BadRequest(fault) = &refusal {
+                let (detail, id) = (fault.to_string(), RequestName::of(request));
+                let refused = RefusedQuestion { detail: Some(&detail), ..refused(&judged, refusal.reason()) };
+                self.telemetry.keep_refused(&refused, id.text());
+            }
+            refusal.into_logged(Some(&judged))
+        })?;
         DecisionAllowed {
             gateway: self.name.as_str(),
             method: &judged.method,
@@ -100,13 +121,18 @@ impl Gateway {
         .debug();
 
         self.answer(&permit).ok_or_else(|| {
-                        let detail = "a name or claim of the token cannot be sent in a header: it holds a control character or a \
+            let detail = "a name or claim of the token cannot be sent in a header: it holds a control character or a \
                 space at an end, or is a list of other things than words";
-                        let denied = GatewayRequestDenied { detail: Some(detail), ..denied(&judged, "no-header") };
-            denied.warn();
+            let refused = RefusedQuestion { detail: Some(detail), ..refused(&judged, "no-header") };
+            self.refuse(Level::WARN, &refused, request);
 
             ProblemKind::Forbidden("no header can carry what the token says".into())
         })
+    }
+
+    /// Tells of a refusal.
+    fn refuse(&self, level: Level, refused: &RefusedQuestion<'_>, request: &HttpRequest) {
+        self.telemetry.gateway_refused(level, refused, RequestName::of(request).text());
     }
 
     fn refuse_strangers(&self, request: &HttpRequest) -> Result<(), ProblemKind> {
@@ -114,7 +140,8 @@ impl Gateway {
         if peer.is_some_and(|peer| self.trusted_peers.contains(peer.ip())) {
             return Ok(());
         }
-        GatewayDenied { gateway: Some(self.name.as_str()), reason: "untrusted-peer" }.info();
+        let refused = RefusedQuestion::unread(Some(self.name.as_str()), "untrusted-peer");
+        self.refuse(Level::INFO, &refused, request);
 
         Err(ProblemKind::Forbidden("this peer may not ask".into()))
     }
@@ -122,21 +149,24 @@ impl Gateway {
     fn read<'r>(&self, request: &'r HttpRequest) -> Result<ForwardedRequest<'r>, ProblemKind> {
         self.forwarding.read(request).map_err(|fault| {
             let (method, path) = self.forwarding.told(request);
-            GatewayRequestDenied {
-                gateway: Some(self.name.as_str()),
-                method: method.map(shown).as_deref(),
-                path: path.map(shown).as_deref(),
-                host: None,
-                reason: "ambiguous",
-                detail: Some(&fault.to_string()),
-            }
-            .info();
+            let (method, path, detail) = (method.map(shown), path.map(shown), fault.to_string());
+            let refused = RefusedQuestion {
+                method: method.as_deref(),
+                path: path.as_deref(),
+                detail: Some(&detail),
+                ..RefusedQuestion::unread(Some(self.name.as_str()), "ambiguous")
+            };
+            self.refuse(Level::INFO, &refused, request);
 
             ProblemKind::Forbidden("the request is ambiguous".into())
         })
     }
 
-    fn authorizer(&self, asked: &ForwardedRequest<'_>) -> Result<&Authorizer, ProblemKind> {
+    fn authorizer(
+        &self,
+        request: &HttpRequest,
+        asked: &ForwardedRequest<'_>,
+    ) -> Result<&Authorizer, ProblemKind> {
         let found = match &self.authorizers {
             Authorizers::One(authorizer) => Some(&**authorizer),
             Authorizers::ByHost(hosts) => asked.host.and_then(|host| hosts.get(&HostName::of(host))),
@@ -144,8 +174,8 @@ impl Gateway {
         found.ok_or_else(|| {
             let host = asked.host.map(shown);
             let judged = self.judged(asked);
-            let denied = GatewayRequestDenied { host: host.as_deref(), ..denied(&judged, "unknown-host") };
-            denied.info();
+            let refused = RefusedQuestion { host: host.as_deref(), ..refused(&judged, "unknown-host") };
+            self.refuse(Level::INFO, &refused, request);
 
             ProblemKind::Forbidden("no API is at this host".into())
         })
@@ -178,11 +208,7 @@ impl Gateway {
     }
 }
 
-pub(in crate::http) async fn ask(
-    gateway: Data<Gateway>,
-    telemetry: Data<Telemetry>,
-    request: HttpRequest,
-) -> HttpResponse {
+pub(in crate::http) async fn ask(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
     let judged = gateway.judge(&request).await;
     let outcome = match &judged {
         Ok(_) => DecisionOutcome::Allowed,
@@ -191,28 +217,39 @@ pub(in crate::http) async fn ask(
         )) => DecisionOutcome::Unauthenticated,
         Err(_) => DecisionOutcome::Denied,
     };
-    telemetry.gateway_answered(Some(gateway.name()), outcome);
+    gateway.telemetry.gateway_answered(Some(gateway.name()), outcome);
     judged.unwrap_or_else(|kind| EndpointProblem::new(kind.for_gateway(), &request).error_response())
 }
 
 /// A gateway that nobody knows, or that is set up to ask elsewhere.
 pub(in crate::http) async fn unknown(telemetry: Data<Telemetry>, request: HttpRequest) -> HttpResponse {
-    GatewayDenied { gateway: None, reason: "unknown-gateway" }.info();
+    let refused = RefusedQuestion::unread(None, "unknown-gateway");
+    telemetry.gateway_refused(Level::INFO, &refused, RequestName::of(&request).text());
     telemetry.gateway_answered(None, DecisionOutcome::Denied);
 
     EndpointProblem::new(ProblemKind::Forbidden("there is no gateway of this name".into()), &request)
         .error_response()
 }
 
-/// That a gateway's request is denied, with nothing yet of why but the reason.
-fn denied<'r>(judged: &'r JudgedRequest<'_>, reason: &'r str) -> GatewayRequestDenied<'r> {
-    GatewayRequestDenied {
-        gateway: judged.gateway,
+/// That a gateway's request is refused, with nothing yet of why but the reason.
+fn refused<'r>(judged: &'r JudgedRequest<'_>, reason: &'r str) -> RefusedQuestion<'r> {
+    RefusedQuestion {
         method: Some(&judged.method),
         path: Some(&judged.path),
-        host: None,
-        reason,
-        detail: None,
+        ..RefusedQuestion::unread(judged.gateway, reason)
+    }
+}
+
+/// What a request is called.
+struct RequestName(Option<RequestId>);
+
+impl RequestName {
+    fn of(request: &HttpRequest) -> Self {
+        Self(request.extensions().get().copied())
+    }
+
+    fn text(&self) -> Option<&dyn Display> {
+        self.0.as_ref().map(|id| -> &dyn Display { id })
     }
 }
 

@@ -12,8 +12,9 @@ use crate::{
     federation::{FollowedIssuers, IssuerState},
     http::ending::Ending,
     keys::LiveKeys,
+    report,
     store::{Store, StoreState},
-    tls::{Certificates, LiveAuthorities, LiveCertificate, TlsError, TlsErrors},
+    tls::{Certificates, LiveAuthorities},
 };
 
 /// What the answer to a probe depends on. Every listener answers the same.
@@ -52,11 +53,10 @@ pub(in crate::http) async fn live() -> HttpResponse {
 /// revoked, no token can be judged, and the answer is 503; so it is once the server ends.
 pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
     let Probed { keys, policies, store, audit, certificates, authorities, issuers, ending } = &**probed;
-    let (has_store, store) = match store.state() {
-        StoreState::Memory => (true, "memory"),
-        StoreState::Ready => (true, "ready"),
-        StoreState::Unreachable => (true, "unreachable"),
-        StoreState::NotYetRead => (false, "not yet read"),
+    let state = store.state();
+    let has_store = match state {
+        StoreState::Memory | StoreState::Ready | StoreState::Unreachable => true,
+        StoreState::NotYetRead => false,
     };
     let (is_ready, status) = match (ending.has_begun(), has_store) {
         (true, _) => (false, "draining"),
@@ -66,7 +66,7 @@ pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
     let snapshot = policies.current();
     let mut detail = json!({
         "status": status,
-        "store": store,
+        "store": report::store_status(state),
         "keys": {
             "signing": keys.ring().signing().kid(),
             "published": keys.ring().public().len(),
@@ -91,12 +91,13 @@ pub(in crate::http) async fn ready(probed: Data<Probed>) -> HttpResponse {
         });
         detail.insert("candidate".to_owned(), candidate);
     }
+    // a certificate that ends, or files that cannot take over, make no server less ready: another one has the same
     if let (Some(_), Some(detail)) = (certificates.iter().next(), detail.as_object_mut()) {
-        let each = certificates.iter().map(|it| (it.listener().as_str().to_owned(), of_certificate(it)));
+        let each = certificates.iter().map(|it| (it.listener().as_str().to_owned(), report::certificate(it)));
         detail.insert("tls".to_owned(), Value::Object(each.collect()));
     }
     if let (Some(authorities), Some(detail)) = (authorities, detail.as_object_mut()) {
-        let error = authorities.last_rejection().map(|rejection| of_rejection(&rejection));
+        let error = authorities.last_rejection().map(|rejection| report::tls_rejection(&rejection));
         detail.insert("client_authorities".to_owned(), json!({ "last_reload_error": error }));
     }
     let issuers = issuers.states(snapshot.policies.issuers());
@@ -114,21 +115,6 @@ fn of_issuer(state: &IssuerState) -> Value {
         "status": state.standing.as_str(),
         "fetched_at": state.fetched_at.map(|at| at.to_string()),
         "last_fetch_error": state.failure.as_ref().map(|failure| json!({ "at": failure.at.to_string() })),
-    })
-}
-
-/// A certificate that ends, or files that cannot take over, make no server less ready: another one has the same.
-fn of_certificate(certificate: &LiveCertificate) -> Value {
-    json!({
-        "expires_at": certificate.expires().to_string(),
-        "last_reload_error": certificate.last_rejection().map(|rejection| of_rejection(&rejection)),
-    })
-}
-
-fn of_rejection(rejection: &Rejection<TlsErrors>) -> Value {
-    json!({
-        "at": rejection.at.to_string(),
-        "errors": rejection.faults.0.iter().map(TlsError::in_short).collect::<Vec<_>>(),
     })
 }
 

@@ -1,15 +1,19 @@
 //! The certificate that a client shows: to our listener, or to a proxy that hands it over (RFC 9440).
 
-use std::sync::Arc;
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use actix_web::{
     Error, HttpMessage, HttpRequest, ResponseError,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
-    http::header::HeaderMap,
-    middleware::Next,
+    body::EitherBody,
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    http::header::{HeaderMap, HeaderName},
     web::Data,
 };
+use futures_util::future::{Either, MapOk, TryFutureExt};
 use jeton_actix::{ClientCertificate, GuardFault};
 use rustls::pki_types::CertificateDer;
 use sfv::{BareItem, Item, List, ListEntry, Parser};
@@ -21,9 +25,9 @@ use crate::{
 };
 
 /// The certificate of a client (RFC 9440 section 2.2).
-const CLIENT_CERT: &str = "client-cert";
+static CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 /// Those that it sent along (RFC 9440 section 2.3).
-const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
+static CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 
 /// Whose word about the certificate of a client is taken, beside that of our listener; `None` where clients show none.
 pub(in crate::http) struct CertificateProxies(pub(in crate::http) Option<TrustedPeers>);
@@ -69,7 +73,7 @@ impl CertificateProxies {
         if proxies.is_some_and(is_proxy) {
             return Ok(certificate_of_headers(request.headers())?.map(Arc::new));
         }
-        for (name, shown) in [(CLIENT_CERT, "Client-Cert"), (CLIENT_CERT_CHAIN, "Client-Cert-Chain")] {
+        for (name, shown) in [(&CLIENT_CERT, "Client-Cert"), (&CLIENT_CERT_CHAIN, "Client-Cert-Chain")] {
             if request.headers().contains_key(name) {
                 return Err(CertificateFault::Stranger(shown));
             }
@@ -78,25 +82,60 @@ impl CertificateProxies {
     }
 }
 
-/// Tells the guard behind which certificate the client of a request has shown.
-pub(in crate::http) async fn show_certificate(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let proxies = request.app_data::<Data<CertificateProxies>>();
-    // without the settings, no word is good
-    match proxies.map_or(Ok(None), |proxies| proxies.shown(request.request())) {
-        Ok(Some(certificate)) => {
-            request.extensions_mut().insert(ClientCertificate(certificate.thumbprint()));
-        }
-        Ok(None) => {}
-        Err(fault) => {
-            let fault = GuardFault::InvalidRequest(fault.to_string().into());
-            let problem = EndpointProblem::new(fault, request.request());
-            return Ok(request.into_response(problem.error_response()).map_into_right_body());
-        }
+/// Middleware that tells the guard behind it which certificate the client of a request has shown.
+#[derive(Clone, Copy)]
+pub(in crate::http) struct ShowCertificate;
+
+impl<S, B> Transform<S, ServiceRequest> for ShowCertificate
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = ShowingCertificate<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(ShowingCertificate(service)))
     }
-    Ok(next.call(request).await?.map_into_left_body())
+}
+
+/// A service behind [`ShowCertificate`].
+pub(in crate::http) struct ShowingCertificate<S>(S);
+
+/// Of the service behind, as it is.
+type ToLeft<B> = fn(ServiceResponse<B>) -> ServiceResponse<EitherBody<B>>;
+
+impl<S, B> Service<ServiceRequest> for ShowingCertificate<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Either<MapOk<S::Future, ToLeft<B>>, Ready<Result<Self::Response, Error>>>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let proxies = request.app_data::<Data<CertificateProxies>>();
+        // without the settings, no word is good
+        match proxies.map_or(Ok(None), |proxies| proxies.shown(request.request())) {
+            Ok(Some(certificate)) => {
+                request.extensions_mut().insert(ClientCertificate(certificate.thumbprint()));
+            }
+            Ok(None) => {}
+            Err(fault) => {
+                let fault = GuardFault::InvalidRequest(fault.to_string().into());
+                let problem = EndpointProblem::new(fault, request.request());
+                let refused = request.into_response(problem.error_response()).map_into_right_body();
+                return Either::Right(ready(Ok(refused)));
+            }
+        }
+        Either::Left(self.0.call(request).map_ok(ServiceResponse::map_into_left_body))
+    }
 }
 
 /// The certificate that a proxy hands over, if there is one (RFC 9440 section 2).
@@ -104,13 +143,13 @@ pub(in crate::http) async fn show_certificate(
 /// # Errors
 /// [`CertificateFault`] for whatever is not written as the RFC has it.
 pub fn certificate_of_headers(headers: &HeaderMap) -> Result<Option<ShownCertificate>, CertificateFault> {
-    let mut leaves = headers.get_all(CLIENT_CERT);
+    let mut leaves = headers.get_all(&CLIENT_CERT);
     let (leaf, second) = (leaves.next(), leaves.next());
     if second.is_some() {
         return Err(CertificateFault::Twice);
     }
     let Some(leaf) = leaf else {
-        let has_chain = headers.contains_key(CLIENT_CERT_CHAIN);
+        let has_chain = headers.contains_key(&CLIENT_CERT_CHAIN);
         return if has_chain { Err(CertificateFault::ChainAlone) } else { Ok(None) };
     };
     let malformed = || CertificateFault::Malformed("Client-Cert");
@@ -118,7 +157,7 @@ pub fn certificate_of_headers(headers: &HeaderMap) -> Result<Option<ShownCertifi
     let malformed = || CertificateFault::Malformed("Client-Cert-Chain");
     let mut intermediates = Vec::new();
     // a list may come in several lines (RFC 9440 section 2.3)
-    for line in headers.get_all(CLIENT_CERT_CHAIN) {
+    for line in headers.get_all(&CLIENT_CERT_CHAIN) {
         for entry in Parser::new(line.as_bytes()).parse::<List>().map_err(|_| malformed())? {
             let ListEntry::Item(item) = entry else { return Err(malformed()) };
             intermediates.push(der(item).ok_or_else(malformed)?);
@@ -136,7 +175,7 @@ fn der(item: Item) -> Option<CertificateDer<'static>> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
     use base64::{Engine, prelude::BASE64_STANDARD};
     use rcgen::{CertificateParams, KeyPair};
 
@@ -151,10 +190,10 @@ mod tests {
         format!(":{}:", BASE64_STANDARD.encode(der))
     }
 
-    fn read(lines: &[(&'static str, &str)]) -> Result<Option<ShownCertificate>, CertificateFault> {
+    fn read(lines: &[(&HeaderName, &str)]) -> Result<Option<ShownCertificate>, CertificateFault> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+            headers.append((*name).clone(), HeaderValue::from_str(value).unwrap());
         }
         certificate_of_headers(&headers)
     }
@@ -163,7 +202,7 @@ mod tests {
     fn a_certificate_and_its_chain_are_read() {
         let (leaf, one, two) = (certificate(), certificate(), certificate());
         assert!(read(&[]).unwrap().is_none());
-        let alone = read(&[(CLIENT_CERT, &field(&leaf))]).unwrap().unwrap();
+        let alone = read(&[(&CLIENT_CERT, &field(&leaf))]).unwrap().unwrap();
         assert_eq!((alone.leaf().as_ref(), alone.intermediates().len()), (&leaf[..], 0));
         let both = [field(&one), field(&two)];
         for chain in [
@@ -172,8 +211,8 @@ mod tests {
             vec![both[0].clone(), both[1].clone()],
             vec![String::new(), both.join(",")],
         ] {
-            let mut lines = vec![(CLIENT_CERT, field(&leaf))];
-            lines.extend(chain.into_iter().map(|line| (CLIENT_CERT_CHAIN, line)));
+            let mut lines = vec![(&CLIENT_CERT, field(&leaf))];
+            lines.extend(chain.into_iter().map(|line| (&CLIENT_CERT_CHAIN, line)));
             let lines: Vec<_> = lines.iter().map(|(name, line)| (*name, line.as_str())).collect();
             let shown = read(&lines).unwrap().unwrap();
             let sent: Vec<_> = shown.intermediates().iter().map(|der| der.to_vec()).collect();
@@ -184,7 +223,7 @@ mod tests {
             );
         }
         // a parameter that nobody knows says nothing (RFC 9651 section 3.1.2)
-        assert!(read(&[(CLIENT_CERT, &format!("{};a=1", field(&leaf)))]).unwrap().is_some());
+        assert!(read(&[(&CLIENT_CERT, &format!("{};a=1", field(&leaf)))]).unwrap().is_some());
     }
 
     #[test]
@@ -208,15 +247,18 @@ mod tests {
             "-----BEGIN%20CERTIFICATE-----".to_owned(),
             format!("{good};"),
         ] {
-            assert_eq!(read(&[(CLIENT_CERT, &value)]).err(), Some(malformed), "{value}");
+            assert_eq!(read(&[(&CLIENT_CERT, &value)]).err(), Some(malformed), "{value}");
         }
         let not_x509 = CertificateFault::Bad(BadCertificate::NotX509);
         let behind = [&leaf[..], b"x"].concat();
         for der in [&b""[..], b"x", &leaf[1..], &leaf[..leaf.len() - 1], &behind] {
-            assert_eq!(read(&[(CLIENT_CERT, &field(der))]).err(), Some(not_x509), "{} bytes", der.len());
+            assert_eq!(read(&[(&CLIENT_CERT, &field(der))]).err(), Some(not_x509), "{} bytes", der.len());
         }
-        assert_eq!(read(&[(CLIENT_CERT, &good), (CLIENT_CERT, &good)]).err(), Some(CertificateFault::Twice));
-        assert_eq!(read(&[(CLIENT_CERT_CHAIN, &good)]).err(), Some(CertificateFault::ChainAlone));
+        assert_eq!(
+            read(&[(&CLIENT_CERT, &good), (&CLIENT_CERT, &good)]).err(),
+            Some(CertificateFault::Twice)
+        );
+        assert_eq!(read(&[(&CLIENT_CERT_CHAIN, &good)]).err(), Some(CertificateFault::ChainAlone));
         let malformed = CertificateFault::Malformed("Client-Cert-Chain");
         for chain in [
             format!("({good})"),
@@ -225,7 +267,7 @@ mod tests {
             format!("{good} {good}"),
             "1".to_owned(),
         ] {
-            let read = read(&[(CLIENT_CERT, &good), (CLIENT_CERT_CHAIN, &chain)]);
+            let read = read(&[(&CLIENT_CERT, &good), (&CLIENT_CERT_CHAIN, &chain)]);
             assert_eq!(read.err(), Some(malformed), "{chain}");
         }
     }
@@ -236,10 +278,10 @@ mod tests {
         let chain = |count: usize| vec![good.clone(); count].join(", ");
         let too_long = CertificateFault::Bad(BadCertificate::TooLong);
         let most = ShownCertificate::MOST - 1;
-        assert!(read(&[(CLIENT_CERT, &good), (CLIENT_CERT_CHAIN, &chain(most))]).is_ok());
-        let more = read(&[(CLIENT_CERT, &good), (CLIENT_CERT_CHAIN, &chain(most + 1))]);
+        assert!(read(&[(&CLIENT_CERT, &good), (&CLIENT_CERT_CHAIN, &chain(most))]).is_ok());
+        let more = read(&[(&CLIENT_CERT, &good), (&CLIENT_CERT_CHAIN, &chain(most + 1))]);
         assert_eq!(more.err(), Some(too_long));
         let long = field(&vec![0x30; ShownCertificate::LONGEST]);
-        assert_eq!(read(&[(CLIENT_CERT, &good), (CLIENT_CERT_CHAIN, &long)]).err(), Some(too_long));
+        assert_eq!(read(&[(&CLIENT_CERT, &good), (&CLIENT_CERT_CHAIN, &long)]).err(), Some(too_long));
     }
 }

@@ -11,7 +11,7 @@ pub(super) use address::TrustedProxies;
 pub(super) use body::json;
 pub(crate) use body::{BodyFault, BodyLimit, body, is_json};
 pub use certificate::{CertificateFault, certificate_of_headers};
-pub(super) use certificate::{CertificateProxies, show_certificate};
+pub(super) use certificate::{CertificateProxies, ShowCertificate};
 pub(super) use credentials::{claimed_by_basic, client_credentials, has_credentials};
 pub(super) use form::Form;
 pub use forwarded::{ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding};

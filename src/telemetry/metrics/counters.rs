@@ -71,6 +71,13 @@ impl<const N: usize> Counters<N> {
         let mut each = self.0.each.write().unwrap_or_else(PoisonError::into_inner);
         each.retain(|labels, _| is_kept(labels.each_ref().map(|label| &**label)));
     }
+
+    /// What was counted in all with such labels, without what is forgotten.
+    pub(super) fn total(&self, is_meant: impl Fn([&str; N]) -> bool) -> u64 {
+        let each = self.0.each.read().unwrap_or_else(PoisonError::into_inner);
+        let meant = each.iter().filter(|(labels, _)| is_meant(labels.each_ref().map(|label| &**label)));
+        meant.map(|(_, counter)| counter.load(Ordering::Relaxed)).fold(0, u64::saturating_add)
+    }
 }
 
 impl<const N: usize> Collector for Counters<N> {
@@ -137,7 +144,9 @@ mod tests {
         for labels in [["a", "x"], ["a", "x"], ["b", "x"], ["a", "y"]] {
             counters.add_one(labels);
         }
+        assert_eq!((counters.total(|_| true), counters.total(|[client, _]| client == "a")), (4, 3));
         counters.retain(|[client, api]| client == "b" || api == "y");
+        assert_eq!(counters.total(|_| true), 2);
         assert_eq!(values(&counters), [(owned(["a", "y"]), 1.0), (owned(["b", "x"]), 1.0)]);
         counters.add_one(["a", "x"]);
         assert_eq!(values(&counters)[0], (owned(["a", "x"]), 1.0));

@@ -8,8 +8,14 @@ mod counters;
 mod declared;
 mod labels;
 mod state;
+mod totals;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jeton_oauth::{ApiName, ErrorCode, GrantType};
 use jeton_policy::{PolicyRule, PolicySet};
@@ -28,6 +34,7 @@ use crate::{
 };
 
 pub(super) use self::labels::grant_label;
+pub(crate) use self::totals::CounterTotals;
 pub use self::{
     declared::{DECLARED, DeclaredMetric, MetricKind},
     labels::{ClientLabel, Endpoint, FetchKind, FetchOutcome, MethodLabel},
@@ -50,6 +57,8 @@ pub struct Metrics {
     rate_limited: Counters<2>,
     fetches: Counters<2>,
     requests: HistogramVec,
+    /// What was counted with labels that are forgotten.
+    forgotten: Mutex<CounterTotals>,
 }
 
 /// The metrics cannot be what they are declared as, or be written down: a fault in jeton.
@@ -77,6 +86,7 @@ impl Metrics {
             rate_limited: counters(&registry, &declared::RATE_LIMITED)?,
             fetches: counters(&registry, &declared::FETCHES)?,
             requests: HistogramVec::new(durations, labels)?,
+            forgotten: Mutex::default(),
             registry,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
@@ -159,6 +169,27 @@ impl Metrics {
         }
     }
 
+    /// What was counted in all, also with labels that are forgotten.
+    pub(crate) fn totals(&self) -> CounterTotals {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).and(&self.shown_totals())
+    }
+
+    /// What was counted in all with the labels that are shown.
+    fn shown_totals(&self) -> CounterTotals {
+        let decisions = |outcome: DecisionOutcome| self.decisions.total(|[_, _, it]| it == outcome.as_str());
+        CounterTotals {
+            tokens_issued: self.tokens_issued.total(|_| true),
+            tokens_reused: self.tokens_reused.total(|_| true),
+            token_requests_refused: self.token_requests_refused.total(|_| true),
+            decisions_allowed: decisions(DecisionOutcome::Allowed),
+            decisions_denied: decisions(DecisionOutcome::Denied),
+            decisions_unauthenticated: decisions(DecisionOutcome::Unauthenticated),
+            gateway_questions: self.gateway_questions.total(|_| true),
+            introspections: self.introspections.total(|_| true),
+            rate_limited: self.rate_limited.total(|_| true),
+        }
+    }
+
     /// Forgets the counters of clients, APIs and rules that none of these policies has: in a folder that is edited for
     /// years there would be more and more of them.
     pub(super) fn keep_names_of(&self, policies: &[&PolicySet]) {
@@ -173,12 +204,16 @@ impl Metrics {
         let has_api = |api: &str| has_rule(api, NO_RULE);
         let has_client =
             |id: &str| id == UNKNOWN || policies.iter().any(|policies| policies.clients().find(id).is_some());
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.shown_totals();
         self.tokens_issued.retain(|[_, client, api]| has_client(client) && has_api(api));
         self.tokens_reused.retain(|[client, api]| has_client(client) && has_api(api));
         self.token_requests_refused.retain(|[_, _, client]| has_client(client));
         self.decisions.retain(|[api, rule, _]| has_rule(api, rule));
         self.introspections.retain(|[client, _]| has_client(client));
         self.rate_limited.retain(|[client, _]| has_client(client));
+        // of what is counted meanwhile some may be missed, and nothing is counted twice
+        *forgotten = forgotten.and(&before.since(&self.shown_totals()));
     }
 }
 
@@ -203,7 +238,7 @@ impl FetchListener for Metrics {
 }
 
 impl DecisionListener for Metrics {
-    fn decided(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>) {
+    fn decided(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>, _: Option<&dyn fmt::Display>) {
         self.decisions.add_one([asked.api, taken.rule.unwrap_or(NO_RULE), taken.outcome.as_str()]);
     }
 }

@@ -88,7 +88,8 @@ impl ConsoleServer {
         }
         let output = command.args(arguments).current_dir(self.dir()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {said}"))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {said}"))
     }
 }
 

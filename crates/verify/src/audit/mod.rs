@@ -2,8 +2,8 @@
 //!
 //! Three ways lead through here. [`Audit`] is told of every decision that
 //! [`Authorizer`](crate::authorize::Authorizer) takes: [`DecisionLog`] appends it to a file, [`Shadow`] asks
-//! the candidate policies the same, and a [`DecisionListener`] of the service counts it, say. [`Replay`] asks any policies again what stands in such a file. What is asked
-//! again is [`AuditedRequest`] in both cases, and [`AuditedRequest::judged_by`] is the one place where it is answered.
+//! the candidate policies the same, and each [`DecisionListener`] of the service counts it, say. [`Replay`] asks any
+//! policies again what stands in such a file. What is asked again is [`AuditedRequest`] in both cases, and [`AuditedRequest::judged_by`] is the one place where it is answered.
 
 mod judge;
 mod log;
@@ -25,13 +25,13 @@ pub use shadow::{Shadow, ShadowCounts};
 pub struct Audit {
     log: Option<Arc<DecisionLog>>,
     shadow: Option<Arc<Shadow>>,
-    listener: Option<Arc<dyn DecisionListener>>,
+    listeners: Vec<Arc<dyn DecisionListener>>,
 }
 
 /// Is told of every decision where it is taken: it must neither wait nor take long.
 pub trait DecisionListener: Send + Sync {
-    /// A decision was taken.
-    fn decided(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>);
+    /// A decision was taken; `id` is the request's.
+    fn decided(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>, id: Option<&dyn fmt::Display>);
 }
 
 /// How a decision comes out for the caller.
@@ -84,13 +84,14 @@ impl TakenDecision<'_> {
 impl Audit {
     /// Of these, whichever there are.
     pub fn new(log: Option<Arc<DecisionLog>>, shadow: Option<Arc<Shadow>>) -> Self {
-        Self { log, shadow, listener: None }
+        Self { log, shadow, listeners: Vec::new() }
     }
 
-    /// Also tells `listener`.
+    /// Also tells `listener`, after those that it told before.
     #[must_use]
-    pub fn with_listener(self, listener: Arc<dyn DecisionListener>) -> Self {
-        Self { listener: Some(listener), ..self }
+    pub fn with_listener(mut self, listener: Arc<dyn DecisionListener>) -> Self {
+        self.listeners.push(listener);
+        self
     }
 
     /// The decision log, if there is one.
@@ -105,13 +106,13 @@ impl Audit {
 
     /// Whether nobody is told.
     pub fn is_off(&self) -> bool {
-        self.log.is_none() && self.shadow.is_none() && self.listener.is_none()
+        self.log.is_none() && self.shadow.is_none() && self.listeners.is_empty()
     }
 
     /// Tells of a decision; `id` is the request's. Touches memory only.
     pub fn tell(&self, asked: &AuditedRequest<'_>, taken: &TakenDecision<'_>, id: Option<&dyn fmt::Display>) {
-        if let Some(listener) = &self.listener {
-            listener.decided(asked, taken);
+        for listener in &self.listeners {
+            listener.decided(asked, taken, id);
         }
         if let Some(log) = &self.log {
             log.append(asked, taken, id);

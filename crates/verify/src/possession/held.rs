@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     standing::InForce,
-    token::{BearerToken, TokenScheme, VerifiedClaims},
+    token::{BearerToken, TokenScheme, VerifiedClaims, Verifier},
 };
 
 /// A token in the hands of its holder: what it is bound to was shown, or it is not bound and came as `Bearer`. Made by
@@ -66,8 +66,8 @@ pub(crate) struct PresentedToken<'r> {
     pub(crate) audience: &'r Audience,
     /// Whether the API takes no other token than a bound one.
     pub(crate) must_be_bound: bool,
-    pub(crate) now: i64,
-    pub(crate) leeway: i64,
+    /// Whose clock and leeway count. A token that is not bound asks for neither.
+    pub(crate) verifier: &'r Verifier,
 }
 
 impl Possession {
@@ -129,7 +129,8 @@ impl Possession {
 
     /// Asks for a proof for this request by the key of this thumbprint, and uses it up.
     fn prove(&self, jkt: Thumbprint, presented: &PresentedToken<'_>) -> Result<(), PossessionFault> {
-        let PresentedToken { token, method, path, shown, now, leeway, .. } = *presented;
+        let PresentedToken { token, method, path, shown, verifier, .. } = *presented;
+        let (now, leeway) = (verifier.now(), verifier.leeway());
         let origin = self.origin.as_ref().ok_or(PossessionFault::NoOrigin)?;
         let text = match shown.proof {
             ShownProof::None => return Err(PossessionFault::NoProof),
@@ -146,19 +147,24 @@ impl Possession {
         let target = path.and_then(|path| TargetUri::of(origin, path)).ok_or(ProofFault::Target)?;
         let access_token = Some(token.as_str());
         proof.check(&ProofTerms { method, target: &target, access_token, now, leeway })?;
-        self.use_up(&proof, presented)?;
+        self.use_up(&proof, presented, now)?;
         self.keys.keep(key);
         Ok(())
     }
 
-    fn use_up(&self, proof: &DpopProof, presented: &PresentedToken<'_>) -> Result<(), PossessionFault> {
+    fn use_up(
+        &self,
+        proof: &DpopProof,
+        presented: &PresentedToken<'_>,
+        now: i64,
+    ) -> Result<(), PossessionFault> {
         let used = UsedProof {
             namespace: self.namespace.as_deref().unwrap_or(presented.audience.as_str()),
             key: proof.thumbprint(),
             jti: proof.jti(),
-            good_until: proof.good_until(presented.leeway),
+            good_until: proof.good_until(presented.verifier.leeway()),
         };
-        self.seen.note(&used, presented.now).map_err(|why| match why {
+        self.seen.note(&used, now).map_err(|why| match why {
             NotNoted::Seen => PossessionFault::Replayed,
             NotNoted::Full => PossessionFault::MemoryFull,
             NotNoted::KeyFull => PossessionFault::KeyFull,

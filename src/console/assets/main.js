@@ -1,0 +1,162 @@
+// The frame around the views: which one an address shows, the list of all, and what stands there when one fails.
+
+import * as api from "./api.js";
+import { field, h, link, notice, put } from "./dom.js";
+
+// The views in the order of the list, each `views/NAME.js` with `title` and `show`: its name, its label, and what it answers. The first
+// one's address is `#/`, and that of another `#/NAME`.
+const VIEWS = [
+  ["overview", "Overview", "What is served, and what needs attention"],
+  ["matrix", "Matrix", "Who may do what"],
+  ["explain", "Explain", "Why a request is allowed or denied"],
+  ["routes", "Routes", "Every path, and what decides it"],
+  ["diff", "Diff", "What an edit changes"],
+  ["keys", "Keys", "Which key signs, and what is safe when"],
+  ["clients", "Clients", "Grants, secrets and federation of each client"],
+  ["token", "Token", "What a token says, and whether it is good"],
+  ["live", "Live", "Denied requests as they come"],
+  ["try", "Try", "Edit a copy of the policies"],
+];
+const START = VIEWS[0][0];
+
+let shown = { view: null, leave: new AbortController() };
+
+const main = () => document.getElementById("main");
+
+// `#/matrix?api=orders` is `["matrix", its parameters]`.
+function where() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+  return [path || START, new URLSearchParams(query)];
+}
+
+async function show() {
+  const [view, params] = where();
+  const found = VIEWS.find(([file]) => file === view);
+  shown.leave.abort();
+  const leave = new AbortController();
+  const again = shown.view === view;
+  const first = shown.view === null;
+  const focused = again ? focusedName() : null;
+  const top = again ? scrollY : 0;
+  shown = { view, leave };
+  mark(view);
+  // a view that is late writes into the element that it was given, which nobody sees any more
+  const place = h("main", { id: "main", tabindex: -1, "aria-busy": "true" });
+  main().replaceWith(place);
+  try {
+    if (!found) throw new api.Problem(404, `There is no view "${view}".`);
+    document.title = `${found[1]} - jeton`;
+    const { title, show: fill } = await load(view);
+    document.title = `${title} - jeton`;
+    await fill(place, params, context(leave.signal));
+  } catch (error) {
+    if (leave.signal.aborted) return;
+    failed(place, error);
+  }
+  if (leave.signal.aborted) return;
+  place.setAttribute("aria-busy", "false");
+  if (first) return;
+  refocus(place, focused);
+  scrollTo(0, top);
+}
+
+async function load(file) {
+  try {
+    return await import(`./views/${file}.js`);
+  } catch (error) {
+    throw new api.Problem(0, `The view "${file}" could not be loaded: ${error.message}`);
+  }
+}
+
+// What a view gets beside its place and its parameters.
+function context(signal) {
+  let names = null;
+  return { api, signal, navigate, names: () => (names ??= api.get("names", signal)) };
+}
+
+// Goes to `#/...`, as a new entry of the history. With `replace`, the entry is the same and the view stays as it is: it knows already.
+function navigate(to, { replace = false } = {}) {
+  if (replace) history.replaceState(null, "", to);
+  else if (location.hash === to) show();
+  else location.hash = to;
+}
+
+function failed(place, error) {
+  console.error(error);
+  const { status = 0, detail = error.message } = error;
+  const heading = status === 403 ? "Not allowed" : status === 404 ? "Not found" : "This view cannot be shown";
+  put(place, h("h1", {}, heading), notice("error", h("p", {}, h("bdi", {}, detail))),
+    h("p", {}, h("button", { type: "button", onclick: show }, "Try again"), " ", link("#/", "Overview")));
+}
+
+// A view that is shown anew, with other parameters, keeps the focus where it was.
+function focusedName() {
+  const at = document.activeElement;
+  return main().contains(at) ? (at.id || at.name || null) : null;
+}
+
+function refocus(place, focused) {
+  if (place.contains(document.activeElement)) return;
+  const former = focused && [...place.querySelectorAll("[id], [name]")].find((one) => one.id === focused || one.name === focused);
+  (former || place).focus({ preventScroll: true });
+}
+
+function mark(view) {
+  for (const one of document.querySelectorAll("#views a")) {
+    if (one.dataset.view === view) one.setAttribute("aria-current", "page");
+    else one.removeAttribute("aria-current");
+  }
+  menu(false);
+}
+
+const button = document.querySelector("button.menu");
+
+function menu(open) {
+  button.setAttribute("aria-expanded", String(open));
+}
+
+// The form for a bearer stands in the place of the view that waits for it.
+let waiting = null;
+
+function bearer(detail) {
+  waiting ??= Promise.withResolvers();
+  const former = document.getElementById("bearer");
+  if (former && main().contains(former)) return waiting.promise;
+  const token = h("input", { name: "bearer", type: "password", autocomplete: "off", required: true, spellcheck: false });
+  const form = h("form", { id: "bearer", class: "card narrow", onsubmit: given, "aria-labelledby": "bearer-title" },
+    h(main().querySelector("h1") ? "h2" : "h1", { id: "bearer-title" }, "A token is needed"),
+    h("p", {}, "This address can be reached from other machines. Paste an access token with the scope ", h("code", {}, "jeton:ops"),
+      ". It stays in the memory of this page and is gone when you close it."),
+    detail && notice("error", h("p", {}, h("bdi", {}, detail))),
+    field("Access token", token, "Ask POST /oauth2/token for one: with the issuer as resource, for a client that may have this scope."),
+    h("button", { type: "submit", class: "primary" }, "Show"));
+  function given(event) {
+    event.preventDefault();
+    const { resolve } = waiting;
+    waiting = null;
+    form.remove();
+    main().setAttribute("aria-busy", "true");
+    resolve(token.value.trim().replace(/^Bearer\s+/i, ""));
+  }
+  main().prepend(form);
+  main().setAttribute("aria-busy", "false");
+  token.focus();
+  return waiting.promise;
+}
+
+document.getElementById("views").append(...VIEWS.map(([view, label, about]) =>
+  h("li", {}, h("a", { href: view === START ? "#/" : `#/${view}`, title: about, "data-view": view }, label))));
+button.addEventListener("click", () => menu(button.getAttribute("aria-expanded") !== "true"));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && button.getAttribute("aria-expanded") === "true") {
+    menu(false);
+    button.focus();
+  }
+});
+document.querySelector("a.skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main().focus();
+});
+api.askForBearer(bearer);
+addEventListener("hashchange", show);
+show();

@@ -1,0 +1,153 @@
+// Small parts that several views share.
+
+import { address, badge, code, count, h, name, nodes, notice, put } from "./dom.js";
+import { coded } from "./explanation.js";
+
+// A number, with a title that says what it counts.
+export const number = (value, title) => h("span", { class: "counted", title }, value.toLocaleString("en"));
+
+// The address of the view that explains a request: of a client with all that it is granted, or of a bearer of what `token`
+// carries, or of nobody.
+export function explained({ api, client, method, path, token }) {
+  const { scopes = [], roles = [], claims = {} } = token ?? {};
+  const carried = client ? {} : {
+    scopes: scopes.join(" "), roles: roles.join(" "), claims: Object.keys(claims).length > 0 && JSON.stringify(claims),
+  };
+  return address("#/explain", { api, as: client, method, path, ...carried });
+}
+
+// A button that copies. `text` is called when it is pressed. What became of it is said.
+export function copyButton(text, label, words = "Copy") {
+  const said = h("span", { role: "status", class: "quiet" });
+  const onclick = async () => {
+    said.textContent = await navigator.clipboard.writeText(text()).then(() => "copied", () => "the browser does not allow it");
+    setTimeout(() => said.replaceChildren(), 4000);
+  };
+  return h("span", { class: "nowrap" }, h("button", { type: "button", title: label, onclick }, words), " ", said);
+}
+
+// The most findings that are shown at once.
+const MOST = 500;
+
+// Findings as a list, each with its severity in words, its place and what to do. `go(finding)`, if given, is called when somebody follows a place.
+export function findingList(findings, go) {
+  const more = findings.length - MOST;
+  return h("div", { class: "findings" },
+    h("ul", { class: "list" }, findings.slice(0, MOST).map((finding) => item(finding, go))),
+    more > 0 && h("p", {}, `and ${count(more, "more finding")}: `, h("code", {}, "jeton policies check"), " shows all"));
+}
+
+// `2 errors, 1 warning`
+export function summary(findings) {
+  const errors = findings.filter(isError).length;
+  const warnings = findings.length - errors;
+  return [errors > 0 && count(errors, "error"), warnings > 0 && count(warnings, "warning")].filter(Boolean).join(", ") || "no findings";
+}
+
+export const isError = (finding) => finding.severity === "error";
+
+function item(finding, go) {
+  return h("li", { class: "finding", "data-kind": finding.severity },
+    h("p", {}, badge(finding.severity, finding.severity), " ", place(finding, go), " ",
+      h("span", { class: "quiet", title: "The kind of the finding, as the reference lists it" }, finding.code)),
+    h("p", {}, coded(finding.message)),
+    finding.hint && h("p", { class: "quiet" }, "Fix: ", coded(finding.hint)));
+}
+
+function place(finding, go) {
+  const { file, line, column } = finding;
+  const words = line > 0 ? `${file}:${line}:${column}` : file;
+  if (!go) return code(words);
+  return h("button", { type: "button", class: "plain", onclick: () => go(finding) }, name(words));
+}
+
+// Waits; ends early, and quietly, when `signal` aborts.
+export function pause(seconds, signal) {
+  return new Promise((done) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      done();
+    };
+    const timer = setTimeout(end, seconds * 1000);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+  });
+}
+
+// Calls `work` every `seconds` until `signal` aborts. A page that nobody sees does not ask.
+export async function every(seconds, signal, work) {
+  for (;;) {
+    await pause(seconds, signal);
+    if (signal.aborted) return;
+    if (!document.hidden) await work();
+  }
+}
+
+// Asks for `path`, hands the answer to `draw`, and does so again every ten seconds. Answers an element that says when it is late.
+export async function follow(api, path, signal, draw) {
+  const late = h("div", { class: "late" });
+  draw(await api.get(path, signal));
+  every(10, signal, async () => {
+    try {
+      draw(await api.get(path, signal));
+      put(late);
+    } catch (error) {
+      if (!signal.aborted) put(late, notice("warning", h("p", {}, "This page is not up to date: ", name(error.message))));
+    }
+  });
+  return late;
+}
+
+// Brings what an element shows up to date. Elements that stay keep their identity, and so the focus, the selection and an
+// open `<details>`. Children with a `data-is` are matched by it, others by their place. Listeners are not carried over.
+export function renew(element, ...children) {
+  const wanted = document.createDocumentFragment();
+  wanted.append(...nodes(children));
+  const focused = document.activeElement;
+  patch(element, wanted);
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+}
+
+function patch(old, fresh) {
+  const keyed = new Map();
+  for (const child of old.childNodes) {
+    if (keyOf(child)) keyed.set(keyOf(child), child);
+  }
+  let at = old.firstChild;
+  for (const wanted of [...fresh.childNodes]) {
+    const key = keyOf(wanted);
+    const match = key ? keyed.get(key) : at;
+    if (!match || !areAlike(match, wanted)) {
+      old.insertBefore(wanted, at);
+      continue;
+    }
+    keyed.delete(key);
+    if (match === at) at = at.nextSibling;
+    else old.insertBefore(match, at);
+    update(match, wanted);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+
+function update(old, fresh) {
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
+  }
+  patch(old, fresh);
+}
+
+const keyOf = (node) => node.dataset?.is;
+
+const areAlike = (a, b) => a.nodeName === b.nodeName && keyOf(a) === keyOf(b);

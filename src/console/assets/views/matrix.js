@@ -1,0 +1,131 @@
+// Who may do what, by client and route. A cell opens the rule, and for a denied client the least that is missing.
+
+import { accessMatrix, stateBadge } from "../access.js";
+import { address, code, count, h, lines, link, name, notice, time } from "../dom.js";
+import { coded } from "../explanation.js";
+
+export const title = "Who may do what";
+
+const FILTERS = ["client", "route", "scope", "state", "granted"];
+
+export async function show(main, params, { api, signal, navigate, names }) {
+  main.classList.add("wide");
+  const { apis, scopes } = await names();
+  const wanted = params.get("api") ?? first(apis);
+  if (!wanted) {
+    main.append(h("h1", {}, title), notice("info", h("p", {}, "No policy file has an API yet.")));
+    return;
+  }
+  const state = Object.fromEntries(FILTERS.map((key) => [key, params.get(key) ?? ""]));
+  const here = () => address("#/matrix", { api: wanted, ...state });
+  if (!params.get("api")) navigate(here(), { replace: true });
+  const matrix = await api.get(address("matrix", { api: wanted }), signal);
+  const element = accessMatrix({
+    matrix,
+    apis: areFew(apis) ? null : apis.map((each) => each.name),
+    chosen: (other) => navigate(address("#/matrix", { ...state, api: other })),
+    state,
+    changed: () => navigate(here(), { replace: true }),
+    detail: (cell) => detail(cell, matrix, api, signal),
+    more: (one) => more(one, wanted),
+    asks: () => asks(wanted, api, signal),
+    scopes,
+  });
+  main.append(header(matrix), ...(areFew(apis) ? [tabs(apis, wanted)] : []), element);
+}
+
+// An API that people made, rather than the built-in one.
+function first(apis) {
+  return (apis.find(({ name: each, mentioned }) => mentioned && each !== "jeton") ?? apis[0])?.name;
+}
+
+function header({ hash, dir, loaded_at }) {
+  return h("header", {}, h("h1", {}, title),
+    h("p", { class: "quiet" }, "policies ", code(short(hash), { title: `The hash of the policies in force: ${hash}` }), " in ", name(dir), ", loaded ", time(loaded_at)));
+}
+
+const short = (hash) => hash.replace(/^sha256:/, "").slice(0, 12);
+
+// Few APIs are links, many are a select.
+const areFew = (apis) => apis.length <= 8;
+
+function tabs(apis, wanted) {
+  return h("nav", { class: "tabs", "aria-label": "APIs" }, h("ul", {}, apis.map(({ name: each, routes, clients }) =>
+    h("li", {}, h("a", { href: address("#/matrix", { api: each }), "aria-current": each === wanted ? "page" : null,
+      title: `${count(routes, "route")}, ${count(clients, "client")} with a grant` }, name(each))))));
+}
+
+function more({ client, route }, api) {
+  if (client) return h("p", {}, link(address("#/clients", { client: client.id }), "Its grants, secrets and limits"));
+  const [method, path] = route.route.split(/ (.*)/s);
+  return h("p", {}, link(address("#/routes", { api, method: method === "ANY" ? null : method, path: example(path) }), "Try a path of it"));
+}
+
+// What each route asks, as one text to search in.
+async function asks(wanted, api, signal) {
+  const { routes } = await api.get(address("routes", { api: wanted }), signal);
+  return new Map(routes.map(({ route, alternatives }) => [route, alternatives.flat().join("\n")]));
+}
+
+async function detail({ client, route }, matrix, api, signal) {
+  try {
+    return cellDetail(await api.get(address("cell", { api: matrix.api, client: client.id, route: route.route }), signal));
+  } catch (error) {
+    if (signal.aborted) return [];
+    return [h("h2", {}, name(client.id)), notice("error", h("p", {}, name(error.detail ?? error.message)))];
+  }
+}
+
+function cellDetail(cell) {
+  return [
+    h("h2", {}, name(cell.client)),
+    h("p", { class: "mono" }, name(cell.route)),
+    h("p", { class: "row" }, stateBadge(cell.access, cell.condition), cell.public && "public: no token is needed", h("a", { class: "button", href: question(cell) }, "Explain a request")),
+    cell.hint && notice("info", h("p", {}, name(cell.hint))),
+    cell.least && least(cell),
+    alternatives(cell),
+    rule(cell.rule),
+  ];
+}
+
+// What would do, and who has it.
+function least({ api, least: { missing, how, held_by, held_by_count } }) {
+  return h("section", { class: "stack tight" }, h("h3", {}, "The least that is missing"),
+    h("ul", {}, missing.map((each) => h("li", {}, code(each)))),
+    how.length > 0 && [h("h3", {}, "How to give it"), h("ul", {}, how.map((each) => h("li", {}, coded(each))))],
+    h("h3", { title: `${count(held_by_count, "client")} may use this route by what is missing here` }, `Who has it: ${held_by_count}`),
+    held_by.length > 0 ? h("p", {}, held_by.flatMap((id, at) => [at > 0 && ", ", link(address("#/matrix", { api, client: id }), name(id))]),
+      held_by_count > held_by.length && ` and ${held_by_count - held_by.length} more`) : h("p", { class: "quiet" }, "No client."));
+}
+
+const MET = { yes: ["good", "yes"], no: ["error", "no"], depends: ["warning", "depends"] };
+
+function alternatives({ alternatives: list }) {
+  if (!list.length) return null;
+  return h("section", { class: "stack tight" }, h("h3", {}, list.length > 1 ? "What the rule asks: any one of these" : "What the rule asks"),
+    h("ol", { class: "list" }, list.map(({ conditions }) => h("li", { class: "asked" }, conditions.map(({ condition, met }) => {
+      const [kind, text] = MET[met];
+      return h("div", { class: "condition" }, h("span", { class: "badge", "data-kind": kind }, text), code(condition));
+    })))));
+}
+
+function rule({ rule: called, description, file, line, text }) {
+  return h("section", { class: "stack tight" }, h("h3", {}, "Rule ", name(called)), description && h("p", {}, name(description)),
+    h("p", { class: "mono small" }, name(`${file}:${line}`)), lines(text, new Set([line])));
+}
+
+// The same question for `#/explain`, with a path that the condition allows.
+function question({ api, client, route, condition }) {
+  const [method, pattern] = route.split(/ (.*)/s);
+  const known = new Map([...(condition ?? "").matchAll(/([\w.-]+) = ([^\s,]+)/g)].map(([, key, value]) => [key, value]));
+  return address("#/explain", { api, as: client, method: method === "ANY" ? "GET" : method, path: example(pattern, known) });
+}
+
+// A path of a pattern, with the values of parameters that are known.
+function example(pattern, known = new Map()) {
+  return pattern.split("/").map((segment) => {
+    if (segment === "**") return "some/path";
+    const found = segment.match(/^\{([^}:]+)/);
+    return found ? (known.get(found[1]) ?? `some-${found[1]}`) : segment;
+  }).join("/");
+}
