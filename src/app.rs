@@ -187,8 +187,7 @@ impl PreparedApp {
         let tokens = settings.tokens;
         let authenticator =
             Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), &secret_uses));
-        let limits = Arc::new(limits(&settings.limits, &clock));
-        let lifetimes = lifetimes(&tokens);
+        let (limits, lifetimes) = (Arc::new(limits(&settings.limits, &clock)), lifetimes(&tokens));
         let authorizer_without_origin =
             authorizer(&verifier, &policies, &standing, telemetry.audit_of(None, &audit))?;
         let authorizer = authorizer_without_origin.clone().with_origin(Origin::of(&settings.issuer));
