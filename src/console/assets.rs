@@ -7,6 +7,7 @@ use actix_web::{
     http::header,
     web::{Bytes, Data, Path},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use flate2::{Compression, write::GzEncoder};
 use ring::digest;
 
@@ -82,13 +83,12 @@ impl Asset {
     fn of(path: &'static str, content: &'static [u8]) -> Self {
         let content = as_sent(path, content);
         let hash = digest::digest(&digest::SHA256, &content);
-        let beginning: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Self {
             path,
             content_type: content_type(path),
             gzipped: gzip(&content).into(),
             content: content.into(),
-            etag: format!("W/\"{beginning}\""),
+            etag: format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(hash)),
         }
     }
 
