@@ -5,6 +5,8 @@ import { h, put } from "./dom.js";
 
 // How many rows and columns beside those in view are there too.
 const BESIDE = { rows: 4, columns: 1 };
+// So many cells are all there, for the search of the browser.
+const WHOLE = 2000;
 // The index of the first row below the head, and of the first column beside the heads of the rows.
 const FIRST = 2;
 // Where the focus is: `HEAD` is the row of heads or the column of heads.
@@ -87,7 +89,9 @@ export function grid({ label, open, attributes = {} }) {
     const last = Math.ceil((element.scrollTop + element.clientHeight) / sizes.row) + BESIDE.rows;
     const left = columnAt(element.scrollLeft) - BESIDE.columns;
     const right = columnAt(element.scrollLeft + element.clientWidth - sizes.head) + 1 + BESIDE.columns;
-    return { rows: range(first, last, given.rows.length, at.row), columns: range(left, right, given.columns.length, at.column) };
+    const [rows, columns] = [given.rows.length, given.columns.length];
+    if (rows * columns <= WHOLE) return { rows: range(0, rows, rows), columns: range(0, columns, columns) };
+    return { rows: range(first, last, rows, at.row), columns: range(left, right, columns, at.column) };
   }
 
   // The column that is so far from the first, by halves.
@@ -221,7 +225,7 @@ export function grid({ label, open, attributes = {} }) {
 }
 
 // The whole numbers from `first` to before `last`, within 0 and `length`, and `also`.
-function range(first, last, length, also) {
+function range(first, last, length, also = HEAD) {
   const [low, high] = [Math.max(first, 0), Math.min(last, length)];
   const all = Array.from({ length: Math.max(high - low, 0) }, (_, at) => low + at);
   if (also >= 0 && also < low) all.unshift(also);
