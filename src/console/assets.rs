@@ -22,13 +22,11 @@ macro_rules! files {
 const FILES: &[(&str, &[u8])] = files![
     "access.js",
     "api.js",
-    "claims.js",
     "dom.js",
     "explanation.js",
     "grid.js",
     "icon.svg",
     "index.html",
-    "jws.js",
     "main.js",
     "parts.js",
     "style.css",
