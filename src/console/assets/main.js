@@ -36,10 +36,11 @@ async function show() {
   const leave = new AbortController();
   const again = shown.view === view;
   const first = shown.view === null;
-  const focused = again ? focusedName() : null;
+  const focused = again && main().contains(document.activeElement) ? document.activeElement : {};
   const top = again ? scrollY : 0;
   shown = { view, leave };
-  mark(view);
+  for (const one of document.querySelectorAll("#views a")) one.ariaCurrent = one.dataset.view === view ? "page" : null;
+  menu(false);
   // a view that is late writes into the element that it was given, which nobody sees any more
   const place = h("main", { id: "main", tabindex: -1, "aria-busy": "true" });
   main().replaceWith(place);
@@ -54,7 +55,7 @@ async function show() {
     failed(place, error);
   }
   if (leave.signal.aborted) return;
-  place.setAttribute("aria-busy", "false");
+  place.ariaBusy = false;
   if (first) return;
   refocus(place, focused);
   scrollTo(0, top);
@@ -90,29 +91,16 @@ function failed(place, error) {
 }
 
 // A view that is shown anew, with other parameters, keeps the focus where it was.
-function focusedName() {
-  const at = document.activeElement;
-  return main().contains(at) ? (at.id || at.name || null) : null;
-}
-
-function refocus(place, focused) {
+function refocus(place, { id, name }) {
   if (place.contains(document.activeElement)) return;
-  const former = focused && [...place.querySelectorAll("[id], [name]")].find((one) => one.id === focused || one.name === focused);
-  (former || place).focus({ preventScroll: true });
-}
-
-function mark(view) {
-  for (const one of document.querySelectorAll("#views a")) {
-    if (one.dataset.view === view) one.setAttribute("aria-current", "page");
-    else one.removeAttribute("aria-current");
-  }
-  menu(false);
+  const former = [...place.querySelectorAll("[id], [name]")].find((one) => (id ? one.id === id : name && one.name === name));
+  (former ?? place).focus({ preventScroll: true });
 }
 
 const button = document.querySelector("button.menu");
 
 function menu(open) {
-  button.setAttribute("aria-expanded", String(open));
+  button.ariaExpanded = open;
 }
 
 // The form for a bearer stands in the place of the view that waits for it.
@@ -135,20 +123,20 @@ function bearer(detail) {
     const { resolve } = waiting;
     waiting = null;
     form.remove();
-    main().setAttribute("aria-busy", "true");
+    main().ariaBusy = true;
     resolve(token.value.trim().replace(/^Bearer\s+/i, ""));
   }
   main().prepend(form);
-  main().setAttribute("aria-busy", "false");
+  main().ariaBusy = false;
   token.focus();
   return waiting.promise;
 }
 
 document.getElementById("views").append(...VIEWS.map(([view, label, about]) =>
   h("li", {}, h("a", { href: view === START ? "#/" : `#/${view}`, title: about, "data-view": view }, label))));
-button.addEventListener("click", () => menu(button.getAttribute("aria-expanded") !== "true"));
+button.addEventListener("click", () => menu(button.ariaExpanded !== "true"));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && button.getAttribute("aria-expanded") === "true") {
+  if (event.key === "Escape" && button.ariaExpanded === "true") {
     menu(false);
     button.focus();
   }
