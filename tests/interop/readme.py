@@ -37,9 +37,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     "README.md", "docs/tour.md", "docs/policies.md", "docs/running.md", "docs/clients.md", "docs/operators.md",
     "docs/openapi.md", "docs/trying.md", "docs/managing-clients.md", "docs/revoking.md", "docs/rotating-keys.md",
-    "docs/federation/README.md", "docs/production.md", "docs/tls.md", "docs/services.md", "docs/checking-revocation.md",
-    "docs/python.md", "docs/node.md", "docs/languages.md", "docs/gateways.md", "docs/authzen.md",
-    "docs/any-language.md", "docs/possession.md",
+    "docs/federation/README.md", "docs/console.md", "docs/production.md", "docs/tls.md", "docs/services.md",
+    "docs/checking-revocation.md", "docs/python.md", "docs/node.md", "docs/languages.md", "docs/gateways.md",
+    "docs/authzen.md", "docs/any-language.md", "docs/possession.md",
 ]
 # built from this tree, beside what a file pins
 OWN_PACKAGES = ["jeton-authz", "./jeton-0.1.0.tgz"]

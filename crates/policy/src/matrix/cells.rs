@@ -122,7 +122,7 @@ impl ConditionWords {
     }
 
     pub(super) fn into_conditions(self) -> Vec<String> {
-        self.in_order.iter().map(|words| words.to_string()).collect()
+        self.in_order.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -148,13 +148,13 @@ impl<'p> Cells<'p> {
         if access.is_public() {
             return vec![AccessCode::ALWAYS; self.columns.len()];
         }
-        let row = self.kind(route, access).map(|kind| match self.kinds.get(&kind) {
-            Some(row) => Rc::clone(row),
-            None => {
-                let row = Rc::new(self.row_of_kind(route, &kind));
-                self.kinds.insert(kind, Rc::clone(&row));
-                row
+        let row = self.kind(route, access).map(|kind| {
+            if let Some(row) = self.kinds.get(&kind) {
+                return Rc::clone(row);
             }
+            let row = Rc::new(self.row_of_kind(route, &kind));
+            self.kinds.insert(kind, Rc::clone(&row));
+            row
         });
         let columns = self.columns.iter().enumerate();
         let each = columns.map(|(at, tokens)| match (tokens, row.as_ref().and_then(|row| *row.get(at)?)) {
@@ -200,8 +200,8 @@ impl<'p> Cells<'p> {
                         test: test @ (ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter)),
                     } => {
                         let segment = usize::from(parameter.place?.segment);
-                        let axis = axes.keys().position(|position| *position == segment)?;
-                        asked.push((axis, name, matches!(test, ClaimTest::ContainsPath(_))));
+                        let at = axes.keys().position(|position| *position == segment)?;
+                        asked.push((at, name, matches!(test, ClaimTest::ContainsPath(_))));
                     }
                     anywhere_met => anywhere.push(anywhere_met),
                 }

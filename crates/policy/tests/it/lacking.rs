@@ -145,10 +145,10 @@ fn conditions_that_hold_apart_and_never_together_are_told() {
     gap(
         "acme",
         "GET /both/{tenant}",
-        &["claims.owner same_as_path `tenant`", "claims.tenant same_as_path `tenant`"],
+        &["claims.tenant same_as_path `tenant`", "claims.owner same_as_path `tenant`"],
         &[
-            "change the claims of client `acme`: on no path of the route do `claims.owner same_as_path `tenant`` and \
-             `claims.tenant same_as_path `tenant`` hold together",
+            "change the claims of client `acme`: on no path of the route do `claims.tenant same_as_path `tenant`` and \
+             `claims.owner same_as_path `tenant`` hold together",
         ],
         &[],
     );
