@@ -3,21 +3,9 @@
 import * as api from "./api.js";
 import { field, h, link, notice, put } from "./dom.js";
 
-// The views in the order of the list, each `views/NAME.js` with `title` and `show`: its name, its label, and what it answers. The first
-// one's address is `#/`, and that of another `#/NAME`.
-const VIEWS = [
-  ["overview", "Overview", "What is served, and what needs attention"],
-  ["matrix", "Matrix", "Who may do what"],
-  ["explain", "Explain", "Why a request is allowed or denied"],
-  ["routes", "Routes", "Every path, and what decides it"],
-  ["diff", "Diff", "What an edit changes"],
-  ["keys", "Keys", "Which key signs, and what is safe when"],
-  ["clients", "Clients", "Grants, secrets and federation of each client"],
-  ["token", "Token", "What a token says, and whether it is good"],
-  ["live", "Live", "Denied requests as they come"],
-  ["try", "Try", "Edit a copy of the policies"],
-];
-const START = VIEWS[0][0];
+// The views in the order of the list: each is `views/NAME.js` with `title` and `show`, at `#/NAME`; the first is at `#/`.
+const VIEWS = ["overview", "matrix", "explain", "routes", "diff", "keys", "clients", "token", "live", "try"];
+const START = VIEWS[0];
 
 let shown = { view: null, leave: new AbortController() };
 
@@ -31,7 +19,6 @@ function where() {
 
 async function show() {
   const [view, params] = where();
-  const found = VIEWS.find(([file]) => file === view);
   shown.leave.abort();
   const leave = new AbortController();
   const again = shown.view === view;
@@ -45,8 +32,8 @@ async function show() {
   const place = h("main", { id: "main", tabindex: -1, "aria-busy": "true" });
   main().replaceWith(place);
   try {
-    if (!found) throw new api.Problem(404, `There is no view "${view}".`);
-    document.title = `${found[1]} - jeton`;
+    if (!VIEWS.includes(view)) throw new api.Problem(404, `There is no view "${view}".`);
+    document.title = `${view} - jeton`;
     const { title, show: fill } = await load(view);
     document.title = `${title} - jeton`;
     await fill(place, params, context(leave.signal));
@@ -132,8 +119,8 @@ function bearer(detail) {
   return waiting.promise;
 }
 
-document.getElementById("views").append(...VIEWS.map(([view, label, about]) =>
-  h("li", {}, h("a", { href: view === START ? "#/" : `#/${view}`, title: about, "data-view": view }, label))));
+document.getElementById("views").append(...VIEWS.map((view) =>
+  h("li", {}, h("a", { href: view === START ? "#/" : `#/${view}`, "data-view": view }, view[0].toUpperCase() + view.slice(1)))));
 button.addEventListener("click", () => menu(button.ariaExpanded !== "true"));
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && button.ariaExpanded === "true") {

@@ -3,6 +3,7 @@
 import { accessMatrix, stateBadge } from "../access.js";
 import { address, code, count, h, lines, link, name, notice, time } from "../dom.js";
 import { coded, place } from "../explanation.js";
+import { explained } from "../parts.js";
 
 export const title = "Who may do what";
 
@@ -50,9 +51,9 @@ const short = (hash) => hash.replace(/^sha256:/, "").slice(0, 12);
 const areFew = (apis) => apis.length <= 8;
 
 function tabs(apis, wanted) {
-  return h("nav", { class: "tabs", "aria-label": "APIs" }, h("ul", {}, apis.map(({ name: each, routes, clients }) =>
+  return h("ul", { class: "tabs", "aria-label": "APIs" }, apis.map(({ name: each, routes, clients }) =>
     h("li", {}, h("a", { href: address("#/matrix", { api: each }), "aria-current": each === wanted ? "page" : null,
-      title: `${count(routes, "route")}, ${count(clients, "client")} with a grant` }, name(each))))));
+      title: `${count(routes, "route")}, ${count(clients, "client")} with a grant` }, name(each)))));
 }
 
 function more({ client, route }, api) {
@@ -113,7 +114,7 @@ const rule = ({ rule: called, description, file, line, text }) => h("section", {
 function question({ api, client, route, condition }) {
   const [method, pattern] = route.split(/ (.*)/s);
   const known = new Map([...(condition ?? "").matchAll(/([\w.-]+) = ([^\s,]+)/g)].map(([, key, value]) => [key, value]));
-  return address("#/explain", { api, as: client, method: method === "ANY" ? "GET" : method, path: example(pattern, known) });
+  return explained({ api, client, method: method === "ANY" ? "GET" : method, path: example(pattern, known) });
 }
 
 // A path of a pattern, with the values of parameters that are known.
