@@ -20,7 +20,6 @@ macro_rules! files {
 
 /// Every file. A test holds that none of the folder is missing.
 const FILES: &[(&str, &[u8])] = files![
-    "access.js",
     "api.js",
     "dom.js",
     "explanation.js",
