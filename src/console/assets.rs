@@ -30,7 +30,6 @@ const FILES: &[(&str, &[u8])] = files![
     "main.js",
     "parts.js",
     "style.css",
-    "svg.js",
     "views/clients.js",
     "views/diff.js",
     "views/explain.js",

@@ -226,8 +226,8 @@ function words(matrix, { clients, routes }) {
 
 function legend() {
   const key = (state, text, title) => h("span", { class: "grid-key", "data-key": state, title }, text);
-  return h("p", { class: "row legend" }, key("always", "always", "on every path of the route"),
-    key("when", "condition", "on the paths, or with the tokens, of which it holds"), key("never", "\u2013 never", "on no path"));
+  return h("p", { class: "row legend" }, key("always", "always", "on every path"),
+    key("when", "condition", "where the condition holds"), key("never", "\u2013 never", "on no path"));
 }
 
 // The filters. Each has the name of its part of the address.

@@ -28,55 +28,48 @@ export function grid({ label, open, attributes = {} }) {
   const top = { element: h("div", { role: "row", class: "grid-row grid-top", "aria-rowindex": 1 }), cells: new Map() };
   const sheet = h("div", { class: "grid-sheet" }, top.element);
   const element = h("div", { ...attributes, class: "grid", role: "grid", "aria-label": label, onscroll: later, onkeydown: pressed, onclick: clicked }, sheet);
-  const observer = new ResizeObserver(() => { measure(); draw(); });
+  const observer = new ResizeObserver(resized);
   observer.observe(element);
 
   function set(next) {
-    const hadFocus = element.contains(document.activeElement);
     given = next;
     edges = [0];
     for (const column of given.columns) edges.push(edges.at(-1) + column.width);
     at = { row: Math.min(at.row, given.rows.length - 1), column: Math.min(at.column, given.columns.length - 1) };
-    element.setAttribute("aria-rowcount", given.rows.length + 1);
-    element.setAttribute("aria-colcount", given.columns.length + 1);
-    clear();
-    measure();
-    draw();
+    element.ariaRowCount = given.rows.length + 1;
+    element.ariaColCount = given.columns.length + 1;
     if (element.parentElement) observer.observe(element.parentElement);
+    measure();
+    redraw();
+  }
+
+  function redraw() {
+    const hadFocus = element.contains(document.activeElement);
+    sheet.replaceChildren(top.element);
+    top.element.replaceChildren();
+    top.cells.clear();
+    drawn.clear();
+    draw();
     if (hadFocus) move(at.row, at.column);
   }
 
-  function clear() {
-    for (const { element: row } of drawn.values()) row.remove();
-    drawn.clear();
-    top.element.replaceChildren();
-    top.cells.clear();
+  function resized() {
+    const { row, head } = sizes;
+    measure();
+    if (sizes.row === row && sizes.head === head) draw();
+    else redraw();
   }
 
   function measure() {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const isNarrow = element.clientWidth < 40 * rem;
-    const row = Math.round((isNarrow ? 3.25 : 2.25) * rem);
-    const head = Math.round(given.headWidth(element.parentElement?.clientWidth ?? 0));
-    sizes = { row, head };
-    element.dataset.rowHeight = row;
+    sizes = { row: Math.round((isNarrow ? 3.25 : 2.25) * rem), head: Math.round(given.headWidth(element.parentElement?.clientWidth ?? 0)) };
+    element.dataset.rowHeight = sizes.row;
     element.classList.toggle("is-narrow", isNarrow);
-    element.style.setProperty("--row", `${row}px`);
-    element.style.setProperty("--head", `${head}px`);
-    sheet.style.width = `${head + edges.at(-1)}px`;
-    sheet.style.height = `${row * (given.rows.length + 1)}px`;
-    for (const cell of top.cells.values()) place(cell);
-    for (const [index, { element: one, cells }] of drawn) {
-      one.style.top = `${row * (index + 1)}px`;
-      for (const cell of cells.values()) place(cell);
-    }
-  }
-
-  // Puts a cell where its column is; the heads of the rows stay at the left.
-  function place({ element: made, column }) {
-    if (column === HEAD) return;
-    made.style.left = `${sizes.head + edges[column]}px`;
-    made.style.width = `${given.columns[column].width}px`;
+    element.style.setProperty("--row", `${sizes.row}px`);
+    element.style.setProperty("--head", `${sizes.head}px`);
+    sheet.style.width = `${sizes.head + edges.at(-1)}px`;
+    sheet.style.height = `${sizes.row * (given.rows.length + 1)}px`;
   }
 
   function later() {
@@ -142,7 +135,9 @@ export function grid({ label, open, attributes = {} }) {
     if (cell.column === column) return;
     cell.column = column;
     change(made, "aria-colindex", column + FIRST);
-    place(cell);
+    if (column === HEAD) return;
+    made.style.left = `${sizes.head + edges[column]}px`;
+    made.style.width = `${given.columns[column].width}px`;
   }
 
   function content(row, column) {
@@ -167,11 +162,11 @@ export function grid({ label, open, attributes = {} }) {
     at = { row: within(row, given.rows.length), column: within(column, given.columns.length) };
     uncover();
     draw();
-    former?.setAttribute("tabindex", -1);
+    if (former) former.tabIndex = -1;
     const now = cell(at.row, at.column);
-    now?.setAttribute("tabindex", 0);
-    now?.focus({ preventScroll: true });
-    draw();
+    if (!now) return;
+    now.tabIndex = 0;
+    now.focus({ preventScroll: true });
   }
 
   // Scrolls by as little as shows the cell whole.

@@ -2,8 +2,7 @@
 
 import { badge, card, code, duration, h, name, notice, put, table, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { copyButton, follow, renew } from "../parts.js";
-import { svg } from "../svg.js";
+import { copyButton, follow, renew, svg } from "../parts.js";
 
 export const title = "Keys";
 

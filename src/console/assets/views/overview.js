@@ -2,8 +2,7 @@
 
 import { badge, card, code, count, duration, facts, h, link, name, notice, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { findingList, follow, number, renew, summary } from "../parts.js";
-import { svg } from "../svg.js";
+import { findingList, follow, number, renew, summary, svg } from "../parts.js";
 
 export const title = "Overview";
 
