@@ -158,7 +158,6 @@ impl PreparedApp {
         }
         let keys = LiveKeys::load(keeper.folder().clone(), *keeper.terms(), Arc::clone(&clock))?;
         let keys = Arc::new(keys.for_bundles_of(Arc::clone(&policies)));
-        let own_api = ApiName::parse(ApiName::OWN)?;
         let secret_uses = Arc::new(SecretUses::default());
         let issuers =
             Arc::new(FollowedIssuers::new(key_fetches(&settings), metrics.clone(), Arc::clone(&clock)));
@@ -175,10 +174,6 @@ impl PreparedApp {
         };
         // nobody could see them elsewhere
         let denials = settings.has_console().then(|| Arc::new(Denials::new(Arc::clone(&clock))));
-        let own_audit = match &denials {
-            Some(denials) => audit.clone().with_listener(denials.of(None)),
-            None => audit.clone(),
-        };
         let telemetry = Arc::new(Telemetry::new(metrics, state)?.with_denials(denials));
         made.keep();
         let verifier = Verifier::new(
@@ -192,11 +187,9 @@ impl PreparedApp {
         let tokens = settings.tokens;
         let authenticator =
             Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), &secret_uses));
-        let limits = Arc::new(limits(&settings.limits, &clock));
-        let lifetimes = lifetimes(&tokens);
-        let authorizer_without_origin = Authorizer::new(verifier.clone(), Arc::clone(&policies), own_api)
-            .with_standing(standing.clone())
-            .with_audit(own_audit);
+        let (limits, lifetimes) = (Arc::new(limits(&settings.limits, &clock)), lifetimes(&tokens));
+        let authorizer_without_origin =
+            authorizer(&verifier, &policies, &standing, telemetry.audit_of(None, &audit))?;
         let authorizer = authorizer_without_origin.clone().with_origin(Origin::of(&settings.issuer));
         Ok(App {
             telemetry,
@@ -254,6 +247,18 @@ impl PreparedApp {
             clock,
         })
     }
+}
+
+/// Who decides about jeton's own API.
+fn authorizer(
+    verifier: &Verifier,
+    policies: &Arc<LivePolicies>,
+    standing: &Standing,
+    audit: Audit,
+) -> Result<Authorizer, InvalidName> {
+    let own_api = ApiName::parse(ApiName::OWN)?;
+    let authorizer = Authorizer::new(verifier.clone(), Arc::clone(policies), own_api);
+    Ok(authorizer.with_standing(standing.clone()).with_audit(audit))
 }
 
 /// What is signed beside tokens.

@@ -10,7 +10,7 @@ use jeton_policy::{
     federation::FederatedTerms,
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::authenticate::SecretUses;
 
@@ -20,7 +20,7 @@ const HASH_DIGITS: usize = 8;
 /// A client, with everything but what would let others act in its place.
 pub(crate) fn client(client: &Client, now: Timestamp) -> Value {
     let secret = |stored: &StoredSecret| secret(stored, now);
-    written(client, now, client.secrets.iter().map(secret).collect())
+    written(client, now, &client.secrets.iter().map(secret).collect::<Vec<_>>())
 }
 
 /// The same, with the time when this replica took each of its secrets last.
@@ -28,21 +28,21 @@ pub(crate) fn client_with_uses(client: &Client, now: Timestamp, uses: &SecretUse
     let secret = |stored: &StoredSecret| {
         let mut secret = secret(stored, now);
         let last_used = uses.last_used(&client.id, stored.sha256).and_then(|at| time(Some(at)));
-        secret["last_used"] = json!(last_used.map(|time| time.to_string()));
+        secret.insert("last_used".to_owned(), json!(last_used.map(|time| time.to_string())));
         secret
     };
-    written(client, now, client.secrets.iter().map(secret).collect())
+    written(client, now, &client.secrets.iter().map(secret).collect::<Vec<_>>())
 }
 
-fn secret(secret: &StoredSecret, now: Timestamp) -> Value {
-    json!({
-        "sha256": secret.sha256.to_string().get(..HASH_DIGITS),
-        "expires": secret.expires.map(|time| time.to_string()),
-        "live": secret.is_live(now),
-    })
+fn secret(secret: &StoredSecret, now: Timestamp) -> Map<String, Value> {
+    Map::from_iter([
+        ("sha256".to_owned(), json!(secret.sha256.to_string().get(..HASH_DIGITS))),
+        ("expires".to_owned(), json!(secret.expires.map(|time| time.to_string()))),
+        ("live".to_owned(), json!(secret.is_live(now))),
+    ])
 }
 
-fn written(client: &Client, now: Timestamp, secrets: Vec<Value>) -> Value {
+fn written(client: &Client, now: Timestamp, secrets: &[Map<String, Value>]) -> Value {
     let certificate = |terms: &CertificateTerms| {
         json!({
             (terms.certificate.key()): shown_certificate(&terms.certificate),

@@ -1,25 +1,32 @@
 //! What the policies give names to.
 
-use jeton_policy::{PdpState, PolicySet, ProtectedApi};
+use std::sync::Arc;
+
+use jeton_policy::{BundleAccess, NaturalOrder, PdpState, PolicySet, ProtectedApi, clients::Client};
 use serde_json::{Value, json};
 
-/// Every API, client, scope and role, for whoever chooses among them.
+/// Every API, client, scope and role, in the order in which people look for them, for whoever chooses among them.
 pub(crate) fn names(policies: &PolicySet) -> Value {
-    let mut clients: Vec<_> = policies.clients().iter().map(|client| &client.id).collect();
-    clients.sort();
+    let mut apis: Vec<_> = policies.apis().values().collect();
+    apis.sort_by_cached_key(|api| NaturalOrder::of(api.name().as_str()));
     json!({
         "hash": policies.hash(),
-        "apis": policies.apis().values().map(|it| api(policies, it)).collect::<Vec<_>>(),
-        "clients": clients,
-        "scopes": policies.scopes().keys().collect::<Vec<_>>(),
-        "roles": policies.roles().keys().collect::<Vec<_>>(),
+        "apis": apis.into_iter().map(|it| api(policies, it)).collect::<Vec<_>>(),
+        "clients": in_order(policies.clients().iter().map(|client| client.id.as_str())),
+        "scopes": in_order(policies.scopes().keys().map(|scope| scope.as_str())),
+        "roles": in_order(policies.roles().keys().map(|role| role.as_str())),
     })
 }
 
+fn in_order<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_by_cached_key(|name| NaturalOrder::of(name));
+    names
+}
+
 fn api(policies: &PolicySet, api: &ProtectedApi) -> Value {
-    let has_grant = |client: &&std::sync::Arc<jeton_policy::clients::Client>| {
-        client.grants.iter().any(|grant| grant.api == *api.name())
-    };
+    let has_grant =
+        |client: &&Arc<Client>| client.grants.iter().any(|grant| grant.audience == *api.audience());
     json!({
         "name": api.name(),
         "audience": api.audience(),
@@ -27,7 +34,7 @@ fn api(policies: &PolicySet, api: &ProtectedApi) -> Value {
         "clients": policies.clients().iter().filter(has_grant).count(),
         "bound_tokens": api.bound_tokens(),
         "pdp": api.pdp() == PdpState::On,
-        "bundle": api.bundle_access().map(jeton_policy::BundleAccess::as_str),
+        "bundle": api.bundle_access().map(BundleAccess::as_str),
         "mentioned": policies.is_mentioned(api),
     })
 }

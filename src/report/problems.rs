@@ -76,18 +76,19 @@ pub(super) fn of(
     problems.extend(of_keys(overview, now));
     problems.extend(of_tls(overview));
     problems.extend(issuers.iter().filter_map(of_issuer));
-    problems.extend(few(snapshot.policies.clients().iter().filter_map(|client| of_secrets(client, now))));
+    let secrets = clients_of(snapshot).into_iter().filter_map(|client| of_secrets(client, now));
+    problems.extend(few(secrets, "secrets like these"));
     problems.extend(of_candidate(overview));
     problems.extend(of_decision_log(overview));
     problems.extend(of_demo_secrets(snapshot));
-    problems.extend(few(warnings.iter().map(of_warning)));
+    problems.extend(few(warnings.iter().map(of_warning), "warnings of the policies"));
     // this keeps the order among equals
     problems.sort_by_key(|problem| problem.severity);
     problems
 }
 
-/// The first of them, and how many more there are.
-fn few(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
+/// The worst of them, and how many more there are of what they are.
+fn few(problems: impl Iterator<Item = Problem>, of_what: &str) -> Vec<Problem> {
     let mut problems: Vec<_> = problems.collect();
     problems.sort_by_key(|problem| problem.severity);
     let more = problems.len().saturating_sub(MOST_OF_A_KIND);
@@ -96,7 +97,7 @@ fn few(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
         && more > 0
     {
         let view = *view;
-        problems.push(Problem { view, ..Problem::warning(format!("{more} more like these")) });
+        problems.push(Problem { view, ..Problem::warning(format!("there are {more} more {of_what}")) });
     }
     problems
 }
@@ -122,7 +123,7 @@ fn of_policies(overview: &Overview) -> Option<Problem> {
          stay in force",
         overview.dir.display()
     );
-    Some(Problem::error(what).fix(fix).seen_at(TRY))
+    Some(Problem::error(what).fix(fix))
 }
 
 fn of_candidate(overview: &Overview) -> Option<Problem> {
@@ -253,6 +254,13 @@ fn of_issuer(state: &IssuerState) -> Option<Problem> {
     Some(problem.fix("let this replica reach the issuer, or correct its entry in the policies"))
 }
 
+/// The clients in the order of their ids.
+fn clients_of(snapshot: &PolicySnapshot) -> Vec<&Client> {
+    let mut clients: Vec<&Client> = snapshot.policies.clients().iter().map(|client| &**client).collect();
+    clients.sort_by_key(|client| &client.id);
+    clients
+}
+
 /// Of a client whose last secret expires soon or has expired.
 fn of_secrets(client: &Client, now: Timestamp) -> Option<Problem> {
     if client.state != ClientState::Enabled {
@@ -268,9 +276,8 @@ fn of_secrets(client: &Client, now: Timestamp) -> Option<Problem> {
     } else {
         Problem::error(format!("the last secret of client `{id}` ({secret}) expired at {expires}"))
     };
-    let fix = format!(
-        "give it another one by `jeton clients rotate {id}`, or remove what it does not use any more"
-    );
+    let fix =
+        "give it another one by `jeton clients rotate`, or remove the secrets that it does not use any more";
     Some(problem.fix(fix).seen_at(CLIENTS))
 }
 
@@ -284,8 +291,8 @@ fn of_decision_log(overview: &Overview) -> Option<Problem> {
 
 fn of_demo_secrets(snapshot: &PolicySnapshot) -> Option<Problem> {
     let is_public = |secret: &StoredSecret| DEMO_SECRETS.contains(&secret.sha256.to_string().as_str());
-    let clients = snapshot.policies.clients();
-    let mut known = clients.iter().filter(|client| client.secrets.iter().any(is_public));
+    let clients = clients_of(snapshot);
+    let mut known = clients.into_iter().filter(|client| client.secrets.iter().any(is_public));
     let (first, more) = (known.next()?, known.count());
     let whose = match more {
         0 => format!("client `{}`", first.id),

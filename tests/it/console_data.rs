@@ -93,7 +93,7 @@ async fn of_a_hash_eight_digits_are_shown() {
 #[actix_web::test]
 async fn names_are_all_that_one_may_choose_among() {
     let policies = "version: 1
-scopes: { 'notes:2': b, 'notes:3': a }
+scopes: { 'notes:2': b, 'notes:10': a }
 roles: { writer: ['notes:2'] }
 apis:
   notes:
@@ -104,7 +104,7 @@ apis:
     rules:
       read: { routes: [GET /notes, 'GET /notes/{note}'], require: { scope: 'notes:2' } }
 clients:
-  client-3: { grants: { notes: { scopes: ['notes:2'] } } }
+  client-10: { grants: { notes: { scopes: ['notes:2'] } } }
   client-2: { grants: { notes: { roles: [writer] } } }
 ";
     let setup = Setup {
@@ -123,13 +123,13 @@ clients:
     assert_eq!(notes, &expected);
     let apis: Vec<_> = names["apis"].as_array().unwrap().iter().map(|api| api["name"].clone()).collect();
     assert_eq!(apis, ["jeton", "notes", "orders"]);
-    let clients = ["acme-sync", "client-2", "client-3", "globex-sync", "operator", "support-desk"];
+    let clients = ["acme-sync", "client-2", "client-10", "globex-sync", "operator", "support-desk"];
     assert_eq!(names["clients"], json!(clients));
     let of = |name: &str, prefix: &str| {
         let all = names[name].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned());
         all.filter(|it| it.starts_with(prefix)).collect::<Vec<_>>()
     };
-    assert_eq!(of("scopes", "notes:"), ["notes:2", "notes:3"]);
+    assert_eq!(of("scopes", "notes:"), ["notes:2", "notes:10"]);
     assert_eq!(of("roles", "w"), ["writer"]);
     assert!(of("scopes", "jeton:").contains(&"jeton:ops".to_owned()));
 }

@@ -83,12 +83,10 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str
 
 /// Asks the admin listener with these header lines, over TLS if it has that.
 pub(crate) async fn ask(app: &TestApp, method: &str, target: &str, lines: &[&str], body: &str) -> Answer {
-    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-    if method == "POST" {
-        request += &format!("Content-Length: {}\r\n", body.len());
-    }
-    lines.iter().for_each(|line| request.extend([line, "\r\n"]));
-    request.extend(["\r\n", body]);
+    let length = if method == "POST" { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}");
+    let lines: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
+    let request = format!("{head}{lines}\r\n{body}");
     let address = format!("127.0.0.1:{}", app.admin.unwrap().port());
     if app.dir.path().join("cert.pem").exists() {
         exchange(AUTHORITY.connect(&address).await.unwrap(), &request).await

@@ -2,7 +2,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use jeton_policy::PolicySources;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::binary::Workplace;
 
@@ -30,6 +30,63 @@ fn with_clients<'n>(names: impl IntoIterator<Item = &'n str>, routes: usize) -> 
 
 fn matrix(workplace: &Workplace, format: &str) -> String {
     workplace.run(&["policies", "matrix", "--format", format]).exits(0).stdout
+}
+
+/// The data in the page of `--format html`, as a browser reads them.
+pub(crate) fn data_of(page: &str) -> Value {
+    let (_, data) = page.split_once("<script id=\"data\" type=\"application/json\">").unwrap();
+    serde_json::from_str(data.split_once("</script").unwrap().0).unwrap()
+}
+
+/// The data of the page as `--format json` has them: they are the same, with codes for the access, the place of each rule, and each
+/// `bound_tokens` of an API.
+#[track_caller]
+pub(crate) fn as_command(data: &Value) -> Value {
+    let mut matrices = data.clone();
+    for matrix in matrices.as_array_mut().unwrap() {
+        let matrix = matrix.as_object_mut().unwrap();
+        let conditions = matrix.remove("conditions").unwrap();
+        if matrix["bound_tokens"] == false {
+            matrix.remove("bound_tokens");
+        }
+        for route in matrix["routes"].as_array_mut().unwrap() {
+            let route = route.as_object_mut().unwrap();
+            assert!(route.remove("line").unwrap().as_u64().unwrap() > 0, "{route:?}");
+            assert!(route.remove("file").unwrap().is_string(), "{route:?}");
+            for access in route["access"].as_array_mut().unwrap() {
+                *access = match access.as_u64().unwrap() {
+                    0 => "never".into(),
+                    1 => "always".into(),
+                    code => json!({ "when": conditions[usize::try_from(code).unwrap() - 2] }),
+                };
+            }
+        }
+    }
+    matrices
+}
+
+#[test]
+fn the_page_holds_what_the_command_says_and_where_each_rule_is() {
+    let workplace = Workplace::sample();
+    let data = data_of(&matrix(&workplace, "html"));
+    let json: Value = serde_json::from_str(&matrix(&workplace, "json")).unwrap();
+    assert_eq!(as_command(&data), json);
+    let orders = data.as_array().unwrap().iter().find(|matrix| matrix["api"] == "orders").unwrap();
+    let route = &orders["routes"][1];
+    assert_eq!(route["file"], "policies/orders.yaml");
+    let line = usize::try_from(route["line"].as_u64().unwrap()).unwrap();
+    let text = workplace.read("policies/orders.yaml");
+    assert_eq!(text.lines().nth(line - 1).unwrap().trim(), "read-orders:");
+}
+
+/// Each condition stands there once, and each cell is a number: a page of many clients and routes stays small.
+#[test]
+fn a_large_page_is_small() {
+    let names: Vec<_> = (0..100).map(|number| format!("client-{number}")).collect();
+    let workplace = with_clients(names.iter().map(String::as_str), 200);
+    let few = with_clients(["client-0"], 1);
+    let (page, frame) = (matrix(&workplace, "html").len(), matrix(&few, "html").len());
+    assert!(page - frame < 100 * 200 * 5, "{page} bytes, {frame} without the matrix");
 }
 
 /// All of these take minutes, for which nothing waits that runs the program.
@@ -181,8 +238,7 @@ fn every_format_says_where_tokens_must_be_bound() {
     let json = of(&matrix(&workplace, "json"));
     assert_eq!(flags(&json), [Some(true.into()), Some(true.into()), None]);
     let page = matrix(&workplace, "html");
-    let (_, data) = page.split_once("type=\"application/json\">").unwrap();
-    assert_eq!(of(data.split_once("</script>").unwrap().0), json);
+    assert_eq!(as_command(&data_of(&page)), json);
     assert!(page.contains("takes bound tokens only"));
 }
 
@@ -218,8 +274,7 @@ fn every_format_says_that_a_client_may_be_had_by_a_certificate() {
     let of = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     let json = of(&matrix(&workplace, "json"));
     let page = matrix(&workplace, "html");
-    let (_, data) = page.split_once("type=\"application/json\">").unwrap();
-    assert_eq!(of(data.split_once("</script>").unwrap().0), json);
+    assert_eq!(as_command(&data_of(&page)), json);
     let csv = matrix(&workplace, "csv");
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
     let cells: Vec<_> =

@@ -374,7 +374,7 @@ fn may_meet(tokens: &ClientTokens<'_>, condition: &Condition) -> bool {
     let Ok(anywhere) = CanonicalPath::parse("/") else { return false };
     let conditions = Alternative(std::slice::from_ref(condition));
     match condition {
-        Condition::Claim { name, test: test @ (ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_)) } => {
+        Condition::Claim { name, test } if condition.parameter().is_some() => {
             let subject = tokens.base.subject();
             let claim = name.find(&subject);
             tokens.origin(name).is_some() || claim.is_some_and(|claim| test.types().meets(Types::of(claim)))
@@ -386,11 +386,11 @@ fn may_meet(tokens: &ClientTokens<'_>, condition: &Condition) -> bool {
 /// Names in backticks, the first of them.
 fn named<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
     let all: Vec<_> = names.collect();
-    let mut named: Vec<_> = all.iter().take(MOST_NAMED).map(|name| format!("`{}`", name.as_ref())).collect();
+    let mut first: Vec<_> = all.iter().take(MOST_NAMED).map(|name| format!("`{}`", name.as_ref())).collect();
     if all.len() > MOST_NAMED {
-        named.push(format!("and {} more", all.len() - MOST_NAMED));
+        first.push(format!("and {} more", all.len() - MOST_NAMED));
     }
-    named.join(", ")
+    first.join(", ")
 }
 
 /// A claim in backticks.

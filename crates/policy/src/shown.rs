@@ -137,7 +137,7 @@ impl PolicySnapshot {
         let mut pieces = Vec::new();
         for (client, hash) in secrets(root.as_ref()?) {
             let Value::Scalar { text: shown, .. } = &hash.value else { continue };
-            let digits = plain_digits(text, hash.at, shown).filter(|_| is_cut(shown));
+            let digits = digits_at(text, hash.at, shown).filter(|_| is_cut(shown));
             let whole = digits.and_then(|at| Some((at, known.find(self, &client.text, shown)?)));
             pieces.extend(whole);
         }
@@ -195,12 +195,10 @@ fn is_cut(hash: &str) -> bool {
         && hash.get(SHOWN_DIGITS..).is_some_and(|rest| rest.bytes().all(|byte| byte == b'0'))
 }
 
-/// The bytes of a value that is written as it is, plain or in quotes.
-fn plain_digits(text: &str, at: Span, value: &str) -> Option<Range<usize>> {
-    let written = text.get(at.start..at.end)?;
-    let from = at.start + written.find(value)?;
-    let quotes = written.len() - value.len();
-    (quotes == 0 || (quotes == 2 && from == at.start + 1)).then(|| from..from + value.len())
+/// The bytes of a value of which every character is written as it is, whatever stands around it.
+fn digits_at(text: &str, at: Span, value: &str) -> Option<Range<usize>> {
+    let from = at.start + text.get(at.start..at.end)?.find(value)?;
+    Some(from..from + value.len())
 }
 
 /// A text with these in the place of some of its bytes.
@@ -255,7 +253,7 @@ fn shown_text<'t>(text: &'t str, hashes: &HashParts) -> Result<Cow<'t, str>, &'s
 fn cut(text: &str, hash: &Node<'_>) -> Option<(Range<usize>, String)> {
     let Value::Scalar { text: value, .. } = &hash.value else { return None };
     let shown = format!("{}{}", value.get(..SHOWN_DIGITS)?, "0".repeat(ALL_DIGITS - SHOWN_DIGITS));
-    if let Some(at) = plain_digits(text, hash.at, value).filter(|at| at.len() == ALL_DIGITS) {
+    if let Some(at) = digits_at(text, hash.at, value).filter(|at| at.len() == ALL_DIGITS) {
         return Some((at, shown));
     }
     let at = hash.at.start..hash.at.end;

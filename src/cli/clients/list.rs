@@ -46,7 +46,8 @@ pub(super) fn run(format: ListFormat, config: Option<&Path>) -> anyhow::Result<O
             emit(&aligned(std::iter::once(head).chain(rows)))?;
         }
         ListFormat::Json => {
-            emit_json(&clients.iter().map(|client| report::client(client, now)).collect::<Vec<_>>())?
+            let clients: Vec<_> = clients.iter().map(|client| report::client(client, now)).collect();
+            emit_json(&clients)?;
         }
     }
     Ok(Outcome::Done)

@@ -1,15 +1,13 @@
 //! `jeton policies matrix`.
 
+mod page;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::{Args, ValueEnum};
-use jeton_oauth::{
-    ClientId,
-    clock::{Clock, SystemClock},
-    text::printable,
-};
-use jeton_policy::{ContentHash, MatrixAccess};
+use jeton_oauth::{ClientId, text::printable};
+use jeton_policy::{AccessMatrix, CompactMatrix, MatrixAccess};
 
 use super::{
     super::{Outcome, progress::Progress},
@@ -40,14 +38,9 @@ enum MatrixFormat {
     Csv,
     /// JSON for programs.
     Json,
-    /// A page for a browser, with a filter.
+    /// A page for a browser, with filters.
     Html,
 }
-
-/// The page, and what stands for the policies that it is about and for its data.
-const PAGE: &str = include_str!("matrix.html");
-const ABOUT: &str = "<!--ABOUT-->";
-const DATA: &str = "/*DATA*/";
 
 impl Matrix {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -71,63 +64,45 @@ impl Matrix {
             self.clients.is_empty() || self.clients.iter().any(|client| client == id.as_str())
         };
         let progress = Progress::start("asking for every client and route");
-        let mut matrices: Vec<_> = chosen.map(|api| policies.matrix_of(api, is_wanted)).collect();
+        let matrices: Vec<_> = chosen.map(|api| policies.compact_matrix_of(api, is_wanted)).collect();
         drop(progress);
-        let shown: fn(&str) -> String = match self.format {
-            MatrixFormat::Table | MatrixFormat::Html => printable,
-            MatrixFormat::Csv => as_cell,
-            MatrixFormat::Json => str::to_owned,
-        };
-        for matrix in &mut matrices {
-            show(matrix, shown);
-        }
         match self.format {
             MatrixFormat::Table => {
                 let columns = if self.clients.is_empty() { Columns::Granted } else { Columns::All };
-                emit_styled(&table::of(&matrices, columns))?;
+                emit_styled(&table::of(&shown(matrices, printable), columns))?;
             }
-            MatrixFormat::Csv => emit_file(&csv(&matrices)?)?,
-            MatrixFormat::Json => emit_json(&matrices)?,
-            MatrixFormat::Html => emit_file(&page(&matrices, policies.hash(), &reading.dir)?)?,
+            MatrixFormat::Csv => emit_file(&csv(&shown(matrices, as_cell))?)?,
+            MatrixFormat::Json => emit_json(&shown(matrices, str::to_owned))?,
+            MatrixFormat::Html => emit_file(&page::of(&matrices, policies.hash(), &reading.dir)?)?,
         }
         Ok(Outcome::Done)
     }
 }
 
-fn page(matrices: &[jeton_policy::AccessMatrix], hash: &ContentHash, dir: &Path) -> anyhow::Result<String> {
-    let now = SystemClock.now().strftime("%Y-%m-%d %H:%M UTC");
-    let about = format!("policies {hash} in {}, read {now}", printable(&dir.display().to_string()));
-    // within a script element, only `<` could end it
-    let data = serde_json::to_string(matrices)?.replace('<', "\\u003c");
-    let (before, rest) = PAGE.split_once(ABOUT).context("the page has a place for what it is about")?;
-    Ok(format!("{before}{}{}", as_html(&about), rest.replacen(DATA, &data, 1)))
-}
-
-/// As text between tags.
-fn as_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Puts each text of a matrix as people will see it.
-fn show(matrix: &mut jeton_policy::AccessMatrix, shown: fn(&str) -> String) {
-    let show = |text: &mut String| *text = shown(text);
-    show(&mut matrix.api);
-    for client in &mut matrix.clients {
-        show(&mut client.id);
-        client.credentials.iter_mut().for_each(show);
-    }
-    for route in &mut matrix.routes {
-        show(&mut route.route);
-        show(&mut route.rule);
-        for access in &mut route.access {
-            if let MatrixAccess::When(condition) = access {
-                show(condition);
+/// The matrices with each text as people will see it.
+fn shown(matrices: Vec<CompactMatrix>, form: fn(&str) -> String) -> Vec<AccessMatrix> {
+    let mut matrices: Vec<AccessMatrix> = matrices.into_iter().map(Into::into).collect();
+    let show = |text: &mut String| *text = form(text);
+    for matrix in &mut matrices {
+        show(&mut matrix.api);
+        for client in &mut matrix.clients {
+            show(&mut client.id);
+            client.credentials.iter_mut().for_each(show);
+        }
+        for route in &mut matrix.routes {
+            show(&mut route.route);
+            show(&mut route.rule);
+            for access in &mut route.access {
+                if let MatrixAccess::When(condition) = access {
+                    show(condition);
+                }
             }
         }
     }
+    matrices
 }
 
-fn csv(matrices: &[jeton_policy::AccessMatrix]) -> anyhow::Result<String> {
+fn csv(matrices: &[AccessMatrix]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["api", "client", "route", "rule", "access", "condition", "credentials"])?;
     for matrix in matrices {

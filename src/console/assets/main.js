@@ -1,21 +1,11 @@
 // The frame around the views: which one an address shows, the list of all, and what stands there when one fails.
 
 import * as api from "./api.js";
-import { address, field, h, link, notice, put } from "./dom.js";
+import { field, h, link, notice, put } from "./dom.js";
 
-// The views by address, in the order of the list. Each is `views/NAME.js` with `title` and `show`.
-const VIEWS = [
-  ["", "overview", "Overview", "What is served, and what needs attention"],
-  ["matrix", "matrix", "Matrix", "Who may do what"],
-  ["explain", "explain", "Explain", "Why a request is allowed or denied"],
-  ["routes", "routes", "Routes", "Every path, and what decides it"],
-  ["diff", "diff", "Diff", "What an edit changes"],
-  ["keys", "keys", "Keys", "Which key signs, and what is safe when"],
-  ["clients", "clients", "Clients", "Grants, secrets and federation of each client"],
-  ["token", "token", "Token", "What a token says, and whether it is good"],
-  ["live", "live", "Live", "Denied requests as they come"],
-  ["try", "try", "Try", "Edit a copy of the policies"],
-];
+// The views in the order of the list: each is `views/NAME.js` with `title` and `show`, at `#/NAME`; the first is at `#/`.
+const VIEWS = ["overview", "matrix", "explain", "routes", "diff", "keys", "clients", "token", "live", "try"];
+const START = VIEWS[0];
 
 let shown = { view: null, leave: new AbortController() };
 
@@ -24,36 +14,38 @@ const main = () => document.getElementById("main");
 // `#/matrix?api=orders` is `["matrix", its parameters]`.
 function where() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
-  return [path, new URLSearchParams(query ?? "")];
+  return [path || START, new URLSearchParams(query)];
 }
 
 async function show() {
-  const [path, params] = where();
-  const found = VIEWS.find(([at]) => at === path);
+  const [view, params] = where();
   shown.leave.abort();
   const leave = new AbortController();
-  const again = shown.view === path;
+  const again = shown.view === view;
   const first = shown.view === null;
-  const focused = again ? focusedName() : null;
-  shown = { view: path, leave };
-  mark(path);
+  const focused = again && main().contains(document.activeElement) ? document.activeElement : {};
+  const top = again ? scrollY : 0;
+  shown = { view, leave };
+  for (const one of document.querySelectorAll("#views a")) one.ariaCurrent = one.dataset.view === view ? "page" : null;
+  menu(false);
   // a view that is late writes into the element that it was given, which nobody sees any more
   const place = h("main", { id: "main", tabindex: -1, "aria-busy": "true" });
   main().replaceWith(place);
   try {
-    if (!found) throw new api.Problem(404, `There is no view "${path}".`);
-    const [, file, label] = found;
-    document.title = `${label} - jeton`;
-    const view = await load(file);
-    document.title = `${view.title} - jeton`;
-    await view.show(place, params, context(leave.signal));
+    if (!VIEWS.includes(view)) throw new api.Problem(404, `There is no view "${view}".`);
+    document.title = `${view} - jeton`;
+    const { title, show: fill } = await load(view);
+    document.title = `${title} - jeton`;
+    await fill(place, params, context(leave.signal));
   } catch (error) {
     if (leave.signal.aborted) return;
     failed(place, error);
   }
   if (leave.signal.aborted) return;
-  place.setAttribute("aria-busy", "false");
-  if (!first) refocus(place, focused, again);
+  place.ariaBusy = false;
+  if (first) return;
+  refocus(place, focused);
+  scrollTo(0, top);
 }
 
 async function load(file) {
@@ -86,30 +78,16 @@ function failed(place, error) {
 }
 
 // A view that is shown anew, with other parameters, keeps the focus where it was.
-function focusedName() {
-  const at = document.activeElement;
-  return main().contains(at) ? (at.id || at.name || null) : null;
-}
-
-function refocus(place, focused, again) {
+function refocus(place, { id, name }) {
   if (place.contains(document.activeElement)) return;
-  const former = focused && [...place.querySelectorAll("[id], [name]")].find((one) => one.id === focused || one.name === focused);
-  (former || place).focus({ preventScroll: again });
-  if (!again) scrollTo(0, 0);
-}
-
-function mark(path) {
-  for (const one of document.querySelectorAll("#views a")) {
-    if (one.dataset.view === path) one.setAttribute("aria-current", "page");
-    else one.removeAttribute("aria-current");
-  }
-  menu(false);
+  const former = [...place.querySelectorAll("[id], [name]")].find((one) => (id ? one.id === id : name && one.name === name));
+  (former ?? place).focus({ preventScroll: true });
 }
 
 const button = document.querySelector("button.menu");
 
 function menu(open) {
-  button.setAttribute("aria-expanded", String(open));
+  button.ariaExpanded = open;
 }
 
 // The form for a bearer stands in the place of the view that waits for it.
@@ -132,20 +110,20 @@ function bearer(detail) {
     const { resolve } = waiting;
     waiting = null;
     form.remove();
-    main().setAttribute("aria-busy", "true");
+    main().ariaBusy = true;
     resolve(token.value.trim().replace(/^Bearer\s+/i, ""));
   }
   main().prepend(form);
-  main().setAttribute("aria-busy", "false");
+  main().ariaBusy = false;
   token.focus();
   return waiting.promise;
 }
 
-document.getElementById("views").append(...VIEWS.map(([path, , label, about]) =>
-  h("li", {}, h("a", { href: address(`#/${path}`), title: about, "data-view": path }, label))));
-button.addEventListener("click", () => menu(button.getAttribute("aria-expanded") !== "true"));
+document.getElementById("views").append(...VIEWS.map((view) =>
+  h("li", {}, h("a", { href: view === START ? "#/" : `#/${view}`, "data-view": view }, view[0].toUpperCase() + view.slice(1)))));
+button.addEventListener("click", () => menu(button.ariaExpanded !== "true"));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && button.getAttribute("aria-expanded") === "true") {
+  if (event.key === "Escape" && button.ariaExpanded === "true") {
     menu(false);
     button.focus();
   }

@@ -1,6 +1,6 @@
 // Small parts that several views share.
 
-import { address, badge, code, count, h, name } from "./dom.js";
+import { address, badge, code, count, h, name, nodes, notice, put } from "./dom.js";
 import { coded } from "./explanation.js";
 
 // A number, with a title that says what it counts.
@@ -59,4 +59,105 @@ function place(finding, go) {
   const words = line > 0 ? `${file}:${line}:${column}` : file;
   if (!go) return code(words);
   return h("button", { type: "button", class: "plain", onclick: () => go(finding) }, name(words));
+}
+
+// Waits; ends early, and quietly, when `signal` aborts.
+export function pause(seconds, signal) {
+  return new Promise((done) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      done();
+    };
+    const timer = setTimeout(end, seconds * 1000);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+  });
+}
+
+// Calls `work` every `seconds` until `signal` aborts. A page that nobody sees does not ask.
+export async function every(seconds, signal, work) {
+  for (;;) {
+    await pause(seconds, signal);
+    if (signal.aborted) return;
+    if (!document.hidden) await work();
+  }
+}
+
+// Asks for `path`, hands the answer to `draw`, and does so again every ten seconds. Answers an element that says when it is late.
+export async function follow(api, path, signal, draw) {
+  const late = h("div", { class: "late" });
+  draw(await api.get(path, signal));
+  every(10, signal, async () => {
+    try {
+      draw(await api.get(path, signal));
+      put(late);
+    } catch (error) {
+      if (!signal.aborted) put(late, notice("warning", h("p", {}, "This page is not up to date: ", name(error.message))));
+    }
+  });
+  return late;
+}
+
+// Brings what an element shows up to date. Elements that stay keep their identity, and so the focus, the selection and an
+// open `<details>`. Children with a `data-is` are matched by it, others by their place. Listeners are not carried over.
+export function renew(element, ...children) {
+  const keyed = new Map();
+  const plain = [];
+  for (const child of element.childNodes) {
+    if (child.dataset?.is) keyed.set(child.dataset.is, child);
+    else plain.push(child);
+  }
+  arrange(element, nodes(children).map((given) => {
+    const wanted = given instanceof Node ? given : new Text(given);
+    const key = wanted.dataset?.is;
+    const match = key ? keyed.get(key) : plain.shift();
+    keyed.delete(key);
+    return match?.nodeName === wanted.nodeName ? updated(match, wanted) : wanted;
+  }));
+}
+
+function updated(old, fresh) {
+  if (old instanceof Text) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return old;
+  }
+  for (const name of new Set([...old.getAttributeNames(), ...fresh.getAttributeNames()])) {
+    const value = fresh.getAttribute(name);
+    if (name === "open" || value === old.getAttribute(name)) continue;
+    if (value === null) old.removeAttribute(name);
+    else old.setAttribute(name, value);
+  }
+  renew(old, [...fresh.childNodes]);
+  return old;
+}
+
+// Puts elements in their order, and no others. Those that are there stay, with the focus that one of them has.
+export function arrange(parent, elements) {
+  const focused = document.activeElement;
+  let at = parent.firstChild;
+  for (const element of elements) {
+    if (element === at) at = at.nextSibling;
+    else parent.insertBefore(element, at);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+}
+
+const NAMESPACE = "http://www.w3.org/2000/svg";
+
+// An element of SVG, as `h` makes those of HTML. Each attribute is one as SVG spells it.
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(NAMESPACE, tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value);
+  }
+  element.append(...nodes(children));
+  return element;
 }

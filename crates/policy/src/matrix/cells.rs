@@ -12,7 +12,12 @@
 //! alternatives that are left ask of them, and by the client's claims with which they are compared. Whatever is not of
 //! this kind is looked at by itself.
 
-use std::{collections::BTreeMap, hash::Hash, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    hash::Hash,
+    mem::{Discriminant, discriminant},
+    rc::Rc,
+};
 
 use rustc_hash::FxHashMap;
 
@@ -87,8 +92,8 @@ pub(super) struct ConditionWords {
 /// compared.
 type Axes<'p> = Vec<(String, Vec<&'p ClaimName>)>;
 
-/// What conditions of an alternative ask of parameters: which of the axes, of which claim, and whether it is a list.
-type Asked<'p> = Vec<(usize, &'p ClaimName, bool)>;
+/// What conditions of an alternative ask of parameters: which of the axes, of which claim, and by which operator.
+type Asked<'p> = Vec<(usize, &'p ClaimName, Discriminant<ClaimTest>)>;
 
 /// Routes of a kind have the same cells.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -122,7 +127,7 @@ impl ConditionWords {
     }
 
     pub(super) fn into_conditions(self) -> Vec<String> {
-        self.in_order.iter().map(|words| words.to_string()).collect()
+        self.in_order.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -148,13 +153,13 @@ impl<'p> Cells<'p> {
         if access.is_public() {
             return vec![AccessCode::ALWAYS; self.columns.len()];
         }
-        let row = self.kind(route, access).map(|kind| match self.kinds.get(&kind) {
-            Some(row) => Rc::clone(row),
-            None => {
-                let row = Rc::new(self.row_of_kind(route, &kind));
-                self.kinds.insert(kind, Rc::clone(&row));
-                row
+        let row = self.kind(route, access).map(|kind| {
+            if let Some(row) = self.kinds.get(&kind) {
+                return Rc::clone(row);
             }
+            let row = Rc::new(self.row_of_kind(route, &kind));
+            self.kinds.insert(kind, Rc::clone(&row));
+            row
         });
         let columns = self.columns.iter().enumerate();
         let each = columns.map(|(at, tokens)| match (tokens, row.as_ref().and_then(|row| *row.get(at)?)) {
@@ -194,17 +199,14 @@ impl<'p> Cells<'p> {
             let mut anywhere = Vec::new();
             let mut asked = Vec::new();
             for condition in alternative.0 {
-                match condition {
-                    Condition::Claim {
-                        name,
-                        test: test @ (ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter)),
-                    } => {
-                        let segment = usize::from(parameter.place?.segment);
-                        let axis = axes.keys().position(|position| *position == segment)?;
-                        asked.push((axis, name, matches!(test, ClaimTest::ContainsPath(_))));
-                    }
-                    anywhere_met => anywhere.push(anywhere_met),
-                }
+                let (Condition::Claim { name, test }, Some(parameter)) = (condition, condition.parameter())
+                else {
+                    anywhere.push(condition);
+                    continue;
+                };
+                let segment = usize::from(parameter.place?.segment);
+                let at = axes.keys().position(|position| *position == segment)?;
+                asked.push((at, name, discriminant(test)));
             }
             Some(KindAlternative { anywhere, asked })
         });

@@ -1,21 +1,20 @@
 // The keys on a time line: which one signs, which one is next, and what is safe when.
 
-import { badge, card, code, count, duration, facts, h, name, notice, put, table, time } from "../dom.js";
+import { badge, card, code, duration, h, name, notice, put, table, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { follow, renew } from "../follow.js";
-import { copyButton } from "../parts.js";
-import { svg } from "../svg.js";
+import { copyButton, follow, renew, svg } from "../parts.js";
 
 export const title = "Keys";
 
 // The sizes of the picture, in pixels.
 const [ROW, BAR, TOP, EDGE] = [58, 26, 34, 4];
 
-const MEANS = {
-  next: "published, does not sign yet",
-  active: "signs",
-  retired: "published, signs no more",
-  expired: "not published",
+// The states, each with its kind and what it means.
+const STATES = {
+  next: ["warning", "published, does not sign yet"],
+  active: ["good", "signs"],
+  retired: ["info", "published, signs no more"],
+  expired: ["none", "not published"],
 };
 
 export async function show(main, params, { api, signal }) {
@@ -31,14 +30,13 @@ export async function show(main, params, { api, signal }) {
 }
 
 // Which key signs, and when the next one does.
-function headline({ keys, next_change: change, planned }) {
+function headline({ keys, planned }) {
   const signing = keys.find((key) => key.state === "active");
   const next = keys.find((key) => key.state === "next");
   return h("p", { class: "lead" },
     signing ? [code(signing.kid), " signs since ", time(signing.activates), ". "] : "No key signs yet. ",
     next ? [code(next.kid), " signs ", time(next.activates), ", at ", whole(next.activates), "."] : "No key follows it yet. ",
-    !next && planned && ["The server makes one ", time(planned.made), "; it signs ", time(planned.activates), "."],
-    change && !next && [" The next change is ", time(change), "."]);
+    !next && planned && ["The server makes one ", time(planned.made), "."]);
 }
 
 // `2026-12-01 14:03:00`
@@ -50,8 +48,7 @@ function troubles({ last_rejection: rejected, unlisted }) {
   return [
     rejected && notice("error", h("p", {}, "The keys were read ", time(rejected.at), " and rejected. Those read before go on."),
       h("ul", {}, rejected.errors.map((error) => h("li", {}, name(error))))),
-    unlisted?.length > 0 && notice("warning", h("p", {}, `${count(unlisted.length, "key")} without an entry in keyring.yaml never sign: `,
-      unlisted.map((kid) => [code(kid), " "]), "Remove them with ", h("code", {}, "jeton keys prune"), ".")),
+    unlisted.length > 0 && notice("warning", h("p", {}, "These keys have no entry in keyring.yaml, so they never sign: ", unlisted.map((kid) => [code(kid), " "]))),
   ];
 }
 
@@ -79,68 +76,48 @@ function advice({ advice: list }) {
 
 // One with the same command stays as it is, with its button.
 function order({ from, what, command: text, kid }) {
-  return h("li", { "data-key": `${text} ${kid}` },
+  return h("li", { "data-is": `${text} ${kid}` },
     h("p", {}, from ? [badge("info", "from"), " ", whole(from), " (", time(from), ")"] : badge("good", "now"), " "),
     h("p", {}, kid && [code(kid), ": "], coded(what)),
     text && h("div", { class: "command" }, h("code", {}, name(text)), copyButton(() => text, `Copy the command: ${text}`)));
 }
 
-const HEADS = [
-  { text: "Kid", title: "The thumbprint of the key (RFC 7638)" },
-  { text: "State", title: "next, active, retired or expired" },
-  { text: "Algorithm", title: "And the size of an RSA key" },
-  { text: "Published from", title: "When the key was made: it is in the key set since then" },
-  { text: "Signs from" },
-  { text: "Signs until", title: "When its successor signs" },
-  { text: "Published until", title: "From then on no token that it signed is valid" },
-];
-
-const KINDS = { next: "info", active: "good", retired: "info", expired: "none" };
+const HEADS = ["Kid", "State", "Algorithm", "Published from", "Signs from", { text: "Signs until", title: "When its successor signs" },
+  { text: "Published until", title: "From then on no token that it signed is valid" }];
 
 function asTable({ keys, retention }) {
   const cell = (text, none) => (text ? [h("span", { class: "nowrap" }, clock(text)), " ", h("span", { class: "quiet" }, time(text))] : none);
   return table(HEADS, keys.map((key) => ({
-    cells: [code(key.kid), badge(KINDS[key.state], key.state), [name(key.alg), key.bits && `, ${key.bits} bits`], cell(key.created), cell(key.activates),
+    cells: [code(key.kid), badge(STATES[key.state][0], key.state), [name(key.alg), key.bits && `, ${key.bits} bits`], cell(key.created), cell(key.activates),
       cell(key.retires, key.state === "expired" ? "over" : "no end is set"),
       cell(key.published_until ?? later(key.retires, retention), `${duration(retention)} after it retires`)],
-    attributes: { "data-testid": "key", "data-state": key.state, "data-key": key.kid },
+    attributes: { "data-testid": "key", "data-state": key.state, "data-is": key.kid },
   })), { class: "keys", "aria-label": "Keys" });
 }
 
 const later = (from, seconds) => from && new Date(Date.parse(from) + seconds * 1000).toISOString();
 
+// What the times follow from.
 function settings({ dir, publish_ahead: ahead, rotate_every: often, retention, max_age: age }) {
-  return card("Settings", facts([
-    ["Folder", code(dir)],
-    ["Published ahead", duration(ahead), "keys.publish_ahead: a new key is in the key set for so long before it signs"],
-    ["Rotated every", often ? duration(often) : "never by itself", "keys.rotate_every"],
-    ["Retired for", duration(retention), "As long as a token that the key signed may live"],
-    ["Held by verifiers", duration(age), "max-age of the key set"],
-  ]));
+  return h("p", { class: "quiet" }, "The keys in ", code(dir), " are published ", duration(ahead), " before they sign (keys.publish_ahead) and ",
+    duration(retention), " after. Verifiers may hold the key set for ", duration(age), ". ",
+    often ? `The server makes a key every ${duration(often)}.` : "The server makes no key by itself (keys.rotate_every).");
 }
 
 // The rows of `keys` as `{ kid, state, phases }`, the oldest first; the key that a server is to make comes last.
 function rows({ keys, planned, retention }) {
-  const all = keys.map((key) => ({ ...key, from: Date.parse(key.created), signs: Date.parse(key.activates) }));
-  if (planned) {
-    all.push({ kid: null, state: "planned", from: Date.parse(planned.made), signs: Date.parse(planned.activates) });
-  }
-  all.sort((a, b) => a.signs - b.signs);
+  const made = planned ? [{ kid: "a key to come", state: "planned", created: planned.made, activates: planned.activates }] : [];
+  const all = [...keys, ...made].sort((a, b) => Date.parse(a.activates) - Date.parse(b.activates));
   return all.map((key, at) => ({ kid: key.kid, state: key.state, phases: phases(key, all[at + 1], retention) }));
 }
 
 // Each phase as `{ state, from, until }` in milliseconds; `until` is null where no end is set.
-function phases(key, successor, retention) {
-  const { from, signs } = key;
-  const retires = key.state === "expired" ? (successor?.signs ?? null) : instant(key.retires) ?? successor?.signs ?? null;
-  const published = from < signs ? [{ state: "next", from, until: signs }] : [];
-  if (retires === null) return [...published, { state: "active", from: signs, until: null }];
-  const gone = instant(key.published_until) ?? retires + retention * 1000;
-  return [...published, { state: "active", from: signs, until: retires },
-    { state: "retired", from: retires, until: gone }, { state: "expired", from: gone, until: null }];
+function phases({ created, activates, retires, published_until: until, state }, successor, retention) {
+  const retired = (state !== "expired" && retires) || successor?.activates;
+  const begins = { next: created === activates ? null : created, active: activates, retired, expired: until ?? later(retired, retention) };
+  const known = Object.entries(begins).filter(([, from]) => from).map(([phase, from]) => ({ state: phase, from: Date.parse(from) }));
+  return known.map((phase, at) => ({ ...phase, until: known[at + 1]?.from ?? null }));
 }
-
-const instant = (text) => (text ? Date.parse(text) : null);
 
 // The picture, `width` pixels wide.
 function timeLine(list, now, width) {
@@ -148,14 +125,11 @@ function timeLine(list, now, width) {
   const x = scale([...new Set(moments)].sort((a, b) => a - b), width);
   const height = TOP + list.length * ROW + 30;
   const end = width - EDGE;
-  return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words(list) },
+  return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "The phases of each key; the table below has their times" },
     list.map((row, at) => keyRow(row, { x, end, now, y: TOP + at * ROW })),
     axis({ x, moments, now, width, y: TOP + list.length * ROW }),
     nowLine(x(now), TOP + list.length * ROW, width));
 }
-
-// What the picture shows, for those who do not see it; the table has the times.
-const words = (list) => `Time line of ${list.length} keys: ${list.map(({ kid, state }) => `${kid ? brief(kid) : "the key to come"} is ${state}`).join(", ")}. The table below has all times.`;
 
 // From a time to its place. The time between two events takes room by its order of magnitude, so that a minute and a month both show.
 function scale(moments, width) {
@@ -171,18 +145,17 @@ function scale(moments, width) {
 
 function keyRow({ kid, state, phases: each }, { x, end, now, y }) {
   return svg("g", {},
-    svg("text", { class: "kid", x: EDGE, y: y + 14 }, svg("title", {}, kid ?? "keys.rotate_every makes it"), `${kid ? brief(kid) : "a key to come"} · ${state}`),
+    svg("text", { class: "kid", x: EDGE, y: y + 14 }, svg("title", {}, kid), `${kid.length > 14 ? `${kid.slice(0, 10)}…` : kid} · ${state}`),
     each.map((phase) => bar(phase, x(phase.from), phase.until === null ? end : x(phase.until), now, y + 20)));
 }
 
 function bar({ state, from, until }, left, right, now, y) {
   const width = Math.max(right - left, 2);
-  const fits = width > state.length * 8 + 8;
-  const when = `${state}: ${MEANS[state]}, from ${moment(from)} ${until === null ? "on" : `until ${moment(until)}`} UTC`;
-  return svg("g", { class: `phase ${state} ${from > now ? "to-come" : ""}` },
-    svg("title", {}, when),
+  const [kind, means] = STATES[state];
+  return svg("g", { class: `phase ${from > now ? "to-come" : ""}`, "data-kind": kind },
+    svg("title", {}, `${state}: ${means}, from ${moment(from)} ${until === null ? "on" : `until ${moment(until)}`}`),
     svg("rect", { x: left, y, width, height: BAR, rx: 3 }),
-    fits && svg("text", { x: left + width / 2, y: y + 18, "text-anchor": "middle" }, state));
+    width > state.length * 8 + 8 && svg("text", { x: left + width / 2, y: y + 18, "text-anchor": "middle" }, state));
 }
 
 // Times below the rows, as many as fit; the one of now stands above.
@@ -201,23 +174,15 @@ function axis({ x, moments, now, width, y }) {
 }
 
 function nowLine(at, bottom, width) {
-  const anchor = at < 40 ? "start" : at > width - 40 ? "end" : "middle";
   return svg("g", { class: "now" },
     svg("line", { x1: at, x2: at, y1: 24, y2: bottom }),
-    svg("text", { x: at, y: 16, "text-anchor": anchor }, "now"));
+    svg("text", { x: Math.min(Math.max(at, 16), width - 16), y: 16, "text-anchor": "middle" }, "now"));
 }
 
 // What the states mean, in words.
-const legend = () => h("ul", { class: "states" }, Object.entries(MEANS).map(([state, means]) =>
-  h("li", {}, svg("svg", { width: 20, height: 16, "aria-hidden": "true", class: `phase ${state}` }, svg("rect", { x: 1, y: 1, width: 18, height: 14, rx: 3 })),
+const legend = () => h("ul", { class: "states" }, Object.entries(STATES).map(([state, [kind, means]]) =>
+  h("li", {}, svg("svg", { width: 20, height: 16, "aria-hidden": "true", class: "phase", "data-kind": kind }, svg("rect", { x: 1, y: 1, width: 18, height: 14, rx: 3 })),
     " ", h("b", {}, state), `: ${means}`)));
 
-const CLOCK = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "UTC",
-});
-
-// `1 Dec, 14:03`, in UTC, from milliseconds.
-const moment = (time) => CLOCK.format(time);
-
-// The beginning of a long name, such as of a `kid`.
-const brief = (text, length = 10) => (text.length > length + 1 ? `${text.slice(0, length)}…` : text);
+// `12-01 14:03`, from milliseconds.
+const moment = (time) => clock(new Date(time).toISOString()).slice(5, 16);

@@ -1,15 +1,16 @@
 // Denied decisions as they come, grouped by reason and client.
 
 import { badge, check, code, count, h, link, name, put, time } from "../dom.js";
-import { carried } from "../changes.js";
-import { every, pause } from "../follow.js";
 import { coded } from "../explanation.js";
-import { explained } from "../parts.js";
+import { arrange, every, explained, pause } from "../parts.js";
+import { carried } from "./diff.js";
 
 export const title = "Live";
 
 // As many as the page keeps.
 const MOST = 500;
+// How many of a list are drawn at once.
+const PIECE = 100;
 // How many of a group are shown, until somebody asks for all.
 const FEW = 5;
 // How often the page is drawn at most, in milliseconds, and how often a program that reads it out is told, in seconds.
@@ -50,6 +51,7 @@ function pageOf(asList, navigate) {
   const groups = new Map();
   let waiting = null;
   let late = null;
+  let drawn = PIECE;
   const connection = h("p", { class: "connection", role: "status" });
   const counted = h("p", { class: "quiet" });
   const told = h("p", { class: "unseen", role: "status" });
@@ -85,10 +87,18 @@ function pageOf(asList, navigate) {
     late = null;
     hold.textContent = waiting ? `Resume (${waiting.length} new)` : "Pause";
     counted.textContent = decisions.words();
-    if (decisions.kept.length === 0) return arrange(list, [nothing]);
-    if (!flat.checked) return arrange(list, decisions.groups().map(group));
+    if (decisions.kept.length === 0) arrange(list, [nothing]);
+    else if (flat.checked) drawList();
+    else arrange(list, decisions.groups().map(group));
+  }
+
+  // In pieces, between which the browser may do something else.
+  function drawList() {
     arrange(list, [plain]);
-    return arrange(plain, decisions.kept.map(itemOf));
+    arrange(plain, decisions.kept.slice(0, drawn).map(itemOf));
+    if (drawn >= decisions.kept.length) return;
+    drawn += PIECE;
+    requestAnimationFrame(draw);
   }
 
   function group({ key, decisions: of }) {
@@ -114,22 +124,6 @@ function pageOf(asList, navigate) {
     take, draw, tell,
     says: (kind, state, ...more) => put(connection, badge(kind, state), more),
   };
-}
-
-// Puts elements in their order. Those that are there stay, with the focus that one of them has.
-function arrange(parent, elements) {
-  const focused = document.activeElement;
-  let at = parent.firstChild;
-  for (const element of elements) {
-    if (element === at) at = at.nextSibling;
-    else parent.insertBefore(element, at);
-  }
-  while (at) {
-    const next = at.nextSibling;
-    at.remove();
-    at = next;
-  }
-  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
 function groupOf({ reason, client, api }, redraw) {

@@ -1,12 +1,10 @@
 // A copy of the policies in force, edited in the memory of this page and checked by the server. Nothing is kept.
 
-import { accessMatrix, cellFacts } from "../access.js";
 import { badge, code, count, field, h, name, notice, put } from "../dom.js";
-import { changesOf } from "../changes.js";
-import { editor, tabs } from "../editor.js";
 import { coded, grounds, verdict } from "../explanation.js";
-import { pause } from "../follow.js";
-import { copyButton, explained, findingList, isError, summary } from "../parts.js";
+import { accessMatrix, cellFacts } from "../grid.js";
+import { copyButton, explained, findingList, isError, pause, summary } from "../parts.js";
+import { changesOf } from "./diff.js";
 import { asker, askedBy, firstApi, form, question } from "./explain.js";
 
 export const title = "Try";
@@ -32,8 +30,8 @@ function emptied(main) {
   return main;
 }
 
-const intro = () => h("p", {}, "Edit a copy of the policies in force, and see what your edit breaks, allows and changes. The copy stays in the memory of this page. ",
-  "The server checks it and keeps nothing. Hashes of secrets are cut to 8 digits: take your edits over, not the whole files.");
+const intro = () => h("p", {}, "Edit a copy of the policies in force. The server checks it and keeps nothing; it stays in the memory of this page. ",
+  "Hashes of secrets are cut to 8 digits: take your edits over, not the whole files.");
 
 const behind = (reset) => notice("warning", h("p", {}, "Other policies are in force since you began. The diff compares with those. "),
   h("p", {}, h("button", { type: "button", onclick: reset }, "Drop my edits and take these")));
@@ -53,10 +51,10 @@ function pageOf({ api, signal, params, renewed }) {
   const status = h("p", { role: "status", class: "outcome" });
   const progress = h("span", { class: "quiet" });
   const reset = h("button", { type: "button", onclick: restart }, "Reset");
-  const files = filesOf(sources.files, edited);
+  const files = filesOf(sources, edited);
   const shown = results({ params, signal, go: files.go, again: () => checks.now() });
   const checks = checking({
-    api, signal, onanswer, onstate,
+    api, signal, onanswer, onfailed, onstate,
     body: () => ({ files: sources.files.map((file) => ({ name: file.name, text: textOf(file) })), ask: shown.ask() }),
   });
 
@@ -72,17 +70,19 @@ function pageOf({ api, signal, params, renewed }) {
     if (confirm("Drop all edits, and take the policies in force again?")) renewed();
   }
 
-  function onstate(state, detail) {
-    progress.textContent = {
-      waiting: "Edited. It is checked when you pause.", checking: "Checking…", busy: "Another text is being checked. This one waits.",
-    }[state] ?? "";
-    shown.element.setAttribute("aria-busy", String(["waiting", "checking", "busy"].includes(state)));
-    if (state === "failed") put(status, badge("error", "not checked"), " ", name(detail));
+  function onstate(words) {
+    progress.textContent = words;
+    shown.element.setAttribute("aria-busy", String(words !== ""));
+  }
+
+  function onfailed(error) {
+    onstate("");
+    put(status, badge("error", "not checked"), " ", name(error.message));
   }
 
   function onanswer(answer) {
-    onstate("done");
-    put(status, badge(answer.usable ? "good" : "error", answer.usable ? "loads" : "does not load"), " ", summary(answer.findings), ".", answer.hash && [" Hash ", code(answer.hash)]);
+    onstate("");
+    put(status, badge(answer.usable ? "good" : "error", answer.usable ? "loads" : "does not load"), " ", summary(answer.findings), ". ", answer.why && [coded(answer.why), ". "], answer.hash && ["Hash ", code(answer.hash)]);
     files.mark(answer.findings);
     shown.take(answer);
   }
@@ -108,7 +108,7 @@ function withheld(list) {
 }
 
 // A tab and an editor for each file. An editor is made when its tab is first shown.
-function filesOf(files, edited) {
+function filesOf({ files, dir }, edited) {
   const entries = new Map(files.map((file) => [file.name, { file, editor: null, panel: h("div", {}), label: h("span", {}), findings: [] }]));
   const bar = tabs("Files", [...entries].map(([id, { label, panel }]) => ({ id, label, panel })), open);
 
@@ -124,8 +124,8 @@ function filesOf(files, edited) {
   function relabel({ file, label, findings }) {
     const errors = findings.filter(isError).length;
     const warnings = findings.length - errors;
-    label.replaceChildren(name(file.name), copy.edited.has(file.name) ? " (edited)" : "", " ",
-      errors > 0 ? badge("error", count(errors, "error")) : "", warnings > 0 ? badge("warning", count(warnings, "warning")) : "");
+    put(label, name(file.name.startsWith(`${dir}/`) ? file.name.slice(dir.length + 1) : file.name), copy.edited.has(file.name) && " (edited)", " ",
+      errors > 0 && badge("error", count(errors, "error")), warnings > 0 && badge("warning", count(warnings, "warning")));
   }
 
   const of = ({ file: path }) => entries.get(path) ?? [...entries.values()].find(({ file }) => path.endsWith(`/${file.name}`));
@@ -159,18 +159,16 @@ function filesOf(files, edited) {
 const MOST_BYTES = 4 * 1024 * 1024;
 // A pause in typing, in seconds; after it the text is checked.
 const IDLE = 0.6;
-// The first wait for a server that checks another text, in seconds, and the longest.
-const [FIRST_WAIT, LONGEST_WAIT] = [0.5, 4];
 
-// `body()` is what is to be checked; `onstate(state, detail)` is told `waiting`, `checking`, `busy`, `failed`;
-// `onanswer(answer)` gets the answer of the text as it is.
-function checking({ api, signal, body, onstate, onanswer }) {
+// `body()` is what is to be checked; `onstate(words)` is told what goes on; `onanswer(answer)` gets the answer of the text
+// as it is, and `onfailed(error)` why there is none.
+function checking({ api, signal, body, onstate, onanswer, onfailed }) {
   let running = new AbortController();
   let timer = null;
 
   function later() {
     stop();
-    onstate("waiting");
+    onstate("Edited. It is checked when you pause.");
     timer = setTimeout(now, IDLE * 1000);
   }
 
@@ -179,44 +177,43 @@ function checking({ api, signal, body, onstate, onanswer }) {
     clearTimeout(timer);
     running.abort();
     running = new AbortController();
+    return AbortSignal.any([signal, running.signal]);
   }
 
   async function now() {
-    stop();
-    const mine = AbortSignal.any([signal, running.signal]);
-    const asked = body();
-    const bytes = new TextEncoder().encode(JSON.stringify(asked)).length;
+    const mine = stop();
     try {
-      if (bytes > MOST_BYTES) throw new Error(`The texts have ${mebibytes(bytes)} MiB. The server checks at most ${mebibytes(MOST_BYTES)} MiB.`);
-      const answer = await whenFree(() => api.post("check", asked, mine), mine);
+      const answer = await whenFree(body(), mine);
       if (!mine.aborted) onanswer(answer);
     } catch (error) {
-      if (!mine.aborted) onstate("failed", error.message);
+      if (!mine.aborted) onfailed(error);
     }
   }
 
-  async function whenFree(ask, mine) {
-    for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
-      onstate("checking");
+  // The server checks one text at a time.
+  async function whenFree(asked, mine) {
+    const bytes = new Blob([JSON.stringify(asked)]).size;
+    if (bytes > MOST_BYTES) throw new Error(`The texts have ${mebibytes(bytes)} MiB. The server checks at most ${mebibytes(MOST_BYTES)} MiB.`);
+    for (let wait = 0.5; ; wait = Math.min(wait * 2, 4)) {
+      onstate("Checking\u2026");
       try {
-        return await ask();
+        return await api.post("check", asked, mine);
       } catch (error) {
         if (mine.aborted || error.status !== 503) throw error;
-        onstate("busy");
+        onstate("Another text is being checked. This one waits.");
         await pause(wait, mine);
-        if (mine.aborted) throw error;
       }
     }
   }
 
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  signal.addEventListener("abort", stop);
   return { now, later };
 }
 
 const mebibytes = (bytes) => (bytes / 1024 / 1024).toLocaleString("en", { maximumFractionDigits: 1 });
 
 // `again()` asks for a check, `go(finding)` goes to a place in the texts. Answers `{ element, ask, take }`: what is asked
-// beside the findings, and where an answer goes.
+// beside the findings, and where an answer goes. The `take` of a panel says whether it had one.
 function results({ params, signal, go, again }) {
   const panels = {
     findings: findings(go),
@@ -236,8 +233,9 @@ function results({ params, signal, go, again }) {
     take(answer) {
       panels.findings.take(answer);
       if (chosen === "findings") return;
-      if (answer.usable) panels[chosen].take(answer);
-      else put(panels[chosen].place, notice("error", h("p", {}, "The text does not load: see Findings.")));
+      // a guarantee or a test that fails keeps a text from being used, but not from being looked at
+      if (!answer.names) put(panels[chosen].place, notice("error", h("p", {}, "The text does not load: see Findings.")));
+      else if (!panels[chosen].take(answer) && answer.why) put(panels[chosen].place, notice("warning", h("p", {}, coded(answer.why))));
     },
   };
 }
@@ -271,9 +269,9 @@ function matrix(again) {
     },
     take({ names, matrix: answered }) {
       offer(names.apis);
-      if (answered) put(place, accessMatrix({ matrix: answered, state, detail: (cell) => cellFacts(answered, cell) }));
       // the APIs are known now
-      else if (api.value !== asked) again();
+      if (!answered && api.value !== asked) again();
+      return answered && put(place, accessMatrix({ matrix: answered, state, detail: (cell) => cellFacts(answered, cell) }));
     },
   };
 }
@@ -285,9 +283,7 @@ function difference(signal) {
   const explain = (request) => explained(request).replace("#/explain", "#/try");
   return {
     label: "Diff", element: place, place, ask: () => ({ difference: true }),
-    take: ({ difference: answered }) => put(place, answered
-      ? changesOf(answered, { filter, signal, explain })
-      : notice("warning", h("p", {}, "Comparing these policies with those in force is too much work for one check. `jeton policies diff` compares any."))),
+    take: ({ difference: answered }) => answered && put(place, changesOf(answered, { filter, signal, explain })),
   };
 }
 
@@ -318,7 +314,127 @@ function explanation(params, again) {
     },
     take({ names, explanation: answered }) {
       if (!isOffered) offer(names);
-      if (answered) put(place, verdict(answered, asker(asked)), grounds(answered));
+      return answered && put(place, verdict(answered, asker(asked)), grounds(answered));
     },
   };
+}
+
+// The most marks that a file shows.
+const MOST_MARKS = 500;
+
+// `onedit(text)` is called at each edit. Answers `{ element, mark, go }`.
+function editor({ label, text, onedit }) {
+  const area = h("textarea", { "aria-label": label, wrap: "off", spellcheck: false, autocapitalize: "off", autocomplete: "off", value: text });
+  const numbers = h("pre", { class: "numbers" });
+  const marks = h("div", { class: "marks" });
+  const gutter = h("div", { class: "gutter", "aria-hidden": "true" }, numbers, marks);
+  const element = h("div", { class: "editor" }, gutter, area);
+  let height = 0;
+  let total = linesOf(text);
+
+  // Only the numbers that are seen are there: a file may have 100,000 lines.
+  function draw() {
+    height ||= parseFloat(getComputedStyle(area).lineHeight) || 0;
+    if (height === 0 || area.clientHeight === 0) return;
+    const first = Math.floor(area.scrollTop / height);
+    const last = Math.min(total, first + Math.ceil(area.clientHeight / height) + 1);
+    numbers.textContent = Array.from({ length: Math.max(0, last - first) }, (_, at) => first + at + 1).join("\n");
+    numbers.style.transform = `translateY(${first * height - area.scrollTop}px)`;
+    marks.style.transform = `translateY(${-area.scrollTop}px)`;
+  }
+
+  area.addEventListener("scroll", draw, { passive: true });
+  area.addEventListener("input", () => {
+    total = linesOf(area.value);
+    draw();
+    onedit(area.value);
+  });
+  new ResizeObserver(draw).observe(area);
+
+  // One mark for a line; an error outweighs a warning.
+  function mark(findings) {
+    draw();
+    const lines = new Map();
+    for (const finding of findings) {
+      if (finding.line < 1 || (lines.has(finding.line) && !isError(finding))) continue;
+      lines.set(finding.line, finding);
+    }
+    marks.replaceChildren(...[...lines.values()].slice(0, MOST_MARKS).map(placed));
+  }
+
+  function placed(finding) {
+    const title = `${finding.severity}: ${finding.message}`;
+    const one = h("span", { class: "mark", "data-kind": finding.severity, title, onclick: () => go(finding) }, isError(finding) ? "✕" : "!");
+    one.style.top = `${(finding.line - 1) * height}px`;
+    return one;
+  }
+
+  // Puts the cursor there, and the line into view.
+  function go({ line, column }) {
+    const lines = area.value.split("\n");
+    const before = lines.slice(0, line - 1).reduce((length, each) => length + each.length + 1, 0);
+    const text = lines[line - 1] ?? "";
+    // columns count characters
+    const within = [...text].slice(0, column - 1).join("").length;
+    area.focus();
+    area.setSelectionRange(before + within, before + text.length);
+    area.scrollTop = (line - 1) * height - area.clientHeight / 3;
+    area.scrollLeft = 0;
+    draw();
+  }
+
+  return { element, mark, go };
+}
+
+const linesOf = (text) => text.split("\n").length;
+
+// Tabs, as ARIA knows them: arrows, Home and End go from one to the next.
+let made = 0;
+
+// `items` are `{ id, label, panel }`; `onselect(id)` is called when somebody selects one. Answers
+// `{ list, panels, select, tab }`: the row of tabs, an element with the panels, a function that selects one, and
+// one that finds a tab.
+function tabs(label, items, onselect) {
+  const group = `tabs-${(made += 1)}`;
+  const entries = new Map(items.map((item, at) => [item.id, entry(item, `${group}-${at}`)]));
+  const order = [...entries.keys()];
+
+  function select(id) {
+    for (const [other, { tab, panel }] of entries) {
+      const selected = other === id;
+      tab.setAttribute("aria-selected", String(selected));
+      tab.tabIndex = selected ? 0 : -1;
+      panel.hidden = !selected;
+    }
+    entries.get(id).tab.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  }
+
+  function choose(id) {
+    select(id);
+    onselect(id);
+  }
+
+  function onkeydown(event) {
+    const at = order.findIndex((id) => entries.get(id).tab === event.target);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: order.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    const id = order[(to + order.length) % order.length];
+    choose(id);
+    entries.get(id).tab.focus();
+  }
+
+  for (const [id, { tab }] of entries) tab.addEventListener("click", () => choose(id));
+  const list = h("div", { role: "tablist", "aria-label": label, class: "tablist", onkeydown },
+    [...entries.values()].map(({ tab }) => tab));
+  const panels = h("div", { class: "panels" }, [...entries.values()].map(({ panel }) => panel));
+  return { list, panels, select, tab: (id) => entries.get(id)?.tab };
+}
+
+function entry({ label, panel }, id) {
+  const tab = h("button", { type: "button", role: "tab", id, "aria-controls": `${id}-panel` }, label);
+  panel.id = `${id}-panel`;
+  panel.setAttribute("role", "tabpanel");
+  panel.setAttribute("aria-labelledby", id);
+  return { tab, panel };
 }
