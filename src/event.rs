@@ -184,6 +184,9 @@ jeton_verify::events! {
     /// A fault in jeton: the metrics could not be written down.
     "metrics.failed" => MetricsFailed<'e>: error { error: ShownValue<'e> } "whoever scrapes gets an error";
 
+    /// The process that checks edited policies for the console could not be started or heard, or failed.
+    "console.check_failed" => CheckFailed<'e>: error { error: ShownValue<'e> } "whoever asked gets an error";
+
     /// The policies were replaced.
     "policies.reloaded" => PoliciesReloaded<'e>: info {
         trigger: &'e str, old: ShownValue<'e>, new: ShownValue<'e>, effect: &'e str, gains: Option<usize>,

@@ -38,6 +38,7 @@ use self::output::{emit, emit_file, emit_json, emit_styled, json, say};
 use crate::{
     app,
     config::{NeededFolders, Settings},
+    console,
 };
 
 /// A stateless token service: scopes in claims, policies in a folder, no database.
@@ -119,6 +120,10 @@ pub fn run() -> ExitCode {
     // before anything is read that may be secret, the arguments included
     if let Err(error) = memory::keep_private() {
         say!("warning: core dumps are not turned off: {error}");
+    }
+    // a server starts itself so, and nobody else does
+    if std::env::args_os().nth(1).is_some_and(|first| first == console::TRIAL_ARGUMENT) {
+        return console::answer_standard_input();
     }
     let Args { config, command } = Args::try_parse().unwrap_or_else(|error| output::say_usage(&error));
     let config = config.as_deref();

@@ -9,9 +9,9 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use jeton_jose::{JwsError, PublicKeys};
+use jeton_jose::PublicKeys;
 use jeton_oauth::{
-    Audience, Issuer, ShownUrl, TokenId,
+    Audience, ShownUrl, TokenId,
     clock::{Clock, SystemClock, seconds_up},
     text::printable,
 };
@@ -19,9 +19,7 @@ use jeton_policy::{
     PrunedEntry, TokenRevocation,
     files::{self, ByteSize},
 };
-use jeton_verify::{
-    BearerToken, InsecureParts, JwksOptions, JwksSource, TokenError, Verifier, insecure_parts,
-};
+use jeton_verify::{InsecureParts, JwksOptions, JwksSource, Verifier, insecure_parts};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use url::Url;
@@ -35,7 +33,11 @@ use super::{
     keys::at,
     say,
 };
-use crate::{app::key_keeper, config::NeededFolders};
+use crate::{
+    app::key_keeper,
+    config::NeededFolders,
+    inspect::{pasted_token, with_values},
+};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -146,48 +148,6 @@ pub(super) fn token_text(jwt: Option<String>) -> anyhow::Result<String> {
 fn not_verified(why: &str) -> anyhow::Result<Outcome> {
     emit(&format!("does not verify: {}\n", printable(why)))?;
     Ok(Outcome::No)
-}
-
-/// A token as it is copied from a request, without what stands before it there.
-pub(super) fn pasted_token(text: &str) -> BearerToken {
-    BearerToken::new(pasted(text))
-}
-
-/// As [`pasted_token`], of a token that others issued.
-pub(super) fn pasted(text: &str) -> &str {
-    ["authorization:", "bearer ", "dpop "].iter().fold(text.trim(), |text, before| {
-        match text.split_at_checked(before.len()) {
-            Some((start, rest)) if start.eq_ignore_ascii_case(before) => rest.trim_start(),
-            _ => text,
-        }
-    })
-}
-
-/// Why a token does not verify, with both values where its own is another than what is wanted.
-pub(super) fn with_values(
-    error: &TokenError,
-    token: &BearerToken,
-    issuer: &Issuer,
-    audience: &Audience,
-) -> String {
-    let Ok(InsecureParts { claims, .. }) = insecure_parts(token) else { return error.to_string() };
-    let named = |name: &str| {
-        claims.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    };
-    match error {
-        // the keys of another issuer are unknown before its name is looked at
-        TokenError::Issuer | TokenError::Jws(JwsError::UnknownKey) => match named("iss") {
-            Some(iss) if iss != issuer.as_str() => {
-                format!("{error} (`iss` is `{iss}`, and the issuer of the settings is `{issuer}`)")
-            }
-            _ => error.to_string(),
-        },
-        TokenError::Audience => match named("aud") {
-            Some(aud) => format!("{error} (it is `{aud}`, and the audience of the API is `{audience}`)"),
-            None => error.to_string(),
-        },
-        _ => error.to_string(),
-    }
 }
 
 /// The times of a token, which are seconds since 1970 in it.

@@ -4,8 +4,11 @@
 //! it. `endpoint/` answers the questions of the page in JSON, each with one call into the core. `guard.rs` says who may ask.
 
 pub(crate) mod assets;
+mod comparison;
 mod endpoint;
 mod guard;
+mod matrices;
+mod trial;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -18,13 +21,15 @@ use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::{Authorizer, audit::Audit};
 
-use self::{assets::Assets, guard::Exposure};
+pub(crate) use self::trial::{ARGUMENT as TRIAL_ARGUMENT, answer_standard_input};
+use self::{assets::Assets, comparison::Comparisons, guard::Exposure, matrices::Matrices, trial::Trials};
 use crate::{
     app::App,
     authenticate::SecretUses,
     config::Settings,
     federation::FollowedIssuers,
     http::{Ending, get_or_head, not_found, readable},
+    inspect::TokenInspector,
     keys::LiveKeys,
     report::Overview,
     store::Store,
@@ -57,12 +62,18 @@ pub(crate) struct Console {
     clock: Data<dyn Clock>,
     /// The server waits for answers that are being sent: a stream ends when [`Ending::closed`] comes.
     ending: Data<Ending>,
+    matrices: Data<Matrices>,
+    comparisons: Data<Comparisons>,
+    inspector: Data<TokenInspector>,
+    trials: Data<Trials>,
     overview: Data<Overview>,
 }
 
 impl Console {
     /// Begins to note how often things happen. Must run within an actix system.
     pub(crate) fn of(app: &App, ending: Ending) -> Self {
+        let policies = || Arc::clone(&app.policies);
+        let (verifier, standing) = (app.introspector.verifier.clone(), app.introspector.standing.clone());
         let rates = Arc::new(Rates::new(Arc::clone(app.telemetry.metrics()), Arc::clone(&app.clock)));
         actix_web::rt::spawn(Arc::clone(&rates).follow(ending.closed()));
         Self {
@@ -70,7 +81,7 @@ impl Console {
             assets: Data::new(Assets::compressed()),
             settings: Data::new(app.settings.clone()),
             keys: Data::new(Arc::clone(&app.keys)),
-            policies: Data::new(Arc::clone(&app.policies)),
+            policies: Data::new(policies()),
             audit: Data::new(app.audit.clone()),
             authorizer: Data::new(app.authorizer.clone()),
             guard: app.authorizer_without_origin.clone(),
@@ -81,6 +92,10 @@ impl Console {
             secret_uses: Data::from(Arc::clone(&app.secret_uses)),
             clock: Data::from(Arc::clone(&app.clock)),
             ending: Data::new(ending),
+            matrices: Data::new(Matrices::new(policies())),
+            comparisons: Data::new(Comparisons::new(&app.settings, policies(), Arc::clone(&app.clock))),
+            inspector: Data::new(TokenInspector::new(verifier, standing, policies())),
+            trials: Data::new(Trials::default()),
         }
     }
 
@@ -102,6 +117,10 @@ impl Console {
             .app_data(self.secret_uses.clone())
             .app_data(self.clock.clone())
             .app_data(self.ending.clone())
+            .app_data(self.matrices.clone())
+            .app_data(self.comparisons.clone())
+            .app_data(self.inspector.clone())
+            .app_data(self.trials.clone())
             .app_data(self.overview.clone())
             .configure(endpoint::mount)
             .default_service(web::to(not_found))

@@ -37,6 +37,10 @@ pub(crate) enum ProblemKind {
     Misdirected(&'static str),
     /// Nothing is here.
     NotFound,
+    /// What is asked about is not there.
+    NoSuch(Cow<'static, str>),
+    /// What is asked for takes more work than anybody may ask for.
+    TooMuchWork(Cow<'static, str>),
     /// Something is here, for another method.
     MethodNotAllowed(&'static str),
     /// The body is too long.
@@ -83,6 +87,8 @@ impl ProblemKind {
             }
             Self::Misdirected(_)
             | Self::NotFound
+            | Self::NoSuch(_)
+            | Self::TooMuchWork(_)
             | Self::MethodNotAllowed(_)
             | Self::TooLarge(_)
             | Self::WrongMediaType(_)
@@ -101,7 +107,10 @@ impl EndpointProblem {
     fn detail(&self) -> Cow<'static, str> {
         match &self.kind {
             ProblemKind::Guard(fault) => fault.detail(),
-            ProblemKind::BadQuestion(detail) | ProblemKind::Forbidden(detail) => detail.clone(),
+            ProblemKind::BadQuestion(detail)
+            | ProblemKind::Forbidden(detail)
+            | ProblemKind::NoSuch(detail)
+            | ProblemKind::TooMuchWork(detail) => detail.clone(),
             ProblemKind::Misdirected(detail) | ProblemKind::Busy(detail) => (*detail).into(),
             ProblemKind::NotFound => "there is nothing at this path".into(),
             ProblemKind::MethodNotAllowed(allow) => format!("this path supports only {allow}").into(),
@@ -141,6 +150,8 @@ impl EndpointProblem {
             | ProblemKind::Forbidden(_)
             | ProblemKind::Misdirected(_)
             | ProblemKind::NotFound
+            | ProblemKind::NoSuch(_)
+            | ProblemKind::TooMuchWork(_)
             | ProblemKind::MethodNotAllowed(_)
             | ProblemKind::TooLarge(_)
             | ProblemKind::WrongMediaType(_)
@@ -163,7 +174,8 @@ impl ResponseError for EndpointProblem {
             ProblemKind::BadQuestion(_) => StatusCode::BAD_REQUEST,
             ProblemKind::Forbidden(_) => StatusCode::FORBIDDEN,
             ProblemKind::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
-            ProblemKind::NotFound => StatusCode::NOT_FOUND,
+            ProblemKind::NotFound | ProblemKind::NoSuch(_) => StatusCode::NOT_FOUND,
+            ProblemKind::TooMuchWork(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemKind::CodedBody | ProblemKind::WrongMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -179,6 +191,9 @@ impl ResponseError for EndpointProblem {
         let mut response = HttpResponse::build(self.status_code());
         if let ProblemKind::MethodNotAllowed(allow) = self.kind {
             response.insert_header((header::ALLOW, allow));
+        }
+        if let ProblemKind::Busy(_) = self.kind {
+            response.insert_header((header::RETRY_AFTER, "1"));
         }
         if let ProblemKind::TooLarge(_) = self.kind {
             response.force_close();

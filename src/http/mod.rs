@@ -12,7 +12,7 @@ mod server;
 mod span;
 
 pub(crate) use {
-    answer::json_answer,
+    answer::{json_answer, written_json_answer},
     connection::{
         ClosingListener, LastingAnswer, Listener, LocalAddress, Seats, Serving, TellConnection, serve,
     },

@@ -1,4 +1,4 @@
-//! What operators are told in JSON: by `/ops/*`, by commands with `--format json`, and by the console. One form of each,
+//! What operators ask and are told in JSON: by `/ops/*`, by commands with `--format json`, and by the console. One form of each,
 //! wherever it is asked for.
 
 mod clients;
@@ -8,6 +8,7 @@ mod names;
 mod overview;
 mod policies;
 mod problems;
+mod question;
 mod store;
 mod tls;
 
@@ -18,6 +19,7 @@ pub(crate) use self::{
     names::names,
     overview::Overview,
     policies::{candidate, rejection},
+    question::{BadQuestion, WrittenQuestion},
     store::store_status,
     tls::{certificate, tls_rejection},
 };

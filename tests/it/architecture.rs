@@ -20,13 +20,13 @@ const COLUMNS: [&[&str]; 18] = [
     &["follow"],
     &["app"],
     &["telemetry"],
-    &["issue", "reuse", "introspect", "revoke", "status_lists", "bundles", "authzen"],
+    &["issue", "reuse", "inspect", "introspect", "revoke", "status_lists", "bundles", "authzen"],
     &["grant"],
     &["authenticate", "token"],
     &["federation"],
     &["binding"],
     &["store", "keys", "limits", "tls"],
-    &["gateway", "service_manager", "made", "private_file", "terminal"],
+    &["gateway", "git", "service_manager", "made", "private_file", "terminal"],
     &["event"],
 ];
 

@@ -60,6 +60,7 @@ mod guarantee;
 mod lacking;
 mod lines;
 mod lint;
+mod listed;
 mod live;
 mod matrix;
 mod natural;
@@ -97,6 +98,7 @@ pub use explain::{
 pub use finding::{Finding, FindingCode, Findings, Severity, did_you_mean};
 pub use granted::{GrantedDecision, GrantedTokens};
 pub use lacking::{AccessGap, ClientAccess, ConditionMet, JudgedAlternative, JudgedCondition};
+pub use listed::ListedRoute;
 pub use live::{LivePolicies, PolicyReload, PolicySnapshot, ReplacedPolicies};
 pub use matrix::{
     AccessCode, AccessMatrix, CompactMatrix, CompactRoute, MatrixAccess, MatrixClient, MatrixRoute,

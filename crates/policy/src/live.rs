@@ -44,6 +44,18 @@ impl PolicySnapshot {
         Self { policies, loaded_at, sources, passed_over }
     }
 
+    /// Policies that come into force nowhere, as they would be in force.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn compile(
+        sources: PolicySources,
+        surroundings: &Surroundings,
+        now: Timestamp,
+    ) -> Result<Self, Findings> {
+        Ok(Self::new(PolicySet::compile(&sources, surroundings, now)?, sources, now))
+    }
+
     /// The files from which they were compiled, with the hashes of secrets. Show
     /// [`Self::shown_texts`] to others.
     pub fn sources(&self) -> &PolicySources {

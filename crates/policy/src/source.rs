@@ -243,6 +243,11 @@ impl PolicySources {
         !is_schema && matches!(extension, Some("pem" | "jwk" | "jwks" | "json"))
     }
 
+    /// The files that may hold public keys, each by its path below the folder, but for those that cannot be read.
+    pub fn key_files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        self.keys.iter().filter_map(|(below, read)| Some((below.as_path(), read.as_deref().ok()?)))
+    }
+
     /// The content of a key file below the folder, or why it cannot be read. `None` if there is no such file.
     pub(super) fn key_file(&self, below: &Path) -> Option<Result<&[u8], &Finding>> {
         let read = self.keys.get(below)?;

@@ -15,10 +15,7 @@ use jeton_policy::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::{
-    Outcome, emit, settings, surroundings,
-    token::{pasted, token_text},
-};
+use super::super::{Outcome, emit, settings, surroundings, token::token_text};
 use crate::{
     binding::ProvenBinding,
     config::{NeededFolders, Settings},
@@ -26,6 +23,7 @@ use crate::{
         FederationError, FederationRefused, FollowedIssuers, ForeignVerifier, KeyFetchOptions, ShownAt,
         UnreadToken, UnverifiedToken,
     },
+    inspect::pasted,
     store::{MemoryStore, Store},
 };
 

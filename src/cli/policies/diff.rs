@@ -7,8 +7,9 @@ use jeton_policy::{ChangeEffect, Findings, PolicyDraft};
 
 use super::{
     super::{Outcome, progress::Progress},
-    PolicyReading, emit, emit_json, git, warn_of_faults,
+    PolicyReading, emit, emit_json, warn_of_faults,
 };
+use crate::git;
 
 #[derive(Args)]
 #[command(

@@ -16,6 +16,7 @@ use super::{
     super::{Outcome, clients::claim, say, token},
     PolicyReading, colour, emit_json, emit_styled,
 };
+use crate::inspect;
 
 #[derive(Args)]
 pub(in crate::cli) struct Explain {
@@ -81,7 +82,7 @@ impl Explain {
             let verifier = token::verifier(config, None)?;
             let claims = Standing::by_files().verify(&verifier, policies, token, audience);
             Ok(claims.map_err(|error| match error {
-                NotInForce::Ended(error) => token::with_values(&error, token, verifier.issuer(), audience),
+                NotInForce::Ended(error) => inspect::with_values(&error, token, verifier.issuer(), audience),
                 NotInForce::Unknown(unknown) => unknown.to_string(),
             }))
         })
@@ -94,7 +95,7 @@ impl Explain {
             return Ok(ExplainedAsker::ClientWith(client, self.given_claims()?));
         }
         Ok(match &self.token {
-            Some(token) => ExplainedAsker::Token(token::pasted_token(token)),
+            Some(token) => ExplainedAsker::Token(inspect::pasted_token(token)),
             None if self.scopes.is_empty() && self.roles.is_empty() && self.claims.is_empty() => {
                 ExplainedAsker::Nobody
             }

@@ -4,7 +4,6 @@ mod check;
 mod colour;
 mod diff;
 mod explain;
-mod git;
 mod import;
 mod matrix;
 mod replay;

@@ -1,23 +1,18 @@
 //! `/ops/*`: what this replica serves, for operators with the scope that the policies ask for.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
 use jeton_actix::GuardFault;
-use jeton_oauth::{InvalidName, Role, Scope};
-use jeton_policy::{BadSub, Explanation, LivePolicies, Permissions, PolicyDiff, Reload, ReplacedPolicies};
+use jeton_policy::{Explanation, LivePolicies, PolicyDiff, Reload, ReplacedPolicies};
 use jeton_verify::{
-    Authorizer, BearerToken, ExplainedAsker, ExplainedRequest, NoAnswer,
+    Authorizer,
     audit::{Audit, Shadow},
 };
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
-};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
     bundles::PolicyBundles,
@@ -29,7 +24,7 @@ use crate::{
         extract::{self, BodyLimit},
     },
     keys::LiveKeys,
-    report,
+    report::{self, BadQuestion, WrittenQuestion},
 };
 
 pub(in crate::http) async fn policies(
@@ -70,112 +65,6 @@ pub(in crate::http) async fn issuers(
     json_answer(&json!({ "issuers": states.iter().map(report::issuer).collect::<Vec<_>>() }))
 }
 
-/// A question to `/ops/explain`: a request, and who asks: a client with all it is granted, a bearer of
-/// just this, or a token.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with `api`, `method` and `path`")]
-struct WrittenQuestion {
-    api: String,
-    method: String,
-    path: String,
-    #[serde(default)]
-    r#as: Option<WrittenAsker>,
-    /// Claims that the client of `as` takes over from another issuer's token.
-    #[serde(default)]
-    claims: Option<Map<String, Value>>,
-    #[serde(default)]
-    token: Option<String>,
-}
-
-enum WrittenAsker {
-    Client(String),
-    Bearer(WrittenBearer),
-}
-
-/// By hand, so that an unknown member is named, and a list of values is no object.
-impl<'de> Deserialize<'de> for WrittenAsker {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AskerVisitor)
-    }
-}
-
-struct AskerVisitor;
-
-impl<'de> Visitor<'de> for AskerVisitor {
-    type Value = WrittenAsker;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the id of a client, or an object with what a bearer has")
-    }
-
-    fn visit_str<E: de::Error>(self, id: &str) -> Result<WrittenAsker, E> {
-        Ok(WrittenAsker::Client(id.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<WrittenAsker, A::Error> {
-        WrittenBearer::deserialize(MapAccessDeserializer::new(members)).map(WrittenAsker::Bearer)
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenBearer {
-    scopes: Vec<String>,
-    roles: Vec<String>,
-    claims: Map<String, Value>,
-}
-
-/// Why a question is not understood.
-#[derive(Debug, thiserror::Error)]
-enum BadQuestion {
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    #[error("the body must be a JSON object with `api`, `method` and `path`")]
-    NotAnObject,
-    #[error("give either `as` or `token`")]
-    TwoAskers,
-    #[error(
-        "`claims` stand beside `as` with a client; those of a bearer stand within: `as: {{ claims: ... }}`"
-    )]
-    ClaimsOfNoClient,
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    #[error(transparent)]
-    Sub(#[from] BadSub),
-    #[error(transparent)]
-    NoAnswer(#[from] NoAnswer),
-}
-
-impl WrittenQuestion {
-    fn parse(&self) -> Result<ExplainedRequest<'_>, BadQuestion> {
-        let asker = match (&self.r#as, &self.token, &self.claims) {
-            (Some(_), Some(_), _) => return Err(BadQuestion::TwoAskers),
-            (Some(WrittenAsker::Client(client)), None, Some(claims)) => {
-                ExplainedAsker::ClientWith(client, claims.clone())
-            }
-            (_, _, Some(_)) => return Err(BadQuestion::ClaimsOfNoClient),
-            (None, None, None) => ExplainedAsker::Nobody,
-            (None, Some(token), None) => ExplainedAsker::Token(BearerToken::new(token.as_str())),
-            (Some(WrittenAsker::Client(client)), None, None) => ExplainedAsker::Client(client),
-            (Some(WrittenAsker::Bearer(bearer)), None, None) => ExplainedAsker::Bearer(bearer.parse()?),
-        };
-        Ok(ExplainedRequest { api: &self.api, method: &self.method, target: &self.path, asker })
-    }
-}
-
-impl WrittenBearer {
-    fn parse(&self) -> Result<Permissions, BadQuestion> {
-        let bearer = Permissions {
-            client: None,
-            sub: None,
-            scopes: self.scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_, _>>()?,
-            roles: self.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>()?,
-            claims: self.claims.clone(),
-        };
-        Ok(bearer.with_sub_of_claims()?)
-    }
-}
-
 pub(in crate::http) async fn explain(
     request: HttpRequest,
     body: Payload,
@@ -189,12 +78,7 @@ pub(in crate::http) async fn explain(
 }
 
 async fn explained(question: &[u8], authorizer: &Authorizer) -> Result<Explanation, BadQuestion> {
-    // the library takes a list of the members in their order too
-    if !question.trim_ascii_start().starts_with(b"{") {
-        return Err(BadQuestion::NotAnObject);
-    }
-    let question: WrittenQuestion = serde_json::from_slice(question)?;
-    Ok(authorizer.explain(&question.parse()?).await?)
+    Ok(authorizer.explain(&WrittenQuestion::read(question)?.parse()?).await?)
 }
 
 impl From<BadQuestion> for ProblemKind {

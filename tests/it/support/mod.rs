@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod collector;
+pub(crate) mod console;
 pub(crate) mod dpop;
 pub(crate) mod forge;
 pub(crate) mod head;

@@ -168,7 +168,12 @@ pub enum DiffEffort {
 impl PolicyDraft {
     /// What differs between these policies and `new` ones.
     pub fn difference(&self, new: &Self) -> PolicyDiff {
-        let mut changes = changes(self.policies(), new.policies(), DiffEffort::Whole).unwrap_or_default();
+        self.difference_within(new, DiffEffort::Whole).unwrap_or_else(|| PolicyDiff::of(Vec::new()))
+    }
+
+    /// As [`Self::difference`]; `None` where that would take longer than [`DiffEffort::Bounded`] allows.
+    pub fn difference_within(&self, new: &Self, effort: DiffEffort) -> Option<PolicyDiff> {
+        let mut changes = changes(self.policies(), new.policies(), effort)?;
         let (old, new) = (self.guarantees(), new.guarantees());
         let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
         for (api, name) in names {
@@ -184,7 +189,7 @@ impl PolicyDraft {
                 ..PolicyChange::of(ChangeKind::Guarantee, ChangeEffect::Changes, ChangedFor::Operators)
             });
         }
-        PolicyDiff::of(changes)
+        Some(PolicyDiff::of(changes))
     }
 }
 

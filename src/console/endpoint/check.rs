@@ -1,0 +1,55 @@
+//! What is wrong with edited policies, and what they would do. Nothing of them is kept or logged.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use jeton_oauth::clock::Clock;
+use jeton_policy::LivePolicies;
+
+use super::asked;
+use crate::{
+    app,
+    config::Settings,
+    console::{
+        guard,
+        trial::{BadTrial, TrialFailed, TrialJob, TrialRequest, Trials},
+    },
+    http::{BodyLimit, EndpointProblem, ProblemKind, written_json_answer},
+};
+
+/// While another check runs.
+const BUSY: &str = "another check is running, and the server runs one at a time: ask again in a second";
+
+pub(super) async fn post(
+    request: HttpRequest,
+    body: Payload,
+    trials: Data<Trials>,
+    policies: Data<Arc<LivePolicies>>,
+    settings: Data<Settings>,
+    clock: Data<dyn Clock>,
+) -> Result<HttpResponse, EndpointProblem> {
+    let problem = |kind: ProblemKind| EndpointProblem::new(kind, &request);
+    // before the body is read: many at once would take much memory
+    let permit = trials.begin().ok_or_else(|| problem(ProblemKind::Busy(BUSY)))?;
+    let body = guard::question(&request, body, BodyLimit::POLICIES).await?;
+    let TrialRequest { files, ask } = TrialRequest::read(&body).map_err(|bad| problem(bad.into()))?;
+    drop(body);
+    let snapshot = policies.snapshot();
+    let job = TrialJob::new(&snapshot, &app::surroundings(&settings), clock.now(), files, ask);
+    match permit.run(&job).await {
+        Ok(answer) => Ok(written_json_answer(&answer)),
+        Err(failed @ (TrialFailed::TooSlow | TrialFailed::TooLarge)) => {
+            Err(problem(ProblemKind::TooMuchWork(failed.to_string().into())))
+        }
+        Err(failed) => Err(asked::check_failed(&request, &failed)),
+    }
+}
+
+impl From<BadTrial> for ProblemKind {
+    fn from(bad: BadTrial) -> Self {
+        Self::BadQuestion(bad.to_string().into())
+    }
+}
