@@ -174,10 +174,6 @@ impl PreparedApp {
         };
         // nobody could see them elsewhere
         let denials = settings.has_console().then(|| Arc::new(Denials::new(Arc::clone(&clock))));
-        let own_audit = match &denials {
-            Some(denials) => audit.clone().with_listener(denials.of(None)),
-            None => audit.clone(),
-        };
         let telemetry = Arc::new(Telemetry::new(metrics, state)?.with_denials(denials));
         made.keep();
         let verifier = Verifier::new(
@@ -191,9 +187,9 @@ impl PreparedApp {
         let tokens = settings.tokens;
         let authenticator =
             Arc::new(authenticator(&settings, &store, &issuers, authorities.as_ref(), &secret_uses));
-        let limits = Arc::new(limits(&settings.limits, &clock));
-        let lifetimes = lifetimes(&tokens);
-        let authorizer_without_origin = authorizer(&verifier, &policies, &standing, own_audit)?;
+        let (limits, lifetimes) = (Arc::new(limits(&settings.limits, &clock)), lifetimes(&tokens));
+        let authorizer_without_origin =
+            authorizer(&verifier, &policies, &standing, telemetry.audit_of(None, &audit))?;
         let authorizer = authorizer_without_origin.clone().with_origin(Origin::of(&settings.issuer));
         Ok(App {
             telemetry,

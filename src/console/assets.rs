@@ -20,19 +20,15 @@ macro_rules! files {
 
 /// Every file. A test holds that none of the folder is missing.
 const FILES: &[(&str, &[u8])] = files![
-    "access.js",
     "api.js",
-    "claims.js",
     "dom.js",
     "explanation.js",
     "grid.js",
     "icon.svg",
     "index.html",
-    "jws.js",
     "main.js",
     "parts.js",
     "style.css",
-    "svg.js",
     "views/clients.js",
     "views/diff.js",
     "views/explain.js",

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use jeton_oauth::{Issuer, clock::Clock};
-use jeton_policy::{Finding, LivePolicies, PolicySnapshot};
+use jeton_policy::{Finding, LivePolicies, PolicySnapshot, ProtectedApi};
 use jeton_verify::audit::Audit;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -87,9 +87,7 @@ impl Overview {
             "candidate": self.candidate_told(),
             "store": { "status": store_status(self.store.state()) },
             "tls": self.certificates.iter().map(|it| {
-                let mut told = certificate(it);
-                told["listener"] = json!(it.listener().as_str());
-                told
+                with(certificate(it), "listener", it.listener().as_str())
             }).collect::<Vec<_>>(),
             "issuers": issuers.iter().map(issuer).collect::<Vec<_>>(),
             "gateways": self.gateways,
@@ -107,7 +105,7 @@ impl Overview {
             "apis": set.apis().len(),
             "clients": set.clients().len(),
             "rules": set.rule_count(),
-            "routes": set.apis().values().map(|api| api.route_count()).sum::<usize>(),
+            "routes": set.apis().values().map(ProtectedApi::route_count).sum::<usize>(),
             "warnings": warnings.get(..MOST_WARNINGS).unwrap_or(warnings),
             "warnings_left_off": warnings.len().saturating_sub(MOST_WARNINGS),
             "last_rejection": self.policies.last_rejection().map(|it| rejection(&it)),
@@ -116,9 +114,7 @@ impl Overview {
 
     fn candidate_told(&self) -> Option<Value> {
         let (shadow, dir) = self.audit.shadow().zip(self.candidate_dir.as_ref())?;
-        let mut told = candidate(shadow);
-        told["dir"] = json!(dir.display().to_string());
-        Some(told)
+        Some(with(candidate(shadow), "dir", &dir.display().to_string()))
     }
 
     /// What was counted in each of the last steps, by what it is.
@@ -136,6 +132,14 @@ impl Overview {
             "series": series.collect::<Vec<_>>(),
         })
     }
+}
+
+/// An object with one member more.
+fn with(mut object: Value, name: &str, text: &str) -> Value {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), Value::from(text));
+    }
+    object
 }
 
 /// What an operator should look at by now.

@@ -270,7 +270,7 @@ mod tests {
     fn what_comes_follows_what_was_kept() {
         let denials = denials();
         let listener = denials.of(None);
-        let mut decide =
+        let decide =
             |path: &str| listener.decided(&asked(path), &taken(DecisionOutcome::Unauthenticated), None);
         decide("/before");
         let mut watch = denials.watch().unwrap();

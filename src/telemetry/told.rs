@@ -7,7 +7,7 @@ use std::{error::Error, fmt::Display, sync::Arc};
 
 use jeton_oauth::{ClientId, Confirmation, ErrorCode, GrantType};
 use jeton_policy::PolicySet;
-use jeton_verify::audit::DecisionOutcome;
+use jeton_verify::audit::{Audit, DecisionOutcome};
 use tracing::{Level, field::display};
 
 use super::{
@@ -114,6 +114,15 @@ impl Telemetry {
     #[must_use]
     pub(crate) fn with_denials(self, denials: Option<Arc<Denials>>) -> Self {
         Self { denials, ..self }
+    }
+
+    /// Who is told of the decisions that this gateway asks for, or of those about jeton's own API: `audit`, and what keeps
+    /// the denied ones, if they are kept.
+    pub(crate) fn audit_of(&self, gateway: Option<&GatewayName>, audit: &Audit) -> Audit {
+        match &self.denials {
+            Some(denials) => audit.clone().with_listener(denials.of(gateway)),
+            None => audit.clone(),
+        }
     }
 
     /// The last denied decisions, if they are kept.

@@ -374,7 +374,7 @@ fn may_meet(tokens: &ClientTokens<'_>, condition: &Condition) -> bool {
     let Ok(anywhere) = CanonicalPath::parse("/") else { return false };
     let conditions = Alternative(std::slice::from_ref(condition));
     match condition {
-        Condition::Claim { name, test: test @ (ClaimTest::SameAsPath(_) | ClaimTest::ContainsPath(_)) } => {
+        Condition::Claim { name, test } if condition.parameter().is_some() => {
             let subject = tokens.base.subject();
             let claim = name.find(&subject);
             tokens.origin(name).is_some() || claim.is_some_and(|claim| test.types().meets(Types::of(claim)))

@@ -43,12 +43,11 @@ export async function* events(path, signal) {
   }
 }
 
-// One block of a stream; a comment is none.
+// One block of a stream, whose data are on one line; a comment is none.
 function event(block) {
-  const values = (wanted) => block.split(/\r?\n/).filter((line) => line.startsWith(`${wanted}:`))
-    .map((line) => line.slice(wanted.length + 1).replace(/^ /, ""));
-  const data = values("data");
-  return data.length ? { event: values("event").at(-1) ?? "message", data: JSON.parse(data.join("\n")) } : null;
+  const value = (key) => block.match(new RegExp(`^${key}: ?(.*)$`, "m"))?.[1];
+  const data = value("data");
+  return data && { event: value("event") ?? "message", data: JSON.parse(data) };
 }
 
 async function answer(path, options) {
@@ -85,10 +84,5 @@ async function detail(response) {
   return body?.detail ?? body?.title ?? `The server answered ${response.status}.`;
 }
 
-function unlessAborted(promise, signal) {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    promise.then(resolve, reject);
-  });
-}
+const unlessAborted = (promise, signal) =>
+  Promise.race([promise, new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)))]);

@@ -32,6 +32,7 @@ function reason({ reason: known, detail, decided_by: decided, alternatives }) {
   if (known === "public") return ["Nobody needs a token: ", rule, " is public."];
   if (known === "met") return [`Alternative ${alternatives.find(({ holds }) => holds)?.position} of `, rule, " holds."];
   if (known === "no-route") return "No route takes this method and path. What no route takes is denied.";
+  if (known === "bad-path") return ["The path is refused: ", coded(detail), "."];
   if (known !== "not-met" || !closest) return [coded(detail.charAt(0).toUpperCase() + detail.slice(1)), "."];
   return [`Alternative ${closest.position} of `, rule, alternatives.length > 1 ? " comes closest. It lacks " : " lacks ",
     conditions(closest.conditions.filter(({ holds }) => !holds).map(({ condition }) => condition)), "."];

@@ -3,21 +3,9 @@
 import * as api from "./api.js";
 import { field, h, link, notice, put } from "./dom.js";
 
-// The views in the order of the list, each `views/NAME.js` with `title` and `show`: its name, its label, and what it answers. The first
-// one's address is `#/`, and that of another `#/NAME`.
-const VIEWS = [
-  ["overview", "Overview", "What is served, and what needs attention"],
-  ["matrix", "Matrix", "Who may do what"],
-  ["explain", "Explain", "Why a request is allowed or denied"],
-  ["routes", "Routes", "Every path, and what decides it"],
-  ["diff", "Diff", "What an edit changes"],
-  ["keys", "Keys", "Which key signs, and what is safe when"],
-  ["clients", "Clients", "Grants, secrets and federation of each client"],
-  ["token", "Token", "What a token says, and whether it is good"],
-  ["live", "Live", "Denied requests as they come"],
-  ["try", "Try", "Edit a copy of the policies"],
-];
-const START = VIEWS[0][0];
+// The views in the order of the list: each is `views/NAME.js` with `title` and `show`, at `#/NAME`; the first is at `#/`.
+const VIEWS = ["overview", "matrix", "explain", "routes", "diff", "keys", "clients", "token", "live", "try"];
+const START = VIEWS[0];
 
 let shown = { view: null, leave: new AbortController() };
 
@@ -31,21 +19,21 @@ function where() {
 
 async function show() {
   const [view, params] = where();
-  const found = VIEWS.find(([file]) => file === view);
   shown.leave.abort();
   const leave = new AbortController();
   const again = shown.view === view;
   const first = shown.view === null;
-  const focused = again ? focusedName() : null;
+  const focused = again && main().contains(document.activeElement) ? document.activeElement : {};
   const top = again ? scrollY : 0;
   shown = { view, leave };
-  mark(view);
+  for (const one of document.querySelectorAll("#views a")) one.ariaCurrent = one.dataset.view === view ? "page" : null;
+  menu(false);
   // a view that is late writes into the element that it was given, which nobody sees any more
   const place = h("main", { id: "main", tabindex: -1, "aria-busy": "true" });
   main().replaceWith(place);
   try {
-    if (!found) throw new api.Problem(404, `There is no view "${view}".`);
-    document.title = `${found[1]} - jeton`;
+    if (!VIEWS.includes(view)) throw new api.Problem(404, `There is no view "${view}".`);
+    document.title = `${view} - jeton`;
     const { title, show: fill } = await load(view);
     document.title = `${title} - jeton`;
     await fill(place, params, context(leave.signal));
@@ -54,7 +42,7 @@ async function show() {
     failed(place, error);
   }
   if (leave.signal.aborted) return;
-  place.setAttribute("aria-busy", "false");
+  place.ariaBusy = false;
   if (first) return;
   refocus(place, focused);
   scrollTo(0, top);
@@ -90,29 +78,16 @@ function failed(place, error) {
 }
 
 // A view that is shown anew, with other parameters, keeps the focus where it was.
-function focusedName() {
-  const at = document.activeElement;
-  return main().contains(at) ? (at.id || at.name || null) : null;
-}
-
-function refocus(place, focused) {
+function refocus(place, { id, name }) {
   if (place.contains(document.activeElement)) return;
-  const former = focused && [...place.querySelectorAll("[id], [name]")].find((one) => one.id === focused || one.name === focused);
-  (former || place).focus({ preventScroll: true });
-}
-
-function mark(view) {
-  for (const one of document.querySelectorAll("#views a")) {
-    if (one.dataset.view === view) one.setAttribute("aria-current", "page");
-    else one.removeAttribute("aria-current");
-  }
-  menu(false);
+  const former = [...place.querySelectorAll("[id], [name]")].find((one) => (id ? one.id === id : name && one.name === name));
+  (former ?? place).focus({ preventScroll: true });
 }
 
 const button = document.querySelector("button.menu");
 
 function menu(open) {
-  button.setAttribute("aria-expanded", String(open));
+  button.ariaExpanded = open;
 }
 
 // The form for a bearer stands in the place of the view that waits for it.
@@ -135,20 +110,20 @@ function bearer(detail) {
     const { resolve } = waiting;
     waiting = null;
     form.remove();
-    main().setAttribute("aria-busy", "true");
+    main().ariaBusy = true;
     resolve(token.value.trim().replace(/^Bearer\s+/i, ""));
   }
   main().prepend(form);
-  main().setAttribute("aria-busy", "false");
+  main().ariaBusy = false;
   token.focus();
   return waiting.promise;
 }
 
-document.getElementById("views").append(...VIEWS.map(([view, label, about]) =>
-  h("li", {}, h("a", { href: view === START ? "#/" : `#/${view}`, title: about, "data-view": view }, label))));
-button.addEventListener("click", () => menu(button.getAttribute("aria-expanded") !== "true"));
+document.getElementById("views").append(...VIEWS.map((view) =>
+  h("li", {}, h("a", { href: view === START ? "#/" : `#/${view}`, "data-view": view }, view[0].toUpperCase() + view.slice(1)))));
+button.addEventListener("click", () => menu(button.ariaExpanded !== "true"));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && button.getAttribute("aria-expanded") === "true") {
+  if (event.key === "Escape" && button.ariaExpanded === "true") {
     menu(false);
     button.focus();
   }

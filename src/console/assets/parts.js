@@ -102,52 +102,62 @@ export async function follow(api, path, signal, draw) {
 // Brings what an element shows up to date. Elements that stay keep their identity, and so the focus, the selection and an
 // open `<details>`. Children with a `data-is` are matched by it, others by their place. Listeners are not carried over.
 export function renew(element, ...children) {
-  const wanted = document.createDocumentFragment();
-  wanted.append(...nodes(children));
-  const focused = document.activeElement;
-  patch(element, wanted);
-  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+  const keyed = new Map();
+  const plain = [];
+  for (const child of element.childNodes) {
+    if (child.dataset?.is) keyed.set(child.dataset.is, child);
+    else plain.push(child);
+  }
+  arrange(element, nodes(children).map((given) => {
+    const wanted = given instanceof Node ? given : new Text(given);
+    const key = wanted.dataset?.is;
+    const match = key ? keyed.get(key) : plain.shift();
+    keyed.delete(key);
+    return match?.nodeName === wanted.nodeName ? updated(match, wanted) : wanted;
+  }));
 }
 
-function patch(old, fresh) {
-  const keyed = new Map();
-  for (const child of old.childNodes) {
-    if (keyOf(child)) keyed.set(keyOf(child), child);
+function updated(old, fresh) {
+  if (old instanceof Text) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return old;
   }
-  let at = old.firstChild;
-  for (const wanted of [...fresh.childNodes]) {
-    const key = keyOf(wanted);
-    const match = key ? keyed.get(key) : at;
-    if (!match || !areAlike(match, wanted)) {
-      old.insertBefore(wanted, at);
-      continue;
-    }
-    keyed.delete(key);
-    if (match === at) at = at.nextSibling;
-    else old.insertBefore(match, at);
-    update(match, wanted);
+  for (const name of new Set([...old.getAttributeNames(), ...fresh.getAttributeNames()])) {
+    const value = fresh.getAttribute(name);
+    if (name === "open" || value === old.getAttribute(name)) continue;
+    if (value === null) old.removeAttribute(name);
+    else old.setAttribute(name, value);
+  }
+  renew(old, [...fresh.childNodes]);
+  return old;
+}
+
+// Puts elements in their order, and no others. Those that are there stay, with the focus that one of them has.
+export function arrange(parent, elements) {
+  const focused = document.activeElement;
+  let at = parent.firstChild;
+  for (const element of elements) {
+    if (element === at) at = at.nextSibling;
+    else parent.insertBefore(element, at);
   }
   while (at) {
     const next = at.nextSibling;
     at.remove();
     at = next;
   }
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
-function update(old, fresh) {
-  if (old.nodeType !== Node.ELEMENT_NODE) {
-    if (old.data !== fresh.data) old.data = fresh.data;
-    return;
+const NAMESPACE = "http://www.w3.org/2000/svg";
+
+// An element of SVG, as `h` makes those of HTML. Each attribute is one as SVG spells it.
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(NAMESPACE, tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value);
   }
-  for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
-  }
-  for (const { name, value } of fresh.attributes) {
-    if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
-  }
-  patch(old, fresh);
+  element.append(...nodes(children));
+  return element;
 }
-
-const keyOf = (node) => node.dataset?.is;
-
-const areAlike = (a, b) => a.nodeName === b.nodeName && keyOf(a) === keyOf(b);

@@ -56,10 +56,7 @@ impl Gateway {
         telemetry: Arc<Telemetry>,
     ) -> Self {
         let GatewaySettings { name, kind, apis, trusted_peers, claims } = settings.clone();
-        let audit = match telemetry.denials() {
-            Some(denials) => audit.clone().with_listener(denials.of(Some(&name))),
-            None => audit.clone(),
-        };
+        let audit = telemetry.audit_of(Some(&name), audit);
         // the service behind it may check the same proof, under another name
         let seen_at: Arc<str> = name.path().into();
         let authorizer = |api, origin| {

@@ -12,7 +12,12 @@
 //! alternatives that are left ask of them, and by the client's claims with which they are compared. Whatever is not of
 //! this kind is looked at by itself.
 
-use std::{collections::BTreeMap, hash::Hash, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    hash::Hash,
+    mem::{Discriminant, discriminant},
+    rc::Rc,
+};
 
 use rustc_hash::FxHashMap;
 
@@ -87,8 +92,8 @@ pub(super) struct ConditionWords {
 /// compared.
 type Axes<'p> = Vec<(String, Vec<&'p ClaimName>)>;
 
-/// What conditions of an alternative ask of parameters: which of the axes, of which claim, and whether it is a list.
-type Asked<'p> = Vec<(usize, &'p ClaimName, bool)>;
+/// What conditions of an alternative ask of parameters: which of the axes, of which claim, and by which operator.
+type Asked<'p> = Vec<(usize, &'p ClaimName, Discriminant<ClaimTest>)>;
 
 /// Routes of a kind have the same cells.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -194,17 +199,14 @@ impl<'p> Cells<'p> {
             let mut anywhere = Vec::new();
             let mut asked = Vec::new();
             for condition in alternative.0 {
-                match condition {
-                    Condition::Claim {
-                        name,
-                        test: test @ (ClaimTest::SameAsPath(parameter) | ClaimTest::ContainsPath(parameter)),
-                    } => {
-                        let segment = usize::from(parameter.place?.segment);
-                        let at = axes.keys().position(|position| *position == segment)?;
-                        asked.push((at, name, matches!(test, ClaimTest::ContainsPath(_))));
-                    }
-                    anywhere_met => anywhere.push(anywhere_met),
-                }
+                let (Condition::Claim { name, test }, Some(parameter)) = (condition, condition.parameter())
+                else {
+                    anywhere.push(condition);
+                    continue;
+                };
+                let segment = usize::from(parameter.place?.segment);
+                let at = axes.keys().position(|position| *position == segment)?;
+                asked.push((at, name, discriminant(test)));
             }
             Some(KindAlternative { anywhere, asked })
         });

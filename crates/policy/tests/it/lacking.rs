@@ -1,4 +1,5 @@
 //! What a client lacks at a route, and what an operator would do about it.
+use jeton_oauth::ClientId;
 use jeton_policy::{ConditionMet, MatrixAccess, PolicySet};
 
 use crate::policy_text::compile_good;
@@ -85,7 +86,7 @@ fn gap(client: &str, route: &str, missing: &[&str], how: &[&str], held_by: &[&st
     let file = found.rule.file;
     let how: Vec<_> = how.iter().map(|line| line.replace("FILE", &file)).collect();
     assert_eq!((least.missing, least.how), (missing.iter().map(|it| (*it).to_owned()).collect(), how));
-    assert_eq!(least.held_by.iter().map(|id| id.as_str()).collect::<Vec<_>>(), held_by);
+    assert_eq!(least.held_by.iter().map(ClientId::as_str).collect::<Vec<_>>(), held_by);
 }
 
 #[test]

@@ -60,7 +60,8 @@ fn withheld(text: &str) -> String {
 #[test]
 fn a_hash_is_shown_by_eight_digits_however_it_is_written() {
     let upper = HASH.to_uppercase();
-    let escaped: String = HASH.chars().map(|c| format!("\\x{:02x}", u32::from(c))).collect();
+    let escaped: String =
+        HASH.bytes().flat_map(|byte| format!("\\x{byte:02x}").into_bytes()).map(char::from).collect();
     let (first, last) = HASH.split_at(30);
     let split = format!("\"{first}\\\n          {last}\"");
     let block = format!("|-\n          {HASH}");
@@ -96,7 +97,8 @@ fn comments_lose_whole_hashes_and_secrets() {
 fn a_file_with_a_hash_in_another_place_is_withheld() {
     let (first, last) = HASH.split_at(32);
     let spaced: Vec<_> = HASH.as_bytes().chunks(4).map(|four| std::str::from_utf8(four).unwrap()).collect();
-    let escaped: String = HASH.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let escaped: String =
+        HASH.bytes().flat_map(|byte| format!("\\u{byte:04x}").into_bytes()).map(char::from).collect();
     for elsewhere in [
         format!("# {first}"),
         format!("# {}", last.to_uppercase()),

@@ -1,7 +1,7 @@
 // The page of `jeton policies matrix --format html`, behind the console's own scripts: one API at a time, of the data in the page.
 
-import { accessMatrix, cellFacts } from "access.js";
-import { address, put } from "dom.js";
+import { accessMatrix, cellFacts } from "./grid.js";
+import { address, put } from "./dom.js";
 
 const matrices = JSON.parse(document.getElementById("data").textContent);
 const place = document.getElementById("matrix");

@@ -13,7 +13,7 @@ use ring::digest;
 use crate::console::assets;
 
 /// The scripts of the console that the page is made of, those that others need first.
-const SCRIPTS: [&str; 3] = ["dom.js", "grid.js", "access.js"];
+const SCRIPTS: [&str; 2] = ["dom.js", "grid.js"];
 const STYLE: &str = "style.css";
 /// What it does itself.
 const OWN: &str = include_str!("page.js");

@@ -14,7 +14,7 @@ export async function show(main, params, { api, signal }) {
   const wanted = params.get("client") ?? "";
   const at = Date.parse(now);
   const rank = ({ client, problems: all }) => (client.id === wanted ? 0 : all.some(([kind]) => kind === "error") ? 1 : all.length > 0 ? 2 : 3);
-  const entries = clients.map((client) => ({ client, problems: problems(client, at), text: text(client) }));
+  const entries = clients.map((client) => ({ client, problems: problems(client, at), text: "" }));
   entries.sort((one, other) => rank(one) - rank(other));
   const input = h("input", { type: "search", name: "filter", autocomplete: "off", spellcheck: false, value: wanted, placeholder: "client, API, role, scope, issuer, expired" });
   const troubled = h("input", { type: "checkbox", name: "troubled" });
@@ -32,18 +32,14 @@ export async function show(main, params, { api, signal }) {
     entries.length > 0 ? list : h("p", { class: "empty" }, "The policies define no client. ", code("jeton clients add"), " adds one."));
   for (let from = 0; from < entries.length && !signal.aborted; from += AT_ONCE) {
     const some = entries.slice(from, from + AT_ONCE);
-    for (const entry of some) entry.element = drawn(entry, at);
+    for (const entry of some) {
+      entry.element = drawn(entry, at);
+      entry.text = entry.element.textContent.toLowerCase();
+    }
     list.append(...some.map((entry) => entry.element));
     apply();
     await new Promise((resolve) => setTimeout(resolve));
   }
-}
-
-// What a reader may look for.
-function text({ id, enabled, bound_tokens: bound, anonymous, grants, secrets, certificates, federated }) {
-  const ended = [...secrets, ...certificates].some(({ live }) => !live);
-  return [id, !enabled && "disabled", bound && "bound", anonymous && "anonymous", ended && "expired", secrets.map((one) => one.sha256),
-    federated.map((one) => one.issuer), grants.map(({ api, roles, scopes }) => [api, roles, scopes])].flat(3).join(" ").toLowerCase();
 }
 
 // What needs somebody's attention: `[kind, words]`.

@@ -2,7 +2,6 @@
 
 import { address, card, code, field, h, lines, link, name, notice, options, put } from "../dom.js";
 import { coded, grounds, place, verdict } from "../explanation.js";
-import { parseClaims } from "../claims.js";
 
 export const title = "Why a request is allowed or denied";
 
@@ -75,6 +74,35 @@ export function question({ api, as, method, path, scopes, roles, claims }) {
   if (!as) return scopes || roles || claims ? { ...request, as: { scopes: words(scopes), roles: words(roles), claims: parseClaims(claims) } } : request;
   if (scopes || roles) throw new Error("A client has the scopes and roles that it is granted. Empty the field of the client, or those of scopes and roles.");
   return claims ? { ...request, as, claims: parseClaims(claims) } : { ...request, as };
+}
+
+// Claims as people write them: `tenant=acme` is text, `level:=3` is JSON, one a line; or all of them as one JSON object.
+// Throws an `Error` in words.
+function parseClaims(text) {
+  const written = text.trim();
+  if (written.startsWith("{")) return exactJson(written);
+  const claims = written.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => {
+    const [, key, colon, value] = /^([^=]+?)(:?)=(.*)$/s.exec(line) ?? [];
+    if (!key) throw new Error(`Write \`${line}\` as NAME=TEXT or NAME:=JSON.`);
+    return [key, colon ? exactJson(value) : value];
+  });
+  const twice = claims.find(([key], at) => claims.findIndex(([other]) => other === key) < at);
+  if (twice) throw new Error(`Claim \`${twice[0]}\` is given twice.`);
+  // not by assignment: `__proto__` is a name too
+  return Object.fromEntries(claims);
+}
+
+function exactJson(text) {
+  try {
+    return JSON.parse(text, (key, value, context) => {
+      if (typeof value === "number" && context && JSON.stringify(value) !== context.source) {
+        throw new Error(`a browser does not keep the number ${context.source} as it is; \`jeton policies explain --claim\` does`);
+      }
+      return value;
+    });
+  } catch (error) {
+    throw new Error(`The claims \`${text}\` are not understood: ${error.message}.`);
+  }
 }
 
 export function asker({ as, scopes, roles, claims }) {

@@ -1,9 +1,8 @@
 // The keys on a time line: which one signs, which one is next, and what is safe when.
 
-import { badge, card, code, duration, facts, h, name, notice, put, table, time } from "../dom.js";
+import { badge, card, code, duration, h, name, notice, put, table, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { copyButton, follow, renew } from "../parts.js";
-import { svg } from "../svg.js";
+import { copyButton, follow, renew, svg } from "../parts.js";
 
 export const title = "Keys";
 
@@ -31,14 +30,13 @@ export async function show(main, params, { api, signal }) {
 }
 
 // Which key signs, and when the next one does.
-function headline({ keys, next_change: change, planned }) {
+function headline({ keys, planned }) {
   const signing = keys.find((key) => key.state === "active");
   const next = keys.find((key) => key.state === "next");
   return h("p", { class: "lead" },
     signing ? [code(signing.kid), " signs since ", time(signing.activates), ". "] : "No key signs yet. ",
     next ? [code(next.kid), " signs ", time(next.activates), ", at ", whole(next.activates), "."] : "No key follows it yet. ",
-    !next && planned && ["The server makes one ", time(planned.made), "; it signs ", time(planned.activates), "."],
-    change && !next && [" The next change is ", time(change), "."]);
+    !next && planned && ["The server makes one ", time(planned.made), "."]);
 }
 
 // `2026-12-01 14:03:00`
@@ -99,14 +97,11 @@ function asTable({ keys, retention }) {
 
 const later = (from, seconds) => from && new Date(Date.parse(from) + seconds * 1000).toISOString();
 
+// What the times follow from.
 function settings({ dir, publish_ahead: ahead, rotate_every: often, retention, max_age: age }) {
-  return card("Settings", facts([
-    ["Folder", code(dir)],
-    ["Published ahead", duration(ahead), "keys.publish_ahead: a new key is in the key set for so long before it signs"],
-    ["Rotated every", often ? duration(often) : "never by itself", "keys.rotate_every"],
-    ["Retired for", duration(retention), "As long as a token that the key signed may live"],
-    ["Held by verifiers", duration(age), "max-age of the key set"],
-  ]));
+  return h("p", { class: "quiet" }, "The keys in ", code(dir), " are published ", duration(ahead), " before they sign (keys.publish_ahead) and ",
+    duration(retention), " after. Verifiers may hold the key set for ", duration(age), ". ",
+    often ? `The server makes a key every ${duration(often)}.` : "The server makes no key by itself (keys.rotate_every).");
 }
 
 // The rows of `keys` as `{ kid, state, phases }`, the oldest first; the key that a server is to make comes last.

@@ -2,7 +2,7 @@
 
 import { badge, check, code, count, h, link, name, put, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { every, explained, pause } from "../parts.js";
+import { arrange, every, explained, pause } from "../parts.js";
 import { carried } from "./diff.js";
 
 export const title = "Live";
@@ -124,22 +124,6 @@ function pageOf(asList, navigate) {
     take, draw, tell,
     says: (kind, state, ...more) => put(connection, badge(kind, state), more),
   };
-}
-
-// Puts elements in their order. Those that are there stay, with the focus that one of them has.
-function arrange(parent, elements) {
-  const focused = document.activeElement;
-  let at = parent.firstChild;
-  for (const element of elements) {
-    if (element === at) at = at.nextSibling;
-    else parent.insertBefore(element, at);
-  }
-  while (at) {
-    const next = at.nextSibling;
-    at.remove();
-    at = next;
-  }
-  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
 function groupOf({ reason, client, api }, redraw) {

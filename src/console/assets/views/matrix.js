@@ -1,8 +1,9 @@
 // Who may do what, by client and route. A cell opens the rule, and for a denied client the least that is missing.
 
-import { accessMatrix, stateBadge } from "../access.js";
 import { address, code, count, h, lines, link, name, notice, time } from "../dom.js";
-import { coded } from "../explanation.js";
+import { coded, place } from "../explanation.js";
+import { accessMatrix, stateBadge } from "../grid.js";
+import { explained } from "../parts.js";
 
 export const title = "Who may do what";
 
@@ -50,9 +51,9 @@ const short = (hash) => hash.replace(/^sha256:/, "").slice(0, 12);
 const areFew = (apis) => apis.length <= 8;
 
 function tabs(apis, wanted) {
-  return h("nav", { class: "tabs", "aria-label": "APIs" }, h("ul", {}, apis.map(({ name: each, routes, clients }) =>
+  return h("ul", { class: "tabs", "aria-label": "APIs" }, apis.map(({ name: each, routes, clients }) =>
     h("li", {}, h("a", { href: address("#/matrix", { api: each }), "aria-current": each === wanted ? "page" : null,
-      title: `${count(routes, "route")}, ${count(clients, "client")} with a grant` }, name(each))))));
+      title: `${count(routes, "route")}, ${count(clients, "client")} with a grant` }, name(each)))));
 }
 
 function more({ client, route }, api) {
@@ -93,32 +94,27 @@ function least({ api, least: { missing, how, held_by, held_by_count } }) {
   return h("section", { class: "stack tight" }, h("h3", {}, "The least that is missing"),
     h("ul", {}, missing.map((each) => h("li", {}, code(each)))),
     how.length > 0 && [h("h3", {}, "How to give it"), h("ul", {}, how.map((each) => h("li", {}, coded(each))))],
-    h("h3", { title: `${count(held_by_count, "client")} may use this route by what is missing here` }, `Who has it: ${held_by_count}`),
-    held_by.length > 0 ? h("p", {}, held_by.flatMap((id, at) => [at > 0 && ", ", link(address("#/matrix", { api, client: id }), name(id))]),
-      held_by_count > held_by.length && ` and ${held_by_count - held_by.length} more`) : h("p", { class: "quiet" }, "No client."));
+    h("h3", { title: "Clients that may use this route by what is missing here" }, `Who has it: ${count(held_by_count, "client")}`),
+    h("p", {}, held_by.map((id, at) => [at > 0 && ", ", link(address("#/matrix", { api, client: id }), name(id))]),
+      held_by_count > held_by.length && ` and ${held_by_count - held_by.length} more`));
 }
 
-const MET = { yes: ["good", "yes"], no: ["error", "no"], depends: ["warning", "depends"] };
+const MET = { yes: "met", no: "missing", depends: "depends" };
 
 function alternatives({ alternatives: list }) {
-  if (!list.length) return null;
-  return h("section", { class: "stack tight" }, h("h3", {}, list.length > 1 ? "What the rule asks: any one of these" : "What the rule asks"),
-    h("ol", { class: "list" }, list.map(({ conditions }) => h("li", { class: "asked" }, conditions.map(({ condition, met }) => {
-      const [kind, text] = MET[met];
-      return h("div", { class: "condition" }, h("span", { class: "badge", "data-kind": kind }, text), code(condition));
-    })))));
+  return list.length > 0 && h("section", { class: "stack tight" }, h("h3", {}, "What the rule asks", list.length > 1 && ": one of these"),
+    list.map(({ conditions }) => h("div", { class: "alternative" }, h("ul", { class: "conditions" },
+      conditions.map(({ condition, met }) => h("li", { "data-met": met }, h("strong", {}, MET[met]), " ", code(condition)))))));
 }
 
-function rule({ rule: called, description, file, line, text }) {
-  return h("section", { class: "stack tight" }, h("h3", {}, "Rule ", name(called)), description && h("p", {}, name(description)),
-    h("p", { class: "mono small" }, name(`${file}:${line}`)), lines(text, new Set([line])));
-}
+const rule = ({ rule: called, description, file, line, text }) => h("section", { class: "stack tight" },
+  h("h3", {}, "Rule ", name(called)), description && h("p", {}, name(description)), place(file, line), lines(text, new Set([line])));
 
 // The same question for `#/explain`, with a path that the condition allows.
 function question({ api, client, route, condition }) {
   const [method, pattern] = route.split(/ (.*)/s);
   const known = new Map([...(condition ?? "").matchAll(/([\w.-]+) = ([^\s,]+)/g)].map(([, key, value]) => [key, value]));
-  return address("#/explain", { api, as: client, method: method === "ANY" ? "GET" : method, path: example(pattern, known) });
+  return explained({ api, client, method: method === "ANY" ? "GET" : method, path: example(pattern, known) });
 }
 
 // A path of a pattern, with the values of parameters that are known.

@@ -2,8 +2,7 @@
 
 import { badge, card, code, count, duration, facts, h, link, name, notice, time } from "../dom.js";
 import { coded } from "../explanation.js";
-import { findingList, follow, number, renew, summary } from "../parts.js";
-import { svg } from "../svg.js";
+import { findingList, follow, number, renew, summary, svg } from "../parts.js";
 
 export const title = "Overview";
 
@@ -12,9 +11,9 @@ const HEIGHT = 48;
 
 // The series of `rates`, in the order in which they are shown.
 const SERIES = {
-  tokens_issued: ["Tokens issued", "Access tokens that were signed"],
-  tokens_reused: ["Tokens reused", "Answers with a token that was signed before (tokens.reuse)"],
-  token_requests_refused: ["Token requests refused", "Requests for a token that were answered with an error"],
+  tokens_issued: ["Tokens issued", "Tokens that were signed"],
+  tokens_reused: ["Tokens reused", "Tokens that were answered again (tokens.reuse)"],
+  token_requests_refused: ["Token requests refused", "Token requests that were answered with an error"],
   decisions_allowed: ["Requests allowed", "Requests that a rule let through"],
   decisions_denied: ["Requests denied", "Requests with a good token that no rule let through"],
   decisions_unauthenticated: ["Requests without a good token", "Requests with no token, or a bad one"],
@@ -48,14 +47,14 @@ function cards(state) {
   const { policies, candidate, signing, limits } = state;
   return [
     card("Server", facts([
-      ["Issuer", code(state.issuer), "The `iss` of every token, and the base of every published address"],
+      ["Issuer", code(state.issuer), "The `iss` of every token"],
       ["Version", name(state.version)],
       ["Started", time(state.started_at)],
       ["Store", store(state.store.status)],
       ["Gateways", state.gateways.length > 0 ? state.gateways.map((gateway) => [code(gateway), " "]) : "none"],
-      ["Most tokens", name(limits.tokens), "limits.tokens: how many tokens a client may ask for"],
-      ["Most introspections", name(limits.introspections), "limits.introspections: how many questions a client may ask"],
-      ["Most failures", name(limits.failures), "limits.failures: how many failed authentications an address may make"],
+      ["Most tokens", name(limits.tokens), "limits.tokens: of a client"],
+      ["Most introspections", name(limits.introspections), "limits.introspections: of a client"],
+      ["Most failures", name(limits.failures), "limits.failures: of failed authentications of an address"],
     ])),
     card("Key that signs", facts([
       ["Kid", code(signing.kid), "The thumbprint in the header of each token"],
@@ -64,16 +63,16 @@ function cards(state) {
     ]), h("p", {}, link("#/keys", "Keys on a time line"))),
     card("Policies in force", facts([
       ...folder(policies),
-      ["APIs", number(policies.apis, "APIs that the policies define, jeton's own included")],
-      ["Clients", number(policies.clients, "Clients that the policies define")],
-      ["Rules", number(policies.rules, "Rules over all APIs")],
-      ["Routes", number(policies.routes, "Pairs of a method and a pattern over all rules")],
+      ["APIs", number(policies.apis, "APIs, jeton's own included")],
+      ["Clients", number(policies.clients, "Clients of all APIs")],
+      ["Rules", number(policies.rules, "Rules of all APIs")],
+      ["Routes", number(policies.routes, "Methods with a pattern, of all rules")],
     ]), found("Warnings", policies.warnings, policies.warnings_left_off), rejection(policies.last_rejection)),
     candidate ? card("Candidate", facts([
       ...folder(candidate),
-      ["Compared", number(candidate.compared, "Decisions that were compared with the candidate")],
-      ["Would allow", number(candidate.would_allow, "Requests that were refused and the candidate lets through")],
-      ["Would deny", number(candidate.would_deny, "Requests that were let through and the candidate refuses")],
+      ["Compared", number(candidate.compared, "Decisions of both")],
+      ["Would allow", number(candidate.would_allow, "Denied requests that the candidate allows")],
+      ["Would deny", number(candidate.would_deny, "Allowed requests that the candidate denies")],
     ]), rejection(candidate.last_rejection), h("p", {}, link("#/diff?with=candidate", "What the candidate changes")))
       : card("Candidate", h("p", {}, "None. Set ", h("code", {}, "policies.candidate"), " to a second folder to compare each decision with it.")),
     card("TLS", state.tls.length > 0 ? facts(state.tls.map(certificate)) : h("p", {}, "None: all listeners speak plain HTTP.")),

@@ -57,7 +57,7 @@ function filter(state) {
   return h("div", { class: "fields", role: "search", "aria-label": "Routes", oninput }, field("Filter by path, rule or condition", input), left);
 }
 
-const text = (route) => [route.route, "rule", route.rule, route.public && "public", ...route.alternatives.flat()].join(" ").toLowerCase();
+const text = (route) => [route.route, route.rule, route.public && "public", route.alternatives].flat(3).join(" ").toLowerCase();
 
 // Draws what passes the filter, with what a tried path meets. Returns how many routes that are.
 function draw(state) {

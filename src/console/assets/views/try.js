@@ -1,8 +1,8 @@
 // A copy of the policies in force, edited in the memory of this page and checked by the server. Nothing is kept.
 
-import { accessMatrix, cellFacts } from "../access.js";
 import { badge, code, count, field, h, name, notice, put } from "../dom.js";
 import { coded, grounds, verdict } from "../explanation.js";
+import { accessMatrix, cellFacts } from "../grid.js";
 import { copyButton, explained, findingList, isError, pause, summary } from "../parts.js";
 import { changesOf } from "./diff.js";
 import { asker, askedBy, firstApi, form, question } from "./explain.js";
@@ -30,8 +30,8 @@ function emptied(main) {
   return main;
 }
 
-const intro = () => h("p", {}, "Edit a copy of the policies in force, and see what your edit breaks, allows and changes. The copy stays in the memory of this page. ",
-  "The server checks it and keeps nothing. Hashes of secrets are cut to 8 digits: take your edits over, not the whole files.");
+const intro = () => h("p", {}, "Edit a copy of the policies in force. The server checks it and keeps nothing; it stays in the memory of this page. ",
+  "Hashes of secrets are cut to 8 digits: take your edits over, not the whole files.");
 
 const behind = (reset) => notice("warning", h("p", {}, "Other policies are in force since you began. The diff compares with those. "),
   h("p", {}, h("button", { type: "button", onclick: reset }, "Drop my edits and take these")));
@@ -54,7 +54,7 @@ function pageOf({ api, signal, params, renewed }) {
   const files = filesOf(sources, edited);
   const shown = results({ params, signal, go: files.go, again: () => checks.now() });
   const checks = checking({
-    api, signal, onanswer, onstate,
+    api, signal, onanswer, onfailed, onstate,
     body: () => ({ files: sources.files.map((file) => ({ name: file.name, text: textOf(file) })), ask: shown.ask() }),
   });
 
@@ -70,16 +70,18 @@ function pageOf({ api, signal, params, renewed }) {
     if (confirm("Drop all edits, and take the policies in force again?")) renewed();
   }
 
-  function onstate(state, detail) {
-    progress.textContent = {
-      waiting: "Edited. It is checked when you pause.", checking: "Checking…", busy: "Another text is being checked. This one waits.",
-    }[state] ?? "";
-    shown.element.setAttribute("aria-busy", String(["waiting", "checking", "busy"].includes(state)));
-    if (state === "failed") put(status, badge("error", "not checked"), " ", name(detail));
+  function onstate(words) {
+    progress.textContent = words;
+    shown.element.setAttribute("aria-busy", String(words !== ""));
+  }
+
+  function onfailed(error) {
+    onstate("");
+    put(status, badge("error", "not checked"), " ", name(error.message));
   }
 
   function onanswer(answer) {
-    onstate("done");
+    onstate("");
     put(status, badge(answer.usable ? "good" : "error", answer.usable ? "loads" : "does not load"), " ", summary(answer.findings), ". ", answer.why && [coded(answer.why), ". "], answer.hash && ["Hash ", code(answer.hash)]);
     files.mark(answer.findings);
     shown.take(answer);
@@ -157,18 +159,16 @@ function filesOf({ files, dir }, edited) {
 const MOST_BYTES = 4 * 1024 * 1024;
 // A pause in typing, in seconds; after it the text is checked.
 const IDLE = 0.6;
-// The first wait for a server that checks another text, in seconds, and the longest.
-const [FIRST_WAIT, LONGEST_WAIT] = [0.5, 4];
 
-// `body()` is what is to be checked; `onstate(state, detail)` is told `waiting`, `checking`, `busy`, `failed`;
-// `onanswer(answer)` gets the answer of the text as it is.
-function checking({ api, signal, body, onstate, onanswer }) {
+// `body()` is what is to be checked; `onstate(words)` is told what goes on; `onanswer(answer)` gets the answer of the text
+// as it is, and `onfailed(error)` why there is none.
+function checking({ api, signal, body, onstate, onanswer, onfailed }) {
   let running = new AbortController();
   let timer = null;
 
   function later() {
     stop();
-    onstate("waiting");
+    onstate("Edited. It is checked when you pause.");
     timer = setTimeout(now, IDLE * 1000);
   }
 
@@ -177,37 +177,36 @@ function checking({ api, signal, body, onstate, onanswer }) {
     clearTimeout(timer);
     running.abort();
     running = new AbortController();
+    return AbortSignal.any([signal, running.signal]);
   }
 
   async function now() {
-    stop();
-    const mine = AbortSignal.any([signal, running.signal]);
-    const asked = body();
-    const bytes = new TextEncoder().encode(JSON.stringify(asked)).length;
+    const mine = stop();
     try {
-      if (bytes > MOST_BYTES) throw new Error(`The texts have ${mebibytes(bytes)} MiB. The server checks at most ${mebibytes(MOST_BYTES)} MiB.`);
-      const answer = await whenFree(() => api.post("check", asked, mine), mine);
+      const answer = await whenFree(body(), mine);
       if (!mine.aborted) onanswer(answer);
     } catch (error) {
-      if (!mine.aborted) onstate("failed", error.message);
+      if (!mine.aborted) onfailed(error);
     }
   }
 
-  async function whenFree(ask, mine) {
-    for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
-      onstate("checking");
+  // The server checks one text at a time.
+  async function whenFree(asked, mine) {
+    const bytes = new Blob([JSON.stringify(asked)]).size;
+    if (bytes > MOST_BYTES) throw new Error(`The texts have ${mebibytes(bytes)} MiB. The server checks at most ${mebibytes(MOST_BYTES)} MiB.`);
+    for (let wait = 0.5; ; wait = Math.min(wait * 2, 4)) {
+      onstate("Checking\u2026");
       try {
-        return await ask();
+        return await api.post("check", asked, mine);
       } catch (error) {
         if (mine.aborted || error.status !== 503) throw error;
-        onstate("busy");
+        onstate("Another text is being checked. This one waits.");
         await pause(wait, mine);
-        if (mine.aborted) throw error;
       }
     }
   }
 
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  signal.addEventListener("abort", stop);
   return { now, later };
 }
 
@@ -372,12 +371,14 @@ function editor({ label, text, onedit }) {
 
   // Puts the cursor there, and the line into view.
   function go({ line, column }) {
-    const from = startOf(area.value, Math.max(line, 1));
-    const end = endOf(area.value, from);
-    const start = Math.min(from + characters(area.value.slice(from, end), Math.max(column, 1) - 1), end);
+    const lines = area.value.split("\n");
+    const before = lines.slice(0, line - 1).reduce((length, each) => length + each.length + 1, 0);
+    const text = lines[line - 1] ?? "";
+    // columns count characters
+    const within = [...text].slice(0, column - 1).join("").length;
     area.focus();
-    area.setSelectionRange(start, end);
-    area.scrollTop = Math.max(0, (line - 1) * height - area.clientHeight / 3);
+    area.setSelectionRange(before + within, before + text.length);
+    area.scrollTop = (line - 1) * height - area.clientHeight / 3;
     area.scrollLeft = 0;
     draw();
   }
@@ -385,29 +386,7 @@ function editor({ label, text, onedit }) {
   return { element, mark, go };
 }
 
-function linesOf(text) {
-  let lines = 1;
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines += 1;
-  return lines;
-}
-
-function startOf(text, line) {
-  let start = 0;
-  for (let left = line - 1; left > 0; left -= 1) {
-    const end = text.indexOf("\n", start);
-    if (end < 0) break;
-    start = end + 1;
-  }
-  return start;
-}
-
-function endOf(text, from) {
-  const end = text.indexOf("\n", from);
-  return end < 0 ? text.length : end;
-}
-
-// How many code units the first `count` characters take: columns count characters.
-const characters = (line, count) => [...line].slice(0, count).join("").length;
+const linesOf = (text) => text.split("\n").length;
 
 // Tabs, as ARIA knows them: arrows, Home and End go from one to the next.
 let made = 0;
