@@ -160,11 +160,11 @@ impl Comparisons {
         };
         let [old, new] = match &choice.other {
             OtherSide::Folder(dir) => {
-                let sources = PolicySources::read(dir).map_err(GitError::from);
+                let sources = PolicySources::read(dir).map_err(UnreadSide::Findings);
                 [in_force, ReadSide { name: dir.display().to_string(), sources }]
             }
             OtherSide::Revision { dir, revision } => {
-                let sources = git::sources(dir, revision);
+                let sources = git::sources(dir, revision).map_err(UnreadSide::from);
                 [ReadSide { name: format!("{revision}:{}", dir.display()), sources }, in_force]
             }
         };
@@ -210,8 +210,8 @@ impl Comparisons {
             findings: findings.clone(),
         };
         match &side.sources {
-            Err(GitError::Findings(findings)) => Err(broken(findings)),
-            Err(error) => {
+            Err(UnreadSide::Findings(findings)) => Err(broken(findings)),
+            Err(UnreadSide::Git(error)) => {
                 let why = format!("{} cannot be compared: {error}", side.name);
                 Err(BrokenSide { why, findings: Findings::default() })
             }
@@ -230,7 +230,22 @@ impl Choice {
 /// The files of a side, or why they cannot be read.
 struct ReadSide {
     name: String,
-    sources: Result<PolicySources, GitError>,
+    sources: Result<PolicySources, UnreadSide>,
+}
+
+/// Why the files of a side cannot be read.
+enum UnreadSide {
+    Findings(Findings),
+    Git(GitError),
+}
+
+impl From<GitError> for UnreadSide {
+    fn from(error: GitError) -> Self {
+        match error {
+            GitError::Findings(findings) => Self::Findings(findings),
+            error => Self::Git(error),
+        }
+    }
 }
 
 impl ReadSide {

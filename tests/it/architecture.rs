@@ -74,6 +74,7 @@ const HOMES: [(&str, &[&str]); 28] = [
             "crates/verify/src/status/",
             "src/bundles.rs",
             "src/console/assets.rs",
+            "src/console/matrices.rs",
         ],
     ),
     ("prometheus", &["src/telemetry/metrics/"]),

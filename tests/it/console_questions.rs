@@ -338,7 +338,7 @@ async fn the_least_that_is_missing_does() {
     assert_eq!(cell["least"]["missing"], json!(["scope: orders:refund"]), "{cell}");
     assert_eq!(cell["least"]["held_by"], json!(["globex-sync", "support-desk"]), "{cell}");
     let how = cell["least"]["how"].to_string();
-    assert!(how.contains("`orders:refund`") && how.contains("acme-sync"), "{how}");
+    assert!(how.contains("grant scope `orders:refund`") && how.contains("`support-lead`"), "{how}");
 }
 
 #[actix_web::test]
