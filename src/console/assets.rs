@@ -22,7 +22,6 @@ macro_rules! files {
 const FILES: &[(&str, &[u8])] = files![
     "api.js",
     "dom.js",
-    "explanation.js",
     "grid.js",
     "icon.svg",
     "index.html",
