@@ -11,6 +11,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use flate2::{Compression, write::GzEncoder};
 use ring::digest;
 
+use super::squeezed;
 use crate::http::{EndpointProblem, ProblemKind, has_current, takes_gzip};
 
 /// The files below `assets/`, each with what it holds.
@@ -106,24 +107,13 @@ impl Asset {
     }
 }
 
-/// A script or style sheet without comments and indents, which a browser has no use for. Each line keeps its number, so that an error in
-/// the browser names the line of the file.
+/// Scripts and style sheets lose what only their readers need.
 fn as_sent(path: &str, content: &[u8]) -> Vec<u8> {
-    let (Ok(text), true) = (std::str::from_utf8(content), path.ends_with(".js") || path.ends_with(".css"))
-    else {
-        return content.to_vec();
-    };
-    let mut sent = String::with_capacity(text.len());
-    let mut is_within_comment = false;
-    for line in text.lines().map(str::trim) {
-        is_within_comment |= line.starts_with("/*");
-        if !is_within_comment && !line.starts_with("//") {
-            sent.push_str(line);
-        }
-        is_within_comment &= !line.ends_with("*/");
-        sent.push('\n');
+    match (std::str::from_utf8(content), path.rsplit_once('.')) {
+        (Ok(text), Some((_, "js"))) => squeezed::script(text).into_bytes(),
+        (Ok(text), Some((_, "css"))) => squeezed::style(text).into_bytes(),
+        _ => content.to_vec(),
     }
-    sent.into_bytes()
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -203,19 +193,7 @@ mod tests {
         assert!(gzipped <= 50 * 1024, "{gzipped} bytes with gzip");
     }
 
-    #[test]
-    fn a_script_is_sent_without_comments_and_indents() {
-        let script = "// why\nfunction a() {\n  // why not\n  return \"// a text\"; // the end\n}\n";
-        assert_eq!(
-            as_sent("a.js", script.as_bytes()),
-            b"\nfunction a() {\n\nreturn \"// a text\"; // the end\n}\n"
-        );
-        let style = "/* one */\na { b: c; }\n/* two\n   d { } */\n  e { f: g; } /* three */\n";
-        assert_eq!(as_sent("a.css", style.as_bytes()), b"\na { b: c; }\n\n\ne { f: g; } /* three */\n");
-        assert_eq!(as_sent("a.html", b"  // x\n"), b"  // x\n");
-    }
-
-    /// Within such a text, a comment or an indent would be none.
+    /// Within such a text, spaces and what looks like a comment say something.
     #[test]
     fn no_text_of_a_script_goes_over_lines() {
         for (path, content) in FILES.iter().filter(|(path, _)| path.ends_with(".js")) {

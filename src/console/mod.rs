@@ -8,6 +8,7 @@ mod comparison;
 mod endpoint;
 mod guard;
 mod matrices;
+mod squeezed;
 mod trial;
 
 use std::{net::IpAddr, sync::Arc};
