@@ -1,14 +1,12 @@
 //! The page of the console: the files of `assets/`, from the binary.
 
-use std::io::Write;
-
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::header,
     web::{Bytes, Data, Path},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use flate2::{Compression, write::GzEncoder};
+use libdeflater::{CompressionLvl, Compressor};
 use ring::digest;
 
 use crate::http::{EndpointProblem, ProblemKind, has_current, takes_gzip};
@@ -22,7 +20,6 @@ macro_rules! files {
 const FILES: &[(&str, &[u8])] = files![
     "api.js",
     "dom.js",
-    "explanation.js",
     "grid.js",
     "icon.svg",
     "index.html",
@@ -107,8 +104,7 @@ impl Asset {
     }
 }
 
-/// A script or style sheet without comments and indents, which a browser has no use for. Each line keeps its number, so
-/// that an error in the browser names the line of the file.
+/// A script or style sheet without comments, indents and empty lines, which a browser has no use for.
 fn as_sent(path: &str, content: &[u8]) -> Vec<u8> {
     let has_comments = matches!(ending(path), "js" | "css");
     let (Ok(text), true) = (std::str::from_utf8(content), has_comments) else {
@@ -116,22 +112,25 @@ fn as_sent(path: &str, content: &[u8]) -> Vec<u8> {
     };
     let mut sent = String::with_capacity(text.len());
     let mut is_within_comment = false;
-    for line in text.lines().map(str::trim) {
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         is_within_comment |= line.starts_with("/*");
         if !is_within_comment && !line.starts_with("//") {
             sent.push_str(line);
+            sent.push('\n');
         }
         is_within_comment &= !line.ends_with("*/");
-        sent.push('\n');
     }
     sent.into_bytes()
 }
 
+/// As small as it gets: it is done once.
 fn gzip(content: &[u8]) -> Vec<u8> {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-    // memory takes whatever is written
-    let _ = gzip.write_all(content);
-    gzip.finish().unwrap_or_default()
+    let mut compressor = Compressor::new(CompressionLvl::best());
+    let mut gzipped = vec![0; compressor.gzip_compress_bound(content.len())];
+    // the bound is enough for whatever comes
+    let length = compressor.gzip_compress(content, &mut gzipped).unwrap_or_default();
+    gzipped.truncate(length);
+    gzipped
 }
 
 fn ending(path: &str) -> &str {
@@ -210,13 +209,13 @@ mod tests {
 
     #[test]
     fn a_script_is_sent_without_comments_and_indents() {
-        let script = "// why\nfunction a() {\n  // why not\n  return \"// a text\"; // the end\n}\n";
+        let script = "// why\nfunction a() {\n\n  // why not\n  return \"// a text\"; // the end\n}\n";
         assert_eq!(
             as_sent("a.js", script.as_bytes()),
-            b"\nfunction a() {\n\nreturn \"// a text\"; // the end\n}\n"
+            b"function a() {\nreturn \"// a text\"; // the end\n}\n"
         );
         let style = "/* one */\na { b: c; }\n/* two\n   d { } */\n  e { f: g; } /* three */\n";
-        assert_eq!(as_sent("a.css", style.as_bytes()), b"\na { b: c; }\n\n\ne { f: g; } /* three */\n");
+        assert_eq!(as_sent("a.css", style.as_bytes()), b"a { b: c; }\ne { f: g; } /* three */\n");
         assert_eq!(as_sent("a.html", b"  // x\n"), b"  // x\n");
     }
 

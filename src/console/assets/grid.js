@@ -290,7 +290,7 @@ function printed(matrix, left) {
     bands.at(-1).push(client);
     used += width;
   }
-  const cell = (code) => h("span", { "data-paper": stateOf(code) }, name(wordsOf(matrix, code)));
+  const cell = (code) => name(wordsOf(matrix, code));
   return bands.map((band) => table(["Route", ...band.map(({ id }) => id)],
     routes.map(({ route, access }) => [name(route), ...band.map(({ at }) => cell(access[at]))]), { class: "paper-table" }));
 }

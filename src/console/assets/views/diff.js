@@ -2,8 +2,7 @@
 // what, by API, gains first. `#/try` shows the same of an edited text.
 
 import { address, badge, card, code, count, field, h, link, name, notice, options, put, select } from "../dom.js";
-import { coded } from "../explanation.js";
-import { explained, findingList, summary } from "../parts.js";
+import { coded, explained, findingList, summary } from "../parts.js";
 
 export const title = "Diff";
 

@@ -1,7 +1,7 @@
 // `#/explain`: why a request is allowed or denied, and what would do.
 
 import { address, card, code, field, h, lines, link, name, notice, options, put } from "../dom.js";
-import { coded, grounds, place, verdict } from "../explanation.js";
+import { coded, grounds, place, verdict } from "../parts.js";
 
 export const title = "Why a request is allowed or denied";
 

@@ -1,8 +1,7 @@
 // The keys on a time line: which one signs, which one is next, and what is safe when.
 
 import { badge, card, code, duration, h, name, notice, put, table, time } from "../dom.js";
-import { coded } from "../explanation.js";
-import { copyButton, follow, renew, svg } from "../parts.js";
+import { coded, copyButton, follow, renew, svg } from "../parts.js";
 
 export const title = "Keys";
 

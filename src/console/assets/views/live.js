@@ -1,8 +1,7 @@
 // Denied decisions as they come, grouped by reason and client.
 
 import { badge, check, code, count, h, link, name, put, time } from "../dom.js";
-import { coded } from "../explanation.js";
-import { arrange, every, explained, pause } from "../parts.js";
+import { arrange, coded, every, explained, pause } from "../parts.js";
 import { carried } from "./diff.js";
 
 export const title = "Live";

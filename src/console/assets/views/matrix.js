@@ -1,9 +1,8 @@
 // Who may do what, by client and route. A cell opens the rule, and for a denied client the least that is missing.
 
 import { address, code, count, h, lines, link, name, notice, time } from "../dom.js";
-import { coded, place } from "../explanation.js";
 import { accessMatrix, stateBadge } from "../grid.js";
-import { explained } from "../parts.js";
+import { coded, explained, place } from "../parts.js";
 
 export const title = "Who may do what";
 

@@ -1,8 +1,7 @@
 // What this server serves, and what needs attention: problems first.
 
 import { badge, card, code, count, duration, facts, h, link, name, notice, time } from "../dom.js";
-import { coded } from "../explanation.js";
-import { findingList, follow, number, renew, summary, svg } from "../parts.js";
+import { coded, findingList, follow, number, renew, summary, svg } from "../parts.js";
 
 export const title = "Overview";
 

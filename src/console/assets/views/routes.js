@@ -1,7 +1,7 @@
 // `#/routes`: every path of an API as a tree, what decides it, and which route takes a path.
 
 import { address, badge, code, count, field, h, link, name, put, select } from "../dom.js";
-import { coded, conditions, grounds, place, routeText, segments } from "../explanation.js";
+import { coded, conditions, grounds, place, routeText, segments } from "../parts.js";
 import { answered, firstApi, requestFields, sent } from "./explain.js";
 
 export const title = "What decides each path";

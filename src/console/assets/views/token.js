@@ -2,7 +2,7 @@
 // A token stands in its field and in one POST, and nowhere else. It goes when the view is left.
 
 import { address, badge, card, code, count, duration, facts, field, h, link, name, notice, put, time } from "../dom.js";
-import { coded, grounds, verdict } from "../explanation.js";
+import { coded, grounds, verdict } from "../parts.js";
 import { answered, requestFields, sent } from "./explain.js";
 
 export const title = "What a token says, and whether it is good";

@@ -1,9 +1,8 @@
 // A copy of the policies in force, edited in the memory of this page and checked by the server. Nothing is kept.
 
 import { badge, code, count, field, h, name, notice, put } from "../dom.js";
-import { coded, grounds, verdict } from "../explanation.js";
 import { accessMatrix, cellFacts } from "../grid.js";
-import { copyButton, explained, findingList, isError, pause, summary } from "../parts.js";
+import { coded, copyButton, explained, findingList, grounds, isError, pause, summary, verdict } from "../parts.js";
 import { changesOf } from "./diff.js";
 import { asker, askedBy, firstApi, form, question } from "./explain.js";
 
