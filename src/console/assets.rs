@@ -107,11 +107,11 @@ impl Asset {
     }
 }
 
-/// A script or style sheet without comments and indents, which a browser has no use for. Each line keeps its number, so that an error in
-/// the browser names the line of the file.
+/// A script or style sheet without comments and indents, which a browser has no use for. Each line keeps its number, so
+/// that an error in the browser names the line of the file.
 fn as_sent(path: &str, content: &[u8]) -> Vec<u8> {
-    let (Ok(text), true) = (std::str::from_utf8(content), path.ends_with(".js") || path.ends_with(".css"))
-    else {
+    let has_comments = matches!(ending(path), "js" | "css");
+    let (Ok(text), true) = (std::str::from_utf8(content), has_comments) else {
         return content.to_vec();
     };
     let mut sent = String::with_capacity(text.len());
@@ -134,9 +134,13 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap_or_default()
 }
 
+fn ending(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(_, ending)| ending)
+}
+
 /// By the end of the name.
 fn content_type(path: &str) -> &'static str {
-    match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+    match ending(path) {
         "html" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
@@ -219,7 +223,7 @@ mod tests {
     /// Within such a text, a comment or an indent would be none.
     #[test]
     fn no_text_of_a_script_goes_over_lines() {
-        for (path, content) in FILES.iter().filter(|(path, _)| path.ends_with(".js")) {
+        for (path, content) in FILES.iter().filter(|(path, _)| ending(path) == "js") {
             for (at, line) in std::str::from_utf8(content).unwrap().lines().enumerate() {
                 let ticks = line.replace("\"`\"", "").replace("\\`", "").matches('`').count();
                 assert_eq!(ticks % 2, 0, "{path}:{}: {line}", at + 1);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jeton_oauth::{Role, Scope};
 use jeton_policy::{BundleAccess, NaturalOrder, PdpState, PolicySet, ProtectedApi, clients::Client};
 use serde_json::{Value, json};
 
@@ -13,8 +14,8 @@ pub(crate) fn names(policies: &PolicySet) -> Value {
         "hash": policies.hash(),
         "apis": apis.into_iter().map(|it| api(policies, it)).collect::<Vec<_>>(),
         "clients": in_order(policies.clients().iter().map(|client| client.id.as_str())),
-        "scopes": in_order(policies.scopes().keys().map(|scope| scope.as_str())),
-        "roles": in_order(policies.roles().keys().map(|role| role.as_str())),
+        "scopes": in_order(policies.scopes().keys().map(Scope::as_str)),
+        "roles": in_order(policies.roles().keys().map(Role::as_str)),
     })
 }
 

@@ -71,7 +71,6 @@ const PICTURES = {
   diff: { address: '#/diff', size: [1180, 760] },
   keys: { address: '#/keys', size: [1180, 860] },
   live: { address: '#/live', size: [1180, 760], act: (page) => page.getByTestId('decision').nth(5).waitFor() },
-  overview: { address: '#/', size: [1180, 760] },
   try: {
     address: '#/try',
     size: [1380, 900],

@@ -9,8 +9,8 @@ export default defineConfig({
   forbidOnly: true,
   retries: 0,
   workers: Number(process.env.JETON_CONSOLE_WORKERS ?? 2),
-  timeout: 60_000,
-  expect: { timeout: 10_000 },
+  timeout: 45_000,
+  expect: { timeout: 7_000 },
   reporter: [['list'], ['./support/count.mjs']],
   use: {
     browserName: 'chromium',

@@ -9,6 +9,7 @@ const shown = ({ name, address }, server) => (['matrix', 'routes'].includes(name
 /** Goes to a view that can show what it is about. */
 async function look({ page, visit }, server, address) {
   await visit(server, address);
+  await expect(page.locator('nav').first().getByRole('link', { includeHidden: true })).toHaveCount(VIEWS.length);
   await expect(page.locator('main [role="alert"]')).toHaveCount(0);
 }
 
@@ -38,7 +39,7 @@ test('each view has a title of its own, and the links lead there', async ({ page
   const titles = new Set();
   for (const { name, address } of VIEWS) {
     await page.locator(`nav a[href^="${address}"]`).first().click();
-    await expect.poll(() => new URL(page.url()).hash.split('?')[0]).toBe(address === '#/' ? expect.stringMatching(/^(#\/)?$/) : address);
+    await expect.poll(() => new URL(page.url()).hash.split('?')[0] || '#/').toBe(address);
     await settled(page);
     await expect.poll(async () => titles.has(await page.title()), { message: `the title of ${name} is that of another view` }).toBe(false);
     titles.add(await page.title());
@@ -168,7 +169,11 @@ test('the tab key reaches everything in each view, and shows where it is', async
           const style = getComputedStyle(one);
           return (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none';
         });
-        return { stop: 'stop' in active.dataset, html: active.outerHTML.slice(0, 120), visible };
+        // or the frame around it
+        const frames = [];
+        for (let around = active.parentElement; around.localName !== 'main' && around !== document.body; around = around.parentElement) frames.push(around);
+        const framed = frames.some((one) => getComputedStyle(one).outlineStyle !== 'none');
+        return { stop: 'stop' in active.dataset, html: active.outerHTML.slice(0, 120), visible: visible || framed };
       });
       if (!found) continue;
       if (!found.visible) unseen.add(found.html);
@@ -188,7 +193,7 @@ test('hostile names are texts in each view', async ({ page, visit, hostile }) =>
     await look({ page, visit }, hostile, shown(view, 'hostile'));
     const made = await page.evaluate(() => [...document.querySelectorAll('*')]
       .filter((one) => one.localName.startsWith('x-') || one.matches('img:not([src="icon.svg"]), script:not([src]), iframe, object, embed, base, form[action]')
-        || [...one.attributes].some(({ name, value }) => name.startsWith('on') || /^\s*javascript:/i.test(value)))
+        || [...one.attributes].some(({ name, value }) => name.startsWith('on') || (['href', 'src', 'action', 'formaction'].includes(name) && /^\s*javascript:/i.test(value))))
       .map((one) => one.outerHTML.slice(0, 120)));
     expect(made, view.name).toEqual([]);
   }

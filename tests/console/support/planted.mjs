@@ -98,8 +98,8 @@ export const FAULTS = {
 
   // --- others
   'a bearer that is kept': { file: 'exposed', grep: 'keeps it in memory', files: script("addEventListener('submit', ({ target }) => { const field = target.querySelector('[type=password]'); if (field) sessionStorage.setItem('bearer', field.value); }, true);") },
-  'a page that is too slow': { file: 'speed', grep: 'without a long task', files: script("addEventListener('scroll', () => { const end = performance.now() + 130; while (performance.now() < end); }, true);") },
-  'a filter that is too slow': { file: 'speed', grep: 'a filter of the big', files: script("addEventListener('input', () => { const end = performance.now() + 130; while (performance.now() < end); }, true);") },
+  'a page that is too slow': { file: 'speed', grep: 'without a long task', files: script("addEventListener('scroll', () => { const end = performance.now() + 300; while (performance.now() < end); }, true);") },
+  'a filter that is too slow': { file: 'speed', grep: 'a filter of the big', files: script("addEventListener('input', () => { const end = performance.now() + 300; while (performance.now() < end); }, true);") },
   'a page that begins too late': { file: 'speed', grep: 'within a second', files: { 'views/matrix.js': (file) => file.replace('export async function show(', 'export async function show(...all) { await new Promise((done) => setTimeout(done, 1500)); return late(...all); }\nasync function late(') } },
 };
 

@@ -166,42 +166,28 @@ function takeApart(token) {
 function bytes(part) {
   if (!part) throw new Error("is empty");
   const [wrong] = /[^A-Za-z0-9_-]/u.exec(part) ?? [];
-  if (wrong) {
-    const why = { "=": "padding is left out here", "+": "that is base64", "/": "that is base64" }[wrong] ?? "that is not of base64url";
-    throw new Error(`has \`${seen(wrong)}\` at character ${part.indexOf(wrong) + 1}: ${why}`);
-  }
+  if (wrong) throw new Error(`has \`${seen(wrong)}\` at character ${part.indexOf(wrong) + 1}, which is not of base64url without padding`);
   const binary = part.length % 4 === 1 ? "" : atob(part.replaceAll("-", "+").replaceAll("_", "/"));
   const again = btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   if (again !== part) throw new Error("does not end where a byte ends: it is cut off or was changed");
   return Uint8Array.from(binary, (one) => one.charCodeAt(0));
 }
 
-// A JSON object. A number that a browser would round stays as it is written.
+// A JSON object. A number that a browser would round stays the text that it was.
 function object(read) {
   let value;
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(read);
-    value = JSON.parse(text, (key, one, context) => (typeof one === "number" && context && JSON.stringify(one) !== context.source ? new Exact(context.source) : one));
+    value = JSON.parse(text, (key, one, context) => (typeof one === "number" && context && String(one) !== context.source ? context.source : one));
   } catch (error) {
     throw new Error(error instanceof SyntaxError ? `is not JSON: ${error.message}` : "is not text in UTF-8");
   }
-  if (Object.prototype.toString.call(value) !== "[object Object]") throw new Error("is JSON, and not an object");
+  if (!/^\{/.test(JSON.stringify(value))) throw new Error("is JSON, and not an object");
   return value;
 }
 
-class Exact {
-  constructor(source) {
-    this.source = source;
-  }
-}
-
-// A value as JSON has it; a text at the top is bare.
-function written(value, top = true) {
-  if (value instanceof Exact) return value.source;
-  if (Array.isArray(value)) return `[${value.map((one) => written(one, false)).join(", ")}]`;
-  if (value && typeof value === "object") return `{ ${Object.entries(value).map(([key, one]) => `${written(key, false)}: ${written(one, false)}`).join(", ")} }`;
-  return seen(top && typeof value === "string" ? value : JSON.stringify(value));
-}
+// A value as JSON has it; a text alone is bare.
+const written = (value) => seen(typeof value === "string" ? value : JSON.stringify(value));
 
 // What cannot be seen, such as a mark that turns the direction, as its code.
 const seen = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
