@@ -112,9 +112,13 @@ impl TokenInspector {
         let token = pasted_token(asked.token);
         let mut verdict = self.judge(policies, &token, api);
         let api = api.or_else(|| policies.api(verdict.api.as_deref()?));
-        if let (Some((method, target)), Some(api)) = (asked.request, api) {
-            let asker = ExplainedAsker::Token(token);
-            let question = ExplainedRequest { api: api.name().as_str(), method, target, asker };
+        if let (Some((method, target)), Some(known)) = (asked.request, api) {
+            let question = ExplainedRequest {
+                api: known.name().as_str(),
+                method,
+                target,
+                asker: ExplainedAsker::Token(token),
+            };
             // with an API that is there, every token has an answer
             verdict.explanation = self.explain(policies, &question).ok();
         }

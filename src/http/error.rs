@@ -175,12 +175,11 @@ impl ResponseError for EndpointProblem {
             ProblemKind::Forbidden(_) => StatusCode::FORBIDDEN,
             ProblemKind::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             ProblemKind::NotFound | ProblemKind::NoSuch(_) => StatusCode::NOT_FOUND,
-            ProblemKind::TooMuchWork(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ProblemKind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemKind::CodedBody | ProblemKind::WrongMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemKind::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            ProblemKind::Rejected { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemKind::TooMuchWork(_) | ProblemKind::Rejected { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 

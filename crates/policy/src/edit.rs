@@ -6,7 +6,8 @@ use jeton_oauth::clock::parse_time;
 
 use super::{
     finding::{Span, did_you_mean},
-    source::{PolicySources, PolicyText},
+    policy_text::PolicyText,
+    source::PolicySources,
     yaml::{self, Key, Node, Value},
 };
 

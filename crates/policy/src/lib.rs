@@ -66,6 +66,7 @@ mod matrix;
 mod natural;
 mod path;
 mod pattern;
+mod policy_text;
 mod position;
 mod read;
 mod revoke;

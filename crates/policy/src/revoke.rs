@@ -8,7 +8,8 @@ use super::{
         DefinedClient, EditError, EditedFile, EditedPiece, apply, block_end, column, entry, line_end, lines,
         pad, pair, refuse_flow, scalar,
     },
-    source::{PolicySources, PolicyText},
+    policy_text::PolicyText,
+    source::PolicySources,
     yaml::{self, Key, Node, Value},
 };
 

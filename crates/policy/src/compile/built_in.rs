@@ -5,9 +5,8 @@ use std::{cell::RefCell, sync::LazyLock};
 use crate::{
     document::{self, PolicyDocument},
     finding::ReadingProblem,
-    read,
-    source::PolicyText,
-    yaml,
+    policy_text::PolicyText,
+    read, yaml,
 };
 
 /// The name of jeton's own API. It has no audience in the policies, because its audience is the issuer.

@@ -13,9 +13,10 @@ use super::{built_in::BUILT_IN, nearest::Nearest, types::ClaimUse};
 use crate::{
     document::PolicyDocument,
     finding::{Finding, FindingCode, ReadingProblem, Severity, Span},
+    policy_text::{Hidden, PolicyText},
     position::{FileIndex, numbered},
     read::{self, Field},
-    source::{Hidden, PolicySources, PolicyText},
+    source::PolicySources,
     yaml,
 };
 
