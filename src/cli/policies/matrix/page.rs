@@ -118,9 +118,8 @@ mod tests {
         for script in SCRIPTS.map(asset).into_iter().chain([OWN]).map(without_modules) {
             for line in script.lines() {
                 let words: Vec<_> = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-                if let ["const" | "let" | "function" | "class", name, ..]
-                | ["async", "function", name, ..]
-                | ["function", "", name, ..] = words[..]
+                if let ["const" | "let" | "function" | "class", name, ..] | ["async", "function", name, ..] =
+                    words[..]
                 {
                     assert!(names.insert(name.to_owned()), "`{name}` stands twice");
                 }
