@@ -152,8 +152,8 @@ async fn warnings_of_the_policies_are_told_until_they_are_heeded() {
 #[actix_web::test]
 async fn of_many_warnings_the_first_are_told() {
     let app = spawn();
-    let scopes: String = (0..1000).map(|number| format!("  more:{number}: x\n")).collect();
-    app.write_policy("more.yaml", &format!("version: 1\nscopes:\n{scopes}"));
+    let scopes: Vec<_> = (0..1000).map(|number| format!("  more:{number}: x\n")).collect();
+    app.write_policy("more.yaml", &format!("version: 1\nscopes:\n{}", scopes.concat()));
     assert_eq!(app.post_reload().await.status(), 200);
     let told = overview(&app).await;
     let problems = told["problems"].as_array().unwrap();

@@ -13,7 +13,7 @@ use crate::{
 /// Policies whose names and values are others' words.
 pub(crate) fn hostile_policies() -> String {
     format!(
-        r###"version: 1
+        r#"version: 1
 scopes: {{ "orders:read": "{HOSTILE_YAML}", "<b>": x }}
 apis:
   orders:
@@ -35,7 +35,7 @@ clients:
   "::error::a-2": {{ grants: {{ orders: {{ scopes: ["orders:read"] }} }}, claims: {{ tenant: acme, order: "7" }} }}
   "'\"--": {{ enabled: false, grants: {{ orders: {{ scopes: ["<b>"] }} }} }}
   without: {{}}
-"###
+"#
     )
 }
 

@@ -39,7 +39,9 @@ fn found_by_command(server: &ConsoleServer, files: &[Value]) -> Value {
         .filter(|path| path.extension().is_some_and(|it| it == "yaml"))
         .map(|path| (path, fs::read(path).unwrap()))
         .collect();
-    before.iter().for_each(|(path, _)| fs::remove_file(path).unwrap());
+    for (path, _) in &before {
+        fs::remove_file(path).unwrap();
+    }
     for file in files {
         fs::write(dir.join(below(file)), file["text"].as_str().unwrap()).unwrap();
     }
@@ -47,7 +49,9 @@ fn found_by_command(server: &ConsoleServer, files: &[Value]) -> Value {
     for file in files {
         fs::remove_file(dir.join(below(file))).unwrap();
     }
-    before.iter().for_each(|(path, text)| fs::write(path, text).unwrap());
+    for (path, text) in &before {
+        fs::write(path, text).unwrap();
+    }
     found
 }
 
