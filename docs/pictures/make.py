@@ -5,12 +5,12 @@
     python3 docs/pictures/make.py --check    fails if one is not as the program and these scripts say
     ... --program FILE                       the program `jeton`; else the debug build of this tree
 
-Pictures of a terminal show what the program really prints in the sample's folder, in its colours; so does the matrix.
+Pictures of a terminal show what the program really prints in the sample's folder, in its colours.
+Those of the console are made by tests/console/pictures.mjs.
 Nothing but Python is needed, and the same words give the same bytes.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -52,9 +52,6 @@ def printed(program):
             output = run(program, folder, *f"{explain} {request}".split(), colours=True)
             screens.append((f"jeton {explain} {request}", output))
         yield "explain", terminal.picture("jeton policies explain says why a request is allowed or denied", screens, 104)
-
-        matrices = json.loads(run(program, folder, "policies", "matrix", "--api", "orders", "--format", "json"))
-        yield "matrix", terminal.matrix(matrices[0])
 
         # somebody takes the condition on the tenant out
         file = folder / "policies/orders.yaml"

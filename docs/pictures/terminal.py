@@ -1,9 +1,9 @@
-"""What a program printed, as a picture of a terminal; and the matrix as its page shows it."""
+"""What a program printed, as a picture of a terminal."""
 
 import re
 from html import escape
 
-from drawing import COLOURS, INK, LINE, MONO, QUIET, Drawing
+from drawing import MONO
 
 FACE, BACK, EDGE = "#e6edf3", "#0d1117", "#30363d"
 ANSI = {"31": "#ff7b72", "32": "#56d364", "33": "#e3b341", "34": "#79c0ff", "35": "#d2a8ff", "36": "#76e3ea"}
@@ -80,40 +80,3 @@ def picture(title, screens, columns):
                 )
             start = end
     return "\n".join([*parts, "</svg>\n"])
-
-
-def matrix(found):
-    """The page of `policies matrix --format html`, of one API, from what `--format json` says."""
-    clients = [(at, client["id"]) for at, client in enumerate(found["clients"]) if client["has_grant"]]
-    left, top, wide, high = 400, 104, 156, 44
-    drawing = Drawing(40 + left + wide * len(clients), top + high * (len(found["routes"]) + 1) + 24, "Who may do what")
-    drawing.text(20, 38, "Who may do what", 20, bold=True)
-    x = 262
-    for name, hint, width in (("Routes", "GET /tenants", 150), ("Clients", "acme", 150)):
-        drawing.text(x, 37, name, 14)
-        drawing.rectangle(x + 58, 20, width, 26, "white", 4)
-        drawing.text(x + 68, 37, hint, 13, QUIET)
-        x += 58 + width + 24
-    drawing.text(20, 70, "always: wherever the route decides; –: never; else where the condition holds.", 14, QUIET)
-    drawing.text(20, 94, found["api"], 16, bold=True)
-
-    def cell(x, y, width, fill):
-        drawing.parts.append(f'<rect x="{x}" y="{y}" width="{width}" height="{high}" fill="{fill}" stroke="{LINE}"/>')
-
-    cell(20, top, left, "#ffffff")
-    drawing.text(34, top + 27, "route", 14, bold=True)
-    for column, (_, client) in enumerate(clients):
-        cell(20 + left + wide * column, top, wide, "#ffffff")
-        drawing.text(34 + left + wide * column, top + 27, client, 14, bold=True)
-    for row, route in enumerate(found["routes"], 1):
-        y = top + high * row
-        cell(20, y, left, "#ffffff")
-        drawing.text(34, y + 19, route["route"], 13.5, mono=True, bold=True)
-        drawing.text(34, y + 36, "rule " + route["rule"] + (", public" if route["public"] else ""), 12, QUIET)
-        for column, (at, _) in enumerate(clients):
-            access = route["access"][at]
-            when = access.get("when") if isinstance(access, dict) else None
-            x = 20 + left + wide * column
-            cell(x, y, wide, COLOURS["amber"][0] if when else COLOURS["green"][0] if access == "always" else "#ffffff")
-            drawing.text(x + 14, y + 27, when or ("always" if access == "always" else "–"), 14, INK if access != "never" else QUIET)
-    return drawing.svg()

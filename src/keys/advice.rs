@@ -36,6 +36,8 @@ impl KeyAdvice {
 impl KeyRing {
     /// What can be done at `now`, first what is to be done, last what only a leak is a reason for.
     pub fn advice(&self, planned: Option<PlannedKey>, terms: &KeyTerms, now: Timestamp) -> Vec<KeyAdvice> {
+        // as orders do, which know no parts of a second
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let signing = self.keys().iter().find(|key| matches!(key.state, KeyState::Active { .. }));
         let next = self.keys().iter().find(|key| matches!(key.state, KeyState::Next { .. }));
         let mut advice = Vec::new();
