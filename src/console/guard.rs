@@ -2,16 +2,20 @@
 //! whoever sits at this machine, and for others with the scope `jeton:ops`, whose token comes over TLS alone. A page of
 //! another site can make a browser ask, and must neither read nor start anything.
 
-use std::net::IpAddr;
+use std::{fmt::Display, net::IpAddr};
 
 use actix_web::{
-    Error, HttpRequest, ResponseError,
+    Error, HttpMessage, HttpRequest, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::header::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     web::{Bytes, Data, Payload},
 };
+
+use jeton_actix::{JudgedRequest, Refusal, bearer_token, shown_proof};
+use jeton_verify::{AccessRequest, Authorizer, Shown};
+use tracing_actix_web::RequestId;
 
 use crate::{
     config::AdminSettings,
@@ -30,6 +34,13 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-embedder-policy", "require-corp"),
 ];
+
+/// By the rule of this request of jeton's own API the policies say who may ask: whoever may see there what is served. A
+/// guarantee that is built in asks for `jeton:ops` there.
+const JUDGED_AS: (&str, &str) = ("GET", "/ops/policies");
+
+/// Who decides about jeton's own API, where there is no origin for which a proof could be.
+pub(super) struct DataGuard(pub(super) Authorizer);
 
 /// Who can reach the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,18 +83,52 @@ pub(super) async fn secure(
     Ok(answer)
 }
 
-/// Lets only those requests for data through that no other site has started, on a listener where no token is overheard.
+/// Lets only those requests for data through that no other site has started, on a listener where no token is overheard, and
+/// that come from this machine or from a bearer who may see what is served.
 pub(super) async fn check(
     exposure: Data<Exposure>,
+    guard: Data<DataGuard>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    match fault_of(request.headers(), **exposure) {
+    let fault = match fault_of(request.headers(), **exposure) {
+        None if exposure.needs_token() => guard.fault_of(request.request()).await,
+        fault => fault,
+    };
+    match fault {
         None => Ok(next.call(request).await?.map_into_left_body()),
         Some(fault) => {
             let answer = EndpointProblem::new(fault, request.request()).error_response();
             Ok(request.into_response(answer).map_into_right_body())
         }
+    }
+}
+
+impl DataGuard {
+    /// Why the bearer may not ask.
+    async fn fault_of(&self, request: &HttpRequest) -> Option<ProblemKind> {
+        let refusal = self.decide(request).await.err()?;
+        let judged = JudgedRequest {
+            gateway: None,
+            method: request.method().as_str().into(),
+            path: request.path().into(),
+        };
+        Some(refusal.into_logged(Some(&judged)).into())
+    }
+
+    async fn decide(&self, request: &HttpRequest) -> Result<(), Refusal> {
+        let token = bearer_token(request.headers(), request.query_string()).map_err(Refusal::BadRequest)?;
+        let id = request.extensions().get::<RequestId>().copied();
+        let (method, target) = JUDGED_AS;
+        let access = AccessRequest {
+            method,
+            target: Ok(target),
+            token: token.as_ref(),
+            shown: Shown { proof: shown_proof(request.headers()), ..Shown::default() },
+            id: id.as_ref().map(|id| -> &(dyn Display + Sync) { id }),
+        };
+        self.0.decide(&access).await.map_err(Refusal::Denied)?;
+        Ok(())
     }
 }
 

@@ -13,16 +13,21 @@ mod trial;
 use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{
-    middleware::{Condition, from_fn},
+    middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
-use jeton_actix::Protect;
 use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::{Authorizer, audit::Audit};
 
 pub(crate) use self::trial::{ARGUMENT as TRIAL_ARGUMENT, answer_standard_input};
-use self::{assets::Assets, comparison::Comparisons, guard::Exposure, matrices::Matrices, trial::Trials};
+use self::{
+    assets::Assets,
+    comparison::Comparisons,
+    guard::{DataGuard, Exposure},
+    matrices::Matrices,
+    trial::Trials,
+};
 use crate::{
     app::App,
     authenticate::SecretUses,
@@ -52,8 +57,7 @@ pub(crate) struct Console {
     audit: Data<Audit>,
     /// Who decides about jeton's own API, and explains requests to any.
     authorizer: Data<Authorizer>,
-    /// The same for the console itself, which has no origin for which a proof could be.
-    guard: Authorizer,
+    guard: Data<DataGuard>,
     store: Data<Arc<Store>>,
     issuers: Data<Arc<FollowedIssuers>>,
     telemetry: Data<Telemetry>,
@@ -84,7 +88,7 @@ impl Console {
             policies: Data::new(policies()),
             audit: Data::new(app.audit.clone()),
             authorizer: Data::new(app.authorizer.clone()),
-            guard: app.authorizer_without_origin.clone(),
+            guard: Data::new(DataGuard(app.authorizer_without_origin.clone())),
             store: Data::new(Arc::clone(&app.store)),
             issuers: Data::new(Arc::clone(&app.issuers)),
             telemetry: Data::from(Arc::clone(&app.telemetry)),
@@ -102,7 +106,6 @@ impl Console {
     /// Mounts everything below `/console`, for a listener at this address.
     pub(crate) fn mount(&self, listens_on: IpAddr, config: &mut ServiceConfig) {
         let exposure = Exposure::of(listens_on, self.settings.admin.as_ref());
-        let protect = Protect::new(self.guard.clone());
         let data = web::scope(DATA)
             .app_data(Endpoint::at(DATA))
             .app_data(self.settings.clone())
@@ -124,14 +127,13 @@ impl Console {
             .app_data(self.overview.clone())
             .configure(endpoint::mount)
             .default_service(web::to(not_found))
-            .wrap(Condition::new(exposure.needs_token(), protect))
             .wrap(from_fn(guard::check))
             .wrap(from_fn(guard::secure));
         let page = readable(&format!("{PAGE}{{path:.*}}"), PAGE, get_or_head().to(assets::get))
             .app_data(self.assets.clone())
             .wrap(from_fn(guard::secure));
         let redirect = readable("/console", "/console", get_or_head().to(assets::redirect));
-        config.app_data(Data::new(exposure)).service(data).service(page);
+        config.app_data(Data::new(exposure)).app_data(self.guard.clone()).service(data).service(page);
         config.service(redirect.wrap(from_fn(guard::secure)));
     }
 }

@@ -117,7 +117,8 @@ fn of_store(state: StoreState) -> Option<Problem> {
 
 fn of_policies(overview: &Overview) -> Option<Problem> {
     let rejection = overview.policies.last_rejection()?;
-    let what = format!("the policies were not reloaded at {}: {}", rejection.at, first(&rejection.faults.0));
+    let what =
+        format!("the policies were not reloaded at {:.0}: {}", rejection.at, first(&rejection.faults.0));
     let fix = format!(
         "correct the files: `jeton policies check {}` shows everything that is wrong; until then the last good policies \
          stay in force",
@@ -128,8 +129,11 @@ fn of_policies(overview: &Overview) -> Option<Problem> {
 
 fn of_candidate(overview: &Overview) -> Option<Problem> {
     let rejection = overview.audit.shadow()?.candidate().last_rejection()?;
-    let what =
-        format!("the candidate policies were not loaded at {}: {}", rejection.at, first(&rejection.faults.0));
+    let what = format!(
+        "the candidate policies were not loaded at {:.0}: {}",
+        rejection.at,
+        first(&rejection.faults.0)
+    );
     Some(Problem::warning(what).fix("correct the files of `policies.candidate`").seen_at(DIFF))
 }
 
@@ -147,7 +151,7 @@ fn of_keys(overview: &Overview, now: Timestamp) -> Vec<Problem> {
     let keys = &overview.keys;
     let rejection = keys.last_rejection().map(|rejection| {
         let errors = key_errors(&rejection.faults);
-        let what = format!("the keys were not reloaded at {}: {}", rejection.at, list(&errors));
+        let what = format!("the keys were not reloaded at {:.0}: {}", rejection.at, list(&errors));
         Problem::error(what)
             .fix("correct the folder `keys.dir`; until then the last good keys stay in force")
             .seen_at(KEYS)
@@ -193,7 +197,7 @@ fn of_tls(overview: &Overview) -> Vec<Problem> {
         if let Some(rejection) = certificate.last_rejection() {
             let errors = errors_of(&rejection.faults);
             let what =
-                format!("the certificate of `{listener}` was not reloaded at {}: {errors}", rejection.at);
+                format!("the certificate of `{listener}` was not reloaded at {:.0}: {errors}", rejection.at);
             problems
                 .push(Problem::error(what).fix("correct the files; until then the last good pair is served"));
         }
@@ -216,7 +220,7 @@ fn of_tls(overview: &Overview) -> Vec<Problem> {
         overview.authorities.as_ref().and_then(|authorities| authorities.last_rejection())
     {
         let errors = errors_of(&rejection.faults);
-        let what = format!("the authorities of clients were not reloaded at {}: {errors}", rejection.at);
+        let what = format!("the authorities of clients were not reloaded at {:.0}: {errors}", rejection.at);
         let fix = "correct the file of `server.client_ca_file`; until then the last good one counts";
         problems.push(Problem::error(what).fix(fix));
     }

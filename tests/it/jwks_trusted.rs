@@ -278,8 +278,8 @@ async fn an_explanation_waits_for_a_key_and_then_for_a_list() {
     };
     let no_api = NoAnswer::NoApi("nothing".to_owned());
     assert_eq!(explain("nothing", pointing_at("a", &first())).await, Err(no_api));
-    let no_grant = NoAnswer::NoGrant { client: "nobody".to_owned(), api: "jeton".to_owned() };
-    assert_eq!(explain("jeton", ExplainedAsker::Client("nobody")).await, Err(no_grant));
+    let no_client = NoAnswer::NoClient { client: "nobody".to_owned(), hint: None };
+    assert_eq!(explain("jeton", ExplainedAsker::Client("nobody")).await, Err(no_client));
     assert_eq!(explain("jeton", ExplainedAsker::Nobody).await.unwrap().0, "no-token");
     assert_eq!(paths(&issuer), [""; 0], "nothing of it needs a key");
     let (reason, _) = explain("jeton", pointing_at("a", &first())).await.unwrap();

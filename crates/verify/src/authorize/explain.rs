@@ -1,7 +1,7 @@
 //! Why a request would be allowed or denied: a question, and who is meant to ask.
 
 use jeton_oauth::{Audience, Confirmation};
-use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet, ProtectedApi};
+use jeton_policy::{Explanation, NoSuchClaims, Permissions, PolicySet, ProtectedApi, did_you_mean};
 use serde_json::{Map, Value};
 
 use super::Authorizer;
@@ -42,9 +42,17 @@ pub enum ExplainedAsker<'q> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoAnswer {
-    /// A token is for an API, and there is no such API.
+    /// A token is for an API, and a client has grants at APIs, and there is no such API.
     #[error("there is no API `{0}`")]
     NoApi(String),
+    /// There is no such client.
+    #[error("there is no client `{client}`{}", hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default())]
+    NoClient {
+        /// The name of the client, as somebody wrote it.
+        client: String,
+        /// The one that may have been meant.
+        hint: Option<String>,
+    },
     /// Nothing is known of the policies.
     #[error(transparent)]
     NoPolicies(#[from] PoliciesUnknown),
@@ -66,8 +74,8 @@ impl ExplainedRequest<'_> {
     /// taken. Whoever asks need not hold it: what a bound token is bound to is not checked, and the hint says so.
     ///
     /// # Errors
-    /// [`NoAnswer`] for a client without a grant and for a token where there is no such API; and whatever `bearer`
-    /// fails with.
+    /// [`NoAnswer`] for a client that is not there or has no grant, and for a client and a token where there is no such
+    /// API; and whatever `bearer` fails with.
     pub fn explain_by<E: From<NoAnswer>>(
         &self,
         policies: &PolicySet,
@@ -139,6 +147,11 @@ impl ExplainedRequest<'_> {
         claims: &Map<String, Value>,
     ) -> Result<Explanation, NoAnswer> {
         let Self { api, method, target, .. } = *self;
+        policies.api(api).ok_or_else(|| NoAnswer::NoApi(api.to_owned()))?;
+        policies.clients().find(client).ok_or_else(|| NoAnswer::NoClient {
+            client: client.to_owned(),
+            hint: did_you_mean(client, policies.clients().iter().map(|known| known.id.as_str())),
+        })?;
         let no_grant = || NoAnswer::NoGrant { client: client.to_owned(), api: api.to_owned() };
         policies.explain_client(api, method, target, client, claims)?.ok_or_else(no_grant)
     }
