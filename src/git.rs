@@ -95,19 +95,28 @@ pub(crate) enum GitError {
     Findings(#[from] Findings),
 }
 
+/// What Git may do where it lacks a file of a revision, as a clone with a filter does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GitReach {
+    /// Fetch it, by whatever program its settings name, and keep it.
+    Remotes,
+    /// Say so.
+    ThisMachine,
+}
+
 /// Reads the `*.yaml` files and the files of public keys below `dir` as of a revision, by the `git` program. It waits for
-/// the disk.
+/// the disk, and for the network where it may.
 ///
 /// # Errors
 /// No `git`, no repository, no such revision, a policy file that is a link, more than a folder may hold, or what is
 /// wrong with the files.
-pub(crate) fn sources(dir: &Path, revision: &str) -> Result<PolicySources, GitError> {
+pub(crate) fn sources(dir: &Path, revision: &str, reach: GitReach) -> Result<PolicySources, GitError> {
     if !dir.is_dir() {
         return Err(GitError::NotAFolder(dir.to_owned()));
     }
-    run(dir, &["rev-parse", "--git-dir"])?;
-    let commit = commit_of(dir, revision)?;
-    let tree = run(dir, &["ls-tree", "-r", "-z", &commit, "--", "."])?;
+    run(dir, reach, &["rev-parse", "--git-dir"])?;
+    let commit = commit_of(dir, revision, reach)?;
+    let tree = run(dir, reach, &["ls-tree", "-r", "-z", &commit, "--", "."])?;
     let mut paths = Vec::new();
     let mut objects = String::new();
     for entry in tree.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
@@ -130,15 +139,15 @@ pub(crate) fn sources(dir: &Path, revision: &str) -> Result<PolicySources, GitEr
     if !paths.iter().any(|path| is_policy_file(path)) {
         return Err(GitError::Empty { dir: dir.to_owned(), revision: revision.to_owned() });
     }
-    let files = contents(dir, revision, paths, objects)?;
+    let files = contents(dir, reach, revision, paths, objects)?;
     let name = PathBuf::from(format!("{revision}:{}", dir.display()));
     Ok(PolicySources::of_files(&name, files)?)
 }
 
 /// The one commit that a revision names.
-fn commit_of(dir: &Path, revision: &str) -> Result<String, GitError> {
+fn commit_of(dir: &Path, revision: &str, reach: GitReach) -> Result<String, GitError> {
     let commit = format!("{revision}^{{commit}}");
-    let commit = run(dir, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
+    let commit = run(dir, reach, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
     // `^main` leaves commits out, and names none
     let is_one = |commit: &String| !revision.is_empty() && !commit.contains('^');
     let commit = commit.ok().and_then(|commit| String::from_utf8(commit).ok()).filter(is_one);
@@ -177,11 +186,12 @@ fn is_policy_file(path: &Path) -> bool {
 /// What stands in these files, each of which is in memory once. One that is too long is not read.
 fn contents(
     dir: &Path,
+    reach: GitReach,
     revision: &str,
     paths: Vec<PathBuf>,
     objects: String,
 ) -> Result<Vec<(PathBuf, Vec<u8>)>, GitError> {
-    let mut git = git(dir, &["cat-file", "--batch"]);
+    let mut git = git(dir, reach, &["cat-file", "--batch"]);
     let git = git.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(GitError::NotRun)?;
     let mut git = Running(git);
     let stdin = git.0.stdin.take();
@@ -236,17 +246,21 @@ impl Drop for Running {
 }
 
 /// Git in the repository of a folder, without what it sets for its hooks.
-fn git(dir: &Path, args: &[&str]) -> Command {
+fn git(dir: &Path, reach: GitReach, args: &[&str]) -> Command {
     let mut git = Command::new("git");
     git.arg("-C").arg(dir).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for variable in OF_HOOKS {
         git.env_remove(variable);
     }
+    if reach == GitReach::ThisMachine {
+        // older versions know the second one alone
+        git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "");
+    }
     git
 }
 
-fn run(dir: &Path, args: &[&str]) -> Result<Vec<u8>, GitError> {
-    let output = git(dir, args).output().map_err(GitError::NotRun)?;
+fn run(dir: &Path, reach: GitReach, args: &[&str]) -> Result<Vec<u8>, GitError> {
+    let output = git(dir, reach, args).output().map_err(GitError::NotRun)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<_> = said.lines().collect();

@@ -14,6 +14,7 @@ use actix_web::{
 
 use crate::{
     config::ListenerHost,
+    console::harden,
     http::{EndpointProblem, LocalAddress, ProblemKind},
 };
 
@@ -106,7 +107,8 @@ pub(super) async fn check(
     match hosts.judge(request.request(), reached) {
         Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
         Err(fault) => {
-            let answer = EndpointProblem::new(fault, request.request()).error_response();
+            let mut answer = EndpointProblem::new(fault, request.request()).error_response();
+            harden(answer.headers_mut());
             Ok(request.into_response(answer).map_into_right_body())
         }
     }

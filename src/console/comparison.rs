@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::{
     app,
     config::{ComparedPolicies, Settings},
-    git::{self, GitError},
+    git::{self, GitError, GitReach},
 };
 
 /// What the policies in force are compared with. Each answer is kept until one of the sides changes.
@@ -164,7 +164,7 @@ impl Comparisons {
                 [in_force, ReadSide { name: dir.display().to_string(), sources }]
             }
             OtherSide::Revision { dir, revision } => {
-                let sources = git::sources(dir, revision).map_err(UnreadSide::from);
+                let sources = git::sources(dir, revision, GitReach::ThisMachine).map_err(UnreadSide::from);
                 [ReadSide { name: format!("{revision}:{}", dir.display()), sources }, in_force]
             }
         };

@@ -14,7 +14,7 @@ use actix_web::{
 };
 
 use jeton_actix::{JudgedRequest, Refusal, bearer_token, shown_proof};
-use jeton_verify::{AccessRequest, Authorizer, Shown};
+use jeton_verify::{AccessRequest, Authorizer, BearerToken, Shown, audit::Audit};
 use tracing_actix_web::RequestId;
 
 use crate::{
@@ -77,10 +77,15 @@ pub(super) async fn secure(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let mut answer = next.call(request).await?;
-    for (name, value) in SECURITY_HEADERS {
-        answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
+    harden(answer.headers_mut());
     Ok(answer)
+}
+
+/// Adds the same to an answer that comes before those of the console.
+pub(crate) fn harden(headers: &mut HeaderMap) {
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
 }
 
 /// Lets only those requests for data through that no other site has started, on a listener where no token is overheard, and
@@ -129,6 +134,42 @@ impl DataGuard {
         };
         self.0.decide(&access).await.map_err(Refusal::Denied)?;
         Ok(())
+    }
+}
+
+/// Who asked, to be judged again while the answer goes on.
+pub(super) enum Asker {
+    /// Somebody at this machine.
+    ThisMachine,
+    /// The bearer of a token.
+    Bearer(BearerToken, Box<Authorizer>),
+    /// Somebody who is not let in.
+    Nobody,
+}
+
+impl Asker {
+    /// Who sent this request, which [`check`] let through.
+    pub(super) fn of(request: &HttpRequest, exposure: Exposure, guard: &DataGuard) -> Self {
+        if !exposure.needs_token() {
+            return Self::ThisMachine;
+        }
+        match bearer_token(request.headers(), request.query_string()) {
+            // nobody is told each time
+            Ok(Some(token)) => Self::Bearer(token, Box::new(guard.0.clone().with_audit(Audit::default()))),
+            Ok(None) | Err(_) => Self::Nobody,
+        }
+    }
+
+    /// Whether a request of the same would be let through now.
+    pub(super) async fn may_ask(&self) -> bool {
+        match self {
+            Self::ThisMachine => true,
+            Self::Bearer(token, authorizer) => {
+                let (method, target) = JUDGED_AS;
+                authorizer.authorize(method, target, Some(token)).await.is_ok()
+            }
+            Self::Nobody => false,
+        }
     }
 }
 

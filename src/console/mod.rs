@@ -20,13 +20,16 @@ use jeton_oauth::clock::Clock;
 use jeton_policy::LivePolicies;
 use jeton_verify::{Authorizer, audit::Audit};
 
-pub(crate) use self::trial::{ARGUMENT as TRIAL_ARGUMENT, answer_standard_input};
 use self::{
     assets::Assets,
     comparison::Comparisons,
     guard::{DataGuard, Exposure},
     matrices::Matrices,
     trial::Trials,
+};
+pub(crate) use self::{
+    guard::harden,
+    trial::{ARGUMENT as TRIAL_ARGUMENT, answer_standard_input},
 };
 use crate::{
     app::App,

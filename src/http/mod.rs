@@ -14,7 +14,8 @@ mod span;
 pub(crate) use {
     answer::{json_answer, written_json_answer},
     connection::{
-        ClosingListener, LastingAnswer, Listener, LocalAddress, Seats, Serving, TellConnection, serve,
+        ClosingListener, LastingAnswer, Listener, LocalAddress, Seats, Serving, TellConnection, hung_up,
+        serve,
     },
     ending::Ending,
     endpoint::{

@@ -54,7 +54,7 @@ const HOMES: [(&str, &[&str]); 28] = [
         &["src/http/", "src/admin/", "src/console/", "src/server.rs", "src/cli/serve.rs", "crates/actix/"],
     ),
     ("actix_rt", &["src/http/", "src/cli/serve.rs"]),
-    ("tracing_actix_web", &["src/http/", "src/admin/", "crates/actix/"]),
+    ("tracing_actix_web", &["src/http/", "src/console/guard.rs", "src/admin/", "crates/actix/"]),
     ("jsonwebtoken", &["src/keys/", "crates/jose/"]),
     ("anyhow", &["src/cli/"]),
     ("clap", &["src/cli/"]),

@@ -246,6 +246,27 @@ async fn a_token_that_ended_opens_nothing() {
     assert_eq!(get(&app, "/console/api/names", &[&token]).await.status, 401, "the client was disabled");
 }
 
+#[actix_web::test]
+async fn a_stream_ends_with_its_token() {
+    let app = spawn(on_all_addresses_with_tls);
+    let token = app.token_of("operator", "jeton").await;
+    let address = format!("127.0.0.1:{}", app.admin.unwrap().port());
+    let mut stream = AUTHORITY.connect(&address).await.unwrap();
+    let request = format!("GET /console/api/live HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n", bearer(&token));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(app.get("/principal?first").await.status(), 401);
+    let mut told = Vec::new();
+    while !String::from_utf8_lossy(&told).contains("event: decision") {
+        let read = time::timeout(PATIENCE, stream.read_buf(&mut told)).await.expect("a decision comes");
+        assert!(read.unwrap() > 0);
+    }
+    app.clock.advance(331);
+    assert_eq!(app.get("/principal?second").await.status(), 401);
+    let _ = time::timeout(PATIENCE, stream.read_to_end(&mut told)).await.expect("the stream ends");
+    let told = String::from_utf8_lossy(&told);
+    assert_eq!(told.matches("event: decision").count(), 1, "{told}");
+}
+
 /// The console has no address of which a proof could be.
 #[actix_web::test]
 async fn a_bound_token_is_refused() {

@@ -95,6 +95,33 @@ async fn a_revision_is_the_old_side() {
     assert!(diff["why"].as_str().unwrap().contains("git"), "{diff}");
 }
 
+/// A clone with a filter lacks files, and Git would fetch them by whatever program its settings name.
+#[actix_web::test]
+async fn files_of_a_revision_that_git_lacks_are_not_fetched() {
+    let origin = TempDir::new().unwrap();
+    install_policies(&origin.path().join("policies"));
+    git(origin.path(), &["init", "-q"]);
+    git(origin.path(), &["config", "uploadpack.allowFilter", "true"]);
+    git(origin.path(), &["add", "policies"]);
+    git(origin.path(), &["commit", "-q", "-m", "x"]);
+    let path = origin.path().join("policies/clients.yaml");
+    fs::write(&path, edited(&fs::read_to_string(&path).unwrap())).unwrap();
+    git(origin.path(), &["commit", "-q", "-a", "-m", "y"]);
+    let dir = TempDir::new().unwrap();
+    let url = format!("file://{}", origin.path().display());
+    git(dir.path(), &["clone", "-q", "--filter=blob:none", &url, "."]);
+    let server = ConsoleServer::serve_in(dir, "[console]\ncompare = \"HEAD~1\"\n").await;
+    let objects = || git(server.dir(), &["count-objects", "-v"]);
+    let before = objects();
+    let diff = server.got("diff").await;
+    assert_eq!(diff["difference"], Value::Null, "{diff}");
+    assert!(diff["why"].as_str().unwrap().contains("git"), "{diff}");
+    assert_eq!(objects(), before);
+    // the command may fetch them
+    let printed = server.command(&["policies", "diff", "--git", "HEAD~1", "--format", "json"]);
+    assert!(printed["gains"].as_u64() > Some(0), "{printed}");
+}
+
 #[actix_web::test]
 async fn a_side_that_does_not_load_gives_its_findings() {
     let server =

@@ -9,7 +9,7 @@ use super::{
     super::{Outcome, progress::Progress},
     PolicyReading, emit, emit_json, warn_of_faults,
 };
-use crate::git;
+use crate::git::{self, GitReach};
 
 #[derive(Args)]
 #[command(
@@ -44,7 +44,7 @@ impl Diff {
     pub(super) fn run(self, config: Option<&Path>) -> anyhow::Result<Outcome> {
         let (old, new, new_name) = if let Some(revision) = &self.git {
             let reading = PolicyReading::new(self.old, config)?;
-            let sources = git::sources(&reading.dir, revision)?;
+            let sources = git::sources(&reading.dir, revision, GitReach::Remotes)?;
             (
                 read(&format!("the folder as of {revision}"), reading.compile(&sources))?,
                 reading.draft(),

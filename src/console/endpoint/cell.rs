@@ -45,8 +45,6 @@ struct Cell<'c> {
 #[derive(Serialize)]
 struct ShownRule<'c> {
     rule: &'c str,
-    /// Rules have none.
-    description: Option<&'c str>,
     file: &'c str,
     line: u32,
     text: Vec<NumberedLine>,
@@ -105,13 +103,7 @@ fn answer(snapshot: &PolicySnapshot, asked: &OfCell) -> Option<String> {
         access,
         condition,
         public: found.public,
-        rule: ShownRule {
-            rule: &found.rule.rule,
-            description: None,
-            file: &found.rule.file,
-            line: found.rule.line,
-            text,
-        },
+        rule: ShownRule { rule: &found.rule.rule, file: &found.rule.file, line: found.rule.line, text },
         alternatives: &found.alternatives,
         least: found.least.as_ref().map(|gap| ShownGap {
             missing: &gap.missing,

@@ -31,8 +31,6 @@ struct ShownRoutes<'p> {
 struct ShownRoute {
     #[serde(flatten)]
     listed: ListedRoute,
-    /// Rules have none.
-    description: Option<String>,
     /// How many may use it, on some path at least.
     clients: usize,
 }
@@ -51,11 +49,8 @@ pub(super) async fn get(
     let matrix = matrix.ok().flatten().ok_or_else(|| asked::failed(&request))?;
     let api = asked::api(&request, &snapshot.policies, &api)?;
     let listed = snapshot.policies.listed_routes(api).into_iter();
-    let routes = listed.zip(&matrix.clients).map(|(listed, clients)| ShownRoute {
-        listed,
-        description: None,
-        clients: *clients,
-    });
+    let routes =
+        listed.zip(&matrix.clients).map(|(listed, clients)| ShownRoute { listed, clients: *clients });
     Ok(json_answer(&ShownRoutes {
         hash: snapshot.policies.hash(),
         api: api.name().as_str(),

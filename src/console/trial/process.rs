@@ -33,8 +33,14 @@ const LEAST_MEMORY: u64 = 96 * 1024 * 1024;
 /// The longest answer, in bytes: that of the largest matrix, and of many findings.
 const LONGEST_ANSWER: u64 = 32 * 1024 * 1024;
 
+/// Of how many the texts may be on their way at a time.
+const MOST_SENDING: usize = 4;
+
 /// Lets one trial at a time run.
-pub(in crate::console) struct Trials(Semaphore);
+pub(in crate::console) struct Trials {
+    running: Semaphore,
+    sending: Semaphore,
+}
 
 /// The leave to run one. It is given back when nothing of the trial runs any more.
 pub(in crate::console) struct TrialPermit<'t>(
@@ -63,14 +69,19 @@ pub(in crate::console) enum TrialFailed {
 
 impl Default for Trials {
     fn default() -> Self {
-        Self(Semaphore::new(1))
+        Self { running: Semaphore::new(1), sending: Semaphore::new(MOST_SENDING) }
     }
 }
 
 impl Trials {
+    /// Leave to send texts; `None` while others send theirs.
+    pub(in crate::console) fn begin_sending(&self) -> Option<SemaphorePermit<'_>> {
+        self.sending.try_acquire().ok()
+    }
+
     /// Leave to run a trial; `None` while another one runs.
     pub(in crate::console) fn begin(&self) -> Option<TrialPermit<'_>> {
-        self.0.try_acquire().ok().map(TrialPermit)
+        self.running.try_acquire().ok().map(TrialPermit)
     }
 }
 

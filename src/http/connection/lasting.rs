@@ -4,14 +4,27 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use actix_web::HttpRequest;
 use futures_util::Stream;
 use pin_project_lite::pin_project;
+use tokio::time::sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::exchange::Exchange;
+
+/// How often it is asked whether the client of a request has hung up.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// Ends when the client of a request has hung up, and so waits for no answer.
+pub(crate) async fn hung_up(request: &HttpRequest) {
+    let exchange = request.conn_data::<Rc<Exchange>>();
+    while !exchange.is_some_and(|exchange| exchange.has_hung_up()) {
+        sleep(ASK_EVERY).await;
+    }
+}
 
 pin_project! {
     /// The parts of an answer that goes on. It ends with its client, and at once when the server takes no further requests:

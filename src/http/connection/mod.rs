@@ -21,6 +21,6 @@ pub(crate) use {
     bound::Seats,
     closing::ClosingListener,
     exchange::TellConnection,
-    lasting::LastingAnswer,
+    lasting::{LastingAnswer, hung_up},
     listen::{Listener, LocalAddress, Serving, serve},
 };
