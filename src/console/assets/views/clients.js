@@ -9,6 +9,8 @@ const SOON = 14 * 86_400_000;
 // So many clients are drawn at once; then the page may answer to its reader.
 const AT_ONCE = 40;
 
+const isTroubled = (entry) => entry.problems.length > 0;
+
 export async function show(main, params, { api, signal }) {
   const { clients, now } = await api.get("clients", signal);
   const wanted = params.get("client") ?? "";
@@ -22,10 +24,10 @@ export async function show(main, params, { api, signal }) {
   const list = h("ul", { class: "list clients", "data-many": entries.length > AT_ONCE });
   const apply = () => {
     const typed = input.value.trim().toLowerCase();
-    const fits = (entry) => entry.text.includes(typed) && (!troubled.checked || entry.problems.length > 0);
+    const fits = (entry) => entry.text.includes(typed) && (!troubled.checked || isTroubled(entry));
     for (const entry of entries) if (entry.element) entry.element.hidden = !fits(entry);
     const fitting = entries.filter(fits).length;
-    left.textContent = fitting ? `${fitting} of ${count(entries.length, "client")}, ${entries.filter((one) => one.problems.length > 0).length} with problems` : "No client matches the filter.";
+    left.textContent = fitting ? `${fitting} of ${count(entries.length, "client")}, ${entries.filter(isTroubled).length} with problems` : "No client matches the filter.";
   };
   main.append(
     h("h1", {}, title),

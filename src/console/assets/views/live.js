@@ -127,7 +127,7 @@ function pageOf(asList, navigate) {
 
 function groupOf({ reason, client, api }, redraw) {
   let most = FEW;
-  const number = h("b", { title: "Denied decisions of this reason and client that this page keeps" });
+  const number = h("b", { title: "Denied decisions in this group" });
   const list = h("ul", { class: "list" });
   const more = h("button", { type: "button", class: "plain", onclick: () => redraw(most = MOST) });
   return {
@@ -155,7 +155,7 @@ function item(decision) {
       api ? h("a", { href: explained({ api, client, method, path }), class: "whole", title: "Explain this request" }, request) : request, " ",
       whom(client, api), rule && [", rule ", name(rule)], gateway && [", gateway ", name(gateway)]),
     detail && h("p", {}, coded(detail)),
-    /id-token|bound|held|proof/.test(reason) && h("p", { class: "quiet" }, "The token itself is refused. ", link("#/token", "Is it good?")),
+    /id-token|bound|held|proof/.test(reason) && h("p", { class: "quiet" }, "The token itself is refused: ", link("#/token", "judge it"), "."),
     client && h("p", { class: "quiet" }, "The token carried ", carried(token), ". ", link(explained({ api, method, path, token }), "Explain for just this")),
     h("p", { class: "quiet" }, "request ", name(id)));
 }
