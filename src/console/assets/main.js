@@ -104,7 +104,7 @@ function bearer(detail) {
     h("p", {}, "This address can be reached from other machines. Paste an access token with the scope ", h("code", {}, "jeton:ops"),
       ". It stays in the memory of this page."),
     detail && notice("error", h("p", {}, h("bdi", {}, detail))),
-    field("Access token", token, "POST /oauth2/token answers with one: the issuer is its resource."),
+    field("Access token", token, "POST /oauth2/token gives one, with the issuer as resource."),
     h("button", { type: "submit", class: "primary" }, "Show"));
   function given(event) {
     event.preventDefault();

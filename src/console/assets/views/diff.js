@@ -162,7 +162,7 @@ function witness({ api, who, witness: shown }, explain) {
   const { method, path, token } = shown;
   const client = who.client ?? null;
   const request = code(`${method} ${path}`);
-  return h("p", {}, explain === explained ? "ask the policies in force: " : "try ", api === null ? request : link(explain({ api, client, method, path, token }), request),
+  return h("p", {}, api && explain === explained ? "ask the policies in force: " : "try ", api === null ? request : link(explain({ api, client, method, path, token }), request),
     client === null && token !== null && [" with ", carried(token)]);
 }
 
