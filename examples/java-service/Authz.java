@@ -39,8 +39,8 @@ final class Authz extends Filter {
     public void doFilter(HttpExchange exchange, Chain chain) throws IOException {
         // as it was sent: getPath() is decoded, and another path could look the same
         String target = exchange.getRequestURI().toString();
-        if (target.chars().anyMatch(c -> c > 0x7e)) {
-            // java.net.http would ask about `?` in its place
+        // java.net.http would ask about `?` in the place of others; and not every server of Java refuses two hosts
+        if (target.chars().anyMatch(c -> c > 0x7e) || hosts(exchange) != 1) {
             answer(exchange, 400, new byte[0]);
             return;
         }
@@ -82,6 +82,11 @@ final class Authz extends Filter {
         } else {
             answer(exchange, 503, new byte[0]);
         }
+    }
+
+    /** How many Host headers there are: one, or the request is for nobody (RFC 9112 section 3.2). */
+    private static int hosts(HttpExchange exchange) {
+        return exchange.getRequestHeaders().getOrDefault("Host", List.of()).size();
     }
 
     /** The client's certificate as RFC 9440 writes it, where this server has TLS and the client showed one. */
