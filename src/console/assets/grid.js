@@ -206,11 +206,8 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
     close();
   }
 
-  // a matrix that is no longer on the page prints nothing
-  addEventListener("beforeprint", function print() {
-    if (element.isConnected) put(paper, printed(matrix, left));
-    else removeEventListener("beforeprint", print);
-  });
+  // in the place of the former matrix, which nothing else holds; one that is no longer on the page prints nothing
+  window.onbeforeprint = () => element.isConnected && put(paper, printed(matrix, left));
   // widths are known once it is on the page
   queueMicrotask(show);
   return element;
