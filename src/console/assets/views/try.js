@@ -12,21 +12,19 @@ export const title = "Try";
 // is open, whatever view is shown.
 let copy = null;
 
-export async function show(main, params, { api, signal }) {
+export async function show(main, params, { api, signal, navigate }) {
   const sources = await api.get("sources", signal);
   const isOld = copy && copy.edited.size > 0 && copy.sources.hash !== sources.hash;
   if (!copy || copy.edited.size === 0) copy = { sources, edited: new Map() };
-  const page = pageOf({ api, signal, params, renewed: () => show(emptied(main), new URLSearchParams(), { api, signal }) });
+  const renewed = () => {
+    copy = null;
+    warn();
+    navigate(location.hash);
+  };
+  const page = pageOf({ api, signal, params, renewed });
   main.classList.add("wide");
   main.append(h("h1", {}, "Try an edit"), intro(), isOld ? behind(page.reset) : "", ...page.elements);
   page.start();
-}
-
-function emptied(main) {
-  copy = null;
-  warn();
-  main.replaceChildren();
-  return main;
 }
 
 const intro = () => h("p", {}, "Edit a copy of the policies in force. The server checks it and keeps nothing; it stays in the memory of this page. ",
