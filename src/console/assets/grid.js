@@ -148,12 +148,12 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
   }
 
   async function show() {
-    if (state.scope && asks) conditions ??= await asks();
-    left = filtered(matrix, state, conditions);
+    const failed = state.scope && asks && !conditions && await asks().then((found) => void (conditions = found), (error) => error);
+    left = filtered(matrix, failed ? { ...state, scope: "" } : state, conditions);
     groups = grouped(left.routes);
     nothing.hidden = left.clients.length > 0 && left.routes.length > 0;
     view.element.hidden = !nothing.hidden;
-    put(shown, words(matrix, left));
+    put(shown, words(matrix, left), state.scope && failed && [" ", badge("error", "not filtered by scope"), " ", name(failed.message)]);
     draw();
   }
 
