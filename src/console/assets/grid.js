@@ -399,7 +399,7 @@ function grid({ label, open, attributes = {} }) {
     fill(sheet, drawn, rows, top.element.nextSibling, (row, former) => {
       const made = former ?? { element: h("div", { role: "row" }), cells: new Map() };
       made.element.className = given.rows[row].group ? "grid-row grid-group" : "grid-row";
-      made.element.setAttribute("aria-rowindex", row + FIRST);
+      made.element.ariaRowIndex = row + FIRST;
       made.element.style.top = `${sizes.row * (row + 1)}px`;
       for (const [column, cell] of made.cells) dress(cell, row, column);
       return made;
@@ -426,7 +426,7 @@ function grid({ label, open, attributes = {} }) {
     else put(made, children);
     if (cell.column === column) return;
     cell.column = column;
-    change(made, "aria-colindex", column + FIRST);
+    made.ariaColIndex = column + FIRST;
     if (column === HEAD) return;
     made.style.left = `${sizes.head + edges[column]}px`;
     made.style.width = `${given.columns[column].width}px`;
@@ -498,7 +498,7 @@ function grid({ label, open, attributes = {} }) {
     const row = event.target.closest("[role=row]");
     const found = event.target.closest(".grid-cell");
     if (!row || !found) return;
-    move(Number(row.getAttribute("aria-rowindex")) - FIRST, Number(found.getAttribute("aria-colindex")) - FIRST);
+    move(row.ariaRowIndex - FIRST, found.ariaColIndex - FIRST);
     opened();
   }
 

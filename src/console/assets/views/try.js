@@ -69,7 +69,7 @@ function pageOf({ api, signal, params, renewed }) {
 
   function onstate(words) {
     progress.textContent = words;
-    shown.element.setAttribute("aria-busy", String(words !== ""));
+    shown.element.ariaBusy = words !== "";
   }
 
   function onfailed(error) {
@@ -399,7 +399,7 @@ function tabs(label, items, onselect) {
   function select(id) {
     for (const [other, { tab, panel }] of entries) {
       const selected = other === id;
-      tab.setAttribute("aria-selected", String(selected));
+      tab.ariaSelected = selected;
       tab.tabIndex = selected ? 0 : -1;
       panel.hidden = !selected;
     }
@@ -431,7 +431,7 @@ function tabs(label, items, onselect) {
 function entry({ label, panel }, id) {
   const tab = h("button", { type: "button", role: "tab", id, "aria-controls": `${id}-panel` }, label);
   panel.id = `${id}-panel`;
-  panel.setAttribute("role", "tabpanel");
+  panel.role = "tabpanel";
   panel.setAttribute("aria-labelledby", id);
   return { tab, panel };
 }
