@@ -153,7 +153,7 @@ function filesOf({ files, dir }, edited) {
 }
 
 // What the server takes, in bytes.
-const MOST_BYTES = 4 * 1024 * 1024;
+const MOST_BYTES = 4 * 2 ** 20;
 // A pause in typing, in seconds; after it the text is checked.
 const IDLE = 0.6;
 
@@ -207,7 +207,7 @@ function checking({ api, signal, body, onstate, onanswer, onfailed }) {
   return { now, later };
 }
 
-const mebibytes = (bytes) => (bytes / 1024 / 1024).toLocaleString("en", { maximumFractionDigits: 1 });
+const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
 
 // `again()` asks for a check, `go(finding)` goes to a place in the texts. Answers `{ element, ask, take }`: what is asked
 // beside the findings, and where an answer goes. The `take` of a panel says whether it had one.
