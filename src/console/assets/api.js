@@ -18,6 +18,10 @@ export function askForBearer(asker) {
   ask = asker;
 }
 
+// A token as people paste it: without the name of the header and of its scheme, or out of the answer of the token endpoint.
+export const pasted = (text) =>
+  (text.match(/"access_token":\s*"([^"]*)/)?.[1] ?? text).trim().replace(/^(authorization:\s*)?((bearer|dpop)\s+)?/i, "");
+
 export const get = (path, signal) => answer(path, { signal });
 
 export const post = (path, body, signal) =>
@@ -60,8 +64,11 @@ async function request(path, options) {
     const response = await send(path, options);
     if (response.ok) return response;
     const problem = new Problem(response.status, await detail(response));
-    // another token may be allowed to: the next question asks for one
-    if (response.status === 403 && bearer === used) bearer = null;
+    if (response.status === 403 && used) {
+      problem.detail += ": it needs the scope jeton:ops";
+      // another token may be allowed to: the next question asks for one
+      if (bearer === used) bearer = null;
+    }
     if (response.status !== 401 || !ask) throw problem;
     // another question may have got a bearer meanwhile
     if (bearer === used) bearer = await unlessAborted(ask(used ? problem.detail : null), options.signal);

@@ -54,7 +54,7 @@ function rowsOf(matrix, groups, closed, toggle) {
 function groupHead({ path, routes }, isOpen) {
   const words = count(routes.length, "route");
   return {
-    attributes: { "aria-expanded": isOpen, title: `${words} below ${path}: Enter ${isOpen ? "closes" : "opens"} the group` },
+    attributes: { "aria-expanded": isOpen, title: `${words} below ${path}` },
     children: [h("span", { class: "grid-mark", "aria-hidden": true }, isOpen ? "\u25be" : "\u25b8"),
       h("span", { class: "grid-path" }, path), h("span", { class: "grid-count quiet" }, ` ${words}`)],
   };
@@ -82,6 +82,8 @@ function routeRow(matrix, route, isInGroup) {
     },
   };
 }
+
+const remOf = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 
 // A column for each client, as wide as its id and its longest condition, within bounds.
 function columnsOf(matrix, { clients, routes }, rem) {
@@ -160,7 +162,7 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
   const heads = () => groups.filter(({ routes }) => routes.length > 1).map(({ path }) => path);
 
   function draw() {
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const rem = remOf();
     const columns = columnsOf(matrix, left, rem);
     const wide = columns.reduce((sum, { width }) => sum + width, 2);
     const head = Math.max(7 * rem, widest(left.routes)) + 3 * rem;
@@ -353,9 +355,10 @@ function grid({ label, open, attributes = {} }) {
   }
 
   function measure() {
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const isNarrow = element.clientWidth < 40 * rem;
-    sizes = { row: Math.round((isNarrow ? 3.25 : 2.25) * rem), head: Math.round(given.headWidth(element.parentElement?.clientWidth ?? 0)) };
+    const rem = remOf();
+    const room = element.parentElement?.clientWidth ?? 0;
+    const isNarrow = room < 40 * rem;
+    sizes = { row: Math.round((isNarrow ? 3.25 : 2.25) * rem), head: Math.round(given.headWidth(room)) };
     element.dataset.rowHeight = sizes.row;
     element.classList.toggle("is-narrow", isNarrow);
     element.style.setProperty("--row", `${sizes.row}px`);

@@ -73,8 +73,9 @@ function failed(place, error) {
   console.error(error);
   const { status = 0, detail = error.message } = error;
   const heading = status === 403 ? "Not allowed" : status === 404 ? "Not found" : "This view cannot be shown";
+  document.title = `${heading} - jeton`;
   put(place, h("h1", {}, heading), notice("error", h("p", {}, h("bdi", {}, detail))),
-    h("p", {}, h("button", { type: "button", onclick: show }, "Try again"), " ", link("#/", "Overview")));
+    h("p", {}, VIEWS.includes(shown.view) && h("button", { type: "button", onclick: show }, "Try again"), " ", link("#/", "Overview")));
 }
 
 // A view that is shown anew, with other parameters, keeps the focus where it was.
@@ -101,9 +102,9 @@ function bearer(detail) {
   const form = h("form", { id: "bearer", class: "card narrow", onsubmit: given, "aria-labelledby": "bearer-title" },
     h(main().querySelector("h1") ? "h2" : "h1", { id: "bearer-title" }, "A token is needed"),
     h("p", {}, "This address can be reached from other machines. Paste an access token with the scope ", h("code", {}, "jeton:ops"),
-      ". It stays in the memory of this page and is gone when you close it."),
+      ". It stays in the memory of this page."),
     detail && notice("error", h("p", {}, h("bdi", {}, detail))),
-    field("Access token", token, "Ask POST /oauth2/token for one: with the issuer as resource, for a client that may have this scope."),
+    field("Access token", token, "POST /oauth2/token gives one, with the issuer as resource."),
     h("button", { type: "submit", class: "primary" }, "Show"));
   function given(event) {
     event.preventDefault();
@@ -111,7 +112,7 @@ function bearer(detail) {
     waiting = null;
     form.remove();
     main().ariaBusy = true;
-    resolve(token.value.trim().replace(/^Bearer\s+/i, ""));
+    resolve(api.pasted(token.value));
   }
   main().prepend(form);
   main().ariaBusy = false;

@@ -186,6 +186,8 @@ export const segments = (pattern) => pattern.split(/(\{[^}]*\}|\*\*)/).map((part
 // Conditions that must hold together.
 export const conditions = (list) => list.map((condition, at) => [at ? " and " : "", code(condition)]);
 
+export const missing = ({ conditions: all }) => all.filter(({ holds }) => !holds).map(({ condition }) => condition);
+
 // Why, in a sentence.
 function reason({ reason: known, detail, decided_by: decided, alternatives }) {
   const rule = decided && ["rule ", name(decided.rule)];
@@ -196,7 +198,7 @@ function reason({ reason: known, detail, decided_by: decided, alternatives }) {
   if (known === "bad-path") return ["The path is refused: ", coded(detail), "."];
   if (known !== "not-met" || !closest) return [coded(detail.charAt(0).toUpperCase() + detail.slice(1)), "."];
   return [`Alternative ${closest.position} of `, rule, alternatives.length > 1 ? " comes closest. It lacks " : " lacks ",
-    conditions(closest.conditions.filter(({ holds }) => !holds).map(({ condition }) => condition)), "."];
+    conditions(missing(closest)), "."];
 }
 
 const KINDS = { allowed: "good", denied: "error", "denied or allowed": "warning" };

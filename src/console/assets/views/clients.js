@@ -9,6 +9,8 @@ const SOON = 14 * 86_400_000;
 // So many clients are drawn at once; then the page may answer to its reader.
 const AT_ONCE = 40;
 
+const isTroubled = (entry) => entry.problems.length > 0;
+
 export async function show(main, params, { api, signal }) {
   const { clients, now } = await api.get("clients", signal);
   const wanted = params.get("client") ?? "";
@@ -22,9 +24,10 @@ export async function show(main, params, { api, signal }) {
   const list = h("ul", { class: "list clients", "data-many": entries.length > AT_ONCE });
   const apply = () => {
     const typed = input.value.trim().toLowerCase();
-    const fits = (entry) => entry.text.includes(typed) && (!troubled.checked || entry.problems.length > 0);
+    const fits = (entry) => entry.text.includes(typed) && (!troubled.checked || isTroubled(entry));
     for (const entry of entries) if (entry.element) entry.element.hidden = !fits(entry);
-    left.textContent = `${entries.filter(fits).length} of ${count(entries.length, "client")}, ${entries.filter((one) => one.problems.length > 0).length} with problems`;
+    const fitting = entries.filter(fits).length;
+    left.textContent = fitting ? `${fitting} of ${count(entries.length, "client")}, ${entries.filter(isTroubled).length} with problems` : "No client matches the filter.";
   };
   main.append(
     h("h1", {}, title),
@@ -91,7 +94,7 @@ function credentials({ secrets, public_keys: keys, certificates, federated }, at
 }
 
 const ends = ({ expires, live }, at) =>
-  (expires ? [live ? "expires " : "expired ", time(expires, at), " (", h("span", { class: "date" }, expires.slice(0, 10)), ")"] : "does not expire");
+  (expires ? [live ? "expires " : "expired ", time(expires, at), " (", h("span", { class: "nowrap" }, expires.slice(0, 10)), ")"] : "does not expire");
 
 function certificate({ expires, live, ...named }) {
   return Object.entries(named).map(([kind, value]) => [`certificate ${kind} `, code(value)]);

@@ -55,7 +55,7 @@ export function changesOf(difference, { filter, signal, onfilter = () => {}, exp
   if (difference.changes.length === 0) return h("p", { class: "lead" }, "No difference: nobody gains or loses anything.");
   const sorted = inOrder(difference.changes);
   const shown = h("p", { role: "status", class: "quiet" });
-  const list = h("div", { class: "changes" });
+  const list = h("div", { class: "stack" });
   const draw = drawing(list, shown, sorted, filter, explain, signal);
   let timer = null;
   const changed = () => {
@@ -162,7 +162,7 @@ function witness({ api, who, witness: shown }, explain) {
   const { method, path, token } = shown;
   const client = who.client ?? null;
   const request = code(`${method} ${path}`);
-  return h("p", {}, "try ", api === null ? request : link(explain({ api, client, method, path, token }), request),
+  return h("p", {}, api && explain === explained ? "ask the policies in force: " : "try ", api === null ? request : link(explain({ api, client, method, path, token }), request),
     client === null && token !== null && [" with ", carried(token)]);
 }
 

@@ -1,7 +1,7 @@
 // `#/explain`: why a request is allowed or denied, and what would do.
 
 import { address, card, code, field, h, lines, link, name, notice, options, put } from "../dom.js";
-import { coded, grounds, place, verdict } from "../parts.js";
+import { coded, conditions, grounds, missing, place, verdict } from "../parts.js";
 
 export const title = "Why a request is allowed or denied";
 
@@ -107,7 +107,8 @@ function exactJson(text) {
 
 export function asker({ as, scopes, roles, claims }) {
   if (as) return [", as ", name(as), claims ? " with these claims" : ""];
-  return scopes || roles || claims ? ", as a bearer of these scopes, roles and claims" : ", without a token";
+  const given = [scopes && "scopes", roles && "roles", claims && "claims"].filter(Boolean).join(" and ");
+  return given ? `, as a bearer of these ${given}` : ", without a token";
 }
 
 // Does `work`; where it fails, `place` says why.
@@ -129,18 +130,23 @@ async function ask(asked, answer, { clients }, { api, signal }) {
   put(answer,
     verdict(explanation, asker(asked)),
     reason === "bad-method" && method !== capitals && notice("info", h("p", {}, "Case counts: ", code(method), " is not ", code(capitals), ".")),
-    cell && asked.as && reason === "not-met" && remedy(cell),
-    grounds(explanation, cell && yaml(cell.rule)),
+    cell && asked.as && reason === "not-met" && remedy(cell, explanation.alternatives),
     h("p", { class: "row" },
       decided && link(address("#/matrix", { api: asked.api, route: decided.route }), "Who may use this route"),
       link(address("#/routes", { api: asked.api, method, path }), "This path among all routes"),
-      asked.as && link(address("#/clients", { client: asked.as }), "Grants and secrets of ", name(asked.as))));
+      asked.as && link(address("#/clients", { client: asked.as }), "Grants and secrets of ", name(asked.as))),
+    grounds(explanation, cell && yaml(cell.rule)));
   answer.firstChild.scrollIntoView({ block: "nearest" });
 }
 
 // What would open the route to the client, and who has that.
-function remedy({ client, access, condition, least }) {
-  if (access === "when") return notice("info", h("p", {}, name(client), " may use this route where ", code(condition), "."));
+function remedy({ client, access, condition, least }, alternatives) {
+  const ways = alternatives.map(missing);
+  const nearest = ways.filter(({ length }) => length === ways[0].length);
+  if (access === "when") {
+    return notice("info", h("p", {}, name(client), " may use this route where ", code(condition), ". For this path it lacks ",
+      nearest.map((way, at) => [at > 0 && ", or ", conditions(way)]), "."));
+  }
   if (!least) return null;
   const more = least.held_by_count - least.held_by.length;
   return card("What would open it",

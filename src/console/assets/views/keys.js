@@ -33,15 +33,16 @@ function headline({ keys, planned }) {
   const signing = keys.find((key) => key.state === "active");
   const next = keys.find((key) => key.state === "next");
   return h("p", { class: "lead" },
-    signing ? [code(signing.kid), " signs since ", time(signing.activates), ". "] : "No key signs yet. ",
-    next ? [code(next.kid), " signs ", time(next.activates), ", at ", whole(next.activates), "."] : "No key follows it yet. ",
+    signing ? [code(signing.kid), " has signed since ", both(signing.activates), ". "] : "No key signs yet. ",
+    next ? [code(next.kid), " signs from ", both(next.activates), "."] : "No key follows it yet. ",
     !next && planned && ["The server makes one ", time(planned.made), "."]);
 }
 
 // `2026-12-01 14:03:00`
 const clock = (text) => `${text.slice(0, 10)} ${text.slice(11, 19)}`;
 
-const whole = (text) => h("span", { class: "nowrap" }, `${clock(text)} UTC`);
+// The same, and how far from now.
+const both = (text) => [h("span", { class: "nowrap" }, `${clock(text)} UTC`), ", ", time(text)];
 
 function troubles({ last_rejection: rejected, unlisted }) {
   return [
@@ -76,7 +77,7 @@ function advice({ advice: list }) {
 // One with the same command stays as it is, with its button.
 function order({ from, what, command: text, kid }) {
   return h("li", { "data-is": `${text} ${kid}` },
-    h("p", {}, from ? [badge("info", "from"), " ", whole(from), " (", time(from), ")"] : badge("good", "now"), " "),
+    h("p", {}, from ? [badge("info", "from"), " ", both(from)] : badge("good", "now"), " "),
     h("p", {}, kid && [code(kid), ": "], coded(what)),
     text && h("div", { class: "command" }, h("code", {}, name(text)), copyButton(() => text, `Copy the command: ${text}`)));
 }
@@ -120,8 +121,8 @@ function phases({ created, activates, retires, published_until: until, state }, 
 
 // The picture, `width` pixels wide.
 function timeLine(list, now, width) {
-  const moments = [now, ...list.flatMap(({ phases: each }) => each.map(({ from }) => from))];
-  const x = scale([...new Set(moments)].sort((a, b) => a - b), width);
+  const moments = [...new Set([now, ...list.flatMap(({ phases: each }) => each.map(({ from }) => from))])].sort((a, b) => a - b);
+  const x = scale(moments, width);
   const height = TOP + list.length * ROW + 30;
   const end = width - EDGE;
   return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "The phases of each key; the table below has their times" },
@@ -162,7 +163,7 @@ function axis({ x, moments, now, width, y }) {
   const half = 50;
   let taken = -Infinity;
   const labels = [];
-  for (const time of [...new Set(moments)].sort((a, b) => a - b)) {
+  for (const time of moments) {
     const at = Math.min(Math.max(x(time), half), width - half);
     if (time === now || at - half < taken) continue;
     taken = at + half + 6;

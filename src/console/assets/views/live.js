@@ -54,11 +54,11 @@ function pageOf(asList, navigate) {
   const connection = h("p", { class: "connection", role: "status" });
   const counted = h("p", { class: "quiet" });
   const told = h("p", { class: "unseen", role: "status" });
-  const list = h("div", { class: "decisions" });
+  const list = h("div", { class: "stack" });
   const hold = h("button", { type: "button", onclick: pauseOrResume });
   const clear = h("button", { type: "button", onclick: () => draw(decisions.clear(), groups.clear()) }, "Clear");
   const flat = h("input", { type: "checkbox", name: "list", checked: asList, onchange: turn });
-  const nothing = h("p", { class: "empty" }, "No request was denied since the server started. One that is denied shows here at once.");
+  const nothing = h("p", { class: "empty" }, "No request was denied since the server started.");
   const plain = h("ul", { class: "list" });
 
   function turn() {
@@ -117,7 +117,7 @@ function pageOf(asList, navigate) {
     elements: [
       h("h1", {}, "Denied requests as they come"),
       h("div", { class: "row" }, connection, hold, clear, check("One list, without groups", flat)), counted, told, list,
-      h("p", { class: "quiet" }, "Decisions of this server, through a gateway or not; they stay in the memory of this page. ",
+      h("p", { class: "quiet" }, "Decisions of this server, kept in the memory of this page. ",
         "A click explains the request for the client with all that it is granted."),
     ],
     take, draw, tell,
@@ -128,9 +128,9 @@ function pageOf(asList, navigate) {
 // A function that fills the element of a group, and returns it.
 function groupOf({ reason, client, api }, redraw) {
   let most = FEW;
-  const number = h("b", { title: "Denied decisions of this reason and client that this page keeps" });
+  const number = h("b", { title: "Denied decisions in this group" });
   const list = h("ul", { class: "list" });
-  const more = h("button", { type: "button", class: "plain more", onclick: () => redraw(most = MOST) });
+  const more = h("button", { type: "button", class: "plain", onclick: () => redraw(most = MOST) });
   const element = h("section", { class: "card", "data-testid": "group" }, h("h2", {}, number, " × ", badge("error", reason), " ", whom(client, api)), list, more);
   return (decisions) => {
     number.textContent = decisions.length;
@@ -155,6 +155,7 @@ function item(decision) {
       api ? h("a", { href: explained({ api, client, method, path }), class: "whole", title: "Explain this request" }, request) : request, " ",
       whom(client, api), rule && [", rule ", name(rule)], gateway && [", gateway ", name(gateway)]),
     detail && h("p", {}, coded(detail)),
+    /id-token|bound|held|proof/.test(reason) && h("p", { class: "quiet" }, "The token itself is refused: ", link("#/token", "judge it"), "."),
     client && h("p", { class: "quiet" }, "The token carried ", carried(token), ". ", link(explained({ api, method, path, token }), "Explain for just this")),
     h("p", { class: "quiet" }, "request ", name(id)));
 }

@@ -3,6 +3,7 @@
 import { address, code, count, h, lines, link, name, notice, time } from "../dom.js";
 import { accessMatrix, stateBadge } from "../grid.js";
 import { coded, explained, place } from "../parts.js";
+import { firstApi } from "./explain.js";
 
 export const title = "Who may do what";
 
@@ -11,7 +12,7 @@ const FILTERS = ["client", "route", "scope", "state", "granted"];
 export async function show(main, params, { api, signal, navigate, names }) {
   main.classList.add("wide");
   const { apis, scopes } = await names();
-  const wanted = params.get("api") ?? first(apis);
+  const wanted = params.get("api") ?? firstApi(apis);
   if (!wanted) {
     main.append(h("h1", {}, title), notice("info", h("p", {}, "No policy file has an API yet.")));
     return;
@@ -32,11 +33,6 @@ export async function show(main, params, { api, signal, navigate, names }) {
     scopes,
   });
   main.append(header(matrix), ...(areFew(apis) ? [tabs(apis, wanted)] : []), element);
-}
-
-// An API that people made, rather than the built-in one.
-function first(apis) {
-  return (apis.find(({ name: each, mentioned }) => mentioned && each !== "jeton") ?? apis[0])?.name;
 }
 
 function header({ hash, dir, loaded_at }) {

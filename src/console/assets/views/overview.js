@@ -51,9 +51,9 @@ function cards(state) {
       ["Started", time(state.started_at)],
       ["Store", store(state.store.status)],
       ["Gateways", state.gateways.length > 0 ? state.gateways.map((gateway) => [code(gateway), " "]) : "none"],
-      ["Most tokens", name(limits.tokens), "limits.tokens: of a client"],
-      ["Most introspections", name(limits.introspections), "limits.introspections: of a client"],
-      ["Most failures", name(limits.failures), "limits.failures: of failed authentications of an address"],
+      ["Limit of tokens", name(limits.tokens), "limits.tokens: of a client"],
+      ["Limit of introspections", name(limits.introspections), "limits.introspections: of a client"],
+      ["Limit of failures", name(limits.failures), "limits.failures: of failed authentications of an address"],
     ])),
     card("Key that signs", facts([
       ["Kid", code(signing.kid), "The thumbprint in the header of each token"],
@@ -64,7 +64,7 @@ function cards(state) {
       ...folder(policies),
       ["APIs", number(policies.apis, "APIs, jeton's own included")],
       ["Clients", number(policies.clients, "Clients of all APIs")],
-      ["Rules", number(policies.rules, "Rules of all APIs")],
+      ["Rules", number(policies.rules, "Rules of all APIs, those built in included")],
       ["Routes", number(policies.routes, "Methods with a pattern, of all rules")],
     ]), found("Warnings", policies.warnings, policies.warnings_left_off), rejection(policies.last_rejection)),
     candidate ? card("Candidate", facts([
@@ -90,7 +90,7 @@ const found = (label, findings, more) => findings.length > 0 && h("details", {},
   h("summary", {}, `${label}: ${summary(findings)}`), findingList(findings), more > 0 && h("p", {}, `and ${count(more, "more warning")}`));
 
 const rejection = (rejected) => rejected && h("div", {},
-  h("p", {}, badge("error", "rejected"), " A later reading was rejected ", time(rejected.at), "."), found("Why", rejected.findings));
+  h("p", {}, badge("error", "rejected"), " The last reading was rejected ", time(rejected.at), "."), found("Why", rejected.findings));
 
 const STORES = {
   memory: ["info", "No shared store is set: what must be seen once is kept in this process"],

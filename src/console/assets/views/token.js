@@ -1,6 +1,7 @@
 // `#/token`: what a token says, decoded here, and whether it is good, judged by the server.
 // A token stands in its field and in one POST, and nowhere else. It goes when the view is left.
 
+import { pasted } from "../api.js";
 import { address, badge, card, code, count, duration, facts, field, h, link, name, notice, put, time } from "../dom.js";
 import { coded, grounds, verdict } from "../parts.js";
 import { answered, requestFields, sent } from "./explain.js";
@@ -37,7 +38,7 @@ export async function show(main, params, { api, signal, names }) {
     h("h1", {}, title),
     h("form", { class: "card", onsubmit: judge, autocomplete: "off" },
       field("Token", token),
-      h("p", { class: "hint", id: "token-about" }, "It is decoded in this page. Only the button sends it, to this service. It goes when you leave this view."),
+      h("p", { class: "hint", id: "token-about" }, "It is decoded in this page. Only the button sends it, to this service. It is forgotten when you leave this view."),
       h("details", {},
         h("summary", {}, "Ask about a request with it"),
         h("div", { class: "fields" }, requestFields(["api", "method", "path"], {}, known, {}))),
@@ -55,7 +56,7 @@ function judgement({ valid, detail, api, client, bound, expires_at: expires, exp
     h("div", { class: "verdict", "data-testid": "verdict", "data-kind": valid ? "good" : "error" },
       h("p", {}, h("strong", {}, valid ? "valid" : "not valid")), " ",
       h("p", { class: "why" }, detail ? coded(detail) : [
-        "Its signature, issuer and times are right, and nothing of it was revoked. It is for API ", name(api ?? ""),
+        "Its signature, issuer and times are right, and it was not revoked. It is for API ", name(api ?? ""),
         client && [", of client ", link(address("#/clients", { client }), name(client))],
         expires && [", and expires ", time(expires)], "."])),
     bound && notice("info", h("p", {}, "The token is bound: each request with it must also show ", SHOWS[bound], ".")),
@@ -135,9 +136,6 @@ function words(value, defined) {
 
 // The parts of a compact JWS (RFC 7515 section 7.1). Nothing is verified here.
 const LONGEST = 8192;
-
-// Without what people copy along: the name of the header and of its scheme.
-const pasted = (text) => text.trim().replace(/^authorization:\s*/i, "").replace(/^(?:bearer|dpop)\s+/i, "");
 
 // `{ header, payload, signature, faults }`: two objects and bytes, each `null` where it cannot be read; faults are words.
 function takeApart(token) {

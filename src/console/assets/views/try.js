@@ -27,7 +27,7 @@ export async function show(main, params, { api, signal, navigate }) {
   page.start();
 }
 
-const intro = () => h("p", {}, "Edit a copy of the policies in force. The server checks it and keeps nothing; it stays in the memory of this page. ",
+const intro = () => h("p", {}, "Edit a copy of the policies in force. Your text stays in the memory of this page; the server checks it and keeps nothing. ",
   "Hashes of secrets are cut to 8 digits: take your edits over, not the whole files.");
 
 const behind = (reset) => notice("warning", h("p", {}, "Other policies are in force since you began. The diff compares with those. "),
@@ -45,7 +45,7 @@ const textOf = (file) => copy.edited.get(file.name) ?? file.text;
 
 function pageOf({ api, signal, params, renewed }) {
   const { sources } = copy;
-  const status = h("p", { role: "status", class: "outcome" });
+  const status = h("p", { role: "status" });
   const progress = h("span", { class: "quiet" });
   const reset = h("button", { type: "button", onclick: restart }, "Reset");
   const files = filesOf(sources, edited);
