@@ -46,6 +46,11 @@ test('over TLS the page asks for a bearer, and keeps it in memory alone', async 
     await page.keyboard.press('Enter');
     await expect(page.locator('[role="alert"]')).toBeVisible();
     await expect(page.getByTestId('client')).toHaveCount(0);
+    // nor one with characters that no header may have
+    await field.fill(`\u201c${operator}\u201d`);
+    await page.keyboard.press('Enter');
+    await expect(field).toHaveValue('');
+    await expect(page.locator('[role="alert"]')).toBeVisible();
     await field.fill(operator);
     await page.keyboard.press('Enter');
     await expect(page.getByTestId('client')).toHaveCount(4);

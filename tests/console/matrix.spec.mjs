@@ -225,3 +225,30 @@ test('filters leave what they name', async ({ page, big, visit }) => {
   await expect(page.locator('[data-access="always"]').first()).toBeVisible();
   await settled(page);
 });
+
+test('a filter that is late leaves the address of another view alone', async ({ page, sample, visit }) => {
+  await visit(sample, '#/matrix?api=orders');
+  await expect(page.locator('[data-access]').first()).toBeVisible();
+  await page.locator('[name="client"]').evaluate((one) => {
+    one.value = 'acme';
+    one.dispatchEvent(new Event('input', { bubbles: true }));
+    location.hash = '#/keys';
+  });
+  await expect(page.getByTestId('key').first()).toBeVisible();
+  await page.waitForTimeout(400);
+  expect(new URL(page.url()).hash).toBe('#/keys');
+});
+
+test('a filter by scope that cannot be is said', async ({ page, sample, visit }) => {
+  await visit(sample, '#/matrix?api=orders');
+  await page.route('**/api/routes?**', (route) => route.fulfill({ status: 500, json: { detail: 'no routes today' } }));
+  const said = page.locator('main [role="status"]').first();
+  await page.locator('[name="scope"]').fill('reports');
+  await expect(said).toContainText('not filtered by scope');
+  await expect(said).toContainText('no routes today');
+  await expect(page.locator('[data-access]').first()).toBeVisible();
+  await page.unroute('**/api/routes?**');
+  await page.locator('[name="scope"]').fill('reports:');
+  await expect(said).toContainText(/^1 of/);
+  await expect(said).not.toContainText('not filtered');
+});

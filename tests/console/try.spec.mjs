@@ -93,3 +93,18 @@ test('a check is bounded', async ({ sample }) => {
   const good = await check(JSON.stringify({ files: [{ name: 'a.yaml', text: 'version: 1\n' }], ask: null }));
   expect(good.status).toBe(200);
 });
+
+test('a reset that fails says why', async ({ page, sample, visit }) => {
+  await visit(sample, '#/try');
+  await edit(page, 'orders.yaml', '          scope: reports:read', '          scope: orders:read');
+  await page.route('**/api/sources', (route) => route.fulfill({ status: 500, json: { detail: 'no sources today' } }));
+  await page.evaluate(() => {
+    globalThis.confirm = () => true;
+  });
+  await page.getByRole('button', { name: 'Reset' }).click();
+  await expect(page.locator('main [role="alert"]')).toContainText('no sources today');
+  await page.unroute('**/api/sources');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('tab', { name: 'orders.yaml' }).click();
+  await expect(editor(page)).toHaveValue(/scope: reports:read/);
+});

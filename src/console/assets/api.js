@@ -77,7 +77,8 @@ async function request(path, options) {
 
 async function send(path, options) {
   const headers = { accept: "application/json, text/event-stream", ...options.headers };
-  if (bearer) headers.authorization = `Bearer ${bearer}`;
+  // a token has none of what this escapes and no header can carry, such as curly quotes: the server refuses it
+  if (bearer) headers.authorization = `Bearer ${encodeURI(bearer)}`;
   try {
     return await fetch(`api/${path}`, { ...options, headers, credentials: "omit", redirect: "error" });
   } catch (error) {

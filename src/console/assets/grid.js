@@ -150,12 +150,12 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
   }
 
   async function show() {
-    if (state.scope && asks) conditions ??= await asks();
-    left = filtered(matrix, state, conditions);
+    const failed = state.scope && asks && !conditions && await asks().then((found) => void (conditions = found), (error) => error);
+    left = filtered(matrix, failed ? { ...state, scope: "" } : state, conditions);
     groups = grouped(left.routes);
     nothing.hidden = left.clients.length > 0 && left.routes.length > 0;
     view.element.hidden = !nothing.hidden;
-    put(shown, words(matrix, left));
+    put(shown, words(matrix, left), state.scope && failed && [" ", badge("error", "not filtered by scope"), " ", name(failed.message)]);
     draw();
   }
 
@@ -208,11 +208,8 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
     close();
   }
 
-  // a matrix that is no longer on the page prints nothing
-  addEventListener("beforeprint", function print() {
-    if (element.isConnected) put(paper, printed(matrix, left));
-    else removeEventListener("beforeprint", print);
-  });
+  // in the place of the former matrix, which nothing else holds; one that is no longer on the page prints nothing
+  window.onbeforeprint = () => element.isConnected && put(paper, printed(matrix, left));
   // widths are known once it is on the page
   queueMicrotask(show);
   return element;
@@ -405,7 +402,7 @@ function grid({ label, open, attributes = {} }) {
     fill(sheet, drawn, rows, top.element.nextSibling, (row, former) => {
       const made = former ?? { element: h("div", { role: "row" }), cells: new Map() };
       made.element.className = given.rows[row].group ? "grid-row grid-group" : "grid-row";
-      made.element.setAttribute("aria-rowindex", row + FIRST);
+      made.element.ariaRowIndex = row + FIRST;
       made.element.style.top = `${sizes.row * (row + 1)}px`;
       for (const [column, cell] of made.cells) dress(cell, row, column);
       return made;
@@ -432,7 +429,7 @@ function grid({ label, open, attributes = {} }) {
     else put(made, children);
     if (cell.column === column) return;
     cell.column = column;
-    change(made, "aria-colindex", column + FIRST);
+    made.ariaColIndex = column + FIRST;
     if (column === HEAD) return;
     made.style.left = `${sizes.head + edges[column]}px`;
     made.style.width = `${given.columns[column].width}px`;
@@ -504,7 +501,7 @@ function grid({ label, open, attributes = {} }) {
     const row = event.target.closest("[role=row]");
     const found = event.target.closest(".grid-cell");
     if (!row || !found) return;
-    move(Number(row.getAttribute("aria-rowindex")) - FIRST, Number(found.getAttribute("aria-colindex")) - FIRST);
+    move(row.ariaRowIndex - FIRST, found.ariaColIndex - FIRST);
     opened();
   }
 

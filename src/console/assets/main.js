@@ -56,10 +56,10 @@ async function load(file) {
   }
 }
 
-// What a view gets beside its place and its parameters.
+// What a view gets beside its place and its parameters. One that is left goes nowhere.
 function context(signal) {
   let names = null;
-  return { api, signal, navigate, names: () => (names ??= api.get("names", signal)) };
+  return { api, signal, navigate: (...to) => signal.aborted || navigate(...to), names: () => (names ??= api.get("names", signal)) };
 }
 
 // Goes to `#/...`, as a new entry of the history. With `replace`, the entry is the same and the view stays as it is: it knows already.

@@ -47,7 +47,7 @@ async function follow(api, signal, page) {
 
 function pageOf(asList, navigate) {
   const decisions = new Decisions();
-  const groups = new Map();
+  let groups = new Map();
   let waiting = null;
   let late = null;
   let drawn = PIECE;
@@ -56,7 +56,7 @@ function pageOf(asList, navigate) {
   const told = h("p", { class: "unseen", role: "status" });
   const list = h("div", { class: "stack" });
   const hold = h("button", { type: "button", onclick: pauseOrResume });
-  const clear = h("button", { type: "button", onclick: () => draw(decisions.clear()) }, "Clear");
+  const clear = h("button", { type: "button", onclick: () => draw(decisions.clear(), groups.clear()) }, "Clear");
   const flat = h("input", { type: "checkbox", name: "list", checked: asList, onchange: turn });
   const nothing = h("p", { class: "empty" }, "No request was denied since the server started.");
   const plain = h("ul", { class: "list" });
@@ -88,7 +88,7 @@ function pageOf(asList, navigate) {
     counted.textContent = decisions.words();
     if (decisions.kept.length === 0) arrange(list, [nothing]);
     else if (flat.checked) drawList();
-    else arrange(list, decisions.groups().map(group));
+    else drawGroups();
   }
 
   // In pieces, between which the browser may do something else.
@@ -100,11 +100,11 @@ function pageOf(asList, navigate) {
     requestAnimationFrame(draw);
   }
 
-  function group({ key, decisions: of }) {
-    if (!groups.has(key)) groups.set(key, groupOf(of[0], draw));
-    const made = groups.get(key);
-    made.fill(of);
-    return made.element;
+  // A group that stays keeps its element; one that is no longer there is forgotten.
+  function drawGroups() {
+    const now = decisions.groups();
+    groups = new Map(now.map(({ key, decisions: of }) => [key, groups.get(key) ?? groupOf(of[0], draw)]));
+    arrange(list, now.map(({ key, decisions: of }) => groups.get(key)(of)));
   }
 
   // The counts for those who do not see them, and how long ago each was.
@@ -125,19 +125,19 @@ function pageOf(asList, navigate) {
   };
 }
 
+// A function that fills the element of a group, and returns it.
 function groupOf({ reason, client, api }, redraw) {
   let most = FEW;
   const number = h("b", { title: "Denied decisions in this group" });
   const list = h("ul", { class: "list" });
   const more = h("button", { type: "button", class: "plain", onclick: () => redraw(most = MOST) });
-  return {
-    element: h("section", { class: "card", "data-testid": "group" }, h("h2", {}, number, " × ", badge("error", reason), " ", whom(client, api)), list, more),
-    fill(decisions) {
-      number.textContent = decisions.length;
-      more.hidden = decisions.length <= most;
-      more.textContent = `Show ${decisions.length - most} more`;
-      arrange(list, decisions.slice(0, most).map(itemOf));
-    },
+  const element = h("section", { class: "card", "data-testid": "group" }, h("h2", {}, number, " × ", badge("error", reason), " ", whom(client, api)), list, more);
+  return (decisions) => {
+    number.textContent = decisions.length;
+    more.hidden = decisions.length <= most;
+    more.textContent = `Show ${decisions.length - most} more`;
+    arrange(list, decisions.slice(0, most).map(itemOf));
+    return element;
   };
 }
 
@@ -181,6 +181,7 @@ class Decisions {
   clear() {
     this.kept = [];
     this.all = 0;
+    this.missed = 0;
   }
 
   // One group for each reason and client, that of the newest decision first.

@@ -68,7 +68,7 @@ async function detail({ client, route }, matrix, api, signal) {
     return cellDetail(await api.get(address("cell", { api: matrix.api, client: client.id, route: route.route }), signal));
   } catch (error) {
     if (signal.aborted) return [];
-    return [h("h2", {}, name(client.id)), notice("error", h("p", {}, name(error.detail ?? error.message)))];
+    return [h("h2", {}, name(client.id)), notice("error", h("p", {}, name(error.message)))];
   }
 }
 
@@ -102,8 +102,8 @@ function alternatives({ alternatives: list }) {
       conditions.map(({ condition, met }) => h("li", { "data-met": met }, h("strong", {}, MET[met]), " ", code(condition)))))));
 }
 
-const rule = ({ rule: called, description, file, line, text }) => h("section", { class: "stack tight" },
-  h("h3", {}, "Rule ", name(called)), description && h("p", {}, name(description)), place(file, line), lines(text, new Set([line])));
+const rule = ({ rule: called, file, line, text }) => h("section", { class: "stack tight" },
+  h("h3", {}, "Rule ", name(called)), place(file, line), lines(text, new Set([line])));
 
 // The same question for `#/explain`, with a path that the condition allows.
 function question({ api, client, route, condition }) {

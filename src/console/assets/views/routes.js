@@ -118,12 +118,12 @@ function nodeOf(node, state, depth) {
   const label = h("code", { class: "path" }, h("bdi", {}, segments(node.label)));
   const own = () => node.routes.map((route) => routeOf(route, state));
   if (node.below.length === 0) return h("div", { class: "leaf" }, label, own());
-  const made = h("details", { ontoggle: () => fill() },
+  const made = h("details", { ontoggle: fill },
     h("summary", {}, label, " ", node.routes.map(({ method }) => [h("b", { class: "method" }, method), " "]),
       h("span", { class: "quiet" }, `${count(node.size - node.routes.length, "route")} below`)));
-  const fill = () => {
+  function fill() {
     if (made.childElementCount === 1) made.append(...own(), branch(node.below, state, depth - 1));
-  };
+  }
   const holdsMark = ({ routes, below }) => routes.some(({ route }) => state.marks.has(route)) || below.some(holdsMark);
   if (depth > 0 || holdsMark(node)) {
     fill();

@@ -146,10 +146,10 @@ function takeApart(token) {
   else if (parts.length !== 3) {
     faults.push(`It has ${parts.length === 1 ? "no dot" : `${parts.length} parts`}. A token has three parts with dots between: header, payload, signature.`);
   }
-  const attempt = (what, read) => {
-    const part = parts[{ header: 0, payload: 1, signature: 2 }[what]];
+  const attempt = (at, what, read) => {
+    const part = parts[at];
     // of an encrypted token, only the header can be read
-    if (part === undefined || (parts.length === 5 && what !== "header")) return null;
+    if (part === undefined || (parts.length === 5 && at > 0)) return null;
     try {
       return read(bytes(part));
     } catch (error) {
@@ -157,7 +157,7 @@ function takeApart(token) {
       return null;
     }
   };
-  return { header: attempt("header", object), payload: attempt("payload", object), signature: attempt("signature", (read) => read), faults };
+  return { header: attempt(0, "header", object), payload: attempt(1, "payload", object), signature: attempt(2, "signature", (read) => read), faults };
 }
 
 // The bytes of base64url without padding, in its canonical form.

@@ -12,21 +12,19 @@ export const title = "Try";
 // is open, whatever view is shown.
 let copy = null;
 
-export async function show(main, params, { api, signal }) {
+export async function show(main, params, { api, signal, navigate }) {
   const sources = await api.get("sources", signal);
   const isOld = copy && copy.edited.size > 0 && copy.sources.hash !== sources.hash;
   if (!copy || copy.edited.size === 0) copy = { sources, edited: new Map() };
-  const page = pageOf({ api, signal, params, renewed: () => show(emptied(main), new URLSearchParams(), { api, signal }) });
+  const renewed = () => {
+    copy = null;
+    warn();
+    navigate(location.hash);
+  };
+  const page = pageOf({ api, signal, params, renewed });
   main.classList.add("wide");
   main.append(h("h1", {}, "Try an edit"), intro(), isOld ? behind(page.reset) : "", ...page.elements);
   page.start();
-}
-
-function emptied(main) {
-  copy = null;
-  warn();
-  main.replaceChildren();
-  return main;
 }
 
 const intro = () => h("p", {}, "Edit a copy of the policies in force. Your text stays in the memory of this page; the server checks it and keeps nothing. ",
@@ -71,7 +69,7 @@ function pageOf({ api, signal, params, renewed }) {
 
   function onstate(words) {
     progress.textContent = words;
-    shown.element.setAttribute("aria-busy", String(words !== ""));
+    shown.element.ariaBusy = words !== "";
   }
 
   function onfailed(error) {
@@ -155,7 +153,7 @@ function filesOf({ files, dir }, edited) {
 }
 
 // What the server takes, in bytes.
-const MOST_BYTES = 4 * 1024 * 1024;
+const MOST_BYTES = 4 * 2 ** 20;
 // A pause in typing, in seconds; after it the text is checked.
 const IDLE = 0.6;
 
@@ -209,7 +207,7 @@ function checking({ api, signal, body, onstate, onanswer, onfailed }) {
   return { now, later };
 }
 
-const mebibytes = (bytes) => (bytes / 1024 / 1024).toLocaleString("en", { maximumFractionDigits: 1 });
+const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
 
 // `again()` asks for a check, `go(finding)` goes to a place in the texts. Answers `{ element, ask, take }`: what is asked
 // beside the findings, and where an answer goes. The `take` of a panel says whether it had one.
@@ -401,7 +399,7 @@ function tabs(label, items, onselect) {
   function select(id) {
     for (const [other, { tab, panel }] of entries) {
       const selected = other === id;
-      tab.setAttribute("aria-selected", String(selected));
+      tab.ariaSelected = selected;
       tab.tabIndex = selected ? 0 : -1;
       panel.hidden = !selected;
     }
@@ -433,7 +431,7 @@ function tabs(label, items, onselect) {
 function entry({ label, panel }, id) {
   const tab = h("button", { type: "button", role: "tab", id, "aria-controls": `${id}-panel` }, label);
   panel.id = `${id}-panel`;
-  panel.setAttribute("role", "tabpanel");
+  panel.role = "tabpanel";
   panel.setAttribute("aria-labelledby", id);
   return { tab, panel };
 }
