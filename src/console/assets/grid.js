@@ -137,10 +137,10 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
   const view = grid({ label: `Who may do what at ${matrix.api}`, attributes: { "data-testid": "matrix" }, open: opened });
   const nothing = h("p", { class: "empty", hidden: true }, "Nothing matches. Change or clear the filters.");
   const side = h("div", { class: "matrix-side" });
-  const split = h("div", { class: "matrix-split", onkeydown: escaped }, h("div", { class: "matrix-main" }, view.element, nothing), side);
+  const split = h("div", { class: "matrix-split" }, h("div", { class: "matrix-main" }, view.element, nothing), side);
   const paper = h("div", { class: "paper" });
   const form = filters({ matrix, apis, chosen, state, scopes: asks && scopes, changed: filter });
-  const element = h("div", { class: "matrix" }, form, h("div", { class: "row matrix-about" }, h("div", { class: "row" }, shown, all), legend()), split, paper);
+  const element = h("div", { class: "matrix", onkeydown: escaped }, form, h("div", { class: "row matrix-about" }, h("div", { class: "row" }, shown, all), legend()), split, paper);
 
   function filter() {
     const { api, ...given } = Object.fromEntries(new FormData(form));
@@ -199,7 +199,7 @@ export function accessMatrix({ matrix, apis, chosen, state = {}, changed = () =>
   function close() {
     put(side);
     split.classList.remove("has-detail");
-    view.focus();
+    if (!form.contains(document.activeElement)) view.focus();
   }
 
   function escaped(event) {

@@ -65,8 +65,11 @@ function context(signal) {
 // Goes to `#/...`, as a new entry of the history. With `replace`, the entry is the same and the view stays as it is: it knows already.
 function navigate(to, { replace = false } = {}) {
   if (replace) history.replaceState(null, "", to);
-  else if (location.hash === to) show();
-  else location.hash = to;
+  else {
+    // each submit is an entry, also of the same question
+    history.pushState(null, "", to);
+    show();
+  }
 }
 
 function failed(place, error) {
