@@ -96,6 +96,8 @@ test('a check is bounded', async ({ sample }) => {
 
 test('a reset that fails says why', async ({ page, sample, visit }) => {
   await visit(sample, '#/try');
+  // the first answer writes the tabs anew
+  await expect(page.locator('main [role="status"]').filter({ hasText: 'loads' })).toBeVisible();
   await edit(page, 'orders.yaml', '          scope: reports:read', '          scope: orders:read');
   await page.route('**/api/sources', (route) => route.fulfill({ status: 500, json: { detail: 'no sources today' } }));
   await page.evaluate(() => {
