@@ -14,7 +14,6 @@ use jeton_verify::audit::{AuditedRequest, DecisionListener, TakenDecision, write
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::told::RefusedQuestion;
 use crate::gateway::GatewayName;
 
 /// How many entries are kept.
@@ -29,6 +28,31 @@ const LONGEST: usize = 8 * 1024;
 const LONGEST_TEXT: usize = 1024;
 /// What of an entry is left out until it is short enough, in this order.
 const LISTS: [&str; 5] = ["claims", "scopes", "roles", "earlier_actors", "audience"];
+
+/// A gateway's request that is refused without a decision: before the policies are asked, or because no header can carry
+/// the answer.
+#[derive(Clone, Copy)]
+pub(crate) struct RefusedQuestion<'r> {
+    /// The gateway, if the settings know it.
+    pub(crate) gateway: Option<&'r str>,
+    /// The method that it asks about.
+    pub(crate) method: Option<&'r str>,
+    /// The path that it asks about.
+    pub(crate) path: Option<&'r str>,
+    /// The host that it asks about.
+    pub(crate) host: Option<&'r str>,
+    /// The stable name of the reason.
+    pub(crate) reason: &'r str,
+    /// More about it.
+    pub(crate) detail: Option<&'r str>,
+}
+
+impl<'r> RefusedQuestion<'r> {
+    /// Of a request of which nothing was read.
+    pub(crate) fn unread(gateway: Option<&'r str>, reason: &'r str) -> Self {
+        Self { gateway, method: None, path: None, host: None, reason, detail: None }
+    }
+}
 
 /// The denied decisions of a server.
 pub(crate) struct Denials {

@@ -11,9 +11,9 @@ mod traces;
 mod unbroken;
 
 pub(crate) use {
-    denials::{DenialWatch, Denials, TooManyWatchers, WatchedDenial},
+    denials::{DenialWatch, Denials, RefusedQuestion, TooManyWatchers, WatchedDenial},
     rates::{Rates, STEP as RATE_STEP},
-    told::{ClientRefusal, RefusedQuestion, TokenAttempt},
+    told::{ClientRefusal, TokenAttempt},
     traces::{AnsweredRequest, begin_trace, tell_answer},
 };
 pub use {

@@ -11,7 +11,7 @@ use jeton_verify::audit::{Audit, DecisionOutcome};
 use tracing::{Level, field::display};
 
 use super::{
-    denials::Denials,
+    denials::{Denials, RefusedQuestion},
     metrics::{ClientLabel, Metrics, MetricsError, ObservedState, grant_label},
 };
 use crate::{
@@ -44,31 +44,6 @@ pub(crate) struct ClientRefusal<'r> {
     pub(crate) client: Option<&'r ClientId>,
     /// The id that the request names, where no client has it.
     pub(crate) attempted: Option<&'r str>,
-}
-
-/// A gateway's request that is refused without a decision: before the policies are asked, or because no header can carry
-/// the answer.
-#[derive(Clone, Copy)]
-pub(crate) struct RefusedQuestion<'r> {
-    /// The gateway, if the settings know it.
-    pub(crate) gateway: Option<&'r str>,
-    /// The method that it asks about.
-    pub(crate) method: Option<&'r str>,
-    /// The path that it asks about.
-    pub(crate) path: Option<&'r str>,
-    /// The host that it asks about.
-    pub(crate) host: Option<&'r str>,
-    /// The stable name of the reason.
-    pub(crate) reason: &'r str,
-    /// More about it.
-    pub(crate) detail: Option<&'r str>,
-}
-
-impl<'r> RefusedQuestion<'r> {
-    /// Of a request of which nothing was read.
-    pub(crate) fn unread(gateway: Option<&'r str>, reason: &'r str) -> Self {
-        Self { gateway, method: None, path: None, host: None, reason, detail: None }
-    }
 }
 
 /// A request for a token, as far as it was understood.
