@@ -21,11 +21,23 @@ if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is absent: run \`cargo bui
 export const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('JETON_')));
 
 export async function freePort() {
+  for (;;) {
+    const port = nextPort++;
+    if (await isFree(port)) return port;
+  }
+}
+
+// Each worker has ports of its own, below those that the system gives to connections: what is free stays so.
+let nextPort = 20_000 + 1_000 * (Number(process.env.TEST_PARALLEL_INDEX ?? 0) % 10);
+
+async function isFree(port) {
   const held = createServer();
-  await new Promise((done) => held.listen(0, '127.0.0.1', done));
-  const { port } = held.address();
-  await new Promise((done) => held.close(done));
-  return port;
+  const free = await new Promise((done) => {
+    held.once('error', () => done(false));
+    held.listen(port, '127.0.0.1', () => done(true));
+  });
+  if (free) await new Promise((done) => held.close(done));
+  return free;
 }
 
 /** An address of this machine that others reach too. */
