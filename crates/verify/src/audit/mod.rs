@@ -3,7 +3,8 @@
 //! Three ways lead through here. [`Audit`] is told of every decision that
 //! [`Authorizer`](crate::authorize::Authorizer) takes: [`DecisionLog`] appends it to a file, [`Shadow`] asks
 //! the candidate policies the same, and each [`DecisionListener`] of the service counts it, say. [`Replay`] asks any
-//! policies again what stands in such a file. What is asked again is [`AuditedRequest`] in both cases, and [`AuditedRequest::judged_by`] is the one place where it is answered.
+//! policies the requests of such a file again. [`Shadow`] and [`Replay`] both ask an [`AuditedRequest`], and
+//! [`AuditedRequest::judged_by`] alone answers it.
 
 mod judge;
 mod log;

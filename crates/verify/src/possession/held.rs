@@ -60,7 +60,7 @@ impl Default for Possession {
 pub(crate) struct PresentedToken<'r> {
     pub(crate) token: &'r BearerToken,
     pub(crate) method: &'r str,
-    /// The path by which the client asked; `None` where there is none.
+    /// The path that the client asked for. `None`: the request has no path.
     pub(crate) path: Option<&'r str>,
     pub(crate) shown: Shown<'r>,
     pub(crate) audience: &'r Audience,

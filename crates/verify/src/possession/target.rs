@@ -141,7 +141,7 @@ fn is_normalised(path: &str) -> bool {
     path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%') && !path.contains("/.")
 }
 
-/// A path as RFC 3986 sections 6.2.2 and 6.2.3 normalise it. `None` where it is none of an address.
+/// A path as RFC 3986 sections 6.2.2 and 6.2.3 normalise it. `None`: it cannot be the path of a URI.
 fn normalised_path(path: &str) -> Option<String> {
     let decoded = decoded(path)?;
     Some(if decoded.is_empty() { "/".to_owned() } else { without_dot_segments(&decoded) })

@@ -356,7 +356,7 @@ impl FetchedLists {
         }
     }
 
-    /// What the issuer has, or what is in memory where that is the same.
+    /// The list of the issuer, or the one in memory if the issuer has no newer one.
     async fn download(&self, slot: &Slot) -> Result<Arc<HeldList>, StatusFetchError> {
         let held = slot.held.load_full();
         // a list that has ended cannot be `not modified`

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::TokenError;
 
-/// Claims that are still to be read. What is taken is gone from it.
+/// Claims that are still to be read. Taking a claim removes it.
 pub struct TokenPayload(pub(super) Map<String, Value>);
 
 impl From<VerifiedJws> for TokenPayload {
