@@ -16,6 +16,7 @@ mod tests;
 mod wire;
 
 pub use bound::raise_open_files;
+pub use framing::{FirstRequest, first_request};
 pub(super) use exchange::{BodyProgress, Exchange};
 pub(crate) use {
     bound::Seats,
