@@ -66,10 +66,11 @@ def arguments():
 
 
 def build(environment):
-    """Builds all targets, with the flags of `.cargo/config.toml`, which counts in this folder alone."""
+    """Builds all targets, as `.cargo/config.toml` says, which counts in this folder alone. Whether that went well."""
     began = time.monotonic()
-    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=HERE, env=environment, check=True)
-    print(f"built in {time.monotonic() - began:.0f} s", flush=True)
+    done = subprocess.run(["cargo", "build", "--release", "--locked"], cwd=HERE, env=environment, check=False)
+    print(f"built in {time.monotonic() - began:.0f} s" if done.returncode == 0 else "not built", flush=True)
+    return done.returncode == 0
 
 
 class Targets:
@@ -149,8 +150,8 @@ def main():
             return 2
     environment = {name: value for name, value in os.environ.items() if not name.endswith("RUSTFLAGS")}
     folder = pathlib.Path(environment.setdefault("CARGO_TARGET_DIR", str(HERE / "target"))).resolve()
-    if not given.built:
-        build(environment)
+    if not given.built and not build(environment):
+        return 2
     host = subprocess.run(["rustc", "--print", "host-tuple"], capture_output=True, text=True, check=True)
     targets = Targets(given, folder, folder / host.stdout.strip() / "release")
     count = len(given.targets)

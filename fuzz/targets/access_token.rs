@@ -29,8 +29,21 @@ const KID: &str = "fuzz";
 const NEVER_TAKEN: [&str; 7] = ["crit", "jwk", "jku", "x5u", "enc", "zip", "b64"];
 /// Claims that say something by themselves; all others are the client's own.
 const READ: [&str; 15] = [
-    "iss", "aud", "exp", "iat", "nbf", "jti", "sub", "client_id", "scope", "roles", "exchanges", "act",
-    "auth_time", "status", "cnf",
+    "iss",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "sub",
+    "client_id",
+    "scope",
+    "roles",
+    "exchanges",
+    "act",
+    "auth_time",
+    "status",
+    "cnf",
 ];
 
 static PAIR: LazyLock<Ed25519KeyPair> =
@@ -49,7 +62,8 @@ static REMEMBERING: LazyLock<Verifier> = LazyLock::new(|| VERIFIER.clone().remem
 static API: LazyLock<Audience> = LazyLock::new(|| Audience::parse(AUDIENCE).expect("an audience"));
 
 fuzz_target!(|data: &[u8]| {
-    let Some((header, payload)) = std::str::from_utf8(data).ok().and_then(|text| text.split_once('\n')) else {
+    let Some((header, payload)) = std::str::from_utf8(data).ok().and_then(|text| text.split_once('\n'))
+    else {
         return;
     };
     let signed = [header, payload].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".");
@@ -119,18 +133,20 @@ fn are_right(typ: &str, claims: &Map<String, Value>) -> bool {
         && claims.contains_key("sub") == claims.contains_key("client_id")
         && claims.contains_key("client_id") == (typ == "at+jwt")
         && is_if_any("scope", are_scopes)
-        && is_if_any("roles", |roles| roles.as_array().is_some_and(|it| it.iter().all(|role| is_name(role, is_nqchar))))
+        && is_if_any("roles", |roles| {
+            roles.as_array().is_some_and(|it| it.iter().all(|role| is_name(role, is_nqchar)))
+        })
         && is_if_any("exchanges", |it| it.as_u64().is_some_and(|it| it <= u64::from(u32::MAX)))
         && is_if_any("act", is_actor)
         && is_if_any("auth_time", is_date)
-        && is_if_any("status", |it| {
-            it["status_list"]["idx"].is_u64() && it["status_list"]["uri"].is_string()
-        })
+        && is_if_any("status", |it| it["status_list"]["idx"].is_u64() && it["status_list"]["uri"].is_string())
         && is_if_any("cnf", is_confirmation)
 }
 
 fn are_scopes(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.is_empty() || text.split(' ').all(|it| is_name(&json!(it), is_nqchar)))
+    value
+        .as_str()
+        .is_some_and(|text| text.is_empty() || text.split(' ').all(|it| is_name(&json!(it), is_nqchar)))
 }
 
 fn is_actor(value: &Value) -> bool {
@@ -157,7 +173,8 @@ fn say_what_the_token_says(verified: &VerifiedClaims, claims: &Map<String, Value
     assert_eq!(verified.subject().map(|it| it.as_str()), text("sub"));
     assert_eq!(verified.client().map(|it| it.as_str()), text("client_id"));
     assert_eq!(i64::from(verified.exchanges()), number("exchanges").unwrap_or(0));
-    let mut scopes: Vec<_> = text("scope").unwrap_or_default().split(' ').filter(|it| !it.is_empty()).collect();
+    let mut scopes: Vec<_> =
+        text("scope").unwrap_or_default().split(' ').filter(|it| !it.is_empty()).collect();
     scopes.sort_unstable();
     scopes.dedup();
     assert!(verified.scopes().iter().map(Scope::as_str).eq(scopes));
@@ -170,12 +187,18 @@ fn say_what_the_token_says(verified: &VerifiedClaims, claims: &Map<String, Value
     }
     assert!(verified.actors().iter().map(|actor| actor.as_str()).eq(actors));
     assert_eq!(verified.confirmation().is_some(), claims.contains_key("cnf"), "a binding is lost");
-    let own: Map<String, Value> =
-        claims.iter().filter(|(name, _)| !READ.contains(&name.as_str())).map(|(name, it)| (name.clone(), it.clone())).collect();
+    let own: Map<String, Value> = claims
+        .iter()
+        .filter(|(name, _)| !READ.contains(&name.as_str()))
+        .map(|(name, it)| (name.clone(), it.clone()))
+        .collect();
     assert_eq!(*verified.own(), own);
     // a client stands behind it alone where nobody exchanged it
     let sole = verified.judged().client.map(|it| it.as_str());
-    assert!(sole.is_none() || (sole == text("client_id") && sole == text("sub") && number("exchanges").unwrap_or(0) == 0));
+    assert!(
+        sole.is_none()
+            || (sole == text("client_id") && sole == text("sub") && number("exchanges").unwrap_or(0) == 0)
+    );
 }
 
 /// A token that was seen a moment ago says the same again.
@@ -185,7 +208,9 @@ fn is_remembered(token: &BearerToken, verified: &VerifiedClaims) {
         assert_eq!((again.token_id(), again.own()), (verified.token_id(), verified.own()), "the {time} time");
         assert_eq!(again.scopes(), verified.scopes());
     }
-    assert!(REMEMBERING.verify(token, &Audience::parse("x").expect("an audience")).is_err() || holds_x(verified));
+    assert!(
+        REMEMBERING.verify(token, &Audience::parse("x").expect("an audience")).is_err() || holds_x(verified)
+    );
 }
 
 fn holds_x(verified: &VerifiedClaims) -> bool {

@@ -13,7 +13,9 @@ use std::{
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jeton::{
-    authenticate::{AssertionRules, Authenticator, CertificateRules, ClientAssertion, ClientCredentials, SecretUses},
+    authenticate::{
+        AssertionRules, Authenticator, CertificateRules, ClientAssertion, ClientCredentials, SecretUses,
+    },
     binding::ProvenBinding,
     federation::{FollowedIssuers, ForeignVerifier, KeyFetchOptions},
     store::{MemoryStore, Store},
@@ -115,7 +117,8 @@ fn client(header: &Map<String, Value>, claims: &Map<String, Value>) -> Option<&'
     let is_for_us = if is_strict {
         audiences == [json!(ISSUER)]
     } else {
-        !audiences.is_empty() && audiences.iter().all(|it| *it == json!(ISSUER) || *it == json!(TOKEN_ENDPOINT))
+        !audiences.is_empty()
+            && audiences.iter().all(|it| *it == json!(ISSUER) || *it == json!(TOKEN_ENDPOINT))
     };
     // dates may have fractions, which are cut
     let date = |name: &str| match claims.get(name) {

@@ -53,7 +53,8 @@ static SET: LazyLock<PolicySet> = LazyLock::new(|| {
         demo_secrets: DemoSecrets::Refused,
         needed_apis: Vec::new(),
     };
-    PolicySet::compile(&sources, &surroundings, Timestamp::constant(1_795_000_000, 0)).expect("they are sound")
+    PolicySet::compile(&sources, &surroundings, Timestamp::constant(1_795_000_000, 0))
+        .expect("they are sound")
 });
 
 static POINT: LazyLock<DecisionPoint<'static>> =
@@ -87,7 +88,8 @@ fn an_answer_is_that_of_the_policies(decision: bool, question: &Map<String, Valu
     let (Some(method), Some(path)) = (text("action", "name"), text("resource", "id")) else {
         panic!("answered, though something is missing")
     };
-    let known = matches!(kind, Some("client" | "identity" | "bearer")) && matches!(of, Some("route" | "path"));
+    let known =
+        matches!(kind, Some("client" | "identity" | "bearer")) && matches!(of, Some("route" | "path"));
     assert!(known || !decision, "nobody knows what that is");
     if kind != Some("bearer") || of != Some("path") {
         return;
@@ -104,7 +106,8 @@ fn an_answer_is_that_of_the_policies(decision: bool, question: &Map<String, Valu
     let bearer = bearer.with_sub_of_claims().expect("it was answered");
     assert_eq!(POINT.api().decide(method, path, Some(&bearer.subject())).is_allowed(), decision);
     // less opens no more
-    let less = Permissions { scopes: bearer.scopes.iter().skip(1).cloned().collect(), roles: Vec::new(), ..bearer };
+    let less =
+        Permissions { scopes: bearer.scopes.iter().skip(1).cloned().collect(), roles: Vec::new(), ..bearer };
     assert!(decision || !POINT.api().decide(method, path, Some(&less.subject())).is_allowed());
 }
 
@@ -115,7 +118,8 @@ fn several_are_answered_as_each_alone(data: &[u8], question: Option<&Map<String,
     };
     let question = question.expect("it was answered");
     let answers = serde_json::to_value(&answers).expect("it is JSON");
-    let Some(items) = question.get("evaluations").and_then(Value::as_array).filter(|items| !items.is_empty()) else {
+    let Some(items) = question.get("evaluations").and_then(Value::as_array).filter(|items| !items.is_empty())
+    else {
         let alone = POINT.evaluation(data).expect("it is one question");
         return assert_eq!(answers, serde_json::to_value(&alone).expect("it is JSON"));
     };

@@ -9,7 +9,9 @@ use std::{
     sync::LazyLock,
 };
 
-use actix_web::http::header::{AUTHORIZATION, FORWARDED, HeaderMap, HeaderName, HeaderValue, X_FORWARDED_FOR};
+use actix_web::http::header::{
+    AUTHORIZATION, FORWARDED, HeaderMap, HeaderName, HeaderValue, X_FORWARDED_FOR,
+};
 use jeton::{gateway::TrustedPeers, http::client_address};
 use jeton_actix::TraceParent;
 use jeton_oauth::form;
@@ -64,7 +66,9 @@ fn an_address_is_that_of_the_last_stranger(headers: &HeaderMap) {
         headers.get_all(name).map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()).collect();
     let mut expected = PEER;
     'lines: for line in lines.iter().rev() {
-        let Some(elements) = (if is_list { Some(line.split(',').collect()) } else { unquoted_parts(line, ',') }) else {
+        let Some(elements) =
+            (if is_list { Some(line.split(',').collect()) } else { unquoted_parts(line, ',') })
+        else {
             break;
         };
         for element in elements.into_iter().rev().map(str::trim).filter(|element| !element.is_empty()) {
@@ -109,7 +113,8 @@ fn address(text: &str) -> Option<IpAddr> {
 /// The one `for` of an element (RFC 7239 section 4).
 fn node(element: &str) -> Option<IpAddr> {
     let mut nodes = unquoted_parts(element, ';')?.into_iter().filter_map(|pair| pair.split_once('='));
-    let mut nodes = nodes.by_ref().filter(|(name, _)| name.trim().to_ascii_lowercase() == "for").map(|(_, it)| it.trim());
+    let mut nodes =
+        nodes.by_ref().filter(|(name, _)| name.trim().to_ascii_lowercase() == "for").map(|(_, it)| it.trim());
     let (Some(node), None) = (nodes.next(), nodes.next()) else { return None };
     let Some(quoted) = node.strip_prefix('"') else { return address(node) };
     let quoted = quoted.strip_suffix('"')?;
@@ -183,7 +188,8 @@ fn a_trace_is_told_once_and_well(headers: &HeaderMap) {
 
 /// Version, trace, span and flags, each at its place (W3C Trace Context, section 3.2).
 fn is_trace(value: &[u8]) -> bool {
-    let is_hex = |from: usize, to: usize| value[from..to].iter().all(|byte| b"0123456789abcdef".contains(byte));
+    let is_hex =
+        |from: usize, to: usize| value[from..to].iter().all(|byte| b"0123456789abcdef".contains(byte));
     let is_zero = |from: usize, to: usize| value[from..to].iter().all(|byte| *byte == b'0');
     value.len() >= 55
         && [(0, 2), (3, 35), (36, 52), (53, 55)].iter().all(|(from, to)| is_hex(*from, *to))

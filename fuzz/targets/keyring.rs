@@ -45,7 +45,8 @@ fn a_fault_stands_in_the_file(fault: &InvalidKeyring, text: &str) {
 fn each_value_stands_in_the_file(ring: &Keyring, text: &str) {
     let kids: BTreeSet<_> = ring.entries().iter().map(|entry| entry.kid.as_str()).collect();
     assert_eq!(kids.len(), ring.entries().len(), "a key stands there twice");
-    let is_escaped = text.contains(['\\', '\'', '>', '|', '\t']) || text.lines().count() != text.split('\n').count();
+    let is_escaped =
+        text.contains(['\\', '\'', '>', '|', '\t']) || text.lines().count() != text.split('\n').count();
     for entry in ring.entries() {
         assert!(is_escaped || text.contains(entry.kid.as_str()), "{} is not in the file", entry.kid);
         for time in [Some(entry.activates), Some(entry.created), entry.retires].into_iter().flatten() {
@@ -70,7 +71,8 @@ fn backwards(ring: &Keyring) -> Vec<KeyEntry> {
 
 /// The times at which something may change, and those around them.
 fn moments(ring: &Keyring) -> Vec<Timestamp> {
-    let of = |entry: &KeyEntry| [Some(entry.activates), entry.retires].into_iter().flatten().collect::<Vec<_>>();
+    let of =
+        |entry: &KeyEntry| [Some(entry.activates), entry.retires].into_iter().flatten().collect::<Vec<_>>();
     let changes: BTreeSet<_> = ring.entries().iter().take(4).flat_map(of).collect();
     let seconds = [-1, 0, 1, 7199, 7200];
     let around = |at: Timestamp| seconds.map(|by| at.checked_add(SignedDuration::from_secs(by)));
@@ -97,7 +99,9 @@ fn one_key_signs(ring: &Keyring, now: Timestamp) {
         let until = ends.map(|ends| ends.checked_add(RETENTION).unwrap_or(Timestamp::MAX));
         let expected = match (ends, until) {
             (ends, _) if place == signs => KeyState::Active { until: ends },
-            (Some(since), Some(until)) if has_come(entry) && now < until => KeyState::Retired { since, until },
+            (Some(since), Some(until)) if has_come(entry) && now < until => {
+                KeyState::Retired { since, until }
+            }
             (Some(_), Some(since)) if has_come(entry) => KeyState::Expired { since },
             _ => KeyState::Next { from: entry.activates },
         };

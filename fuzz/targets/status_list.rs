@@ -110,7 +110,8 @@ fn is_the_list(list: &StatusList, bytes: &[u8], bits: u64) {
         assert_eq!(list.status(behind), None, "behind the end");
     }
     if bytes.len() <= 1024 {
-        let again = StatusList::decode(&list.encode().expect("in memory"), bits).expect("it was written by us");
+        let again =
+            StatusList::decode(&list.encode().expect("in memory"), bits).expect("it was written by us");
         assert_eq!(again, *list);
     }
 }
@@ -135,7 +136,10 @@ fn the_bits_before_a_revocation_are_set(bytes: &[u8]) {
         assert!(status.is_none_or(|status| status == 0), "{issued} is not before {revoked}");
     }
     let last = index_of(issued, None);
-    assert_eq!((status(EndedTokens::Everything, last), status(EndedTokens::Nothing, last)), (Some(1), Some(0)));
+    assert_eq!(
+        (status(EndedTokens::Everything, last), status(EndedTokens::Nothing, last)),
+        (Some(1), Some(0))
+    );
 }
 
 fn a_signed_list_is_taken_if_all_of_it_is_right(header: &str, payload: &str) {
@@ -150,7 +154,10 @@ fn a_signed_list_is_taken_if_all_of_it_is_right(header: &str, payload: &str) {
             assert!(!opened.has_ended(NOW, LEEWAY) && opened.issued_at <= NOW + LEEWAY);
             assert!(opened.has_ended(opened.expires_at + LEEWAY, LEEWAY));
             let elsewhere = StatusListTerms { uri: "https://tokens.example.com/status/y", ..TERMS };
-            assert!(StatusListToken::open(token.as_bytes(), &KEYS, &elsewhere).is_err(), "it is of another client");
+            assert!(
+                StatusListToken::open(token.as_bytes(), &KEYS, &elsewhere).is_err(),
+                "it is of another client"
+            );
         }
         (Ok(_), None) => panic!("taken, though the header or the payload is wrong"),
         (Err(error), Some(_)) => panic!("refused, though all of it is right: {error}"),

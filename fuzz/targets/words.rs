@@ -119,7 +119,10 @@ fn a_time_is_that_of_rfc_3339(text: &str) {
                 ..FIRST => (FIRST, 0),
                 second => (second, nanosecond),
             };
-            assert!(parse_time(&read.to_string()).as_ref() == Ok(read), "{text:?} is written as it is not read");
+            assert!(
+                parse_time(&read.to_string()).as_ref() == Ok(read),
+                "{text:?} is written as it is not read"
+            );
             assert_eq!(i128::from(expected.0) * 1_000_000_000 + i128::from(expected.1), read.as_nanosecond());
         }
         (Ok(read), None) => panic!("{text:?} is taken as {read}"),
@@ -136,9 +139,8 @@ fn time(text: &str) -> Option<(i64, i64)> {
         Some(digits.iter().fold(0_i64, |number, digit| 10 * number + i64::from(digit - b'0')))
     };
     let has_marks = [(4, "-"), (7, "-"), (10, "Tt"), (13, ":"), (16, ":")];
-    let is_mark = |(place, marks): (usize, &str)| {
-        bytes.get(place).is_some_and(|byte| marks.as_bytes().contains(byte))
-    };
+    let is_mark =
+        |(place, marks): (usize, &str)| bytes.get(place).is_some_and(|byte| marks.as_bytes().contains(byte));
     if !has_marks.into_iter().all(is_mark) {
         return None;
     }
@@ -210,17 +212,22 @@ fn an_issuer_is_an_address(text: &str) {
         Ok(issuer) => {
             assert_eq!(issuer.as_str(), text, "an issuer is compared byte by byte");
             let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-            let (host, path) = rest.map(|rest| rest.split_at(rest.find('/').unwrap_or(rest.len()))).expect("http");
+            let (host, path) =
+                rest.map(|rest| rest.split_at(rest.find('/').unwrap_or(rest.len()))).expect("http");
             assert!(!host.is_empty() && !host.contains('@') && text.is_ascii() && !text.ends_with('/'));
             assert!(!text.contains(['?', '#', '%', ';', '\\', ' ']));
-            assert!(path.is_empty() || path.split('/').skip(1).all(|it| !it.is_empty() && it.trim_matches('.') != ""));
+            assert!(
+                path.is_empty()
+                    || path.split('/').skip(1).all(|it| !it.is_empty() && it.trim_matches('.') != "")
+            );
             assert_eq!(issuer.path(), path);
             assert_eq!(issuer.endpoint("/x"), format!("{text}/x"));
         }
         Err(error) => {
             let secret = text.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
             let secret = secret.and_then(|(user, _)| user.split_once(':')).map(|(_, secret)| secret);
-            let is_plain = |secret: &&str| secret.len() > 8 && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let is_plain =
+                |secret: &&str| secret.len() > 8 && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
             if let Some(secret) = secret.filter(is_plain) {
                 let told = error.to_string();
                 let rest = text.replacen(secret, "", 1);

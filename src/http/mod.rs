@@ -34,7 +34,7 @@ pub use {
     endpoint::token::read_token_request,
     error::TokenEndpointError,
     extract::{
-        CertificateFault, ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding, certificate_of_headers,
-        client_address,
+        CertificateFault, ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding,
+        certificate_of_headers, client_address,
     },
 };

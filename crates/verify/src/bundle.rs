@@ -353,11 +353,7 @@ impl Bundle {
     ///
     /// # Errors
     /// [`InvalidBundle`] with the first thing that is wrong.
-    pub fn open(
-        document: &[u8],
-        keys: &PublicKeys,
-        terms: &BundleTerms<'_>,
-    ) -> Result<Self, InvalidBundle> {
+    pub fn open(document: &[u8], keys: &PublicKeys, terms: &BundleTerms<'_>) -> Result<Self, InvalidBundle> {
         let BundleTerms { issuer, api, now, leeway } = *terms;
         let text = std::str::from_utf8(document).map_err(|_| JwsError::NotCompactJws)?;
         let mut claims = TokenPayload::from(keys.open_long(text.trim_ascii_end(), BUNDLE)?);

@@ -16,8 +16,8 @@ mod tests;
 mod wire;
 
 pub use bound::raise_open_files;
-pub use framing::{FirstRequest, first_request};
 pub(super) use exchange::{BodyProgress, Exchange};
+pub use framing::{FirstRequest, first_request};
 pub(crate) use {
     bound::Seats,
     closing::ClosingListener,
