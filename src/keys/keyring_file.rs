@@ -255,7 +255,8 @@ mod tests {
     /// Found by the fuzz target `keyring`.
     #[test]
     fn what_is_written_is_read_again() {
-        let kids = "one -one 1 true null NULL ~ # ! % & * ? - --- ' > | @ ` { [ a: [a #a '' a#b : .inf <<".split(' ');
+        let kids = "one -one 1 true null NULL ~ # ! % & * ? - --- ' > | @ ` { [ a: [a #a '' a#b : .inf <<"
+            .split(' ');
         for kid in kids.chain(["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]) {
             // the last is before the year 0, which no time here can be
             for created in ["2026-11-23T12:00:00Z", "9999-12-31T23:59:60Z", "0000-01-01T00:00:00+23:59"] {
