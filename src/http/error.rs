@@ -15,7 +15,8 @@ use tracing_actix_web::RequestId;
 
 use super::extract::BodyLimit;
 
-pub(super) use token_endpoint::{NONCE_HEADER, TokenEndpointError, TokenEndpointErrorKind};
+pub use token_endpoint::TokenEndpointError;
+pub(super) use token_endpoint::{NONCE_HEADER, TokenEndpointErrorKind};
 
 /// An error of any other endpoint: a problem document (RFC 9457), as a guard answers too. The caller gets a reference;
 /// the reason stands in the log.

@@ -30,8 +30,11 @@ pub(crate) use {
     span::TracedRequestSpan,
 };
 pub use {
-    connection::raise_open_files,
+    connection::{FirstRequest, first_request, raise_open_files},
+    endpoint::token::read_token_request,
+    error::TokenEndpointError,
     extract::{
-        CertificateFault, ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding, certificate_of_headers,
+        CertificateFault, ForwardedFault, ForwardedHost, ForwardedRequest, Forwarding,
+        certificate_of_headers, client_address,
     },
 };

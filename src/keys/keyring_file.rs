@@ -3,7 +3,10 @@
 //! It uses the plain part of YAML, as the policies do: what a reader could overlook or two libraries read differently
 //! (anchors, aliases, merge keys, tags, directives, a second document) is refused.
 
-use std::fmt::{self, Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 use jeton_oauth::{KeyId, SignatureAlgorithm, clock::parse_time};
 use jiff::Timestamp;
@@ -100,6 +103,7 @@ impl KeyEntry {
     /// The lines of this entry.
     pub fn render(&self) -> String {
         let Self { kid, algorithm, created, activates, retires } = self;
+        let kid = scalar(kid);
         let mut text = format!(
             "  - kid: {kid}\n    alg: {algorithm}\n    created: {created}\n    activates: {activates}\n"
         );
@@ -108,6 +112,16 @@ impl KeyEntry {
         }
         text
     }
+}
+
+/// A `kid` as YAML reads it back. A thumbprint stands there as it is; what YAML may take for something else stands in
+/// quotes, which no `kid` holds itself.
+fn scalar(kid: &KeyId) -> Cow<'_, str> {
+    let text = kid.as_str();
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && text.bytes().any(|byte| byte.is_ascii_alphanumeric())
+        && !text.eq_ignore_ascii_case("null");
+    if is_plain { text.into() } else { format!("\"{text}\"").into() }
 }
 
 /// As somebody reads who goes through the file.
@@ -227,4 +241,30 @@ fn not_read(error: &serde_saphyr::Error) -> InvalidKeyring {
     let message = text.lines().next().unwrap_or_default();
     let message = message.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(message);
     InvalidKeyring::Fault { line, column, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(kid: &str, created: &str) -> Keyring {
+        let text = format!("keys:\n  - kid: \"{kid}\"\n    created: {created}\n    activates: {created}\n");
+        Keyring::parse(&text).unwrap_or_else(|faults| panic!("{kid} {created}: {faults:?}"))
+    }
+
+    /// Found by the fuzz target `keyring`.
+    #[test]
+    fn what_is_written_is_read_again() {
+        let kids = "one -one 1 true null NULL ~ # ! % & * ? - --- ' > | @ ` { [ a: [a #a '' a#b : .inf <<"
+            .split(' ');
+        for kid in kids.chain(["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]) {
+            // the last is before the year 0, which no time here can be
+            for created in ["2026-11-23T12:00:00Z", "9999-12-31T23:59:60Z", "0000-01-01T00:00:00+23:59"] {
+                let ring = ring(kid, created);
+                let written = Keyring::render(ring.entries());
+                let read = Keyring::parse(&written).unwrap_or_else(|faults| panic!("{faults:?}\n{written}"));
+                assert_eq!(read, ring, "{written}");
+            }
+        }
+    }
 }

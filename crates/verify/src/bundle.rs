@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jeton_jose::{JwsError, TokenKind};
+use jeton_jose::{JwsError, PublicKeys, TokenKind};
 use jeton_oauth::{ApiName, Issuer, clock::Clock};
 use jeton_policy::{ContentHash, Findings, PolicySet, bundle};
 use jiff::Timestamp;
@@ -65,10 +65,52 @@ pub(crate) struct HeldBundle {
 }
 
 /// A bundle whose signature and claims were checked.
-struct Bundle {
-    policies: PolicySet,
-    issued_at: i64,
-    expires_at: i64,
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Bundle {
+    /// What it holds.
+    pub policies: PolicySet,
+    /// When it was signed, in seconds since 1970.
+    pub issued_at: i64,
+    /// Until when it counts, in seconds since 1970.
+    pub expires_at: i64,
+}
+
+/// What a bundle must fit.
+#[derive(Clone, Copy, Debug)]
+pub struct BundleTerms<'t> {
+    /// Whose it is.
+    pub issuer: &'t Issuer,
+    /// Of which API.
+    pub api: &'t ApiName,
+    /// When it comes into force.
+    pub now: Timestamp,
+    /// How far clocks may be off, in seconds.
+    pub leeway: i64,
+}
+
+/// Why a document is no bundle that counts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidBundle {
+    /// It is not a bundle that one of the keys signed.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// A claim is missing or not what it must be.
+    #[error(transparent)]
+    Claims(#[from] TokenError),
+    /// It is for another API, or of another issuer's.
+    #[error("its `aud` is that of another bundle")]
+    Audience,
+    /// It was signed later than now.
+    #[error("its `iat` is in the future: compare the clocks of this machine and the issuer")]
+    Ahead,
+    /// Its time is over.
+    #[error("its `exp` has passed: compare the clocks of this machine and the issuer")]
+    Expired,
+    /// It was signed, and makes no policies.
+    #[error("its policies cannot be used: {0}")]
+    Policies(Findings),
 }
 
 /// How a bundle stands, for health pages and metrics.
@@ -111,19 +153,9 @@ pub(crate) enum NotTaken {
     #[error("it is `{0:.100}`, and not `{MEDIA_TYPE}`")]
     MediaType(String),
     #[error(transparent)]
-    Jws(#[from] JwsError),
-    #[error(transparent)]
-    Claims(#[from] TokenError),
-    #[error("its `aud` is that of another bundle")]
-    Audience,
-    #[error("its `iat` is in the future: compare the clocks of this machine and the issuer")]
-    Ahead,
-    #[error("its `exp` has passed: compare the clocks of this machine and the issuer")]
-    Expired,
+    Invalid(#[from] InvalidBundle),
     #[error("it is older than the one in memory: its `{0}` is earlier")]
     Older(&'static str),
-    #[error("its policies cannot be used: {0}")]
-    Policies(Findings),
 }
 
 /// There are no policies by which anything could be decided.
@@ -283,9 +315,9 @@ impl RemoteBundle {
         })
     }
 
-    async fn open_new(&self, document: &[u8]) -> Result<Bundle, NotTaken> {
+    async fn open_new(&self, document: &[u8]) -> Result<Bundle, InvalidBundle> {
         match self.open(document) {
-            Err(NotTaken::Jws(JwsError::UnknownKey)) => {
+            Err(InvalidBundle::Jws(JwsError::UnknownKey)) => {
                 // the issuer may sign with a key that is newer than those that are known
                 self.keys.fetch_unknown().await;
                 self.open(document)
@@ -294,37 +326,14 @@ impl RemoteBundle {
         }
     }
 
-    /// Checks a bundle and reads it.
-    fn open(&self, document: &[u8]) -> Result<Bundle, NotTaken> {
-        let text = std::str::from_utf8(document).map_err(|_| JwsError::NotCompactJws)?;
-        let mut claims = TokenPayload::from(self.keys.current().open_long(text.trim_ascii_end(), BUNDLE)?);
-        if claims.text("iss")?.as_deref() != Some(self.issuer.as_str()) {
-            return Err(TokenError::Issuer.into());
-        }
-        if claims.text("aud")? != Some(bundle::address(&self.issuer, &self.api)) {
-            return Err(NotTaken::Audience);
-        }
-        let issued_at = claims.date("iat")?.ok_or(TokenError::Missing("iat"))?;
-        let expires_at = claims.date("exp")?.ok_or(TokenError::Missing("exp"))?;
-        if issued_at > self.clock.numeric_date().saturating_add(self.leeway) {
-            return Err(NotTaken::Ahead);
-        }
-        let hash = claims.text("hash")?.ok_or(TokenError::Missing("hash"))?;
-        let hash = ContentHash::parse(&hash).ok_or(TokenError::WrongType("hash"))?;
-        if self.is_over(expires_at) {
-            return Err(NotTaken::Expired);
-        }
-        let policies: Value = claims.value("policies").ok_or(TokenError::Missing("policies"))?;
-        let policies = PolicySet::from_bundle(&policies, hash, &self.issuer, &self.api, self.clock.now());
-        Ok(Bundle { policies: policies.map_err(NotTaken::Policies)?, issued_at, expires_at })
+    fn open(&self, document: &[u8]) -> Result<Bundle, InvalidBundle> {
+        let Self { issuer, api, leeway, .. } = self;
+        let terms = BundleTerms { issuer, api, now: self.clock.now(), leeway: *leeway };
+        Bundle::open(document, &self.keys.current(), &terms)
     }
 
     fn has_ended(&self, bundle: &Bundle) -> bool {
-        self.is_over(bundle.expires_at)
-    }
-
-    fn is_over(&self, expires_at: i64) -> bool {
-        expires_at.saturating_add(self.leeway) <= self.clock.numeric_date()
+        bundle.has_ended(self.clock.numeric_date(), self.leeway)
     }
 
     /// The seconds until it is fetched again.
@@ -337,6 +346,46 @@ impl RemoteBundle {
     fn kept_name(&self) -> String {
         format!("bundle-{}.json", self.api)
     }
+}
+
+impl Bundle {
+    /// Checks a bundle and reads it.
+    ///
+    /// # Errors
+    /// [`InvalidBundle`] with the first thing that is wrong.
+    pub fn open(document: &[u8], keys: &PublicKeys, terms: &BundleTerms<'_>) -> Result<Self, InvalidBundle> {
+        let BundleTerms { issuer, api, now, leeway } = *terms;
+        let text = std::str::from_utf8(document).map_err(|_| JwsError::NotCompactJws)?;
+        let mut claims = TokenPayload::from(keys.open_long(text.trim_ascii_end(), BUNDLE)?);
+        if claims.text("iss")?.as_deref() != Some(issuer.as_str()) {
+            return Err(TokenError::Issuer.into());
+        }
+        if claims.text("aud")? != Some(bundle::address(issuer, api)) {
+            return Err(InvalidBundle::Audience);
+        }
+        let issued_at = claims.date("iat")?.ok_or(TokenError::Missing("iat"))?;
+        let expires_at = claims.date("exp")?.ok_or(TokenError::Missing("exp"))?;
+        if issued_at > now.as_second().saturating_add(leeway) {
+            return Err(InvalidBundle::Ahead);
+        }
+        let hash = claims.text("hash")?.ok_or(TokenError::Missing("hash"))?;
+        let hash = ContentHash::parse(&hash).ok_or(TokenError::WrongType("hash"))?;
+        if is_over(expires_at, now.as_second(), leeway) {
+            return Err(InvalidBundle::Expired);
+        }
+        let policies: Value = claims.value("policies").ok_or(TokenError::Missing("policies"))?;
+        let policies = PolicySet::from_bundle(&policies, hash, issuer, api, now);
+        Ok(Self { policies: policies.map_err(InvalidBundle::Policies)?, issued_at, expires_at })
+    }
+
+    /// Whether it counts no longer, by clocks that are off by `leeway`.
+    pub fn has_ended(&self, now: i64, leeway: i64) -> bool {
+        is_over(self.expires_at, now, leeway)
+    }
+}
+
+fn is_over(expires_at: i64, now: i64, leeway: i64) -> bool {
+    expires_at.saturating_add(leeway) <= now
 }
 
 /// A bundle must not be older than the one before it: whoever replays one would undo a revocation.

@@ -116,7 +116,7 @@ pub use authorize::{
     AccessRequest, Authorizer, Denied, ExplainedAsker, ExplainedRequest, NoAnswer, NoToken, NotAllowed,
     Permit,
 };
-pub use bundle::{BundleSource, BundleState, PoliciesUnknown};
+pub use bundle::{Bundle, BundleSource, BundleState, BundleTerms, InvalidBundle, PoliciesUnknown};
 pub use credentials::{GiveToken, ServiceCredentials};
 pub use fetch::FailedFetch;
 pub use keep::KeepError;

@@ -60,6 +60,41 @@ pub(super) enum Chunk {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnclearBody;
 
+/// The first request of some bytes, as the limits of time and size see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstRequest {
+    /// Its end has not come.
+    Partial {
+        /// How many bytes its head has, if that is there.
+        head: Option<usize>,
+    },
+    /// It is whole.
+    Whole {
+        /// How many bytes its head has.
+        head: usize,
+        /// How many bytes its body has as it is sent, with what stands around chunks.
+        body: usize,
+        /// Whether the client sends no request after this one.
+        is_last: bool,
+    },
+    /// It is refused, for nobody can say where it ends or hold it.
+    Refused,
+}
+
+/// Reads the first request at the beginning of `bytes`. A wish to upgrade the protocol is blanked out.
+pub fn first_request(bytes: &mut [u8]) -> FirstRequest {
+    let Head { length, mut body, is_last } = match read_head(bytes) {
+        ReadHead::Partial => return FirstRequest::Partial { head: None },
+        ReadHead::Unclear | ReadHead::TooLong => return FirstRequest::Refused,
+        ReadHead::Complete(head) => head,
+    };
+    match body.advance(bytes.get(length..).unwrap_or_default()) {
+        Err(UnclearBody) => FirstRequest::Refused,
+        Ok(read) if body.is_complete() => FirstRequest::Whole { head: length, body: read, is_last },
+        Ok(_) => FirstRequest::Partial { head: Some(length) },
+    }
+}
+
 /// Reads the head at the beginning of `bytes`. A wish to upgrade the protocol is blanked out: it is to be ignored
 /// (RFC 9110 section 7.8), and the HTTP library would end the connection, or take what follows for another protocol.
 pub(super) fn read_head(bytes: &mut [u8]) -> ReadHead {

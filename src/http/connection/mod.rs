@@ -17,6 +17,7 @@ mod wire;
 
 pub use bound::raise_open_files;
 pub(super) use exchange::{BodyProgress, Exchange};
+pub use framing::{FirstRequest, first_request};
 pub(crate) use {
     bound::Seats,
     closing::ClosingListener,

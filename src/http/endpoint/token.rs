@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
+    http::header::{self, HeaderMap, HeaderValue},
     web::{Data, Payload},
 };
 use jeton_oauth::{ErrorCode, GrantType};
@@ -19,7 +19,7 @@ use crate::{
     grant::{RequestedAccess, TokenRequest},
     http::{
         error::{NONCE_HEADER, TokenEndpointError, TokenEndpointErrorKind},
-        extract::{Form, claimed_by_basic, has_credentials},
+        extract::{Form, claimed_by_basic, client_credentials, has_credentials},
     },
     issue::{IssuanceRefused, IssuedToken, TokenIssuer},
     telemetry::{ClientRefusal, TokenAttempt},
@@ -107,32 +107,69 @@ async fn read(
 ) -> Result<(ClientCredentials, TokenRequest, Option<Arc<ShownCertificate>>), TokenEndpointError> {
     let certificate = endpoints.certificate(request)?;
     let mut form = Form::read(request, body).await?;
-    // a client that wants what is not here learns that first: credentials would not help it
-    let grant_type = form.require("grant_type")?;
-    let Some(grant_type) = GrantType::parse(&grant_type) else {
-        let known: Vec<_> = GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect();
-        let message = format!(
-            "the supported grant types are {}; `{grant_type:.80}` is not one of them",
-            known.join(", ")
-        );
-        return Err(TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message));
+    let grant_type = *grant.insert(grant_type(&mut form)?);
+    let client = ShownClient {
+        headers: request.headers(),
+        certificate: certificate.as_ref(),
+        takes_certificates: endpoints.certificate_proxies.takes_certificates(),
     };
-    *grant = Some(grant_type);
+    let (credentials, asked) = read_form(&client, form, grant_type)?;
+    Ok((credentials, asked, certificate))
+}
+
+/// Who asks for a token, and for what, by the body of a request and its header `Authorization`, where no certificate is
+/// shown. Nothing of it is checked yet.
+///
+/// # Errors
+/// [`TokenEndpointError`], as the client is told.
+pub fn read_token_request(
+    headers: &HeaderMap,
+    body: &str,
+) -> Result<(ClientCredentials, TokenRequest), TokenEndpointError> {
+    let mut form = Form::parse(body)?;
+    let grant_type = grant_type(&mut form)?;
+    read_form(&ShownClient { headers, certificate: None, takes_certificates: false }, form, grant_type)
+}
+
+/// A client that wants what is not here learns that first: credentials would not help it.
+fn grant_type(form: &mut Form) -> Result<GrantType, TokenEndpointError> {
+    let name = form.require("grant_type")?;
+    GrantType::parse(&name).ok_or_else(|| {
+        let known: Vec<_> = GrantType::ALL.iter().map(|grant_type| grant_type.as_str()).collect();
+        let message =
+            format!("the supported grant types are {}; `{name:.80}` is not one of them", known.join(", "));
+        TokenEndpointError::new(ErrorCode::UnsupportedGrantType, message)
+    })
+}
+
+/// By what else than its form a request shows its client.
+struct ShownClient<'r> {
+    headers: &'r HeaderMap,
+    certificate: Option<&'r Arc<ShownCertificate>>,
+    takes_certificates: bool,
+}
+
+fn read_form(
+    client: &ShownClient<'_>,
+    mut form: Form,
+    grant_type: GrantType,
+) -> Result<(ClientCredentials, TokenRequest), TokenEndpointError> {
+    let ShownClient { headers, certificate, takes_certificates } = *client;
     // if the subject token is all that shows who asks, it is one of another issuer; with a client's own credentials it is
     // one of ours, and one of ours shows nobody. A certificate comes with the connection, and says nothing of the subject
     // token: there its type alone tells
     let is_ours = certificate.is_some() && form.find("subject_token_type") == Some(ACCESS_TOKEN);
-    if grant_type == GrantType::TokenExchange && !has_credentials(request.headers(), &form) && !is_ours {
+    if grant_type == GrantType::TokenExchange && !has_credentials(headers, &form) && !is_ours {
         let SubjectToken { text, token_type } =
             SubjectToken::take(&mut form, &[JWT, ID_TOKEN, ACCESS_TOKEN])?;
         if token_type != ACCESS_TOKEN {
             let (client_id, shown_as) = (form.take("client_id"), ShownAs::SubjectToken);
             let credentials =
                 ClientCredentials::Foreign { client_id, token: ForeignToken::new(text), shown_as };
-            return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form)), certificate));
+            return Ok((credentials, TokenRequest::ForeignExchange(access(&mut form))));
         }
     }
-    let credentials = endpoints.credentials(request, &mut form, certificate.as_ref())?;
+    let credentials = client_credentials(headers, &mut form, certificate, takes_certificates)?;
     let access = access(&mut form);
     let asked = match grant_type {
         GrantType::ClientCredentials => TokenRequest::ClientCredentials(access),
@@ -145,7 +182,7 @@ async fn read(
             TokenRequest::TokenExchange { subject_token: BearerToken::new(text), access }
         }
     };
-    Ok((credentials, asked, certificate))
+    Ok((credentials, asked))
 }
 
 fn access(form: &mut Form) -> RequestedAccess {

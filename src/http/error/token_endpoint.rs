@@ -21,7 +21,7 @@ const LONGEST_DESCRIPTION: usize = 400;
 
 /// An error of the endpoints for clients (RFC 6749 section 5.2).
 #[derive(Debug)]
-pub(in crate::http) struct TokenEndpointError {
+pub struct TokenEndpointError {
     /// The error code.
     pub(in crate::http) code: ErrorCode,
     /// The text for people.

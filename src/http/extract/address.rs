@@ -34,7 +34,7 @@ impl TrustedProxies {
 ///
 /// `X-Forwarded-For` counts before `Forwarded` (RFC 7239). What is no address, as `unknown` and `_hidden` are not, counts
 /// as the peer's.
-fn client_address(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedPeers) -> IpAddr {
+pub fn client_address(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedPeers) -> IpAddr {
     if !proxies.contains(peer) {
         return peer;
     }

@@ -73,7 +73,8 @@ impl Form {
         Self::parse(body)
     }
 
-    fn parse(body: &str) -> Result<Self, TokenEndpointError> {
+    /// Reads the body.
+    pub(in crate::http) fn parse(body: &str) -> Result<Self, TokenEndpointError> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in body.split('&').filter(|pair| !pair.is_empty()) {
             if parameters.len() == MOST_PARAMETERS {

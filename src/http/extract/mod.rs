@@ -8,6 +8,7 @@ mod form;
 mod forwarded;
 
 pub(super) use address::TrustedProxies;
+pub use address::client_address;
 pub(super) use body::json;
 pub(crate) use body::{BodyFault, BodyLimit, body, is_json};
 pub use certificate::{CertificateFault, certificate_of_headers};

@@ -21,6 +21,8 @@ impl InvalidTime {
     }
 }
 
+/// The first second of the year 0. What is earlier by its offset is taken for it: RFC 3339 could not write it.
+const FIRST: i64 = -62_167_219_200;
 /// The last second of which a [`Timestamp`] can tell. What is later, up to the end of 9999, is taken for it.
 const LAST: i64 = 253_402_207_200;
 
@@ -32,7 +34,7 @@ const LAST: i64 = 253_402_207_200;
 pub fn parse_time(text: &str) -> Result<Timestamp, InvalidTime> {
     read(text).ok_or_else(|| {
         // what others would take for a time, as it is written here
-        let meant = text.trim().parse::<Timestamp>().ok();
+        let meant = text.trim().parse::<Timestamp>().ok().filter(|time| read(&time.to_string()).is_some());
         let hint = match meant {
             Some(time) => format!("write `{time}` (RFC 3339)"),
             None => "write it as `2027-06-30T00:00:00Z` (RFC 3339)".to_owned(),
@@ -64,15 +66,16 @@ fn read(text: &str) -> Option<Timestamp> {
         [month, day, hour, minute, second - i32::from(is_leap)].map(|part| i8::try_from(part).ok());
     let date = Date::new(i16::try_from(year).ok()?, month?, day?).ok()?;
     let time = Time::new(hour?, minute?, second?, nanosecond).ok()?;
-    // years from 0 on leave the range at its end alone
+    // years from 0 on leave the range of the library at its end alone
     let utc = DateTime::from_parts(date, time).checked_sub(SignedDuration::from_secs(offset)).ok();
     if is_leap && !utc.is_none_or(ends_a_month) {
         return None;
     }
-    let last = Timestamp::from_second(LAST).ok()?;
+    let [first, last] = [FIRST, LAST].map(|second| Timestamp::from_second(second).ok());
+    let (first, last) = first.zip(last)?;
     let instant = utc.and_then(|utc| Offset::UTC.to_timestamp(utc).ok()).unwrap_or(last);
     let instant = instant.checked_add(SignedDuration::from_secs(i64::from(is_leap))).unwrap_or(last);
-    Some(instant.min(last))
+    Some(instant.clamp(first, last))
 }
 
 /// Whether this is the last second of a month, behind which a leap second may come.
@@ -136,7 +139,9 @@ mod tests {
             ("2026-10-25T01:30:00.1234567899999-01:00", "2026-10-25T02:30:00.123456789Z"),
             ("2028-02-29T00:00:00Z", "2028-02-29T00:00:00Z"),
             ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
-            ("0000-01-01T00:00:00+23:59", "-000001-12-31T00:01:00Z"),
+            // an earlier time becomes the first that can be written
+            ("0000-01-01T00:00:00+23:59", "0000-01-01T00:00:00Z"),
+            ("0000-01-01T00:00:00.5+00:01", "0000-01-01T00:00:00Z"),
             // leap seconds, wherever they are seen from
             ("1990-12-31T23:59:60Z", "1991-01-01T00:00:00Z"),
             ("1990-12-31T15:59:60-08:00", "1991-01-01T00:00:00Z"),
@@ -180,6 +185,7 @@ mod tests {
             ("2026-10-25", generic),
             ("10000-01-01T00:00:00Z", generic),
             ("２026-10-25T01:30:00Z", generic),
+            ("-000001-12-31T00:01:00Z", generic),
             ("1792891800", generic),
             ("tomorrow", generic),
             ("", generic),

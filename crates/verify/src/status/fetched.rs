@@ -13,14 +13,13 @@ use futures_util::{StreamExt, stream};
 use jeton_jose::JwsError;
 use jeton_oauth::{Issuer, ShownUrl, clock::Clock};
 use rustc_hash::FxHashMap;
-use serde_json::{Map, Value};
 use tokio::{
     sync::{Mutex, Notify},
     time,
 };
 use tracing::field::display;
 
-use super::{InvalidList, STATUS_LIST, StatusList, StatusReference};
+use super::{InvalidListToken, StatusListTerms, StatusListToken, StatusReference};
 use crate::{
     event,
     fetch::{Etag, FetchSchedule, FetchedDocument, Fetcher, HttpError, Transport},
@@ -32,10 +31,6 @@ use crate::{
 const MOST_LISTS: usize = 10_000;
 /// How many lists are fetched at the same time.
 const AT_ONCE: usize = 8;
-/// After how many seconds a list is fetched again that does not say.
-const DEFAULT_TTL: i64 = 5 * 60;
-/// The longest time for which a list is not fetched again, whatever it says, in seconds.
-const LONGEST_TTL: i64 = 24 * 60 * 60;
 /// The longest time for which nobody looks whether a list is due, in seconds.
 const LONGEST_PAUSE: i64 = 60;
 /// A list of which no token was seen for so many seconds is let go.
@@ -114,15 +109,9 @@ pub enum StatusFetchError {
     /// Nothing came that could be a list.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// It is not a status list that the issuer signed.
+    /// It is not a good list of the issuer.
     #[error(transparent)]
-    Jws(#[from] JwsError),
-    /// A claim is missing or not what it must be.
-    #[error("its claim `{0}` is missing or wrong")]
-    Claim(&'static str),
-    /// Its bits cannot be read.
-    #[error(transparent)]
-    List(#[from] InvalidList),
+    Invalid(#[from] InvalidListToken),
     /// The one in memory was signed later.
     #[error("it is older than the one in memory")]
     Older,
@@ -157,12 +146,9 @@ struct Slot {
     flight: Mutex<()>,
 }
 
-/// A list whose signature and claims were checked.
+/// A list that counts, as it came.
 struct HeldList {
-    list: StatusList,
-    issued_at: i64,
-    expires_at: i64,
-    ttl: i64,
+    token: StatusListToken,
     etag: Option<Etag>,
 }
 
@@ -216,9 +202,9 @@ impl FetchedLists {
             };
             let Some(document) = keep.read(&name) else { continue };
             match self.open(&uri, &document) {
-                Ok(held) => {
+                Ok(token) => {
                     let slot = Slot::wanted(&uri, now);
-                    slot.held.store(Some(Arc::new(held)));
+                    slot.held.store(Some(Arc::new(HeldList { token, etag: None })));
                     slots.insert(Arc::clone(&slot.uri), Arc::new(slot));
                 }
                 Err(error) => keep.pass_over(&name, &error.to_string()),
@@ -244,11 +230,11 @@ impl FetchedLists {
         slot.note_asked(now);
         let held = slot.held.load();
         let Some(held) = &*held else { return self.unknown(reference) };
-        let age = now.saturating_sub(held.issued_at);
+        let age = now.saturating_sub(held.token.issued_at);
         if self.has_ended(held, now) || self.refuse_after.is_some_and(|longest| age > longest) {
             return Err(StatusError::Stale);
         }
-        match held.list.status(reference.index) {
+        match held.token.list.status(reference.index) {
             Some(0) => Ok(()),
             Some(_) => Err(StatusError::Revoked),
             None => Err(StatusError::OutOfBounds),
@@ -327,7 +313,7 @@ impl FetchedLists {
     }
 
     fn has_ended(&self, held: &HeldList, now: i64) -> bool {
-        held.expires_at.saturating_add(self.leeway) <= now
+        held.token.has_ended(now, self.leeway)
     }
 
     async fn fetch_due(&self, slot: &Slot) {
@@ -341,7 +327,7 @@ impl FetchedLists {
         let now = self.clock.numeric_date();
         match outcome {
             Ok(held) => {
-                let pause = held.ttl.min(held.expires_at.saturating_sub(now)).max(1);
+                let pause = held.token.ttl.min(held.token.expires_at.saturating_sub(now)).max(1);
                 slot.held.store(Some(held));
                 slot.schedule.note_success(now, pause);
             }
@@ -367,48 +353,26 @@ impl FetchedLists {
             (FetchedDocument::NotModified { .. }, None) => Err(HttpError::Answer(304).into()),
             (FetchedDocument::New { body, etag, .. }, _) => {
                 let mut opened = self.open(&slot.uri, &body);
-                if let Err(StatusFetchError::Jws(JwsError::UnknownKey)) = opened {
+                if let Err(InvalidListToken::Jws(JwsError::UnknownKey)) = opened {
                     // the issuer may sign with a key that is newer than those that are known
                     self.keys.fetch_unknown().await;
                     opened = self.open(&slot.uri, &body);
                 }
-                let fetched = HeldList { etag, ..opened? };
-                if held.is_some_and(|held| fetched.issued_at < held.issued_at) {
+                let token = opened?;
+                if held.is_some_and(|held| token.issued_at < held.token.issued_at) {
                     return Err(StatusFetchError::Older);
                 }
                 if let (Some(keep), Some(handle)) = (&self.keep, self.handle(&slot.uri)) {
                     keep.write(format!("{KEPT_PREFIX}{handle}{KEPT_SUFFIX}"), body).await;
                 }
-                Ok(Arc::new(fetched))
+                Ok(Arc::new(HeldList { token, etag }))
             }
         }
     }
 
-    /// Checks a list (draft-ietf-oauth-status-list section 8.3) and reads it.
-    fn open(&self, uri: &str, body: &[u8]) -> Result<HeldList, StatusFetchError> {
-        let text = std::str::from_utf8(body).map_err(|_| JwsError::NotCompactJws)?;
-        let claims = self.keys.current().open_long(text.trim_ascii_end(), STATUS_LIST)?.into_claims();
-        if claims.get("sub").and_then(Value::as_str) != Some(uri) {
-            return Err(StatusFetchError::Claim("sub"));
-        }
-        let now = self.clock.numeric_date();
-        let issued_at = number(&claims, "iat")?.ok_or(StatusFetchError::Claim("iat"))?;
-        if issued_at > now.saturating_add(self.leeway) {
-            return Err(StatusFetchError::Claim("iat"));
-        }
-        let expires_at = number(&claims, "exp")?.ok_or(StatusFetchError::Claim("exp"))?;
-        let ttl = number(&claims, "ttl")?.unwrap_or(DEFAULT_TTL);
-        if ttl == 0 {
-            return Err(StatusFetchError::Claim("ttl"));
-        }
-        let list = claims.get("status_list").and_then(Value::as_object);
-        let list = list.ok_or(StatusFetchError::Claim("status_list"))?;
-        let bits = list.get("bits").and_then(Value::as_u64).ok_or(StatusFetchError::Claim("status_list"))?;
-        let encoded =
-            list.get("lst").and_then(Value::as_str).ok_or(StatusFetchError::Claim("status_list"))?;
-        let list = StatusList::decode(encoded, bits)?;
-        let held = HeldList { list, issued_at, expires_at, ttl: ttl.min(LONGEST_TTL), etag: None };
-        if self.has_ended(&held, now) { Err(StatusFetchError::Claim("exp")) } else { Ok(held) }
+    fn open(&self, uri: &str, body: &[u8]) -> Result<StatusListToken, InvalidListToken> {
+        let terms = StatusListTerms { uri, now: self.clock.numeric_date(), leeway: self.leeway };
+        StatusListToken::open(body, &self.keys.current(), &terms)
     }
 }
 
@@ -433,11 +397,4 @@ impl Slot {
             self.asked_at.store(now, Ordering::Relaxed);
         }
     }
-}
-
-/// A claim that is a whole number from zero on.
-fn number(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, StatusFetchError> {
-    let read =
-        |value: &Value| value.as_i64().filter(|number| *number >= 0).ok_or(StatusFetchError::Claim(name));
-    claims.get(name).map(read).transpose()
 }

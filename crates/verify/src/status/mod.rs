@@ -8,12 +8,14 @@
 mod fetched;
 mod list;
 mod reference;
+mod token;
 
 use jeton_jose::TokenKind;
 
 pub use fetched::{FetchedLists, StatusError, StatusFetchError, StatusFetchOptions, UnknownList};
 pub use list::{EndedTokens, InvalidList, StatusList};
 pub use reference::{StatusHandle, StatusReference, index_of};
+pub use token::{InvalidListToken, StatusListTerms, StatusListToken};
 
 /// The `typ` of a signed list (draft-ietf-oauth-status-list section 5.1).
 pub const STATUS_LIST: TokenKind = TokenKind { name: "a status list", types: &["statuslist+jwt"] };
