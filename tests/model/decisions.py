@@ -22,10 +22,14 @@ BY_MODEL = "by the model: "  # in the place of a reason: some reasons would keep
 TOLD = ("client_id", "sub", "jti", "iat", "auth_time", "exchanges", "act", "scope", "roles", "aud")
 
 
-def draw(chance: random.Random, questions: int = 500) -> Json:
+# how many requests one folder is asked
+QUESTIONS = 500
+
+
+def draw(chance: random.Random) -> Json:
     folder = draw_folder(chance)
     asked = []
-    while len(asked) < questions:
+    while len(asked) < QUESTIONS:
         name = chance.choice(list(folder["apis"]))
         token = draw_token(chance, folder)
         if token is not None:
@@ -36,7 +40,7 @@ def draw(chance: random.Random, questions: int = 500) -> Json:
         for _ in range(chance.choice((1, 2, 3))):
             method, path = draw_request(chance, folder["apis"][name], token)
             asked.append({"api": name, "token": token, "bound": bound, "method": method, "path": path})
-    return {"folder": folder, "asked": asked[:questions]}
+    return {"folder": folder, "asked": asked[:QUESTIONS]}
 
 
 def verdict(folder: Json, question: Json) -> tuple[str, str | None]:

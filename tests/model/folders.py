@@ -106,7 +106,9 @@ def draw_alternative(chance: random.Random, folder: Json, parameters: list[str])
     if clients:
         drawn |= {"client": lambda: chance.choice(clients), "any_client": lambda: some(chance, clients, 1, 2)}
         weights |= {"client": 1, "any_client": 1}
-    return {name: drawn[name]() for name in {weighted(chance, weights) for _ in range(chance.choice((1, 1, 2, 3)))}}
+    # a set would have another order each time
+    names = dict.fromkeys(weighted(chance, weights) for _ in range(chance.choice((1, 1, 2, 3))))
+    return {name: drawn[name]() for name in names}
 
 
 def draw_requirement(chance: random.Random, folder: Json, routes: list[str]) -> Any:

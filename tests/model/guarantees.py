@@ -9,7 +9,7 @@ from pathlib import Path
 from cases import Difference
 from decide import Json, match
 from folders import draw_folder, draw_guarantee, write
-from universe import PUBLIC, Routes, Tokens, covers, grounded, methods_of, paths, routes_of
+from universe import PUBLIC, Routes, covers, grounded, methods_of, paths, routes_of, that_passes
 
 
 def draw(chance: random.Random) -> Json:
@@ -55,14 +55,12 @@ def broken(folder: Json, api: Json) -> dict[str, str]:
                 if covers(guarded, method):
                     question = (name, lets_in, bool(rule.get("public")), grounded(only_when, parameters))
                     asked.setdefault(question, f"{method} /{'/'.join(path)} by {found[0]}")
-    tokens = Tokens(folder["roles"], [ground for _, lets_in, _, only_when in asked for ground in (lets_in, only_when)])
     shown = {}
     for (name, lets_in, is_public, only_when), request in asked.items():
-        through = tokens.passing(lets_in) & ~tokens.passing(only_when)
         if is_public:
             shown.setdefault(name, f"{request} without a token")
-        elif through:
-            shown.setdefault(name, f"{request} with {json.dumps(tokens.example(through))}")
+        elif name not in shown and (token := that_passes(folder["roles"], lets_in, only_when)):
+            shown[name] = f"{request} with {json.dumps(token)}"
     return shown
 
 

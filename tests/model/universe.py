@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cases import TooLarge
 from decide import METHODS, Json, alternatives_of, claim_holds, claim_of, match
 
 # a condition on a token without a path, as (kind, name, type, value)
@@ -21,6 +22,8 @@ PUBLIC: Ground = ((),)
 NOBODY: Ground = ()
 # two segments that no file names, so that they can differ
 FRESH = ("some", "other")
+# how many tokens are asked at most
+MOST = 1 << 21
 
 
 # --- paths
@@ -212,8 +215,8 @@ class Tokens:
 
     def __init__(self, roles: Json, grounds: Iterable[Ground]):
         atoms = {atom for ground in grounds for alternative in ground for clause in alternative for atom in clause}
-        scopes = sorted({atom[1] for atom in atoms if atom[0] == "scope"} | {scope for role in roles.values() for scope in role})
         named = sorted({atom[1] for atom in atoms if atom[0] == "role"})
+        scopes = sorted({atom[1] for atom in atoms if atom[0] == "scope"} | {scope for role in named for scope in roles.get(role, [])})
         clients = {atom[1] for atom in atoms if atom[0] == "client"}
         claims: dict[str, Claim] = {}
         for atom in atoms:
@@ -232,6 +235,8 @@ class Tokens:
         self.count = 1
         for values in self.values:
             self.count *= len(values)
+        if self.count > MOST:
+            raise TooLarge
         self.all = (1 << self.count) - 1
 
     def passing(self, ground: Ground) -> int:
@@ -293,6 +298,15 @@ class Tokens:
                 token[name] = values[number]
         scopes, roles = token.pop("permissions")
         return {"scopes": sorted(scopes), "roles": sorted(roles), **token.pop("holder"), "claims": token}
+
+
+def that_passes(roles: Json, this: Ground, but_not: Ground) -> Json | None:
+    """A token."""
+    if this == NOBODY or but_not == PUBLIC:
+        return None
+    tokens = Tokens(roles, (this, but_not))
+    found = tokens.passing(this) & ~tokens.passing(but_not)
+    return tokens.example(found) if found else None
 
 
 def subsets(items: list[str]) -> Iterator[tuple[str, ...]]:
