@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 
 from decide import Json
 
-# how often a case is tried again while it is made smaller
-TRIES = 1500
+# how long a case is made smaller, in seconds
+PATIENCE = 60
 # judges a case: the program, the case, a folder for its files, and what is counted
 Compare = Callable[[Path, Json, Path, Counter[str]], None]
 
@@ -41,13 +42,12 @@ def difference_of(compare: Compare, program: Path, case: Json, tally: Counter[st
 
 
 def smaller(compare: Compare, program: Path, case: Json, kind: str) -> Json:
-    """A case with the same kind of difference, of which no part can be left out."""
-    tries, found = TRIES, True
+    """A case with the same kind of difference, of which no part can be left out, or as small as it got in time."""
+    end, found = time.monotonic() + PATIENCE, True
     while found:
         found = False
         for candidate in without_one(case):
-            tries -= 1
-            if tries < 0:
+            if time.monotonic() > end:
                 return case
             if differs_so(compare, program, candidate, kind):
                 case, found = candidate, True

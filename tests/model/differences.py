@@ -124,7 +124,9 @@ def other_changes(old: Json, new: Json) -> set[str]:
             effects.add("loses" if times[0] < times[1] else "gains")
     both(*({jti for jti in listed if not is_ended(jti, folder["revoked_tokens"])} for folder in (old, new)))
     for api in old["apis"].keys() & new["apis"].keys():
-        both(*({api} if takes_unbound(folder["apis"][api]) else set() for folder in (old, new)))
+        sides = [folder["apis"][api] for folder in (old, new)]
+        if bool(sides[0].get("bound_tokens")) != bool(sides[1].get("bound_tokens")):
+            both(*({api} if takes_unbound(side) else set() for side in sides))
     return effects
 
 

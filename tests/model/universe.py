@@ -204,7 +204,7 @@ class Claim:
         objects = [{name: value for name, value in zip(members, chosen, strict=True) if value is not MISSING}
                    for chosen in itertools.product(*members.values())]
         contained = list(self.contained.values())
-        lists = [list(chosen) for size in (0, 1, 2) for chosen in itertools.combinations(contained, size)]
+        lists = [list(chosen) for size in range(5) for chosen in itertools.combinations(contained, size)]
         firsts = [value for value in members.get("0", []) if value is not MISSING]
         lists += [[first, *rest] for first in firsts for rest in lists]
         return [MISSING, *self.equal.values(), *(one for one in objects + lists if one)]
