@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from decide import Json
+from decide import BadToken, Json
 
 # how long a case is made smaller, in seconds
 PATIENCE = 60
@@ -58,7 +58,7 @@ def smaller(compare: Compare, program: Path, case: Json, kind: str) -> Json:
 def differs_so(compare: Compare, program: Path, case: Json, kind: str) -> bool:
     try:
         difference = difference_of(compare, program, case, Counter())
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):  # a name that nothing defines any more
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, BadToken):  # a name that nothing defines any more
         return False
     return difference is not None and difference.kind == kind
 

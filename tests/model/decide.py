@@ -292,20 +292,29 @@ def why_ended(claims: Json, clients: Json, revoked_tokens: list[str]) -> str | N
     # the `jti` of an exchanged or refreshed token begins with that of the token before, and a dot
     if any((claims.get("jti", "") + ".").startswith(revoked + ".") for revoked in revoked_tokens):
         return "revoked-token"
+    first_issued = claims.get("auth_time", claims["iat"])
     for name in named_in(claims):
         client = clients.get(name, {})
+        # whoever made the last exchange got this token when it was issued; others may have had the first one
+        issued = claims["iat"] if name == claims.get("client_id") and name not in others_in(claims) else first_issued
         before = client.get("revoked_before")
         if client.get("enabled") is False:
             return "disabled-client"
-        if before and claims.get("auth_time", claims["iat"]) < datetime.fromisoformat(before).timestamp():
+        if before and issued < datetime.fromisoformat(before).timestamp():
             return "revoked-before"
     return None
 
 
 def named_in(claims: Json) -> list[str]:
     """The clients that a token names: whom it is about, who has it, and who exchanged it before."""
-    named = [claims[name] for name in ("sub", "client_id") if name in claims]
-    actor = claims.get("act")
+    return [claims[name] for name in ("client_id",) if name in claims] + others_in(claims)
+
+
+def others_in(claims: Json) -> list[str]:
+    """Whom a token is about, and who exchanged it before its client."""
+    named, actor = [claims["sub"]] if "sub" in claims else [], claims.get("act")
+    if isinstance(actor, dict) and actor.get("sub") == claims.get("client_id"):
+        actor = actor.get("act")
     while actor is not None:
         if not isinstance(actor, dict) or type(actor.get("sub")) is not str:
             raise BadToken

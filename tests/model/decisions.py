@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asking import draw_request, draw_token
 from cases import Difference
-from decide import ALLOWS, Json, judge, named_in, why_ended
+from decide import ALLOWS, Json, judge, named_in, others_in, why_ended
 from folders import draw_folder, write
 
 ISSUER = "https://tokens.example.com"
@@ -67,14 +67,13 @@ def line(number: int, question: Json, reason: str, rule: str | None) -> str:
         told |= {"jti": token["jti"], "issued_at": token["iat"], "bound": question["bound"], "audience": token["aud"],
                  "scopes": token["scope"].split(), "roles": token.get("roles", []),
                  "claims": {name: value for name, value in token.items() if name not in TOLD}}
-        if "client_id" in token:
+        if "client_id" in token or "sub" in token:
             told["client"] = token["client_id"]
             if token["sub"] != token["client_id"]:
                 told["subject"] = token["sub"]
         if "exchanges" in token:
             told |= {"authenticated_at": token["auth_time"], "exchanged": True}
-            # the first actor is the client itself
-            told["earlier_actors"] = named_in(token)[3:]
+            told["earlier_actors"] = others_in(token)[1:]
     return json.dumps(told)
 
 

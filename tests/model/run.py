@@ -138,7 +138,7 @@ def main() -> int:
         print(f"{options.case}: {shown}")
         return int(shown != "they agree")
     agrees = True
-    with Pool(os.cpu_count()) as pool:
+    with Pool(len(os.sched_getaffinity(0))) as pool:
         for name, part in PARTS.items():
             given = getattr(options, name)
             wanted = given if given is not None else part.long if options.long else part.short
