@@ -5,10 +5,13 @@ import random
 import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from asking import filled
 from cases import Difference
-from decide import Json, match
-from folders import draw_folder, draw_guarantee, write
+from decide import ALLOWS, METHODS, Json, judge, match
+from differences import token_of
+from folders import CLIENTS, draw_claim, draw_folder, draw_guarantee, some, write
 from universe import PUBLIC, Routes, covers, grounded, methods_of, paths, routes_of, that_passes
 
 
@@ -17,7 +20,58 @@ def draw(chance: random.Random) -> Json:
     for name, api in folder["apis"].items():
         drawn = {f"{name}-g{number}": draw_guarantee(chance, folder, api) for number in range(chance.choice((1, 1, 2)))}
         api["guarantees"] = {name: guarantee for name, guarantee in drawn.items() if guarantee}
+    folder["tests"] = [draw_test(chance, folder) for _ in range(chance.choice((0, 0, 1, 2)))]
     return {"folder": folder}
+
+
+def draw_test(chance: random.Random, folder: Json) -> Json:
+    """Mostly with the right answers."""
+    api = chance.choice(list(folder["apis"]))
+    rules = folder["apis"][api]["rules"]
+    if folder["clients"] and chance.random() < 0.5:
+        tested: Any = chance.choice(list(folder["clients"]))
+    else:
+        tested = {"scopes": some(chance, folder["scopes"]), "roles": some(chance, folder["roles"], 0, 1)}
+        tested["claims"] = {name: draw_claim(chance) for name in some(chance, ("t", "u", "o/o"), 0, 2)}
+        if chance.random() < 0.2:
+            tested["claims"]["sub"] = chance.choice(CLIENTS)
+    test: Json = {"as": tested, "api": api, "allow": [], "deny": []}
+    for _ in range(chance.choice((1, 2, 3))):
+        method, pattern = chance.choice(chance.choice(list(rules.values()))["routes"]).split() if rules else ("GET", "/x")
+        method = chance.choice(METHODS) if method == "ANY" else method
+        request = f"{method} {filled(chance, pattern, {})}"
+        allowed = is_allowed(folder, test, request)
+        test["allow" if allowed != (chance.random() < 0.1) else "deny"].append(request)
+    return {name: value for name, value in test.items() if value != []}
+
+
+def is_allowed(folder: Json, test: Json, request: str) -> bool:
+    tested, api = test["as"], test["api"]
+    if isinstance(tested, dict):
+        # roles bring their scopes
+        scopes = {*tested["scopes"], *(scope for role in tested["roles"] for scope in folder["roles"][role])}
+        token = {**tested["claims"], "scope": " ".join(sorted(scopes)), "roles": tested["roles"]}
+    else:
+        # whether it is enabled or not
+        client = {name: value for name, value in folder["clients"][tested].items() if name != "enabled"}
+        token = token_of(folder | {"clients": {tested: client}}, api, tested) or {}
+    return judge(folder["apis"][api]["rules"], token, *request.split(" "))[0] in ALLOWS
+
+
+def failing(folder: Json) -> Counter[tuple[str, str]]:
+    return Counter((answer, request) for test in folder["tests"] for answer in ("allow", "deny") for request in test.get(answer, [])
+                   if is_allowed(folder, test, request) != (answer == "allow"))
+
+
+def said_to_fail(found: list[Json]) -> Counter[tuple[str, str]]:
+    """By the answer that was expected, and the request at the place of the finding."""
+    failed = Counter[tuple[str, str]]()
+    for finding in found:
+        if finding["code"] == "failed-test":
+            line = Path(finding["file"]).read_text(encoding="utf-8").splitlines()[finding["line"] - 1]
+            request = json.JSONDecoder().raw_decode(line[finding["column"] - 1:])[0]
+            failed[finding["message"].split()[3], request] += 1
+    return failed
 
 
 def expected(folder: Json) -> set[tuple[str, str]]:
@@ -76,19 +130,28 @@ def findings(program: Path, place: Path) -> list[Json]:
 
 
 def said(found: list[Json]) -> set[tuple[str, str]]:
-    return {(finding["code"], finding["message"].split("`")[1]) for finding in found if finding["severity"] == "error"}
+    """Other errors than failed tests."""
+    return {(finding["code"], finding["message"].split("`")[1]) for finding in found
+            if finding["severity"] == "error" and finding["code"] != "failed-test"}
 
 
 def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None:
     folder = case["folder"]
     write(folder, place)
-    model, program_says = expected(folder), said(findings(program, place))
+    found = findings(program, place)
+    model, program_says = expected(folder), said(found)
     names = [(api, name) for api in folder["apis"].values() for name in api.get("guarantees") or {}]
     if any(code == "dead-rule" for code, _ in model):
         tally["dead rules"] += 1
+        tests = Counter[tuple[str, str]]()
     else:
         tally["broken"] += len(model)
         tally["held"] += len(names) - len(model)
+        tests = failing(folder)
+        tally["tests failed"] += tests.total()
+        tally["tests passed"] += sum(len(test.get(answer, [])) for test in folder["tests"] for answer in ("allow", "deny")) - tests.total()
     if model != program_says:
         shown = {name: why for api in folder["apis"].values() for name, why in broken(folder, api).items()}
         raise Difference("findings", f"by the model {sorted(model)}, by jeton {sorted(program_says)}; {shown}")
+    if tests != (by_program := said_to_fail(found)):
+        raise Difference("tests", f"{tests} fail by the model, {by_program} by jeton")
