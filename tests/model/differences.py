@@ -12,7 +12,7 @@ from cases import Difference
 from decide import ALLOWS, Json, alternatives_of, holds, judge, scopes_of
 from edits import edited
 from folders import draw_folder, write
-from universe import NOBODY, PUBLIC, Ground, Routes, grounded, methods_of, paths, that_passes
+from universe import NOBODY, PUBLIC, Ground, Routes, compared_with_paths, grounded, methods_of, paths, that_passes
 
 # what changes at a route: effect, API, who, the rule before and after
 Change = tuple[str, str, str, str | None, str | None]
@@ -67,7 +67,9 @@ def route_changes(old: Json, new: Json) -> set[Change]:
 def changes_at(api: str, old: Json, new: Json) -> set[Change]:
     sides = [folder["apis"].get(api, {}).get("rules") or {} for folder in (old, new)]
     items = [rule for rules in sides for rule in rules.values()]
-    texts = {str(leaf) for folder in (old, new) for client in folder["clients"].values() for leaf in texts_of(client.get("claims"))}
+    claims = compared_with_paths(items)
+    texts = {str(leaf) for folder in (old, new) for name, client in folder["clients"].items()
+             for claim, value in [*client.get("claims", {}).items(), ("sub", name)] if claim in claims for leaf in texts_of(value)}
     routes, methods = [Routes(rules) for rules in sides], methods_of(items)
     clients = {name: [token_of(folder, api, name) for folder in (old, new)] for name in old["clients"].keys() | new["clients"].keys()}
     asked: dict[Any, set[Any]] = {}

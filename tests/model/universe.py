@@ -68,11 +68,18 @@ def patterns_of(items: Iterable[Json]) -> list[Pattern]:
     return found
 
 
-def words_of(items: Iterable[Json], texts: Iterable[str]) -> list[str]:
+def compared_with_paths(items: Iterable[Json]) -> set[str]:
+    """The claims, by the name of the whole claim."""
+    return {steps_of(name)[0] for item in items for name, condition in conditions_of(item.get("require") or item.get("only_when") or [])
+            if any(operator.endswith("_path") for operator in condition)}
+
+
+def words_of(items: list[Json], texts: Iterable[str]) -> list[str]:
     """Each segment that a rule could treat unlike others. `texts` are further values of claims."""
+    claims = compared_with_paths(items)
     parts = {part for pattern in patterns_of(items) for part in pattern.parts}
     endings = sorted({part.partition("}")[2] for part in parts if part.startswith("{")} - {""})
-    values = {str(value) for item in items for value in values_of(item.get("require") or item.get("only_when") or [])}
+    values = {str(value) for item in items for value in values_of(item.get("require") or item.get("only_when") or [], claims)}
     named = {text for text in values | set(texts) if re.fullmatch(r"[^/\\%;?#\x00-\x1f\x7f-\x9f]+", text) and text.strip(".")}
     bases = [*FRESH, *sorted(named)]
     words = bases + sorted(part for part in parts if part != "**" and not part.startswith("{"))
@@ -81,11 +88,11 @@ def words_of(items: Iterable[Json], texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def values_of(requirement: Any) -> Iterator[Any]:
-    """The values with which conditions compare, but for booleans, which no path equals."""
-    for _, condition in conditions_of(requirement):
+def values_of(requirement: Any, claims: set[str]) -> Iterator[Any]:
+    """The values with which conditions compare these claims, but for booleans, which no path equals."""
+    for name, condition in conditions_of(requirement):
         for operator, value in condition.items():
-            if not operator.endswith("_path"):
+            if steps_of(name)[0] in claims and not operator.endswith("_path"):
                 yield from (one for one in (value if operator == "in" else [value]) if type(one) in (str, int))
 
 
