@@ -18,10 +18,6 @@ ANSWERS = {
     "ready": {(200, None), (503, None)},
     **dict.fromkeys(["jwks", "status", "bundle", "offline", "certificate"], {(200, None)}),
 }
-# what never waits for the store
-WITHOUT_STORE = ["token.plain", "token.first", "token.victim", "jwks", "status", "bundle", "certificate"]
-# how long after the last fault everything must work, in seconds
-RECOVERED = 7.0
 
 
 def statuses(history, disturbed):
@@ -153,9 +149,11 @@ NEEDED = [
 
 def recovery(history, disturbed):
     """A while after the last fault, everything is answered again, everywhere."""
-    begin = history.healed + RECOVERED
-    calm = [op for op in history.ops if op["begin"] > begin and not disturbed.stalls.meet(op["begin"] - 1, op["end"])]
+    begin = history.healed + history.world["recovered"]
+    calm = [op for op in history.ops if op["begin"] > begin]
     for op in calm:
+        if disturbed.stalls.meet(op["begin"] - 1, op["end"]):
+            continue
         if op["status"] is None or op["status"] >= 500:
             yield f"{op['kind']} does not work again", [op]
         elif op["kind"] == "ready" and (op["ready"], op["store"]) != ("ready", "ready"):

@@ -73,7 +73,7 @@ class Clients:
         """Each thing that clients do, and how often a second."""
         return [
             (self.plain, 10), (self.assertion, 7), (self.proof, 5), (self.again, 6), (self.use, 14), (self.use_revoked, 8),
-            (self.through_gateway, 8), (self.revoke, 1.0), (self.victim, 2), (self.introspect, 3),
+            (self.through_gateway, 8), (self.revoke, 1.0), (self.victim, 2), (self.ask_about, 3),
         ]
 
     async def token(self, who, kind, at, form, headers=(), **told):
@@ -134,33 +134,48 @@ class Clients:
         if self.later:
             await self.draw.choice(self.later)(self.somewhere())
 
+    async def everything(self, at):
+        """Each thing once, at this replica."""
+        await self.plain(at)
+        await self.assertion(at)
+        await self.proof(at)
+        got = await self.first(at)
+        if got:
+            await self.refresh(got["refresh_token"], at)
+        if self.fresh:
+            await self.judge(self.fresh[-1], "/always", at)
+            await self.introspect(self.fresh[-1], at)
+            await self.end(self.fresh[-1], opened(self.fresh[-1])[1]["client_id"], at)
+
+    async def first(self, at):
+        headers = [basic("family", secret_of("family"))]
+        return await self.token("family", "token.first", at, {"grant_type": "client_credentials"}, headers)
+
+    async def refresh(self, token, at):
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+        headers = [basic("family", secret_of("family"))]
+        return await self.token("family", "token.refresh", at, form, headers, refreshed=opened(token)[1]["jti"])
+
     async def family(self):
         """A refresh family, step after step, until it ends; now and then a token is used where or when it should not be."""
-        at = self.somewhere()
-        headers = [basic("family", secret_of("family"))]
-        got = await self.token("family", "token.first", at, {"grant_type": "client_credentials"}, headers)
+        got = await self.first(self.somewhere())
         old = []
         while got and len(old) < 25:
             await asyncio.sleep(self.draw.uniform(0.1, 0.7))
             token = got["refresh_token"]
-
-            def refresh(at, token=token):
-                form = {"grant_type": "refresh_token", "refresh_token": token}
-                return self.token("family", "token.refresh", at, form, headers, refreshed=opened(token)[1]["jti"])
-
             kind = self.draw.random()
             if kind < 0.06 and old:
                 # somebody else has an old one
-                await refresh(self.somewhere(), self.draw.choice(old))
+                await self.refresh(self.draw.choice(old), self.somewhere())
             elif kind < 0.09:
                 await self.end(self.draw.choice([token, got["access_token"]]), "family")
             places = self.draw.sample(net.REPLICAS, 2 if kind > 0.85 else 1)
-            came = [one for one in await asyncio.gather(*map(refresh, places)) if one]
+            came = [one for one in await asyncio.gather(*(self.refresh(token, at) for at in places)) if one]
             for _ in range(3):
                 if not came:
                     # no answer may have been one: what a client does is try again soon
                     await asyncio.sleep(0.2)
-                    came = [one for one in [await refresh(self.somewhere())] if one]
+                    came = [one for one in [await self.refresh(token, self.somewhere())] if one]
             old.append(token)
             got = self.draw.choice(came) if came else None
             if got:
@@ -231,11 +246,12 @@ class Clients:
             claims["client_id"], "gateway", "gw", answer, jti=claims["jti"], iat=claims["iat"], exp=claims["exp"], told=told
         )
 
-    async def introspect(self):
+    async def ask_about(self):
         pool = self.fresh + self.revoked
-        if not pool:
-            return
-        token, at = self.draw.choice(pool), self.somewhere()
+        if pool:
+            await self.introspect(self.draw.choice(pool), self.somewhere())
+
+    async def introspect(self, token, at):
         headers = [basic("service", secret_of("service"))]
         answer = await self.wire.ask((net.address(at), MAIN), "POST", "/oauth2/introspect", headers, {"token": token})
         claims = opened(token)[1]

@@ -3,7 +3,6 @@
 import argparse
 import collections
 import concurrent.futures
-import contextlib
 import os
 import random
 import shutil
@@ -12,6 +11,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from checker import check, report
+from history import History
 
 HERE = Path(__file__).resolve().parent
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
@@ -50,3 +52,97 @@ def one_run(program, keys, folder, seed, seconds):
     except subprocess.TimeoutExpired as late:
         return f"the world did not end: {(late.stderr or b'').decode()[-2000:]}"
     return None if done.returncode == 0 else done.stdout + done.stderr[-6000:]
+
+
+class Figures:
+    """What was tried, over all runs."""
+
+    def __init__(self):
+        self.runs, self.ops, self.stalled = 0, 0, 0.0
+        self.kinds, self.taken, self.faults, self.edits = (collections.Counter() for _ in range(4))
+
+    def add(self, history):
+        self.runs += 1
+        self.ops += len(history.ops)
+        self.edits["edits"] += len(history.edits)
+        for op in history.ops:
+            self.kinds[op["kind"]] += 1
+            self.taken["taken" if op["status"] == 200 else "no answer" if op["status"] is None else str(op["status"])] += 1
+        for fault in history.faults:
+            if fault["kind"] == "stall":
+                self.stalled += fault["end"] - fault["begin"]
+            elif not fault.get("skipped"):
+                self.faults[fault["kind"]] += 1
+
+    def told(self):
+        def listed(counter):
+            return ", ".join(f"{name} {count}" for name, count in counter.most_common())
+
+        return "\n".join([
+            f"runs: {self.runs}, operations: {self.ops}, edits of the policies: {self.edits['edits']}, "
+            f"faults: {self.faults.total()}, seconds in which this machine stalled: {self.stalled:.0f}",
+            f"operations: {listed(self.kinds)}", f"answers: {listed(self.taken)}", f"faults: {listed(self.faults)}",
+        ])
+
+
+def judged(program, keys, root, seed, seconds):
+    """One run and what the checker says: the history if it could be read, and what is wrong in words."""
+    folder = root / str(seed)
+    broken = one_run(program, keys, folder, seed, seconds)
+    if broken is not None:
+        return None, f"the world broke: {broken}"
+    history = History.read(folder / "history.jsonl")
+    return history, report(check(history))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("program", type=Path, help="jeton, as it was built")
+    parser.add_argument("--seed", type=int, help="of the first run; the others follow it (default: a random one)")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=60, help="how long a run takes, 20 at least")
+    parser.add_argument("--parallel", type=int, default=1, help="how many runs go on at once")
+    parser.add_argument("--keep", type=Path, help="a new folder for the histories and logs of all runs")
+    given = parser.parse_args()
+    if given.seconds < 20 or min(given.runs, given.parallel) < 1:
+        parser.error("a run takes 20 seconds at least, and there is one at least")
+    program = given.program.resolve()
+    absent = need_all(program)
+    if absent:
+        print(f"error: {absent}", file=sys.stderr)
+        return 2
+    seed = given.seed if given.seed is not None else random.randrange(1_000_000_000)
+    print(f"seed {seed}, {given.runs} runs of {given.seconds:.0f} s, {given.parallel} at once", flush=True)
+    root = given.keep or Path(tempfile.mkdtemp(prefix="jeton-chaos-"))
+    root.mkdir(exist_ok=True)
+    root.chmod(0o755)
+    (root / "keys").mkdir()
+    first_keys(program, root / "keys")
+    figures, failed = Figures(), []
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(given.parallel) as pool:
+        def run(number):
+            return number, *judged(program, root / "keys", root, number, given.seconds)
+
+        for number, history, wrong in pool.map(run, range(seed, seed + given.runs)):
+            if history:
+                figures.add(history)
+            state = f"{len(history.ops)} operations, {len(history.faults)} faults" if history else "no history"
+            print(f"run {number}: {state}, {'WRONG' if wrong else 'all held'}", flush=True)
+            if wrong:
+                failed.append(number)
+                print(wrong, flush=True)
+                print(f"its history and logs: {root / str(number)}", flush=True)
+                repeat = f"python3 tests/chaos/run.py {given.program} --seed {number} --seconds {given.seconds:.0f}"
+                print(f"to repeat it: {repeat}", flush=True)
+            elif not given.keep:
+                shutil.rmtree(root / str(number))
+    print(figures.told())
+    print(f"violations: {len(failed)} of {given.runs} runs, {time.monotonic() - began:.0f} s, seed {seed}")
+    if not failed and not given.keep:
+        shutil.rmtree(root)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

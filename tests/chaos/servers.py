@@ -37,6 +37,7 @@ class Server:
             with self.log.open("ab") as output:
                 self.process = await asyncio.create_subprocess_exec(
                     *self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.env,
+                    start_new_session=True,
                 )
             self.recorder.line("serving", of=self.node, at=self.recorder.now())
             code = await self.process.wait()
@@ -44,8 +45,10 @@ class Server:
             await asyncio.sleep(0.3)
 
     def signal(self, number):
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
+        """To the program and its children."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
 
     def hold(self, number):
         """Ends it, and keeps it down until it is released."""
@@ -57,6 +60,9 @@ class Server:
 
     async def ended(self):
         await self.process.wait()
+
+    def runs(self):
+        return self.process.returncode is None
 
 
 class Replica(Server):
@@ -131,7 +137,7 @@ class Redis(Server):
         ]
         super().__init__(node, command, logs / f"{node}.log", recorder)
 
-    async def ask(self, *words, patience=2.0):
+    async def ask(self, *words, patience=6.0):
         """The first line of its answer; raises OSError or TimeoutError."""
         async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection(net.address(self.node), REDIS)

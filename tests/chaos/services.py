@@ -24,8 +24,10 @@ class Service:
         self.lists = {}
         self.waiting = []
 
-    def tasks(self):
-        return [(self.jwks, 1.2), (self.ready, 1.2), (self.status, 1.2), (self.bundle, 0.6), (self.certificate, 0.6), (self.verify, 5)]
+    def tasks(self, bundle):
+        """Each thing that it does, and how often a second."""
+        tasks = [(self.jwks, 1.2), (self.ready, 1.2), (self.status, 1.2), (self.certificate, 0.6), (self.verify, 5)]
+        return [*tasks, (self.bundle, 0.6)] if bundle else tasks
 
     async def get(self, path, **more):
         return await self.wire.ask((net.address(self.at), MAIN), "GET", path, **more)

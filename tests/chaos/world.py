@@ -22,8 +22,8 @@ from servers import Redis, Replica, gateway
 from services import Service, often
 from wire import Wire
 
-# how long nothing happens at the end, so that everything can recover
-CALM = 12.0
+# how long nothing happens at the end, and after how much of it everything must work
+CALM, RECOVERED = 12.0, 7.0
 
 
 @dataclass
@@ -86,7 +86,7 @@ class World:
         self.program = program
 
     async def run(self):
-        self.recorder.line("world", **asdict(self.terms), calm=CALM, wall=time.time() - self.recorder.now())
+        self.recorder.line("world", **asdict(self.terms), recovered=RECOVERED, wall=time.time() - self.recorder.now())
         net.build()
         await self.policies.edit()
         self.recorder.line("pair", number=self.certificates.put_next(), begin=0.0, end=self.recorder.now())
@@ -103,14 +103,21 @@ class World:
         async with asyncio.TaskGroup() as work:
             tasks = [
                 *(often(what, rate, self.draw) for what, rate in clients.tasks()),
-                *(often(what, rate, self.draw) for one in services for what, rate in one.tasks()),
+                *(often(what, rate, self.draw) for one in services for what, rate in one.tasks(self.terms.bundle)),
                 *(often(clients.family, 2, self.draw) for _ in range(4)),
                 self.watch_ourselves(), nemesis.edits(),
             ]
             running = [work.create_task(task) for task in tasks]
             await nemesis.rage(self.terms.seconds - CALM)
             self.recorder.line("healed", at=self.recorder.now())
-            await asyncio.sleep(CALM)
+            await asyncio.sleep(RECOVERED)
+            for at in net.REPLICAS:
+                await clients.everything(at)
+            for service in services:
+                for look in (service.jwks, service.ready, service.status, service.certificate):
+                    await look()
+            await clients.through_gateway()
+            await asyncio.sleep(CALM - RECOVERED)
             for task in running:
                 task.cancel()
         self.recorder.line("ended", at=self.recorder.now())
