@@ -85,7 +85,7 @@ class Disturbed:
             self._widened(self.down[node], 0) + spans(["certificates"])
         ) for node in self.replicas}
         self.torn = Intervals(
-            [(begin, end + 1) for begin, end in spans(["policies-torn", "keys-torn"])] + edits
+            [(begin, end + 1) for begin, end in spans(["policies-torn", "keys-torn", "certificates"])] + edits
         )
         self.wild = {node: Intervals(spans(["wild-clock"], node, after=CLOCK + 0.5)) for node in self.replicas}
         self.any_wild = Intervals(spans(["wild-clock"], after=CLOCK + 0.5))

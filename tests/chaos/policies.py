@@ -39,7 +39,8 @@ class Policies:
         }
 
     def revoke(self, token):
-        self.revoked.append(token)
+        if token not in self.revoked:
+            self.revoked.append(token)
 
     def end_victim(self, victim, at):
         self.ended[victim], self.disabled = at, victim

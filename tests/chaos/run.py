@@ -50,7 +50,7 @@ def one_run(program, keys, folder, seed, seconds):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
     except subprocess.TimeoutExpired as late:
-        return f"the world did not end: {(late.stderr or b'').decode()[-2000:]}"
+        return f"the world did not end: {str(late.stderr)[-2000:]}"
     return None if done.returncode == 0 else done.stdout + done.stderr[-6000:]
 
 
@@ -58,7 +58,7 @@ class Figures:
     """What was tried, over all runs."""
 
     def __init__(self):
-        self.runs, self.ops, self.stalled = 0, 0, 0.0
+        self.runs, self.ops, self.starved = 0, 0, 0
         self.kinds, self.taken, self.faults, self.edits = (collections.Counter() for _ in range(4))
 
     def add(self, history):
@@ -69,10 +69,9 @@ class Figures:
             self.kinds[op["kind"]] += 1
             self.taken["taken" if op["status"] == 200 else "no answer" if op["status"] is None else str(op["status"])] += 1
         for fault in history.faults:
-            if fault["kind"] == "stall":
-                self.stalled += fault["end"] - fault["begin"]
-            elif not fault.get("skipped"):
+            if fault["kind"] != "stall" and not fault.get("skipped"):
                 self.faults[fault["kind"]] += 1
+        self.starved += starved(history)
 
     def told(self):
         def listed(counter):
@@ -80,9 +79,15 @@ class Figures:
 
         return "\n".join([
             f"runs: {self.runs}, operations: {self.ops}, edits of the policies: {self.edits['edits']}, "
-            f"faults: {self.faults.total()}, seconds in which this machine stalled: {self.stalled:.0f}",
+            f"faults: {self.faults.total()}, runs that had too little of this machine: {self.starved}",
             f"operations: {listed(self.kinds)}", f"answers: {listed(self.taken)}", f"faults: {listed(self.faults)}",
         ])
+
+
+def starved(history):
+    """Whether the machine stalled for so long that a run shows less than it should."""
+    stalled = sum(fault["end"] - fault["begin"] for fault in history.faults_of("stall"))
+    return stalled > 0.15 * history.ended
 
 
 def judged(program, keys, root, seed, seconds):
@@ -128,7 +133,8 @@ def main():
             if history:
                 figures.add(history)
             state = f"{len(history.ops)} operations, {len(history.faults)} faults" if history else "no history"
-            print(f"run {number}: {state}, {'WRONG' if wrong else 'all held'}", flush=True)
+            little = ", too little of this machine" if history and starved(history) else ""
+            print(f"run {number}: {state}{little}, {'WRONG' if wrong else 'all held'}", flush=True)
             if wrong:
                 failed.append(number)
                 print(wrong, flush=True)
