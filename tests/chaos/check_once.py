@@ -14,13 +14,14 @@ def once(history, disturbed):
         for first, again in zip(taken, taken[1:], strict=False):
             if not disturbed.forgot(first, again):
                 yield f"{name} was taken twice", [first, again]
-        yield from _refused_wrongly(name, ops, disturbed)
+        # what was under way for so long may be too old by a clock that is ahead
+        yield from _refused_wrongly(name, ops, disturbed, history.world["leeway"] - 3)
 
 
-def _refused_wrongly(name, ops, disturbed):
+def _refused_wrongly(name, ops, disturbed, longest):
     """Whoever uses it first, and alone, is not told that it was used."""
     first = ops[0]
-    alone = all(other["begin"] > first["end"] for other in ops[1:])
+    alone = all(other["begin"] > first["end"] for other in ops[1:]) and first["end"] - first["begin"] < longest
     if alone and first["status"] in (400, 401) and not disturbed.wild[first["at"]].meet(first["begin"], first["end"]):
         yield f"{name} was refused at its first use", [first]
 

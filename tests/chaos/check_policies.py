@@ -2,8 +2,6 @@
 
 from bisect import bisect_left
 
-# an edit that took longer to write may be taken by half, and no poll takes what changed half a second ago
-QUICK = 0.3
 # a machine that is busy: what is added to the bounds that are stated
 BUSY = 1.0
 
@@ -45,12 +43,11 @@ class Floors:
 
 
 def mixtures(history, disturbed, floors):
-    slow = {edit["gen"] for edit in history.edits if edit["end"] - edit["begin"] > QUICK}
     edits = {edit["gen"]: edit for edit in history.edits}
     hashes = {}
     for op in history.ops:
         gens = set(op.get("gens", {}).values()) if op["status"] == 200 else set()
-        if len(gens) > 1 and not gens & slow:
+        if len(gens) > 1 and not any(disturbed.mixable(gen, op["at"]) for gen in gens):
             yield f"an answer from generations {sorted(gens)}", [op]
         if gens and op["at"] in floors.replicas:
             floor, why = floors.why(op["at"], op["begin"])
@@ -58,7 +55,7 @@ def mixtures(history, disturbed, floors):
                 yield f"an answer from generation {min(gens)}, when generation {floor} was due", [op, why]
         if op["kind"] == "bundle" and op["status"] == 200:
             [gen] = gens
-            if op["revoked"] != sorted(edits[gen]["revoked"]) and gen not in slow:
+            if op["revoked"] != sorted(edits[gen]["revoked"]) and not disturbed.mixable(gen, op["at"]):
                 yield f"a bundle of generation {gen} has the revoked tokens of another", [op]
             if hashes.setdefault(op["hash"], gen) != gen:
                 yield f"two generations have the hash {op['hash']}", [op]

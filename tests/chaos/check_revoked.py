@@ -84,7 +84,7 @@ def by_files(history, disturbed, floors):
         shown = max(op.get("gens", {}).values(), default=0)
         ends = [gen for name, gen in revoked_in.items() if op["jti"] == name or op["jti"].startswith(f"{name}.")]
         ends += [gen for before, gen in ended_in.get(op.get("client", op["who"]), []) if op["iat"] < before]
-        if ends and min(ends) <= shown:
+        if ends and min(ends) <= shown and not disturbed.mixable(shown, op["at"]):
             yield f"generation {shown} let a token pass that generation {min(ends)} ended", [op]
         elif ends and min(ends) <= floor:
             yield f"a token passed that generation {min(ends)} ended, when generation {floor} was due", [op]

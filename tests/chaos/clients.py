@@ -72,8 +72,8 @@ class Clients:
     def tasks(self):
         """Each thing that clients do, and how often a second."""
         return [
-            (self.plain, 10), (self.assertion, 7), (self.proof, 5), (self.again, 6), (self.use, 14), (self.use_revoked, 8),
-            (self.through_gateway, 8), (self.revoke, 1.0), (self.victim, 2), (self.ask_about, 3),
+            (self.plain, 5), (self.assertion, 5), (self.proof, 4), (self.again, 4), (self.use, 6), (self.use_revoked, 5),
+            (self.through_gateway, 4), (self.revoke, 1.0), (self.victim, 1.5), (self.ask_about, 2),
         ]
 
     async def token(self, who, kind, at, form, headers=(), **told):
@@ -228,7 +228,7 @@ class Clients:
 
     async def canary(self, token, generation):
         """A token that ends with a generation, on the path that opens with it: no replica ever lets it pass."""
-        for _ in range(10):
+        for _ in range(8):
             await asyncio.gather(*(self.judge(token, path_of(generation), at) for at in net.REPLICAS))
             await asyncio.sleep(0.25)
 

@@ -9,6 +9,8 @@ START, FIND_STORE = 3.0, 3.5
 CLOCK = 1.5
 # faults of the one server that is the store
 STORE = ["store-stop", "store-slow", "store-kill", "store-full", "failover", "lossy-failover", "wipe"]
+# within what time all files of an edit must be written, so that no poll takes some of them
+QUICK = 0.4
 # what was written so long before the primary died may be missing at the other server
 LOST = 2.0
 
@@ -89,8 +91,22 @@ class Disturbed:
         )
         self.wild = {node: Intervals(spans(["wild-clock"], node, after=CLOCK + 0.5)) for node in self.replicas}
         self.any_wild = Intervals(spans(["wild-clock"], after=CLOCK + 0.5))
+        self.edits = {edit["gen"]: edit for edit in history.edits}
+        # when it reads at once: it starts, or was told to, and may do so late
+        self.asked = {node: Intervals(
+            spans(["reloads"], after=1) + spans(["stop"], node, after=1) + stalls
+            + [(one["at"], one["at"] + START) for one in history.serving if one["of"] == node]
+        ) for node in self.replicas}
         self.wipes = [(fault["begin"], fault["end"]) for fault in history.faults_of("wipe")]
         self.losses = [(fault["begin"], fault["end"]) for fault in history.faults_of("lossy-failover")]
+
+    def mixable(self, generation, node):
+        """Whether a replica may have taken files of this generation together with older ones: a poll takes what did not
+        change for half a second, but a start and an order to reload take what two readings find."""
+        edit = self.edits.get(generation)
+        return edit is not None and (
+            edit["end"] - edit["begin"] > QUICK or edit["style"] == "slow" and self.asked[node].meet(edit["begin"], edit["end"])
+        )
 
     def _widened(self, intervals, after):
         return [(begin, end + after) for begin, end in zip(intervals.begins, intervals.ends, strict=True)]

@@ -57,7 +57,7 @@ class PolicyFolder(Disk):
             try:
                 if style == "half":
                     await self._half(files)
-                begin = self._in_place(files) if style == "in-place" else self._renamed(files)
+                begin = await self._written(style, files)
             except OSError:
                 return
             self.generation = generation
@@ -66,7 +66,13 @@ class PolicyFolder(Disk):
                 revoked=list(self.policies.revoked), ended=dict(self.policies.ended), disabled=self.policies.disabled,
             )
 
-    def _renamed(self, files):
+    async def _written(self, style, files):
+        """Writes them in a way. When that began."""
+        if style == "in-place":
+            return self._in_place(files)
+        return await self._renamed(files, 0.12 if style == "slow" else 0)
+
+    async def _renamed(self, files, pause):
         hidden = {path.with_name(f".{path.name}.new"): path for path in files}
         try:
             for draft, path in hidden.items():
@@ -77,6 +83,8 @@ class PolicyFolder(Disk):
             raise
         begin = self.recorder.now()
         for draft, path in hidden.items():
+            if pause and draft is not next(iter(hidden)):
+                await asyncio.sleep(pause)
             draft.rename(path)
         return begin
 

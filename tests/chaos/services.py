@@ -26,7 +26,7 @@ class Service:
 
     def tasks(self, bundle):
         """Each thing that it does, and how often a second."""
-        tasks = [(self.jwks, 1.2), (self.ready, 1.2), (self.status, 1.2), (self.certificate, 0.6), (self.verify, 5)]
+        tasks = [(self.jwks, 1), (self.ready, 1), (self.status, 0.6), (self.certificate, 0.5), (self.verify, 2)]
         return [*tasks, (self.bundle, 0.6)] if bundle else tasks
 
     async def get(self, path, **more):

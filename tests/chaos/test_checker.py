@@ -58,9 +58,9 @@ class Story:
         self.lines.append({"t": "fault", "kind": kind, "of": of, "begin": begin, "end": end} | more)
         return self
 
-    def edit(self, gen, begin, end=None, revoked=(), ended=None):
+    def edit(self, gen, begin, end=None, style="renamed", revoked=(), ended=None):
         self.lines.append({
-            "t": "edit", "gen": gen, "spoilt": begin, "begin": begin, "end": end or begin + 0.001, "revoked": list(revoked),
+            "t": "edit", "gen": gen, "style": style, "spoilt": begin, "begin": begin, "end": end or begin + 0.001, "revoked": list(revoked),
             "ended": ended or {}, "disabled": None,
         })
         return self
@@ -193,6 +193,9 @@ def stories():
     yield "a mixture of policies", "policies", (
         story().edit(2, 10).op("token.plain", "r1", 10.5, kid="k1", gens={"clients": 2, "shop": 1})
     )
+    slow = story().edit(2, 10, end=10.3, style="slow").op("token.plain", "r1", 10.5, kid="k1", gens={"clients": 2, "shop": 1})
+    yield "a mixture by a poll", "policies", slow
+    yield "a mixture by an order to reload", None, copy.deepcopy(slow).fault("reloads", "policies", 9, 10)
     yield "a mixture that a slow writer left lying", None, (
         story().edit(2, 10, end=10.9).op("token.plain", "r1", 10.5, kid="k1", gens={"clients": 2, "shop": 1})
     )

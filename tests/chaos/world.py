@@ -104,7 +104,7 @@ class World:
             tasks = [
                 *(often(what, rate, self.draw) for what, rate in clients.tasks()),
                 *(often(what, rate, self.draw) for one in services for what, rate in one.tasks(self.terms.bundle)),
-                *(often(clients.family, 2, self.draw) for _ in range(4)),
+                *(often(clients.family, 2, self.draw) for _ in range(3)),
                 self.watch_ourselves(), nemesis.edits(),
             ]
             running = [work.create_task(task) for task in tasks]
