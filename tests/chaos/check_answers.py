@@ -138,7 +138,8 @@ def died(history, disturbed):
         if gone["expected"] or gone["at"] >= history.ended:
             continue
         began = max((one["at"] for one in history.serving if one["of"] == gone["of"] and one["at"] <= gone["at"]), default=0)
-        if not (gone["code"] == 1 and gone["at"] - began < 3 and disturbed.torn.meet(began - 0.1, gone["at"])):
+        served = any(op["at"] == gone["of"] and op["status"] and began < op["end"] < gone["at"] for op in history.ops)
+        if served or gone["code"] != 1 or not disturbed.torn.meet(began - 0.1, gone["at"]):
             yield f"{gone['of']} ended by itself with code {gone['code']}", [gone]
 
 

@@ -15,7 +15,8 @@ class Floors:
         self.known = {}
         for node in disturbed.replicas:
             shown = [
-                (op["end"], gen, op) for op in history.ops if op["at"] == node and op["status"] == 200
+                # where a generation may have been taken by half, it shows no more than the one before
+                (op["end"], gen - disturbed.mixable(gen, node), op) for op in history.ops if op["at"] == node and op["status"] == 200
                 for gen in op.get("gens", {}).values()
             ]
             due = []

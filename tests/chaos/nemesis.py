@@ -267,7 +267,7 @@ class Nemesis:
         for _ in range(self.draw.randint(5, 15)):
             await self.world.policies.edit()
             for replica in self.world.replicas.values():
-                if replica.runs() and self.draw.random() < 0.7:
+                if replica.has_started() and self.draw.random() < 0.7:
                     replica.signal(HUP)
             await asyncio.sleep(self.draw.uniform(0, 0.1))
 

@@ -20,7 +20,7 @@ class Server:
     def __init__(self, node, command, log, recorder, env=None):
         self.node, self.command, self.log, self.recorder = node, [*net.inner(node), *command], Path(log), recorder
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("JETON__")} | (env or {})
-        self.process = None
+        self.process, self.began = None, 0.0
         self.held = False
         self.expected = False
         self.keeping = None
@@ -33,13 +33,13 @@ class Server:
             if self.held:
                 await asyncio.sleep(0.05)
                 continue
-            self.expected = False
+            self.expected, self.began = False, self.recorder.now()
             with self.log.open("ab") as output:
                 self.process = await asyncio.create_subprocess_exec(
                     *self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.env,
-                    start_new_session=True,
+                    process_group=0,
                 )
-            self.recorder.line("serving", of=self.node, at=self.recorder.now())
+            self.recorder.line("serving", of=self.node, at=self.began)
             code = await self.process.wait()
             self.recorder.line("exit", of=self.node, at=self.recorder.now(), code=code, expected=self.expected)
             await asyncio.sleep(0.3)
@@ -63,6 +63,10 @@ class Server:
 
     def runs(self):
         return self.process.returncode is None
+
+    def has_started(self):
+        """Whether it runs for long enough to know its signals."""
+        return self.runs() and self.recorder.now() - self.began > 5
 
 
 class Replica(Server):
