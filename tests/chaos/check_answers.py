@@ -13,6 +13,7 @@ ANSWERS = {
     "token.refresh": TOKEN | {(400, "invalid_grant")},
     "revoke": TOKEN,
     "introspect": TOKEN,
+    "principal": {(200, None), (401, None), (503, None)},
     "judge": {(200, None), (401, None), (403, None)},
     "gateway": {(200, None), (401, None), (403, None), (500, None)},
     "ready": {(200, None), (503, None)},
@@ -53,7 +54,7 @@ def denials(history, disturbed):
         for client in edit["ended"]:
             clients.setdefault(client, edit["begin"])
     wall = history.world["wall"]
-    for op in history.of_kind("judge", "gateway", "introspect"):
+    for op in history.of_kind("judge", "gateway", "introspect", "principal"):
         if op["status"] is None or op["status"] >= 500 or passes(op) or op.get("path", "/always") != "/always":
             continue
         parts = op["jti"].split(".")
@@ -144,7 +145,7 @@ def died(history, disturbed):
 
 
 NEEDED = [
-    "token.plain", "token.assertion", "token.proof", "token.refresh", "judge", "introspect", "jwks", "ready", "status",
+    "token.plain", "token.assertion", "token.proof", "token.refresh", "judge", "introspect", "principal", "jwks", "ready", "status",
 ]
 
 

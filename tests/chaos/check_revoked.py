@@ -11,11 +11,11 @@ STEP = 0.25
 
 def passes(op):
     """Whether a token was let through."""
-    return op["status"] == 200 and (op["kind"] in ("judge", "gateway") or op["kind"] == "introspect" and op["active"])
+    return op["status"] == 200 and (op["kind"] in ("judge", "gateway", "principal") or op["kind"] == "introspect" and op["active"])
 
 
 def uses(history):
-    return [op for op in history.of_kind("judge", "gateway", "introspect") if passes(op)]
+    return [op for op in history.of_kind("judge", "gateway", "introspect", "principal") if passes(op)]
 
 
 def by_store(history, disturbed):

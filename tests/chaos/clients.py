@@ -61,6 +61,8 @@ class Clients:
         self.wire, self.recorder, self.draw, self.signer, self.terms = wire, recorder, draw, signer, terms
         self.prover = Key()
         self.fresh = []
+        # tokens for jeton's own API, some of them revoked
+        self.own = []
         self.of_victims = {}
         self.revoked = []
         self.later = []
@@ -74,6 +76,7 @@ class Clients:
         return [
             (self.plain, 5), (self.assertion, 5), (self.proof, 4), (self.again, 4), (self.use, 6), (self.use_revoked, 5),
             (self.through_gateway, 4), (self.revoke, 1.0), (self.victim, 1.5), (self.ask_about, 2),
+            (self.own_token, 0.7), (self.principal, 2),
         ]
 
     async def token(self, who, kind, at, form, headers=(), **told):
@@ -98,6 +101,11 @@ class Clients:
         got = await self.by_secret("plain", at=at)
         if got:
             self.fresh = [*self.fresh, got["access_token"]][-60:]
+
+    async def own_token(self):
+        got = await self.by_secret("plain", resource=ISSUER)
+        if got:
+            self.own = [*self.own, got["access_token"]][-30:]
 
     async def victim(self):
         client = self.draw.choice(VICTIMS)
@@ -137,6 +145,9 @@ class Clients:
     async def everything(self, at):
         """Each thing once, at this replica."""
         await self.plain(at)
+        got = await self.by_secret("plain", at=at, resource=ISSUER)
+        if got:
+            await self.show(got["access_token"], at)
         await self.assertion(at)
         await self.proof(at)
         got = await self.first(at)
@@ -192,7 +203,7 @@ class Clients:
             client, "revoke", at, answer, ends=ends, exp=claims["exp"], kid=header["kid"],
             **self._refusal(answer) if answer.status != 200 else {},
         )
-        if header["typ"] != "rt+jwt":
+        if header["typ"] != "rt+jwt" and token not in self.own:
             self.revoked = [*self.revoked, token][-40:]
         return answer.status == 200
 
@@ -200,9 +211,9 @@ class Clients:
         return {"error": answer.json().get("error"), "retry_after": "retry-after" in answer.headers}
 
     async def revoke(self):
-        mine = [token for token in self.fresh if opened(token)[1]["client_id"] == "plain"]
+        mine = [token for token in self.fresh if opened(token)[1]["client_id"] == "plain"][-20:] + self.own[-4:]
         if mine:
-            await self.end(self.draw.choice(mine[-20:]), "plain")
+            await self.end(self.draw.choice(mine), "plain")
 
     async def judge(self, token, path, at):
         """Asks a replica as the gateway does. Whether it lets the request pass."""
@@ -225,6 +236,21 @@ class Clients:
     async def use_revoked(self):
         if self.revoked:
             await self.judge(self.draw.choice(self.revoked), "/always", self.somewhere())
+
+    async def principal(self):
+        if self.own:
+            await self.show(self.draw.choice(self.own), self.somewhere())
+
+    async def show(self, token, at):
+        """Uses a token at an API of jeton itself."""
+        answer = await self.wire.ask(
+            (net.address(at), MAIN), "GET", "/principal", [("Authorization", f"Bearer {token}")]
+        )
+        claims = opened(token)[1]
+        told = {} if answer.status == 200 else {"retry_after": "retry-after" in answer.headers}
+        self.recorder.op(
+            claims["client_id"], "principal", at, answer, jti=claims["jti"], iat=claims["iat"], exp=claims["exp"], **told
+        )
 
     async def canary(self, token, generation):
         """A token that ends with a generation, on the path that opens with it: no replica ever lets it pass."""

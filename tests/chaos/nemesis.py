@@ -297,8 +297,8 @@ class Nemesis:
                 asyncio.get_running_loop().create_task(self.clients.canary(canary, self.world.policies.generation + 1))
                 await asyncio.sleep(0.3)
             now = math.ceil(time.time())
-            # a list has a bit for each minute: what ends twice in one is not ended there (SECURITY.md)
-            free = [victim for victim in VICTIMS if policies.ended.get(victim, 0) // 60 < now // 60]
+            # a list has a bit for each minute: what ends twice in one is not ended there (README.md)
+            free = [victim for victim in VICTIMS if policies.ended.get(victim, 0) // 60 < (now - 1) // 60]
             if free and self.draw.random() < 0.4:
                 policies.end_victim(self.draw.choice(free), now)
             elif self.draw.random() < 0.5:

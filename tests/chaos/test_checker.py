@@ -37,7 +37,7 @@ class Story:
         judged = {"jti": "good", "iat": 0, "exp": FAR, "path": "/always", "gens": {}}
         return {
             "token.refresh": token | {"refreshed": f"f{len(self.lines)}.0"}, "judge": judged,
-            "introspect": judged | {"active": True}, "jwks": {"kids": ["k1", "k2"], "max_age": 6}, "revoke": {"ends": "x", "exp": FAR},
+            "introspect": judged | {"active": True}, "principal": judged, "jwks": {"kids": ["k1", "k2"], "max_age": 6}, "revoke": {"ends": "x", "exp": FAR},
             "ready": {"ready": "ready", "store": "ready"}, "status": {"says": [], "client": "victim"},
         }.get(kind, token if kind.startswith("token.") else {})
 
@@ -164,6 +164,9 @@ def stories():
     )
     yield "a revoked token through the gateway", "revoked", (
         story().op("revoke", "r1", 10, ends="t").op("gateway", "gw", 14, jti="t", iat=0, exp=FAR)
+    )
+    yield "a revoked token at jeton's own API", "revoked", (
+        story().op("revoke", "r1", 10, ends="t").op("principal", "r2", 14, jti="t")
     )
     yield "a revoked token that is active", "revoked", (
         story().op("revoke", "r1", 10, ends="t").op("introspect", "r2", 14, jti="t", iat=0, exp=FAR, active=True)
