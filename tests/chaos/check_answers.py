@@ -67,9 +67,9 @@ def denials(history, disturbed):
             disturbed.store[node].meet(op["begin"], op["end"]) or disturbed.keys[node].meet(op["begin"] - 1, op["end"])
             for node in places
         )
-        # a family that was used twice ends; whoever holds its tokens is not told
-        family = len(parts) > 1
-        if not why and not family and not excused and wall + op["end"] < op["exp"] - 2 and not disturbed.any_wild.meet(0, op["end"]):
+        # a family that was used twice ends, and whoever holds its tokens is not told
+        excused = excused or len(parts) > 1 or disturbed.any_wild.meet(0, op["end"])
+        if not why and not excused and wall + op["end"] < op["exp"] - 2:
             yield "a good token was denied", [op]
 
 
@@ -139,7 +139,10 @@ def died(history, disturbed):
         if gone["expected"] or gone["at"] >= history.ended:
             continue
         began = max((one["at"] for one in history.serving if one["of"] == gone["of"] and one["at"] <= gone["at"]), default=0)
-        served = any(op["at"] == gone["of"] and op["status"] and began < op["end"] < gone["at"] for op in history.ops)
+        served = any(
+            op["at"] == gone["of"] and op["kind"] != "offline" and op["status"] and began < op["end"] < gone["at"]
+            for op in history.ops
+        )
         if served or gone["code"] != 1 or not disturbed.torn.meet(began - 0.1, gone["at"]):
             yield f"{gone['of']} ended by itself with code {gone['code']}", [gone]
 

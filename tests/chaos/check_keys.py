@@ -10,9 +10,9 @@ def keys(history, disturbed):
     wall = history.world["wall"]
     tokens, seen = defaultdict(list), {}
     for op in history.ops:
-        if op["kind"].startswith("token.") and op["status"] == 200:
-            if not disturbed.wild[op["at"]].meet(op["begin"], op["end"]):
-                tokens[op["kid"]].append(op)
+        issued = op["kind"].startswith("token.") and op["status"] == 200
+        if issued and not disturbed.wild[op["at"]].meet(op["begin"], op["end"]):
+            tokens[op["kid"]].append(op)
         for kid in [*op.get("kids", []), *([op["kid"]] if "kid" in op else [])]:
             seen[kid] = min(seen.get(kid, op["begin"]), op["begin"])
     # a key that a replica made while its clock was wrong is published by that clock

@@ -16,8 +16,8 @@ class Floors:
         for node in disturbed.replicas:
             shown = [
                 # where a generation may have been taken by half, it shows no more than the one before
-                (op["end"], gen - disturbed.mixable(gen, node), op) for op in history.ops if op["at"] == node and op["status"] == 200
-                for gen in op.get("gens", {}).values()
+                (op["end"], gen - disturbed.mixable(gen, node), op) for op in history.ops
+                if op["at"] == node and op["status"] == 200 for gen in op.get("gens", {}).values()
             ]
             due = []
             for edit in history.edits:
@@ -60,3 +60,7 @@ def mixtures(history, disturbed, floors):
                 yield f"a bundle of generation {gen} has the revoked tokens of another", [op]
             if hashes.setdefault(op["hash"], gen) != gen:
                 yield f"two generations have the hash {op['hash']}", [op]
+    for op in history.of_kind("ready"):
+        floor, why = floors.why(op["at"], op["begin"])
+        if hashes.get(op.get("hash"), floor) < floor:
+            yield f"/readyz has the hash of generation {hashes[op['hash']]}, when generation {floor} was due", [op, why]

@@ -1,4 +1,5 @@
-"""Judges a history alone: `python3 tests/chaos/checker.py HISTORY.jsonl`. Each rule yields what is wrong, and the lines that show it."""
+"""Judges a history alone: `python3 tests/chaos/checker.py HISTORY.jsonl`. Each rule yields what is wrong, and the lines that
+show it."""
 
 import json
 import sys

@@ -283,5 +283,6 @@ class Clients:
         claims = opened(token)[1]
         told = {"active": answer.json().get("active")} if answer.status == 200 else self._refusal(answer)
         self.recorder.op(
-            "service", "introspect", at, answer, client=claims["client_id"], jti=claims["jti"], iat=claims["iat"], exp=claims["exp"], **told
+            "service", "introspect", at, answer, client=claims["client_id"], jti=claims["jti"], iat=claims["iat"],
+            exp=claims["exp"], **told
         )

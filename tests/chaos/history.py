@@ -11,7 +11,7 @@ class Recorder:
     """Writes a history. Times are seconds since the run began, by a clock that no fault moves."""
 
     def __init__(self, path):
-        self.file = open(path, "w", encoding="utf-8")
+        self.file = path.open("w", encoding="utf-8")
         self.began = time.monotonic()
         self.count = 0
 

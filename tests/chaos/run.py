@@ -40,18 +40,21 @@ def first_keys(program, folder):
         subprocess.run([program, "keys", "generate"], env=environment, cwd=folder, check=True, capture_output=True)
 
 
-def one_run(program, keys, folder, seed, seconds):
+def one_run(program, keys, folder, seed, seconds, running):
     """A world in namespaces of its own. All that it started ends with it. What went wrong with the world itself, if anything."""
     folder.mkdir()
     command = [
         "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
         sys.executable, str(HERE / "world.py"), str(program), str(folder), str(keys), str(seed), str(seconds),
     ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
-    except subprocess.TimeoutExpired as late:
-        return f"the world did not end: {str(late.stderr)[-2000:]}"
-    return None if done.returncode == 0 else done.stdout + done.stderr[-6000:]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as world:
+        running.append(world)
+        try:
+            said, _ = world.communicate(timeout=seconds + 90)
+        except subprocess.TimeoutExpired:
+            world.kill()
+            return "it did not end"
+    return None if world.returncode == 0 else said[-6000:]
 
 
 class Figures:
@@ -90,14 +93,23 @@ def starved(history):
     return stalled > 0.15 * history.ended
 
 
-def judged(program, keys, root, seed, seconds):
+def judged(program, keys, root, seed, seconds, running):
     """One run and what the checker says: the history if it could be read, and what is wrong in words."""
     folder = root / str(seed)
-    broken = one_run(program, keys, folder, seed, seconds)
+    broken = one_run(program, keys, folder, seed, seconds, running)
     if broken is not None:
         return None, f"the world broke: {broken}"
     history = History.read(folder / "history.jsonl")
     return history, report(check(history))
+
+
+def tell(number, history, wrong):
+    """A line for each run, and what is wrong with it."""
+    state = f"{len(history.ops)} operations, {len(history.faults)} faults" if history else "no history"
+    little = ", too little of this machine" if history and starved(history) else ""
+    print(f"run {number}: {state}{little}, {'WRONG' if wrong else 'all held'}", flush=True)
+    if wrong:
+        print(wrong, flush=True)
 
 
 def main():
@@ -125,26 +137,30 @@ def main():
     root.chmod(0o755)
     (root / "keys").mkdir()
     first_keys(program, root / "keys")
-    figures, failed = Figures(), []
+    figures, failed, running = Figures(), [], []
     began = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(given.parallel) as pool:
-        def run(number):
-            return number, *judged(program, root / "keys", root, number, given.seconds)
 
-        for number, history, wrong in pool.map(run, range(seed, seed + given.runs)):
-            if history:
-                figures.add(history)
-            state = f"{len(history.ops)} operations, {len(history.faults)} faults" if history else "no history"
-            little = ", too little of this machine" if history and starved(history) else ""
-            print(f"run {number}: {state}{little}, {'WRONG' if wrong else 'all held'}", flush=True)
-            if wrong:
-                failed.append(number)
-                print(wrong, flush=True)
-                print(f"its history and logs: {root / str(number)}", flush=True)
-                repeat = f"python3 tests/chaos/run.py {given.program} --seed {number} --seconds {given.seconds:.0f}"
-                print(f"to repeat it: {repeat}", flush=True)
-            elif not given.keep:
-                shutil.rmtree(root / str(number))
+    def run(number):
+        return number, *judged(program, root / "keys", root, number, given.seconds, running)
+
+    with concurrent.futures.ThreadPoolExecutor(given.parallel) as pool:
+        try:
+            for number, history, wrong in pool.map(run, range(seed, seed + given.runs)):
+                tell(number, history, wrong)
+                if history:
+                    figures.add(history)
+                if wrong:
+                    failed.append(number)
+                    print(f"its history and logs: {root / str(number)}", flush=True)
+                    repeat = f"python3 tests/chaos/run.py {given.program} --seed {number} --seconds {given.seconds:.0f}"
+                    print(f"to repeat it: {repeat}", flush=True)
+                elif not given.keep:
+                    shutil.rmtree(root / str(number))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for world in running:
+                world.kill()
+            raise
     print(figures.told())
     print(f"violations: {len(failed)} of {given.runs} runs, {time.monotonic() - began:.0f} s, seed {seed}")
     if not failed and not given.keep:

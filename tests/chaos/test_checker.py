@@ -37,7 +37,8 @@ class Story:
         judged = {"jti": "good", "iat": 0, "exp": FAR, "path": "/always", "gens": {}}
         return {
             "token.refresh": token | {"refreshed": f"f{len(self.lines)}.0"}, "judge": judged,
-            "introspect": judged | {"active": True}, "principal": judged, "jwks": {"kids": ["k1", "k2"], "max_age": 6}, "revoke": {"ends": "x", "exp": FAR},
+            "introspect": judged | {"active": True}, "principal": judged, "jwks": {"kids": ["k1", "k2"], "max_age": 6},
+            "revoke": {"ends": "x", "exp": FAR},
             "ready": {"ready": "ready", "store": "ready"}, "status": {"says": [], "client": "victim"},
         }.get(kind, token if kind.startswith("token.") else {})
 
@@ -60,8 +61,8 @@ class Story:
 
     def edit(self, gen, begin, end=None, style="renamed", revoked=(), ended=None):
         self.lines.append({
-            "t": "edit", "gen": gen, "style": style, "spoilt": begin, "begin": begin, "end": end or begin + 0.001, "revoked": list(revoked),
-            "ended": ended or {}, "disabled": None,
+            "t": "edit", "gen": gen, "style": style, "spoilt": begin, "begin": begin, "end": end or begin + 0.001,
+            "revoked": list(revoked), "ended": ended or {}, "disabled": None,
         })
         return self
 
@@ -209,6 +210,9 @@ def stories():
     bundle = {"kid": "k1", "gens": {"shop": 2}, "hash": "h2"}
     yield "a bundle of one generation", None, (
         story().edit(2, 10, revoked=["t"]).op("bundle", "r1", 13, revoked=["t"], **bundle)
+    )
+    yield "a replica that says it has older policies", "policies", (
+        story().edit(2, 10).op("bundle", "r1", 13, revoked=[], **bundle).edit(3, 20).op("ready", "r2", 30, hash="h2")
     )
     yield "a bundle of two generations", "policies", (
         story().edit(2, 10, revoked=["t"]).op("bundle", "r1", 13, revoked=[], **bundle)

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from folders import Certificates, Disk, KeyFolder, PolicyFolder
 from history import Recorder
 from nemesis import Nemesis
-from policies import VICTIMS, Policies
-from servers import Redis, Replica, gateway
+from policies import Policies
+from servers import MAIN, Redis, Replica, gateway
 from services import Service, often
 from wire import Wire
 
@@ -125,7 +125,7 @@ class World:
 
     async def until_ready(self, service):
         for _ in range(200):
-            if (await self.wire.ask((net.address(service.at), 8080), "GET", "/readyz")).status == 200:
+            if (await self.wire.ask((net.address(service.at), MAIN), "GET", "/readyz")).status == 200:
                 return
             await asyncio.sleep(0.1)
         raise RuntimeError(f"{service.at} does not get ready: {self.replicas[service.at].log.read_text()}")
