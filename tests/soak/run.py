@@ -70,7 +70,6 @@ class Driver:
         print(f"saturation: {saturation['asked']:,.0f} requests a second in {saturation['ended']:,.0f} jobs; "
               f"now {rate:,.0f} jobs a second for {self.options.minutes:g} min", flush=True)
         self.workers["crowd"].order(rate)
-        self.workers["probe"].order(PROBES)
         self.workers["attackers"].order(rate * HOSTILE_SHARE)
         seconds = self.hold()
         for name, worker in self.workers.items():
@@ -92,12 +91,13 @@ class Driver:
         }
 
     def saturate(self):
-        """As many as the server answers, while the attackers, edits and rotations are what they will be later."""
+        """As many as the server answers, while everything else is what it will be later."""
         self.changes = Changes(self.place, self.begin, ROTATION if self.options.minutes >= LONG else SHORT_ROTATION)
         self.changes.start()
         self.workers["crowd"].order(None)
         # until caches are full and pools are filled
         first = self.measure(self.begin, CYCLE)
+        self.workers["probe"].order(PROBES)
         self.workers["attackers"].order(first["ended"] * SHARE * HOSTILE_SHARE)
         cycles = max(1, min(6, round(self.options.minutes / 3)))
         return self.measure(self.begin + CYCLE, cycles * CYCLE)
