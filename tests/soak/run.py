@@ -159,7 +159,7 @@ class Driver:
             second[f"{name}_failed"] = report["failures"] if report else 0
         second["ended"] = sum(told["crowd"]["ended"].values()) if "crowd" in told else 0
         second["latency"] = told["probe"]["latency"] if "probe" in told else []
-        second["late"] = told["probe"]["late"] if "probe" in told else []
+        second["late"] = told["probe"]["late"] if "probe" in told else 0
 
     def progress(self, number, taken):
         counts = self.counts
@@ -174,13 +174,13 @@ class Driver:
 def report(run):
     counts, seconds = run["counts"], run["seconds"]
     latency = [t for second in seconds for t in second["latency"]]
-    late = [t for second in seconds for t in second["late"]]
+    late = sum(second["late"] for second in seconds)
     print(f"\nright jobs: {dict(sorted(run['kinds']['crowd'].items()))}")
     print(f"hostile jobs: {dict(sorted(run['kinds']['attackers'].items()))}")
     print(f"metrics: {run['metrics']}")
     print(f"probe: {len(latency):,} answers, p50 {percentile(latency, 0.5) * 1000:.2f} ms, p99 {percentile(latency, 0.99) * 1000:.2f} ms, "
           f"p99.9 {percentile(latency, 0.999) * 1000:.2f} ms, most {max(latency, default=0) * 1000:.1f} ms; "
-          f"sent late by p99 {percentile(late, 0.99) * 1000:.2f} ms")
+          f"{late:,} more were sent late")
     print(f"server: {sum(second['cpu'] for second in seconds) / len(seconds):.0%} of its core, at most "
           f"{max(second['descriptors'] for second in seconds)} descriptors and {max(second['resident'] for second in seconds) / 2**20:.1f} MiB; "
           f"{counts['crowd']['asked'] + counts['probe']['asked']:,} right requests, {counts['attackers']['asked']:,} hostile\n")

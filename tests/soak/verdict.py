@@ -17,6 +17,8 @@ SLOWER = 1.5
 # and by how many seconds at least it must be: less than the scheduler of the machine does by itself
 SLOWER_BY = 0.002
 STRAY, THREADS = 2, 1
+# of the probes, so many may be sent late: the generator has to share its core
+LATE = 0.25
 METRICS = 1.1
 HELD = 0.97
 SATURATED = 0.9
@@ -99,6 +101,10 @@ def judge(run):
         before, after = (median(cycles.percentiles(quarter, part)) for quarter in (cycles.second, cycles.last))
         yield Finding(0 < after <= max(before * SLOWER, before + SLOWER_BY), f"{name} the probes took no longer",
                       f"{before * 1000:.2f} ms, then {after * 1000:.2f} ms")
+
+    late, judged = (sum(count(second) for second in run["seconds"]) for count in (
+        lambda second: second["late"], lambda second: len(second["latency"])))
+    yield Finding(late <= LATE * (late + judged), "the probe asked in time", f"{late:,} of {late + judged:,} late")
 
     wanted = len(cycles.all)
     yield Finding(changes["edits"] >= wanted - 1 and changes["rejected"] > 0, "policies were edited in each cycle",
