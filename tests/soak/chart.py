@@ -8,7 +8,7 @@ from verdict import percentile
 
 SANS = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 PAPER, LINE, INK, QUIET, BLUE, RED, GREEN = "#f6f8fa", "#d0d7de", "#1f2328", "#59636e", "#0969da", "#bc4c00", "#1a7f37"
-WIDTH, LEFT, RIGHT, TOP, PANEL, GAP = 880, 76, 850, 96, 76, 40
+WIDTH, LEFT, RIGHT, TOP, PANEL, GAP = 880, 84, 850, 96, 76, 44
 
 
 def draw(run):
@@ -22,8 +22,8 @@ def draw(run):
             ("right", BLUE, [mean(cycle, "crowd_asked") + mean(cycle, "probe_asked") for cycle in cycles]),
             ("hostile, on average over bursts and pauses", RED, [mean(cycle, "attackers_asked") for cycle in cycles])]),
         ("Time to a right answer, ms", [
-            ("99 % of", RED, [percentile(times, 0.99) for times in latency]),
-            ("half of", BLUE, [percentile(times, 0.5) for times in latency])]),
+            ("99 % within", RED, [percentile(times, 0.99) for times in latency]),
+            ("half within", BLUE, [percentile(times, 0.5) for times in latency])]),
         ("Resident memory, MiB", [("", BLUE, [min(second["resident"] for second in cycle) / 2**20 for cycle in cycles])]),
         ("Open descriptors", [
             ("most in 10 s", QUIET, [max(second["descriptors"] for second in cycle) for cycle in cycles]),
@@ -62,12 +62,12 @@ def draw(run):
 def panel(top, name, series, count):
     most = ceiling(max(value for _, _, values in series for value in values))
     bottom = top + PANEL
-    yield text(LEFT - 60, top - 8, name, INK, bold=True)
+    yield text(24, top - 12, name, INK, bold=True)
     x = LEFT + 190
     for label, colour, _ in series:
         if label:
-            yield f'<line x1="{x}" y1="{top - 12}" x2="{x + 18}" y2="{top - 12}" stroke="{colour}" stroke-width="2"/>'
-            yield text(x + 24, top - 8, label, QUIET, size=12)
+            yield f'<line x1="{x}" y1="{top - 16}" x2="{x + 18}" y2="{top - 16}" stroke="{colour}" stroke-width="2"/>'
+            yield text(x + 24, top - 12, label, QUIET, size=12)
             x += 48 + 7 * len(label)
     for part in (0, 0.5, 1):
         y = bottom - PANEL * part

@@ -20,15 +20,15 @@ from changes import Changes
 from hostile import BURST, CYCLE
 from place import Place
 from policies import Keys
-from verdict import judge, percentile
+from verdict import LONG, judge, percentile
 from watch import Watch
 from workers import PROBES, Worker, attackers, crowd, probe
 
 SHARE = 0.8
 # of the held rate, while there is a burst
 HOSTILE_SHARE = 0.08
-# how often a key is made, and how often in a run of fewer minutes than this
-ROTATION, SHORT_ROTATION, LONG = 60.0, 20.0, 10
+# how often a key is made, and how often in a run of some minutes
+ROTATION, SHORT_ROTATION = 60.0, 20.0
 
 
 def arguments():
