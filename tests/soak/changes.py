@@ -1,5 +1,5 @@
-"""What operators do meanwhile: an edit of the policies every ten seconds, a new key every minute, the decision log moved away.
-Each is looked at from outside: it is in force soon, or it has failed."""
+"""What operators do meanwhile: an edit of the policies every ten seconds, a new key every minute, the decision log moved
+away. Each is looked at from outside: it is in force soon, or it has failed."""
 
 import json
 import os

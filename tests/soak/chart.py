@@ -41,9 +41,9 @@ def draw(run):
         f"{counts['attackers']['failures']} not refused.",
         f"{changes['edits']} edits of the policies, {changes['rotations']} new keys. Each point is {size} seconds.",
     ]
+    size_of_it = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" '
-        f'font-family="{SANS}" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size_of_it} role="img" font-family="{SANS}" font-size="13">',
         f"<title>{title}: requests, latency, memory, descriptors, threads and CPU of the server</title>",
         f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8" fill="{PAPER}" stroke="{LINE}"/>',
         text(24, 30, title, INK, size=16, bold=True),
@@ -97,7 +97,8 @@ def mean(seconds, member):
 
 def text(x, y, words, colour, anchor="start", size=13, bold=False):
     weight = ' font-weight="600"' if bold else ""
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"{weight}>{escape(words, quote=False)}</text>'
+    look = f'font-size="{size}" fill="{colour}" text-anchor="{anchor}"{weight}'
+    return f'<text x="{x:g}" y="{y:g}" {look}>{escape(words, quote=False)}</text>'
 
 
 if __name__ == "__main__":

@@ -275,14 +275,15 @@ class Mixture:
     def _question(self, token, target=None, more=""):
         scheme = "Bearer" if token.key is None else "DPoP"
         return self.get("/authz/nginx", (
-            f"X-Original-Method: GET\r\nX-Original-URI: {target or self._target()}\r\nX-Original-Host: orders.example.com\r\n"
-            f"Authorization: {scheme} {token.text}\r\n{more}"
+            f"X-Original-Method: GET\r\nX-Original-URI: {target or self._target()}\r\n"
+            f"X-Original-Host: orders.example.com\r\nAuthorization: {scheme} {token.text}\r\n{more}"
         ))
 
     def _authz(self):
         token = yield from self._orders()
         answer = yield self._question(token)
-        answer.must(answer.status == 200 and answer.header(b"x-auth-client") == token.client.encode(), "a gateway's question")
+        right = answer.status == 200 and answer.header(b"x-auth-client") == token.client.encode()
+        answer.must(right, "a gateway's question")
 
     def _authz_proof(self):
         token, target = (yield from self.take("proofs", self._proof)), self._target()

@@ -23,12 +23,14 @@ PATHS = [
     "/a" * 100, "/tenants/acme/orders/1?access_token=a", "/tenants/%61cme/./orders/1",
 ]
 GARBAGE = [
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64), b"\x00" * 300 + b"\r\n\r\n", b"GET\r\n\r\n", b"\r\n" * 40 + b"?\r\n\r\n",
-    b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"POST /oauth2/token HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64), b"\x00" * 300 + b"\r\n\r\n", b"GET\r\n\r\n",
+    b"\r\n" * 40 + b"?\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"POST /oauth2/token HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
     b"GET /principal HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n", b"GET /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
 ]
 SMUGGLED = [
-    b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
     b"Transfer-Encoding: chunked\r\n\r\n5;" + b"x" * 70_000 + b"\r\nhello\r\n0\r\n\r\n",
 ]
@@ -44,7 +46,8 @@ class Attacks:
     def _refused(self, request, statuses=REFUSED):
         answer = yield request
         if answer.status not in statuses:
-            raise Wrong(f"expected one of {statuses}: {answer}; asked: {request.data[:200]!r} ... {request.data[-100:]!r}")
+            asked = f"{request.data[:200]!r} ... {request.data[-100:]!r}"
+            raise Wrong(f"expected one of {statuses}: {answer}; asked: {asked}")
         return answer
 
     def _raw(self, data, statuses=(0, *REFUSED)):
@@ -53,7 +56,7 @@ class Attacks:
 
     def _address(self):
         """One of many, as a proxy says it."""
-        return f"X-Forwarded-For: 10.{self.random.randrange(256)}.{self.random.randrange(256)}.{self.random.randrange(256)}\r\n"
+        return f"X-Forwarded-For: 10.{'.'.join(str(part) for part in self.random.randbytes(3))}\r\n"
 
     def _bearer(self, text):
         target = self.random.choice(["/principal", "/ops/keys", "/ops/policies"])
@@ -69,16 +72,19 @@ class Attacks:
         yield from self._refused(self._bearer(text), (401,))
 
     def _junk_token(self):
-        text = self.random.choice(["a", "a.b.c", "e30.e30.e30", base64url(self.random.randbytes(900)), "x" * 7000, "..", "a" * 9000])
+        noise = base64url(self.random.randbytes(900))
+        text = self.random.choice(["a", "a.b.c", "e30.e30.e30", noise, "x" * 7000, "..", "a" * 9000])
         yield from self._refused(self._bearer(text), (400, 401))
 
     def _wrong_secret(self):
         form = {"grant_type": "client_credentials"}
-        wrong = "Authorization: Basic " + b64encode(f"plain-0:{self.random.getrandbits(128):x}".encode()).decode() + "\r\n"
-        yield from self._refused(self.right.post("/oauth2/token", form, wrong + self._address()), (401, 429))
+        guess = b64encode(f"plain-0:{self.random.getrandbits(128):x}".encode()).decode()
+        headers = f"Authorization: Basic {guess}\r\n{self._address()}"
+        yield from self._refused(self.right.post("/oauth2/token", form, headers), (401, 429))
 
     def _unknown_client(self):
-        form = {"grant_type": "client_credentials", "client_id": f"{self.random.getrandbits(64):x}", "client_secret": "guess"}
+        name = f"{self.random.getrandbits(64):x}"
+        form = {"grant_type": "client_credentials", "client_id": name, "client_secret": "guess"}
         path = self.random.choice(["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"])
         # from the address of the right clients too
         address = self.random.choice(["", self._address()])
@@ -104,10 +110,12 @@ class Attacks:
         yield from self._refused(self.right.post("/oauth2/token", form, self._address()), (401, 429))
 
     def _bad_proof(self):
-        method, address = self.random.choice([("GET", "/oauth2/token"), ("POST", "/oauth2/introspect"), ("POST", "/")])
+        places = [("GET", "/oauth2/token"), ("POST", "/oauth2/introspect"), ("POST", "/")]
+        method, address = self.random.choice(places)
         proof = self.right.dpop(0, method, self.right.issuer + address)
         more = self.random.choice([f"DPoP: {proof}\r\n", "DPoP: a.b.c\r\n", f"DPoP: {proof}\r\nDPoP: {proof}\r\n"])
-        yield from self._refused(self.right.post("/oauth2/token", {"grant_type": "client_credentials"}, basic("prover-0") + more), (400,))
+        form = {"grant_type": "client_credentials"}
+        yield from self._refused(self.right.post("/oauth2/token", form, basic("prover-0") + more), (400,))
 
     def _repeated_proof(self):
         token = yield from self.right.take("proofs", self.right._proof)
@@ -140,12 +148,16 @@ class Attacks:
         yield from self._raw(b"POST /oauth2/token HTTP/1.1\r\nHost: jeton\r\n" + form + self.random.choice(SMUGGLED))
 
     def _huge_head(self):
-        more = self.random.choice(["".join(f"X-{number}: a\r\n" for number in range(200)), f"X-A: {'a' * 200_000}\r\n"])
+        many, long = "".join(f"X-{number}: a\r\n" for number in range(200)), f"X-A: {'a' * 200_000}\r\n"
+        more = self.random.choice([many, long])
         yield from self._raw(f"GET /principal HTTP/1.1\r\nHost: jeton\r\n{more}\r\n".encode())
 
     def _huge_body(self):
         size = self.random.choice([17_000, 300_000])
-        head = f"POST /oauth2/token HTTP/1.1\r\nHost: jeton\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {size}\r\n\r\n"
+        head = (
+            "POST /oauth2/token HTTP/1.1\r\nHost: jeton\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {size}\r\n\r\n"
+        )
         yield from self._raw(head.encode() + b"a" * size)
 
     def _hostile_path(self):
@@ -163,8 +175,9 @@ class Attacks:
     def _unclear_question(self):
         token = yield from self.right._orders()
         more = self.random.choice([
-            "X-Auth-Groups: admins\r\n", "X-Original-URI: /tenants/acme/orders/2\r\n", f"Authorization: Bearer {token.text}\r\n",
-            "X-HTTP-Method-Override: PUT\r\n", "Connection: X-Original-URI\r\n", "X-SSL-Client-Cert: a\r\nX-SSL-Client-Cert: b\r\n",
+            "X-Auth-Groups: admins\r\n", "X-Original-URI: /tenants/acme/orders/2\r\n",
+            f"Authorization: Bearer {token.text}\r\n", "X-HTTP-Method-Override: PUT\r\n",
+            "Connection: X-Original-URI\r\n", "X-SSL-Client-Cert: a\r\nX-SSL-Client-Cert: b\r\n",
         ])
         yield from self._refused(self.right._question(token, None, more), (403,))
 
@@ -173,9 +186,11 @@ class Attacks:
         yield from self._refused(self.right.post("/oauth2/introspect", {"token": "a.b.c"}, basic("plain-1")), (400, 403))
 
     def _bad_certificate(self):
-        shown = self.random.choice([":AAAA:", self.right.keys.header(1)[:200] + ":", f"{self.right.keys.header(0)}\r\nClient-Cert: :AAAA:"])
+        one, other = self.right.keys.header(0), self.right.keys.header(1)
+        shown = self.random.choice([":AAAA:", f"{other[:200]}:", f"{one}\r\nClient-Cert: :AAAA:"])
         form = {"grant_type": "client_credentials", "client_id": "holder-0"}
-        yield from self._refused(self.right.post("/oauth2/token", form, f"Client-Cert: {shown}\r\n{self._address()}"), (400, 401, 429))
+        headers = f"Client-Cert: {shown}\r\n{self._address()}"
+        yield from self._refused(self.right.post("/oauth2/token", form, headers), (400, 401, 429))
 
 
 class Squatters:

@@ -1,4 +1,5 @@
-"""What runs: jeton on a core of its own; a redis-server, an nginx before it by jeton's own recipe, and a service behind that."""
+"""What runs: jeton on a core of its own; a redis-server, an nginx before it by jeton's own recipe, and a service behind
+that."""
 
 import contextlib
 import os

@@ -146,14 +146,18 @@ def clients(keys):
 
 
 def bulk():
-    lines = ["version: 1", "scopes: { bulk:read: Read bulk }", "apis:", "  bulk:", "    audience: https://bulk.example.com", "    rules:"]
+    lines = [
+        "version: 1", "scopes: { bulk:read: Read bulk }", "apis:", "  bulk:", "    audience: https://bulk.example.com",
+        "    rules:",
+    ]
     for number in range(BULK):
         lines += [
             f"      rule-{number}:", f'        routes: ["GET /bulk-{number}/{{one}}/parts/{{two}}"]',
             "        require: { scope: bulk:read, claims: { tenant: { same_as_path: one } } }",
         ]
     lines.append("clients:")
-    lines += [entry(f"bulk-{number}", secret(f"bulk-{number}"), grants="bulk: { scopes: [bulk:read] }") for number in range(BULK)]
+    for name in (f"bulk-{number}" for number in range(BULK)):
+        lines.append(entry(name, secret(name), grants="bulk: { scopes: [bulk:read] }"))
     return "\n".join([*lines, ""])
 
 

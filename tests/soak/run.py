@@ -27,6 +27,7 @@ from workers import PROBES, Worker, attackers, crowd, probe
 SHARE = 0.8
 # of the held rate, while there is a burst
 HOSTILE_SHARE = 0.08
+PARTS = {"50": 0.5, "99": 0.99, "99.9": 0.999}
 # how often a key is made, and how often in a run of some minutes
 ROTATION, SHORT_ROTATION = 60.0, 20.0
 
@@ -128,7 +129,8 @@ class Driver:
             self.sleep_until(self.start + number + 1)
             if self.place.server.poll() is not None:
                 self.watch.log.read()
-                sys.exit(f"error: the server ended by itself, with exit code {self.place.server.returncode}, after {number} s: {self.watch.log.bad}")
+                code, said = self.place.server.returncode, self.watch.log.bad
+                sys.exit(f"error: the server ended by itself, with exit code {code}, after {number} s: {said}")
             self.collect()
             taken = self.watch.sample(number)
             seconds.append(taken | {"second": int(self.start) + number})
@@ -165,10 +167,11 @@ class Driver:
         counts = self.counts
         recent = [t for second in range(int(self.start) + number - 12, int(self.start) + number)
                   for t in self.told.get(second, {}).get("probe", {}).get("latency", [])]
+        times = "/".join(f"{percentile(recent, part) * 1000:.2f}" for part in (0.5, 0.99))
         print(f"{number:5} s: {counts['crowd']['asked']:,} right requests, {counts['crowd']['failures']} failed; "
-              f"{counts['attackers']['asked']:,} hostile; {taken['resident'] / 2**20:.1f} MiB, {taken['descriptors']} descriptors "
-              f"({taken['stray']} stray), {taken['threads']} threads, {taken['cpu']:.0%} of a core; "
-              f"probe {percentile(recent, 0.5) * 1000:.2f}/{percentile(recent, 0.99) * 1000:.2f} ms", flush=True)
+              f"{counts['attackers']['asked']:,} hostile; {taken['resident'] / 2**20:.1f} MiB, "
+              f"{taken['descriptors']} descriptors ({taken['stray']} stray), {taken['threads']} threads, "
+              f"{taken['cpu']:.0%} of a core; probe {times} ms", flush=True)
 
 
 def report(run):
@@ -178,12 +181,13 @@ def report(run):
     print(f"\nright jobs: {dict(sorted(run['kinds']['crowd'].items()))}")
     print(f"hostile jobs: {dict(sorted(run['kinds']['attackers'].items()))}")
     print(f"metrics: {run['metrics']}")
-    print(f"probe: {len(latency):,} answers, p50 {percentile(latency, 0.5) * 1000:.2f} ms, p99 {percentile(latency, 0.99) * 1000:.2f} ms, "
-          f"p99.9 {percentile(latency, 0.999) * 1000:.2f} ms, most {max(latency, default=0) * 1000:.1f} ms; "
-          f"{late:,} more were sent late")
+    times = ", ".join(f"p{name} {percentile(latency, part) * 1000:.2f} ms" for name, part in PARTS.items())
+    print(f"probe: {len(latency):,} answers, {times}, most {max(latency, default=0) * 1000:.1f} ms; {late:,} more were late")
     print(f"server: {sum(second['cpu'] for second in seconds) / len(seconds):.0%} of its core, at most "
-          f"{max(second['descriptors'] for second in seconds)} descriptors and {max(second['resident'] for second in seconds) / 2**20:.1f} MiB; "
-          f"{counts['crowd']['asked'] + counts['probe']['asked']:,} right requests, {counts['attackers']['asked']:,} hostile\n")
+          f"{max(second['descriptors'] for second in seconds)} descriptors and "
+          f"{max(second['resident'] for second in seconds) / 2**20:.1f} MiB; "
+          f"{counts['crowd']['asked'] + counts['probe']['asked']:,} right requests, "
+          f"{counts['attackers']['asked']:,} hostile\n")
     for name in counts:
         for at, kind, why in run["failed"][name]:
             print(f"{name}: {time.strftime('%H:%M:%S', time.gmtime(at))} {kind}: {why}")
@@ -207,7 +211,8 @@ def main():
         with open(options.chart, "w", encoding="utf-8") as file:
             file.write(chart.draw(run))
     failed = sum(not finding.holds for finding in findings)
-    print(f"{len(findings) - failed} of {len(findings)} held; repeat it with --minutes {options.minutes:g} --seed {options.seed}")
+    print(f"{len(findings) - failed} of {len(findings)} held; "
+          f"repeat it with --minutes {options.minutes:g} --seed {options.seed}")
     return 1 if failed else 0
 
 

@@ -62,6 +62,10 @@ class Cycles:
         """Of each cycle, the least of its quiet seconds."""
         return [min(second[member] for second in self.quiet(cycle)) for cycle in cycles]
 
+    def pages(self, cycles):
+        """The sizes of the page of metrics, in bytes."""
+        return [second["metrics"] for cycle in cycles for second in cycle if "metrics" in second]
+
     def percentiles(self, cycles, part):
         return [percentile([seconds for second in cycle for seconds in second["latency"]], part) for cycle in cycles]
 
@@ -94,17 +98,18 @@ def judge(run):
     least = cycles.least(cycles.warm, "resident")
     rise = slope(least) * (len(least) - 1)
     most = RISE if is_long else SHORT_RISE
+    first, last = (size / 2**20 for size in (least[0], least[-1]))
     yield Finding(rise <= most, f"memory rose by at most {most >> 20} MiB",
-                  f"{rise / 2**20:+.2f} MiB over {len(least) * cycles.size} s, from {least[0] / 2**20:.1f} to {least[-1] / 2**20:.1f} MiB")
+                  f"{rise / 2**20:+.2f} MiB over {len(least) * cycles.size} s, from {first:.1f} to {last:.1f} MiB")
     for member, more, what in [("stray", STRAY, "descriptors without a peer"), ("threads", THREADS, "threads")]:
         before, after = (median(cycles.least(part, member)) for part in (cycles.second, cycles.last))
         yield Finding(after <= before + more, f"{what} did not grow", f"{before:g}, then {after:g}")
-    sizes = [[second["metrics"] for cycle in part for second in cycle if "metrics" in second] for part in (cycles.second, cycles.last)]
-    yield Finding(median(sizes[1]) <= METRICS * median(sizes[0]), "the page of metrics did not grow",
-                  f"{median(sizes[0]):,.0f} bytes, then {median(sizes[1]):,.0f}")
+    before, after = (median(cycles.pages(part)) for part in (cycles.second, cycles.last))
+    yield Finding(after <= METRICS * before, "the page of metrics did not grow", f"{before:,.0f} bytes, then {after:,.0f}")
     for part, name in [(0.5, "half of"), (0.99, "99 % of")]:
         before, after = (median(cycles.percentiles(quarter, part)) for quarter in (cycles.second, cycles.last))
-        yield Finding(0 < after <= max(before * (SLOWER if is_long else SHORT_SLOWER), before + SLOWER_BY), f"{name} the probes took no longer",
+        bound = max(before * (SLOWER if is_long else SHORT_SLOWER), before + SLOWER_BY)
+        yield Finding(0 < after <= bound, f"{name} the probes took no longer",
                       f"{before * 1000:.2f} ms, then {after * 1000:.2f} ms")
 
     late, judged = (sum(count(second) for second in run["seconds"]) for count in (
@@ -119,7 +124,8 @@ def judge(run):
     metrics = run["metrics"]
     yield Finding(metrics["dropped"] == 0 == changes["dropped"] and changes["lines"] > 0, "the decision log lost nothing",
                   f"{changes['dropped']} of {changes['lines']:,} lines")
-    yield Finding(not run["log"]["bad"], "the log has no error but those that were wanted",
-                  "; ".join(run["log"]["bad"][:3]) or f"{run['log']['size'] / 2**20:,.0f} MiB, warnings: {run['log']['warnings']}")
+    log = run["log"]
+    yield Finding(not log["bad"], "the log has no error but those that were wanted",
+                  "; ".join(log["bad"][:3]) or f"{log['size'] / 2**20:,.0f} MiB, warnings: {log['warnings']}")
     code, took = run["end"]
     yield Finding(code == 0 and took < ENDS_WITHIN, "the server ended by itself", f"exit code {code} after {took:.1f} s")

@@ -94,8 +94,13 @@ class Log:
                 event = re.compile(rb'"event":"([^"]*)"').search(whole, at)
                 self.warnings[event[1].decode()] += 1
                 at = whole.find(b'"level":"WARN"', at + 1)
-        if self.size > start and LIBC.fallocate64(self.file.fileno(), KEEP_SIZE | PUNCH_HOLE, ctypes.c_int64(0), ctypes.c_int64(self.size)):
-            raise OSError(ctypes.get_errno(), "the file system of the temporary folder cannot cut files")
+        if self.size > start:
+            self._give_back()
+
+    def _give_back(self):
+        start, length = ctypes.c_int64(0), ctypes.c_int64(self.size)
+        if LIBC.fallocate64(self.file.fileno(), KEEP_SIZE | PUNCH_HOLE, start, length) != 0:
+            raise OSError(ctypes.get_errno(), "/dev/shm cannot give back a part of a file")
 
     def _look(self, text):
         for line in text.split(b"\n"):

@@ -193,7 +193,8 @@ def parse(data):
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return None, False
-    status, head = int(data[9:12]), data[:end]
+    # an answer that is none has the status of a connection that ended
+    status, head = int(data[9:12]) if data[9:12].isdigit() else 0, data[:end]
     small = head.lower()
     at = small.find(b"\r\ncontent-length:")
     length = 0
