@@ -11,6 +11,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -197,6 +198,8 @@ def report(run):
 
 def main():
     options = arguments()
+    # what runs ends with this program
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"seed {options.seed}", flush=True)
     with Place(options.program, Keys()) as place:
         run = Driver(place, options).run()
