@@ -145,7 +145,7 @@ def cut_off(world, seed):
     rng = random.Random(f"{seed} again")
     rows = []
     for lasts in CUTS:
-        again = store.reconnected_late(rng, 10_000, False)
+        again = store.reconnected_late(min(lasts, 600.0), False, 10_000, rng)
         late = lasts + world.sync + world.poll + world.settle + world.reload
         rows.append([
             duration(lasts), duration(percentile(again, 0.5)), duration(again[-1]), duration(late),

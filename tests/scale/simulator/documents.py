@@ -110,7 +110,8 @@ def follow(kind, followers, region, edits, world, rng, cached, tally):
             etag, lifetime, from_origin = entry.etag, entry.lifetime, False
         else:
             replica = int(rng.random() * replicas)
-            window = int(asked_at // kind.signed_every) if kind.signed_every else 0
+            # the hour ends in the middle of what is counted
+            window = int((asked_at + 1800) // kind.signed_every) if kind.signed_every else 0
             etag, lifetime, from_origin = (region.edit_at(replica, asked_at), window), kind.lifetime(asked_at), True
             if counts:
                 known = entry.etag if cached else held[follower]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 # how often a replica asks what was revoked, and how long it waits for an answer at most
 NEWS_EVERY = 0.25
 DEADLINE = 0.8
+# of an attempt to connect, and between attempts: each pause is twice as long as the one before, less up to a quarter
+CONNECTING, FIRST_PAUSE, LONGEST_PAUSE = 1.0, 0.1, 2.0
 # the times that a request waits for the store, one after the other
 ROUND_TRIPS = {
     "a token by secret": 0,
@@ -53,18 +55,19 @@ def commands(world, assertions):
     return assertions + world.replicas / NEWS_EVERY
 
 
-def reconnected_late(rng, count, answers):
+def reconnected_late(lasts, refused, count, rng):
     """How long after a cut a replica has the store again, in order of length.
 
-    `answers`: the way is refused at once while it is cut; otherwise packets are lost, and each attempt takes a second.
-    Attempts pause for two seconds less a jitter of up to a quarter.
+    `refused`: the way is refused at once while it is cut; otherwise packets are lost, and each attempt takes its time.
     """
     times = []
     for _ in range(count):
-        attempt = 0.0 if answers else 1.0
-        pause = 2.0 * (1 - rng.random() * 255 / 1024)
-        phase = rng.random() * (attempt + pause)
-        # an attempt that was under way does not see the end: its first packet was lost
-        times.append(attempt + pause - phase)
+        # the next poll or request notices
+        time, pause = NEWS_EVERY * rng.random() + (0.0 if refused else DEADLINE), FIRST_PAUSE
+        # an attempt that is under way does not see the end: its first packet was lost
+        while time < lasts:
+            time += (0.0 if refused else CONNECTING) + pause * (1 - rng.randrange(256) / 1024)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        times.append(time - lasts)
     times.sort()
     return times

@@ -1,7 +1,6 @@
 """Tokens at the turn of the hour: who asks when, how long each waits, and what reuse saves."""
 
 import random
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from .figures import percentile
@@ -82,13 +81,14 @@ def cores_needed(world, arrivals, cost, most, rng):
     return round(high / share)
 
 
-def reused_share(clients, replicas, sticky, rng, minutes=12, reuse=5):
+def reused_share(clients, replicas, sticky, rng, minutes=12, reuse=5, warm_up=5):
     """The share of answers that are tokens from memory at one replica, for jobs that ask every minute.
 
-    `sticky`: a client always asks the same replica. A token is handed out again for `reuse` minutes; the least recently
-    used ones go when there is no room. The first `reuse` minutes are not counted.
+    `sticky`: a client always asks the same replica. A token is handed out again for `reuse` minutes. What is remembered
+    stays when there is no room: the memory keeps what comes again against what came once. The first minutes, of the
+    warm-up, are not counted.
     """
-    kept, reused, counted = OrderedDict(), 0, 0
+    kept, reused, counted = {}, 0, 0
     per_replica = max(1, clients // replicas)
     own = list(range(per_replica))
     for minute in range(minutes):
@@ -97,14 +97,10 @@ def reused_share(clients, replicas, sticky, rng, minutes=12, reuse=5):
         for client in asking:
             signed = kept.get(client)
             if signed is not None and minute - signed < reuse:
-                kept.move_to_end(client)
-                reused += minute >= reuse
-            else:
+                reused += minute >= warm_up
+            elif signed is not None or len(kept) < REMEMBERED:
                 kept[client] = minute
-                kept.move_to_end(client)
-                if len(kept) > REMEMBERED:
-                    kept.popitem(last=False)
-            counted += minute >= reuse
+            counted += minute >= warm_up
     return reused / counted
 
 
