@@ -30,9 +30,31 @@ def arguments():
     chosen = {field.name: getattr(given, field.name) for field in dataclasses.fields(World)}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     try:
-        return given, World(**(SHORT if given.short else {}) | chosen)
+        world = World(**(SHORT if given.short else {}) | chosen)
     except ValueError as error:
         parser.error(str(error))
+    costs = Costs.read()
+    if not world.reload:
+        world = dataclasses.replace(world, reload=world.clients * costs.client_edit)
+    return given, world, costs
+
+
+def clients(world, costs):
+    """What grows with them at each replica, by what one of them costs."""
+    near = world.clients / world.apis
+    rows = [
+        ("CPU of a start", duration(world.clients * costs.client_start)),
+        ("memory after a start", size(world.clients * costs.client_resident)),
+        ("memory at most, while an edit is read", size(world.clients * costs.client_at_most)),
+        ("CPU of an edit", duration(world.clients * costs.client_edit)),
+        ("cores busy with polls of the folder", f"{world.clients * costs.client_look / world.poll:.1%}" if world.poll else "0"),
+        (f"one of {world.apis} bundles, gzip", size(costs.bundle + near * costs.client_in_bundle)),
+        ("CPU to sign it, each hour and edit", duration(costs.raw_signature + near * costs.client_signed)),
+        ("CPU to sign all bundles", duration(world.apis * costs.raw_signature + world.clients * costs.client_signed)),
+        ("CPU of the first status list after an edit", duration(world.clients * costs.client_first_list)),
+        ("a scrape of the metrics", size(world.clients * costs.client_scraped)),
+    ]
+    print(table(f"Each replica, with {number(world.clients)} clients", ["", ""], rows))
 
 
 def turns(world, costs, seed, checks):
@@ -66,7 +88,7 @@ def turns(world, costs, seed, checks):
 def follow(world, costs, seed, checks, short):
     sizes = {
         "key set": (costs.key_set, costs.key_set_unchanged),
-        "bundle": (costs.bundle, costs.bundle_unchanged),
+        "bundle": (costs.bundle + world.clients / world.apis * costs.client_in_bundle, costs.bundle_unchanged),
         "status list": (costs.status_list, costs.status_list_unchanged),
     }
     traffic, lateness = [], []
@@ -158,8 +180,7 @@ def cut_off(world, seed):
 
 
 def main():
-    given, world = arguments()
-    costs = Costs.read()
+    given, world, costs = arguments()
     print(f"seed {given.seed}: {sys.argv[0]} --seed {given.seed}{' --short' if given.short else ''}", flush=True)
     begun = time.monotonic()
     checks = held.Checks()
@@ -168,6 +189,7 @@ def main():
     held.reuse(checks, given.seed)
     held.late(checks, world, given.seed, 1_500)
     held.store_and_region(checks, world, given.seed, 10_000)
+    clients(world, costs)
     turns(world, costs, given.seed, checks)
     follow(world, costs, given.seed, checks, given.short)
     far_store(world, costs, given.seed)

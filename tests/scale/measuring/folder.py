@@ -13,9 +13,11 @@ class Seen:
     """What one server with so many clients needed."""
 
     def __init__(self, place, clients, core):
-        shutil.rmtree(place.folder / "policies", ignore_errors=True)
+        for folder in ["policies", "keys"]:
+            shutil.rmtree(place.folder / folder, ignore_errors=True)
         write_policies(place.folder / "policies", clients)
         self.file = (place.folder / "policies" / "policies.yaml").stat().st_size
+        place.run("keys", "generate")
         # first without polls, which cost CPU all the time
         server = place.serve(f"of-{clients}", core=core, **{"policies.poll": "0s", "tokens.status_list": "true"})
         self.start, self.start_cpu = server.started_in, server.cpu()
@@ -58,7 +60,7 @@ class Seen:
 
 
 def measure(place, costs, report, clients, core):
-    few = min(20_000, max(10, clients // 50))
+    few = clients // 20
     print(f"a folder of 10 clients, of {few} and of {clients}", flush=True)
     tiny = Seen(place, 10, core)
     small = Seen(place, few, core)

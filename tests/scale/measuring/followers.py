@@ -23,6 +23,7 @@ APIS, CLIENTS, LISTED = 20, 1000, 50
 BUNDLE_TTL, LIST_TTL, PUBLISH_AHEAD = 20, 20, 80
 # times between edits, and between rotations: each reaches everybody before the next
 EDIT_EVERY, ROTATE_EVERY = 45.0, 50.0
+TERMS = {"JETON__KEYS__PUBLISH_AHEAD": f"{PUBLISH_AHEAD}s"}
 VARNISH = """vcl 4.1;
 backend jeton {{ .host = "127.0.0.1"; .port = "{port}"; }}
 sub vcl_backend_response {{ set beresp.grace = 0s; set beresp.keep = 10m; }}
@@ -112,16 +113,16 @@ def revoked(number):
     return f"    status_list: true\n    revoked_before: 2026-01-{number + 1:02}T00:00:00Z\n"
 
 
-def active_key(server):
-    return next(line.split()[1] for line in server.run("keys", "list").splitlines() if line.startswith("active"))
+def active_key(held):
+    return next(line.split()[1] for line in held.run("keys", "list").splitlines() if line.startswith("active"))
 
 
-async def edit(server, edits, until):
+async def edit(held, edits, until):
     """Revokes and rotates, again and again, until it would be too late for all to hear of it."""
-    path = server.folder / "policies" / "policies.yaml"
+    path = held.folder / "policies" / "policies.yaml"
     original, number = path.read_text(), 0
     next_edit, next_rotation = time.monotonic() + 30.0, time.monotonic() + 45.0
-    edits.keys.order.append(active_key(server))
+    edits.keys.order.append(active_key(held))
     while (now := time.monotonic()) < until:
         if now >= next_edit:
             number += 1
@@ -131,8 +132,8 @@ async def edit(server, edits, until):
         if now >= next_rotation:
             # a new key takes the place of the old one at once, so that many rotations fit into minutes
             edits.of_keys.append(time.time())
-            await asyncio.to_thread(server.run, "keys", "rotate", "--now")
-            edits.keys.order.append(active_key(server))
+            await asyncio.to_thread(held.run, "keys", "rotate", "--now", **TERMS)
+            edits.keys.order.append(active_key(held))
             next_rotation = now + ROTATE_EVERY
         await asyncio.sleep(0.05)
 
@@ -189,7 +190,7 @@ async def run(held, server, costs, report, count, minutes, seed):
     await asyncio.sleep(10.0)
     idle = (server.cpu() - before) / 10.0
     edits, until, before = Edits(), time.monotonic() + minutes * 60, server.cpu()
-    editing = asyncio.create_task(edit(server, edits, until - 65.0))
+    editing = asyncio.create_task(edit(held, edits, until - 65.0))
     direct, cached = await asyncio.gather(
         follow_all(server, server.port, edits, count, until, rng, pauses, handles),
         follow_all(server, cache, edits, count, until, rng, pauses, handles),

@@ -65,6 +65,11 @@ def replace_file(path, text):
     beside.replace(path)
 
 
+def environment(folder):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("JETON__")}
+    return clean | {"JETON__POLICIES__DIR": str(folder / "policies"), "JETON__KEYS__DIR": str(folder / "keys")}
+
+
 class Server:
     """A running jeton."""
 
@@ -72,10 +77,8 @@ class Server:
         self.port, self.admin = free_port(), free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.issuer = issuer or self.base
-        self.folder, self.program, self.log = folder, program, folder / f"{name}.log"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("JETON__")}
-        self.environment = clean | {
-            "JETON__POLICIES__DIR": str(folder / "policies"), "JETON__KEYS__DIR": str(folder / "keys"),
+        self.folder, self.log = folder, folder / f"{name}.log"
+        self.environment = environment(folder) | {
             "JETON__SERVER__LISTEN": f"127.0.0.1:{self.port}", "JETON__ADMIN__LISTEN": f"127.0.0.1:{self.admin}",
             "JETON__ISSUER": self.issuer,
         } | {f"JETON__{name.upper().replace('.', '__')}": value for name, value in settings.items()}
@@ -86,7 +89,7 @@ class Server:
                 command, cwd=folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )
         while not connects(self.port):
-            if self.process.poll() is not None or time.monotonic() - begun > 180:
+            if self.process.poll() is not None or time.monotonic() - begun > 600:
                 self.process.kill()
                 sys.exit(f"error: {program} does not start:\n{self.log.read_text()[-2000:]}")
             time.sleep(0.02)
@@ -102,15 +105,6 @@ class Server:
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
         raise LookupError(name)
-
-    def run(self, *arguments):
-        """A command of the program on the same folders."""
-        done = subprocess.run(
-            [self.program, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
-        )
-        if done.returncode:
-            sys.exit(f"error: jeton {' '.join(arguments)}: {done.stderr}")
-        return done.stdout
 
     def lines(self, event):
         return self.log.read_text().count(event)
@@ -148,6 +142,16 @@ class Place:
     def serve(self, name, **options):
         self.running.append(Server(self.program, self.folder, name, **options))
         return self.running[-1]
+
+    def run(self, *arguments, **settings):
+        """A command of jeton on the same folders."""
+        done = subprocess.run(
+            [self.program, *arguments], cwd=self.folder, env=environment(self.folder) | settings,
+            capture_output=True, text=True, timeout=60, check=False,
+        )
+        if done.returncode:
+            sys.exit(f"error: jeton {' '.join(arguments)}: {done.stderr}")
+        return done.stdout
 
     def start(self, command, port):
         """Another program, until it listens there."""

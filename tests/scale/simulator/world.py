@@ -13,7 +13,7 @@ class World:
     regions: int = 5
     cores: int = 2               # of each replica
     edges: int = 4               # caches of the CDN in each region
-    apis: int = 500              # with a bundle each; the services of an API share it
+    apis: int = 200              # with a bundle each; the services of an API share it
     listed: int = 10_000         # clients whose tokens point to a status list
     lists: int = 20              # lists that a service follows
     token_ttl: float = 3600.0    # tokens.ttl
@@ -22,7 +22,7 @@ class World:
     jitter: float = 300.0        # over which time clients with jitter spread their fetches
     poll: float = 2.0            # policies.poll
     settle: float = 0.5          # how long a folder must hold still
-    reload: float = 0.0          # how long a replica reads and compiles an edit
+    reload: float = 0.0          # how long a replica reads and compiles an edit; 0: as costs.toml says
     sync: float = 10.0           # how often a region brings the folders up to date (0: one folder for all)
     bundle_ttl: int = 60         # policies.bundle_ttl
     list_ttl: int = 60           # tokens.status_list_ttl
