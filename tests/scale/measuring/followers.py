@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from simulator import documents
 from simulator.figures import percentile
+from simulator.region import FIRST_PAUSE
 from simulator.world import World
 
 from .servers import Connection, cpu_of_each, free_port, name_of, replace_file, token, write_policies
@@ -38,6 +39,7 @@ class Polls:
     unchanged: int = 0
     late: list = field(default_factory=list)
     missing: int = 0
+    failed: int = 0
 
 
 class Edits:
@@ -88,7 +90,12 @@ class Follower:
         connection, etag, before, reached = Connection(port), None, None, 0
         await asyncio.sleep(first)
         while time.monotonic() < until:
-            answer = await connection.ask("GET", self.path, [*self.headers, *([("If-None-Match", etag)] if etag else [])])
+            try:
+                answer = await connection.ask("GET", self.path, [*self.headers, *([("If-None-Match", etag)] if etag else [])])
+            except (OSError, EOFError, TimeoutError):
+                polls.failed += 1
+                await asyncio.sleep(FIRST_PAUSE)
+                continue
             now = time.time()
             polls.asked += 1
             if answer.status == 304:
@@ -180,7 +187,7 @@ async def run(held, server, costs, report, count, minutes, seed):
     (held.folder / "jeton.vcl").write_text(VARNISH.format(port=server.port))
     held.start(
         ["varnishd", "-j", "none", "-F", "-a", f"127.0.0.1:{cache}", "-f", str(held.folder / "jeton.vcl"), "-s", "malloc,64m",
-         "-n", str(held.folder / "varnish")], cache,
+         "-n", str(held.folder / "varnish"), "-p", "timeout_idle=75", "-p", "thread_queue_limit=10000"], cache,
     )
     one = world(count, minutes, 1, False)
     kinds = {kind.name: kind for kind in [documents.keys(one), documents.bundles(one), documents.status_lists(one)]}
@@ -214,6 +221,7 @@ def compare(report, kind, polls, one, is_cached, seed):
     many, _ = documents.followed(kind, replace(one, hours=2.0, edits=80), seed, is_cached)
     name = f"{kind.name}{', cache' if is_cached else ''}"
     report.holds(f"{name}: every edit reached every follower", polls.missing == 0, polls.missing)
+    report.holds(f"{name}: no poll in a thousand failed", polls.failed <= polls.asked / 1000, polls.failed)
     report.row(f"{name}: polls a second", "rate", tally.asked / one.hours / 3600, polls.asked / one.hours / 3600)
     # one less for each follower: its first answer is never a 304
     report.row(

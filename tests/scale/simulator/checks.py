@@ -119,7 +119,7 @@ def late(checks, world, seed, size):
     # a cache that says how old its answer is keeps nobody waiting for longer than one lifetime, and a second for the whole
     # seconds of `Age`
     kind = documents.bundles(plain)
-    tally, _ = documents.followed(kind, plain, seed, True)
+    tally, _ = documents.followed(kind, replace(plain, apis=10), seed, True)
     checks.at_most("bundle behind a cache: all after one lifetime and a second", tally.late[-1], plain.bundle_ttl + 1.0)
     # who does not look at `Age` asks at any time of a window whose list was signed at its begin: the sum of two uniform times
     kind = documents.status_lists(plain)
