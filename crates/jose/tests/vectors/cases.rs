@@ -283,7 +283,7 @@ fn a_key_that_is_for_something_else_or_is_not_sound_is_refused() {
         ("RS256 of P-256", changed(&ec, &json!({ "alg": "RS256" })), InvalidPublicKey::Purpose),
         ("invalid_point", changed(&ec, &json!({ "y": base64url(off_the_curve) })), InvalidPublicKey::Unsound),
         ("wrong_curve", changed(&ec, &json!({ "crv": "P-384", "alg": "ES384" })), InvalidPublicKey::Unsound),
-        ("wrong_kty", changed(&ec, &json!({ "kty": "RSA", "alg": "RS256" })), InvalidPublicKey::NotJwk),
+        ("wrong_kty", changed(&ec, &json!({ "kty": "RSA", "alg": "RS256" })), InvalidPublicKey::Kind),
         ("no kty", changed(&ec, &json!({ "kty": null })), InvalidPublicKey::NotJwk),
         (
             "a short coordinate",
