@@ -11,17 +11,31 @@ from asking import filled
 from cases import Difference
 from decide import ALLOWS, METHODS, Json, judge, match
 from differences import token_of
-from folders import CLIENTS, draw_claim, draw_folder, draw_guarantee, some, write
+from folders import CLIENTS, draw_claim, draw_folder, draw_guarantee, shape, some, write
 from universe import PUBLIC, Routes, covers, grounded, methods_of, paths, routes_of, that_passes
 
 
 def draw(chance: random.Random) -> Json:
     folder = draw_folder(chance, rules=4)
     for name, api in folder["apis"].items():
+        if chance.random() < 0.1:
+            cover(chance, api["rules"], name)
         drawn = {f"{name}-g{number}": draw_guarantee(chance, folder, api) for number in range(chance.choice((1, 1, 2)))}
         api["guarantees"] = {name: guarantee for name, guarantee in drawn.items() if guarantee}
     folder["tests"] = [draw_test(chance, folder) for _ in range(chance.choice((0, 0, 1, 2)))]
     return {"folder": folder}
+
+
+def cover(chance: random.Random, rules: Json, name: str) -> None:
+    """Adds routes that decide all that a rule of `/**` covers, or almost all."""
+    routes = ["ANY /{p}", *(f"{method} /{{p}}/**" for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))]
+    if chance.random() < 0.4:
+        routes.remove(chance.choice(routes))
+    taken = {shape(route) for rule in rules.values() for route in rule["routes"]}
+    routes = [route for route in routes if shape(route) not in taken]
+    if routes and "ANY /**" not in taken:
+        rules[f"{name}-covers"] = {"routes": routes, "require": {"claims": {"t": {"is": "x"}}}}
+        rules[f"{name}-covered"] = {"routes": ["ANY /**"], "require": {"claims": {"u": {"is": "x"}}}}
 
 
 def draw_test(chance: random.Random, folder: Json) -> Json:
@@ -152,6 +166,6 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
         tally["tests passed"] += sum(len(test.get(answer, [])) for test in folder["tests"] for answer in ("allow", "deny")) - tests.total()
     if model != program_says:
         shown = {name: why for api in folder["apis"].values() for name, why in broken(folder, api).items()}
-        raise Difference("findings", f"by the model {sorted(model)}, by jeton {sorted(program_says)}; {shown}")
+        raise Difference(f"findings of {sorted({code for code, _ in model ^ program_says})}", f"by the model {sorted(model)}, by jeton {sorted(program_says)}; {shown}")
     if tests != (by_program := said_to_fail(found)):
         raise Difference("tests", f"{tests} fail by the model, {by_program} by jeton")

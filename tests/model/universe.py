@@ -230,7 +230,9 @@ class Tokens:
             if atom[0] in ("is", "contains"):
                 root, *steps = steps_of(atom[1])
                 claims.setdefault(root, Claim()).learn(steps, atom)
-        subjects = {value for value in claims.pop("sub", Claim()).equal.values() if type(value) is str} | clients
+        # it is the id of a client
+        subjects = {value for value in claims.pop("sub", Claim()).equal.values()
+                    if type(value) is str and re.fullmatch("[ -~]{1,512}", value)} | clients
         permissions = [(set(some), set(held)) for some in subsets(scopes) for held in subsets(named)
                        if all(scope in some for role in held for scope in roles.get(role, []))]
         # a token of nobody, one that was exchanged and names whom it is about, or one of a client
