@@ -1,4 +1,4 @@
-"""Random tokens and requests for a folder: what is asked of it, near its routes and its conditions, and hostile spellings."""
+"""Random tokens and requests for a folder: near its routes and its conditions, and in hostile spellings."""
 
 import random
 from collections.abc import Callable
@@ -26,8 +26,10 @@ def draw_token(chance: random.Random, folder: Json) -> Json | None:
             named |= exchange(chance, clients)
     else:
         named = {"client_id": "stranger", "sub": "stranger"} if chance.random() < 0.1 else {}
-    token = named | {"jti": chance.choice(("j0", "j1", "j1.2", "j12", "j1.2.3", "j2.9", "j4")),
-                     "iat": ISSUED - chance.choice((10, 60, 61, 1800, 3600, 3599, 7201))}
+    token = named | {
+        "jti": chance.choice(("j0", "j1", "j1.2", "j12", "j1.2.3", "j2.9", "j4")),
+        "iat": ISSUED - chance.choice((10, 60, 61, 1800, 3600, 3599, 7201)),
+    }
     if "exchanges" in named:
         token["auth_time"] = token["iat"] - chance.choice((0, 30, 3600))
     token["scope"] = " ".join(some(chance, folder["scopes"]))
@@ -45,8 +47,12 @@ def exchange(chance: random.Random, clients: list[str]) -> Json:
     act: Json = {"sub": actors[-1]}
     for actor in reversed(actors[:-1]):
         act = {"sub": actor, "act": act}
-    return {"sub": chance.choice([*clients, "stranger"] if chance.random() < 0.1 else clients), "client_id": actors[0],
-            "exchanges": len(actors), "act": act}
+    return {
+        "sub": chance.choice([*clients, "stranger"] if chance.random() < 0.1 else clients),
+        "client_id": actors[0],
+        "exchanges": len(actors),
+        "act": act,
+    }
 
 
 # --- requests
@@ -78,7 +84,9 @@ def filled(chance: random.Random, pattern: str, token: Json) -> str:
 def word(chance: random.Random, token: Json) -> str:
     """A segment, often one that a claim of the token equals."""
     own = [value for name in ("t", "u", "sub") for value in leaves(token.get(name))]
-    chosen = chance.choice(own) if own and chance.random() < 0.6 else chance.choice((*VALUES, *CLIENTS, "q", "007", "-0", "1.0"))
+    chosen = (
+        chance.choice(own) if own and chance.random() < 0.6 else chance.choice((*VALUES, *CLIENTS, "q", "007", "-0", "1.0"))
+    )
     text = str(chosen).lower() if type(chosen) is bool else str(chosen)
     return text or "q"
 
@@ -101,7 +109,7 @@ def escaped(chance: random.Random, path: str) -> str:
     place = chance.randrange(1, len(path))
     bytes_of = path[place].encode("utf-8", "surrogatepass")
     spelled = "".join(f"%{byte:02{chance.choice('xX')}}" for byte in bytes_of)
-    return path[:place] + spelled + path[place + 1:]
+    return path[:place] + spelled + path[place + 1 :]
 
 
 def with_inserted(*texts: str) -> Callable[[random.Random, str], str]:
@@ -114,12 +122,12 @@ def with_inserted(*texts: str) -> Callable[[random.Random, str], str]:
 
 def without_one(chance: random.Random, path: str) -> str:
     place = chance.randrange(len(path)) if path else 0
-    return path[:place] + path[place + 1:]
+    return path[:place] + path[place + 1 :]
 
 
 def other_case(chance: random.Random, path: str) -> str:
     place = chance.randrange(len(path)) if path else 0
-    return path[:place] + path[place:place + 1].swapcase() + path[place + 1:]
+    return path[:place] + path[place : place + 1].swapcase() + path[place + 1 :]
 
 
 def lengthened(chance: random.Random, path: str) -> str:
@@ -131,14 +139,39 @@ def lengthened(chance: random.Random, path: str) -> str:
 
 
 CHANGES = (
-    escaped, escaped, escaped, other_case, without_one, without_one,
+    escaped,
+    escaped,
+    escaped,
+    other_case,
+    without_one,
+    without_one,
     lambda chance, path: path + "/",
     lambda chance, path: path + "?" + chance.choice(("", "a=b", "/../x", "a=%zz", "access=1", "\\")),
     with_inserted("/", "//", "/./", "/../", "..", ".", "/.../", "/%2e/", "/%2E%2e", "/.%2e/", "%2e", "%252e"),
-    with_inserted("%2f", "%2F", "%5c", "%5C", "\\", "%25", "%", "%zz", "%1", "%3b", ";", "%3B", ";v=1", "%3f", "%23", "#", "?"),
+    with_inserted(
+        "%2f", "%2F", "%5c", "%5C", "\\", "%25", "%", "%zz", "%1", "%3b", ";", "%3B", ";v=1", "%3f", "%23", "#", "?"
+    ),
     with_inserted("%00", "%0a", "%7f", "%C2%85", "\t", "\x00", "\x7f", "\x85", " ", "%20", "+", "\n"),
-    with_inserted("é", "%C3%A9", "%c3%a9", "%C3", "%A9", "%C0%AF", "%c0%ae", "%ED%A0%80", "%F4%90%80%80", "%EF%BC%8F", "．", "％2e",
-                  "%E2%80%AE", "%F0%9F%98%80", "%FF", "%EF%BC%8E"),
-    with_inserted(":go", ".js", ".min.js", ":", "*", "{p}", "**", "'", "\"", "<", "|", "@", "http://h"),
-    lambda chance, path: path[1:] if chance.random() < 0.5 else chance.choice(("*", "http://a.example.com" + path, "", "//" + path, "?")),
+    with_inserted(
+        "é",
+        "%C3%A9",
+        "%c3%a9",
+        "%C3",
+        "%A9",
+        "%C0%AF",
+        "%c0%ae",
+        "%ED%A0%80",
+        "%F4%90%80%80",
+        "%EF%BC%8F",
+        "．",
+        "％2e",
+        "%E2%80%AE",
+        "%F0%9F%98%80",
+        "%FF",
+        "%EF%BC%8E",
+    ),
+    with_inserted(":go", ".js", ".min.js", ":", "*", "{p}", "**", "'", '"', "<", "|", "@", "http://h"),
+    lambda chance, path: (
+        path[1:] if chance.random() < 0.5 else chance.choice(("*", "http://a.example.com" + path, "", "//" + path, "?"))
+    ),
 )

@@ -67,7 +67,7 @@ def without_one(value: Any) -> Iterator[Any]:
     """What is left without one part. The large parts come first."""
     if isinstance(value, list) and len(value) > 3:
         for start in (0, len(value) // 2):
-            yield value[:start] + value[start + len(value) // 2:]
+            yield value[:start] + value[start + len(value) // 2 :]
     if isinstance(value, dict | list):
         places = list(value) if isinstance(value, dict) else range(len(value))
         for place in places:

@@ -59,14 +59,27 @@ def verdict(folder: Json, question: Json) -> tuple[str, str | None]:
 
 
 def line(number: int, question: Json, reason: str, rule: str | None) -> str:
-    told = {"time": "2026-12-01T12:00:00Z", "id": str(number), "api": question["api"], "method": question["method"],
-            "path": question["path"], "allowed": reason not in ALLOWS, "reason": BY_MODEL + reason}
+    told = {
+        "time": "2026-12-01T12:00:00Z",
+        "id": str(number),
+        "api": question["api"],
+        "method": question["method"],
+        "path": question["path"],
+        "allowed": reason not in ALLOWS,
+        "reason": BY_MODEL + reason,
+    }
     if rule is not None:
         told["rule"] = rule
     if (token := question["token"]) is not None:
-        told |= {"jti": token["jti"], "issued_at": token["iat"], "bound": question["bound"], "audience": token["aud"],
-                 "scopes": token["scope"].split(), "roles": token.get("roles", []),
-                 "claims": {name: value for name, value in token.items() if name not in TOLD}}
+        told |= {
+            "jti": token["jti"],
+            "issued_at": token["iat"],
+            "bound": question["bound"],
+            "audience": token["aud"],
+            "scopes": token["scope"].split(),
+            "roles": token.get("roles", []),
+            "claims": {name: value for name, value in token.items() if name not in TOLD},
+        }
         if "client_id" in token or "sub" in token:
             told["client"] = token["client_id"]
             if token["sub"] != token["client_id"]:
@@ -82,8 +95,12 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
     write(folder, place)
     verdicts = [verdict(folder, question) for question in asked]
     log = place.with_suffix(".jsonl")
-    log.write_text("".join(line(number, question, *said) + "\n" for number, (question, said) in
-                           enumerate(zip(asked, verdicts, strict=True))), encoding="utf-8")
+    log.write_text(
+        "".join(
+            line(number, question, *said) + "\n" for number, (question, said) in enumerate(zip(asked, verdicts, strict=True))
+        ),
+        encoding="utf-8",
+    )
     command = [program, "policies", "replay", log, "--against", place, "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"JETON__ISSUER": ISSUER})
     if done.returncode not in (0, 3):
@@ -94,8 +111,14 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
         before, after = group["before"], group["after"]
         if (before["reason"], before["rule"]) != (BY_MODEL + after["reason"], after["rule"]):
             request = asked[group["first"]["line"] - 1]
-            raise Difference("answer", f"{request} is {before['rule']} {before['reason']}; by jeton {after['rule']} "
-                                       f"{after['reason']} ({group['detail']}), {group['count']} times")
+            raise Difference(
+                "answer",
+                f"{request} is {before['rule']} {before['reason']}; by jeton {after['rule']} "
+                f"{after['reason']} ({group['detail']}), {group['count']} times",
+            )
     if report["judged"] != len(asked) or report["same"]:
-        raise Difference("verdict", f"of {len(asked)} requests {report['judged']} were judged, and {report['same']} are "
-                                    f"allowed where the model denies, or denied where it allows")
+        raise Difference(
+            "verdict",
+            f"of {len(asked)} requests {report['judged']} were judged, and {report['same']} are "
+            f"allowed where the model denies, or denied where it allows",
+        )

@@ -53,8 +53,9 @@ def is_public(rules: Json, rule: str | None) -> bool:
 def opens(rules: Json, found: Any, token: Json | None) -> bool:
     if not found or "public" in rules[found[0]]:
         return bool(found)
-    return token is not None and any(holds(alternative, token, scopes_of(token), found[1])
-                                     for alternative in alternatives_of(rules[found[0]]["require"]))
+    return token is not None and any(
+        holds(alternative, token, scopes_of(token), found[1]) for alternative in alternatives_of(rules[found[0]]["require"])
+    )
 
 
 def route_changes(old: Json, new: Json) -> set[Change]:
@@ -68,10 +69,19 @@ def changes_at(api: str, old: Json, new: Json) -> set[Change]:
     sides = [folder["apis"].get(api, {}).get("rules") or {} for folder in (old, new)]
     items = [rule for rules in sides for rule in rules.values()]
     claims = compared_with_paths(items)
-    texts = {str(leaf) for folder in (old, new) for name, client in folder["clients"].items()
-             for claim, value in [*client.get("claims", {}).items(), ("sub", name)] if claim in claims for leaf in texts_of(value)}
+    texts = {
+        str(leaf)
+        for folder in (old, new)
+        for name, client in folder["clients"].items()
+        for claim, value in [*client.get("claims", {}).items(), ("sub", name)]
+        if claim in claims
+        for leaf in texts_of(value)
+    }
     routes, methods = [Routes(rules) for rules in sides], methods_of(items)
-    clients = {name: [token_of(folder, api, name) for folder in (old, new)] for name in old["clients"].keys() | new["clients"].keys()}
+    clients = {
+        name: [token_of(folder, api, name) for folder in (old, new)]
+        for name in old["clients"].keys() | new["clients"].keys()
+    }
     asked: dict[Any, set[Any]] = {}
     changes: set[Change] = set()
     for path in paths(items, texts):
@@ -113,7 +123,10 @@ def other_changes(old: Json, new: Json) -> set[str]:
 
     for name in old["clients"].keys() | new["clients"].keys():
         was, became = old["clients"].get(name), new["clients"].get(name)
-        both({name} if was is not None and is_enabled(was) else set(), {name} if became is not None and is_enabled(became) else set())
+        both(
+            {name} if was is not None and is_enabled(was) else set(),
+            {name} if became is not None and is_enabled(became) else set(),
+        )
         both({name} if was is not None else set(), {name} if became is not None else set())
         if was is None or became is None or not (is_enabled(was) and is_enabled(became)):
             continue
@@ -180,8 +193,10 @@ def is_shown(change: Json, old: Json, new: Json) -> bool:
         tokens = [token_of(folder, api, who(change)) for folder in (old, new)]
     elif token and (name := token.get("client")):
         tokens = [tokens[0] | {"client_id": name, "sub": name}] * 2
-    opened = [judge(folder["apis"].get(api, {}).get("rules") or {}, claims, witness["method"], witness["path"])[0] in ALLOWS
-              for folder, claims in zip((old, new), tokens, strict=True)]
+    opened = [
+        judge(folder["apis"].get(api, {}).get("rules") or {}, claims, witness["method"], witness["path"])[0] in ALLOWS
+        for folder, claims in zip((old, new), tokens, strict=True)
+    ]
     return opened == [change["effect"] == "loses", change["effect"] == "gains"]
 
 
@@ -198,9 +213,13 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
     changes = route_changes(old, new)
     effects = {change[0] for change in changes} | other_changes(old, new)
     tally[summary(effects)] += 1
-    said = [change for change in report["changes"] if change["kind"] == "route" and change["api"] in {*old["apis"], *new["apis"]}]
-    program_says = {(change["effect"], change["api"], who(change), rule_of(change["before"]), rule_of(change["after"]))
-                    for change in said}
+    said = [
+        change for change in report["changes"] if change["kind"] == "route" and change["api"] in {*old["apis"], *new["apis"]}
+    ]
+    program_says = {
+        (change["effect"], change["api"], who(change), rule_of(change["before"]), rule_of(change["after"]))
+        for change in said
+    }
     if changes != program_says:
         alone = [sorted(one - other, key=str) for one, other in ((changes, program_says), (program_says, changes))]
         raise Difference("routes", f"only by the model {alone[0]}, only by jeton {alone[1]}")

@@ -95,8 +95,13 @@ def other_route(chance: random.Random, folder: Json) -> None:
         rule["routes"].remove(route)
         return
     new = f"{weighted(chance, METHODS)} {route.split()[1] if kind < 0.7 else draw_pattern(chance)}"
-    wanted = {value for alternative in alternatives_of(rule.get("require", [])) for condition in alternative.get("claims", {}).values()
-              for operator, value in condition.items() if operator.endswith("_path")}
+    wanted = {
+        value
+        for alternative in alternatives_of(rule.get("require", []))
+        for condition in alternative.get("claims", {}).values()
+        for operator, value in condition.items()
+        if operator.endswith("_path")
+    }
     taken = {shape(one) for api in folder["apis"].values() for other in api["rules"].values() for one in other["routes"]}
     if shape(new) not in taken and wanted <= set(parameters_of(new)):
         rule["routes"].append(new)
@@ -211,7 +216,12 @@ def every_method(chance: random.Random, folder: Json) -> None:
     for rule in rules.values():
         for route in list(rule["routes"]):
             method, pattern = route.split()
-            others = [one for other in rules.values() for one in other["routes"] if one != route and shape(one.split()[1]) == shape(pattern)]
+            others = [
+                one
+                for other in rules.values()
+                for one in other["routes"]
+                if one != route and shape(one.split()[1]) == shape(pattern)
+            ]
             if method == "ANY" and not others:
                 rule["routes"].remove(route)
                 rule["routes"] += [f"{one} {pattern}" for one in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")]
@@ -231,8 +241,36 @@ def other_order(chance: random.Random, folder: Json) -> None:
             chance.shuffle(rule["routes"])
 
 
-EDITS = (other_requirement, other_requirement, one_condition_less, one_condition_less, one_alternative, one_alternative, other_value,
-         other_value, open_to_all, one_rule_less, other_route, other_route, other_route, one_api, other_grant, other_grant, other_role,
-         other_client, other_client, one_binding, other_tokens)
-SAME = (in_place_of_is, pointer_in_place_of_name, alternatives_in_place_of_any, scope_of_role, narrower_alternative, other_parameter,
-        every_method, other_order)
+EDITS = (
+    other_requirement,
+    other_requirement,
+    one_condition_less,
+    one_condition_less,
+    one_alternative,
+    one_alternative,
+    other_value,
+    other_value,
+    open_to_all,
+    one_rule_less,
+    other_route,
+    other_route,
+    other_route,
+    one_api,
+    other_grant,
+    other_grant,
+    other_role,
+    other_client,
+    other_client,
+    one_binding,
+    other_tokens,
+)
+SAME = (
+    in_place_of_is,
+    pointer_in_place_of_name,
+    alternatives_in_place_of_any,
+    scope_of_role,
+    narrower_alternative,
+    other_parameter,
+    every_method,
+    other_order,
+)

@@ -19,8 +19,10 @@ from folders import SECRET, some, weighted, write
 from guarantees import findings
 from universe import Ground, Tokens, grounded
 
-ISSUERS = {name: {"issuer": f"https://{name}.example.com", "audience": "https://jeton.example.com", "keys": {"discover": True}}
-           for name in ("ci", "pods")}
+ISSUERS = {
+    name: {"issuer": f"https://{name}.example.com", "audience": "https://jeton.example.com", "keys": {"discover": True}}
+    for name in ("ci", "pods")
+}
 # what conditions are about, of which several speak of one claim
 CLAIMS = {"ref": 5, "/ref": 1, "env": 3, "/k/ns": 3, "/k": 1, "groups": 3, "/groups/0": 2, "sub": 2, "/a~1b/0/c": 1}
 VALUES = ("main", "dev", "42", 42, True, "")
@@ -40,14 +42,26 @@ def draw_condition(chance: random.Random, name: str) -> Json:
 
 
 def draw(chance: random.Random) -> Json:
-    folder: Json = {"scopes": {"s:1": ""}, "issuers": {}, "clients": {}, "revoked_tokens": [], "roles": {}, "tests": [], "apis": {
-        "a": {"audience": "https://a.example.com", "rules": {"all": {"routes": ["ANY /**"], "require": {"scope": "s:1"}}}}}}
+    folder: Json = {
+        "scopes": {"s:1": ""},
+        "issuers": {},
+        "clients": {},
+        "revoked_tokens": [],
+        "roles": {},
+        "tests": [],
+        "apis": {
+            "a": {
+                "audience": "https://a.example.com",
+                "rules": {"all": {"routes": ["ANY /**"], "require": {"scope": "s:1"}}},
+            }
+        },
+    }
     for name in some(chance, ISSUERS, 1):
         folder["issuers"][name] = ISSUERS[name] | ({"enabled": False} if chance.random() < 0.1 else {})
     # few claims, so that conditions meet
     names = some(chance, CLAIMS, 2, 4)
     weights = {name: CLAIMS[name] for name in names}
-    for client in ("ann", "bob", "eve")[:chance.choice((2, 2, 3))]:
+    for client in ("ann", "bob", "eve")[: chance.choice((2, 2, 3))]:
         entries = []
         for _ in range(chance.choice((1, 1, 2))):
             about = dict.fromkeys(weighted(chance, weights) for _ in range(chance.choice((1, 2, 2, 3))))
@@ -79,7 +93,11 @@ def draw_token(chance: random.Random, folder: Json) -> Json:
 
 def put(token: Json, name: str, condition: Json, chance: random.Random) -> None:
     """Makes a condition hold, where the name leads through maps."""
-    values = {"is": lambda value: value, "in": lambda values: chance.choice(values), "contains": lambda value: [value, "dev"]}
+    values = {
+        "is": lambda value: value,
+        "in": lambda values: chance.choice(values),
+        "contains": lambda value: [value, "dev"],
+    }
     value: Any = [values[operator](value) for operator, value in condition.items()][0]
     root, *steps = [step.replace("~1", "/") for step in name.removeprefix("/").split("/")]
     for step in reversed(steps):
@@ -132,8 +150,9 @@ def stands_for(folder: Json, token: Json) -> tuple[list[str], bool]:
     for name, client in folder["clients"].items():
         for entry in client.get("federated", []):
             issuer = folder["issuers"][entry["issuer"]]
-            if issuer["issuer"] == token["iss"] and all(claim_holds(claim_of(token, claim), condition, {})
-                                                        for claim, condition in entry["claims"].items()):
+            if issuer["issuer"] == token["iss"] and all(
+                claim_holds(claim_of(token, claim), condition, {}) for claim, condition in entry["claims"].items()
+            ):
                 values = [claim_of(token, source) for source in entry.get("claims_from", {}).values()]
                 if all(value is not None and not isinstance(value, dict) for value in values):
                     clients.append(name)
@@ -146,7 +165,10 @@ def stands_for(folder: Json, token: Json) -> tuple[list[str], bool]:
 
 
 def jwt(claims: Json) -> str:
-    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in ({"alg": "RS256", "kid": "k"}, claims)]
+    parts = [
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+        for part in ({"alg": "RS256", "kid": "k"}, claims)
+    ]
     return ".".join([*parts, base64.urlsafe_b64encode(bytes(256)).rstrip(b"=").decode()])
 
 
@@ -155,8 +177,13 @@ def matched(program: Path, place: Path, token: Json) -> tuple[str | None, int, s
     now = int(time.time())
     claims = {"aud": "https://jeton.example.com", "iat": now - 10, "exp": now + 300} | token
     settings = {"JETON__POLICIES__DIR": str(place), "JETON__ISSUER": "https://tokens.example.com"}
-    done = subprocess.run([program, "clients", "match", "--unverified", jwt(claims)], capture_output=True, text=True,
-                          env=os.environ | settings, cwd=place)
+    done = subprocess.run(
+        [program, "clients", "match", "--unverified", jwt(claims)],
+        capture_output=True,
+        text=True,
+        env=os.environ | settings,
+        cwd=place,
+    )
     lines = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     return lines.get("client"), done.returncode, done.stdout + done.stderr
 
@@ -166,8 +193,11 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
     write(folder, place)
     found = findings(program, place)
     errors = [finding for finding in found if finding["severity"] == "error"]
-    said = {tuple(sorted(finding["message"].split("`")[3::2][-2:])): finding for finding in errors
-            if finding["code"] == "ambiguous-federation"}
+    said = {
+        tuple(sorted(finding["message"].split("`")[3::2][-2:])): finding
+        for finding in errors
+        if finding["code"] == "ambiguous-federation"
+    }
     if others := [finding for finding in errors if finding["code"] != "ambiguous-federation"]:
         raise Difference("other error", json.dumps(others))
     model = ambiguous(folder)
@@ -177,15 +207,20 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
         # the finding has such a token
         token = json.loads(finding["message"].partition(" with the claims ")[2].partition(" could stand for client")[0])
         issuer = finding["message"].split("`")[1]
-        clients = {name: {"federated": [{"issuer": entry["issuer"], "claims": entry["claims"]} for entry in client["federated"]]}
-                   for name, client in folder["clients"].items()}
+        clients = {
+            name: {"federated": [{"issuer": entry["issuer"], "claims": entry["claims"]} for entry in client["federated"]]}
+            for name, client in folder["clients"].items()
+        }
         both, _ = stands_for(folder | {"clients": clients}, {"iss": folder["issuers"][issuer]["issuer"], **token})
         if not set(pair) <= set(both):
             raise Difference("ambiguous token", f"{finding['message']}: it stands for {both}")
     tally["ambiguous" if model else "unambiguous"] += 1
     cannot = impossible(folder)
-    warned = Counter(re.findall(r"client `(.*?)`", finding["message"])[0] for finding in found
-                     if finding["code"] == "impossible-federation")
+    warned = Counter(
+        re.findall(r"client `(.*?)`", finding["message"])[0]
+        for finding in found
+        if finding["code"] == "impossible-federation"
+    )
     tally["impossible"] += sum(cannot.values())
     if not errors and cannot != warned:
         messages = [finding["message"] for finding in found if finding["code"] == "impossible-federation"]
@@ -196,5 +231,8 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
         tally["one client" if clients else "no client"] += 1
         tally["refused all the same"] += bool(clients) and not taken
         if [client] != (clients or [None]) or code != (0 if taken else 3):
-            raise Difference("match", f"{token} stands for {clients} and is {'taken' if taken else 'refused'} by the model; "
-                                      f"exit code {code}: {output}")
+            raise Difference(
+                "match",
+                f"{token} stands for {clients} and is {'taken' if taken else 'refused'} by the model; "
+                f"exit code {code}: {output}",
+            )

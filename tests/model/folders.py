@@ -97,7 +97,9 @@ def draw_alternative(chance: random.Random, folder: Json, parameters: list[str])
         "scope": lambda: chance.choice(scopes),
         "all_scopes": lambda: some(chance, scopes, 1, 2),
         "any_scope": lambda: some(chance, scopes, 1, 2),
-        "claims": lambda: {weighted(chance, CLAIMS): draw_condition(chance, parameters) for _ in range(chance.choice((1, 1, 2)))},
+        "claims": lambda: {
+            weighted(chance, CLAIMS): draw_condition(chance, parameters) for _ in range(chance.choice((1, 1, 2)))
+        },
     }
     weights = {"scope": 6, "all_scopes": 1, "any_scope": 2, "claims": 6}
     if roles:
@@ -205,8 +207,14 @@ def draw_client(chance: random.Random, folder: Json) -> Json:
         if grant and chance.random() < 0.8:
             client["grants"][api] = grant
     client["claims"] = {name: draw_claim(chance) for name in some(chance, ("t", "u", "o/o"), 0, 2)}
-    odds = {"enabled": (0.12, False), "anonymous": (0.1, True), "bound_tokens": (0.05, True), "ttl": (0.1, "5m"),
-            "revoked_before": (0.12, moment(chance.choice((-7200, -3600, -60)))), "description": (0.1, "a: client # of\tthe model")}
+    odds = {
+        "enabled": (0.12, False),
+        "anonymous": (0.1, True),
+        "bound_tokens": (0.05, True),
+        "ttl": (0.1, "5m"),
+        "revoked_before": (0.12, moment(chance.choice((-7200, -3600, -60)))),
+        "description": (0.1, "a: client # of\tthe model"),
+    }
     client |= {name: value for name, (odd, value) in odds.items() if chance.random() < odd}
     return {name: value for name, value in client.items() if value != {}}
 
@@ -216,7 +224,7 @@ def draw_folder(chance: random.Random, rules: int = 5, apis: int = 2) -> Json:
     folder["scopes"] = {scope: "" for scope in some(chance, SCOPES, 1)}
     folder["roles"] = {role: some(chance, folder["scopes"], 0, 2) for role in some(chance, ROLES, 0, 2)}
     folder["clients"] = dict.fromkeys(some(chance, CLIENTS))
-    for name in ("a", "b")[:chance.randint(1, apis)]:
+    for name in ("a", "b")[: chance.randint(1, apis)]:
         folder["apis"][name] = draw_api(chance, folder, name, rules)
         if chance.random() < 0.1:
             folder["apis"][name]["bound_tokens"] = True
@@ -255,7 +263,7 @@ def text_of(value: Any, indent: str = "") -> str:
             lines.append(f"{indent}{scalar(name)}:" + (f"\n{inner}" if "\n" in inner else f" {inner}\n"))
         return "".join(lines)
     if isinstance(value, list) and value and all(isinstance(item, dict) and item for item in value):
-        return "".join(f"{indent}-{text_of(item, indent + '  ')[len(indent) + 1:]}" for item in value)
+        return "".join(f"{indent}-{text_of(item, indent + '  ')[len(indent) + 1 :]}" for item in value)
     return flow(value)
 
 
@@ -269,7 +277,11 @@ def flow(value: Any) -> str:
 
 def scalar(value: Any) -> str:
     """Text with quotes only where it needs them."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9./_-]*", value) and value not in ("true", "false", "null"):
+    if (
+        isinstance(value, str)
+        and re.fullmatch(r"[A-Za-z][A-Za-z0-9./_-]*", value)
+        and value not in ("true", "false", "null")
+    ):
         return value
     return json.dumps(value, ensure_ascii=False)
 

@@ -11,17 +11,31 @@ from asking import filled
 from cases import Difference
 from decide import ALLOWS, METHODS, Json, judge, match
 from differences import token_of
-from folders import CLIENTS, draw_claim, draw_folder, draw_guarantee, some, write
+from folders import CLIENTS, draw_claim, draw_folder, draw_guarantee, shape, some, write
 from universe import PUBLIC, Routes, covers, grounded, methods_of, paths, routes_of, that_passes
 
 
 def draw(chance: random.Random) -> Json:
     folder = draw_folder(chance, rules=4)
     for name, api in folder["apis"].items():
+        if chance.random() < 0.1:
+            cover(chance, api["rules"], name)
         drawn = {f"{name}-g{number}": draw_guarantee(chance, folder, api) for number in range(chance.choice((1, 1, 2)))}
         api["guarantees"] = {name: guarantee for name, guarantee in drawn.items() if guarantee}
     folder["tests"] = [draw_test(chance, folder) for _ in range(chance.choice((0, 0, 1, 2)))]
     return {"folder": folder}
+
+
+def cover(chance: random.Random, rules: Json, name: str) -> None:
+    """Adds routes that decide all that a rule of `/**` covers, or almost all."""
+    routes = ["ANY /{p}", *(f"{method} /{{p}}/**" for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))]
+    if chance.random() < 0.4:
+        routes.remove(chance.choice(routes))
+    taken = {shape(route) for rule in rules.values() for route in rule["routes"]}
+    routes = [route for route in routes if shape(route) not in taken]
+    if routes and "ANY /**" not in taken:
+        rules[f"{name}-covers"] = {"routes": routes, "require": {"claims": {"t": {"is": "x"}}}}
+        rules[f"{name}-covered"] = {"routes": ["ANY /**"], "require": {"claims": {"u": {"is": "x"}}}}
 
 
 def draw_test(chance: random.Random, folder: Json) -> Json:
@@ -59,8 +73,13 @@ def is_allowed(folder: Json, test: Json, request: str) -> bool:
 
 
 def failing(folder: Json) -> Counter[tuple[str, str]]:
-    return Counter((answer, request) for test in folder["tests"] for answer in ("allow", "deny") for request in test.get(answer, [])
-                   if is_allowed(folder, test, request) != (answer == "allow"))
+    return Counter(
+        (answer, request)
+        for test in folder["tests"]
+        for answer in ("allow", "deny")
+        for request in test.get(answer, [])
+        if is_allowed(folder, test, request) != (answer == "allow")
+    )
 
 
 def said_to_fail(found: list[Json]) -> Counter[tuple[str, str]]:
@@ -69,7 +88,7 @@ def said_to_fail(found: list[Json]) -> Counter[tuple[str, str]]:
     for finding in found:
         if finding["code"] == "failed-test":
             line = Path(finding["file"]).read_text(encoding="utf-8").splitlines()[finding["line"] - 1]
-            request = json.JSONDecoder().raw_decode(line[finding["column"] - 1:])[0]
+            request = json.JSONDecoder().raw_decode(line[finding["column"] - 1 :])[0]
             failed[finding["message"].split()[3], request] += 1
     return failed
 
@@ -98,8 +117,12 @@ def broken(folder: Json, api: Json) -> dict[str, str]:
     asked = {}
     for path in paths(items):
         matching = routes.at(path)
-        guards = [(name, method, found[1], guarantee["only_when"]) for name, guarantee in guarantees.items()
-                  for method, pattern in routes_of(guarantee) if matching and (found := match(pattern, path))]
+        guards = [
+            (name, method, found[1], guarantee["only_when"])
+            for name, guarantee in guarantees.items()
+            for method, pattern in routes_of(guarantee)
+            if matching and (found := match(pattern, path))
+        ]
         for method in methods if guards else []:
             if not (found := routes.decides(matching, method)):
                 continue
@@ -131,8 +154,11 @@ def findings(program: Path, place: Path) -> list[Json]:
 
 def said(found: list[Json]) -> set[tuple[str, str]]:
     """Other errors than failed tests."""
-    return {(finding["code"], finding["message"].split("`")[1]) for finding in found
-            if finding["severity"] == "error" and finding["code"] != "failed-test"}
+    return {
+        (finding["code"], finding["message"].split("`")[1])
+        for finding in found
+        if finding["severity"] == "error" and finding["code"] != "failed-test"
+    }
 
 
 def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None:
@@ -149,9 +175,14 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
         tally["held"] += len(names) - len(model)
         tests = failing(folder)
         tally["tests failed"] += tests.total()
-        tally["tests passed"] += sum(len(test.get(answer, [])) for test in folder["tests"] for answer in ("allow", "deny")) - tests.total()
+        tally["tests passed"] += (
+            sum(len(test.get(answer, [])) for test in folder["tests"] for answer in ("allow", "deny")) - tests.total()
+        )
     if model != program_says:
         shown = {name: why for api in folder["apis"].values() for name, why in broken(folder, api).items()}
-        raise Difference("findings", f"by the model {sorted(model)}, by jeton {sorted(program_says)}; {shown}")
+        raise Difference(
+            f"findings of {sorted({code for code, _ in model ^ program_says})}",
+            f"by the model {sorted(model)}, by jeton {sorted(program_says)}; {shown}",
+        )
     if tests != (by_program := said_to_fail(found)):
         raise Difference("tests", f"{tests} fail by the model, {by_program} by jeton")

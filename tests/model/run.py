@@ -51,20 +51,62 @@ class Part:
 
 
 PARTS = {
-    "decisions": Part(decisions.draw, decisions.compare, "decisions", 40_000, 1_000_000, decisions.QUESTIONS, (
-        ("met", 0.1), ("not-met", 0.1), ("no-route", 0.02), ("bad-path", 0.02), ("public", 0.01), ("no-token", 0.01),
-        ("invalid-token", 0.02), ("not-bound", 0.005), ("bad-method", 0.002))),
-    "guarantees": Part(guarantees.draw, guarantees.compare, "folders with guarantees", 250, 10_000, 1, (
-        ("held", 0.25), ("broken", 0.15), ("dead rules", 0.002), ("tests passed", 0.1), ("tests failed", 0.01))),
-    "diffs": Part(differences.draw, differences.compare, "pairs of folders", 250, 10_000, 1, (
-        ("widens", 0.05), ("narrows", 0.05), ("both", 0.05), ("neither", 0.1))),
-    "federations": Part(federated.draw, federated.compare, "folders with federated clients", 100, 4_000, 1, (
-        ("ambiguous", 0.1), ("unambiguous", 0.1), ("impossible", 0.02), ("one client", 0.02), ("no client", 0.1))),
-    "standings": Part(standing.draw, standing.compare, "tokens shown to servers", 600, 20_000, standing.TOKENS, (
-        ("in force", 0.15), ("revoked", 0.15))),
+    "decisions": Part(
+        decisions.draw,
+        decisions.compare,
+        "decisions",
+        200_000,
+        1_000_000,
+        decisions.QUESTIONS,
+        (
+            ("met", 0.1),
+            ("not-met", 0.1),
+            ("no-route", 0.02),
+            ("bad-path", 0.02),
+            ("public", 0.01),
+            ("no-token", 0.01),
+            ("invalid-token", 0.02),
+            ("not-bound", 0.005),
+            ("bad-method", 0.002),
+        ),
+    ),
+    "guarantees": Part(
+        guarantees.draw,
+        guarantees.compare,
+        "folders with guarantees",
+        1_000,
+        10_000,
+        1,
+        (("held", 0.25), ("broken", 0.15), ("dead rules", 0.01), ("tests passed", 0.5), ("tests failed", 0.05)),
+    ),
+    "diffs": Part(
+        differences.draw,
+        differences.compare,
+        "pairs of folders",
+        1_000,
+        10_000,
+        1,
+        (("widens", 0.05), ("narrows", 0.05), ("both", 0.05), ("neither", 0.1)),
+    ),
+    "federations": Part(
+        federated.draw,
+        federated.compare,
+        "folders with federated clients",
+        200,
+        4_000,
+        1,
+        (("ambiguous", 0.1), ("unambiguous", 0.1), ("impossible", 0.05), ("one client", 0.02), ("no client", 0.1)),
+    ),
+    "standings": Part(
+        standing.draw,
+        standing.compare,
+        "tokens shown to servers",
+        1_000,
+        20_000,
+        standing.TOKENS,
+        (("in force", 0.15), ("revoked", 0.15)),
+    ),
 }
-# what is counted beside the outcomes
-ASIDE = ("too large",)
 
 
 def one(program: Path, seed: int, name: str, number: int) -> tuple[int, Counter[str], str | None]:
@@ -93,7 +135,8 @@ def run_part(pool: Pool, program: Path, seed: int, name: str, wanted: int) -> bo
     cases = -(-wanted // part.each)
     told = started
     for done, (number, counted, difference) in enumerate(
-            pool.imap_unordered(partial(one, program, seed, name), range(cases), chunksize=1), 1):
+        pool.imap_unordered(partial(one, program, seed, name), range(cases), chunksize=1), 1
+    ):
         tally += counted
         if difference:
             different.append(number)
@@ -107,8 +150,11 @@ def run_part(pool: Pool, program: Path, seed: int, name: str, wanted: int) -> bo
     for number in sorted(different)[:SHOWN]:
         print(f"{name}:{number} made small: {show(program, seed, name, number)}")
         print(f"  again: python3 tests/model/run.py {program} --seed {seed} --case {name}:{number}", flush=True)
-    poor = [f"only {tally[what]} of {cases * part.each} are {what}" for what, least in part.must_have
-            if tally[what] < least * cases * part.each]
+    poor = [
+        f"only {tally[what]} of {cases * part.each} are {what}"
+        for what, least in part.must_have
+        if tally[what] < least * cases * part.each
+    ]
     if tally["too large"] > 0.1 * cases:
         poor.append(f"{tally['too large']} are too large")
     for fault in poor:

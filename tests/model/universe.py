@@ -62,7 +62,9 @@ def patterns_of(items: Iterable[Json]) -> list[Pattern]:
     found = []
     for item in items:
         conditions = conditions_of(item.get("require") or item.get("only_when") or [])
-        compared = {value for _, condition in conditions for operator, value in condition.items() if operator.endswith("_path")}
+        compared = {
+            value for _, condition in conditions for operator, value in condition.items() if operator.endswith("_path")
+        }
         for _, pattern in routes_of(item):
             found.append(Pattern(tuple(part for part in pattern[1:].split("/") if part), frozenset(compared)))
     return found
@@ -70,8 +72,12 @@ def patterns_of(items: Iterable[Json]) -> list[Pattern]:
 
 def compared_with_paths(items: Iterable[Json]) -> set[str]:
     """The claims, by the name of the whole claim."""
-    return {steps_of(name)[0] for item in items for name, condition in conditions_of(item.get("require") or item.get("only_when") or [])
-            if any(operator.endswith("_path") for operator in condition)}
+    return {
+        steps_of(name)[0]
+        for item in items
+        for name, condition in conditions_of(item.get("require") or item.get("only_when") or [])
+        if any(operator.endswith("_path") for operator in condition)
+    }
 
 
 def words_of(items: list[Json], texts: Iterable[str]) -> list[str]:
@@ -79,8 +85,12 @@ def words_of(items: list[Json], texts: Iterable[str]) -> list[str]:
     claims = compared_with_paths(items)
     parts = {part for pattern in patterns_of(items) for part in pattern.parts}
     endings = sorted({part.partition("}")[2] for part in parts if part.startswith("{")} - {""})
-    values = {str(value) for item in items for value in values_of(item.get("require") or item.get("only_when") or [], claims)}
-    named = {text for text in values | set(texts) if re.fullmatch(r"[^/\\%;?#\x00-\x1f\x7f-\x9f]+", text) and text.strip(".")}
+    values = {
+        str(value) for item in items for value in values_of(item.get("require") or item.get("only_when") or [], claims)
+    }
+    named = {
+        text for text in values | set(texts) if re.fullmatch(r"[^/\\%;?#\x00-\x1f\x7f-\x9f]+", text) and text.strip(".")
+    }
     bases = [*FRESH, *sorted(named)]
     words = bases + sorted(part for part in parts if part != "**" and not part.startswith("{"))
     words += [base + ending for ending in endings for base in bases]
@@ -171,7 +181,7 @@ def claim_clause(name: str, operator: str, value: Any, parameters: dict[str, str
         text = parameters[value]
         values: list[Any] = [text]
         # a whole number is compared by its decimal digits
-        if re.fullmatch("0|-?[1-9][0-9]*", text) and -2**63 <= int(text) < 2**64:
+        if re.fullmatch("0|-?[1-9][0-9]*", text) and -(2**63) <= int(text) < 2**64:
             values.append(int(text))
     else:
         values = value if operator == "in" else [value]
@@ -208,8 +218,10 @@ class Claim:
 
     def values(self) -> list[Any]:
         members = {name: member.values() for name, member in self.members.items()}
-        objects = [{name: value for name, value in zip(members, chosen, strict=True) if value is not MISSING}
-                   for chosen in itertools.product(*members.values())]
+        objects = [
+            {name: value for name, value in zip(members, chosen, strict=True) if value is not MISSING}
+            for chosen in itertools.product(*members.values())
+        ]
         contained = list(self.contained.values())
         lists = [list(chosen) for size in range(5) for chosen in itertools.combinations(contained, size)]
         firsts = [value for value in members.get("0", []) if value is not MISSING]
@@ -223,19 +235,33 @@ class Tokens:
     def __init__(self, roles: Json, grounds: Iterable[Ground]):
         atoms = {atom for ground in grounds for alternative in ground for clause in alternative for atom in clause}
         named = sorted({atom[1] for atom in atoms if atom[0] == "role"})
-        scopes = sorted({atom[1] for atom in atoms if atom[0] == "scope"} | {scope for role in named for scope in roles.get(role, [])})
+        scopes = sorted(
+            {atom[1] for atom in atoms if atom[0] == "scope"} | {scope for role in named for scope in roles.get(role, [])}
+        )
         clients = {atom[1] for atom in atoms if atom[0] == "client"}
         claims: dict[str, Claim] = {}
         for atom in atoms:
             if atom[0] in ("is", "contains"):
                 root, *steps = steps_of(atom[1])
                 claims.setdefault(root, Claim()).learn(steps, atom)
-        subjects = {value for value in claims.pop("sub", Claim()).equal.values() if type(value) is str} | clients
-        permissions = [(set(some), set(held)) for some in subsets(scopes) for held in subsets(named)
-                       if all(scope in some for role in held for scope in roles.get(role, []))]
+        # it is the id of a client
+        subjects = {
+            value
+            for value in claims.pop("sub", Claim()).equal.values()
+            if type(value) is str and re.fullmatch("[ -~]{1,512}", value)
+        } | clients
+        permissions = [
+            (set(some), set(held))
+            for some in subsets(scopes)
+            for held in subsets(named)
+            if all(scope in some for role in held for scope in roles.get(role, []))
+        ]
         # a token of nobody, one that was exchanged and names whom it is about, or one of a client
-        holders = [{}, *({"sub": one, "exchanges": 1} for one in sorted(subjects)),
-                   *({"sub": one, "client_id": one} for one in sorted(clients))]
+        holders = [
+            {},
+            *({"sub": one, "exchanges": 1} for one in sorted(subjects)),
+            *({"sub": one, "client_id": one} for one in sorted(clients)),
+        ]
         self.names = ["permissions", "holder", *sorted(claims)]
         self.values: list[list[Any]] = [permissions, holders, *(claims[name].values() for name in sorted(claims))]
         self.masks: dict[Atom, int] = {}
@@ -283,7 +309,7 @@ class Tokens:
         """The tokens whose part of this name is so."""
         place = self.names.index(name)
         width = 1
-        for values in self.values[place + 1:]:
+        for values in self.values[place + 1 :]:
             width *= len(values)
         block = 0
         for number, value in enumerate(self.values[place]):
