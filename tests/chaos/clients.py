@@ -178,7 +178,11 @@ class Clients:
             if kind < 0.06 and old:
                 # somebody else has an old one
                 await self.refresh(self.draw.choice(old), self.somewhere())
-            elif kind < 0.09:
+            elif kind < 0.1 and old:
+                # the last one, which only its grace keeps good, and that is over
+                await asyncio.sleep(self.terms.grace + 0.6)
+                await self.refresh(old[-1], self.somewhere())
+            elif kind < 0.13:
                 await self.end(self.draw.choice([token, got["access_token"]]), "family")
             places = self.draw.sample(net.REPLICAS, 2 if kind > 0.85 else 1)
             came = [one for one in await asyncio.gather(*(self.refresh(token, at) for at in places)) if one]
