@@ -105,7 +105,7 @@ def follow(world, costs, seed, checks, short):
             seconds = world.hours * 3600 / times
             at_replicas = (tally.origin_full * full + tally.origin_unchanged * unchanged) / seconds
             signed = min(tally.origin_full / seconds, world.listed * world.replicas / world.list_ttl) if kind.name == "status list" else 0
-            cores = tally.origin_asked / seconds * costs.unchanged + signed * costs.sign_status_list
+            cores = tally.origin_asked / seconds * costs.unchanged_alone + signed * costs.sign_status_list
             name = f"{kind.name}, {'CDN' if cached else 'no CDN'}"
             traffic.append([
                 name, number(tally.asked / seconds), f"{tally.hits / tally.asked:.1%}", f"{tally.unchanged / tally.asked:.1%}",

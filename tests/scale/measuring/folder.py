@@ -36,14 +36,14 @@ class Seen:
         before = server.cpu()
         replace_file(path, text)
         begun = time.monotonic()
-        server.wait_for("policies.reloaded", 1, 240)
+        server.wait_for("policies.reloaded", 1, 900)
         self.taken_over, self.reload_cpu = time.monotonic() - begun, server.cpu() - before
         self.after_reload, self.at_most_reload = server.memory(), server.memory("VmHWM")
         server.stop()
 
     async def requests(self, server, clients):
         self.token = await cpu_of_each(server, TOKENS, 8, lambda connection, n: token(connection, name_of(n % clients)))
-        connection = Connection(server.port, patience=120)
+        connection = Connection(server.port, patience=600)
         before = server.cpu()
         answer = await connection.ask("GET", "/policies/big-0", [("Accept-Encoding", "gzip")])
         self.bundle_cpu, self.bundle = server.cpu() - before, answer.size
@@ -51,7 +51,7 @@ class Seen:
         answer = await connection.ask("GET", f"/status/{'0' * 22}")
         self.first_list_cpu = server.cpu() - before
         connection.close()
-        admin = Connection(server.admin, patience=120)
+        admin = Connection(server.admin, patience=600)
         before = server.cpu()
         answer = await admin.ask("GET", "/metrics")
         self.scrape_cpu, self.series = server.cpu() - before, min(TOKENS, clients)
