@@ -147,6 +147,12 @@ def far_store(world, costs, seed):
             ["all do, cron at :00", number(world.clients / world.cron_spread), size(world.clients * costs.name_in_store)],
         ],
     ))
+    bursts = [("cron at :00", turn.cron), (f"jitter over {world.jitter:.0f} s", turn.with_jitter)]
+    print(table(
+        f"Assertions of {number(world.clients)} clients at a store that takes {duration(costs.store_command)} for each",
+        ["", "503 because it is too late"],
+        [[name, f"{store.refused_share(ask(world, rng), costs.store_command):.1%}"] for name, ask in bursts],
+    ))
 
 
 def cut_off(world, seed):

@@ -50,6 +50,15 @@ def news_late(reader, revoker, count, rng):
     return sorted(rng.random() * cycle + reader / 2 - revoker / 2 for _ in range(count))
 
 
+def refused_share(arrivals, command, deadline=DEADLINE):
+    """The share of requests that a store with one thread answers too late. It still does what nobody waits for any more."""
+    free, refused = 0.0, 0
+    for asked in arrivals:
+        free = max(free, asked) + command
+        refused += free - asked > deadline
+    return refused / len(arrivals)
+
+
 def commands(world, assertions):
     """Commands a second: one for each assertion, and the news of every replica."""
     return assertions + world.replicas / NEWS_EVERY
