@@ -80,7 +80,8 @@ def turns(world, costs, seed, checks):
         share = turn.reused_share(clients, world.replicas, sticky, rng)
         cost = share * costs.token_reused + (1 - share) * costs.token_by_secret
         shares.append([
-            f"{number(clients)}, {'each at its replica' if sticky else 'at any replica'}", f"{share:.1%}", number(clients / 60 * cost),
+            f"{number(clients)}, {'each at its replica' if sticky else 'at any replica'}",
+            f"{share:.1%}", number(clients / 60 * cost),
         ])
     print(table("`tokens.reuse` of five minutes, jobs that ask every minute", ["clients", "reused", "cores busy"], shares))
 
@@ -181,7 +182,10 @@ def cut_off(world, seed):
         ])
     print(table(
         "Replicas of a region that reach neither the store nor the folders of the others",
-        ["cut", "store there again: p50", "last", "a revocation in the files, at most", "new keys unknown: made before", "made in the cut"], rows,
+        [
+            "cut", "store there again: p50", "last", "a revocation in the files, at most",
+            "a new key is unknown: made before the cut", "made as it begins",
+        ], rows,
     ))
 
 

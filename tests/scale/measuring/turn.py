@@ -8,7 +8,6 @@ import socket
 
 from simulator import turn
 from simulator.figures import percentile
-from simulator.world import World
 
 from .servers import basic, cpu_of_each, name_of, token, write_policies
 

@@ -4,7 +4,6 @@ The rules are those of docs/replicas.md: which requests ask the store, and that 
 what was revoked.
 """
 
-import random
 from dataclasses import dataclass
 
 # how often a replica asks what was revoked, and how long it waits for an answer at most
