@@ -80,7 +80,8 @@ def turns(world, costs, seed, checks):
         share = turn.reused_share(clients, world.replicas, sticky, rng)
         cost = share * costs.token_reused + (1 - share) * costs.token_by_secret
         shares.append([
-            f"{number(clients)}, {'each at its replica' if sticky else 'at any replica'}", f"{share:.1%}", number(clients / 60 * cost),
+            f"{number(clients)}, {'each at its replica' if sticky else 'at any replica'}",
+            f"{share:.1%}", number(clients / 60 * cost),
         ])
     print(table("`tokens.reuse` of five minutes, jobs that ask every minute", ["clients", "reused", "cores busy"], shares))
 
@@ -105,7 +106,7 @@ def follow(world, costs, seed, checks, short):
             seconds = world.hours * 3600 / times
             at_replicas = (tally.origin_full * full + tally.origin_unchanged * unchanged) / seconds
             signed = min(tally.origin_full / seconds, world.listed * world.replicas / world.list_ttl) if kind.name == "status list" else 0
-            cores = tally.origin_asked / seconds * costs.unchanged + signed * costs.sign_status_list
+            cores = tally.origin_asked / seconds * costs.unchanged_alone + signed * costs.sign_status_list
             name = f"{kind.name}, {'CDN' if cached else 'no CDN'}"
             traffic.append([
                 name, number(tally.asked / seconds), f"{tally.hits / tally.asked:.1%}", f"{tally.unchanged / tally.asked:.1%}",
@@ -147,6 +148,12 @@ def far_store(world, costs, seed):
             ["all do, cron at :00", number(world.clients / world.cron_spread), size(world.clients * costs.name_in_store)],
         ],
     ))
+    bursts = [("cron at :00", turn.cron), (f"jitter over {world.jitter:.0f} s", turn.with_jitter)]
+    print(table(
+        f"Assertions of {number(world.clients)} clients at a store that takes {duration(costs.store_command)} for each",
+        ["", "503 because it is too late"],
+        [[name, f"{store.refused_share(ask(world, rng), costs.store_command):.1%}"] for name, ask in bursts],
+    ))
 
 
 def cut_off(world, seed):
@@ -175,7 +182,10 @@ def cut_off(world, seed):
         ])
     print(table(
         "Replicas of a region that reach neither the store nor the folders of the others",
-        ["cut", "store there again: p50", "last", "a revocation in the files, at most", "new keys unknown: made before", "made in the cut"], rows,
+        [
+            "cut", "store there again: p50", "last", "a revocation in the files, at most",
+            "a new key is unknown: made before the cut", "made as it begins",
+        ], rows,
     ))
 
 

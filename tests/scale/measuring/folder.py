@@ -7,6 +7,8 @@ import time
 from .servers import Connection, cpu_of_each, name_of, replace_file, token, write_policies
 
 TOKENS = 4000
+# why a line is too low in the end
+CACHES = "beyond the caches of the processor"
 
 
 class Seen:
@@ -36,14 +38,14 @@ class Seen:
         before = server.cpu()
         replace_file(path, text)
         begun = time.monotonic()
-        server.wait_for("policies.reloaded", 1, 240)
+        server.wait_for("policies.reloaded", 1, 900)
         self.taken_over, self.reload_cpu = time.monotonic() - begun, server.cpu() - before
         self.after_reload, self.at_most_reload = server.memory(), server.memory("VmHWM")
         server.stop()
 
     async def requests(self, server, clients):
         self.token = await cpu_of_each(server, TOKENS, 8, lambda connection, n: token(connection, name_of(n % clients)))
-        connection = Connection(server.port, patience=120)
+        connection = Connection(server.port, patience=600)
         before = server.cpu()
         answer = await connection.ask("GET", "/policies/big-0", [("Accept-Encoding", "gzip")])
         self.bundle_cpu, self.bundle = server.cpu() - before, answer.size
@@ -51,7 +53,7 @@ class Seen:
         answer = await connection.ask("GET", f"/status/{'0' * 22}")
         self.first_list_cpu = server.cpu() - before
         connection.close()
-        admin = Connection(server.admin, patience=120)
+        admin = Connection(server.admin, patience=600)
         before = server.cpu()
         answer = await admin.ask("GET", "/metrics")
         self.scrape_cpu, self.series = server.cpu() - before, min(TOKENS, clients)
@@ -74,11 +76,11 @@ def measure(place, costs, report, clients, core):
     report.note("an edit is in force after", "time", large.taken_over)
     report.note("memory after an edit", "bytes", large.after_reload)
     report.note("memory at most, edit", "bytes", large.at_most_reload)
-    report.row("cores busy with polls", "share", line("polled"), large.polled, 2.0)
+    report.row("cores busy with polls", "share", line("polled"), large.polled, 2.0, CACHES)
     report.row("CPU of a token, against 10 clients", "time", tiny.token, large.token)
     report.row("CPU of a token, against benches", "time", costs.token_by_secret, tiny.token)
     report.row("bundle of an API that all may use, gzip", "bytes", line("bundle"), large.bundle)
-    report.row("CPU to make it", "time", line("bundle_cpu"), large.bundle_cpu, 2.0)
-    report.row("CPU of the first status list after an edit", "time", max(line("first_list_cpu"), 0.01), large.first_list_cpu, 3.0)
+    report.row("CPU to make it", "time", line("bundle_cpu"), large.bundle_cpu, 3.0, CACHES)
+    report.row("CPU of the first status list after an edit", "time", line("first_list_cpu"), large.first_list_cpu, 3.0, CACHES)
     report.note(f"a scrape when {large.series} clients have asked", "bytes", large.scrape)
     report.note("CPU of it", "time", large.scrape_cpu)

@@ -96,8 +96,7 @@ class Server:
         self.started_in = time.monotonic() - begun
 
     def cpu(self):
-        """Seconds of user and system time of all its threads: the clock of a process is made of its id (clock_getcpuclockid)."""
-        return time.clock_gettime(~self.process.pid << 3 | 2)
+        return cpu_of(self.process.pid)
 
     def memory(self, name="VmRSS"):
         """Bytes: `VmRSS` now, `VmHWM` at most."""
@@ -124,6 +123,11 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+def cpu_of(process):
+    """Seconds of user and system time of all threads: the clock of a process is made of its id (clock_getcpuclockid)."""
+    return time.clock_gettime(~process << 3 | 2)
 
 
 def connects(port):

@@ -5,13 +5,14 @@ import hashlib
 import json
 import random
 import statistics
+import subprocess
 import time
 
 from simulator import store
 from simulator.figures import percentile
 
 from .proxy import Way
-from .servers import Connection, Place, basic, secret_of, write_policies
+from .servers import Connection, Place, basic, cpu_of, secret_of, write_policies
 from .signed import ASSERTION_TYPE, Key
 
 FAR = [0.0, 0.02, 0.08]
@@ -146,6 +147,17 @@ async def info(port, name):
     return int(next(line.split(":")[1] for line in text.splitlines() if line.startswith(f"{name}:")))
 
 
+def command_cpu(held, port, report, costs, count=200_000):
+    """CPU of the store for one command, from many connections."""
+    redis = held.running[0]
+    before = cpu_of(redis.process.pid)
+    subprocess.run(
+        ["redis-benchmark", "-p", str(port), "-t", "set", "-n", str(count), "-c", "50", "-P", "4", "-q"],
+        capture_output=True, check=True, timeout=120,
+    )
+    report.row("CPU of a command at the store", "time", costs.store_command, (cpu_of(redis.process.pid) - before) / count, 2.0)
+
+
 async def names(server, port, key, report, costs):
     """What the store keeps for each assertion, and how many commands it gets while nobody asks."""
     asked = Asked(server, key)
@@ -174,6 +186,7 @@ async def run(held: Place, costs, report, seed):
     await trips(far, way, key, report)
     await news(near, far, way, key, report, seed)
     way.far = 0.0
+    await asyncio.to_thread(command_cpu, held, port, report, costs)
     rate = await names(near, port, key, report, costs)
     # a script is one command, and so is each of the two or three that it calls; INFO itself is one
     report.note("commands/s of two idle replicas, those in scripts too", "rate", rate)

@@ -139,6 +139,8 @@ def store_and_region(checks, world, seed, size):
     checks.holds("two round trips take twice as long as one", math.isclose(
         store.request("revoking a refresh token", 0, 0.1).seconds, 2 * store.request("a refresh", 0, 0.1).seconds,
     ), 0)
+    share = store.refused_share([0.0] * 8000, 0.001)
+    checks.close("a store that gets ten times what it can do in its time refuses nine of ten", share, 0.9, 0.01)
     checks.holds("a store that is too far refuses", store.request("a refresh", 0, 0.9).refused, 0)
     checks.at_most("the store is there again within three seconds", store.reconnected_late(60.0, False, size, rng)[-1], 3.0)
 

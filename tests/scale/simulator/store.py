@@ -4,7 +4,6 @@ The rules are those of docs/replicas.md: which requests ask the store, and that 
 what was revoked.
 """
 
-import random
 from dataclasses import dataclass
 
 # how often a replica asks what was revoked, and how long it waits for an answer at most
@@ -48,6 +47,15 @@ def news_late(reader, revoker, count, rng):
     """
     cycle = NEWS_EVERY + reader
     return sorted(rng.random() * cycle + reader / 2 - revoker / 2 for _ in range(count))
+
+
+def refused_share(arrivals, command, deadline=DEADLINE):
+    """The share of requests that a store with one thread answers too late. It still does what nobody waits for any more."""
+    free, refused = 0.0, 0
+    for asked in arrivals:
+        free = max(free, asked) + command
+        refused += free - asked > deadline
+    return refused / len(arrivals)
 
 
 def commands(world, assertions):
