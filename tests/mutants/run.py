@@ -36,8 +36,11 @@ TESTS = {
 def main():
     asked = arguments()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(2**32)
-    everything = all_mutants()
-    built = [mutant for mutant in everything if mutant.package in asked.package]
+    files = asked.file or ["*"]
+    built = [
+        mutant for mutant in all_mutants()
+        if mutant.package in asked.package and any(fnmatch.fnmatch(mutant.file, file) for file in files)
+    ]
     chosen = choose(built, asked, seed)
     if not chosen:
         print("error: there is no such mutant", file=sys.stderr)
@@ -73,14 +76,12 @@ def shard(text):
 
 
 def choose(mutants, asked, seed):
-    files = asked.file or ["*"]
-    chosen = [mutant for mutant in mutants if any(fnmatch.fnmatch(mutant.file, file) for file in files)]
     if asked.shard:
         part, parts = asked.shard
-        return chosen[part::parts]
+        return mutants[part::parts]
     if asked.sample:
-        return random.Random(seed).sample(chosen, min(asked.sample, len(chosen)))
-    return chosen
+        return random.Random(seed).sample(mutants, min(asked.sample, len(mutants)))
+    return mutants
 
 
 def learned(build, packages):

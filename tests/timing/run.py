@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks whether the time of an answer tells who exists.
 
-    run.py PROGRAM [--samples N] [--assertions N] [--bound NS] [--seed SEED]
+    run.py PROGRAM [--short] [--samples N] [--assertions N] [--bound NS] [--seed SEED]
 
 Sends refused requests of many classes over one kept connection: unknown client, wrong secret, disabled client and others.
 Compares each class with a reference. Ends with 0 if every difference lies within the bound, and with 1 if one does not, or
@@ -27,6 +27,8 @@ from live import free_port, place_of
 from wire import Connection, measure
 from world import World, by_assertion, by_secret
 
+# samples by secret, by assertion, and the bound
+LONG, SHORT = (100_000, 10_000, 1_000), (1_500, 1_000, 5_000)
 WARM_UP = 300
 # so often the samples are doubled if an interval is too wide to say anything
 MOST_DOUBLINGS = 2
@@ -47,6 +49,7 @@ def main():
         world = World(Path(folder), chance, port)
         groups = [
             Group("by secret", by_secret(2 * asked.bound), world.requests, asked.samples, asked.bound),
+            # four signatures are checked, which takes ten times as long
             Group("by assertion", by_assertion(20 * asked.bound), world.assertions, asked.assertions, 10 * asked.bound),
         ]
         world.write()
@@ -74,11 +77,17 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=lambda path: str(Path(path).resolve(strict=True)))
-    parser.add_argument("--samples", type=int, default=100_000, help="of each class at which a secret is shown")
-    parser.add_argument("--assertions", type=int, default=10_000, help="of each class at which an assertion is shown")
-    parser.add_argument("--bound", type=int, default=500, help="the largest difference that passes, in nanoseconds")
+    parser.add_argument("--short", action="store_true", help="half a minute, with the bound of a debug build")
+    parser.add_argument("--samples", type=int, help="of each class at which a secret is shown")
+    parser.add_argument("--assertions", type=int, help="of each class at which an assertion is shown")
+    parser.add_argument("--bound", type=int, help="the largest difference that passes by secret, in nanoseconds")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     asked = parser.parse_args()
+    usual = SHORT if asked.short else LONG
+    asked.samples, asked.assertions, asked.bound = (
+        by_default if own is None else own
+        for own, by_default in zip((asked.samples, asked.assertions, asked.bound), usual)
+    )
     if min(asked.samples, asked.assertions) < 10 * judge.STRETCHES:
         parser.error(f"at least {10 * judge.STRETCHES} samples of each class")
     return asked
