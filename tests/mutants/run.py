@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 # the test programs that are asked about each package, the cheap ones first
 OWN, WHOLE = ("--lib",), ("--test=it",)
 TESTS = {
-    "oauth": [("jeton-oauth", OWN)],
+    "oauth": [("jeton-oauth", (*OWN, "--tests"))],
     "jose": [("jeton-jose", (*OWN, "--tests"))],
     "policy": [("jeton-policy", (*OWN, *WHOLE))],
     "verify": [("jeton-verify", (*OWN, "--tests")), ("jeton", WHOLE)],
@@ -103,8 +103,8 @@ def test(mutants, suites):
     results, told = {}, time.monotonic()
     for mutant in mutants:
         results[mutant] = word, test = verdict(mutant.number, suites[mutant.package])
-        if word != "caught":
-            print(f"{word}: {mutant.name}" + (f" ({test})" if test else ""), flush=True)
+        if word == "timeout":
+            print(f"without an end in {test}: {mutant.name}", flush=True)
         if time.monotonic() - told > 30:
             told = time.monotonic()
             print(f"... {len(results)} of {len(mutants)}", flush=True)
@@ -124,10 +124,15 @@ def tell(results, left_out):
           f"{len(missed)} missed, of which {len(missed) - len(unexplained)} are explained; "
           f"{left_out} more have no switch")
     for mutant in unexplained:
-        print(f"found: no test sees {mutant.name}")
+        print(f"found: no test sees {mutant.name}" + why_missed(results[mutant]))
     for title in stale:
         print(f"found: explained.toml explains what a test sees: {title}")
     return 1 if unexplained or stale else 0
+
+
+def why_missed(result):
+    _, why = result
+    return f" ({why})" if why else ""
 
 
 if __name__ == "__main__":
