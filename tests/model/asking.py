@@ -4,8 +4,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from decide import METHODS, Json
+from decide import METHODS, Json, alternatives_of
 from folders import CLIENTS, NOW, VALUES, draw_claim, parameters_of, some, weighted
+from universe import steps_of
 
 ISSUED = int(NOW.timestamp())
 ODD_METHODS = ("get", "TRACE", "CONNECT", "ANY", "", "GET ", "PURGE", "HEAD", "QUERY")
@@ -38,7 +39,56 @@ def draw_token(chance: random.Random, folder: Json) -> Json | None:
     own = {name: draw_claim(chance) for name in some(chance, ("t", "u", "o/o", "other"), 0, 3)}
     if client := folder["clients"].get(named.get("sub")):
         own |= client.get("claims", {}) if chance.random() < 0.3 else {}
-    return token | own
+    token |= own
+    if chance.random() < 0.7:
+        qualify(chance, folder, token)
+    return token
+
+
+def qualify(chance: random.Random, folder: Json, token: Json) -> None:
+    """Makes a token meet one alternative of a rule, or almost."""
+    rules = [rule for api in folder["apis"].values() for rule in api["rules"].values() if "require" in rule]
+    if not rules:
+        return
+    wanted = chance.choice(alternatives_of(chance.choice(rules)["require"]))
+    scopes = [wanted[part] for part in ("scope",) if part in wanted] + wanted.get("all_scopes", [])
+    scopes += wanted.get("any_scope", [])[:1]
+    roles = [wanted[part] for part in ("role",) if part in wanted] + wanted.get("any_role", [])[:1]
+    scopes += [scope for role in roles for scope in folder["roles"][role] if chance.random() < 0.9]
+    if chance.random() < 0.9:
+        token["scope"] = " ".join(dict.fromkeys([*token["scope"].split(), *scopes]))
+    if chance.random() < 0.9 and roles:
+        token["roles"] = list(dict.fromkeys([*token.get("roles", []), *roles]))
+    for name, condition in wanted.get("claims", {}).items():
+        if name != "sub" and chance.random() < 0.95:
+            operator, value = chance.choice(list(condition.items()))
+            value = (
+                chance.choice(value) if operator == "in" else chance.choice(VALUES) if operator.endswith("_path") else value
+            )
+            value = near(chance, value) if chance.random() < 0.2 else value
+            put(
+                token,
+                name,
+                [draw_claim(chance), value][-chance.choice((1, 2)) :] if operator.startswith("contains") else value,
+            )
+
+
+def near(chance: random.Random, value: Any) -> Any:
+    """What a careless comparison takes for the value."""
+    alike: list[Any] = [str(value), str(value).upper(), [value], {"k": value}, f" {value}", f"{value}\u0000", None]
+    if type(value) is bool:
+        alike += [int(value)] * 4
+    elif type(value) is int:
+        alike += [float(value), bool(value), bool(value), value + 1, -value]
+    return chance.choice(alike)
+
+
+def put(token: Json, name: str, value: Any) -> None:
+    """Sets a claim, or a member of one."""
+    root, *steps = steps_of(name)
+    for step in reversed(steps):
+        value = [value] if step == "0" else {step: value}
+    token[root] = value
 
 
 def exchange(chance: random.Random, clients: list[str]) -> Json:

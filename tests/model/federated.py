@@ -13,6 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from asking import put
 from cases import Difference
 from decide import Json, claim_holds, claim_of
 from folders import SECRET, some, weighted, write
@@ -87,22 +88,17 @@ def draw_token(chance: random.Random, folder: Json) -> Json:
         token[name] = chance.choice(("main", "job") if name == "sub" else (*VALUES, ["main", 42], {"ns": "main"}, 1.5))
     for name, condition in entry["claims"].items():
         if chance.random() < 0.9:
-            put(token, name, condition, chance)
+            put(token, name, value_for(condition, chance))
     return token
 
 
-def put(token: Json, name: str, condition: Json, chance: random.Random) -> None:
-    """Makes a condition hold, where the name leads through maps."""
+def value_for(condition: Json, chance: random.Random) -> Any:
     values = {
         "is": lambda value: value,
         "in": lambda values: chance.choice(values),
         "contains": lambda value: [value, "dev"],
     }
-    value: Any = [values[operator](value) for operator, value in condition.items()][0]
-    root, *steps = [step.replace("~1", "/") for step in name.removeprefix("/").split("/")]
-    for step in reversed(steps):
-        value = [value] if step == "0" else {step: value}
-    token[root] = value
+    return [values[operator](value) for operator, value in condition.items()][0]
 
 
 # --- by the model

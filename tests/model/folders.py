@@ -121,13 +121,16 @@ def draw_requirement(chance: random.Random, folder: Json, routes: list[str]) -> 
 
 def draw_api(chance: random.Random, folder: Json, name: str, rules: int = 5) -> Json:
     api: Json = {"audience": f"https://{name}.example.com", "rules": {}}
-    taken = set()
+    taken: dict[str, str] = {}
     for number in range(chance.randint(1, rules)):
         routes = []
         for _ in range(chance.choice((1, 1, 2, 3))):
-            route = f"{weighted(chance, METHODS)} {draw_pattern(chance)}"
+            # often one pattern with several methods
+            again = taken and chance.random() < 0.35
+            pattern = chance.choice(list(taken.values())) if again else draw_pattern(chance)
+            route = f"{weighted(chance, METHODS)} {pattern}"
             if shape(route) not in taken:
-                taken.add(shape(route))
+                taken[shape(route)] = pattern
                 routes.append(route)
         if routes:
             is_public = chance.random() < 0.08
@@ -157,9 +160,11 @@ def wider(chance: random.Random, route: str) -> str:
     return f"{method} /{'/'.join(parts)}"
 
 
-def weaker(chance: random.Random, alternative: Json, parameters: list[str]) -> Json:
+def weaker(chance: random.Random, folder: Json, alternative: Json, parameters: list[str]) -> Json:
     """What holds wherever the other one does, or almost."""
     kept = {name: value for name, value in alternative.items() if chance.random() < 0.7} or dict(alternative)
+    if chance.random() < 0.5 and folder["roles"].get(kept.get("role")):
+        kept["scope"] = chance.choice(folder["roles"][kept.pop("role")])
     for name, condition in list(kept.get("claims", {}).items()):
         named = [condition[one] for one in ("same_as_path", "contains_path") if one in condition]
         if any(one not in parameters for one in named):
@@ -180,7 +185,7 @@ def draw_guarantee(chance: random.Random, folder: Json, api: Json) -> Json | Non
     alternatives = []
     for rule in rules:
         for alternative in alternatives_of(rule["require"]):
-            if chance.random() < 0.9 and (said := weaker(chance, alternative, everywhere)):
+            if chance.random() < 0.9 and (said := weaker(chance, folder, alternative, everywhere)):
                 alternatives.append(said)
     return {"routes": routes, "only_when": alternatives} if alternatives else None
 
