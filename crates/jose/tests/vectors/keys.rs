@@ -1,5 +1,7 @@
 //! The keys of RFC 7517, and the thumbprints of RFC 7638 and RFC 8037.
 
+use std::fmt::Write;
+
 use jeton_jose::{ForeignKey, ForeignKeys, InvalidJwks, InvalidPublicKey, PublicKeys};
 use jeton_oauth::SignatureAlgorithm;
 use serde_json::{Value, json};
@@ -66,7 +68,7 @@ fn rfc_7638_3_1_and_rfc_8037_a_3_a_key_has_the_thumbprint_of_the_rfc() {
         let members = jwk.as_object().unwrap();
         let mut reversed = String::from("{\"kid\":\"other\",\"use\":\"sig\"");
         for (name, value) in members.iter().rev().filter(|(name, _)| *name != "kid") {
-            reversed.push_str(&format!(",\"{name}\":{value}"));
+            write!(reversed, ",\"{name}\":{value}").unwrap();
         }
         let keys = ForeignKeys::from_file(format!("{reversed}}}").as_bytes()).unwrap();
         assert_eq!(keys.taken[0].thumbprint().as_str(), thumbprint);

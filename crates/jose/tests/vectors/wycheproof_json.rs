@@ -17,7 +17,8 @@ use crate::{key_set, verified_by};
 /// How many vectors are taken and refused, and where jeton differs from Wycheproof: the number of the vector, and why it
 /// is refused.
 fn run(file: &str) -> (usize, usize, Vec<(u64, Option<String>)>) {
-    let folder = env::var("WYCHEPROOF").expect("WYCHEPROOF names a checkout of C2SP/wycheproof");
+    // the folder of a checkout
+    let folder = env::var("WYCHEPROOF").unwrap();
     let text = fs::read_to_string(format!("{folder}/testvectors_v1/{file}")).unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();
     let (mut taken, mut refused, mut differing) = (0, 0, Vec::new());
