@@ -23,7 +23,7 @@ SLOWER_BY = 0.002
 LONG = 10
 STRAY, THREADS = 2, 1
 # of the probes, so many may be sent late: the generator has to share its core
-LATE = 0.25
+LATE = 0.5
 METRICS = 1.1
 HELD = 0.97
 SATURATED = 0.9
@@ -91,8 +91,10 @@ def judge(run):
     hostile = counts["attackers"]
     yield Finding(hostile["failures"] == 0 and hostile["asked"] > 0, "every hostile request was refused",
                   f"{hostile['failures']} of {hostile['asked']:,} were not")
-    yield Finding(run["saturation"]["cpu"] >= SATURATED, "the server was what limited saturation",
-                  f"{run['saturation']['cpu']:.0%} of its core at {run['saturation']['asked']:,.0f} requests a second")
+    full = run["saturation"]
+    yield Finding(full["wanted"] >= SATURATED, "the server was what limited saturation",
+                  f"it had {full['cpu']:.0%} of its core, and wanted {full['wanted']:.0%}, "
+                  f"at {full['asked']:,.0f} requests a second")
     held = sum(second["ended"] for second in run["seconds"]) / len(run["seconds"]) / run["rate"]
     yield Finding(held >= HELD, f"the rate of {run['rate']:,.0f} jobs a second was held", f"{held:.1%} of it")
 
