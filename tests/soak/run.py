@@ -112,7 +112,9 @@ class Driver:
         self.sleep_until(start + seconds)
         self.collect()
         after = self.watch.cpu()
-        return {"cpu": (after[0] - cpu[0]) / (after[1] - cpu[1]), "asked": (self.counts["crowd"]["asked"] - asked) / seconds,
+        ran, waited, took = (later - earlier for earlier, later in zip(cpu, after))
+        return {"cpu": ran / took, "wanted": min(1.0, (ran + waited) / took),
+                "asked": (self.counts["crowd"]["asked"] - asked) / seconds,
                 "ended": (self.counts["crowd"]["ended"] - ended) / seconds}
 
     @staticmethod

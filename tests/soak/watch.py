@@ -28,7 +28,7 @@ class Watch:
         status = open(f"{self.proc}/status").read()
         everything, stray = self._descriptors()
         taken = {
-            "at": now, "cpu": (cpu[0] - self.cpu_at[0]) / max(cpu[1] - self.cpu_at[1], 1e-9),
+            "at": now, "cpu": (cpu[0] - self.cpu_at[0]) / (cpu[2] - self.cpu_at[2]),
             "resident": int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024,
             "threads": int(re.search(r"Threads:\s+(\d+)", status)[1]), "descriptors": everything, "stray": stray,
         }
@@ -45,14 +45,15 @@ class Watch:
         return taken
 
     def cpu(self):
-        """Seconds of all threads, and the time."""
-        spent = 0
+        """Seconds in which threads ran, in which they waited for the core that others had, and the time."""
+        ran = waited = 0
         for task in os.listdir(f"{self.proc}/task"):
             try:
-                spent += int(open(f"{self.proc}/task/{task}/schedstat").read().split()[0])
+                one, other, _ = open(f"{self.proc}/task/{task}/schedstat").read().split()
             except FileNotFoundError:  # it ended meanwhile
-                pass
-        return spent / 1e9, time.monotonic()
+                continue
+            ran, waited = ran + int(one), waited + int(other)
+        return ran / 1e9, waited / 1e9, time.monotonic()
 
     def _descriptors(self):
         # before the descriptors: a connection that comes in between is one that is not counted as alive
