@@ -112,8 +112,8 @@ def draw_request(chance: random.Random, api: Json, token: Json | None) -> tuple[
     """A method, and a path as it is sent."""
     rule = chance.choice(list(api["rules"].values())) if api["rules"] else {"routes": ["GET /x"]}
     route_method, pattern = chance.choice(rule["routes"]).split()
-    method = route_method
-    if route_method == "ANY" or chance.random() < 0.2:
+    method = "HEAD" if route_method in ("GET", "ANY") and chance.random() < 0.25 else route_method
+    if method == "ANY" or chance.random() < 0.2:
         method = chance.choice(METHODS)
     if chance.random() < 0.02:
         method = chance.choice(ODD_METHODS)

@@ -23,7 +23,7 @@ TOLD = ("client_id", "sub", "jti", "iat", "auth_time", "exchanges", "act", "scop
 
 
 # how many requests one folder is asked
-QUESTIONS = 500
+QUESTIONS = 200
 
 
 def draw(chance: random.Random) -> Json:

@@ -70,7 +70,7 @@ def other_value(chance: random.Random, folder: Json) -> None:
     alternative = an_alternative(chance, folder)
     for name, condition in alternative.get("claims", {}).items():
         paths = [value for operator, value in condition.items() if operator.endswith("_path")]
-        alternative["claims"][name] = draw_condition(chance, paths)
+        alternative["claims"][name] = draw_condition(chance, paths, name)
 
 
 def open_to_all(chance: random.Random, folder: Json) -> None:
@@ -128,6 +128,16 @@ def other_grant(chance: random.Random, folder: Json) -> None:
 def other_role(chance: random.Random, folder: Json) -> None:
     for role in some(chance, folder["roles"], 1, 1):
         folder["roles"][role] = some(chance, folder["scopes"], 0, 2)
+
+
+def role_in_place_of_scope(chance: random.Random, folder: Json) -> None:
+    """And a role that has the scope, perhaps only now."""
+    alternative = an_alternative(chance, folder)
+    if "scope" in alternative and "role" not in alternative and folder["roles"]:
+        role = chance.choice(list(folder["roles"]))
+        scopes = [*folder["roles"][role], alternative["scope"]]
+        alternative["role"], folder["roles"][role] = role, list(dict.fromkeys(scopes))
+        alternative.pop("scope")
 
 
 def other_client(chance: random.Random, folder: Json) -> None:
@@ -259,6 +269,8 @@ EDITS = (
     other_grant,
     other_grant,
     other_role,
+    role_in_place_of_scope,
+    role_in_place_of_scope,
     other_client,
     other_client,
     one_binding,

@@ -26,7 +26,7 @@ ENDINGS = (":go", ".js", ".min.js")
 PARAMETERS = ("p", "q", "r")
 METHODS = {"GET": 6, "ANY": 5, "POST": 3, "HEAD": 2, "DELETE": 1}
 # what claims are called in conditions, of which several speak of one claim
-CLAIMS = {"t": 6, "u": 4, "sub": 1, "/t": 1, "/t/k": 2, "/t/0": 1, "/o~1o/k": 1, "/u/k/0": 1}
+CLAIMS = {"t": 6, "u": 4, "sub": 2, "/t": 1, "/t/k": 2, "/t/0": 1, "/o~1o/k": 1, "/u/k/0": 1}
 VALUES = ("x", "y", "1", "x.js", "x:go", "ann", 1, -7, True, "true", 2**64 - 1, "")
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 SECRET = {"sha256": "5d" * 32}
@@ -73,7 +73,9 @@ def shape(route: str) -> str:
     return re.sub(r"\{.*?\}", "{}", route)
 
 
-def draw_condition(chance: random.Random, parameters: list[str]) -> Json:
+def draw_condition(chance: random.Random, parameters: list[str], name: str = "") -> Json:
+    if name == "sub" and chance.random() < 0.7:
+        return {"is": chance.choice(CLIENTS)}
     condition = {}
     for _ in range(chance.choice((1, 1, 1, 1, 2))):
         kind = chance.random()
@@ -98,7 +100,8 @@ def draw_alternative(chance: random.Random, folder: Json, parameters: list[str])
         "all_scopes": lambda: some(chance, scopes, 1, 2),
         "any_scope": lambda: some(chance, scopes, 1, 2),
         "claims": lambda: {
-            weighted(chance, CLAIMS): draw_condition(chance, parameters) for _ in range(chance.choice((1, 1, 2)))
+            name: draw_condition(chance, parameters, name)
+            for name in (weighted(chance, CLAIMS) for _ in range(chance.choice((1, 1, 2))))
         },
     }
     weights = {"scope": 6, "all_scopes": 1, "any_scope": 2, "claims": 6}
@@ -146,8 +149,9 @@ def wider(chance: random.Random, route: str) -> str:
     """A route on whose paths the other one is, or almost."""
     method, pattern = route.split()
     parts = pattern[1:].split("/")
-    if chance.random() < 0.6:
-        method = "ANY"
+    if chance.random() < 0.7:
+        # `GET` is about `HEAD` too
+        method = "GET" if method in ("GET", "HEAD") and chance.random() < 0.4 else "ANY"
     if len(parts) > 1 and chance.random() < 0.5:
         cut = chance.randrange(1, len(parts))
         parts = [*[part for part in parts[:cut] if part != "**"], "**"]
@@ -165,6 +169,8 @@ def weaker(chance: random.Random, folder: Json, alternative: Json, parameters: l
     kept = {name: value for name, value in alternative.items() if chance.random() < 0.7} or dict(alternative)
     if chance.random() < 0.5 and folder["roles"].get(kept.get("role")):
         kept["scope"] = chance.choice(folder["roles"][kept.pop("role")])
+    if chance.random() < 0.7 and "client" in kept and "claims" not in kept:
+        kept["claims"] = {"sub": {"is": kept.pop("client")}}
     for name, condition in list(kept.get("claims", {}).items()):
         named = [condition[one] for one in ("same_as_path", "contains_path") if one in condition]
         if any(one not in parameters for one in named):
