@@ -74,14 +74,14 @@ fn draft_c_each_list_of_a_million_has_the_statuses_that_the_draft_names() {
 fn draft_4_1_the_first_status_of_a_byte_is_in_its_lowest_bits() {
     for byte in 0..=u8::MAX {
         let text = lst(&[byte, !byte]);
-        for bits in [1, 2, 4, 8] {
+        for bits in [1_u64, 2, 4, 8] {
             let expected: Vec<_> = [byte, !byte]
                 .iter()
                 .flat_map(|byte| {
                     (0..8 / bits).map(move |at| (u32::from(*byte) >> (at * bits)) & ((1 << bits) - 1))
                 })
                 .collect();
-            let list = StatusList::decode(&text, bits.into()).unwrap();
+            let list = StatusList::decode(&text, bits).unwrap();
             assert!(statuses(&list).into_iter().map(u32::from).eq(expected), "{byte:08b} of {bits} bits");
         }
     }
