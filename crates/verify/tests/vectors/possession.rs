@@ -87,17 +87,17 @@ fn rfc_9449_5_the_example_is_a_proof_with_a_refresh_token() {
 
 #[test]
 fn rfc_9449_4_3_a_proof_with_one_character_changed_is_refused() {
-    let mut changes = 0;
+    let mut tried = 0;
     for proof in [AT_TOKEN_ENDPOINT, AT_REFRESH, WITH_TOKEN] {
         for at in 0..proof.len() {
             let mut bytes = proof.as_bytes().to_vec();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(bytes).unwrap();
             assert!(DpopProof::verify(&changed).is_err(), "{at}: {changed}");
-            changes += 1;
+            tried += 1;
         }
     }
-    assert_eq!(changes, 1400);
+    assert_eq!(tried, 1400);
 }
 
 #[test]
