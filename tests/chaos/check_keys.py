@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 
-# by how much the clocks of two replicas differ, as the nemesis sets them, and a second that jeton rounds by
-SKEW = 3.0
+from disturbed import SKEW
 
 
 def keys(history, disturbed):

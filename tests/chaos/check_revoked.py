@@ -26,7 +26,7 @@ def by_store(history, disturbed):
         for length in range(1, len(parts) + 1):
             by_name[".".join(parts[:length])].append(op)
     for revoked in history.of_kind("revoke"):
-        if revoked["status"] != 200 or disturbed.wild[revoked["at"]].meet(revoked["begin"], revoked["end"]):
+        if not disturbed.ended(revoked):
             continue
         later = [op for op in by_name[revoked["ends"]] if op["begin"] > revoked["end"]]
         if later:

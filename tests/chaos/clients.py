@@ -204,7 +204,7 @@ class Clients:
         header, claims = opened(token)
         ends = claims["jti"].rsplit(".", 1)[0] if header["typ"] == "rt+jwt" else claims["jti"]
         self.recorder.op(
-            client, "revoke", at, answer, ends=ends, exp=claims["exp"], kid=header["kid"],
+            client, "revoke", at, answer, ends=ends, iat=claims["iat"], exp=claims["exp"], kid=header["kid"],
             **self._refusal(answer) if answer.status != 200 else {},
         )
         if header["typ"] != "rt+jwt" and token not in self.own:

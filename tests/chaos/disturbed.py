@@ -11,6 +11,8 @@ CLOCK = 1.5
 STORE = ["store-stop", "store-slow", "store-kill", "store-full", "failover", "lossy-failover", "wipe"]
 # within what time all files of an edit must be written, so that no poll takes some of them
 QUICK = 0.4
+# by how much the clocks of two replicas differ, as the nemesis sets them, and a second that jeton rounds by
+SKEW = 3.0
 # what was written so long before the primary died may be missing at the other server
 LOST = 2.0
 
@@ -111,8 +113,19 @@ class Disturbed:
     def _widened(self, intervals, after):
         return [(begin, end + after) for begin, end in zip(intervals.begins, intervals.ends, strict=True)]
 
-    def forgot(self, first, again):
-        """Whether the store may have forgotten between these two operations what it was told by the first."""
-        return any(begin <= again["end"] and end >= first["begin"] for begin, end in self.wipes) or any(
-            begin <= again["end"] and first["end"] >= begin - LOST and first["begin"] <= end for begin, end in self.losses
+    def forgot(self, one, other):
+        """Whether the store may have forgotten between these two operations what it was told by the first of them."""
+        begin, end = min(one["begin"], other["begin"]), max(one["end"], other["end"])
+        told = min(one["end"], other["end"])
+        return any(lost <= end and back >= begin for lost, back in self.wipes) or any(
+            lost <= end and told >= lost - LOST and begin <= back for lost, back in self.losses
+        )
+
+    def ended(self, revoked):
+        """Whether an answer to a revocation says that the token ended: it was good by the true time, and by the clock there.
+        A token that is none yet, or no more, is answered in the same way."""
+        wall = self.history.world["wall"]
+        return (
+            revoked["status"] == 200 and not self.wild[revoked["at"]].meet(revoked["begin"], revoked["end"])
+            and revoked["iat"] < wall + revoked["begin"] + SKEW and wall + revoked["end"] < revoked["exp"] - SKEW
         )

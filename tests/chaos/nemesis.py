@@ -225,6 +225,8 @@ class Nemesis:
         await self.pause(1, 5)
         disk.clear()
         await self.primary().obeys("SET", "chaos:probe", "1")
+        # its file may end in the middle of a command now, and would not be read again
+        await self.primary().rewrite()
 
     # --- the folders
 
@@ -232,7 +234,11 @@ class Nemesis:
         await self._full(self.world.keys)
 
     async def policies_full(self, _):
-        await self._full(self.world.policies)
+        # who is in the middle of writing keeps the room for the rest
+        async with self.world.policies.writing:
+            self.world.policies.fill()
+        await self.pause(1, 5)
+        self.world.policies.clear()
 
     async def decisions_full(self, _):
         await self._full(self.world.decisions)

@@ -165,6 +165,20 @@ class Redis(Server):
             await asyncio.sleep(0.1)
         raise RuntimeError(f"{self.node} does not obey {' '.join(words)}")
 
+    async def rewrite(self):
+        """Writes its file anew."""
+        for _ in range(100):
+            with contextlib.suppress(OSError, TimeoutError):
+                await self.ask("BGREWRITEAOF")
+                state = await self.ask("INFO", "persistence")
+                while "aof_rewrite_in_progress:1" in state or "aof_rewrite_scheduled:1" in state:
+                    await asyncio.sleep(0.1)
+                    state = await self.ask("INFO", "persistence")
+                if "aof_last_bgrewrite_status:ok" in state:
+                    return
+            await asyncio.sleep(0.1)
+        raise RuntimeError(f"{self.node} does not write its file anew")
+
     async def follow(self, other):
         await self.obeys("REPLICAOF", net.address(other.node), str(REDIS))
 

@@ -38,7 +38,7 @@ class Story:
         return {
             "token.refresh": token | {"refreshed": f"f{len(self.lines)}.0"}, "judge": judged,
             "introspect": judged | {"active": True}, "principal": judged, "jwks": {"kids": ["k1", "k2"], "max_age": 6},
-            "revoke": {"ends": "x", "exp": FAR},
+            "revoke": {"ends": "x", "iat": 0, "exp": FAR},
             "ready": {"ready": "ready", "store": "ready"}, "status": {"says": [], "client": "victim"},
         }.get(kind, token if kind.startswith("token.") else {})
 
@@ -147,12 +147,13 @@ def stories():
     yield "a token that no held set knows", "offline", story().op("offline", "r1", 20, outcome="unknown-key", **verified)
 
     def revoked(*uses, **more):
-        made = story().op("revoke", "r1", 10, ends="t")
+        made = story().op("revoke", "r1", 10, ends="t", **more)
         for at, begin in uses:
             made.op("judge", at, begin, jti="t.child" if at == "r3" else "t", **more)
         return made
 
     yield "a revoked token at once elsewhere", None, revoked(("r2", 10.5))
+    yield "a token that is not good yet when it is revoked", None, revoked(("r1", 12.5), iat=WALL + 30)
     yield "a revoked token at once where it was revoked", "revoked", revoked(("r1", 10.5))
     yield "a revoked token later elsewhere", "revoked", revoked(("r2", 12.5))
     yield "what came of a revoked token", "revoked", revoked(("r3", 12.5))
