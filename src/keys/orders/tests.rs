@@ -379,7 +379,8 @@ fn a_key_that_took_long_to_make_is_published_as_long_as_any_other() {
     place.keeper.generate().unwrap();
     let terms = *place.keeper.terms();
     let clock = Arc::new(SlowClock(ManualClock::at(place.clock.now())));
-    let keeper = KeyKeeper::new(KeyFolder::new(place.dir.path()), terms, Arc::clone(&clock) as Arc<dyn Clock>);
+    let keeper =
+        KeyKeeper::new(KeyFolder::new(place.dir.path()), terms, Arc::clone(&clock) as Arc<dyn Clock>);
     keeper.rotate().unwrap();
     let keys = keeper.folder.load().unwrap();
     let next = keys.keyring.entries().last().unwrap();
