@@ -2,6 +2,8 @@
 
 from check_revoked import passes
 
+# `fail_timeout` of the gateway, in seconds, and a bit
+PASSED_OVER = 2.5
 # for each kind: what may be answered, by status and error
 TOKEN = {(200, None), (503, "temporarily_unavailable")}
 ANSWERS = {
@@ -38,7 +40,8 @@ def statuses(history, disturbed):
 
 
 def _well(node, disturbed, begin, end):
-    """Whether a gateway could ask this replica."""
+    """Whether a gateway could ask this replica: nginx passes one over that did not answer a moment ago."""
+    begin -= PASSED_OVER
     return not disturbed.down[node].meet(begin, end) and not disturbed.apart[node].meet(begin, end)
 
 

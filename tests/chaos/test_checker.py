@@ -234,6 +234,10 @@ def stories():
         .fault("store-cut", "r1", 9, 12)
     )
     yield "a gateway without a replica", "statuses", story().op("gateway", "gw", 10, status=500)
+    away = story().op("gateway", "gw", 10, status=500)
+    for node in REPLICAS:
+        away.fault("kill", node, 4, 6)
+    yield "a gateway that passes all replicas over, shortly after they came back", None, away
     yield "a good token that is denied", "denials", story().op("judge", "r1", 10, status=401, **story().usual("judge"))
     yield "an ended token that is denied", None, (
         story().op("revoke", "r1", 9, ends="good2").op("judge", "r1", 10, status=401, jti="good2", iat=0, exp=FAR)
