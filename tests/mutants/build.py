@@ -45,7 +45,14 @@ def copy_tree(mutated):
         cwd=ROOT, capture_output=True, text=True, check=True,
     )
     for name in listed.stdout.split("\0"):
-        if name and name not in mutated and (ROOT / name).is_file():
+        if not name or name in mutated:
+            continue
+        if (ROOT / name).is_symlink():
+            # some lead nowhere on purpose
+            (TREE / name).parent.mkdir(parents=True, exist_ok=True)
+            (TREE / name).unlink(missing_ok=True)
+            (TREE / name).symlink_to(os.readlink(ROOT / name))
+        elif (ROOT / name).is_file():
             put(TREE / name, (ROOT / name).read_bytes())
             shutil.copymode(ROOT / name, TREE / name)
     if not (TREE / ".git").exists():

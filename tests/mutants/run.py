@@ -9,7 +9,6 @@ explained in explained.toml. README.md beside this file says more.
 
 import argparse
 import fnmatch
-import json
 import random
 import sys
 import time
@@ -17,7 +16,7 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
-from build import TARGET, Build
+from build import Build
 from listed import PACKAGES, all_mutants
 from suites import suites_of, verdict
 
@@ -50,9 +49,9 @@ def main():
     build = Build(built)
     build.leave_out_what_does_not_compile()
     suites = learned(build, asked.package)
-    results = test([mutant for mutant in chosen if mutant not in build.out], suites)
-    (TARGET / "results.json").write_text(json.dumps({each.name: found for each, found in results.items()}, indent=1))
-    return tell(results, len(chosen) - len(results))
+    explained = {each["mutant"] for each in tomllib.loads((HERE / "explained.toml").read_text())["survivor"]}
+    results = test([mutant for mutant in chosen if mutant not in build.out], suites, explained)
+    return tell(results, len(chosen) - len(results), explained)
 
 
 def arguments():
@@ -99,10 +98,13 @@ def learned(build, packages):
     return found
 
 
-def test(mutants, suites):
+def test(mutants, suites, explained):
+    """What became of each; what nobody explained is told at once."""
     results, told = {}, time.monotonic()
     for mutant in mutants:
         results[mutant] = word, test = verdict(mutant.number, suites[mutant.package])
+        if word == "missed" and mutant.title not in explained:
+            print(f"found: no test sees {mutant.name}" + (f" ({test})" if test else ""), flush=True)
         if word == "timeout":
             print(f"without an end in {test}: {mutant.name}", flush=True)
         if time.monotonic() - told > 30:
@@ -111,28 +113,19 @@ def test(mutants, suites):
     return results
 
 
-def tell(results, left_out):
+def tell(results, left_out, explained):
     """Prints what was tried. 1 if something survived that nobody explained, or an explanation is about nothing."""
-    explained = {each["mutant"]: each["why"] for each in tomllib.loads((HERE / "explained.toml").read_text())["survivor"]}
     missed = [mutant for mutant, (word, _) in results.items() if word == "missed"]
     unexplained = [mutant for mutant in missed if mutant.title not in explained]
     # a title may be that of several mutants
-    surviving = {mutant.title for mutant in missed}
-    stale = [title for title in explained if title in {mutant.title for mutant in results} - surviving]
+    stale = explained & {mutant.title for mutant in results} - {mutant.title for mutant in missed}
+    for title in sorted(stale):
+        print(f"found: explained.toml explains what a test sees: {title}")
     counts = Counter(word for word, _ in results.values())
-    print(f"\ntried {len(results)} mutants: {counts['caught']} caught, {counts['timeout']} without an end, "
+    print(f"tried {len(results)} mutants: {counts['caught']} caught, {counts['timeout']} without an end, "
           f"{len(missed)} missed, of which {len(missed) - len(unexplained)} are explained; "
           f"{left_out} more have no switch")
-    for mutant in unexplained:
-        print(f"found: no test sees {mutant.name}" + why_missed(results[mutant]))
-    for title in stale:
-        print(f"found: explained.toml explains what a test sees: {title}")
     return 1 if unexplained or stale else 0
-
-
-def why_missed(result):
-    _, why = result
-    return f" ({why})" if why else ""
 
 
 if __name__ == "__main__":

@@ -11,8 +11,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# few cases of each property, and none made smaller: a mutant is caught or not
-ENVIRONMENT = {"PROPTEST_CASES": "2", "PROPTEST_MAX_SHRINK_ITERS": "0", "RUST_BACKTRACE": "0", "INSTA_UPDATE": "no"}
+# no failure is made smaller: a mutant is caught or not
+ENVIRONMENT = {"PROPTEST_MAX_SHRINK_ITERS": "0", "RUST_BACKTRACE": "0", "INSTA_UPDATE": "no"}
+# cases of each property: few for all, and more for what those do not see
+FEW, MORE = {"PROPTEST_CASES": "2"}, {"PROPTEST_CASES": "64"}
+LONGEST_WITH_MORE = 600.0
 FAILED = re.compile(r"test (.+) \.\.\. FAILED")
 # a mutant may be slower than what it was made of, but not for ever
 SHORTEST_LIMIT, TIMES_SLOWER = 20.0, 6
@@ -55,7 +58,7 @@ class Suite:
         """Runs it without a mutant: how long it takes, and what it comes past."""
         with tempfile.NamedTemporaryFile("r", prefix="jeton-mutants-") as reached:
             started = time.monotonic()
-            failed = self.run(600.0, MUTANTS_REACHED=reached.name)
+            failed = self.run(600.0, MUTANTS_REACHED=reached.name, **FEW)
             if failed != "":
                 sys.exit(f"error: `{failed}` of {self.program.name} {self.module} fails without a mutant")
             self.seconds = time.monotonic() - started
@@ -84,10 +87,12 @@ def verdict(number, suites):
     coming_past = [suite for suite in suites if number in suite.reaches]
     if not coming_past:
         return "missed", "no test comes past it"
-    for suite in sorted(coming_past, key=lambda each: each.seconds):
-        failed = suite.run(max(SHORTEST_LIMIT, TIMES_SLOWER * suite.seconds), MUTANT=str(number))
-        if failed is None:
-            return "timeout", suite.module
-        if failed:
-            return "caught", failed
+    for cases in (FEW, MORE):
+        for suite in sorted(coming_past, key=lambda each: each.seconds):
+            limit = max(SHORTEST_LIMIT, TIMES_SLOWER * suite.seconds) if cases is FEW else LONGEST_WITH_MORE
+            failed = suite.run(limit, MUTANT=str(number), **cases)
+            if failed is None:
+                return "timeout", suite.module
+            if failed:
+                return "caught", failed
     return "missed", ""
