@@ -1,8 +1,6 @@
 //! The words of the RFCs, each as it is written there.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise, in its helpers too")]
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise, in its helpers too")]
-
 use jeton_oauth::{
     ApiName, Audience, ErrorCode, ForeignAlgorithm, GrantType, Issuer, MetadataAddress, RsaBits, ScopeSet,
     SignatureAlgorithm, Thumbprint,
