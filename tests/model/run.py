@@ -55,7 +55,7 @@ PARTS = {
         decisions.draw,
         decisions.compare,
         "decisions",
-        200_000,
+        120_000,
         1_000_000,
         decisions.QUESTIONS,
         (

@@ -252,7 +252,10 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
     now = int(time.time())
     folder = at(now, case["folder"])
     write(folder, place / "policies")
-    server = Server(program, place)
+    try:
+        server = Server(program, place)
+    except SystemExit as failure:  # it would end a process of the pool, and nobody would hear of it
+        raise RuntimeError(failure) from None
     try:
         model = Model(folder, server)
         for token in case["tokens"]:
