@@ -148,6 +148,8 @@ def main():
     parser.add_argument("seed", type=int)
     parser.add_argument("seconds", type=float)
     given = parser.parse_args()
+    # libfaketime leaves something there for each number of a process, which worlds would share
+    net.run("mount", "-t", "tmpfs", "tmpfs", "/dev/shm")
     world = World(given.program.resolve(), given.root, given.keys, Terms.drawn(given.seed, given.seconds))
     asyncio.run(world.run())
 
