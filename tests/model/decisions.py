@@ -103,6 +103,10 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
     )
     command = [program, "policies", "replay", log, "--against", place, "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"JETON__ISSUER": ISSUER})
+    faults = [line for line in done.stderr.splitlines() if ": error: " in line]
+    if faults and all(fault.endswith("[dead-rule]") for fault in faults):
+        # nothing is decided by such a folder: `guarantees` compares which rules are dead
+        return
     if done.returncode not in (0, 3):
         raise Difference("output", f"exit code {done.returncode}: {done.stderr}")
     report = json.loads(done.stdout)

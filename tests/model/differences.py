@@ -22,8 +22,6 @@ EFFECTS = {"gains": "widens", "loses": "narrows"}
 
 def draw(chance: random.Random) -> Json:
     old = draw_folder(chance, rules=3)
-    # no entry within another one: `diff` tells of entries, also where the other one still ends the token
-    old["revoked_tokens"] = [jti for jti in old["revoked_tokens"] if "." not in jti]
     return {"old": old, "new": edited(chance, old)}
 
 
@@ -117,6 +115,7 @@ def texts_of(claim: Any) -> list[Any]:
 def other_changes(old: Json, new: Json) -> set[str]:
     """Effects that no request shows."""
     effects = set()
+    listed = old["revoked_tokens"] + new["revoked_tokens"]
 
     def both(before: Any, after: Any) -> None:
         """What is held before and after, as sets."""
@@ -138,7 +137,7 @@ def other_changes(old: Json, new: Json) -> set[str]:
         times = [client.get("revoked_before") or "" for client in (was, became)]
         if times[0] != times[1] and not was.get("anonymous") and not became.get("anonymous"):
             effects.add("loses" if times[0] < times[1] else "gains")
-    both(set(new["revoked_tokens"]), set(old["revoked_tokens"]))
+    both(*({jti for jti in listed if not is_ended(jti, folder["revoked_tokens"])} for folder in (old, new)))
     for api in old["apis"].keys() & new["apis"].keys():
         sides = [folder["apis"][api] for folder in (old, new)]
         if bool(sides[0].get("bound_tokens")) != bool(sides[1].get("bound_tokens")):
@@ -159,6 +158,10 @@ def gets_unbound(folder: Json, name: str) -> set[str]:
 def takes_unbound(api: Json) -> bool:
     """Whether it has something that an unbound token opens, and that is closed without one."""
     return not api.get("bound_tokens") and any("require" in rule for rule in (api.get("rules") or {}).values())
+
+
+def is_ended(jti: str, revoked: list[str]) -> bool:
+    return any(f"{jti}.".startswith(f"{one}.") for one in revoked)
 
 
 def granted(folder: Json, api: str, name: str) -> set[str]:

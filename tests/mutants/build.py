@@ -31,7 +31,8 @@ pub fn on(number: u32) -> bool {
         && !reached.swap(true, Ordering::Relaxed)
         && let Ok(mut file) = OpenOptions::new().append(true).create(true).open(file)
     {
-        let _ = writeln!(file, "{number}");
+        // in one piece, for other threads write too
+        let _ = file.write_all(format!("{number}\n").as_bytes());
     }
     *CHOSEN == number
 }
