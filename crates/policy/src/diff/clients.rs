@@ -32,7 +32,8 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyCha
         match (before, after) {
             (Some(before), Some(after)) => {
                 compare_client([old, new], [before, after], &mut |kind, effect, what| {
-                    let effect = if kind == ChangeKind::Client { effect } else { felt(effect, before, after) };
+                    let effect =
+                        if kind == ChangeKind::Client { effect } else { felt(effect, before, after) };
                     note(change(kind, effect, what));
                 });
             }
@@ -66,8 +67,7 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyCha
                 granted.unwrap_or_default()
             };
             let [had, has] = [granted(old), granted(new)];
-            for (effect, more, less) in
-                [(ChangeEffect::Gains, &has, &had), (ChangeEffect::Loses, &had, &has)]
+            for (effect, more, less) in [(ChangeEffect::Gains, &has, &had), (ChangeEffect::Loses, &had, &has)]
             {
                 let effect = switched.map_or(effect, |(before, after)| felt(effect, before, after));
                 let scopes = more.scopes.difference(&less.scopes);
