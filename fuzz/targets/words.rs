@@ -218,7 +218,7 @@ fn an_issuer_is_an_address(text: &str) {
             assert!(!text.contains(['?', '#', '%', '\\', ' ']) && !path.contains(';'));
             assert!(
                 path.is_empty()
-                    || path.split('/').skip(1).all(|it| !it.is_empty() && it.trim_matches('.') != "")
+                    || path.split('/').skip(1).all(|it| !it.is_empty() && !it.trim_matches('.').is_empty())
             );
             assert_eq!(issuer.path(), path);
             assert_eq!(issuer.endpoint("/x"), format!("{text}/x"));
