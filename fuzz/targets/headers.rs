@@ -112,9 +112,9 @@ fn address(text: &str) -> Option<IpAddr> {
 
 /// The one `for` of an element (RFC 7239 section 4).
 fn node(element: &str) -> Option<IpAddr> {
-    let nodes = unquoted_parts(element, ';')?.into_iter().filter_map(|pair| pair.split_once('='));
+    let mut nodes = unquoted_parts(element, ';')?.into_iter().filter_map(|pair| pair.split_once('='));
     let mut nodes =
-        nodes.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, it)| it.trim());
+        nodes.by_ref().filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, it)| it.trim());
     let (Some(node), None) = (nodes.next(), nodes.next()) else { return None };
     let Some(quoted) = node.strip_prefix('"') else { return address(node) };
     let quoted = quoted.strip_suffix('"')?;

@@ -379,13 +379,16 @@ impl KeyKeeper {
 
     fn locked(&self, lock: LockFile) -> Result<Locked<'_>, KeyError> {
         let LockFile { file, owner, made, .. } = lock;
-        let now = self.clock.now();
-        // times in files are whole seconds
-        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let made = Cell::new(Some(made));
-        let locked = Locked { keeper: self, now, owner, made, _lock: file };
+        let locked = Locked { keeper: self, now: self.now(), owner, made, _lock: file };
         locked.finish_stopped_order().map_err(|source| self.folder.io("cannot be written", source))?;
         Ok(locked)
+    }
+
+    /// The time, in whole seconds, as it stands in files.
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 }
 
@@ -436,7 +439,7 @@ impl Locked<'_> {
 
     fn first_key(&self, ready: Option<ReadyKey>) -> Result<(KeyEntry, Vec<KeyStep>), OrderError> {
         let (new, key) = match ready {
-            Some(ReadyKey(key)) => (self.entry_of(&key, self.now)?, key),
+            Some(ReadyKey(key)) => (self.entry_of(&key, self.now, self.now)?, key),
             None => self.new_key(self.now)?,
         };
         let mut steps = self.write_key(&new, &key)?;
@@ -492,16 +495,25 @@ impl Locked<'_> {
         Ok((ReplacedKeys { new: new.into(), dropped, still_published }, steps))
     }
 
+    /// A key that signs at this time, or later by as long as it took to make: nobody could fetch it meanwhile, and an RSA
+    /// key may take seconds.
     fn new_key(&self, activates: Timestamp) -> Result<(KeyEntry, PrivateKey), KeyError> {
         let KeyTerms { algorithm, rsa_bits, .. } = self.keeper.terms;
         let key = PrivateKey::generate(algorithm, rsa_bits).map_err(KeyError::Generate)?;
-        Ok((self.entry_of(&key, activates)?, key))
+        let created = self.keeper.now().max(self.now);
+        let activates = activates + created.duration_since(self.now);
+        Ok((self.entry_of(&key, created, activates)?, key))
     }
 
-    fn entry_of(&self, key: &PrivateKey, activates: Timestamp) -> Result<KeyEntry, KeyError> {
+    fn entry_of(
+        &self,
+        key: &PrivateKey,
+        created: Timestamp,
+        activates: Timestamp,
+    ) -> Result<KeyEntry, KeyError> {
         let kid = key.kid().map_err(KeyError::Generate)?;
         let algorithm = self.keeper.terms.algorithm;
-        Ok(KeyEntry { kid, algorithm, created: self.now, activates, retires: None })
+        Ok(KeyEntry { kid, algorithm, created, activates, retires: None })
     }
 
     fn write_key(&self, entry: &KeyEntry, key: &PrivateKey) -> Result<Vec<KeyStep>, KeyError> {

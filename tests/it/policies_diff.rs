@@ -185,6 +185,32 @@ const EDITS: &[Edit] = &[
         ),
     },
     Edit {
+        name: "a client that is blocked, and gets another grant",
+        edits: &[("enabled: true", "enabled: false"), ("{ roles: [reader] }", "{ scopes: [orders:write] }")],
+        there: (
+            0,
+            &[
+                "- acme-sync loses GET /named",
+                "- acme-sync loses GET /tenants/{tenant}/orders where tenant is acme",
+                "- acme-sync loses role reader",
+                "- acme-sync loses scope orders:read",
+                "~ acme-sync changes scope orders:write",
+                "- acme-sync loses all of its grants: it is disabled",
+            ],
+        ),
+        back: (
+            3,
+            &[
+                "+ acme-sync gains GET /named",
+                "+ acme-sync gains GET /tenants/{tenant}/orders where tenant is acme",
+                "+ acme-sync gains role reader",
+                "+ acme-sync gains scope orders:read",
+                "~ acme-sync changes scope orders:write",
+                "+ acme-sync gains all of its grants: it is enabled",
+            ],
+        ),
+    },
+    Edit {
         name: "a client whose tokens do not name it",
         edits: &[("    enabled: true\n", "    anonymous: true\n")],
         there: (

@@ -520,6 +520,10 @@ fn what_is_revoked_or_given_has_its_line_in_a_difference() {
             vec!["+ token a gains all that it carries: it is no longer revoked"],
         ),
         (listed(&format!("a, {{ jti: b, until: {past} }}")), listed("a"), vec![]),
+        // `a` ends what was exchanged for it too, so nobody gains
+        (listed("a.b"), listed("a"), vec!["- token a loses all that it carries: it is revoked"]),
+        (listed("a, a.b"), listed("a"), vec![]),
+        (listed("a"), listed("a.b"), vec!["+ token a gains all that it carries: it is no longer revoked"]),
     ] {
         differs(&old, &new, &expected);
     }

@@ -1,85 +1,34 @@
-//! The examples of RFC 9449 (DPoP) and RFC 8705 (mutual TLS), as the RFCs print them.
+//! Examples of RFCs that only the service reads: RFC 9440 (certificates from a proxy).
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use jeton_oauth::Confirmation;
-use jeton_verify::{DpopProof, ProofFault, ProofTerms, TargetUri, certificate_thumbprint};
-use serde_json::json;
+use jeton::gateway::{ForwardedCertificate, GatewayKind};
 
-/// Section 4.1: at the token endpoint.
-const AT_TOKEN_ENDPOINT: &str = concat!(
-    "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJo",
-    "RjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJ",
-    "qdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0Ijo",
-    "xNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg",
+/// RFC 9440 appendix A, without the line breaks that the RFC adds to show it.
+const CLIENT_CERT: &str = concat!(
+    ":MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVkaWF0",
+    "ZSBDQTAeFw0yMDAxMTQyMjU1MzNaFw0yMTAxMjMyMjU1MzNaMA0xCzAJBgNVBAMMAkJDMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8YnXXfaU",
+    "gmnMtOXU/IncWalRhebrXmckC8vdgJ1p5Be5F/3YC8OthxM4+k1M6aEAEFcGzkJiNy6J84y7uzo9M6NyMHAwCQYDVR0TBAIwADAfBgNVHSMEGDAW",
+    "gBRm3WjLa38lbEYCuiCPct0ZaSED2DAOBgNVHQ8BAf8EBAMCBsAwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0RAQH/BBMwEYEPYmRjQGV4YW1w",
+    "bGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5XarmPk0wmuydBV",
+    "oU4hBVZ1yhk=:",
 );
 
-/// Section 7.1: with a token, by the same key.
-const WITH_TOKEN: &str = concat!(
-    "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJo",
-    "RjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJ",
-    "qdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXN",
-    "vdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yR",
-    "qzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA",
-);
-
-const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
-
-/// The certificate of RFC 8705 appendix A, in DER, as base64.
-const CERTIFICATE: &str = concat!(
-    "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwE",
-    "bXRsczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ/Au08/coZwxS7LfA4vOLS9WuneIXhbGG",
-    "WvsDSb0tH6IxLm8wCgYIKoZIzj0EAwIDSQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOVbUlJSGQgjwD5vaUa",
-    "KlLR50Q2DmFfQj1L+SY=",
-);
-
-/// What is the matter with a proof for this.
-#[track_caller]
-fn check(proof: &str, method: &str, target: &str, token: Option<&str>, now: i64) -> Result<(), ProofFault> {
-    let target = TargetUri::parse(target).unwrap();
-    let terms = ProofTerms { method, target: &target, access_token: token, now, leeway: 30 };
-    DpopProof::verify(proof)?.check(&terms)
-}
-
 #[test]
-fn rfc_9449_4_1_the_example_is_a_proof_at_a_token_endpoint() {
-    let (target, now) = ("https://server.example.com/token", 1_562_262_616);
-    let at = |method: &str, target: &str, now| check(AT_TOKEN_ENDPOINT, method, target, None, now);
-    assert_eq!(at("POST", target, now), Ok(()));
-    assert_eq!(at("POST", "HTTPS://Server.example.com:443/%74oken", now + 30), Ok(()));
-    assert_eq!(at("GET", target, now), Err(ProofFault::Method));
-    assert_eq!(at("POST", "https://server.example.com/", now), Err(ProofFault::Target));
-    assert_eq!(at("POST", "https://server.example.org/token", now), Err(ProofFault::Target));
-    assert_eq!(at("POST", target, now + 31), Err(ProofFault::Old));
-    assert_eq!(at("POST", target, now - 31), Err(ProofFault::Early));
-    // it has no `ath`, so it says nothing of a token
-    let with_token = check(AT_TOKEN_ENDPOINT, "POST", target, Some(TOKEN), now);
-    assert_eq!(with_token, Err(ProofFault::Missing("ath")));
-}
-
-#[test]
-fn rfc_9449_7_1_the_example_is_a_proof_with_a_token() {
-    let (target, now) = ("https://resource.example.org/protectedresource", 1_562_262_618);
-    let with = |token: &str, target: &str| check(WITH_TOKEN, "GET", target, Some(token), now);
-    assert_eq!(with(TOKEN, target), Ok(()));
-    assert_eq!(with(TOKEN, &format!("{target}?page=2#top")), Ok(()));
-    assert_eq!(with(&TOKEN.replace("Kz", "kz"), target), Err(ProofFault::AccessToken));
-    assert_eq!(with(TOKEN, &format!("{target}/")), Err(ProofFault::Target));
-    let altered = WITH_TOKEN.replace("-yqyVnmcw", "-yqyVnmcx");
-    assert!(matches!(DpopProof::verify(&altered), Err(ProofFault::Jws(_))));
-}
-
-#[test]
-fn rfc_9449_6_1_the_example_names_its_key() {
-    let claim = json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" });
-    let bound = Confirmation::read(&claim).unwrap();
-    for proof in [AT_TOKEN_ENDPOINT, WITH_TOKEN] {
-        assert_eq!(Some(DpopProof::verify(proof).unwrap().thumbprint()), bound.jkt());
+fn rfc_9440_appendix_a_the_example_is_read_as_its_certificate() {
+    let header = GatewayKind::parse("caddy").unwrap().certificate_header();
+    assert_eq!(header.name, "client-cert");
+    let Some(ForwardedCertificate::Der(der)) = header.read(CLIENT_CERT) else { panic!("not read") };
+    assert_eq!(BASE64_STANDARD.encode(&der), CLIENT_CERT.trim_matches(':'));
+    // whole and no more: its signature is by an issuer, and a DER reader finds its name and nothing behind it
+    let (rest, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
+    assert_eq!((rest.len(), certificate.subject().to_string().as_str()), (0, "CN=BC"));
+    for bad in [
+        CLIENT_CERT.trim_matches(':'),
+        &CLIENT_CERT.replace("=:", ":"),
+        &CLIENT_CERT.replace('+', "-"),
+        &format!("{CLIENT_CERT}, {CLIENT_CERT}"),
+        &format!(" {CLIENT_CERT}"),
+    ] {
+        assert_eq!(header.read(bad), None, "{bad:.20}");
     }
-}
-
-#[test]
-fn rfc_8705_appendix_a_the_example_names_its_certificate() {
-    let claim = json!({ "x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0" });
-    let der = BASE64_STANDARD.decode(CERTIFICATE).unwrap();
-    assert_eq!(Some(certificate_thumbprint(&der)), Confirmation::read(&claim).unwrap().x5t_s256());
 }

@@ -28,6 +28,7 @@ Json = dict[str, Any]
 
 LEEWAY = 30  # seconds
 SCHEMES = ("bearer", "dpop")
+ALLOWS = ("met", "public")  # the reasons of an allowed request
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 KEY_TYPES = {"EdDSA": "OKP", "ES256": "EC", "RS256": "RSA", "PS256": "RSA"}
 # claims that are never a client's own
@@ -281,24 +282,45 @@ def verify(token: str, keys: list[Json], issuer: str, audience: str, policies: J
     audiences = claims.get("aud") if isinstance(claims.get("aud"), list) else [claims.get("aud")]
     if audience not in audiences or any(type(one) is not str for one in audiences):
         raise BadToken
-    # the `jti` of an exchanged or refreshed token begins with that of the token before, and a dot
-    if any((claims.get("jti", "") + ".").startswith(revoked + ".") for revoked in policies["revoked_tokens"]):
+    if why_ended(claims, policies["clients"], policies["revoked_tokens"]):
         raise BadToken
-    named = [claims.get("sub"), claims.get("client_id")]
-    actor = claims.get("act")
+    return claims
+
+
+def why_ended(claims: Json, clients: Json, revoked_tokens: list[str]) -> str | None:
+    """What in the policies ended a token before its time."""
+    # the `jti` of an exchanged or refreshed token begins with that of the token before, and a dot
+    if any((claims.get("jti", "") + ".").startswith(revoked + ".") for revoked in revoked_tokens):
+        return "revoked-token"
+    first_issued = claims.get("auth_time", claims["iat"])
+    for name in named_in(claims):
+        client = clients.get(name, {})
+        # whoever made the last exchange got this token when it was issued; others may have had the first one
+        issued = claims["iat"] if name == claims.get("client_id") and name not in others_in(claims) else first_issued
+        before = client.get("revoked_before")
+        if client.get("enabled") is False:
+            return "disabled-client"
+        if before and issued < datetime.fromisoformat(before).timestamp():
+            return "revoked-before"
+    return None
+
+
+def named_in(claims: Json) -> list[str]:
+    """The clients that a token names: whom it is about, who has it, and who exchanged it before."""
+    return [claims[name] for name in ("client_id",) if name in claims] + others_in(claims)
+
+
+def others_in(claims: Json) -> list[str]:
+    """Whom a token is about, and who exchanged it before its client."""
+    named, actor = [claims["sub"]] if "sub" in claims else [], claims.get("act")
+    if isinstance(actor, dict) and actor.get("sub") == claims.get("client_id"):
+        actor = actor.get("act")
     while actor is not None:
         if not isinstance(actor, dict) or type(actor.get("sub")) is not str:
             raise BadToken
         named.append(actor["sub"])
         actor = actor.get("act")
-    for name in named:
-        client = policies["clients"].get(name, {})
-        before = client.get("revoked_before")
-        if client.get("enabled") is False:
-            raise BadToken
-        if before and claims.get("auth_time", claims["iat"]) < datetime.fromisoformat(before).timestamp():
-            raise BadToken
-    return claims
+    return named
 
 
 # --- what a rule requires
@@ -336,6 +358,10 @@ def claim_holds(claim: Any, condition: Json, parameters: dict[str, str]) -> bool
         "contains_path": lambda name: any(same_as_text(item, parameters[name]) for item in items),
     }
     return all(tests[operator](value) for operator, value in condition.items())
+
+
+def alternatives_of(requirement: Any) -> list[Json]:
+    return requirement if isinstance(requirement, list) else [requirement]
 
 
 def scopes_of(claims: Json) -> list[str]:
@@ -403,31 +429,36 @@ def decide(policies: Json, api: str, issuer: str, keys: list[Json], now: int, me
         why = f'scope="{" ".join(scopes)}"' if scopes else 'error_description="the access token does not allow this"'
         return answer(403, reason, rule, f'Bearer error="insufficient_scope", {why}')
 
+    reason, rule, wanted = judge(policies["apis"][api].get("rules") or {}, claims, method, path)
+    return answer(200, reason, rule, claims=claims) if reason in ALLOWS else refused(reason, rule, wanted)
+
+
+def judge(rules: Json, claims: Json | None, method: str, path: str) -> tuple[str, str | None, list[str]]:
+    """Why a request is allowed (`ALLOWS`) or not, the rule that decides, and the scopes that would help. Without a token
+    there are no claims."""
     try:
         segments = segments_of(path)
     except BadPath:
-        return refused("bad-path")
+        return "bad-path", None, []
     if method not in METHODS:
-        return refused("bad-method")
-    rules = policies["apis"][api]["rules"]
+        return "bad-method", None, []
     found = find_rule(rules, method, segments)
     if found is None:
-        return refused("no-route")
+        return "no-route", None, []
     name, parameters = found
     if rules[name].get("public"):
-        return answer(200, "public", name, claims=claims)
+        return "public", name, []
     if claims is None:
-        return refused("no-token", name)
-    required = rules[name]["require"]
-    alternatives = required if isinstance(required, list) else [required]
+        return "no-token", name, []
+    alternatives = alternatives_of(rules[name]["require"])
     scopes = scopes_of(claims)
     if any(holds(alternative, claims, scopes, parameters) for alternative in alternatives):
-        return answer(200, "met", name, claims=claims)
+        return "met", name, []
     for alternative in alternatives:
         # all its scopes, also those that the token has; of `any_scope` one is enough
         wanted = [alternative["scope"]] if "scope" in alternative else []
         one_of = alternative.get("any_scope", [])
         wanted += alternative.get("all_scopes", []) + ([scope for scope in one_of if scope in scopes] + one_of)[:1]
         if holds(alternative, claims, scopes + wanted, parameters):
-            return refused("not-met", name, sorted(set(wanted)))
-    return refused("not-met", name)
+            return "not-met", name, sorted(set(wanted))
+    return "not-met", name, []

@@ -39,6 +39,9 @@ const P384_PREFIX: [u8; 23] = [
     0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
     0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
 ];
+/// The algorithm of an RSA key for every padding (RFC 3279 section 2.3.1).
+const RSA_ENCRYPTION: [u8; 15] =
+    [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 /// SPKI of an Ed25519 key, but for the key (RFC 8410 section 4).
 const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
@@ -169,12 +172,26 @@ pub(super) fn jwk_of_spki(der: &[u8]) -> Result<Value, InvalidPublicKey> {
     } else if der.starts_with(&P256_COMPRESSED_PREFIX) {
         return Err(InvalidPublicKey::Compressed);
     } else {
+        // the library reads keys that are for PSS alone (RFC 4055 section 1.2) as keys for RS256 too
+        if !has_algorithm(der, &RSA_ENCRYPTION) {
+            return Err(InvalidPublicKey::Kind);
+        }
         let key = aws_lc_rs::rsa::PublicKey::from_der(der).map_err(|_| InvalidPublicKey::Kind)?;
         let (n, e) = (key.modulus(), key.exponent());
         let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
         vec![("kty", "RSA".into()), ("n", text(n)), ("e", text(e))]
     };
     Ok(Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+}
+
+/// Whether a `SubjectPublicKeyInfo` begins with this algorithm, behind its own tag and length.
+fn has_algorithm(spki: &[u8], algorithm: &[u8]) -> bool {
+    let header = match spki.get(1) {
+        Some(0x81) => 3,
+        Some(0x82) => 4,
+        _ => 2,
+    };
+    spki.get(header..).is_some_and(|within| within.starts_with(algorithm))
 }
 
 impl PartialEq for ForeignKey {

@@ -112,8 +112,18 @@ impl IssuerKeySet {
         header: &JwsHeader,
         algorithm: ForeignAlgorithm,
     ) -> Result<(), JwsError> {
-        let signature = BASE64_URL_SAFE_NO_PAD.decode(parts.signature).map_err(|_| JwsError::NotBase64Url)?;
-        let kid = header.kid.as_deref();
+        self.verify_bytes(parts.signed.as_bytes(), parts.signature, header.kid.as_deref(), algorithm)
+    }
+
+    /// As [`Self::verify`], where the message need not be that of a JWS.
+    pub(crate) fn verify_bytes(
+        &self,
+        message: &[u8],
+        signature: &str,
+        kid: Option<&str>,
+        algorithm: ForeignAlgorithm,
+    ) -> Result<(), JwsError> {
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| JwsError::NotBase64Url)?;
         let is_meant =
             |key: &&IssuerKey| kid.is_none_or(|kid| key.kid.as_deref().is_none_or(|own| own == kid));
         let is_named = kid.is_none() || self.kids().any(|own| Some(own) == kid);
@@ -125,7 +135,7 @@ impl IssuerKeySet {
                 JwsError::UnknownKey
             });
         }
-        let made = |key: &ParsedPublicKey| key.verify_sig(parts.signed.as_bytes(), &signature).is_ok();
+        let made = |key: &ParsedPublicKey| key.verify_sig(message, &signature).is_ok();
         match candidates.take(MOST_TRIED).any(made) {
             true => Ok(()),
             false if is_named => Err(JwsError::Signature),

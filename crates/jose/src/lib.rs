@@ -38,6 +38,8 @@ mod json;
 mod public;
 mod set;
 mod sound;
+#[cfg(test)]
+mod vectors;
 
 pub use algorithm::key_size;
 pub use compact::{CompactJws, JwsError, JwsHeader, TokenKind};

@@ -105,7 +105,7 @@ impl PublicKey {
     }
 
     /// Whether `signature` (base64url) over `message` was made by this key.
-    fn verifies(&self, message: &[u8], signature: &str) -> bool {
+    pub(crate) fn verifies(&self, message: &[u8], signature: &str) -> bool {
         let algorithm = in_jws(self.algorithm);
         matches!(jsonwebtoken::crypto::verify(signature, message, &self.decoding, algorithm), Ok(true))
     }

@@ -362,3 +362,28 @@ fn a_key_retired_when_its_successor_began_whoever_stays() {
     let ReplacedKeys { new, .. } = place.keeper.rotate_now().unwrap();
     assert_eq!(place.published(), BTreeSet::from([new.kid]));
 }
+
+/// A clock for which each look takes time, as making a key does.
+struct SlowClock(ManualClock);
+
+impl Clock for SlowClock {
+    fn now(&self) -> Timestamp {
+        self.0.advance(7);
+        self.0.now()
+    }
+}
+
+#[test]
+fn a_key_that_took_long_to_make_is_published_as_long_as_any_other() {
+    let place = TestFolder::empty();
+    place.keeper.generate().unwrap();
+    let terms = *place.keeper.terms();
+    let clock = Arc::new(SlowClock(ManualClock::at(place.clock.now())));
+    let keeper =
+        KeyKeeper::new(KeyFolder::new(place.dir.path()), terms, Arc::clone(&clock) as Arc<dyn Clock>);
+    keeper.rotate().unwrap();
+    let keys = keeper.folder.load().unwrap();
+    let next = keys.keyring.entries().last().unwrap();
+    assert_eq!(next.created, clock.0.now(), "nothing looked at the clock since");
+    assert_eq!(next.activates, next.created + keeper.terms.publish_ahead);
+}

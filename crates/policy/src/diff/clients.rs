@@ -1,6 +1,6 @@
 //! What changes for clients beside routes: grants, secrets, claims, lifetimes.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{cmp::Ordering, collections::BTreeSet, iter};
 
 use jeton_jose::ForeignKey;
 use jeton_oauth::{ApiName, RateLimit};
@@ -32,14 +32,7 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyCha
         match (before, after) {
             (Some(before), Some(after)) => {
                 compare_client([old, new], [before, after], &mut |kind, effect, what| {
-                    // a client that is disabled can use nothing: neither what it gets nor what it had
-                    let is_idle = match effect {
-                        ChangeEffect::Gains => after.state == ClientState::Disabled,
-                        ChangeEffect::Loses => before.state == ClientState::Disabled,
-                        ChangeEffect::Changes => false,
-                    };
-                    let effect =
-                        if is_idle && kind != ChangeKind::Client { ChangeEffect::Changes } else { effect };
+                    let effect = if kind == ChangeKind::Client { effect } else { felt(effect, before, after) };
                     note(change(kind, effect, what));
                 });
             }
@@ -62,20 +55,21 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyCha
         let apis: BTreeSet<&ApiName> =
             before.iter().chain(&after).flat_map(|client| &*client.grants).map(|grant| &grant.api).collect();
         // one line says it of all grants where a client is enabled or disabled
-        let is_switched = before.zip(after).is_some_and(|(before, after)| before.state != after.state);
+        let switched = before.zip(after).filter(|(before, after)| before.state != after.state);
         for api in apis {
             let granted = |policies: &PolicySet| {
-                let granted = if is_switched {
+                let granted = if switched.is_some() {
                     policies.permissions_of(id.as_str(), api.as_str())
                 } else {
                     policies.granted(id.as_str(), api.as_str())
                 };
                 granted.unwrap_or_default()
             };
-            let (before, after) = (granted(old), granted(new));
+            let [had, has] = [granted(old), granted(new)];
             for (effect, more, less) in
-                [(ChangeEffect::Gains, &after, &before), (ChangeEffect::Loses, &before, &after)]
+                [(ChangeEffect::Gains, &has, &had), (ChangeEffect::Loses, &had, &has)]
             {
+                let effect = switched.map_or(effect, |(before, after)| felt(effect, before, after));
                 let scopes = more.scopes.difference(&less.scopes);
                 let scopes = scopes.iter().map(|scope| format!("scope {scope}"));
                 let roles = more.roles.iter().filter(|role| !less.roles.contains(role));
@@ -91,13 +85,24 @@ pub(super) fn compare(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyCha
     compare_revoked_tokens(old, new, into);
 }
 
+/// What comes of a change for a client: one that is disabled can use nothing, neither what it gets nor what it had.
+fn felt(effect: ChangeEffect, before: &Client, after: &Client) -> ChangeEffect {
+    let is_idle = match effect {
+        ChangeEffect::Gains => after.state == ClientState::Disabled,
+        ChangeEffect::Loses => before.state == ClientState::Disabled,
+        ChangeEffect::Changes => false,
+    };
+    if is_idle { ChangeEffect::Changes } else { effect }
+}
+
 fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<PolicyChange>) {
     let tokens: BTreeSet<_> = old.revoked.keys().chain(new.revoked.keys()).collect();
     for token in tokens {
         // what has expired is taken by nobody, revoked or not
         let matters = |policies: &PolicySet| {
-            let until = policies.revoked.get(token);
-            until.is_some_and(|until| until.is_none_or(|until| until > new.read_at))
+            with_its_origins(token.as_str())
+                .filter_map(|token| policies.revoked.get(token))
+                .any(|until| until.is_none_or(|until| until > new.read_at))
         };
         let (effect, what) = match ChangeEffect::between(!matters(old), !matters(new)) {
             Some(ChangeEffect::Gains) => {
@@ -112,6 +117,11 @@ fn compare_revoked_tokens(old: &PolicySet, new: &PolicySet, into: &mut Vec<Polic
             ..PolicyChange::of(ChangeKind::Revocation, effect, who)
         });
     }
+}
+
+/// A token, and those that it was exchanged from: with each of them it ends.
+fn with_its_origins(token: &str) -> impl Iterator<Item = &str> {
+    iter::successors(Some(token), |token| token.rsplit_once('.').map(|(origin, _)| origin))
 }
 
 fn compare_client(

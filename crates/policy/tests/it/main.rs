@@ -14,6 +14,7 @@ mod conditions;
 mod endings;
 mod exact;
 mod federation;
+mod found;
 mod lacking;
 mod policy_text;
 mod polling;
