@@ -331,7 +331,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def same_as_text(claim: Any, text: str) -> bool:
-    return type(claim) in (str, int) and str(claim) == text
+    return type(claim) is str and claim == text or type(claim) is int and is_whole(claim) and str(claim) == text
 
 
 def claim_of(claims: Json, name: str) -> Any:
