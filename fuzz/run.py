@@ -40,8 +40,8 @@ class Result:
     again: str | None
 
 
-class NotBuilt(Exception):
-    """A program that is no fuzz target."""
+class NotRun(Exception):
+    """A program that is no fuzz target, or that somebody ended."""
 
 
 def arguments():
@@ -109,7 +109,10 @@ class Targets:
             return None
         text = log.read_text(errors="replace")
         if not re.search(r"^INFO: Loaded 1 modules +\([1-9]", text, re.M):
-            raise NotBuilt(f"{target} was built without counters of coverage: {text[-400:]}")
+            raise NotRun(f"{target} was built without counters of coverage: {text[-400:]}")
+        # what libFuzzer finds ends with a code of its own
+        if code < 0:
+            raise NotRun(f"{target} was ended by {signal.Signals(-code).name}")
         numbers = {name: int(number) for name, number in re.findall(r"^stat::(\w+): +(\d+)", text, re.M)}
         progress = re.findall(r"^#(\d+)\s+(\w+)\s+cov: (\d+)", text, re.M)
         edges = [int(covered) for _, what, covered in progress if what == "INITED"]
@@ -168,7 +171,7 @@ def main():
                 result = targets.run(left.get_nowait())
             except queue.Empty:
                 return
-            except (NotBuilt, OSError) as error:
+            except (NotRun, OSError) as error:
                 faults.append(str(error))
                 return
             if result is None:
