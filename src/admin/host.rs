@@ -30,7 +30,7 @@ pub(super) struct OwnHosts {
 /// Why a request is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HostFault {
-    /// There is not one host, or it is none (RFC 9112 section 3.2).
+    /// The request has no `Host`, several, or one that is malformed (RFC 9112 section 3.2).
     Unclear(&'static str),
     /// It is another one.
     Foreign,

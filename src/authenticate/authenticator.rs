@@ -115,7 +115,7 @@ pub struct AuthenticatedClient {
     is_by_certificate: bool,
 }
 
-/// What is kept of the token of another issuer by which a client showed who it is.
+/// What jeton keeps of another issuer's token, after a client authenticated with it.
 struct ForeignProof {
     /// What the client's tokens take over.
     claims: Map<String, Value>,

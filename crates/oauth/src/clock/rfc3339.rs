@@ -21,7 +21,7 @@ impl InvalidTime {
     }
 }
 
-/// The first second of the year 0. What is earlier by its offset is taken for it: RFC 3339 could not write it.
+/// The first second of the year 0. An offset can make a time earlier, which RFC 3339 cannot write: it becomes this one.
 const FIRST: i64 = -62_167_219_200;
 /// The last second of which a [`Timestamp`] can tell. What is later, up to the end of 9999, is taken for it.
 const LAST: i64 = 253_402_207_200;
