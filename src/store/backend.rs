@@ -99,13 +99,14 @@ for _, entry in ipairs(ARGV) do
 end
 ";
 
-/// What came after a place; from the start, if that place was one of another set or of a later state of it.
+/// What came after a place; from the start, if that place was one of another set or of a later state of it. And the
+/// server's time, in seconds.
 const NEWS: &str = r"
 local afresh, after = 0, ARGV[2]
 local last = tonumber(redis.call('ZSCORE', KEYS[1], 'n') or 0)
 if epoch ~= ARGV[1] or last < tonumber(after) then afresh, after = 1, '0' end
 local page = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
-return {afresh, epoch, page}
+return {afresh, epoch, page, tonumber(redis.call('TIME')[1])}
 ";
 
 /// For how long beyond its time something is kept, in seconds, where clocks differ by `leeway`: a replica whose clock is

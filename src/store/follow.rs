@@ -78,8 +78,8 @@ impl Backend {
                 if suspected {
                     self.probe_with(connection).await?;
                 }
-                self.read_news(connection, &mut place).await?;
-                self.drop_passed(connection).await
+                let its_time = self.read_news(connection, &mut place).await?;
+                self.drop_passed(connection, its_time).await
             };
             if let Err(error) = outcome.await {
                 return error;
@@ -95,17 +95,17 @@ impl Backend {
     }
 
     /// Reads what was revoked since the last time. Where that means everything, what is known here and not
-    /// there is written back: a server that came back empty learns it again.
+    /// there is written back: a server that came back empty learns it again. Returns the server's time.
     async fn read_news(
         &self,
         connection: &mut MultiplexedConnection,
         place: &mut ReadUpTo,
-    ) -> Result<(), RedisError> {
+    ) -> Result<i64, RedisError> {
         let mut there: Option<HashSet<_>> = None;
-        loop {
+        let its_time = loop {
             let mut news = self.scripts.news.key(self.revoked_key());
             news.arg(&place.epoch).arg(&place.last).arg(PAGE);
-            let (afresh, epoch, page): (bool, String, Vec<(String, String)>) =
+            let (afresh, epoch, page, its_time): (bool, String, Vec<(String, String)>, i64) =
                 news.invoke_async(connection).await?;
             place.epoch = epoch;
             if afresh {
@@ -123,21 +123,27 @@ impl Backend {
                 }
             }
             if is_last {
-                break;
+                break its_time;
             }
-        }
-        let Some(there) = there else { return Ok(()) };
+        };
+        let Some(there) = there else { return Ok(its_time) };
         for missing in self.mirror.beyond(&there).chunks(PAGE) {
             let entries: Vec<_> = missing.iter().map(|(token, until)| entry(token, *until)).collect();
             let () =
                 self.scripts.revoke.key(self.revoked_key()).arg(entries).invoke_async(connection).await?;
         }
-        Ok(())
+        Ok(its_time)
     }
 
-    /// Forgets what has passed, here and there.
-    async fn drop_passed(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        let passed = self.mirror.drop_passed(self.clock.numeric_date().saturating_sub(self.slack));
+    /// Forgets what has passed, here and there: by our clock and by the server's, so that one that is far ahead takes
+    /// nothing from the other replicas.
+    async fn drop_passed(
+        &self,
+        connection: &mut MultiplexedConnection,
+        its_time: i64,
+    ) -> Result<(), RedisError> {
+        let now = self.clock.numeric_date().min(its_time);
+        let passed = self.mirror.drop_passed(now.saturating_sub(self.slack));
         if passed.is_empty() {
             return Ok(());
         }

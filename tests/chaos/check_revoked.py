@@ -60,9 +60,6 @@ def knowledge(revoked, history, disturbed):
         for node in disturbed.replicas:
             if any(gone["of"] == node and now - 0.2 <= gone["at"] <= then for gone in history.exits):
                 knows[node] = False
-            if disturbed.wild[node].meet(now, then):
-                # a clock beyond the leeway takes what it knows for over, and drops it from the store
-                knows[node], in_store = False, False
             quiet[node] = 0.0 if disturbed.store[node].meet(now, then) else quiet[node] + STEP
             if quiet[node] > STORE_BOUND:
                 knows[node] = knows[node] or in_store

@@ -3,6 +3,7 @@
 import argparse
 import collections
 import concurrent.futures
+import importlib.util
 import os
 import random
 import shutil
@@ -18,6 +19,8 @@ from history import History
 HERE = Path(__file__).resolve().parent
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 PROGRAMS = ["redis-server", "nginx", "ip", "iptables", "unshare", "nsenter"]
+# what the worlds import
+PACKAGES = {"jwt": "PyJWT", "cryptography": "cryptography"}
 ALGORITHMS = ["RS256", "ES256", "EdDSA"]
 
 
@@ -26,6 +29,7 @@ def need_all(program):
     absent = [name for name in PROGRAMS if shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None]
     if not FAKETIME.exists():
         absent.append("libfaketime")
+    absent += [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if absent:
         return f"not installed: {', '.join(absent)}"
     if os.geteuid() != 0:

@@ -160,6 +160,9 @@ def stories():
     yield "a revoked token where the store is cut", None, revoked(("r2", 14)).fault("store-cut", "r2", 9, 15)
     yield "a revoked token long after the cut", "revoked", revoked(("r2", 21)).fault("store-cut", "r2", 9, 15)
     yield "a revoked token that the store forgot", "revoked", revoked(("r2", 30)).fault("wipe", "store", 20, 20.1)
+    yield "a revoked token that a clock far ahead took for over", "revoked", (
+        revoked(("r2", 20)).fault("wild-clock", "r2", 13, 15)
+    )
     yield "a revoked token that nobody knows any more", None, (
         revoked(("r2", 20)).fault("wipe", "store", 10.2, 10.3).fault("kill", "r1", 10.1, 10.5)
         .line("exit", of="r1", at=10.2, code=-9, expected=True)

@@ -374,6 +374,26 @@ async fn what_is_noted_outlives_the_difference_of_clocks() {
     }
 }
 
+/// A replica whose clock is far ahead takes no revocation from the others, and knows it still when its clock is right.
+#[tokio::test]
+#[ignore = "needs redis-server; .ci/run runs it"]
+async fn a_clock_that_is_far_ahead_drops_nothing() {
+    let server = RedisServer::start();
+    let wild = Arc::new(ManualClock::at(Timestamp::now()));
+    wild.advance(100_000);
+    let started = SharedStore::start(options(&server), wild, Duration::from_mins(1));
+    let (ahead, right) = (Store::Shared(started.unwrap()), replica(&server).await);
+    comes_to(&ahead, StoreState::Ready).await;
+    let now = Timestamp::now().as_second();
+    shared(&right).revoke(&id("jti"), now + 60).await.unwrap();
+    learns(&ahead, "jti").await;
+    shared(&ahead).revoke(&id("long-ago"), now - 1000).await.unwrap();
+    until("what passed by both clocks is dropped", async || ahead.is_revoked("long-ago") == Ok(false)).await;
+    assert_eq!(ahead.is_revoked("jti"), Ok(true));
+    let fresh = replica(&server).await;
+    assert_eq!(fresh.is_revoked("jti"), Ok(true), "it is there still");
+}
+
 #[tokio::test]
 #[ignore = "needs redis-server; .ci/run runs it"]
 async fn while_the_server_is_away_calls_fail_and_what_is_known_stays() {
