@@ -171,6 +171,35 @@ async fn a_list_is_fetched_again_after_its_ttl() {
 }
 
 #[actix_web::test]
+async fn rfc_9111_5_1_a_cache_uses_up_a_part_of_the_ttl() {
+    for (headers, due) in [
+        ("ETag: \"one\"\r\nAge: 0\r\n", 60),
+        ("ETag: \"one\"\r\nAge: 45\r\n", 15),
+        ("ETag: \"one\"\r\nAge: 59\r\n", 1),
+        ("ETag: \"one\"\r\nAge: 99999999999999999999\r\n", 1),
+        ("ETag: \"one\"\r\nAge: soon\r\n", 60),
+    ] {
+        let issuer = FakeIssuer::start().await;
+        let lists = issuer.lists(&patient());
+        let Answer::Status(.., list) = signed(&issuer.good()) else { unreachable!() };
+        lists.fetch(&issuer.uri("a")).await;
+        issuer.clock.advance(5);
+        for answer in [Answer::Status(200, headers, list), Answer::Status(304, headers, Vec::new())] {
+            issuer.answers(answer);
+            lists.refresh().await;
+            let before = issuer.requests().len();
+            issuer.clock.advance(due - 1);
+            lists.refresh().await;
+            assert_eq!(issuer.requests().len(), before, "{headers:?}: within {due} seconds");
+            issuer.clock.advance(1);
+        }
+        let before = issuer.requests().len();
+        lists.refresh().await;
+        assert_eq!(issuer.requests().len(), before + 1, "{headers:?}: after {due} seconds");
+    }
+}
+
+#[actix_web::test]
 async fn clocks_may_be_off_by_the_leeway() {
     let issuer = FakeIssuer::start().await;
     let reference = issuer.at("a", 1);

@@ -245,7 +245,7 @@ impl FollowedSource for RemoteBundle {
         let known = held.bundle.as_ref().filter(|bundle| !self.has_ended(bundle));
         let etag = known.and(held.etag.as_ref());
         let value = match (self.download(etag).await?, known) {
-            (FetchedDocument::NotModified { max_age }, Some(known)) => HeldBundle {
+            (FetchedDocument::NotModified { max_age, .. }, Some(known)) => HeldBundle {
                 bundle: Some(Arc::clone(known)),
                 etag: held.etag.clone(),
                 // what it does not say is as it was (RFC 9111 section 4.3.4)

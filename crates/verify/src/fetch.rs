@@ -138,6 +138,8 @@ pub enum FetchedDocument {
         etag: Option<Etag>,
         /// For how long it may be kept, in seconds, if that is said.
         max_age: Option<i64>,
+        /// For how long it lay in caches on the way, in seconds (RFC 9111 section 5.1).
+        age: i64,
         /// What it says that it is, in small letters and without parameters.
         media_type: String,
     },
@@ -145,6 +147,8 @@ pub enum FetchedDocument {
     NotModified {
         /// For how much longer it may be kept, in seconds, if that is said.
         max_age: Option<i64>,
+        /// For how long it lay in caches on the way, in seconds (RFC 9111 section 5.1).
+        age: i64,
     },
 }
 
@@ -224,13 +228,15 @@ impl Fetcher {
             request = request.header(ACCEPT_ENCODING, "gzip");
         }
         let answer = request.send().await?;
-        let max_age = max_age(answer.headers());
+        let age = age(answer.headers());
+        let max_age = max_age(answer.headers()).map(|lifetime| lifetime.saturating_sub(age).max(0));
         match (answer.status().as_u16(), known) {
-            (304, Some(_)) => Ok(FetchedDocument::NotModified { max_age }),
+            (304, Some(_)) => Ok(FetchedDocument::NotModified { max_age, age }),
             (200, _) => {
                 let etag = answer.headers().get(ETAG).cloned().map(Etag);
                 let media_type = media_type(answer.headers());
-                Ok(FetchedDocument::New { body: self.read_body(answer).await?, etag, max_age, media_type })
+                let body = self.read_body(answer).await?;
+                Ok(FetchedDocument::New { body, etag, max_age, age, media_type })
             }
             (status, _) => Err(HttpError::Answer(status)),
         }
@@ -349,7 +355,7 @@ fn media_type(headers: &HeaderMap) -> String {
     said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// For how many seconds an answer may be kept (RFC 9111 section 4.2); `None` where it does not say.
+/// For how many seconds an answer may be kept since it was made (RFC 9111 section 4.2.1); `None` where it does not say.
 fn max_age(headers: &HeaderMap) -> Option<i64> {
     let said = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     let lifetimes = said.flat_map(|value| value.split(',')).filter_map(|directive| {
@@ -360,9 +366,12 @@ fn max_age(headers: &HeaderMap) -> Option<i64> {
             _ => None,
         }
     });
-    // how long it lay in caches on the way (RFC 9111 section 5.1)
-    let age = headers.get(AGE).and_then(|value| seconds(value.to_str().ok()?.trim())).unwrap_or(0);
-    lifetimes.min().map(|lifetime| lifetime.saturating_sub(age).max(0))
+    lifetimes.min()
+}
+
+/// How many seconds ago an answer was made, as caches on the way say (RFC 9111 section 5.1).
+fn age(headers: &HeaderMap) -> i64 {
+    headers.get(AGE).and_then(|value| seconds(value.to_str().ok()?.trim())).unwrap_or(0)
 }
 
 /// A `delta-seconds` (RFC 9111 section 1.2.2); a number that is too long for an `i64` counts as the largest.
@@ -423,38 +432,42 @@ impl FetchSchedule {
 mod tests {
     use reqwest::header::{AGE, CACHE_CONTROL, HeaderMap};
 
-    use super::{FetchSchedule, max_age};
+    use super::{FetchSchedule, age, max_age};
 
     #[test]
     fn rfc_9111_4_2_the_lifetime_is_what_the_header_says() {
-        for (said, age, expected) in [
-            (&[][..], None, None),
-            (&[""], None, None),
-            (&["public"], None, None),
-            (&["max-age=60"], None, Some(60)),
-            (&[r#"public, Max-Age = "60" , immutable"#], None, Some(60)),
-            (&["s-maxage=5, max-age=60"], None, Some(60)),
-            (&["max-age=60, max-age=30"], None, Some(30)),
-            (&["public", "max-age=60"], None, Some(60)),
-            (&["max-age=60, no-store"], None, Some(0)),
-            (&["no-cache"], None, Some(0)),
-            (&["max-age=0"], None, Some(0)),
-            (&["max-age"], None, None),
-            (&["max-age=-1"], None, None),
-            (&["max-age=1.5"], None, None),
-            (&["max-age=99999999999999999999"], None, Some(i64::MAX)),
-            (&["max-age=60"], Some("20"), Some(40)),
-            (&["max-age=60"], Some("90"), Some(0)),
-            (&["max-age=60"], Some("soon"), Some(60)),
-            (&["public"], Some("20"), None),
+        for (said, expected) in [
+            (&[][..], None),
+            (&[""], None),
+            (&["public"], None),
+            (&["max-age=60"], Some(60)),
+            (&[r#"public, Max-Age = "60" , immutable"#], Some(60)),
+            (&["s-maxage=5, max-age=60"], Some(60)),
+            (&["max-age=60, max-age=30"], Some(30)),
+            (&["public", "max-age=60"], Some(60)),
+            (&["max-age=60, no-store"], Some(0)),
+            (&["no-cache"], Some(0)),
+            (&["max-age=0"], Some(0)),
+            (&["max-age"], None),
+            (&["max-age=-1"], None),
+            (&["max-age=1.5"], None),
+            (&["max-age=99999999999999999999"], Some(i64::MAX)),
         ] {
             let mut headers = HeaderMap::new();
             for value in said {
                 headers.append(CACHE_CONTROL, value.parse().unwrap());
             }
-            age.map(|age| headers.insert(AGE, age.parse().unwrap()));
-            assert_eq!(max_age(&headers), expected, "{said:?}, {age:?}");
+            assert_eq!(max_age(&headers), expected, "{said:?}");
         }
+    }
+
+    #[test]
+    fn rfc_9111_5_1_the_age_is_what_the_header_says() {
+        for (said, expected) in [("20", 20), (" 20 ", 20), ("soon", 0), ("-1", 0), ("1.5", 0), ("", 0)] {
+            let headers = HeaderMap::from_iter([(AGE, said.parse().unwrap())]);
+            assert_eq!(age(&headers), expected, "{said:?}");
+        }
+        assert_eq!(age(&HeaderMap::new()), 0);
     }
 
     #[test]

@@ -110,7 +110,7 @@ class Follower:
                 raise RuntimeError(f"{self.path}: {answer.status}")
             age = int(answer.headers.get("age", "0"))
             max_age = int(re.search(r"max-age=(\d+)", answer.headers["cache-control"]).group(1))
-            await asyncio.sleep(self.pause(max(max_age - age, 0)))
+            await asyncio.sleep(self.pause(max(max_age - age, 0), age))
         polls.missing += len(made) - reached
         connection.close()
 

@@ -15,7 +15,7 @@ class Kind:
     """One kind of document."""
 
     name: str
-    pause: object              # seconds until a follower asks again, of the answer's lifetime (max-age less Age)
+    pause: object              # seconds until a follower asks again, of what is left of the answer's lifetime and of its Age
     max_age: int
     signed_every: int          # seconds after which the same content is signed anew; 0 for never
     until_window_ends: bool    # whether max-age counts down to that
@@ -30,18 +30,18 @@ class Kind:
 
 def keys(world):
     """Asked for again after four fifths of what is left of its lifetime."""
-    pause = lambda lifetime: min(max(lifetime - lifetime // 5, 1), 300)
+    pause = lambda left, _: min(max(left - left // 5, 1), 300)
     return Kind("key set", pause, world.keys_max_age, 0, False)
 
 
 def bundles(world):
     """Asked for again at the end of its lifetime."""
-    return Kind("bundle", lambda lifetime: max(lifetime, 1), world.bundle_ttl, 3600, False)
+    return Kind("bundle", lambda left, _: max(left, 1), world.bundle_ttl, 3600, False)
 
 
 def status_lists(world):
-    """Asked for again after the list's own `ttl`, whatever a cache says of its age."""
-    return Kind("status list", lambda _: world.list_ttl, world.list_ttl, world.list_ttl, True)
+    """Asked for again after the list's own `ttl`, of which a cache has used up the age that it tells."""
+    return Kind("status list", lambda _, age: max(world.list_ttl - age, 1), world.list_ttl, world.list_ttl, True)
 
 
 @dataclass
@@ -135,7 +135,7 @@ def follow(kind, followers, region, edits, world, rng, cached, tally):
         while reached[follower] < held[follower][0]:
             tally.late.append(arrived - edits[reached[follower]])
             reached[follower] += 1
-        heapq.heapreplace(due, (arrived + kind.pause(max(lifetime - age, 0)), follower))
+        heapq.heapreplace(due, (arrived + kind.pause(max(lifetime - age, 0), age), follower))
     tally.missing += sum(len(edits) - count for count in reached)
 
 

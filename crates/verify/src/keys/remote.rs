@@ -263,7 +263,7 @@ impl FollowedSource for RemoteKeys {
             KeyPlace::Discovered(discovery) => Cow::Owned(discovery.metadata().await?.jwks_uri.clone()),
         };
         let value = match self.fetcher.get(url.as_str(), MEDIA_TYPES, known.etag.as_ref()).await? {
-            FetchedDocument::NotModified { max_age } => HeldKeys {
+            FetchedDocument::NotModified { max_age, .. } => HeldKeys {
                 keys: Arc::clone(&known.keys),
                 etag: known.etag.clone(),
                 // what it does not say is as it was (RFC 9111 section 4.3.4)

@@ -326,8 +326,10 @@ impl FetchedLists {
         let outcome = self.download(slot).await;
         let now = self.clock.numeric_date();
         match outcome {
-            Ok(held) => {
-                let pause = held.token.ttl.min(held.token.expires_at.saturating_sub(now)).max(1);
+            Ok((held, age)) => {
+                // a cache on the way kept the list for a part of that time
+                let ttl = held.token.ttl.saturating_sub(age);
+                let pause = ttl.min(held.token.expires_at.saturating_sub(now)).max(1);
                 slot.held.store(Some(held));
                 slot.schedule.note_success(now, pause);
             }
@@ -342,16 +344,17 @@ impl FetchedLists {
         }
     }
 
-    /// The list of the issuer, or the one in memory if the issuer has no newer one.
-    async fn download(&self, slot: &Slot) -> Result<Arc<HeldList>, StatusFetchError> {
+    /// The list of the issuer, or the one in memory if the issuer has no newer one; and how many seconds ago the issuer
+    /// said so.
+    async fn download(&self, slot: &Slot) -> Result<(Arc<HeldList>, i64), StatusFetchError> {
         let held = slot.held.load_full();
         // a list that has ended cannot be `not modified`
         let known = held.clone().filter(|held| !self.has_ended(held, self.clock.numeric_date()));
         let etag = known.as_ref().and_then(|held| held.etag.as_ref());
         match (self.fetcher.get(&slot.uri, "application/statuslist+jwt", etag).await?, known) {
-            (FetchedDocument::NotModified { .. }, Some(known)) => Ok(known),
+            (FetchedDocument::NotModified { age, .. }, Some(known)) => Ok((known, age)),
             (FetchedDocument::NotModified { .. }, None) => Err(HttpError::Answer(304).into()),
-            (FetchedDocument::New { body, etag, .. }, _) => {
+            (FetchedDocument::New { body, etag, age, .. }, _) => {
                 let mut opened = self.open(&slot.uri, &body);
                 if let Err(InvalidListToken::Jws(JwsError::UnknownKey)) = opened {
                     // the issuer may sign with a key that is newer than those that are known
@@ -365,7 +368,7 @@ impl FetchedLists {
                 if let (Some(keep), Some(handle)) = (&self.keep, self.handle(&slot.uri)) {
                     keep.write(format!("{KEPT_PREFIX}{handle}{KEPT_SUFFIX}"), body).await;
                 }
-                Ok(Arc::new(HeldList { token, etag }))
+                Ok((Arc::new(HeldList { token, etag }), age))
             }
         }
     }
