@@ -14,10 +14,18 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use jeton_oauth::{ApiName, Issuer, KeyId, clock::Clock};
 use jeton_policy::{BundleAccess, ContentHash, LivePolicies, PolicySnapshot, bundle};
+use jeton_verify::BundleSource;
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::{
+    runtime::Handle,
+    sync::Mutex,
+    task::{self, JoinError},
+};
 
-use crate::keys::{LiveKeys, SigningError, SigningKey};
+use crate::{
+    event,
+    keys::{LiveKeys, SigningError, SigningKey},
+};
 
 /// How often bundles get another `exp`, in seconds.
 const HOUR: i64 = 60 * 60;
@@ -62,6 +70,19 @@ pub enum NoBundle {
     /// It could not be signed.
     #[error(transparent)]
     Sign(#[from] SigningError),
+    /// It was given up, because the server ends or something panicked.
+    #[error("the bundle was not made to its end: {0}")]
+    Abandoned(#[from] JoinError),
+}
+
+/// A bundle that is about to be made.
+struct Draft {
+    issuer: Issuer,
+    api: ApiName,
+    snapshot: Arc<PolicySnapshot>,
+    key: Arc<SigningKey>,
+    issued_at: i64,
+    expires_at: i64,
 }
 
 /// What is kept of the bundles of one snapshot. Does not keep the snapshot alive.
@@ -141,7 +162,7 @@ impl PolicyBundles {
 
     async fn signed(
         &self,
-        snapshot: &PolicySnapshot,
+        snapshot: &Arc<PolicySnapshot>,
         api: &ApiName,
         entry: &Entry,
     ) -> Result<Option<Arc<SignedBundle>>, NoBundle> {
@@ -160,39 +181,30 @@ impl PolicyBundles {
         // what came into force within the hour is newer than its start; not from the future, should the clock have been
         // set back
         let issued_at = hour.max(snapshot.loaded_at.as_second().min(now));
-        let Some(bundle) = self.sign(key, snapshot, api, issued_at, hour + HOUR + LIFETIME).await? else {
-            return Ok(None);
+        let draft = Draft {
+            issuer: self.issuer.clone(),
+            api: api.clone(),
+            snapshot: Arc::clone(snapshot),
+            key: Arc::clone(key),
+            issued_at,
+            expires_at: hour + HOUR + LIFETIME,
         };
+        let runtime = Handle::current();
+        // the requests of this thread do not wait: a bundle of very many clients takes seconds
+        let signed = task::spawn_blocking(move || runtime.block_on(draft.sign())).await??;
+        let Some(bundle) = signed else { return Ok(None) };
+        if bundle.body.len() > BundleSource::LONGEST {
+            event::BundleTooLong {
+                api: api.as_str(),
+                bytes: bundle.body.len(),
+                longest: BundleSource::LONGEST,
+            }
+            .error();
+        }
         let bundle = Arc::new(bundle);
         let kept = Kept { hour, kid: key.kid().clone(), bundle: Arc::clone(&bundle) };
         entry.signed.store(Some(Arc::new(kept)));
         Ok(Some(bundle))
-    }
-
-    async fn sign(
-        &self,
-        key: &SigningKey,
-        snapshot: &PolicySnapshot,
-        api: &ApiName,
-        issued_at: i64,
-        expires_at: i64,
-    ) -> Result<Option<SignedBundle>, NoBundle> {
-        let hash = snapshot.policies.hash();
-        let Some(policies) = snapshot.policies.bundle(api) else { return Ok(None) };
-        let claims = json!({
-            "iss": self.issuer.as_str(),
-            "aud": bundle::address(&self.issuer, api),
-            "iat": issued_at,
-            "exp": expires_at,
-            "hash": hash,
-            "policies": policies,
-        });
-        let body = key.sign(bundle::TYP, &claims).await?;
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-        gzip.write_all(body.as_bytes())?;
-        // weak: another key signs the same, and another coding holds it
-        let etag = format!("W/\"{hash}-{expires_at}\"");
-        Ok(Some(SignedBundle { body: body.into(), gzipped: gzip.finish()?.into(), etag }))
     }
 
     /// The index of a snapshot: that at hand, or a new one.
@@ -205,6 +217,28 @@ impl PolicyBundles {
         let before = self.current.compare_and_swap(&current, Arc::clone(&new));
         // another thread may have been faster
         if before.is_of(snapshot) { Arc::clone(&before) } else { new }
+    }
+}
+
+impl Draft {
+    async fn sign(&self) -> Result<Option<SignedBundle>, NoBundle> {
+        let policies = &self.snapshot.policies;
+        let hash = policies.hash();
+        let Some(bundled) = policies.bundle(&self.api) else { return Ok(None) };
+        let claims = json!({
+            "iss": self.issuer.as_str(),
+            "aud": bundle::address(&self.issuer, &self.api),
+            "iat": self.issued_at,
+            "exp": self.expires_at,
+            "hash": hash,
+            "policies": bundled,
+        });
+        let body = self.key.sign(bundle::TYP, &claims).await?;
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(body.as_bytes())?;
+        // weak: another key signs the same, and another coding holds it
+        let etag = format!("W/\"{hash}-{}\"", self.expires_at);
+        Ok(Some(SignedBundle { body: body.into(), gzipped: gzip.finish()?.into(), etag }))
     }
 }
 

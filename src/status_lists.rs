@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -20,6 +20,10 @@ use jeton_verify::status::{EndedTokens, STATUS_LIST, StatusHandle, StatusList};
 use ring::digest;
 use rustc_hash::FxHashMap;
 use serde_json::json;
+use tokio::{
+    sync::OnceCell,
+    task::{self, JoinError},
+};
 
 use crate::keys::{LiveKeys, SigningError, SigningKey};
 
@@ -80,12 +84,15 @@ pub enum NoStatusList {
     /// It could not be signed.
     #[error(transparent)]
     Sign(#[from] SigningError),
+    /// The names of the lists were not made: the server ends, or something panicked.
+    #[error("the names of the lists were not made to their end: {0}")]
+    Abandoned(#[from] JoinError),
 }
 
 /// The clients of one snapshot that have lists. Does not keep the snapshot alive.
 struct Index {
     snapshot: Weak<PolicySnapshot>,
-    by_handle: OnceLock<FxHashMap<StatusHandle, Entry>>,
+    by_handle: OnceCell<FxHashMap<StatusHandle, Entry>>,
     kept: AtomicUsize,
 }
 
@@ -122,7 +129,7 @@ impl StatusLists {
     pub async fn serve(&self, handle: &str) -> Result<Option<ServedStatusList>, NoStatusList> {
         let snapshot = self.policies.snapshot();
         let index = self.index(&snapshot);
-        let by_handle = index.by_handle.get_or_init(|| self.handles(&snapshot));
+        let by_handle = index.handles(&snapshot, self.by_default).await?;
         let Some((handle, entry)) = by_handle.get_key_value(handle) else { return Ok(None) };
         let Some(client) = snapshot.policies.clients().find(entry.client.as_str()) else { return Ok(None) };
         let now = self.clock.numeric_date();
@@ -154,16 +161,6 @@ impl StatusLists {
         let before = self.current.compare_and_swap(&current, Arc::clone(&new));
         // another thread may have been faster
         if before.is_of(snapshot) { Arc::clone(&before) } else { new }
-    }
-
-    fn handles(&self, snapshot: &PolicySnapshot) -> FxHashMap<StatusHandle, Entry> {
-        let clients = snapshot.policies.clients().iter();
-        let listed = clients.filter(|client| client.has_status_list(self.by_default));
-        let entry = |client: &Arc<Client>| {
-            let entry = Entry { client: client.id.clone(), signed: ArcSwapOption::empty() };
-            (StatusHandle::of(&client.id), entry)
-        };
-        listed.map(entry).collect()
     }
 
     async fn sign(
@@ -200,11 +197,23 @@ impl StatusLists {
 
 impl Index {
     fn of(snapshot: &Arc<PolicySnapshot>) -> Self {
-        Self { snapshot: Arc::downgrade(snapshot), by_handle: OnceLock::new(), kept: AtomicUsize::new(0) }
+        Self { snapshot: Arc::downgrade(snapshot), by_handle: OnceCell::new(), kept: AtomicUsize::new(0) }
     }
 
     fn is_of(&self, snapshot: &Arc<PolicySnapshot>) -> bool {
         std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot))
+    }
+
+    /// What has a list, by its name: made once, and beside the requests of this thread, which very many clients would
+    /// hold up.
+    async fn handles(
+        &self,
+        snapshot: &Arc<PolicySnapshot>,
+        by_default: bool,
+    ) -> Result<&FxHashMap<StatusHandle, Entry>, JoinError> {
+        let snapshot = Arc::clone(snapshot);
+        let make = async || task::spawn_blocking(move || handles(&snapshot, by_default)).await;
+        self.by_handle.get_or_try_init(make).await
     }
 
     /// Keeps a list in the place of the client's former one; where there are too many, alone.
@@ -218,6 +227,16 @@ impl Index {
             self.kept.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+fn handles(snapshot: &PolicySnapshot, by_default: bool) -> FxHashMap<StatusHandle, Entry> {
+    let clients = snapshot.policies.clients().iter();
+    let listed = clients.filter(|client| client.has_status_list(by_default));
+    let entry = |client: &Arc<Client>| {
+        let entry = Entry { client: client.id.clone(), signed: ArcSwapOption::empty() };
+        (StatusHandle::of(&client.id), entry)
+    };
+    listed.map(entry).collect()
 }
 
 impl SignedStatusList {
