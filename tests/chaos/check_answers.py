@@ -104,7 +104,7 @@ def _of_drain(drain, op, history, disturbed):
         return False
     if _down_before(drain, history, disturbed):
         return False
-    if op["fail"] == "refused":
+    if op["fail"] in ("refused", "unreached"):
         return op["end"] < drain["begin"] + history.world["drain"]
     return op["begin"] >= drain["begin"] or op["end"] > drain["begin"] + 0.1
 

@@ -19,8 +19,8 @@ class Story:
     def __init__(self):
         self.lines = [
             {
-                "t": "world", "publish_ahead": 12, "poll": 1, "drain": 2, "leeway": 5, "grace": 3, "recovered": 7.0,
-                "wall": WALL,
+                "t": "world", "publish_ahead": 12, "poll": 1, "drain": 2, "leeway": 5, "grace": 3, "refresh_ttl": 60,
+                "recovered": 7.0, "wall": WALL,
             },
             {"t": "healed", "at": 40.0}, {"t": "ended", "at": 52.0}, {"t": "pair", "number": 1, "begin": 0.0, "end": 0.1},
         ]
@@ -118,6 +118,12 @@ def stories():
     yield "a retry behind the successor", "refresh", refreshed(("a.0", 10, 200), ("a.1", 10.5, 200), ("a.0", 11, 200))
     yield "a second use ends the family", None, refreshed(("a.0", 10, 200), ("a.0", 15, 400))
     yield "a family after a second use", "refresh", refreshed(("a.0", 10, 200), ("a.0", 15, 400), ("a.1", 16, 200))
+    def lived(seconds):
+        made = refreshed(("a.0", 10, 200), ("a.0", 15, 400), ("a.1", 16, 200))
+        return made.op("token.first", "r1", 9, brought="a.0", iat=WALL + 15 + seconds - 60, exp=FAR)
+
+    yield "a family that a clock ahead found expired", None, lived(1)
+    yield "a family that no clock found expired", "refresh", lived(3)
     yield "a family after its revocation", "refresh", (
         refreshed(("a.0", 10, 200), ("a.1", 16, 200)).op("revoke", "r2", 12, ends="a")
     )
@@ -249,6 +255,8 @@ def stories():
     drained = story().fault("drain", "r1", 10, 14, ended=13).line("exit", of="r1", at=13, code=0, expected=True)
     yield "refused behind a drain", None, copy.deepcopy(drained).lost("token.plain", "r1", 12.5, "refused")
     yield "refused within a drain", "unanswered", copy.deepcopy(drained).lost("token.plain", "r1", 11, "refused")
+    yield "reset behind a drain", None, copy.deepcopy(drained).lost("token.plain", "r1", 12.1, "unreached")
+    yield "reset within a drain", "unanswered", copy.deepcopy(drained).lost("token.plain", "r1", 11.1, "unreached")
     yield "cut off in a drain", "unanswered", copy.deepcopy(drained).lost("token.plain", "r1", 12.1, "cut")
     yield "cut off by kill -9", None, (
         story().fault("kill", "r1", 10, 12).line("exit", of="r1", at=10, code=-9, expected=True)
