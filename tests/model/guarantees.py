@@ -12,7 +12,7 @@ from cases import Difference
 from decide import ALLOWS, METHODS, Json, judge, match
 from differences import token_of
 from folders import CLIENTS, draw_claim, draw_folder, draw_guarantee, shape, some, write
-from universe import PUBLIC, Routes, covers, grounded, methods_of, paths, routes_of, that_passes
+from universe import PUBLIC, Routes, covers, dead_rules, grounded, methods_of, paths, routes_of, that_passes
 
 
 def draw(chance: random.Random) -> Json:
@@ -98,15 +98,6 @@ def expected(folder: Json) -> set[tuple[str, str]]:
     dead = {("dead-rule", rule) for api in folder["apis"].values() for rule in dead_rules(api.get("rules") or {})}
     # guarantees are proved only where nothing else is wrong
     return dead or {("broken-guarantee", name) for api in folder["apis"].values() for name in broken(folder, api)}
-
-
-def dead_rules(rules: Json) -> set[str]:
-    routes, methods = Routes(rules), methods_of(rules.values())
-    decided = set()
-    for path in paths(list(rules.values())):
-        matching = routes.at(path)
-        decided |= {found[0] for method in methods if matching and (found := routes.decides(matching, method))}
-    return set(rules) - decided
 
 
 def broken(folder: Json, api: Json) -> dict[str, str]:

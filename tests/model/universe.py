@@ -157,6 +157,16 @@ class Routes:
         return min(found, key=lambda one: one[:2])[2:] if found else None
 
 
+def dead_rules(rules: Json) -> set[str]:
+    """Those that decide no request."""
+    routes, methods = Routes(rules), methods_of(rules.values())
+    decided = set()
+    for path in paths(list(rules.values())):
+        matching = routes.at(path)
+        decided |= {found[0] for method in methods if matching and (found := routes.decides(matching, method))}
+    return set(rules) - decided
+
+
 # --- what is asked of a token on one path
 
 
@@ -224,7 +234,8 @@ class Claim:
         ]
         contained = list(self.contained.values())
         lists = [list(chosen) for size in range(5) for chosen in itertools.combinations(contained, size)]
-        firsts = [value for value in members.get("0", []) if value is not MISSING]
+        # the first of a list may also be what no condition names
+        firsts = [None if value is MISSING else value for value in members.get("0", [])]
         lists += [[first, *rest] for first in firsts for rest in lists]
         return [MISSING, *self.equal.values(), *(one for one in objects + lists if one)]
 
