@@ -3,8 +3,7 @@
 use std::{fs, io::Write, sync::Arc, time::Duration};
 
 use flate2::{Compression, write::ZlibEncoder};
-use futures_util::FutureExt;
-use jeton::status_lists::{StatusListOptions, StatusLists};
+use jeton::status_lists::{ServedStatusList, StatusListOptions, StatusLists};
 use jeton_oauth::{
     ClientId, Issuer,
     clock::{Clock, ManualClock},
@@ -15,6 +14,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::runtime::Builder;
 
 use crate::support::{
     ISSUER, NOW,
@@ -74,31 +74,22 @@ impl Replica {
         Self::started(0, Duration::from_mins(1), true)
     }
 
+    fn serve(&self, handle: &str) -> Option<ServedStatusList> {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.lists.serve(handle)).unwrap()
+    }
+
     /// The list of a client: its claims, its entity tag and for how long it may be kept.
     #[track_caller]
     fn list_of(&self, client: &str) -> (Value, String, i64) {
-        let served = self
-            .lists
-            .serve(handle(client).as_str())
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-            .expect("there is a list");
+        let served = self.serve(handle(client).as_str()).expect("there is a list");
         let (header, claims) = decoded(served.list.body());
         assert_eq!((&header["typ"], &header["alg"]), (&"statuslist+jwt".into(), &"RS256".into()));
         (claims, served.list.etag().to_owned(), served.max_age)
     }
 
     fn body_of(&self, client: &str) -> String {
-        self.lists
-            .serve(handle(client).as_str())
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-            .unwrap()
-            .list
-            .body()
-            .to_owned()
+        self.serve(handle(client).as_str()).unwrap().list.body().to_owned()
     }
 }
 
@@ -145,14 +136,14 @@ fn a_list_is_long_enough_until_it_expires() {
 fn who_has_a_list() {
     let by_default = Replica::new();
     for (client, has) in [("acme-sync", true), ("operator", true), ("gone", true), ("nobody", false)] {
-        let served = by_default.lists.serve(handle(client).as_str()).now_or_never().unwrap().unwrap();
+        let served = by_default.serve(handle(client).as_str());
         assert_eq!(served.is_some(), has, "{client}");
     }
     for name in ["", "acme-sync", "x", &"A".repeat(10_000), &format!("{}x", handle("acme-sync"))] {
-        assert!(by_default.lists.serve(name).now_or_never().unwrap().unwrap().is_none(), "{name}");
+        assert!(by_default.serve(name).is_none(), "{name}");
     }
     let asked = Replica::started(0, Duration::from_mins(1), false);
-    assert!(asked.lists.serve(handle("acme-sync").as_str()).now_or_never().unwrap().unwrap().is_none());
+    assert!(asked.serve(handle("acme-sync").as_str()).is_none());
 }
 
 #[test]
@@ -169,8 +160,7 @@ fn every_token_of_a_disabled_client_is_invalid() {
 #[test]
 fn a_list_is_signed_once_for_each_ttl() {
     let replica = Replica::new();
-    let serve =
-        || replica.lists.serve(handle("acme-sync").as_str()).now_or_never().unwrap().unwrap().unwrap();
+    let serve = || replica.serve(handle("acme-sync").as_str()).unwrap();
     let first = serve();
     assert_eq!(first.max_age, 60);
     replica.clock.advance(59);
@@ -202,7 +192,7 @@ fn a_list_is_signed_anew_when_the_policies_change() {
     replica.clock.advance(1);
     assert!(matches!(replica.policies.reload(), Reload::Unchanged));
     assert_eq!(replica.list_of("acme-sync").1, after, "nothing changed");
-    assert!(replica.lists.serve(handle("nobody").as_str()).now_or_never().unwrap().unwrap().is_none());
+    assert!(replica.serve(handle("nobody").as_str()).is_none());
 }
 
 #[test]
