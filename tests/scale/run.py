@@ -99,7 +99,7 @@ def follow(world, costs, seed, checks, short):
             caches = 1 if kind.name == "status list" and not short else None
             tally, times = documents.followed(kind, world, seed, cached, caches)
             follows = world.lists if kind.name == "status list" else 1
-            rate = world.services * follows * world.hours * 3600 / times / (kind.pause(kind.max_age) + world.latency / 2)
+            rate = world.services * follows * world.hours * 3600 / times / (kind.pause(kind.max_age, 0) + world.latency / 2)
             held.conserved(checks, kind, tally, cached, rate)
             held.promised(checks, world, kind, tally, cached)
             full, unchanged = sizes[kind.name]

@@ -168,7 +168,7 @@ def promised(checks, world, kind, tally, cached):
         checks.at_most("a new key is everywhere before it signs", tally.late[-1], world.publish_ahead)
         checks.at_most("a key set is kept for one max-age in a cache and one outside it", longest, 2 * world.keys_max_age + 1)
     elif not cached:
-        checks.at_most(f"{kind.name}: one pause after the replicas", longest, kind.pause(kind.max_age) + 2 * world.latency)
+        checks.at_most(f"{kind.name}: one pause after the replicas", longest, kind.pause(kind.max_age, 0) + 2 * world.latency)
     else:
         # a cache may have asked a replica that was not there yet
         checks.at_most(f"{kind.name} behind a cache: two lifetimes after the replicas", longest, 2 * kind.max_age + 2)
