@@ -28,7 +28,7 @@ from wire import Connection, measure
 from world import World, by_assertion, by_secret
 
 # samples by secret, by assertion, and the bound
-LONG, SHORT = (100_000, 10_000, 1_000), (2_000, 1_000, 2_500)
+LONG, SHORT = (100_000, 100_000, 500), (2_000, 1_000, 2_500)
 WARM_UP = 300
 # so often the samples are doubled if an interval is too wide to say anything
 MOST_DOUBLINGS = 2
