@@ -183,3 +183,31 @@ impl JwsHeader {
         found.copied().ok_or(JwsError::Type(kind.name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_as_long_as_the_longest_or_shorter() {
+        let text = |length: usize| format!("a.b.{}", "c".repeat(length - 4));
+        assert!(CompactJws::parse(&text(CompactJws::LONGEST)).is_ok());
+        let longer = text(CompactJws::LONGEST + 1);
+        assert_eq!(CompactJws::parse(&longer).map(drop), Err(JwsError::TooLong));
+        assert_eq!(CompactJws::parse_long(&longer).unwrap().encoded_header(), "a");
+    }
+
+    #[test]
+    fn rfc_7515_4_1_4_a_kid_of_another_kind_is_named() {
+        for (kid, kind) in [
+            ("null", "null"),
+            ("true", "a boolean"),
+            ("7", "a number"),
+            ("[]", "a list"),
+            ("{}", "an object"),
+        ] {
+            let header = serde_json::from_str(&format!(r#"{{"alg":"RS256","kid":{kid}}}"#)).unwrap();
+            assert_eq!(JwsHeader::read(header).map(drop), Err(JwsError::KeyIdType(kind)));
+        }
+    }
+}

@@ -123,7 +123,12 @@ mod tests {
 
     #[test]
     fn only_one_object_with_each_name_once() {
-        assert!(strict_object(br#"{"a":1,"b":{"a":[null,true,-2,1.5,"x"]}}"#).is_ok());
+        let good = r#"{"a":1,"b":{"a":[null,true,false,-2,18446744073709551615,1.5,"x","\u00e9"]}}"#;
+        let read = strict_object(good.as_bytes()).unwrap();
+        assert_eq!(
+            serde_json::to_value(read).unwrap(),
+            serde_json::from_str::<serde_json::Value>(good).unwrap()
+        );
         for bad in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,

@@ -338,6 +338,46 @@ mod tests {
         assert_eq!(ForeignKeys::from_file(twice.as_bytes()).map(drop), Err(InvalidPublicKey::NotJwk));
     }
 
+    fn set_of(keys: &[String]) -> Result<PublicKeys, InvalidJwks> {
+        PublicKeys::from_jwks(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes())
+    }
+
+    #[test]
+    fn an_error_says_why_each_key_is_passed_over_and_names_five_at_most() {
+        let error = |count: usize| {
+            let keys: Vec<_> = (0..count).map(|kid| format!(r#"{{"kty":"oct","kid":"k{kid}"}}"#)).collect();
+            set_of(&keys).map(drop).unwrap_err().to_string()
+        };
+        assert_eq!(error(0), "it holds no key with a `kid` for RS256, PS256, ES256 or EdDSA");
+        for (count, ends) in [(1, "(kid `k0`)"), (5, "(kid `k4`)"), (6, "; and 1 more"), (9, "; and 4 more")]
+        {
+            let error = error(count);
+            assert_eq!(error.matches("(kid `").count(), count.min(5), "{error}");
+            assert!(error.contains(ends) && error.contains(" more") == (count > 5), "{error}");
+        }
+    }
+
+    #[test]
+    fn rfc_7517_4_a_key_is_published_with_its_use_and_its_algorithm() {
+        let parameters = serde_json::from_str::<Jwk>(&format!("{{{PUBLIC}}}")).unwrap().algorithm;
+        let key = Arc::new(PublicKey::of_issuer(SignatureAlgorithm::EdDsa, parameters).unwrap());
+        let published: Value = serde_json::from_str(key.json()).unwrap();
+        assert_eq!(published["use"], "sig");
+        assert_eq!(published["alg"], "EdDSA");
+        assert_eq!(published["kid"], key.kid().as_str());
+        let same = set_of(&[format!("{{{PUBLIC}}}")]).unwrap();
+        let same = &same.named("k")[0];
+        assert!(key.is_same_as(same) && key.kid() != same.kid(), "whatever they are called");
+        // the point of RFC 8037 appendix A.6's other party
+        let other =
+            r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"}"#;
+        let other = set_of(&[other.to_owned()]).unwrap();
+        assert!(!key.is_same_as(&other.named("k")[0]));
+        let keys = PublicKeys::from_iter([Arc::clone(&key), Arc::clone(&other.named("k")[0])]);
+        assert_eq!((keys.len(), keys.is_empty()), (2, false));
+        assert!(PublicKeys::default().is_empty());
+    }
+
     #[test]
     fn a_key_of_the_issuer_fits_its_algorithm_and_is_sound() {
         let parameters = |json: &str| serde_json::from_str::<Jwk>(json).unwrap().algorithm;

@@ -124,7 +124,7 @@ mod tests {
         scalar::Scalar,
     };
 
-    use super::is_sound_ed25519;
+    use super::{bits, is_sound_ed25519};
 
     /// The field prime, 2^255 - 19, and so many more, little-endian.
     fn prime_and(more: u8) -> [u8; 32] {
@@ -137,6 +137,21 @@ mod tests {
     fn negated(mut encoded: [u8; 32]) -> [u8; 32] {
         encoded[31] ^= 0x80;
         encoded
+    }
+
+    #[test]
+    fn a_number_is_as_long_as_its_bits() {
+        for (number, length) in [
+            (&[][..], 0),
+            (&[0], 0),
+            (&[1], 1),
+            (&[0x80], 8),
+            (&[0x7f, 0], 15),
+            (&[0, 0, 1, 0], 9),
+            (&[0xff; 3], 24),
+        ] {
+            assert_eq!(bits(number), length, "{number:02x?}");
+        }
     }
 
     #[test]
