@@ -1,6 +1,6 @@
 //! The one reading of a request's path, and everything that is refused because two servers might read it
 //! differently.
-use jeton_policy::{BadPath, CanonicalPath, PolicySet};
+use jeton_policy::{BadPath, CanonicalPath, PathPrefix, PolicySet};
 
 use crate::policy_text::{compile_good, with_claim};
 
@@ -155,6 +155,22 @@ fn raw_bytes_of_0x80_and_above_are_refused() {
     ] {
         let outcome = CanonicalPath::parse(target).map(|_| "taken");
         assert!(matches!(outcome, Err(BadPath::Forbidden(_))), "{name}: {outcome:?}");
+    }
+}
+
+/// A path with an escape is read by other code than one without.
+#[test]
+fn an_escape_makes_no_other_byte_good() {
+    for byte in 0..=0xff_u8 {
+        let sent = [&b"/%41/x"[..], &[byte], b"y"].concat();
+        let Ok(target) = std::str::from_utf8(&sent) else { continue };
+        let plain = CanonicalPath::parse(&target[4..]).map(|_| "taken");
+        let escaped = CanonicalPath::parse(target).map(|_| "taken");
+        assert_eq!(escaped, plain, "{target:?}");
+    }
+    for target in ["/%41\u{e9}", "/%41\u{85}", "/%41\u{ff0f}", "/%41\u{1f600}"] {
+        let outcome = CanonicalPath::parse(target).map(|_| "taken");
+        assert!(matches!(outcome, Err(BadPath::Forbidden(_))), "{target:?}: {outcome:?}");
     }
 }
 
@@ -327,4 +343,36 @@ fn the_query_is_cut_off_with_anything_in_it() {
     ]);
     let long = format!("/x/a?{}", "y/".repeat(10_000));
     judged_as(&[("long", &long, "a")]);
+}
+
+#[test]
+fn a_prefix_is_cut_off_by_whole_segments_however_they_are_spelled() {
+    for (prefix, target, rest) in [
+        ("", "/x?y", Ok("/x?y")),
+        ("/tokens", "/tokens", Ok("")),
+        ("/tokens", "/tokens/x/../y?z", Ok("/x/../y?z")),
+        ("/tokens", "/tokens?x", Ok("?x")),
+        ("/tokens", "/%74okens/x", Ok("/x")),
+        ("/a%20b/c", "/a%20b/%63/", Ok("/")),
+        ("/tokens", "/tokensx", Err(BadPath::Elsewhere)),
+        ("/tokens", "/token/s", Err(BadPath::Elsewhere)),
+        ("/tokens", "/TOKENS/x", Err(BadPath::Elsewhere)),
+        ("/tokens", "//tokens/x", Err(BadPath::Elsewhere)),
+        ("/tokens", "tokens/x", Err(BadPath::Elsewhere)),
+        ("/tokens", "/", Err(BadPath::Elsewhere)),
+        ("/a/b", "/a%2Fb", Err(BadPath::Elsewhere)),
+        ("/a/b", "/a", Err(BadPath::Elsewhere)),
+    ] {
+        assert_eq!(PathPrefix::parse(prefix).unwrap().cut(target), rest, "{prefix} of {target}");
+    }
+    assert_eq!(PathPrefix::parse("/a%20b").unwrap(), PathPrefix::of(["a b"]));
+    for (prefix, error) in [
+        ("tokens", BadPath::NotAbsolute),
+        ("/tokens/", BadPath::EmptySegment),
+        ("/", BadPath::EmptySegment),
+        ("/tokens?", BadPath::Forbidden('?')),
+        ("/x/../y", BadPath::Dots),
+    ] {
+        assert_eq!(PathPrefix::parse(prefix), Err(error), "{prefix}");
+    }
 }
