@@ -88,7 +88,7 @@ struct Draft {
 /// What is kept of the bundles of one snapshot. Does not keep the snapshot alive.
 struct Index {
     snapshot: Weak<PolicySnapshot>,
-    entries: BTreeMap<ApiName, Entry>,
+    entries: BTreeMap<ApiName, Arc<Entry>>,
     fetches: Arc<Fetches>,
     /// Those of the policies before: no more are told, so that edits do not add up.
     before: Option<Arc<Fetches>>,
@@ -98,7 +98,7 @@ struct Entry {
     access: BundleAccess,
     signed: ArcSwapOption<Kept>,
     /// Held while the bundle is signed, so that of many callers one does it.
-    signing: Mutex<()>,
+    signing: Arc<Mutex<()>>,
 }
 
 /// A bundle, and what it was signed for.
@@ -164,7 +164,7 @@ impl PolicyBundles {
         &self,
         snapshot: &Arc<PolicySnapshot>,
         api: &ApiName,
-        entry: &Entry,
+        entry: &Arc<Entry>,
     ) -> Result<Option<Arc<SignedBundle>>, NoBundle> {
         let now = self.clock.numeric_date();
         let hour = now.div_euclid(HOUR) * HOUR;
@@ -174,7 +174,7 @@ impl PolicyBundles {
         if let Some(kept) = kept() {
             return Ok(Some(Arc::clone(&kept.bundle)));
         }
-        let _alone = entry.signing.lock().await;
+        let alone = Arc::clone(&entry.signing).lock_owned().await;
         if let Some(kept) = kept() {
             return Ok(Some(Arc::clone(&kept.bundle)));
         }
@@ -189,22 +189,20 @@ impl PolicyBundles {
             issued_at,
             expires_at: hour + HOUR + LIFETIME,
         };
-        let runtime = Handle::current();
-        // the requests of this thread do not wait: a bundle of very many clients takes seconds
-        let signed = task::spawn_blocking(move || runtime.block_on(draft.sign())).await??;
-        let Some(bundle) = signed else { return Ok(None) };
-        if bundle.body.len() > BundleSource::LONGEST {
-            event::BundleTooLong {
-                api: api.as_str(),
-                bytes: bundle.body.len(),
-                longest: BundleSource::LONGEST,
+        let (runtime, entry) = (Handle::current(), Arc::clone(entry));
+        // The requests of this thread do not wait: a bundle of very many clients takes seconds. It is kept also where
+        // nobody waits for it any more.
+        let signing = move || {
+            let bundle = runtime.block_on(draft.sign())?.map(Arc::new);
+            if let Some(bundle) = &bundle {
+                draft.warn_if_too_long(bundle);
+                let kept = Kept { hour, kid: draft.key.kid().clone(), bundle: Arc::clone(bundle) };
+                entry.signed.store(Some(Arc::new(kept)));
             }
-            .error();
-        }
-        let bundle = Arc::new(bundle);
-        let kept = Kept { hour, kid: key.kid().clone(), bundle: Arc::clone(&bundle) };
-        entry.signed.store(Some(Arc::new(kept)));
-        Ok(Some(bundle))
+            drop(alone);
+            Ok(bundle)
+        };
+        task::spawn_blocking(signing).await?
     }
 
     /// The index of a snapshot: that at hand, or a new one.
@@ -240,12 +238,20 @@ impl Draft {
         let etag = format!("W/\"{hash}-{}\"", self.expires_at);
         Ok(Some(SignedBundle { body: body.into(), gzipped: gzip.finish()?.into(), etag }))
     }
+
+    fn warn_if_too_long(&self, bundle: &SignedBundle) {
+        let (bytes, longest) = (bundle.body.len(), BundleSource::LONGEST);
+        if bytes > longest {
+            event::BundleTooLong { api: self.api.as_str(), bytes, longest }.error();
+        }
+    }
 }
 
 impl Index {
     fn of(snapshot: &Arc<PolicySnapshot>, before: Option<Arc<Fetches>>) -> Self {
         let apis = snapshot.policies.apis().values();
-        let entry = |access| Entry { access, signed: ArcSwapOption::empty(), signing: Mutex::new(()) };
+        let entry =
+            |access| Arc::new(Entry { access, signed: ArcSwapOption::empty(), signing: Arc::default() });
         let entries: BTreeMap<_, _> =
             apis.filter_map(|api| Some((api.name().clone(), entry(api.bundle_access()?)))).collect();
         let by_api = entries.keys().map(|api| (api.clone(), AtomicU64::new(0))).collect();

@@ -101,7 +101,7 @@ jeton_verify::events! {
     /// The service could not sign a bundle.
     "bundle.failed" => BundleFailed<'e>: error { error: &'e str };
 
-    /// A bundle is longer than services take: they keep the last one that was not, until its `exp`.
+    /// A bundle is longer than services accept. They keep the last shorter one until its `exp`.
     "bundle.too_long" => BundleTooLong<'e>: error { api: &'e str, bytes: usize, longest: usize };
 
     /// The service could not sign a status list.

@@ -55,6 +55,8 @@ def _family(family, ops, revoked, expires, grace, disturbed):
             taken[op["refreshed"]].append(op)
     ends = list(revoked)
     for op in ops:
+        if op["status"] == 200 and op["begin"] > expires + CLOCK and not disturbed.wild[op["at"]].meet(op["begin"], op["end"]):
+            yield f"family {family} outlived its time", [op]
         first = min(taken[op["refreshed"]], key=lambda one: one["end"], default=None)
         late = first is not None and op["begin"] > first["end"] + grace
         followed = next((one for one in taken[_successor(op["refreshed"])] if one["end"] < op["begin"]), None)

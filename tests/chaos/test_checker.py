@@ -124,6 +124,9 @@ def stories():
 
     yield "a family that a clock ahead found expired", None, lived(1)
     yield "a family that no clock found expired", "refresh", lived(3)
+    yield "a family that outlives its time", "refresh", (
+        refreshed(("a.0", 10, 200), ("a.1", 20, 200)).op("token.first", "r1", 9, brought="a.0", iat=WALL + 15 - 60, exp=FAR)
+    )
     yield "a family after its revocation", "refresh", (
         refreshed(("a.0", 10, 200), ("a.1", 16, 200)).op("revoke", "r2", 12, ends="a")
     )

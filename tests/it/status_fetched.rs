@@ -175,8 +175,8 @@ async fn rfc_9111_5_1_a_cache_uses_up_a_part_of_the_ttl() {
     for (headers, due) in [
         ("ETag: \"one\"\r\nAge: 0\r\n", 60),
         ("ETag: \"one\"\r\nAge: 45\r\n", 15),
-        ("ETag: \"one\"\r\nAge: 59\r\n", 1),
-        ("ETag: \"one\"\r\nAge: 99999999999999999999\r\n", 1),
+        ("ETag: \"one\"\r\nAge: 59\r\n", 5),
+        ("ETag: \"one\"\r\nAge: 99999999999999999999\r\n", 5),
         ("ETag: \"one\"\r\nAge: soon\r\n", 60),
     ] {
         let issuer = FakeIssuer::start().await;

@@ -369,9 +369,10 @@ fn max_age(headers: &HeaderMap) -> Option<i64> {
     lifetimes.min()
 }
 
-/// How many seconds ago an answer was made, as caches on the way say (RFC 9111 section 5.1).
+/// How many seconds ago an answer was made, as caches on the way say; of several, the first counts (RFC 9111
+/// section 5.1).
 fn age(headers: &HeaderMap) -> i64 {
-    headers.get(AGE).and_then(|value| seconds(value.to_str().ok()?.trim())).unwrap_or(0)
+    headers.get(AGE).and_then(|value| seconds(value.to_str().ok()?.split(',').next()?.trim())).unwrap_or(0)
 }
 
 /// A `delta-seconds` (RFC 9111 section 1.2.2); a number that is too long for an `i64` counts as the largest.
@@ -463,7 +464,16 @@ mod tests {
 
     #[test]
     fn rfc_9111_5_1_the_age_is_what_the_header_says() {
-        for (said, expected) in [("20", 20), (" 20 ", 20), ("soon", 0), ("-1", 0), ("1.5", 0), ("", 0)] {
+        for (said, expected) in [
+            ("20", 20),
+            (" 20 ", 20),
+            ("20, 30", 20),
+            ("20, x", 20),
+            ("soon", 0),
+            ("-1", 0),
+            ("1.5", 0),
+            ("", 0),
+        ] {
             let headers = HeaderMap::from_iter([(AGE, said.parse().unwrap())]);
             assert_eq!(age(&headers), expected, "{said:?}");
         }

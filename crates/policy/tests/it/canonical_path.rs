@@ -266,6 +266,7 @@ fn a_path_has_at_most_8_kib_as_sent() {
     let escaped = format!("/x{}", "%41".repeat(2730));
     assert_eq!(escaped.len(), 8 * 1024);
     assert_eq!(fits(&escaped), Ok(()));
+    assert_eq!(fits(&format!("{escaped}x")), Err(BadPath::TooLong));
     assert_eq!(fits(&format!("{escaped}%41")), Err(BadPath::TooLong));
     assert_eq!(fits(&format!("/{}", "x".repeat(70_000))), Err(BadPath::TooLong));
 }

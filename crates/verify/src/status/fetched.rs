@@ -31,6 +31,9 @@ use crate::{
 const MOST_LISTS: usize = 10_000;
 /// How many lists are fetched at the same time.
 const AT_ONCE: usize = 8;
+/// The shortest time until a list is fetched again that a cache holds for too long, in seconds, unless its `ttl` is
+/// shorter.
+const SHORTEST_PAUSE: i64 = 5;
 /// The longest time for which nobody looks whether a list is due, in seconds.
 const LONGEST_PAUSE: i64 = 60;
 /// A list of which no token was seen for so many seconds is let go.
@@ -328,7 +331,7 @@ impl FetchedLists {
         match outcome {
             Ok((held, age)) => {
                 // a cache on the way kept the list for a part of that time
-                let ttl = held.token.ttl.saturating_sub(age);
+                let ttl = held.token.ttl.saturating_sub(age).max(SHORTEST_PAUSE.min(held.token.ttl));
                 let pause = ttl.min(held.token.expires_at.saturating_sub(now)).max(1);
                 slot.held.store(Some(held));
                 slot.schedule.note_success(now, pause);
