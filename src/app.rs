@@ -138,8 +138,8 @@ impl PreparedApp {
         if self.settings.keys.generate_if_missing { self.keeper.make_ready().await } else { None }
     }
 
-    /// Opens the decision log and loads the keys. It writes the first key if there is none, when nothing else can keep
-    /// the service from its start: the one that is ready, or one that it makes now.
+    /// Opens the decision log and loads the keys. If there is no key, it writes `first_key`, or makes one, after
+    /// everything else has succeeded.
     ///
     /// # Errors
     /// As [`Self::check`].

@@ -41,6 +41,8 @@ pub struct PolicyBundles {
     policies: Arc<LivePolicies>,
     clock: Arc<dyn Clock>,
     current: ArcSwap<Index>,
+    /// Held while a bundle is signed: one at a time, so that requests have the other cores.
+    signing: Arc<Mutex<()>>,
 }
 
 /// A signed bundle as it goes over the wire.
@@ -88,7 +90,7 @@ struct Draft {
 /// What is kept of the bundles of one snapshot. Does not keep the snapshot alive.
 struct Index {
     snapshot: Weak<PolicySnapshot>,
-    entries: BTreeMap<ApiName, Arc<Entry>>,
+    entries: BTreeMap<ApiName, Entry>,
     fetches: Arc<Fetches>,
     /// Those of the policies before: no more are told, so that edits do not add up.
     before: Option<Arc<Fetches>>,
@@ -96,9 +98,7 @@ struct Index {
 
 struct Entry {
     access: BundleAccess,
-    signed: ArcSwapOption<Kept>,
-    /// Held while the bundle is signed, so that of many callers one does it.
-    signing: Arc<Mutex<()>>,
+    signed: Arc<ArcSwapOption<Kept>>,
 }
 
 /// A bundle, and what it was signed for.
@@ -123,15 +123,15 @@ impl PolicyBundles {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let current = ArcSwap::from_pointee(Index::of(&policies.current(), None));
-        Self { issuer, keys, policies, clock, current }
+        Self { issuer, keys, policies, clock, current, signing: Arc::default() }
     }
 
-    /// Who may fetch the bundle of an API; `None` where there is none.
+    /// Who may fetch the bundle of an API; `None` if the API has no bundle.
     pub fn access(&self, api: &str) -> Option<BundleAccess> {
         self.policies.current().policies.api(api)?.bundle_access()
     }
 
-    /// The bundle of an API, for callers who may have those of this `access`; `None` where there is none for them.
+    /// The bundle of an API with this `access`; `None` if the API has no bundle, or one with another access.
     ///
     /// # Errors
     /// [`NoBundle`] if a library fails.
@@ -164,7 +164,7 @@ impl PolicyBundles {
         &self,
         snapshot: &Arc<PolicySnapshot>,
         api: &ApiName,
-        entry: &Arc<Entry>,
+        entry: &Entry,
     ) -> Result<Option<Arc<SignedBundle>>, NoBundle> {
         let now = self.clock.numeric_date();
         let hour = now.div_euclid(HOUR) * HOUR;
@@ -174,7 +174,7 @@ impl PolicyBundles {
         if let Some(kept) = kept() {
             return Ok(Some(Arc::clone(&kept.bundle)));
         }
-        let alone = Arc::clone(&entry.signing).lock_owned().await;
+        let alone = Arc::clone(&self.signing).lock_owned().await;
         if let Some(kept) = kept() {
             return Ok(Some(Arc::clone(&kept.bundle)));
         }
@@ -189,20 +189,20 @@ impl PolicyBundles {
             issued_at,
             expires_at: hour + HOUR + LIFETIME,
         };
-        let (runtime, entry) = (Handle::current(), Arc::clone(entry));
-        // The requests of this thread do not wait: a bundle of very many clients takes seconds. It is kept also where
-        // nobody waits for it any more.
-        let signing = move || {
+        let (runtime, signed) = (Handle::current(), Arc::clone(&entry.signed));
+        // A bundle of a million clients takes seconds, so other requests of this thread do not wait for it. If its caller
+        // goes away, the next caller gets it.
+        let sign = move || {
             let bundle = runtime.block_on(draft.sign())?.map(Arc::new);
             if let Some(bundle) = &bundle {
-                draft.warn_if_too_long(bundle);
+                warn_if_too_long(&draft.api, bundle.body.len());
                 let kept = Kept { hour, kid: draft.key.kid().clone(), bundle: Arc::clone(bundle) };
-                entry.signed.store(Some(Arc::new(kept)));
+                signed.store(Some(Arc::new(kept)));
             }
             drop(alone);
             Ok(bundle)
         };
-        task::spawn_blocking(signing).await?
+        task::spawn_blocking(sign).await?
     }
 
     /// The index of a snapshot: that at hand, or a new one.
@@ -238,20 +238,20 @@ impl Draft {
         let etag = format!("W/\"{hash}-{}\"", self.expires_at);
         Ok(Some(SignedBundle { body: body.into(), gzipped: gzip.finish()?.into(), etag }))
     }
+}
 
-    fn warn_if_too_long(&self, bundle: &SignedBundle) {
-        let (bytes, longest) = (bundle.body.len(), BundleSource::LONGEST);
-        if bytes > longest {
-            event::BundleTooLong { api: self.api.as_str(), bytes, longest }.error();
-        }
+/// Logs a bundle of so many bytes that services refuse it.
+fn warn_if_too_long(api: &ApiName, bytes: usize) {
+    let longest = BundleSource::LONGEST;
+    if bytes > longest {
+        event::BundleTooLong { api: api.as_str(), bytes, longest }.error();
     }
 }
 
 impl Index {
     fn of(snapshot: &Arc<PolicySnapshot>, before: Option<Arc<Fetches>>) -> Self {
         let apis = snapshot.policies.apis().values();
-        let entry =
-            |access| Arc::new(Entry { access, signed: ArcSwapOption::empty(), signing: Arc::default() });
+        let entry = |access| Entry { access, signed: Arc::default() };
         let entries: BTreeMap<_, _> =
             apis.filter_map(|api| Some((api.name().clone(), entry(api.bundle_access()?)))).collect();
         let by_api = entries.keys().map(|api| (api.clone(), AtomicU64::new(0))).collect();
@@ -294,5 +294,29 @@ impl SignedBundle {
     /// The weak entity tag (RFC 9110 section 8.8.3): the hash of the policies and the `exp`.
     pub fn etag(&self) -> &str {
         &self.etag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::NamedTempFile;
+
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_no_service_takes_is_logged() {
+        let log = NamedTempFile::new().unwrap();
+        let writer = Arc::new(log.reopen().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+        let text = || fs::read_to_string(log.path()).unwrap();
+        let api = ApiName::parse("orders").unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            warn_if_too_long(&api, BundleSource::LONGEST);
+            assert_eq!(text(), "", "services take this one");
+            warn_if_too_long(&api, BundleSource::LONGEST + 1);
+        });
+        assert!(text().contains("bundle.too_long") && text().contains("orders"), "{}", text());
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -21,7 +21,7 @@ use ring::digest;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 use tokio::{
-    sync::OnceCell,
+    sync::Mutex,
     task::{self, JoinError},
 };
 
@@ -84,7 +84,7 @@ pub enum NoStatusList {
     /// It could not be signed.
     #[error(transparent)]
     Sign(#[from] SigningError),
-    /// The names of the lists were not made: the server ends, or something panicked.
+    /// The names of the lists were not made, because the server ends or something panicked.
     #[error("the names of the lists were not made to their end: {0}")]
     Abandoned(#[from] JoinError),
 }
@@ -92,7 +92,9 @@ pub enum NoStatusList {
 /// The clients of one snapshot that have lists. Does not keep the snapshot alive.
 struct Index {
     snapshot: Weak<PolicySnapshot>,
-    by_handle: OnceCell<FxHashMap<StatusHandle, Entry>>,
+    by_handle: OnceLock<FxHashMap<StatusHandle, Entry>>,
+    /// Held while the names are made.
+    making: Arc<Mutex<()>>,
     kept: AtomicUsize,
 }
 
@@ -197,23 +199,37 @@ impl StatusLists {
 
 impl Index {
     fn of(snapshot: &Arc<PolicySnapshot>) -> Self {
-        Self { snapshot: Arc::downgrade(snapshot), by_handle: OnceCell::new(), kept: AtomicUsize::new(0) }
+        Self {
+            snapshot: Arc::downgrade(snapshot),
+            by_handle: OnceLock::new(),
+            making: Arc::default(),
+            kept: AtomicUsize::new(0),
+        }
     }
 
     fn is_of(&self, snapshot: &Arc<PolicySnapshot>) -> bool {
         std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot))
     }
 
-    /// What has a list, by its name: made once, and beside the requests of this thread, which very many clients would
-    /// hold up.
+    /// The clients with a list, by the name of the list. The first call makes the names, which takes a second with a
+    /// million clients, so other requests of this thread do not wait for it. If its caller goes away, the next caller gets
+    /// them.
     async fn handles(
-        &self,
+        self: &Arc<Self>,
         snapshot: &Arc<PolicySnapshot>,
         by_default: bool,
     ) -> Result<&FxHashMap<StatusHandle, Entry>, JoinError> {
-        let snapshot = Arc::clone(snapshot);
-        let make = async || task::spawn_blocking(move || handles(&snapshot, by_default)).await;
-        self.by_handle.get_or_try_init(make).await
+        if self.by_handle.get().is_none() {
+            let alone = Arc::clone(&self.making).lock_owned().await;
+            let (index, of_snapshot) = (Arc::clone(self), Arc::clone(snapshot));
+            let make = move || {
+                index.by_handle.get_or_init(|| handles(&of_snapshot, by_default));
+                drop(alone);
+            };
+            task::spawn_blocking(make).await?;
+        }
+        // it is there
+        Ok(self.by_handle.get_or_init(|| handles(snapshot, by_default)))
     }
 
     /// Keeps a list in the place of the client's former one; where there are too many, alone.

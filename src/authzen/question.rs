@@ -1,4 +1,4 @@
-//! A question as it is sent, read member by member so that what is wrong is named.
+//! Reads a question member by member, so that an error names the member.
 
 use jeton_jose::strict_object;
 use jeton_oauth::{Role, Scope};

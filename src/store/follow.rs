@@ -78,8 +78,8 @@ impl Backend {
                 if suspected {
                     self.probe_with(connection).await?;
                 }
-                let its_time = self.read_news(connection, &mut place).await?;
-                self.drop_passed(connection, its_time).await
+                let server_time = self.read_news(connection, &mut place).await?;
+                self.drop_passed(connection, server_time).await
             };
             if let Err(error) = outcome.await {
                 return error;
@@ -102,10 +102,10 @@ impl Backend {
         place: &mut ReadUpTo,
     ) -> Result<i64, RedisError> {
         let mut there: Option<HashSet<_>> = None;
-        let its_time = loop {
+        let server_time = loop {
             let mut news = self.scripts.news.key(self.revoked_key());
             news.arg(&place.epoch).arg(&place.last).arg(PAGE);
-            let (afresh, epoch, page, its_time): (bool, String, Vec<(String, String)>, i64) =
+            let (afresh, epoch, page, server_time): (bool, String, Vec<(String, String)>, i64) =
                 news.invoke_async(connection).await?;
             place.epoch = epoch;
             if afresh {
@@ -123,16 +123,16 @@ impl Backend {
                 }
             }
             if is_last {
-                break its_time;
+                break server_time;
             }
         };
-        let Some(there) = there else { return Ok(its_time) };
+        let Some(there) = there else { return Ok(server_time) };
         for missing in self.mirror.beyond(&there).chunks(PAGE) {
             let entries: Vec<_> = missing.iter().map(|(token, until)| entry(token, *until)).collect();
             let () =
                 self.scripts.revoke.key(self.revoked_key()).arg(entries).invoke_async(connection).await?;
         }
-        Ok(its_time)
+        Ok(server_time)
     }
 
     /// Forgets what has passed, here and there: by our clock and by the server's, so that one that is far ahead takes
@@ -140,9 +140,9 @@ impl Backend {
     async fn drop_passed(
         &self,
         connection: &mut MultiplexedConnection,
-        its_time: i64,
+        server_time: i64,
     ) -> Result<(), RedisError> {
-        let now = self.clock.numeric_date().min(its_time);
+        let now = self.clock.numeric_date().min(server_time);
         let passed = self.mirror.drop_passed(now.saturating_sub(self.slack));
         if passed.is_empty() {
             return Ok(());

@@ -1,17 +1,23 @@
 //! Bundles over HTTP: what is signed, who may have it, and for how long it is kept.
-use std::{io::Read, sync::Arc};
+use std::{fs, io::Read, sync::Arc};
 
 use flate2::read::GzDecoder;
+use futures_util::FutureExt;
+use jeton::bundles::PolicyBundles;
 use jeton_jose::PublicKeys;
-use jeton_oauth::{ApiName, Audience, Issuer, clock::Clock};
-use jeton_policy::{ContentHash, PolicySet, bundle};
+use jeton_oauth::{
+    ApiName, Audience, Issuer,
+    clock::{Clock, ManualClock},
+};
+use jeton_policy::{BundleAccess, ContentHash, DemoSecrets, LivePolicies, PolicySet, Surroundings, bundle};
 use jeton_verify::{BearerToken, Verifier};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{
-    ISSUER, NOW, ORDERS, Setup, TestApp, forge::decoded, install_key, now, scrape::with_admin, secrets,
-    spawn_app_with,
+    ISSUER, NOW, ORDERS, Setup, TestApp, forge::decoded, install_key, live_keys, now, scrape::with_admin,
+    secrets, spawn_app_with,
 };
 
 const HOUR: i64 = 60 * 60;
@@ -75,6 +81,34 @@ async fn with_token(app: &TestApp, client: &str, path: &str) -> Response {
 /// The public keys of the server.
 async fn keys(app: &TestApp) -> PublicKeys {
     PublicKeys::from_jwks(&app.get("/.well-known/jwks.json").await.bytes().await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_first_caller_holds_up_no_other_request_and_may_go_away() {
+    let dir = TempDir::new().unwrap();
+    install_key("test-only-signing.pem", &dir.path().join("keys"));
+    let folder = dir.path().join("policies");
+    fs::create_dir(&folder).unwrap();
+    for (name, text) in setup().policies {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+    let issuer = Issuer::parse(ISSUER).unwrap();
+    let surroundings = Surroundings {
+        issuer: issuer.audience().clone(),
+        max_ttl: Some(86_400),
+        demo_secrets: DemoSecrets::Allowed,
+        needed_apis: Vec::new(),
+    };
+    let keys = live_keys(&dir.path().join("keys"), &clock);
+    let policies = Arc::new(LivePolicies::load(&folder, surroundings, Arc::clone(&clock) as _).unwrap());
+    let bundles = PolicyBundles::new(issuer, keys, policies, clock);
+    let serve = || bundles.serve("orders", BundleAccess::Public);
+    assert!(serve().now_or_never().is_none(), "another thread signs");
+    let first = serve().await.unwrap().unwrap();
+    let second = serve().now_or_never().expect("it is there").unwrap().unwrap();
+    assert!(Arc::ptr_eq(&first, &second), "it is kept");
+    assert!(bundles.serve("orders", BundleAccess::Clients).await.unwrap().is_none());
 }
 
 #[actix_web::test]

@@ -3,6 +3,7 @@
 use std::{fs, io::Write, sync::Arc, time::Duration};
 
 use flate2::{Compression, write::ZlibEncoder};
+use futures_util::FutureExt;
 use jeton::status_lists::{ServedStatusList, StatusListOptions, StatusLists};
 use jeton_oauth::{
     ClientId, Issuer,
@@ -193,6 +194,15 @@ fn a_list_is_signed_anew_when_the_policies_change() {
     assert!(matches!(replica.policies.reload(), Reload::Unchanged));
     assert_eq!(replica.list_of("acme-sync").1, after, "nothing changed");
     assert!(replica.serve(handle("nobody").as_str()).is_none());
+}
+
+#[tokio::test]
+async fn the_first_caller_holds_up_no_other_request_and_may_go_away() {
+    let replica = Replica::new();
+    let name = handle("acme-sync");
+    assert!(replica.lists.serve(name.as_str()).now_or_never().is_none(), "another thread makes the names");
+    assert!(replica.lists.serve(name.as_str()).await.unwrap().is_some());
+    assert!(replica.lists.serve(name.as_str()).now_or_never().is_some(), "they are there");
 }
 
 #[test]

@@ -3,6 +3,7 @@ says of them."""
 
 import json
 import random
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -212,8 +213,11 @@ def compare(program: Path, case: Json, place: Path, tally: Counter[str]) -> None
         report = json.loads(done.stdout)
     except ValueError:
         faults = [line for line in done.stderr.splitlines() if ": error: " in line]
-        rules = [api.get("rules") or {} for folder in (old, new) for api in folder["apis"].values()]
-        if faults and all(fault.endswith("[dead-rule]") for fault in faults) and any(map(dead_rules, rules)):
+        named = {name for fault in faults for name in re.findall(r"error: rule `(.+?)` .*\[dead-rule\]$", fault)}
+        dead = [
+            {name for api in folder["apis"].values() for name in dead_rules(api.get("rules") or {})} for folder in (old, new)
+        ]
+        if done.returncode == 1 and named and len(named) == len(faults) and named in dead:
             tally["dead rules"] += 1
             return
         raise Difference("output", f"exit code {done.returncode}: {done.stderr}") from None

@@ -140,9 +140,15 @@ def main() -> int:
             if code != 0:
                 raise Unusable(f"without a fault, {command} returned {code}\n{ending(printed, 20)}")
             print(f"without a fault: {command}", flush=True)
-    found = [is_found(fault) for fault in chosen]
-    print(f"planted faults: {sum(found)} of {len(found)} were found")
-    return 0 if all(found) else 1
+    found, unusable = [], []
+    for fault in chosen:
+        try:
+            found.append(is_found(fault))
+        except Unusable as why:
+            print(f"error: {why}", file=sys.stderr, flush=True)
+            unusable.append(fault)
+    print(f"planted faults: {sum(found)} of {len(chosen)} were found, {len(unusable)} say nothing")
+    return 2 if unusable else 0 if all(found) else 1
 
 
 if __name__ == "__main__":

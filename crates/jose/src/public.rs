@@ -368,7 +368,7 @@ mod tests {
         let same = set_of(&[format!("{{{PUBLIC}}}")]).unwrap();
         let same = &same.named("k")[0];
         assert!(key.is_same_as(same) && key.kid() != same.kid(), "whatever they are called");
-        // the point of RFC 8037 appendix A.6's other party
+        // RFC 8032 section 7.1, test 2
         let other =
             r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"}"#;
         let other = set_of(&[other.to_owned()]).unwrap();

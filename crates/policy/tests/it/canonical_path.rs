@@ -161,11 +161,10 @@ fn raw_bytes_of_0x80_and_above_are_refused() {
 /// A path with an escape is read by other code than one without.
 #[test]
 fn an_escape_makes_no_other_byte_good() {
-    for byte in 0..=0xff_u8 {
-        let sent = [&b"/%41/x"[..], &[byte], b"y"].concat();
-        let Ok(target) = std::str::from_utf8(&sent) else { continue };
+    for byte in 0..0x80_u8 {
+        let target = format!("/%41/x{}y", char::from(byte));
         let plain = CanonicalPath::parse(&target[4..]).map(|_| "taken");
-        let escaped = CanonicalPath::parse(target).map(|_| "taken");
+        let escaped = CanonicalPath::parse(&target).map(|_| "taken");
         assert_eq!(escaped, plain, "{target:?}");
     }
     for target in ["/%41\u{e9}", "/%41\u{85}", "/%41\u{ff0f}", "/%41\u{1f600}"] {

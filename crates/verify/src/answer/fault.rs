@@ -47,7 +47,7 @@ impl GuardFault {
                 "the list of revoked tokens is not known yet: ask again".into()
             }
             Self::Unavailable(Unavailable::Policies(_)) => {
-                "what is allowed here is not known at the moment: ask again".into()
+                "the policies are not known at the moment: ask again".into()
             }
             Self::Internal => "something failed on our side".into(),
         }

@@ -195,7 +195,7 @@ pub(super) fn members<'de, T: Members, D: Deserializer<'de>>(deserializer: D) ->
             Ok(taken)
         }
     }
-    // whatever it is: what is no object is told as what it is
+    // takes every type, so that an error names the type it found instead of an object
     deserializer.deserialize_any(Take(PhantomData))
 }
 

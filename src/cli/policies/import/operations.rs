@@ -48,7 +48,7 @@ pub(super) struct LeftOut {
 struct FoundRoutes<'d> {
     /// The routes by method and shape.
     by_shape: BTreeMap<String, usize>,
-    /// What is asked for in place of each that is left out, and what the document wants of it.
+    /// For each operation without a route of its own: the requests it covers, and the need that the document states.
     requests: Vec<(Requests, Need<'d>)>,
 }
 

@@ -48,7 +48,7 @@ impl fmt::Display for PolicyFile<'_> {
 }
 
 impl PolicyFile<'_> {
-    /// Where it comes from, and what is to be known before it is used.
+    /// The comment at the top: the source document, and what to check before use.
     fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let OpenApiDocument { info, openapi, servers, .. } = self.document;
         let text = |text: &Option<DocumentText>| {
